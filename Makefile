@@ -1,0 +1,73 @@
+# Everything a newcomer needs: `make demo` and `make test`. Each target installs what it uses.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The emulator and the SAM command line pin other versions of what we use: each has its own room.
+MINISTACK := $(VENV)/ministack
+SAM := $(VENV)/sam
+
+.PHONY: help demo test bench lint types template check format lock clean
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/.ready $(MINISTACK)/.ready ## Replay a day of calls on an embedded AWS
+	$(BIN)/perminute replay examples/day
+
+test: $(VENV)/.ready $(MINISTACK)/.ready ## Run the tests
+	$(BIN)/pytest
+
+bench: $(VENV)/.ready $(MINISTACK)/.ready ## Measure, each figure beside the naive way
+	$(BIN)/python -m perminute_local.bench
+
+lint: $(VENV)/.ready ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready ## Check types
+	$(BIN)/mypy
+
+template: $(VENV)/.ready $(SAM)/.ready ## Validate and build what is deployed
+	SAM_CLI_TELEMETRY=0 $(SAM)/bin/sam validate --lint
+	SAM_CLI_TELEMETRY=0 $(SAM)/bin/sam build
+
+check: lint types template test ## All that the continuous integration runs
+
+format: $(VENV)/.ready ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.ready ## Pin the newest versions that pyproject.toml allows
+	$(BIN)/uv pip compile -q pyproject.toml --extra local --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --upgrade -o requirements/dev.lock
+	$(BIN)/uv pip compile -q pyproject.toml --python-version 3.13 --python-platform aarch64-manylinux2014 \
+	  --generate-hashes --no-header -c requirements/dev.lock -o layers/dependencies/requirements.txt
+	$(BIN)/uv pip compile -q requirements/ministack.in --universal --python-version 3.11 \
+	  --generate-hashes --no-header --upgrade -o requirements/ministack.lock
+	$(BIN)/uv pip compile -q requirements/sam.in --universal --python-version 3.11 \
+	  --generate-hashes --no-header --upgrade -o requirements/sam.lock
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis build
+
+$(VENV)/.ready: requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "perminute needs Python 3.11 or newer; name one with: make PYTHON=python3.13 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(MINISTACK)/.ready: $(VENV)/.ready requirements/ministack.lock
+	$(PYTHON) -m venv $(MINISTACK)
+	$(MINISTACK)/bin/python -m pip install --quiet --require-hashes -r requirements/ministack.lock
+	@touch $@
+
+$(SAM)/.ready: $(VENV)/.ready requirements/sam.lock
+	$(PYTHON) -m venv $(SAM)
+	$(SAM)/bin/python -m pip install --quiet --require-hashes -r requirements/sam.lock
+	@touch $@

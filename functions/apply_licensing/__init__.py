@@ -1,0 +1,1 @@
+"""Licensing events become facts."""

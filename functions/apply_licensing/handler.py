@@ -1,0 +1,34 @@
+"""Licensing events become facts on timelines (template.yaml: ApplyLicensingFunction)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from perminute.batches import BatchResponse, settle_batch
+from perminute.bootstrap import Application
+from perminute.events import LICENSING, licensing_event, read_event
+from perminute.observability import logger, metrics, report_batch
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from perminute.application.apply_licensing import LicensingEvent
+
+application = Application(os.environ)
+apply_licensing = application.apply_licensing()
+
+
+def _open(body: str) -> LicensingEvent:
+    return licensing_event(read_event(body, LICENSING))
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:  # noqa: ARG001 - Lambda's
+    """Take in a batch of licensing events; only what must come again is reported as failed."""
+    settled = settle_batch(
+        event, open_message=_open, use_case=apply_licensing, rejections=application.rejections
+    )
+    report_batch(settled)
+    return settled.response()

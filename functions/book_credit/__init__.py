@@ -1,0 +1,1 @@
+"""Billing events become ledger entries."""

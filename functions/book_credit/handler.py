@@ -1,0 +1,34 @@
+"""Billing events become entries of the ledger (template.yaml: BookCreditFunction)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from perminute.batches import BatchResponse, settle_batch
+from perminute.bootstrap import Application
+from perminute.events import BILLING, credit_event, read_event
+from perminute.observability import logger, metrics, report_batch
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from perminute.application.book_credit import CreditEvent
+
+application = Application(os.environ)
+book_credit = application.book_credit()
+
+
+def _open(body: str) -> CreditEvent:
+    return credit_event(read_event(body, BILLING))
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:  # noqa: ARG001 - Lambda's
+    """Book a batch of billing events; only what must come again is reported as failed."""
+    settled = settle_batch(
+        event, open_message=_open, use_case=book_credit, rejections=application.rejections
+    )
+    report_batch(settled)
+    return settled.response()

@@ -1,0 +1,45 @@
+"""Telephony's `Call Ended` events become charges (template.yaml: ChargeCallsFunction)."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from perminute.batches import BatchResponse, settle_batch
+from perminute.bootstrap import Application
+from perminute.domain.usage import Outcome
+from perminute.events import TELEPHONY, ended_leg, read_event
+from perminute.observability import logger, metrics, report_batch
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from perminute.application.charge_legs import EndedLeg
+
+_METRICS = {
+    Outcome.CHARGED: "CallsCharged",
+    Outcome.INCLUDED: "CallsIncluded",
+    Outcome.FREE: "CallsFree",
+    Outcome.NOT_ENTITLED: "CallsNotEntitled",
+    Outcome.UNRATED: "CallsUnrated",
+}
+
+application = Application(os.environ)
+charge_legs = application.charge_legs()
+
+
+def _open(body: str) -> EndedLeg:
+    return ended_leg(read_event(body, TELEPHONY))
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:  # noqa: ARG001 - Lambda's
+    """Charge a batch of ended legs; only what must come again is reported as failed."""
+    settled = settle_batch(
+        event, open_message=_open, use_case=charge_legs, rejections=application.rejections
+    )
+    outcomes = Counter(_METRICS[usage.outcome] for usage in settled.accepted)
+    report_batch(settled, outcomes)
+    return settled.response()

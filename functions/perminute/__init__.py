@@ -1,0 +1,1 @@
+"""Prepaid, pay-per-minute charging for phone calls into meetings."""

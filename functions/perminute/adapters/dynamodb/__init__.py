@@ -1,0 +1,1 @@
+"""The stores on DynamoDB, over one pynamodb connection and one botocore client."""

@@ -1,0 +1,47 @@
+"""Which rows live in which table of the deployment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perminute.adapters.dynamodb.rows import (
+    AccountRow,
+    EntryRow,
+    EventRow,
+    ReceiptRow,
+    TimelineRow,
+    UsageRow,
+)
+from perminute.adapters.dynamodb.tables import Table
+
+if TYPE_CHECKING:
+    from pynamodb.connection import Connection
+
+    from perminute.settings import TableNames
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Every kind of row, bound to its table, and the connection they share."""
+
+    connection: Connection
+    accounts: Table[AccountRow]
+    entries: Table[EntryRow]
+    receipts: Table[ReceiptRow]
+    usages: Table[UsageRow]
+    events: Table[EventRow]
+    timelines: Table[TimelineRow]
+
+    @classmethod
+    def bind(cls, connection: Connection, names: TableNames) -> Schema:
+        """Bind the rows to the names that the deployment gave its tables."""
+        return cls(
+            connection=connection,
+            accounts=Table(connection, names.credit, AccountRow),
+            entries=Table(connection, names.credit, EntryRow),
+            receipts=Table(connection, names.credit, ReceiptRow),
+            usages=Table(connection, names.usage, UsageRow),
+            events=Table(connection, names.events, EventRow),
+            timelines=Table(connection, names.licensing, TimelineRow),
+        )

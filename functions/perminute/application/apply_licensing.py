@@ -1,0 +1,117 @@
+"""Take in licensing facts: who holds what, where, under which rules, from when on.
+
+Facts are only ever added, so their order of arrival does not matter. Each change makes the next
+version of the organization's account, which is how a charge in flight learns of it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+from perminute.application.recording import against_receipt, contended
+from perminute.application.verdicts import Accepted, Verdict
+from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.timelines import MAX_FACTS
+from perminute.ports import MAX_CHANGES_PER_RECORD, AlreadyKnown, Committed, Full, Moved, Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from perminute.application.patience import Patience
+    from perminute.domain.licensing import LicensingChange
+    from perminute.ports import LicensingStore, ReceiptKey
+
+
+@dataclass(frozen=True, slots=True)
+class LicensingEvent:
+    """One licensing event: what it changes, and its receipt."""
+
+    change: LicensingChange
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyLicensing:
+    """The use case with what it needs from outside."""
+
+    licensing: LicensingStore
+    patience: Patience
+
+    def __call__(self, events: Sequence[LicensingEvent]) -> list[Verdict[None]]:
+        """Take in each event, one transaction per organization and batch."""
+        by_organization: defaultdict[str, dict[int, LicensingEvent]] = defaultdict(dict)
+        for position, event in enumerate(events):
+            by_organization[event.change.organization_id][position] = event
+        verdicts: dict[int, Verdict[None]] = {}
+        for organization_id, of_organization in by_organization.items():
+            verdicts |= self._record_all(organization_id, of_organization)
+        return [verdicts[position] for position in range(len(events))]
+
+    def _record_all(
+        self, organization_id: str, events: Mapping[int, LicensingEvent]
+    ) -> dict[int, Verdict[None]]:
+        """Record in rounds, so that no transaction holds one identity twice."""
+        verdicts: dict[int, Verdict[None]] = {}
+        while events:
+            firsts: dict[ReceiptKey, int] = {}
+            for position, event in events.items():
+                firsts.setdefault(event.receipt.key, position)
+            chosen = list(firsts.values())[:MAX_CHANGES_PER_RECORD]
+            verdicts |= self._record(organization_id, {n: events[n] for n in chosen})
+            events = {n: event for n, event in events.items() if n not in verdicts}
+        return verdicts
+
+    def _record(
+        self, organization_id: str, events: Mapping[int, LicensingEvent]
+    ) -> dict[int, Verdict[None]]:
+        verdicts: dict[int, Verdict[None]] = {}
+        settled: dict[int, Verdict[None]]
+        pending = dict(events)
+        tries = self.patience.tries()
+        try:
+            next(tries)
+            while pending:
+                changes = [(event.change, event.receipt) for event in pending.values()]
+                match self.licensing.record(organization_id, changes):
+                    case Committed():
+                        return verdicts | dict.fromkeys(pending, Accepted(None))
+                    case AlreadyKnown(receipts=known):
+                        settled = dict(_against_receipts(pending, known))
+                    case Full(subjects=subjects):
+                        settled = dict(_refuse_full(pending, subjects))
+                    case Moved():
+                        if next(tries, None) is None:
+                            raise contended(organization_id)
+                        settled = {}
+                    case never:
+                        assert_never(never)
+                verdicts |= settled
+                pending = {n: event for n, event in pending.items() if n not in settled}
+        except Unavailable as error:
+            return verdicts | dict.fromkeys(pending, error)
+        return verdicts
+
+
+def _against_receipts(
+    pending: Mapping[int, LicensingEvent], known: Mapping[ReceiptKey, Receipt]
+) -> Iterator[tuple[int, Verdict[None]]]:
+    for position, event in pending.items():
+        recorded = known.get(event.receipt.key)
+        if recorded is not None:
+            yield position, against_receipt(event.receipt, recorded)
+
+
+def _refuse_full(
+    pending: Mapping[int, LicensingEvent], subjects: Collection[str | None]
+) -> Iterator[tuple[int, Verdict[None]]]:
+    for position, event in pending.items():
+        if event.change.user_id in subjects:
+            yield (
+                position,
+                Refused(
+                    "userId" if event.change.user_id else "organizationId",
+                    f"has {MAX_FACTS} facts on its timeline, the most that is kept",
+                ),
+            )

@@ -1,0 +1,181 @@
+"""Charge ended legs, exactly once each, one transaction per organization and batch.
+
+The permanent identity of a leg is the key of its usage record, written together with the money:
+a repeated delivery finds the record and changes nothing, however much later it comes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, assert_never
+
+from pydantic.alias_generators import to_camel
+
+from perminute.application.recording import contended
+from perminute.application.verdicts import Accepted, Repeated, Verdict
+from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.usage import Terms, Usage, rate_leg
+from perminute.ports import MAX_USAGES_PER_POSTING, AlreadyKnown, Committed, Moved, Posting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from perminute.application.patience import Patience
+    from perminute.domain.accounts import Account
+    from perminute.domain.legs import Leg
+    from perminute.domain.rate_card import RateCard
+    from perminute.ports import CreditStore, LicensingStore, RateCards
+
+
+@dataclass(frozen=True, slots=True)
+class EndedLeg:
+    """A leg, and when telephony reported it: the instant its charge is booked at."""
+
+    leg: Leg
+    reported_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeLegs:
+    """The use case with what it needs from outside."""
+
+    credit: CreditStore
+    licensing: LicensingStore
+    rate_cards: RateCards
+    patience: Patience
+
+    def __call__(self, ended: Sequence[EndedLeg]) -> list[Verdict[Usage]]:
+        """Charge each leg; the verdicts come in the order of the legs.
+
+        One organization's trouble is not another's: only the legs it concerns are handed back.
+        """
+        if not ended:
+            return []
+        try:
+            rate_card = self.rate_cards.current()
+        except Unavailable as error:
+            return [error] * len(ended)
+        by_organization: defaultdict[str, dict[int, EndedLeg]] = defaultdict(dict)
+        for position, one in enumerate(ended):
+            by_organization[one.leg.organization_id][position] = one
+        verdicts: dict[int, Verdict[Usage]] = {}
+        for organization_id, legs in by_organization.items():
+            verdicts |= self._charge_all(organization_id, legs, rate_card)
+        return [verdicts[position] for position in range(len(ended))]
+
+    def _charge_all(
+        self, organization_id: str, legs: Mapping[int, EndedLeg], rate_card: RateCard
+    ) -> dict[int, Verdict[Usage]]:
+        """Charge in rounds: a call id that stands twice with differing content takes one each."""
+        verdicts: dict[int, Verdict[Usage]] = {}
+        while legs:
+            batch = _Batch.of(legs)
+            for chunk in _chunks(batch.firsts):
+                verdicts |= self._charge(organization_id, chunk, rate_card)
+            verdicts |= {n: _as_repeated(verdicts[first]) for n, first in batch.copies.items()}
+            legs = batch.others
+        return verdicts
+
+    def _charge(
+        self, organization_id: str, legs: Mapping[int, EndedLeg], rate_card: RateCard
+    ) -> dict[int, Verdict[Usage]]:
+        """Post one transaction's worth of legs, again and again until each is settled."""
+        verdicts: dict[int, Verdict[Usage]] = {}
+        pending = dict(legs)
+        tries = self.patience.tries()
+        try:
+            next(tries)
+            while pending:
+                # The account is read before the licenses: see LicensingStore.licensing.
+                account = self.credit.account(organization_id)
+                posting = self._decide(account, list(pending.values()), rate_card)
+                match self.credit.commit(posting):
+                    case Committed():
+                        accepted = zip(pending, posting.usages, strict=True)
+                        return verdicts | {n: Accepted(usage) for n, usage in accepted}
+                    case AlreadyKnown(usages=known):
+                        settled = dict(_settle(pending, known))
+                        verdicts |= settled
+                        pending = {n: one for n, one in pending.items() if n not in settled}
+                    case Moved():
+                        if next(tries, None) is None:
+                            raise contended(organization_id)
+                    case never:
+                        assert_never(never)
+        except Unavailable as error:
+            return verdicts | dict.fromkeys(pending, error)
+        return verdicts
+
+    def _decide(self, account: Account, ended: Sequence[EndedLeg], rate_card: RateCard) -> Posting:
+        organizers = {one.leg.organizer_id for one in ended}
+        terms = Terms(
+            licensing=self.licensing.licensing(account.organization_id, organizers),
+            rate_card=rate_card,
+            currency=account.currency,
+            credits_set_up_at=account.credits_set_up_at,
+        )
+        usages = [rate_leg(one.leg, terms) for one in ended]
+        after, entry, named = account.charged(usages, at=max(one.reported_at for one in ended))
+        return Posting(before=account, after=after, entry=entry, usages=named)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """The legs of a batch by position: the first of each call id, and what came again."""
+
+    firsts: dict[int, EndedLeg]
+    copies: dict[int, int]
+    others: dict[int, EndedLeg]
+
+    @classmethod
+    def of(cls, legs: Mapping[int, EndedLeg]) -> _Batch:
+        first_by_call: dict[str, int] = {}
+        batch = cls({}, {}, {})
+        for position, one in legs.items():
+            first = first_by_call.setdefault(one.leg.call_id, position)
+            if first == position:
+                batch.firsts[position] = one
+            elif one.leg == legs[first].leg:
+                batch.copies[position] = first
+            else:
+                batch.others[position] = one
+        return batch
+
+
+def _as_repeated(verdict: Verdict[Usage]) -> Verdict[Usage]:
+    return Repeated() if isinstance(verdict, Accepted) else verdict
+
+
+def _settle(
+    pending: Mapping[int, EndedLeg], known: Mapping[str, Usage]
+) -> Iterator[tuple[int, Verdict[Usage]]]:
+    for position, one in pending.items():
+        recorded = known.get(one.leg.call_id)
+        if recorded is not None:
+            yield position, _against_record(one.leg, recorded.leg)
+
+
+def _against_record(leg: Leg, recorded: Leg) -> Repeated | Refused:
+    if leg == recorded:
+        return Repeated()
+    differing = ", ".join(
+        to_camel(field.name)
+        for field in fields(leg)
+        if getattr(leg, field.name) != getattr(recorded, field.name)
+    )
+    return Refused(
+        "callId",
+        f"conflict: call {leg.call_id} of {leg.organization_id} is recorded with another "
+        f"{differing}; the record stands, send a correction as a credit adjustment",
+    )
+
+
+def _chunks(ended: Mapping[int, EndedLeg]) -> Iterator[dict[int, EndedLeg]]:
+    """Cut a batch into postings of even size, as few as the limit of a transaction allows."""
+    items = list(ended.items())
+    pieces = -(-len(items) // MAX_USAGES_PER_POSTING)
+    size = -(-len(items) // pieces)
+    for start in range(0, len(items), size):
+        yield dict(items[start : start + size])

@@ -1,0 +1,39 @@
+"""What `book_credit` and `apply_licensing` share: settling events against their receipts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from perminute.application.verdicts import Repeated
+from perminute.domain.errors import Contended, Refused
+from perminute.ports import ReceiptKind
+
+if TYPE_CHECKING:
+    from perminute.ports import Receipt
+
+_FIELDS = {
+    ReceiptKind.EVENT: "id",
+    ReceiptKind.PURCHASE: "purchaseId",
+    ReceiptKind.ADJUSTMENT: "adjustmentId",
+}
+
+
+def against_receipt(receipt: Receipt, recorded: Receipt) -> Repeated | Refused:
+    """Tell a repeated event from one that uses a known identity for something else."""
+    if receipt.content == recorded.content:
+        return Repeated()
+    ours, theirs = json.loads(receipt.content), json.loads(recorded.content)
+    differing = ", ".join(
+        sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    )
+    return Refused(
+        _FIELDS[receipt.key.kind],
+        f"conflict: {receipt.key.id} is recorded with another {differing}; the record stands, "
+        "send the new facts under an identity of their own",
+    )
+
+
+def contended(organization_id: str) -> Contended:
+    """Say that other writers never let us in."""
+    return Contended(f"the account of {organization_id} kept changing; try again later")

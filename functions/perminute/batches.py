@@ -1,0 +1,129 @@
+"""Between an SQS batch and a use case: open each message, settle each one, lose none.
+
+A message that can never be processed is kept with its reason and done with: it is not tried
+again. A message that could not be processed this time is reported as failed, and SQS delivers it
+again (ReportBatchItemFailures); after its last delivery SQS moves it to the dead-letter queue.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, assert_never
+
+from perminute.application.verdicts import Accepted, Repeated
+from perminute.domain.errors import Refused, Unavailable
+from perminute.ports import Rejection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from perminute.application.verdicts import Verdict
+    from perminute.ports import Rejections
+
+
+class BatchItemFailure(TypedDict):
+    """One message that is to be delivered again."""
+
+    itemIdentifier: str
+
+
+class BatchResponse(TypedDict):
+    """What Lambda's SQS mapping expects (AWS: "Reporting batch item failures")."""
+
+    batchItemFailures: list[BatchItemFailure]
+
+
+I = TypeVar("I")  # noqa: E741 - the input of a use case
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One SQS message: its id, and the event in its body."""
+
+    id: str
+    body: str
+
+
+@dataclass(slots=True)
+class Settled(Generic[R]):
+    """A batch when all is said: what took effect, what was refused, what must come again."""
+
+    accepted: list[R] = field(default_factory=list)
+    repeated: int = 0
+    refused: list[Rejection] = field(default_factory=list)
+    failed: list[tuple[Message, str]] = field(default_factory=list)
+
+    def response(self) -> BatchResponse:
+        """Answer the mapping."""
+        return {"batchItemFailures": [{"itemIdentifier": message.id} for message, _ in self.failed]}
+
+    def counts(self) -> dict[str, int]:
+        """Count what became of the messages, for the one log line of a batch."""
+        return {
+            "accepted": len(self.accepted),
+            "repeated": self.repeated,
+            "refused": len(self.refused),
+            "failed": len(self.failed),
+        }
+
+    def failures(self) -> Counter[str]:
+        """Count the reasons why messages must come again."""
+        return Counter(reason for _, reason in self.failed)
+
+
+def settle_batch(
+    sqs_event: dict[str, Any],
+    *,
+    open_message: Callable[[str], I],
+    use_case: Callable[[Sequence[I]], Sequence[Verdict[R]]],
+    rejections: Rejections,
+) -> Settled[R]:
+    """Open every message, hand what is sound to the use case, and settle each by its verdict."""
+    settled: Settled[R] = Settled()
+    sound: list[tuple[Message, I]] = []
+    refusals: list[tuple[Message, Refused]] = []
+    for record in sqs_event["Records"]:
+        message = Message(record["messageId"], record["body"])
+        try:
+            sound.append((message, open_message(message.body)))
+        except Refused as refusal:
+            refusals.append((message, refusal))
+    verdicts = use_case([content for _, content in sound])
+    for (message, _), verdict in zip(sound, verdicts, strict=True):
+        match verdict:
+            case Accepted(result):
+                settled.accepted.append(result)
+            case Repeated():
+                settled.repeated += 1
+            case Refused():
+                refusals.append((message, verdict))
+            case Unavailable():
+                settled.failed.append((message, str(verdict)))
+            case never:
+                assert_never(never)
+    for message, refused in refusals:
+        _keep(message, refused, settled, rejections)
+    return settled
+
+
+def _keep(message: Message, refusal: Refused, settled: Settled[R], rejections: Rejections) -> None:
+    """Keep what was refused; what cannot be kept comes again, for nothing may be lost."""
+    rejection = Rejection(_event_id(message), str(refusal), message.body)
+    try:
+        rejections.keep([rejection])
+    except Unavailable as error:
+        settled.failed.append((message, str(error)))
+    else:
+        settled.refused.append(rejection)
+
+
+def _event_id(message: Message) -> str:
+    """Find the event's id even in an event that is refused, else name the message."""
+    try:
+        event_id = json.loads(message.body)["id"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return message.id
+    return event_id if isinstance(event_id, str) and event_id else message.id

@@ -1,0 +1,72 @@
+"""Puts the use cases together with their real adapters: the only place that knows which is real."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+
+from perminute import settings
+from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.schema import Schema
+from perminute.adapters.dynamodb.tables import (
+    CONNECT_TIMEOUT_SECONDS,
+    READ_TIMEOUT_SECONDS,
+    SDK_ATTEMPTS,
+    connect,
+)
+from perminute.adapters.s3_rate_cards import S3RateCards
+from perminute.adapters.sqs_rejections import SQSRejections
+from perminute.application.apply_licensing import ApplyLicensing
+from perminute.application.book_credit import BookCredit
+from perminute.application.charge_legs import ChargeLegs
+from perminute.application.patience import Patience
+from perminute.observability import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pynamodb.connection import Connection
+
+_CLIENT_CONFIG = Config(
+    connect_timeout=CONNECT_TIMEOUT_SECONDS,
+    read_timeout=READ_TIMEOUT_SECONDS,
+    retries={"mode": "standard", "total_max_attempts": SDK_ATTEMPTS},
+)
+
+
+class Application:
+    """The use cases of one function, over one connection to AWS."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """Read the settings and open the connection; `MissingSetting` names what is not set."""
+        self._environment = environment
+        self._connection: Connection = connect()
+        schema = Schema.bind(self._connection, settings.TableNames.from_environment(environment))
+        self._credit = DynamoDBCreditStore(schema)
+        self._licensing = DynamoDBLicensingStore(schema)
+        self.rejections = SQSRejections(
+            lambda: self._client("sqs"), settings.dead_letter_queue_url(environment)
+        )
+
+    def charge_legs(self) -> ChargeLegs:
+        """Charge ended legs by the rate card in S3."""
+        rate_cards = S3RateCards(
+            lambda: self._client("s3"),
+            settings.rate_card_bucket(self._environment),
+            report=logger.error,
+        )
+        return ChargeLegs(self._credit, self._licensing, rate_cards, Patience())
+
+    def book_credit(self) -> BookCredit:
+        """Book purchases, adjustments and settings."""
+        return BookCredit(self._credit, Patience())
+
+    def apply_licensing(self) -> ApplyLicensing:
+        """Take in licensing facts."""
+        return ApplyLicensing(self._licensing, Patience())
+
+    def _client(self, service: str) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
+        """Make a client on the connection's own session, whose models are loaded already."""
+        return self._connection.session.create_client(service, config=_CLIENT_CONFIG)

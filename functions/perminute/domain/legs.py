@@ -1,0 +1,105 @@
+"""A phone leg: one attendee's connection to a meeting, as telephony reports it when it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from perminute.domain.errors import Refused
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+MAX_LEG_SECONDS = 24 * 60 * 60
+"""A meeting ends after 24 h: a longer leg is a broken record, not a bill (DOMAIN §2, ours)."""
+
+_SECOND = timedelta(seconds=1)
+
+
+class LegType(StrEnum):
+    """How the attendee joined (CONTRACT §2)."""
+
+    TOLL_DIAL_IN = "tollDialIn"
+    TOLL_FREE_DIAL_IN = "tollFreeDialIn"
+    DIAL_OUT = "dialOut"
+    APP = "app"
+
+
+PHONE_LEG_TYPES = (LegType.TOLL_DIAL_IN, LegType.TOLL_FREE_DIAL_IN, LegType.DIAL_OUT)
+"""The leg types that have rates; joining with the app is never charged."""
+
+
+class MeetingType(StrEnum):
+    """Only legs of scheduled meetings are charged (DOMAIN §2)."""
+
+    SCHEDULED = "scheduled"
+    AD_HOC = "adHoc"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One ended leg; [organization_id, call_id] identifies it for ever.
+
+    Two legs are equal when telephony said the same of both, which is what tells a repeated
+    delivery from a conflict. Raises `Refused` for a leg that contradicts itself.
+    """
+
+    organization_id: str
+    call_id: str
+    organizer_id: str
+    meeting_id: str
+    meeting_type: MeetingType
+    leg_type: LegType
+    service_number: str | None = None
+    remote_number: str | None = None
+    answered_at: datetime | None
+    ended_at: datetime
+    billable_seconds: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no rate could make right."""
+        self._check_numbers()
+        self._check_duration()
+
+    @property
+    def rated_number(self) -> str | None:
+        """The number that sets the price: what was dialled, whoever dialled it (DOMAIN §2)."""
+        return self.remote_number if self.leg_type is LegType.DIAL_OUT else self.service_number
+
+    @property
+    def connected_seconds(self) -> int:
+        """Connected time in started seconds; ring time never counts.
+
+        The carrier's billable figure wins over the difference of the clocks (DOMAIN §8). A part
+        of a second counts as one, which leaves every whole-second block as it would be.
+        """
+        if self.answered_at is None:
+            return 0
+        if self.billable_seconds is not None:
+            return self.billable_seconds
+        # Floor division of the negated difference rounds a part of a second up.
+        return -((self.answered_at - self.ended_at) // _SECOND)
+
+    def _check_numbers(self) -> None:
+        if self.leg_type is LegType.APP or self.rated_number is not None:
+            return
+        if self.leg_type is LegType.DIAL_OUT:
+            raise Refused("remoteNumber", "is required for dialOut: it is the destination")
+        raise Refused("serviceNumber", f"is required for {self.leg_type}: it sets the rate")
+
+    def _check_duration(self) -> None:
+        billable = self.billable_seconds or 0
+        if not 0 <= billable <= MAX_LEG_SECONDS:
+            raise Refused("billableSeconds", f"must lie between 0 and {MAX_LEG_SECONDS} (24 h)")
+        if self.answered_at is None:
+            if billable:
+                raise Refused("billableSeconds", "must be 0 or absent when answeredAt is null")
+            return
+        if self.ended_at < self.answered_at:
+            raise Refused("endedAt", "lies before answeredAt")
+        if self.ended_at - self.answered_at > MAX_LEG_SECONDS * _SECOND:
+            raise Refused(
+                "endedAt", "lies more than 24 h after answeredAt; no meeting lasts as long"
+            )

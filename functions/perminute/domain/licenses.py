@@ -1,0 +1,52 @@
+"""What an organizer can hold, and under which names it is sold (DOMAIN §3)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class License(StrEnum):
+    """The three licenses that decide who pays for a leg."""
+
+    PAY_PER_MINUTE = "payPerMinute"
+    SUBSCRIPTION = "subscription"
+    COMMUNICATIONS_CREDITS = "communicationsCredits"
+
+
+PRODUCTS: dict[str, License] = {
+    "MCOMEETACPEA": License.PAY_PER_MINUTE,
+    "MCOMEETADV": License.SUBSCRIPTION,
+    "ENTERPRISEPREMIUM": License.SUBSCRIPTION,
+    "SPE_E5": License.SUBSCRIPTION,
+    "SPE_E5_CALLINGMINUTES": License.SUBSCRIPTION,
+    "MCOPSTNC": License.COMMUNICATIONS_CREDITS,
+}
+"""SKU part numbers and the license that each brings, by the service plans inside it."""
+
+_GUIDS = {
+    "df9561a4-4969-4e6a-8e73-c601b68ec077": "MCOMEETACPEA",
+    "0c266dff-15dd-4b49-8397-2bb16070ed52": "MCOMEETADV",
+    "c7df2760-2c81-4ef7-b578-5b5392b571df": "ENTERPRISEPREMIUM",
+    "06ebc4ee-1bb5-47dd-8120-11324bc54e06": "SPE_E5",
+    "a91fc4e0-65e5-4266-aa76-4037509c1626": "SPE_E5_CALLINGMINUTES",
+    "47794cd0-f0e5-45c5-9033-2eb6b5fc84e0": "MCOPSTNC",
+}
+_OUR_NAMES = {
+    License.PAY_PER_MINUTE.value: "MCOMEETACPEA",
+    License.SUBSCRIPTION.value: "MCOMEETADV",
+    License.COMMUNICATIONS_CREDITS.value: "MCOPSTNC",
+}
+
+
+def product_named(name: str) -> str:
+    """Turn our name, a part number or a GUID into the part number; `ValueError` if unknown.
+
+    The product is kept, not only the license it brings: a user may hold the subscription twice,
+    in a suite and on its own, and losing the one leaves the other.
+    """
+    product = _OUR_NAMES.get(name) or _GUIDS.get(name.lower()) or name.upper()
+    if product not in PRODUCTS:
+        known = ", ".join((*_OUR_NAMES, *PRODUCTS))
+        msg = f"{name!r} is no license we know; use one of {known}, or the GUID of one of them"
+        raise ValueError(msg)
+    return product

@@ -1,0 +1,42 @@
+"""Money as integer micro-units (10⁻⁶ of a currency unit): CONTRACT §1.
+
+No float ever comes near an amount: text goes to an integer and back.
+"""
+
+from __future__ import annotations
+
+import re
+
+MICROS_PER_UNIT = 1_000_000
+DECIMALS = 6
+MAX_AMOUNT_MICROS = 10**15 * MICROS_PER_UNIT
+"""The largest amount taken in: far above any prepaid balance, far below DynamoDB's 38 digits."""
+
+_AMOUNT = re.compile(r"(-?)([0-9]{1,18})(?:\.([0-9]{1,6}))?", re.ASCII)
+
+
+def parse_micros(text: str) -> int:
+    """Read a decimal string such as `"0.026"` as micro-units; `ValueError` says what is wrong."""
+    match = _AMOUNT.fullmatch(text)
+    if match is None:
+        msg = "must be a decimal string with at most 6 decimals, such as 0.026"
+        raise ValueError(msg)
+    sign, whole, fraction = match.groups()
+    micros = int(whole) * MICROS_PER_UNIT + int((fraction or "").ljust(DECIMALS, "0"))
+    if micros > MAX_AMOUNT_MICROS:
+        msg = f"must not be larger than {format_micros(MAX_AMOUNT_MICROS)}"
+        raise ValueError(msg)
+    return -micros if sign else micros
+
+
+def format_micros(micros: int) -> str:
+    """Write micro-units as the shortest decimal string: 26000 becomes `"0.026"`."""
+    whole, fraction = divmod(abs(micros), MICROS_PER_UNIT)
+    sign = "-" if micros < 0 else ""
+    decimals = f".{fraction:06d}".rstrip("0") if fraction else ""
+    return f"{sign}{whole}{decimals}"
+
+
+def round_half_up(numerator: int, denominator: int) -> int:
+    """Divide a non-negative amount exactly, a half going up: the one rounding of a charge."""
+    return (2 * numerator + denominator) // (2 * denominator)

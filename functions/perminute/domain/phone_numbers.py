@@ -1,0 +1,20 @@
+"""Phone numbers as E.164 (ITU-T), their tail possibly masked by the carrier (DOMAIN §8)."""
+
+from __future__ import annotations
+
+import re
+
+_E164 = re.compile(r"\+(?=[0-9*]{2,15}\Z)[1-9][0-9]+\*{0,4}", re.ASCII)
+
+
+def check_e164(number: str) -> str:
+    """Return the number if it is E.164 with `+`; its last four digits at most may be `*`.
+
+    The message never repeats the number: it ends up in logs and queues.
+    """
+    if _E164.fullmatch(number) is None:
+        msg = (
+            "must be an E.164 number such as +14255550100 (a masked tail such as **** is accepted)"
+        )
+        raise ValueError(msg)
+    return number

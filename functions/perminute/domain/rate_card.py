@@ -1,0 +1,181 @@
+"""The rate card: what a leg costs, exactly (CONTRACT §3, DOMAIN §2).
+
+A rate is micro-units per minute and a block is whole seconds, so every price is a whole number
+of sixtieths of a micro-unit until it is rounded, once, at the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from perminute.domain.legs import PHONE_LEG_TYPES, LegType
+from perminute.domain.money import round_half_up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+SECONDS_PER_MINUTE = 60
+
+
+class Step(NamedTuple):
+    """From this second of the call on, each second costs this rate, in blocks of this length."""
+
+    from_second: int
+    rate_micros_per_minute: int
+    increment_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """The price of one leg type to one prefix in one effective period.
+
+    `steps` is never empty and starts at second 0. The period is half-open in UTC; None is open.
+    """
+
+    leg_type: LegType
+    prefix: str
+    country: str | None
+    description: str
+    currency: str
+    connection_fee_micros: int
+    initial_increment_seconds: int
+    steps: tuple[Step, ...]
+    effective_from: datetime | None
+    effective_to: datetime | None
+    blocked: bool
+
+    @property
+    def rate_micros_per_minute(self) -> int:
+        """What a minute costs at the start of a call."""
+        return self.steps[0].rate_micros_per_minute
+
+    def in_force(self, at: datetime) -> bool:
+        """Whether the half-open period holds `at`."""
+        return (self.effective_from is None or self.effective_from <= at) and (
+            self.effective_to is None or at < self.effective_to
+        )
+
+    def billed_seconds(self, seconds: int) -> int:
+        """Round connected time up to whole blocks.
+
+        The first block is the initial increment. Every further block has the increment of the
+        step in which it starts, and is billed in full once started.
+        """
+        if seconds <= 0:
+            return 0
+        billed = self.initial_increment_seconds
+        for step, step_end in self._spans():
+            end = seconds if step_end is None else min(seconds, step_end)
+            if end > billed:
+                billed += _round_up(end - billed, step.increment_seconds)
+        return billed
+
+    def charge_micros(self, billed_seconds: int) -> int:
+        """Price whole blocks, each billed second at the rate that holds at that second.
+
+        The connection fee falls due with the first block, so an unanswered call costs nothing.
+        """
+        if billed_seconds == 0:
+            return 0
+        sixtieths = 0
+        for step, step_end in self._spans():
+            end = billed_seconds if step_end is None else min(billed_seconds, step_end)
+            if end > step.from_second:
+                sixtieths += (end - step.from_second) * step.rate_micros_per_minute
+        return self.connection_fee_micros + round_half_up(sixtieths, SECONDS_PER_MINUTE)
+
+    def _spans(self) -> Iterable[tuple[Step, int | None]]:
+        if len(self.steps) == 1:
+            # Nearly every rate of a real deck: worth a path of its own (`make bench`, rating).
+            return ((self.steps[0], None),)
+        ends = (*(step.from_second for step in self.steps[1:]), None)
+        return zip(self.steps, ends, strict=True)
+
+
+def _round_up(seconds: int, block: int) -> int:
+    """Round up to whole blocks: the floor of the negative is the ceiling."""
+    return -(-seconds // block) * block
+
+
+class Quote(NamedTuple):
+    """The price of one leg, and the rate that gave it."""
+
+    rate: Rate
+    billed_seconds: int
+    charge_micros: int
+
+
+class Unpriced(StrEnum):
+    """Why the rate card has no price for a number (CONTRACT §4)."""
+
+    NO_RATE = "noRate"
+    BLOCKED_NUMBER = "blockedNumber"
+
+
+class NoQuote(NamedTuple):
+    """The rate card does not price this number; `rate` is the row that blocks it, if one does."""
+
+    reason: Unpriced
+    rate: Rate | None
+
+
+_NO_RATE = NoQuote(Unpriced.NO_RATE, None)
+
+
+class RateCard:
+    """All rates under one version; an immutable value once built.
+
+    Look-up is by dictionary, on the number cut to each prefix length that occurs among numbers
+    with the same first digits, longest first: a handful of look-ups in the widest real deck.
+    """
+
+    def __init__(self, rates: Iterable[Rate], *, version: str = "") -> None:
+        """Index the rates, which `rate_card_csv` has checked against each other."""
+        self.version = version
+        self.rates = tuple(rates)
+        by_leg_type: dict[LegType, dict[str, tuple[Rate, ...]]] = {t: {} for t in PHONE_LEG_TYPES}
+        for rate in self.rates:
+            prefixes = by_leg_type[rate.leg_type]
+            key = "+" + rate.prefix
+            prefixes[key] = (*prefixes.get(key, ()), rate)
+        self._prefixes = {t: _PrefixIndex(prefixes) for t, prefixes in by_leg_type.items()}
+
+    def quote(self, leg_type: LegType, number: str, seconds: int, at: datetime) -> Quote | NoQuote:
+        """Price `seconds` of connected time to an E.164 `number`, answered `at`.
+
+        The longest prefix in force wins. A blocked prefix hides every shorter one.
+        """
+        rate = self._prefixes[leg_type].find(number, at)
+        if rate is None:
+            return _NO_RATE
+        if rate.blocked:
+            return NoQuote(Unpriced.BLOCKED_NUMBER, rate)
+        billed_seconds = rate.billed_seconds(seconds)
+        return Quote(rate, billed_seconds, rate.charge_micros(billed_seconds))
+
+
+class _PrefixIndex:
+    """The rates of one leg type by prefix (with `+`), and which prefix lengths are worth trying."""
+
+    _HEAD = 3  # "+" and two digits: enough to tell the lengths of most countries apart
+
+    def __init__(self, by_prefix: dict[str, tuple[Rate, ...]]) -> None:
+        self._by_prefix = by_prefix
+        shorter = {len(prefix) for prefix in by_prefix if len(prefix) < self._HEAD}
+        lengths: dict[str, set[int]] = {}
+        for prefix in by_prefix:
+            lengths.setdefault(prefix[: self._HEAD], set(shorter)).add(len(prefix))
+        self._lengths = {head: tuple(sorted(ls, reverse=True)) for head, ls in lengths.items()}
+        self._shorter = tuple(sorted(shorter, reverse=True))
+
+    def find(self, number: str, at: datetime) -> Rate | None:
+        """Find the rate with the longest prefix in force; masked digits match no prefix."""
+        by_prefix = self._by_prefix
+        for length in self._lengths.get(number[: self._HEAD], self._shorter):
+            for rate in by_prefix.get(number[:length], ()):
+                if rate.in_force(at):
+                    return rate
+        return None

@@ -1,0 +1,48 @@
+"""What a function is told by its environment, read once and named where it is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perminute.domain.errors import MissingSetting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class TableNames:
+    """The tables under the names that the deployment gave them."""
+
+    credit: str
+    usage: str
+    licensing: str
+    events: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> TableNames:
+        """Read the names; a name gives no access, the function's role does."""
+        return cls(
+            credit=_required(environment, "CREDIT_TABLE"),
+            usage=_required(environment, "USAGE_TABLE"),
+            licensing=_required(environment, "LICENSING_TABLE"),
+            events=_required(environment, "EVENTS_TABLE"),
+        )
+
+
+def dead_letter_queue_url(environment: Mapping[str, str]) -> str:
+    """Read where this function keeps what it refuses."""
+    return _required(environment, "DEAD_LETTER_QUEUE_URL")
+
+
+def rate_card_bucket(environment: Mapping[str, str]) -> str:
+    """Read where the rate cards live."""
+    return _required(environment, "RATE_CARD_BUCKET")
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name)
+    if not value:
+        raise MissingSetting(name)
+    return value

@@ -1,0 +1,1 @@
+"""What runs on one's own machine only: command line, embedded AWS, benchmarks."""

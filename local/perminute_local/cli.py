@@ -1,0 +1,169 @@
+"""The command line (CONTRACT §4).
+
+Data goes to standard output, everything else to standard error. Exit 0: done; 1: the answer is
+no; 2: the call was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perminute.domain.errors import FaultyRateCard
+from perminute.domain.legs import MAX_LEG_SECONDS, PHONE_LEG_TYPES, LegType
+from perminute.domain.phone_numbers import check_e164
+from perminute.domain.times import parse_instant
+from perminute_local import commands
+from perminute_local.commands import WrongCall
+from perminute_local.decks import DECKS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+DONE, NO, WRONG = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit code."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except (WrongCall, FaultyRateCard, OSError) as error:
+        sys.stderr.write(f"perminute: {_describe(error)}\n")
+        return WRONG
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, FaultyRateCard):
+        faults = (f"line {fault.line}: {fault.message}" for fault in error.faults)
+        return "\n".join(["the rate card is refused:", *faults])
+    return str(error)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="perminute", description="Prepaid, per-minute charging of phone calls into meetings."
+    )
+    commands_ = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_quote(commands_.add_parser("quote", help="what a call, or a file of calls, would cost"))
+    rates = commands_.add_parser("rates", help="check, convert and publish rate cards")
+    _add_rates(rates.add_subparsers(required=True, metavar="COMMAND"))
+    _add_replay(commands_.add_parser("replay", help="run a folder of events on an embedded AWS"))
+    return parser
+
+
+def _add_quote(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rates", required=True, type=Path, metavar="FILE", help="the rate card")
+    parser.add_argument("--leg-type", type=LegType, choices=PHONE_LEG_TYPES)
+    parser.add_argument("--number", type=_checked(check_e164), help="E.164, with +")
+    parser.add_argument("--seconds", type=_checked(_seconds), help="connected time")
+    parser.add_argument(
+        "--at", type=_checked(parse_instant), help="when it was answered (default: now)"
+    )
+    parser.add_argument("--calls", type=Path, metavar="FILE", help="JSON lines instead of one call")
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(run=_quote)
+
+
+def _quote(options: argparse.Namespace) -> int:
+    card = commands.load_rate_card(options.rates)
+    one_call = (options.leg_type, options.number, options.seconds)
+    if options.calls is not None:
+        if any(part is not None for part in (*one_call, options.at)):
+            msg = "--calls takes the place of --leg-type, --number, --seconds and --at"
+            raise WrongCall(msg)
+        return commands.quote_calls(card, options.calls, as_json=options.json)
+    if any(part is None for part in one_call):
+        msg = "quote needs --leg-type, --number and --seconds, or --calls"
+        raise WrongCall(msg)
+    call = commands.Call(*one_call, options.at or datetime.now(UTC))
+    return commands.quote_call(card, call, as_json=options.json)
+
+
+def _add_rates(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    check = parsers.add_parser("check", help="list every fault of a rate card")
+    check.add_argument("file", type=Path, metavar="FILE")
+    check.add_argument("--json", action="store_true")
+    check.set_defaults(run=lambda o: commands.check_rates(o.file, as_json=o.json))
+    convert = parsers.add_parser("convert", help="turn a carrier's price list into a rate card")
+    convert.add_argument("--from", dest="deck", required=True, choices=sorted(DECKS))
+    convert.add_argument("file", type=Path, metavar="FILE")
+    convert.add_argument(
+        "--origin",
+        type=_checked(check_e164),
+        metavar="NUMBER",
+        help="the number that dial-outs come from, where prices depend on it (twilio)",
+    )
+    convert.set_defaults(run=lambda o: commands.convert_rates(o.deck, o.file, origin=o.origin))
+    publish = parsers.add_parser("publish", help="make a rate card the one in force")
+    publish.add_argument("file", type=Path, metavar="FILE")
+    publish.add_argument("--bucket", required=True, help="RateCardBucketName of the deployed stack")
+    publish.add_argument("--version", required=True, help="the name of this version, never reused")
+    publish.set_defaults(
+        run=lambda o: commands.publish_rates(o.file, bucket=o.bucket, version=o.version)
+    )
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="rates.csv and events.jsonl")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--batch-size", type=_checked(_positive), metavar="N")
+    parser.add_argument("--seed", type=int, metavar="S", help="of the disturbances below")
+    parser.add_argument("--duplicate", type=_checked(_probability), default=0.0, metavar="P")
+    parser.add_argument("--shuffle", action="store_true")
+    parser.set_defaults(run=_replay)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    if options.seed is None and (options.duplicate or options.shuffle):
+        msg = "--duplicate and --shuffle need a --seed, so that the run can be had again"
+        raise WrongCall(msg)
+    # Only a replay needs the AWS clients; every other command starts without them.
+    from perminute_local.replay.command import run_replay  # noqa: PLC0415
+    from perminute_local.replay.deliveries import Disturbance  # noqa: PLC0415
+
+    disturbance = Disturbance(options.seed or 0, options.duplicate, options.shuffle)
+    return run_replay(
+        options.folder,
+        batch_size=options.batch_size,
+        disturbance=disturbance,
+        as_json=options.json,
+    )
+
+
+def _checked(parse: Callable[[str], object]) -> Callable[[str], object]:
+    """Let argparse show what a parser says of a wrong value, which it drops otherwise."""
+
+    def checked(text: str) -> object:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return checked
+
+
+def _seconds(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= MAX_LEG_SECONDS):
+        msg = f"must be a whole number from 0 to {MAX_LEG_SECONDS} (24 h)"
+        raise ValueError(msg)
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        msg = "must be a whole number greater than 0"
+        raise ValueError(msg)
+    return int(text)
+
+
+def _probability(text: str) -> float:
+    probability = float(text)
+    if not 0 <= probability <= 1:
+        msg = "must be a probability from 0 to 1"
+        raise ValueError(msg)
+    return probability

@@ -1,0 +1,236 @@
+"""What the commands do that need no AWS: quotes and rate cards."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer
+from perminute.domain.errors import FaultyRateCard
+from perminute.domain.legs import MAX_LEG_SECONDS, PHONE_LEG_TYPES, LegType
+from perminute.domain.money import format_micros
+from perminute.domain.phone_numbers import check_e164
+from perminute.domain.rate_card import NoQuote, Quote
+from perminute.domain.rate_card_csv import read_rate_card, write_rate_card
+from perminute.domain.times import format_instant, parse_instant
+from perminute_local.decks import DECKS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from mypy_boto3_s3 import S3Client
+
+    from perminute.domain.rate_card import RateCard
+
+T = TypeVar("T")
+
+
+class WrongCall(Exception):  # noqa: N818 - what the user did, in the user's words
+    """The command was called wrongly; the message says how it is called rightly."""
+
+
+class Call(NamedTuple):
+    """A call to be priced."""
+
+    leg_type: LegType
+    number: str
+    seconds: int
+    at: datetime
+
+
+def load_rate_card(path: Path) -> RateCard:
+    """Read a rate card from a file; `FaultyRateCard` and `OSError` pass through."""
+    return read_rate_card(path.read_bytes(), version=path.name)
+
+
+def quote_call(card: RateCard, call: Call, *, as_json: bool) -> int:
+    """Price one call; exit code 1 if the card has no price for it."""
+    quote = card.quote(*call)
+    document = _answer(call, quote)
+    if as_json:
+        _write_json(document)
+    else:
+        sys.stdout.write(_line(document))
+    return 0 if isinstance(quote, Quote) else 1
+
+
+def quote_calls(card: RateCard, path: Path, *, as_json: bool) -> int:
+    """Price a file of calls; one that has no price does not stop the others."""
+    quoted = [(call, card.quote(*call)) for call in _read_calls(path)]
+    answers = [_answer(call, quote) for call, quote in quoted]
+    micros: Counter[str] = Counter()
+    for _, quote in quoted:
+        if isinstance(quote, Quote):
+            micros[quote.rate.currency] += quote.charge_micros
+    totals = {currency: format_micros(total) for currency, total in sorted(micros.items())}
+    if as_json:
+        _write_json({"calls": answers, **_one_total(totals), "totals": totals})
+        return 0
+    sys.stdout.writelines(map(_line, answers))
+    sys.stdout.writelines(f"total {total} {currency}\n" for currency, total in totals.items())
+    return 0
+
+
+def check_rates(path: Path, *, as_json: bool) -> int:
+    """Tell the number of rates of a card, or every fault; exit code 1 if there is one."""
+    content = path.read_bytes()
+    try:
+        count, faults = len(read_rate_card(content).rates), ()
+    except FaultyRateCard as error:
+        count, faults = 0, error.faults
+    if as_json:
+        listed = [{"line": fault.line, "message": fault.message} for fault in faults]
+        _write_json({"valid": not faults, "rates": count, "faults": listed})
+    elif faults:
+        sys.stdout.writelines(f"{path}:{fault.line}: {fault.message}\n" for fault in faults)
+    else:
+        sys.stdout.write(f"{path}: {count} rates, no fault\n")
+    return 1 if faults else 0
+
+
+def convert_rates(deck: str, path: Path, *, origin: str | None) -> int:
+    """Write a carrier's price list as a rate card, itself checked before it is written."""
+    rates = DECKS[deck](path.read_bytes(), origin)
+    text = write_rate_card(rates)
+    read_rate_card(text.encode())
+    sys.stdout.write(text)
+    return 0
+
+
+def publish_rates(path: Path, *, bucket: str, version: str) -> int:
+    """Put a checked card into the bucket under its version, then point at it."""
+    # Publishing alone needs an AWS client.
+    import boto3  # noqa: PLC0415
+
+    content = path.read_bytes()
+    count = len(read_rate_card(content).rates)
+    pointer = publish(boto3.client("s3"), bucket, content, version=version)
+    sys.stdout.write(f"s3://{bucket}/{pointer.key}: {count} rates are in force within a minute\n")
+    return 0
+
+
+def publish(client: S3Client, bucket: str, content: bytes, *, version: str) -> Pointer:
+    """Put the card first and the pointer last, so that no function looks for what is not there.
+
+    A version is never written twice: usage records name the version that priced them.
+    """
+    pointer = Pointer(version, f"rate-cards/{version}.csv")
+    try:
+        client.put_object(Bucket=bucket, Key=pointer.key, Body=content, IfNoneMatch="*")
+    except client.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] != "PreconditionFailed":
+            msg = f"s3://{bucket}/{pointer.key} cannot be written: {error}"
+            raise WrongCall(msg) from error
+        msg = f"version {version} exists in {bucket}; give the card a version of its own"
+        raise WrongCall(msg) from error
+    client.put_object(Bucket=bucket, Key=POINTER_KEY, Body=pointer.content())
+    return pointer
+
+
+def _one_total(totals: dict[str, str]) -> dict[str, str | None]:
+    """Give the one total, where all priced calls have one currency; sums never mix currencies."""
+    if len(totals) > 1:
+        return {"total": None, "currency": None}
+    ((currency, total),) = totals.items() or ((None, "0"),)
+    return {"total": total, "currency": currency}
+
+
+def _answer(call: Call, quote: Quote | NoQuote) -> dict[str, Any]:
+    asked = {
+        "legType": call.leg_type,
+        "number": call.number,
+        "seconds": call.seconds,
+        "at": format_instant(call.at),
+    }
+    match quote:
+        case NoQuote(reason, rate):
+            return {"error": reason, **asked, "prefix": rate.prefix if rate else None}
+        case Quote(rate, billed_seconds, charge_micros):
+            return {
+                **asked,
+                "prefix": rate.prefix,
+                "country": rate.country,
+                "ratePerMinute": format_micros(rate.rate_micros_per_minute),
+                "connectionFee": format_micros(rate.connection_fee_micros),
+                "billedSeconds": billed_seconds,
+                "charge": format_micros(charge_micros),
+                "currency": rate.currency,
+            }
+
+
+def _line(answer: dict[str, Any]) -> str:
+    if "error" in answer:
+        return f"{answer['number']}: {answer['error']}\n"
+    return (
+        "{number}: {charge} {currency} ({billedSeconds} s billed at {ratePerMinute} a minute, "
+        "connection fee {connectionFee}, prefix {prefix})\n".format(**answer)
+    )
+
+
+def _read_calls(path: Path) -> Iterator[Call]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip() and not line.startswith("#"):
+                try:
+                    yield _read_call(line)
+                except ValueError as error:
+                    msg = f"{path}:{number}: {error}"
+                    raise WrongCall(msg) from error
+
+
+def _read_call(line: str) -> Call:
+    try:
+        call = json.loads(line)
+    except ValueError as error:
+        msg = f"is not JSON: {error}"
+        raise ValueError(msg) from error
+    if not isinstance(call, dict):
+        msg = "must be a JSON object"
+        raise ValueError(msg)  # noqa: TRY004 - every fault of a line is a ValueError here
+    return Call(
+        _field(call, "legType", _leg_type),
+        _field(call, "number", lambda value: check_e164(_text(value))),
+        _field(call, "seconds", _seconds),
+        _field(call, "at", lambda value: parse_instant(_text(value))),
+    )
+
+
+def _field(call: dict[str, Any], name: str, parse: Callable[[object], T]) -> T:
+    if name not in call:
+        msg = f"{name} is required"
+        raise ValueError(msg)
+    try:
+        return parse(call[name])
+    except ValueError as error:
+        msg = f"{name}: {error}"
+        raise ValueError(msg) from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        msg = "must be a string"
+        raise ValueError(msg)  # noqa: TRY004 - every fault of a line is a ValueError here
+    return value
+
+
+def _leg_type(value: object) -> LegType:
+    if value not in PHONE_LEG_TYPES:
+        msg = f"must be one of {', '.join(PHONE_LEG_TYPES)}"
+        raise ValueError(msg)
+    return LegType(value)
+
+
+def _seconds(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_LEG_SECONDS:
+        msg = f"must be a whole number from 0 to {MAX_LEG_SECONDS} (24 h)"
+        raise ValueError(msg)
+    return value
+
+
+def _write_json(document: object) -> None:
+    json.dump(document, sys.stdout, indent=2)
+    sys.stdout.write("\n")

@@ -1,0 +1,1 @@
+"""Replay events through the functions of the template, on an embedded AWS."""

@@ -1,0 +1,135 @@
+"""From a file of events to the batches in which SQS would deliver them.
+
+The clock of a replay is the events' own `time`. Events of one kind share a batch only if at most
+a second of that clock lies between them.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from perminute.domain.times import parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+WINDOW = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One event as it is handed to the bus."""
+
+    event_id: str
+    source: str
+    kind: str
+    body: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotAnEvent:
+    """A line that no bus would take, with the reason."""
+
+    event_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """What to do to the order of deliveries, the same each time for one seed."""
+
+    seed: int = 0
+    duplicate: float = 0.0
+    shuffle: bool = False
+
+
+def read_events(path: Path) -> Iterator[Delivery | NotAnEvent]:
+    """Read one event a line; blank lines and those that begin with `#` are skipped."""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            text = line.strip()
+            if text and not text.startswith(b"#"):
+                yield _read_line(text, f"{path.name}:{number}")
+
+
+def _read_line(line: bytes, place: str) -> Delivery | NotAnEvent:
+    try:
+        event = json.loads(line)
+    except ValueError as error:
+        return NotAnEvent(place, f"{place}: is not JSON: {error}")
+    if not isinstance(event, dict):
+        return NotAnEvent(place, f"{place}: must be a JSON object, one event a line")
+    event_id = event.get("id")
+    event_id = event_id if isinstance(event_id, str) and event_id else place
+    source = event.get("source")
+    if not isinstance(source, str):
+        return NotAnEvent(event_id, "source: is required; without it no rule of the bus matches")
+    return Delivery(
+        event_id=event_id,
+        source=source,
+        kind=f"{source} {event.get('detail-type')}",
+        body=json.dumps(event),
+        at=_time_of(event),
+    )
+
+
+def _time_of(event: dict[str, Any]) -> datetime | None:
+    try:
+        return parse_instant(str(event.get("time")))
+    except ValueError:
+        return None
+
+
+def in_order(deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """Sort by the clock; an event whose time cannot be read keeps its place in the file."""
+    timed: list[Delivery] = []
+    clock: datetime | None = next((d.at for d in deliveries if d.at is not None), None)
+    for delivery in deliveries:
+        clock = delivery.at or clock
+        timed.append(replace(delivery, at=clock))
+    return sorted(timed, key=lambda d: (d.at is not None, d.at))
+
+
+def batches(
+    deliveries: Sequence[Delivery], size: int, disturbance: Disturbance
+) -> Iterator[list[Delivery]]:
+    """Cut deliveries into batches of one kind within one window, at most `size` each."""
+    chance = random.Random(disturbance.seed)  # noqa: S311 - reproducible, guards nothing
+    for window in _windows(deliveries):
+        disturbed = _disturb(window, chance, disturbance)
+        for start in range(0, len(disturbed), size):
+            yield disturbed[start : start + size]
+
+
+def _windows(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+    window: list[Delivery] = []
+    for delivery in deliveries:
+        if window and not _shares(window[0], delivery):
+            yield window
+            window = []
+        window.append(delivery)
+    if window:
+        yield window
+
+
+def _shares(first: Delivery, delivery: Delivery) -> bool:
+    if first.kind != delivery.kind:
+        return False
+    return first.at is None or delivery.at is None or delivery.at - first.at <= WINDOW
+
+
+def _disturb(
+    window: Sequence[Delivery], chance: random.Random, disturbance: Disturbance
+) -> list[Delivery]:
+    again = [one for one in window if chance.random() < disturbance.duplicate]
+    disturbed = [*window, *again]
+    if disturbance.shuffle:
+        chance.shuffle(disturbed)
+    return disturbed

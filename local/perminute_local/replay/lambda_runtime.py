@@ -1,0 +1,94 @@
+"""Runs the functions' own handlers in this process, each with the environment of the template."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import sys
+import traceback
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from perminute_local.embedded_aws import REGION, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perminute_local.stack import Function
+
+
+class Handler(Protocol):
+    """A Lambda handler for SQS batches that reports item failures."""
+
+    def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Take a batch; give the failures."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What our handlers read of Lambda's context."""
+
+    function_name: str
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str
+    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+@dataclass(slots=True)
+class SQSMessage:
+    """A message in a queue: how often it was received counts against its redrive policy."""
+
+    body: str
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    receive_count: int = 0
+
+    def record(self, queue_arn: str) -> dict[str, Any]:
+        """Shape it as Lambda's SQS mapping does."""
+        return {
+            "messageId": self.id,
+            "receiptHandle": self.id,
+            "body": self.body,
+            "attributes": {"ApproximateReceiveCount": str(self.receive_count)},
+            "messageAttributes": {},
+            "md5OfBody": hashlib.md5(self.body.encode(), usedforsecurity=False).hexdigest(),
+            "eventSource": "aws:sqs",
+            "eventSourceARN": queue_arn,
+            "awsRegion": REGION,
+        }
+
+
+class LoadedFunction:
+    """A function of the template, loaded as Lambda loads it: import first, handler afterwards."""
+
+    def __init__(self, function: Function) -> None:
+        """Import its handler under its own environment, anew each time."""
+        self._function = function
+        module_name, _, attribute = function.handler.rpartition(".")
+        with environment(**function.environment):
+            sys.modules.pop(module_name, None)
+            self._handler: Handler = getattr(importlib.import_module(module_name), attribute)
+
+    def invoke(self, messages: Sequence[SQSMessage], queue_arn: str) -> list[SQSMessage]:
+        """Hand over a batch; gives the messages that are to be delivered again.
+
+        As with Lambda, an exception or an answer that names an unknown message fails them all.
+        """
+        for message in messages:
+            message.receive_count += 1
+        event = {"Records": [message.record(queue_arn) for message in messages]}
+        context = Context(
+            function_name=self._function.name,
+            invoked_function_arn=f"arn:aws:lambda:{REGION}:000000000000:function:{self._function.name}",
+        )
+        try:
+            with environment(**self._function.environment):
+                answer = self._handler(event, context)
+        except Exception:  # noqa: BLE001 - whatever a function raises, Lambda redelivers its batch
+            traceback.print_exc()
+            return list(messages)
+        failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        if not failed <= {message.id for message in messages}:
+            return list(messages)
+        return [message for message in messages if message.id in failed]

@@ -1,0 +1,152 @@
+"""What a replay left behind, read from the tables and dead-letter queues (CONTRACT §4)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import boto3
+
+from perminute.adapters.dynamodb import records
+from perminute.adapters.dynamodb.rows import AccountRow, EntryRow, UsageRow
+from perminute.domain.money import format_micros
+from perminute.domain.times import format_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perminute.domain.accounts import Account, LedgerEntry
+    from perminute.domain.usage import Usage
+    from perminute.settings import TableNames
+    from perminute_local.stack import Queue, Stack
+
+
+class Rejected(NamedTuple):
+    """An event that was refused, and why."""
+
+    event_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Everything that the run booked, recorded and refused."""
+
+    accounts: list[Account]
+    usages: list[Usage]
+    entries: list[LedgerEntry]
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """Write the JSON document of CONTRACT §4; lots, pools and notifications are yet to come."""
+        calls_by_entry: defaultdict[tuple[str, str | None], list[str]] = defaultdict(list)
+        for usage in self.usages:
+            calls_by_entry[usage.leg.organization_id, usage.entry_id].append(usage.leg.call_id)
+        return {
+            "organizations": {
+                account.organization_id: _account_document(account) for account in self.accounts
+            },
+            "calls": [_usage_document(usage) for usage in self.usages],
+            "ledger": [
+                _entry_document(entry, calls_by_entry[entry.organization_id, entry.entry_id])
+                for entry in self.entries
+            ],
+            "notifications": [],
+            "rejected": [
+                {"eventId": event_id, "reason": reason} for event_id, reason in self.rejected
+            ],
+        }
+
+
+def collect(tables: TableNames, stack: Stack, rejected: list[Rejected]) -> Results:
+    """Read the tables whole, in an order that does not depend on the run's."""
+    items = list(_scan(tables.credit))
+    accounts = [
+        records.account_of(AccountRow.from_raw_data(item))
+        for item in items
+        if item["record"]["S"] == records.ACCOUNT
+    ]
+    entries = [
+        records.entry_of(EntryRow.from_raw_data(item))
+        for item in items
+        if item["record"]["S"].startswith("entry#")
+    ]
+    usages = [records.usage_of(UsageRow.from_raw_data(item)) for item in _scan(tables.usage)]
+    for queue in stack.queues.values():
+        rejected += _drain(queue, stack)
+    return Results(
+        accounts=sorted(accounts, key=lambda a: a.organization_id),
+        usages=sorted(usages, key=lambda u: (u.leg.organization_id, u.leg.ended_at, u.leg.call_id)),
+        entries=sorted(entries, key=lambda e: (e.organization_id, e.entry_id)),
+        # A refused event that is delivered twice is refused twice; it is told once.
+        rejected=list(dict.fromkeys(rejected)),
+    )
+
+
+def _scan(table: str) -> Iterator[dict[str, Any]]:
+    client = boto3.client("dynamodb")
+    for page in client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True):
+        yield from page["Items"]
+
+
+def _drain(queue: Queue, stack: Stack) -> Iterator[Rejected]:
+    """Read a queue to its end; what stands in a queue now, no function will process."""
+    client = boto3.client("sqs")
+    while True:
+        messages = client.receive_message(
+            QueueUrl=queue.url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        ).get("Messages", [])
+        if not messages:
+            return
+        for message in messages:
+            attributes = message.get("MessageAttributes", {})
+            yield Rejected(
+                attributes["eventId"]["StringValue"], attributes["reason"]["StringValue"]
+            )
+            client.delete_message(QueueUrl=queue.url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def _account_document(account: Account) -> dict[str, Any]:
+    return {
+        "currency": account.currency,
+        "balance": format_micros(account.balance_micros),
+        "lots": [],
+        "minutePools": {},
+    }
+
+
+def _usage_document(usage: Usage) -> dict[str, Any]:
+    price = usage.price
+    return {
+        "organizationId": usage.leg.organization_id,
+        "callId": usage.leg.call_id,
+        "outcome": usage.outcome,
+        "reason": usage.reason,
+        "billedSeconds": price.billed_seconds,
+        "poolMinutes": 0,
+        "prefix": price.prefix,
+        "country": price.country,
+        "ratePerMinute": _money(price.rate_micros_per_minute),
+        "connectionFee": _money(price.connection_fee_micros),
+        "retailCost": _money(price.retail_micros),
+        "charge": format_micros(usage.charge_micros),
+        "currency": price.currency,
+        "flags": list(usage.flags),
+    }
+
+
+def _entry_document(entry: LedgerEntry, calls: list[str]) -> dict[str, Any]:
+    return {
+        "organizationId": entry.organization_id,
+        "entryId": entry.entry_id,
+        "type": entry.type,
+        "amount": format_micros(entry.amount_micros),
+        "balanceAfter": format_micros(entry.balance_after_micros),
+        "at": format_instant(entry.at),
+        "calls": calls,
+    }
+
+
+def _money(micros: int | None) -> str | None:
+    return None if micros is None else format_micros(micros)

@@ -1,0 +1,136 @@
+"""One replay: make the resources, push the events through the functions, read what is left."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import boto3
+
+from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer
+from perminute.domain.rate_card_csv import read_rate_card
+from perminute.settings import TableNames
+from perminute_local.embedded_aws import client_environment, embedded_aws, environment
+from perminute_local.replay.bus import Bus
+from perminute_local.replay.deliveries import Delivery, batches, in_order, read_events
+from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
+from perminute_local.replay.results import Rejected, Results, collect
+from perminute_local.stack import Stack, create_stack, load_template
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from perminute_local.replay.deliveries import Disturbance
+
+QUIET = {"POWERTOOLS_METRICS_DISABLED": "true", "POWERTOOLS_LOG_LEVEL": "ERROR"}
+"""A replay shows its results; a function's log lines matter only when something breaks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to replay, and how."""
+
+    rate_card: bytes
+    deliveries: tuple[Delivery, ...]
+    rejected: tuple[Rejected, ...]
+    batch_size: int | None
+    disturbance: Disturbance
+
+
+def read_plan(folder: Path, *, batch_size: int | None, disturbance: Disturbance) -> Plan:
+    """Read `rates.csv` and `events.jsonl`; a faulty card is refused before anything starts."""
+    rate_card = (folder / "rates.csv").read_bytes()
+    read_rate_card(rate_card)
+    lines = list(read_events(folder / "events.jsonl"))
+    return Plan(
+        rate_card=rate_card,
+        deliveries=tuple(in_order([line for line in lines if isinstance(line, Delivery)])),
+        rejected=tuple(
+            Rejected(line.event_id, line.reason) for line in lines if not isinstance(line, Delivery)
+        ),
+        batch_size=batch_size,
+        disturbance=disturbance,
+    )
+
+
+@contextmanager
+def embedded_stack() -> Iterator[Stack]:
+    """Run an embedded AWS with the resources of the template for as long as the context lasts."""
+    with (
+        embedded_aws() as endpoint,
+        environment(**client_environment(endpoint), **QUIET),
+    ):
+        yield create_stack(load_template())
+
+
+def replay(plan: Plan, stack: Stack, *, advance: Callable[[int], None]) -> Results:
+    """Push the events through the functions; `advance` hears how many were settled."""
+    functions = {function.queue: LoadedFunction(function) for function in stack.functions}
+    by_queue = {function.queue: function for function in stack.functions}
+    publish_rate_card(plan.rate_card, stack)
+    bus = Bus(stack)
+    rejected = list(plan.rejected)
+    largest = plan.batch_size or max(function.batch_size for function in stack.functions)
+    for batch in batches(plan.deliveries, largest, plan.disturbance):
+        queues = bus.queues_for(batch[0])
+        for queue in queues:
+            if queue in functions:
+                size = plan.batch_size or by_queue[queue].batch_size
+                rejected += _deliver(batch, functions[queue], queue, stack, size)
+        if not any(queue in functions for queue in queues):
+            rejected += [_unknown(delivery) for delivery in batch]
+        advance(len(batch))
+    return collect(table_names(stack), stack, rejected)
+
+
+def _deliver(
+    batch: Sequence[Delivery], function: LoadedFunction, queue: str, stack: Stack, size: int
+) -> list[Rejected]:
+    """Deliver until each message is settled or has been received as often as its queue allows."""
+    names = {delivery.body: delivery.event_id for delivery in batch}
+    messages = [SQSMessage(delivery.body) for delivery in batch]
+    exhausted: list[Rejected] = []
+    limit = stack.queues[queue].max_receive_count or 1
+    while messages:
+        again: list[SQSMessage] = []
+        for start in range(0, len(messages), size):
+            again += function.invoke(messages[start : start + size], stack.queues[queue].arn)
+        exhausted += [
+            Rejected(names[message.body], f"failed {limit} times; see the function's log above")
+            for message in again
+            if message.receive_count >= limit
+        ]
+        messages = [message for message in again if message.receive_count < limit]
+    return exhausted
+
+
+def _unknown(delivery: Delivery) -> Rejected:
+    return Rejected(delivery.event_id, f"source: {delivery.source!r} is no source that we know")
+
+
+def publish_rate_card(content: bytes, stack: Stack) -> None:
+    """Put the card under a version of its own and point at it, as in production."""
+    version = hashlib.sha256(content).hexdigest()[:12]
+    bucket = _setting(stack, "RATE_CARD_BUCKET")
+    client = boto3.client("s3")
+    pointer = Pointer(version, f"rate-cards/{version}.csv")
+    client.put_object(Bucket=bucket, Key=pointer.key, Body=content)
+    client.put_object(Bucket=bucket, Key=POINTER_KEY, Body=pointer.content())
+
+
+def table_names(stack: Stack) -> TableNames:
+    """Read the names of the tables where the functions read them."""
+    return TableNames.from_environment(
+        {
+            name: value
+            for function in stack.functions
+            for name, value in function.environment.items()
+        }
+    )
+
+
+def _setting(stack: Stack, name: str) -> str:
+    return next(f.environment[name] for f in stack.functions if name in f.environment)

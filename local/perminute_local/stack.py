@@ -1,0 +1,190 @@
+"""The system's resources, made from `template.yaml` itself on an embedded AWS or on moto.
+
+Functions, roles and alarms are left out: the functions run in this process. What is left is
+handed to the emulator's CloudFormation, which also resolves the functions' environment for us.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from cfnlint.decode import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
+STACK_NAME = "perminute"
+CREATE_TIMEOUT_SECONDS = 60
+
+_KEPT_TYPES = frozenset(
+    {
+        "AWS::DynamoDB::Table",
+        "AWS::Events::EventBus",
+        "AWS::Events::Rule",
+        "AWS::S3::Bucket",
+        "AWS::SQS::Queue",
+        "AWS::SQS::QueuePolicy",
+    }
+)
+_FUNCTION = "AWS::Serverless::Function"
+
+Template = dict[str, Any]
+
+
+class StackError(Exception):
+    """The template could not be read or its resources could not be made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """A queue of the template, and what happens to messages that keep failing."""
+
+    url: str
+    arn: str
+    dead_letter_url: str | None
+    max_receive_count: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """A function of the template and the queue that feeds it."""
+
+    name: str
+    handler: str
+    environment: Mapping[str, str]
+    queue: str
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """What was made: physical names by logical ids."""
+
+    functions: tuple[Function, ...]
+    queues: Mapping[str, Queue]
+    bus_name: str
+
+
+def load_template(path: Path = TEMPLATE) -> Template:
+    """Read the template with the intrinsic functions in their long form."""
+    template, problems = decode(str(path))
+    if template is None or problems:
+        msg = f"{path} cannot be read: {'; '.join(problem.message for problem in problems)}"
+        raise StackError(msg)
+    loaded: Template = json.loads(json.dumps(template))
+    return loaded
+
+
+def create_stack(template: Template) -> Stack:
+    """Make the resources with whatever AWS the environment points at."""
+    client = boto3.client("cloudformation")
+    client.create_stack(StackName=STACK_NAME, TemplateBody=json.dumps(backing(template)))
+    outputs = _wait(client)
+    queues = {
+        logical_id: _queue(logical_id, resource, outputs)
+        for logical_id, resource in resources(template, "AWS::SQS::Queue")
+    }
+    functions = tuple(
+        _function(logical_id, resource, template, outputs)
+        for logical_id, resource in resources(template, _FUNCTION)
+    )
+    return Stack(functions=functions, queues=queues, bus_name=outputs["BusName"])
+
+
+def resources(template: Template, resource_type: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Go through the resources of one type by logical id."""
+    for logical_id, resource in template["Resources"].items():
+        if resource["Type"] == resource_type:
+            yield logical_id, resource
+
+
+def backing(template: Template) -> Template:
+    """Keep what the functions work with, and have their environment resolved as outputs."""
+    kept = {
+        logical_id: resource
+        for logical_id, resource in template["Resources"].items()
+        if resource["Type"] in _KEPT_TYPES
+    }
+    outputs: dict[str, Any] = {}
+    for logical_id, _ in resources(template, "AWS::SQS::Queue"):
+        outputs[f"{logical_id}Url"] = {"Ref": logical_id}
+        outputs[f"{logical_id}Arn"] = {"Fn::GetAtt": [logical_id, "Arn"]}
+    for logical_id, _ in resources(template, "AWS::Events::EventBus"):
+        outputs["BusName"] = {"Ref": logical_id}
+    for logical_id, function in resources(template, _FUNCTION):
+        for name, value in environment_of(function, template).items():
+            outputs[_output(logical_id, name)] = value
+    return {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        **{
+            part: template[part]
+            for part in ("Parameters", "Conditions", "Mappings")
+            if part in template
+        },
+        "Resources": kept,
+        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
+    }
+
+
+def environment_of(function: Mapping[str, Any], template: Template) -> dict[str, Any]:
+    """Merge the environment of all functions with that of one, as SAM does."""
+    merged: dict[str, Any] = {}
+    for part in (template.get("Globals", {}).get("Function", {}), function["Properties"]):
+        merged |= part.get("Environment", {}).get("Variables", {})
+    return merged
+
+
+def _output(logical_id: str, variable: str) -> str:
+    return logical_id + "Env" + re.sub(r"[^A-Za-z0-9]", "", variable.title())
+
+
+def _wait(client: CloudFormationClient) -> dict[str, str]:
+    deadline = time.monotonic() + CREATE_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        stack = client.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+        if stack["StackStatus"] == "CREATE_COMPLETE":
+            return {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
+        if not stack["StackStatus"].endswith("IN_PROGRESS"):
+            break
+        time.sleep(0.05)
+    msg = f"the resources were not made: {stack.get('StackStatusReason', stack['StackStatus'])}"
+    raise StackError(msg)
+
+
+def _queue(logical_id: str, resource: Mapping[str, Any], outputs: Mapping[str, str]) -> Queue:
+    redrive = resource.get("Properties", {}).get("RedrivePolicy")
+    dead_letters = redrive["deadLetterTargetArn"]["Fn::GetAtt"][0] if redrive else None
+    return Queue(
+        url=outputs[f"{logical_id}Url"],
+        arn=outputs[f"{logical_id}Arn"],
+        dead_letter_url=outputs[f"{dead_letters}Url"] if dead_letters else None,
+        max_receive_count=int(redrive["maxReceiveCount"]) if redrive else None,
+    )
+
+
+def _function(
+    logical_id: str, resource: Mapping[str, Any], template: Template, outputs: Mapping[str, str]
+) -> Function:
+    (mapping,) = (
+        event["Properties"]
+        for event in resource["Properties"]["Events"].values()
+        if event["Type"] == "SQS"
+    )
+    return Function(
+        name=logical_id,
+        handler=resource["Properties"]["Handler"],
+        environment={
+            name: outputs[_output(logical_id, name)] for name in environment_of(resource, template)
+        },
+        queue=mapping["Queue"]["Fn::GetAtt"][0],
+        batch_size=int(mapping["BatchSize"]),
+    )
