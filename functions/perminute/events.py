@@ -387,11 +387,13 @@ def _settings(event: CreditsConfigured) -> CreditSettings:
         event_id=event.id,
         currency=detail.currency,
         low_balance_thresholds_micros=detail.low_balance_thresholds,
-        auto_recharge=detail.auto_recharge and _auto_recharge(detail.auto_recharge),
+        auto_recharge=_auto_recharge(detail.auto_recharge),
     )
 
 
-def _auto_recharge(detail: AutoRechargeDetail) -> AutoRecharge:
+def _auto_recharge(detail: AutoRechargeDetail | None) -> AutoRecharge | None:
+    if detail is None:
+        return None
     return AutoRecharge(
         enabled=detail.enabled,
         trigger_micros=detail.trigger_amount,

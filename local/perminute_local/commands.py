@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
+    from perminute.domain.errors import Fault
     from perminute.domain.rate_card import RateCard
 
 T = TypeVar("T")
@@ -79,7 +80,8 @@ def check_rates(path: Path, *, as_json: bool) -> int:
     """Tell the number of rates of a card, or every fault; exit code 1 if there is one."""
     content = path.read_bytes()
     try:
-        count, faults = len(read_rate_card(content).rates), ()
+        count = len(read_rate_card(content).rates)
+        faults: tuple[Fault, ...] = ()
     except FaultyRateCard as error:
         count, faults = 0, error.faults
     if as_json:
@@ -218,7 +220,7 @@ def _text(value: object) -> str:
 
 
 def _leg_type(value: object) -> LegType:
-    if value not in PHONE_LEG_TYPES:
+    if not isinstance(value, str) or value not in PHONE_LEG_TYPES:
         msg = f"must be one of {', '.join(PHONE_LEG_TYPES)}"
         raise ValueError(msg)
     return LegType(value)

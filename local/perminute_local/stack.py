@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from cfnlint.decode import decode
+from cfnlint.decode import decode  # type: ignore[import-untyped] # it ships no annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,6 +35,7 @@ _KEPT_TYPES = frozenset(
         "AWS::SQS::QueuePolicy",
     }
 )
+_KEPT_PARTS = ("Parameters", "Conditions", "Mappings")
 _FUNCTION = "AWS::Serverless::Function"
 
 Template = dict[str, Any]
@@ -125,11 +126,7 @@ def backing(template: Template) -> Template:
             outputs[_output(logical_id, name)] = value
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
-        **{
-            part: template[part]
-            for part in ("Parameters", "Conditions", "Mappings")
-            if part in template
-        },
+        **{part: template[part] for part in _KEPT_PARTS if part in template},
         "Resources": kept,
         "Outputs": {name: {"Value": value} for name, value in outputs.items()},
     }

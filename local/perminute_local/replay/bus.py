@@ -26,12 +26,11 @@ class Bus:
         self._targets: dict[str, list[str]] = {}
         queue_by_arn = {queue.arn: name for name, queue in stack.queues.items()}
         for rule in self._client.list_rules(EventBusName=stack.bus_name)["Rules"]:
-            targets = self._client.list_targets_by_rule(
+            answer = self._client.list_targets_by_rule(
                 Rule=rule["Name"], EventBusName=stack.bus_name
-            )["Targets"]
-            self._targets[rule["EventPattern"]] = [
-                queue_by_arn[target["Arn"]] for target in targets
-            ]
+            )
+            queues = [queue_by_arn[target["Arn"]] for target in answer["Targets"]]
+            self._targets[rule["EventPattern"]] = queues
         self._by_kind: dict[str, list[str]] = {}
 
     def queues_for(self, delivery: Delivery) -> list[str]:

@@ -74,7 +74,7 @@ def collect(tables: TableNames, stack: Stack, rejected: list[Rejected]) -> Resul
     ]
     usages = [records.usage_of(UsageRow.from_raw_data(item)) for item in _scan(tables.usage)]
     for queue in stack.queues.values():
-        rejected += _drain(queue, stack)
+        rejected += _drain(queue)
     return Results(
         accounts=sorted(accounts, key=lambda a: a.organization_id),
         usages=sorted(usages, key=lambda u: (u.leg.organization_id, u.leg.ended_at, u.leg.call_id)),
@@ -90,7 +90,7 @@ def _scan(table: str) -> Iterator[dict[str, Any]]:
         yield from page["Items"]
 
 
-def _drain(queue: Queue, stack: Stack) -> Iterator[Rejected]:
+def _drain(queue: Queue) -> Iterator[Rejected]:
     """Read a queue to its end; what stands in a queue now, no function will process."""
     client = boto3.client("sqs")
     while True:

@@ -124,11 +124,7 @@ def publish_rate_card(content: bytes, stack: Stack) -> None:
 def table_names(stack: Stack) -> TableNames:
     """Read the names of the tables where the functions read them."""
     return TableNames.from_environment(
-        {
-            name: value
-            for function in stack.functions
-            for name, value in function.environment.items()
-        }
+        dict(item for function in stack.functions for item in function.environment.items())
     )
 
 
