@@ -1,0 +1,337 @@
+"""Makes `examples/day/events.jsonl`: `python -m perminute_local.example_day > FILE`.
+
+A working day of three organizations, made from a seed so that it can be made again. All numbers
+are from ranges that regulators keep free for drama. Contoso is well set up, Fabrikam runs out of
+credit in the afternoon, and Northwind's admin learns all day long what is still missing.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from perminute.domain.times import format_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SEED = 20261102
+CALLS = {"contoso": 170, "fabrikam": 90, "northwind": 50}
+WORKING_DAY = datetime(2026, 11, 2, 8, tzinfo=UTC)
+SETTING_UP = WORKING_DAY - timedelta(days=3)
+
+CONTOSO, FABRIKAM, NORTHWIND = "contoso", "fabrikam", "northwind"
+ORGANIZERS = {
+    CONTOSO: ("adele", "alex", "diego", "enrico", "grady", "joni"),
+    FABRIKAM: ("lee", "lidia", "lynne"),
+    NORTHWIND: ("megan", "miriam", "nestor"),
+}
+TOLL = ("+14255550100", "+442079460100", "+493023125100", "+46851972000")
+TOLL_FREE = ("+18005550199", "+448081570100", "+4620751000", "+498001110550")
+DESTINATIONS = (
+    "+14255550142",
+    "+12065550118",
+    "+16045550173",
+    "+442079460321",
+    "+447700900123",
+    "+493023125042",
+    "+33199001234",
+    "+33639981234",
+    "+46317401234",
+    "+81312345678",
+    "+971212345678",
+)
+
+Event = dict[str, Any]
+
+
+class Day:
+    """Collects events, each with an id of its own and the time at which it was sent."""
+
+    def __init__(self, seed: int) -> None:
+        """Start with nothing; every choice comes from the seed."""
+        self.chance = random.Random(seed)  # noqa: S311 - reproducible, guards nothing
+        self.events: list[Event] = []
+
+    def send(self, source: str, detail_type: str, at: datetime, **detail: object) -> Event:
+        """Add an event."""
+        event = {
+            "id": f"{source[0]}-{len(self.events) + 1:04d}",
+            "source": f"perminute.{source}",
+            "detail-type": detail_type,
+            "time": format_instant(at),
+            "detail": {"schemaVersion": "1", **detail},
+        }
+        self.events.append(event)
+        return event
+
+    def in_order(self) -> Iterator[Event]:
+        """Give the events as telephony and licensing sent them."""
+        yield from sorted(self.events, key=lambda event: str(event["time"]))
+
+
+def make_day(seed: int = SEED) -> list[Event]:
+    """Make the whole day."""
+    day = Day(seed)
+    _licenses(day)
+    _credit(day)
+    for organization, calls in CALLS.items():
+        _calls(day, organization, calls)
+    _particular_calls(day)
+    _trouble(day)
+    return list(day.in_order())
+
+
+def _licenses(day: Day) -> None:
+    at = SETTING_UP
+    _organization(day, CONTOSO, at, name="Contoso", licensingProgram="volume")
+    _organization(
+        day,
+        FABRIKAM,
+        at,
+        name="Fabrikam",
+        licensingProgram="volume",
+        communicationsCreditsLicense="organization",
+    )
+    _organization(day, NORTHWIND, at, name="Northwind", licensingProgram="other")
+    for user in ("adele", "alex", "diego"):
+        _user(day, CONTOSO, user, "US", at, "payPerMinute", "communicationsCredits")
+    _user(day, CONTOSO, "enrico", "IT", at, "SPE_E5", "MCOPSTNC")
+    _user(day, CONTOSO, "grady", "GB", at, "MCOMEETACPEA")
+    _user(day, CONTOSO, "joni", "SE", at)
+    _user(day, FABRIKAM, "lee", "DE", at, "payPerMinute")
+    _user(day, FABRIKAM, "lidia", "FR", at, "payPerMinute")
+    _user(day, FABRIKAM, "lynne", "IN", at, "payPerMinute")
+    _user(day, NORTHWIND, "megan", "CA", at, "payPerMinute", "communicationsCredits")
+    _user(day, NORTHWIND, "miriam", "CA", at, "subscription", "communicationsCredits")
+    _user(day, NORTHWIND, "nestor", "CA", at, "subscription")
+    noon = WORKING_DAY.replace(hour=12)
+    _assign(day, "License Removed", CONTOSO, "diego", noon, "payPerMinute")
+    _organization(day, NORTHWIND, noon, licensingProgram="volume")
+
+
+def _organization(day: Day, organization: str, at: datetime, **changed: str) -> None:
+    day.send(
+        "licensing",
+        "Organization Changed",
+        at,
+        organizationId=organization,
+        effectiveAt=format_instant(at),
+        **changed,
+    )
+
+
+def _user(
+    day: Day, organization: str, user: str, country: str, at: datetime, *licenses: str
+) -> None:
+    day.send(
+        "licensing",
+        "User Changed",
+        at,
+        organizationId=organization,
+        userId=user,
+        country=country,
+        effectiveAt=format_instant(at),
+    )
+    for name in licenses:
+        _assign(day, "License Assigned", organization, user, at, name)
+
+
+def _assign(  # noqa: PLR0913, PLR0917 - the six parts of one sentence
+    day: Day, change: str, organization: str, user: str, at: datetime, name: str
+) -> None:
+    day.send(
+        "licensing",
+        change,
+        at,
+        organizationId=organization,
+        userId=user,
+        license=name,
+        effectiveAt=format_instant(at),
+    )
+
+
+def _credit(day: Day) -> None:
+    at = SETTING_UP + timedelta(hours=1)
+    for organization in (CONTOSO, FABRIKAM):
+        day.send(
+            "billing",
+            "Credits Configured",
+            at,
+            organizationId=organization,
+            currency="USD",
+            lowBalanceThresholds=["20"],
+            autoRecharge={"enabled": False},
+        )
+    _purchase(day, CONTOSO, "po-1001", "250.00", at + timedelta(minutes=1))
+    _purchase(day, FABRIKAM, "po-2001", "50.00", at + timedelta(minutes=2))
+    _purchase(day, NORTHWIND, "po-3001", "100.00", WORKING_DAY.replace(hour=10))
+    day.send(
+        "billing",
+        "Credit Adjusted",
+        WORKING_DAY.replace(hour=17),
+        organizationId=CONTOSO,
+        adjustmentId="goodwill-1",
+        amount="1.25",
+        reason="bad line in meeting m-contoso-003",
+    )
+
+
+def _purchase(day: Day, organization: str, purchase: str, amount: str, at: datetime) -> None:
+    day.send(
+        "billing",
+        "Credit Purchased",
+        at,
+        organizationId=organization,
+        purchaseId=purchase,
+        amount=amount,
+        currency="USD",
+        purchasedAt=format_instant(at),
+    )
+
+
+def _calls(day: Day, organization: str, count: int) -> None:
+    """Spread meetings over the day; the legs of one meeting end within moments of each other."""
+    made = meeting = 0
+    while made < count:
+        meeting += 1
+        starts = WORKING_DAY + timedelta(minutes=5 * day.chance.randrange(0, 110))
+        ends = starts + timedelta(minutes=day.chance.choice((15, 25, 30, 45, 55)))
+        organizer = day.chance.choice(ORGANIZERS[organization])
+        for _ in range(min(day.chance.randrange(1, 7), count - made)):
+            made += 1
+            answered = starts + timedelta(seconds=day.chance.randrange(-90, 400))
+            ended = ends + timedelta(seconds=day.chance.randrange(-20, 3))
+            _call(
+                day,
+                f"{organization}-{made:04d}",
+                organization,
+                organizer,
+                meetingId=f"m-{organization}-{meeting:03d}",
+                answeredAt=format_instant(answered),
+                endedAt=format_instant(ended),
+                **_leg(day.chance),
+            )
+
+
+def _leg(chance: random.Random) -> dict[str, str]:
+    leg_type = chance.choices(
+        ("tollDialIn", "tollFreeDialIn", "dialOut", "app"), weights=(40, 20, 35, 5)
+    )[0]
+    match leg_type:
+        case "tollDialIn":
+            return {"legType": leg_type, "serviceNumber": chance.choice(TOLL)}
+        case "tollFreeDialIn":
+            return {"legType": leg_type, "serviceNumber": chance.choice(TOLL_FREE)}
+        case "dialOut":
+            return {"legType": leg_type, "remoteNumber": chance.choice(DESTINATIONS)}
+        case _:
+            return {"legType": "app"}
+
+
+def _call(day: Day, call: str, organization: str, organizer: str, **parts: Any) -> Event:  # noqa: ANN401
+    ended = datetime.fromisoformat(parts["endedAt"])
+    return day.send(
+        "telephony",
+        "Call Ended",
+        ended + timedelta(seconds=1),
+        callId=call,
+        organizationId=organization,
+        organizerId=organizer,
+        **{"meetingId": "m-1", "meetingType": "scheduled", **parts},
+    )
+
+
+def _particular_calls(day: Day) -> None:
+    """One of each kind that chance may have left out."""
+    times = {"answeredAt": "2026-11-02T15:00:00Z", "endedAt": "2026-11-02T15:10:00Z"}
+    out = {**times, "legType": "dialOut"}
+    _call(day, "contoso-premium", CONTOSO, "adele", **out, remoteNumber="+449098790100")
+    _call(day, "contoso-satellite", CONTOSO, "adele", **out, remoteNumber="+881612345678")
+    _call(day, "contoso-masked", CONTOSO, "alex", **out, remoteNumber="+49302312****")
+    _call(
+        day,
+        "contoso-ad-hoc",
+        CONTOSO,
+        "adele",
+        **out,
+        remoteNumber="+14255550142",
+        meetingType="adHoc",
+    )
+    _call(
+        day,
+        "contoso-busy",
+        CONTOSO,
+        "adele",
+        **{**out, "answeredAt": None},
+        remoteNumber="+14255550142",
+    )
+    _call(
+        day,
+        "contoso-billable",
+        CONTOSO,
+        "alex",
+        **out,
+        remoteNumber="+442079460321",
+        billableSeconds=540,
+    )
+    for number in range(60):
+        _call(
+            day,
+            f"fabrikam-town-hall-{number:02d}",
+            FABRIKAM,
+            "lee",
+            legType="tollFreeDialIn",
+            serviceNumber=TOLL_FREE[number % len(TOLL_FREE)],
+            meetingId="m-fabrikam-town-hall",
+            answeredAt="2026-11-02T16:01:00Z",
+            endedAt=f"2026-11-02T16:45:00.{number:02d}0Z",
+        )
+
+
+def _trouble(day: Day) -> None:
+    """Repeat some deliveries, contradict one, and send what no system should."""
+    calls = [event for event in day.events if event["detail-type"] == "Call Ended"]
+    for event in day.chance.sample(calls, 12):
+        later = datetime.fromisoformat(event["time"]) + timedelta(
+            seconds=day.chance.choice((0, 20, 7200))
+        )
+        day.events.append({**event, "time": format_instant(later)})
+    sound = calls[3]
+    day.events += [
+        _broken(sound, "x-conflict", remoteNumber="+14255550111", legType="dialOut"),
+        _broken(sound, "x-negative", callId="x-2", endedAt="2026-11-02T07:00:00Z"),
+        _broken(sound, "x-too-long", callId="x-3", endedAt="2026-11-04T07:00:00Z"),
+        _broken(sound, "x-leg-type", callId="x-4", legType="carrierPigeon"),
+        _broken(sound, "x-number", callId="x-5", legType="dialOut", remoteNumber="555-0100"),
+        _broken(sound, "x-no-offset", callId="x-6", endedAt="2026-11-02T15:10:00"),
+        _broken(sound, "x-nobody", callId="x-7", organizationId=None),
+    ]
+    purchase = next(event for event in day.events if event["detail-type"] == "Credit Purchased")
+    day.events += [
+        _broken(purchase, "x-currency", purchaseId="po-9001", currency="EUR"),
+        _broken(purchase, "x-nan", purchaseId="po-9002", amount="NaN"),
+    ]
+    assigned = next(event for event in day.events if event["detail-type"] == "License Assigned")
+    day.events += [
+        _broken(assigned, "x-license", license="MCOMEETPIGEON"),
+        {**assigned, "id": "x-poison", "source": "perminute.telephony", "detail": ["not", "this"]},
+        {**assigned, "id": "x-lost", "source": "perminute.carrierPigeons"},
+    ]
+
+
+def _broken(event: Event, event_id: str, **wrong: object) -> Event:
+    return {**event, "id": event_id, "detail": {**event["detail"], **wrong}}
+
+
+def main() -> None:
+    """Write the day, one event a line."""
+    for event in make_day():
+        sys.stdout.write(json.dumps(event) + "\n")
+
+
+if __name__ == "__main__":
+    main()

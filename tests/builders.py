@@ -1,0 +1,139 @@
+"""Sound values to start from: a test changes only what it is about."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from perminute.application.book_credit import CreditEvent, Purchase
+from perminute.application.charge_legs import EndedLeg
+from perminute.application.patience import Patience
+from perminute.domain.legs import Leg, LegType, MeetingType
+from perminute.domain.licenses import product_named
+from perminute.domain.licensing import (
+    COUNTRY,
+    LICENSING_PROGRAM,
+    LicensingChange,
+    license_attribute,
+)
+from perminute.domain.rate_card_csv import read_rate_card
+from perminute.domain.timelines import Fact, FactValue, Timeline
+from perminute.ports import Receipt, ReceiptKey, ReceiptKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from perminute.domain.rate_card import RateCard
+
+ORGANIZATION = "contoso"
+ORGANIZER = "adele"
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+ANSWERED = datetime(2026, 11, 2, 9, tzinfo=UTC)
+ENDED = datetime(2026, 11, 2, 9, 10, tzinfo=UTC)
+MICROS = 1_000_000
+
+IMPATIENT = Patience(sleep=lambda _: None)
+"""Retries like the real one, without waiting."""
+
+
+def leg(**changed: Any) -> Leg:
+    """A dial-out of ten minutes to a German landline in a scheduled meeting."""
+    parts: dict[str, Any] = {
+        "organization_id": ORGANIZATION,
+        "call_id": "call-1",
+        "organizer_id": ORGANIZER,
+        "meeting_id": "meeting-1",
+        "meeting_type": MeetingType.SCHEDULED,
+        "leg_type": LegType.DIAL_OUT,
+        "remote_number": "+493023125042",
+        "answered_at": ANSWERED,
+        "ended_at": ENDED,
+    }
+    return Leg(**{**parts, **changed})
+
+
+def ended(**changed: Any) -> EndedLeg:
+    """The same leg as telephony reports it."""
+    one = leg(**changed)
+    return EndedLeg(one, one.ended_at)
+
+
+def card(*rows: str, header: str = "") -> RateCard:
+    """A rate card of these rows, or a small one if none are given."""
+    header = header or "leg_type,prefix,country,currency,rate_per_minute,connection_fee,blocked"
+    rows = rows or (
+        "dialOut,49,DE,USD,0.015,,",
+        "dialOut,44,GB,USD,0.015,,",
+        "dialOut,449,GB,USD,,,true",
+        "tollDialIn,1,US,USD,0.0085,,",
+        "tollFreeDialIn,1800,US,USD,0.022,,",
+        "dialOut,33,FR,EUR,0.016,,",
+    )
+    return read_rate_card("\n".join([header, *rows]).encode(), version="card-1")
+
+
+def fact(attribute: str, value: FactValue, since: datetime = LONG_AGO, event_id: str = "e") -> Fact:
+    """A fact that has held for long, unless said otherwise."""
+    return Fact(
+        attribute=attribute, value=value, effective_at=since, issued_at=since, event_id=event_id
+    )
+
+
+def holds(*licenses: str, country: str | None = "DE", since: datetime = LONG_AGO) -> Timeline:
+    """A user with these licenses in this country."""
+    facts = [
+        fact(license_attribute(product_named(name)), value=True, since=since) for name in licenses
+    ]
+    if country is not None:
+        facts.append(fact(COUNTRY, country, since))
+    return Timeline(facts)
+
+
+def volume() -> Timeline:
+    """An organization that buys through volume licensing."""
+    return Timeline([fact(LICENSING_PROGRAM, "volume")])
+
+
+def entitled_changes(
+    organization_id: str = ORGANIZATION, user_id: str = ORGANIZER
+) -> list[tuple[LicensingChange, Receipt]]:
+    """All that a user needs to charge calls to credits by the minute."""
+    user = holds("payPerMinute", "communicationsCredits")
+    return [
+        (
+            LicensingChange(organization_id, None, tuple(volume().facts)),
+            receipt(f"{organization_id}-program", organization_id=organization_id),
+        ),
+        (
+            LicensingChange(organization_id, user_id, tuple(user.facts)),
+            receipt(f"{organization_id}-{user_id}", organization_id=organization_id),
+        ),
+    ]
+
+
+def receipt(
+    identity: str,
+    *,
+    kind: ReceiptKind = ReceiptKind.EVENT,
+    content: Mapping[str, str] | None = None,
+    organization_id: str = ORGANIZATION,
+) -> Receipt:
+    """A receipt for an event of this identity."""
+    return Receipt(ReceiptKey(kind, organization_id, identity), json.dumps(content or {"a": "b"}))
+
+
+def purchase(
+    identity: str = "po-1", amount: int = 50, currency: str = "USD", **changed: Any
+) -> CreditEvent:
+    """A purchase of so many whole units."""
+    event = CreditEvent(
+        organization_id=ORGANIZATION,
+        change=Purchase(amount_micros=amount * MICROS, currency=currency, purchased_at=LONG_AGO),
+        receipt=receipt(
+            identity, kind=ReceiptKind.PURCHASE, content={"amount": f"{amount}", "id": identity}
+        ),
+        issued_at=LONG_AGO,
+    )
+    return replace(event, **changed)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from perminute.adapters.memory import KeptRejections
+from perminute.application.verdicts import Accepted, Repeated, Verdict
+from perminute.batches import settle_batch
+from perminute.domain.errors import Refused, Unavailable
+from perminute.ports import Rejection
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VERDICTS: dict[str, Verdict[str]] = {
+    "new": Accepted("new"),
+    "old": Repeated(),
+    "conflict": Refused("callId", "conflict"),
+    "later": Unavailable("the table is throttled"),
+}
+
+
+def open_word(body: str) -> str:
+    word: str = json.loads(body)["word"]
+    if word == "poison":
+        raise Refused("word", "must not be poison")
+    return word
+
+
+def judge(words: Sequence[str]) -> list[Verdict[str]]:
+    return [VERDICTS[word] for word in words]
+
+
+def batch(*words: str) -> dict[str, list[dict[str, str]]]:
+    records = [
+        {"messageId": f"m-{word}", "body": json.dumps({"id": f"e-{word}", "word": word})}
+        for word in words
+    ]
+    return {"Records": records}
+
+
+class FullQueue:
+    def keep(self, rejections: Sequence[Rejection]) -> None:
+        raise Unavailable(f"no room for {len(rejections)}")
+
+
+def test_each_message_is_settled_by_its_own_verdict() -> None:
+    rejections = KeptRejections()
+    settled = settle_batch(
+        batch("poison", "new", "old", "conflict", "later"),
+        open_message=open_word,
+        use_case=judge,
+        rejections=rejections,
+    )
+    assert settled.accepted == ["new"]
+    assert settled.response() == {"batchItemFailures": [{"itemIdentifier": "m-later"}]}
+    assert settled.counts() == {"accepted": 1, "repeated": 1, "refused": 2, "failed": 1}
+    assert settled.failures() == {"the table is throttled": 1}
+    assert [
+        (kept.event_id, kept.reason, json.loads(kept.body)["word"]) for kept in rejections.kept
+    ] == [
+        ("e-poison", "word: must not be poison", "poison"),
+        ("e-conflict", "callId: conflict", "conflict"),
+    ]
+
+
+def test_a_refusal_that_cannot_be_kept_comes_again() -> None:
+    settled = settle_batch(
+        batch("poison", "new"), open_message=open_word, use_case=judge, rejections=FullQueue()
+    )
+    assert settled.accepted == ["new"]
+    assert settled.response() == {"batchItemFailures": [{"itemIdentifier": "m-poison"}]}
+
+
+def test_a_refused_message_without_an_event_id_goes_by_its_message_id() -> None:
+    rejections = KeptRejections()
+
+    def refuse(body: str) -> str:
+        raise Refused("event", f"has {len(body)} characters")
+
+    records = [
+        {"messageId": f"m-{number}", "body": body}
+        for number, body in enumerate(
+            ["", "[]", '{"id": 5}', '{"id": ""}', '{"id": "e"}', "[" * 9_999]
+        )
+    ]
+    settle_batch({"Records": records}, open_message=refuse, use_case=judge, rejections=rejections)
+    assert [kept.event_id for kept in rejections.kept] == ["m-0", "m-1", "m-2", "m-3", "e", "m-5"]

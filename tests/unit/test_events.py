@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import leg
+
+from perminute.application.book_credit import Adjustment, CreditEvent, Purchase
+from perminute.application.charge_legs import EndedLeg
+from perminute.domain.accounts import AutoRecharge, CreditSettings
+from perminute.domain.errors import Refused
+from perminute.events import (
+    BILLING,
+    LICENSING,
+    TELEPHONY,
+    credit_event,
+    ended_leg,
+    licensing_event,
+    read_event,
+)
+from perminute.ports import Receipt, ReceiptKey, ReceiptKind
+
+EVENTS = Path(__file__).parents[2] / "events"
+
+
+def sample(name: str, **changed: Any) -> str:
+    """A sample event; `None` removes a field of its detail."""
+    event = json.loads((EVENTS / f"{name}.v1.json").read_text())
+    detail = {**event["detail"], **changed}
+    return json.dumps({**event, "detail": {k: v for k, v in detail.items() if v != "REMOVED"}})
+
+
+def refusal(body: str, door: Any, to_domain: Any) -> str:
+    with pytest.raises(Refused) as refused:
+        to_domain(read_event(body, door))
+    return str(refused.value)
+
+
+def test_a_call_becomes_the_leg_that_it_describes() -> None:
+    event = ended_leg(read_event(sample("call-ended"), TELEPHONY))
+    assert event == EndedLeg(
+        leg(
+            call_id="b6c1a0f4-7a3e-4a5f-8f0a-1f6a0c7b9d21",
+            meeting_id="weekly-0211",
+            answered_at=datetime(2026, 11, 2, 9, 2, 11, 417_000, tzinfo=UTC),
+            ended_at=datetime(2026, 11, 2, 9, 30, 59, tzinfo=UTC),
+            billable_seconds=1728,
+        ),
+        datetime(2026, 11, 2, 9, 31, tzinfo=UTC),
+    )
+
+
+def test_unknown_fields_are_ignored_and_an_absent_schema_version_means_1() -> None:
+    body = sample("call-ended", schemaVersion="REMOVED", dialect="Bavarian")
+    assert ended_leg(read_event(body, TELEPHONY)) == ended_leg(
+        read_event(sample("call-ended"), TELEPHONY)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"organizationId": "REMOVED"}, "detail.organizationId: is required"),
+        ({"organizationId": None}, "detail.organizationId: must be a valid string"),
+        ({"organizationId": ""}, "detail.organizationId: must have at least 1 character"),
+        ({"callId": "x" * 251}, "detail.callId: must have at most 250 characters"),
+        ({"answeredAt": "REMOVED"}, "detail.answeredAt: is required"),
+        (
+            {"legType": "carrierPigeon"},
+            "detail.legType: must be 'tollDialIn', 'tollFreeDialIn', 'dialOut' or 'app'",
+        ),
+        ({"meetingType": "wild"}, "detail.meetingType: must be 'scheduled' or 'adHoc'"),
+        (
+            {"endedAt": "2026-11-02T09:30:59"},
+            "detail.endedAt: has no offset; times are UTC, such as 2026-11-02T09:00:00Z",
+        ),
+        (
+            {"endedAt": 1762074000},
+            "detail.endedAt: must be a string such as '2026-11-02T09:00:00Z'",
+        ),
+        (
+            {"remoteNumber": "030 23125042"},
+            "detail.remoteNumber: must be an E.164 number such as +14255550100 "
+            "(a masked tail such as **** is accepted)",
+        ),
+        ({"billableSeconds": "61"}, "detail.billableSeconds: must be a valid integer"),
+        ({"billableSeconds": 61.0}, "detail.billableSeconds: must be a valid integer"),
+        (
+            {"billableSeconds": -5},
+            "billableSeconds: must lie between 0 and 86400 (24 h)",
+        ),
+        ({"endedAt": "2026-11-02T08:00:00Z"}, "endedAt: lies before answeredAt"),
+        ({"schemaVersion": "2"}, "detail.schemaVersion: must be '1'"),
+    ],
+)
+def test_a_call_that_is_wrong_is_refused_by_the_name_of_the_field(
+    changed: dict[str, Any], message: str
+) -> None:
+    assert refusal(sample("call-ended", **changed), TELEPHONY, ended_leg) == message
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("[]", "event: must be a JSON object"),
+        ("7", "event: must be a JSON object"),
+        ("not JSON", "event: is not JSON: expected ident at line 1 column 2"),
+        ("", "event: is not JSON: EOF while parsing a value at line 1 column 0"),
+        (
+            "{}",
+            "id: is required; time: is required; source: is required; "
+            "detail-type: is required; detail: is required",
+        ),
+    ],
+)
+def test_what_is_no_event_is_refused(body: str, message: str) -> None:
+    assert refusal(body, TELEPHONY, ended_leg) == message
+
+
+def test_a_known_source_with_an_unknown_detail_type_is_refused() -> None:
+    strange = json.dumps({**json.loads(sample("license-assigned")), "detail-type": "Gone"})
+    assert refusal(strange, LICENSING, licensing_event) == (
+        "detail-type: must be one of 'License Assigned', 'License Removed', 'User Changed', "
+        "'Organization Changed'"
+    )
+    nothing = json.dumps({"source": "perminute.licensing"})
+    assert refusal(nothing, LICENSING, licensing_event) == "detail-type: is required"
+
+
+def test_a_license_that_comes_and_goes_is_a_fact_of_its_user() -> None:
+    assigned = licensing_event(read_event(sample("license-assigned"), LICENSING))
+    removed = licensing_event(read_event(sample("license-removed"), LICENSING))
+    assert [
+        (event.change.organization_id, event.change.user_id, fact.attribute, fact.value)
+        for event in (assigned, removed)
+        for fact in event.change.facts
+    ] == [
+        ("contoso", "adele", "license:MCOMEETACPEA", True),
+        ("contoso", "adele", "license:MCOMEETACPEA", False),
+    ]
+
+
+def test_what_changes_about_a_user_or_an_organization_are_facts_and_the_rest_stays() -> None:
+    user = licensing_event(read_event(sample("user-changed"), LICENSING)).change
+    organization = licensing_event(read_event(sample("organization-changed"), LICENSING)).change
+    assert (user.user_id, {fact.attribute: fact.value for fact in user.facts}) == (
+        "adele",
+        {"country": "DE", "dialOutPolicy": "anyDestination", "tollFreeDialInAllowed": True},
+    )
+    assert (organization.user_id, {f.attribute: f.value for f in organization.facts}) == (
+        None,
+        {
+            "name": "Contoso",
+            "licensingProgram": "volume",
+            "communicationsCreditsLicense": "perUser",
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "message"),
+    [
+        (
+            "license-assigned",
+            {"license": "pigeon"},
+            "detail.license: 'pigeon' is no license we know; use one of payPerMinute, "
+            "subscription, communicationsCredits, MCOMEETACPEA, MCOMEETADV, ENTERPRISEPREMIUM, "
+            "SPE_E5, SPE_E5_CALLINGMINUTES, MCOPSTNC, or the GUID of one of them",
+        ),
+        (
+            "user-changed",
+            {"country": "Germany"},
+            "detail.country: must be an ISO 3166-1 alpha-2 code such as DE",
+        ),
+        (
+            "user-changed",
+            {"dialOutPolicy": "sometimes"},
+            "detail.dialOutPolicy: must be one of anyDestination, sameCountry, zoneA, none, "
+            "or a predefined policy name such as DialoutCPCandPSTNInternational",
+        ),
+        (
+            "organization-changed",
+            {"licensingProgram": "retail"},
+            "detail.licensingProgram: must be 'volume' or 'other'",
+        ),
+        (
+            "organization-changed",
+            {"poolMinutesPerLicense": -1},
+            "detail.poolMinutesPerLicense: must be greater than or equal to 0",
+        ),
+    ],
+)
+def test_a_licensing_event_that_is_wrong_is_refused(
+    name: str, changed: dict[str, Any], message: str
+) -> None:
+    assert refusal(sample(name, **changed), LICENSING, licensing_event) == message
+
+
+def test_a_purchase_is_known_by_its_purchase_id_and_by_what_it_said() -> None:
+    event = credit_event(read_event(sample("credit-purchased"), BILLING))
+    at = datetime(2026, 10, 30, 12, 2, tzinfo=UTC)
+    content = (
+        '{"detail-type": "Credit Purchased", "schemaVersion": "1", "organizationId": "contoso", '
+        '"purchaseId": "po-1001", "amount": "250", "currency": "USD", '
+        '"purchasedAt": "2026-10-30T12:02:00Z"}'
+    )
+    assert event == CreditEvent(
+        organization_id="contoso",
+        change=Purchase(amount_micros=250_000_000, currency="USD", purchased_at=at),
+        receipt=Receipt(ReceiptKey(ReceiptKind.PURCHASE, "contoso", "po-1001"), content),
+        issued_at=at,
+    )
+
+
+def test_the_same_said_in_another_way_is_the_same_content() -> None:
+    first = credit_event(read_event(sample("credit-purchased"), BILLING))
+    again = sample("credit-purchased", amount="250", purchasedAt="2026-10-30T13:02:00.000+01:00")
+    assert credit_event(read_event(again, BILLING)).receipt == first.receipt
+
+
+def test_settings_are_kept_whole() -> None:
+    event = credit_event(read_event(sample("credits-configured"), BILLING))
+    assert event.change == CreditSettings(
+        configured_at=datetime(2026, 10, 30, 12, 1, tzinfo=UTC),
+        event_id="1a2b3c4d-5e6f-4a7b-8c9d-0e1f2a3b4c15",
+        currency="USD",
+        low_balance_thresholds_micros=(100_000_000, 20_000_000),
+        auto_recharge=AutoRecharge(
+            enabled=True,
+            trigger_micros=50_000_000,
+            recharge_micros=200_000_000,
+            monthly_limit_micros=1_000_000_000,
+        ),
+    )
+
+
+def test_an_adjustment_may_be_negative() -> None:
+    event = credit_event(read_event(sample("credit-adjusted"), BILLING))
+    assert event.change == Adjustment(amount_micros=-1_250_000)
+    assert event.receipt.key == ReceiptKey(ReceiptKind.ADJUSTMENT, "contoso", "goodwill-1")
+
+
+NO_AMOUNT = "must be a decimal string with at most 6 decimals, such as 0.026"
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "message"),
+    [
+        ("credit-purchased", {"amount": "NaN"}, f"detail.amount: {NO_AMOUNT}"),
+        ("credit-purchased", {"amount": 250}, "detail.amount: must be a string such as '0.026'"),
+        ("credit-purchased", {"amount": "-1"}, "detail.amount: must be greater than 0"),
+        ("credit-purchased", {"amount": "0"}, "detail.amount: must be greater than 0"),
+        (
+            "credit-purchased",
+            {"currency": "usd"},
+            "detail.currency: must be an ISO 4217 code such as USD",
+        ),
+        ("credit-adjusted", {"amount": "1e3"}, f"detail.amount: {NO_AMOUNT}"),
+        (
+            "credits-configured",
+            {"lowBalanceThresholds": ["5", "-5"]},
+            "detail.lowBalanceThresholds.1: must not be negative",
+        ),
+        (
+            "credits-configured",
+            {"autoRecharge": {"enabled": True}},
+            "detail.autoRecharge: triggerAmount and rechargeAmount are required "
+            "when enabled is true",
+        ),
+    ],
+)
+def test_a_billing_event_that_is_wrong_is_refused(
+    name: str, changed: dict[str, Any], message: str
+) -> None:
+    assert refusal(sample(name, **changed), BILLING, credit_event) == message

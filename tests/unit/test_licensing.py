@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from builders import ANSWERED, LONG_AGO, ORGANIZER, fact, holds, leg, volume
+
+from perminute.domain.legs import LegType
+from perminute.domain.licenses import product_named
+from perminute.domain.licensing import (
+    Cover,
+    Entitlement,
+    Licensing,
+    NotEntitled,
+    license_attribute,
+)
+from perminute.domain.timelines import Timeline
+
+PER_MINUTE = ("payPerMinute", "communicationsCredits")
+TOLL = leg(leg_type=LegType.TOLL_DIAL_IN, service_number="+14255550100")
+TOLL_FREE = leg(leg_type=LegType.TOLL_FREE_DIAL_IN, service_number="+18005550100")
+DIAL_OUT = leg()
+
+
+def organization_mode() -> Timeline:
+    mode = fact("communicationsCreditsLicense", "organization")
+    return Timeline([*volume().facts, mode])
+
+
+def entitlement(
+    user: Timeline, organization: Timeline | None = None, *, set_up: bool = True
+) -> Entitlement:
+    licensing = Licensing(organization or volume(), {ORGANIZER: user})
+    return licensing.entitlement(DIAL_OUT, LONG_AGO if set_up else None)
+
+
+def test_pay_per_minute_goes_to_credits_when_all_conditions_hold() -> None:
+    assert entitlement(holds(*PER_MINUTE)) is Cover.CREDITS
+
+
+@pytest.mark.parametrize(
+    ("user", "organization", "set_up", "why"),
+    [
+        (Timeline(), volume(), True, NotEntitled.NO_LICENSE),
+        (holds("communicationsCredits"), volume(), True, NotEntitled.NO_LICENSE),
+        (holds(*PER_MINUTE), Timeline(), True, NotEntitled.NOT_VOLUME_LICENSING),
+        (
+            holds(*PER_MINUTE),
+            Timeline([fact("licensingProgram", "other")]),
+            True,
+            NotEntitled.NOT_VOLUME_LICENSING,
+        ),
+        (holds(*PER_MINUTE), volume(), False, NotEntitled.CREDITS_NOT_SET_UP),
+        (holds(*PER_MINUTE, country="IN"), volume(), True, NotEntitled.COUNTRY_NOT_AVAILABLE),
+        (holds(*PER_MINUTE, country=None), volume(), True, NotEntitled.COUNTRY_NOT_AVAILABLE),
+        (holds("payPerMinute"), volume(), True, NotEntitled.NO_CREDITS_LICENSE),
+    ],
+)
+def test_each_condition_that_fails_gives_its_own_reason(
+    user: Timeline, organization: Timeline, *, set_up: bool, why: NotEntitled
+) -> None:
+    assert entitlement(user, organization, set_up=set_up) is why
+
+
+def test_an_organization_may_do_without_a_credits_license_for_each_user() -> None:
+    assert entitlement(holds("payPerMinute"), organization_mode()) is Cover.CREDITS
+
+
+def test_credits_count_from_the_instant_at_which_they_are_set_up() -> None:
+    licensing = Licensing(volume(), {ORGANIZER: holds(*PER_MINUTE)})
+    late = ANSWERED + timedelta(microseconds=1)
+    assert licensing.entitlement(DIAL_OUT, ANSWERED) is Cover.CREDITS
+    assert licensing.entitlement(DIAL_OUT, late) is NotEntitled.CREDITS_NOT_SET_UP
+
+
+def test_a_license_counts_from_its_assignment_until_its_removal() -> None:
+    attribute = license_attribute("MCOMEETACPEA")
+    assigned = fact(attribute, value=True, since=ANSWERED)
+    removed = fact(attribute, value=False, since=ANSWERED + timedelta(hours=1))
+    user = Timeline([*holds("communicationsCredits").facts, assigned, removed])
+    licensing = Licensing(volume(), {ORGANIZER: user})
+    instants = [ANSWERED + timedelta(minutes=minutes) for minutes in (-1, 0, 59, 60)]
+    assert [
+        licensing.entitlement(leg(answered_at=at, ended_at=at), LONG_AGO) for at in instants
+    ] == [NotEntitled.NO_LICENSE, Cover.CREDITS, Cover.CREDITS, NotEntitled.NO_LICENSE]
+
+
+def test_the_subscription_includes_toll_dial_in_and_sends_the_rest_to_credits() -> None:
+    licensing = Licensing(Timeline(), {ORGANIZER: holds("subscription", "MCOPSTNC")})
+    assert [licensing.entitlement(one, LONG_AGO) for one in (TOLL, TOLL_FREE, DIAL_OUT)] == [
+        Cover.INCLUDED,
+        Cover.CREDITS,
+        Cover.CREDITS,
+    ]
+
+
+def test_the_subscription_needs_the_credits_license_on_the_organizer_whatever_the_setting() -> None:
+    licensing = Licensing(organization_mode(), {ORGANIZER: holds("subscription")})
+    assert [licensing.entitlement(one, LONG_AGO) for one in (TOLL, TOLL_FREE)] == [
+        Cover.INCLUDED,
+        NotEntitled.NO_CREDITS_LICENSE,
+    ]
+    assert licensing.entitlement(TOLL_FREE, None) is NotEntitled.CREDITS_NOT_SET_UP
+
+
+def test_of_both_licenses_the_subscription_is_used_first_and_the_other_where_it_is_not_enough() -> (
+    None
+):
+    both = Licensing(organization_mode(), {ORGANIZER: holds("subscription", "payPerMinute")})
+    assert [both.entitlement(one, LONG_AGO) for one in (TOLL, TOLL_FREE)] == [
+        Cover.INCLUDED,
+        Cover.CREDITS,
+    ]
+
+
+def test_a_suite_and_the_license_on_its_own_are_held_apart() -> None:
+    lost_alone = fact(license_attribute("MCOMEETADV"), value=False, since=ANSWERED)
+    user = Timeline([*holds("SPE_E5", "MCOMEETADV").facts, lost_alone])
+    assert Licensing(Timeline(), {ORGANIZER: user}).entitlement(TOLL, None) is Cover.INCLUDED
+
+
+@pytest.mark.parametrize(
+    ("name", "product"),
+    [
+        ("payPerMinute", "MCOMEETACPEA"),
+        ("mcopstnc", "MCOPSTNC"),
+        ("06ebc4ee-1bb5-47dd-8120-11324bc54e06", "SPE_E5"),
+        ("06EBC4EE-1BB5-47DD-8120-11324BC54E06", "SPE_E5"),
+        ("ENTERPRISEPREMIUM", "ENTERPRISEPREMIUM"),
+    ],
+)
+def test_licenses_go_by_our_names_part_numbers_and_guids(name: str, product: str) -> None:
+    assert product_named(name) == product
+
+
+@pytest.mark.parametrize("name", ["ENTERPRISEPACK", "", "pay-per-minute"])
+def test_an_unknown_license_is_refused_by_name(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^'{name}' is no license we know"):
+        product_named(name)

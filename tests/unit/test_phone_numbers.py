@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from perminute.domain.phone_numbers import check_e164
+
+
+@pytest.mark.parametrize("number", ["+14255550100", "+49151234****", "+123456789012345", "+12"])
+def test_e164_is_taken_even_with_a_masked_tail(number: str) -> None:
+    assert check_e164(number) == number
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "14255550199",
+        "+04255550100",
+        "+1234567890123456",
+        "+1 425 555 0100",
+        "+1425*550100",
+        "+49151*****",
+        "+****",
+        "tel:+14255550100",
+        "+١٢٣٤٥٦",
+        "+14255550100\n",
+        "",
+    ],
+)
+def test_anything_else_is_refused_without_repeating_it(number: str) -> None:
+    with pytest.raises(ValueError, match=r"must be an E\.164 number") as refusal:
+        check_e164(number)
+    assert not number or number not in str(refusal.value)

@@ -1,0 +1,264 @@
+"""The use cases over the in-memory twin: exactly once, whatever is delivered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from builders import (
+    ANSWERED,
+    IMPATIENT,
+    MICROS,
+    ORGANIZATION,
+    card,
+    ended,
+    entitled_changes,
+    fact,
+    purchase,
+    receipt,
+)
+
+from perminute.adapters.memory import FixedRateCard, InMemoryStore
+from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
+from perminute.application.book_credit import Adjustment, BookCredit
+from perminute.application.charge_legs import ChargeLegs
+from perminute.application.patience import Patience
+from perminute.application.verdicts import Accepted, Repeated
+from perminute.domain.errors import Contended, Refused, Unavailable
+from perminute.domain.licensing import LicensingChange, license_attribute
+from perminute.domain.timelines import MAX_FACTS
+from perminute.domain.usage import Outcome
+from perminute.ports import Committed, Moved, ReceiptKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perminute.domain.accounts import Account
+    from perminute.domain.rate_card import RateCard
+    from perminute.ports import CommitResult, Posting
+
+PAID = 150_000
+
+
+def funded() -> InMemoryStore:
+    store = InMemoryStore()
+    store.record(ORGANIZATION, entitled_changes())
+    BookCredit(store, IMPATIENT)([purchase()])
+    return store
+
+
+def charging(store: InMemoryStore) -> ChargeLegs:
+    return ChargeLegs(store, store, FixedRateCard(card()), IMPATIENT)
+
+
+def balance(store: InMemoryStore) -> int:
+    return store.account(ORGANIZATION).balance_micros
+
+
+def test_a_leg_is_charged_once_however_often_it_is_delivered() -> None:
+    store = funded()
+    charge = charging(store)
+    first = charge([ended(), ended()])
+    again = charge([ended()])
+    assert [type(verdict) for verdict in (*first, *again)] == [Accepted, Repeated, Repeated]
+    assert balance(store) == 50 * MICROS - PAID
+
+
+def test_the_same_call_with_other_content_is_refused_and_the_rest_of_the_batch_is_charged() -> None:
+    store = funded()
+    charge = charging(store)
+    charge([ended(call_id="a")])
+    verdicts = charge(
+        [
+            ended(call_id="a", meeting_id="other", organizer_id="other"),
+            ended(call_id="b"),
+            ended(call_id="a"),
+            ended(call_id="b", meeting_id="other"),
+        ]
+    )
+    conflict_a, accepted_b, repeated_a, conflict_b = verdicts
+    assert str(conflict_a) == (
+        "callId: conflict: call a of contoso is recorded with another organizerId, meetingId; "
+        "the record stands, send a correction as a credit adjustment"
+    )
+    assert isinstance(accepted_b, Accepted)
+    assert isinstance(repeated_a, Repeated)
+    assert isinstance(conflict_b, Refused)
+    assert balance(store) == 50 * MICROS - 2 * PAID
+
+
+def test_a_large_batch_is_posted_in_even_pieces_with_an_entry_each() -> None:
+    store = funded()
+    verdicts = charging(store)([ended(call_id=f"c-{n}") for n in range(100)])
+    assert all(isinstance(verdict, Accepted) for verdict in verdicts)
+    charges = [entry.amount_micros for entry in store.entries if entry.amount_micros < 0]
+    assert charges == [-50 * PAID, -50 * PAID]
+
+
+def test_organizations_in_one_batch_are_charged_each_to_its_own_account() -> None:
+    store = funded()
+    store.record("fabrikam", entitled_changes("fabrikam"))
+    bought = purchase(receipt=receipt("po-f", organization_id="fabrikam"))
+    BookCredit(store, IMPATIENT)([replace(bought, organization_id="fabrikam")])
+    charging(store)([ended(), ended(organization_id="fabrikam"), ended(call_id="call-2")])
+    assert (balance(store), store.account("fabrikam").balance_micros) == (
+        50 * MICROS - 2 * PAID,
+        50 * MICROS - PAID,
+    )
+
+
+@dataclass
+class Interleaved(InMemoryStore):
+    """Lets something happen right after the account was read, each time it is read."""
+
+    between: list[Callable[[], object]] = field(default_factory=list)
+
+    def account(self, organization_id: str) -> Account:
+        account = super().account(organization_id)
+        if self.between:
+            self.between.pop(0)()
+        return account
+
+
+def test_a_license_that_is_lost_while_a_charge_is_in_flight_is_not_missed() -> None:
+    store = Interleaved()
+    store.record(ORGANIZATION, entitled_changes())
+    BookCredit(store, IMPATIENT)([purchase()])
+    lost = fact(license_attribute("MCOMEETACPEA"), value=False, since=ANSWERED, event_id="lost")
+    change = LicensingChange(ORGANIZATION, "adele", (lost,))
+    store.between = [lambda: store.record(ORGANIZATION, [(change, receipt("lost"))])]
+    (verdict,) = charging(store)([ended()])
+    assert isinstance(verdict, Accepted)
+    assert (verdict.result.outcome, balance(store)) == (Outcome.NOT_ENTITLED, 50 * MICROS)
+
+
+def test_credit_that_is_bought_while_a_charge_is_in_flight_is_not_lost() -> None:
+    store = Interleaved()
+    store.record(ORGANIZATION, entitled_changes())
+    BookCredit(store, IMPATIENT)([purchase()])
+    store.between = [lambda: BookCredit(store, IMPATIENT)([purchase("po-2")])]
+    charging(store)([ended()])
+    assert balance(store) == 100 * MICROS - PAID
+
+
+@dataclass
+class NeverStill(InMemoryStore):
+    """An account that somebody else changes before every commit."""
+
+    attempts: int = 0
+
+    def commit(self, posting: Posting) -> CommitResult:
+        self.attempts += 1
+        return Moved() if posting.usages else super().commit(posting)
+
+
+def test_after_so_many_collisions_the_legs_are_handed_back_to_come_again() -> None:
+    store = NeverStill()
+    store.record(ORGANIZATION, entitled_changes())
+    pauses: list[float] = []
+    patience = Patience(attempts=4, sleep=pauses.append, jitter=lambda: 1.0)
+    charge = ChargeLegs(store, store, FixedRateCard(card()), patience)
+    (verdict,) = charge([ended()])
+    assert isinstance(verdict, Contended)
+    assert (store.attempts, pauses) == (4, [0.01, 0.02, 0.04])
+
+
+@dataclass
+class Down(InMemoryStore):
+    """A store that is down for one organization."""
+
+    def account(self, organization_id: str) -> Account:
+        if organization_id == "fabrikam":
+            raise Unavailable("fabrikam's partition is throttled")
+        return super().account(organization_id)
+
+
+def test_one_organizations_trouble_is_not_anothers() -> None:
+    store = Down()
+    store.record(ORGANIZATION, entitled_changes())
+    BookCredit(store, IMPATIENT)([purchase()])
+    verdicts = charging(store)([ended(organization_id="fabrikam"), ended()])
+    assert [type(verdict) for verdict in verdicts] == [Unavailable, Accepted]
+
+
+class NoCard:
+    def current(self) -> RateCard:
+        raise Unavailable("no card")
+
+
+def test_without_a_rate_card_every_leg_comes_again_and_nothing_is_written() -> None:
+    store = funded()
+    verdicts = ChargeLegs(store, store, NoCard(), IMPATIENT)([ended(), ended(call_id="b")])
+    assert [type(verdict) for verdict in verdicts] == [Unavailable, Unavailable]
+    assert not store.usages
+
+
+def test_a_purchase_never_funds_twice_and_a_reused_number_is_refused() -> None:
+    store = InMemoryStore()
+    book = BookCredit(store, IMPATIENT)
+    verdicts = book([purchase(), purchase(), purchase(amount=60), purchase("po-2")])
+    assert [type(verdict) for verdict in verdicts] == [Accepted, Repeated, Refused, Accepted]
+    assert str(verdicts[2]) == (
+        "purchaseId: conflict: po-1 is recorded with another amount; the record stands, "
+        "send the new facts under an identity of their own"
+    )
+    assert balance(store) == 100 * MICROS
+
+
+def test_an_amount_in_another_currency_is_refused() -> None:
+    store = funded()
+    (verdict,) = BookCredit(store, IMPATIENT)([purchase("po-2", currency="EUR")])
+    assert isinstance(verdict, Refused)
+    assert (verdict.field, balance(store)) == ("currency", 50 * MICROS)
+
+
+def test_an_adjustment_may_come_before_any_purchase() -> None:
+    store = InMemoryStore()
+    down = purchase(
+        change=Adjustment(amount_micros=-5), receipt=receipt("a", kind=ReceiptKind.ADJUSTMENT)
+    )
+    BookCredit(store, IMPATIENT)([down, purchase()])
+    assert balance(store) == 50 * MICROS - 5
+
+
+def licensing_event(identity: str, user_id: str = "adele", **content: str) -> LicensingEvent:
+    change = LicensingChange(ORGANIZATION, user_id, (fact("country", "FR", event_id=identity),))
+    return LicensingEvent(change, receipt(identity, content=content or {"userId": user_id}))
+
+
+def test_licensing_events_are_taken_in_once_and_a_reused_id_is_refused() -> None:
+    store = InMemoryStore()
+    apply = ApplyLicensing(store, IMPATIENT)
+    verdicts = apply(
+        [
+            licensing_event("1"),
+            licensing_event("1"),
+            licensing_event("1", "alex"),
+            licensing_event("2"),
+        ]
+    )
+    assert [type(verdict) for verdict in verdicts] == [Accepted, Repeated, Refused, Accepted]
+    assert len(store.licensing(ORGANIZATION, ["adele"]).users["adele"].facts) == 2
+
+
+def test_many_licensing_events_are_taken_in_in_several_transactions() -> None:
+    store = InMemoryStore()
+    events = [licensing_event(str(number), f"user-{number}") for number in range(120)]
+    verdicts = ApplyLicensing(store, IMPATIENT)(events)
+    assert verdicts == [Accepted(None)] * 120
+    assert store.account(ORGANIZATION).version == 3
+
+
+def test_a_user_whose_timeline_is_full_is_refused_and_the_others_are_not() -> None:
+    store = InMemoryStore()
+    facts = tuple(
+        fact("country", "FR", ANSWERED + timedelta(seconds=n), str(n)) for n in range(MAX_FACTS)
+    )
+    full = (LicensingChange(ORGANIZATION, "adele", facts), receipt("full"))
+    assert store.record(ORGANIZATION, [full]) == Committed()
+    verdicts = ApplyLicensing(store, IMPATIENT)(
+        [licensing_event("1"), licensing_event("2", "alex")]
+    )
+    assert [type(verdict) for verdict in verdicts] == [Refused, Accepted]
+    assert str(verdicts[0]) == "userId: has 1000 facts on its timeline, the most that is kept"
