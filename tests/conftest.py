@@ -1,1 +1,57 @@
-"""Fixtures that every kind of test may use."""
+"""Fixtures that several kinds of test use: the template's own resources on moto and ministack."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+from moto import mock_aws
+
+from perminute_local.embedded_aws import client_environment, embedded_aws, environment
+from perminute_local.replay.lambda_runtime import QUIET
+from perminute_local.stack import BACKING_TYPES, Stack, Template, create_stack, load_template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MOTO = {
+    "AWS_ACCESS_KEY_ID": "moto",
+    "AWS_SECRET_ACCESS_KEY": "moto",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
+}
+
+
+@pytest.fixture(scope="session")
+def template() -> Template:
+    return load_template()
+
+
+@pytest.fixture
+def moto_stack(template: Template) -> Iterator[Stack]:
+    """The template's tables, queues and bucket on moto, empty; it cannot make rules of a bus."""
+    with environment(**MOTO, **QUIET), mock_aws():
+        yield create_stack(template, BACKING_TYPES - {"AWS::Events::Rule"})
+
+
+@pytest.fixture(scope="session")
+def _ministack(template: Template) -> Iterator[tuple[str, Stack]]:
+    with embedded_aws() as endpoint:
+        with environment(**client_environment(endpoint)):
+            stack = create_stack(template)
+        yield endpoint, stack
+
+
+@pytest.fixture
+def ministack_stack(_ministack: tuple[str, Stack]) -> Iterator[Stack]:
+    """The same on ministack, shared by all tests: each keeps to an organization of its own."""
+    endpoint, stack = _ministack
+    with environment(**client_environment(endpoint), **QUIET):
+        yield stack
+
+
+@pytest.fixture
+def organization() -> str:
+    """An organization that no other test knows."""
+    return f"org-{uuid.uuid4()}"

@@ -167,7 +167,7 @@ def _credit(day: Day) -> None:
             autoRecharge={"enabled": False},
         )
     _purchase(day, CONTOSO, "po-1001", "250.00", at + timedelta(minutes=1))
-    _purchase(day, FABRIKAM, "po-2001", "50.00", at + timedelta(minutes=2))
+    _purchase(day, FABRIKAM, "po-2001", "260.00", at + timedelta(minutes=2))
     _purchase(day, NORTHWIND, "po-3001", "100.00", WORKING_DAY.replace(hour=10))
     day.send(
         "billing",
@@ -278,7 +278,7 @@ def _particular_calls(day: Day) -> None:
         remoteNumber="+442079460321",
         billableSeconds=540,
     )
-    for number in range(60):
+    for number in range(40):
         _call(
             day,
             f"fabrikam-town-hall-{number:02d}",

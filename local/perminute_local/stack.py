@@ -17,7 +17,7 @@ import boto3
 from cfnlint.decode import decode  # type: ignore[import-untyped] # it ships no annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
@@ -25,14 +25,13 @@ TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 STACK_NAME = "perminute"
 CREATE_TIMEOUT_SECONDS = 60
 
-_KEPT_TYPES = frozenset(
+BACKING_TYPES = frozenset(
     {
         "AWS::DynamoDB::Table",
         "AWS::Events::EventBus",
         "AWS::Events::Rule",
         "AWS::S3::Bucket",
         "AWS::SQS::Queue",
-        "AWS::SQS::QueuePolicy",
     }
 )
 _KEPT_PARTS = ("Parameters", "Conditions", "Mappings")
@@ -85,10 +84,10 @@ def load_template(path: Path = TEMPLATE) -> Template:
     return loaded
 
 
-def create_stack(template: Template) -> Stack:
+def create_stack(template: Template, types: Collection[str] = BACKING_TYPES) -> Stack:
     """Make the resources with whatever AWS the environment points at."""
     client = boto3.client("cloudformation")
-    client.create_stack(StackName=STACK_NAME, TemplateBody=json.dumps(backing(template)))
+    client.create_stack(StackName=STACK_NAME, TemplateBody=json.dumps(backing(template, types)))
     outputs = _wait(client)
     queues = {
         logical_id: _queue(logical_id, resource, outputs)
@@ -108,12 +107,12 @@ def resources(template: Template, resource_type: str) -> Iterator[tuple[str, dic
             yield logical_id, resource
 
 
-def backing(template: Template) -> Template:
+def backing(template: Template, types: Collection[str]) -> Template:
     """Keep what the functions work with, and have their environment resolved as outputs."""
     kept = {
         logical_id: resource
         for logical_id, resource in template["Resources"].items()
-        if resource["Type"] in _KEPT_TYPES
+        if resource["Type"] in types
     }
     outputs: dict[str, Any] = {}
     for logical_id, _ in resources(template, "AWS::SQS::Queue"):

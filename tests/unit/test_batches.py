@@ -7,10 +7,11 @@ from perminute.adapters.memory import KeptRejections
 from perminute.application.verdicts import Accepted, Repeated, Verdict
 from perminute.batches import settle_batch
 from perminute.domain.errors import Refused, Unavailable
-from perminute.ports import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from perminute.ports import Rejection
 
 VERDICTS: dict[str, Verdict[str]] = {
     "new": Accepted("new"),

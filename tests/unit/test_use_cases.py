@@ -99,7 +99,9 @@ def test_a_large_batch_is_posted_in_even_pieces_with_an_entry_each() -> None:
 def test_organizations_in_one_batch_are_charged_each_to_its_own_account() -> None:
     store = funded()
     store.record("fabrikam", entitled_changes("fabrikam"))
-    bought = purchase(receipt=receipt("po-f", organization_id="fabrikam"))
+    bought = purchase(
+        receipt=receipt("po-f", kind=ReceiptKind.PURCHASE, organization_id="fabrikam")
+    )
     BookCredit(store, IMPATIENT)([replace(bought, organization_id="fabrikam")])
     charging(store)([ended(), ended(organization_id="fabrikam"), ended(call_id="call-2")])
     assert (balance(store), store.account("fabrikam").balance_micros) == (

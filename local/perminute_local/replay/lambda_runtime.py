@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import io
 import sys
 import traceback
 import uuid
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perminute_local.stack import Function
+
+
+QUIET = {"POWERTOOLS_LOG_LEVEL": "ERROR"}
+"""A run shows its results; a function's log lines matter only when something breaks."""
 
 
 class Handler(Protocol):
@@ -65,8 +71,9 @@ class LoadedFunction:
     def __init__(self, function: Function) -> None:
         """Import its handler under its own environment, anew each time."""
         self._function = function
+        self._environment = {**function.environment, **QUIET}
         module_name, _, attribute = function.handler.rpartition(".")
-        with environment(**function.environment):
+        with environment(**self._environment):
             sys.modules.pop(module_name, None)
             self._handler: Handler = getattr(importlib.import_module(module_name), attribute)
 
@@ -83,7 +90,8 @@ class LoadedFunction:
             invoked_function_arn=f"arn:aws:lambda:{REGION}:000000000000:function:{self._function.name}",
         )
         try:
-            with environment(**self._function.environment):
+            # What a function prints are its metrics, for CloudWatch to read out of the log.
+            with environment(**self._environment), redirect_stdout(io.StringIO()):
                 answer = self._handler(event, context)
         except Exception:  # noqa: BLE001 - whatever a function raises, Lambda redelivers its batch
             traceback.print_exc()

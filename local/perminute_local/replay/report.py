@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -30,21 +30,22 @@ _LEG_NAMES = {
 
 
 def report(results: Results) -> Iterator[RenderableType]:
-    """Per organization the balance, and minutes and cost by leg type; then what was refused."""
+    """Per organization the balance, minutes and cost by leg type, and what credit did not pay."""
+    accounts = {account.organization_id: account for account in results.accounts}
     usages: defaultdict[str, list[Usage]] = defaultdict(list)
     for usage in results.usages:
         usages[usage.leg.organization_id].append(usage)
-    for account in results.accounts:
-        yield _organization(account, usages.pop(account.organization_id, []))
-    for organization_id, of_organization in usages.items():
-        yield _legs(f"{organization_id}: no account", of_organization)
-    yield _not_charged(results.usages)
+    for organization_id in sorted(accounts.keys() | usages.keys()):
+        of_organization = usages[organization_id]
+        yield _legs(_balance(organization_id, accounts.get(organization_id)), of_organization)
+        yield _not_paid(organization_id, of_organization)
     yield _refused(results.rejected)
 
 
-def _organization(account: Account, usages: Sequence[Usage]) -> Table:
-    balance = f"{format_micros(account.balance_micros)} {account.currency or ''}"
-    return _legs(f"{account.organization_id}: balance {balance}", usages)
+def _balance(organization_id: str, account: Account | None) -> str:
+    if account is None or account.currency is None:
+        return f"{organization_id}: no credit"
+    return f"{organization_id}: balance {format_micros(account.balance_micros)} {account.currency}"
 
 
 def _legs(title: str, usages: Sequence[Usage]) -> Table:
@@ -70,17 +71,16 @@ def _figures(usages: Sequence[Usage]) -> tuple[str, str, str, str]:
     )
 
 
-def _not_charged(usages: Sequence[Usage]) -> Table:
-    table = _table("calls that credit did not pay", "outcome", "reason", "calls", "retail cost")
-    counts: Counter[tuple[str, str]] = Counter()
-    retail: Counter[tuple[str, str]] = Counter()
+def _not_paid(organization_id: str, usages: Sequence[Usage]) -> Table:
+    title = f"{organization_id}: calls that credit did not pay"
+    table = _table(title, "outcome", "reason", "calls", "retail cost")
+    groups: defaultdict[tuple[str, str], list[Usage]] = defaultdict(list)
     for usage in usages:
         if usage.outcome is not Outcome.CHARGED:
-            key = (usage.outcome.value, usage.reason.value if usage.reason else "")
-            counts[key] += 1
-            retail[key] += usage.price.retail_micros or 0
-    for (outcome, reason), calls in sorted(counts.items()):
-        table.add_row(outcome, reason, str(calls), format_micros(retail[outcome, reason]))
+            groups[usage.outcome, usage.reason or ""].append(usage)
+    for (outcome, reason), of_group in sorted(groups.items()):
+        retail_micros = sum(usage.price.retail_micros or 0 for usage in of_group)
+        table.add_row(outcome, reason, str(len(of_group)), format_micros(retail_micros))
     return table
 
 

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from perminute_local.replay.deliveries import Disturbance
 
-QUIET = {"POWERTOOLS_METRICS_DISABLED": "true", "POWERTOOLS_LOG_LEVEL": "ERROR"}
-"""A replay shows its results; a function's log lines matter only when something breaks."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -61,7 +58,7 @@ def embedded_stack() -> Iterator[Stack]:
     """Run an embedded AWS with the resources of the template for as long as the context lasts."""
     with (
         embedded_aws() as endpoint,
-        environment(**client_environment(endpoint), **QUIET),
+        environment(**client_environment(endpoint)),
     ):
         yield create_stack(load_template())
 

@@ -1,0 +1,276 @@
+"""One suite over the in-memory twin and the DynamoDB stores: what `ports` promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from builders import ANSWERED, LONG_AGO, MICROS, card, fact, holds, leg, receipt, volume
+
+from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.schema import Schema
+from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.memory import InMemoryStore
+from perminute.domain.accounts import Account, AutoRecharge, CreditSettings
+from perminute.domain.legs import LegType, MeetingType
+from perminute.domain.licensing import Licensing, LicensingChange
+from perminute.domain.timelines import MAX_FACTS, Timeline
+from perminute.domain.usage import Terms, Usage, rate_leg
+from perminute.ports import (
+    MAX_CHANGES_PER_RECORD,
+    MAX_USAGES_PER_POSTING,
+    AlreadyKnown,
+    Committed,
+    Full,
+    Moved,
+    Posting,
+    ReceiptKind,
+)
+from perminute_local.replay.run import table_names
+
+if TYPE_CHECKING:
+    from perminute.ports import CreditStore, LicensingStore, Receipt
+
+
+@dataclass
+class Stores:
+    credit: CreditStore
+    licensing: LicensingStore
+
+
+@pytest.fixture(params=["twin", "moto", "ministack"])
+def stores(request: pytest.FixtureRequest) -> Stores:
+    if request.param == "twin":
+        twin = InMemoryStore()
+        return Stores(twin, twin)
+    stack = request.getfixturevalue(f"{request.param}_stack")
+    schema = Schema.bind(connect(), table_names(stack))
+    return Stores(DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema))
+
+
+def empty(organization: str) -> Account:
+    return Account(organization_id=organization)
+
+
+def usages(organization: str, *call_ids: str) -> list[Usage]:
+    licensing = Licensing(volume(), {"adele": holds("payPerMinute", "communicationsCredits")})
+    terms = Terms(licensing, card(), "USD", LONG_AGO)
+    return [
+        rate_leg(leg(organization_id=organization, call_id=call_id), terms) for call_id in call_ids
+    ]
+
+
+def charge(account: Account, *charged: Usage) -> Posting:
+    after, entry, named = account.charged(charged, at=ANSWERED)
+    return Posting(before=account, after=after, entry=entry, usages=named)
+
+
+def buy(account: Account, receipt_: Receipt) -> Posting:
+    after, entry = account.purchased(50 * MICROS, "USD", purchased_at=LONG_AGO, at=ANSWERED)
+    return Posting(before=account, after=after, entry=entry, receipts=(receipt_,))
+
+
+def change(
+    organization: str, user_id: str | None, identity: str
+) -> tuple[LicensingChange, Receipt]:
+    identity = f"{organization}-{identity}"
+    facts = (fact("country", "DE", event_id=identity),)
+    return (
+        LicensingChange(organization, user_id, facts),
+        receipt(identity, organization_id=organization),
+    )
+
+
+def test_an_account_that_was_never_written_is_empty(stores: Stores, organization: str) -> None:
+    assert stores.credit.account(organization) == empty(organization)
+
+
+def test_a_posting_is_read_back_as_it_was_written(stores: Stores, organization: str) -> None:
+    settings = CreditSettings(
+        configured_at=ANSWERED,
+        event_id="e",
+        currency="USD",
+        low_balance_thresholds_micros=(5, 10**20),
+        auto_recharge=AutoRecharge(
+            enabled=True, trigger_micros=1, recharge_micros=2, monthly_limit_micros=None
+        ),
+    )
+    account = replace(
+        empty(organization),
+        version=1,
+        entries=12,
+        balance_micros=-(10**21),
+        currency="USD",
+        credits_set_up_at=ANSWERED + timedelta(microseconds=5),
+        settings=settings,
+    )
+    assert stores.credit.commit(Posting(before=empty(organization), after=account)) == Committed()
+    assert stores.credit.account(organization) == account
+
+
+def test_a_posting_against_an_account_that_moved_on_writes_nothing(
+    stores: Stores, organization: str
+) -> None:
+    stores.credit.commit(buy(empty(organization), receipt("p", organization_id=organization)))
+    bought = stores.credit.account(organization)
+    late = charge(empty(organization), *usages(organization, "a"))
+    assert stores.credit.commit(late) == Moved()
+    assert stores.credit.account(organization) == bought
+    assert stores.credit.commit(charge(bought, *usages(organization, "a"))) == Committed()
+
+
+def test_a_posting_that_moves_no_money_still_holds_only_against_its_version(
+    stores: Stores, organization: str
+) -> None:
+    (free,) = (replace(u, charge_micros=0) for u in usages(organization, "free"))
+    read = empty(organization)
+    stores.licensing.record(organization, [change(organization, "adele", "1")])
+    assert stores.credit.commit(charge(read, free)) == Moved()
+    now = stores.credit.account(organization)
+    assert stores.credit.commit(charge(now, free)) == Committed()
+    assert stores.credit.account(organization) == now
+
+
+def test_a_usage_that_exists_is_handed_back_and_nothing_is_written(
+    stores: Stores, organization: str
+) -> None:
+    first = charge(empty(organization), *usages(organization, "a", "b"))
+    stores.credit.commit(first)
+    account = stores.credit.account(organization)
+    again = charge(account, *usages(organization, "b", "c"))
+    assert stores.credit.commit(again) == AlreadyKnown({"b": first.usages[1]})
+    assert stores.credit.account(organization) == account
+    assert stores.credit.commit(charge(account, *usages(organization, "c"))) == Committed()
+
+
+def test_a_usage_comes_back_whole_whatever_is_empty_in_it(
+    stores: Stores, organization: str
+) -> None:
+    terms = Terms(Licensing(), card(), None, None)
+    legs = [
+        leg(organization_id=organization, call_id="1", answered_at=None, service_number="+4930"),
+        leg(
+            organization_id=organization,
+            call_id="2",
+            leg_type=LegType.APP,
+            remote_number=None,
+            billable_seconds=7,
+        ),
+        leg(organization_id=organization, call_id="3", remote_number="+449098790100"),
+        leg(organization_id=organization, call_id="4", meeting_type=MeetingType.AD_HOC),
+    ]
+    rated = [rate_leg(one, terms) for one in legs]
+    posting = charge(empty(organization), *rated)
+    stores.credit.commit(posting)
+    known = stores.credit.commit(charge(stores.credit.account(organization), *rated))
+    assert known == AlreadyKnown({usage.leg.call_id: usage for usage in posting.usages})
+
+
+def test_the_same_call_id_of_another_organization_is_another_call(
+    stores: Stores, organization: str
+) -> None:
+    other = f"{organization}-2"
+    assert stores.credit.commit(charge(empty(organization), *usages(organization, "a"))) == (
+        Committed()
+    )
+    assert stores.credit.commit(charge(empty(other), *usages(other, "a"))) == Committed()
+
+
+def test_a_transaction_takes_as_many_usages_as_it_says(stores: Stores, organization: str) -> None:
+    ids = [f"call-{number}" for number in range(MAX_USAGES_PER_POSTING)]
+    posting = charge(empty(organization), *usages(organization, *ids))
+    assert stores.credit.commit(posting) == Committed()
+    assert stores.credit.account(organization) == posting.after
+
+
+@pytest.mark.parametrize("kind", ReceiptKind)
+def test_a_receipt_that_exists_is_handed_back_and_nothing_is_written(
+    stores: Stores, organization: str, kind: ReceiptKind
+) -> None:
+    proof = receipt(organization, kind=kind, organization_id=organization)
+    first = buy(empty(organization), proof)
+    assert stores.credit.commit(first) == Committed()
+    account = stores.credit.account(organization)
+    assert stores.credit.commit(buy(account, proof)) == AlreadyKnown(receipts={proof.key: proof})
+    assert stores.credit.account(organization) == account
+
+
+def test_an_event_id_is_one_identity_and_a_purchase_number_one_of_each_organization(
+    stores: Stores, organization: str
+) -> None:
+    other = f"{organization}-2"
+    for kind, result in [(ReceiptKind.EVENT, AlreadyKnown), (ReceiptKind.PURCHASE, Committed)]:
+        ours = receipt(f"{organization}-{kind}", kind=kind, organization_id=organization)
+        theirs = receipt(f"{organization}-{kind}", kind=kind, organization_id=other)
+        stores.credit.commit(buy(stores.credit.account(organization), ours))
+        answer = stores.credit.commit(buy(stores.credit.account(other), theirs))
+        assert isinstance(answer, result)
+
+
+def test_what_nobody_spoke_of_has_no_facts(stores: Stores, organization: str) -> None:
+    licensing = stores.licensing.licensing(organization, ["adele"])
+    assert licensing.organization == Timeline()
+    assert licensing.users.get("adele", Timeline()) == Timeline()
+
+
+def test_facts_gather_on_their_timelines_and_the_account_moves_on(
+    stores: Stores, organization: str
+) -> None:
+    changes = [
+        change(organization, "adele", "1"),
+        change(organization, None, "2"),
+        change(organization, "adele", "3"),
+    ]
+    assert stores.licensing.record(organization, changes[:2]) == Committed()
+    assert stores.licensing.record(organization, changes[2:]) == Committed()
+    licensing = stores.licensing.licensing(organization, ["adele", "alex"])
+    assert licensing.organization == Timeline(changes[1][0].facts)
+    assert licensing.users["adele"] == Timeline([*changes[0][0].facts, *changes[2][0].facts])
+    assert stores.credit.account(organization) == replace(empty(organization), version=2)
+
+
+def test_facts_keep_their_kind(stores: Stores, organization: str) -> None:
+    facts = (fact("a", value=True), fact("b", value=False), fact("c", 60), fact("d", "Ünïcode"))
+    proof = receipt(organization, organization_id=organization)
+    stores.licensing.record(organization, [(LicensingChange(organization, None, facts), proof)])
+    assert stores.licensing.licensing(organization, []).organization == Timeline(facts)
+
+
+def test_licensing_leaves_the_credit_as_it_is(stores: Stores, organization: str) -> None:
+    stores.credit.commit(buy(empty(organization), receipt("p", organization_id=organization)))
+    before = stores.credit.account(organization)
+    stores.licensing.record(organization, [change(organization, "adele", "1")])
+    assert stores.credit.account(organization) == replace(before, version=before.version + 1)
+
+
+def test_a_licensing_event_that_is_known_is_handed_back_and_nothing_is_written(
+    stores: Stores, organization: str
+) -> None:
+    first, second = change(organization, "adele", "1"), change(organization, "adele", "2")
+    stores.licensing.record(organization, [first])
+    known = AlreadyKnown(receipts={first[1].key: first[1]})
+    assert stores.licensing.record(organization, [second, first]) == known
+    assert stores.licensing.licensing(organization, ["adele"]).users["adele"] == Timeline(
+        first[0].facts
+    )
+    assert stores.credit.account(organization).version == 1
+
+
+def test_one_record_takes_as_many_changes_as_it_says(stores: Stores, organization: str) -> None:
+    changes = [change(organization, f"u-{n}", str(n)) for n in range(MAX_CHANGES_PER_RECORD)]
+    assert stores.licensing.record(organization, changes) == Committed()
+    users = stores.licensing.licensing(organization, [f"u-{n}" for n in range(120)]).users
+    assert sum(len(timeline.facts) for timeline in users.values()) == MAX_CHANGES_PER_RECORD
+
+
+def test_a_full_timeline_takes_no_more_facts(stores: Stores, organization: str) -> None:
+    facts = tuple(fact("country", "DE", event_id=str(number)) for number in range(MAX_FACTS))
+    proof = receipt(organization, organization_id=organization)
+    filled = (LicensingChange(organization, "adele", facts), proof)
+    assert stores.licensing.record(organization, [filled]) == Committed()
+    more = [change(organization, "alex", "1"), change(organization, "adele", "2")]
+    assert stores.licensing.record(organization, more) == Full(frozenset({"adele"}))
+    assert stores.credit.account(organization).version == 1
