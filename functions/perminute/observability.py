@@ -1,7 +1,7 @@
 """Logs and metrics: one structured line a batch, and counts under one namespace.
 
 No line holds a phone number, a secret or the environment: what is logged are counts, identifiers
-of our own making, and reasons that never repeat what was sent.
+and reasons that never repeat a number that was sent.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
     R = TypeVar("R")
 
+NAMESPACE = "perminute"
+"""Where the alarms of template.yaml look for the counts."""
+
 logger = Logger(stream=sys.stderr)
-metrics = Metrics()
+metrics = Metrics(namespace=NAMESPACE)
 
 
 def report_batch(settled: Settled[R], counts: Mapping[str, int] | None = None) -> None:

@@ -1,0 +1,151 @@
+"""`perminute replay` over the example day: what it says, and that disturbance changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from perminute.domain.licensing import NotEntitled
+from perminute.domain.rate_card import Unpriced
+from perminute.domain.usage import Free, Outcome
+from perminute_local.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DAY = Path(__file__).parents[2] / "examples" / "day"
+
+
+@pytest.fixture
+def replay(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    def run(folder: Path = DAY, *options: str) -> dict[str, Any]:
+        assert main(["replay", str(folder), "--json", *options]) == 0
+        document: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return document
+
+    return run
+
+
+def test_the_example_day_shows_every_outcome_and_its_books_balance(
+    replay: Callable[..., dict[str, Any]],
+) -> None:
+    document = replay()
+    shown = {(call["outcome"], call["reason"]) for call in document["calls"]}
+    assert {outcome for outcome, _ in shown} == set(Outcome)
+    assert {reason for _, reason in shown if reason} == {*Free, *NotEntitled, *Unpriced}
+    assert len(document["organizations"]) == 3
+    _check_books(document)
+    _check_against_the_events(document)
+
+
+def _check_books(document: dict[str, Any]) -> None:
+    """Balance = sum of the ledger; each charge entry = the sum of the calls that it names."""
+    charges = {(c["organizationId"], c["callId"]): Decimal(c["charge"]) for c in document["calls"]}
+    sums: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for entry in document["ledger"]:
+        organization = entry["organizationId"]
+        sums[organization] += Decimal(entry["amount"])
+        assert Decimal(entry["balanceAfter"]) == sums[organization]
+        if entry["type"] == "charge":
+            named = sum(charges.pop((organization, call)) for call in entry["calls"])
+            assert Decimal(entry["amount"]) == -named
+    assert set(charges.values()) == {Decimal(0)}
+    for organization, account in document["organizations"].items():
+        assert Decimal(account["balance"]) == sums[organization]
+
+
+def _check_against_the_events(document: dict[str, Any]) -> None:
+    """Each call that was sent is recorded once, or refused; each refused event is named once."""
+    events = [json.loads(line) for line in (DAY / "events.jsonl").read_text().splitlines()]
+    rejected = Counter(one["eventId"] for one in document["rejected"])
+    assert set(rejected) == {event["id"] for event in events if event["id"].startswith("x-")}
+    assert set(rejected.values()) == {1}
+    sent = {
+        event["detail"]["callId"]
+        for event in events
+        if event["detail-type"] == "Call Ended" and event["id"] not in rejected
+    }
+    assert Counter(call["callId"] for call in document["calls"]) == Counter(sent)
+
+
+def test_duplicates_order_and_batch_size_change_no_outcome_and_no_balance(
+    replay: Callable[..., dict[str, Any]],
+) -> None:
+    plain = replay()
+    disturbed = replay(DAY, "--seed", "7", "--duplicate", "0.5", "--shuffle", "--batch-size", "3")
+    assert disturbed["organizations"] == plain["organizations"]
+    assert [_settled(call) for call in disturbed["calls"]] == [
+        _settled(call) for call in plain["calls"]
+    ]
+    assert sorted(r["eventId"] for r in disturbed["rejected"]) == sorted(
+        r["eventId"] for r in plain["rejected"]
+    )
+
+
+def _settled(call: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in call.items() if name != "flags"}
+
+
+def test_lines_that_are_no_events_are_refused_by_their_line(
+    replay: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    (tmp_path / "events.jsonl").write_text(
+        '\n# a comment\n["no", "object"]\n{"id": "e-1", "detail-type": "Call Ended"}\nnot JSON\n'
+        '{"id": "e-2", "source": "perminute.telephony", "detail-type": "Call Ended"}\n'
+    )
+    document = replay(tmp_path)
+    assert document["organizations"] == {}
+    assert [(one["eventId"], one["reason"]) for one in document["rejected"]] == [
+        ("events.jsonl:3", "events.jsonl:3: must be a JSON object, one event a line"),
+        ("e-1", "source: is required; without it no rule of the bus matches"),
+        (
+            "events.jsonl:5",
+            "events.jsonl:5: is not JSON: Expecting value: line 1 column 1 (char 0)",
+        ),
+        ("e-2", "time: is required; detail: is required"),
+    ]
+
+
+def test_the_tables_tell_balances_minutes_and_reasons(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    lines = (DAY / "events.jsonl").read_text().splitlines()
+    events = [line for line in lines if '"northwind"' in line or '"x-number"' in line]
+    (tmp_path / "events.jsonl").write_text("\n".join(events))
+    assert main(["replay", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    for words in (
+        "northwind: balance 60.972333 USD",
+        "toll dial-in",
+        "notVolumeLicensing",
+        "detail.remoteNumber: must be an E.164 number",
+    ):
+        assert words in shown
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"leg_type\n", "line 1: column prefix is missing"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_a_folder_without_a_sound_rate_card_is_refused_before_anything_starts(
+    content: bytes | None, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if content is not None:
+        (tmp_path / "rates.csv").write_bytes(content)
+    assert main(["replay", str(tmp_path)]) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_disturbances_need_a_seed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", str(DAY), "--shuffle"]) == 2
+    assert "need a --seed" in capsys.readouterr().err
