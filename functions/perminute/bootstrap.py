@@ -22,6 +22,7 @@ from perminute.application.apply_licensing import ApplyLicensing
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.patience import Patience
+from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.observability import logger
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ class Application:
             settings.rate_card_bucket(self._environment),
             report=logger.error,
         )
-        return ChargeLegs(self._credit, self._licensing, rate_cards, Patience())
+        return ChargeLegs(
+            self._credit, RememberedLicensing(self._licensing), rate_cards, Patience()
+        )
 
     def book_credit(self) -> BookCredit:
         """Book purchases, adjustments and settings."""

@@ -118,14 +118,15 @@ class LicensingStore(Protocol):
         """Read the timelines as they are now.
 
         A charge must read its account first: what changes later than that reading makes the
-        account's next version, and the charge is decided again.
+        account's next version, and the charge is decided again. A user without facts may be
+        left out.
         """
         ...
 
     def record(
         self, organization_id: str, changes: Sequence[tuple[LicensingChange, Receipt]]
     ) -> RecordResult:
-        """Add facts and their receipts, and make the account's next version, in one transaction.
+        """Add facts and their receipts, and make the account's next versions, in one transaction.
 
         At most `MAX_CHANGES_PER_RECORD` changes, none with an identity that stands twice.
         """

@@ -14,6 +14,7 @@ from perminute.domain.errors import Fault, FaultyRateCard
 from perminute.domain.legs import LegType
 from perminute.domain.money import parse_micros
 from perminute.domain.rate_card import Rate, Step
+from perminute.domain.rate_card_csv import decode_csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -83,7 +84,7 @@ def _split(cell: str) -> list[str]:
 
 
 def _rows(content: bytes, columns: Sequence[str]) -> Iterator[Row]:
-    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+    reader = csv.DictReader(io.StringIO(decode_csv(content), newline=""))
     missing = [column for column in columns if column not in (reader.fieldnames or ())]
     if missing:
         raise FaultyRateCard([Fault(1, f"column {column} is missing") for column in missing])

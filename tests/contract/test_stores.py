@@ -229,7 +229,9 @@ def test_facts_gather_on_their_timelines_and_the_account_moves_on(
     licensing = stores.licensing.licensing(organization, ["adele", "alex"])
     assert licensing.organization == Timeline(changes[1][0].facts)
     assert licensing.users["adele"] == Timeline([*changes[0][0].facts, *changes[2][0].facts])
-    assert stores.credit.account(organization) == replace(empty(organization), version=2)
+    assert stores.credit.account(organization) == replace(
+        empty(organization), version=2, licensing_version=2
+    )
 
 
 def test_facts_keep_their_kind(stores: Stores, organization: str) -> None:
@@ -243,7 +245,9 @@ def test_licensing_leaves_the_credit_as_it_is(stores: Stores, organization: str)
     stores.credit.commit(buy(empty(organization), receipt("p", organization_id=organization)))
     before = stores.credit.account(organization)
     stores.licensing.record(organization, [change(organization, "adele", "1")])
-    assert stores.credit.account(organization) == replace(before, version=before.version + 1)
+    assert stores.credit.account(organization) == replace(
+        before, version=before.version + 1, licensing_version=1
+    )
 
 
 def test_a_licensing_event_that_is_known_is_handed_back_and_nothing_is_written(

@@ -17,6 +17,7 @@ from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.patience import Patience
+from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.domain.errors import Unavailable
 from perminute.domain.licensing import LicensingChange
 from perminute.ports import ReceiptKind
@@ -40,7 +41,7 @@ def test_eight_threads_that_charge_one_organization_end_with_the_exact_balance(
     BookCredit(credit, Patience())(
         [purchase(amount=1_000, organization_id=organization, receipt=bought)]
     )
-    charge = ChargeLegs(credit, licensing, FixedRateCard(card()), Patience())
+    charge = ChargeLegs(credit, RememberedLicensing(licensing), FixedRateCard(card()), Patience())
 
     def work(thread: int) -> int:
         """Charge this thread's calls, each batch also once more than needed."""

@@ -25,6 +25,7 @@ from perminute.adapters.memory import FixedRateCard, InMemoryStore
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
+from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted
 from perminute.domain.licensing import LicensingChange
 from perminute.ports import ReceiptKind
@@ -63,7 +64,7 @@ def funded() -> InMemoryStore:
 
 def charge(deliveries: list[list[EndedLeg]]) -> InMemoryStore:
     store = funded()
-    charging = ChargeLegs(store, store, FixedRateCard(card()), IMPATIENT)
+    charging = ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), IMPATIENT)
     for batch in deliveries:
         charging(batch)
     return store
@@ -126,7 +127,7 @@ def test_licensing_events_in_any_order_and_twice_leave_the_same_state(
         store.record(ORGANIZATION, entitled_changes())
         BookCredit(store, IMPATIENT)([purchase()])
         ApplyLicensing(store, IMPATIENT)(order)
-        charging = ChargeLegs(store, store, FixedRateCard(card()), IMPATIENT)
+        charging = ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), IMPATIENT)
         (verdict,) = charging([ended(answered_at=ANSWERED, ended_at=ENDED)])
         assert isinstance(verdict, Accepted)
         results.append((verdict.result.outcome, verdict.result.reason))

@@ -108,7 +108,7 @@ def test_a_row_must_have_as_many_cells_as_the_header() -> None:
         ),
         (
             b"leg_type,prefix,currency,rate_per_minute\ndialOut,49,USD,0.1\ndialOut,\xff",
-            Fault(3, "is not UTF-8; save the card as UTF-8"),
+            Fault(3, "is not UTF-8; save the file as UTF-8"),
         ),
         (
             b'leg_type,prefix,currency,rate_per_minute\ndialOut,"49"x,USD,0.1\n',

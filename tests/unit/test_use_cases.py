@@ -24,6 +24,7 @@ from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import Adjustment, BookCredit
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.patience import Patience
+from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted, Repeated
 from perminute.domain.errors import Contended, Refused, Unavailable
 from perminute.domain.licensing import LicensingChange, license_attribute
@@ -49,7 +50,7 @@ def funded() -> InMemoryStore:
 
 
 def charging(store: InMemoryStore) -> ChargeLegs:
-    return ChargeLegs(store, store, FixedRateCard(card()), IMPATIENT)
+    return ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), IMPATIENT)
 
 
 def balance(store: InMemoryStore) -> int:
@@ -160,7 +161,7 @@ def test_after_so_many_collisions_the_legs_are_handed_back_to_come_again() -> No
     store.record(ORGANIZATION, entitled_changes())
     pauses: list[float] = []
     patience = Patience(attempts=4, sleep=pauses.append, jitter=lambda: 1.0)
-    charge = ChargeLegs(store, store, FixedRateCard(card()), patience)
+    charge = ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), patience)
     (verdict,) = charge([ended()])
     assert isinstance(verdict, Contended)
     assert (store.attempts, pauses) == (4, [0.01, 0.02, 0.04])
@@ -191,7 +192,9 @@ class NoCard:
 
 def test_without_a_rate_card_every_leg_comes_again_and_nothing_is_written() -> None:
     store = funded()
-    verdicts = ChargeLegs(store, store, NoCard(), IMPATIENT)([ended(), ended(call_id="b")])
+    verdicts = ChargeLegs(store, RememberedLicensing(store), NoCard(), IMPATIENT)(
+        [ended(), ended(call_id="b")]
+    )
     assert [type(verdict) for verdict in verdicts] == [Unavailable, Unavailable]
     assert not store.usages
 

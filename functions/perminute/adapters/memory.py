@@ -92,7 +92,11 @@ class InMemoryStore:
                 self.facts[organization_id, change.user_id] |= set(change.facts)
             self._keep([receipt for _, receipt in changes])
             account = self._account(organization_id)
-            self.accounts[organization_id] = replace(account, version=account.version + 1)
+            self.accounts[organization_id] = replace(
+                account,
+                version=account.version + 1,
+                licensing_version=account.licensing_version + 1,
+            )
             return Committed()
 
     def _account(self, organization_id: str) -> Account:

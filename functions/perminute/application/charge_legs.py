@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.application.patience import Patience
+    from perminute.application.remembered_licensing import RememberedLicensing
     from perminute.domain.accounts import Account
     from perminute.domain.legs import Leg
     from perminute.domain.rate_card import RateCard
-    from perminute.ports import CreditStore, LicensingStore, RateCards
+    from perminute.ports import CreditStore, RateCards
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class ChargeLegs:
     """The use case with what it needs from outside."""
 
     credit: CreditStore
-    licensing: LicensingStore
+    licensing: RememberedLicensing
     rate_cards: RateCards
     patience: Patience
 
@@ -70,31 +71,42 @@ class ChargeLegs:
     ) -> dict[int, Verdict[Usage]]:
         """Charge in rounds: a call id that stands twice with differing content takes one each."""
         verdicts: dict[int, Verdict[Usage]] = {}
+        account: Account | None = None
         while legs:
             batch = _Batch.of(legs)
             for chunk in _chunks(batch.firsts):
-                verdicts |= self._charge(organization_id, chunk, rate_card)
+                charged, account = self._charge(organization_id, chunk, rate_card, account)
+                verdicts |= charged
             verdicts |= {n: _as_repeated(verdicts[first]) for n, first in batch.copies.items()}
             legs = batch.others
         return verdicts
 
     def _charge(
-        self, organization_id: str, legs: Mapping[int, EndedLeg], rate_card: RateCard
-    ) -> dict[int, Verdict[Usage]]:
-        """Post one transaction's worth of legs, again and again until each is settled."""
+        self,
+        organization_id: str,
+        legs: Mapping[int, EndedLeg],
+        rate_card: RateCard,
+        account: Account | None,
+    ) -> tuple[dict[int, Verdict[Usage]], Account | None]:
+        """Post one transaction's worth of legs, again and again until each is settled.
+
+        Starts from `account` where the last posting left it, which saves reading it; gives the
+        account as this posting leaves it, or None where it must be read anew.
+        """
         verdicts: dict[int, Verdict[Usage]] = {}
         pending = dict(legs)
         tries = self.patience.tries()
         try:
             next(tries)
             while pending:
-                # The account is read before the licenses: see LicensingStore.licensing.
-                account = self.credit.account(organization_id)
+                # The account is read before the licenses: see RememberedLicensing.
+                account = account or self.credit.account(organization_id)
                 posting = self._decide(account, list(pending.values()), rate_card)
                 match self.credit.commit(posting):
                     case Committed():
                         accepted = zip(pending, posting.usages, strict=True)
-                        return verdicts | {n: Accepted(usage) for n, usage in accepted}
+                        verdicts |= {n: Accepted(usage) for n, usage in accepted}
+                        return verdicts, posting.after
                     case AlreadyKnown(usages=known):
                         settled = dict(_settle(pending, known))
                         verdicts |= settled
@@ -104,14 +116,15 @@ class ChargeLegs:
                             raise contended(organization_id)
                     case never:
                         assert_never(never)
+                account = None
         except Unavailable as error:
-            return verdicts | dict.fromkeys(pending, error)
-        return verdicts
+            verdicts |= dict.fromkeys(pending, error)
+        return verdicts, None
 
     def _decide(self, account: Account, ended: Sequence[EndedLeg], rate_card: RateCard) -> Posting:
         organizers = {one.leg.organizer_id for one in ended}
         terms = Terms(
-            licensing=self.licensing.licensing(account.organization_id, organizers),
+            licensing=self.licensing.for_account(account, organizers),
             rate_card=rate_card,
             currency=account.currency,
             credits_set_up_at=account.credits_set_up_at,

@@ -67,13 +67,14 @@ class CreditSettings:
 class Account:
     """The credit of one organization as it stands at `version`.
 
-    Every write of the account, and every licensing change of the organization, makes the next
-    version. A charge commits only against the version it was decided on, so it can miss neither
-    another charge nor a change of licenses.
+    Every write of the account makes the next version; a licensing change of the organization
+    makes the next licensing version as well. A charge commits only against the version it was
+    decided on, so it can miss neither another charge nor a change of licenses.
     """
 
     organization_id: str
     version: int = 0
+    licensing_version: int = 0
     entries: int = 0
     balance_micros: int = 0
     currency: str | None = None

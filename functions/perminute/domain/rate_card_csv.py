@@ -75,7 +75,7 @@ class _Row:
 def read_rate_card(content: bytes, *, version: str = "") -> RateCard:
     """Read a whole card; raise `FaultyRateCard` with every fault if there is any."""
     faults: list[Fault] = []
-    rows = list(_read_rows(_decode(content), faults))
+    rows = list(_read_rows(decode_csv(content), faults))
     rates = _combine(rows, faults)
     if not rates and not faults:
         faults.append(Fault(1, "the card has no rates"))
@@ -94,6 +94,15 @@ def write_rate_card(rates: Iterable[Rate]) -> str:
     return text.getvalue()
 
 
+def decode_csv(content: bytes) -> str:
+    """Decode a CSV file as UTF-8; `FaultyRateCard` names the line that is something else."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise FaultyRateCard([Fault(line, "is not UTF-8; save the file as UTF-8")]) from error
+
+
 def _cells(rate: Rate, step: Step) -> dict[str, str]:
     return {
         "leg_type": rate.leg_type,
@@ -110,14 +119,6 @@ def _cells(rate: Rate, step: Step) -> dict[str, str]:
         "effective_to": format_instant(rate.effective_to) if rate.effective_to else "",
         "blocked": "true" if rate.blocked else "",
     }
-
-
-def _decode(content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise FaultyRateCard([Fault(line, "is not UTF-8; save the card as UTF-8")]) from error
 
 
 def _read_rows(text: str, faults: list[Fault]) -> Iterator[_Row]:

@@ -14,8 +14,8 @@ from perminute.ports import AlreadyKnown, Committed, Moved
 if TYPE_CHECKING:
     from pynamodb.expressions.condition import Condition
 
+    from perminute.adapters.dynamodb.rows import Item
     from perminute.adapters.dynamodb.schema import Schema
-    from perminute.adapters.dynamodb.tables import Item
     from perminute.domain.usage import Usage
     from perminute.ports import CommitResult, Posting, Receipt, ReceiptKey
 
@@ -36,7 +36,7 @@ class DynamoDBCreditStore:
         """See `CreditStore.commit`: 2 write units a usage, and 4 for account and entry."""
         transaction = Transaction(self._schema.connection)
         transaction.puts += [
-            *(self._schema.usages.insert(records.usage_row(usage)) for usage in posting.usages),
+            *(self._schema.usages.insert(records.usage_item(usage)) for usage in posting.usages),
             *(insert_receipt(self._schema, receipt) for receipt in posting.receipts),
         ]
         self._add_account(transaction, posting)
@@ -60,7 +60,7 @@ class DynamoDBCreditStore:
         transaction.puts.append(self._schema.accounts.replace(row, unchanged))
         if posting.entry is not None:
             entry = records.entry_row(posting.entry)
-            transaction.puts.append(self._schema.entries.insert(entry))
+            transaction.puts.append(self._schema.entries.insert(entry.serialize()))
 
 
 def _is_at(account: Account) -> Condition:

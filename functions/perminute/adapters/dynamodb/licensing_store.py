@@ -18,8 +18,9 @@ from perminute.ports import AlreadyKnown, Committed, Full, Moved
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from perminute.adapters.dynamodb.rows import Item
     from perminute.adapters.dynamodb.schema import Schema
-    from perminute.adapters.dynamodb.tables import Item, Operation
+    from perminute.adapters.dynamodb.tables import Operation
     from perminute.domain.licensing import LicensingChange
     from perminute.ports import Receipt, RecordResult
 
@@ -79,10 +80,10 @@ class DynamoDBLicensingStore:
         return self._schema.timelines.update(row, [TimelineRow.facts.set(grown)], room)
 
     def _next_version(self, organization_id: str) -> Operation:
-        """Count up the account's version, whatever it is: repeated as a whole or not at all."""
-        row = AccountRow(organization_id=organization_id, record=records.ACCOUNT, version=0)
-        counted = (AccountRow.version | 0) + 1
-        return self._schema.accounts.update(row, [AccountRow.version.set(counted)])
+        """Count up the account's versions, whatever they are: the receipts make it happen once."""
+        row = AccountRow(organization_id=organization_id, record=records.ACCOUNT)
+        versions = (AccountRow.version, AccountRow.licensing_version)
+        return self._schema.accounts.update(row, [v.set((v | 0) + 1) for v in versions])
 
 
 def _refused(

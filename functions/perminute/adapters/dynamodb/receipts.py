@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perminute.adapters.dynamodb.rows import EventRow, ReceiptRow
+from perminute.adapters.dynamodb.rows import EventRow, Item, ReceiptRow
 from perminute.ports import Receipt, ReceiptKey, ReceiptKind
 
 if TYPE_CHECKING:
     from perminute.adapters.dynamodb.schema import Schema
-    from perminute.adapters.dynamodb.tables import Item, Operation
+    from perminute.adapters.dynamodb.tables import Operation
 
 
 def insert_receipt(schema: Schema, receipt: Receipt) -> Operation:
     """Write a receipt where one of the same identity must not exist yet."""
     key = receipt.key
     if key.kind is ReceiptKind.EVENT:
-        return schema.events.insert(
-            EventRow(event_id=key.id, organization_id=key.organization_id, content=receipt.content)
+        event = EventRow(
+            event_id=key.id, organization_id=key.organization_id, content=receipt.content
         )
-    return schema.receipts.insert(
-        ReceiptRow(
-            organization_id=key.organization_id,
-            record=f"{key.kind}#{key.id}",
-            content=receipt.content,
-            entry_id=receipt.entry_id,
-        )
+        return schema.events.insert(event.serialize())
+    row = ReceiptRow(
+        organization_id=key.organization_id,
+        record=f"{key.kind}#{key.id}",
+        content=receipt.content,
+        entry_id=receipt.entry_id,
     )
+    return schema.receipts.insert(row.serialize())
 
 
 def receipt_of(key: ReceiptKey, item: Item) -> Receipt:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from perminute.adapters.dynamodb.rows import AccountRow, EntryRow, TimelineRow, UsageRow
+from perminute.adapters.dynamodb.rows import (
+    AccountRow,
+    EntryRow,
+    Item,
+    TimelineRow,
+    UsageRow,
+    item_of,
+)
 from perminute.domain.accounts import Account, AutoRecharge, CreditSettings, EntryType, LedgerEntry
 from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.domain.licensing import NotEntitled
@@ -27,6 +34,7 @@ def account_row(account: Account) -> AccountRow:
         organization_id=account.organization_id,
         record=ACCOUNT,
         version=account.version,
+        licensing_version=account.licensing_version,
         entries=account.entries,
         balance_micros=account.balance_micros,
         currency=account.currency,
@@ -40,6 +48,7 @@ def account_of(row: AccountRow) -> Account:
     return Account(
         organization_id=row.organization_id,
         version=row.version,
+        licensing_version=row.licensing_version,
         entries=row.entries,
         balance_micros=row.balance_micros,
         currency=row.currency,
@@ -107,7 +116,7 @@ def entry_of(row: EntryRow) -> LedgerEntry:
     )
 
 
-def usage_row(usage: Usage) -> UsageRow:
+def usage_item(usage: Usage) -> Item:
     """Write a usage; what is empty is left out of its record."""
     leg, price = usage.leg, usage.price
     record = {
@@ -130,15 +139,18 @@ def usage_row(usage: Usage) -> UsageRow:
         "currency": price.currency,
         "unpriced": price.unpriced and price.unpriced.value,
     }
-    return UsageRow(
-        organization_id=leg.organization_id,
-        call_id=leg.call_id,
-        organizer_id=leg.organizer_id,
-        answered_at=leg.answered_at,
-        outcome=usage.outcome.value,
-        charge_micros=usage.charge_micros,
-        entry_id=usage.entry_id,
-        record={name: value for name, value in record.items() if value is not None},
+    return item_of(
+        UsageRow,
+        {
+            "organization_id": leg.organization_id,
+            "call_id": leg.call_id,
+            "organizer_id": leg.organizer_id,
+            "answered_at": leg.answered_at,
+            "outcome": usage.outcome.value,
+            "charge_micros": usage.charge_micros,
+            "entry_id": usage.entry_id,
+            "record": {name: value for name, value in record.items() if value is not None},
+        },
     )
 
 

@@ -9,12 +9,20 @@ a usage record would have twenty of them.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from pynamodb.attributes import Attribute, JSONAttribute, ListAttribute, UnicodeAttribute
 from pynamodb.constants import NUMBER, STRING
+from pynamodb.exceptions import AttributeNullError
 from pynamodb.models import Model
 
 from perminute.domain.times import format_instant, parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Item = dict[str, dict[str, Any]]
+"""An item as DynamoDB's API has it: by attribute name the type and the value."""
 
 
 class IntegerAttribute(Attribute[int]):
@@ -45,12 +53,29 @@ class InstantAttribute(Attribute[datetime]):
         return parse_instant(value)
 
 
+def item_of(row: type[Model], values: Mapping[str, Any]) -> Item:
+    """Serialize the values of a row without making a model of it first.
+
+    For the usage records of a batch, a model each would cost a third of all the CPU time of a
+    charge (`make bench`). The schema is the same; a contract test reads every field back.
+    """
+    item: Item = {}
+    for name, attribute in row.get_attributes().items():
+        value = values[name]
+        if value is not None:
+            item[attribute.attr_name] = {attribute.attr_type: attribute.serialize(value)}
+        elif not attribute.null:
+            raise AttributeNullError(name)
+    return item
+
+
 class AccountRow(Model):
     """CreditTable, record `account`: the credit of an organization."""
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     record = UnicodeAttribute(range_key=True)
-    version = IntegerAttribute()
+    version = IntegerAttribute(default=0)
+    licensing_version = IntegerAttribute(default=0, attr_name="licensingVersion")
     entries = IntegerAttribute(default=0)
     balance_micros = IntegerAttribute(default=0, attr_name="balanceMicros")
     currency = UnicodeAttribute(null=True)

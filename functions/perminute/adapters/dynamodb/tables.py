@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pynamodb.expressions.condition import Condition
     from pynamodb.expressions.update import Action
 
+    from perminute.adapters.dynamodb.rows import Item
+
 CONNECT_TIMEOUT_SECONDS = 1
 READ_TIMEOUT_SECONDS = 3
 SDK_ATTEMPTS = 3
@@ -51,7 +53,6 @@ _CONDITION_FAILED = "ConditionalCheckFailed"
 _ALL_OLD = "ALL_OLD"
 
 Operation = dict[str, Any]
-Item = dict[str, dict[str, Any]]
 M = TypeVar("M", bound=Model)
 
 
@@ -122,15 +123,15 @@ class Table(Generic[M]):
                 msg = f"reading {self.name}: the table is throttled"
                 raise Unavailable(msg)
 
-    def insert(self, row: M) -> Operation:
-        """Put a row that must not exist yet; if it does, the one that stands is handed back.
+    def insert(self, item: Item) -> Operation:
+        """Put an item that must not exist yet; if it does, the one that stands is handed back.
 
-        The condition is spelt out: made from pynamodb's expressions for each of 97 rows, it
+        The condition is spelt out: made from pynamodb's expressions for each of 97 items, it
         would cost as much as sending them.
         """
         return {
             "TableName": self.name,
-            "Item": row.serialize(),
+            "Item": item,
             "ConditionExpression": f"attribute_not_exists({self._keys[0]})",
             "ReturnValuesOnConditionCheckFailure": _ALL_OLD,
         }

@@ -1,0 +1,128 @@
+"""CPU time of `charge_calls` per charged call, beside the way most would write it first."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+
+from perminute.events import TELEPHONY, ended_leg, read_event
+from perminute_local.bench.imports import SETTINGS
+from perminute_local.bench.naive import DESCRIPTION, charge_one_by_one
+from perminute_local.bench.report import best_cpu_seconds, print_result
+from perminute_local.bench.transport import ORGANIZATION, ORGANIZERS, InstantAws
+from perminute_local.embedded_aws import environment
+from perminute_local.replay.lambda_runtime import QUIET, Context, SQSMessage
+from perminute_local.stack import TEMPLATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perminute.application.charge_legs import ChargeLegs
+
+BATCH = 100
+ROUNDS = 30
+CONTEXT = Context(function_name="bench", invoked_function_arn="arn:bench")
+RATE_CARD = TEMPLATE.parent / "examples" / "day" / "rates.csv"
+
+
+def main() -> None:
+    """Measure both over an AWS that answers at once."""
+    aws = InstantAws(RATE_CARD.read_bytes())
+    with environment(**SETTINGS, **QUIET), redirect_stdout(io.StringIO()):
+        module = importlib.import_module("charge_calls.handler")
+        connection = module.application._connection  # noqa: SLF001 - where the transport goes in
+        aws.register(connection.client.meta.events)
+        aws.register(connection.session.get_component("event_emitter"))
+        ours = _measure(aws, module.handler, _batch())
+        naive = _measure(aws, _naive_handler(module.charge_legs, aws), _batch())
+    print_result(
+        "handler",
+        "at most 150 µs of CPU per charged call, batches of 100 messages of one organization",
+        microsecondsPerCall=ours.microseconds,
+        requestsPerCall=ours.requests,
+        naive=DESCRIPTION,
+        naiveMicrosecondsPerCall=naive.microseconds,
+        naiveRequestsPerCall=naive.requests,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one way costs."""
+
+    microseconds: float
+    requests: float
+
+
+def _measure(aws: InstantAws, handler: Callable[..., Any], event: dict[str, Any]) -> Measured:
+    handler(event, CONTEXT)
+    before = aws.requests
+    answer = handler(event, CONTEXT)
+    if answer["batchItemFailures"]:
+        msg = f"the benchmark's calls were not charged: {answer}"
+        raise RuntimeError(msg)
+    requests = aws.requests - before
+    seconds = best_cpu_seconds(lambda: handler(event, CONTEXT), ROUNDS)
+    return Measured(round(seconds / BATCH * 1e6, 1), requests / BATCH)
+
+
+def _batch() -> dict[str, Any]:
+    messages = (SQSMessage(json.dumps(_call(number))) for number in range(BATCH))
+    return {"Records": [message.record("arn:aws:sqs:us-east-1:0:calls") for message in messages]}
+
+
+def _call(number: int) -> dict[str, Any]:
+    return {
+        "version": "0",
+        "id": f"4d3c2b1a-0000-4000-8000-{number:012d}",
+        "source": "perminute.telephony",
+        "detail-type": "Call Ended",
+        "account": "123456789012",
+        "time": "2026-11-02T09:31:00Z",
+        "region": "us-east-1",
+        "resources": [],
+        "detail": {
+            "schemaVersion": "1",
+            "organizationId": ORGANIZATION,
+            "callId": f"b6c1a0f4-7a3e-4a5f-8f0a-{number:012d}",
+            "organizerId": ORGANIZERS[number % len(ORGANIZERS)],
+            "meetingId": f"meeting-{number % 7}",
+            "meetingType": "scheduled",
+            "legType": "dialOut",
+            "remoteNumber": f"+4930231250{number:02d}",
+            "answeredAt": "2026-11-02T09:02:11.417Z",
+            "endedAt": "2026-11-02T09:30:59Z",
+        },
+    }
+
+
+def _naive_handler(use_case: ChargeLegs, aws: InstantAws) -> Callable[..., Any]:
+    client = boto3.client("dynamodb")
+    aws.register(client.meta.events)
+    charge = charge_one_by_one(use_case, client, "idempotency", CONTEXT)
+    processor = BatchProcessor(event_type=EventType.SQS)
+
+    def handler(event: dict[str, Any], context: Any) -> Any:  # noqa: ANN401 - Lambda's
+        return process_partial_response(
+            event=event,
+            record_handler=lambda record: charge(ended_leg(read_event(record.body, TELEPHONY))),
+            processor=processor,
+            context=context,
+        )
+
+    return handler
+
+
+if __name__ == "__main__":
+    main()

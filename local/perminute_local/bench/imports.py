@@ -1,0 +1,63 @@
+"""How long a function takes to import, beside `import boto3; boto3.client("dynamodb")`."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+
+from perminute_local.bench.report import print_result
+
+ROUNDS = 7
+UNIT = 'import boto3; boto3.client("dynamodb")'
+HANDLERS = ("charge_calls.handler", "apply_licensing.handler", "book_credit.handler")
+SETTINGS = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "bench",
+    "AWS_SECRET_ACCESS_KEY": "bench",
+    "CREDIT_TABLE": "credit",
+    "USAGE_TABLE": "usage",
+    "LICENSING_TABLE": "licensing",
+    "EVENTS_TABLE": "events",
+    "RATE_CARD_BUCKET": "rate-cards",
+    "DEAD_LETTER_QUEUE_URL": "http://127.0.0.1/dead-letters",
+    "POWERTOOLS_SERVICE_NAME": "bench",
+}
+
+
+def main() -> None:
+    """Import each handler in fresh processes; its client is made at import, as the unit's is."""
+    unit = _milliseconds(UNIT)
+    handlers = {name: _milliseconds(f"import {name}") for name in HANDLERS}
+    print_result(
+        "imports",
+        "to be seen beside the unit; the figures are medians of fresh processes",
+        rounds=ROUNDS,
+        unit=UNIT,
+        unitMilliseconds=unit,
+        handlerMilliseconds=handlers,
+        timesTheUnit={name: round(taken / unit, 2) for name, taken in handlers.items()},
+    )
+
+
+def _milliseconds(statement: str) -> float:
+    code = (
+        f"import time; started = time.perf_counter(); {statement}; "
+        "print((time.perf_counter() - started) * 1000)"
+    )
+    times = []
+    for _ in range(ROUNDS):
+        done = subprocess.run(  # noqa: S603 - our own interpreter and statement
+            [sys.executable, "-c", code],
+            env={**os.environ, **SETTINGS},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        times.append(float(done.stdout))
+    return round(statistics.median(times), 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The way most would write it first: Powertools idempotency, one transaction for each call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.utilities.idempotency import (
+    DynamoDBPersistenceLayer,
+    IdempotencyConfig,
+    idempotent_function,
+)
+
+from perminute.domain.usage import Terms, Usage, rate_leg
+from perminute.ports import Posting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perminute.application.charge_legs import ChargeLegs, EndedLeg
+    from perminute_local.replay.lambda_runtime import Context
+
+DESCRIPTION = "Powertools idempotency, one transaction per call"
+
+
+def charge_one_by_one(
+    use_case: ChargeLegs,
+    client: Any,  # noqa: ANN401 - boto3's clients are made at run time
+    table: str,
+    context: Context,
+) -> Callable[[EndedLeg], object]:
+    """Put an idempotency record around a transaction of three, for one call at a time."""
+    config = IdempotencyConfig(event_key_jmespath="[organization_id, call_id]")
+    # Our context has what Powertools reads of Lambda's.
+    config.register_lambda_context(context)  # type: ignore[arg-type]
+
+    @idempotent_function(  # type: ignore[untyped-decorator] # Powertools leaves it so
+        data_keyword_argument="key",
+        persistence_store=DynamoDBPersistenceLayer(table_name=table, boto3_client=client),
+        config=config,
+    )
+    def charge_once(*, key: dict[str, str], one: EndedLeg) -> dict[str, int]:  # noqa: ARG001
+        return {"chargeMicros": _charge(use_case, one).charge_micros}
+
+    def charge(one: EndedLeg) -> object:
+        key = {"organization_id": one.leg.organization_id, "call_id": one.leg.call_id}
+        return charge_once(key=key, one=one)
+
+    return charge
+
+
+def _charge(use_case: ChargeLegs, one: EndedLeg) -> Usage:
+    leg = one.leg
+    account = use_case.credit.account(leg.organization_id)
+    licensing = use_case.licensing.store.licensing(leg.organization_id, [leg.organizer_id])
+    card = use_case.rate_cards.current()
+    terms = Terms(licensing, card, account.currency, account.credits_set_up_at)
+    after, entry, named = account.charged([rate_leg(leg, terms)], at=one.reported_at)
+    use_case.credit.commit(Posting(before=account, after=after, entry=entry, usages=named))
+    return named[0]

@@ -1,0 +1,112 @@
+"""Calls a second of a whole replay on the embedded AWS, and whether that stays as it grows."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perminute.domain.times import format_instant
+from perminute_local.bench.handler import RATE_CARD
+from perminute_local.bench.report import print_result
+from perminute_local.example_day import DESTINATIONS, SETTING_UP, WORKING_DAY
+from perminute_local.replay.deliveries import Disturbance
+from perminute_local.replay.run import embedded_stack, read_plan, replay
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SIZES = (2_000, 20_000)
+NAIVE_SIZE = 500
+CALLS_A_SECOND = 200
+ORGANIZERS = 20
+
+
+def main() -> None:
+    """Replay both sizes with the template's batches, and a part with a batch for each call."""
+    figures = [_measure(size, None) for size in SIZES]
+    naive = _measure(NAIVE_SIZE, 1)
+    print_result(
+        "replay",
+        "at least 1,000 calls a second end to end, and flat",
+        replays=figures,
+        naive="one call a batch, hence one transaction a call",
+        naiveReplay=naive,
+    )
+
+
+def _measure(calls: int, batch_size: int | None) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "rates.csv").write_bytes(RATE_CARD.read_bytes())
+        with (folder / "events.jsonl").open("w", encoding="utf-8") as lines:
+            lines.writelines(json.dumps(event) + "\n" for event in _events(calls))
+        plan = read_plan(folder, batch_size=batch_size, disturbance=Disturbance())
+    with embedded_stack() as stack:
+        started = time.perf_counter()
+        results = replay(plan, stack, advance=lambda _: None)
+        seconds = time.perf_counter() - started
+    charged = sum(1 for usage in results.usages if usage.charge_micros)
+    if charged != calls:
+        msg = f"{charged} of {calls} calls were charged"
+        raise RuntimeError(msg)
+    return {
+        "calls": calls,
+        "seconds": round(seconds, 2),
+        "callsPerSecond": round(calls / seconds),
+    }
+
+
+def _events(calls: int) -> Iterator[dict[str, Any]]:
+    """One large organization: its people are set up, then its calls end in bursts."""
+    at = format_instant(SETTING_UP)
+    number = 0
+
+    def event(source: str, detail_type: str, time_: str, **detail: object) -> dict[str, Any]:
+        nonlocal number
+        number += 1
+        return {
+            "id": f"e-{number}",
+            "source": f"perminute.{source}",
+            "detail-type": detail_type,
+            "time": time_,
+            "detail": {"organizationId": "contoso", **detail},
+        }
+
+    yield event("licensing", "Organization Changed", at, effectiveAt=at, licensingProgram="volume")
+    for user in range(ORGANIZERS):
+        who = {"userId": f"organizer-{user}", "effectiveAt": at}
+        yield event("licensing", "User Changed", at, **who, country="DE")
+        for name in ("payPerMinute", "communicationsCredits"):
+            yield event("licensing", "License Assigned", at, **who, license=name)
+    yield event(
+        "billing",
+        "Credit Purchased",
+        at,
+        purchaseId="po-1",
+        amount="1000000",
+        currency="USD",
+        purchasedAt=at,
+    )
+    for call in range(calls):
+        ended = WORKING_DAY + timedelta(seconds=2 * (call // CALLS_A_SECOND))
+        yield event(
+            "telephony",
+            "Call Ended",
+            format_instant(ended),
+            callId=f"call-{call}",
+            organizerId=f"organizer-{call % ORGANIZERS}",
+            meetingId=f"meeting-{call // 7}",
+            meetingType="scheduled",
+            legType="dialOut",
+            remoteNumber=DESTINATIONS[call % len(DESTINATIONS)],
+            answeredAt=format_instant(ended - timedelta(seconds=60 + call % 1_800)),
+            endedAt=format_instant(ended),
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""An AWS that answers at once: what is measured over it is our own CPU, and the SDK's."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+
+from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer
+
+if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest
+    from botocore.hooks import BaseEventHooks
+
+ORGANIZATION, ORGANIZERS = "contoso", tuple(f"organizer-{n}" for n in range(20))
+_SINCE = "2026-01-01T00:00:00Z"
+
+
+class _Body:
+    """The raw stream of a response that is already here."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def stream(self, *_: object, **__: object) -> list[bytes]:
+        return [self._content]
+
+    def read(self, *_: object) -> bytes:
+        content, self._content = self._content, b""
+        return content
+
+
+class InstantAws:
+    """Answers DynamoDB with one entitled organization that has credit, and S3 with a card."""
+
+    def __init__(self, rate_card: bytes) -> None:
+        """Prepare the answers, so that the run pays for none of them."""
+        self._rate_card = rate_card
+        self.requests = 0
+        self._account = json.dumps({"Item": _account()}).encode()
+        self._timelines = {row["subject"]["S"]: row for row in _timelines()}
+
+    def register(self, events: BaseEventHooks) -> None:
+        """Answer every request of the clients that share these event hooks."""
+        # botocore's annotations have all handlers return nothing; this hook's answer is used.
+        events.register("before-send.*.*", self.answer)  # type: ignore[arg-type]
+
+    def answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:  # noqa: ANN401 - botocore's
+        """Answer one request."""
+        self.requests += 1
+        target = request.headers.get("X-Amz-Target", b"")
+        operation = (target.decode() if isinstance(target, bytes) else target).partition(".")[2]
+        if operation == "BatchGetItem":
+            return _response(request, self._asked_for(json.loads(_body_of(request))))
+        if operation:
+            return _response(request, self._account if operation == "GetItem" else b"{}")
+        if request.url.endswith(POINTER_KEY):
+            return _response(request, Pointer("bench", "rate-cards/bench.csv").content())
+        return _response(request, self._rate_card)
+
+    def _asked_for(self, question: dict[str, Any]) -> bytes:
+        ((table, asked),) = question["RequestItems"].items()
+        rows = [self._timelines[key["subject"]["S"]] for key in asked["Keys"]]
+        return json.dumps({"Responses": {table: rows}}).encode()
+
+
+def _response(request: AWSPreparedRequest, content: bytes) -> AWSResponse:
+    headers = HTTPHeaders.from_dict({"content-type": "application/x-amz-json-1.0"})
+    return AWSResponse(request.url, 200, headers, _Body(content))
+
+
+def _body_of(request: AWSPreparedRequest) -> bytes:
+    body = request.body
+    if not isinstance(body, bytes):
+        msg = f"a DynamoDB request has a body of bytes, not {type(body)}"
+        raise TypeError(msg)
+    return body
+
+
+def _account() -> dict[str, Any]:
+    return {
+        "organizationId": {"S": ORGANIZATION},
+        "record": {"S": "account"},
+        "version": {"N": "7"},
+        "entries": {"N": "3"},
+        "balanceMicros": {"N": "50000000000"},
+        "currency": {"S": "USD"},
+        "creditsSetUpAt": {"S": _SINCE},
+    }
+
+
+def _timelines() -> list[dict[str, Any]]:
+    def timeline(subject: str, **facts: object) -> dict[str, Any]:
+        texts = [
+            {"S": json.dumps([attribute, value, _SINCE, _SINCE, "event-1"])}
+            for attribute, value in facts.items()
+        ]
+        return {
+            "organizationId": {"S": ORGANIZATION},
+            "subject": {"S": subject},
+            "facts": {"L": texts},
+        }
+
+    user_facts = {"license:MCOMEETACPEA": True, "license:MCOPSTNC": True, "country": "DE"}
+    return [
+        timeline("organization", licensingProgram="volume"),
+        *(timeline(f"user#{organizer}", **user_facts) for organizer in ORGANIZERS),
+    ]

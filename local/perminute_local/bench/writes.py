@@ -1,0 +1,194 @@
+"""Write units and requests per charged call, as the embedded DynamoDB counts them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.schema import Schema
+from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.memory import FixedRateCard
+from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.patience import Patience
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.verdicts import Accepted
+from perminute.domain.legs import Leg, LegType, MeetingType
+from perminute.domain.licensing import LicensingChange, license_attribute
+from perminute.domain.rate_card_csv import read_rate_card
+from perminute.domain.timelines import Fact, FactValue
+from perminute.ports import Posting, Receipt, ReceiptKey, ReceiptKind
+from perminute_local.bench.handler import RATE_CARD
+from perminute_local.bench.naive import DESCRIPTION, charge_one_by_one
+from perminute_local.bench.report import print_result
+from perminute_local.replay.lambda_runtime import Context
+from perminute_local.replay.run import embedded_stack, table_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pynamodb.connection import Connection
+
+    from perminute.domain.accounts import Account
+
+BATCHES = (1, 10, 25, 97)
+NAIVE_CALLS = 10
+IDEMPOTENCY_TABLE = "idempotency"
+
+_SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+_ANSWERED = datetime(2026, 11, 2, 9, tzinfo=UTC)
+_ENDED = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Meter:
+    """Counts what DynamoDB says that it consumed."""
+
+    requests: int = 0
+    write_units: float = 0
+
+    def ask(self, params: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: ANN401 - botocore's
+        """Have every request tell what it consumes."""
+        return {**params, "ReturnConsumedCapacity": "TOTAL"}
+
+    def count(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:  # noqa: ANN401 - botocore's
+        """Take in one answer."""
+        self.requests += 1
+        if model.name in {"TransactWriteItems", "PutItem", "UpdateItem"}:
+            used = parsed["ConsumedCapacity"]
+            tables = used if isinstance(used, list) else [used]
+            self.write_units += sum(table["CapacityUnits"] for table in tables)
+
+    @contextmanager
+    def over(self, *clients: Any) -> Iterator[None]:  # noqa: ANN401 - botocore's
+        """Count while the context lasts."""
+        for client in clients:
+            client.meta.events.register("provide-client-params.dynamodb.*", self.ask)
+            client.meta.events.register("after-call.dynamodb.*", self.count)
+        yield
+        for client in clients:
+            client.meta.events.unregister("provide-client-params.dynamodb.*", self.ask)
+            client.meta.events.unregister("after-call.dynamodb.*", self.count)
+
+
+def main() -> None:
+    """Charge one batch of each size to an organization of its own."""
+    with embedded_stack() as stack:
+        connection = connect()
+        schema = Schema.bind(connection, table_names(stack))
+        figures = [_measure(connection, schema, size) for size in BATCHES]
+        naive = _measure_naive(connection, schema)
+    print_result(
+        "write units and requests",
+        "at most 2 + 4/n write units per charged call in a batch of n",
+        batches=figures,
+        naive=DESCRIPTION,
+        naiveBatch=naive,
+    )
+
+
+def _measure(connection: Connection, schema: Schema, size: int) -> dict[str, float]:
+    organization = f"organization-{size}"
+    charge = _charging(schema, organization)
+    charge(_legs(organization, 1, "warm"))
+    meter = Meter()
+    with meter.over(connection.client):
+        verdicts = charge(_legs(organization, size, "call"))
+    if not all(isinstance(verdict, Accepted) for verdict in verdicts):
+        msg = f"the benchmark's calls were not charged: {verdicts}"
+        raise RuntimeError(msg)
+    return {**_figures(meter, size), "aim": round(2 + 4 / size, 3)}
+
+
+def _measure_naive(connection: Connection, schema: Schema) -> dict[str, float]:
+    organization = "organization-naive"
+    client = boto3.client("dynamodb")
+    client.create_table(
+        TableName=IDEMPOTENCY_TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+    )
+    context = Context(function_name="bench", invoked_function_arn="arn:bench")
+    charging = _charging(schema, organization)
+    charge = charge_one_by_one(charging, client, IDEMPOTENCY_TABLE, context)
+    meter = Meter()
+    with meter.over(client, connection.client):
+        for one in _legs(organization, NAIVE_CALLS, "call"):
+            charge(one)
+    return _figures(meter, NAIVE_CALLS)
+
+
+def _figures(meter: Meter, calls: int) -> dict[str, float]:
+    return {
+        "calls": calls,
+        "writeUnitsPerCall": round(meter.write_units / calls, 3),
+        "requestsPerCall": round(meter.requests / calls, 3),
+    }
+
+
+def _charging(schema: Schema, organization: str) -> ChargeLegs:
+    credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
+    _fund(credit, licensing, organization)
+    card = read_rate_card(RATE_CARD.read_bytes(), version="0123456789ab")
+    return ChargeLegs(credit, RememberedLicensing(licensing), FixedRateCard(card), Patience())
+
+
+def _fund(
+    credit: DynamoDBCreditStore, licensing: DynamoDBLicensingStore, organization: str
+) -> None:
+    def change(user_id: str | None, **values: FactValue) -> tuple[LicensingChange, Receipt]:
+        identity = f"{organization}-{user_id}"
+        facts = tuple(
+            Fact(
+                attribute=attribute,
+                value=value,
+                effective_at=_SINCE,
+                issued_at=_SINCE,
+                event_id=identity,
+            )
+            for attribute, value in values.items()
+        )
+        key = ReceiptKey(ReceiptKind.EVENT, organization, identity)
+        return LicensingChange(organization, user_id, facts), Receipt(key, "{}")
+
+    held = {license_attribute(product): True for product in ("MCOMEETACPEA", "MCOPSTNC")}
+    licensing.record(
+        organization,
+        [change(None, licensingProgram="volume"), change("adele", country="DE", **held)],
+    )
+    account: Account = credit.account(organization)
+    after, entry = account.purchased(10**9, "USD", purchased_at=_SINCE, at=_SINCE)
+    credit.commit(Posting(before=account, after=after, entry=entry))
+
+
+def _legs(organization: str, count: int, name: str) -> list[EndedLeg]:
+    """Make legs with identifiers as long as real ones."""
+    return [
+        EndedLeg(
+            Leg(
+                organization_id=organization,
+                call_id=f"b6c1a0f4-7a3e-4a5f-8f0a-{name}-{number:08d}",
+                organizer_id="adele",
+                meeting_id="19:meeting_MzQ0ZjI2YmMtYjBlYi00ZjY4LWI2ZGQ",
+                meeting_type=MeetingType.SCHEDULED,
+                leg_type=LegType.DIAL_OUT,
+                service_number="+493023125100",
+                remote_number="+493023125042",
+                answered_at=_ANSWERED,
+                ended_at=_ENDED,
+                billable_seconds=1_799,
+            ),
+            _ENDED,
+        )
+        for number in range(count)
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from perminute.adapters.s3_rate_cards import POINTER_KEY
+from perminute_local.cli import main
+from perminute_local.embedded_aws import environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEADER = "leg_type,prefix,country,currency,rate_per_minute,connection_fee,blocked"
+CARD = f"""{HEADER}
+dialOut,49,DE,USD,0.015,0.01,
+dialOut,449,GB,USD,,,true
+dialOut,33,FR,EUR,0.02,,
+"""
+AWS = {
+    "AWS_ACCESS_KEY_ID": "moto",
+    "AWS_SECRET_ACCESS_KEY": "moto",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Path:
+    path = tmp_path / "rates.csv"
+    path.write_text(CARD)
+    return path
+
+
+def quote(card: Path, number: str, *options: str) -> list[str]:
+    return [
+        "quote",
+        *("--rates", str(card)),
+        *("--leg-type", "dialOut"),
+        *("--number", number),
+        *("--seconds", "61"),
+        *("--at", "2026-11-02T10:00:00+01:00"),
+        *options,
+    ]
+
+
+def test_a_quote_says_what_a_call_would_cost_and_why(
+    card: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(quote(card, "+493023125042", "--json")) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "legType": "dialOut",
+        "number": "+493023125042",
+        "seconds": 61,
+        "at": "2026-11-02T09:00:00Z",
+        "prefix": "49",
+        "country": "DE",
+        "ratePerMinute": "0.015",
+        "connectionFee": "0.01",
+        "billedSeconds": 120,
+        "charge": "0.04",
+        "currency": "USD",
+    }
+    assert main(quote(card, "+493023125042")) == 0
+    assert capsys.readouterr().out == (
+        "+493023125042: 0.04 USD (120 s billed at 0.015 a minute, connection fee 0.01, prefix 49)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "prefix"),
+    [("+881612345678", "noRate", None), ("+449098790100", "blockedNumber", "449")],
+)
+def test_a_number_without_a_price_is_a_no(
+    number: str, error: str, prefix: str | None, card: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(quote(card, number, "--json")) == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "error": error,
+        "legType": "dialOut",
+        "number": number,
+        "seconds": 61,
+        "at": "2026-11-02T09:00:00Z",
+        "prefix": prefix,
+    }
+
+
+def calls_file(folder: Path, *calls: object) -> str:
+    path = folder / "calls.jsonl"
+    path.write_text("\n".join(c if isinstance(c, str) else json.dumps(c) for c in calls))
+    return str(path)
+
+
+def call(number: str, **changed: Any) -> dict[str, Any]:
+    sound = {"legType": "dialOut", "seconds": 61, "at": "2026-11-02T09:00:00Z"}
+    return {**sound, "number": number, **changed}
+
+
+def test_a_file_of_calls_is_priced_in_order_and_no_call_stops_the_others(
+    card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = calls_file(tmp_path, call("+4930"), "# a comment", "", call("+88"), call("+4931"))
+    assert main(["quote", "--rates", str(card), "--calls", path, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    answers = [(a["number"], a.get("charge"), a.get("error")) for a in document["calls"]]
+    assert answers == [("+4930", "0.04", None), ("+88", None, "noRate"), ("+4931", "0.04", None)]
+    assert (document["total"], document["currency"]) == ("0.08", "USD")
+    assert main(["quote", "--rates", str(card), "--calls", path]) == 0
+    assert capsys.readouterr().out.endswith("total 0.08 USD\n")
+
+
+def test_totals_never_mix_currencies(
+    card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = calls_file(tmp_path, call("+4930"), call("+3310"))
+    assert main(["quote", "--rates", str(card), "--calls", path, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["total"], document["currency"]) == (None, None)
+    assert document["totals"] == {"EUR": "0.04", "USD": "0.04"}
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("nonsense", "calls.jsonl:2: is not JSON"),
+        ("[]", "calls.jsonl:2: must be a JSON object"),
+        (call("0049"), "calls.jsonl:2: number: must be an E.164 number"),
+        (call("+49", seconds=-1), "calls.jsonl:2: seconds: must be a whole number from 0"),
+        (call("+49", seconds=True), "calls.jsonl:2: seconds: must be a whole number from 0"),
+        (call("+49", legType="app"), "calls.jsonl:2: legType: must be one of tollDialIn"),
+        (call("+49", at="2026-11-02"), "calls.jsonl:2: at: must be an RFC 3339 time"),
+        ({"number": "+49"}, "calls.jsonl:2: legType is required"),
+    ],
+)
+def test_a_call_that_is_wrong_is_named_by_its_line(
+    line: object, why: str, card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = calls_file(tmp_path, call("+4930"), line)
+    assert main(["quote", "--rates", str(card), "--calls", path]) == 2
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert why in written.err
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--number", "0049"], "argument --number: must be an E.164 number"),
+        (["--seconds", "-1"], "argument --seconds: must be a whole number"),
+        (["--seconds", "86401"], "argument --seconds: must be a whole number"),
+        (["--at", "2026-11-02T09:00:00"], "argument --at: has no offset"),
+        (["--leg-type", "app"], "argument --leg-type: invalid choice"),
+        (["--rates", "gone.csv"], "No such file or directory: 'gone.csv'"),
+        (["--calls", "c.jsonl"], "--calls takes the place of --leg-type"),
+    ],
+)
+def test_a_wrong_call_says_what_is_wrong_and_exits_with_2(
+    options: list[str], why: str, card: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code: object = main(quote(card, "+4930", *options))
+    except SystemExit as exit_:
+        code = exit_.code
+    assert code == 2
+    assert why in capsys.readouterr().err
+
+
+def test_a_quote_needs_a_call(card: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["quote", "--rates", str(card), "--number", "+4930"]) == 2
+    assert "quote needs --leg-type, --number and --seconds, or --calls" in capsys.readouterr().err
+
+
+def test_a_faulty_card_is_checked_fault_by_fault_and_used_for_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "faulty.csv"
+    path.write_text(f"{HEADER}\ndialOut,49,DE,USD,x,,\ndialOut,,DE,USD,1,,\n")
+    assert main(["rates", "check", str(path), "--json"]) == 1
+    faults = [
+        {
+            "line": 2,
+            "message": "rate_per_minute: must be a decimal string with at most 6 decimals, "
+            "such as 0.026",
+        },
+        {"line": 3, "message": "prefix: must not be empty"},
+    ]
+    assert json.loads(capsys.readouterr().out) == {"valid": False, "rates": 0, "faults": faults}
+    assert main(["rates", "check", str(path)]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"{path}:{fault['line']}: {fault['message']}" for fault in faults
+    ]
+    assert main(quote(path, "+4930")) == 2
+    assert "line 3: prefix: must not be empty" in capsys.readouterr().err
+
+
+def test_a_sound_card_is_counted(card: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rates", "check", str(card), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"valid": True, "rates": 3, "faults": []}
+    assert main(["rates", "check", str(card)]) == 0
+    assert capsys.readouterr().out == f"{card}: 3 rates, no fault\n"
+
+
+def test_publishing_puts_the_card_under_its_version_and_points_at_it_once(
+    card: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish = ["rates", "publish", str(card), "--bucket", "the-cards", "--version", "2026-11"]
+    with environment(**AWS), mock_aws():
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="the-cards")
+        assert main(publish) == 0
+        assert s3.get_object(Bucket="the-cards", Key="rate-cards/2026-11.csv")["Body"].read() == (
+            CARD.encode()
+        )
+        pointer = json.loads(s3.get_object(Bucket="the-cards", Key=POINTER_KEY)["Body"].read())
+        assert pointer == {"version": "2026-11", "key": "rate-cards/2026-11.csv"}
+        assert main(publish) == 2
+        assert main([*publish[:4], "nowhere", *publish[5:]]) == 2
+    written = capsys.readouterr()
+    assert "version 2026-11 exists in the-cards" in written.err
+    assert "s3://nowhere/rate-cards/2026-11.csv cannot be written" in written.err
+
+
+def test_the_package_runs_as_a_module_too(card: Path) -> None:
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-m", "perminute", "rates", "check", str(card)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{card}: 3 rates, no fault\n"
