@@ -1,0 +1,62 @@
+"""Arrows point inwards: read from the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "functions" / "perminute"
+INNER_TO_OUTER = {
+    "domain": (),
+    "ports.py": ("domain",),
+    "application": ("application", "domain", "ports"),
+    "adapters": ("adapters", "domain", "ports", "settings"),
+}
+
+
+def imports(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text())
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            found.add(node.module or "")
+    return found
+
+
+def modules(part: str) -> list[Path]:
+    place = PACKAGE / part
+    return [place] if place.is_file() else sorted(place.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", modules("domain"), ids=lambda path: path.name)
+def test_the_domain_imports_the_standard_library_and_itself(path: Path) -> None:
+    foreign = {name for name in imports(path) if not name.startswith("perminute.domain")}
+    assert {name.split(".")[0] for name in foreign} <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("part", INNER_TO_OUTER)
+def test_each_part_knows_only_what_lies_further_in(part: str) -> None:
+    allowed = tuple(f"perminute.{name}" for name in (*INNER_TO_OUTER[part], "domain"))
+    for path in modules(part):
+        ours = {name for name in imports(path) if name.startswith("perminute.")}
+        assert all(name.startswith(allowed) for name in ours), path
+
+
+def test_no_float_comes_near_money() -> None:
+    for name in ("money", "rate_card", "rate_card_csv", "usage", "accounts"):
+        tree = ast.parse((PACKAGE / "domain" / f"{name}.py").read_text())
+        for node in ast.walk(tree):
+            assert not (isinstance(node, ast.Constant) and isinstance(node.value, float)), name
+            assert not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)), name
+            assert not (isinstance(node, ast.Name) and node.id == "float"), name
+
+
+def test_functions_never_import_boto3() -> None:
+    for path in PACKAGE.parent.rglob("*.py"):
+        assert not {name for name in imports(path) if name.split(".")[0] == "boto3"}, path

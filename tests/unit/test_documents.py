@@ -1,0 +1,61 @@
+"""What documents say of commands, files and output is held against the project."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from perminute_local.cli import main
+from perminute_local.example_day import make_day
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
+
+def shown_runs() -> list[tuple[str, str]]:
+    """Each `$ .venv/bin/perminute …` of the README, with the output shown below it."""
+    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    runs = re.findall(r"^\$ (.*)\n((?:[^$\n].*\n)*)", "".join(blocks), re.MULTILINE)
+    return [(command, output) for command, output in runs if "perminute" in command]
+
+
+@pytest.mark.parametrize(("command", "output"), shown_runs())
+def test_what_the_readme_shows_is_what_one_sees(
+    command: str,
+    output: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    program, *arguments = shlex.split(command)
+    assert program == ".venv/bin/perminute"
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == output
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_make_target_and_file_that_a_document_names_exists(document: Path) -> None:
+    text = document.read_text()
+    targets = set(re.findall(r"(?:`|\$ )make ([a-z]+)", text))
+    makefile = (ROOT / "Makefile").read_text()
+    assert {target for target in targets if f"\n{target}:" not in makefile} == set()
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_the_tree_in_the_readme_is_the_tree() -> None:
+    tree = re.findall(r"^( *)(\S+?/?) {2,}\S", README.split("## Find your way")[1], re.MULTILINE)
+    named = [ROOT / "functions" / name if indent else ROOT / name for indent, name in tree]
+    assert len(named) > 8
+    assert [path for path in named if not path.exists()] == []
+
+
+def test_the_example_day_is_what_its_generator_makes() -> None:
+    lines = (ROOT / "examples" / "day" / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == make_day()
+    assert len(lines) >= 300
