@@ -1,0 +1,97 @@
+"""What goes wrong wakes somebody, who is told what to do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from perminute.observability import NAMESPACE
+from perminute_local.stack import Template, environment_of, resources
+
+ROOT = Path(__file__).parents[2]
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
+CHARGE_CALLS = (ROOT / "functions" / "charge_calls" / "handler.py").read_text()
+
+
+def alarms(template: Template) -> dict[str, Any]:
+    found = resources(template, "AWS::CloudWatch::Alarm")
+    return {name: alarm["Properties"] for name, alarm in found}
+
+
+def watched(template: Template, metric: str, **condition: object) -> set[str]:
+    """Name the queues of which an alarm watches this metric, under exactly this condition."""
+    return {
+        alarm["Dimensions"][0]["Value"]["Fn::GetAtt"][0]
+        for alarm in alarms(template).values()
+        if alarm["Namespace"] == "AWS/SQS" and alarm["MetricName"] == metric
+        if {name: alarm[name] for name in condition} == condition
+    }
+
+
+def read_queues(template: Template) -> set[str]:
+    return {
+        event["Properties"]["Queue"]["Fn::GetAtt"][0]
+        for _, function in resources(template, "AWS::Serverless::Function")
+        for event in function["Properties"]["Events"].values()
+    }
+
+
+def test_the_first_message_in_a_queue_that_no_function_reads_raises_an_alarm(
+    template: Template,
+) -> None:
+    unread = {name for name, _ in resources(template, "AWS::SQS::Queue")} - read_queues(template)
+    assert unread == watched(
+        template,
+        "ApproximateNumberOfMessagesVisible",
+        Statistic="Maximum",
+        ComparisonOperator="GreaterThanThreshold",
+        Threshold=0,
+    )
+
+
+def test_a_message_that_waits_too_long_for_its_function_raises_an_alarm(
+    template: Template,
+) -> None:
+    assert read_queues(template) == watched(
+        template,
+        "ApproximateAgeOfOldestMessage",
+        Statistic="Maximum",
+        ComparisonOperator="GreaterThanThreshold",
+        Threshold=900,
+    )
+
+
+def test_a_call_without_price_or_entitlement_raises_an_alarm(template: Template) -> None:
+    function = template["Resources"]["ChargeCallsFunction"]
+    service = environment_of(function, template)["POWERTOOLS_SERVICE_NAME"]
+    ours = {
+        alarm["MetricName"]: (alarm["Dimensions"], alarm["Statistic"], alarm["Threshold"])
+        for alarm in alarms(template).values()
+        if alarm["Namespace"] == NAMESPACE
+    }
+    condition = ([{"Name": "service", "Value": service}], "Sum", 0)
+    assert ours == {"CallsUnrated": condition, "CallsNotEntitled": condition}
+    assert {metric for metric in ours if f'"{metric}"' not in CHARGE_CALLS} == set()
+
+
+def test_every_alarm_links_to_its_heading_in_the_runbook(template: Template) -> None:
+    links = {
+        name: re.findall(r"docs/runbook\.md#(\S+)$", alarm["AlarmDescription"])
+        for name, alarm in alarms(template).items()
+    }
+    headings = re.findall(r"^### (\w+)$", RUNBOOK, re.MULTILINE)
+    assert sorted(headings) == sorted(links)
+    assert links == {name: [name.lower()] for name in alarms(template)}
+
+
+def test_no_link_within_the_runbook_leads_nowhere() -> None:
+    headings = re.findall(r"^#+ (.+)$", RUNBOOK, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\(#([^)]+)\)", RUNBOOK)) - anchors == set()
+
+
+def test_every_alarm_tells_the_topic_if_there_is_one(template: Template) -> None:
+    told = {name: alarm["AlarmActions"] for name, alarm in alarms(template).items()}
+    topic = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}
+    assert told == dict.fromkeys(alarms(template), topic)

@@ -1,0 +1,161 @@
+"""Rule, queue and function of each flow fit together: what no linter looks at."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from perminute import settings
+from perminute_local.stack import Template, environment_of, resources
+
+SQS_EVENT = {
+    "Queue",
+    "BatchSize",
+    "MaximumBatchingWindowInSeconds",
+    "FunctionResponseTypes",
+    "ScalingConfig",
+}
+DEAD_LETTERS = {
+    "CallsQueue": "CallsDeadLetters",
+    "LicensingQueue": "LicensingDeadLetters",
+    "CreditQueue": "CreditDeadLetters",
+}
+
+
+def functions(template: Template) -> dict[str, Any]:
+    return dict(resources(template, "AWS::Serverless::Function"))
+
+
+def queues(template: Template) -> dict[str, Any]:
+    return {name: queue["Properties"] for name, queue in resources(template, "AWS::SQS::Queue")}
+
+
+def mappings(template: Template) -> dict[str, Any]:
+    """What each function reads from, by the function's name."""
+    read = {}
+    for name, function in functions(template).items():
+        (event,) = function["Properties"]["Events"].values()
+        assert event["Type"] == "SQS"
+        read[name] = event["Properties"]
+    return read
+
+
+def logical_id(value: Any) -> str:
+    """Name the resource that `!Ref` or `!GetAtt` points at."""
+    return str(value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0])
+
+
+def senders(template: Template, queue: str) -> set[str]:
+    """Name the rules that EventBridge may send to this queue for."""
+    sources: set[str] = set()
+    for _, policy in resources(template, "AWS::SQS::QueuePolicy"):
+        if queue not in map(logical_id, policy["Properties"]["Queues"]):
+            continue
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            granted = (statement["Effect"], statement["Principal"], statement["Action"])
+            assert granted == ("Allow", {"Service": "events.amazonaws.com"}, "sqs:SendMessage")
+            assert logical_id(statement["Resource"]) == queue
+            arns = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
+            sources |= set(map(logical_id, arns if isinstance(arns, list) else [arns]))
+    return sources
+
+
+def test_every_function_reports_each_failed_message_by_itself(template: Template) -> None:
+    reported = {name: m["FunctionResponseTypes"] for name, m in mappings(template).items()}
+    assert reported == {name: ["ReportBatchItemFailures"] for name in functions(template)}
+
+
+def test_no_property_of_an_event_is_misspelt(template: Template) -> None:
+    # `sam validate --lint` and cfn-lint let `BatchSizee` pass, and SAM then takes the default.
+    unknown = {name: set(mapping) - SQS_EVENT for name, mapping in mappings(template).items()}
+    scaling = {name: set(mapping["ScalingConfig"]) for name, mapping in mappings(template).items()}
+    assert unknown == {name: set() for name in functions(template)}
+    assert scaling == {name: {"MaximumConcurrency"} for name in functions(template)}
+
+
+def test_a_message_stays_hidden_six_times_as_long_as_its_function_may_take(
+    template: Template,
+) -> None:
+    # AWS: six times the function's timeout, plus the batching window.
+    timeout = template["Globals"]["Function"]["Timeout"]
+    too_short = {
+        name: queue
+        for name, mapping in mappings(template).items()
+        if (queue := queues(template)[logical_id(mapping["Queue"])])["VisibilityTimeout"]
+        < 6 * functions(template)[name]["Properties"].get("Timeout", timeout)
+        + mapping.get("MaximumBatchingWindowInSeconds", 0)
+    }
+    assert too_short == {}
+
+
+def test_a_queue_that_a_function_reads_gives_up_into_dead_letters_of_its_own(
+    template: Template,
+) -> None:
+    redrives = {
+        name: (logical_id(queue["RedrivePolicy"]["deadLetterTargetArn"]), receives)
+        for name, queue in queues(template).items()
+        if "RedrivePolicy" in queue and (receives := queue["RedrivePolicy"]["maxReceiveCount"])
+    }
+    read = {logical_id(mapping["Queue"]) for mapping in mappings(template).values()}
+    assert redrives == {queue: (dead, 10) for queue, dead in DEAD_LETTERS.items()}
+    assert read == set(redrives)
+
+
+def test_what_is_given_up_is_kept_longer_than_it_was_tried(template: Template) -> None:
+    # A message keeps its age when SQS moves it.
+    kept = {name: queue["MessageRetentionPeriod"] for name, queue in queues(template).items()}
+    fourteen_days = 14 * 24 * 60 * 60
+    assert {dead: kept[dead] for dead in kept.keys() - DEAD_LETTERS} == dict.fromkeys(
+        {*DEAD_LETTERS.values(), "RuleDeadLetters", "UnknownEvents"}, fourteen_days
+    )
+    assert {queue: kept[queue] for queue in DEAD_LETTERS if kept[queue] >= fourteen_days} == {}
+
+
+def test_every_queue_is_encrypted(template: Template) -> None:
+    encrypted = {name for name, queue in queues(template).items() if queue["SqsManagedSseEnabled"]}
+    assert encrypted == set(queues(template))
+
+
+def test_a_function_keeps_what_it_refuses_in_the_dead_letters_of_its_own_queue(
+    template: Template,
+) -> None:
+    kept = {
+        logical_id(mapping["Queue"]): logical_id(
+            environment_of(functions(template)[name], template)["DEAD_LETTER_QUEUE_URL"]
+        )
+        for name, mapping in mappings(template).items()
+    }
+    assert kept == DEAD_LETTERS
+
+
+def test_every_function_is_told_what_its_settings_ask_for(template: Template) -> None:
+    told = {}
+    for name, function in functions(template).items():
+        environment = {
+            key: json.dumps(value) for key, value in environment_of(function, template).items()
+        }
+        told[name] = settings.TableNames.from_environment(environment)
+        assert settings.dead_letter_queue_url(environment)
+    charge_calls = environment_of(functions(template)["ChargeCallsFunction"], template)
+    assert charge_calls["RATE_CARD_BUCKET"] == {"Ref": "RateCardBucket"}
+    tables = settings.TableNames(
+        credit='{"Ref": "CreditTable"}',
+        usage='{"Ref": "UsageTable"}',
+        licensing='{"Ref": "LicensingTable"}',
+        events='{"Ref": "EventsTable"}',
+    )
+    assert told == dict.fromkeys(functions(template), tables)
+
+
+def test_a_rule_may_write_to_its_queue_and_where_it_keeps_what_it_cannot_deliver(
+    template: Template,
+) -> None:
+    # No linter notices a dead-letter queue that its rule may not write to: events would be lost.
+    needed, allowed = set(), set()
+    for name, rule in resources(template, "AWS::Events::Rule"):
+        (target,) = rule["Properties"]["Targets"]
+        for place in (target, target["DeadLetterConfig"]):
+            needed.add((name, logical_id(place["Arn"])))
+    for queue in queues(template):
+        allowed |= {(rule, queue) for rule in senders(template, queue)}
+    assert allowed == needed

@@ -1,0 +1,79 @@
+"""Each function may do what it does, and nothing else."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from perminute_local.stack import Template, resources
+
+ROLES = {
+    "ChargeCallsFunction": "ChargeCallsRole",
+    "ApplyLicensingFunction": "ApplyLicensingRole",
+    "BookCreditFunction": "BookCreditRole",
+}
+
+
+def statements(template: Template) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (name, statement)
+        for name, role in resources(template, "AWS::IAM::Role")
+        for policy in role["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+
+
+def granted(template: Template, resource: object) -> set[tuple[str, str]]:
+    """Which role may do what with a resource."""
+    return {
+        (role, action)
+        for role, statement in statements(template)
+        if statement["Resource"] == resource
+        for action in statement["Action"]
+    }
+
+
+def test_every_function_has_a_role_of_its_own_that_sam_adds_nothing_to(template: Template) -> None:
+    functions = dict(resources(template, "AWS::Serverless::Function"))
+    roles = {name: f["Properties"]["Role"]["Fn::GetAtt"][0] for name, f in functions.items()}
+    managed = {
+        name: role["Properties"].get("ManagedPolicyArns")
+        for name, role in resources(template, "AWS::IAM::Role")
+    }
+    assert roles == ROLES
+    assert managed == dict.fromkeys(ROLES.values())
+
+
+def test_a_statement_names_what_it_is_for_its_actions_and_one_resource(template: Template) -> None:
+    unclear = [
+        (role, statement)
+        for role, statement in statements(template)
+        if not statement.get("Sid")
+        or not isinstance(statement["Action"], list)
+        or isinstance(statement["Resource"], list)
+        or any("*" in action for action in statement["Action"])
+    ]
+    assert unclear == []
+
+
+def test_only_traces_go_to_any_resource(template: Template) -> None:
+    # X-Ray has no resources that a write could name, so AWS takes nothing else there.
+    traces = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
+    assert granted(template, "*") == set(itertools.product(ROLES.values(), traces))
+
+
+def test_money_moves_only_where_this_says(template: Template) -> None:
+    assert granted(template, {"Fn::GetAtt": ["CreditTable", "Arn"]}) == {
+        ("ChargeCallsRole", "dynamodb:GetItem"),
+        ("ChargeCallsRole", "dynamodb:PutItem"),
+        ("ChargeCallsRole", "dynamodb:ConditionCheckItem"),
+        ("ApplyLicensingRole", "dynamodb:UpdateItem"),
+        ("BookCreditRole", "dynamodb:GetItem"),
+        ("BookCreditRole", "dynamodb:PutItem"),
+    }
+
+
+def test_usage_is_only_ever_added(template: Template) -> None:
+    assert granted(template, {"Fn::GetAtt": ["UsageTable", "Arn"]}) == {
+        ("ChargeCallsRole", "dynamodb:PutItem")
+    }

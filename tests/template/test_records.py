@@ -1,0 +1,72 @@
+"""Records outlive mistakes: nothing that holds money, usage or rates can be lost with the stack."""
+
+from __future__ import annotations
+
+from perminute_local.stack import Template, resources
+
+TABLES = {
+    "CreditTable": ["organizationId", "record"],
+    "UsageTable": ["organizationId", "callId"],
+    "LicensingTable": ["organizationId", "subject"],
+    "EventsTable": ["eventId"],
+}
+SAFE = {
+    "DeletionPolicy": "Retain",
+    "UpdateReplacePolicy": "Retain",
+    "BillingMode": "PAY_PER_REQUEST",
+    "DeletionProtectionEnabled": True,
+    "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+    "SSESpecification": {"SSEEnabled": True},
+}
+
+
+def test_every_table_is_kept_protected_restorable_encrypted_and_on_demand(
+    template: Template,
+) -> None:
+    kept = {
+        name: {key: (table | table["Properties"]).get(key) for key in SAFE}
+        for name, table in resources(template, "AWS::DynamoDB::Table")
+    }
+    assert kept == dict.fromkeys(TABLES, SAFE)
+
+
+def test_no_table_forgets_anything_by_itself(template: Template) -> None:
+    # The row of a call is what makes its next delivery harmless, however late it comes.
+    expiring = [
+        name
+        for name, table in resources(template, "AWS::DynamoDB::Table")
+        if "TimeToLiveSpecification" in table["Properties"]
+    ]
+    assert expiring == []
+
+
+def test_every_table_has_the_keys_that_the_adapters_write(template: Template) -> None:
+    keys = {
+        name: [key["AttributeName"] for key in table["Properties"]["KeySchema"]]
+        for name, table in resources(template, "AWS::DynamoDB::Table")
+    }
+    assert keys == TABLES
+
+
+def test_rate_cards_are_versioned_encrypted_private_and_kept(template: Template) -> None:
+    bucket = template["Resources"]["RateCardBucket"]
+    (encryption,) = bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert encryption == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    assert bucket["Properties"]["PublicAccessBlockConfiguration"] == {
+        "BlockPublicAcls": True,
+        "BlockPublicPolicy": True,
+        "IgnorePublicAcls": True,
+        "RestrictPublicBuckets": True,
+    }
+
+
+def test_rate_cards_are_read_over_tls_only(template: Template) -> None:
+    policy = template["Resources"]["RateCardBucketPolicy"]["Properties"]["PolicyDocument"]
+    (statement,) = policy["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Condition"]) == (
+        "Deny",
+        "*",
+        {"Bool": {"aws:SecureTransport": False}},
+    )
