@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
-from perminute.events import LICENSING, licensing_event, read_event
+from perminute.events.door import read_event
+from perminute.events.licensing import LICENSING, licensing_event
 from perminute.observability import logger, metrics, report_batch
 
 if TYPE_CHECKING:

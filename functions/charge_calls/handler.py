@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
 from perminute.domain.usage import Outcome
-from perminute.events import TELEPHONY, ended_leg, read_event
+from perminute.events.door import read_event
+from perminute.events.telephony import TELEPHONY, ended_leg
 from perminute.observability import logger, metrics, report_batch
 
 if TYPE_CHECKING:

@@ -122,6 +122,20 @@ def test_a_posting_against_an_account_that_moved_on_writes_nothing(
     assert stores.credit.commit(charge(bought, *usages(organization, "a"))) == Committed()
 
 
+def test_a_charge_that_was_decided_before_a_licensing_change_writes_nothing(
+    stores: Stores, organization: str
+) -> None:
+    stores.credit.commit(buy(empty(organization), receipt("p", organization_id=organization)))
+    read = stores.credit.account(organization)
+    stores.licensing.record(organization, [change(organization, "adele", "1")])
+    now = stores.credit.account(organization)
+    (paid, unpaid) = usages(organization, "paid", "unpaid")
+    assert stores.credit.commit(charge(read, paid)) == Moved()
+    assert stores.credit.commit(charge(read, replace(unpaid, charge_micros=0))) == Moved()
+    assert stores.credit.account(organization) == now
+    assert stores.credit.commit(charge(now, paid, unpaid)) == Committed()
+
+
 def test_a_posting_that_moves_no_money_still_holds_only_against_its_version(
     stores: Stores, organization: str
 ) -> None:

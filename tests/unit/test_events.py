@@ -12,15 +12,10 @@ from perminute.application.book_credit import Adjustment, CreditEvent, Purchase
 from perminute.application.charge_legs import EndedLeg
 from perminute.domain.accounts import AutoRecharge, CreditSettings
 from perminute.domain.errors import Refused
-from perminute.events import (
-    BILLING,
-    LICENSING,
-    TELEPHONY,
-    credit_event,
-    ended_leg,
-    licensing_event,
-    read_event,
-)
+from perminute.events.billing import BILLING, credit_event
+from perminute.events.door import read_event
+from perminute.events.licensing import LICENSING, licensing_event
+from perminute.events.telephony import TELEPHONY, ended_leg
 from perminute.ports import Receipt, ReceiptKey, ReceiptKind
 
 EVENTS = Path(__file__).parents[2] / "events"

@@ -66,6 +66,23 @@ def test_a_leg_is_charged_once_however_often_it_is_delivered() -> None:
     assert balance(store) == 50 * MICROS - PAID
 
 
+@dataclass
+class Counting(InMemoryStore):
+    """A store that counts transactions."""
+
+    postings: int = 0
+
+    def commit(self, posting: Posting) -> CommitResult:
+        self.postings += 1
+        return super().commit(posting)
+
+
+def test_a_copy_in_the_same_batch_costs_no_transaction() -> None:
+    store = Counting()
+    charging(store)([ended(), ended(), ended(call_id="b"), ended()])
+    assert store.postings == 1
+
+
 def test_the_same_call_with_other_content_is_refused_and_the_rest_of_the_batch_is_charged() -> None:
     store = funded()
     charge = charging(store)
@@ -134,6 +151,17 @@ def test_a_license_that_is_lost_while_a_charge_is_in_flight_is_not_missed() -> N
     (verdict,) = charging(store)([ended()])
     assert isinstance(verdict, Accepted)
     assert (verdict.result.outcome, balance(store)) == (Outcome.NOT_ENTITLED, 50 * MICROS)
+
+
+def test_a_license_that_is_lost_between_two_batches_is_not_missed() -> None:
+    store = funded()
+    charge = charging(store)
+    charge([ended()])
+    lost = fact(license_attribute("MCOMEETACPEA"), value=False, since=ANSWERED, event_id="lost")
+    store.record(ORGANIZATION, [(LicensingChange(ORGANIZATION, "adele", (lost,)), receipt("lost"))])
+    (verdict,) = charge([ended(call_id="call-2")])
+    assert isinstance(verdict, Accepted)
+    assert (verdict.result.outcome, balance(store)) == (Outcome.NOT_ENTITLED, 50 * MICROS - PAID)
 
 
 def test_credit_that_is_bought_while_a_charge_is_in_flight_is_not_lost() -> None:

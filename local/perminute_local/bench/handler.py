@@ -16,7 +16,8 @@ from aws_lambda_powertools.utilities.batch import (
     process_partial_response,
 )
 
-from perminute.events import TELEPHONY, ended_leg, read_event
+from perminute.events.door import read_event
+from perminute.events.telephony import TELEPHONY, ended_leg
 from perminute_local.bench.imports import SETTINGS
 from perminute_local.bench.naive import DESCRIPTION, charge_one_by_one
 from perminute_local.bench.report import best_cpu_seconds, print_result

@@ -235,7 +235,12 @@ def _why(error: TransactWriteError) -> Collided | Failed:
     if failed:
         return Failed(failed)
     codes = {reason.code for reason in reasons.values() if reason is not None}
-    if _COLLISIONS & (codes | {error.cause_response_code}):
+    if _COLLISIONS & (codes | {_code(error.cause)}):
         return Collided()
-    msg = f"writing a transaction: {error.cause_response_code} {sorted(codes)}: {error.msg}"
+    msg = f"writing a transaction: {error.cause} {sorted(codes)}"
     raise Unavailable(msg) from error
+
+
+def _code(error: Exception | None) -> str | None:
+    """Read DynamoDB's error code; a time-out has none (and pynamodb's own property fails on it)."""
+    return error.response["Error"].get("Code") if isinstance(error, ClientError) else None

@@ -1,0 +1,148 @@
+"""Source `perminute.billing`: what happens to the prepaid credit itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self, assert_never
+
+from aws_lambda_powertools.utilities.parser import Field, model_validator
+from pydantic import StrictBool, StringConstraints, TypeAdapter
+
+from perminute.application.book_credit import Adjustment, CreditEvent, Purchase
+from perminute.domain.accounts import AutoRecharge, CreditSettings
+from perminute.events.fields import (
+    Amount,
+    Currency,
+    Detail,
+    Event,
+    Id,
+    Instant,
+    Model,
+    PositiveAmount,
+    SignedAmount,
+)
+from perminute.events.receipts import receipt_of
+from perminute.ports import ReceiptKind
+
+
+class AutoRechargeDetail(Model):
+    """When to buy credit, and how much."""
+
+    enabled: StrictBool
+    trigger_amount: Amount | None = None
+    recharge_amount: PositiveAmount | None = None
+    monthly_limit: Amount | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.enabled and (self.trigger_amount is None or self.recharge_amount is None):
+            msg = "triggerAmount and rechargeAmount are required when enabled is true"
+            raise ValueError(msg)
+        return self
+
+
+class CreditsConfiguredDetail(Detail):
+    """How an organization keeps its credit."""
+
+    currency: Currency
+    low_balance_thresholds: tuple[Amount, ...] = ()
+    auto_recharge: AutoRechargeDetail | None = None
+
+
+class CreditPurchasedDetail(Detail):
+    """A lot of credit that was bought."""
+
+    purchase_id: Id
+    amount: PositiveAmount
+    currency: Currency
+    purchased_at: Instant
+    recharge_id: Id | None = None
+    expires_at: Instant | None = None
+
+
+class CreditAdjustedDetail(Detail):
+    """A correction of the balance, up or down."""
+
+    adjustment_id: Id
+    amount: SignedAmount
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
+class _BillingEvent(Event):
+    source: Literal["perminute.billing"]
+
+
+class CreditsConfigured(_BillingEvent):
+    """An admin set the credits up, or changed how they are kept [event id]."""
+
+    detail_type: Literal["Credits Configured"] = Field(alias="detail-type")
+    detail: CreditsConfiguredDetail
+
+
+class CreditPurchased(_BillingEvent):
+    """Credit was bought [organizationId, purchaseId]."""
+
+    detail_type: Literal["Credit Purchased"] = Field(alias="detail-type")
+    detail: CreditPurchasedDetail
+
+
+class CreditAdjusted(_BillingEvent):
+    """The balance was corrected [organizationId, adjustmentId]."""
+
+    detail_type: Literal["Credit Adjusted"] = Field(alias="detail-type")
+    detail: CreditAdjustedDetail
+
+
+AnyBillingEvent = CreditsConfigured | CreditPurchased | CreditAdjusted
+
+BILLING: TypeAdapter[AnyBillingEvent] = TypeAdapter(
+    Annotated[AnyBillingEvent, Field(discriminator="detail_type")]
+)
+
+
+def credit_event(event: AnyBillingEvent) -> CreditEvent:
+    """Turn the event into the change of the account that it brings."""
+    change: Purchase | Adjustment | CreditSettings
+    match event:
+        case CreditsConfigured(detail=detail):
+            change = _settings(event)
+            receipt = receipt_of(event, ReceiptKind.EVENT, event.id)
+        case CreditPurchased(detail=detail):
+            change = Purchase(
+                amount_micros=detail.amount,
+                currency=detail.currency,
+                purchased_at=detail.purchased_at,
+            )
+            receipt = receipt_of(event, ReceiptKind.PURCHASE, detail.purchase_id)
+        case CreditAdjusted(detail=detail):
+            change = Adjustment(amount_micros=detail.amount)
+            receipt = receipt_of(event, ReceiptKind.ADJUSTMENT, detail.adjustment_id)
+        case never:
+            assert_never(never)
+    return CreditEvent(
+        organization_id=event.detail.organization_id,
+        change=change,
+        receipt=receipt,
+        issued_at=event.time,
+    )
+
+
+def _settings(event: CreditsConfigured) -> CreditSettings:
+    detail = event.detail
+    return CreditSettings(
+        configured_at=event.time,
+        event_id=event.id,
+        currency=detail.currency,
+        low_balance_thresholds_micros=detail.low_balance_thresholds,
+        auto_recharge=_auto_recharge(detail.auto_recharge),
+    )
+
+
+def _auto_recharge(detail: AutoRechargeDetail | None) -> AutoRecharge | None:
+    if detail is None:
+        return None
+    return AutoRecharge(
+        enabled=detail.enabled,
+        trigger_micros=detail.trigger_amount,
+        recharge_micros=detail.recharge_amount,
+        monthly_limit_micros=detail.monthly_limit,
+    )

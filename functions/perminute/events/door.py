@@ -1,0 +1,51 @@
+"""Where an event comes in: JSON becomes a checked model, or a refusal by field."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from aws_lambda_powertools.utilities.parser import ValidationError, parse
+
+from perminute.domain.errors import Refused
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+    from pydantic_core import ErrorDetails
+
+_E = TypeVar("_E")
+
+
+def read_event(body: str, source: TypeAdapter[_E]) -> _E:
+    """Parse the JSON of one event; `Refused` names every field that is missing or impossible."""
+    try:
+        # Powertools takes JSON text and adapters as well; its annotations know neither.
+        event: _E = parse(event=body, model=source)  # type: ignore[call-overload]
+    except ValidationError as error:
+        faults = [_fault(fault) for fault in error.errors(include_url=False, include_input=False)]
+        (field, message), *more = faults
+        others = "".join(f"; {name}: {what}" for name, what in more)
+        raise Refused(field, message + others) from None
+    return event
+
+
+def _fault(fault: ErrorDetails) -> tuple[str, str]:
+    if fault["type"] == "union_tag_not_found":
+        return "detail-type", "is required"
+    if fault["type"] == "union_tag_invalid":
+        return "detail-type", f"must be one of {fault['ctx']['expected_tags']}"
+    if fault["type"] == "json_invalid":
+        return "event", f"is not JSON: {fault['ctx']['error']}"
+    # In a union pydantic puts the detail-type in front; no field of an event has a space.
+    path = ".".join(str(part) for part in fault["loc"] if " " not in str(part))
+    return path or "event", _message(fault)
+
+
+def _message(fault: ErrorDetails) -> str:
+    match fault["type"]:
+        case "missing":
+            return "is required"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "must be a JSON object"
+        case _:
+            message = fault["msg"].removeprefix("Value error, ")
+            return message.replace("Input should be", "must be").replace("String should", "must")

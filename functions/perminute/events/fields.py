@@ -1,0 +1,100 @@
+"""The fields that events are made of, and what may stand in them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, Literal
+
+from aws_lambda_powertools.utilities.parser import BaseModel
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+)
+from pydantic.alias_generators import to_camel
+
+from perminute.domain.money import format_micros, parse_micros
+from perminute.domain.phone_numbers import check_e164
+from perminute.domain.times import format_instant, parse_instant
+
+MAX_ID_LENGTH = 250
+"""Characters of an identifier: at four bytes each they fit a DynamoDB sort key with our prefix."""
+
+_COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
+_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+
+
+def _text(value: object, example: str) -> str:
+    if not isinstance(value, str):
+        msg = f"must be a string such as {example!r}"
+        raise ValueError(msg)  # noqa: TRY004 - pydantic reports ValueError, not TypeError
+    return value
+
+
+def _instant(value: object) -> datetime:
+    return parse_instant(_text(value, "2026-11-02T09:00:00Z"))
+
+
+def _amount(value: object) -> int:
+    return parse_micros(_text(value, "0.026"))
+
+
+def _not_negative(micros: int) -> int:
+    if micros < 0:
+        msg = "must not be negative"
+        raise ValueError(msg)
+    return micros
+
+
+def _positive(micros: int) -> int:
+    if micros <= 0:
+        msg = "must be greater than 0"
+        raise ValueError(msg)
+    return micros
+
+
+def _country(code: str) -> str:
+    if _COUNTRY.fullmatch(code) is None:
+        msg = "must be an ISO 3166-1 alpha-2 code such as DE"
+        raise ValueError(msg)
+    return code
+
+
+def _currency(code: str) -> str:
+    if _CURRENCY.fullmatch(code) is None:
+        msg = "must be an ISO 4217 code such as USD"
+        raise ValueError(msg)
+    return code
+
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_LENGTH)]
+Instant = Annotated[datetime, PlainValidator(_instant), PlainSerializer(format_instant)]
+SignedAmount = Annotated[int, PlainValidator(_amount), PlainSerializer(format_micros)]
+Amount = Annotated[SignedAmount, AfterValidator(_not_negative)]
+PositiveAmount = Annotated[SignedAmount, AfterValidator(_positive)]
+PhoneNumber = Annotated[str, AfterValidator(check_e164)]
+Country = Annotated[str, AfterValidator(_country)]
+Currency = Annotated[str, AfterValidator(_currency)]
+
+
+class Model(BaseModel):
+    """Our names in camelCase; immutable; unknown fields ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
+
+
+class Detail(Model):
+    """What every detail says."""
+
+    schema_version: Literal["1"] = "1"
+    organization_id: Id
+
+
+class Event(Model):
+    """What EventBridge puts around every detail."""
+
+    id: Id
+    time: Instant

@@ -1,0 +1,126 @@
+"""Source `perminute.licensing`: facts about organizations and their users."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, assert_never
+
+from aws_lambda_powertools.utilities.parser import Field
+from pydantic import AfterValidator, StrictBool, StrictInt, StringConstraints, TypeAdapter
+
+from perminute.application.apply_licensing import LicensingEvent
+from perminute.domain.dial_out import dial_out_mode
+from perminute.domain.licenses import product_named
+from perminute.domain.licensing import LicensingChange, license_attribute
+from perminute.domain.timelines import Fact, FactValue
+from perminute.events.fields import MAX_ID_LENGTH, Country, Detail, Event, Id, Instant
+from perminute.events.receipts import receipt_of
+from perminute.ports import ReceiptKind
+
+Product = Annotated[str, AfterValidator(product_named)]
+DialOutPolicy = Annotated[str, AfterValidator(dial_out_mode)]
+
+
+class _LicensingDetail(Detail):
+    effective_at: Instant
+
+
+class LicenseDetail(_LicensingDetail):
+    """A user and the product that the user gained or lost."""
+
+    user_id: Id
+    license: Product
+
+
+class UserDetail(_LicensingDetail):
+    """What changed about a user; what is absent stays as it was."""
+
+    user_id: Id
+    country: Country | None = None
+    dial_out_policy: DialOutPolicy | None = None
+    toll_free_dial_in_allowed: StrictBool | None = None
+
+
+class OrganizationDetail(_LicensingDetail):
+    """What changed about an organization; what is absent stays as it was."""
+
+    name: Annotated[str, StringConstraints(max_length=MAX_ID_LENGTH)] | None = None
+    licensing_program: Literal["volume", "other"] | None = None
+    communications_credits_license: Literal["perUser", "organization"] | None = None
+    dial_out_policy: DialOutPolicy | None = None
+    pool_minutes_per_license: Annotated[StrictInt, Field(ge=0, le=1_000_000)] | None = None
+    pool_basis: Literal["purchased", "assigned"] | None = None
+
+
+class _LicensingEvent(Event):
+    source: Literal["perminute.licensing"]
+
+
+class LicenseAssigned(_LicensingEvent):
+    """From `effectiveAt` on the user holds the product [event id]."""
+
+    detail_type: Literal["License Assigned"] = Field(alias="detail-type")
+    detail: LicenseDetail
+
+
+class LicenseRemoved(_LicensingEvent):
+    """From `effectiveAt` on the user no longer holds the product [event id]."""
+
+    detail_type: Literal["License Removed"] = Field(alias="detail-type")
+    detail: LicenseDetail
+
+
+class UserChanged(_LicensingEvent):
+    """From `effectiveAt` on this holds of the user [event id]."""
+
+    detail_type: Literal["User Changed"] = Field(alias="detail-type")
+    detail: UserDetail
+
+
+class OrganizationChanged(_LicensingEvent):
+    """From `effectiveAt` on this holds of the organization [event id]."""
+
+    detail_type: Literal["Organization Changed"] = Field(alias="detail-type")
+    detail: OrganizationDetail
+
+
+AnyLicensingEvent = LicenseAssigned | LicenseRemoved | UserChanged | OrganizationChanged
+
+LICENSING: TypeAdapter[AnyLicensingEvent] = TypeAdapter(
+    Annotated[AnyLicensingEvent, Field(discriminator="detail_type")]
+)
+
+
+def licensing_event(event: AnyLicensingEvent) -> LicensingEvent:
+    """Turn the event into the facts that it states about its subject."""
+    subject, values = _stated(event)
+    facts = tuple(
+        Fact(
+            attribute=attribute,
+            value=value,
+            effective_at=event.detail.effective_at,
+            issued_at=event.time,
+            event_id=event.id,
+        )
+        for attribute, value in values.items()
+    )
+    change = LicensingChange(event.detail.organization_id, subject, facts)
+    return LicensingEvent(change, receipt_of(event, ReceiptKind.EVENT, event.id))
+
+
+def _stated(event: AnyLicensingEvent) -> tuple[str | None, dict[str, FactValue]]:
+    match event:
+        case LicenseAssigned(detail=detail):
+            return detail.user_id, {license_attribute(detail.license): True}
+        case LicenseRemoved(detail=detail):
+            return detail.user_id, {license_attribute(detail.license): False}
+        case UserChanged(detail=detail):
+            return detail.user_id, _attributes(detail, but={"user_id"})
+        case OrganizationChanged(detail=detail):
+            return None, _attributes(detail, but=set())
+        case never:
+            assert_never(never)
+
+
+def _attributes(detail: _LicensingDetail, *, but: set[str]) -> dict[str, FactValue]:
+    common = set(_LicensingDetail.model_fields)
+    return detail.model_dump(by_alias=True, exclude=common | but, exclude_none=True)

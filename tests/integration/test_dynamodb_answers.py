@@ -1,0 +1,162 @@
+"""What DynamoDB may answer and no emulator does: collisions, throttling, time-outs, a part."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import ReadTimeoutError
+
+from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.schema import Schema
+from perminute.adapters.dynamodb.tables import connect
+from perminute.domain.accounts import Account
+from perminute.domain.errors import Unavailable
+from perminute.domain.timelines import Timeline
+from perminute.ports import Committed, Moved, Posting
+from perminute.settings import TableNames
+from perminute_local.embedded_aws import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ACCOUNT = Account(organization_id="contoso")
+POSTING = Posting(before=ACCOUNT, after=Account(organization_id="contoso", version=1))
+NAMES = TableNames(credit="credit", usage="usage", licensing="licensing", events="events")
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+}
+
+
+class Body:
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        yield self.content
+
+
+@dataclass
+class Scripted:
+    """Gives the answers that a test wants, in order; an exception is raised."""
+
+    answers: deque[dict[str, Any] | Exception] = field(default_factory=deque)
+    questions: list[dict[str, Any]] = field(default_factory=list)
+
+    def answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+        assert isinstance(request.body, bytes)
+        self.questions.append(json.loads(request.body))
+        answer = self.answers.popleft()
+        if isinstance(answer, Exception):
+            raise answer
+        headers = HTTPHeaders.from_dict({"content-type": "application/x-amz-json-1.0"})
+        status = 400 if "__type" in answer else 200
+        return AWSResponse(request.url, status, headers, Body(json.dumps(answer).encode()))
+
+
+@pytest.fixture
+def scripted() -> Iterator[tuple[Schema, Scripted]]:
+    with environment(**KEYS):
+        connection = connect()
+        script = Scripted()
+        events = connection.client.meta.events
+        # botocore's annotations have all handlers return nothing; this hook's answer is used.
+        events.register("before-send.*.*", script.answer)  # type: ignore[arg-type]
+        yield Schema.bind(connection, NAMES), script
+
+
+def cancelled(*codes: str) -> dict[str, Any]:
+    return {
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "message": "Transaction cancelled",
+        "CancellationReasons": [{"Code": code} for code in codes],
+    }
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        cancelled("TransactionConflict"),
+        cancelled("ThrottlingError"),
+        cancelled("ProvisionedThroughputExceeded"),
+        cancelled("ConditionalCheckFailed"),
+        {"__type": "com.amazonaws.dynamodb.v20120810#TransactionInProgressException"},
+    ],
+)
+def test_a_collision_is_no_failure_but_a_reason_to_decide_again(
+    scripted: tuple[Schema, Scripted], answer: dict[str, Any]
+) -> None:
+    schema, script = scripted
+    # The SDK itself repeats some of them before it gives up.
+    script.answers.extend([answer] * 3)
+    assert DynamoDBCreditStore(schema).commit(POSTING) == Moved()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        cancelled("ValidationError"),
+        {"__type": "com.amazon.coral.service#AccessDeniedException", "message": "no"},
+        ReadTimeoutError(endpoint_url="http://127.0.0.1:9"),
+    ],
+)
+def test_what_will_not_pass_by_trying_at_once_is_left_to_the_queue(
+    scripted: tuple[Schema, Scripted], answer: dict[str, Any] | Exception
+) -> None:
+    schema, script = scripted
+    script.answers.extend([answer] * 3)
+    with pytest.raises(Unavailable, match="writing a transaction"):
+        DynamoDBCreditStore(schema).commit(POSTING)
+
+
+def test_a_repeated_request_of_the_sdk_carries_the_token_of_the_first(
+    scripted: tuple[Schema, Scripted],
+) -> None:
+    schema, script = scripted
+    script.answers.extend([ReadTimeoutError(endpoint_url="http://127.0.0.1:9"), {}])
+    assert DynamoDBCreditStore(schema).commit(POSTING) == Committed()
+    first, second = script.questions
+    assert first["ClientRequestToken"] == second["ClientRequestToken"]
+
+
+def test_what_a_batch_read_leaves_out_is_asked_for_again(
+    scripted: tuple[Schema, Scripted],
+) -> None:
+    schema, script = scripted
+    keys = [
+        {"organizationId": {"S": "contoso"}, "subject": {"S": subject}}
+        for subject in ("organization", "user#adele")
+    ]
+    rows = [{**key, "facts": {"L": []}} for key in keys]
+    script.answers.extend(
+        [
+            {
+                "Responses": {"licensing": rows[:1]},
+                "UnprocessedKeys": {"licensing": {"Keys": keys[1:]}},
+            },
+            {"Responses": {"licensing": rows[1:]}},
+        ]
+    )
+    licensing = DynamoDBLicensingStore(schema).licensing("contoso", ["adele"])
+    assert licensing.users == {"adele": Timeline()}
+    assert script.questions[1]["RequestItems"]["licensing"]["Keys"] == keys[1:]
+
+
+def test_a_table_that_answers_nothing_for_long_is_throttled(
+    scripted: tuple[Schema, Scripted],
+) -> None:
+    schema, script = scripted
+    key = {"organizationId": {"S": "contoso"}, "subject": {"S": "organization"}}
+    nothing = {"Responses": {}, "UnprocessedKeys": {"licensing": {"Keys": [key]}}}
+    script.answers.extend([nothing] * 20)
+    with pytest.raises(Unavailable, match="reading licensing: the table is throttled"):
+        DynamoDBLicensingStore(schema).licensing("contoso", [])
