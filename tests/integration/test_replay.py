@@ -122,7 +122,7 @@ def test_the_tables_tell_balances_minutes_and_reasons(
     assert main(["replay", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     for words in (
-        "northwind: balance 60.972333 USD",
+        "northwind: balance 60.972333 USD = 100 put in - 39.027667 charged",
         "toll dial-in",
         "notVolumeLicensing",
         "detail.remoteNumber: must be an E.164 number",

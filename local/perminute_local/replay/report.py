@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
-from rich.box import SIMPLE_HEAD
+from rich.box import SIMPLE_HEAD, Box
 from rich.table import Table
 
+from perminute.domain.accounts import EntryType
 from perminute.domain.legs import LegType
 from perminute.domain.money import format_micros
 from perminute.domain.usage import Outcome
@@ -15,12 +16,22 @@ from perminute.domain.usage import Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rich.console import RenderableType
+    from rich.console import JustifyMethod, RenderableType
 
-    from perminute.domain.accounts import Account
+    from perminute.domain.accounts import Account, LedgerEntry
     from perminute.domain.usage import Usage
     from perminute_local.replay.results import Rejected, Results
 
+
+class TableStyle(TypedDict):
+    """How all our tables look."""
+
+    title_justify: JustifyMethod
+    title_style: str
+    box: Box
+
+
+_STYLE: TableStyle = {"title_justify": "left", "title_style": "bold", "box": SIMPLE_HEAD}
 _LEG_NAMES = {
     LegType.TOLL_DIAL_IN: "toll dial-in",
     LegType.TOLL_FREE_DIAL_IN: "toll-free dial-in",
@@ -36,16 +47,27 @@ def report(results: Results) -> Iterator[RenderableType]:
     for usage in results.usages:
         usages[usage.leg.organization_id].append(usage)
     for organization_id in sorted(accounts.keys() | usages.keys()):
+        entries = [e for e in results.entries if e.organization_id == organization_id]
         of_organization = usages[organization_id]
-        yield _legs(_balance(organization_id, accounts.get(organization_id)), of_organization)
-        yield _not_paid(organization_id, of_organization)
-    yield _refused(results.rejected)
+        yield _legs(
+            f"{organization_id}: {_balance(accounts.get(organization_id), entries)}",
+            of_organization,
+        )
+        if any(usage.outcome is not Outcome.CHARGED for usage in of_organization):
+            yield _not_paid(organization_id, of_organization)
+    if results.rejected:
+        yield _refused(results.rejected)
 
 
-def _balance(organization_id: str, account: Account | None) -> str:
-    if account is None or account.currency is None:
-        return f"{organization_id}: no credit"
-    return f"{organization_id}: balance {format_micros(account.balance_micros)} {account.currency}"
+def _balance(account: Account | None, entries: Sequence[LedgerEntry]) -> str:
+    """Say what is left, and how it came about."""
+    if account is None or not entries:
+        return "no credit"
+    charged = -sum(e.amount_micros for e in entries if e.type is EntryType.CHARGE)
+    balance = format_micros(account.balance_micros)
+    put_in = format_micros(account.balance_micros + charged)
+    currency = account.currency or "(no currency yet)"
+    return f"balance {balance} {currency} = {put_in} put in - {format_micros(charged)} charged"
 
 
 def _legs(title: str, usages: Sequence[Usage]) -> Table:
@@ -62,11 +84,10 @@ def _legs(title: str, usages: Sequence[Usage]) -> Table:
 def _figures(usages: Sequence[Usage]) -> tuple[str, str, str, str]:
     charged = [usage for usage in usages if usage.outcome is Outcome.CHARGED]
     seconds = sum(usage.price.billed_seconds for usage in charged)
-    minutes, rest = divmod(seconds, 60)
     return (
         str(len(usages)),
         str(len(charged)),
-        f"{minutes}:{rest:02d}" if rest else str(minutes),
+        f"{seconds / 60:.2f}",
         format_micros(sum(usage.charge_micros for usage in charged)),
     )
 
@@ -85,7 +106,7 @@ def _not_paid(organization_id: str, usages: Sequence[Usage]) -> Table:
 
 
 def _refused(rejected: Sequence[Rejected]) -> Table:
-    table = Table(title="refused events", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title="refused events", **_STYLE)
     table.add_column("event", no_wrap=True)
     table.add_column("why", overflow="fold")
     for event_id, reason in rejected:
@@ -94,7 +115,7 @@ def _refused(rejected: Sequence[Rejected]) -> Table:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title=title, **_STYLE)
     for column in columns:
         text = column in {"leg", "outcome", "reason"}
         table.add_column(column, justify="left" if text else "right")
