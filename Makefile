@@ -31,9 +31,12 @@ lint: $(VENV)/.ready ## Check style and formatting
 types: $(VENV)/.ready ## Check types
 	$(BIN)/mypy
 
+# The layer is built by a Makefile of its own, which asks the path for a Python that has pip.
+template: export PATH := $(CURDIR)/$(SAM)/bin:$(PATH)
+template: export SAM_CLI_TELEMETRY := 0
 template: $(VENV)/.ready $(SAM)/.ready ## Validate and build what is deployed
-	SAM_CLI_TELEMETRY=0 $(SAM)/bin/sam validate --lint
-	SAM_CLI_TELEMETRY=0 $(SAM)/bin/sam build
+	sam validate --lint
+	sam build
 
 check: lint types template test ## All that the continuous integration runs
 
@@ -69,5 +72,6 @@ $(MINISTACK)/.ready: $(VENV)/.ready requirements/ministack.lock
 
 $(SAM)/.ready: $(VENV)/.ready requirements/sam.lock
 	$(PYTHON) -m venv $(SAM)
-	$(SAM)/bin/python -m pip install --quiet --require-hashes -r requirements/sam.lock
+# --no-deps: the lock is complete, and pip does not match its hashes of packages with extras.
+	$(SAM)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/sam.lock
 	@touch $@
