@@ -23,7 +23,7 @@ from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.patience import Patience
 from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.observability import logger
+from perminute.observability import report_stale_rate_card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +56,7 @@ class Application:
         rate_cards = S3RateCards(
             lambda: self._client("s3"),
             settings.rate_card_bucket(self._environment),
-            report=logger.error,
+            report=report_stale_rate_card,
         )
         return ChargeLegs(
             self._credit, RememberedLicensing(self._licensing), rate_cards, Patience()

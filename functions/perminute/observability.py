@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from perminute.batches import Settled
+    from perminute.domain.usage import Usage
 
     R = TypeVar("R")
 
@@ -25,6 +26,25 @@ NAMESPACE = "perminute"
 
 logger = Logger(stream=sys.stderr)
 metrics = Metrics(namespace=NAMESPACE)
+
+
+def report_stale_rate_card(message: str) -> None:
+    """Say that a new rate card could not be used, and that calls are rated by the last good one."""
+    logger.error("rate card not renewed", extra={"reason": message})
+    metrics.add_metric("RateCardsNotRenewed", MetricUnit.Count, 1)
+
+
+def report_uncharged(usage: Usage) -> None:
+    """Name a call that took place and that nobody pays for, so that it can be looked up."""
+    logger.warning(
+        "call not charged",
+        extra={
+            "organizationId": usage.leg.organization_id,
+            "callId": usage.leg.call_id,
+            "outcome": usage.outcome,
+            "reason": usage.reason,
+        },
+    )
 
 
 def report_batch(settled: Settled[R], counts: Mapping[str, int] | None = None) -> None:

@@ -11,7 +11,10 @@ from perminute_local.stack import Template, environment_of, resources
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
-CHARGE_CALLS = (ROOT / "functions" / "charge_calls" / "handler.py").read_text()
+COUNTING = "".join(
+    (ROOT / "functions" / path).read_text()
+    for path in ("charge_calls/handler.py", "perminute/observability.py")
+)
 
 
 def alarms(template: Template) -> dict[str, Any]:
@@ -62,7 +65,7 @@ def test_a_message_that_waits_too_long_for_its_function_raises_an_alarm(
     )
 
 
-def test_a_call_without_price_or_entitlement_raises_an_alarm(template: Template) -> None:
+def test_a_call_that_nobody_pays_and_a_stale_rate_card_raise_an_alarm(template: Template) -> None:
     function = template["Resources"]["ChargeCallsFunction"]
     service = environment_of(function, template)["POWERTOOLS_SERVICE_NAME"]
     ours = {
@@ -71,8 +74,9 @@ def test_a_call_without_price_or_entitlement_raises_an_alarm(template: Template)
         if alarm["Namespace"] == NAMESPACE
     }
     condition = ([{"Name": "service", "Value": service}], "Sum", 0)
-    assert ours == {"CallsUnrated": condition, "CallsNotEntitled": condition}
-    assert {metric for metric in ours if f'"{metric}"' not in CHARGE_CALLS} == set()
+    metrics = ("CallsUnrated", "CallsNotEntitled", "RateCardsNotRenewed")
+    assert ours == dict.fromkeys(metrics, condition)
+    assert {metric for metric in ours if f'"{metric}"' not in COUNTING} == set()
 
 
 def test_every_alarm_links_to_its_heading_in_the_runbook(template: Template) -> None:
