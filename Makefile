@@ -58,20 +58,22 @@ clean: ## Remove what the targets made
 	rm -rf $(VENV) .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis build
 
 $(VENV)/.ready: requirements/dev.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "there is no $(PYTHON); name a Python 3.11 or newer: make PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "perminute needs Python 3.11 or newer; name one with: make PYTHON=python3.13 ..." >&2; exit 1; }
+	@echo "Installing what perminute needs into $(VENV), once; it takes about a minute." >&2
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(MINISTACK)/.ready: $(VENV)/.ready requirements/ministack.lock
 	$(PYTHON) -m venv $(MINISTACK)
-	$(MINISTACK)/bin/python -m pip install --quiet --require-hashes -r requirements/ministack.lock
+	$(MINISTACK)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/ministack.lock
 	@touch $@
 
 $(SAM)/.ready: $(VENV)/.ready requirements/sam.lock
 	$(PYTHON) -m venv $(SAM)
 # --no-deps: the lock is complete, and pip does not match its hashes of packages with extras.
-	$(SAM)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/sam.lock
+	$(SAM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/sam.lock
 	@touch $@

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from perminute.application.patience import Deadline
 from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
 from perminute.events.billing import BILLING, credit_event
@@ -26,10 +27,14 @@ def _open(body: str) -> CreditEvent:
 
 @logger.inject_lambda_context
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:  # noqa: ARG001 - Lambda's
+def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
     """Book a batch of billing events; only what must come again is reported as failed."""
     settled = settle_batch(
-        event, open_message=_open, use_case=book_credit, rejections=application.rejections
+        event,
+        open_message=_open,
+        use_case=book_credit,
+        rejections=application.rejections,
+        deadline=Deadline.in_milliseconds(context.get_remaining_time_in_millis()),
     )
     report_batch(settled)
     return settled.response()

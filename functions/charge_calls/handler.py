@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from perminute.application.patience import Deadline
 from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
 from perminute.domain.usage import Outcome
@@ -38,10 +39,14 @@ def _open(body: str) -> EndedLeg:
 
 @logger.inject_lambda_context
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:  # noqa: ARG001 - Lambda's
+def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
     """Charge a batch of ended legs; only what must come again is reported as failed."""
     settled = settle_batch(
-        event, open_message=_open, use_case=charge_legs, rejections=application.rejections
+        event,
+        open_message=_open,
+        use_case=charge_legs,
+        rejections=application.rejections,
+        deadline=Deadline.in_milliseconds(context.get_remaining_time_in_millis()),
     )
     outcomes = Counter(_METRICS[usage.outcome] for usage in settled.accepted)
     report_batch(settled, outcomes)

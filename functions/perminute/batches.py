@@ -7,11 +7,13 @@ again (ReportBatchItemFailures); after its last delivery SQS moves it to the dea
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, assert_never
 
+from perminute.application.patience import NEVER, Deadline
 from perminute.application.verdicts import Accepted, Repeated
 from perminute.domain.errors import Refused, Unavailable
 from perminute.ports import Rejection
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
     from perminute.application.verdicts import Verdict
     from perminute.ports import Rejections
+
+
+MAX_REASON_LENGTH = 1_024
+MAX_EVENT_ID_LENGTH = 250
+"""What is kept and logged of a refused event has an end, whatever was sent."""
 
 
 class BatchItemFailure(TypedDict):
@@ -78,8 +85,9 @@ def settle_batch(
     sqs_event: dict[str, Any],
     *,
     open_message: Callable[[str], I],
-    use_case: Callable[[Sequence[I]], Sequence[Verdict[R]]],
+    use_case: Callable[[Sequence[I], Deadline], Sequence[Verdict[R]]],
     rejections: Rejections,
+    deadline: Deadline = NEVER,
 ) -> Settled[R]:
     """Open every message, hand what is sound to the use case, and settle each by its verdict."""
     settled: Settled[R] = Settled()
@@ -91,7 +99,7 @@ def settle_batch(
             sound.append((message, open_message(message.body)))
         except Refused as refusal:
             refusals.append((message, refusal))
-    verdicts = use_case([content for _, content in sound])
+    verdicts = use_case([content for _, content in sound], deadline)
     for (message, _), verdict in zip(sound, verdicts, strict=True):
         match verdict:
             case Accepted(result):
@@ -111,7 +119,7 @@ def settle_batch(
 
 def _keep(message: Message, refusal: Refused, settled: Settled[R], rejections: Rejections) -> None:
     """Keep what was refused; what cannot be kept comes again, for nothing may be lost."""
-    rejection = Rejection(_event_id(message), str(refusal), message.body)
+    rejection = Rejection(event_id_of(message.body), str(refusal)[:MAX_REASON_LENGTH], message.body)
     try:
         rejections.keep([rejection])
     except Unavailable as error:
@@ -120,10 +128,12 @@ def _keep(message: Message, refusal: Refused, settled: Settled[R], rejections: R
         settled.refused.append(rejection)
 
 
-def _event_id(message: Message) -> str:
-    """Find the event's id even in an event that is refused, else name the message."""
+def event_id_of(body: str) -> str:
+    """Find the event's id even in an event that is refused; one without goes by its fingerprint."""
     try:
-        event_id = json.loads(message.body)["id"]
+        event_id = json.loads(body)["id"]
     except (ValueError, TypeError, KeyError, RecursionError):
-        return message.id
-    return event_id if isinstance(event_id, str) and event_id else message.id
+        event_id = None
+    if isinstance(event_id, str) and event_id:
+        return event_id[:MAX_EVENT_ID_LENGTH]
+    return "sha256:" + hashlib.sha256(body.encode(errors="replace")).hexdigest()[:16]

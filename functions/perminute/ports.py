@@ -79,6 +79,8 @@ class Committed:
 class Moved:
     """Nothing was written: the account was changed meanwhile. Read it again and decide anew."""
 
+    why: str = field(default="the account kept changing", compare=False)
+
 
 @dataclass(frozen=True, slots=True)
 class AlreadyKnown:
@@ -115,7 +117,7 @@ class LicensingStore(Protocol):
     """The licensing timelines of organizations and users. Raises `Unavailable`."""
 
     def licensing(self, organization_id: str, user_ids: Collection[str]) -> Licensing:
-        """Read the timelines as they are now.
+        """Read the timelines as no change is just being made to them; else raises `Contended`.
 
         A charge must read its account first: what changes later than that reading makes the
         account's next version, and the charge is decided again. A user without facts may be

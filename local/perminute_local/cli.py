@@ -7,6 +7,8 @@ no; 2: the call was wrong.
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +25,7 @@ from perminute_local.decks import DECKS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-DONE, NO, WRONG = 0, 1, 2
+DONE, WRONG, INTERRUPTED = 0, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,6 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python would complain of it once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        sys.stderr.write("perminute: interrupted\n")
+        return INTERRUPTED
     except (WrongCall, FaultyRateCard, OSError) as error:
         sys.stderr.write(f"perminute: {_describe(error)}\n")
         return WRONG
@@ -40,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _describe(error: Exception) -> str:
     if isinstance(error, FaultyRateCard):
         faults = (f"line {fault.line}: {fault.message}" for fault in error.faults)
-        return "\n".join(["the rate card is refused:", *faults])
+        return "\n".join(["the file is refused:", *faults])
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
     return str(error)
 
 
@@ -58,13 +69,18 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_quote(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rates", required=True, type=Path, metavar="FILE", help="the rate card")
-    parser.add_argument("--leg-type", type=LegType, choices=PHONE_LEG_TYPES)
+    parser.add_argument("--leg-type", choices=[one.value for one in PHONE_LEG_TYPES])
     parser.add_argument("--number", type=_checked(check_e164), help="E.164, with +")
-    parser.add_argument("--seconds", type=_checked(_seconds), help="connected time")
+    parser.add_argument("--seconds", type=_checked(_seconds), help="connected time, 0 to 86400")
     parser.add_argument(
         "--at", type=_checked(parse_instant), help="when it was answered (default: now)"
     )
-    parser.add_argument("--calls", type=Path, metavar="FILE", help="JSON lines instead of one call")
+    parser.add_argument(
+        "--calls",
+        type=Path,
+        metavar="FILE",
+        help="instead of one call, JSON lines of legType, number, seconds and at",
+    )
     parser.add_argument("--json", action="store_true")
     parser.set_defaults(run=_quote)
 
@@ -80,7 +96,12 @@ def _quote(options: argparse.Namespace) -> int:
     if any(part is None for part in one_call):
         msg = "quote needs --leg-type, --number and --seconds, or --calls"
         raise WrongCall(msg)
-    call = commands.Call(*one_call, options.at or datetime.now(UTC))
+    call = commands.Call(
+        LegType(options.leg_type),
+        options.number,
+        options.seconds,
+        options.at or datetime.now(UTC),
+    )
     return commands.quote_call(card, call, as_json=options.json)
 
 
@@ -102,7 +123,12 @@ def _add_rates(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     publish = parsers.add_parser("publish", help="make a rate card the one in force")
     publish.add_argument("file", type=Path, metavar="FILE")
     publish.add_argument("--bucket", required=True, help="RateCardBucketName of the deployed stack")
-    publish.add_argument("--version", required=True, help="the name of this version, never reused")
+    publish.add_argument(
+        "--version",
+        required=True,
+        type=_checked(_version),
+        help="the name of this version, never reused",
+    )
     publish.set_defaults(
         run=lambda o: commands.publish_rates(o.file, bucket=o.bucket, version=o.version)
     )
@@ -110,11 +136,22 @@ def _add_rates(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="rates.csv and events.jsonl")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--batch-size", type=_checked(_positive), metavar="N")
+    parser.add_argument("--json", action="store_true", help="one JSON document, no tables")
+    parser.add_argument(
+        "--batch-size",
+        type=_checked(_positive),
+        metavar="N",
+        help="messages that a function gets at most (default: as the template says)",
+    )
     parser.add_argument("--seed", type=int, metavar="S", help="of the disturbances below")
-    parser.add_argument("--duplicate", type=_checked(_probability), default=0.0, metavar="P")
-    parser.add_argument("--shuffle", action="store_true")
+    parser.add_argument(
+        "--duplicate",
+        type=_checked(_probability),
+        default=0.0,
+        metavar="P",
+        help="deliver an event once more with this probability",
+    )
+    parser.add_argument("--shuffle", action="store_true", help="shuffle within a second")
     parser.set_defaults(run=_replay)
 
 
@@ -162,8 +199,14 @@ def _positive(text: str) -> int:
 
 
 def _probability(text: str) -> float:
-    probability = float(text)
-    if not 0 <= probability <= 1:
+    if re.fullmatch(r"0(\.[0-9]+)?|1(\.0+)?", text) is None:
         msg = "must be a probability from 0 to 1"
         raise ValueError(msg)
-    return probability
+    return float(text)
+
+
+def _version(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text) is None:
+        msg = "must be letters, digits, dots and dashes"
+        raise ValueError(msg)
+    return text

@@ -12,7 +12,7 @@ from perminute.domain.errors import FaultyRateCard
 from perminute.domain.legs import MAX_LEG_SECONDS, PHONE_LEG_TYPES, LegType
 from perminute.domain.money import format_micros
 from perminute.domain.phone_numbers import check_e164
-from perminute.domain.rate_card import NoQuote, Quote
+from perminute.domain.rate_card import NoQuote, Quote, Unpriced
 from perminute.domain.rate_card_csv import read_rate_card, write_rate_card
 from perminute.domain.times import format_instant, parse_instant
 from perminute_local.decks import DECKS
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from perminute.domain.rate_card import RateCard
 
 T = TypeVar("T")
+
+
+_WHY = {
+    Unpriced.NO_RATE: "the card has no {legType} rate for it at that time",
+    Unpriced.BLOCKED_NUMBER: "the card blocks prefix {prefix}",
+}
 
 
 class WrongCall(Exception):  # noqa: N818 - what the user did, in the user's words
@@ -96,6 +102,9 @@ def check_rates(path: Path, *, as_json: bool) -> int:
 
 def convert_rates(deck: str, path: Path, *, origin: str | None) -> int:
     """Write a carrier's price list as a rate card, itself checked before it is written."""
+    if origin is not None and deck != "twilio":
+        msg = f"--origin has no meaning for {deck}: its prices do not depend on the caller"
+        raise WrongCall(msg)
     rates = DECKS[deck](path.read_bytes(), origin)
     text = write_rate_card(rates)
     read_rate_card(text.encode())
@@ -107,10 +116,15 @@ def publish_rates(path: Path, *, bucket: str, version: str) -> int:
     """Put a checked card into the bucket under its version, then point at it."""
     # Publishing alone needs an AWS client.
     import boto3  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
     content = path.read_bytes()
     count = len(read_rate_card(content).rates)
-    pointer = publish(boto3.client("s3"), bucket, content, version=version)
+    try:
+        pointer = publish(boto3.client("s3"), bucket, content, version=version)
+    except (BotoCoreError, ClientError) as error:
+        msg = f"s3://{bucket} cannot be written: {error}"
+        raise WrongCall(msg) from error
     sys.stdout.write(f"s3://{bucket}/{pointer.key}: {count} rates are in force within a minute\n")
     return 0
 
@@ -118,17 +132,18 @@ def publish_rates(path: Path, *, bucket: str, version: str) -> int:
 def publish(client: S3Client, bucket: str, content: bytes, *, version: str) -> Pointer:
     """Put the card first and the pointer last, so that no function looks for what is not there.
 
-    A version is never written twice: usage records name the version that priced them.
+    A version is never written twice, since usage records name the version that priced them; but
+    publishing that broke off in between can be done again with the same card.
     """
     pointer = Pointer(version, f"rate-cards/{version}.csv")
     try:
         client.put_object(Bucket=bucket, Key=pointer.key, Body=content, IfNoneMatch="*")
     except client.exceptions.ClientError as error:
         if error.response["Error"]["Code"] != "PreconditionFailed":
-            msg = f"s3://{bucket}/{pointer.key} cannot be written: {error}"
+            raise
+        if client.get_object(Bucket=bucket, Key=pointer.key)["Body"].read() != content:
+            msg = f"version {version} in {bucket} is another card; give this one a new version"
             raise WrongCall(msg) from error
-        msg = f"version {version} exists in {bucket}; give the card a version of its own"
-        raise WrongCall(msg) from error
     client.put_object(Bucket=bucket, Key=POINTER_KEY, Body=pointer.content())
     return pointer
 
@@ -166,7 +181,8 @@ def _answer(call: Call, quote: Quote | NoQuote) -> dict[str, Any]:
 
 def _line(answer: dict[str, Any]) -> str:
     if "error" in answer:
-        return f"{answer['number']}: {answer['error']}\n"
+        why = _WHY[answer["error"]].format(**answer)
+        return f"{answer['number']}: {answer['error']}: {why}\n"
     return (
         "{number}: {charge} {currency} ({billedSeconds} s billed at {ratePerMinute} a minute, "
         "connection fee {connectionFee}, prefix {prefix})\n".format(**answer)
@@ -174,9 +190,9 @@ def _line(answer: dict[str, Any]) -> str:
 
 
 def _read_calls(path: Path) -> Iterator[Call]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            if line.strip() and not line.startswith("#"):
+            if line.strip() and not line.startswith(b"#"):
                 try:
                     yield _read_call(line)
                 except ValueError as error:
@@ -184,10 +200,10 @@ def _read_calls(path: Path) -> Iterator[Call]:
                     raise WrongCall(msg) from error
 
 
-def _read_call(line: str) -> Call:
+def _read_call(line: bytes) -> Call:
     try:
         call = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         msg = f"is not JSON: {error}"
         raise ValueError(msg) from error
     if not isinstance(call, dict):

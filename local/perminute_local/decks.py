@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import TYPE_CHECKING
 
 from perminute.domain.errors import Fault, FaultyRateCard
@@ -32,13 +33,14 @@ _TWILIO_COLUMNS = (
 _CURRENCY = "USD"
 """Both carriers publish these lists in US dollars, without a column that says so."""
 
+_PREFIX = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
+_COUNTRY = re.compile(r"([A-Z]{2})?", re.ASCII)
 _EVERYWHERE = frozenset({"", "ALL", "ROW"})
 
 
 def acs(content: bytes, origin: str | None) -> list[Rate]:
     """Convert Azure Communication Services' outbound prices: a row is a prefix."""
-    if origin is not None:
-        raise FaultyRateCard([Fault(1, "this price list does not depend on --origin")])
+    _ = origin  # these prices do not depend on the caller
     return [
         _rate(line, row["Prefix"], row["Country"], row["Destination Name"], row["Price / min"])
         for line, row in _rows(content, _ACS_COLUMNS)
@@ -85,18 +87,28 @@ def _split(cell: str) -> list[str]:
 
 def _rows(content: bytes, columns: Sequence[str]) -> Iterator[Row]:
     reader = csv.DictReader(io.StringIO(decode_csv(content), newline=""))
-    missing = [column for column in columns if column not in (reader.fieldnames or ())]
-    if missing:
-        raise FaultyRateCard([Fault(1, f"column {column} is missing") for column in missing])
-    for row in reader:
-        yield reader.line_num, {column: (row[column] or "").strip() for column in columns}
+    try:
+        missing = [column for column in columns if column not in (reader.fieldnames or ())]
+        if missing:
+            raise FaultyRateCard([Fault(1, f"column {column} is missing") for column in missing])
+        for row in reader:
+            yield reader.line_num, {column: (row[column] or "").strip() for column in columns}
+    except csv.Error as error:
+        raise FaultyRateCard([Fault(max(reader.line_num, 1), f"is no CSV: {error}")]) from error
 
 
 def _rate(line: int, prefix: str, country: str, description: str, price: str) -> Rate:
+    """Check what goes into the card here, where the carrier's own line is still known."""
     try:
         micros = parse_micros(price)
     except ValueError as error:
         raise FaultyRateCard([Fault(line, f"Price / min: {error}")]) from error
+    if micros < 0:
+        raise FaultyRateCard([Fault(line, "Price / min: must not be negative")])
+    if _PREFIX.fullmatch(prefix) is None:
+        raise FaultyRateCard([Fault(line, "the prefix must be digits, without +")])
+    if _COUNTRY.fullmatch(country) is None:
+        raise FaultyRateCard([Fault(line, "the country must be two letters, or empty")])
     return Rate(
         leg_type=LegType.DIAL_OUT,
         prefix=prefix,

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ReadTimeoutError
+from builders import receipt
 
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.domain.accounts import Account
-from perminute.domain.errors import Unavailable
-from perminute.domain.timelines import Timeline
-from perminute.ports import Committed, Moved, Posting
+from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.licensing import Licensing
+from perminute.ports import AlreadyKnown, Committed, Moved, Posting, Receipt
 from perminute.settings import TableNames
 from perminute_local.embedded_aws import environment
 
@@ -128,35 +129,44 @@ def test_a_repeated_request_of_the_sdk_carries_the_token_of_the_first(
     assert first["ClientRequestToken"] == second["ClientRequestToken"]
 
 
-def test_what_a_batch_read_leaves_out_is_asked_for_again(
+def test_an_account_is_read_as_it_is_now(scripted: tuple[Schema, Scripted]) -> None:
+    schema, script = scripted
+    script.answers.append({})
+    assert DynamoDBCreditStore(schema).account("contoso") == ACCOUNT
+    assert script.questions[0]["ConsistentRead"] is True
+
+
+def test_timelines_are_read_in_one_transaction_as_long_as_they_fit(
     scripted: tuple[Schema, Scripted],
 ) -> None:
     schema, script = scripted
-    keys = [
-        {"organizationId": {"S": "contoso"}, "subject": {"S": subject}}
-        for subject in ("organization", "user#adele")
-    ]
-    rows = [{**key, "facts": {"L": []}} for key in keys]
-    script.answers.extend(
-        [
-            {
-                "Responses": {"licensing": rows[:1]},
-                "UnprocessedKeys": {"licensing": {"Keys": keys[1:]}},
-            },
-            {"Responses": {"licensing": rows[1:]}},
-        ]
-    )
-    licensing = DynamoDBLicensingStore(schema).licensing("contoso", ["adele"])
-    assert licensing.users == {"adele": Timeline()}
-    assert script.questions[1]["RequestItems"]["licensing"]["Keys"] == keys[1:]
+    script.answers.extend([{"Responses": [{}] * 25}, {"Responses": [{}] * 16}])
+    users = [f"user-{number}" for number in range(40)]
+    assert DynamoDBLicensingStore(schema).licensing("contoso", users) == Licensing()
+    assert [len(question["TransactItems"]) for question in script.questions] == [25, 16]
 
 
-def test_a_table_that_answers_nothing_for_long_is_throttled(
-    scripted: tuple[Schema, Scripted],
+@pytest.mark.parametrize(
+    ("code", "raised"), [("TransactionConflict", Contended), ("ValidationError", Unavailable)]
+)
+def test_timelines_that_are_just_being_changed_are_not_read_half(
+    scripted: tuple[Schema, Scripted], code: str, raised: type[Unavailable]
 ) -> None:
     schema, script = scripted
-    key = {"organizationId": {"S": "contoso"}, "subject": {"S": "organization"}}
-    nothing = {"Responses": {}, "UnprocessedKeys": {"licensing": {"Keys": [key]}}}
-    script.answers.extend([nothing] * 20)
-    with pytest.raises(Unavailable, match="reading licensing: the table is throttled"):
+    script.answers.extend([cancelled(code)] * 3)
+    with pytest.raises(raised) as error:
         DynamoDBLicensingStore(schema).licensing("contoso", [])
+    assert type(error.value) is raised
+
+
+def test_a_record_that_exists_outweighs_a_collision_beside_it(
+    scripted: tuple[Schema, Scripted],
+) -> None:
+    schema, script = scripted
+    proof = receipt("e-1")
+    row = {"eventId": {"S": "e-1"}, "organizationId": {"S": "contoso"}, "content": {"S": "{}"}}
+    answer = cancelled("ConditionalCheckFailed", "TransactionConflict")
+    answer["CancellationReasons"][0]["Item"] = row
+    script.answers.extend([answer] * 3)
+    known = DynamoDBCreditStore(schema).commit(replace(POSTING, receipts=(proof,)))
+    assert known == AlreadyKnown(receipts={proof.key: Receipt(proof.key, "{}")})

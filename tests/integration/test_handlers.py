@@ -45,7 +45,7 @@ class System:
         return [message.body for message in failed]
 
     def results(self) -> Results:
-        return collect(table_names(self.stack), self.stack, [])
+        return collect(table_names(self.stack), self.stack, [], {})
 
     def state(self) -> dict[str, Any]:
         """What is in the tables; the dead letters are left out, and left in their queues."""

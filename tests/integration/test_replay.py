@@ -98,18 +98,54 @@ def test_lines_that_are_no_events_are_refused_by_their_line(
     (tmp_path / "events.jsonl").write_text(
         '\n# a comment\n["no", "object"]\n{"id": "e-1", "detail-type": "Call Ended"}\nnot JSON\n'
         '{"id": "e-2", "source": "perminute.telephony", "detail-type": "Call Ended"}\n'
+        '{"id": 7, "source": "perminute.telephony", "detail-type": "Call Ended"}\n' + "[" * 99_999
     )
     document = replay(tmp_path)
     assert document["organizations"] == {}
     assert [(one["eventId"], one["reason"]) for one in document["rejected"]] == [
-        ("events.jsonl:3", "events.jsonl:3: must be a JSON object, one event a line"),
         ("e-1", "source: is required; without it no rule of the bus matches"),
+        ("e-2", "time: is required; detail: is required"),
+        ("events.jsonl:3", "events.jsonl:3: must be a JSON object, one event a line"),
         (
             "events.jsonl:5",
             "events.jsonl:5: is not JSON: Expecting value: line 1 column 1 (char 0)",
         ),
-        ("e-2", "time: is required; detail: is required"),
+        ("events.jsonl:7", "id: must be a valid string; time: is required; detail: is required"),
+        (
+            "events.jsonl:8",
+            "events.jsonl:8: is not JSON: maximum recursion depth exceeded "
+            "while decoding a JSON array from a unicode string",
+        ),
     ]
+
+
+def test_an_organization_known_from_a_call_alone_is_listed_without_credit(
+    replay: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    sample = DAY.parents[1] / "events" / "call-ended.v1.json"
+    (tmp_path / "events.jsonl").write_text(json.dumps(json.loads(sample.read_text())))
+    document = replay(tmp_path)
+    assert document["organizations"] == {
+        "contoso": {"currency": None, "balance": "0", "lots": [], "minutePools": {}}
+    }
+    assert [(c["outcome"], c["reason"]) for c in document["calls"]] == [
+        ("notEntitled", "noLicense")
+    ]
+
+
+def test_what_came_from_outside_is_shown_as_it_is(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    (tmp_path / "events.jsonl").write_text(
+        '{"id": "[/x]", "source": "[bold]"}\n{"id": "\\ud800", "source": "x"}\n'
+    )
+    assert main(["replay", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "[/x]" in shown
+    assert "'[bold]' is no source that we know" in shown
+    assert "\\ud800" in shown
 
 
 def test_the_tables_tell_balances_minutes_and_reasons(

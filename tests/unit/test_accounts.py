@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import permutations
 
 import pytest
 from builders import ANSWERED, LONG_AGO, MICROS, card, holds, leg, volume
@@ -98,6 +99,15 @@ def test_a_batch_is_charged_in_one_entry_that_its_paid_usages_name() -> None:
         ("c", "000000000004", ()),
         ("d", "000000000004", (Flag.OVERDRAWN,)),
     ]
+
+
+def test_who_overdrew_does_not_depend_on_the_order_within_a_batch() -> None:
+    account = replace(EMPTY, balance_micros=5)
+    legs = [usage("c", 2), usage("a", 4), usage("b", 4)]
+    for order in permutations(legs):
+        _, _, named = account.charged(order, at=ANSWERED)
+        flagged = {u.leg.call_id for u in named if Flag.OVERDRAWN in u.flags}
+        assert flagged == {"b", "c"}
 
 
 def test_a_batch_that_costs_nothing_leaves_the_account_as_it_was() -> None:

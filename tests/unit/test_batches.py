@@ -11,6 +11,7 @@ from perminute.domain.errors import Refused, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perminute.application.patience import Deadline
     from perminute.ports import Rejection
 
 VERDICTS: dict[str, Verdict[str]] = {
@@ -28,7 +29,7 @@ def open_word(body: str) -> str:
     return word
 
 
-def judge(words: Sequence[str]) -> list[Verdict[str]]:
+def judge(words: Sequence[str], _: Deadline) -> list[Verdict[str]]:
     return [VERDICTS[word] for word in words]
 
 
@@ -73,17 +74,25 @@ def test_a_refusal_that_cannot_be_kept_comes_again() -> None:
     assert settled.response() == {"batchItemFailures": [{"itemIdentifier": "m-poison"}]}
 
 
-def test_a_refused_message_without_an_event_id_goes_by_its_message_id() -> None:
+def test_a_refused_message_without_an_event_id_goes_by_its_fingerprint() -> None:
     rejections = KeptRejections()
 
     def refuse(body: str) -> str:
-        raise Refused("event", f"has {len(body)} characters")
+        raise Refused("event", f"has {len(body)} characters" + "!" * 5_000)
 
-    records = [
-        {"messageId": f"m-{number}", "body": body}
-        for number, body in enumerate(
-            ["", "[]", '{"id": 5}', '{"id": ""}', '{"id": "e"}', "[" * 9_999]
-        )
+    bodies = [
+        "",
+        "[]",
+        '{"id": 5}',
+        '{"id": ""}',
+        "[" * 99_999,
+        '{"id": "e"}',
+        f'{{"id": "{"e" * 999}"}}',
     ]
+    records = [{"messageId": f"m-{n}", "body": body} for n, body in enumerate(bodies)]
     settle_batch({"Records": records}, open_message=refuse, use_case=judge, rejections=rejections)
-    assert [kept.event_id for kept in rejections.kept] == ["m-0", "m-1", "m-2", "m-3", "e", "m-5"]
+    ids = [kept.event_id for kept in rejections.kept]
+    assert ids[0] == "sha256:e3b0c44298fc1c14"
+    assert len(set(ids[:5])) == 5
+    assert ids[5:] == ["e", "e" * 250]
+    assert {len(kept.reason) for kept in rejections.kept} == {1_024}

@@ -128,6 +128,8 @@ def test_totals_never_mix_currencies(
     [
         ("nonsense", "calls.jsonl:2: is not JSON"),
         ("[]", "calls.jsonl:2: must be a JSON object"),
+        ("[" * 99_999, "calls.jsonl:2: is not JSON"),
+        (b"\xff".decode("latin-1"), "calls.jsonl:2: is not JSON"),
         (call("0049"), "calls.jsonl:2: number: must be an E.164 number"),
         (call("+49", seconds=-1), "calls.jsonl:2: seconds: must be a whole number from 0"),
         (call("+49", seconds=True), "calls.jsonl:2: seconds: must be a whole number from 0"),
@@ -153,8 +155,8 @@ def test_a_call_that_is_wrong_is_named_by_its_line(
         (["--seconds", "-1"], "argument --seconds: must be a whole number"),
         (["--seconds", "86401"], "argument --seconds: must be a whole number"),
         (["--at", "2026-11-02T09:00:00"], "argument --at: has no offset"),
-        (["--leg-type", "app"], "argument --leg-type: invalid choice"),
-        (["--rates", "gone.csv"], "No such file or directory: 'gone.csv'"),
+        (["--leg-type", "app"], "argument --leg-type: invalid choice: 'app' (choose from"),
+        (["--rates", "gone.csv"], "perminute: gone.csv: No such file or directory"),
         (["--calls", "c.jsonl"], "--calls takes the place of --leg-type"),
     ],
 )
@@ -217,11 +219,43 @@ def test_publishing_puts_the_card_under_its_version_and_points_at_it_once(
         )
         pointer = json.loads(s3.get_object(Bucket="the-cards", Key=POINTER_KEY)["Body"].read())
         assert pointer == {"version": "2026-11", "key": "rate-cards/2026-11.csv"}
+        assert main(publish) == 0
+        card.write_text(CARD.replace("0.015", "0.016"))
         assert main(publish) == 2
         assert main([*publish[:4], "nowhere", *publish[5:]]) == 2
+        with pytest.raises(SystemExit):
+            main([*publish[:-1], "a/b c"])
     written = capsys.readouterr()
-    assert "version 2026-11 exists in the-cards" in written.err
-    assert "s3://nowhere/rate-cards/2026-11.csv cannot be written" in written.err
+    assert "version 2026-11 in the-cards is another card" in written.err
+    assert "s3://nowhere cannot be written" in written.err
+    assert "--version: must be letters, digits, dots and dashes" in written.err
+
+
+def test_publishing_without_credentials_says_so(
+    card: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(card.parent / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(card.parent / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    publish = ["rates", "publish", str(card), "--bucket", "the-cards", "--version", "2026-11"]
+    assert main(publish) == 2
+    assert "s3://the-cards cannot be written: Unable to locate credentials" in (
+        capsys.readouterr().err
+    )
+
+
+def test_an_interrupted_command_ends_without_a_traceback(
+    card: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("perminute_local.commands.load_rate_card", interrupt)
+    assert main(quote(card, "+4930")) == 130
+    assert capsys.readouterr().err == "perminute: interrupted\n"
 
 
 def test_the_package_runs_as_a_module_too(card: Path) -> None:

@@ -16,6 +16,7 @@ from perminute.domain.rate_card_csv import read_rate_card
 from perminute_local.cli import main
 from perminute_local.decks import acs, twilio
 
+# Not part of the project: those who have the carrier's file lay it beside their checkout.
 REAL_ACS_DECK = Path(__file__).parents[3] / "shared" / "data" / "acs_pstn_rates.csv"
 AT = datetime(2026, 11, 2, tzinfo=UTC)
 
@@ -68,12 +69,23 @@ def test_two_prices_for_one_prefix_are_refused_with_the_line() -> None:
         (b"Country,Prefix\n", "column Destination Name is missing"),
         (b"", "column Country is missing"),
         (ACS.replace(b"0.401", b"free"), "line 3: Price / min: must be a decimal string"),
+        (ACS.replace(b"0.401", b"-1"), "line 3: Price / min: must not be negative"),
+        (ACS.replace(b",9997", b",+9997"), "line 3: the prefix must be digits, without"),
+        (ACS.replace(b"EX,9997", b"EXA,9997"), "line 3: the country must be two letters"),
+        (ACS + b'x,"' + b"y" * 200_000 + b'"', "is no CSV: field larger than"),
         (ACS.replace(b"Examplia,", b"Exampli\xe4,"), "line 2: is not UTF-8"),
     ],
 )
 def test_a_list_that_does_not_look_as_it_should_is_refused(content: bytes, why: str) -> None:
     with pytest.raises(FaultyRateCard, match=why):
         acs(content, None)
+
+
+def test_an_origin_for_prices_that_do_not_depend_on_it_is_a_wrong_call(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["rates", "convert", "--from", "acs", "--origin", "+14255550100", "x.csv"]) == 2
+    assert "--origin has no meaning for acs" in capsys.readouterr().err
 
 
 def test_convert_writes_a_card_that_check_takes(

@@ -85,9 +85,9 @@ def test_unknown_fields_are_ignored_and_an_absent_schema_version_means_1() -> No
         ({"billableSeconds": 61.0}, "detail.billableSeconds: must be a valid integer"),
         (
             {"billableSeconds": -5},
-            "billableSeconds: must lie between 0 and 86400 (24 h)",
+            "detail.billableSeconds: must lie between 0 and 86400 (24 h)",
         ),
-        ({"endedAt": "2026-11-02T08:00:00Z"}, "endedAt: lies before answeredAt"),
+        ({"endedAt": "2026-11-02T08:00:00Z"}, "detail.endedAt: lies before answeredAt"),
         ({"schemaVersion": "2"}, "detail.schemaVersion: must be '1'"),
     ],
 )
@@ -167,7 +167,7 @@ def test_what_changes_about_a_user_or_an_organization_are_facts_and_the_rest_sta
         ),
         (
             "user-changed",
-            {"country": "Germany"},
+            {"country": "XX"},
             "detail.country: must be an ISO 3166-1 alpha-2 code such as DE",
         ),
         (
@@ -252,6 +252,23 @@ NO_AMOUNT = "must be a decimal string with at most 6 decimals, such as 0.026"
             "credit-purchased",
             {"currency": "usd"},
             "detail.currency: must be an ISO 4217 code such as USD",
+        ),
+        (
+            "credit-purchased",
+            {"currency": "UDS"},
+            "detail.currency: must be an ISO 4217 code such as USD",
+        ),
+        (
+            "credit-purchased",
+            {"expiresAt": "2026-10-30T12:02:00Z"},
+            "detail: expiresAt must lie after purchasedAt",
+        ),
+        ("credit-adjusted", {"amount": "0.00"}, "detail.amount: must not be 0"),
+        (
+            "credits-configured",
+            {"lowBalanceThresholds": ["1"] * 21},
+            "detail.lowBalanceThresholds: Tuple should have at most 20 items after validation, "
+            "not 21",
         ),
         ("credit-adjusted", {"amount": "1e3"}, f"detail.amount: {NO_AMOUNT}"),
         (

@@ -127,6 +127,7 @@ def test_a_suite_and_the_license_on_its_own_are_held_apart() -> None:
         ("06ebc4ee-1bb5-47dd-8120-11324bc54e06", "SPE_E5"),
         ("06EBC4EE-1BB5-47DD-8120-11324BC54E06", "SPE_E5"),
         ("ENTERPRISEPREMIUM", "ENTERPRISEPREMIUM"),
+        ("bb038288-76ab-49d6-afc1-eaa6c222c65a", "MCOMEETACPEA"),
     ],
 )
 def test_licenses_go_by_our_names_part_numbers_and_guids(name: str, product: str) -> None:

@@ -76,6 +76,19 @@ def test_overlapping_periods_are_a_fault_wherever_they_stand() -> None:
     ) == [(4, "its effective period overlaps that of line 3")]
 
 
+def test_a_long_period_is_held_against_every_one_that_it_overlaps() -> None:
+    assert faults(
+        PERIODS,
+        "dialOut,49,USD,0.1,2026-01-01T00:00:00Z,2026-10-01T00:00:00Z",
+        "dialOut,49,USD,0.1,2026-02-01T00:00:00Z,2026-03-01T00:00:00Z",
+        "dialOut,49,USD,0.1,2026-04-01T00:00:00Z,2026-05-01T00:00:00Z",
+        "dialOut,49,USD,0.1,2026-10-01T00:00:00Z,",
+    ) == [
+        (3, "its effective period overlaps that of line 2"),
+        (4, "its effective period overlaps that of line 2"),
+    ]
+
+
 def test_steps_need_a_step_0_of_the_same_period_and_one_fee_and_one_block() -> None:
     assert faults(
         STEPS,

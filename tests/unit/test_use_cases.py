@@ -23,7 +23,7 @@ from perminute.adapters.memory import FixedRateCard, InMemoryStore
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import Adjustment, BookCredit
 from perminute.application.charge_legs import ChargeLegs
-from perminute.application.patience import Patience
+from perminute.application.patience import Deadline, Patience
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted, Repeated
 from perminute.domain.errors import Contended, Refused, Unavailable
@@ -33,9 +33,10 @@ from perminute.domain.usage import Outcome
 from perminute.ports import Committed, Moved, ReceiptKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from perminute.domain.accounts import Account
+    from perminute.domain.licensing import Licensing
     from perminute.domain.rate_card import RateCard
     from perminute.ports import CommitResult, Posting
 
@@ -192,7 +193,49 @@ def test_after_so_many_collisions_the_legs_are_handed_back_to_come_again() -> No
     charge = ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), patience)
     (verdict,) = charge([ended()])
     assert isinstance(verdict, Contended)
+    assert str(verdict) == (
+        "contoso was not let in: the account kept changing; it is tried again later"
+    )
     assert (store.attempts, pauses) == (4, [0.01, 0.02, 0.04])
+
+
+@dataclass
+class BeingChanged(InMemoryStore):
+    """Timelines that somebody is just changing, a few times."""
+
+    times: int = 3
+
+    def licensing(self, organization_id: str, user_ids: Collection[str]) -> Licensing:
+        self.times -= 1
+        if self.times >= 0:
+            raise Contended("reading licensing: TransactionConflict")
+        return super().licensing(organization_id, user_ids)
+
+
+def test_timelines_that_are_just_being_changed_are_read_again() -> None:
+    store = BeingChanged()
+    store.record(ORGANIZATION, entitled_changes())
+    BookCredit(store, IMPATIENT)([purchase()])
+    (verdict,) = charging(store)([ended()])
+    assert isinstance(verdict, Accepted)
+    assert verdict.result.outcome is Outcome.CHARGED
+
+
+def test_what_has_not_begun_when_time_runs_out_is_handed_back() -> None:
+    store = funded()
+    instants = iter([0.0, 1.0, 5.0])
+    deadline = Deadline(at=5.0, clock=lambda: next(instants))
+    legs = [ended(), ended(organization_id="fabrikam"), ended(organization_id="northwind")]
+    verdicts = charging(store)(legs, deadline)
+    assert [type(verdict) for verdict in verdicts] == [Accepted, Accepted, Unavailable]
+    passed = Deadline(at=0.0, clock=lambda: 0.0)
+    (bought,) = BookCredit(store, IMPATIENT)([purchase("po-2")], passed)
+    (applied,) = ApplyLicensing(store, IMPATIENT)([licensing_event("1")], passed)
+    assert [type(verdict) for verdict in (bought, applied)] == [Unavailable, Unavailable]
+
+
+def test_the_deadline_leaves_a_margin_of_what_lambda_says_is_left() -> None:
+    assert Deadline.in_milliseconds(30_000, clock=lambda: 100.0).at == 120.0
 
 
 @dataclass

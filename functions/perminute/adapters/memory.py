@@ -5,7 +5,7 @@ Good for tests, simulations and whatever wants the real rules without a database
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -115,10 +115,13 @@ class InMemoryStore:
     def _full(
         self, organization_id: str, changes: Sequence[tuple[LicensingChange, Receipt]]
     ) -> frozenset[str | None]:
+        more = Counter[str | None]()
+        for change, _ in changes:
+            more[change.user_id] += len(change.facts)
         return frozenset(
-            change.user_id
-            for change, _ in changes
-            if len(self.facts[organization_id, change.user_id]) >= MAX_FACTS
+            user_id
+            for user_id, count in more.items()
+            if len(self.facts[organization_id, user_id]) + count > MAX_FACTS
         )
 
 

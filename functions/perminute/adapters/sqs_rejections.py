@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from perminute.ports import Rejection
 
-MAX_REASON_LENGTH = 1_024
 _NOT_FOR_SQS = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """SQS takes the characters of XML 1.0 and no others."""
 
@@ -59,7 +58,7 @@ class SQSRejections:
                 MessageBody=_clean(rejection.body),
                 MessageAttributes={
                     "eventId": _string(rejection.event_id),
-                    "reason": _string(rejection.reason[:MAX_REASON_LENGTH]),
+                    "reason": _string(rejection.reason),
                 },
             )
         except (BotoCoreError, ClientError) as error:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
+from perminute.application.patience import NEVER, Deadline
 from perminute.application.recording import against_receipt, contended
 from perminute.application.verdicts import Accepted, Verdict
 from perminute.domain.errors import Refused, Unavailable
@@ -39,18 +40,20 @@ class ApplyLicensing:
     licensing: LicensingStore
     patience: Patience
 
-    def __call__(self, events: Sequence[LicensingEvent]) -> list[Verdict[None]]:
+    def __call__(
+        self, events: Sequence[LicensingEvent], deadline: Deadline = NEVER
+    ) -> list[Verdict[None]]:
         """Take in each event, one transaction per organization and batch."""
         by_organization: defaultdict[str, dict[int, LicensingEvent]] = defaultdict(dict)
         for position, event in enumerate(events):
             by_organization[event.change.organization_id][position] = event
         verdicts: dict[int, Verdict[None]] = {}
         for organization_id, of_organization in by_organization.items():
-            verdicts |= self._record_all(organization_id, of_organization)
+            verdicts |= self._record_all(organization_id, of_organization, deadline)
         return [verdicts[position] for position in range(len(events))]
 
     def _record_all(
-        self, organization_id: str, events: Mapping[int, LicensingEvent]
+        self, organization_id: str, events: Mapping[int, LicensingEvent], deadline: Deadline
     ) -> dict[int, Verdict[None]]:
         """Record in rounds, so that no transaction holds one identity twice."""
         verdicts: dict[int, Verdict[None]] = {}
@@ -59,12 +62,12 @@ class ApplyLicensing:
             for position, event in events.items():
                 firsts.setdefault(event.receipt.key, position)
             chosen = list(firsts.values())[:MAX_CHANGES_PER_RECORD]
-            verdicts |= self._record(organization_id, {n: events[n] for n in chosen})
+            verdicts |= self._record(organization_id, {n: events[n] for n in chosen}, deadline)
             events = {n: event for n, event in events.items() if n not in verdicts}
         return verdicts
 
     def _record(
-        self, organization_id: str, events: Mapping[int, LicensingEvent]
+        self, organization_id: str, events: Mapping[int, LicensingEvent], deadline: Deadline
     ) -> dict[int, Verdict[None]]:
         verdicts: dict[int, Verdict[None]] = {}
         settled: dict[int, Verdict[None]]
@@ -73,6 +76,7 @@ class ApplyLicensing:
         try:
             next(tries)
             while pending:
+                deadline.check()
                 changes = [(event.change, event.receipt) for event in pending.values()]
                 match self.licensing.record(organization_id, changes):
                     case Committed():
@@ -81,9 +85,9 @@ class ApplyLicensing:
                         settled = dict(_against_receipts(pending, known))
                     case Full(subjects=subjects):
                         settled = dict(_refuse_full(pending, subjects))
-                    case Moved():
+                    case Moved(why):
                         if next(tries, None) is None:
-                            raise contended(organization_id)
+                            raise contended(organization_id, why)
                         settled = {}
                     case never:
                         assert_never(never)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
+from perminute.application.patience import NEVER, Deadline
 from perminute.application.recording import against_receipt, contended
 from perminute.application.verdicts import Accepted, Verdict
 from perminute.domain.accounts import CreditSettings
@@ -53,26 +54,31 @@ class BookCredit:
     credit: CreditStore
     patience: Patience
 
-    def __call__(self, events: Sequence[CreditEvent]) -> list[Verdict[Account]]:
+    def __call__(
+        self, events: Sequence[CreditEvent], deadline: Deadline = NEVER
+    ) -> list[Verdict[Account]]:
         """Book each event in its own transaction, in order; they are rare beside calls."""
-        return [self._book(event) for event in events]
+        return [self._book(event, deadline) for event in events]
 
-    def _book(self, event: CreditEvent) -> Verdict[Account]:
+    def _book(self, event: CreditEvent, deadline: Deadline) -> Verdict[Account]:
+        tries = self.patience.tries()
         try:
-            for _ in self.patience.tries():
+            next(tries)
+            while True:
+                deadline.check()
                 posting = _decide(self.credit.account(event.organization_id), event)
                 match self.credit.commit(posting):
                     case Committed():
                         return Accepted(posting.after)
                     case AlreadyKnown(receipts=known):
                         return against_receipt(event.receipt, known[event.receipt.key])
-                    case Moved():
-                        continue
+                    case Moved(why):
+                        if next(tries, None) is None:
+                            return contended(event.organization_id, why)
                     case never:
                         assert_never(never)
         except (Refused, Unavailable) as error:
             return error
-        return contended(event.organization_id)
 
 
 def _decide(account: Account, event: CreditEvent) -> Posting:

@@ -10,11 +10,10 @@ from collections import defaultdict
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, assert_never
 
-from pydantic.alias_generators import to_camel
-
+from perminute.application.patience import NEVER, Deadline
 from perminute.application.recording import contended
 from perminute.application.verdicts import Accepted, Repeated, Verdict
-from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.errors import Contended, Refused, Unavailable
 from perminute.domain.usage import Terms, Usage, rate_leg
 from perminute.ports import MAX_USAGES_PER_POSTING, AlreadyKnown, Committed, Moved, Posting
 
@@ -47,7 +46,9 @@ class ChargeLegs:
     rate_cards: RateCards
     patience: Patience
 
-    def __call__(self, ended: Sequence[EndedLeg]) -> list[Verdict[Usage]]:
+    def __call__(
+        self, ended: Sequence[EndedLeg], deadline: Deadline = NEVER
+    ) -> list[Verdict[Usage]]:
         """Charge each leg; the verdicts come in the order of the legs.
 
         One organization's trouble is not another's: only the legs it concerns are handed back.
@@ -63,11 +64,15 @@ class ChargeLegs:
             by_organization[one.leg.organization_id][position] = one
         verdicts: dict[int, Verdict[Usage]] = {}
         for organization_id, legs in by_organization.items():
-            verdicts |= self._charge_all(organization_id, legs, rate_card)
+            verdicts |= self._charge_all(organization_id, legs, rate_card, deadline)
         return [verdicts[position] for position in range(len(ended))]
 
     def _charge_all(
-        self, organization_id: str, legs: Mapping[int, EndedLeg], rate_card: RateCard
+        self,
+        organization_id: str,
+        legs: Mapping[int, EndedLeg],
+        rate_card: RateCard,
+        deadline: Deadline,
     ) -> dict[int, Verdict[Usage]]:
         """Charge in rounds: a call id that stands twice with differing content takes one each."""
         verdicts: dict[int, Verdict[Usage]] = {}
@@ -75,51 +80,57 @@ class ChargeLegs:
         while legs:
             batch = _Batch.of(legs)
             for chunk in _chunks(batch.firsts):
-                charged, account = self._charge(organization_id, chunk, rate_card, account)
-                verdicts |= charged
+                posting = _Posting(organization_id, rate_card, deadline, account)
+                verdicts |= self._charge(posting, chunk)
+                account = posting.account
             verdicts |= {n: _as_repeated(verdicts[first]) for n, first in batch.copies.items()}
             legs = batch.others
         return verdicts
 
-    def _charge(
-        self,
-        organization_id: str,
-        legs: Mapping[int, EndedLeg],
-        rate_card: RateCard,
-        account: Account | None,
-    ) -> tuple[dict[int, Verdict[Usage]], Account | None]:
-        """Post one transaction's worth of legs, again and again until each is settled.
-
-        Starts from `account` where the last posting left it, which saves reading it; gives the
-        account as this posting leaves it, or None where it must be read anew.
-        """
+    def _charge(self, posting: _Posting, legs: Mapping[int, EndedLeg]) -> dict[int, Verdict[Usage]]:
+        """Post one transaction's worth of legs, again and again until each is settled."""
         verdicts: dict[int, Verdict[Usage]] = {}
         pending = dict(legs)
         tries = self.patience.tries()
         try:
             next(tries)
             while pending:
-                # The account is read before the licenses: see RememberedLicensing.
-                account = account or self.credit.account(organization_id)
-                posting = self._decide(account, list(pending.values()), rate_card)
-                match self.credit.commit(posting):
-                    case Committed():
-                        accepted = zip(pending, posting.usages, strict=True)
-                        verdicts |= {n: Accepted(usage) for n, usage in accepted}
-                        return verdicts, posting.after
+                posting.deadline.check()
+                match self._attempt(posting, list(pending.values())):
+                    case list(usages):
+                        return verdicts | dict(zip(pending, map(Accepted, usages), strict=True))
                     case AlreadyKnown(usages=known):
                         settled = dict(_settle(pending, known))
                         verdicts |= settled
                         pending = {n: one for n, one in pending.items() if n not in settled}
-                    case Moved():
+                    case Moved(why):
                         if next(tries, None) is None:
-                            raise contended(organization_id)
+                            raise contended(posting.organization_id, why)
                     case never:
                         assert_never(never)
-                account = None
+                posting.account = None
         except Unavailable as error:
+            posting.account = None
             verdicts |= dict.fromkeys(pending, error)
-        return verdicts, None
+        return verdicts
+
+    def _attempt(
+        self, posting: _Posting, ended: Sequence[EndedLeg]
+    ) -> list[Usage] | AlreadyKnown | Moved:
+        # The account is read before the licenses: see RememberedLicensing.
+        account = posting.account or self.credit.account(posting.organization_id)
+        try:
+            decided = self._decide(account, ended, posting.rate_card)
+        except Contended as error:
+            return Moved(str(error))
+        match self.credit.commit(decided):
+            case Committed():
+                posting.account = decided.after
+                return list(decided.usages)
+            case AlreadyKnown() | Moved() as result:
+                return result
+            case never:
+                assert_never(never)
 
     def _decide(self, account: Account, ended: Sequence[EndedLeg], rate_card: RateCard) -> Posting:
         organizers = {one.leg.organizer_id for one in ended}
@@ -132,6 +143,19 @@ class ChargeLegs:
         usages = [rate_leg(one.leg, terms) for one in ended]
         after, entry, named = account.charged(usages, at=max(one.reported_at for one in ended))
         return Posting(before=account, after=after, entry=entry, usages=named)
+
+
+@dataclass(slots=True)
+class _Posting:
+    """What the postings of one organization in one batch share.
+
+    `account` is as the last posting left it, which saves reading it; None has it read anew.
+    """
+
+    organization_id: str
+    rate_card: RateCard
+    deadline: Deadline
+    account: Account | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +194,17 @@ def _settle(
             yield position, _against_record(one.leg, recorded.leg)
 
 
+def _camel(name: str) -> str:
+    """Name a field as telephony does."""
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
+
+
 def _against_record(leg: Leg, recorded: Leg) -> Repeated | Refused:
     if leg == recorded:
         return Repeated()
     differing = ", ".join(
-        to_camel(field.name)
+        _camel(field.name)
         for field in fields(leg)
         if getattr(leg, field.name) != getattr(recorded, field.name)
     )

@@ -11,8 +11,40 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perminute.domain.errors import Unavailable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+MARGIN_SECONDS = 10
+"""What must be left of an invocation to begin an attempt: a request that hangs takes some 6 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When to begin nothing more, so that what was settled is reported before time runs out.
+
+    Without it one organization's throttled account could take the whole batch with it.
+    """
+
+    at: float = float("inf")
+    clock: Callable[[], float] = time.monotonic
+
+    @classmethod
+    def in_milliseconds(
+        cls, remaining: int, clock: Callable[[], float] = time.monotonic
+    ) -> Deadline:
+        """Set it by what Lambda says is left of the invocation."""
+        return cls(clock() + remaining / 1000 - MARGIN_SECONDS, clock)
+
+    def check(self) -> None:
+        """Raise `Unavailable` once it has passed."""
+        if self.clock() >= self.at:
+            msg = "no time was left in this invocation"
+            raise Unavailable(msg)
+
+
+NEVER = Deadline()
 
 
 @dataclass(frozen=True, slots=True)

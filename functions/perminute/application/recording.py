@@ -34,6 +34,6 @@ def against_receipt(receipt: Receipt, recorded: Receipt) -> Repeated | Refused:
     )
 
 
-def contended(organization_id: str) -> Contended:
-    """Say that other writers never let us in."""
-    return Contended(f"the account of {organization_id} kept changing; try again later")
+def contended(organization_id: str, why: str) -> Contended:
+    """Say that every allowed attempt failed, and what the last one met."""
+    return Contended(f"{organization_id} was not let in: {why}; it is tried again later")

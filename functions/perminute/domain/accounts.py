@@ -115,16 +115,37 @@ class Account:
         if total_micros == 0:
             return self, None, tuple(usages)
         account, entry = self._booked(EntryType.CHARGE, -total_micros, at)
+        overdrawn = self._overdrawn(usages)
+        return (
+            account,
+            entry,
+            tuple(
+                replace(
+                    usage,
+                    entry_id=entry.entry_id,
+                    flags=(*usage.flags, Flag.OVERDRAWN) if usage in overdrawn else usage.flags,
+                )
+                if usage.charge_micros
+                else usage
+                for usage in usages
+            ),
+        )
+
+    def _overdrawn(self, usages: Sequence[Usage]) -> list[Usage]:
+        """Find the usages that leave the balance below zero, in the order in which legs ended.
+
+        That order is the same however a batch was delivered; across batches the flag says what
+        the balance was when the leg was booked.
+        """
         balance_micros = self.balance_micros
-        named: list[Usage] = []
-        for usage in usages:
-            if usage.charge_micros == 0:
-                named.append(usage)
-                continue
+        overdrawn: list[Usage] = []
+        if balance_micros >= sum(usage.charge_micros for usage in usages):
+            return overdrawn
+        for usage in sorted(usages, key=lambda one: (one.leg.ended_at, one.leg.call_id)):
             balance_micros -= usage.charge_micros
-            flags = (*usage.flags, Flag.OVERDRAWN) if balance_micros < 0 else usage.flags
-            named.append(replace(usage, entry_id=entry.entry_id, flags=flags))
-        return account, entry, tuple(named)
+            if balance_micros < 0 and usage.charge_micros:
+                overdrawn.append(usage)
+        return overdrawn
 
     def _booked(
         self, entry_type: EntryType, amount_micros: int, at: datetime

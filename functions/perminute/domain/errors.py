@@ -7,7 +7,7 @@
     ├── FaultyRateCard      a rate card is refused whole, with every fault it has
     ├── MissingSetting      the environment lacks what the template should have set
     └── Unavailable         something we depend on did not answer; trying again is right
-        └── Contended       others kept writing the same account until we gave up
+        └── Contended       other writers of the same items were in the way
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Refused(PerminuteError):  # noqa: N818 - an outcome of the business, not a
         """Keep the field apart from the message, for those who sort refusals by field."""
         super().__init__(f"{field}: {message}")
         self.field = field
+        self.message = message
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,4 +70,4 @@ class Unavailable(PerminuteError):  # noqa: N818 - a state of the world, not a b
 
 
 class Contended(Unavailable):
-    """Every allowed attempt met another writer; the delivery is to be tried again later."""
+    """Another writer, or too many of them, were in the way; trying again is right."""

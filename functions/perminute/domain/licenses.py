@@ -30,7 +30,14 @@ _GUIDS = {
     "06ebc4ee-1bb5-47dd-8120-11324bc54e06": "SPE_E5",
     "a91fc4e0-65e5-4266-aa76-4037509c1626": "SPE_E5_CALLINGMINUTES",
     "47794cd0-f0e5-45c5-9033-2eb6b5fc84e0": "MCOPSTNC",
+    # The service plans of the same names.
+    "bb038288-76ab-49d6-afc1-eaa6c222c65a": "MCOMEETACPEA",
+    "3e26ee1f-8a5f-4d52-aee2-b81ce45c8f40": "MCOMEETADV",
+    "505e180f-f7e0-4b65-91d4-00d670bbd18c": "MCOPSTNC",
 }
+MAX_SHOWN = 64
+"""Characters of an unknown license that a refusal shows."""
+
 _OUR_NAMES = {
     License.PAY_PER_MINUTE.value: "MCOMEETACPEA",
     License.SUBSCRIPTION.value: "MCOMEETADV",
@@ -47,6 +54,7 @@ def product_named(name: str) -> str:
     product = _OUR_NAMES.get(name) or _GUIDS.get(name.lower()) or name.upper()
     if product not in PRODUCTS:
         known = ", ".join((*_OUR_NAMES, *PRODUCTS))
-        msg = f"{name!r} is no license we know; use one of {known}, or the GUID of one of them"
+        shown = name[:MAX_SHOWN]
+        msg = f"{shown!r} is no license we know; use one of {known}, or the GUID of one of them"
         raise ValueError(msg)
     return product

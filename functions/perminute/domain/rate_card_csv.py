@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
+from perminute.domain.codes import check_currency
 from perminute.domain.errors import Fault, FaultyRateCard
 from perminute.domain.legs import MAX_LEG_SECONDS, PHONE_LEG_TYPES, LegType
 from perminute.domain.money import format_micros, parse_micros
@@ -45,7 +46,6 @@ _T = TypeVar("_T")
 _D = TypeVar("_D")
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _WHOLE = re.compile(r"[0-9]{1,6}", re.ASCII)
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -165,7 +165,7 @@ def _read_row(
         prefix=cell.read("prefix", _prefix, default="1"),
         country=cell.read("country", _country, default=None),
         description=cell.text("description"),
-        currency=cell.read("currency", _currency, default="XXX"),
+        currency=cell.read("currency", check_currency, default="XXX"),
         # A blocked prefix is never priced, so its rate may stay empty.
         rate_micros_per_minute=cell.read(
             "rate_per_minute", _amount, default=0, may_be_empty=blocked
@@ -228,10 +228,6 @@ def _prefix(text: str) -> str:
 
 def _country(text: str) -> str:
     return _matching(_COUNTRY, text, "must be an ISO 3166-1 alpha-2 code such as DE, or empty")
-
-
-def _currency(text: str) -> str:
-    return _matching(_CURRENCY, text, "must be an ISO 4217 code such as USD")
 
 
 def _matching(pattern: re.Pattern[str], text: str, message: str) -> str:
@@ -309,12 +305,14 @@ def _rates_of_key(rows: Sequence[_Row], faults: list[Fault]) -> Iterator[Rate]:
 def _check_overlaps(
     periods: dict[tuple[datetime, datetime], list[_Row]], faults: list[Fault]
 ) -> None:
-    for (earlier, rows), (later, following) in pairwise(
-        sorted(periods.items(), key=lambda p: p[0])
-    ):
-        if later[0] < earlier[1]:
-            first, second = sorted((rows[0].line, following[0].line))
+    """Hold each period against the one that lasts longest of those that began before it."""
+    longest: tuple[datetime, _Row] | None = None
+    for (start, end), rows in sorted(periods.items(), key=lambda period: period[0]):
+        if longest is not None and start < longest[0]:
+            first, second = sorted((longest[1].line, rows[0].line))
             faults.append(Fault(second, f"its effective period overlaps that of line {first}"))
+        if longest is None or end > longest[0]:
+            longest = end, rows[0]
 
 
 def _check_steps(steps: Sequence[_Row], faults: list[Fault]) -> None:

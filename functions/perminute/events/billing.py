@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self, assert_never
 
 from aws_lambda_powertools.utilities.parser import Field, model_validator
-from pydantic import StrictBool, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, StrictBool, StringConstraints, TypeAdapter
 
 from perminute.application.book_credit import Adjustment, CreditEvent, Purchase
 from perminute.domain.accounts import AutoRecharge, CreditSettings
@@ -22,6 +22,9 @@ from perminute.events.fields import (
 )
 from perminute.events.receipts import receipt_of
 from perminute.ports import ReceiptKind
+
+MAX_THRESHOLDS = 20
+"""They live in the account item, which every charge writes: it must stay small."""
 
 
 class AutoRechargeDetail(Model):
@@ -44,7 +47,7 @@ class CreditsConfiguredDetail(Detail):
     """How an organization keeps its credit."""
 
     currency: Currency
-    low_balance_thresholds: tuple[Amount, ...] = ()
+    low_balance_thresholds: Annotated[tuple[Amount, ...], Field(max_length=MAX_THRESHOLDS)] = ()
     auto_recharge: AutoRechargeDetail | None = None
 
 
@@ -58,12 +61,26 @@ class CreditPurchasedDetail(Detail):
     recharge_id: Id | None = None
     expires_at: Instant | None = None
 
+    @model_validator(mode="after")
+    def _expires_later(self) -> Self:
+        if self.expires_at is not None and self.expires_at <= self.purchased_at:
+            msg = "expiresAt must lie after purchasedAt"
+            raise ValueError(msg)
+        return self
+
+
+def _not_zero(micros: int) -> int:
+    if micros == 0:
+        msg = "must not be 0"
+        raise ValueError(msg)
+    return micros
+
 
 class CreditAdjustedDetail(Detail):
     """A correction of the balance, up or down."""
 
     adjustment_id: Id
-    amount: SignedAmount
+    amount: Annotated[SignedAmount, AfterValidator(_not_zero)]
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
 

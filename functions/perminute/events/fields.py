@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -16,15 +15,13 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from perminute.domain.codes import check_country, check_currency
 from perminute.domain.money import format_micros, parse_micros
 from perminute.domain.phone_numbers import check_e164
 from perminute.domain.times import format_instant, parse_instant
 
 MAX_ID_LENGTH = 250
 """Characters of an identifier: at four bytes each they fit a DynamoDB sort key with our prefix."""
-
-_COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 
 def _text(value: object, example: str) -> str:
@@ -56,28 +53,14 @@ def _positive(micros: int) -> int:
     return micros
 
 
-def _country(code: str) -> str:
-    if _COUNTRY.fullmatch(code) is None:
-        msg = "must be an ISO 3166-1 alpha-2 code such as DE"
-        raise ValueError(msg)
-    return code
-
-
-def _currency(code: str) -> str:
-    if _CURRENCY.fullmatch(code) is None:
-        msg = "must be an ISO 4217 code such as USD"
-        raise ValueError(msg)
-    return code
-
-
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_LENGTH)]
 Instant = Annotated[datetime, PlainValidator(_instant), PlainSerializer(format_instant)]
 SignedAmount = Annotated[int, PlainValidator(_amount), PlainSerializer(format_micros)]
 Amount = Annotated[SignedAmount, AfterValidator(_not_negative)]
 PositiveAmount = Annotated[SignedAmount, AfterValidator(_positive)]
 PhoneNumber = Annotated[str, AfterValidator(check_e164)]
-Country = Annotated[str, AfterValidator(_country)]
-Currency = Annotated[str, AfterValidator(_currency)]
+Country = Annotated[str, AfterValidator(check_country)]
+Currency = Annotated[str, AfterValidator(check_currency)]
 
 
 class Model(BaseModel):

@@ -12,9 +12,11 @@ from perminute.domain.dial_out import dial_out_mode
 from perminute.domain.licenses import product_named
 from perminute.domain.licensing import LicensingChange, license_attribute
 from perminute.domain.timelines import Fact, FactValue
-from perminute.events.fields import MAX_ID_LENGTH, Country, Detail, Event, Id, Instant
+from perminute.events.fields import Country, Detail, Event, Id, Instant
 from perminute.events.receipts import receipt_of
 from perminute.ports import ReceiptKind
+
+MAX_NAME_LENGTH = 100
 
 Product = Annotated[str, AfterValidator(product_named)]
 DialOutPolicy = Annotated[str, AfterValidator(dial_out_mode)]
@@ -43,7 +45,7 @@ class UserDetail(_LicensingDetail):
 class OrganizationDetail(_LicensingDetail):
     """What changed about an organization; what is absent stays as it was."""
 
-    name: Annotated[str, StringConstraints(max_length=MAX_ID_LENGTH)] | None = None
+    name: Annotated[str, StringConstraints(max_length=MAX_NAME_LENGTH)] | None = None
     licensing_program: Literal["volume", "other"] | None = None
     communications_credits_license: Literal["perUser", "organization"] | None = None
     dial_out_policy: DialOutPolicy | None = None

@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.parser import Field
 from pydantic import StrictInt, TypeAdapter
 
 from perminute.application.charge_legs import EndedLeg
+from perminute.domain.errors import Refused
 from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.events.fields import Detail, Event, Id, Instant, PhoneNumber
 
@@ -40,8 +41,15 @@ TELEPHONY: TypeAdapter[CallEnded] = TypeAdapter(CallEnded)
 
 def ended_leg(event: CallEnded) -> EndedLeg:
     """Turn the event into the domain's words; `Refused` if the leg contradicts itself."""
-    detail = event.detail
-    leg = Leg(
+    try:
+        return EndedLeg(_leg(event.detail), event.time)
+    except Refused as refusal:
+        field = f"detail.{refusal.field}"
+        raise Refused(field, refusal.message) from None
+
+
+def _leg(detail: CallEndedDetail) -> Leg:
+    return Leg(
         organization_id=detail.organization_id,
         call_id=detail.call_id,
         organizer_id=detail.organizer_id,
@@ -54,4 +62,3 @@ def ended_leg(event: CallEnded) -> EndedLeg:
         ended_at=detail.ended_at,
         billable_seconds=detail.billable_seconds,
     )
-    return EndedLeg(leg, event.time)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from perminute.domain.rate_card import RateCard
 
+# Not part of the project: those who have the carrier's file lay it beside their checkout.
 REAL_DECK = Path(__file__).resolve().parents[4] / "shared" / "data" / "acs_pstn_rates.csv"
 CALLS = 200_000
 NAIVE_CALLS = 20_000

@@ -52,7 +52,7 @@ class InstantAws:
         self.requests += 1
         target = request.headers.get("X-Amz-Target", b"")
         operation = (target.decode() if isinstance(target, bytes) else target).partition(".")[2]
-        if operation == "BatchGetItem":
+        if operation == "TransactGetItems":
             return _response(request, self._asked_for(json.loads(_body_of(request))))
         if operation:
             return _response(request, self._account if operation == "GetItem" else b"{}")
@@ -61,9 +61,9 @@ class InstantAws:
         return _response(request, self._rate_card)
 
     def _asked_for(self, question: dict[str, Any]) -> bytes:
-        ((table, asked),) = question["RequestItems"].items()
-        rows = [self._timelines[key["subject"]["S"]] for key in asked["Keys"]]
-        return json.dumps({"Responses": {table: rows}}).encode()
+        keys = [get["Get"]["Key"] for get in question["TransactItems"]]
+        rows = [{"Item": self._timelines[key["subject"]["S"]]} for key in keys]
+        return json.dumps({"Responses": rows}).encode()
 
 
 def _response(request: AWSPreparedRequest, content: bytes) -> AWSResponse:

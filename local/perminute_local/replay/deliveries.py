@@ -62,7 +62,7 @@ def read_events(path: Path) -> Iterator[Delivery | NotAnEvent]:
 def _read_line(line: bytes, place: str) -> Delivery | NotAnEvent:
     try:
         event = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return NotAnEvent(place, f"{place}: is not JSON: {error}")
     if not isinstance(event, dict):
         return NotAnEvent(place, f"{place}: must be a JSON object, one event a line")

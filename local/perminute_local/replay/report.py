@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, TypedDict
 
 from rich.box import SIMPLE_HEAD, Box
 from rich.table import Table
+from rich.text import Text
 
 from perminute.domain.accounts import EntryType
 from perminute.domain.legs import LegType
-from perminute.domain.money import format_micros
+from perminute.domain.money import MICROS_PER_UNIT, format_micros
 from perminute.domain.usage import Outcome
 
 if TYPE_CHECKING:
@@ -42,26 +43,33 @@ _LEG_NAMES = {
 
 def report(results: Results) -> Iterator[RenderableType]:
     """Per organization the balance, minutes and cost by leg type, and what credit did not pay."""
-    accounts = {account.organization_id: account for account in results.accounts}
     usages: defaultdict[str, list[Usage]] = defaultdict(list)
     for usage in results.usages:
         usages[usage.leg.organization_id].append(usage)
-    for organization_id in sorted(accounts.keys() | usages.keys()):
+    for account in results.accounts:
+        organization_id = account.organization_id
         entries = [e for e in results.entries if e.organization_id == organization_id]
         of_organization = usages[organization_id]
-        yield _legs(
-            f"{organization_id}: {_balance(accounts.get(organization_id), entries)}",
-            of_organization,
-        )
+        yield _legs(f"{organization_id}: {_balance(account, entries)}", of_organization)
         if any(usage.outcome is not Outcome.CHARGED for usage in of_organization):
             yield _not_paid(organization_id, of_organization)
     if results.rejected:
         yield _refused(results.rejected)
+    yield _summary(results)
 
 
-def _balance(account: Account | None, entries: Sequence[LedgerEntry]) -> str:
+def _summary(results: Results) -> Text:
+    charged = sum(1 for usage in results.usages if usage.outcome is Outcome.CHARGED)
+    return Text(
+        f"{len(results.usages)} calls recorded, {charged} of them charged; "
+        f"{len(results.entries)} ledger entries; {len(results.rejected)} events refused. "
+        "What the outcomes and reasons mean: docs/glossary.md"
+    )
+
+
+def _balance(account: Account, entries: Sequence[LedgerEntry]) -> str:
     """Say what is left, and how it came about."""
-    if account is None or not entries:
+    if not entries:
         return "no credit"
     charged = -sum(e.amount_micros for e in entries if e.type is EntryType.CHARGE)
     balance = format_micros(account.balance_micros)
@@ -87,8 +95,8 @@ def _figures(usages: Sequence[Usage]) -> tuple[str, str, str, str]:
     return (
         str(len(usages)),
         str(len(charged)),
-        f"{seconds / 60:.2f}",
-        format_micros(sum(usage.charge_micros for usage in charged)),
+        f"{-(-seconds // 60):,}",
+        _aligned(sum(usage.charge_micros for usage in charged)),
     )
 
 
@@ -101,7 +109,7 @@ def _not_paid(organization_id: str, usages: Sequence[Usage]) -> Table:
             groups[usage.outcome, usage.reason or ""].append(usage)
     for (outcome, reason), of_group in sorted(groups.items()):
         retail_micros = sum(usage.price.retail_micros or 0 for usage in of_group)
-        table.add_row(outcome, reason, str(len(of_group)), format_micros(retail_micros))
+        table.add_row(outcome, reason, str(len(of_group)), _aligned(retail_micros))
     return table
 
 
@@ -110,13 +118,23 @@ def _refused(rejected: Sequence[Rejected]) -> Table:
     table.add_column("event", no_wrap=True)
     table.add_column("why", overflow="fold")
     for event_id, reason in rejected:
-        table.add_row(event_id, reason)
+        table.add_row(_plain(event_id), _plain(reason))
     return table
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, **_STYLE)
+    table = Table(title=_plain(title), **_STYLE)
     for column in columns:
         text = column in {"leg", "outcome", "reason"}
         table.add_column(column, justify="left" if text else "right")
     return table
+
+
+def _aligned(micros: int) -> str:
+    """Write an amount with all six decimals, so that a column adds up by eye."""
+    return f"{micros // MICROS_PER_UNIT:,}.{micros % MICROS_PER_UNIT:06d}"
+
+
+def _plain(text: str) -> Text:
+    """Show what came from outside as it is: no markup, and nothing that cannot be encoded."""
+    return Text(text.encode(errors="backslashreplace").decode())

@@ -10,13 +10,14 @@ import boto3
 
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.rows import AccountRow, EntryRow, UsageRow
+from perminute.domain.accounts import Account
 from perminute.domain.money import format_micros
 from perminute.domain.times import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from perminute.domain.accounts import Account, LedgerEntry
+    from perminute.domain.accounts import LedgerEntry
     from perminute.domain.usage import Usage
     from perminute.settings import TableNames
     from perminute_local.stack import Queue, Stack
@@ -59,8 +60,13 @@ class Results:
         }
 
 
-def collect(tables: TableNames, stack: Stack, rejected: list[Rejected]) -> Results:
-    """Read the tables whole, in an order that does not depend on the run's."""
+def collect(
+    tables: TableNames, stack: Stack, rejected: list[Rejected], places: Mapping[str, str]
+) -> Results:
+    """Read the tables whole, in an order that does not depend on the run's.
+
+    `places` names events without an id, which go by their fingerprint, by their line.
+    """
     items = list(_scan(tables.credit))
     accounts = [
         records.account_of(AccountRow.from_raw_data(item))
@@ -74,7 +80,14 @@ def collect(tables: TableNames, stack: Stack, rejected: list[Rejected]) -> Resul
     ]
     usages = [records.usage_of(UsageRow.from_raw_data(item)) for item in _scan(tables.usage)]
     for queue in stack.queues.values():
-        rejected += _drain(queue)
+        rejected += (
+            Rejected(places.get(event_id, event_id), reason) for event_id, reason in _drain(queue)
+        )
+    known = {account.organization_id for account in accounts}
+    accounts += (
+        Account(organization_id=organization_id)
+        for organization_id in {usage.leg.organization_id for usage in usages} - known
+    )
     return Results(
         accounts=sorted(accounts, key=lambda a: a.organization_id),
         usages=sorted(usages, key=lambda u: (u.leg.organization_id, u.leg.ended_at, u.leg.call_id)),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import boto3
 
 from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer
+from perminute.batches import event_id_of
 from perminute.domain.rate_card_csv import read_rate_card
 from perminute.settings import TableNames
 from perminute_local.embedded_aws import client_environment, embedded_aws, environment
@@ -80,7 +81,9 @@ def replay(plan: Plan, stack: Stack, *, advance: Callable[[int], None]) -> Resul
         if not any(queue in functions for queue in queues):
             rejected += [_unknown(delivery) for delivery in batch]
         advance(len(batch))
-    return collect(table_names(stack), stack, rejected)
+    places = {event_id_of(delivery.body): delivery.event_id for delivery in plan.deliveries}
+    results = collect(table_names(stack), stack, rejected, places)
+    return replace(results, rejected=sorted(results.rejected))
 
 
 def _deliver(

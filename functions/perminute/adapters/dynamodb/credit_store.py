@@ -43,8 +43,8 @@ class DynamoDBCreditStore:
         match transaction.write():
             case Written():
                 return Committed()
-            case Collided():
-                return Moved()
+            case Collided(why):
+                return Moved(why)
             case Failed(items):
                 return _already_known(posting, items, first=len(transaction.checks))
             case never:

@@ -39,8 +39,8 @@ class DynamoDBLicensingStore:
         """See `LicensingStore.licensing`."""
         subjects = {records.subject_of(user_id): user_id for user_id in (None, *user_ids)}
         organization, users = Timeline(), {}
-        keys = ((organization_id, subject) for subject in subjects)
-        for row in self._schema.timelines.get_many(keys):
+        keys = [(organization_id, subject) for subject in subjects]
+        for row in self._schema.timelines.get_snapshot(keys):
             user_id = subjects[row.subject]
             if user_id is None:
                 organization = records.timeline_of(row)
@@ -64,8 +64,8 @@ class DynamoDBLicensingStore:
         match transaction.write():
             case Written():
                 return Committed()
-            case Collided():
-                return Moved()
+            case Collided(why):
+                return Moved(why)
             case Failed(items):
                 return _refused([receipt for _, receipt in changes], list(facts), items)
             case never:
@@ -76,7 +76,7 @@ class DynamoDBLicensingStore:
             organization_id=organization_id, subject=records.subject_of(user_id), facts=[]
         )
         grown = (TimelineRow.facts | []).append(texts)
-        room = TimelineRow.facts.does_not_exist() | (size(_FACTS) < MAX_FACTS)  # type: ignore[no-untyped-call]
+        room = TimelineRow.facts.does_not_exist() | (size(_FACTS) <= MAX_FACTS - len(texts))  # type: ignore[no-untyped-call]
         return self._schema.timelines.update(row, [TimelineRow.facts.set(grown)], room)
 
     def _next_version(self, organization_id: str) -> Operation:

@@ -214,7 +214,9 @@ def fact_text(fact: Fact) -> str:
             format_instant(fact.effective_at),
             format_instant(fact.issued_at),
             fact.event_id,
-        ]
+        ],
+        ensure_ascii=False,
+        separators=(",", ":"),
     )
 
 

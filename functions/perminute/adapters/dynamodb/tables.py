@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.connection import Connection
 from pynamodb.connection.base import MetaTable
-from pynamodb.exceptions import PynamoDBException, TransactWriteError
+from pynamodb.exceptions import PynamoDBException, TransactGetError, TransactWriteError
 from pynamodb.models import Model
 
-from perminute.domain.errors import Unavailable
+from perminute.domain.errors import Contended, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from pynamodb.expressions.condition import Condition
     from pynamodb.expressions.update import Action
@@ -27,13 +27,12 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.rows import Item
 
 CONNECT_TIMEOUT_SECONDS = 1
-READ_TIMEOUT_SECONDS = 3
-SDK_ATTEMPTS = 3
-"""Together well inside a function's 30 s: botocore's own read timeout of 60 s would outlive it."""
+READ_TIMEOUT_SECONDS = 2
+SDK_ATTEMPTS = 2
+"""A request that hangs is given up after some 6 s; see `patience.MARGIN_SECONDS`."""
 
-MAX_BATCH_GET = 100
-MAX_IDLE_ROUNDS = 10
-"""How often a batch read may come back with nothing read before we call the table throttled."""
+MAX_SNAPSHOT = 25
+"""Items read in one transaction. DynamoDB takes 100, but moto still knows its former limit."""
 
 _COLLISIONS = frozenset(
     {
@@ -102,26 +101,30 @@ class Table(Generic[M]):
         item = answer.get("Item")
         return None if item is None else self.row.from_raw_data(item)
 
-    def get_many(self, keys: Iterable[tuple[str, str]]) -> Iterator[M]:
-        """Read rows as they are now, in no order; those that do not exist are left out."""
-        waiting = [dict(zip(self._keys, key, strict=True)) for key in keys]
-        idle_rounds = 0
-        while waiting:
-            with unavailable(f"reading {self.name}"):
-                answer = self.connection.batch_get_item(
-                    self.name,
-                    # pynamodb takes a table's whole key here; its annotation forgets sort keys.
-                    waiting[:MAX_BATCH_GET],  # type: ignore[arg-type]
-                    consistent_read=True,
-                )
-            found = answer["Responses"].get(self.name, [])
-            yield from (self.row.from_raw_data(item) for item in found)
-            unread = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
-            waiting[:MAX_BATCH_GET] = [{name: key[name]["S"] for name in key} for key in unread]
-            idle_rounds = 0 if found or not unread else idle_rounds + 1
-            if idle_rounds > MAX_IDLE_ROUNDS:
-                msg = f"reading {self.name}: the table is throttled"
-                raise Unavailable(msg)
+    def get_snapshot(self, keys: Sequence[tuple[str, str]]) -> list[M]:
+        """Read rows, at most `MAX_SNAPSHOT` at once, as no transaction is just changing them.
+
+        A plain read may see one item of a transaction that is being applied before it, and
+        another after it. `TransactGetItems` does not: it collides instead, and that is raised as
+        `Contended`. Rows that do not exist are left out.
+        """
+        rows: list[M] = []
+        for start in range(0, len(keys), MAX_SNAPSHOT):
+            answer = self._snapshot(keys[start : start + MAX_SNAPSHOT])
+            rows += (self.row.from_raw_data(one["Item"]) for one in answer if one.get("Item"))
+        return rows
+
+    def _snapshot(self, keys: Sequence[tuple[str, str]]) -> list[dict[str, Item]]:
+        gets = [self.connection.get_operation_kwargs(self.name, *key) for key in keys]
+        try:
+            answer = self.connection.transact_get_items(gets)
+        except TransactGetError as error:
+            reasons = {reason.code for reason in error.cancellation_reasons if reason is not None}
+            codes = reasons | {_code(error.cause)}
+            msg = f"reading {self.name}: {error.cause}"
+            raise (Contended(msg) if _COLLISIONS & codes else Unavailable(msg)) from error
+        responses: list[dict[str, Item]] = answer["Responses"]
+        return responses
 
     def insert(self, item: Item) -> Operation:
         """Put an item that must not exist yet; if it does, the one that stands is handed back.
@@ -186,6 +189,8 @@ class Written:
 class Collided:
     """Another transaction or the throughput limit was in the way; nothing was written."""
 
+    why: str
+
 
 @dataclass(frozen=True, slots=True)
 class Failed:
@@ -235,8 +240,9 @@ def _why(error: TransactWriteError) -> Collided | Failed:
     if failed:
         return Failed(failed)
     codes = {reason.code for reason in reasons.values() if reason is not None}
-    if _COLLISIONS & (codes | {_code(error.cause)}):
-        return Collided()
+    collisions = _COLLISIONS & (codes | {_code(error.cause)})
+    if collisions:
+        return Collided(", ".join(sorted(collisions)))
     msg = f"writing a transaction: {error.cause} {sorted(codes)}"
     raise Unavailable(msg) from error
 
