@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from perminute_local.commands import WrongCall
 from perminute_local.embedded_aws import EmbeddedAwsError
 from perminute_local.replay.report import report
-from perminute_local.replay.run import embedded_stack, read_plan, replay
+from perminute_local.replay.run import System, embedded_stack, read_plan
 from perminute_local.stack import StackError
 
 if TYPE_CHECKING:
@@ -37,9 +37,12 @@ def run_replay(
         disable=not screen.is_terminal,
     )
     try:
-        with bar, embedded_stack() as stack:
-            task = bar.add_task("events", total=len(plan.deliveries))
-            results = replay(plan, stack, advance=lambda count: bar.advance(task, count))
+        with bar:
+            task = bar.add_task("setting up", total=len(plan.deliveries))
+            with embedded_stack() as stack:
+                system = System(stack, plan.rate_card)
+                bar.update(task, description="events")
+                results = system.replay(plan, advance=lambda count: bar.advance(task, count))
     except (EmbeddedAwsError, StackError) as error:
         raise WrongCall(str(error)) from error
     if as_json:

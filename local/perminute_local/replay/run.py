@@ -64,47 +64,52 @@ def embedded_stack() -> Iterator[Stack]:
         yield create_stack(load_template())
 
 
-def replay(plan: Plan, stack: Stack, *, advance: Callable[[int], None]) -> Results:
-    """Push the events through the functions; `advance` hears how many were settled."""
-    functions = {function.queue: LoadedFunction(function) for function in stack.functions}
-    by_queue = {function.queue: function for function in stack.functions}
-    publish_rate_card(plan.rate_card, stack)
-    bus = Bus(stack)
-    rejected = list(plan.rejected)
-    largest = plan.batch_size or max(function.batch_size for function in stack.functions)
-    for batch in batches(plan.deliveries, largest, plan.disturbance):
-        queues = bus.queues_for(batch[0])
-        for queue in queues:
-            if queue in functions:
-                size = plan.batch_size or by_queue[queue].batch_size
-                rejected += _deliver(batch, functions[queue], queue, stack, size)
-        if not any(queue in functions for queue in queues):
-            rejected += [_unknown(delivery) for delivery in batch]
-        advance(len(batch))
-    places = {event_id_of(delivery.body): delivery.event_id for delivery in plan.deliveries}
-    results = collect(table_names(stack), stack, rejected, places)
-    return replace(results, rejected=sorted(results.rejected))
+class System:
+    """The functions of the template, loaded, over the resources of a stack, with a rate card."""
 
+    def __init__(self, stack: Stack, rate_card: bytes) -> None:
+        """Set up what a deployment has before the first event comes."""
+        self._stack = stack
+        self._functions = {function.queue: LoadedFunction(function) for function in stack.functions}
+        self._batch_sizes = {function.queue: function.batch_size for function in stack.functions}
+        self._bus = Bus(stack)
+        publish_rate_card(rate_card, stack)
 
-def _deliver(
-    batch: Sequence[Delivery], function: LoadedFunction, queue: str, stack: Stack, size: int
-) -> list[Rejected]:
-    """Deliver until each message is settled or has been received as often as its queue allows."""
-    names = {delivery.body: delivery.event_id for delivery in batch}
-    messages = [SQSMessage(delivery.body) for delivery in batch]
-    exhausted: list[Rejected] = []
-    limit = stack.queues[queue].max_receive_count or 1
-    while messages:
-        again: list[SQSMessage] = []
-        for start in range(0, len(messages), size):
-            again += function.invoke(messages[start : start + size], stack.queues[queue].arn)
-        exhausted += [
-            Rejected(names[message.body], f"failed {limit} times; see the function's log above")
-            for message in again
-            if message.receive_count >= limit
-        ]
-        messages = [message for message in again if message.receive_count < limit]
-    return exhausted
+    def replay(self, plan: Plan, *, advance: Callable[[int], None]) -> Results:
+        """Push the events through the functions; `advance` hears how many were settled."""
+        rejected = list(plan.rejected)
+        largest = plan.batch_size or max(self._batch_sizes.values())
+        for batch in batches(plan.deliveries, largest, plan.disturbance):
+            queues = [q for q in self._bus.queues_for(batch[0]) if q in self._functions]
+            for queue in queues:
+                rejected += self._deliver(batch, queue, plan.batch_size)
+            if not queues:
+                rejected += map(_unknown, batch)
+            advance(len(batch))
+        places = {event_id_of(delivery.body): delivery.event_id for delivery in plan.deliveries}
+        results = collect(table_names(self._stack), self._stack, rejected, places)
+        return replace(results, rejected=sorted(results.rejected))
+
+    def _deliver(
+        self, batch: Sequence[Delivery], queue: str, batch_size: int | None
+    ) -> list[Rejected]:
+        """Deliver until each is settled, or was received as often as its queue allows."""
+        names = {delivery.body: delivery.event_id for delivery in batch}
+        messages = [SQSMessage(delivery.body) for delivery in batch]
+        exhausted: list[Rejected] = []
+        size = batch_size or self._batch_sizes[queue]
+        arn, limit = self._stack.queues[queue].arn, self._stack.queues[queue].max_receive_count or 1
+        while messages:
+            again: list[SQSMessage] = []
+            for start in range(0, len(messages), size):
+                again += self._functions[queue].invoke(messages[start : start + size], arn)
+            exhausted += [
+                Rejected(names[message.body], f"failed {limit} times; see the function's log above")
+                for message in again
+                if message.receive_count >= limit
+            ]
+            messages = [message for message in again if message.receive_count < limit]
+        return exhausted
 
 
 def _unknown(delivery: Delivery) -> Rejected:
