@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
 from typing import TYPE_CHECKING
 
 from builders import ANSWERED, MICROS, card, ended, entitled_changes, fact, purchase, receipt
@@ -18,8 +19,10 @@ from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.patience import Patience
 from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.verdicts import Accepted
 from perminute.domain.errors import Unavailable
 from perminute.domain.licensing import LicensingChange
+from perminute.domain.usage import Outcome
 from perminute.ports import ReceiptKind
 from perminute_local.replay.run import table_names
 
@@ -36,24 +39,18 @@ def test_eight_threads_that_charge_one_organization_end_with_the_exact_balance(
 ) -> None:
     schema = Schema.bind(connect(), table_names(ministack_stack))
     credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
-    licensing.record(organization, entitled_changes(organization))
-    bought = receipt("po", kind=ReceiptKind.PURCHASE, organization_id=organization)
-    BookCredit(credit, Patience())(
-        [purchase(amount=1_000, organization_id=organization, receipt=bought)]
-    )
+    _fund(credit, licensing, organization)
     charge = ChargeLegs(credit, RememberedLicensing(licensing), FixedRateCard(card()), Patience())
 
-    def work(thread: int) -> int:
-        """Charge this thread's calls, each batch also once more than needed."""
+    def work(thread: int) -> None:
+        """Charge this thread's calls, some of each batch also once more than needed."""
         calls = [
             ended(organization_id=organization, call_id=f"{thread}-{number}")
             for number in range(CALLS_EACH)
         ]
-        settled = 0
         for start in range(0, CALLS_EACH, BATCH):
             known = calls[max(0, start - 5) : start]
-            settled += _until_settled(charge, [*calls[start : start + BATCH], *known])
-        return settled
+            _until_settled(charge, [*calls[start : start + BATCH], *known])
 
     def change_licenses() -> None:
         """Make versions of the account from the other side, meanwhile."""
@@ -74,15 +71,58 @@ def test_eight_threads_that_charge_one_organization_end_with_the_exact_balance(
     assert account.balance_micros == 1_000 * MICROS - THREADS * CALLS_EACH * PAID
 
 
-def _until_settled(charge: ChargeLegs, calls: list[EndedLeg]) -> int:
+def test_no_charge_that_begins_after_a_license_was_lost_is_paid_by_credit(
+    ministack_stack: Stack, organization: str
+) -> None:
+    schema = Schema.bind(connect(), table_names(ministack_stack))
+    credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
+    _fund(credit, licensing, organization)
+    charge = ChargeLegs(credit, RememberedLicensing(licensing), FixedRateCard(card()), Patience())
+    lost = Event()
+
+    def work(thread: int) -> list[tuple[bool, Outcome]]:
+        outcomes: list[tuple[bool, Outcome]] = []
+        for number in range(40):
+            began_after = lost.is_set()
+            (verdict,) = charge([ended(organization_id=organization, call_id=f"{thread}-{number}")])
+            if isinstance(verdict, Accepted):
+                outcomes.append((began_after, verdict.result.outcome))
+            if thread == 0 and number == 15:
+                _lose_license(licensing, organization)
+                lost.set()
+        return outcomes
+
+    with ThreadPoolExecutor(4) as threads:
+        outcomes = [one for of_thread in threads.map(work, range(4)) for one in of_thread]
+    charged = sum(1 for _, outcome in outcomes if outcome is Outcome.CHARGED)
+    assert {outcome for began_after, outcome in outcomes if began_after} == {Outcome.NOT_ENTITLED}
+    assert credit.account(organization).balance_micros == 1_000 * MICROS - charged * PAID
+
+
+def _lose_license(licensing: DynamoDBLicensingStore, organization: str) -> None:
+    removed = fact("license:MCOMEETACPEA", value=False, since=ANSWERED, event_id="lost")
+    change = LicensingChange(organization, "adele", (removed,))
+    proof = receipt(f"{organization}-lost", organization_id=organization)
+    verdicts = ApplyLicensing(licensing, Patience())([LicensingEvent(change, proof)])
+    assert verdicts == [Accepted(None)]
+
+
+def _fund(
+    credit: DynamoDBCreditStore, licensing: DynamoDBLicensingStore, organization: str
+) -> None:
+    licensing.record(organization, entitled_changes(organization))
+    bought = receipt("po", kind=ReceiptKind.PURCHASE, organization_id=organization)
+    BookCredit(credit, Patience())(
+        [purchase(amount=1_000, organization_id=organization, receipt=bought)]
+    )
+
+
+def _until_settled(charge: ChargeLegs, calls: list[EndedLeg]) -> None:
     """Deliver again what is handed back, as SQS would."""
-    rounds = 0
     while calls:
-        rounds += 1
         verdicts = charge(calls)
         calls = [
             call
             for call, verdict in zip(calls, verdicts, strict=True)
             if isinstance(verdict, Unavailable)
         ]
-    return rounds

@@ -18,7 +18,7 @@ from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.domain.accounts import Account
-from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.errors import Contended, Unavailable, Unwritable
 from perminute.domain.licensing import Licensing
 from perminute.ports import AlreadyKnown, Committed, Moved, Posting, Receipt
 from perminute.settings import TableNames
@@ -105,7 +105,6 @@ def test_a_collision_is_no_failure_but_a_reason_to_decide_again(
 @pytest.mark.parametrize(
     "answer",
     [
-        cancelled("ValidationError"),
         {"__type": "com.amazon.coral.service#AccessDeniedException", "message": "no"},
         ReadTimeoutError(endpoint_url="http://127.0.0.1:9"),
     ],
@@ -116,6 +115,13 @@ def test_what_will_not_pass_by_trying_at_once_is_left_to_the_queue(
     schema, script = scripted
     script.answers.extend([answer] * 3)
     with pytest.raises(Unavailable, match="writing a transaction"):
+        DynamoDBCreditStore(schema).commit(POSTING)
+
+
+def test_what_the_table_does_not_take_is_told_apart(scripted: tuple[Schema, Scripted]) -> None:
+    schema, script = scripted
+    script.answers.extend([cancelled("None", "ValidationError")] * 3)
+    with pytest.raises(Unwritable, match="ValidationError"):
         DynamoDBCreditStore(schema).commit(POSTING)
 
 
@@ -147,7 +153,7 @@ def test_timelines_are_read_in_one_transaction_as_long_as_they_fit(
 
 
 @pytest.mark.parametrize(
-    ("code", "raised"), [("TransactionConflict", Contended), ("ValidationError", Unavailable)]
+    ("code", "raised"), [("TransactionConflict", Contended), ("AccessDenied", Unavailable)]
 )
 def test_timelines_that_are_just_being_changed_are_not_read_half(
     scripted: tuple[Schema, Scripted], code: str, raised: type[Unavailable]

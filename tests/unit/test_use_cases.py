@@ -26,19 +26,19 @@ from perminute.application.charge_legs import ChargeLegs
 from perminute.application.patience import Deadline, Patience
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain.errors import Contended, Refused, Unavailable
+from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
 from perminute.domain.licensing import LicensingChange, license_attribute
 from perminute.domain.timelines import MAX_FACTS
 from perminute.domain.usage import Outcome
 from perminute.ports import Committed, Moved, ReceiptKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from perminute.domain.accounts import Account
     from perminute.domain.licensing import Licensing
     from perminute.domain.rate_card import RateCard
-    from perminute.ports import CommitResult, Posting
+    from perminute.ports import CommitResult, Posting, Receipt, RecordResult
 
 PAID = 150_000
 
@@ -219,6 +219,35 @@ def test_timelines_that_are_just_being_changed_are_read_again() -> None:
     (verdict,) = charging(store)([ended()])
     assert isinstance(verdict, Accepted)
     assert verdict.result.outcome is Outcome.CHARGED
+
+
+@dataclass
+class Choosy(InMemoryStore):
+    """A store that takes no transaction with one particular call or event in it."""
+
+    def commit(self, posting: Posting) -> CommitResult:
+        if any(usage.leg.call_id == "huge" for usage in posting.usages):
+            raise Unwritable("item size has exceeded the maximum allowed size")
+        return super().commit(posting)
+
+    def record(
+        self, organization_id: str, changes: Sequence[tuple[LicensingChange, Receipt]]
+    ) -> RecordResult:
+        if any(proof.key.id == "huge" for _, proof in changes):
+            raise Unwritable("item size has exceeded the maximum allowed size")
+        return super().record(organization_id, changes)
+
+
+def test_what_the_store_does_not_take_is_handed_back_alone() -> None:
+    store = Choosy()
+    events = [licensing_event("1"), licensing_event("huge", "alex"), licensing_event("2")]
+    verdicts = ApplyLicensing(store, IMPATIENT)(events)
+    assert [type(verdict) for verdict in verdicts] == [Accepted, Unwritable, Accepted]
+    store.record(ORGANIZATION, entitled_changes())
+    BookCredit(store, IMPATIENT)([purchase()])
+    charged = charging(store)([ended(), ended(call_id="huge"), ended(call_id="call-3")])
+    assert [type(verdict) for verdict in charged] == [Accepted, Unwritable, Accepted]
+    assert balance(store) == 50 * MICROS - 2 * PAID
 
 
 def test_what_has_not_begun_when_time_runs_out_is_handed_back() -> None:

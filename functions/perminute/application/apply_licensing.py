@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, assert_never
 from perminute.application.patience import NEVER, Deadline
 from perminute.application.recording import against_receipt, contended
 from perminute.application.verdicts import Accepted, Verdict
-from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.errors import Refused, Unavailable, Unwritable
 from perminute.domain.timelines import MAX_FACTS
 from perminute.ports import MAX_CHANGES_PER_RECORD, AlreadyKnown, Committed, Full, Moved, Receipt
 
@@ -94,6 +94,10 @@ class ApplyLicensing:
                 verdicts |= settled
                 pending = {n: event for n, event in pending.items() if n not in settled}
         except Unavailable as error:
+            if isinstance(error, Unwritable) and len(pending) > 1:
+                for n, event in pending.items():
+                    verdicts |= self._record(organization_id, {n: event}, deadline)
+                return verdicts
             return verdicts | dict.fromkeys(pending, error)
         return verdicts
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, assert_never
 from perminute.application.patience import NEVER, Deadline
 from perminute.application.recording import contended
 from perminute.application.verdicts import Accepted, Repeated, Verdict
-from perminute.domain.errors import Contended, Refused, Unavailable
+from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
 from perminute.domain.usage import Terms, Usage, rate_leg
 from perminute.ports import MAX_USAGES_PER_POSTING, AlreadyKnown, Committed, Moved, Posting
 
@@ -111,7 +111,11 @@ class ChargeLegs:
                 posting.account = None
         except Unavailable as error:
             posting.account = None
-            verdicts |= dict.fromkeys(pending, error)
+            if isinstance(error, Unwritable) and len(pending) > 1:
+                for n, one in pending.items():
+                    verdicts |= self._charge(posting, {n: one})
+            else:
+                verdicts |= dict.fromkeys(pending, error)
         return verdicts
 
     def _attempt(

@@ -7,7 +7,8 @@
     ├── FaultyRateCard      a rate card is refused whole, with every fault it has
     ├── MissingSetting      the environment lacks what the template should have set
     └── Unavailable         something we depend on did not answer; trying again is right
-        └── Contended       other writers of the same items were in the way
+        ├── Contended       other writers of the same items were in the way
+        └── Unwritable      the store takes no such item; alone it may be kept for a person
 """
 
 from __future__ import annotations
@@ -71,3 +72,10 @@ class Unavailable(PerminuteError):  # noqa: N818 - a state of the world, not a b
 
 class Contended(Unavailable):
     """Another writer, or too many of them, were in the way; trying again is right."""
+
+
+class Unwritable(Unavailable):
+    """The store refuses what is to be written, such as an item beyond its size.
+
+    One such item cancels its whole transaction: what else is in it must be written without it.
+    """

@@ -16,7 +16,7 @@ from pynamodb.connection.base import MetaTable
 from pynamodb.exceptions import PynamoDBException, TransactGetError, TransactWriteError
 from pynamodb.models import Model
 
-from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.errors import Contended, Unavailable, Unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,6 +47,10 @@ _COLLISIONS = frozenset(
     }
 )
 """Codes that say: somebody else was faster, come again."""
+
+_UNWRITABLE = frozenset(
+    {"ItemCollectionSizeLimitExceeded", "ValidationError", "ValidationException"}
+)
 
 _CONDITION_FAILED = "ConditionalCheckFailed"
 _ALL_OLD = "ALL_OLD"
@@ -244,6 +248,8 @@ def _why(error: TransactWriteError) -> Collided | Failed:
     if collisions:
         return Collided(", ".join(sorted(collisions)))
     msg = f"writing a transaction: {error.cause} {sorted(codes)}"
+    if _UNWRITABLE & (codes | {_code(error.cause)}):
+        raise Unwritable(msg) from error
     raise Unavailable(msg) from error
 
 
