@@ -175,6 +175,29 @@ def test_credit_that_is_bought_while_a_charge_is_in_flight_is_not_lost() -> None
 
 
 @dataclass
+class Interfering(InMemoryStore):
+    """Lets credit be bought between the postings of one batch."""
+
+    bought: bool = False
+
+    def commit(self, posting: Posting) -> CommitResult:
+        result = super().commit(posting)
+        if posting.usages and not self.bought:
+            self.bought = True
+            BookCredit(self, IMPATIENT)([purchase("po-2")])
+        return result
+
+
+def test_a_batch_of_two_postings_does_not_rely_on_an_account_that_moved_in_between() -> None:
+    store = Interfering()
+    store.record(ORGANIZATION, entitled_changes())
+    BookCredit(store, IMPATIENT)([purchase()])
+    verdicts = charging(store)([ended(call_id=f"c-{n}") for n in range(100)])
+    assert {type(verdict) for verdict in verdicts} == {Accepted}
+    assert balance(store) == 100 * MICROS - 100 * PAID
+
+
+@dataclass
 class NeverStill(InMemoryStore):
     """An account that somebody else changes before every commit."""
 
