@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="perminute", description="Prepaid, per-minute charging of phone calls into meetings."
     )
+    parser.add_argument("--version", action="version", version=f"perminute {version('perminute')}")
     commands_ = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_quote(commands_.add_parser("quote", help="what a call, or a file of calls, would cost"))
     rates = commands_.add_parser("rates", help="check, convert and publish rate cards")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event
 from typing import TYPE_CHECKING
 
+import pytest
 from builders import ANSWERED, MICROS, card, ended, entitled_changes, fact, purchase, receipt
 
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
@@ -34,13 +36,34 @@ THREADS, CALLS_EACH, BATCH = 8, 200, 25
 PAID = 150_000
 
 
-def test_eight_threads_that_charge_one_organization_end_with_the_exact_balance(
-    ministack_stack: Stack, organization: str
-) -> None:
+@dataclass
+class Books:
+    """One organization's stores on ministack, with credit and an entitled organizer."""
+
+    credit: DynamoDBCreditStore
+    licensing: DynamoDBLicensingStore
+
+    def charge(self) -> ChargeLegs:
+        remembered = RememberedLicensing(self.licensing)
+        return ChargeLegs(self.credit, remembered, FixedRateCard(card()), Patience())
+
+
+@pytest.fixture
+def books(ministack_stack: Stack, organization: str) -> Books:
     schema = Schema.bind(connect(), table_names(ministack_stack))
     credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
-    _fund(credit, licensing, organization)
-    charge = ChargeLegs(credit, RememberedLicensing(licensing), FixedRateCard(card()), Patience())
+    licensing.record(organization, entitled_changes(organization))
+    bought = receipt("po", kind=ReceiptKind.PURCHASE, organization_id=organization)
+    BookCredit(credit, Patience())(
+        [purchase(amount=1_000, organization_id=organization, receipt=bought)]
+    )
+    return Books(credit, licensing)
+
+
+def test_eight_threads_that_charge_one_organization_end_with_the_exact_balance(
+    books: Books, organization: str
+) -> None:
+    charge, licensing = books.charge(), books.licensing
 
     def work(thread: int) -> None:
         """Charge this thread's calls, some of each batch also once more than needed."""
@@ -67,17 +90,14 @@ def test_eight_threads_that_charge_one_organization_end_with_the_exact_balance(
         changing = threads.submit(change_licenses)
         list(threads.map(work, range(THREADS)))
         changing.result()
-    account = credit.account(organization)
+    account = books.credit.account(organization)
     assert account.balance_micros == 1_000 * MICROS - THREADS * CALLS_EACH * PAID
 
 
 def test_no_charge_that_begins_after_a_license_was_lost_is_paid_by_credit(
-    ministack_stack: Stack, organization: str
+    books: Books, organization: str
 ) -> None:
-    schema = Schema.bind(connect(), table_names(ministack_stack))
-    credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
-    _fund(credit, licensing, organization)
-    charge = ChargeLegs(credit, RememberedLicensing(licensing), FixedRateCard(card()), Patience())
+    charge, licensing = books.charge(), books.licensing
     lost = Event()
 
     def work(thread: int) -> list[tuple[bool, Outcome]]:
@@ -96,7 +116,7 @@ def test_no_charge_that_begins_after_a_license_was_lost_is_paid_by_credit(
         outcomes = [one for of_thread in threads.map(work, range(4)) for one in of_thread]
     charged = sum(1 for _, outcome in outcomes if outcome is Outcome.CHARGED)
     assert {outcome for began_after, outcome in outcomes if began_after} == {Outcome.NOT_ENTITLED}
-    assert credit.account(organization).balance_micros == 1_000 * MICROS - charged * PAID
+    assert books.credit.account(organization).balance_micros == 1_000 * MICROS - charged * PAID
 
 
 def _lose_license(licensing: DynamoDBLicensingStore, organization: str) -> None:
@@ -105,16 +125,6 @@ def _lose_license(licensing: DynamoDBLicensingStore, organization: str) -> None:
     proof = receipt(f"{organization}-lost", organization_id=organization)
     verdicts = ApplyLicensing(licensing, Patience())([LicensingEvent(change, proof)])
     assert verdicts == [Accepted(None)]
-
-
-def _fund(
-    credit: DynamoDBCreditStore, licensing: DynamoDBLicensingStore, organization: str
-) -> None:
-    licensing.record(organization, entitled_changes(organization))
-    bought = receipt("po", kind=ReceiptKind.PURCHASE, organization_id=organization)
-    BookCredit(credit, Patience())(
-        [purchase(amount=1_000, organization_id=organization, receipt=bought)]
-    )
 
 
 def _until_settled(charge: ChargeLegs, calls: list[EndedLeg]) -> None:

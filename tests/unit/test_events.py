@@ -59,7 +59,7 @@ def test_unknown_fields_are_ignored_and_an_absent_schema_version_means_1() -> No
     ("changed", "message"),
     [
         ({"organizationId": "REMOVED"}, "detail.organizationId: is required"),
-        ({"organizationId": None}, "detail.organizationId: must be a valid string"),
+        ({"organizationId": None}, "detail.organizationId: must not be null"),
         ({"organizationId": ""}, "detail.organizationId: must have at least 1 character"),
         ({"callId": "x" * 251}, "detail.callId: must have at most 250 characters"),
         ({"answeredAt": "REMOVED"}, "detail.answeredAt: is required"),

@@ -21,7 +21,7 @@ def read_event(body: str, source: TypeAdapter[_E]) -> _E:
         # Powertools takes JSON text and adapters as well; its annotations know neither.
         event: _E = parse(event=body, model=source)  # type: ignore[call-overload]
     except ValidationError as error:
-        faults = [_fault(fault) for fault in error.errors(include_url=False, include_input=False)]
+        faults = [_fault(fault) for fault in error.errors(include_url=False)]
         (field, message), *more = faults
         others = "".join(f"; {name}: {what}" for name, what in more)
         raise Refused(field, message + others) from None
@@ -41,9 +41,12 @@ def _fault(fault: ErrorDetails) -> tuple[str, str]:
 
 
 def _message(fault: ErrorDetails) -> str:
+    """Say what is wrong; of the input itself only whether there is one, never what it is."""
     match fault["type"]:
         case "missing":
             return "is required"
+        case kind if kind.endswith("_type") and fault["input"] is None:
+            return "must not be null"
         case "model_type" | "model_attributes_type" | "dict_type":
             return "must be a JSON object"
         case _:
