@@ -76,18 +76,16 @@ class ChargeLegs:
     ) -> dict[int, Verdict[Usage]]:
         """Charge in rounds: a call id that stands twice with differing content takes one each."""
         verdicts: dict[int, Verdict[Usage]] = {}
-        account: Account | None = None
+        shared = _Shared(organization_id, rate_card, deadline)
         while legs:
             batch = _Batch.of(legs)
             for chunk in _chunks(batch.firsts):
-                posting = _Posting(organization_id, rate_card, deadline, account)
-                verdicts |= self._charge(posting, chunk)
-                account = posting.account
+                verdicts |= self._charge(shared, chunk)
             verdicts |= {n: _as_repeated(verdicts[first]) for n, first in batch.copies.items()}
             legs = batch.others
         return verdicts
 
-    def _charge(self, posting: _Posting, legs: Mapping[int, EndedLeg]) -> dict[int, Verdict[Usage]]:
+    def _charge(self, shared: _Shared, legs: Mapping[int, EndedLeg]) -> dict[int, Verdict[Usage]]:
         """Post one transaction's worth of legs, again and again until each is settled."""
         verdicts: dict[int, Verdict[Usage]] = {}
         pending = dict(legs)
@@ -95,8 +93,8 @@ class ChargeLegs:
         try:
             next(tries)
             while pending:
-                posting.deadline.check()
-                match self._attempt(posting, list(pending.values())):
+                shared.deadline.check()
+                match self._attempt(shared, list(pending.values())):
                     case list(usages):
                         return verdicts | dict(zip(pending, map(Accepted, usages), strict=True))
                     case AlreadyKnown(usages=known):
@@ -105,31 +103,31 @@ class ChargeLegs:
                         pending = {n: one for n, one in pending.items() if n not in settled}
                     case Moved(why):
                         if next(tries, None) is None:
-                            raise contended(posting.organization_id, why)
+                            raise contended(shared.organization_id, why)
                     case never:
                         assert_never(never)
-                posting.account = None
+                shared.account = None
         except Unavailable as error:
-            posting.account = None
+            shared.account = None
             if isinstance(error, Unwritable) and len(pending) > 1:
                 for n, one in pending.items():
-                    verdicts |= self._charge(posting, {n: one})
+                    verdicts |= self._charge(shared, {n: one})
             else:
                 verdicts |= dict.fromkeys(pending, error)
         return verdicts
 
     def _attempt(
-        self, posting: _Posting, ended: Sequence[EndedLeg]
+        self, shared: _Shared, ended: Sequence[EndedLeg]
     ) -> list[Usage] | AlreadyKnown | Moved:
         # The account is read before the licenses: see RememberedLicensing.
-        account = posting.account or self.credit.account(posting.organization_id)
+        account = shared.account or self.credit.account(shared.organization_id)
         try:
-            decided = self._decide(account, ended, posting.rate_card)
+            decided = self._decide(account, ended, shared.rate_card)
         except Contended as error:
             return Moved(str(error))
         match self.credit.commit(decided):
             case Committed():
-                posting.account = decided.after
+                shared.account = decided.after
                 return list(decided.usages)
             case AlreadyKnown() | Moved() as result:
                 return result
@@ -150,7 +148,7 @@ class ChargeLegs:
 
 
 @dataclass(slots=True)
-class _Posting:
+class _Shared:
     """What the postings of one organization in one batch share.
 
     `account` is as the last posting left it, which saves reading it; None has it read anew.
@@ -159,7 +157,7 @@ class _Posting:
     organization_id: str
     rate_card: RateCard
     deadline: Deadline
-    account: Account | None
+    account: Account | None = None
 
 
 @dataclass(frozen=True, slots=True)
