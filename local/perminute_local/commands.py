@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer
 from perminute.domain.errors import FaultyRateCard
-from perminute.domain.legs import MAX_LEG_SECONDS, PHONE_LEG_TYPES, LegType
+from perminute.domain.legs import MAX_LEG_SECONDS, LegType
 from perminute.domain.money import format_micros
 from perminute.domain.phone_numbers import check_e164
 from perminute.domain.rate_card import NoQuote, Quote, Unpriced
-from perminute.domain.rate_card_csv import read_rate_card, write_rate_card
+from perminute.domain.rate_card_csv import read_leg_type, read_rate_card, write_rate_card
 from perminute.domain.times import format_instant, parse_instant
 from perminute_local.decks import DECKS
 
@@ -210,7 +210,7 @@ def _read_call(line: bytes) -> Call:
         msg = "must be a JSON object"
         raise ValueError(msg)  # noqa: TRY004 - every fault of a line is a ValueError here
     return Call(
-        _field(call, "legType", _leg_type),
+        _field(call, "legType", lambda value: read_leg_type(_text(value))),
         _field(call, "number", lambda value: check_e164(_text(value))),
         _field(call, "seconds", _seconds),
         _field(call, "at", lambda value: parse_instant(_text(value))),
@@ -233,13 +233,6 @@ def _text(value: object) -> str:
         msg = "must be a string"
         raise ValueError(msg)  # noqa: TRY004 - every fault of a line is a ValueError here
     return value
-
-
-def _leg_type(value: object) -> LegType:
-    if not isinstance(value, str) or value not in PHONE_LEG_TYPES:
-        msg = f"must be one of {', '.join(PHONE_LEG_TYPES)}"
-        raise ValueError(msg)
-    return LegType(value)
 
 
 def _seconds(value: object) -> int:

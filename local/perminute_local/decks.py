@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import csv
 import io
-import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from perminute.domain.errors import Fault, FaultyRateCard
 from perminute.domain.legs import LegType
-from perminute.domain.money import parse_micros
 from perminute.domain.rate_card import Rate, Step
-from perminute.domain.rate_card_csv import decode_csv
+from perminute.domain.rate_card_csv import (
+    check_card_country,
+    check_prefix,
+    decode_csv,
+    read_rate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+T = TypeVar("T")
 Row = tuple[int, "Mapping[str, str]"]
 
 _ACS_COLUMNS = ("Destination Name", "Country", "Prefix", "Price / min")
@@ -33,8 +37,6 @@ _TWILIO_COLUMNS = (
 _CURRENCY = "USD"
 """Both carriers publish these lists in US dollars, without a column that says so."""
 
-_PREFIX = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
-_COUNTRY = re.compile(r"([A-Z]{2})?", re.ASCII)
 _EVERYWHERE = frozenset({"", "ALL", "ROW"})
 
 
@@ -99,16 +101,10 @@ def _rows(content: bytes, columns: Sequence[str]) -> Iterator[Row]:
 
 def _rate(line: int, prefix: str, country: str, description: str, price: str) -> Rate:
     """Check what goes into the card here, where the carrier's own line is still known."""
-    try:
-        micros = parse_micros(price)
-    except ValueError as error:
-        raise FaultyRateCard([Fault(line, f"Price / min: {error}")]) from error
-    if micros < 0:
-        raise FaultyRateCard([Fault(line, "Price / min: must not be negative")])
-    if _PREFIX.fullmatch(prefix) is None:
-        raise FaultyRateCard([Fault(line, "the prefix must be digits, without +")])
-    if _COUNTRY.fullmatch(country) is None:
-        raise FaultyRateCard([Fault(line, "the country must be two letters, or empty")])
+    micros = _read(line, "Price / min", price, read_rate)
+    _read(line, "prefix", prefix, check_prefix)
+    if country:
+        _read(line, "country", country, check_card_country)
     return Rate(
         leg_type=LegType.DIAL_OUT,
         prefix=prefix,
@@ -122,3 +118,10 @@ def _rate(line: int, prefix: str, country: str, description: str, price: str) ->
         effective_to=None,
         blocked=False,
     )
+
+
+def _read(line: int, name: str, text: str, parse: Callable[[str], T]) -> T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise FaultyRateCard([Fault(line, f"{name}: {error}")]) from error

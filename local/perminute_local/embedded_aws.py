@@ -88,7 +88,6 @@ def _environment(port: int, folder: str) -> dict[str, str]:
         "LAMBDA_EXECUTOR": "local",
         "LOG_LEVEL": "WARNING",
         "MINISTACK_REGION": REGION,
-        "PYTHONDONTWRITEBYTECODE": "",
     }
 
 

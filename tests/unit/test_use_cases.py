@@ -389,4 +389,6 @@ def test_a_user_whose_timeline_is_full_is_refused_and_the_others_are_not() -> No
         [licensing_event("1"), licensing_event("2", "alex")]
     )
     assert [type(verdict) for verdict in verdicts] == [Refused, Accepted]
-    assert str(verdicts[0]) == "userId: has 1000 facts on its timeline, the most that is kept"
+    assert str(verdicts[0]) == (
+        "userId: would have more than 1000 facts on its timeline, its limit"
+    )

@@ -80,11 +80,11 @@ class S3RateCards:
         self._clock = clock
         self._client: S3Client | None = None
         self._card: RateCard | None = None
-        self._looked_at: float | None = None
+        self._looked_at = float("-inf")
 
     def current(self) -> RateCard:
         """See `RateCards.current`."""
-        if self._card is None or self._is_due():
+        if self._card is None or self._clock() - self._looked_at >= MAX_AGE_SECONDS:
             try:
                 self._card = self._look()
             except Unavailable as error:
@@ -93,9 +93,6 @@ class S3RateCards:
                 self._report(f"{error}; going on with rate card {self._card.version}")
             self._looked_at = self._clock()
         return self._card
-
-    def _is_due(self) -> bool:
-        return self._looked_at is None or self._clock() - self._looked_at >= MAX_AGE_SECONDS
 
     def _look(self) -> RateCard:
         pointer = self._pointer()

@@ -120,6 +120,6 @@ def _refuse_full(
                 position,
                 Refused(
                     "userId" if event.change.user_id else "organizationId",
-                    f"has {MAX_FACTS} facts on its timeline, the most that is kept",
+                    f"would have more than {MAX_FACTS} facts on its timeline, its limit",
                 ),
             )

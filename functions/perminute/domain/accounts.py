@@ -116,35 +116,32 @@ class Account:
             return self, None, tuple(usages)
         account, entry = self._booked(EntryType.CHARGE, -total_micros, at)
         overdrawn = self._overdrawn(usages)
-        return (
-            account,
-            entry,
-            tuple(
-                replace(
-                    usage,
-                    entry_id=entry.entry_id,
-                    flags=(*usage.flags, Flag.OVERDRAWN) if usage in overdrawn else usage.flags,
-                )
-                if usage.charge_micros
-                else usage
-                for usage in usages
-            ),
-        )
+        named = [
+            replace(
+                usage,
+                entry_id=entry.entry_id,
+                flags=(*usage.flags, *overdrawn.get(usage.leg.call_id, ())),
+            )
+            if usage.charge_micros
+            else usage
+            for usage in usages
+        ]
+        return account, entry, tuple(named)
 
-    def _overdrawn(self, usages: Sequence[Usage]) -> list[Usage]:
-        """Find the usages that leave the balance below zero, in the order in which legs ended.
+    def _overdrawn(self, usages: Sequence[Usage]) -> dict[str, tuple[Flag]]:
+        """Flag the calls that leave the balance below zero, in the order in which legs ended.
 
         That order is the same however a batch was delivered; across batches the flag says what
         the balance was when the leg was booked.
         """
         balance_micros = self.balance_micros
-        overdrawn: list[Usage] = []
+        overdrawn: dict[str, tuple[Flag]] = {}
         if balance_micros >= sum(usage.charge_micros for usage in usages):
             return overdrawn
         for usage in sorted(usages, key=lambda one: (one.leg.ended_at, one.leg.call_id)):
             balance_micros -= usage.charge_micros
             if balance_micros < 0 and usage.charge_micros:
-                overdrawn.append(usage)
+                overdrawn[usage.leg.call_id] = (Flag.OVERDRAWN,)
         return overdrawn
 
     def _booked(

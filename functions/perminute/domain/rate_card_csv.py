@@ -161,16 +161,16 @@ def _read_row(
     blocked = cell.read("blocked", _boolean, default=False)
     row = _Row(
         line=line,
-        leg_type=cell.read("leg_type", _leg_type, default=LegType.DIAL_OUT),
-        prefix=cell.read("prefix", _prefix, default="1"),
-        country=cell.read("country", _country, default=None),
+        leg_type=cell.read("leg_type", read_leg_type, default=LegType.DIAL_OUT),
+        prefix=cell.read("prefix", check_prefix, default="1"),
+        country=cell.read("country", check_card_country, default=None),
         description=cell.text("description"),
         currency=cell.read("currency", check_currency, default="XXX"),
         # A blocked prefix is never priced, so its rate may stay empty.
         rate_micros_per_minute=cell.read(
-            "rate_per_minute", _amount, default=0, may_be_empty=blocked
+            "rate_per_minute", read_rate, default=0, may_be_empty=blocked
         ),
-        connection_fee_micros=cell.read("connection_fee", _amount, default=0),
+        connection_fee_micros=cell.read("connection_fee", read_rate, default=0),
         initial_increment_seconds=cell.read("initial_increment_seconds", _increment, default=60),
         increment_seconds=cell.read("increment_seconds", _increment, default=60),
         from_second=cell.read("from_second", _second, default=0),
@@ -215,18 +215,21 @@ class _Cells:
             return default
 
 
-def _leg_type(text: str) -> LegType:
+def read_leg_type(text: str) -> LegType:
+    """Read a leg type that has rates; `ValueError` names them."""
     if text not in PHONE_LEG_TYPES:
         msg = f"must be one of {', '.join(PHONE_LEG_TYPES)}"
         raise ValueError(msg)
     return LegType(text)
 
 
-def _prefix(text: str) -> str:
+def check_prefix(text: str) -> str:
+    """Return a prefix if it is one."""
     return _matching(_PREFIX, text, "must be the digits of an E.164 prefix, without +")
 
 
-def _country(text: str) -> str:
+def check_card_country(text: str) -> str:
+    """Return the country of a row; the rate does not hang on it, so only its form is checked."""
     return _matching(_COUNTRY, text, "must be an ISO 3166-1 alpha-2 code such as DE, or empty")
 
 
@@ -236,7 +239,8 @@ def _matching(pattern: re.Pattern[str], text: str, message: str) -> str:
     return text
 
 
-def _amount(text: str) -> int:
+def read_rate(text: str) -> int:
+    """Read a price as micro-units; it may be zero."""
     micros = parse_micros(text)
     if micros < 0:
         msg = "must not be negative"

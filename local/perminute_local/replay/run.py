@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer
 from perminute.batches import event_id_of
 from perminute.domain.rate_card_csv import read_rate_card
 from perminute.settings import TableNames
+from perminute_local.commands import publish
 from perminute_local.embedded_aws import client_environment, embedded_aws, environment
 from perminute_local.replay.bus import Bus
 from perminute_local.replay.deliveries import Delivery, batches, in_order, read_events
@@ -117,13 +117,14 @@ def _unknown(delivery: Delivery) -> Rejected:
 
 
 def publish_rate_card(content: bytes, stack: Stack) -> None:
-    """Put the card under a version of its own and point at it, as in production."""
+    """Put the card in force as `perminute rates publish` does, its version being its content."""
+    bucket = next(
+        function.environment["RATE_CARD_BUCKET"]
+        for function in stack.functions
+        if "RATE_CARD_BUCKET" in function.environment
+    )
     version = hashlib.sha256(content).hexdigest()[:12]
-    bucket = _setting(stack, "RATE_CARD_BUCKET")
-    client = boto3.client("s3")
-    pointer = Pointer(version, f"rate-cards/{version}.csv")
-    client.put_object(Bucket=bucket, Key=pointer.key, Body=content)
-    client.put_object(Bucket=bucket, Key=POINTER_KEY, Body=pointer.content())
+    publish(boto3.client("s3"), bucket, content, version=version)
 
 
 def table_names(stack: Stack) -> TableNames:
@@ -131,7 +132,3 @@ def table_names(stack: Stack) -> TableNames:
     return TableNames.from_environment(
         dict(item for function in stack.functions for item in function.environment.items())
     )
-
-
-def _setting(stack: Stack, name: str) -> str:
-    return next(f.environment[name] for f in stack.functions if name in f.environment)

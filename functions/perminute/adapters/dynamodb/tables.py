@@ -123,10 +123,8 @@ class Table(Generic[M]):
         try:
             answer = self.connection.transact_get_items(gets)
         except TransactGetError as error:
-            reasons = {reason.code for reason in error.cancellation_reasons if reason is not None}
-            codes = reasons | {_code(error.cause)}
             msg = f"reading {self.name}: {error.cause}"
-            raise (Contended(msg) if _COLLISIONS & codes else Unavailable(msg)) from error
+            raise (Contended(msg) if _codes(error) & _COLLISIONS else Unavailable(msg)) from error
         responses: list[dict[str, Item]] = answer["Responses"]
         return responses
 
@@ -215,18 +213,16 @@ class Transaction:
 
     def write(self) -> Written | Collided | Failed:
         """Send it. Positions in the answer count the checks first, then puts, then updates."""
-        try:
-            self.connection.transact_write_items(
-                condition_check_items=self.checks,
-                delete_items=[],
-                put_items=self.puts,
-                update_items=self.updates,
-            )
-        except TransactWriteError as error:
-            return _why(error)
-        except (PynamoDBException, BotoCoreError, ClientError) as error:
-            msg = f"writing a transaction: {error}"
-            raise Unavailable(msg) from error
+        with unavailable("writing a transaction"):
+            try:
+                self.connection.transact_write_items(
+                    condition_check_items=self.checks,
+                    delete_items=[],
+                    put_items=self.puts,
+                    update_items=self.updates,
+                )
+            except TransactWriteError as error:
+                return _why(error)
         return Written()
 
 
@@ -235,24 +231,26 @@ def _why(error: TransactWriteError) -> Collided | Failed:
 
     A failed condition outweighs a collision beside it: it will not go away by trying again.
     """
-    reasons = dict(enumerate(error.cancellation_reasons))
     failed = {
         position: reason.raw_item or {}
-        for position, reason in reasons.items()
+        for position, reason in enumerate(error.cancellation_reasons)
         if reason is not None and reason.code == _CONDITION_FAILED
     }
     if failed:
         return Failed(failed)
-    codes = {reason.code for reason in reasons.values() if reason is not None}
-    collisions = _COLLISIONS & (codes | {_code(error.cause)})
-    if collisions:
-        return Collided(", ".join(sorted(collisions)))
+    codes = _codes(error)
+    if codes & _COLLISIONS:
+        return Collided(", ".join(sorted(codes & _COLLISIONS)))
     msg = f"writing a transaction: {error.cause} {sorted(codes)}"
-    if _UNWRITABLE & (codes | {_code(error.cause)}):
-        raise Unwritable(msg) from error
-    raise Unavailable(msg) from error
+    raise (Unwritable(msg) if codes & _UNWRITABLE else Unavailable(msg)) from error
 
 
-def _code(error: Exception | None) -> str | None:
-    """Read DynamoDB's error code; a time-out has none (and pynamodb's own property fails on it)."""
-    return error.response["Error"].get("Code") if isinstance(error, ClientError) else None
+def _codes(error: TransactWriteError | TransactGetError) -> set[str]:
+    """Collect DynamoDB's codes, of the reasons and of the error itself.
+
+    A time-out has none, and pynamodb's own property for the latter fails on it.
+    """
+    codes = {reason.code for reason in error.cancellation_reasons if reason is not None}
+    if isinstance(error.cause, ClientError):
+        codes.add(error.cause.response["Error"].get("Code", ""))
+    return codes
