@@ -57,7 +57,8 @@ lock: $(VENV)/.ready ## Pin the newest versions that pyproject.toml allows
 clean: ## Remove what the targets made
 	rm -rf $(VENV) .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis build
 
-$(VENV)/.ready: requirements/dev.lock pyproject.toml
+# A new function is a new package, which an installation from before does not know.
+$(VENV)/.ready: requirements/dev.lock pyproject.toml $(wildcard functions/*/__init__.py)
 	@command -v $(PYTHON) >/dev/null || { echo "there is no $(PYTHON); name a Python 3.11 or newer: make PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "perminute needs Python 3.11 or newer; name one with: make PYTHON=python3.13 ..." >&2; exit 1; }

@@ -7,19 +7,24 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from perminute.application.book_credit import CreditEvent, Purchase
+from perminute.application.book_credit import CreditEvent
 from perminute.application.charge_legs import EndedLeg
 from perminute.application.patience import Patience
+from perminute.domain.accounts import Account
+from perminute.domain.booking import Purchase
 from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.domain.licenses import product_named
 from perminute.domain.licensing import (
     COUNTRY,
     LICENSING_PROGRAM,
+    Licensing,
     LicensingChange,
     license_attribute,
 )
+from perminute.domain.lots import Lot, total_micros, twelve_months_after
 from perminute.domain.rate_card_csv import read_rate_card
 from perminute.domain.timelines import Fact, FactValue, Timeline
+from perminute.domain.usage import Terms, Usage, rate_leg
 from perminute.ports import Receipt, ReceiptKey, ReceiptKind
 
 if TYPE_CHECKING:
@@ -125,15 +130,62 @@ def receipt(
 
 
 def purchase(
-    identity: str = "po-1", amount: int = 50, currency: str = "USD", **changed: Any
+    identity: str = "po-1",
+    amount: int = 50,
+    currency: str = "USD",
+    purchased_at: datetime = LONG_AGO,
+    recharge_id: str | None = None,
+    **changed: Any,
 ) -> CreditEvent:
-    """A purchase of so many whole units."""
+    """A purchase of so many whole units, reported when it was made."""
+    bought = Purchase(
+        purchase_id=identity,
+        amount_micros=amount * MICROS,
+        currency=currency,
+        purchased_at=purchased_at,
+        expires_at=twelve_months_after(purchased_at),
+        recharge_id=recharge_id,
+    )
     event = CreditEvent(
         organization_id=ORGANIZATION,
-        change=Purchase(amount_micros=amount * MICROS, currency=currency, purchased_at=LONG_AGO),
+        change=bought,
         receipt=receipt(
             identity, kind=ReceiptKind.PURCHASE, content={"amount": f"{amount}", "id": identity}
         ),
-        issued_at=LONG_AGO,
+        issued_at=purchased_at,
     )
     return replace(event, **changed)
+
+
+def lot(identity: str, micros: int, **changed: Any) -> Lot:
+    """A lot bought long ago, that has so much left."""
+    parts: dict[str, Any] = {
+        "lot_id": identity,
+        "purchase_id": f"po-{identity}",
+        "purchased_at": LONG_AGO,
+        "expires_at": twelve_months_after(LONG_AGO),
+        "remaining_micros": micros,
+    }
+    return Lot(**{**parts, **changed})
+
+
+def holding(*lots: Lot, debt_micros: int = 0, **changed: Any) -> Account:
+    """An account in dollars with these lots, in the order in which they pay."""
+    account = Account(
+        organization_id=ORGANIZATION,
+        version=7,
+        entries=9,
+        currency="USD",
+        credits_set_up_at=LONG_AGO,
+        balance_micros=total_micros(lots) - debt_micros,
+        debt_micros=debt_micros,
+        lots=lots,
+    )
+    return replace(account, **changed)
+
+
+def usage(call_id: str, charge_micros: int, **changed: Any) -> Usage:
+    """A call that was rated at so much."""
+    licensing = Licensing(volume(), {ORGANIZER: holds("payPerMinute", "communicationsCredits")})
+    rated = rate_leg(leg(call_id=call_id, **changed), Terms(licensing, card(), "USD", LONG_AGO))
+    return replace(rated, charge_micros=charge_micros)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 application = Application(os.environ)
 book_credit = application.book_credit()
+rejections = application.rejections()
 
 
 def _open(body: str) -> CreditEvent:
@@ -33,7 +34,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
         event,
         open_message=_open,
         use_case=book_credit,
-        rejections=application.rejections,
+        rejections=rejections,
         deadline=Deadline.in_milliseconds(context.get_remaining_time_in_millis()),
     )
     report_batch(settled)

@@ -31,6 +31,7 @@ _ALARMED = {Outcome.NOT_ENTITLED, Outcome.UNRATED}
 
 application = Application(os.environ)
 charge_legs = application.charge_legs()
+rejections = application.rejections()
 
 
 def _open(body: str) -> EndedLeg:
@@ -45,7 +46,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
         event,
         open_message=_open,
         use_case=charge_legs,
-        rejections=application.rejections,
+        rejections=rejections,
         deadline=Deadline.in_milliseconds(context.get_remaining_time_in_millis()),
     )
     outcomes = Counter(_METRICS[usage.outcome] for usage in settled.accepted)

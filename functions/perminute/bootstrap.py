@@ -17,11 +17,15 @@ from perminute.adapters.dynamodb.tables import (
     connect,
 )
 from perminute.adapters.s3_rate_cards import S3RateCards
+from perminute.adapters.sns_topic import SNSTopic
 from perminute.adapters.sqs_rejections import SQSRejections
 from perminute.application.apply_licensing import ApplyLicensing
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
+from perminute.application.expire_credit import ExpireCredit
 from perminute.application.patience import Patience
+from perminute.application.publish_notifications import PublishNotifications
+from perminute.application.reconcile_books import ReconcileBooks
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.observability import report_stale_rate_card
 
@@ -47,8 +51,11 @@ class Application:
         schema = Schema.bind(self._connection, settings.TableNames.from_environment(environment))
         self._credit = DynamoDBCreditStore(schema)
         self._licensing = DynamoDBLicensingStore(schema)
-        self.rejections = SQSRejections(
-            lambda: self._client("sqs"), settings.dead_letter_queue_url(environment)
+
+    def rejections(self) -> SQSRejections:
+        """Keep what is refused in the function's own dead letters."""
+        return SQSRejections(
+            lambda: self._client("sqs"), settings.dead_letter_queue_url(self._environment)
         )
 
     def charge_legs(self) -> ChargeLegs:
@@ -65,6 +72,21 @@ class Application:
     def book_credit(self) -> BookCredit:
         """Book purchases, adjustments and settings."""
         return BookCredit(self._credit, Patience())
+
+    def expire_credit(self) -> ExpireCredit:
+        """Book what time alone brings."""
+        return ExpireCredit(self._credit, Patience())
+
+    def reconcile_books(self) -> ReconcileBooks:
+        """Hold the books against each other; what is just being booked has a moment to settle."""
+        return ReconcileBooks(self._credit, Patience(attempts=3, base_seconds=0.5))
+
+    def publish_notifications(self) -> PublishNotifications:
+        """Publish what was committed to the outbox."""
+        topic = SNSTopic(
+            lambda: self._client("sns"), settings.notification_topic_arn(self._environment)
+        )
+        return PublishNotifications(topic, self.rejections())
 
     def apply_licensing(self) -> ApplyLicensing:
         """Take in licensing facts."""

@@ -13,11 +13,15 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import TypeVar
 
+    from perminute.application.expire_credit import Run
+    from perminute.application.publish_notifications import Published
+    from perminute.application.reconcile_books import Reconciled
     from perminute.batches import Settled
     from perminute.domain.usage import Usage
+    from perminute.ports import Rejection
 
     R = TypeVar("R")
 
@@ -50,10 +54,7 @@ def report_uncharged(usage: Usage) -> None:
 def report_batch(settled: Settled[R], counts: Mapping[str, int] | None = None) -> None:
     """Log the batch in one line and count what alarms look at."""
     logger.info("batch settled", extra={**settled.counts(), **(counts or {})})
-    for rejection in settled.refused:
-        logger.warning(
-            "event refused", extra={"eventId": rejection.event_id, "reason": rejection.reason}
-        )
+    _report_refused(settled.refused)
     for reason, times in settled.failures().items():
         logger.error("messages to be delivered again", extra={"reason": reason, "messages": times})
     metrics.add_metric("EventsAccepted", MetricUnit.Count, len(settled.accepted))
@@ -61,3 +62,61 @@ def report_batch(settled: Settled[R], counts: Mapping[str, int] | None = None) -
     metrics.add_metric("EventsFailed", MetricUnit.Count, len(settled.failed))
     for name, count in (counts or {}).items():
         metrics.add_metric(name, MetricUnit.Count, count)
+
+
+def report_expiry(run: Run) -> None:
+    """Log a daily run in one line, and by name whose account could not be brought up to date."""
+    logger.info(
+        "credit brought up to date",
+        extra={"organizations": run.organizations, "failed": len(run.failed)},
+    )
+    for organization_id, error in run.failed.items():
+        logger.error(
+            "account not brought up to date",
+            extra={"organizationId": organization_id, "reason": str(error)},
+        )
+    metrics.add_metric("AccountsBroughtUpToDate", MetricUnit.Count, run.organizations)
+
+
+def report_reconciled(reconciled: Sequence[Reconciled]) -> None:
+    """Log a reconciliation in one line, and each difference with the entries to look at."""
+    differences = [one for books in reconciled for one in books.differences]
+    logger.info(
+        "books reconciled",
+        extra={
+            "organizations": len(reconciled),
+            "entries": sum(books.entries for books in reconciled),
+            "differences": len(differences),
+        },
+    )
+    for one in differences:
+        logger.error(
+            "books differ",
+            extra={
+                "organizationId": one.organization_id,
+                "difference": one.message,
+                "entries": one.entry_ids,
+            },
+        )
+    metrics.add_metric("BooksReconciled", MetricUnit.Count, len(reconciled))
+    metrics.add_metric("BookDifferences", MetricUnit.Count, len(differences))
+
+
+def report_published(published: Published) -> None:
+    """Log a batch of the outbox in one line, and what of it was refused or must come again."""
+    logger.info(
+        "notifications published",
+        extra={"published": published.announced, "refused": len(published.refused)},
+    )
+    _report_refused(published.refused)
+    if published.failed_at is not None:
+        logger.error("outbox to be delivered again", extra={"reason": published.why})
+    metrics.add_metric("NotificationsPublished", MetricUnit.Count, published.announced)
+    metrics.add_metric("NotificationsRefused", MetricUnit.Count, len(published.refused))
+
+
+def _report_refused(refused: Sequence[Rejection]) -> None:
+    for rejection in refused:
+        logger.warning(
+            "event refused", extra={"eventId": rejection.event_id, "reason": rejection.reason}
+        )

@@ -11,15 +11,19 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
 
-    from perminute.domain.accounts import Account, LedgerEntry
+    from perminute.domain.accounts import Account
+    from perminute.domain.ledger import LedgerEntry
     from perminute.domain.licensing import Licensing, LicensingChange
+    from perminute.domain.notifications import Notification
     from perminute.domain.rate_card import RateCard
+    from perminute.domain.reconciliation import Statement
     from perminute.domain.usage import Usage
 
 MAX_USAGES_PER_POSTING = 97
-"""DynamoDB takes 100 items a transaction: account, entry, one in reserve, and the usages."""
+"""DynamoDB takes 100 items a transaction: account, entry, the outbox, and the usages."""
 
 MAX_CHANGES_PER_RECORD = 49
 """Each change takes a receipt and perhaps a timeline of its own, and the account is one more."""
@@ -31,6 +35,9 @@ class ReceiptKind(StrEnum):
     EVENT = "event"
     PURCHASE = "purchase"
     ADJUSTMENT = "adjustment"
+    RECHARGE = "recharge"
+    """A recharge that was paid: by one purchase, whatever its id."""
+    RECHARGE_FAILURE = "rechargeFailure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +67,14 @@ class Posting:
     """All that one transaction writes for an organization, or nothing of it.
 
     `before` is the account as it was read: the posting holds only against its version. `after`
-    is `before` itself where no money moves; then its version is checked and left as it is.
+    is `before` itself where nothing changes; then its version is checked and left as it is. The
+    notifications wait in the outbox from then on, to be published because they were committed.
     """
 
     before: Account
     after: Account
-    entry: LedgerEntry | None = None
+    entries: tuple[LedgerEntry, ...] = ()
+    notifications: tuple[Notification, ...] = ()
     usages: tuple[Usage, ...] = ()
     receipts: tuple[Receipt, ...] = ()
 
@@ -109,7 +118,22 @@ class CreditStore(Protocol):
         ...
 
     def commit(self, posting: Posting) -> CommitResult:
-        """Write a posting as one transaction, at most `MAX_USAGES_PER_POSTING` usages."""
+        """Write a posting as one transaction: at most `MAX_USAGES_PER_POSTING` usages in it."""
+        ...
+
+    def organizations(self, *, due_by: datetime | None = None) -> Iterator[str]:
+        """Name the organizations that have an account, or those with something due by then.
+
+        Found in an index that may lag behind: who is due is to be asked of the account itself.
+        """
+        ...
+
+    def statement(self, organization_id: str) -> Statement:
+        """Read all that is booked for an organization, as of one version of its account.
+
+        The parts are not read at one instant: what is being booked meanwhile may show as a
+        difference that another reading does not have.
+        """
         ...
 
 
@@ -157,4 +181,27 @@ class Rejections(Protocol):
 
     def keep(self, rejections: Sequence[Rejection]) -> None:
         """Keep all of them, or raise: what is not kept must come again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """A notification as it goes out: JSON for programs, a subject and sentences for people."""
+
+    id: str
+    type: str
+    organization_id: str
+    subject: str
+    text: str
+    document: str
+
+
+class NotificationTopic(Protocol):
+    """Where notifications are published. Raises `Unavailable`."""
+
+    def publish(self, announcements: Sequence[Announcement]) -> Mapping[str, str]:
+        """Publish all of them; gives by id why some will never be taken.
+
+        Those before one that raises may be out already: publishing again repeats their ids.
+        """
         ...

@@ -41,6 +41,11 @@ def rate_card_bucket(environment: Mapping[str, str]) -> str:
     return _required(environment, "RATE_CARD_BUCKET")
 
 
+def notification_topic_arn(environment: Mapping[str, str]) -> str:
+    """Read where notifications are published."""
+    return _required(environment, "NOTIFICATION_TOPIC_ARN")
+
+
 def _required(environment: Mapping[str, str], name: str) -> str:
     value = environment.get(name)
     if not value:

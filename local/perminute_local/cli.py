@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     rates = commands_.add_parser("rates", help="check, convert and publish rate cards")
     _add_rates(rates.add_subparsers(required=True, metavar="COMMAND"))
     _add_replay(commands_.add_parser("replay", help="run a folder of events on an embedded AWS"))
+    _add_reconcile(
+        commands_.add_parser("reconcile", help="hold a deployed stack's books against each other")
+    )
     return parser
 
 
@@ -172,6 +175,25 @@ def _replay(options: argparse.Namespace) -> int:
         disturbance=disturbance,
         as_json=options.json,
     )
+
+
+def _add_reconcile(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--stack", required=True, metavar="NAME", help="the stack's name")
+    parser.add_argument(
+        "--organization",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="only this organization; may be given more than once",
+    )
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(run=_reconcile)
+
+
+def _reconcile(options: argparse.Namespace) -> int:
+    from perminute_local.reconcile import run_reconcile  # noqa: PLC0415 - as for a replay
+
+    return run_reconcile(options.stack, options.organization, as_json=options.json)
 
 
 def _checked(parse: Callable[[str], object]) -> Callable[[str], object]:

@@ -1,8 +1,9 @@
 """Makes `examples/day/events.jsonl`: `python -m perminute_local.example_day > FILE`.
 
 A working day of three organizations, made from a seed so that it can be made again. All numbers
-are from ranges that regulators keep free for drama. Contoso is well set up, Fabrikam runs out of
-credit in the afternoon, and Northwind's admin learns all day long what is still missing.
+are from ranges that regulators keep free for drama. Contoso is well set up: old credit of its
+expires at one o'clock, and it recharges itself. Fabrikam runs out of credit in the afternoon, and
+Northwind's admin learns all day long what is still missing.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from perminute.domain.recharge import recharge_id
 from perminute.domain.times import format_instant
 
 if TYPE_CHECKING:
@@ -155,19 +157,16 @@ def _assign(  # noqa: PLR0913, PLR0917 - the six parts of one sentence
 
 
 def _credit(day: Day) -> None:
+    """Contoso recharges itself and has credit from last year; Fabrikam only has thresholds."""
     at = SETTING_UP + timedelta(hours=1)
-    for organization in (CONTOSO, FABRIKAM):
-        day.send(
-            "billing",
-            "Credits Configured",
-            at,
-            organizationId=organization,
-            currency="USD",
-            lowBalanceThresholds=["20"],
-            autoRecharge={"enabled": False},
-        )
-    _purchase(day, CONTOSO, "po-1001", "250.00", at + timedelta(minutes=1))
-    _purchase(day, FABRIKAM, "po-2001", "260.00", at + timedelta(minutes=2))
+    _configure(day, CONTOSO, at, enabled=True, triggerAmount="150", rechargeAmount="150")
+    _configure(day, FABRIKAM, at, enabled=False)
+    last_year = WORKING_DAY.replace(year=2025, hour=13)
+    _purchase(day, CONTOSO, "po-0907", "80.00", at, purchasedAt=format_instant(last_year))
+    later = format_instant(last_year + timedelta(days=18))
+    _purchase(day, CONTOSO, "po-0921", "60.00", at, purchasedAt=later)
+    _purchase(day, CONTOSO, "po-1001", "100.00", at + timedelta(minutes=1))
+    _purchase(day, FABRIKAM, "po-2001", "240.00", at + timedelta(minutes=2))
     _purchase(day, NORTHWIND, "po-3001", "100.00", WORKING_DAY.replace(hour=10))
     day.send(
         "billing",
@@ -178,9 +177,25 @@ def _credit(day: Day) -> None:
         amount="1.25",
         reason="bad line in meeting m-contoso-003",
     )
+    recharged = WORKING_DAY.replace(hour=16, minute=30)
+    _purchase(day, CONTOSO, "po-1002", "150.00", recharged, rechargeId=recharge_id(CONTOSO, 1))
 
 
-def _purchase(day: Day, organization: str, purchase: str, amount: str, at: datetime) -> None:
+def _configure(day: Day, organization: str, at: datetime, **auto_recharge: object) -> None:
+    day.send(
+        "billing",
+        "Credits Configured",
+        at,
+        organizationId=organization,
+        currency="USD",
+        lowBalanceThresholds=["100", "20"],
+        autoRecharge=auto_recharge,
+    )
+
+
+def _purchase(
+    day: Day, organization: str, purchase: str, amount: str, at: datetime, **more: str
+) -> None:
     day.send(
         "billing",
         "Credit Purchased",
@@ -189,7 +204,7 @@ def _purchase(day: Day, organization: str, purchase: str, amount: str, at: datet
         purchaseId=purchase,
         amount=amount,
         currency="USD",
-        purchasedAt=format_instant(at),
+        **{"purchasedAt": format_instant(at), **more},
     )
 
 

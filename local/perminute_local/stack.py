@@ -31,6 +31,7 @@ BACKING_TYPES = frozenset(
         "AWS::Events::EventBus",
         "AWS::Events::Rule",
         "AWS::S3::Bucket",
+        "AWS::SNS::Topic",
         "AWS::SQS::Queue",
     }
 )
@@ -38,6 +39,7 @@ _KEPT_PARTS = ("Parameters", "Conditions", "Mappings")
 _FUNCTION = "AWS::Serverless::Function"
 
 Template = dict[str, Any]
+Pattern = dict[str, Any]
 
 
 class StackError(Exception):
@@ -55,14 +57,42 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueTrigger:
+    """A function reads a queue, by its logical id."""
+
+    queue: str
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamTrigger:
+    """A function reads a table's stream: what one of the patterns matches."""
+
+    stream_arn: str
+    batch_size: int
+    patterns: tuple[Pattern, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleTrigger:
+    """A function runs every day at this time, UTC."""
+
+    hour: int
+    minute: int
+    input: str
+
+
+Trigger = QueueTrigger | StreamTrigger | ScheduleTrigger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
-    """A function of the template and the queue that feeds it."""
+    """A function of the template and what makes it run."""
 
     name: str
     handler: str
     environment: Mapping[str, str]
-    queue: str
-    batch_size: int
+    trigger: Trigger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +102,10 @@ class Stack:
     functions: tuple[Function, ...]
     queues: Mapping[str, Queue]
     bus_name: str
+
+    def setting(self, name: str) -> str:
+        """Give what the environment of some function says under this name."""
+        return next(f.environment[name] for f in self.functions if name in f.environment)
 
 
 def load_template(path: Path = TEMPLATE) -> Template:
@@ -114,10 +148,17 @@ def backing(template: Template, types: Collection[str]) -> Template:
         for logical_id, resource in template["Resources"].items()
         if resource["Type"] in types
     }
-    outputs: dict[str, Any] = {}
+    outputs: dict[str, Any] = {
+        name: output["Value"]
+        for name, output in template["Outputs"].items()
+        if output["Value"]["Ref"] in kept
+    }
     for logical_id, _ in resources(template, "AWS::SQS::Queue"):
         outputs[f"{logical_id}Url"] = {"Ref": logical_id}
         outputs[f"{logical_id}Arn"] = {"Fn::GetAtt": [logical_id, "Arn"]}
+    for logical_id, table in resources(template, "AWS::DynamoDB::Table"):
+        if "StreamSpecification" in table["Properties"]:
+            outputs[f"{logical_id}StreamArn"] = {"Fn::GetAtt": [logical_id, "StreamArn"]}
     for logical_id, _ in resources(template, "AWS::Events::EventBus"):
         outputs["BusName"] = {"Ref": logical_id}
     for logical_id, function in resources(template, _FUNCTION):
@@ -170,17 +211,40 @@ def _queue(logical_id: str, resource: Mapping[str, Any], outputs: Mapping[str, s
 def _function(
     logical_id: str, resource: Mapping[str, Any], template: Template, outputs: Mapping[str, str]
 ) -> Function:
-    (mapping,) = (
-        event["Properties"]
-        for event in resource["Properties"]["Events"].values()
-        if event["Type"] == "SQS"
-    )
+    (event,) = resource["Properties"]["Events"].values()
     return Function(
         name=logical_id,
         handler=resource["Properties"]["Handler"],
         environment={
             name: outputs[_output(logical_id, name)] for name in environment_of(resource, template)
         },
-        queue=mapping["Queue"]["Fn::GetAtt"][0],
-        batch_size=int(mapping["BatchSize"]),
+        trigger=_trigger(event["Type"], event["Properties"], outputs),
     )
+
+
+def _trigger(kind: str, event: Mapping[str, Any], outputs: Mapping[str, str]) -> Trigger:
+    match kind:
+        case "SQS":
+            return QueueTrigger(
+                queue=event["Queue"]["Fn::GetAtt"][0], batch_size=int(event["BatchSize"])
+            )
+        case "DynamoDB":
+            filters = event["FilterCriteria"]["Filters"]
+            return StreamTrigger(
+                stream_arn=outputs["".join(event["Stream"]["Fn::GetAtt"])],
+                batch_size=int(event["BatchSize"]),
+                patterns=tuple(json.loads(one["Pattern"]) for one in filters),
+            )
+        case "ScheduleV2":
+            return _schedule(event["ScheduleExpression"], event["Input"])
+        case _:
+            msg = f"there is nothing here that makes functions run by {kind}"
+            raise StackError(msg)
+
+
+def _schedule(expression: str, input_: str) -> ScheduleTrigger:
+    daily = re.fullmatch(r"cron\(([0-9]+) ([0-9]+) \* \* \? \*\)", expression)
+    if daily is None:
+        msg = f"only daily schedules can be run here, not {expression}"
+        raise StackError(msg)
+    return ScheduleTrigger(hour=int(daily[2]), minute=int(daily[1]), input=input_)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
-from builders import ANSWERED, LONG_AGO, MICROS, card, fact, holds, leg, receipt, volume
+from builders import ANSWERED, LONG_AGO, MICROS, card, fact, holds, leg, lot, receipt, volume
 
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.memory import InMemoryStore
-from perminute.domain.accounts import Account, AutoRecharge, CreditSettings
+from perminute.adapters.notification_documents import document_of
+from perminute.application.advancing import posting_of
+from perminute.domain import booking
+from perminute.domain.accounts import Account, CreditSettings
+from perminute.domain.booking import Purchase
 from perminute.domain.legs import LegType, MeetingType
 from perminute.domain.licensing import Licensing, LicensingChange
+from perminute.domain.lots import WARNING_AHEAD, twelve_months_after
+from perminute.domain.recharge import AutoRecharge, RechargeRequest, RechargeState
+from perminute.domain.reconciliation import Statement, reconcile
 from perminute.domain.timelines import MAX_FACTS, Timeline
 from perminute.domain.usage import Terms, Usage, rate_leg
 from perminute.ports import (
@@ -32,6 +41,9 @@ from perminute.ports import (
 from perminute_local.replay.run import table_names
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from perminute.domain.notifications import Notification
     from perminute.ports import CreditStore, LicensingStore, Receipt
 
 
@@ -39,16 +51,42 @@ if TYPE_CHECKING:
 class Stores:
     credit: CreditStore
     licensing: LicensingStore
+    outbox: Callable[[str], list[str]]
+    """The documents that wait in the outbox of an organization, sorted."""
 
 
 @pytest.fixture(params=["twin", "moto", "ministack"])
 def stores(request: pytest.FixtureRequest) -> Stores:
     if request.param == "twin":
         twin = InMemoryStore()
-        return Stores(twin, twin)
-    stack = request.getfixturevalue(f"{request.param}_stack")
-    schema = Schema.bind(connect(), table_names(stack))
-    return Stores(DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema))
+        return Stores(
+            twin,
+            twin,
+            lambda who: documents(one for one in twin.outbox if one.organization_id == who),
+        )
+    tables = table_names(request.getfixturevalue(f"{request.param}_stack"))
+    schema = Schema.bind(connect(), tables)
+    return Stores(
+        DynamoDBCreditStore(schema),
+        DynamoDBLicensingStore(schema),
+        lambda who: _stored_outbox(tables.credit, who),
+    )
+
+
+def documents(notifications: Iterable[Notification]) -> list[str]:
+    return sorted(json.dumps(document_of(one)) for one in notifications)
+
+
+def _stored_outbox(table: str, organization: str) -> list[str]:
+    rows = boto3.client("dynamodb").query(
+        TableName=table,
+        KeyConditionExpression="organizationId = :o AND begins_with(#record, :outbox)",
+        ExpressionAttributeNames={"#record": "record"},
+        ExpressionAttributeValues={":o": {"S": organization}, ":outbox": {"S": "outbox#"}},
+    )["Items"]
+    return sorted(
+        json.dumps(document) for row in rows for document in json.loads(row["notifications"]["S"])
+    )
 
 
 def empty(organization: str) -> Account:
@@ -64,13 +102,19 @@ def usages(organization: str, *call_ids: str) -> list[Usage]:
 
 
 def charge(account: Account, *charged: Usage) -> Posting:
-    after, entry, named = account.charged(charged, at=ANSWERED)
-    return Posting(before=account, after=after, entry=entry, usages=named)
+    return posting_of(account, booking.charge(account, charged, at=ANSWERED))
 
 
 def buy(account: Account, receipt_: Receipt) -> Posting:
-    after, entry = account.purchased(50 * MICROS, "USD", purchased_at=LONG_AGO, at=ANSWERED)
-    return Posting(before=account, after=after, entry=entry, receipts=(receipt_,))
+    bought = Purchase(
+        purchase_id="po-1",
+        amount_micros=50 * MICROS,
+        currency="USD",
+        purchased_at=LONG_AGO,
+        expires_at=twelve_months_after(LONG_AGO),
+    )
+    booked = booking.purchase(account, bought, at=ANSWERED, cause="purchase#po-1")
+    return posting_of(account, booked, receipt_)
 
 
 def change(
@@ -94,9 +138,7 @@ def test_a_posting_is_read_back_as_it_was_written(stores: Stores, organization: 
         event_id="e",
         currency="USD",
         low_balance_thresholds_micros=(5, 10**20),
-        auto_recharge=AutoRecharge(
-            enabled=True, trigger_micros=1, recharge_micros=2, monthly_limit_micros=None
-        ),
+        auto_recharge=AutoRecharge(trigger_micros=1, recharge_micros=2, monthly_limit_micros=None),
     )
     account = replace(
         empty(organization),
@@ -106,6 +148,19 @@ def test_a_posting_is_read_back_as_it_was_written(stores: Stores, organization: 
         currency="USD",
         credits_set_up_at=ANSWERED + timedelta(microseconds=5),
         settings=settings,
+        debt_micros=10**21 + 7,
+        lots=(
+            lot("1", 5, warned=True),
+            lot("2", 2, expires_at=datetime(9999, 12, 31, 23, 59, 59, 5, tzinfo=UTC)),
+        ),
+        recharge=RechargeState(
+            requests=3,
+            waiting=(RechargeRequest(recharge_id="r-3", amount_micros=2, requested_at=ANSWERED),),
+            failures=2,
+            month=LONG_AGO,
+            month_micros=4,
+            limit_told=True,
+        ),
     )
     assert stores.credit.commit(Posting(before=empty(organization), after=account)) == Committed()
     assert stores.credit.account(organization) == account
@@ -114,7 +169,9 @@ def test_a_posting_is_read_back_as_it_was_written(stores: Stores, organization: 
 def test_a_posting_against_an_account_that_moved_on_writes_nothing(
     stores: Stores, organization: str
 ) -> None:
-    stores.credit.commit(buy(empty(organization), receipt("p", organization_id=organization)))
+    stores.credit.commit(
+        buy(empty(organization), receipt(organization, organization_id=organization))
+    )
     bought = stores.credit.account(organization)
     late = charge(empty(organization), *usages(organization, "a"))
     assert stores.credit.commit(late) == Moved()
@@ -125,7 +182,9 @@ def test_a_posting_against_an_account_that_moved_on_writes_nothing(
 def test_a_charge_that_was_decided_before_a_licensing_change_writes_nothing(
     stores: Stores, organization: str
 ) -> None:
-    stores.credit.commit(buy(empty(organization), receipt("p", organization_id=organization)))
+    stores.credit.commit(
+        buy(empty(organization), receipt(organization, organization_id=organization))
+    )
     read = stores.credit.account(organization)
     stores.licensing.record(organization, [change(organization, "adele", "1")])
     now = stores.credit.account(organization)
@@ -256,7 +315,9 @@ def test_facts_keep_their_kind(stores: Stores, organization: str) -> None:
 
 
 def test_licensing_leaves_the_credit_as_it_is(stores: Stores, organization: str) -> None:
-    stores.credit.commit(buy(empty(organization), receipt("p", organization_id=organization)))
+    stores.credit.commit(
+        buy(empty(organization), receipt(organization, organization_id=organization))
+    )
     before = stores.credit.account(organization)
     stores.licensing.record(organization, [change(organization, "adele", "1")])
     assert stores.credit.account(organization) == replace(
@@ -292,3 +353,65 @@ def test_a_full_timeline_takes_no_more_facts(stores: Stores, organization: str) 
     more = [change(organization, "alex", "1"), change(organization, "adele", "2")]
     assert stores.licensing.record(organization, more) == Full(frozenset({"adele"}))
     assert stores.credit.account(organization).version == 1
+
+
+def test_the_books_are_read_back_as_they_were_written(stores: Stores, organization: str) -> None:
+    account = empty(organization)
+    bought = buy(account, receipt(organization, organization_id=organization))
+    stores.credit.commit(bought)
+    (free,) = (replace(u, charge_micros=0) for u in usages(organization, "free"))
+    charged = charge(bought.after, *usages(organization, "a", "b"), free)
+    stores.credit.commit(charged)
+    expired = posting_of(charged.after, booking.advance(charged.after, LONG_AGO.replace(year=2027)))
+    stores.credit.commit(expired)
+    (charge_entry,) = charged.entries
+    statement = stores.credit.statement(organization)
+    assert statement.account == expired.after
+    assert statement.entries == (*bought.entries, charge_entry, *expired.entries)
+    assert {k: v for k, v in statement.charges_micros.items() if v} == {
+        charge_entry.entry_id: -charge_entry.amount_micros
+    }
+    assert reconcile(statement) == ()
+
+
+def test_a_statement_of_nothing_is_empty(stores: Stores, organization: str) -> None:
+    statement = stores.credit.statement(organization)
+    assert statement == Statement(account=empty(organization), entries=(), charges_micros={})
+
+
+def test_accounts_are_found_by_when_they_are_due(stores: Stores, organization: str) -> None:
+    stores.credit.commit(
+        buy(empty(organization), receipt(organization, organization_id=organization))
+    )
+    never = f"{organization}-never"
+    stores.credit.commit(charge(empty(never), *usages(never, "a")))
+    due_at = LONG_AGO.replace(year=2027) - WARNING_AHEAD
+    assert stores.credit.account(organization).due_at == due_at
+
+    def found(due_by: datetime | None) -> set[str]:
+        return {organization, never} & set(stores.credit.organizations(due_by=due_by))
+
+    assert found(due_at - timedelta(seconds=1)) == set()
+    assert found(due_at) == {organization}
+    assert found(None) == {organization, never}
+
+
+def test_notifications_wait_in_the_outbox_of_the_transaction_that_they_tell_of(
+    stores: Stores, organization: str
+) -> None:
+    account = empty(organization)
+    unpaid = [
+        rate_leg(one, Terms(Licensing(), card(), None, None))
+        for one in (leg(organization_id=organization, call_id=call) for call in ("a", "b"))
+    ]
+    posting = charge(account, *unpaid)
+    assert stores.credit.commit(posting) == Committed()
+    assert stores.credit.commit(posting) == AlreadyKnown({u.leg.call_id: u for u in unpaid})
+    bought = buy(account, receipt(organization, organization_id=organization))
+    stores.credit.commit(bought)
+    expired = posting_of(bought.after, booking.advance(bought.after, LONG_AGO.replace(year=2027)))
+    assert stores.credit.commit(expired) == Committed()
+    assert stores.credit.commit(expired) == Moved()
+    told = documents([*posting.notifications, *expired.notifications])
+    assert stores.outbox(organization) == told
+    assert len(told) == 4

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from threading import Event
+from threading import Barrier, Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,13 +19,19 @@ from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.memory import FixedRateCard
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
-from perminute.application.book_credit import BookCredit
+from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_legs import ChargeLegs
+from perminute.application.expire_credit import ExpireCredit
 from perminute.application.patience import Patience
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted
+from perminute.domain.accounts import CreditSettings
+from perminute.domain.booking import Purchase
 from perminute.domain.errors import Unavailable
+from perminute.domain.ledger import EntryType
 from perminute.domain.licensing import LicensingChange
+from perminute.domain.recharge import AutoRecharge
+from perminute.domain.reconciliation import reconcile
 from perminute.domain.usage import Outcome
 from perminute.ports import ReceiptKind
 from perminute_local.replay.run import table_names
@@ -40,6 +48,7 @@ PAID = 150_000
 class Books:
     """One organization's stores on ministack, with credit and an entitled organizer."""
 
+    schema: Schema
     credit: DynamoDBCreditStore
     licensing: DynamoDBLicensingStore
 
@@ -57,7 +66,7 @@ def books(ministack_stack: Stack, organization: str) -> Books:
     BookCredit(credit, Patience())(
         [purchase(amount=1_000, organization_id=organization, receipt=bought)]
     )
-    return Books(credit, licensing)
+    return Books(schema, credit, licensing)
 
 
 def test_eight_threads_that_charge_one_organization_end_with_the_exact_balance(
@@ -92,6 +101,87 @@ def test_eight_threads_that_charge_one_organization_end_with_the_exact_balance(
         changing.result()
     account = books.credit.account(organization)
     assert account.balance_micros == 1_000 * MICROS - THREADS * CALLS_EACH * PAID
+    assert reconcile(books.credit.statement(organization)) == ()
+
+
+def test_charges_the_daily_run_and_a_purchase_race_for_lots_that_expire_and_book_each_once(
+    books: Books, organization: str
+) -> None:
+    """All begin at the moment at which four of five lots have expired."""
+    now = ANSWERED + timedelta(days=30)
+    for number in range(4):
+        bought = purchase(f"po-{number}", amount=10, purchased_at=ANSWERED)
+        assert isinstance(bought.change, Purchase)
+        short = replace(bought.change, expires_at=ANSWERED + timedelta(days=number + 1))
+        proof = receipt(
+            bought.receipt.key.id, kind=ReceiptKind.PURCHASE, organization_id=organization
+        )
+        event = replace(bought, organization_id=organization, change=short, receipt=proof)
+        assert isinstance(BookCredit(books.credit, Patience())([event])[0], Accepted)
+    barrier = Barrier(THREADS)
+
+    def work(thread: int) -> None:
+        charge, expire = books.charge(), ExpireCredit(books.credit, Patience())
+        call = ended(
+            organization_id=organization,
+            call_id=f"{thread}",
+            answered_at=now - timedelta(minutes=10),
+            ended_at=now,
+        )
+        barrier.wait()
+        match thread % 2:
+            case 0:
+                _until_settled(charge, [call])
+            case _:
+                # Other tests' organizations may be due as well, and be in nobody's way.
+                assert organization not in expire(now).failed
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        list(threads.map(work, range(THREADS)))
+    statement = books.credit.statement(organization)
+    types = Counter(entry.type for entry in statement.entries)
+    assert types == {EntryType.PURCHASE: 5, EntryType.EXPIRY: 4, EntryType.CHARGE: THREADS // 2}
+    assert statement.account.balance_micros == 1_000 * MICROS - THREADS // 2 * PAID
+    assert reconcile(statement) == ()
+
+
+def test_a_crossing_of_racing_charges_is_told_by_one_of_them(
+    books: Books, organization: str
+) -> None:
+    settings = CreditSettings(
+        configured_at=ANSWERED,
+        event_id="settings",
+        currency="USD",
+        low_balance_thresholds_micros=(1_000 * MICROS - 10 * PAID, 1_000 * MICROS - 25 * PAID),
+        auto_recharge=AutoRecharge(
+            trigger_micros=1_000 * MICROS - 10 * PAID, recharge_micros=50 * MICROS
+        ),
+    )
+    proof = receipt(f"{organization}-settings", organization_id=organization)
+    event = CreditEvent(
+        organization_id=organization, change=settings, receipt=proof, issued_at=ANSWERED
+    )
+    assert isinstance(BookCredit(books.credit, Patience())([event])[0], Accepted)
+
+    def work(thread: int) -> None:
+        charge = books.charge()
+        for number in range(5):
+            call = ended(organization_id=organization, call_id=f"{thread}-{number}")
+            _until_settled(charge, [call])
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        list(threads.map(work, range(THREADS)))
+    told = Counter(one["type"] for one in _outbox(books, organization))
+    assert told == {"LowBalance": 2, "RechargeRequested": 1}
+
+
+def _outbox(books: Books, organization: str) -> list[dict[str, str]]:
+    rows = books.schema.outbox.query(
+        "organizationId = :organization AND begins_with(#record, :outbox)",
+        {":organization": organization, ":outbox": "outbox#"},
+        ExpressionAttributeNames={"#record": "record"},
+    )
+    return [one for row in rows for one in json.loads(row["notifications"]["S"])]
 
 
 def test_no_charge_that_begins_after_a_license_was_lost_is_paid_by_credit(

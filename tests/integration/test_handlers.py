@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass, field
+import logging
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -14,9 +17,13 @@ import pytest
 from perminute.domain.errors import MissingSetting
 from perminute.observability import logger
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
+from perminute_local.replay.listener import QUEUE_NAME, Listener
 from perminute_local.replay.results import Rejected, Results, collect
 from perminute_local.replay.run import publish_rate_card, table_names
-from perminute_local.stack import Function, Stack
+from perminute_local.stack import Function, QueueTrigger, Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
@@ -30,6 +37,15 @@ def sample(name: str, event_id: str | None = None, **changed: Any) -> str:
     return json.dumps({**event, "detail": {**event["detail"], **changed}})
 
 
+def function_reading(stack: Stack, queue: str) -> Function:
+    (function,) = (
+        f
+        for f in stack.functions
+        if isinstance(f.trigger, QueueTrigger) and f.trigger.queue == queue
+    )
+    return function
+
+
 @dataclass
 class System:
     stack: Stack
@@ -38,11 +54,29 @@ class System:
     def send(self, queue: str, *bodies: str) -> list[str]:
         """Deliver one batch; gives the bodies that are to come again."""
         if queue not in self.functions:
-            (function,) = (f for f in self.stack.functions if f.queue == queue)
-            self.functions[queue] = LoadedFunction(function)
+            self.functions[queue] = LoadedFunction(function_reading(self.stack, queue))
         messages = [SQSMessage(body) for body in bodies]
         failed = self.functions[queue].invoke(messages, self.stack.queues[queue].arn)
         return [message.body for message in failed]
+
+    def call(self, name: str, event: dict[str, Any]) -> dict[str, Any] | None:
+        """Invoke a function that reads no queue; None if it failed."""
+        if name not in self.functions:
+            (function,) = (f for f in self.stack.functions if f.name == name)
+            self.functions[name] = LoadedFunction(function)
+        return self.functions[name].call(event)
+
+    def outbox(self) -> list[dict[str, Any]]:
+        """Give the outbox as the table's stream would."""
+        rows = boto3.client("dynamodb").scan(TableName=table_names(self.stack).credit)["Items"]
+        return [
+            {
+                "eventID": row["record"]["S"],
+                "dynamodb": {"NewImage": row, "SequenceNumber": f"{number}"},
+            }
+            for number, row in enumerate(rows)
+            if row["record"]["S"].startswith("outbox#")
+        ]
 
     def results(self) -> Results:
         return collect(table_names(self.stack), self.stack, [], {})
@@ -95,6 +129,7 @@ def test_a_call_is_charged_from_event_to_balance(ready: System) -> None:
             "charge": "0.435",
             "currency": "USD",
             "flags": [],
+            "lots": [{"purchaseId": "po-1001", "amount": "-0.435"}],
         }
     ]
     assert document["ledger"] == [
@@ -106,6 +141,8 @@ def test_a_call_is_charged_from_event_to_balance(ready: System) -> None:
             "balanceAfter": "250",
             "at": "2026-10-30T12:02:00Z",
             "calls": [],
+            "lots": [{"purchaseId": "po-1001", "amount": "250"}],
+            "cause": "purchase#po-1001",
         },
         {
             "organizationId": "contoso",
@@ -115,6 +152,8 @@ def test_a_call_is_charged_from_event_to_balance(ready: System) -> None:
             "balanceAfter": "249.565",
             "at": "2026-11-02T09:31:00Z",
             "calls": ["b6c1a0f4-7a3e-4a5f-8f0a-1f6a0c7b9d21"],
+            "lots": [{"purchaseId": "po-1001", "amount": "-0.435"}],
+            "cause": None,
         },
     ]
 
@@ -127,7 +166,10 @@ def test_a_call_is_charged_from_event_to_balance(ready: System) -> None:
             "LicensingQueue",
             ["license-assigned", "license-removed", "user-changed", "organization-changed"],
         ),
-        ("CreditQueue", ["credits-configured", "credit-purchased", "credit-adjusted"]),
+        (
+            "CreditQueue",
+            ["credits-configured", "credit-purchased", "credit-adjusted", "recharge-failed"],
+        ),
     ],
 )
 def test_what_is_delivered_again_changes_nothing(
@@ -203,15 +245,105 @@ def test_a_refusal_that_cannot_be_kept_comes_again(ready: System) -> None:
     assert ready.send("CallsQueue", sample("call-ended"), "not JSON") == ["not JSON"]
 
 
+def test_credit_expires_by_the_daily_run_of_that_day_and_is_booked_once(ready: System) -> None:
+    assert ready.call("ExpireCreditFunction", {"time": "2027-09-30T00:05:00Z"}) == {
+        "organizations": 0
+    }
+    for _ in range(2):
+        assert ready.call("ExpireCreditFunction", {"time": "2027-10-31T00:05:00Z"}) is not None
+    document = ready.results().document()
+    assert document["organizations"]["contoso"]["lots"] == []
+    assert [(e["type"], e["amount"], e["at"], e["cause"]) for e in document["ledger"]] == [
+        ("purchase", "250", "2026-10-30T12:02:00Z", "purchase#po-1001"),
+        ("expiry", "-250", "2027-10-30T12:02:00Z", "lot#000000000001"),
+    ]
+
+
+def test_a_daily_run_without_its_time_fails_instead_of_guessing(
+    ready: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for event in ({}, {"time": "today"}, {"time": None}):
+        assert ready.call("ExpireCreditFunction", event) is None
+        assert "Refused: time: " in capsys.readouterr().err
+
+
+def test_the_nightly_check_reports_a_cent_that_somebody_took(ready: System) -> None:
+    ready.send("CallsQueue", sample("call-ended"))
+    night = {"time": "2026-11-03T01:35:00Z"}
+    sound = {"organizations": 1, "differences": 0}
+    assert ready.call("ReconcileBooksFunction", night) == sound
+    boto3.client("dynamodb").update_item(
+        TableName=table_names(ready.stack).credit,
+        Key={"organizationId": {"S": "contoso"}, "record": {"S": "account"}},
+        UpdateExpression="ADD balanceMicros :cent",
+        ExpressionAttributeValues={":cent": {"N": "-10000"}},
+    )
+    state = ready.state()
+    log = io.StringIO()
+    with redirect_log(log):
+        answer = ready.call("ReconcileBooksFunction", night)
+    assert answer == {"organizations": 1, "differences": 2}
+    assert "the balance is 249.555, but the entries add up to 249.565" in log.getvalue()
+    assert '"entries":["000000000002"]' in log.getvalue()
+    assert ready.state() == state
+
+
+@contextmanager
+def redirect_log(stream: io.StringIO) -> Iterator[None]:
+    handler = logger.registered_handler
+    assert isinstance(handler, logging.StreamHandler)
+    before = handler.setStream(stream)
+    try:
+        yield
+    finally:
+        handler.setStream(before or sys.stderr)
+
+
+def test_what_was_committed_to_the_outbox_goes_out(ready: System) -> None:
+    listener = Listener(ready.stack.setting("NOTIFICATION_TOPIC_ARN"))
+    ready.send("CallsQueue", sample("call-ended", organizerId="nobody"))
+    ready.send("CallsQueue", sample("call-ended", organizerId="nobody"))
+    ready.send("CreditQueue", sample("recharge-failed"))
+    answer = ready.call("PublishNotificationsFunction", {"Records": ready.outbox()})
+    assert answer == {"batchItemFailures": []}
+    assert [(n["type"], n.get("callId"), n["reason"]) for n in listener.heard()] == [
+        ("CallNotEntitled", "b6c1a0f4-7a3e-4a5f-8f0a-1f6a0c7b9d21", "noLicense"),
+        ("RechargeFailed", None, "the card has expired"),
+    ]
+
+
+def test_subscribers_can_filter_by_type_and_organization(ready: System) -> None:
+    Listener(ready.stack.setting("NOTIFICATION_TOPIC_ARN"))
+    ready.send("CreditQueue", sample("recharge-failed"))
+    ready.call("PublishNotificationsFunction", {"Records": ready.outbox()})
+    sqs = boto3.client("sqs")
+    url = sqs.get_queue_url(QueueName=QUEUE_NAME)["QueueUrl"]
+    (message,) = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
+    values = {name: one["StringValue"] for name, one in message["MessageAttributes"].items()}
+    assert values == {"type": "RechargeFailed", "organizationId": "contoso"}
+
+
+def test_without_the_topic_the_outbox_comes_again_from_the_first_record(ready: System) -> None:
+    ready.send("CreditQueue", sample("recharge-failed"))
+    topic = ready.stack.setting("NOTIFICATION_TOPIC_ARN")
+    boto3.client("sns").delete_topic(TopicArn=topic)
+    records = ready.outbox()
+    answer = ready.call("PublishNotificationsFunction", {"Records": records})
+    first = records[0]["dynamodb"]["SequenceNumber"]
+    assert answer == {"batchItemFailures": [{"itemIdentifier": first}]}
+
+
+def test_a_poison_record_is_kept_and_does_not_hold_up_its_shard(ready: System) -> None:
+    ready.send("CreditQueue", sample("recharge-failed"))
+    poison = {"eventID": "poison", "dynamodb": {"SequenceNumber": "0"}}
+    answer = ready.call("PublishNotificationsFunction", {"Records": [poison, *ready.outbox()]})
+    assert answer == {"batchItemFailures": []}
+    assert [rejected.event_id for rejected in ready.results().rejected] == ["poison"]
+
+
 def test_a_function_names_the_setting_that_its_environment_lacks(moto_stack: Stack) -> None:
     function = moto_stack.functions[0]
-    lacking = Function(
-        name=function.name,
-        handler=function.handler,
-        environment={**function.environment, "USAGE_TABLE": ""},
-        queue=function.queue,
-        batch_size=1,
-    )
+    lacking = replace(function, environment={**function.environment, "USAGE_TABLE": ""})
     with pytest.raises(MissingSetting, match="environment variable USAGE_TABLE is not set"):
         LoadedFunction(lacking)
 

@@ -37,6 +37,7 @@ def read_queues(template: Template) -> set[str]:
         event["Properties"]["Queue"]["Fn::GetAtt"][0]
         for _, function in resources(template, "AWS::Serverless::Function")
         for event in function["Properties"]["Events"].values()
+        if event["Type"] == "SQS"
     }
 
 
@@ -65,18 +66,42 @@ def test_a_message_that_waits_too_long_for_its_function_raises_an_alarm(
     )
 
 
-def test_a_call_that_nobody_pays_and_a_stale_rate_card_raise_an_alarm(template: Template) -> None:
-    function = template["Resources"]["ChargeCallsFunction"]
-    service = environment_of(function, template)["POWERTOOLS_SERVICE_NAME"]
+def test_what_our_own_counts_tell_of_raises_an_alarm(template: Template) -> None:
     ours = {
         alarm["MetricName"]: (alarm["Dimensions"], alarm["Statistic"], alarm["Threshold"])
         for alarm in alarms(template).values()
         if alarm["Namespace"] == NAMESPACE
     }
-    condition = ([{"Name": "service", "Value": service}], "Sum", 0)
-    metrics = ("CallsUnrated", "CallsNotEntitled", "RateCardsNotRenewed")
-    assert ours == dict.fromkeys(metrics, condition)
+    counted_by = {
+        "CallsUnrated": "ChargeCallsFunction",
+        "CallsNotEntitled": "ChargeCallsFunction",
+        "RateCardsNotRenewed": "ChargeCallsFunction",
+        "BookDifferences": "ReconcileBooksFunction",
+    }
+    assert ours == {
+        metric: ([{"Name": "service", "Value": service_of(template, function)}], "Sum", 0)
+        for metric, function in counted_by.items()
+    }
     assert {metric for metric in ours if f'"{metric}"' not in COUNTING} == set()
+
+
+def service_of(template: Template, function: str) -> object:
+    environment = environment_of(template["Resources"][function], template)
+    return environment["POWERTOOLS_SERVICE_NAME"]
+
+
+def test_a_notification_that_waits_in_the_stream_raises_an_alarm(template: Template) -> None:
+    late = [alarm for alarm in alarms(template).values() if alarm["MetricName"] == "IteratorAge"]
+    reading = [
+        name
+        for name, function in resources(template, "AWS::Serverless::Function")
+        for event in function["Properties"]["Events"].values()
+        if event["Type"] == "DynamoDB"
+    ]
+    assert [alarm["Dimensions"] for alarm in late] == [
+        [{"Name": "FunctionName", "Value": {"Ref": name}}] for name in reading
+    ]
+    assert {(alarm["Statistic"], alarm["Threshold"]) for alarm in late} == {("Maximum", 900_000)}
 
 
 def test_every_alarm_links_to_its_heading_in_the_runbook(template: Template) -> None:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from perminute import settings
+from perminute_local.replay.outbox_stream import matches
 from perminute_local.stack import Template, environment_of, resources
 
 SQS_EVENT = {
@@ -14,6 +15,30 @@ SQS_EVENT = {
     "MaximumBatchingWindowInSeconds",
     "FunctionResponseTypes",
     "ScalingConfig",
+}
+KNOWN = {
+    "SQS": SQS_EVENT,
+    "DynamoDB": {
+        "Stream",
+        "StartingPosition",
+        "BatchSize",
+        "FilterCriteria",
+        "FunctionResponseTypes",
+        "BisectBatchOnFunctionError",
+        "MaximumRetryAttempts",
+        "MaximumRecordAgeInSeconds",
+        "DestinationConfig",
+    },
+    "ScheduleV2": {
+        "Description",
+        "ScheduleExpression",
+        "ScheduleExpressionTimezone",
+        "FlexibleTimeWindow",
+        "Input",
+        "RoleArn",
+        "RetryPolicy",
+        "DeadLetterConfig",
+    },
 }
 DEAD_LETTERS = {
     "CallsQueue": "CallsDeadLetters",
@@ -30,14 +55,19 @@ def queues(template: Template) -> dict[str, Any]:
     return {name: queue["Properties"] for name, queue in resources(template, "AWS::SQS::Queue")}
 
 
-def mappings(template: Template) -> dict[str, Any]:
-    """What each function reads from, by the function's name."""
-    read = {}
+def triggers(template: Template, kind: str) -> dict[str, Any]:
+    """What makes functions run, of one kind, by the function's name."""
+    found = {}
     for name, function in functions(template).items():
         (event,) = function["Properties"]["Events"].values()
-        assert event["Type"] == "SQS"
-        read[name] = event["Properties"]
-    return read
+        if event["Type"] == kind:
+            found[name] = event["Properties"]
+    return found
+
+
+def mappings(template: Template) -> dict[str, Any]:
+    """The queues that functions read."""
+    return triggers(template, "SQS")
 
 
 def logical_id(value: Any) -> str:
@@ -60,17 +90,87 @@ def senders(template: Template, queue: str) -> set[str]:
     return sources
 
 
+def test_every_function_runs_by_one_thing_that_is_known_here(template: Template) -> None:
+    kinds = {kind: set(triggers(template, kind)) for kind in ("SQS", "DynamoDB", "ScheduleV2")}
+    assert kinds == {
+        "SQS": {"ChargeCallsFunction", "ApplyLicensingFunction", "BookCreditFunction"},
+        "DynamoDB": {"PublishNotificationsFunction"},
+        "ScheduleV2": {"ExpireCreditFunction", "ReconcileBooksFunction"},
+    }
+    assert set.union(*kinds.values()) == set(functions(template))
+
+
 def test_every_function_reports_each_failed_message_by_itself(template: Template) -> None:
-    reported = {name: m["FunctionResponseTypes"] for name, m in mappings(template).items()}
-    assert reported == {name: ["ReportBatchItemFailures"] for name in functions(template)}
+    read = mappings(template) | triggers(template, "DynamoDB")
+    reported = {name: mapping["FunctionResponseTypes"] for name, mapping in read.items()}
+    assert reported == {name: ["ReportBatchItemFailures"] for name in read}
 
 
 def test_no_property_of_an_event_is_misspelt(template: Template) -> None:
     # `sam validate --lint` and cfn-lint let `BatchSizee` pass, and SAM then takes the default.
-    unknown = {name: set(mapping) - SQS_EVENT for name, mapping in mappings(template).items()}
+    for kind, known in KNOWN.items():
+        for name, properties in triggers(template, kind).items():
+            assert set(properties) - known == set(), name
     scaling = {name: set(mapping["ScalingConfig"]) for name, mapping in mappings(template).items()}
-    assert unknown == {name: set() for name in functions(template)}
-    assert scaling == {name: {"MaximumConcurrency"} for name in functions(template)}
+    assert scaling == {name: {"MaximumConcurrency"} for name in mappings(template)}
+
+
+def test_one_record_of_the_stream_cannot_block_its_shard(template: Template) -> None:
+    (mapping,) = triggers(template, "DynamoDB").values()
+    bounds = ("BisectBatchOnFunctionError", "MaximumRetryAttempts", "MaximumRecordAgeInSeconds")
+    assert {name: mapping[name] for name in bounds} == {
+        "BisectBatchOnFunctionError": True,
+        "MaximumRetryAttempts": 50,
+        "MaximumRecordAgeInSeconds": 3600,
+    }
+    # Unlike with a queue, what is given up here is not in it: the outbox keeps that.
+    assert logical_id(mapping["DestinationConfig"]["OnFailure"]["Destination"]) == (
+        "NotificationsDeadLetters"
+    )
+
+
+def test_the_publisher_reads_the_outbox_from_its_beginning_and_nothing_else(
+    template: Template,
+) -> None:
+    (mapping,) = triggers(template, "DynamoDB").values()
+    assert mapping["Stream"] == {"Fn::GetAtt": ["CreditTable", "StreamArn"]}
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    (one,) = mapping["FilterCriteria"]["Filters"]
+    pattern = json.loads(one["Pattern"])
+
+    def reaches(record: str, event: str) -> bool:
+        keys = {"organizationId": {"S": "contoso"}, "record": {"S": record}}
+        return matches(pattern, {"eventName": event, "dynamodb": {"Keys": keys}})
+
+    assert reaches("outbox#1", "INSERT")
+    assert reaches("outbox#1", "MODIFY")
+    assert not reaches("outbox#1", "REMOVE")
+    assert not reaches("entry#000000000001", "INSERT")
+    assert not reaches("account", "MODIFY")
+
+
+def test_a_scheduled_run_knows_its_time_and_one_that_fails_is_kept(template: Template) -> None:
+    for name, schedule in triggers(template, "ScheduleV2").items():
+        assert json.loads(schedule["Input"]) == {"time": "<aws.scheduler.scheduled-time>"}
+        assert schedule["ScheduleExpressionTimezone"] == "UTC"
+        assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
+        assert logical_id(schedule["RoleArn"]) == "SchedulerRole"
+        invoked = functions(template)[name]["Properties"]["EventInvokeConfig"]
+        assert invoked["MaximumRetryAttempts"] == 2
+        for kept in (
+            schedule["DeadLetterConfig"]["Arn"],
+            invoked["DestinationConfig"]["OnFailure"]["Destination"],
+        ):
+            assert logical_id(kept) == "ScheduledRunsDeadLetters"
+
+
+def test_an_email_subscription_hears_of_no_single_calls(template: Template) -> None:
+    subscription = template["Resources"]["NotificationSubscription"]
+    assert subscription["Condition"] == "HasNotificationEmail"
+    assert subscription["Properties"]["Protocol"] == "email"
+    assert subscription["Properties"]["FilterPolicy"] == {
+        "type": [{"anything-but": ["CallNotEntitled", "CallNotRated"]}]
+    }
 
 
 def test_a_message_stays_hidden_six_times_as_long_as_its_function_may_take(
@@ -106,7 +206,14 @@ def test_what_is_given_up_is_kept_longer_than_it_was_tried(template: Template) -
     kept = {name: queue["MessageRetentionPeriod"] for name, queue in queues(template).items()}
     fourteen_days = 14 * 24 * 60 * 60
     assert {dead: kept[dead] for dead in kept.keys() - DEAD_LETTERS} == dict.fromkeys(
-        {*DEAD_LETTERS.values(), "RuleDeadLetters", "UnknownEvents"}, fourteen_days
+        {
+            *DEAD_LETTERS.values(),
+            "RuleDeadLetters",
+            "UnknownEvents",
+            "ScheduledRunsDeadLetters",
+            "NotificationsDeadLetters",
+        },
+        fourteen_days,
     )
     assert {queue: kept[queue] for queue in DEAD_LETTERS if kept[queue] >= fourteen_days} == {}
 
@@ -135,7 +242,10 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
             key: json.dumps(value) for key, value in environment_of(function, template).items()
         }
         told[name] = settings.TableNames.from_environment(environment)
-        assert settings.dead_letter_queue_url(environment)
+        if name not in triggers(template, "ScheduleV2"):
+            assert settings.dead_letter_queue_url(environment)
+    publisher = environment_of(functions(template)["PublishNotificationsFunction"], template)
+    assert publisher["NOTIFICATION_TOPIC_ARN"] == {"Ref": "NotificationTopic"}
     charge_calls = environment_of(functions(template)["ChargeCallsFunction"], template)
     assert charge_calls["RATE_CARD_BUCKET"] == {"Ref": "RateCardBucket"}
     tables = settings.TableNames(

@@ -11,7 +11,11 @@ ROLES = {
     "ChargeCallsFunction": "ChargeCallsRole",
     "ApplyLicensingFunction": "ApplyLicensingRole",
     "BookCreditFunction": "BookCreditRole",
+    "ExpireCreditFunction": "ExpireCreditRole",
+    "ReconcileBooksFunction": "ReconcileBooksRole",
+    "PublishNotificationsFunction": "PublishNotificationsRole",
 }
+SCHEDULER = "SchedulerRole"
 
 
 def statements(template: Template) -> list[tuple[str, dict[str, Any]]]:
@@ -41,7 +45,7 @@ def test_every_function_has_a_role_of_its_own_that_sam_adds_nothing_to(template:
         for name, role in resources(template, "AWS::IAM::Role")
     }
     assert roles == ROLES
-    assert managed == dict.fromkeys(ROLES.values())
+    assert managed == dict.fromkeys([*ROLES.values(), SCHEDULER])
 
 
 def test_a_statement_names_what_it_is_for_its_actions_and_one_resource(template: Template) -> None:
@@ -70,10 +74,49 @@ def test_money_moves_only_where_this_says(template: Template) -> None:
         ("ApplyLicensingRole", "dynamodb:UpdateItem"),
         ("BookCreditRole", "dynamodb:GetItem"),
         ("BookCreditRole", "dynamodb:PutItem"),
+        ("BookCreditRole", "dynamodb:ConditionCheckItem"),
+        ("ExpireCreditRole", "dynamodb:GetItem"),
+        ("ExpireCreditRole", "dynamodb:PutItem"),
+        ("ReconcileBooksRole", "dynamodb:GetItem"),
+        ("ReconcileBooksRole", "dynamodb:Query"),
     }
+
+
+def test_who_checks_the_books_may_change_nothing(template: Template) -> None:
+    allowed = {
+        action
+        for role, statement in statements(template)
+        if role == "ReconcileBooksRole"
+        for action in statement["Action"]
+    }
+    reading = {"dynamodb:GetItem", "dynamodb:Query"}
+    reporting = {
+        "sqs:SendMessage",
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords",
+    }
+    assert allowed == reading | reporting
+
+
+def test_the_scheduler_may_run_what_is_scheduled_and_nothing_else(template: Template) -> None:
+    scheduled = {
+        name
+        for name, function in resources(template, "AWS::Serverless::Function")
+        for event in function["Properties"]["Events"].values()
+        if event["Type"] == "ScheduleV2"
+    }
+    invoked = {
+        statement["Resource"]["Ref"]
+        for role, statement in statements(template)
+        if role == SCHEDULER and statement["Action"] == ["lambda:InvokeFunction"]
+    }
+    assert invoked == {f"{name}.Alias" for name in scheduled}
 
 
 def test_usage_is_only_ever_added(template: Template) -> None:
     assert granted(template, {"Fn::GetAtt": ["UsageTable", "Arn"]}) == {
-        ("ChargeCallsRole", "dynamodb:PutItem")
+        ("ChargeCallsRole", "dynamodb:PutItem"),
+        ("ReconcileBooksRole", "dynamodb:Query"),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from perminute.adapters.dynamodb.records import ACCOUNTS_INDEX
+from perminute.adapters.dynamodb.rows import AccountRow
 from perminute_local.stack import Template, resources
 
 TABLES = {
@@ -70,3 +72,18 @@ def test_rate_cards_are_read_over_tls_only(template: Template) -> None:
         "*",
         {"Bool": {"aws:SecureTransport": False}},
     )
+
+
+def test_the_index_of_accounts_and_the_stream_are_what_the_adapters_read(
+    template: Template,
+) -> None:
+    credit = template["Resources"]["CreditTable"]["Properties"]
+    (index,) = credit["GlobalSecondaryIndexes"]
+    assert index["IndexName"] == ACCOUNTS_INDEX
+    assert [key["AttributeName"] for key in index["KeySchema"]] == [
+        AccountRow.listed_as.attr_name,
+        AccountRow.due_at.attr_name,
+    ]
+    # Whatever else it projected, every charge would write as well.
+    assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+    assert credit["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}

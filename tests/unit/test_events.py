@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from builders import leg
 
-from perminute.application.book_credit import Adjustment, CreditEvent, Purchase
+from perminute.application.book_credit import CreditEvent, FailedRecharge
 from perminute.application.charge_legs import EndedLeg
-from perminute.domain.accounts import AutoRecharge, CreditSettings
+from perminute.domain.accounts import CreditSettings
+from perminute.domain.booking import Adjustment, Purchase
 from perminute.domain.errors import Refused
+from perminute.domain.recharge import AutoRecharge
 from perminute.events.billing import BILLING, credit_event
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, licensing_event
@@ -204,7 +206,13 @@ def test_a_purchase_is_known_by_its_purchase_id_and_by_what_it_said() -> None:
     )
     assert event == CreditEvent(
         organization_id="contoso",
-        change=Purchase(amount_micros=250_000_000, currency="USD", purchased_at=at),
+        change=Purchase(
+            purchase_id="po-1001",
+            amount_micros=250_000_000,
+            currency="USD",
+            purchased_at=at,
+            expires_at=datetime(2027, 10, 30, 12, 2, tzinfo=UTC),
+        ),
         receipt=Receipt(ReceiptKey(ReceiptKind.PURCHASE, "contoso", "po-1001"), content),
         issued_at=at,
     )
@@ -224,7 +232,6 @@ def test_settings_are_kept_whole() -> None:
         currency="USD",
         low_balance_thresholds_micros=(100_000_000, 20_000_000),
         auto_recharge=AutoRecharge(
-            enabled=True,
             trigger_micros=50_000_000,
             recharge_micros=200_000_000,
             monthly_limit_micros=1_000_000_000,
@@ -234,8 +241,36 @@ def test_settings_are_kept_whole() -> None:
 
 def test_an_adjustment_may_be_negative() -> None:
     event = credit_event(read_event(sample("credit-adjusted"), BILLING))
-    assert event.change == Adjustment(amount_micros=-1_250_000)
+    assert event.change == Adjustment(
+        adjustment_id="goodwill-1",
+        amount_micros=-1_250_000,
+        expires_at=datetime(2027, 11, 3, 10, tzinfo=UTC),
+    )
     assert event.receipt.key == ReceiptKey(ReceiptKind.ADJUSTMENT, "contoso", "goodwill-1")
+
+
+def test_a_purchase_may_name_its_end_and_the_recharge_that_it_answers() -> None:
+    body = sample("credit-purchased", expiresAt="9999-12-31T23:59:59Z", rechargeId="r-1")
+    change = credit_event(read_event(body, BILLING)).change
+    assert isinstance(change, Purchase)
+    assert change.expires_at == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert change.recharge_id == "r-1"
+
+
+def test_a_failed_recharge_is_known_by_its_recharge() -> None:
+    event = credit_event(read_event(sample("recharge-failed"), BILLING))
+    identity = "d4c1c3a5-9d54-5b52-8f6a-6d2c6a0c0b11"
+    assert event.change == FailedRecharge(recharge_id=identity, reason="the card has expired")
+    assert event.receipt.key == ReceiptKey(ReceiptKind.RECHARGE_FAILURE, "contoso", identity)
+
+
+def test_auto_recharge_that_is_switched_off_has_no_effect() -> None:
+    off = {"enabled": False, "triggerAmount": "50", "rechargeAmount": "200"}
+    change = credit_event(
+        read_event(sample("credits-configured", autoRecharge=off), BILLING)
+    ).change
+    assert isinstance(change, CreditSettings)
+    assert change.auto_recharge is None
 
 
 NO_AMOUNT = "must be a decimal string with at most 6 decimals, such as 0.026"
@@ -244,6 +279,12 @@ NO_AMOUNT = "must be a decimal string with at most 6 decimals, such as 0.026"
 @pytest.mark.parametrize(
     ("name", "changed", "message"),
     [
+        (
+            "credit-purchased",
+            {"purchasedAt": "9999-01-01T00:00:00Z"},
+            "detail.purchasedAt: must lie in the years 1970 to 9990",
+        ),
+        ("recharge-failed", {"reason": ""}, "detail.reason: must have at least 1 character"),
         ("credit-purchased", {"amount": "NaN"}, f"detail.amount: {NO_AMOUNT}"),
         ("credit-purchased", {"amount": 250}, "detail.amount: must be a string such as '0.026'"),
         ("credit-purchased", {"amount": "-1"}, "detail.amount: must be greater than 0"),

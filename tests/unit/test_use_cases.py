@@ -21,11 +21,12 @@ from builders import (
 
 from perminute.adapters.memory import FixedRateCard, InMemoryStore
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
-from perminute.application.book_credit import Adjustment, BookCredit
+from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.patience import Deadline, Patience
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted, Repeated
+from perminute.domain.booking import Adjustment
 from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
 from perminute.domain.licensing import LicensingChange, license_attribute
 from perminute.domain.timelines import MAX_FACTS
@@ -344,7 +345,8 @@ def test_an_amount_in_another_currency_is_refused() -> None:
 def test_an_adjustment_may_come_before_any_purchase() -> None:
     store = InMemoryStore()
     down = purchase(
-        change=Adjustment(amount_micros=-5), receipt=receipt("a", kind=ReceiptKind.ADJUSTMENT)
+        change=Adjustment(adjustment_id="a", amount_micros=-5, expires_at=ANSWERED),
+        receipt=receipt("a", kind=ReceiptKind.ADJUSTMENT),
     )
     BookCredit(store, IMPATIENT)([down, purchase()])
     assert balance(store) == 50 * MICROS - 5

@@ -12,18 +12,28 @@ from typing import TYPE_CHECKING
 
 from perminute.domain.accounts import Account
 from perminute.domain.licensing import Licensing
+from perminute.domain.reconciliation import Statement
 from perminute.domain.timelines import MAX_FACTS, Timeline
 from perminute.ports import AlreadyKnown, Committed, Full, Moved, ReceiptKey, ReceiptKind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
 
-    from perminute.domain.accounts import LedgerEntry
+    from perminute.domain.ledger import LedgerEntry
     from perminute.domain.licensing import LicensingChange
+    from perminute.domain.notifications import Notification
     from perminute.domain.rate_card import RateCard
     from perminute.domain.timelines import Fact
     from perminute.domain.usage import Usage
-    from perminute.ports import CommitResult, Posting, Receipt, RecordResult, Rejection
+    from perminute.ports import (
+        Announcement,
+        CommitResult,
+        Posting,
+        Receipt,
+        RecordResult,
+        Rejection,
+    )
 
 
 @dataclass
@@ -32,6 +42,7 @@ class InMemoryStore:
 
     accounts: dict[str, Account] = field(default_factory=dict)
     entries: list[LedgerEntry] = field(default_factory=list)
+    outbox: list[Notification] = field(default_factory=list)
     usages: dict[tuple[str, str], Usage] = field(default_factory=dict)
     receipts: dict[ReceiptKey, Receipt] = field(default_factory=dict)
     facts: defaultdict[tuple[str, str | None], set[Fact]] = field(
@@ -62,12 +73,31 @@ class InMemoryStore:
                 return Moved()
             if posting.after is not posting.before:
                 self.accounts[organization_id] = posting.after
-            if posting.entry is not None:
-                self.entries.append(posting.entry)
+            self.entries += posting.entries
+            self.outbox += posting.notifications
             for usage in posting.usages:
                 self.usages[organization_id, usage.leg.call_id] = usage
             self._keep(posting.receipts)
             return Committed()
+
+    def organizations(self, *, due_by: datetime | None = None) -> Iterator[str]:
+        """See `CreditStore.organizations`."""
+        with self._lock:
+            accounts = sorted(self.accounts.values(), key=lambda a: a.organization_id)
+        return iter([a.organization_id for a in accounts if due_by is None or a.is_due(due_by)])
+
+    def statement(self, organization_id: str) -> Statement:
+        """See `CreditStore.statement`."""
+        with self._lock:
+            charges_micros: Counter[str | None] = Counter()
+            for (organization, _), usage in self.usages.items():
+                if organization == organization_id:
+                    charges_micros[usage.entry_id] += usage.charge_micros
+            return Statement(
+                account=self._account(organization_id),
+                entries=tuple(e for e in self.entries if e.organization_id == organization_id),
+                charges_micros=charges_micros,
+            )
 
     def licensing(self, organization_id: str, user_ids: Collection[str]) -> Licensing:
         """See `LicensingStore.licensing`."""
@@ -134,6 +164,19 @@ class FixedRateCard:
     def current(self) -> RateCard:
         """See `RateCards.current`."""
         return self.card
+
+
+@dataclass
+class AnnouncedNotifications:
+    """A topic that remembers what was published; `refusing` names by id what it will not take."""
+
+    announced: list[Announcement] = field(default_factory=list)
+    refusing: Mapping[str, str] = field(default_factory=dict)
+
+    def publish(self, announcements: Sequence[Announcement]) -> Mapping[str, str]:
+        """See `NotificationTopic.publish`."""
+        self.announced += (one for one in announcements if one.id not in self.refusing)
+        return {one.id: self.refusing[one.id] for one in announcements if one.id in self.refusing}
 
 
 @dataclass

@@ -1,40 +1,53 @@
-"""Book what happens to the prepaid credit itself: purchases, adjustments, settings."""
+"""Book what happens to the prepaid credit itself: purchases, adjustments, settings, failures."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
+from perminute.application.advancing import brought_up_to, posting_of
 from perminute.application.patience import NEVER, Deadline
 from perminute.application.recording import against_receipt, contended
 from perminute.application.verdicts import Accepted, Verdict
 from perminute.domain.accounts import CreditSettings
+from perminute.domain.booking import (
+    Adjustment,
+    Purchase,
+    adjust,
+    configure,
+    fail_recharge,
+    purchase,
+)
 from perminute.domain.errors import Refused, Unavailable
-from perminute.ports import AlreadyKnown, Committed, Moved, Posting, Receipt
+from perminute.domain.ledger import entry_id
+from perminute.ports import (
+    AlreadyKnown,
+    Committed,
+    Moved,
+    Posting,
+    Receipt,
+    ReceiptKey,
+    ReceiptKind,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from perminute.application.patience import Patience
-    from perminute.domain.accounts import Account, LedgerEntry
+    from perminute.application.verdicts import Repeated
+    from perminute.domain.accounts import Account
+    from perminute.domain.booking import Booking
     from perminute.ports import CreditStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Purchase:
-    """Credit was bought; micro-units of `currency`."""
+class FailedRecharge:
+    """A recharge that we asked for could not be bought, for this reason."""
 
-    amount_micros: int
-    currency: str
-    purchased_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adjustment:
-    """The balance is to be corrected, up or down; micro-units of the account's currency."""
-
-    amount_micros: int
+    recharge_id: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +55,7 @@ class CreditEvent:
     """One event about an organization's credit, its receipt, and when it was issued."""
 
     organization_id: str
-    change: Purchase | Adjustment | CreditSettings
+    change: Purchase | Adjustment | CreditSettings | FailedRecharge
     receipt: Receipt
     issued_at: datetime
 
@@ -66,12 +79,11 @@ class BookCredit:
             next(tries)
             while True:
                 deadline.check()
-                posting = _decide(self.credit.account(event.organization_id), event)
-                match self.credit.commit(posting):
-                    case Committed():
-                        return Accepted(posting.after)
+                match self._attempt(event):
+                    case Posting(after=after):
+                        return Accepted(after)
                     case AlreadyKnown(receipts=known):
-                        return against_receipt(event.receipt, known[event.receipt.key])
+                        return _against(event, known)
                     case Moved(why):
                         if next(tries, None) is None:
                             return contended(event.organization_id, why)
@@ -80,22 +92,61 @@ class BookCredit:
         except (Refused, Unavailable) as error:
             return error
 
+    def _attempt(self, event: CreditEvent) -> Posting | AlreadyKnown | Moved:
+        account = brought_up_to(
+            self.credit, self.credit.account(event.organization_id), event.issued_at
+        )
+        if isinstance(account, Moved):
+            return account
+        posting = posting_of(account, _book(account, event), *_receipts(event, account))
+        match self.credit.commit(posting):
+            case Committed():
+                return posting
+            case AlreadyKnown() | Moved() as result:
+                return result
+            case never:
+                assert_never(never)
 
-def _decide(account: Account, event: CreditEvent) -> Posting:
-    after, entry = _change(account, event)
-    receipt = replace(event.receipt, entry_id=entry.entry_id if entry else None)
-    return Posting(before=account, after=after, entry=entry, receipts=(receipt,))
 
-
-def _change(account: Account, event: CreditEvent) -> tuple[Account, LedgerEntry | None]:
+def _book(account: Account, event: CreditEvent) -> Booking:
+    at, cause = event.issued_at, f"{event.receipt.key.kind}#{event.receipt.key.id}"
     match event.change:
-        case Purchase(amount_micros=amount, currency=currency, purchased_at=purchased_at):
-            return account.purchased(
-                amount, currency, purchased_at=purchased_at, at=event.issued_at
-            )
-        case Adjustment(amount_micros=amount):
-            return account.adjusted(amount, at=event.issued_at)
+        case Purchase() as bought:
+            return purchase(account, bought, at=at, cause=cause)
+        case Adjustment() as adjustment:
+            return adjust(account, adjustment, at=at, cause=cause)
         case CreditSettings() as settings:
-            return account.configured(settings), None
+            return configure(account, settings)
+        case FailedRecharge(recharge_id=recharge_id, reason=reason):
+            return fail_recharge(account, recharge_id, reason, at=at)
         case never:
             assert_never(never)
+
+
+def _receipts(event: CreditEvent, account: Account) -> tuple[Receipt, ...]:
+    """Keep the event itself; and of a recharge, that it was paid, so that nothing pays it twice."""
+    match event.change:
+        case Purchase(recharge_id=str(recharge_id)):
+            entry = entry_id(account.entries + 1)
+            key = ReceiptKey(ReceiptKind.RECHARGE, event.organization_id, recharge_id)
+            paid = Receipt(key, json.dumps({"purchaseId": event.receipt.key.id}), entry)
+            return replace(event.receipt, entry_id=entry), paid
+        case Purchase() | Adjustment():
+            return (replace(event.receipt, entry_id=entry_id(account.entries + 1)),)
+        case CreditSettings() | FailedRecharge():
+            return (event.receipt,)
+        case never:
+            assert_never(never)
+
+
+def _against(event: CreditEvent, known: Mapping[ReceiptKey, Receipt]) -> Repeated | Refused:
+    recorded = known.get(event.receipt.key)
+    if recorded is not None:
+        return against_receipt(event.receipt, recorded)
+    ((key, paid),) = known.items()
+    return Refused(
+        "rechargeId",
+        f"conflict: recharge {key.id} was paid by purchase "
+        f"{json.loads(paid.content)['purchaseId']}; if credit was bought twice, send the second "
+        "purchase without a rechargeId",
+    )

@@ -10,12 +10,14 @@ from collections import defaultdict
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, assert_never
 
+from perminute.application.advancing import brought_up_to, posting_of
 from perminute.application.patience import NEVER, Deadline
 from perminute.application.recording import contended
 from perminute.application.verdicts import Accepted, Repeated, Verdict
+from perminute.domain.booking import charge
 from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
 from perminute.domain.usage import Terms, Usage, rate_leg
-from perminute.ports import MAX_USAGES_PER_POSTING, AlreadyKnown, Committed, Moved, Posting
+from perminute.ports import MAX_USAGES_PER_POSTING, AlreadyKnown, Committed, Moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from perminute.domain.accounts import Account
     from perminute.domain.legs import Leg
     from perminute.domain.rate_card import RateCard
-    from perminute.ports import CreditStore, RateCards
+    from perminute.ports import CreditStore, Posting, RateCards
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,25 +90,28 @@ class ChargeLegs:
     def _charge(self, shared: _Shared, legs: Mapping[int, EndedLeg]) -> dict[int, Verdict[Usage]]:
         """Post one transaction's worth of legs, again and again until each is settled."""
         verdicts: dict[int, Verdict[Usage]] = {}
+        settled: dict[int, Verdict[Usage]]
         pending = dict(legs)
         tries = self.patience.tries()
         try:
             next(tries)
             while pending:
                 shared.deadline.check()
-                match self._attempt(shared, list(pending.values())):
-                    case list(usages):
-                        return verdicts | dict(zip(pending, map(Accepted, usages), strict=True))
+                match self._attempt(shared, pending):
+                    case dict(usages):
+                        settled = {n: Accepted(usage) for n, usage in usages.items()}
                     case AlreadyKnown(usages=known):
+                        shared.account = None
                         settled = dict(_settle(pending, known))
-                        verdicts |= settled
-                        pending = {n: one for n, one in pending.items() if n not in settled}
                     case Moved(why):
+                        shared.account = None
                         if next(tries, None) is None:
                             raise contended(shared.organization_id, why)
+                        settled = {}
                     case never:
                         assert_never(never)
-                shared.account = None
+                verdicts |= settled
+                pending = {n: one for n, one in pending.items() if n not in settled}
         except Unavailable as error:
             shared.account = None
             if isinstance(error, Unwritable) and len(pending) > 1:
@@ -117,18 +122,31 @@ class ChargeLegs:
         return verdicts
 
     def _attempt(
-        self, shared: _Shared, ended: Sequence[EndedLeg]
-    ) -> list[Usage] | AlreadyKnown | Moved:
+        self, shared: _Shared, pending: Mapping[int, EndedLeg]
+    ) -> dict[int, Usage] | AlreadyKnown | Moved:
+        """Post the legs that were reported before something falls due; gives usages by position.
+
+        If a lot expires between two legs of one batch, the earlier one is charged before that is
+        booked: how batches are cut must not change what credit pays. The later ones stay pending.
+        """
         # The account is read before the licenses: see RememberedLicensing.
-        account = shared.account or self.credit.account(shared.organization_id)
+        account = brought_up_to(
+            self.credit,
+            shared.account or self.credit.account(shared.organization_id),
+            min(one.reported_at for one in pending.values()),
+        )
+        if isinstance(account, Moved):
+            return account
+        due_at = account.due_at
+        legs = {n: one for n, one in pending.items() if due_at is None or one.reported_at < due_at}
         try:
-            decided = self._decide(account, ended, shared.rate_card)
+            decided = self._decide(account, list(legs.values()), shared.rate_card)
         except Contended as error:
             return Moved(str(error))
         match self.credit.commit(decided):
             case Committed():
                 shared.account = decided.after
-                return list(decided.usages)
+                return dict(zip(legs, decided.usages, strict=True))
             case AlreadyKnown() | Moved() as result:
                 return result
             case never:
@@ -143,8 +161,8 @@ class ChargeLegs:
             credits_set_up_at=account.credits_set_up_at,
         )
         usages = [rate_leg(one.leg, terms) for one in ended]
-        after, entry, named = account.charged(usages, at=max(one.reported_at for one in ended))
-        return Posting(before=account, after=after, entry=entry, usages=named)
+        booking = charge(account, usages, at=max(one.reported_at for one in ended))
+        return posting_of(account, booking)
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ _FIELDS = {
     ReceiptKind.EVENT: "id",
     ReceiptKind.PURCHASE: "purchaseId",
     ReceiptKind.ADJUSTMENT: "adjustmentId",
+    ReceiptKind.RECHARGE_FAILURE: "rechargeId",
 }
 
 

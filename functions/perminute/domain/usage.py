@@ -13,6 +13,7 @@ from perminute.domain.rate_card import NoQuote, Quote, Unpriced
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from perminute.domain.lots import LotShare
     from perminute.domain.rate_card import RateCard
 
 
@@ -64,7 +65,10 @@ class Price:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """The record of one leg for ever: what came in, what was decided, what credit paid."""
+    """The record of one leg for ever: what came in, what was decided, what credit paid.
+
+    `lots` says which lots paid; what they did not pay of the charge was made debt.
+    """
 
     leg: Leg
     outcome: Outcome
@@ -73,6 +77,7 @@ class Usage:
     charge_micros: int
     flags: tuple[Flag, ...] = ()
     entry_id: str | None = None
+    lots: tuple[LotShare, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,14 @@ from typing import Annotated, Literal, Self, assert_never
 from aws_lambda_powertools.utilities.parser import Field, model_validator
 from pydantic import AfterValidator, StrictBool, StringConstraints, TypeAdapter
 
-from perminute.application.book_credit import Adjustment, CreditEvent, Purchase
-from perminute.domain.accounts import AutoRecharge, CreditSettings
+from perminute.application.book_credit import CreditEvent, FailedRecharge
+from perminute.domain.accounts import CreditSettings
+from perminute.domain.booking import Adjustment, Purchase
+from perminute.domain.lots import twelve_months_after
+from perminute.domain.recharge import AutoRecharge
 from perminute.events.fields import (
     Amount,
+    BookingInstant,
     Currency,
     Detail,
     Event,
@@ -57,7 +61,7 @@ class CreditPurchasedDetail(Detail):
     purchase_id: Id
     amount: PositiveAmount
     currency: Currency
-    purchased_at: Instant
+    purchased_at: BookingInstant
     recharge_id: Id | None = None
     expires_at: Instant | None = None
 
@@ -76,12 +80,22 @@ def _not_zero(micros: int) -> int:
     return micros
 
 
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
 class CreditAdjustedDetail(Detail):
     """A correction of the balance, up or down."""
 
     adjustment_id: Id
     amount: Annotated[SignedAmount, AfterValidator(_not_zero)]
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    reason: Reason
+
+
+class RechargeFailedDetail(Detail):
+    """A recharge that was requested and could not be bought."""
+
+    recharge_id: Id
+    reason: Reason
 
 
 class _BillingEvent(Event):
@@ -109,7 +123,14 @@ class CreditAdjusted(_BillingEvent):
     detail: CreditAdjustedDetail
 
 
-AnyBillingEvent = CreditsConfigured | CreditPurchased | CreditAdjusted
+class RechargeFailed(_BillingEvent):
+    """Credit that was asked for could not be bought [organizationId, rechargeId]."""
+
+    detail_type: Literal["Recharge Failed"] = Field(alias="detail-type")
+    detail: RechargeFailedDetail
+
+
+AnyBillingEvent = CreditsConfigured | CreditPurchased | CreditAdjusted | RechargeFailed
 
 BILLING: TypeAdapter[AnyBillingEvent] = TypeAdapter(
     Annotated[AnyBillingEvent, Field(discriminator="detail_type")]
@@ -118,21 +139,31 @@ BILLING: TypeAdapter[AnyBillingEvent] = TypeAdapter(
 
 def credit_event(event: AnyBillingEvent) -> CreditEvent:
     """Turn the event into the change of the account that it brings."""
-    change: Purchase | Adjustment | CreditSettings
+    change: Purchase | Adjustment | CreditSettings | FailedRecharge
     match event:
         case CreditsConfigured(detail=detail):
             change = _settings(event)
             receipt = receipt_of(event, ReceiptKind.EVENT, event.id)
         case CreditPurchased(detail=detail):
             change = Purchase(
+                purchase_id=detail.purchase_id,
                 amount_micros=detail.amount,
                 currency=detail.currency,
                 purchased_at=detail.purchased_at,
+                expires_at=detail.expires_at or twelve_months_after(detail.purchased_at),
+                recharge_id=detail.recharge_id,
             )
             receipt = receipt_of(event, ReceiptKind.PURCHASE, detail.purchase_id)
         case CreditAdjusted(detail=detail):
-            change = Adjustment(amount_micros=detail.amount)
+            change = Adjustment(
+                adjustment_id=detail.adjustment_id,
+                amount_micros=detail.amount,
+                expires_at=twelve_months_after(event.time),
+            )
             receipt = receipt_of(event, ReceiptKind.ADJUSTMENT, detail.adjustment_id)
+        case RechargeFailed(detail=detail):
+            change = FailedRecharge(recharge_id=detail.recharge_id, reason=detail.reason)
+            receipt = receipt_of(event, ReceiptKind.RECHARGE_FAILURE, detail.recharge_id)
         case never:
             assert_never(never)
     return CreditEvent(
@@ -155,11 +186,15 @@ def _settings(event: CreditsConfigured) -> CreditSettings:
 
 
 def _auto_recharge(detail: AutoRechargeDetail | None) -> AutoRecharge | None:
-    if detail is None:
-        return None
-    return AutoRecharge(
-        enabled=detail.enabled,
-        trigger_micros=detail.trigger_amount,
-        recharge_micros=detail.recharge_amount,
-        monthly_limit_micros=detail.monthly_limit,
-    )
+    """Read what is configured; what is switched off needs no amounts and has no effect."""
+    match detail:
+        case AutoRechargeDetail(
+            enabled=True, trigger_amount=int(trigger), recharge_amount=int(recharge)
+        ):
+            return AutoRecharge(
+                trigger_micros=trigger,
+                recharge_micros=recharge,
+                monthly_limit_micros=detail.monthly_limit,
+            )
+        case _:
+            return None

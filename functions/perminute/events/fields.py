@@ -20,6 +20,9 @@ from perminute.domain.money import format_micros, parse_micros
 from perminute.domain.phone_numbers import check_e164
 from perminute.domain.times import format_instant, parse_instant
 
+FIRST_YEAR, LAST_YEAR = 1970, 9990
+"""Years in which something can be booked."""
+
 MAX_ID_LENGTH = 250
 """Characters of an identifier: at four bytes each they fit a DynamoDB sort key with our prefix."""
 
@@ -33,6 +36,15 @@ def _text(value: object, example: str) -> str:
 
 def _instant(value: object) -> datetime:
     return parse_instant(_text(value, "2026-11-02T09:00:00Z"))
+
+
+def _booking_instant(value: object) -> datetime:
+    """Read a time that days and months are added to: far from both ends of the calendar."""
+    instant = _instant(value)
+    if not FIRST_YEAR <= instant.year <= LAST_YEAR:
+        msg = f"must lie in the years {FIRST_YEAR} to {LAST_YEAR}"
+        raise ValueError(msg)
+    return instant
 
 
 def _amount(value: object) -> int:
@@ -55,6 +67,9 @@ def _positive(micros: int) -> int:
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_LENGTH)]
 Instant = Annotated[datetime, PlainValidator(_instant), PlainSerializer(format_instant)]
+BookingInstant = Annotated[
+    datetime, PlainValidator(_booking_instant), PlainSerializer(format_instant)
+]
 SignedAmount = Annotated[int, PlainValidator(_amount), PlainSerializer(format_micros)]
 Amount = Annotated[SignedAmount, AfterValidator(_not_negative)]
 PositiveAmount = Annotated[SignedAmount, AfterValidator(_positive)]
@@ -80,4 +95,4 @@ class Event(Model):
     """What EventBridge puts around every detail."""
 
     id: Id
-    time: Instant
+    time: BookingInstant

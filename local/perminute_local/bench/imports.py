@@ -11,7 +11,14 @@ from perminute_local.bench.report import print_result
 
 ROUNDS = 7
 UNIT = 'import boto3; boto3.client("dynamodb")'
-HANDLERS = ("charge_calls.handler", "apply_licensing.handler", "book_credit.handler")
+HANDLERS = (
+    "charge_calls.handler",
+    "apply_licensing.handler",
+    "book_credit.handler",
+    "expire_credit.handler",
+    "reconcile_books.handler",
+    "publish_notifications.handler",
+)
 SETTINGS = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "bench",
@@ -22,6 +29,7 @@ SETTINGS = {
     "EVENTS_TABLE": "events",
     "RATE_CARD_BUCKET": "rate-cards",
     "DEAD_LETTER_QUEUE_URL": "http://127.0.0.1/dead-letters",
+    "NOTIFICATION_TOPIC_ARN": "arn:aws:sns:us-east-1:000000000000:notifications",
     "POWERTOOLS_SERVICE_NAME": "bench",
 }
 

@@ -10,8 +10,9 @@ from aws_lambda_powertools.utilities.idempotency import (
     idempotent_function,
 )
 
+from perminute.application.advancing import posting_of
+from perminute.domain.booking import charge as book_charge
 from perminute.domain.usage import Terms, Usage, rate_leg
-from perminute.ports import Posting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,6 @@ def _charge(use_case: ChargeLegs, one: EndedLeg) -> Usage:
     licensing = use_case.licensing.store.licensing(leg.organization_id, [leg.organizer_id])
     card = use_case.rate_cards.current()
     terms = Terms(licensing, card, account.currency, account.credits_set_up_at)
-    after, entry, named = account.charged([rate_leg(leg, terms)], at=one.reported_at)
-    use_case.credit.commit(Posting(before=account, after=after, entry=entry, usages=named))
-    return named[0]
+    booking = book_charge(account, [rate_leg(leg, terms)], at=one.reported_at)
+    use_case.credit.commit(posting_of(account, booking))
+    return booking.usages[0]

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
+from perminute.adapters.dynamodb.records import account_row
 from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer
+from perminute.domain.accounts import Account
+from perminute.domain.booking import Purchase, purchase
+from perminute.domain.lots import twelve_months_after
+from perminute.domain.times import format_instant
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
     from botocore.hooks import BaseEventHooks
 
 ORGANIZATION, ORGANIZERS = "contoso", tuple(f"organizer-{n}" for n in range(20))
-_SINCE = "2026-01-01T00:00:00Z"
+_SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class _Body:
@@ -80,21 +86,25 @@ def _body_of(request: AWSPreparedRequest) -> bytes:
 
 
 def _account() -> dict[str, Any]:
-    return {
-        "organizationId": {"S": ORGANIZATION},
-        "record": {"S": "account"},
-        "version": {"N": "7"},
-        "entries": {"N": "3"},
-        "balanceMicros": {"N": "50000000000"},
-        "currency": {"S": "USD"},
-        "creditsSetUpAt": {"S": _SINCE},
-    }
+    """An account as the store writes it, with credit for as long as anybody measures."""
+    bought = Purchase(
+        purchase_id="po-1001",
+        amount_micros=50_000_000_000,
+        currency="USD",
+        purchased_at=_SINCE,
+        expires_at=twelve_months_after(_SINCE),
+    )
+    account = Account(organization_id=ORGANIZATION, version=6, entries=2)
+    booking = purchase(account, bought, at=_SINCE, cause="purchase#po-1001")
+    return account_row(booking.account).serialize()
 
 
 def _timelines() -> list[dict[str, Any]]:
+    since = format_instant(_SINCE)
+
     def timeline(subject: str, **facts: object) -> dict[str, Any]:
         texts = [
-            {"S": json.dumps([attribute, value, _SINCE, _SINCE, "event-1"])}
+            {"S": json.dumps([attribute, value, since, since, "event-1"])}
             for attribute, value in facts.items()
         ]
         return {

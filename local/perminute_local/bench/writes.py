@@ -14,15 +14,18 @@ from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.memory import FixedRateCard
+from perminute.application.advancing import posting_of
 from perminute.application.charge_legs import ChargeLegs, EndedLeg
 from perminute.application.patience import Patience
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted
+from perminute.domain.booking import Purchase, purchase
 from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.domain.licensing import LicensingChange, license_attribute
+from perminute.domain.lots import twelve_months_after
 from perminute.domain.rate_card_csv import read_rate_card
 from perminute.domain.timelines import Fact, FactValue
-from perminute.ports import Posting, Receipt, ReceiptKey, ReceiptKind
+from perminute.ports import Receipt, ReceiptKey, ReceiptKind
 from perminute_local.bench.handler import RATE_CARD
 from perminute_local.bench.naive import DESCRIPTION, charge_one_by_one
 from perminute_local.bench.report import print_result
@@ -33,8 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pynamodb.connection import Connection
-
-    from perminute.domain.accounts import Account
 
 BATCHES = (1, 10, 25, 97)
 NAIVE_CALLS = 10
@@ -162,9 +163,16 @@ def _fund(
         organization,
         [change(None, licensingProgram="volume"), change("adele", country="DE", **held)],
     )
-    account: Account = credit.account(organization)
-    after, entry = account.purchased(10**9, "USD", purchased_at=_SINCE, at=_SINCE)
-    credit.commit(Posting(before=account, after=after, entry=entry))
+    account = credit.account(organization)
+    bought = Purchase(
+        purchase_id="po-1001",
+        amount_micros=10**9,
+        currency="USD",
+        purchased_at=_SINCE,
+        expires_at=twelve_months_after(_SINCE),
+    )
+    booking = purchase(account, bought, at=_SINCE, cause="purchase#po-1001")
+    credit.commit(posting_of(account, booking))
 
 
 def _legs(organization: str, count: int, name: str) -> list[EndedLeg]:

@@ -25,10 +25,10 @@ QUIET = {"POWERTOOLS_LOG_LEVEL": "ERROR"}
 
 
 class Handler(Protocol):
-    """A Lambda handler for SQS batches that reports item failures."""
+    """A Lambda handler."""
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Take a batch; give the failures."""
+        """Take an event; give the answer."""
         ...
 
 
@@ -82,14 +82,8 @@ class LoadedFunction:
             sys.modules.pop(module_name, None)
             self._handler: Handler = getattr(importlib.import_module(module_name), attribute)
 
-    def invoke(self, messages: Sequence[SQSMessage], queue_arn: str) -> list[SQSMessage]:
-        """Hand over a batch; gives the messages that are to be delivered again.
-
-        As with Lambda, an exception or an answer that names an unknown message fails them all.
-        """
-        for message in messages:
-            message.receive_count += 1
-        event = {"Records": [message.record(queue_arn) for message in messages]}
+    def call(self, event: dict[str, Any]) -> dict[str, Any] | None:
+        """Hand over an event; None if the function failed, which is shown on standard error."""
         context = Context(
             function_name=self._function.name,
             invoked_function_arn=f"arn:aws:lambda:{REGION}:000000000000:function:{self._function.name}",
@@ -97,11 +91,39 @@ class LoadedFunction:
         try:
             # What a function prints are its metrics, for CloudWatch to read out of the log.
             with environment(**self._environment), redirect_stdout(io.StringIO()):
-                answer = self._handler(event, context)
-        except Exception:  # noqa: BLE001 - whatever a function raises, Lambda redelivers its batch
+                return self._handler(event, context)
+        except Exception:  # noqa: BLE001 - whatever a function raises, Lambda takes it as a failure
             traceback.print_exc()
-            return list(messages)
-        failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
-        if not failed <= {message.id for message in messages}:
+            return None
+
+    def invoke(self, messages: Sequence[SQSMessage], queue_arn: str) -> list[SQSMessage]:
+        """Hand over a batch of a queue; gives the messages that are to be delivered again.
+
+        As with Lambda, a failure or an answer that names an unknown message fails them all.
+        """
+        for message in messages:
+            message.receive_count += 1
+        answer = self.call({"Records": [message.record(queue_arn) for message in messages]})
+        failed = _failed(answer)
+        if failed is None or not failed <= {message.id for message in messages}:
             return list(messages)
         return [message for message in messages if message.id in failed]
+
+    def invoke_with_records(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Hand over a batch of a stream; gives the records that come again.
+
+        As with Lambda, these are all from the lowest that failed on.
+        """
+        failed = _failed(self.call({"Records": list(records)}))
+        if failed is None:
+            return list(records)
+        numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
+        first = min((numbers.index(one) for one in failed if one in numbers), default=len(numbers))
+        return list(records[first:])
+
+
+def _failed(answer: dict[str, Any] | None) -> set[str] | None:
+    """Read which items failed; None stands for all."""
+    if answer is None:
+        return None
+    return {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, TypedDict
 
 from rich.box import SIMPLE_HEAD, Box
 from rich.table import Table
 from rich.text import Text
 
-from perminute.domain.accounts import EntryType
+from perminute.domain.ledger import EntryType
 from perminute.domain.legs import LegType
 from perminute.domain.money import MICROS_PER_UNIT, format_micros
 from perminute.domain.usage import Outcome
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from rich.console import JustifyMethod, RenderableType
 
-    from perminute.domain.accounts import Account, LedgerEntry
+    from perminute.adapters.notification_documents import Document
+    from perminute.domain.accounts import Account
+    from perminute.domain.ledger import LedgerEntry
     from perminute.domain.usage import Usage
     from perminute_local.replay.results import Rejected, Results
 
@@ -50,9 +52,14 @@ def report(results: Results) -> Iterator[RenderableType]:
         organization_id = account.organization_id
         entries = [e for e in results.entries if e.organization_id == organization_id]
         of_organization = usages[organization_id]
-        yield _legs(f"{organization_id}: {_balance(account, entries)}", of_organization)
+        yield _plain(f"{organization_id}: {_balance(account, entries)}", style="bold")
+        yield _legs(of_organization)
+        if entries:
+            yield _lots(organization_id, account, entries)
         if any(usage.outcome is not Outcome.CHARGED for usage in of_organization):
             yield _not_paid(organization_id, of_organization)
+    if results.notifications:
+        yield _notifications(results.notifications)
     if results.rejected:
         yield _refused(results.rejected)
     yield _summary(results)
@@ -60,9 +67,14 @@ def report(results: Results) -> Iterator[RenderableType]:
 
 def _summary(results: Results) -> Text:
     charged = sum(1 for usage in results.usages if usage.outcome is Outcome.CHARGED)
+    books = "The books agree"
+    if results.differences:
+        found = "; ".join(f"{one.organization_id}: {one.message}" for one in results.differences)
+        books = f"THE BOOKS DIFFER: {found}"
     return Text(
         f"{len(results.usages)} calls recorded, {charged} of them charged; "
-        f"{len(results.entries)} ledger entries; {len(results.rejected)} events refused. "
+        f"{len(results.entries)} ledger entries; {len(results.notifications)} notifications; "
+        f"{len(results.rejected)} events refused. {books}. "
         "What the outcomes and reasons mean: docs/glossary.md"
     )
 
@@ -72,14 +84,64 @@ def _balance(account: Account, entries: Sequence[LedgerEntry]) -> str:
     if not entries:
         return "no credit"
     charged = -sum(e.amount_micros for e in entries if e.type is EntryType.CHARGE)
+    expired = -sum(e.amount_micros for e in entries if e.type is EntryType.EXPIRY)
     balance = format_micros(account.balance_micros)
-    put_in = format_micros(account.balance_micros + charged)
+    put_in = format_micros(account.balance_micros + charged + expired)
     currency = account.currency or "(no currency yet)"
-    return f"balance {balance} {currency} = {put_in} put in - {format_micros(charged)} charged"
+    lost = f" - {format_micros(expired)} expired" if expired else ""
+    return (
+        f"balance {balance} {currency} = {put_in} put in - {format_micros(charged)} charged{lost}"
+    )
 
 
-def _legs(title: str, usages: Sequence[Usage]) -> Table:
-    table = _table(title, "leg", "calls", "charged", "billed minutes", "cost")
+def _lots(organization_id: str, account: Account, entries: Sequence[LedgerEntry]) -> Table:
+    """Show what came in, what each lot of it paid, and what is left."""
+    table = _table(
+        f"{organization_id}: lots of credit, in the order in which they pay",
+        "lot",
+        "expires",
+        "charged",
+        "expired",
+        "left",
+    )
+    names: dict[str, str] = {}
+    moved: defaultdict[tuple[str, EntryType], int] = defaultdict(int)
+    for entry in entries:
+        for share in entry.lots:
+            names[share.lot_id] = share.purchase_id
+            moved[share.lot_id, entry.type] -= share.amount_micros
+    held = {lot.lot_id: lot for lot in account.lots}
+    for lot_id in [*sorted(names.keys() - held), *held]:
+        lot = held.get(lot_id)
+        table.add_row(
+            _plain(names[lot_id]),
+            f"{lot.expires_at:%Y-%m-%d %H:%M}" if lot else "used up",
+            _aligned(moved[lot_id, EntryType.CHARGE]),
+            _aligned(moved[lot_id, EntryType.EXPIRY]),
+            _aligned(lot.remaining_micros if lot else 0),
+        )
+    if account.debt_micros:
+        table.add_section()
+        table.add_row("debt", "", "", "", f"-{_aligned(account.debt_micros)}")
+    return table
+
+
+def _notifications(notifications: Sequence[Document]) -> Table:
+    """Show what was told of credit one by one, and of single calls how often."""
+    table = Table(title="notifications", **_STYLE)
+    table.add_column("when", no_wrap=True)
+    table.add_column("subject", overflow="fold")
+    single = Counter((n["organizationId"], n["type"]) for n in notifications if "callId" in n)
+    for one in notifications:
+        if "callId" not in one:
+            table.add_row(f"{one['at'][:10]} {one['at'][11:16]}", _plain(one["subject"]))
+    for (organization_id, kind), count in sorted(single.items()):
+        table.add_row("all day", _plain(f"{organization_id}: {count} times {kind}"))
+    return table
+
+
+def _legs(usages: Sequence[Usage]) -> Table:
+    table = _table(None, "leg", "calls", "charged", "billed minutes", "cost")
     for leg_type, name in _LEG_NAMES.items():
         of_type = [usage for usage in usages if usage.leg.leg_type is leg_type]
         if of_type:
@@ -122,10 +184,10 @@ def _refused(rejected: Sequence[Rejected]) -> Table:
     return table
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=_plain(title), **_STYLE)
+def _table(title: str | None, *columns: str) -> Table:
+    table = Table(title=_plain(title) if title else None, **_STYLE)
     for column in columns:
-        text = column in {"leg", "outcome", "reason"}
+        text = column in {"leg", "lot", "expires", "outcome", "reason"}
         table.add_column(column, justify="left" if text else "right")
     return table
 
@@ -135,6 +197,6 @@ def _aligned(micros: int) -> str:
     return f"{micros // MICROS_PER_UNIT:,}.{micros % MICROS_PER_UNIT:06d}"
 
 
-def _plain(text: str) -> Text:
+def _plain(text: str, style: str = "") -> Text:
     """Show what came from outside as it is: no markup, and nothing that cannot be encoded."""
-    return Text(text.encode(errors="backslashreplace").decode())
+    return Text(text.encode(errors="backslashreplace").decode(), style)

@@ -17,7 +17,12 @@ from perminute.domain.times import format_instant
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from perminute.domain.accounts import LedgerEntry
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+    from perminute.adapters.notification_documents import Document
+    from perminute.domain.ledger import LedgerEntry
+    from perminute.domain.lots import LotShare
+    from perminute.domain.reconciliation import Difference
     from perminute.domain.usage import Usage
     from perminute.settings import TableNames
     from perminute_local.stack import Queue, Stack
@@ -38,9 +43,11 @@ class Results:
     usages: list[Usage]
     entries: list[LedgerEntry]
     rejected: list[Rejected] = field(default_factory=list)
+    notifications: list[Document] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        """Write the JSON document of CONTRACT §4; lots, pools and notifications are yet to come."""
+        """Write the JSON document of CONTRACT §4; minute pools are yet to come."""
         calls_by_entry: defaultdict[tuple[str, str | None], list[str]] = defaultdict(list)
         for usage in self.usages:
             calls_by_entry[usage.leg.organization_id, usage.entry_id].append(usage.leg.call_id)
@@ -53,7 +60,8 @@ class Results:
                 _entry_document(entry, calls_by_entry[entry.organization_id, entry.entry_id])
                 for entry in self.entries
             ],
-            "notifications": [],
+            "notifications": self.notifications,
+            "differences": [difference_document(one) for one in self.differences],
             "rejected": [
                 {"eventId": event_id, "reason": reason} for event_id, reason in self.rejected
             ],
@@ -105,26 +113,43 @@ def _scan(table: str) -> Iterator[dict[str, Any]]:
 
 def _drain(queue: Queue) -> Iterator[Rejected]:
     """Read a queue to its end; what stands in a queue now, no function will process."""
+    for message in drain(queue.url):
+        attributes = message["MessageAttributes"]
+        yield Rejected(attributes["eventId"]["StringValue"], attributes["reason"]["StringValue"])
+
+
+def drain(queue_url: str) -> Iterator[MessageTypeDef]:
+    """Take every message out of a queue."""
     client = boto3.client("sqs")
-    while True:
-        messages = client.receive_message(
-            QueueUrl=queue.url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-        ).get("Messages", [])
-        if not messages:
-            return
+    while messages := client.receive_message(
+        QueueUrl=queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+    ).get("Messages"):
         for message in messages:
-            attributes = message.get("MessageAttributes", {})
-            yield Rejected(
-                attributes["eventId"]["StringValue"], attributes["reason"]["StringValue"]
-            )
-            client.delete_message(QueueUrl=queue.url, ReceiptHandle=message["ReceiptHandle"])
+            yield message
+            client.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def difference_document(difference: Difference) -> dict[str, Any]:
+    """Write what reconciliation found."""
+    return {
+        "organizationId": difference.organization_id,
+        "message": difference.message,
+        "entries": list(difference.entry_ids),
+    }
 
 
 def _account_document(account: Account) -> dict[str, Any]:
     return {
         "currency": account.currency,
         "balance": format_micros(account.balance_micros),
-        "lots": [],
+        "lots": [
+            {
+                "purchaseId": lot.purchase_id,
+                "remaining": format_micros(lot.remaining_micros),
+                "expiresAt": format_instant(lot.expires_at),
+            }
+            for lot in account.lots
+        ],
         "minutePools": {},
     }
 
@@ -146,6 +171,7 @@ def _usage_document(usage: Usage) -> dict[str, Any]:
         "charge": format_micros(usage.charge_micros),
         "currency": price.currency,
         "flags": list(usage.flags),
+        "lots": [_share_document(share) for share in usage.lots],
     }
 
 
@@ -158,7 +184,13 @@ def _entry_document(entry: LedgerEntry, calls: list[str]) -> dict[str, Any]:
         "balanceAfter": format_micros(entry.balance_after_micros),
         "at": format_instant(entry.at),
         "calls": calls,
+        "lots": [_share_document(share) for share in entry.lots],
+        "cause": entry.cause,
     }
+
+
+def _share_document(share: LotShare) -> dict[str, str]:
+    return {"purchaseId": share.purchase_id, "amount": format_micros(share.amount_micros)}
 
 
 def _money(micros: int | None) -> str | None:

@@ -5,20 +5,32 @@ from __future__ import annotations
 import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, assert_never
 
 import boto3
 
 from perminute.batches import event_id_of
 from perminute.domain.rate_card_csv import read_rate_card
+from perminute.domain.times import format_instant
 from perminute.settings import TableNames
 from perminute_local.commands import publish
 from perminute_local.embedded_aws import client_environment, embedded_aws, environment
+from perminute_local.reconcile import reconcile
 from perminute_local.replay.bus import Bus
 from perminute_local.replay.deliveries import Delivery, batches, in_order, read_events
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
+from perminute_local.replay.listener import Listener
+from perminute_local.replay.outbox_stream import OutboxStream
 from perminute_local.replay.results import Rejected, Results, collect
-from perminute_local.stack import Stack, create_stack, load_template
+from perminute_local.replay.schedules import Clock, Failure, Scheduled
+from perminute_local.stack import (
+    QueueTrigger,
+    ScheduleTrigger,
+    Stack,
+    StreamTrigger,
+    create_stack,
+    load_template,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -68,27 +80,52 @@ class System:
     """The functions of the template, loaded, over the resources of a stack, with a rate card."""
 
     def __init__(self, stack: Stack, rate_card: bytes) -> None:
-        """Set up what a deployment has before the first event comes."""
+        """Set up what a deployment has before the first event comes, and somebody who listens."""
         self._stack = stack
-        self._functions = {function.queue: LoadedFunction(function) for function in stack.functions}
-        self._batch_sizes = {function.queue: function.batch_size for function in stack.functions}
+        self._readers: dict[str, tuple[QueueTrigger, LoadedFunction]] = {}
+        self._streams: list[OutboxStream] = []
+        scheduled: list[Scheduled] = []
+        for function in stack.functions:
+            loaded = LoadedFunction(function)
+            match function.trigger:
+                case QueueTrigger(queue=queue) as trigger:
+                    self._readers[queue] = trigger, loaded
+                case StreamTrigger() as trigger:
+                    self._streams.append(OutboxStream(trigger, loaded))
+                case ScheduleTrigger() as trigger:
+                    scheduled.append(Scheduled(function.name, trigger, loaded))
+                case never:
+                    assert_never(never)
+        self._clock = Clock(scheduled, table_names(stack).credit)
         self._bus = Bus(stack)
+        self._listener = Listener(stack.setting("NOTIFICATION_TOPIC_ARN"))
         publish_rate_card(rate_card, stack)
 
     def replay(self, plan: Plan, *, advance: Callable[[int], None]) -> Results:
         """Push the events through the functions; `advance` hears how many were settled."""
         rejected = list(plan.rejected)
-        largest = plan.batch_size or max(self._batch_sizes.values())
+        largest = plan.batch_size or max(reads.batch_size for reads, _ in self._readers.values())
         for batch in batches(plan.deliveries, largest, plan.disturbance):
-            queues = [q for q in self._bus.queues_for(batch[0]) if q in self._functions]
+            at = max((delivery.at for delivery in batch if delivery.at), default=None)
+            rejected += map(_failed_run, self._clock.pass_until(at) if at else ())
+            queues = [q for q in self._bus.queues_for(batch[0]) if q in self._readers]
             for queue in queues:
                 rejected += self._deliver(batch, queue, plan.batch_size)
             if not queues:
                 rejected += map(_unknown, batch)
             advance(len(batch))
+        rejected += map(_failed_run, self._clock.run_all())
+        for stream in self._streams:
+            rejected += map(_not_published, stream.pump())
         places = {event_id_of(delivery.body): delivery.event_id for delivery in plan.deliveries}
-        results = collect(table_names(self._stack), self._stack, rejected, places)
-        return replace(results, rejected=sorted(results.rejected))
+        tables = table_names(self._stack)
+        results = collect(tables, self._stack, rejected, places)
+        return replace(
+            results,
+            rejected=sorted(results.rejected),
+            notifications=self._listener.heard(),
+            differences=[one for books in reconcile(tables) for one in books.differences],
+        )
 
     def _deliver(
         self, batch: Sequence[Delivery], queue: str, batch_size: int | None
@@ -97,12 +134,13 @@ class System:
         names = {delivery.body: delivery.event_id for delivery in batch}
         messages = [SQSMessage(delivery.body) for delivery in batch]
         exhausted: list[Rejected] = []
-        size = batch_size or self._batch_sizes[queue]
+        trigger, function = self._readers[queue]
+        size = batch_size or trigger.batch_size
         arn, limit = self._stack.queues[queue].arn, self._stack.queues[queue].max_receive_count or 1
         while messages:
             again: list[SQSMessage] = []
             for start in range(0, len(messages), size):
-                again += self._functions[queue].invoke(messages[start : start + size], arn)
+                again += function.invoke(messages[start : start + size], arn)
             exhausted += [
                 Rejected(names[message.body], f"failed {limit} times; see the function's log above")
                 for message in again
@@ -112,17 +150,27 @@ class System:
         return exhausted
 
 
+def _failed_run(failure: Failure) -> Rejected:
+    return Rejected(
+        failure.name,
+        f"the run of {format_instant(failure.at)} failed; see the function's log above",
+    )
+
+
+def _not_published(record: dict[str, Any]) -> Rejected:
+    return Rejected(
+        record["dynamodb"]["Keys"]["record"]["S"],
+        "the notifications could not be published; see the function's log above",
+    )
+
+
 def _unknown(delivery: Delivery) -> Rejected:
     return Rejected(delivery.event_id, f"source: {delivery.source!r} is no source that we know")
 
 
 def publish_rate_card(content: bytes, stack: Stack) -> None:
     """Put the card in force as `perminute rates publish` does, its version being its content."""
-    bucket = next(
-        function.environment["RATE_CARD_BUCKET"]
-        for function in stack.functions
-        if "RATE_CARD_BUCKET" in function.environment
-    )
+    bucket = stack.setting("RATE_CARD_BUCKET")
     version = hashlib.sha256(content).hexdigest()[:12]
     publish(boto3.client("s3"), bucket, content, version=version)
 

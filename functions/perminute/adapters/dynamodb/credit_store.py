@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, assert_never
 
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.receipts import insert_receipt, receipt_of
-from perminute.adapters.dynamodb.rows import AccountRow, UsageRow
+from perminute.adapters.dynamodb.rows import AccountRow, EntryRow, UsageRow
 from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written
 from perminute.domain.accounts import Account
+from perminute.domain.ledger import entry_id
+from perminute.domain.reconciliation import Statement
 from perminute.ports import AlreadyKnown, Committed, Moved
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
     from pynamodb.expressions.condition import Condition
 
     from perminute.adapters.dynamodb.rows import Item
@@ -33,7 +39,7 @@ class DynamoDBCreditStore:
         return Account(organization_id=organization_id) if row is None else records.account_of(row)
 
     def commit(self, posting: Posting) -> CommitResult:
-        """See `CreditStore.commit`: 2 write units a usage, and 4 for account and entry."""
+        """See `CreditStore.commit`: 2 write units a usage, 4 for account and entry."""
         transaction = Transaction(self._schema.connection)
         transaction.puts += [
             *(self._schema.usages.insert(records.usage_item(usage)) for usage in posting.usages),
@@ -50,17 +56,65 @@ class DynamoDBCreditStore:
             case never:
                 assert_never(never)
 
+    def organizations(self, *, due_by: datetime | None = None) -> Iterator[str]:
+        """See `CreditStore.organizations`."""
+        condition, values = "listedAs = :account", {":account": records.ACCOUNT}
+        if due_by is not None:
+            condition += " AND dueAt <= :due"
+            values[":due"] = records.due_text(due_by)
+        rows = self._schema.accounts.query(condition, values, IndexName=records.ACCOUNTS_INDEX)
+        for item in rows:
+            yield item["organizationId"]["S"]
+
+    def statement(self, organization_id: str) -> Statement:
+        """See `CreditStore.statement`: the account first, then no entries but those it counts."""
+        account = self.account(organization_id)
+        entries = self._schema.entries.query(
+            "organizationId = :organization AND #record BETWEEN :first AND :last",
+            {
+                ":organization": organization_id,
+                ":first": records.entry_record(entry_id(0)),
+                ":last": records.entry_record(entry_id(account.entries)),
+            },
+            ExpressionAttributeNames={"#record": "record"},
+            ConsistentRead=True,
+        )
+        return Statement(
+            account=account,
+            entries=tuple(records.entry_of(EntryRow.from_raw_data(item)) for item in entries),
+            charges_micros=self._charges(organization_id, account.entries),
+        )
+
+    def _charges(self, organization_id: str, entries: int) -> Counter[str | None]:
+        """Sum what calls cost by their entry; later entries than the account's are left out."""
+        charges_micros: Counter[str | None] = Counter()
+        usages = self._schema.usages.query(
+            "organizationId = :organization",
+            {":organization": organization_id},
+            ProjectionExpression="entryId, chargeMicros",
+            ConsistentRead=True,
+        )
+        for item in usages:
+            entry = item["entryId"]["S"] if "entryId" in item else None
+            if entry is None or entry <= entry_id(entries):
+                charges_micros[entry] += int(item["chargeMicros"]["N"])
+        return charges_micros
+
     def _add_account(self, transaction: Transaction, posting: Posting) -> None:
+        """Write or check the account, then what it explains itself by: entries and the outbox."""
+        schema = self._schema
         unchanged = _is_at(posting.before)
-        if posting.after is posting.before:
-            row = records.account_row(posting.before)
-            transaction.checks.append(self._schema.accounts.check(row, unchanged))
-            return
         row = records.account_row(posting.after)
-        transaction.puts.append(self._schema.accounts.replace(row, unchanged))
-        if posting.entry is not None:
-            entry = records.entry_row(posting.entry)
-            transaction.puts.append(self._schema.entries.insert(entry.serialize()))
+        if posting.after is posting.before:
+            transaction.checks.append(schema.accounts.check(row, unchanged))
+        else:
+            transaction.puts.append(schema.accounts.replace(row, unchanged))
+        transaction.puts += (
+            schema.entries.insert(records.entry_row(entry).serialize()) for entry in posting.entries
+        )
+        if posting.notifications:
+            outbox = records.outbox_row(posting.notifications)
+            transaction.puts.append(schema.outbox.insert(outbox.serialize()))
 
 
 def _is_at(account: Account) -> Condition:

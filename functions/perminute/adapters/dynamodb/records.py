@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perminute.adapters.dynamodb.rows import (
     AccountRow,
     EntryRow,
     Item,
+    OutboxRow,
     TimelineRow,
     UsageRow,
     item_of,
 )
-from perminute.domain.accounts import Account, AutoRecharge, CreditSettings, EntryType, LedgerEntry
+from perminute.adapters.notification_documents import document_of
+from perminute.domain.accounts import Account, CreditSettings
+from perminute.domain.ledger import EntryType, LedgerEntry
 from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.domain.licensing import NotEntitled
+from perminute.domain.lots import Lot, Lots, LotShare
 from perminute.domain.rate_card import Unpriced
+from perminute.domain.recharge import AutoRecharge, RechargeRequest, RechargeState
 from perminute.domain.timelines import Fact, Timeline
 from perminute.domain.times import format_instant, parse_instant
 from perminute.domain.usage import Flag, Free, Outcome, Price, Reason, Usage
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from perminute.domain.notifications import Notification
+
 ACCOUNT = "account"
+ACCOUNTS_INDEX = "AccountsByDueDate"
+NEVER_DUE = "9999"
 ORGANIZATION = "organization"
 _REASONS: dict[str, Reason] = {
     reason.value: reason for kind in (Free, NotEntitled, Unpriced) for reason in kind
@@ -37,9 +50,14 @@ def account_row(account: Account) -> AccountRow:
         licensing_version=account.licensing_version,
         entries=account.entries,
         balance_micros=account.balance_micros,
+        debt_micros=account.debt_micros,
         currency=account.currency,
         credits_set_up_at=account.credits_set_up_at,
         settings=account.settings and _settings_record(account.settings),
+        lots=[_lot_record(lot) for lot in account.lots] or None,
+        recharge=_recharge_record(account.recharge),
+        listed_as=ACCOUNT,
+        due_at=NEVER_DUE if account.due_at is None else due_text(account.due_at),
     )
 
 
@@ -51,9 +69,80 @@ def account_of(row: AccountRow) -> Account:
         licensing_version=row.licensing_version,
         entries=row.entries,
         balance_micros=row.balance_micros,
+        debt_micros=row.debt_micros,
         currency=row.currency,
         credits_set_up_at=row.credits_set_up_at,
         settings=_settings_of(row.settings) if row.settings else None,
+        lots=_lots_of(row.lots or []),
+        recharge=_recharge_of(row.recharge) if row.recharge else RechargeState(),
+    )
+
+
+def due_text(due_at: datetime) -> str:
+    """Write when an account is due so that text sorts as time does: whole seconds, rounded down.
+
+    A second early at most, and only to be found: the account itself says whether it is due.
+    """
+    return format_instant(due_at.replace(microsecond=0))
+
+
+def _lot_record(lot: Lot) -> list[Any]:
+    """Write a lot as a list: names would make half of the account item, which charges write."""
+    return [
+        lot.lot_id,
+        lot.purchase_id,
+        format_instant(lot.purchased_at),
+        format_instant(lot.expires_at),
+        lot.remaining_micros,
+        lot.warned,
+    ]
+
+
+def _lots_of(record: list[list[Any]]) -> Lots:
+    return tuple(
+        Lot(
+            lot_id=lot_id,
+            purchase_id=purchase_id,
+            purchased_at=parse_instant(purchased_at),
+            expires_at=parse_instant(expires_at),
+            remaining_micros=remaining_micros,
+            warned=warned,
+        )
+        for lot_id, purchase_id, purchased_at, expires_at, remaining_micros, warned in record
+    )
+
+
+def _recharge_record(state: RechargeState) -> dict[str, Any] | None:
+    if state == RechargeState():
+        return None
+    return {
+        "requests": state.requests,
+        "waiting": [
+            [one.recharge_id, one.amount_micros, format_instant(one.requested_at)]
+            for one in state.waiting
+        ],
+        "failures": state.failures,
+        "month": state.month and format_instant(state.month),
+        "monthMicros": state.month_micros,
+        "limitTold": state.limit_told,
+    }
+
+
+def _recharge_of(record: dict[str, Any]) -> RechargeState:
+    return RechargeState(
+        requests=record["requests"],
+        waiting=tuple(
+            RechargeRequest(
+                recharge_id=recharge_id,
+                amount_micros=amount_micros,
+                requested_at=parse_instant(requested_at),
+            )
+            for recharge_id, amount_micros, requested_at in record["waiting"]
+        ),
+        failures=record["failures"],
+        month=parse_instant(record["month"]) if record["month"] else None,
+        month_micros=record["monthMicros"],
+        limit_told=record["limitTold"],
     )
 
 
@@ -66,7 +155,6 @@ def _settings_record(settings: CreditSettings) -> dict[str, Any]:
         "lowBalanceThresholdsMicros": settings.low_balance_thresholds_micros,
         "autoRecharge": recharge
         and {
-            "enabled": recharge.enabled,
             "triggerMicros": recharge.trigger_micros,
             "rechargeMicros": recharge.recharge_micros,
             "monthlyLimitMicros": recharge.monthly_limit_micros,
@@ -83,7 +171,6 @@ def _settings_of(record: dict[str, Any]) -> CreditSettings:
         low_balance_thresholds_micros=tuple(record["lowBalanceThresholdsMicros"]),
         auto_recharge=recharge
         and AutoRecharge(
-            enabled=recharge["enabled"],
             trigger_micros=recharge["triggerMicros"],
             recharge_micros=recharge["rechargeMicros"],
             monthly_limit_micros=recharge["monthlyLimitMicros"],
@@ -95,13 +182,20 @@ def entry_row(entry: LedgerEntry) -> EntryRow:
     """Write a ledger entry."""
     return EntryRow(
         organization_id=entry.organization_id,
-        record=f"entry#{entry.entry_id}",
+        record=entry_record(entry.entry_id),
         entry_id=entry.entry_id,
         type=entry.type.value,
         amount_micros=entry.amount_micros,
         balance_after_micros=entry.balance_after_micros,
         at=entry.at,
+        lots=_shares_record(entry.lots),
+        cause=entry.cause,
     )
+
+
+def entry_record(entry_id: str) -> str:
+    """Name the record of an entry."""
+    return f"entry#{entry_id}"
 
 
 def entry_of(row: EntryRow) -> LedgerEntry:
@@ -113,6 +207,25 @@ def entry_of(row: EntryRow) -> LedgerEntry:
         amount_micros=row.amount_micros,
         balance_after_micros=row.balance_after_micros,
         at=row.at,
+        lots=_shares_of(row.lots or ()),
+        cause=row.cause,
+    )
+
+
+def _shares_record(shares: tuple[LotShare, ...]) -> list[list[str | int]] | None:
+    return [list(share) for share in shares] or None
+
+
+def _shares_of(record: Sequence[Sequence[Any]]) -> tuple[LotShare, ...]:
+    return tuple(LotShare(*share) for share in record)
+
+
+def outbox_row(notifications: Sequence[Notification]) -> OutboxRow:
+    """Write the notifications of one posting, under the id of the first: no other has it."""
+    return OutboxRow(
+        organization_id=notifications[0].organization_id,
+        record=f"outbox#{notifications[0].id}",
+        notifications=[document_of(one) for one in notifications],
     )
 
 
@@ -129,6 +242,7 @@ def usage_item(usage: Usage) -> Item:
         "billableSeconds": leg.billable_seconds,
         "reason": usage.reason and usage.reason.value,
         "flags": [flag.value for flag in usage.flags] or None,
+        "lots": _shares_record(usage.lots),
         "rateCardVersion": price.rate_card_version,
         "billedSeconds": price.billed_seconds,
         "prefix": price.prefix,
@@ -166,6 +280,7 @@ def usage_of(row: UsageRow) -> Usage:
         charge_micros=row.charge_micros,
         flags=tuple(Flag(flag) for flag in record.get("flags", ())),
         entry_id=row.entry_id,
+        lots=_shares_of(record.get("lots", ())),
     )
 
 

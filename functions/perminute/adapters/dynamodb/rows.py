@@ -78,9 +78,14 @@ class AccountRow(Model):
     licensing_version = IntegerAttribute(default=0, attr_name="licensingVersion")
     entries = IntegerAttribute(default=0)
     balance_micros = IntegerAttribute(default=0, attr_name="balanceMicros")
+    debt_micros = IntegerAttribute(default=0, attr_name="debtMicros")
     currency = UnicodeAttribute(null=True)
     credits_set_up_at = InstantAttribute(null=True, attr_name="creditsSetUpAt")
     settings = JSONAttribute(null=True)
+    lots = JSONAttribute(null=True)
+    recharge = JSONAttribute(null=True)
+    listed_as = UnicodeAttribute(null=True, attr_name="listedAs")
+    due_at = UnicodeAttribute(null=True, attr_name="dueAt")
 
 
 class EntryRow(Model):
@@ -93,10 +98,23 @@ class EntryRow(Model):
     amount_micros = IntegerAttribute(attr_name="amountMicros")
     balance_after_micros = IntegerAttribute(attr_name="balanceAfterMicros")
     at = InstantAttribute()
+    lots = JSONAttribute(null=True)
+    cause = UnicodeAttribute(null=True)
+
+
+class OutboxRow(Model):
+    """CreditTable, record `outbox#…`: the notifications of one posting, as they go out."""
+
+    organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    record = UnicodeAttribute(range_key=True)
+    notifications = JSONAttribute()
 
 
 class ReceiptRow(Model):
-    """CreditTable, record `purchase#…` or `adjustment#…`: a billing event that was booked."""
+    """CreditTable, record `purchase#…`, `adjustment#…`, `recharge#…` or `rechargeFailure#…`.
+
+    A billing event that was booked, or the purchase that paid a recharge.
+    """
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     record = UnicodeAttribute(range_key=True)

@@ -9,6 +9,7 @@ from perminute.adapters.dynamodb.rows import (
     AccountRow,
     EntryRow,
     EventRow,
+    OutboxRow,
     ReceiptRow,
     TimelineRow,
     UsageRow,
@@ -28,6 +29,7 @@ class Schema:
     connection: Connection
     accounts: Table[AccountRow]
     entries: Table[EntryRow]
+    outbox: Table[OutboxRow]
     receipts: Table[ReceiptRow]
     usages: Table[UsageRow]
     events: Table[EventRow]
@@ -40,6 +42,7 @@ class Schema:
             connection=connection,
             accounts=Table(connection, names.credit, AccountRow),
             entries=Table(connection, names.credit, EntryRow),
+            outbox=Table(connection, names.credit, OutboxRow),
             receipts=Table(connection, names.credit, ReceiptRow),
             usages=Table(connection, names.usage, UsageRow),
             events=Table(connection, names.events, EventRow),

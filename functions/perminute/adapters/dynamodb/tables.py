@@ -19,7 +19,7 @@ from pynamodb.models import Model
 from perminute.domain.errors import Contended, Unavailable, Unwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pynamodb.expressions.condition import Condition
     from pynamodb.expressions.update import Action
@@ -117,6 +117,27 @@ class Table(Generic[M]):
             answer = self._snapshot(keys[start : start + MAX_SNAPSHOT])
             rows += (self.row.from_raw_data(one["Item"]) for one in answer if one.get("Item"))
         return rows
+
+    def query(self, condition: str, values: Mapping[str, str], **options: Any) -> Iterator[Item]:  # noqa: ANN401 - boto's
+        """Go through the items that a key condition selects, page by page, as they are stored.
+
+        The condition is text and the client is asked directly: pynamodb's own query would want to
+        know the table's indexes, and make a model of each item.
+        """
+        client: Any = self.connection.client
+        request = {
+            "TableName": self.name,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeValues": {name: {"S": value} for name, value in values.items()},
+            **options,
+        }
+        while True:
+            with unavailable(f"reading {self.name}"):
+                page = client.query(**request)
+            yield from page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _snapshot(self, keys: Sequence[tuple[str, str]]) -> list[dict[str, Item]]:
         gets = [self.connection.get_operation_kwargs(self.name, *key) for key in keys]

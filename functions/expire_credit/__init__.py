@@ -1,0 +1,1 @@
+"""Time takes its toll of prepaid credit."""

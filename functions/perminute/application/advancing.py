@@ -1,0 +1,52 @@
+"""Brings an account up to an instant before anything is booked at it.
+
+What time alone brings (lots expire, warnings fall due, a recharge becomes possible) is booked by
+whoever comes first, a charge, a billing event or the daily run. The account's version makes it
+happen once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from perminute.domain.booking import advance
+from perminute.ports import AlreadyKnown, Committed, Moved, Posting
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from perminute.domain.accounts import Account
+    from perminute.domain.booking import Booking
+    from perminute.ports import CreditStore, Receipt
+
+
+def posting_of(before: Account, booking: Booking, *receipts: Receipt) -> Posting:
+    """Write down all of a booking against the account that it was decided on."""
+    return Posting(
+        before=before,
+        after=booking.account,
+        entries=booking.entries,
+        notifications=booking.notifications,
+        usages=booking.usages,
+        receipts=receipts,
+    )
+
+
+def brought_up_to(credit: CreditStore, account: Account, at: datetime) -> Account | Moved:
+    """Book what is due by `at`; gives the account after it, or says that it moved meanwhile."""
+    while account.is_due(at):
+        booking = advance(account, at)
+        if booking.account is account:
+            msg = f"the account of {account.organization_id} is due, but nothing falls due by {at}"
+            raise RuntimeError(msg)
+        match credit.commit(posting_of(account, booking)):
+            case Committed():
+                account = booking.account
+            case Moved() as moved:
+                return moved
+            case AlreadyKnown():
+                # Nothing in it has an identity of its own that could be known already.
+                return Moved()
+            case never:
+                assert_never(never)
+    return account

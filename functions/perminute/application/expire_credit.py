@@ -1,0 +1,66 @@
+"""The daily run: what time alone brings is booked even where nobody calls or pays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from perminute.application.advancing import brought_up_to
+from perminute.application.patience import NEVER, Deadline
+from perminute.application.recording import contended
+from perminute.domain.errors import Unavailable
+from perminute.ports import Moved
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from perminute.application.patience import Patience
+    from perminute.ports import CreditStore
+
+
+@dataclass(slots=True)
+class Run:
+    """What a scheduled run did, and for whom it could not."""
+
+    organizations: int = 0
+    failed: dict[str, Unavailable] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raise `Unavailable` if somebody's account could not be brought up to date."""
+        if self.failed:
+            organization_id, error = next(iter(self.failed.items()))
+            msg = f"{len(self.failed)} of {self.organizations} accounts: {organization_id}: {error}"
+            raise Unavailable(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireCredit:
+    """The use case with what it needs from outside."""
+
+    credit: CreditStore
+    patience: Patience
+
+    def __call__(self, at: datetime, deadline: Deadline = NEVER) -> Run:
+        """Bring every account that is due up to `at`; one organization's trouble is its own.
+
+        Raises `Unavailable` if they cannot be listed or time runs out: what was booked stays
+        booked, and running again goes on with the rest.
+        """
+        run = Run()
+        for organization_id in self.credit.organizations(due_by=at):
+            deadline.check()
+            run.organizations += 1
+            try:
+                self._advance(organization_id, at)
+            except Unavailable as error:
+                run.failed[organization_id] = error
+        return run
+
+    def _advance(self, organization_id: str, at: datetime) -> None:
+        why = ""
+        for _ in self.patience.tries():
+            result = brought_up_to(self.credit, self.credit.account(organization_id), at)
+            if not isinstance(result, Moved):
+                return
+            why = result.why
+        raise contended(organization_id, why)

@@ -1,0 +1,420 @@
+"""What happens to an account: each function gives the account after, and all that is to be written.
+
+An entry for every movement of the balance, the lots that gave or took it, and the notifications
+that the movement calls for: decided together from one account, to be committed together or not at
+all. Whoever books something at an instant first books what time alone brought until then
+(`advance`), so that an expired lot never pays; a booking that comes before its time is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from perminute.domain.errors import Refused
+from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
+from perminute.domain.licensing import NotEntitled
+from perminute.domain.lots import MAX_LOTS, Lot, LotShare, draw, with_lot
+from perminute.domain.notifications import (
+    CallNotEntitled,
+    CallNotRated,
+    CreditExpired,
+    CreditExpiring,
+    News,
+    Notification,
+    RechargeDisabled,
+    RechargeFailed,
+    RechargeRequested,
+    RechargeSucceeded,
+    crossings,
+    notification,
+)
+from perminute.domain.rate_card import Unpriced
+from perminute.domain.recharge import MAX_FAILURES, Disabled, RechargeRequest
+from perminute.domain.usage import Flag, Outcome, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from perminute.domain.accounts import Account, CreditSettings
+    from perminute.domain.lots import Lots
+
+MAX_STEPS = 20
+"""Warnings and expiries of one booking: with all that they may call for, they fit a transaction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booking:
+    """What one decision makes of an account; `account` is the one before if nothing changed."""
+
+    account: Account
+    entries: tuple[LedgerEntry, ...] = ()
+    notifications: tuple[Notification, ...] = ()
+    usages: tuple[Usage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """Credit that was bought: a lot; micro-units of `currency`."""
+
+    purchase_id: str
+    amount_micros: int
+    currency: str
+    purchased_at: datetime
+    expires_at: datetime
+    recharge_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """A correction of the balance, up or down; micro-units of the account's currency.
+
+    Upward it opens a lot like that of a purchase; `expires_at` matters only then (ours: given
+    credit is worth no more than bought credit).
+    """
+
+    adjustment_id: str
+    amount_micros: int
+    expires_at: datetime
+
+
+def purchase(account: Account, bought: Purchase, *, at: datetime, cause: str) -> Booking:
+    """Open a lot, after its debt is paid; the first purchase sets the credits up.
+
+    Credit bought by hand asks for no recharge, even if it leaves the balance below the trigger:
+    somebody is just buying. It does where it switches recharging on again.
+    """
+    books = _Books(_set_up(account, bought.currency, bought.purchased_at), at)
+    books.open_lot(
+        EntryType.PURCHASE,
+        Lot(
+            lot_id=books.next_entry_id,
+            purchase_id=bought.purchase_id,
+            purchased_at=bought.purchased_at,
+            expires_at=bought.expires_at,
+            remaining_micros=bought.amount_micros,
+        ),
+        cause,
+    )
+    books.set(recharge=books.account.recharge.succeeded(bought.recharge_id))
+    if bought.recharge_id is not None:
+        succeeded = RechargeSucceeded(
+            recharge_id=bought.recharge_id,
+            amount_micros=bought.amount_micros,
+            balance_micros=books.account.balance_micros,
+            currency=bought.currency,
+        )
+        books.tell(succeeded, cause=bought.recharge_id)
+    switched_on = account.recharge.failures >= MAX_FAILURES
+    return books.close(may_ask=switched_on or bought.recharge_id is not None)
+
+
+def adjust(account: Account, adjustment: Adjustment, *, at: datetime, cause: str) -> Booking:
+    """Correct the balance up, by a lot of its own, or down, out of the lots that pay first."""
+    books = _Books(account, at)
+    if adjustment.amount_micros > 0:
+        books.open_lot(
+            EntryType.ADJUSTMENT,
+            Lot(
+                lot_id=books.next_entry_id,
+                purchase_id=adjustment.adjustment_id,
+                purchased_at=at,
+                expires_at=adjustment.expires_at,
+                remaining_micros=adjustment.amount_micros,
+            ),
+            cause,
+        )
+    else:
+        books.pay(EntryType.ADJUSTMENT, -adjustment.amount_micros, cause)
+    return books.close(may_ask=adjustment.amount_micros < 0)
+
+
+def configure(account: Account, settings: CreditSettings) -> Booking:
+    """Take over settings unless later ones are already known; the first set the credits up."""
+    books = _Books(
+        _set_up(account, settings.currency, settings.configured_at), settings.configured_at
+    )
+    known = account.settings
+    if known is None or (known.configured_at, known.event_id) <= (
+        settings.configured_at,
+        settings.event_id,
+    ):
+        books.set(settings=settings, recharge=account.recharge.reconfigured())
+    return books.close()
+
+
+def fail_recharge(account: Account, recharge_id: str, reason: str, *, at: datetime) -> Booking:
+    """Take note that a recharge failed; the third in a row switches it off, and says so."""
+    books = _Books(account, at)
+    books.set(recharge=account.recharge.failed(recharge_id))
+    failed = RechargeFailed(
+        recharge_id=recharge_id,
+        reason=reason,
+        balance_micros=account.balance_micros,
+        currency=account.currency,
+    )
+    books.tell(failed, cause=recharge_id)
+    if account.recharge.failures < MAX_FAILURES <= books.account.recharge.failures:
+        books.tell_disabled(Disabled.THREE_FAILURES)
+    return books.close()
+
+
+def charge(account: Account, usages: Sequence[Usage], *, at: datetime) -> Booking:
+    """Take the charges of a batch in one entry; a batch that costs nothing changes nothing.
+
+    Each paid usage comes back naming its entry and the lots that paid it, and flagged if it left
+    the balance below zero. Calls that nobody pays for are told.
+    """
+    unpaid = tuple(_unpaid_calls(usages))
+    total_micros = sum(usage.charge_micros for usage in usages)
+    if total_micros == 0:
+        return Booking(account=account, notifications=unpaid, usages=tuple(usages))
+    books = _Books(account, at)
+    entry = books.pay(EntryType.CHARGE, total_micros, cause=None)
+    paid = _paid_by(usages, account, entry.entry_id)
+    booking = books.close()
+    return replace(
+        booking,
+        notifications=(*booking.notifications, *unpaid),
+        usages=tuple(paid.get(usage.leg.call_id, usage) for usage in usages),
+    )
+
+
+def advance(account: Account, at: datetime) -> Booking:
+    """Book what time alone brings until `at`, at most `MAX_STEPS` at once, in the order of time.
+
+    Lots are warned of and expire; a recharge that was not possible is asked for. Call it until the
+    account is no longer due.
+    """
+    due = [lot for lot in account.lots if lot.due_at <= at]
+    again_at = account.recharge.due_at(account.auto_recharge, account.balance_micros)
+    books = _Books(account, at)
+    for lot in sorted(due, key=lambda one: one.expires_at)[:MAX_STEPS]:
+        if lot.expires_at <= at:
+            books.expire(lot)
+        else:
+            books.warn(lot)
+    fell = books.account.balance_micros < account.balance_micros
+    return books.close(may_ask=fell or (again_at is not None and again_at <= at))
+
+
+class _Books:
+    """An account while one booking is made of it."""
+
+    def __init__(self, account: Account, at: datetime) -> None:
+        self._before = account
+        self._at = at
+        self.account = account
+        self._entries: list[LedgerEntry] = []
+        self._notifications: list[Notification] = []
+
+    @property
+    def next_entry_id(self) -> str:
+        return entry_id(self.account.entries + 1)
+
+    def set(self, **changed: object) -> None:
+        self.account = replace(self.account, **changed)  # type: ignore[arg-type] # its own fields
+
+    def tell(self, news: News, *, cause: str | int, at: datetime | None = None) -> None:
+        self._notifications.append(
+            notification(
+                news,
+                organization_id=self.account.organization_id,
+                at=at or self._at,
+                cause=cause,
+            )
+        )
+
+    def tell_disabled(self, reason: Disabled) -> None:
+        disabled = RechargeDisabled(
+            reason=reason,
+            balance_micros=self.account.balance_micros,
+            currency=self.account.currency,
+        )
+        self.tell(disabled, cause=self.account.version)
+
+    def open_lot(self, entry_type: EntryType, lot: Lot, cause: str) -> None:
+        """Pay the debt first, keep the rest; a lot that comes too late has no time to pay."""
+        if lot.expires_at <= self._at:
+            self._enter(entry_type, lot.remaining_micros, _given(lot), cause, at=self._at)
+            self.set(lots=with_lot(self.account.lots, lot))
+            self.expire(lot)
+            return
+        paid_micros = min(self.account.debt_micros, lot.remaining_micros)
+        kept = replace(lot, remaining_micros=lot.remaining_micros - paid_micros)
+        self._enter(entry_type, lot.remaining_micros, _given(kept), cause, at=self._at)
+        self.set(debt_micros=self.account.debt_micros - paid_micros)
+        if kept.remaining_micros:
+            self.set(lots=with_lot(self.account.lots, kept))
+        if len(self.account.lots) > MAX_LOTS:
+            raise Refused(
+                "amount", f"would be a lot too many: {MAX_LOTS} lots still have something left"
+            )
+
+    def pay(self, entry_type: EntryType, amount_micros: int, cause: str | None) -> LedgerEntry:
+        """Take a positive amount from the lots; what they do not hold becomes debt."""
+        lots, shares, unpaid_micros = draw(self._usable(), amount_micros)
+        self.set(lots=lots, debt_micros=self.account.debt_micros + unpaid_micros)
+        return self._enter(entry_type, -amount_micros, shares, cause, at=self._at)
+
+    def expire(self, lot: Lot) -> None:
+        """Forfeit what is left of a lot, at the instant at which it expired."""
+        self.set(lots=tuple(one for one in self.account.lots if one.lot_id != lot.lot_id))
+        taken = (LotShare(lot.lot_id, lot.purchase_id, -lot.remaining_micros),)
+        self._enter(
+            EntryType.EXPIRY,
+            -lot.remaining_micros,
+            taken,
+            f"lot#{lot.lot_id}",
+            at=lot.expires_at,
+        )
+        expired = CreditExpired(
+            purchase_id=lot.purchase_id,
+            amount_micros=lot.remaining_micros,
+            balance_micros=self.account.balance_micros,
+            currency=self.account.currency,
+        )
+        self.tell(expired, cause=lot.lot_id, at=lot.expires_at)
+
+    def warn(self, lot: Lot) -> None:
+        self.set(
+            lots=tuple(
+                replace(one, warned=True) if one.lot_id == lot.lot_id else one
+                for one in self.account.lots
+            )
+        )
+        expiring = CreditExpiring(
+            purchase_id=lot.purchase_id,
+            remaining_micros=lot.remaining_micros,
+            expires_at=lot.expires_at,
+            currency=self.account.currency,
+        )
+        self.tell(expiring, cause=lot.lot_id)
+
+    def close(self, *, may_ask: bool = True) -> Booking:
+        """Ask for a recharge if it is time for one, and make the account's next version."""
+        self._recharge(may_ask=may_ask)
+        changed = self.account != self._before
+        return Booking(
+            account=(
+                replace(self.account, version=self._before.version + 1) if changed else self._before
+            ),
+            entries=tuple(self._entries),
+            notifications=tuple(self._notifications),
+        )
+
+    def _usable(self) -> Lots:
+        """The lots, none of which may have expired: that must have been booked before."""
+        lots = self.account.lots
+        if any(lot.expires_at <= self._at for lot in lots):
+            msg = f"the account of {self.account.organization_id} is not brought up to {self._at}"
+            raise RuntimeError(msg)
+        return lots
+
+    def _enter(
+        self,
+        entry_type: EntryType,
+        amount_micros: int,
+        shares: tuple[LotShare, ...],
+        cause: str | None,
+        *,
+        at: datetime,
+    ) -> LedgerEntry:
+        entry = LedgerEntry(
+            organization_id=self.account.organization_id,
+            entry_id=self.next_entry_id,
+            type=entry_type,
+            amount_micros=amount_micros,
+            balance_after_micros=self.account.balance_micros + amount_micros,
+            at=at,
+            lots=shares,
+            cause=cause,
+        )
+        self.set(entries=self.account.entries + 1, balance_micros=entry.balance_after_micros)
+        self._entries.append(entry)
+        settings = self.account.settings
+        thresholds_micros = settings.low_balance_thresholds_micros if settings else ()
+        self._notifications += crossings(entry, thresholds_micros, self.account.currency)
+        return entry
+
+    def _recharge(self, *, may_ask: bool) -> None:
+        state, step = self.account.recharge.next_step(
+            self.account.auto_recharge,
+            self.account.balance_micros,
+            organization_id=self.account.organization_id,
+            at=self._at,
+        )
+        if isinstance(step, RechargeRequest) and not may_ask:
+            return
+        self.set(recharge=state)
+        match step:
+            case RechargeRequest():
+                requested = RechargeRequested(
+                    recharge_id=step.recharge_id,
+                    amount_micros=step.amount_micros,
+                    balance_micros=self.account.balance_micros,
+                    currency=self.account.currency,
+                )
+                self.tell(requested, cause=step.recharge_id)
+            case Disabled():
+                self.tell_disabled(step)
+            case None:
+                pass
+
+
+def _given(lot: Lot) -> tuple[LotShare, ...]:
+    if lot.remaining_micros == 0:
+        return ()
+    return (LotShare(lot.lot_id, lot.purchase_id, lot.remaining_micros),)
+
+
+def _set_up(account: Account, currency: str, at: datetime) -> Account:
+    if account.currency is not None and account.currency != currency:
+        raise Refused(
+            "currency",
+            f"is {currency}, but the credit of {account.organization_id} is kept in "
+            f"{account.currency}, which cannot change",
+        )
+    earliest = at if account.credits_set_up_at is None else min(account.credits_set_up_at, at)
+    return replace(account, currency=currency, credits_set_up_at=earliest)
+
+
+def _paid_by(usages: Sequence[Usage], account: Account, entry: str) -> dict[str, Usage]:
+    """Name the entry and the lots that paid each call, and flag those that overdrew.
+
+    Calls are paid in the order in which their legs ended, however a batch was delivered; across
+    batches, what is said of a call is what held when it was booked.
+    """
+    balance_micros, lots = account.balance_micros, account.lots
+    paid: dict[str, Usage] = {}
+    for usage in sorted(usages, key=lambda one: (one.leg.ended_at, one.leg.call_id)):
+        if usage.charge_micros:
+            lots, shares, _ = draw(lots, usage.charge_micros)
+            balance_micros -= usage.charge_micros
+            flags = (*usage.flags, Flag.OVERDRAWN) if balance_micros < 0 else usage.flags
+            paid[usage.leg.call_id] = replace(usage, entry_id=entry, lots=shares, flags=flags)
+    return paid
+
+
+def _unpaid_calls(usages: Sequence[Usage]) -> Iterator[Notification]:
+    for usage in usages:
+        news = _unpaid(usage)
+        if news is not None:
+            yield notification(
+                news,
+                organization_id=usage.leg.organization_id,
+                at=usage.leg.ended_at,
+                cause=usage.leg.call_id,
+            )
+
+
+def _unpaid(usage: Usage) -> News | None:
+    call_id = usage.leg.call_id
+    match usage.outcome, usage.reason:
+        case Outcome.NOT_ENTITLED, NotEntitled() as why:
+            return CallNotEntitled(call_id=call_id, reason=why)
+        case Outcome.UNRATED, Unpriced() as why:
+            return CallNotRated(call_id=call_id, reason=why)
+        case _:
+            return None

@@ -1,0 +1,50 @@
+"""The ledger of an organization's credit: an entry for everything that moved the balance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from perminute.domain.lots import LotShare
+
+
+class EntryType(StrEnum):
+    """What moved the balance (CONTRACT §4)."""
+
+    PURCHASE = "purchase"
+    CHARGE = "charge"
+    EXPIRY = "expiry"
+    ADJUSTMENT = "adjustment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """One movement of the balance; signed micro-units, never changed once written.
+
+    `lots` says which lots gave or took how much; the rest of the amount is debt that was made or
+    paid. `cause` is the permanent identity of the event behind it (`purchase#po-1001`), or of the
+    lot that expired; the events behind a charge are those of the calls that name the entry.
+    """
+
+    organization_id: str
+    entry_id: str
+    type: EntryType
+    amount_micros: int
+    balance_after_micros: int
+    at: datetime
+    lots: tuple[LotShare, ...] = ()
+    cause: str | None = None
+
+    @property
+    def debt_change_micros(self) -> int:
+        """By how much the debt grew (or, negative, was paid): what no lot gave or took."""
+        return sum(share.amount_micros for share in self.lots) - self.amount_micros
+
+
+def entry_id(number: int) -> str:
+    """Write the number of an entry so that text sorts as numbers do."""
+    return f"{number:012d}"

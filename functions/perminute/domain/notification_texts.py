@@ -1,0 +1,165 @@
+"""Each notification in plain sentences: what happened, the amounts, and what to do.
+
+What an e-mail subscription shows as it is, so that nobody has to read JSON to keep meetings going.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple, assert_never
+
+from perminute.domain.licensing import NotEntitled
+from perminute.domain.lots import WARNING_AHEAD
+from perminute.domain.money import MICROS_PER_UNIT, format_micros
+from perminute.domain.notifications import (
+    BalanceExhausted,
+    CallNotEntitled,
+    CallNotRated,
+    CreditExpired,
+    CreditExpiring,
+    LowBalance,
+    RechargeDisabled,
+    RechargeFailed,
+    RechargeRequested,
+    RechargeSucceeded,
+)
+from perminute.domain.rate_card import Unpriced
+from perminute.domain.recharge import MAX_FAILURES, OUTCOME_WITHIN, Disabled
+
+if TYPE_CHECKING:
+    from perminute.domain.notifications import Notification
+
+
+class Text(NamedTuple):
+    """A subject of one line, and two or three sentences."""
+
+    subject: str
+    body: str
+
+
+_WHY_NOT_ENTITLED = {
+    NotEntitled.NO_LICENSE: "holds neither a pay-per-minute nor a subscription license",
+    NotEntitled.NO_CREDITS_LICENSE: "lacks the communications-credits license",
+    NotEntitled.CREDITS_NOT_SET_UP: "could not use credit, since none had been set up",
+    NotEntitled.NOT_VOLUME_LICENSING: (
+        "may not pay by the minute, since the organization does not buy through volume licensing"
+    ),
+    NotEntitled.COUNTRY_NOT_AVAILABLE: (
+        "has no usage location in which audio conferencing can be paid by the minute"
+    ),
+}
+_WHY_NOT_RATED = {
+    Unpriced.NO_RATE: "has no price for its number",
+    Unpriced.BLOCKED_NUMBER: "blocks its number",
+}
+
+
+def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911 - a case for each kind
+    """Write a notification for people; amounts are in the currency of the credit."""
+    who = notification.organization_id
+    match notification.news:
+        case LowBalance() as news:
+            threshold = _money(news.threshold_micros, news.currency)
+            return Text(
+                f"{who}: credit is below {threshold}",
+                f"The communications credit of {who} fell below {threshold} and now stands at "
+                f"{_money(news.balance_micros, news.currency)}. When it is used up, calls that "
+                "need credit stop. Buy credit, or set up auto-recharge, before that happens.",
+            )
+        case BalanceExhausted() as news:
+            return Text(
+                f"{who}: credit is used up",
+                f"The communications credit of {who} is used up: the balance is "
+                f"{_money(news.balance_micros, news.currency)}. For pay-per-minute organizers "
+                "nobody can join by phone any more. Buy credit now to let calls go on.",
+            )
+        case RechargeRequested() as news:
+            hours = OUTCOME_WITHIN // timedelta(hours=1)
+            return Text(
+                f"{who}: recharge of {_money(news.amount_micros, news.currency)} requested",
+                f"The communications credit of {who} stands at "
+                f"{_money(news.balance_micros, news.currency)}, below its trigger, so "
+                f"{_money(news.amount_micros, news.currency)} is being bought under the id "
+                f"{news.recharge_id}. If no outcome is reported within {hours} hours, the "
+                "next request follows; nothing else is to be done.",
+            )
+        case RechargeSucceeded() as news:
+            return Text(
+                f"{who}: recharged with {_money(news.amount_micros, news.currency)}",
+                f"The recharge {news.recharge_id} of {_money(news.amount_micros, news.currency)} "
+                f"for {who} succeeded. The balance is now "
+                f"{_money(news.balance_micros, news.currency)}. Nothing is to be done.",
+            )
+        case RechargeFailed() as news:
+            return Text(
+                f"{who}: recharge failed",
+                f"The recharge {news.recharge_id} for {who} failed: {news.reason.rstrip('.')}. The "
+                f"balance is {_money(news.balance_micros, news.currency)}. Check the means of "
+                f"payment, or buy credit by hand; after {MAX_FAILURES} failures in a row it "
+                "stops.",
+            )
+        case RechargeDisabled() as news:
+            return _recharge_disabled(who, news)
+        case CreditExpiring() as news:
+            return Text(
+                f"{who}: credit expires on {news.expires_at:%Y-%m-%d}",
+                f"Of the purchase {news.purchase_id} of {who}, "
+                f"{_money(news.remaining_micros, news.currency)} is left and expires on "
+                f"{news.expires_at:%Y-%m-%d at %H:%M} UTC, {WARNING_AHEAD.days} days from now or "
+                "sooner. What is not used by then is forfeited: plan meetings, and the next "
+                "purchase, accordingly.",
+            )
+        case CreditExpired() as news:
+            return Text(
+                f"{who}: {_money(news.amount_micros, news.currency)} of credit expired",
+                f"The rest of the purchase {news.purchase_id} of {who}, "
+                f"{_money(news.amount_micros, news.currency)}, expired on "
+                f"{notification.at:%Y-%m-%d at %H:%M} UTC and is forfeited. The balance is now "
+                f"{_money(news.balance_micros, news.currency)}. Buy credit if that is too little.",
+            )
+        case CallNotEntitled() as news:
+            return Text(
+                f"{who}: a call was not covered by a license",
+                f"Call {news.call_id} of {who} was not charged, because its organizer "
+                f"{_WHY_NOT_ENTITLED[news.reason]}. Assign what is missing before the next "
+                "meeting, or the organizer's phone calls will be refused.",
+            )
+        case CallNotRated() as news:
+            return Text(
+                f"{who}: a call could not be priced",
+                f"Call {news.call_id} of {who} was given free, because the rate card "
+                f"{_WHY_NOT_RATED[news.reason]}. If such calls are to be made, the rate card "
+                "needs a rate for them; if not, stop them where calls are authorized.",
+            )
+        case never:
+            assert_never(never)
+
+
+def _recharge_disabled(who: str, news: RechargeDisabled) -> Text:
+    subject = f"{who}: auto-recharge has stopped"
+    balance = _money(news.balance_micros, news.currency)
+    match news.reason:
+        case Disabled.THREE_FAILURES:
+            return Text(
+                subject,
+                f"Auto-recharge of {who} is switched off after {MAX_FAILURES} failures in a row. "
+                f"The balance is {balance}. Mend the means of payment, then buy credit or save "
+                "the credit settings again: either switches it on.",
+            )
+        case Disabled.MONTHLY_LIMIT:
+            return Text(
+                subject,
+                f"Auto-recharge of {who} has reached its limit for this month. The balance is "
+                f"{balance} and will not be recharged before next month. Buy credit by hand, or "
+                "raise the limit.",
+            )
+        case never:
+            assert_never(never)
+
+
+def _money(micros: int, currency: str | None) -> str:
+    """Write an amount as people do: with two decimals at least, if it has any."""
+    amount = format_micros(micros)
+    if micros % MICROS_PER_UNIT and micros % (MICROS_PER_UNIT // 10) == 0:
+        amount += "0"
+    return f"{amount} {currency}" if currency else amount

@@ -1,0 +1,170 @@
+"""What an organization's admins are told, and when a balance's fall is worth telling (CONTRACT §5).
+
+A notification is decided where the balance moves, from its value before and after, and is written
+in the same transaction. So each crossing is told once, and told again only after the balance was
+back on the other side; nothing has to remember what was told.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from perminute.domain.ledger import LedgerEntry
+    from perminute.domain.licensing import NotEntitled
+    from perminute.domain.rate_card import Unpriced
+    from perminute.domain.recharge import Disabled
+
+_NAMES = uuid.UUID("0f8c2f9e-54f6-5d0a-8a57-9c1d3c7b5e42")
+"""The namespace of our notification ids: any constant would do, but it must never change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LowBalance:
+    """The balance was at or above a threshold and is now below."""
+
+    threshold_micros: int
+    balance_micros: int
+    currency: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceExhausted:
+    """The balance was above zero and no longer is: what needs credit stops."""
+
+    balance_micros: int
+    currency: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RechargeRequested:
+    """Somebody is to buy this credit and report it under this id."""
+
+    recharge_id: str
+    amount_micros: int
+    balance_micros: int
+    currency: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RechargeSucceeded:
+    """The credit of a recharge has arrived."""
+
+    recharge_id: str
+    amount_micros: int
+    balance_micros: int
+    currency: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RechargeFailed:
+    """The credit of a recharge could not be bought."""
+
+    recharge_id: str
+    reason: str
+    balance_micros: int
+    currency: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RechargeDisabled:
+    """Nothing more is asked for, although the balance is below the trigger."""
+
+    reason: Disabled
+    balance_micros: int
+    currency: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditExpiring:
+    """A lot with something left expires soon."""
+
+    purchase_id: str
+    remaining_micros: int
+    expires_at: datetime
+    currency: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditExpired:
+    """A lot expired with something left, which is forfeited."""
+
+    purchase_id: str
+    amount_micros: int
+    balance_micros: int
+    currency: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallNotEntitled:
+    """A call took place that the organizer's licenses do not cover; nobody paid for it."""
+
+    call_id: str
+    reason: NotEntitled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallNotRated:
+    """A call took place that the rate card has no price for; it was given free."""
+
+    call_id: str
+    reason: Unpriced
+
+
+News = (
+    LowBalance
+    | BalanceExhausted
+    | RechargeRequested
+    | RechargeSucceeded
+    | RechargeFailed
+    | RechargeDisabled
+    | CreditExpiring
+    | CreditExpired
+    | CallNotEntitled
+    | CallNotRated
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One piece of news for the admins of an organization; `id` is the same for every copy."""
+
+    id: str
+    organization_id: str
+    at: datetime
+    news: News
+
+
+def notification(
+    news: News, *, organization_id: str, at: datetime, cause: str | int
+) -> Notification:
+    """Name the news by what it is about: deciding it again gives the same id.
+
+    `cause` tells it from other news of its type: an entry, a recharge, a lot, a call.
+    """
+    name = "\n".join([organization_id, type(news).__name__, str(cause)])
+    return Notification(str(uuid.uuid5(_NAMES, name)), organization_id, at, news)
+
+
+def crossings(
+    entry: LedgerEntry, thresholds_micros: Sequence[int], currency: str | None
+) -> Iterator[Notification]:
+    """Tell every threshold that an entry took the balance below, the highest first."""
+    after_micros = entry.balance_after_micros
+    before_micros = after_micros - entry.amount_micros
+    tell = partial(notification, organization_id=entry.organization_id, at=entry.at)
+    for threshold_micros in sorted(set(thresholds_micros), reverse=True):
+        if after_micros < threshold_micros <= before_micros:
+            low = LowBalance(
+                threshold_micros=threshold_micros, balance_micros=after_micros, currency=currency
+            )
+            yield tell(low, cause=f"{entry.entry_id}/{threshold_micros}")
+    if after_micros <= 0 < before_micros:
+        exhausted = BalanceExhausted(balance_micros=after_micros, currency=currency)
+        yield tell(exhausted, cause=entry.entry_id)

@@ -1,0 +1,31 @@
+"""What was committed to the outbox goes out (template.yaml: PublishNotificationsFunction)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from perminute.adapters.dynamodb.outbox import read_record
+from perminute.bootstrap import Application
+from perminute.observability import logger, metrics, report_published
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from perminute.batches import BatchResponse
+
+application = Application(os.environ)
+publish_notifications = application.publish_notifications()
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], _context: LambdaContext) -> BatchResponse:
+    """Publish a batch of the table's stream; from the first that fails on, it comes again."""
+    records = event["Records"]
+    published = publish_notifications([read_record(record) for record in records])
+    report_published(published)
+    if published.failed_at is None:
+        return {"batchItemFailures": []}
+    again = records[published.failed_at]["dynamodb"]["SequenceNumber"]
+    return {"batchItemFailures": [{"itemIdentifier": again}]}

@@ -1,0 +1,1 @@
+"""The books are held against each other."""

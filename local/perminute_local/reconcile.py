@@ -1,0 +1,74 @@
+"""`perminute reconcile`: the nightly check of a deployed stack, whenever somebody wants it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.schema import Schema
+from perminute.adapters.dynamodb.tables import connect
+from perminute.application.patience import Patience
+from perminute.application.reconcile_books import ReconcileBooks, Reconciled
+from perminute.domain.errors import Unavailable
+from perminute.settings import TableNames
+from perminute_local.commands import WrongCall
+from perminute_local.replay.results import difference_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+def run_reconcile(stack_name: str, organizations: Sequence[str], *, as_json: bool) -> int:
+    """Reconcile a stack's organizations, all or these; exit code 1 if anything differs."""
+    try:
+        reconciled = list(reconcile(_tables_of(stack_name), organizations))
+    except (BotoCoreError, ClientError, Unavailable) as error:
+        msg = f"the books of {stack_name} cannot be read: {error}"
+        raise WrongCall(msg) from error
+    differences = [one for books in reconciled for one in books.differences]
+    if as_json:
+        document = {
+            "organizations": len(reconciled),
+            "entries": sum(books.entries for books in reconciled),
+            "differences": [difference_document(one) for one in differences],
+        }
+        json.dump(document, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.writelines(line for books in reconciled for line in _lines(books))
+    return 1 if differences else 0
+
+
+def reconcile(tables: TableNames, organizations: Sequence[str] = ()) -> Iterator[Reconciled]:
+    """Reconcile the books in these tables."""
+    store = DynamoDBCreditStore(Schema.bind(connect(), tables))
+    return ReconcileBooks(store, Patience(attempts=3, base_seconds=0.5))(organizations or None)
+
+
+def _tables_of(stack_name: str) -> TableNames:
+    (stack,) = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
+    try:
+        return TableNames(
+            credit=outputs["CreditTableName"],
+            usage=outputs["UsageTableName"],
+            licensing=outputs["LicensingTableName"],
+            events=outputs["EventsTableName"],
+        )
+    except KeyError as error:
+        msg = f"{stack_name} is no stack of perminute: it has no output {error.args[0]}"
+        raise WrongCall(msg) from error
+
+
+def _lines(books: Reconciled) -> Iterator[str]:
+    counted = f"{books.organization_id}: {books.entries} ledger entries"
+    if not books.differences:
+        yield f"{counted}, no difference\n"
+    for one in books.differences:
+        entries = f" (entries {', '.join(one.entry_ids)})" if one.entry_ids else ""
+        yield f"{counted}: {one.message}{entries}\n"

@@ -1,0 +1,98 @@
+"""What runs by the clock of a replay: the scheduled functions, each when its hour is passed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+import boto3
+
+from perminute.adapters.dynamodb.records import ACCOUNT, ACCOUNTS_INDEX, NEVER_DUE
+from perminute.domain.times import format_instant, parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from perminute_local.replay.lambda_runtime import LoadedFunction
+    from perminute_local.stack import ScheduleTrigger
+
+ATTEMPTS = 3
+"""How often Lambda starts a run that fails (MaximumRetryAttempts in template.yaml, and once)."""
+
+MAX_RUNS_BETWEEN_EVENTS = 2_000
+"""A gap between two events may be thousands of years, if one of their times is wrong."""
+
+_SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
+_A_MOMENT = timedelta(microseconds=1)
+
+
+class Failure(NamedTuple):
+    """A run that failed as often as it is tried."""
+
+    name: str
+    at: datetime
+
+
+class Scheduled(NamedTuple):
+    """A function and its schedule."""
+
+    name: str
+    trigger: ScheduleTrigger
+    function: LoadedFunction
+
+    def next_after(self, now: datetime) -> datetime:
+        """Tell when it runs next."""
+        at = now.replace(
+            hour=self.trigger.hour, minute=self.trigger.minute, second=0, microsecond=0
+        )
+        return at if at > now else at + timedelta(days=1)
+
+    def run(self, at: datetime) -> Iterator[Failure]:
+        """Run it as of this time, again if it fails; gives it back if it fails every time."""
+        event = json.loads(self.trigger.input.replace(_SCHEDULED_TIME, format_instant(at)))
+        if all(self.function.call(event) is None for _ in range(ATTEMPTS)):
+            yield Failure(self.name, at)
+
+
+@dataclass(slots=True)
+class Clock:
+    """The clock of a replay. It starts with the first event, and time passes between events.
+
+    While nothing is delivered only time changes accounts, and the index of the credit table says
+    when it next does: runs that would find nothing are left out.
+    """
+
+    scheduled: Sequence[Scheduled]
+    credit_table: str
+    now: datetime | None = None
+
+    def pass_until(self, at: datetime) -> Iterator[Failure]:
+        """Let time pass, and run what falls into it; gives the runs that failed."""
+        now = self.now or at
+        for runs in range(1, MAX_RUNS_BETWEEN_EVENTS):
+            one = min(self.scheduled, key=lambda s: s.next_after(now), default=None)
+            if one is None or one.next_after(now) > at:
+                break
+            now = one.next_after(now)
+            yield from one.run(now)
+            if runs >= len(self.scheduled):
+                now = max(now, min(self._next_due() or at, at) - _A_MOMENT)
+        self.now = max(now, at)
+
+    def run_all(self) -> Iterator[Failure]:
+        """Run each function once more, as of now."""
+        if self.now is not None:
+            for one in self.scheduled:
+                yield from one.run(self.now)
+
+    def _next_due(self) -> datetime | None:
+        found = boto3.client("dynamodb").query(
+            TableName=self.credit_table,
+            IndexName=ACCOUNTS_INDEX,
+            KeyConditionExpression="listedAs = :account AND dueAt < :never",
+            ExpressionAttributeValues={":account": {"S": ACCOUNT}, ":never": {"S": NEVER_DUE}},
+            Limit=1,
+        )
+        return parse_instant(found["Items"][0]["dueAt"]["S"]) if found["Items"] else None

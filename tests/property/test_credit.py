@@ -1,0 +1,350 @@
+"""For any history: balance = sum of the ledger = lots - debt, and every crossing is told once.
+
+The model is a list of balances and a few lines that say, from each to the next, what is to be
+told. It knows nothing of lots, postings, batches or duplicates.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from builders import (
+    ANSWERED,
+    IMPATIENT,
+    ORGANIZATION,
+    card,
+    ended,
+    entitled_changes,
+    receipt,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perminute.adapters.memory import FixedRateCard, InMemoryStore
+from perminute.application.book_credit import BookCredit, CreditEvent
+from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.expire_credit import ExpireCredit
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.verdicts import Accepted, Repeated
+from perminute.domain.accounts import CreditSettings
+from perminute.domain.booking import Adjustment, Purchase
+from perminute.domain.ledger import EntryType, LedgerEntry
+from perminute.domain.lots import WARNING_AHEAD, total_micros
+from perminute.domain.notifications import (
+    BalanceExhausted,
+    CreditExpired,
+    CreditExpiring,
+    LowBalance,
+    RechargeRequested,
+    RechargeSucceeded,
+)
+from perminute.domain.recharge import AutoRecharge
+from perminute.domain.reconciliation import reconcile
+from perminute.ports import ReceiptKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PAID = 150_000
+THRESHOLDS = (0, PAID, 3 * PAID, 3 * PAID + 1, 10 * PAID)
+AUTO = AutoRecharge(trigger_micros=3 * PAID, recharge_micros=4 * PAID)
+CONFIGURED = CreditSettings(
+    configured_at=ANSWERED - timedelta(days=1),
+    event_id="settings",
+    currency="USD",
+    low_balance_thresholds_micros=THRESHOLDS,
+)
+
+Step = EndedLeg | CreditEvent | datetime
+"""A call, an event about the credit, or a daily run."""
+
+
+@dataclass
+class World:
+    """A store and the functions over it, each with its own memory."""
+
+    store: InMemoryStore = field(default_factory=InMemoryStore)
+
+    def __post_init__(self) -> None:
+        self.store.record(ORGANIZATION, entitled_changes())
+        licensing = RememberedLicensing(self.store)
+        self.charge = ChargeLegs(self.store, licensing, FixedRateCard(card()), IMPATIENT)
+        self.book = BookCredit(self.store, IMPATIENT)
+        self.expire = ExpireCredit(self.store, IMPATIENT)
+
+    def deliver(self, batch: Sequence[Step]) -> None:
+        """Hand a batch to the function that it belongs to; all of it must be settled."""
+        match batch[0]:
+            case EndedLeg():
+                verdicts = self.charge([one for one in batch if isinstance(one, EndedLeg)])
+                assert all(isinstance(one, Accepted | Repeated) for one in verdicts)
+            case CreditEvent():
+                booked = self.book([one for one in batch if isinstance(one, CreditEvent)])
+                assert all(isinstance(one, Accepted | Repeated) for one in booked)
+            case at:
+                self.expire(at).check()
+
+    def entries(self) -> list[LedgerEntry]:
+        return self.store.entries
+
+
+def configuration(auto: AutoRecharge | None = None) -> CreditEvent:
+    return CreditEvent(
+        organization_id=ORGANIZATION,
+        change=replace(CONFIGURED, auto_recharge=auto),
+        receipt=receipt("settings"),
+        issued_at=CONFIGURED.configured_at,
+    )
+
+
+def bought(number: int, micros: int, at: datetime, days: int) -> CreditEvent:
+    identity = f"po-{number}"
+    return CreditEvent(
+        organization_id=ORGANIZATION,
+        change=Purchase(
+            purchase_id=identity,
+            amount_micros=micros,
+            currency="USD",
+            purchased_at=at,
+            expires_at=at + timedelta(days=days),
+        ),
+        receipt=receipt(identity, kind=ReceiptKind.PURCHASE),
+        issued_at=at,
+    )
+
+
+def adjusted(number: int, micros: int, at: datetime) -> CreditEvent:
+    identity = f"a-{number}"
+    expires_at = at + timedelta(days=60)
+    return CreditEvent(
+        organization_id=ORGANIZATION,
+        change=Adjustment(adjustment_id=identity, amount_micros=micros, expires_at=expires_at),
+        receipt=receipt(identity, kind=ReceiptKind.ADJUSTMENT),
+        issued_at=at,
+    )
+
+
+def called(number: int, at: datetime) -> EndedLeg:
+    answered = at - timedelta(minutes=10)
+    return ended(call_id=f"call-{number}", answered_at=answered, ended_at=at)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Step]:
+    """Calls, purchases, adjustments and daily runs, as time goes on over some months."""
+    at, steps = ANSWERED, list[Step]()
+    for number in range(draw(st.integers(1, 25))):
+        at += draw(st.sampled_from([timedelta(0), timedelta(seconds=1), timedelta(days=7)]))
+        kind = draw(st.sampled_from(["call", "call", "call", "buy", "adjust", "run"]))
+        match kind:
+            case "call":
+                steps.append(called(number, at))
+            case "buy":
+                micros = draw(st.sampled_from([1, PAID, 4 * PAID, 12 * PAID]))
+                steps.append(bought(number, micros, at, draw(st.sampled_from([7, 28, 45, 90]))))
+            case "adjust":
+                micros = draw(st.sampled_from([-12 * PAID, -PAID, -1, 1, 3 * PAID]))
+                steps.append(adjusted(number, micros, at))
+            case _:
+                steps.append(at)
+    return steps
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> list[list[Step]]:
+    """A history cut into batches of one kind, with steps of it delivered again later on."""
+    history = draw(histories())
+    batches: list[list[Step]] = []
+    for step in history:
+        joins = batches and type(batches[-1][0]) is type(step) and not isinstance(step, datetime)
+        if joins and draw(st.booleans()):
+            batches[-1].append(step)
+        else:
+            batches.append([step])
+        if draw(st.integers(0, 3)) == 0:
+            again = draw(st.sampled_from(history[: history.index(step) + 1]))
+            batches.append([again])
+    return batches
+
+
+def check_books(store: InMemoryStore) -> None:
+    account = store.account(ORGANIZATION)
+    assert account.balance_micros == sum(entry.amount_micros for entry in store.entries)
+    assert account.balance_micros == total_micros(account.lots) - account.debt_micros
+    assert not (account.lots and account.debt_micros)
+    assert all(one.remaining_micros > 0 for one in account.lots)
+    assert list(account.lots) == sorted(account.lots, key=lambda one: one.purchased_at)
+    assert reconcile(store.statement(ORGANIZATION)) == ()
+
+
+def expected(entries: Sequence[LedgerEntry]) -> Iterator[tuple[str, int, int]]:
+    """What the falls of the balance call for: type, which threshold, and the balance after."""
+    balances = [0, *(entry.balance_after_micros for entry in entries)]
+    for before, after in pairwise(balances):
+        for threshold in THRESHOLDS:
+            if before >= threshold > after:
+                yield "LowBalance", threshold, after
+        if before > 0 >= after:
+            yield "BalanceExhausted", 0, after
+
+
+def told(store: InMemoryStore) -> Iterator[tuple[str, int, int]]:
+    for one in store.outbox:
+        match one.news:
+            case LowBalance(threshold_micros=threshold, balance_micros=balance):
+                yield "LowBalance", threshold, balance
+            case BalanceExhausted(balance_micros=balance):
+                yield "BalanceExhausted", 0, balance
+
+
+@given(deliveries())
+@settings(max_examples=150)
+def test_books_balance_at_every_instant_and_each_crossing_is_told_once(
+    batches: list[list[Step]],
+) -> None:
+    world = World()
+    world.deliver([configuration()])
+    for batch in batches:
+        world.deliver(batch)
+        check_books(world.store)
+    assert Counter(told(world.store)) == Counter(expected(world.entries()))
+    assert len({one.id for one in world.store.outbox}) == len(world.store.outbox)
+
+
+@given(histories(), st.data())
+def test_how_batches_are_cut_changes_no_balance_no_lot_and_no_expiry(
+    history: list[Step], data: st.DataObject
+) -> None:
+    one_by_one, batched = World(), World()
+    batches: list[list[Step]] = []
+    for step in history:
+        one_by_one.deliver([step])
+        joins = batches and isinstance(step, EndedLeg) and isinstance(batches[-1][0], EndedLeg)
+        if joins and data.draw(st.booleans()):
+            batches[-1].append(step)
+        else:
+            batches.append([step])
+    for batch in batches:
+        batched.deliver(data.draw(st.permutations(batch)))
+    assert _state(batched) == _state(one_by_one)
+
+
+def _state(world: World) -> tuple[object, ...]:
+    """What money says, without the numbers of entries, of which batches need fewer."""
+    account = world.store.account(ORGANIZATION)
+    lots = [(one.purchase_id, one.remaining_micros, one.warned) for one in account.lots]
+    expiries = [
+        (entry.at, entry.amount_micros)
+        for entry in world.entries()
+        if entry.type is EntryType.EXPIRY
+    ]
+    return account.balance_micros, lots, account.debt_micros, expiries
+
+
+@given(deliveries())
+def test_an_expired_lot_never_pays_and_is_forfeited_and_told_of_once(
+    batches: list[list[Step]],
+) -> None:
+    world = World()
+    for batch in batches:
+        world.deliver(batch)
+    world.deliver([ANSWERED + timedelta(days=400)])
+    expires_at = {
+        step.change.purchase_id: step.change.expires_at
+        for batch in batches
+        for step in batch
+        if isinstance(step, CreditEvent) and isinstance(step.change, Purchase)
+    }
+    expired = Counter[str]()
+    for entry in world.entries():
+        for share in entry.lots:
+            if entry.type is EntryType.EXPIRY:
+                expired[share.purchase_id] += 1
+            elif share.amount_micros < 0 and share.purchase_id in expires_at:
+                assert entry.at < expires_at[share.purchase_id]
+    assert set(expired.values()) <= {1}
+    assert world.store.account(ORGANIZATION).lots == ()
+    news = [one.news for one in world.store.outbox]
+    assert Counter(n.purchase_id for n in news if isinstance(n, CreditExpired)) == expired
+    warned = Counter(n.purchase_id for n in news if isinstance(n, CreditExpiring))
+    assert set(warned.values()) <= {1}
+
+
+@given(histories())
+def test_with_a_run_every_day_every_lot_that_expires_was_warned_of_ahead(
+    history: list[Step],
+) -> None:
+    world = World()
+    day = ANSWERED.replace(hour=0)
+    for step in [*history, ANSWERED + timedelta(days=400)]:
+        at = _time_of(step)
+        while day <= at:
+            world.deliver([day])
+            day += timedelta(days=1)
+        world.deliver([step])
+    warned = {
+        one.news.purchase_id: one.at
+        for one in world.store.outbox
+        if isinstance(one.news, CreditExpiring)
+    }
+    for one in world.store.outbox:
+        if isinstance(one.news, CreditExpired):
+            assert warned[one.news.purchase_id] < one.at
+            assert one.at - warned[one.news.purchase_id] <= WARNING_AHEAD
+
+
+def _time_of(step: Step) -> datetime:
+    match step:
+        case EndedLeg(reported_at=at) | CreditEvent(issued_at=at):
+            return at
+        case at:
+            return at
+
+
+@given(histories(), st.data())
+def test_recharges_are_asked_for_one_at_a_time_and_paid_once(
+    history: list[Step], data: st.DataObject
+) -> None:
+    world = World()
+    world.deliver([configuration(AUTO)])
+    paid: list[CreditEvent] = []
+    for number, step in enumerate(history):
+        world.deliver([step])
+        waiting = world.store.account(ORGANIZATION).recharge.waiting
+        pays: bool = data.draw(st.booleans())
+        repeats: bool = data.draw(st.booleans())
+        if waiting and pays:
+            request = waiting[-1]
+            event = bought(1_000 + number, request.amount_micros, _time_of(step), 30)
+            assert isinstance(event.change, Purchase)
+            change = replace(event.change, recharge_id=request.recharge_id)
+            paid.append(replace(event, change=change))
+            world.deliver([paid[-1], paid[-1]])
+        if paid and repeats:
+            world.deliver([data.draw(st.sampled_from(paid))])
+        check_books(world.store)
+        _check_recharges(world)
+    succeeded = [one for one in world.store.outbox if isinstance(one.news, RechargeSucceeded)]
+    assert len(succeeded) == len(paid)
+
+
+def _check_recharges(world: World) -> None:
+    """Once it fell below the trigger somebody is asked; never twice a day without an outcome."""
+    account = world.store.account(ORGANIZATION)
+    asked = [one for one in world.store.outbox if isinstance(one.news, RechargeRequested)]
+    assert len(asked) == account.recharge.requests
+    fell = bool(world.entries()) and world.entries()[-1].amount_micros < 0
+    if fell and account.balance_micros < AUTO.trigger_micros:
+        assert account.recharge.waiting
+    answered = {
+        one.news.recharge_id
+        for one in world.store.outbox
+        if isinstance(one.news, RechargeSucceeded)
+    }
+    for first, second in pairwise(asked):
+        assert isinstance(first.news, RechargeRequested)
+        assert first.news.recharge_id in answered or second.at - first.at >= timedelta(hours=24)

@@ -1,0 +1,526 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+
+import pytest
+from builders import ANSWERED, LONG_AGO, MICROS, holding, lot, usage
+
+from perminute.domain.accounts import Account, CreditSettings
+from perminute.domain.booking import (
+    MAX_STEPS,
+    Adjustment,
+    Booking,
+    Purchase,
+    adjust,
+    advance,
+    charge,
+    configure,
+    fail_recharge,
+    purchase,
+)
+from perminute.domain.errors import Refused
+from perminute.domain.ledger import EntryType, LedgerEntry
+from perminute.domain.lots import MAX_LOTS, Lot, LotShare, twelve_months_after
+from perminute.domain.notifications import (
+    BalanceExhausted,
+    CallNotEntitled,
+    CallNotRated,
+    CreditExpired,
+    CreditExpiring,
+    LowBalance,
+    News,
+    RechargeDisabled,
+    RechargeFailed,
+    RechargeRequested,
+    RechargeSucceeded,
+)
+from perminute.domain.recharge import AutoRecharge, Disabled, recharge_id
+from perminute.domain.usage import Flag
+
+EMPTY = Account(organization_id="contoso")
+NEXT_YEAR = twelve_months_after(LONG_AGO)
+
+
+def settings(at: int = 0, event_id: str = "e-1", **changed: object) -> CreditSettings:
+    parts = CreditSettings(
+        configured_at=ANSWERED + timedelta(minutes=at), event_id=event_id, currency="USD"
+    )
+    return replace(parts, **changed)  # type: ignore[arg-type]
+
+
+def recharging(trigger: int, amount: int, limit: int | None = None) -> CreditSettings:
+    auto = AutoRecharge(trigger_micros=trigger, recharge_micros=amount, monthly_limit_micros=limit)
+    return settings(auto_recharge=auto)
+
+
+def bought(amount_micros: int, identity: str = "po-1", **changed: object) -> Purchase:
+    parts = Purchase(
+        purchase_id=identity,
+        amount_micros=amount_micros,
+        currency="USD",
+        purchased_at=LONG_AGO,
+        expires_at=NEXT_YEAR,
+    )
+    return replace(parts, **changed)  # type: ignore[arg-type]
+
+
+def buy(account: Account, one: Purchase, at: datetime = ANSWERED) -> Booking:
+    return purchase(account, one, at=at, cause=f"purchase#{one.purchase_id}")
+
+
+def correct(account: Account, amount_micros: int, at: datetime = ANSWERED) -> Booking:
+    one = Adjustment(adjustment_id="a-1", amount_micros=amount_micros, expires_at=NEXT_YEAR)
+    return adjust(account, one, at=at, cause="adjustment#a-1")
+
+
+def news(booking: Booking) -> list[News]:
+    return [one.news for one in booking.notifications]
+
+
+def test_the_first_purchase_opens_a_lot_and_sets_the_credits_up() -> None:
+    booking = buy(EMPTY, bought(50 * MICROS))
+    assert booking == Booking(
+        account=Account(
+            organization_id="contoso",
+            version=1,
+            entries=1,
+            balance_micros=50 * MICROS,
+            currency="USD",
+            credits_set_up_at=LONG_AGO,
+            lots=(
+                Lot(
+                    lot_id="000000000001",
+                    purchase_id="po-1",
+                    purchased_at=LONG_AGO,
+                    expires_at=NEXT_YEAR,
+                    remaining_micros=50 * MICROS,
+                ),
+            ),
+        ),
+        entries=(
+            LedgerEntry(
+                organization_id="contoso",
+                entry_id="000000000001",
+                type=EntryType.PURCHASE,
+                amount_micros=50 * MICROS,
+                balance_after_micros=50 * MICROS,
+                at=ANSWERED,
+                lots=(LotShare("000000000001", "po-1", 50 * MICROS),),
+                cause="purchase#po-1",
+            ),
+        ),
+    )
+
+
+def test_credits_are_set_up_at_the_earliest_of_what_sets_them_up_whatever_comes_first() -> None:
+    configured = configure(EMPTY, settings()).account
+    account = buy(configured, bought(1)).account
+    assert configured.credits_set_up_at == ANSWERED
+    assert account.credits_set_up_at == LONG_AGO
+    assert configure(account, settings(1)).account.credits_set_up_at == LONG_AGO
+
+
+def test_the_currency_cannot_change() -> None:
+    account = buy(EMPTY, bought(1)).account
+    with pytest.raises(Refused, match=r"^currency: is EUR, but the credit of contoso is kept"):
+        buy(account, bought(1, currency="EUR"))
+    with pytest.raises(Refused, match=r"^currency: is EUR"):
+        configure(account, settings(1, currency="EUR"))
+
+
+def test_the_settings_configured_last_hold_whichever_arrives_first() -> None:
+    first, second = settings(0, "e-1"), settings(1, "e-0")
+    for one, other in [(first, second), (second, first)]:
+        account = configure(configure(EMPTY, one).account, other).account
+        assert account.settings == second
+
+
+def test_a_purchase_pays_the_debt_first_and_its_lot_keeps_the_rest() -> None:
+    account = holding(debt_micros=30)
+    booking = buy(account, bought(50))
+    assert (booking.account.debt_micros, booking.account.balance_micros) == (0, 20)
+    assert [one.remaining_micros for one in booking.account.lots] == [20]
+    assert booking.entries[0].lots == (LotShare("000000000010", "po-1", 20),)
+    assert booking.entries[0].debt_change_micros == -30
+
+
+def test_a_purchase_that_the_debt_swallows_leaves_no_lot() -> None:
+    booking = buy(holding(debt_micros=80), bought(50))
+    assert booking.account == replace(
+        holding(debt_micros=30), version=8, entries=10, credits_set_up_at=LONG_AGO
+    )
+    assert booking.entries[0].lots == ()
+
+
+def test_lots_pay_in_the_order_in_which_they_were_bought_however_late_one_is_reported() -> None:
+    account = buy(EMPTY, bought(5, "second", purchased_at=LONG_AGO + timedelta(days=9))).account
+    account = buy(account, bought(5, "first", purchased_at=LONG_AGO)).account
+    paid = charge(account, [usage("a", 7)], at=ANSWERED)
+    assert [(s.purchase_id, s.amount_micros) for s in paid.entries[0].lots] == [
+        ("first", -5),
+        ("second", -2),
+    ]
+    assert [(one.purchase_id, one.remaining_micros) for one in paid.account.lots] == [("second", 3)]
+
+
+def test_a_lot_too_many_is_refused() -> None:
+    lots = tuple(lot(f"{n:012d}", 1) for n in range(MAX_LOTS))
+    with pytest.raises(Refused, match=r"^amount: would be a lot too many: 500 lots still have"):
+        buy(holding(*lots), bought(1))
+    assert buy(holding(*lots[1:]), bought(1)).account.balance_micros == MAX_LOTS
+
+
+def test_a_purchase_that_is_reported_after_its_credit_expired_pays_no_debt() -> None:
+    booking = buy(holding(debt_micros=3), bought(50), at=NEXT_YEAR)
+    assert [(e.type, e.amount_micros, e.at) for e in booking.entries] == [
+        (EntryType.PURCHASE, 50, NEXT_YEAR),
+        (EntryType.EXPIRY, -50, NEXT_YEAR),
+    ]
+    assert (booking.account.lots, booking.account.debt_micros) == ((), 3)
+
+
+def test_an_adjustment_upward_is_a_lot_of_its_own_and_downward_takes_from_the_first() -> None:
+    account = holding(lot("1", 10))
+    up = correct(account, 4)
+    assert [(one.purchase_id, one.remaining_micros) for one in up.account.lots] == [
+        ("po-1", 10),
+        ("a-1", 4),
+    ]
+    down = correct(account, -12)
+    assert (down.account.lots, down.account.debt_micros, down.account.balance_micros) == ((), 2, -2)
+    assert down.entries[0].lots == (LotShare("1", "po-1", -10),)
+
+
+def test_an_adjustment_sets_nothing_up() -> None:
+    account = correct(EMPTY, -3).account
+    assert (account.balance_micros, account.currency, account.credits_set_up_at) == (-3, None, None)
+
+
+def test_a_batch_is_charged_in_one_entry_that_its_paid_usages_name() -> None:
+    account = holding(lot("1", 5), lot("2", 5))
+    booking = charge(
+        account, [usage("a", 4), usage("b", 0), usage("c", 6), usage("d", 1)], at=ANSWERED
+    )
+    assert booking.account == replace(
+        account, balance_micros=-1, debt_micros=1, lots=(), version=8, entries=10
+    )
+    assert booking.entries == (
+        LedgerEntry(
+            organization_id="contoso",
+            entry_id="000000000010",
+            type=EntryType.CHARGE,
+            amount_micros=-11,
+            balance_after_micros=-1,
+            at=ANSWERED,
+            lots=(LotShare("1", "po-1", -5), LotShare("2", "po-2", -5)),
+        ),
+    )
+    assert [(u.leg.call_id, u.entry_id, u.lots, u.flags) for u in booking.usages] == [
+        ("a", "000000000010", (LotShare("1", "po-1", -4),), ()),
+        ("b", None, (), ()),
+        ("c", "000000000010", (LotShare("1", "po-1", -1), LotShare("2", "po-2", -5)), ()),
+        ("d", "000000000010", (), (Flag.OVERDRAWN,)),
+    ]
+
+
+def test_who_overdrew_does_not_depend_on_the_order_within_a_batch() -> None:
+    legs = [usage("c", 2), usage("a", 4), usage("b", 4)]
+    for order in permutations(legs):
+        booking = charge(holding(lot("1", 5)), order, at=ANSWERED)
+        flagged = {u.leg.call_id for u in booking.usages if Flag.OVERDRAWN in u.flags}
+        assert flagged == {"b", "c"}
+
+
+def test_a_batch_that_costs_nothing_leaves_the_account_as_it_was() -> None:
+    free = usage("a", 0)
+    booking = charge(EMPTY, [free], at=ANSWERED)
+    assert booking.account is EMPTY
+    assert booking == Booking(account=EMPTY, usages=(free,))
+
+
+def test_calls_that_nobody_pays_for_are_told_each() -> None:
+    unlicensed = usage("a", 0, organizer_id="nobody")
+    unpriced = usage("b", 0, remote_number="+881612345678")
+    booking = charge(EMPTY, [unlicensed, unpriced, usage("c", 0)], at=ANSWERED)
+    assert news(booking) == [
+        CallNotEntitled(call_id="a", reason=unlicensed.reason),  # type: ignore[arg-type]
+        CallNotRated(call_id="b", reason=unpriced.reason),  # type: ignore[arg-type]
+    ]
+    assert {one.at for one in booking.notifications} == {unlicensed.leg.ended_at}
+
+
+# Time
+
+
+@pytest.mark.parametrize(
+    ("bought_at", "expires_at"),
+    [
+        ("2026-10-30T12:02:00Z", "2027-10-30T12:02:00Z"),
+        ("2027-02-28T23:59:59.5Z", "2028-02-28T23:59:59.5Z"),
+        ("2028-02-29T08:00:00Z", "2029-02-28T08:00:00Z"),
+        ("2027-12-31T00:00:00Z", "2028-12-31T00:00:00Z"),
+    ],
+)
+def test_a_lot_lasts_twelve_calendar_months(bought_at: str, expires_at: str) -> None:
+    assert twelve_months_after(datetime.fromisoformat(bought_at)) == datetime.fromisoformat(
+        expires_at
+    )
+
+
+def test_a_lot_expires_at_its_very_instant_and_not_a_moment_before() -> None:
+    account = holding(lot("1", 5, warned=True), lot("2", 3))
+    assert not account.is_due(NEXT_YEAR - timedelta(days=31))
+    before = advance(account, NEXT_YEAR - timedelta(microseconds=1))
+    assert before.entries == ()
+    booking = advance(before.account, NEXT_YEAR)
+    assert [(e.type, e.amount_micros, e.at, e.cause) for e in booking.entries] == [
+        (EntryType.EXPIRY, -5, NEXT_YEAR, "lot#1"),
+        (EntryType.EXPIRY, -3, NEXT_YEAR, "lot#2"),
+    ]
+    assert (booking.account.lots, booking.account.balance_micros) == ((), 0)
+
+
+def test_what_expired_cannot_pay_even_if_nobody_brought_the_account_up_to_date() -> None:
+    with pytest.raises(RuntimeError, match="the account of contoso is not brought up to"):
+        charge(holding(lot("1", 5)), [usage("a", 1)], at=NEXT_YEAR)
+
+
+def test_a_lot_is_warned_of_thirty_days_ahead_once_with_what_is_left() -> None:
+    account = holding(lot("1", 5))
+    ahead = NEXT_YEAR - timedelta(days=30)
+    assert account.due_at == ahead
+    booking = advance(account, ahead)
+    expiring = CreditExpiring(
+        purchase_id="po-1", remaining_micros=5, expires_at=NEXT_YEAR, currency="USD"
+    )
+    assert (news(booking), booking.entries) == ([expiring], ())
+    assert booking.account.due_at == NEXT_YEAR
+    again = advance(booking.account, ahead + timedelta(days=1))
+    assert again == Booking(account=booking.account)
+
+
+def test_expiry_is_told_with_what_is_forfeited_and_is_a_fall_of_the_balance_like_any() -> None:
+    account = holding(
+        lot("1", 5, warned=True),
+        lot("2", 3, expires_at=NEXT_YEAR + timedelta(days=90)),
+        settings=settings(low_balance_thresholds_micros=(4, 3)),
+    )
+    booking = advance(account, NEXT_YEAR + timedelta(hours=5))
+    assert news(booking) == [
+        LowBalance(threshold_micros=4, balance_micros=3, currency="USD"),
+        CreditExpired(purchase_id="po-1", amount_micros=5, balance_micros=3, currency="USD"),
+    ]
+    assert {one.at for one in booking.notifications} == {NEXT_YEAR}
+
+
+def test_many_lots_that_expire_are_booked_in_pieces_in_the_order_of_time() -> None:
+    lots = [
+        lot(f"{n}", 1, expires_at=NEXT_YEAR - timedelta(seconds=n), warned=n % 2 == 0)
+        for n in range(MAX_STEPS + 5)
+    ]
+    account, booked = holding(*lots), list[LedgerEntry]()
+    while account.is_due(NEXT_YEAR):
+        booking = advance(account, NEXT_YEAR)
+        assert len(booking.entries) <= MAX_STEPS
+        account, booked = booking.account, [*booked, *booking.entries]
+    assert [e.at for e in booked] == sorted(one.expires_at for one in lots)
+    assert account.lots == ()
+
+
+# Thresholds
+
+
+def test_every_threshold_that_is_passed_is_told_the_highest_first_and_zero_by_itself() -> None:
+    account = holding(
+        lot("1", 100), settings=settings(low_balance_thresholds_micros=(10, 50, 0, 100, 101))
+    )
+    booking = charge(account, [usage("a", 100)], at=ANSWERED)
+    assert news(booking) == [
+        LowBalance(threshold_micros=100, balance_micros=0, currency="USD"),
+        LowBalance(threshold_micros=50, balance_micros=0, currency="USD"),
+        LowBalance(threshold_micros=10, balance_micros=0, currency="USD"),
+        BalanceExhausted(balance_micros=0, currency="USD"),
+    ]
+    assert len({one.id for one in booking.notifications}) == 4
+
+
+def test_a_threshold_is_told_again_only_after_the_balance_was_back_above_it() -> None:
+    account = holding(lot("1", 55), settings=settings(low_balance_thresholds_micros=(50,)))
+    first = charge(account, [usage("a", 10)], at=ANSWERED)
+    second = charge(first.account, [usage("b", 10)], at=ANSWERED)
+    refilled = buy(second.account, bought(15))
+    third = charge(refilled.account, [usage("c", 1)], at=ANSWERED)
+    assert [len(one.notifications) for one in (first, second, refilled, third)] == [1, 0, 0, 1]
+    assert first.notifications[0].id != third.notifications[0].id
+
+
+# Auto-recharge
+
+FIRST, SECOND = recharge_id("contoso", 1), recharge_id("contoso", 2)
+
+
+def requested(identity: str, balance: int, amount: int = 30) -> RechargeRequested:
+    return RechargeRequested(
+        recharge_id=identity, amount_micros=amount, balance_micros=balance, currency="USD"
+    )
+
+
+def below(trigger: int = 50, amount: int = 30, limit: int | None = None) -> Booking:
+    """An account of 60 that a call has just brought down to 40."""
+    account = holding(lot("1", 60), settings=recharging(trigger, amount, limit))
+    return charge(account, [usage("a", 20)], at=ANSWERED)
+
+
+def test_below_the_trigger_one_recharge_is_asked_for_until_its_credit_arrives() -> None:
+    first = below()
+    assert news(first) == [requested(FIRST, 40)]
+    second = charge(first.account, [usage("b", 5)], at=ANSWERED)
+    assert news(second) == []
+    paid = buy(second.account, bought(30, recharge_id=FIRST))
+    succeeded = RechargeSucceeded(
+        recharge_id=FIRST, amount_micros=30, balance_micros=65, currency="USD"
+    )
+    assert news(paid) == [succeeded]
+    assert news(charge(paid.account, [usage("c", 16)], at=ANSWERED)) == [requested(SECOND, 49)]
+
+
+def test_at_the_trigger_nothing_is_asked_for() -> None:
+    account = holding(lot("1", 60), settings=recharging(50, 30))
+    assert news(charge(account, [usage("a", 10)], at=ANSWERED)) == []
+
+
+def test_the_next_request_follows_if_the_balance_is_still_below_after_a_recharge() -> None:
+    first = below(trigger=500)
+    paid = buy(first.account, bought(30, recharge_id=FIRST))
+    assert news(paid)[1:] == [requested(SECOND, 70)]
+
+
+def test_another_purchase_is_no_answer_to_the_request() -> None:
+    first = below(trigger=500)
+    assert news(buy(first.account, bought(1, "by-hand"))) == []
+
+
+def test_after_24_hours_without_an_outcome_time_alone_brings_the_next_request() -> None:
+    account = below().account
+    later = ANSWERED + timedelta(hours=24)
+    assert account.due_at == later
+    assert news(advance(account, later - timedelta(microseconds=1))) == []
+    booking = advance(account, later)
+    assert news(booking) == [requested(SECOND, 40)]
+    assert booking.account.due_at == later + timedelta(hours=24)
+
+
+def test_an_outcome_that_comes_after_24_hours_still_counts() -> None:
+    account = below().account
+    account = advance(account, ANSWERED + timedelta(hours=24)).account
+    failed = fail_recharge(account, FIRST, "expired card", at=ANSWERED + timedelta(hours=25))
+    assert [type(one) for one in news(failed)] == [RechargeFailed]
+    assert failed.account.recharge.failures == 1
+    assert [one.recharge_id for one in failed.account.recharge.waiting] == [SECOND]
+
+
+def test_the_third_failure_in_a_row_switches_it_off_and_says_so() -> None:
+    account, told = below().account, list[News]()
+    for number in (1, 2, 3):
+        booking = fail_recharge(account, recharge_id("contoso", number), "no", at=ANSWERED)
+        account, told = booking.account, [*told, *news(booking)]
+    assert [type(one).__name__ for one in told] == [
+        "RechargeFailed",
+        "RechargeRequested",
+        "RechargeFailed",
+        "RechargeRequested",
+        "RechargeFailed",
+        "RechargeDisabled",
+    ]
+    assert told[-1] == RechargeDisabled(
+        reason=Disabled.THREE_FAILURES, balance_micros=40, currency="USD"
+    )
+    assert account.due_at == NEXT_YEAR - timedelta(days=30)
+    assert news(charge(account, [usage("b", 5)], at=ANSWERED)) == []
+    by_hand = buy(account, bought(1, "by-hand"))
+    assert news(by_hand) == [requested(recharge_id("contoso", 4), 41)]
+    anew = configure(account, settings(5, auto_recharge=account.auto_recharge))
+    assert news(anew) == [requested(recharge_id("contoso", 4), 40)]
+
+
+def test_a_failure_that_nobody_waits_for_is_told_and_changes_nothing() -> None:
+    account = holding(lot("1", 60), settings=recharging(50, 30))
+    booking = fail_recharge(account, "never asked", "why not", at=ANSWERED)
+    assert [type(one) for one in news(booking)] == [RechargeFailed]
+    assert booking.account is account
+
+
+def test_two_failures_and_a_success_are_no_failures_in_a_row() -> None:
+    account = below().account
+    for number in (1, 2):
+        account = fail_recharge(account, recharge_id("contoso", number), "no", at=ANSWERED).account
+    account = buy(account, bought(1, recharge_id=recharge_id("contoso", 3))).account
+    booking = fail_recharge(account, recharge_id("contoso", 4), "no", at=ANSWERED)
+    assert RechargeDisabled not in {type(one) for one in news(booking)}
+
+
+def test_the_monthly_limit_is_told_once_and_the_next_month_asks_again() -> None:
+    account = holding(lot("1", 600), settings=recharging(590, 30, limit=70))
+    account = charge(account, [usage("a", 200)], at=ANSWERED).account
+    told: list[News] = []
+    for number in (1, 2):
+        booking = buy(
+            account, bought(30, f"po-{number}", recharge_id=recharge_id("contoso", number))
+        )
+        account, told = booking.account, news(booking)
+    assert told[1:] == [
+        RechargeDisabled(reason=Disabled.MONTHLY_LIMIT, balance_micros=460, currency="USD")
+    ]
+    assert news(charge(account, [usage("b", 5)], at=ANSWERED)) == []
+    december = datetime(2026, 12, 1, tzinfo=UTC)
+    assert account.due_at == december
+    assert news(advance(account, december)) == [requested(recharge_id("contoso", 3), 460)]
+
+
+def test_what_failed_does_not_count_against_the_limit() -> None:
+    account = below(limit=30).account
+    booking = fail_recharge(account, FIRST, "no", at=ANSWERED)
+    assert news(booking)[1:] == [requested(SECOND, 40)]
+
+
+def test_a_limit_below_the_amount_is_told_again_only_after_the_balance_was_back_up() -> None:
+    blocked = below(limit=20)
+    assert [type(one) for one in news(blocked)] == [RechargeDisabled]
+    assert blocked.account.due_at == NEXT_YEAR - timedelta(days=30)
+    up = buy(blocked.account, bought(30))
+    down = charge(up.account, [usage("b", 30)], at=ANSWERED)
+    assert (news(up), [type(one) for one in news(down)]) == ([], [RechargeDisabled])
+
+
+def test_settings_alone_buy_nothing_before_the_first_money_has_moved() -> None:
+    # The first purchase is usually under way: buying it once more would be worse than waiting.
+    configured = configure(EMPTY, recharging(50, 30))
+    assert news(configured) == []
+    overdrawn = charge(configured.account, [usage("a", 5)], at=ANSWERED)
+    assert news(overdrawn) == [requested(FIRST, -5)]
+
+
+def test_credit_bought_or_given_by_hand_asks_for_nothing_even_below_the_trigger() -> None:
+    configured = configure(EMPTY, recharging(50, 30)).account
+    first = buy(configured, bought(20))
+    second = buy(first.account, bought(20, "po-2"))
+    given = correct(second.account, 5)
+    warned = advance(given.account, NEXT_YEAR - timedelta(days=30))
+    assert [news(one) for one in (first, second, given)] == [[], [], []]
+    assert {type(one) for one in news(warned)} == {CreditExpiring}
+    used = charge(given.account, [usage("a", 1)], at=ANSWERED)
+    assert news(used) == [requested(FIRST, 44)]
+
+
+def test_settings_that_switch_it_on_below_the_trigger_ask_at_once() -> None:
+    assert news(configure(holding(lot("1", 5)), recharging(50, 30))) == [requested(FIRST, 5)]
+
+
+def test_older_settings_that_arrive_late_switch_nothing_on() -> None:
+    account = below(trigger=500).account
+    for number in (1, 2, 3):
+        account = fail_recharge(account, recharge_id("contoso", number), "no", at=ANSWERED).account
+    older = settings(-5, auto_recharge=account.auto_recharge)
+    assert news(configure(account, older)) == []

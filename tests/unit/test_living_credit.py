@@ -1,0 +1,284 @@
+"""Use cases of credit that lives: expiries that meet charges, recharges, the daily run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from builders import (
+    ANSWERED,
+    IMPATIENT,
+    LONG_AGO,
+    MICROS,
+    ORGANIZATION,
+    card,
+    ended,
+    entitled_changes,
+    holding,
+    lot,
+    purchase,
+    receipt,
+)
+
+from perminute.adapters.memory import FixedRateCard, InMemoryStore
+from perminute.application.book_credit import BookCredit, CreditEvent, FailedRecharge
+from perminute.application.charge_legs import ChargeLegs
+from perminute.application.expire_credit import ExpireCredit, Run
+from perminute.application.patience import Deadline
+from perminute.application.reconcile_books import ReconcileBooks, Reconciled
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.verdicts import Accepted, Repeated
+from perminute.domain.accounts import Account, CreditSettings
+from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.ledger import EntryType
+from perminute.domain.lots import WARNING_AHEAD, twelve_months_after
+from perminute.domain.notifications import BalanceExhausted, CreditExpired, CreditExpiring
+from perminute.domain.recharge import AutoRecharge, recharge_id
+from perminute.domain.reconciliation import Difference, Statement
+from perminute.ports import Moved, ReceiptKind
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from perminute.application.charge_legs import EndedLeg
+    from perminute.ports import CommitResult, Posting
+
+PAID = 150_000
+EXPIRES = ANSWERED + timedelta(minutes=30)
+
+
+def store_with(*lots_micros: int, expires_at: datetime = EXPIRES) -> InMemoryStore:
+    """An entitled organization whose lots expire one day after the other, already warned of."""
+    store = InMemoryStore()
+    store.record(ORGANIZATION, entitled_changes())
+    lots = [
+        lot(f"{n:012d}", micros, expires_at=expires_at + timedelta(days=n), warned=True)
+        for n, micros in enumerate(lots_micros)
+    ]
+    store.accounts[ORGANIZATION] = replace(
+        holding(*lots), version=1, licensing_version=1, entries=0
+    )
+    return store
+
+
+def call(call_id: str, at: datetime) -> EndedLeg:
+    """A call of ten minutes that is reported when it ends."""
+    return ended(call_id=call_id, answered_at=at - timedelta(minutes=10), ended_at=at)
+
+
+def charging(store: InMemoryStore) -> ChargeLegs:
+    return ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), IMPATIENT)
+
+
+def booked(store: InMemoryStore) -> list[tuple[EntryType, int]]:
+    return [(entry.type, entry.amount_micros) for entry in store.entries]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_lot_that_expires_between_two_calls_pays_the_earlier_one_however_they_are_batched(
+    apart: bool,  # noqa: FBT001 - the two ways to cut the batch
+) -> None:
+    store = store_with(5 * PAID)
+    calls = [call("late", EXPIRES), call("early", EXPIRES - timedelta(microseconds=1))]
+    for batch in [[calls[1]], [calls[0]]] if apart else [calls]:
+        assert all(isinstance(verdict, Accepted) for verdict in charging(store)(batch))
+    assert booked(store) == [
+        (EntryType.CHARGE, -PAID),
+        (EntryType.EXPIRY, -4 * PAID),
+        (EntryType.CHARGE, -PAID),
+    ]
+    assert store.account(ORGANIZATION).debt_micros == PAID
+
+
+def test_a_charge_and_the_daily_run_never_book_one_expiry_twice() -> None:
+    store = store_with(5 * PAID, 3 * PAID)
+    run = ExpireCredit(store, IMPATIENT)
+    charging(store)([call("a", EXPIRES)])
+    assert run(EXPIRES + timedelta(hours=3)) == Run()
+    assert run(EXPIRES + timedelta(days=1)) == Run(organizations=1)
+    charging(store)([call("b", EXPIRES + timedelta(days=1))])
+    assert [one for one in booked(store) if one[0] is EntryType.EXPIRY] == [
+        (EntryType.EXPIRY, -5 * PAID),
+        (EntryType.EXPIRY, -2 * PAID),
+    ]
+
+
+def test_credit_expires_before_a_purchase_and_an_adjustment_are_booked() -> None:
+    store = store_with(7)
+    BookCredit(store, IMPATIENT)([purchase(amount=50, purchased_at=EXPIRES)])
+    assert booked(store) == [(EntryType.EXPIRY, -7), (EntryType.PURCHASE, 50 * MICROS)]
+
+
+@dataclass
+class Raced(InMemoryStore):
+    """Somebody else books what is due just before each of our first transactions."""
+
+    times: int = 2
+
+    def commit(self, posting: Posting) -> CommitResult:
+        if self.times:
+            self.times -= 1
+            account = self.account(ORGANIZATION)
+            self.accounts[ORGANIZATION] = replace(account, version=account.version + 1)
+        return super().commit(posting)
+
+
+@pytest.mark.parametrize("what", ["charge", "purchase", "run"])
+def test_whoever_finds_the_account_moved_reads_it_again(what: str) -> None:
+    store = Raced(**vars(store_with(5 * PAID)), times=2)
+    match what:
+        case "charge":
+            assert isinstance(charging(store)([call("a", EXPIRES)])[0], Accepted)
+        case "purchase":
+            event = purchase(purchased_at=EXPIRES)
+            assert isinstance(BookCredit(store, IMPATIENT)([event])[0], Accepted)
+        case _:
+            assert ExpireCredit(store, IMPATIENT)(EXPIRES) == Run(organizations=1)
+    assert booked(store)[0] == (EntryType.EXPIRY, -5 * PAID)
+    assert len([one for one in booked(store) if one[0] is EntryType.EXPIRY]) == 1
+
+
+class Stubborn(InMemoryStore):
+    def commit(self, posting: Posting) -> CommitResult:
+        if posting.before.organization_id == "stuck":
+            return Moved("busy")
+        return super().commit(posting)
+
+
+def test_one_account_that_cannot_be_brought_up_to_date_does_not_hold_up_the_others() -> None:
+    store = Stubborn(**vars(store_with(5 * PAID)))
+    stuck = holding(lot("1", 5, expires_at=EXPIRES))
+    store.accounts = {"stuck": replace(stuck, organization_id="stuck"), **store.accounts}
+    run = ExpireCredit(store, IMPATIENT)(EXPIRES)
+    assert booked(store) == [(EntryType.EXPIRY, -5 * PAID)]
+    assert (run.organizations, list(run.failed)) == (2, ["stuck"])
+    with pytest.raises(Unavailable, match=r"^1 of 2 accounts: stuck: stuck was not let in: busy"):
+        run.check()
+
+
+def test_a_daily_run_that_runs_out_of_time_says_so_and_what_it_booked_stays_booked() -> None:
+    store = store_with(5)
+    with pytest.raises(Unavailable, match="no time was left"):
+        ExpireCredit(store, IMPATIENT)(EXPIRES, Deadline(at=0, clock=lambda: 1))
+    assert booked(store) == []
+
+
+def test_the_warning_comes_once_whoever_is_first_and_the_expiry_after_it() -> None:
+    store = InMemoryStore()
+    BookCredit(store, IMPATIENT)([purchase(amount=1)])
+    expires_at = twelve_months_after(LONG_AGO)
+    for days in range(-32, 3):
+        ExpireCredit(store, IMPATIENT)(expires_at + timedelta(days=days))
+    told = [(type(one.news), one.at) for one in store.outbox]
+    assert told == [
+        (CreditExpiring, expires_at - WARNING_AHEAD),
+        (BalanceExhausted, expires_at),
+        (CreditExpired, expires_at),
+    ]
+
+
+# Recharges
+
+REQUESTED = recharge_id(ORGANIZATION, 1)
+
+
+def recharging() -> InMemoryStore:
+    """An account that has asked for a recharge."""
+    store = store_with(5 * PAID, expires_at=ANSWERED + timedelta(days=300))
+    auto = AutoRecharge(trigger_micros=5 * PAID, recharge_micros=50 * MICROS)
+    settings = CreditSettings(
+        configured_at=LONG_AGO, event_id="e", currency="USD", auto_recharge=auto
+    )
+    store.accounts[ORGANIZATION] = replace(store.account(ORGANIZATION), settings=settings)
+    charging(store)([call("a", ANSWERED)])
+    assert [one.recharge_id for one in store.account(ORGANIZATION).recharge.waiting] == [REQUESTED]
+    return store
+
+
+def failure(identity: str = REQUESTED, reason: str = "expired card") -> CreditEvent:
+    return CreditEvent(
+        organization_id=ORGANIZATION,
+        change=FailedRecharge(recharge_id=identity, reason=reason),
+        receipt=receipt(identity, kind=ReceiptKind.RECHARGE_FAILURE, content={"reason": reason}),
+        issued_at=ANSWERED,
+    )
+
+
+def test_a_recharge_is_paid_once_even_by_purchases_of_different_names() -> None:
+    store = recharging()
+    book = BookCredit(store, IMPATIENT)
+    first = purchase("po-1", recharge_id=REQUESTED, purchased_at=ANSWERED)
+    second = purchase("po-2", recharge_id=REQUESTED, purchased_at=ANSWERED)
+    accepted, repeated, refused = book([first, first, second])
+    assert (type(accepted), repeated) == (Accepted, Repeated())
+    assert isinstance(refused, Refused)
+    assert str(refused) == (
+        f"rechargeId: conflict: recharge {REQUESTED} was paid by purchase po-1; if credit was "
+        "bought twice, send the second purchase without a rechargeId"
+    )
+    assert store.account(ORGANIZATION).balance_micros == 4 * PAID + 50 * MICROS
+
+
+def test_a_failure_counts_once_however_often_it_is_reported() -> None:
+    store = recharging()
+    accepted, repeated = BookCredit(store, IMPATIENT)([failure(), failure()])
+    assert (type(accepted), repeated) == (Accepted, Repeated())
+    assert store.account(ORGANIZATION).recharge.failures == 1
+    assert len(store.outbox) == 3
+    (conflict,) = BookCredit(store, IMPATIENT)([failure(reason="another")])
+    assert str(conflict).startswith(f"rechargeId: conflict: {REQUESTED} is recorded with another")
+
+
+def test_a_recharge_that_succeeded_after_all_funds_the_account() -> None:
+    store = recharging()
+    BookCredit(store, IMPATIENT)(
+        [failure(), purchase(recharge_id=REQUESTED, purchased_at=ANSWERED)]
+    )
+    assert store.account(ORGANIZATION).balance_micros == 4 * PAID + 50 * MICROS
+
+
+# Reconciliation
+
+
+@dataclass
+class Unsettled(InMemoryStore):
+    """A store whose first readings see a charge half applied."""
+
+    half: int = 1
+
+    def statement(self, organization_id: str) -> Statement:
+        statement = super().statement(organization_id)
+        if self.half:
+            self.half -= 1
+            return replace(statement, entries=statement.entries[:-1])
+        return statement
+
+
+def test_books_that_are_just_being_written_are_read_again_before_a_difference_is_told() -> None:
+    store = Unsettled()
+    BookCredit(store, IMPATIENT)([purchase()])
+    assert list(ReconcileBooks(store, IMPATIENT)()) == [Reconciled(ORGANIZATION, 1, ())]
+
+
+def test_a_difference_that_stays_is_told_and_nothing_is_changed() -> None:
+    store = InMemoryStore()
+    BookCredit(store, IMPATIENT)([purchase()])
+    wrong = replace(store.account(ORGANIZATION), balance_micros=49 * MICROS)
+    store.accounts[ORGANIZATION] = wrong
+    (books,) = ReconcileBooks(store, IMPATIENT)([ORGANIZATION])
+    assert books.differences == (
+        Difference(
+            ORGANIZATION, "the balance is 49, but the entries add up to 50", ("000000000001",)
+        ),
+        Difference(ORGANIZATION, "the balance is 49, but lots less debt are 50", ("000000000001",)),
+    )
+    assert store.account(ORGANIZATION) == wrong
+
+
+def test_an_organization_without_an_account_has_nothing_to_reconcile() -> None:
+    assert list(ReconcileBooks(InMemoryStore(), IMPATIENT)(["nobody"])) == [
+        Reconciled("nobody", 0, ())
+    ]
+    assert Account(organization_id="nobody").due_at is None

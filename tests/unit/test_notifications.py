@@ -1,0 +1,283 @@
+"""What goes out: documents for programs, sentences for people, and how they are published."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from builders import ANSWERED
+
+from perminute.adapters.dynamodb.outbox import read_record
+from perminute.adapters.memory import AnnouncedNotifications, KeptRejections
+from perminute.adapters.notification_documents import announcement_of, document_of
+from perminute.adapters.sns_topic import SNSTopic
+from perminute.application.publish_notifications import Published, PublishNotifications
+from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.licensing import NotEntitled
+from perminute.domain.notifications import (
+    BalanceExhausted,
+    CallNotEntitled,
+    CallNotRated,
+    CreditExpired,
+    CreditExpiring,
+    LowBalance,
+    News,
+    RechargeDisabled,
+    RechargeFailed,
+    RechargeRequested,
+    RechargeSucceeded,
+    notification,
+)
+from perminute.domain.rate_card import Unpriced
+from perminute.domain.recharge import Disabled
+from perminute.ports import Announcement, Rejection
+
+USD: Any = {"currency": "USD", "balance_micros": 12_500_000}
+EVERY_NEWS: list[News] = [
+    LowBalance(threshold_micros=20_000_000, **USD),
+    BalanceExhausted(balance_micros=-1, currency="USD"),
+    RechargeRequested(recharge_id="r-1", amount_micros=200_000_000, **USD),
+    RechargeSucceeded(recharge_id="r-1", amount_micros=200_000_000, **USD),
+    RechargeFailed(recharge_id="r-1", reason="the card has expired.", **USD),
+    *(RechargeDisabled(reason=reason, **USD) for reason in Disabled),
+    CreditExpiring(
+        purchase_id="po-1",
+        remaining_micros=7_000_000,
+        expires_at=datetime(2027, 10, 30, 12, 2, tzinfo=UTC),
+        currency="USD",
+    ),
+    CreditExpired(purchase_id="po-1", amount_micros=7_000_000, **USD),
+    *(CallNotEntitled(call_id="call-1", reason=reason) for reason in NotEntitled),
+    *(CallNotRated(call_id="call-1", reason=reason) for reason in Unpriced),
+]
+CARRIES = {
+    "LowBalance": {"threshold", "balance"},
+    "BalanceExhausted": {"balance"},
+    "RechargeRequested": {"rechargeId", "amount", "balance"},
+    "RechargeSucceeded": {"rechargeId", "amount"},
+    "RechargeFailed": {"rechargeId", "reason"},
+    "RechargeDisabled": {"reason"},
+    "CreditExpiring": {"purchaseId", "remaining", "expiresAt"},
+    "CreditExpired": {"purchaseId", "amount"},
+    "CallNotEntitled": {"callId", "reason"},
+    "CallNotRated": {"callId", "reason"},
+}
+"""CONTRACT §5, by type."""
+
+
+def document(news: News, cause: str = "cause") -> dict[str, Any]:
+    return document_of(notification(news, organization_id="contoso", at=ANSWERED, cause=cause))
+
+
+def announcement(identity: str = "n-1", **changed: Any) -> Announcement:
+    stored = {**document(EVERY_NEWS[0]), "id": identity, **changed}
+    return announcement_of(stored)
+
+
+def test_the_list_above_has_every_kind_of_news() -> None:
+    assert {type(news) for news in EVERY_NEWS} == set(get_args(News))
+
+
+def test_a_document_is_what_the_contract_says() -> None:
+    news = CreditExpiring(
+        purchase_id="po-1",
+        remaining_micros=7_250_000,
+        expires_at=datetime(2027, 10, 30, 12, 2, tzinfo=UTC),
+        currency="USD",
+    )
+    shown = document(news)
+    assert shown == {
+        "id": shown["id"],
+        "type": "CreditExpiring",
+        "organizationId": "contoso",
+        "at": "2026-11-02T09:00:00Z",
+        "purchaseId": "po-1",
+        "remaining": "7.25",
+        "expiresAt": "2027-10-30T12:02:00Z",
+        "currency": "USD",
+        "subject": "contoso: credit expires on 2027-10-30",
+        "text": "Of the purchase po-1 of contoso, 7.25 USD is left and expires on 2027-10-30 at "
+        "12:02 UTC, 30 days from now or sooner. What is not used by then is forfeited: plan "
+        "meetings, and the next purchase, accordingly.",
+    }
+
+
+@pytest.mark.parametrize("news", EVERY_NEWS, ids=lambda news: type(news).__name__)
+def test_every_kind_carries_what_the_contract_says_and_is_readable(news: News) -> None:
+    shown = document(news)
+    assert shown.keys() >= {"id", "type", "organizationId", "at", *CARRIES[shown["type"]]}
+    json.dumps(shown)
+    assert len(shown["subject"]) < 100
+    sentences = re.findall(r"[A-Z][^.]*(?:\.[0-9a-z][^.]*)*\.(?: |$)", shown["text"])
+    assert len(sentences) in {2, 3, 4}
+    assert "".join(sentences) == shown["text"]
+    for micros, words in [(12_500_000, "12.50 USD"), (7_000_000, "7 USD")]:
+        if micros in (getattr(news, name) for name in news.__slots__ if name != "balance_micros"):
+            assert words in shown["text"]
+
+
+def test_the_id_is_the_same_for_every_copy_and_another_for_everything_else() -> None:
+    ids = [document(news, cause=f"{n}")["id"] for n, news in enumerate(EVERY_NEWS)]
+    assert ids == [document(news, cause=f"{n}")["id"] for n, news in enumerate(EVERY_NEWS)]
+    assert len(set(ids)) == len(ids)
+    elsewhere = notification(EVERY_NEWS[0], organization_id="fabrikam", at=ANSWERED, cause="0")
+    assert elsewhere.id not in ids
+
+
+# The outbox
+
+
+def record(*stored: dict[str, Any], number: str = "1") -> dict[str, Any]:
+    return {
+        "eventID": f"event-{number}",
+        "eventName": "INSERT",
+        "dynamodb": {
+            "SequenceNumber": number,
+            "Keys": {"organizationId": {"S": "contoso"}, "record": {"S": "outbox#1"}},
+            "NewImage": {
+                "organizationId": {"S": "contoso"},
+                "record": {"S": "outbox#1"},
+                "notifications": {"S": json.dumps(stored)},
+                "touchedBy": {"S": "an operator who wants it published again"},
+            },
+        },
+    }
+
+
+def test_a_record_of_the_stream_is_read_as_what_is_to_be_published() -> None:
+    shown = document(EVERY_NEWS[0])
+    assert read_record(record(shown)) == [
+        Announcement(
+            id=shown["id"],
+            type="LowBalance",
+            organization_id="contoso",
+            subject="contoso: credit is below 20 USD",
+            text=shown["text"],
+            document=json.dumps(shown),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"eventID": "event-1"},
+        {"eventID": "event-1", "dynamodb": {"NewImage": {"notifications": {"S": "not JSON"}}}},
+        record({"id": "n-1"}),
+        record(["not", "this"]),  # type: ignore[arg-type]
+    ],
+)
+def test_a_record_that_cannot_be_read_is_kept_with_the_reason(broken: dict[str, Any]) -> None:
+    kept = KeptRejections()
+    publish = PublishNotifications(AnnouncedNotifications(), kept)
+    published = publish([read_record(broken), [announcement()]])
+    assert (published.announced, published.failed_at) == (1, None)
+    (rejection,) = kept.kept
+    assert rejection.event_id == "event-1"
+    assert rejection.reason.startswith("the outbox record cannot be read: ")
+    assert json.loads(rejection.body)["eventID"] == "event-1"
+
+
+def test_a_notification_that_the_topic_will_never_take_is_kept_and_its_neighbors_go_out() -> None:
+    topic, kept = AnnouncedNotifications(refusing={"n-2": "InvalidParameter: no"}), KeptRejections()
+    batch = [[announcement("n-1"), announcement("n-2")], [announcement("n-3")]]
+    assert PublishNotifications(topic, kept)(batch) == Published(announced=2, refused=kept.kept)
+    assert [one.id for one in topic.announced] == ["n-1", "n-3"]
+    assert kept.kept == [Rejection("n-2", "InvalidParameter: no", batch[0][1].document)]
+
+
+@dataclass
+class Failing(AnnouncedNotifications):
+    """A topic that is out of reach for one notification."""
+
+    out_of_reach: str = "n-2"
+
+    def publish(self, announcements: Any) -> Any:
+        if self.out_of_reach in {one.id for one in announcements}:
+            raise Unavailable("no answer")
+        return super().publish(announcements)
+
+
+def test_what_cannot_be_published_now_stops_the_batch_so_that_nothing_after_it_is_repeated() -> (
+    None
+):
+    topic = Failing()
+    batch = [[announcement(f"n-{n}")] for n in (1, 2, 3)]
+    published = PublishNotifications(topic, KeptRejections())(batch)
+    assert published == Published(announced=1, failed_at=1, why="no answer")
+    assert [one.id for one in topic.announced] == ["n-1"]
+
+
+# SNS
+
+
+@dataclass
+class Client:
+    """Answers as SNS does, with these failures by position; keeps what it was asked."""
+
+    failed: dict[int, tuple[str, bool]] = field(default_factory=dict)
+    asked: list[list[dict[str, Any]]] = field(default_factory=list)
+
+    def publish_batch(self, **request: Any) -> dict[str, Any]:
+        assert request["TopicArn"] == "arn:topic"
+        entries = request["PublishBatchRequestEntries"]
+        self.asked.append(entries)
+        return {
+            "Successful": [],
+            "Failed": [
+                {"Id": entries[n]["Id"], "Code": code, "SenderFault": ours}
+                for n, (code, ours) in self.failed.items()
+            ],
+        }
+
+
+def test_people_get_sentences_programs_the_document_and_both_can_filter() -> None:
+    client = Client()
+    one = announcement(subject="münchen\n" + "x" * 200)
+    assert SNSTopic(lambda: client, "arn:topic").publish([one]) == {}
+    ((entry,),) = client.asked
+    assert entry == {
+        "Id": "0",
+        "Subject": "m?nchen?" + "x" * 91,
+        "Message": json.dumps({"default": one.document, "email": one.text}),
+        "MessageStructure": "json",
+        "MessageAttributes": {
+            "type": {"DataType": "String", "StringValue": "LowBalance"},
+            "organizationId": {"DataType": "String", "StringValue": "contoso"},
+        },
+    }
+
+
+def test_sns_takes_ten_at_once() -> None:
+    client = Client()
+    topic = SNSTopic(lambda: client, "arn:topic")
+    topic.publish([announcement(f"n-{n}") for n in range(23)])
+    assert [len(batch) for batch in client.asked] == [10, 10, 3]
+
+
+def test_a_failure_inside_a_success_is_ours_for_good_or_that_of_sns_for_now() -> None:
+    batch = [announcement("n-1"), announcement("n-2")]
+    ours = SNSTopic(lambda: Client({1: ("InvalidParameter", True)}), "arn:topic")
+    assert ours.publish(batch) == {"n-2": "InvalidParameter: no reason given"}
+    theirs = SNSTopic(lambda: Client({1: ("InternalError", False)}), "arn:topic")
+    with pytest.raises(Unavailable, match="InternalError"):
+        theirs.publish(batch)
+
+
+def test_a_topic_that_does_not_answer_is_unavailable() -> None:
+    class Silent:
+        def publish_batch(self, **_: Any) -> dict[str, Any]:
+            raise EndpointConnectionError(endpoint_url="sns")
+
+    with pytest.raises(Unavailable, match="could not be published"):
+        SNSTopic(Silent, "arn:topic").publish([announcement()])
+
+
+def test_a_stored_notification_without_what_it_needs_is_refused_by_name() -> None:
+    with pytest.raises(Refused, match=r"^subject: is missing in the stored notification"):
+        announcement_of({"id": "1", "type": "x", "organizationId": "contoso"})
