@@ -92,6 +92,112 @@ def _settled(call: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in call.items() if name not in {"flags", "lots"}}
 
 
+def test_the_example_day_shows_lots_and_all_that_is_told_of_credit(
+    replay: Callable[..., dict[str, Any]],
+) -> None:
+    document = replay()
+    told = [
+        (one["at"], one["organizationId"], one["type"])
+        for one in document["notifications"]
+        if "callId" not in one
+    ]
+    assert told == [
+        ("2026-10-30T09:00:00Z", "contoso", "CreditExpiring"),
+        ("2026-10-30T09:00:00Z", "contoso", "CreditExpiring"),
+        ("2026-11-02T13:00:00Z", "contoso", "CreditExpired"),
+        ("2026-11-02T14:39:50Z", "contoso", "RechargeRequested"),
+        ("2026-11-02T16:30:00Z", "contoso", "RechargeSucceeded"),
+        ("2026-11-02T16:45:01Z", "fabrikam", "LowBalance"),
+        ("2026-11-02T16:45:01Z", "fabrikam", "LowBalance"),
+        ("2026-11-02T16:45:01Z", "fabrikam", "BalanceExhausted"),
+    ]
+    unpaid = Counter(
+        call["outcome"]
+        for call in document["calls"]
+        if call["outcome"] in {"notEntitled", "unrated"}
+    )
+    types = Counter(one["type"] for one in document["notifications"])
+    assert (types["CallNotEntitled"], types["CallNotRated"]) == (
+        unpaid["notEntitled"],
+        unpaid["unrated"],
+    )
+    assert document["organizations"]["contoso"]["lots"] == [
+        {"purchaseId": "po-1001", "remaining": "95.4924", "expiresAt": "2027-10-30T09:01:00Z"},
+        {"purchaseId": "po-1002", "remaining": "150", "expiresAt": "2027-11-02T16:30:00Z"},
+        {"purchaseId": "goodwill-1", "remaining": "1.25", "expiresAt": "2027-11-02T17:00:00Z"},
+    ]
+    assert document["differences"] == []
+
+
+def test_time_passes_between_events_and_once_more_after_the_last(
+    replay: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    lots = {"po-1": "2025-01-31T10:00:00Z", "po-2": "2025-03-01T09:00:00Z"}
+    events = [
+        _billing(
+            "Credit Purchased", at, purchaseId=name, amount="10", currency="USD", purchasedAt=at
+        )
+        for name, at in lots.items()
+    ]
+    last = "2026-03-01T09:30:00Z"
+    events.append(_billing("Credit Adjusted", last, adjustmentId="a-1", amount="1", reason="why"))
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, events)))
+    document = replay(tmp_path)
+    assert [(n["type"], n["at"], n.get("purchaseId")) for n in document["notifications"]] == [
+        ("CreditExpiring", "2026-01-02T00:05:00Z", "po-1"),
+        ("CreditExpiring", "2026-01-31T00:05:00Z", "po-2"),
+        ("CreditExpired", "2026-01-31T10:00:00Z", "po-1"),
+        ("BalanceExhausted", "2026-03-01T09:00:00Z", None),
+        ("CreditExpired", "2026-03-01T09:00:00Z", "po-2"),
+    ]
+    assert [(e["type"], e["amount"], e["at"]) for e in document["ledger"]] == [
+        ("purchase", "10", lots["po-1"]),
+        ("purchase", "10", lots["po-2"]),
+        ("expiry", "-10", "2026-01-31T10:00:00Z"),
+        ("expiry", "-10", "2026-03-01T09:00:00Z"),
+        ("adjustment", "1", last),
+    ]
+
+
+def test_after_the_last_event_what_is_due_by_then_is_booked(
+    replay: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    at = "2026-11-02T09:00:00Z"
+    bought = _billing(
+        "Credit Purchased",
+        at,
+        purchaseId="po-1",
+        amount="10",
+        currency="USD",
+        purchasedAt=at,
+        expiresAt="2026-11-02T11:00:00Z",
+    )
+    elsewhere = _billing(
+        "Credit Adjusted",
+        "2026-11-02T11:00:00Z",
+        organizationId="fabrikam",
+        adjustmentId="a-1",
+        amount="1",
+        reason="why",
+    )
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, [bought, elsewhere])))
+    document = replay(tmp_path)
+    assert document["organizations"]["contoso"]["balance"] == "0"
+    assert [n["type"] for n in document["notifications"]] == ["BalanceExhausted", "CreditExpired"]
+
+
+def _billing(detail_type: str, at: str, **detail: str) -> dict[str, Any]:
+    return {
+        "id": f"{detail_type} {at}",
+        "source": "perminute.billing",
+        "detail-type": detail_type,
+        "time": at,
+        "detail": {"organizationId": "contoso", **detail},
+    }
+
+
 def test_lines_that_are_no_events_are_refused_by_their_line(
     replay: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -160,6 +266,8 @@ def test_the_tables_tell_balances_minutes_and_reasons(
     shown = capsys.readouterr().out
     for words in (
         "northwind: balance 60.972333 USD = 100 put in - 39.027667 charged",
+        "po-3001   2027-11-02 10:00   39.027667   0.000000   60.972333",
+        "The books agree.",
         "toll dial-in",
         "notVolumeLicensing",
         "detail.remoteNumber: must be an E.164 number",

@@ -1,0 +1,94 @@
+"""`perminute reconcile` against a stack on the embedded AWS."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from builders import LONG_AGO, purchase, receipt
+
+from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.schema import Schema
+from perminute.adapters.dynamodb.tables import connect
+from perminute.application.book_credit import BookCredit
+from perminute.application.patience import Patience
+from perminute.application.verdicts import Accepted
+from perminute.ports import ReceiptKind
+from perminute_local.cli import main
+from perminute_local.replay.run import table_names
+from perminute_local.stack import STACK_NAME
+
+if TYPE_CHECKING:
+    from perminute_local.stack import Stack
+
+
+@pytest.fixture
+def funded(ministack_stack: Stack, organization: str) -> str:
+    store = DynamoDBCreditStore(Schema.bind(connect(), table_names(ministack_stack)))
+    bought = receipt("po-1", kind=ReceiptKind.PURCHASE, organization_id=organization)
+    event = purchase(organization_id=organization, receipt=bought, issued_at=LONG_AGO)
+    assert isinstance(BookCredit(store, Patience())([event])[0], Accepted)
+    return organization
+
+
+def take_a_cent(stack: Stack, organization: str) -> None:
+    boto3.client("dynamodb").update_item(
+        TableName=table_names(stack).credit,
+        Key={"organizationId": {"S": organization}, "record": {"S": "account"}},
+        UpdateExpression="ADD balanceMicros :cent",
+        ExpressionAttributeValues={":cent": {"N": "-10000"}},
+    )
+
+
+def test_books_that_agree_are_exit_code_0(funded: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reconcile", "--stack", STACK_NAME, "--organization", funded]) == 0
+    assert capsys.readouterr().out == f"{funded}: 1 ledger entries, no difference\n"
+
+
+def test_without_a_name_all_organizations_are_checked(
+    funded: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["reconcile", "--stack", STACK_NAME])
+    assert f"{funded}: 1 ledger entries, no difference\n" in capsys.readouterr().out
+
+
+def test_a_difference_is_named_with_its_entries_and_is_exit_code_1(
+    ministack_stack: Stack, funded: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    take_a_cent(ministack_stack, funded)
+    call = ["reconcile", "--stack", STACK_NAME, "--organization", funded]
+    assert main([*call, "--json"]) == 1
+    first = "the balance is 49.99, but the entries add up to 50"
+    second = "the balance is 49.99, but lots less debt are 50"
+    assert json.loads(capsys.readouterr().out) == {
+        "organizations": 1,
+        "entries": 1,
+        "differences": [
+            {"organizationId": funded, "message": message, "entries": ["000000000001"]}
+            for message in (first, second)
+        ],
+    }
+    assert main(call) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"{funded}: 1 ledger entries: {message} (entries 000000000001)"
+        for message in (first, second)
+    ]
+
+
+@pytest.mark.usefixtures("ministack_stack")
+def test_a_stack_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reconcile", "--stack", "nowhere"]) == 2
+    assert "the books of nowhere cannot be read: " in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("ministack_stack")
+def test_a_stack_of_something_else_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    other = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
+    client = boto3.client("cloudformation")
+    client.create_stack(StackName="other", TemplateBody=json.dumps(other))
+    assert main(["reconcile", "--stack", "other"]) == 2
+    assert "other is no stack of perminute: it has no output CreditTableName" in (
+        capsys.readouterr().err
+    )

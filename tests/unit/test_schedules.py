@@ -1,0 +1,139 @@
+"""The clock of a replay: which scheduled runs fall into the time between two events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from perminute_local.replay.outbox_stream import matches
+from perminute_local.replay.schedules import (
+    MAX_RUNS_BETWEEN_EVENTS,
+    Clock,
+    Failure,
+    Scheduled,
+)
+from perminute_local.stack import ScheduleTrigger, StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+START = datetime(2026, 11, 2, 9, tzinfo=UTC)
+INPUT = '{"time": "<aws.scheduler.scheduled-time>"}'
+
+
+@dataclass
+class Recorded:
+    """A function that remembers when it ran, and fails as long as it is told to."""
+
+    times: list[str] = field(default_factory=list)
+    failures: int = 0
+
+    def call(self, event: dict[str, Any]) -> dict[str, Any] | None:
+        self.times.append(event["time"])
+        if self.failures:
+            self.failures -= 1
+            return None
+        return {}
+
+
+@dataclass
+class Due(Clock):
+    """A clock for which the index of accounts is a function."""
+
+    due: Callable[[], datetime | None] = lambda: None
+
+    def _next_due(self) -> datetime | None:
+        return self.due()
+
+
+def scheduled(function: Recorded, hour: int = 0, minute: int = 5, name: str = "Daily") -> Scheduled:
+    trigger = ScheduleTrigger(hour=hour, minute=minute, input=INPUT)
+    return Scheduled(name, trigger, function)  # type: ignore[arg-type] # all that is used of it
+
+
+def passed(clock: Clock, *instants: datetime) -> list[Failure]:
+    return [failure for at in instants for failure in clock.pass_until(at)]
+
+
+def test_a_function_runs_when_its_hour_is_passed_and_not_before() -> None:
+    function = Recorded()
+    clock = Due([scheduled(function)], "credit")
+    midnight = datetime(2026, 11, 3, tzinfo=UTC)
+    passed(clock, START, midnight, midnight + timedelta(minutes=4, seconds=59))
+    assert function.times == []
+    passed(clock, midnight + timedelta(minutes=5), midnight + timedelta(hours=8))
+    assert function.times == ["2026-11-03T00:05:00Z"]
+
+
+def test_days_on_which_nothing_can_happen_are_left_out_and_the_day_that_is_due_is_not() -> None:
+    function, due_at = Recorded(), datetime(2027, 9, 30, 12, tzinfo=UTC)
+
+    def due() -> datetime | None:
+        return None if any(time > "2027-09-30" for time in function.times) else due_at
+
+    clock = Due([scheduled(function)], "credit", due=due)
+    passed(clock, START, datetime(2031, 1, 1, tzinfo=UTC))
+    assert function.times == ["2026-11-03T00:05:00Z", "2027-10-01T00:05:00Z"]
+    assert clock.now == datetime(2031, 1, 1, tzinfo=UTC)
+
+
+def test_a_wrong_year_does_not_run_for_ever() -> None:
+    function = Recorded()
+    clock = Due([scheduled(function)], "credit", due=lambda: START)
+    passed(clock, START, datetime(9990, 1, 1, tzinfo=UTC))
+    assert len(function.times) < MAX_RUNS_BETWEEN_EVENTS
+
+
+def test_several_functions_run_in_the_order_of_their_hours() -> None:
+    first, second = Recorded(), Recorded()
+    clock = Due([scheduled(second, 1, 35), scheduled(first)], "credit")
+    passed(clock, START, START + timedelta(days=1))
+    assert (first.times, second.times) == (["2026-11-03T00:05:00Z"], ["2026-11-03T01:35:00Z"])
+
+
+def test_after_the_last_event_each_runs_once_more_as_of_then() -> None:
+    function = Recorded()
+    clock = Due([scheduled(function)], "credit")
+    assert list(clock.run_all()) == []
+    passed(clock, START, START + timedelta(hours=3))
+    assert list(clock.run_all()) == []
+    assert function.times == ["2026-11-02T12:00:00Z"]
+
+
+def test_a_run_that_fails_is_tried_again_and_told_if_it_fails_every_time() -> None:
+    function = Recorded(failures=2)
+    clock = Due([scheduled(function)], "credit")
+    tomorrow = START + timedelta(days=1)
+    assert passed(clock, START, tomorrow) == []
+    assert len(function.times) == 3
+    function.failures = 3
+    assert passed(clock, tomorrow + timedelta(days=1)) == [
+        Failure("Daily", datetime(2026, 11, 4, 0, 5, tzinfo=UTC))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "record", "expected"),
+    [
+        ({"a": ["x", "y"]}, {"a": "y", "b": 1}, True),
+        ({"a": ["x"]}, {"a": "xy"}, False),
+        ({"a": ["x"]}, {}, False),
+        ({"a": {"b": [{"prefix": "x#"}]}}, {"a": {"b": "x#1"}}, True),
+        ({"a": {"b": [{"prefix": "x#"}]}}, {"a": {"b": "y"}}, False),
+        ({"a": {"b": ["x"]}}, {"a": "x"}, False),
+    ],
+)
+def test_event_filters_match_as_lambdas_do(
+    pattern: dict[str, Any],
+    record: dict[str, Any],
+    expected: bool,  # noqa: FBT001 - the table's last column
+) -> None:
+    assert matches(pattern, record) is expected
+
+
+def test_an_operator_that_is_not_known_here_is_no_silent_match() -> None:
+    with pytest.raises(StackError, match="the filter operator"):
+        matches({"a": [{"numeric": [">", 1]}]}, {"a": 2})
