@@ -524,3 +524,13 @@ def test_older_settings_that_arrive_late_switch_nothing_on() -> None:
         account = fail_recharge(account, recharge_id("contoso", number), "no", at=ANSWERED).account
     older = settings(-5, auto_recharge=account.auto_recharge)
     assert news(configure(account, older)) == []
+
+
+def test_settings_saved_with_a_limit_that_still_stands_in_the_way_are_told_so() -> None:
+    blocked = below(limit=20).account
+    higher = recharging(50, 30, limit=29)
+    again = configure(blocked, replace(higher, configured_at=ANSWERED + timedelta(hours=1)))
+    assert [type(one) for one in news(again)] == [RechargeDisabled]
+    enough = recharging(50, 30, limit=30)
+    mended = configure(blocked, replace(enough, configured_at=ANSWERED + timedelta(hours=1)))
+    assert news(mended) == [requested(FIRST, 40)]
