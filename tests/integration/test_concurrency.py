@@ -175,6 +175,17 @@ def test_a_crossing_of_racing_charges_is_told_by_one_of_them(
     assert told == {"LowBalance": 2, "RechargeRequested": 1}
 
 
+def test_a_statement_is_of_the_account_that_was_read_even_if_a_charge_comes_right_after(
+    books: Books, organization: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = books.credit.account(organization)
+    assert isinstance(books.charge()([ended(organization_id=organization)])[0], Accepted)
+    monkeypatch.setattr(books.credit, "account", lambda _: before)
+    statement = books.credit.statement(organization)
+    assert (statement.account, len(statement.entries)) == (before, 1)
+    assert reconcile(statement) == ()
+
+
 def _outbox(books: Books, organization: str) -> list[dict[str, str]]:
     rows = books.schema.outbox.query(
         "organizationId = :organization AND begins_with(#record, :outbox)",

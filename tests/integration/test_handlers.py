@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from perminute.domain.errors import MissingSetting
+from perminute.application.expire_credit import Run
+from perminute.domain.errors import MissingSetting, Unavailable
 from perminute.observability import logger
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.listener import QUEUE_NAME, Listener
@@ -267,6 +268,17 @@ def test_a_daily_run_without_its_time_fails_instead_of_guessing(
         assert "Refused: time: " in capsys.readouterr().err
 
 
+def test_a_daily_run_that_could_not_do_all_fails_so_that_it_is_repeated(
+    ready: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = {"time": "2026-11-03T00:05:00Z"}
+    assert ready.call("ExpireCreditFunction", night) == {"organizations": 0}
+    partly = Run(organizations=2, failed={"stuck": Unavailable("no")})
+    handler = sys.modules["expire_credit.handler"]
+    monkeypatch.setattr(handler, "expire_credit", lambda *_: partly)
+    assert ready.call("ExpireCreditFunction", night) is None
+
+
 def test_the_nightly_check_reports_a_cent_that_somebody_took(ready: System) -> None:
     ready.send("CallsQueue", sample("call-ended"))
     night = {"time": "2026-11-03T01:35:00Z"}
@@ -325,9 +337,11 @@ def test_subscribers_can_filter_by_type_and_organization(ready: System) -> None:
 
 def test_without_the_topic_the_outbox_comes_again_from_the_first_record(ready: System) -> None:
     ready.send("CreditQueue", sample("recharge-failed"))
+    ready.send("CreditQueue", sample("recharge-failed", rechargeId="another"))
     topic = ready.stack.setting("NOTIFICATION_TOPIC_ARN")
     boto3.client("sns").delete_topic(TopicArn=topic)
     records = ready.outbox()
+    assert len(records) == 2
     answer = ready.call("PublishNotificationsFunction", {"Records": records})
     first = records[0]["dynamodb"]["SequenceNumber"]
     assert answer == {"batchItemFailures": [{"itemIdentifier": first}]}

@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perminute.adapters.memory import FixedRateCard, InMemoryStore
-from perminute.application.book_credit import BookCredit, CreditEvent
+from perminute.application.book_credit import BookCredit, CreditEvent, FailedRecharge
 from perminute.application.charge_legs import ChargeLegs, EndedLeg
 from perminute.application.expire_credit import ExpireCredit
 from perminute.application.remembered_licensing import RememberedLicensing
@@ -42,7 +42,7 @@ from perminute.domain.notifications import (
     RechargeRequested,
     RechargeSucceeded,
 )
-from perminute.domain.recharge import AutoRecharge
+from perminute.domain.recharge import MAX_FAILURES, AutoRecharge
 from perminute.domain.reconciliation import reconcile
 from perminute.ports import ReceiptKind
 
@@ -101,7 +101,9 @@ def configuration(auto: AutoRecharge | None = None) -> CreditEvent:
     )
 
 
-def bought(number: int, micros: int, at: datetime, days: int) -> CreditEvent:
+def bought(
+    number: int, micros: int, at: datetime, days: int, recharge_id: str | None = None
+) -> CreditEvent:
     identity = f"po-{number}"
     return CreditEvent(
         organization_id=ORGANIZATION,
@@ -111,6 +113,7 @@ def bought(number: int, micros: int, at: datetime, days: int) -> CreditEvent:
             currency="USD",
             purchased_at=at,
             expires_at=at + timedelta(days=days),
+            recharge_id=recharge_id,
         ),
         receipt=receipt(identity, kind=ReceiptKind.PURCHASE),
         issued_at=at,
@@ -124,6 +127,15 @@ def adjusted(number: int, micros: int, at: datetime) -> CreditEvent:
         organization_id=ORGANIZATION,
         change=Adjustment(adjustment_id=identity, amount_micros=micros, expires_at=expires_at),
         receipt=receipt(identity, kind=ReceiptKind.ADJUSTMENT),
+        issued_at=at,
+    )
+
+
+def failed(recharge_id: str, at: datetime) -> CreditEvent:
+    return CreditEvent(
+        organization_id=ORGANIZATION,
+        change=FailedRecharge(recharge_id=recharge_id, reason="no"),
+        receipt=receipt(recharge_id, kind=ReceiptKind.RECHARGE_FAILURE),
         issued_at=at,
     )
 
@@ -319,10 +331,8 @@ def test_recharges_are_asked_for_one_at_a_time_and_paid_once(
         repeats: bool = data.draw(st.booleans())
         if waiting and pays:
             request = waiting[-1]
-            event = bought(1_000 + number, request.amount_micros, _time_of(step), 30)
-            assert isinstance(event.change, Purchase)
-            change = replace(event.change, recharge_id=request.recharge_id)
-            paid.append(replace(event, change=change))
+            name, micros = request.recharge_id, request.amount_micros
+            paid.append(bought(1_000 + number, micros, _time_of(step), 30, recharge_id=name))
             world.deliver([paid[-1], paid[-1]])
         if paid and repeats:
             world.deliver([data.draw(st.sampled_from(paid))])
@@ -348,3 +358,40 @@ def _check_recharges(world: World) -> None:
     for first, second in pairwise(asked):
         assert isinstance(first.news, RechargeRequested)
         assert first.news.recharge_id in answered or second.at - first.at >= timedelta(hours=24)
+
+
+outcomes = st.lists(
+    st.sampled_from(["paid", "failed", "failed", "failed", "silence", "by hand"]), max_size=25
+)
+
+
+@given(outcomes)
+def test_auto_recharge_stops_at_the_third_failure_in_a_row_and_only_then(
+    answers: list[str],
+) -> None:
+    """The model is a count of failures that a purchase sets back to none."""
+    world, at = World(), ANSWERED
+    world.deliver([configuration(AutoRecharge(trigger_micros=10**12, recharge_micros=1))])
+    world.deliver([called(0, at)])
+    asked, failures, disabled = 1, 0, 0
+    for number, answer in enumerate(answers):
+        waiting = world.store.account(ORGANIZATION).recharge.waiting
+        identity = waiting[-1].recharge_id if waiting else None
+        is_on = failures < MAX_FAILURES
+        match answer:
+            case "silence":
+                at += timedelta(hours=24)
+                asked += is_on
+                world.deliver([at])
+            case "failed":
+                failures += is_on
+                asked += failures < MAX_FAILURES
+                disabled += is_on and failures == MAX_FAILURES
+                world.deliver([failed(identity if is_on and identity else f"unknown-{number}", at)])
+            case _:
+                paid = identity if answer == "paid" else None
+                failures = 0
+                asked += not is_on or paid is not None
+                world.deliver([bought(number, 1, at, 300, recharge_id=paid)])
+        news = Counter(type(one.news).__name__ for one in world.store.outbox)
+        assert (news["RechargeRequested"], news["RechargeDisabled"]) == (asked, disabled)
