@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from perminute.application.apply_licensing import LicensingEvent
+    from perminute.arrivals import Arrival
 
 application = Application(os.environ)
 apply_licensing = application.apply_licensing()
 rejections = application.rejections()
 
 
-def _open(body: str) -> LicensingEvent:
-    return licensing_event(read_event(body, LICENSING))
+def _open(body: str, arrival: Arrival) -> LicensingEvent:
+    return licensing_event(read_event(body, LICENSING, arrival))
 
 
 @logger.inject_lambda_context

@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from perminute.application.book_credit import CreditEvent
+    from perminute.arrivals import Arrival
 
 application = Application(os.environ)
 book_credit = application.book_credit()
 rejections = application.rejections()
 
 
-def _open(body: str) -> CreditEvent:
-    return credit_event(read_event(body, BILLING))
+def _open(body: str, arrival: Arrival) -> CreditEvent:
+    return credit_event(read_event(body, BILLING, arrival), arrival.heard_at)
 
 
 @logger.inject_lambda_context

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from perminute.application.charge_legs import EndedLeg
+    from perminute.arrivals import Arrival
 
 _METRICS = {
     Outcome.CHARGED: "CallsCharged",
@@ -34,8 +35,8 @@ charge_legs = application.charge_legs()
 rejections = application.rejections()
 
 
-def _open(body: str) -> EndedLeg:
-    return ended_leg(read_event(body, TELEPHONY))
+def _open(body: str, arrival: Arrival) -> EndedLeg:
+    return ended_leg(read_event(body, TELEPHONY, arrival), arrival.heard_at)
 
 
 @logger.inject_lambda_context

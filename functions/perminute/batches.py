@@ -11,10 +11,12 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, assert_never
 
 from perminute.application.patience import NEVER, Deadline
 from perminute.application.verdicts import Accepted, Repeated
+from perminute.arrivals import arrival_of
 from perminute.domain.errors import Refused, Unavailable
 from perminute.ports import Rejection
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perminute.application.verdicts import Verdict
+    from perminute.arrivals import Arrival
     from perminute.ports import Rejections
 
 
@@ -84,7 +87,7 @@ class Settled(Generic[R]):
 def settle_batch(
     sqs_event: dict[str, Any],
     *,
-    open_message: Callable[[str], I],
+    open_message: Callable[[str, Arrival], I],
     use_case: Callable[[Sequence[I], Deadline], Sequence[Verdict[R]]],
     rejections: Rejections,
     deadline: Deadline = NEVER,
@@ -93,10 +96,11 @@ def settle_batch(
     settled: Settled[R] = Settled()
     sound: list[tuple[Message, I]] = []
     refusals: list[tuple[Message, Refused]] = []
+    now = datetime.now(UTC)
     for record in sqs_event["Records"]:
         message = Message(record["messageId"], record["body"])
         try:
-            sound.append((message, open_message(message.body)))
+            sound.append((message, open_message(message.body, arrival_of(record, now))))
         except Refused as refusal:
             refusals.append((message, refusal))
     verdicts = use_case([content for _, content in sound], deadline)

@@ -98,6 +98,12 @@ def report_reconciled(reconciled: Sequence[Reconciled]) -> None:
                 "entries": one.entry_ids,
             },
         )
+    for books in reconciled:
+        if books.unavailable is not None:
+            logger.error(
+                "books not read",
+                extra={"organizationId": books.organization_id, "reason": books.unavailable},
+            )
     metrics.add_metric("BooksReconciled", MetricUnit.Count, len(reconciled))
     metrics.add_metric("BookDifferences", MetricUnit.Count, len(differences))
 

@@ -27,6 +27,7 @@ def run_reconcile(stack_name: str, organizations: Sequence[str], *, as_json: boo
     """Reconcile a stack's organizations, all or these; exit code 1 if anything differs."""
     try:
         reconciled = list(reconcile(_tables_of(stack_name), organizations))
+        _check_all_read(reconciled, organizations)
     except (BotoCoreError, ClientError, Unavailable) as error:
         msg = f"the books of {stack_name} cannot be read: {error}"
         raise WrongCall(msg) from error
@@ -63,6 +64,16 @@ def _tables_of(stack_name: str) -> TableNames:
     except KeyError as error:
         msg = f"{stack_name} is no stack of perminute: it has no output {error.args[0]}"
         raise WrongCall(msg) from error
+
+
+def _check_all_read(reconciled: Sequence[Reconciled], named: Sequence[str]) -> None:
+    """A name that no account has is most likely misspelt, and not an account in order."""
+    for books in reconciled:
+        if books.unavailable is not None:
+            raise Unavailable(books.unavailable)
+        if books.organization_id in named and books.version == 0:
+            msg = f"{books.organization_id} has no account"
+            raise WrongCall(msg)
 
 
 def _lines(books: Reconciled) -> Iterator[str]:

@@ -383,13 +383,14 @@ def test_accounts_are_found_by_when_they_are_due(stores: Stores, organization: s
     stores.credit.commit(
         buy(empty(organization), receipt(organization, organization_id=organization))
     )
-    never = f"{organization}-never"
+    never, licensed = f"{organization}-never", f"{organization}-licensed"
+    stores.licensing.record(licensed, [change(licensed, "adele", "1")])
     stores.credit.commit(charge(empty(never), *usages(never, "a")))
     due_at = LONG_AGO.replace(year=2027) - WARNING_AHEAD
     assert stores.credit.account(organization).due_at == due_at
 
     def found(due_by: datetime | None) -> set[str]:
-        return {organization, never} & set(stores.credit.organizations(due_by=due_by))
+        return {organization, never, licensed} & set(stores.credit.organizations(due_by=due_by))
 
     assert found(due_at - timedelta(seconds=1)) == set()
     assert found(due_at) == {organization}

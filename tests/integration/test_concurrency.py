@@ -104,7 +104,7 @@ def test_eight_threads_that_charge_one_organization_end_with_the_exact_balance(
     assert reconcile(books.credit.statement(organization)) == ()
 
 
-def test_charges_the_daily_run_and_a_purchase_race_for_lots_that_expire_and_book_each_once(
+def test_charges_and_daily_runs_race_for_lots_that_expire_and_book_each_once(
     books: Books, organization: str
 ) -> None:
     """All begin at the moment at which four of five lots have expired."""

@@ -15,7 +15,9 @@ import boto3
 import pytest
 
 from perminute.application.expire_credit import Run
+from perminute.application.reconcile_books import Reconciled
 from perminute.domain.errors import MissingSetting, Unavailable
+from perminute.domain.reconciliation import Difference
 from perminute.observability import logger
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.listener import QUEUE_NAME, Listener
@@ -300,6 +302,31 @@ def test_the_nightly_check_reports_a_cent_that_somebody_took(ready: System) -> N
     assert ready.state() == state
 
 
+def test_a_difference_is_reported_even_if_the_next_organization_cannot_be_read(
+    ready: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = {"time": "2026-11-03T01:35:00Z"}
+    assert ready.call("ReconcileBooksFunction", night) is not None
+    found = Difference("contoso", "the balance is wrong")
+    books = [
+        Reconciled("contoso", differences=(found,)),
+        Reconciled("fabrikam", unavailable="no answer"),
+    ]
+
+    def interrupted(**_: object) -> Iterator[Reconciled]:
+        yield books[0]
+        msg = "no time was left"
+        raise Unavailable(msg)
+
+    handler = sys.modules["reconcile_books.handler"]
+    for answers in (lambda **_: iter(books), interrupted):
+        monkeypatch.setattr(handler, "reconcile_books", answers)
+        log = io.StringIO()
+        with redirect_log(log):
+            assert ready.call("ReconcileBooksFunction", night) is None
+        assert "the balance is wrong" in log.getvalue()
+
+
 @contextmanager
 def redirect_log(stream: io.StringIO) -> Iterator[None]:
     handler = logger.registered_handler
@@ -353,6 +380,14 @@ def test_a_poison_record_is_kept_and_does_not_hold_up_its_shard(ready: System) -
     answer = ready.call("PublishNotificationsFunction", {"Records": [poison, *ready.outbox()]})
     assert answer == {"batchItemFailures": []}
     assert [rejected.event_id for rejected in ready.results().rejected] == ["poison"]
+
+
+def test_an_event_of_next_year_is_kept_and_forfeits_nothing(ready: System) -> None:
+    ahead = {**json.loads(sample("call-ended")), "time": "2036-11-02T09:31:00Z"}
+    assert not ready.send("CallsQueue", json.dumps(ahead))
+    (rejected,) = ready.results().rejected
+    assert rejected.reason.startswith("time: lies more than 1 day after the event arrived")
+    assert ready.state()["organizations"]["contoso"]["balance"] == "250"
 
 
 def test_a_function_names_the_setting_that_its_environment_lacks(moto_stack: Stack) -> None:

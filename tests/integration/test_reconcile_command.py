@@ -78,6 +78,14 @@ def test_a_difference_is_named_with_its_entries_and_is_exit_code_1(
 
 
 @pytest.mark.usefixtures("ministack_stack")
+def test_an_organization_that_has_no_account_is_not_in_order(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["reconcile", "--stack", STACK_NAME, "--organization", "contsoo"]) == 2
+    assert capsys.readouterr().err == "perminute: contsoo has no account\n"
+
+
+@pytest.mark.usefixtures("ministack_stack")
 def test_a_stack_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reconcile", "--stack", "nowhere"]) == 2
     assert "the books of nowhere cannot be read: " in capsys.readouterr().err

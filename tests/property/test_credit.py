@@ -146,11 +146,16 @@ def called(number: int, at: datetime) -> EndedLeg:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[Step]:
-    """Calls, purchases, adjustments and daily runs, as time goes on over some months."""
-    at, steps = ANSWERED, list[Step]()
+def histories(draw: st.DrawFn, *, late: bool = False) -> list[Step]:
+    """Calls, purchases, adjustments and daily runs, as time goes on over some months.
+
+    Late ones are told hours or weeks after they happened, so their times go back and forth.
+    """
+    clock, steps = ANSWERED, list[Step]()
+    delays = [timedelta(0), timedelta(hours=5), timedelta(hours=30), timedelta(days=20)]
     for number in range(draw(st.integers(1, 25))):
-        at += draw(st.sampled_from([timedelta(0), timedelta(seconds=1), timedelta(days=7)]))
+        clock += draw(st.sampled_from([timedelta(0), timedelta(seconds=1), timedelta(days=7)]))
+        at = clock - draw(st.sampled_from(delays)) if late else clock
         kind = draw(st.sampled_from(["call", "call", "call", "buy", "adjust", "run"]))
         match kind:
             case "call":
@@ -162,14 +167,14 @@ def histories(draw: st.DrawFn) -> list[Step]:
                 micros = draw(st.sampled_from([-12 * PAID, -PAID, -1, 1, 3 * PAID]))
                 steps.append(adjusted(number, micros, at))
             case _:
-                steps.append(at)
+                steps.append(clock)
     return steps
 
 
 @st.composite
 def deliveries(draw: st.DrawFn) -> list[list[Step]]:
     """A history cut into batches of one kind, with steps of it delivered again later on."""
-    history = draw(histories())
+    history = draw(histories(late=draw(st.booleans())))
     batches: list[list[Step]] = []
     for step in history:
         joins = batches and type(batches[-1][0]) is type(step) and not isinstance(step, datetime)
@@ -317,7 +322,7 @@ def _time_of(step: Step) -> datetime:
             return at
 
 
-@given(histories(), st.data())
+@given(histories(late=False) | histories(late=True), st.data())
 def test_recharges_are_asked_for_one_at_a_time_and_paid_once(
     history: list[Step], data: st.DataObject
 ) -> None:

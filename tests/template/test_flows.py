@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 from perminute import settings
@@ -30,6 +33,7 @@ KNOWN = {
         "DestinationConfig",
     },
     "ScheduleV2": {
+        "OmitName",
         "Description",
         "ScheduleExpression",
         "ScheduleExpressionTimezone",
@@ -120,7 +124,7 @@ def test_one_record_of_the_stream_cannot_block_its_shard(template: Template) -> 
     bounds = ("BisectBatchOnFunctionError", "MaximumRetryAttempts", "MaximumRecordAgeInSeconds")
     assert {name: mapping[name] for name in bounds} == {
         "BisectBatchOnFunctionError": True,
-        "MaximumRetryAttempts": 50,
+        "MaximumRetryAttempts": 300,
         "MaximumRecordAgeInSeconds": 3600,
     }
     # Unlike with a queue, what is given up here is not in it: the outbox keeps that.
@@ -162,6 +166,74 @@ def test_a_scheduled_run_knows_its_time_and_one_that_fails_is_kept(template: Tem
             invoked["DestinationConfig"]["OnFailure"]["Destination"],
         ):
             assert logical_id(kept) == "ScheduledRunsDeadLetters"
+
+
+def test_runs_through_all_organizations_have_the_longest_time_there_is_and_not_the_same(
+    template: Template,
+) -> None:
+    scheduled = triggers(template, "ScheduleV2")
+    timeouts = {name: functions(template)[name]["Properties"]["Timeout"] for name in scheduled}
+    assert timeouts == dict.fromkeys(scheduled, 900)
+    hours = {schedule["ScheduleExpression"] for schedule in scheduled.values()}
+    assert hours == {"cron(5 0 * * ? *)", "cron(35 1 * * ? *)"}
+
+
+def test_what_sam_makes_of_the_template_has_no_fixed_name(template: Template) -> None:
+    """Two stages side by side in one account: names come from the stack, or from AWS."""
+    translated = translate({**template, "Resources": _packaged(template["Resources"])})
+    named = {
+        (logical_id, name)
+        for logical_id, resource in translated["Resources"].items()
+        for name, value in resource.get("Properties", {}).items()
+        if name in {"Name", "FunctionName", "QueueName", "TableName", "TopicName", "RoleName"}
+        if isinstance(value, str)
+        # An alias is a name within its function.
+        if resource["Type"] != "AWS::Lambda::Alias"
+    }
+    assert named == set()
+    schedules = [r for r in translated["Resources"].values() if "Schedule" in r["Type"]]
+    assert len(schedules) == 2
+
+
+TRANSLATE = """
+import json, sys
+from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
+from samtranslator.translator.transform import transform
+json.dump(transform(json.load(sys.stdin), {}, ManagedPolicyLoader(None)), sys.stdout)
+"""
+
+
+def translate(template: Template) -> Template:
+    """Ask SAM's own translator, which lives with the emulator: it wants another pydantic."""
+    done = subprocess.run(  # noqa: S603 - our own environment's interpreter
+        [Path(sys.prefix) / "ministack" / "bin" / "python", "-c", TRANSLATE],
+        input=json.dumps(template),
+        env={"AWS_DEFAULT_REGION": "us-east-1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    translated: Template = json.loads(done.stdout)
+    return translated
+
+
+def _packaged(resources_: dict[str, Any]) -> dict[str, Any]:
+    """What `sam package` does: code becomes a place in a bucket."""
+    code = {
+        "AWS::Serverless::Function": ("CodeUri", "s3://bucket/code"),
+        "AWS::Serverless::LayerVersion": ("ContentUri", "s3://bucket/layer"),
+    }
+    changed = {}
+    for logical_id, resource in resources_.items():
+        name, place = code.get(resource["Type"], ("", ""))
+        properties = {**resource.get("Properties", {}), **({name: place} if name else {})}
+        changed[logical_id] = {**resource, "Properties": properties}
+    return changed
+
+
+def test_the_topic_is_encrypted(template: Template) -> None:
+    topic = template["Resources"]["NotificationTopic"]["Properties"]
+    assert topic["KmsMasterKeyId"] == "alias/aws/sns"
 
 
 def test_an_email_subscription_hears_of_no_single_calls(template: Template) -> None:

@@ -82,6 +82,46 @@ def test_money_moves_only_where_this_says(template: Template) -> None:
     }
 
 
+def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template) -> None:
+    """All that they are granted beside their own log and traces; by statement, then resource."""
+    common = {"WriteItsOwnLog", "SendTraces"}
+    index = {"Fn::Sub": "${CreditTable.Arn}/index/AccountsByDueDate"}
+    stream = {"Fn::Sub": "${CreditTable.Arn}/stream/*"}
+    failed_runs = {"Fn::GetAtt": ["ScheduledRunsDeadLetters", "Arn"]}
+    unpublished = {"Fn::GetAtt": ["NotificationsDeadLetters", "Arn"]}
+    table = {"Fn::GetAtt": ["CreditTable", "Arn"]}
+    reads_stream = ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
+    expected: dict[str, list[tuple[Any, set[str]]]] = {
+        "ExpireCreditRole": [
+            (index, {"dynamodb:Query"}),
+            (table, {"dynamodb:GetItem", "dynamodb:PutItem"}),
+            (failed_runs, {"sqs:SendMessage"}),
+        ],
+        "ReconcileBooksRole": [
+            (index, {"dynamodb:Query"}),
+            (table, {"dynamodb:GetItem", "dynamodb:Query"}),
+            ({"Fn::GetAtt": ["UsageTable", "Arn"]}, {"dynamodb:Query"}),
+            (failed_runs, {"sqs:SendMessage"}),
+        ],
+        "PublishNotificationsRole": [
+            (stream, {f"dynamodb:{action}" for action in reads_stream}),
+            ({"Ref": "NotificationTopic"}, {"sns:Publish"}),
+            (unpublished, {"sqs:SendMessage"}),
+        ],
+        SCHEDULER: [
+            ({"Ref": "ExpireCreditFunction.Alias"}, {"lambda:InvokeFunction"}),
+            ({"Ref": "ReconcileBooksFunction.Alias"}, {"lambda:InvokeFunction"}),
+            (failed_runs, {"sqs:SendMessage"}),
+        ],
+    }
+    for role, grants in expected.items():
+        assert grants == [
+            (statement["Resource"], set(statement["Action"]))
+            for name, statement in statements(template)
+            if name == role and statement["Sid"] not in common
+        ]
+
+
 def test_who_checks_the_books_may_change_nothing(template: Template) -> None:
     allowed = {
         action

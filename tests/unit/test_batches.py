@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perminute.application.patience import Deadline
+    from perminute.arrivals import Arrival
     from perminute.ports import Rejection
 
 VERDICTS: dict[str, Verdict[str]] = {
@@ -22,7 +23,7 @@ VERDICTS: dict[str, Verdict[str]] = {
 }
 
 
-def open_word(body: str) -> str:
+def open_word(body: str, _: Arrival) -> str:
     word: str = json.loads(body)["word"]
     if word == "poison":
         raise Refused("word", "must not be poison")
@@ -77,7 +78,7 @@ def test_a_refusal_that_cannot_be_kept_comes_again() -> None:
 def test_a_refused_message_without_an_event_id_goes_by_its_fingerprint() -> None:
     rejections = KeptRejections()
 
-    def refuse(body: str) -> str:
+    def refuse(body: str, _: Arrival) -> str:
         raise Refused("event", f"has {len(body)} characters" + "!" * 5_000)
 
     bodies = [

@@ -89,6 +89,7 @@ def test_the_first_purchase_opens_a_lot_and_sets_the_credits_up() -> None:
             balance_micros=50 * MICROS,
             currency="USD",
             credits_set_up_at=LONG_AGO,
+            as_of=ANSWERED,
             lots=(
                 Lot(
                     lot_id="000000000001",
@@ -149,7 +150,7 @@ def test_a_purchase_pays_the_debt_first_and_its_lot_keeps_the_rest() -> None:
 def test_a_purchase_that_the_debt_swallows_leaves_no_lot() -> None:
     booking = buy(holding(debt_micros=80), bought(50))
     assert booking.account == replace(
-        holding(debt_micros=30), version=8, entries=10, credits_set_up_at=LONG_AGO
+        holding(debt_micros=30), version=8, entries=10, as_of=ANSWERED
     )
     assert booking.entries[0].lots == ()
 
@@ -167,7 +168,7 @@ def test_lots_pay_in_the_order_in_which_they_were_bought_however_late_one_is_rep
 
 def test_a_lot_too_many_is_refused() -> None:
     lots = tuple(lot(f"{n:012d}", 1) for n in range(MAX_LOTS))
-    with pytest.raises(Refused, match=r"^amount: would be a lot too many: 500 lots still have"):
+    with pytest.raises(Refused, match=r"^amount: would be a lot too many: 100 lots still have"):
         buy(holding(*lots), bought(1))
     assert buy(holding(*lots[1:]), bought(1)).account.balance_micros == MAX_LOTS
 
@@ -204,7 +205,7 @@ def test_a_batch_is_charged_in_one_entry_that_its_paid_usages_name() -> None:
         account, [usage("a", 4), usage("b", 0), usage("c", 6), usage("d", 1)], at=ANSWERED
     )
     assert booking.account == replace(
-        account, balance_micros=-1, debt_micros=1, lots=(), version=8, entries=10
+        account, balance_micros=-1, debt_micros=1, lots=(), version=8, entries=10, as_of=ANSWERED
     )
     assert booking.entries == (
         LedgerEntry(
@@ -534,3 +535,109 @@ def test_settings_saved_with_a_limit_that_still_stands_in_the_way_are_told_so() 
     enough = recharging(50, 30, limit=30)
     mended = configure(blocked, replace(enough, configured_at=ANSWERED + timedelta(hours=1)))
     assert news(mended) == [requested(FIRST, 40)]
+
+
+# Events that come late, or in another order
+
+
+def test_calls_that_come_late_do_not_make_the_wait_for_a_recharge_pass() -> None:
+    """A backlog is redriven: calls of two days ago, of a day ago, and one of now."""
+    now = ANSWERED
+    account = holding(lot("1", 60), settings=recharging(500, 30))
+    told: list[News] = []
+    for name, ago in [("a", timedelta(hours=48)), ("b", timedelta(hours=23)), ("c", timedelta(0))]:
+        booking = charge(account, [usage(name, 1)], at=now - ago, heard_at=now)
+        account, told = booking.account, [*told, *news(booking)]
+    assert told == [requested(FIRST, 59)]
+    assert account.recharge.waiting[0].requested_at == now
+
+
+def test_without_knowing_when_it_was_heard_of_no_event_is_older_than_what_is_booked() -> None:
+    account = charge(
+        holding(lot("1", 60), settings=recharging(50, 30)), [usage("a", 1)], at=ANSWERED
+    ).account
+    assert account.as_of == ANSWERED
+    late = charge(account, [usage("b", 10)], at=ANSWERED - timedelta(hours=30))
+    assert late.account.recharge.waiting[0].requested_at == ANSWERED
+    assert late.account.as_of == ANSWERED
+    assert late.entries[0].at == ANSWERED - timedelta(hours=30)
+    assert news(charge(late.account, [usage("c", 1)], at=ANSWERED + timedelta(minutes=1))) == []
+
+
+def test_a_month_that_has_turned_does_not_turn_back_for_a_late_call() -> None:
+    december = datetime(2026, 12, 1, tzinfo=UTC)
+    account = holding(lot("1", 60), settings=recharging(500, 30, limit=30))
+    account = charge(account, [usage("a", 1)], at=december + timedelta(seconds=10)).account
+    account = fail_recharge(account, "unknown", "no", at=december).account
+    paid = buy(account, bought(1, recharge_id=FIRST), at=december + timedelta(seconds=20))
+    late = charge(paid.account, [usage("b", 1)], at=december - timedelta(seconds=10))
+    after = charge(late.account, [usage("c", 1)], at=december + timedelta(seconds=46))
+    assert [type(one) for one in (*news(paid), *news(late), *news(after))] == [
+        RechargeSucceeded,
+        RechargeDisabled,
+    ]
+
+
+def test_stale_settings_and_a_strange_failure_ask_for_nothing() -> None:
+    set_up = configure(EMPTY, recharging(50, 30)).account
+    by_hand = buy(set_up, bought(20)).account
+    stale = configure(by_hand, settings(-60))
+    assert (news(stale), stale.account) == ([], replace_time(by_hand, stale.account))
+    strange = fail_recharge(by_hand, "never asked", "no", at=ANSWERED)
+    assert [type(one) for one in news(strange)] == [RechargeFailed]
+
+
+def replace_time(account: Account, other: Account) -> Account:
+    """The same credit, but for when it was set up and written."""
+    return replace(
+        account, version=other.version, credits_set_up_at=other.credits_set_up_at, as_of=other.as_of
+    )
+
+
+def test_settings_that_only_move_when_the_credits_were_set_up_are_a_version_too() -> None:
+    # Otherwise a writer that read the account before would set it back, unnoticed.
+    known = configure(EMPTY, settings(0)).account
+    stale = configure(known, settings(-60)).account
+    assert stale.credits_set_up_at == ANSWERED - timedelta(minutes=60)
+    assert (stale.version, stale.settings) == (known.version + 1, known.settings)
+
+
+def test_a_purchase_that_comes_after_its_credit_has_expired_pays_no_later_debt() -> None:
+    account = charge(EMPTY, [usage("a", 15)], at=ANSWERED).account
+    late = bought(
+        100,
+        purchased_at=ANSWERED - timedelta(days=20),
+        expires_at=ANSWERED - timedelta(days=10),
+    )
+    booking = buy(account, late, at=ANSWERED - timedelta(days=20))
+    assert [(e.type, e.amount_micros) for e in booking.entries] == [
+        (EntryType.PURCHASE, 100),
+        (EntryType.EXPIRY, -100),
+    ]
+    assert booking.account.debt_micros == 15
+
+
+def test_credit_that_expires_below_the_trigger_asks_for_a_recharge() -> None:
+    account = holding(
+        lot("1", 40, warned=True),
+        lot("2", 40, expires_at=NEXT_YEAR + timedelta(days=90)),
+        settings=recharging(50, 30),
+    )
+    assert news(advance(account, NEXT_YEAR))[-1] == requested(FIRST, 40)
+
+
+def test_a_failure_gives_back_what_was_asked_for_in_this_month_only() -> None:
+    december = datetime(2026, 12, 1, 8, tzinfo=UTC)
+    account = below(limit=30).account
+    account = advance(account, december).account
+    assert (account.recharge.requests, account.recharge.month_micros) == (2, 30)
+    booking = fail_recharge(account, FIRST, "no", at=december)
+    assert booking.account.recharge.month_micros == 30
+
+
+def test_a_recharge_that_failed_and_was_paid_after_all_counts_against_the_limit() -> None:
+    account = below(limit=60).account
+    account = fail_recharge(account, FIRST, "no", at=ANSWERED).account
+    assert account.recharge.month_micros == 30
+    account = buy(account, bought(30, recharge_id=FIRST)).account
+    assert account.recharge.month_micros == 60

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from builders import ANSWERED
 
 from perminute.adapters.dynamodb.outbox import read_record
@@ -267,6 +267,38 @@ def test_a_failure_inside_a_success_is_ours_for_good_or_that_of_sns_for_now() ->
     theirs = SNSTopic(lambda: Client({1: ("InternalError", False)}), "arn:topic")
     with pytest.raises(Unavailable, match="InternalError"):
         theirs.publish(batch)
+
+
+@dataclass
+class Picky(Client):
+    """Refuses a whole request if one of its messages is wrong."""
+
+    def publish_batch(self, **request: Any) -> dict[str, Any]:
+        entries = request["PublishBatchRequestEntries"]
+        if any('"n-2"' in json.loads(entry["Message"])["default"] for entry in entries):
+            error: Any = {"Error": {"Code": "InvalidParameter", "Message": "no"}}
+            raise ClientError(error, "PublishBatch")
+        return super().publish_batch(**request)
+
+
+def test_a_request_that_sns_refuses_as_a_whole_is_taken_apart() -> None:
+    client = Picky()
+    batch = [announcement(f"n-{n}") for n in (1, 2, 3)]
+    refused = SNSTopic(lambda: client, "arn:topic").publish(batch)
+    assert list(refused) == ["n-2"]
+    assert "InvalidParameter" in refused["n-2"]
+    assert [len(entries) for entries in client.asked] == [1, 1]
+
+
+def test_no_name_makes_a_subject_or_an_attribute_that_sns_refuses() -> None:
+    client = Client()
+    odd = announcement(organizationId="a\x00b", subject="  spaced")
+    SNSTopic(lambda: client, "arn:topic").publish([odd])
+    ((entry,),) = client.asked
+    assert entry["Subject"] == "spaced"
+    assert (
+        entry["MessageAttributes"]["organizationId"]["StringValue"] == "a\N{REPLACEMENT CHARACTER}b"
+    )
 
 
 def test_a_topic_that_does_not_answer_is_unavailable() -> None:

@@ -43,6 +43,8 @@ class InMemoryStore:
     accounts: dict[str, Account] = field(default_factory=dict)
     entries: list[LedgerEntry] = field(default_factory=list)
     outbox: list[Notification] = field(default_factory=list)
+    listed: set[str] = field(default_factory=set)
+    """Organizations whose credit has been written; licensing alone lists nobody."""
     usages: dict[tuple[str, str], Usage] = field(default_factory=dict)
     receipts: dict[ReceiptKey, Receipt] = field(default_factory=dict)
     facts: defaultdict[tuple[str, str | None], set[Fact]] = field(
@@ -73,6 +75,7 @@ class InMemoryStore:
                 return Moved()
             if posting.after is not posting.before:
                 self.accounts[organization_id] = posting.after
+                self.listed.add(organization_id)
             self.entries += posting.entries
             self.outbox += posting.notifications
             for usage in posting.usages:
@@ -83,7 +86,7 @@ class InMemoryStore:
     def organizations(self, *, due_by: datetime | None = None) -> Iterator[str]:
         """See `CreditStore.organizations`."""
         with self._lock:
-            accounts = sorted(self.accounts.values(), key=lambda a: a.organization_id)
+            accounts = [self.accounts[organization_id] for organization_id in sorted(self.listed)]
         return iter([a.organization_id for a in accounts if due_by is None or a.is_due(due_by)])
 
     def statement(self, organization_id: str) -> Statement:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from perminute.adapters.message_attributes import string_attribute
 from perminute.domain.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ MAX_BATCH = 10
 """Messages that SNS takes at once; together 256 KB, of which ours are a few."""
 
 MAX_SUBJECT = 99
-"""Characters of a subject: SNS wants fewer than 100, of ASCII, and no line breaks."""
+"""Characters of a subject: SNS wants fewer than 100, of ASCII, no line breaks, no space first."""
+
+_OURS = frozenset({"InvalidParameter", "InvalidParameterValue", "ValidationError"})
+"""Codes that say: this message is wrong, and will be."""
 
 _NOT_FOR_SUBJECTS = re.compile(r"[^\x20-\x7e]")
 
@@ -68,6 +72,8 @@ class SNSTopic:
                 ],
             )
         except (BotoCoreError, ClientError) as error:
+            if isinstance(error, ClientError) and error.response["Error"]["Code"] in _OURS:
+                return self._one_by_one(announcements, str(error))
             msg = f"notifications could not be published: {error}"
             raise Unavailable(msg) from error
         refused: dict[str, str] = {}
@@ -79,19 +85,23 @@ class SNSTopic:
             refused[announcements[int(failure["Id"])].id] = why
         return refused
 
+    def _one_by_one(self, announcements: Sequence[Announcement], why: str) -> dict[str, str]:
+        """Find out which of a batch it is that SNS will not take."""
+        if len(announcements) == 1:
+            return {announcements[0].id: why}
+        return {
+            name: reason for one in announcements for name, reason in self._publish([one]).items()
+        }
+
 
 def _entry(entry_id: str, announcement: Announcement) -> dict[str, Any]:
     return {
         "Id": entry_id,
-        "Subject": _NOT_FOR_SUBJECTS.sub("?", announcement.subject)[:MAX_SUBJECT],
+        "Subject": _NOT_FOR_SUBJECTS.sub("?", announcement.subject).lstrip()[:MAX_SUBJECT],
         "Message": json.dumps({"default": announcement.document, "email": announcement.text}),
         "MessageStructure": "json",
         "MessageAttributes": {
-            "type": _string(announcement.type),
-            "organizationId": _string(announcement.organization_id),
+            "type": string_attribute(announcement.type),
+            "organizationId": string_attribute(announcement.organization_id),
         },
     }
-
-
-def _string(text: str) -> dict[str, str]:
-    return {"DataType": "String", "StringValue": text}

@@ -6,20 +6,17 @@ with the reason as a message attribute, and never try again.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from perminute.adapters.message_attributes import clean, string_attribute
 from perminute.domain.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perminute.ports import Rejection
-
-_NOT_FOR_SQS = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""SQS takes the characters of XML 1.0 and no others."""
 
 
 class SQSClient(Protocol):
@@ -55,20 +52,12 @@ class SQSRejections:
         try:
             self._client.send_message(
                 QueueUrl=self._queue_url,
-                MessageBody=_clean(rejection.body),
+                MessageBody=clean(rejection.body),
                 MessageAttributes={
-                    "eventId": _string(rejection.event_id),
-                    "reason": _string(rejection.reason),
+                    "eventId": string_attribute(rejection.event_id),
+                    "reason": string_attribute(rejection.reason),
                 },
             )
         except (BotoCoreError, ClientError) as error:
             msg = f"a refused event could not be kept: {error}"
             raise Unavailable(msg) from error
-
-
-def _string(text: str) -> dict[str, str]:
-    return {"DataType": "String", "StringValue": _clean(text) or "-"}
-
-
-def _clean(text: str) -> str:
-    return _NOT_FOR_SQS.sub("\N{REPLACEMENT CHARACTER}", text)

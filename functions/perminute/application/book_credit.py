@@ -52,12 +52,16 @@ class FailedRecharge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreditEvent:
-    """One event about an organization's credit, its receipt, and when it was issued."""
+    """One event about an organization's credit, its receipt, and when it was issued.
+
+    `heard_at` is when it reached our queue, if that is known.
+    """
 
     organization_id: str
     change: Purchase | Adjustment | CreditSettings | FailedRecharge
     receipt: Receipt
     issued_at: datetime
+    heard_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +113,17 @@ class BookCredit:
 
 
 def _book(account: Account, event: CreditEvent) -> Booking:
-    at, cause = event.issued_at, f"{event.receipt.key.kind}#{event.receipt.key.id}"
+    at, heard_at = event.issued_at, event.heard_at
+    cause = f"{event.receipt.key.kind}#{event.receipt.key.id}"
     match event.change:
         case Purchase() as bought:
-            return purchase(account, bought, at=at, cause=cause)
+            return purchase(account, bought, at=at, cause=cause, heard_at=heard_at)
         case Adjustment() as adjustment:
-            return adjust(account, adjustment, at=at, cause=cause)
+            return adjust(account, adjustment, at=at, cause=cause, heard_at=heard_at)
         case CreditSettings() as settings:
-            return configure(account, settings)
+            return configure(account, settings, heard_at=heard_at)
         case FailedRecharge(recharge_id=recharge_id, reason=reason):
-            return fail_recharge(account, recharge_id, reason, at=at)
+            return fail_recharge(account, recharge_id, reason, at=at, heard_at=heard_at)
         case never:
             assert_never(never)
 

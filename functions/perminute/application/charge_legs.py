@@ -33,10 +33,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EndedLeg:
-    """A leg, and when telephony reported it: the instant its charge is booked at."""
+    """A leg, and when telephony reported it: the instant its charge is booked at.
+
+    `heard_at` is when the report reached our queue, if that is known.
+    """
 
     leg: Leg
     reported_at: datetime
+    heard_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,12 @@ class ChargeLegs:
             credits_set_up_at=account.credits_set_up_at,
         )
         usages = [rate_leg(one.leg, terms) for one in ended]
-        booking = charge(account, usages, at=max(one.reported_at for one in ended))
+        booking = charge(
+            account,
+            usages,
+            at=max(one.reported_at for one in ended),
+            heard_at=max((one.heard_at for one in ended if one.heard_at), default=None),
+        )
         return posting_of(account, booking)
 
 

@@ -46,6 +46,8 @@ class Account:
 
     The balance is kept beside the lots and the debt, and each movement changes both sides:
     balance = lots - debt = the sum of the ledger, which `reconciliation` holds against each other.
+    `as_of` is the latest instant at which anything was booked: it never goes back, however late
+    an event comes.
     """
 
     organization_id: str
@@ -57,6 +59,7 @@ class Account:
     currency: str | None = None
     credits_set_up_at: datetime | None = None
     settings: CreditSettings | None = None
+    as_of: datetime | None = None
     lots: Lots = ()
     recharge: RechargeState = _NOTHING_ASKED
 

@@ -79,13 +79,21 @@ class Adjustment:
     expires_at: datetime
 
 
-def purchase(account: Account, bought: Purchase, *, at: datetime, cause: str) -> Booking:
+def purchase(
+    account: Account,
+    bought: Purchase,
+    *,
+    at: datetime,
+    cause: str,
+    heard_at: datetime | None = None,
+) -> Booking:
     """Open a lot, after its debt is paid; the first purchase sets the credits up.
 
     Credit bought by hand asks for no recharge, even if it leaves the balance below the trigger:
     somebody is just buying. It does where it switches recharging on again.
     """
-    books = _Books(_set_up(account, bought.currency, bought.purchased_at), at)
+    books = _Books(account, at, heard_at)
+    books.set_up(bought.currency, bought.purchased_at)
     books.open_lot(
         EntryType.PURCHASE,
         Lot(
@@ -97,7 +105,7 @@ def purchase(account: Account, bought: Purchase, *, at: datetime, cause: str) ->
         ),
         cause,
     )
-    books.set(recharge=books.account.recharge.succeeded(bought.recharge_id))
+    books.set(recharge=books.account.recharge.succeeded(bought.recharge_id, bought.amount_micros))
     if bought.recharge_id is not None:
         succeeded = RechargeSucceeded(
             recharge_id=bought.recharge_id,
@@ -110,9 +118,16 @@ def purchase(account: Account, bought: Purchase, *, at: datetime, cause: str) ->
     return books.close(may_ask=switched_on or bought.recharge_id is not None)
 
 
-def adjust(account: Account, adjustment: Adjustment, *, at: datetime, cause: str) -> Booking:
+def adjust(
+    account: Account,
+    adjustment: Adjustment,
+    *,
+    at: datetime,
+    cause: str,
+    heard_at: datetime | None = None,
+) -> Booking:
     """Correct the balance up, by a lot of its own, or down, out of the lots that pay first."""
-    books = _Books(account, at)
+    books = _Books(account, at, heard_at)
     if adjustment.amount_micros > 0:
         books.open_lot(
             EntryType.ADJUSTMENT,
@@ -130,23 +145,35 @@ def adjust(account: Account, adjustment: Adjustment, *, at: datetime, cause: str
     return books.close(may_ask=adjustment.amount_micros < 0)
 
 
-def configure(account: Account, settings: CreditSettings) -> Booking:
+def configure(
+    account: Account, settings: CreditSettings, *, heard_at: datetime | None = None
+) -> Booking:
     """Take over settings unless later ones are already known; the first set the credits up."""
-    books = _Books(
-        _set_up(account, settings.currency, settings.configured_at), settings.configured_at
-    )
+    books = _Books(account, settings.configured_at, heard_at)
+    books.set_up(settings.currency, settings.configured_at)
     known = account.settings
-    if known is None or (known.configured_at, known.event_id) <= (
+    is_latest = known is None or (known.configured_at, known.event_id) <= (
         settings.configured_at,
         settings.event_id,
-    ):
+    )
+    if is_latest:
         books.set(settings=settings, recharge=account.recharge.reconfigured())
-    return books.close()
+    return books.close(may_ask=is_latest)
 
 
-def fail_recharge(account: Account, recharge_id: str, reason: str, *, at: datetime) -> Booking:
-    """Take note that a recharge failed; the third in a row switches it off, and says so."""
-    books = _Books(account, at)
+def fail_recharge(
+    account: Account,
+    recharge_id: str,
+    reason: str,
+    *,
+    at: datetime,
+    heard_at: datetime | None = None,
+) -> Booking:
+    """Take note that a recharge failed; the third in a row switches it off, and says so.
+
+    Of a recharge whose outcome was not open it is told, and nothing else follows.
+    """
+    books = _Books(account, at, heard_at)
     books.set(recharge=account.recharge.failed(recharge_id))
     failed = RechargeFailed(
         recharge_id=recharge_id,
@@ -157,10 +184,12 @@ def fail_recharge(account: Account, recharge_id: str, reason: str, *, at: dateti
     books.tell(failed, cause=recharge_id)
     if account.recharge.failures < MAX_FAILURES <= books.account.recharge.failures:
         books.tell_disabled(Disabled.THREE_FAILURES)
-    return books.close()
+    return books.close(may_ask=account.recharge.waits_for(recharge_id))
 
 
-def charge(account: Account, usages: Sequence[Usage], *, at: datetime) -> Booking:
+def charge(
+    account: Account, usages: Sequence[Usage], *, at: datetime, heard_at: datetime | None = None
+) -> Booking:
     """Take the charges of a batch in one entry; a batch that costs nothing changes nothing.
 
     Each paid usage comes back naming its entry and the lots that paid it, and flagged if it left
@@ -170,7 +199,7 @@ def charge(account: Account, usages: Sequence[Usage], *, at: datetime) -> Bookin
     total_micros = sum(usage.charge_micros for usage in usages)
     if total_micros == 0:
         return Booking(account=account, notifications=unpaid, usages=tuple(usages))
-    books = _Books(account, at)
+    books = _Books(account, at, heard_at)
     entry = books.pay(EntryType.CHARGE, total_micros, cause=None)
     paid = _paid_by(usages, account, entry.entry_id)
     booking = books.close()
@@ -200,11 +229,17 @@ def advance(account: Account, at: datetime) -> Booking:
 
 
 class _Books:
-    """An account while one booking is made of it."""
+    """An account while one booking is made of it.
 
-    def __init__(self, account: Account, at: datetime) -> None:
+    What is booked happens `at` its own instant. What is to follow from it (a recharge, the end of
+    a lot that comes late) looks at `now`, which is when the event was heard of and never goes
+    back: a delivery that comes a day late must not make a day pass.
+    """
+
+    def __init__(self, account: Account, at: datetime, heard_at: datetime | None = None) -> None:
         self._before = account
         self._at = at
+        self._now = max(one for one in (at, heard_at, account.as_of) if one is not None)
         self.account = account
         self._entries: list[LedgerEntry] = []
         self._notifications: list[Notification] = []
@@ -215,6 +250,18 @@ class _Books:
 
     def set(self, **changed: object) -> None:
         self.account = replace(self.account, **changed)  # type: ignore[arg-type] # its own fields
+
+    def set_up(self, currency: str, at: datetime) -> None:
+        """Set the credits up, or have been set up even earlier; `Refused` in another currency."""
+        account = self.account
+        if account.currency is not None and account.currency != currency:
+            raise Refused(
+                "currency",
+                f"is {currency}, but the credit of {account.organization_id} is kept in "
+                f"{account.currency}, which cannot change",
+            )
+        earliest = at if account.credits_set_up_at is None else min(account.credits_set_up_at, at)
+        self.set(currency=currency, credits_set_up_at=earliest)
 
     def tell(self, news: News, *, cause: str | int, at: datetime | None = None) -> None:
         self._notifications.append(
@@ -232,11 +279,11 @@ class _Books:
             balance_micros=self.account.balance_micros,
             currency=self.account.currency,
         )
-        self.tell(disabled, cause=self.account.version)
+        self.tell(disabled, cause=self.account.version, at=self._now)
 
     def open_lot(self, entry_type: EntryType, lot: Lot, cause: str) -> None:
         """Pay the debt first, keep the rest; a lot that comes too late has no time to pay."""
-        if lot.expires_at <= self._at:
+        if lot.expires_at <= self._now:
             self._enter(entry_type, lot.remaining_micros, _given(lot), cause, at=self._at)
             self.set(lots=with_lot(self.account.lots, lot))
             self.expire(lot)
@@ -298,7 +345,9 @@ class _Books:
         changed = self.account != self._before
         return Booking(
             account=(
-                replace(self.account, version=self._before.version + 1) if changed else self._before
+                replace(self.account, version=self._before.version + 1, as_of=self._now)
+                if changed
+                else self._before
             ),
             entries=tuple(self._entries),
             notifications=tuple(self._notifications),
@@ -343,7 +392,7 @@ class _Books:
             self.account.auto_recharge,
             self.account.balance_micros,
             organization_id=self.account.organization_id,
-            at=self._at,
+            now=self._now,
         )
         if isinstance(step, RechargeRequest) and not may_ask:
             return
@@ -356,7 +405,7 @@ class _Books:
                     balance_micros=self.account.balance_micros,
                     currency=self.account.currency,
                 )
-                self.tell(requested, cause=step.recharge_id)
+                self.tell(requested, cause=step.recharge_id, at=self._now)
             case Disabled():
                 self.tell_disabled(step)
             case None:
@@ -367,17 +416,6 @@ def _given(lot: Lot) -> tuple[LotShare, ...]:
     if lot.remaining_micros == 0:
         return ()
     return (LotShare(lot.lot_id, lot.purchase_id, lot.remaining_micros),)
-
-
-def _set_up(account: Account, currency: str, at: datetime) -> Account:
-    if account.currency is not None and account.currency != currency:
-        raise Refused(
-            "currency",
-            f"is {currency}, but the credit of {account.organization_id} is kept in "
-            f"{account.currency}, which cannot change",
-        )
-    earliest = at if account.credits_set_up_at is None else min(account.credits_set_up_at, at)
-    return replace(account, currency=currency, credits_set_up_at=earliest)
 
 
 def _paid_by(usages: Sequence[Usage], account: Account, entry: str) -> dict[str, Usage]:

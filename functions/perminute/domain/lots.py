@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 WARNING_AHEAD = timedelta(days=30)
 """How long before a lot expires its organization is warned, once (CONTRACT §5)."""
 
-MAX_LOTS = 500
+MAX_LOTS = 100
 """Lots with something left that an account may hold. They live in the account item, which every
-charge writes, and an item may have 400 KB: as long as ids may be, a lot takes some 700 bytes."""
+charge writes, and an item may have 400 KB: as long as an id may be, a lot takes 3 KB of JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,14 +64,15 @@ def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911 - a case
                 f"{who}: credit is below {threshold}",
                 f"The communications credit of {who} fell below {threshold} and now stands at "
                 f"{_money(news.balance_micros, news.currency)}. When it is used up, calls that "
-                "need credit stop. Buy credit, or set up auto-recharge, before that happens.",
+                "need credit are no longer covered. Buy credit, or set up auto-recharge, before "
+                "that happens.",
             )
         case BalanceExhausted() as news:
             return Text(
                 f"{who}: credit is used up",
                 f"The communications credit of {who} is used up: the balance is "
-                f"{_money(news.balance_micros, news.currency)}. For pay-per-minute organizers "
-                "nobody can join by phone any more. Buy credit now to let calls go on.",
+                f"{_money(news.balance_micros, news.currency)}. What needs credit is no longer "
+                "covered: of pay-per-minute organizers, every phone call. Buy credit now.",
             )
         case RechargeRequested() as news:
             hours = OUTCOME_WITHIN // timedelta(hours=1)
@@ -122,7 +123,7 @@ def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911 - a case
                 f"{who}: a call was not covered by a license",
                 f"Call {news.call_id} of {who} was not charged, because its organizer "
                 f"{_WHY_NOT_ENTITLED[news.reason]}. Assign what is missing before the next "
-                "meeting, or the organizer's phone calls will be refused.",
+                "meeting, or the next calls will not be covered either.",
             )
         case CallNotRated() as news:
             return Text(
@@ -149,9 +150,9 @@ def _recharge_disabled(who: str, news: RechargeDisabled) -> Text:
         case Disabled.MONTHLY_LIMIT:
             return Text(
                 subject,
-                f"Auto-recharge of {who} has reached its limit for this month. The balance is "
-                f"{balance} and will not be recharged before next month. Buy credit by hand, or "
-                "raise the limit.",
+                f"One more recharge of {who} would exceed its monthly limit. The balance is "
+                f"{balance}, and nothing is bought until the limit allows it, in a new month or "
+                "because you raise it. Buy credit by hand if that is too late.",
             )
         case never:
             assert_never(never)

@@ -70,16 +70,19 @@ class RechargeState:
     limit_told: bool = False
 
     def next_step(
-        self, auto: AutoRecharge | None, balance_micros: int, *, organization_id: str, at: datetime
+        self, auto: AutoRecharge | None, balance_micros: int, *, organization_id: str, now: datetime
     ) -> tuple[RechargeState, RechargeRequest | Disabled | None]:
-        """Decide what a balance asks for; the limit is told once, until it no longer matters."""
+        """Decide what a balance asks for; the limit is told once, until it no longer matters.
+
+        `now` never goes back: somebody is to pay from now on, however late an event tells why.
+        """
         if auto is None:
             return self, None
         if balance_micros >= auto.trigger_micros:
             return replace(self, limit_told=False), None
-        if self.failures >= MAX_FAILURES or self._outstanding(at):
+        if self.failures >= MAX_FAILURES or self._outstanding(now):
             return self, None
-        month = _month_of(at)
+        month = _month_of(now)
         asked_micros = self.month_micros if self.month == month else 0
         limit_micros = auto.monthly_limit_micros
         if limit_micros is not None and asked_micros + auto.recharge_micros > limit_micros:
@@ -88,7 +91,7 @@ class RechargeState:
         request = RechargeRequest(
             recharge_id=recharge_id(organization_id, self.requests + 1),
             amount_micros=auto.recharge_micros,
-            requested_at=at,
+            requested_at=now,
         )
         state = RechargeState(
             requests=self.requests + 1,
@@ -110,10 +113,17 @@ class RechargeState:
             return _next_month(self.month)
         return self.waiting[-1].requested_at + OUTCOME_WITHIN if self.waiting else None
 
-    def succeeded(self, recharge_id: str | None) -> RechargeState:
-        """Take note of a purchase: it switches recharging on again, whoever made it."""
+    def succeeded(self, recharge_id: str | None, amount_micros: int) -> RechargeState:
+        """Take note of a purchase: it switches recharging on again, whoever made it.
+
+        One that had failed, and was paid after all, counts against the month's limit again.
+        """
         waiting = tuple(one for one in self.waiting if one.recharge_id != recharge_id)
-        return replace(self, waiting=waiting, failures=0)
+        paid_after_all = recharge_id is not None and waiting == self.waiting
+        again_micros = amount_micros if paid_after_all else 0
+        return replace(
+            self, waiting=waiting, failures=0, month_micros=self.month_micros + again_micros
+        )
 
     def failed(self, recharge_id: str) -> RechargeState:
         """Take note of a failure; only that of a request whose outcome was open counts."""
@@ -132,8 +142,12 @@ class RechargeState:
         """Start afresh under new settings; what was asked for stays asked for."""
         return replace(self, failures=0, limit_told=False)
 
-    def _outstanding(self, at: datetime) -> bool:
-        return bool(self.waiting) and at < self.waiting[-1].requested_at + OUTCOME_WITHIN
+    def waits_for(self, recharge_id: str) -> bool:
+        """Whether the outcome of this request is open."""
+        return any(one.recharge_id == recharge_id for one in self.waiting)
+
+    def _outstanding(self, now: datetime) -> bool:
+        return bool(self.waiting) and now < self.waiting[-1].requested_at + OUTCOME_WITHIN
 
 
 def recharge_id(organization_id: str, number: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, assert_never
+from typing import TYPE_CHECKING, Annotated, Literal, Self, assert_never
 
 from aws_lambda_powertools.utilities.parser import Field, model_validator
 from pydantic import AfterValidator, StrictBool, StringConstraints, TypeAdapter
@@ -26,6 +26,9 @@ from perminute.events.fields import (
 )
 from perminute.events.receipts import receipt_of
 from perminute.ports import ReceiptKind
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 MAX_THRESHOLDS = 20
 """They live in the account item, which every charge writes: it must stay small."""
@@ -137,7 +140,7 @@ BILLING: TypeAdapter[AnyBillingEvent] = TypeAdapter(
 )
 
 
-def credit_event(event: AnyBillingEvent) -> CreditEvent:
+def credit_event(event: AnyBillingEvent, heard_at: datetime | None = None) -> CreditEvent:
     """Turn the event into the change of the account that it brings."""
     change: Purchase | Adjustment | CreditSettings | FailedRecharge
     match event:
@@ -171,6 +174,7 @@ def credit_event(event: AnyBillingEvent) -> CreditEvent:
         change=change,
         receipt=receipt,
         issued_at=event.time,
+        heard_at=heard_at,
     )
 
 

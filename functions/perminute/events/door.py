@@ -6,17 +6,24 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aws_lambda_powertools.utilities.parser import ValidationError, parse
 
+from perminute.arrivals import MAX_AHEAD
 from perminute.domain.errors import Refused
+from perminute.events.fields import Event
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
     from pydantic_core import ErrorDetails
 
-_E = TypeVar("_E")
+    from perminute.arrivals import Arrival
+
+_E = TypeVar("_E", bound=Event)
 
 
-def read_event(body: str, source: TypeAdapter[_E]) -> _E:
-    """Parse the JSON of one event; `Refused` names every field that is missing or impossible."""
+def read_event(body: str, source: TypeAdapter[_E], arrival: Arrival | None = None) -> _E:
+    """Parse the JSON of one event; `Refused` names every field that is missing or impossible.
+
+    So is a time that lies too far after the event's arrival.
+    """
     try:
         # Powertools takes JSON text and adapters as well; its annotations know neither.
         event: _E = parse(event=body, model=source)  # type: ignore[call-overload]
@@ -25,6 +32,12 @@ def read_event(body: str, source: TypeAdapter[_E]) -> _E:
         (field, message), *more = faults
         others = "".join(f"; {name}: {what}" for name, what in more)
         raise Refused(field, message + others) from None
+    if arrival is not None and event.time > arrival.latest:
+        raise Refused(
+            "time",
+            f"lies more than {MAX_AHEAD.days} day after the event arrived; set the sender's clock "
+            "right and send it again",
+        )
     return event
 
 

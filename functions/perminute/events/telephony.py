@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from aws_lambda_powertools.utilities.parser import Field
 from pydantic import StrictInt, TypeAdapter
@@ -11,6 +11,9 @@ from perminute.application.charge_legs import EndedLeg
 from perminute.domain.errors import Refused
 from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.events.fields import Detail, Event, Id, Instant, PhoneNumber
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class CallEndedDetail(Detail):
@@ -39,10 +42,10 @@ class CallEnded(Event):
 TELEPHONY: TypeAdapter[CallEnded] = TypeAdapter(CallEnded)
 
 
-def ended_leg(event: CallEnded) -> EndedLeg:
+def ended_leg(event: CallEnded, heard_at: datetime | None = None) -> EndedLeg:
     """Turn the event into the domain's words; `Refused` if the leg contradicts itself."""
     try:
-        return EndedLeg(_leg(event.detail), event.time)
+        return EndedLeg(_leg(event.detail), event.time, heard_at)
     except Refused as refusal:
         field = f"detail.{refusal.field}"
         raise Refused(field, refusal.message) from None

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from perminute.domain.times import parse_instant
+from perminute.events.fields import FIRST_YEAR, LAST_YEAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,10 +82,12 @@ def _read_line(line: bytes, place: str) -> Delivery | NotAnEvent:
 
 
 def _time_of(event: dict[str, Any]) -> datetime | None:
+    """Read what moves the clock; a time at which nothing can be booked does not."""
     try:
-        return parse_instant(str(event.get("time")))
+        at = parse_instant(str(event.get("time")))
     except ValueError:
         return None
+    return at if FIRST_YEAR <= at.year <= LAST_YEAR else None
 
 
 def in_order(deliveries: Sequence[Delivery]) -> list[Delivery]:

@@ -10,6 +10,7 @@ import traceback
 import uuid
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perminute_local.embedded_aws import REGION, environment
@@ -52,6 +53,7 @@ class SQSMessage:
     """A message in a queue: how often it was received counts against its redrive policy."""
 
     body: str
+    sent_at: datetime | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     receive_count: int = 0
 
@@ -61,7 +63,10 @@ class SQSMessage:
             "messageId": self.id,
             "receiptHandle": self.id,
             "body": self.body,
-            "attributes": {"ApproximateReceiveCount": str(self.receive_count)},
+            "attributes": {
+                "ApproximateReceiveCount": str(self.receive_count),
+                **({"SentTimestamp": _milliseconds(self.sent_at)} if self.sent_at else {}),
+            },
             "messageAttributes": {},
             "md5OfBody": hashlib.md5(self.body.encode(), usedforsecurity=False).hexdigest(),
             "eventSource": "aws:sqs",
@@ -120,6 +125,10 @@ class LoadedFunction:
         numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
         first = min((numbers.index(one) for one in failed if one in numbers), default=len(numbers))
         return list(records[first:])
+
+
+def _milliseconds(at: datetime) -> str:
+    return str((at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1))
 
 
 def _failed(answer: dict[str, Any] | None) -> set[str] | None:

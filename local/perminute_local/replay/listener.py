@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
+from perminute.domain.times import parse_instant
 from perminute_local.replay.results import drain
 
 if TYPE_CHECKING:
@@ -36,4 +37,4 @@ class Listener:
         """Give each notification once, in the order of time; copies have the same id."""
         documents = [json.loads(message["Body"]) for message in drain(self._queue_url)]
         by_id = {document["id"]: document for document in documents}
-        return sorted(by_id.values(), key=lambda d: (d["at"], d["organizationId"]))
+        return sorted(by_id.values(), key=lambda d: (parse_instant(d["at"]), d["organizationId"]))

@@ -95,34 +95,41 @@ def _balance(account: Account, entries: Sequence[LedgerEntry]) -> str:
 
 
 def _lots(organization_id: str, account: Account, entries: Sequence[LedgerEntry]) -> Table:
-    """Show what came in, what each lot of it paid, and what is left."""
+    """Show what came into each lot, what was used or expired of it, and what is left."""
     table = _table(
         f"{organization_id}: lots of credit, in the order in which they pay",
         "lot",
         "expires",
-        "charged",
+        "came in",
+        "used",
         "expired",
         "left",
     )
     names: dict[str, str] = {}
-    moved: defaultdict[tuple[str, EntryType], int] = defaultdict(int)
+    came_in, used, expired = Counter[str](), Counter[str](), Counter[str]()
     for entry in entries:
         for share in entry.lots:
-            names[share.lot_id] = share.purchase_id
-            moved[share.lot_id, entry.type] -= share.amount_micros
+            names.setdefault(share.lot_id, share.purchase_id)
+            if share.amount_micros > 0:
+                came_in[share.lot_id] += share.amount_micros
+            elif entry.type is EntryType.EXPIRY:
+                expired[share.lot_id] -= share.amount_micros
+            else:
+                used[share.lot_id] -= share.amount_micros
     held = {lot.lot_id: lot for lot in account.lots}
     for lot_id in [*sorted(names.keys() - held), *held]:
         lot = held.get(lot_id)
         table.add_row(
             _plain(names[lot_id]),
             f"{lot.expires_at:%Y-%m-%d %H:%M}" if lot else "used up",
-            _aligned(moved[lot_id, EntryType.CHARGE]),
-            _aligned(moved[lot_id, EntryType.EXPIRY]),
+            _aligned(came_in[lot_id]),
+            _aligned(used[lot_id]),
+            _aligned(expired[lot_id]),
             _aligned(lot.remaining_micros if lot else 0),
         )
     if account.debt_micros:
         table.add_section()
-        table.add_row("debt", "", "", "", f"-{_aligned(account.debt_micros)}")
+        table.add_row("debt", "", "", "", "", _aligned(-account.debt_micros))
     return table
 
 
@@ -194,7 +201,8 @@ def _table(title: str | None, *columns: str) -> Table:
 
 def _aligned(micros: int) -> str:
     """Write an amount with all six decimals, so that a column adds up by eye."""
-    return f"{micros // MICROS_PER_UNIT:,}.{micros % MICROS_PER_UNIT:06d}"
+    whole, fraction = divmod(abs(micros), MICROS_PER_UNIT)
+    return f"{'-' if micros < 0 else ''}{whole:,}.{fraction:06d}"
 
 
 def _plain(text: str, style: str = "") -> Text:

@@ -132,7 +132,7 @@ class System:
     ) -> list[Rejected]:
         """Deliver until each is settled, or was received as often as its queue allows."""
         names = {delivery.body: delivery.event_id for delivery in batch}
-        messages = [SQSMessage(delivery.body) for delivery in batch]
+        messages = [SQSMessage(delivery.body, sent_at=delivery.at) for delivery in batch]
         exhausted: list[Rejected] = []
         trigger, function = self._readers[queue]
         size = batch_size or trigger.batch_size
@@ -151,10 +151,7 @@ class System:
 
 
 def _failed_run(failure: Failure) -> Rejected:
-    return Rejected(
-        failure.name,
-        f"the run of {format_instant(failure.at)} failed; see the function's log above",
-    )
+    return Rejected(failure.name, f"the run of {format_instant(failure.at)} {failure.why}")
 
 
 def _not_published(record: dict[str, Any]) -> Rejected:

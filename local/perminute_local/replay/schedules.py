@@ -29,10 +29,11 @@ _A_MOMENT = timedelta(microseconds=1)
 
 
 class Failure(NamedTuple):
-    """A run that failed as often as it is tried."""
+    """A run that failed as often as it is tried, or that was not made at all."""
 
     name: str
     at: datetime
+    why: str
 
 
 class Scheduled(NamedTuple):
@@ -53,7 +54,7 @@ class Scheduled(NamedTuple):
         """Run it as of this time, again if it fails; gives it back if it fails every time."""
         event = json.loads(self.trigger.input.replace(_SCHEDULED_TIME, format_instant(at)))
         if all(self.function.call(event) is None for _ in range(ATTEMPTS)):
-            yield Failure(self.name, at)
+            yield Failure(self.name, at, f"failed {ATTEMPTS} times; see the function's log above")
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ class Clock:
     def pass_until(self, at: datetime) -> Iterator[Failure]:
         """Let time pass, and run what falls into it; gives the runs that failed."""
         now = self.now or at
-        for runs in range(1, MAX_RUNS_BETWEEN_EVENTS):
+        for runs in range(1, MAX_RUNS_BETWEEN_EVENTS + 1):
             one = min(self.scheduled, key=lambda s: s.next_after(now), default=None)
             if one is None or one.next_after(now) > at:
                 break
@@ -79,6 +80,11 @@ class Clock:
             yield from one.run(now)
             if runs >= len(self.scheduled):
                 now = max(now, min(self._next_due() or at, at) - _A_MOMENT)
+        else:
+            why = (
+                f"was left out, as all after it: {MAX_RUNS_BETWEEN_EVENTS} runs between two events"
+            )
+            yield Failure("schedules", now, why)
         self.now = max(now, at)
 
     def run_all(self) -> Iterator[Failure]:

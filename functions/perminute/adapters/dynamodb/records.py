@@ -54,6 +54,7 @@ def account_row(account: Account) -> AccountRow:
         currency=account.currency,
         credits_set_up_at=account.credits_set_up_at,
         settings=account.settings and _settings_record(account.settings),
+        as_of=account.as_of,
         lots=[_lot_record(lot) for lot in account.lots] or None,
         recharge=_recharge_record(account.recharge),
         listed_as=ACCOUNT,
@@ -73,6 +74,7 @@ def account_of(row: AccountRow) -> Account:
         currency=row.currency,
         credits_set_up_at=row.credits_set_up_at,
         settings=_settings_of(row.settings) if row.settings else None,
+        as_of=row.as_of,
         lots=_lots_of(row.lots or []),
         recharge=_recharge_of(row.recharge) if row.recharge else RechargeState(),
     )

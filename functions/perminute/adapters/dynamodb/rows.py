@@ -82,6 +82,7 @@ class AccountRow(Model):
     currency = UnicodeAttribute(null=True)
     credits_set_up_at = InstantAttribute(null=True, attr_name="creditsSetUpAt")
     settings = JSONAttribute(null=True)
+    as_of = InstantAttribute(null=True, attr_name="asOf")
     lots = JSONAttribute(null=True)
     recharge = JSONAttribute(null=True)
     listed_as = UnicodeAttribute(null=True, attr_name="listedAs")
