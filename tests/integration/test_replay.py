@@ -266,7 +266,7 @@ def test_the_tables_tell_balances_minutes_and_reasons(
     shown = capsys.readouterr().out
     for words in (
         "northwind: balance 60.972333 USD = 100 put in - 39.027667 charged",
-        "po-3001   2027-11-02 10:00   100.000000   39.027667   0.000000   60.972333",
+        "po-3001   2027-11-02   100.000000   39.027667   0.000000   60.972333",
         "The books agree.",
         "toll dial-in",
         "notVolumeLicensing",

@@ -121,7 +121,7 @@ def _lots(organization_id: str, account: Account, entries: Sequence[LedgerEntry]
         lot = held.get(lot_id)
         table.add_row(
             _plain(names[lot_id]),
-            f"{lot.expires_at:%Y-%m-%d %H:%M}" if lot else "used up",
+            f"{lot.expires_at:%Y-%m-%d}" if lot else "used up",
             _aligned(came_in[lot_id]),
             _aligned(used[lot_id]),
             _aligned(expired[lot_id]),
