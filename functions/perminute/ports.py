@@ -121,6 +121,10 @@ class CreditStore(Protocol):
         """Write a posting as one transaction: at most `MAX_USAGES_PER_POSTING` usages in it."""
         ...
 
+    def receipt(self, key: ReceiptKey) -> Receipt | None:
+        """Read the receipt of one billing event as it is now; not of events known by their id."""
+        ...
+
     def organizations(self, *, due_by: datetime | None = None) -> Iterator[str]:
         """Name the organizations that have an account, or those with something due by then.
 

@@ -182,13 +182,14 @@ def _credit(day: Day) -> None:
 
 
 def _configure(day: Day, organization: str, at: datetime, **auto_recharge: object) -> None:
+    """Have it warned while there is time to act, and once more shortly before the end."""
     day.send(
         "billing",
         "Credits Configured",
         at,
         organizationId=organization,
         currency="USD",
-        lowBalanceThresholds=["100", "20"],
+        lowBalanceThresholds=["150", "20"],
         autoRecharge=auto_recharge,
     )
 

@@ -271,6 +271,16 @@ def test_a_receipt_that_exists_is_handed_back_and_nothing_is_written(
     assert stores.credit.account(organization) == account
 
 
+def test_the_receipt_of_a_billing_event_can_be_looked_up(stores: Stores, organization: str) -> None:
+    proof = replace(
+        receipt("po-1", kind=ReceiptKind.PURCHASE, organization_id=organization), entry_id="7"
+    )
+    stores.credit.commit(buy(empty(organization), proof))
+    assert stores.credit.receipt(proof.key) == proof
+    assert stores.credit.receipt(replace(proof.key, kind=ReceiptKind.RECHARGE)) is None
+    assert stores.credit.receipt(replace(proof.key, organization_id="nobody")) is None
+
+
 def test_an_event_id_is_one_identity_and_a_purchase_number_one_of_each_organization(
     stores: Stores, organization: str
 ) -> None:

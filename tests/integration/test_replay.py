@@ -105,9 +105,10 @@ def test_the_example_day_shows_lots_and_all_that_is_told_of_credit(
         ("2026-10-30T09:00", "contoso", "CreditExpiring"),
         ("2026-10-30T09:00", "contoso", "CreditExpiring"),
         ("2026-11-02T13:00", "contoso", "CreditExpired"),
+        ("2026-11-02T14:09", "fabrikam", "LowBalance"),
+        ("2026-11-02T14:39", "contoso", "LowBalance"),
         ("2026-11-02T14:39", "contoso", "RechargeRequested"),
         ("2026-11-02T16:30", "contoso", "RechargeSucceeded"),
-        ("2026-11-02T16:45", "fabrikam", "LowBalance"),
         ("2026-11-02T16:45", "fabrikam", "LowBalance"),
         ("2026-11-02T16:45", "fabrikam", "BalanceExhausted"),
     ]

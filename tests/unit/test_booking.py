@@ -174,11 +174,13 @@ def test_a_lot_too_many_is_refused() -> None:
 
 
 def test_a_purchase_that_is_reported_after_its_credit_expired_pays_no_debt() -> None:
-    booking = buy(holding(debt_micros=3), bought(50), at=NEXT_YEAR)
+    later = NEXT_YEAR + timedelta(days=1)
+    booking = buy(holding(debt_micros=3), bought(50), at=later)
     assert [(e.type, e.amount_micros, e.at) for e in booking.entries] == [
-        (EntryType.PURCHASE, 50, NEXT_YEAR),
-        (EntryType.EXPIRY, -50, NEXT_YEAR),
+        (EntryType.PURCHASE, 50, later),
+        (EntryType.EXPIRY, -50, later),
     ]
+    assert {one.at for one in booking.notifications} == {later}
     assert (booking.account.lots, booking.account.debt_micros) == ((), 3)
 
 

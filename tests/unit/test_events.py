@@ -308,8 +308,7 @@ NO_AMOUNT = "must be a decimal string with at most 6 decimals, such as 0.026"
         (
             "credits-configured",
             {"lowBalanceThresholds": ["1"] * 21},
-            "detail.lowBalanceThresholds: Tuple should have at most 20 items after validation, "
-            "not 21",
+            "detail.lowBalanceThresholds: must have at most 20 items",
         ),
         ("credit-adjusted", {"amount": "1e3"}, f"detail.amount: {NO_AMOUNT}"),
         (

@@ -233,6 +233,61 @@ def test_a_failure_counts_once_however_often_it_is_reported() -> None:
     assert str(conflict).startswith(f"rechargeId: conflict: {REQUESTED} is recorded with another")
 
 
+def test_a_recharge_that_is_paid_cannot_fail_any_more() -> None:
+    store = recharging()
+    book = BookCredit(store, IMPATIENT)
+    book([purchase(recharge_id=REQUESTED, purchased_at=ANSWERED)])
+    told = list(store.outbox)
+    (refused,) = book([failure()])
+    assert str(refused) == (
+        f"rechargeId: conflict: recharge {REQUESTED} was paid by purchase po-1, so it has not "
+        "failed"
+    )
+    assert store.outbox == told
+
+
+def test_a_failure_that_came_before_the_payment_is_a_repetition_after_it() -> None:
+    store = recharging()
+    book = BookCredit(store, IMPATIENT)
+    book([failure(), purchase(recharge_id=REQUESTED, purchased_at=ANSWERED)])
+    assert book([failure()]) == [Repeated()]
+
+
+def test_events_of_one_batch_are_booked_in_the_order_in_which_they_were_issued() -> None:
+    events = [
+        purchase("second", amount=5, purchased_at=ANSWERED + timedelta(milliseconds=600)),
+        purchase("first", amount=3, purchased_at=ANSWERED + timedelta(milliseconds=100)),
+    ]
+    for batch in (events, events[::-1]):
+        store = store_with(expires_at=ANSWERED)
+        charging(store)([call(f"c-{n}", ANSWERED) for n in range(10)])
+        verdicts = BookCredit(store, IMPATIENT)(batch)
+        names = [one.purchase_id for one in store.account(ORGANIZATION).lots]
+        assert names == ["first", "second"]
+        assert [
+            verdict.result.entries for verdict in verdicts if isinstance(verdict, Accepted)
+        ] == ([3, 2] if batch is events else [2, 3])
+
+
+def test_when_an_event_was_heard_of_reaches_what_follows_from_it() -> None:
+    heard_at = ANSWERED + timedelta(hours=30)
+    store = store_with(5 * PAID, expires_at=ANSWERED + timedelta(days=300))
+    auto = AutoRecharge(trigger_micros=50 * MICROS, recharge_micros=MICROS)
+    settings = CreditSettings(
+        configured_at=LONG_AGO, event_id="e", currency="USD", auto_recharge=auto
+    )
+    account = replace(store.account(ORGANIZATION), settings=settings, entries=1)
+    store.accounts[ORGANIZATION] = account
+    charging(store)([replace(call("a", ANSWERED), heard_at=heard_at), call("b", ANSWERED)])
+    (first,) = store.account(ORGANIZATION).recharge.waiting
+    assert first.requested_at == heard_at
+    paid = purchase(amount=1, recharge_id=first.recharge_id, purchased_at=ANSWERED)
+    later = heard_at + timedelta(hours=1)
+    BookCredit(store, IMPATIENT)([replace(paid, heard_at=later)])
+    (second,) = store.account(ORGANIZATION).recharge.waiting
+    assert second.requested_at == later
+
+
 def test_a_recharge_that_succeeded_after_all_funds_the_account() -> None:
     store = recharging()
     BookCredit(store, IMPATIENT)(
@@ -279,6 +334,21 @@ def test_a_difference_that_stays_is_told_and_nothing_is_changed() -> None:
         Difference(ORGANIZATION, "the balance is 49, but lots less debt are 50", ("000000000001",)),
     )
     assert store.account(ORGANIZATION) == wrong
+
+
+class Unreadable(InMemoryStore):
+    def statement(self, organization_id: str) -> Statement:
+        if organization_id == ORGANIZATION:
+            msg = "no answer"
+            raise Unavailable(msg)
+        return super().statement(organization_id)
+
+
+def test_books_that_cannot_be_read_are_named_and_the_others_are_checked() -> None:
+    assert list(ReconcileBooks(Unreadable(), IMPATIENT)([ORGANIZATION, "fabrikam"])) == [
+        Reconciled(ORGANIZATION, unavailable="no answer"),
+        Reconciled("fabrikam"),
+    ]
 
 
 def test_an_organization_without_an_account_has_nothing_to_reconcile() -> None:

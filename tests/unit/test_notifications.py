@@ -40,6 +40,7 @@ from perminute.ports import Announcement, Rejection
 USD: Any = {"currency": "USD", "balance_micros": 12_500_000}
 EVERY_NEWS: list[News] = [
     LowBalance(threshold_micros=20_000_000, **USD),
+    LowBalance(threshold_micros=20_000_000, currency="USD", balance_micros=-1),
     BalanceExhausted(balance_micros=-1, currency="USD"),
     RechargeRequested(recharge_id="r-1", amount_micros=200_000_000, **USD),
     RechargeSucceeded(recharge_id="r-1", amount_micros=200_000_000, **USD),
@@ -101,9 +102,9 @@ def test_a_document_is_what_the_contract_says() -> None:
         "expiresAt": "2027-10-30T12:02:00Z",
         "currency": "USD",
         "subject": "contoso: credit expires on 2027-10-30",
-        "text": "Of the purchase po-1 of contoso, 7.25 USD is left and expires on 2027-10-30 at "
-        "12:02 UTC, 30 days from now or sooner. What is not used by then is forfeited: plan "
-        "meetings, and the next purchase, accordingly.",
+        "text": "Of the credit po-1 of contoso, 7.25 USD is left and expires on 2027-10-30 at "
+        "12:02 UTC. What is not used by then is forfeited: plan meetings, and the next purchase, "
+        "accordingly.",
     }
 
 

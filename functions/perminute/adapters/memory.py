@@ -83,6 +83,11 @@ class InMemoryStore:
             self._keep(posting.receipts)
             return Committed()
 
+    def receipt(self, key: ReceiptKey) -> Receipt | None:
+        """See `CreditStore.receipt`."""
+        with self._lock:
+            return self.receipts.get(_identity(key))
+
     def organizations(self, *, due_by: datetime | None = None) -> Iterator[str]:
         """See `CreditStore.organizations`."""
         with self._lock:

@@ -74,8 +74,17 @@ class BookCredit:
     def __call__(
         self, events: Sequence[CreditEvent], deadline: Deadline = NEVER
     ) -> list[Verdict[Account]]:
-        """Book each event in its own transaction, in order; they are rare beside calls."""
-        return [self._book(event, deadline) for event in events]
+        """Book each event in its own transaction, in the order in which they were issued.
+
+        Within a batch the order of delivery is chance, and which purchase pays a debt, or whether
+        a threshold is passed, should not be.
+        """
+        by_time = sorted(
+            range(len(events)),
+            key=lambda n: (events[n].issued_at, events[n].receipt.key.id, n),
+        )
+        verdicts = {n: self._book(events[n], deadline) for n in by_time}
+        return [verdicts[n] for n in range(len(events))]
 
     def _book(self, event: CreditEvent, deadline: Deadline) -> Verdict[Account]:
         tries = self.patience.tries()
@@ -96,12 +105,29 @@ class BookCredit:
         except (Refused, Unavailable) as error:
             return error
 
+    def _check_not_paid(self, receipt: Receipt, failure: FailedRecharge) -> None:
+        """Refuse the failure of a recharge whose credit is there; a repeated one is not new.
+
+        Read after the account: a purchase in between moves the account, and this is done again.
+        """
+        organization_id = receipt.key.organization_id
+        key = ReceiptKey(ReceiptKind.RECHARGE, organization_id, failure.recharge_id)
+        paid = self.credit.receipt(key)
+        if paid is not None and self.credit.receipt(receipt.key) is None:
+            raise Refused(
+                "rechargeId",
+                f"conflict: recharge {failure.recharge_id} was paid by purchase "
+                f"{_purchase_of(paid)}, so it has not failed",
+            )
+
     def _attempt(self, event: CreditEvent) -> Posting | AlreadyKnown | Moved:
         account = brought_up_to(
             self.credit, self.credit.account(event.organization_id), event.issued_at
         )
         if isinstance(account, Moved):
             return account
+        if isinstance(event.change, FailedRecharge):
+            self._check_not_paid(event.receipt, event.change)
         posting = posting_of(account, _book(account, event), *_receipts(event, account))
         match self.credit.commit(posting):
             case Committed():
@@ -151,7 +177,11 @@ def _against(event: CreditEvent, known: Mapping[ReceiptKey, Receipt]) -> Repeate
     ((key, paid),) = known.items()
     return Refused(
         "rechargeId",
-        f"conflict: recharge {key.id} was paid by purchase "
-        f"{json.loads(paid.content)['purchaseId']}; if credit was bought twice, send the second "
-        "purchase without a rechargeId",
+        f"conflict: recharge {key.id} was paid by purchase {_purchase_of(paid)}; if credit was "
+        "bought twice, send the second purchase without a rechargeId",
     )
+
+
+def _purchase_of(paid: Receipt) -> str:
+    purchase_id: str = json.loads(paid.content)["purchaseId"]
+    return purchase_id

@@ -16,8 +16,10 @@ _FIELDS = {
     ReceiptKind.EVENT: "id",
     ReceiptKind.PURCHASE: "purchaseId",
     ReceiptKind.ADJUSTMENT: "adjustmentId",
+    ReceiptKind.RECHARGE: "rechargeId",
     ReceiptKind.RECHARGE_FAILURE: "rechargeId",
 }
+_FAILS_ONCE = {ReceiptKind.RECHARGE, ReceiptKind.RECHARGE_FAILURE}
 
 
 def against_receipt(receipt: Receipt, recorded: Receipt) -> Repeated | Refused:
@@ -28,10 +30,15 @@ def against_receipt(receipt: Receipt, recorded: Receipt) -> Repeated | Refused:
     differing = ", ".join(
         sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
     )
+    remedy = (
+        "a recharge has one outcome"
+        if receipt.key.kind in _FAILS_ONCE
+        else "send the new facts under an identity of their own"
+    )
     return Refused(
         _FIELDS[receipt.key.kind],
         f"conflict: {receipt.key.id} is recorded with another {differing}; the record stands, "
-        "send the new facts under an identity of their own",
+        f"{remedy}",
     )
 
 

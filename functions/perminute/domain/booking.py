@@ -286,7 +286,7 @@ class _Books:
         if lot.expires_at <= self._now:
             self._enter(entry_type, lot.remaining_micros, _given(lot), cause, at=self._at)
             self.set(lots=with_lot(self.account.lots, lot))
-            self.expire(lot)
+            self.expire(lot, not_before=self._at)
             return
         paid_micros = min(self.account.debt_micros, lot.remaining_micros)
         kept = replace(lot, remaining_micros=lot.remaining_micros - paid_micros)
@@ -305,8 +305,12 @@ class _Books:
         self.set(lots=lots, debt_micros=self.account.debt_micros + unpaid_micros)
         return self._enter(entry_type, -amount_micros, shares, cause, at=self._at)
 
-    def expire(self, lot: Lot) -> None:
-        """Forfeit what is left of a lot, at the instant at which it expired."""
+    def expire(self, lot: Lot, not_before: datetime | None = None) -> None:
+        """Forfeit what is left of a lot, at the instant at which it expired.
+
+        One that had expired before it came in is forfeited as it comes: not before it was there.
+        """
+        at = max(lot.expires_at, not_before or lot.expires_at)
         self.set(lots=tuple(one for one in self.account.lots if one.lot_id != lot.lot_id))
         taken = (LotShare(lot.lot_id, lot.purchase_id, -lot.remaining_micros),)
         self._enter(
@@ -314,7 +318,7 @@ class _Books:
             -lot.remaining_micros,
             taken,
             f"lot#{lot.lot_id}",
-            at=lot.expires_at,
+            at=at,
         )
         expired = CreditExpired(
             purchase_id=lot.purchase_id,
@@ -322,7 +326,7 @@ class _Books:
             balance_micros=self.account.balance_micros,
             currency=self.account.currency,
         )
-        self.tell(expired, cause=lot.lot_id, at=lot.expires_at)
+        self.tell(expired, cause=lot.lot_id, at=at)
 
     def warn(self, lot: Lot) -> None:
         self.set(

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from perminute.domain.licensing import NotEntitled
-from perminute.domain.lots import WARNING_AHEAD
 from perminute.domain.money import MICROS_PER_UNIT, format_micros
 from perminute.domain.notifications import (
     BalanceExhausted,
@@ -37,17 +36,30 @@ class Text(NamedTuple):
     body: str
 
 
-_WHY_NOT_ENTITLED = {
-    NotEntitled.NO_LICENSE: "holds neither a pay-per-minute nor a subscription license",
-    NotEntitled.NO_CREDITS_LICENSE: "lacks the communications-credits license",
-    NotEntitled.CREDITS_NOT_SET_UP: "could not use credit, since none had been set up",
+_NOT_ENTITLED = {
+    NotEntitled.NO_LICENSE: (
+        "its organizer holds neither a pay-per-minute nor a subscription license",
+        "Assign one if such calls are to be made",
+    ),
+    NotEntitled.NO_CREDITS_LICENSE: (
+        "its organizer lacks the communications-credits license",
+        "Assign it if such calls are to be made",
+    ),
+    NotEntitled.CREDITS_NOT_SET_UP: (
+        "communications credit had not been set up",
+        "Set it up, or buy credit, if such calls are to be made",
+    ),
     NotEntitled.NOT_VOLUME_LICENSING: (
-        "may not pay by the minute, since the organization does not buy through volume licensing"
+        "the organization does not buy through volume licensing, as pay-per-minute asks for",
+        "A subscription license for the organizer would cover it",
     ),
     NotEntitled.COUNTRY_NOT_AVAILABLE: (
-        "has no usage location in which audio conferencing can be paid by the minute"
+        "audio conferencing cannot be paid by the minute at its organizer's usage location",
+        "See that the usage location is known and right",
     ),
 }
+"""Why a call was not covered, and what to do about it."""
+
 _WHY_NOT_RATED = {
     Unpriced.NO_RATE: "has no price for its number",
     Unpriced.BLOCKED_NUMBER: "blocks its number",
@@ -60,12 +72,16 @@ def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911 - a case
     match notification.news:
         case LowBalance() as news:
             threshold = _money(news.threshold_micros, news.currency)
+            what_next = (
+                "When it is used up, what needs credit is no longer covered. Unless it is "
+                "recharged automatically, buy credit before that happens."
+                if news.balance_micros > 0
+                else "It is used up, and what needs credit is no longer covered. Buy credit now."
+            )
             return Text(
                 f"{who}: credit is below {threshold}",
                 f"The communications credit of {who} fell below {threshold} and now stands at "
-                f"{_money(news.balance_micros, news.currency)}. When it is used up, calls that "
-                "need credit are no longer covered. Buy credit, or set up auto-recharge, before "
-                "that happens.",
+                f"{_money(news.balance_micros, news.currency)}. {what_next}",
             )
         case BalanceExhausted() as news:
             return Text(
@@ -81,8 +97,8 @@ def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911 - a case
                 f"The communications credit of {who} stands at "
                 f"{_money(news.balance_micros, news.currency)}, below its trigger, so "
                 f"{_money(news.amount_micros, news.currency)} is being bought under the id "
-                f"{news.recharge_id}. If no outcome is reported within {hours} hours, the "
-                "next request follows; nothing else is to be done.",
+                f"{news.recharge_id}. If no outcome is reported within {hours} hours, it is asked "
+                "for again; nothing else is to be done.",
             )
         case RechargeSucceeded() as news:
             return Text(
@@ -104,26 +120,25 @@ def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911 - a case
         case CreditExpiring() as news:
             return Text(
                 f"{who}: credit expires on {news.expires_at:%Y-%m-%d}",
-                f"Of the purchase {news.purchase_id} of {who}, "
+                f"Of the credit {news.purchase_id} of {who}, "
                 f"{_money(news.remaining_micros, news.currency)} is left and expires on "
-                f"{news.expires_at:%Y-%m-%d at %H:%M} UTC, {WARNING_AHEAD.days} days from now or "
-                "sooner. What is not used by then is forfeited: plan meetings, and the next "
-                "purchase, accordingly.",
+                f"{news.expires_at:%Y-%m-%d at %H:%M} UTC. What is not used by then is forfeited: "
+                "plan meetings, and the next purchase, accordingly.",
             )
         case CreditExpired() as news:
             return Text(
                 f"{who}: {_money(news.amount_micros, news.currency)} of credit expired",
-                f"The rest of the purchase {news.purchase_id} of {who}, "
+                f"The rest of the credit {news.purchase_id} of {who}, "
                 f"{_money(news.amount_micros, news.currency)}, expired on "
                 f"{notification.at:%Y-%m-%d at %H:%M} UTC and is forfeited. The balance is now "
                 f"{_money(news.balance_micros, news.currency)}. Buy credit if that is too little.",
             )
         case CallNotEntitled() as news:
+            why, remedy = _NOT_ENTITLED[news.reason]
             return Text(
                 f"{who}: a call was not covered by a license",
-                f"Call {news.call_id} of {who} was not charged, because its organizer "
-                f"{_WHY_NOT_ENTITLED[news.reason]}. Assign what is missing before the next "
-                "meeting, or the next calls will not be covered either.",
+                f"Call {news.call_id} of {who} was not charged, because {why}. {remedy}; until "
+                "then the next ones will not be covered either.",
             )
         case CallNotRated() as news:
             return Text(

@@ -62,6 +62,8 @@ def _message(fault: ErrorDetails) -> str:
             return "must not be null"
         case "model_type" | "model_attributes_type" | "dict_type":
             return "must be a JSON object"
+        case "too_long":
+            return f"must have at most {fault['ctx']['max_length']} items"
         case _:
             message = fault["msg"].removeprefix("Value error, ")
             return message.replace("Input should be", "must be").replace("String should", "must")

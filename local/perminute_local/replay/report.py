@@ -105,23 +105,27 @@ def _lots(organization_id: str, account: Account, entries: Sequence[LedgerEntry]
         "expired",
         "left",
     )
-    names: dict[str, str] = {}
     came_in, used, expired = Counter[str](), Counter[str](), Counter[str]()
+    names: dict[str, str] = {}
+    ends: dict[str, str] = {}
     for entry in entries:
+        if entry.amount_micros > 0:
+            # What paid a debt never was in the lot.
+            names[entry.entry_id] = (entry.cause or "").partition("#")[2]
+            came_in[entry.entry_id] = entry.amount_micros
+            used[entry.entry_id] = -entry.debt_change_micros
         for share in entry.lots:
-            names.setdefault(share.lot_id, share.purchase_id)
-            if share.amount_micros > 0:
-                came_in[share.lot_id] += share.amount_micros
-            elif entry.type is EntryType.EXPIRY:
+            if entry.type is EntryType.EXPIRY:
                 expired[share.lot_id] -= share.amount_micros
-            else:
+                ends[share.lot_id] = f"{entry.at:%Y-%m-%d}"
+            elif share.amount_micros < 0:
                 used[share.lot_id] -= share.amount_micros
     held = {lot.lot_id: lot for lot in account.lots}
     for lot_id in [*sorted(names.keys() - held), *held]:
         lot = held.get(lot_id)
         table.add_row(
             _plain(names[lot_id]),
-            f"{lot.expires_at:%Y-%m-%d}" if lot else "used up",
+            f"{lot.expires_at:%Y-%m-%d}" if lot else ends.get(lot_id, "used up"),
             _aligned(came_in[lot_id]),
             _aligned(used[lot_id]),
             _aligned(expired[lot_id]),
@@ -143,7 +147,7 @@ def _notifications(notifications: Sequence[Document]) -> Table:
         if "callId" not in one:
             table.add_row(f"{one['at'][:10]} {one['at'][11:16]}", _plain(one["subject"]))
     for (organization_id, kind), count in sorted(single.items()):
-        table.add_row("all day", _plain(f"{organization_id}: {count} times {kind}"))
+        table.add_row("", _plain(f"{organization_id}: {kind}, {count} in all"))
     return table
 
 

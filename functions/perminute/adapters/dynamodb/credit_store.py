@@ -6,13 +6,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, assert_never
 
 from perminute.adapters.dynamodb import records
-from perminute.adapters.dynamodb.receipts import insert_receipt, receipt_of
+from perminute.adapters.dynamodb.receipts import insert_receipt, receipt_of, receipt_record
 from perminute.adapters.dynamodb.rows import AccountRow, EntryRow, UsageRow
 from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written
 from perminute.domain.accounts import Account
 from perminute.domain.ledger import entry_id
 from perminute.domain.reconciliation import Statement
-from perminute.ports import AlreadyKnown, Committed, Moved
+from perminute.ports import AlreadyKnown, Committed, Moved, Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.rows import Item
     from perminute.adapters.dynamodb.schema import Schema
     from perminute.domain.usage import Usage
-    from perminute.ports import CommitResult, Posting, Receipt, ReceiptKey
+    from perminute.ports import CommitResult, Posting, ReceiptKey
 
 
 class DynamoDBCreditStore:
@@ -55,6 +55,11 @@ class DynamoDBCreditStore:
                 return _already_known(posting, items, first=len(transaction.checks))
             case never:
                 assert_never(never)
+
+    def receipt(self, key: ReceiptKey) -> Receipt | None:
+        """See `CreditStore.receipt`."""
+        row = self._schema.receipts.get(key.organization_id, receipt_record(key))
+        return None if row is None else Receipt(key, row.content, row.entry_id)
 
     def organizations(self, *, due_by: datetime | None = None) -> Iterator[str]:
         """See `CreditStore.organizations`."""

@@ -22,11 +22,16 @@ def insert_receipt(schema: Schema, receipt: Receipt) -> Operation:
         return schema.events.insert(event.serialize())
     row = ReceiptRow(
         organization_id=key.organization_id,
-        record=f"{key.kind}#{key.id}",
+        record=receipt_record(key),
         content=receipt.content,
         entry_id=receipt.entry_id,
     )
     return schema.receipts.insert(row.serialize())
+
+
+def receipt_record(key: ReceiptKey) -> str:
+    """Name the record of a receipt that an organization's own number identifies."""
+    return f"{key.kind}#{key.id}"
 
 
 def receipt_of(key: ReceiptKey, item: Item) -> Receipt:
