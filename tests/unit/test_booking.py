@@ -11,7 +11,6 @@ from perminute.domain.accounts import Account, CreditSettings
 from perminute.domain.booking import (
     MAX_STEPS,
     Adjustment,
-    Booking,
     Purchase,
     adjust,
     advance,
@@ -20,6 +19,7 @@ from perminute.domain.booking import (
     fail_recharge,
     purchase,
 )
+from perminute.domain.books import Booking
 from perminute.domain.errors import Refused
 from perminute.domain.ledger import EntryType, LedgerEntry
 from perminute.domain.lots import MAX_LOTS, Lot, LotShare, twelve_months_after

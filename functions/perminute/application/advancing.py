@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.accounts import Account
-    from perminute.domain.booking import Booking
+    from perminute.domain.books import Booking
     from perminute.ports import CreditStore, Receipt
 
 

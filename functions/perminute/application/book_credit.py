@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from perminute.application.patience import Patience
     from perminute.application.verdicts import Repeated
     from perminute.domain.accounts import Account
-    from perminute.domain.booking import Booking
+    from perminute.domain.books import Booking
     from perminute.ports import CreditStore
 
 

@@ -11,26 +11,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from perminute.domain.errors import Refused
-from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
+from perminute.domain.books import Booking, Books
+from perminute.domain.ledger import EntryType
 from perminute.domain.licensing import NotEntitled
-from perminute.domain.lots import MAX_LOTS, Lot, LotShare, draw, with_lot
+from perminute.domain.lots import Lot, draw
 from perminute.domain.notifications import (
     CallNotEntitled,
     CallNotRated,
-    CreditExpired,
-    CreditExpiring,
     News,
     Notification,
-    RechargeDisabled,
     RechargeFailed,
-    RechargeRequested,
     RechargeSucceeded,
-    crossings,
     notification,
 )
 from perminute.domain.rate_card import Unpriced
-from perminute.domain.recharge import MAX_FAILURES, Disabled, RechargeRequest
+from perminute.domain.recharge import MAX_FAILURES, Disabled
 from perminute.domain.usage import Flag, Outcome, Usage
 
 if TYPE_CHECKING:
@@ -38,20 +33,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.accounts import Account, CreditSettings
-    from perminute.domain.lots import Lots
 
 MAX_STEPS = 20
 """Warnings and expiries of one booking: with all that they may call for, they fit a transaction."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Booking:
-    """What one decision makes of an account; `account` is the one before if nothing changed."""
-
-    account: Account
-    entries: tuple[LedgerEntry, ...] = ()
-    notifications: tuple[Notification, ...] = ()
-    usages: tuple[Usage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +76,7 @@ def purchase(
     Credit bought by hand asks for no recharge, even if it leaves the balance below the trigger:
     somebody is just buying. It does where it switches recharging on again.
     """
-    books = _Books(account, at, heard_at)
+    books = Books(account, at, heard_at)
     books.set_up(bought.currency, bought.purchased_at)
     books.open_lot(
         EntryType.PURCHASE,
@@ -127,7 +111,7 @@ def adjust(
     heard_at: datetime | None = None,
 ) -> Booking:
     """Correct the balance up, by a lot of its own, or down, out of the lots that pay first."""
-    books = _Books(account, at, heard_at)
+    books = Books(account, at, heard_at)
     if adjustment.amount_micros > 0:
         books.open_lot(
             EntryType.ADJUSTMENT,
@@ -149,7 +133,7 @@ def configure(
     account: Account, settings: CreditSettings, *, heard_at: datetime | None = None
 ) -> Booking:
     """Take over settings unless later ones are already known; the first set the credits up."""
-    books = _Books(account, settings.configured_at, heard_at)
+    books = Books(account, settings.configured_at, heard_at)
     books.set_up(settings.currency, settings.configured_at)
     known = account.settings
     is_latest = known is None or (known.configured_at, known.event_id) <= (
@@ -173,7 +157,7 @@ def fail_recharge(
 
     Of a recharge whose outcome was not open it is told, and nothing else follows.
     """
-    books = _Books(account, at, heard_at)
+    books = Books(account, at, heard_at)
     books.set(recharge=account.recharge.failed(recharge_id))
     failed = RechargeFailed(
         recharge_id=recharge_id,
@@ -199,7 +183,7 @@ def charge(
     total_micros = sum(usage.charge_micros for usage in usages)
     if total_micros == 0:
         return Booking(account=account, notifications=unpaid, usages=tuple(usages))
-    books = _Books(account, at, heard_at)
+    books = Books(account, at, heard_at)
     entry = books.pay(EntryType.CHARGE, total_micros, cause=None)
     paid = _paid_by(usages, account, entry.entry_id)
     booking = books.close()
@@ -218,7 +202,7 @@ def advance(account: Account, at: datetime) -> Booking:
     """
     due = [lot for lot in account.lots if lot.due_at <= at]
     again_at = account.recharge.due_at(account.auto_recharge, account.balance_micros)
-    books = _Books(account, at)
+    books = Books(account, at)
     for lot in sorted(due, key=lambda one: one.expires_at)[:MAX_STEPS]:
         if lot.expires_at <= at:
             books.expire(lot)
@@ -226,200 +210,6 @@ def advance(account: Account, at: datetime) -> Booking:
             books.warn(lot)
     fell = books.account.balance_micros < account.balance_micros
     return books.close(may_ask=fell or (again_at is not None and again_at <= at))
-
-
-class _Books:
-    """An account while one booking is made of it.
-
-    What is booked happens `at` its own instant. What is to follow from it (a recharge, the end of
-    a lot that comes late) looks at `now`, which is when the event was heard of and never goes
-    back: a delivery that comes a day late must not make a day pass.
-    """
-
-    def __init__(self, account: Account, at: datetime, heard_at: datetime | None = None) -> None:
-        self._before = account
-        self._at = at
-        self._now = max(one for one in (at, heard_at, account.as_of) if one is not None)
-        self.account = account
-        self._entries: list[LedgerEntry] = []
-        self._notifications: list[Notification] = []
-
-    @property
-    def next_entry_id(self) -> str:
-        return entry_id(self.account.entries + 1)
-
-    def set(self, **changed: object) -> None:
-        self.account = replace(self.account, **changed)  # type: ignore[arg-type] # its own fields
-
-    def set_up(self, currency: str, at: datetime) -> None:
-        """Set the credits up, or have been set up even earlier; `Refused` in another currency."""
-        account = self.account
-        if account.currency is not None and account.currency != currency:
-            raise Refused(
-                "currency",
-                f"is {currency}, but the credit of {account.organization_id} is kept in "
-                f"{account.currency}, which cannot change",
-            )
-        earliest = at if account.credits_set_up_at is None else min(account.credits_set_up_at, at)
-        self.set(currency=currency, credits_set_up_at=earliest)
-
-    def tell(self, news: News, *, cause: str | int, at: datetime | None = None) -> None:
-        self._notifications.append(
-            notification(
-                news,
-                organization_id=self.account.organization_id,
-                at=at or self._at,
-                cause=cause,
-            )
-        )
-
-    def tell_disabled(self, reason: Disabled) -> None:
-        disabled = RechargeDisabled(
-            reason=reason,
-            balance_micros=self.account.balance_micros,
-            currency=self.account.currency,
-        )
-        self.tell(disabled, cause=self.account.version, at=self._now)
-
-    def open_lot(self, entry_type: EntryType, lot: Lot, cause: str) -> None:
-        """Pay the debt first, keep the rest; a lot that comes too late has no time to pay."""
-        if lot.expires_at <= self._now:
-            self._enter(entry_type, lot.remaining_micros, _given(lot), cause, at=self._at)
-            self.set(lots=with_lot(self.account.lots, lot))
-            self.expire(lot, not_before=self._at)
-            return
-        paid_micros = min(self.account.debt_micros, lot.remaining_micros)
-        kept = replace(lot, remaining_micros=lot.remaining_micros - paid_micros)
-        self._enter(entry_type, lot.remaining_micros, _given(kept), cause, at=self._at)
-        self.set(debt_micros=self.account.debt_micros - paid_micros)
-        if kept.remaining_micros:
-            self.set(lots=with_lot(self.account.lots, kept))
-        if len(self.account.lots) > MAX_LOTS:
-            raise Refused(
-                "amount", f"would be a lot too many: {MAX_LOTS} lots still have something left"
-            )
-
-    def pay(self, entry_type: EntryType, amount_micros: int, cause: str | None) -> LedgerEntry:
-        """Take a positive amount from the lots; what they do not hold becomes debt."""
-        lots, shares, unpaid_micros = draw(self._usable(), amount_micros)
-        self.set(lots=lots, debt_micros=self.account.debt_micros + unpaid_micros)
-        return self._enter(entry_type, -amount_micros, shares, cause, at=self._at)
-
-    def expire(self, lot: Lot, not_before: datetime | None = None) -> None:
-        """Forfeit what is left of a lot, at the instant at which it expired.
-
-        One that had expired before it came in is forfeited as it comes: not before it was there.
-        """
-        at = max(lot.expires_at, not_before or lot.expires_at)
-        self.set(lots=tuple(one for one in self.account.lots if one.lot_id != lot.lot_id))
-        taken = (LotShare(lot.lot_id, lot.purchase_id, -lot.remaining_micros),)
-        self._enter(
-            EntryType.EXPIRY,
-            -lot.remaining_micros,
-            taken,
-            f"lot#{lot.lot_id}",
-            at=at,
-        )
-        expired = CreditExpired(
-            purchase_id=lot.purchase_id,
-            amount_micros=lot.remaining_micros,
-            balance_micros=self.account.balance_micros,
-            currency=self.account.currency,
-        )
-        self.tell(expired, cause=lot.lot_id, at=at)
-
-    def warn(self, lot: Lot) -> None:
-        self.set(
-            lots=tuple(
-                replace(one, warned=True) if one.lot_id == lot.lot_id else one
-                for one in self.account.lots
-            )
-        )
-        expiring = CreditExpiring(
-            purchase_id=lot.purchase_id,
-            remaining_micros=lot.remaining_micros,
-            expires_at=lot.expires_at,
-            currency=self.account.currency,
-        )
-        self.tell(expiring, cause=lot.lot_id)
-
-    def close(self, *, may_ask: bool = True) -> Booking:
-        """Ask for a recharge if it is time for one, and make the account's next version."""
-        self._recharge(may_ask=may_ask)
-        changed = self.account != self._before
-        return Booking(
-            account=(
-                replace(self.account, version=self._before.version + 1, as_of=self._now)
-                if changed
-                else self._before
-            ),
-            entries=tuple(self._entries),
-            notifications=tuple(self._notifications),
-        )
-
-    def _usable(self) -> Lots:
-        """The lots, none of which may have expired: that must have been booked before."""
-        lots = self.account.lots
-        if any(lot.expires_at <= self._at for lot in lots):
-            msg = f"the account of {self.account.organization_id} is not brought up to {self._at}"
-            raise RuntimeError(msg)
-        return lots
-
-    def _enter(
-        self,
-        entry_type: EntryType,
-        amount_micros: int,
-        shares: tuple[LotShare, ...],
-        cause: str | None,
-        *,
-        at: datetime,
-    ) -> LedgerEntry:
-        entry = LedgerEntry(
-            organization_id=self.account.organization_id,
-            entry_id=self.next_entry_id,
-            type=entry_type,
-            amount_micros=amount_micros,
-            balance_after_micros=self.account.balance_micros + amount_micros,
-            at=at,
-            lots=shares,
-            cause=cause,
-        )
-        self.set(entries=self.account.entries + 1, balance_micros=entry.balance_after_micros)
-        self._entries.append(entry)
-        settings = self.account.settings
-        thresholds_micros = settings.low_balance_thresholds_micros if settings else ()
-        self._notifications += crossings(entry, thresholds_micros, self.account.currency)
-        return entry
-
-    def _recharge(self, *, may_ask: bool) -> None:
-        state, step = self.account.recharge.next_step(
-            self.account.auto_recharge,
-            self.account.balance_micros,
-            organization_id=self.account.organization_id,
-            now=self._now,
-        )
-        if isinstance(step, RechargeRequest) and not may_ask:
-            return
-        self.set(recharge=state)
-        match step:
-            case RechargeRequest():
-                requested = RechargeRequested(
-                    recharge_id=step.recharge_id,
-                    amount_micros=step.amount_micros,
-                    balance_micros=self.account.balance_micros,
-                    currency=self.account.currency,
-                )
-                self.tell(requested, cause=step.recharge_id, at=self._now)
-            case Disabled():
-                self.tell_disabled(step)
-            case None:
-                pass
-
-
-def _given(lot: Lot) -> tuple[LotShare, ...]:
-    if lot.remaining_micros == 0:
-        return ()
-    return (LotShare(lot.lot_id, lot.purchase_id, lot.remaining_micros),)
 
 
 def _paid_by(usages: Sequence[Usage], account: Account, entry: str) -> dict[str, Usage]:

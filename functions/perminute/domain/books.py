@@ -1,0 +1,245 @@
+"""The books of one account while something is booked: account, entries and notifications in step.
+
+Every movement of the balance goes through `_enter`, which makes its entry and asks what the fall
+of the balance calls for. `close` gives it all, to be committed together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from perminute.domain.errors import Refused
+from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
+from perminute.domain.lots import MAX_LOTS, Lot, LotShare, draw, with_lot
+from perminute.domain.notifications import (
+    CreditExpired,
+    CreditExpiring,
+    News,
+    Notification,
+    RechargeDisabled,
+    RechargeRequested,
+    crossings,
+    notification,
+)
+from perminute.domain.recharge import Disabled, RechargeRequest
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from perminute.domain.accounts import Account
+    from perminute.domain.lots import Lots
+    from perminute.domain.usage import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booking:
+    """What one decision makes of an account; `account` is the one before if nothing changed."""
+
+    account: Account
+    entries: tuple[LedgerEntry, ...] = ()
+    notifications: tuple[Notification, ...] = ()
+    usages: tuple[Usage, ...] = ()
+
+
+class Books:
+    """An account while one booking is made of it.
+
+    What is booked happens `at` its own instant. What is to follow from it (a recharge, the end of
+    a lot that comes late) looks at `now`, which is when the event was heard of and never goes
+    back: a delivery that comes a day late must not make a day pass.
+    """
+
+    def __init__(self, account: Account, at: datetime, heard_at: datetime | None = None) -> None:
+        """Open them at an instant; `heard_at` is when the event reached us, if that is known."""
+        self._before = account
+        self._at = at
+        self._now = max(one for one in (at, heard_at, account.as_of) if one is not None)
+        self.account = account
+        self._entries: list[LedgerEntry] = []
+        self._notifications: list[Notification] = []
+
+    @property
+    def next_entry_id(self) -> str:
+        """The id of the entry that is made next."""
+        return entry_id(self.account.entries + 1)
+
+    def set(self, **changed: object) -> None:
+        """Change fields of the account."""
+        self.account = replace(self.account, **changed)  # type: ignore[arg-type] # its own fields
+
+    def set_up(self, currency: str, at: datetime) -> None:
+        """Set the credits up, or have been set up even earlier; `Refused` in another currency."""
+        account = self.account
+        if account.currency is not None and account.currency != currency:
+            raise Refused(
+                "currency",
+                f"is {currency}, but the credit of {account.organization_id} is kept in "
+                f"{account.currency}, which cannot change",
+            )
+        earliest = at if account.credits_set_up_at is None else min(account.credits_set_up_at, at)
+        self.set(currency=currency, credits_set_up_at=earliest)
+
+    def tell(self, news: News, *, cause: str | int, at: datetime | None = None) -> None:
+        """Have the organization's admins told; `cause` tells it from other news of its type."""
+        self._notifications.append(
+            notification(
+                news,
+                organization_id=self.account.organization_id,
+                at=at or self._at,
+                cause=cause,
+            )
+        )
+
+    def tell_disabled(self, reason: Disabled) -> None:
+        """Say that no recharge is asked for any more."""
+        disabled = RechargeDisabled(
+            reason=reason,
+            balance_micros=self.account.balance_micros,
+            currency=self.account.currency,
+        )
+        self.tell(disabled, cause=self.account.version, at=self._now)
+
+    def open_lot(self, entry_type: EntryType, lot: Lot, cause: str) -> None:
+        """Pay the debt first, keep the rest; a lot that comes too late has no time to pay.
+
+        `Refused` if the account has as many lots as it may.
+        """
+        if lot.expires_at <= self._now:
+            self._enter(entry_type, lot.remaining_micros, _given(lot), cause, at=self._at)
+            self.set(lots=with_lot(self.account.lots, lot))
+            self.expire(lot, not_before=self._at)
+            return
+        paid_micros = min(self.account.debt_micros, lot.remaining_micros)
+        kept = replace(lot, remaining_micros=lot.remaining_micros - paid_micros)
+        self._enter(entry_type, lot.remaining_micros, _given(kept), cause, at=self._at)
+        self.set(debt_micros=self.account.debt_micros - paid_micros)
+        if kept.remaining_micros:
+            self.set(lots=with_lot(self.account.lots, kept))
+        if len(self.account.lots) > MAX_LOTS:
+            raise Refused(
+                "amount", f"would be a lot too many: {MAX_LOTS} lots still have something left"
+            )
+
+    def pay(self, entry_type: EntryType, amount_micros: int, cause: str | None) -> LedgerEntry:
+        """Take a positive amount from the lots; what they do not hold becomes debt."""
+        lots, shares, unpaid_micros = draw(self._usable(), amount_micros)
+        self.set(lots=lots, debt_micros=self.account.debt_micros + unpaid_micros)
+        return self._enter(entry_type, -amount_micros, shares, cause, at=self._at)
+
+    def expire(self, lot: Lot, not_before: datetime | None = None) -> None:
+        """Forfeit what is left of a lot, at the instant at which it expired.
+
+        One that had expired before it came in is forfeited as it comes: not before it was there.
+        """
+        at = max(lot.expires_at, not_before or lot.expires_at)
+        self.set(lots=tuple(one for one in self.account.lots if one.lot_id != lot.lot_id))
+        taken = (LotShare(lot.lot_id, lot.purchase_id, -lot.remaining_micros),)
+        self._enter(
+            EntryType.EXPIRY,
+            -lot.remaining_micros,
+            taken,
+            f"lot#{lot.lot_id}",
+            at=at,
+        )
+        expired = CreditExpired(
+            purchase_id=lot.purchase_id,
+            amount_micros=lot.remaining_micros,
+            balance_micros=self.account.balance_micros,
+            currency=self.account.currency,
+        )
+        self.tell(expired, cause=lot.lot_id, at=at)
+
+    def warn(self, lot: Lot) -> None:
+        """Tell, this once, that a lot is going to expire."""
+        self.set(
+            lots=tuple(
+                replace(one, warned=True) if one.lot_id == lot.lot_id else one
+                for one in self.account.lots
+            )
+        )
+        expiring = CreditExpiring(
+            purchase_id=lot.purchase_id,
+            remaining_micros=lot.remaining_micros,
+            expires_at=lot.expires_at,
+            currency=self.account.currency,
+        )
+        self.tell(expiring, cause=lot.lot_id)
+
+    def close(self, *, may_ask: bool = True) -> Booking:
+        """Ask for a recharge if it is time for one, and make the account's next version."""
+        self._recharge(may_ask=may_ask)
+        changed = self.account != self._before
+        return Booking(
+            account=(
+                replace(self.account, version=self._before.version + 1, as_of=self._now)
+                if changed
+                else self._before
+            ),
+            entries=tuple(self._entries),
+            notifications=tuple(self._notifications),
+        )
+
+    def _usable(self) -> Lots:
+        """The lots, none of which may have expired: that must have been booked before."""
+        lots = self.account.lots
+        if any(lot.expires_at <= self._at for lot in lots):
+            msg = f"the account of {self.account.organization_id} is not brought up to {self._at}"
+            raise RuntimeError(msg)
+        return lots
+
+    def _enter(
+        self,
+        entry_type: EntryType,
+        amount_micros: int,
+        shares: tuple[LotShare, ...],
+        cause: str | None,
+        *,
+        at: datetime,
+    ) -> LedgerEntry:
+        entry = LedgerEntry(
+            organization_id=self.account.organization_id,
+            entry_id=self.next_entry_id,
+            type=entry_type,
+            amount_micros=amount_micros,
+            balance_after_micros=self.account.balance_micros + amount_micros,
+            at=at,
+            lots=shares,
+            cause=cause,
+        )
+        self.set(entries=self.account.entries + 1, balance_micros=entry.balance_after_micros)
+        self._entries.append(entry)
+        settings = self.account.settings
+        thresholds_micros = settings.low_balance_thresholds_micros if settings else ()
+        self._notifications += crossings(entry, thresholds_micros, self.account.currency)
+        return entry
+
+    def _recharge(self, *, may_ask: bool) -> None:
+        state, step = self.account.recharge.next_step(
+            self.account.auto_recharge,
+            self.account.balance_micros,
+            organization_id=self.account.organization_id,
+            now=self._now,
+        )
+        if isinstance(step, RechargeRequest) and not may_ask:
+            return
+        self.set(recharge=state)
+        match step:
+            case RechargeRequest():
+                requested = RechargeRequested(
+                    recharge_id=step.recharge_id,
+                    amount_micros=step.amount_micros,
+                    balance_micros=self.account.balance_micros,
+                    currency=self.account.currency,
+                )
+                self.tell(requested, cause=step.recharge_id, at=self._now)
+            case Disabled():
+                self.tell_disabled(step)
+            case None:
+                pass
+
+
+def _given(lot: Lot) -> tuple[LotShare, ...]:
+    if lot.remaining_micros == 0:
+        return ()
+    return (LotShare(lot.lot_id, lot.purchase_id, lot.remaining_micros),)
