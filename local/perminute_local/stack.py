@@ -92,6 +92,7 @@ class Function:
     name: str
     handler: str
     environment: Mapping[str, str]
+    timeout_seconds: int
     trigger: Trigger
 
 
@@ -218,6 +219,9 @@ def _function(
         environment={
             name: outputs[_output(logical_id, name)] for name in environment_of(resource, template)
         },
+        timeout_seconds=resource["Properties"].get(
+            "Timeout", template["Globals"]["Function"]["Timeout"]
+        ),
         trigger=_trigger(event["Type"], event["Properties"], outputs),
     )
 

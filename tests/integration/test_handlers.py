@@ -19,7 +19,7 @@ from perminute.application.reconcile_books import Reconciled
 from perminute.domain.errors import MissingSetting, Unavailable
 from perminute.domain.reconciliation import Difference
 from perminute.observability import logger
-from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
+from perminute_local.replay.lambda_runtime import Context, LoadedFunction, SQSMessage
 from perminute_local.replay.listener import QUEUE_NAME, Listener
 from perminute_local.replay.results import Rejected, Results, collect
 from perminute_local.replay.run import publish_rate_card, table_names
@@ -388,6 +388,18 @@ def test_an_event_of_next_year_is_kept_and_forfeits_nothing(ready: System) -> No
     (rejected,) = ready.results().rejected
     assert rejected.reason.startswith("time: lies more than 1 day after the event arrived")
     assert ready.state()["organizations"]["contoso"]["balance"] == "250"
+
+
+def test_a_function_is_told_the_time_that_the_template_gives_it(ready: System) -> None:
+    longest = {f.name for f in ready.stack.functions if f.timeout_seconds == 900}
+    assert longest == {"ExpireCreditFunction", "ReconcileBooksFunction"}
+    for function in ready.stack.functions:
+        context = Context(
+            function_name=function.name,
+            invoked_function_arn="arn",
+            timeout_seconds=function.timeout_seconds,
+        )
+        assert context.get_remaining_time_in_millis() == 1000 * function.timeout_seconds
 
 
 def test_a_function_names_the_setting_that_its_environment_lacks(moto_stack: Stack) -> None:

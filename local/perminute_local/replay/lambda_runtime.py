@@ -42,10 +42,11 @@ class Context:
     invoked_function_arn: str
     aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
-    @staticmethod
-    def get_remaining_time_in_millis() -> int:
-        """Tell that nothing here runs out of time."""
-        return 30_000
+    timeout_seconds: int = 30
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Tell that all of it is left: here nothing is ended, but a function may end itself."""
+        return self.timeout_seconds * 1000
 
 
 @dataclass(slots=True)
@@ -91,6 +92,7 @@ class LoadedFunction:
         """Hand over an event; None if the function failed, which is shown on standard error."""
         context = Context(
             function_name=self._function.name,
+            timeout_seconds=self._function.timeout_seconds,
             invoked_function_arn=f"arn:aws:lambda:{REGION}:000000000000:function:{self._function.name}",
         )
         try:
