@@ -112,8 +112,7 @@ def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911 - a case
                 f"{who}: recharge failed",
                 f"The recharge {news.recharge_id} for {who} failed: {news.reason.rstrip('.')}. The "
                 f"balance is {_money(news.balance_micros, news.currency)}. Check the means of "
-                f"payment, or buy credit by hand; after {MAX_FAILURES} failures in a row it "
-                "stops.",
+                f"payment, or buy credit by hand; {MAX_FAILURES} failures in a row stop it.",
             )
         case RechargeDisabled() as news:
             return _recharge_disabled(who, news)
