@@ -124,7 +124,7 @@ def _recharge_record(state: RechargeState) -> dict[str, Any] | None:
             for one in state.waiting
         ],
         "failures": state.failures,
-        "month": state.month and format_instant(state.month),
+        "month": state.month and f"{state.month:%Y-%m}",
         "monthMicros": state.month_micros,
         "limitTold": state.limit_told,
     }
@@ -142,7 +142,7 @@ def _recharge_of(record: dict[str, Any]) -> RechargeState:
             for recharge_id, amount_micros, requested_at in record["waiting"]
         ),
         failures=record["failures"],
-        month=parse_instant(record["month"]) if record["month"] else None,
+        month=parse_instant(f"{record['month']}-01T00:00:00Z") if record["month"] else None,
         month_micros=record["monthMicros"],
         limit_told=record["limitTold"],
     )
@@ -154,7 +154,7 @@ def _settings_record(settings: CreditSettings) -> dict[str, Any]:
         "configuredAt": format_instant(settings.configured_at),
         "eventId": settings.event_id,
         "currency": settings.currency,
-        "lowBalanceThresholdsMicros": settings.low_balance_thresholds_micros,
+        "thresholdsMicros": settings.low_balance_thresholds_micros,
         "autoRecharge": recharge
         and {
             "triggerMicros": recharge.trigger_micros,
@@ -170,7 +170,7 @@ def _settings_of(record: dict[str, Any]) -> CreditSettings:
         configured_at=parse_instant(record["configuredAt"]),
         event_id=record["eventId"],
         currency=record["currency"],
-        low_balance_thresholds_micros=tuple(record["lowBalanceThresholdsMicros"]),
+        low_balance_thresholds_micros=tuple(record["thresholdsMicros"]),
         auto_recharge=recharge
         and AutoRecharge(
             trigger_micros=recharge["triggerMicros"],

@@ -8,6 +8,7 @@ a usage record would have twenty of them.
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,16 @@ class InstantAttribute(Attribute[datetime]):
         return parse_instant(value)
 
 
+class CompactJSONAttribute(JSONAttribute):
+    """JSON without spaces, in its own letters: an item is paid for by the started kilobyte."""
+
+    def serialize(self, value: Any) -> str | None:  # noqa: ANN401 - whatever JSON can say
+        """Write it."""
+        if value is None:
+            return None
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def item_of(row: type[Model], values: Mapping[str, Any]) -> Item:
     """Serialize the values of a row without making a model of it first.
 
@@ -81,10 +92,10 @@ class AccountRow(Model):
     debt_micros = IntegerAttribute(default=0, attr_name="debtMicros")
     currency = UnicodeAttribute(null=True)
     credits_set_up_at = InstantAttribute(null=True, attr_name="creditsSetUpAt")
-    settings = JSONAttribute(null=True)
+    settings = CompactJSONAttribute(null=True)
     as_of = InstantAttribute(null=True, attr_name="asOf")
-    lots = JSONAttribute(null=True)
-    recharge = JSONAttribute(null=True)
+    lots = CompactJSONAttribute(null=True)
+    recharge = CompactJSONAttribute(null=True)
     listed_as = UnicodeAttribute(null=True, attr_name="listedAs")
     due_at = UnicodeAttribute(null=True, attr_name="dueAt")
 
@@ -99,7 +110,7 @@ class EntryRow(Model):
     amount_micros = IntegerAttribute(attr_name="amountMicros")
     balance_after_micros = IntegerAttribute(attr_name="balanceAfterMicros")
     at = InstantAttribute()
-    lots = JSONAttribute(null=True)
+    lots = CompactJSONAttribute(null=True)
     cause = UnicodeAttribute(null=True)
 
 
@@ -108,7 +119,7 @@ class OutboxRow(Model):
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     record = UnicodeAttribute(range_key=True)
-    notifications = JSONAttribute()
+    notifications = CompactJSONAttribute()
 
 
 class ReceiptRow(Model):
@@ -141,7 +152,7 @@ class UsageRow(Model):
     outcome = UnicodeAttribute()
     charge_micros = IntegerAttribute(attr_name="chargeMicros")
     entry_id = UnicodeAttribute(null=True, attr_name="entryId")
-    record = JSONAttribute()
+    record = CompactJSONAttribute()
 
 
 class TimelineRow(Model):

@@ -1,0 +1,82 @@
+"""How large items are: a started kilobyte costs as much as a whole one, with every charge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from builders import holding, lot
+
+from perminute.adapters.dynamodb.records import account_row
+from perminute.domain.accounts import Account, CreditSettings
+from perminute.domain.lots import MAX_LOTS, twelve_months_after
+from perminute.domain.recharge import AutoRecharge, RechargeRequest, RechargeState, recharge_id
+
+if TYPE_CHECKING:
+    from perminute.domain.lots import Lot
+
+AT = datetime(2026, 11, 2, 14, 39, 50, 123_456, tzinfo=UTC)
+KILOBYTE, LARGEST_ITEM = 1_024, 400 * 1_024
+
+
+def size_of(item: dict[str, dict[str, Any]]) -> int:
+    """Count as DynamoDB does: names and texts in UTF-8, numbers at half a byte a digit, and one."""
+    total = 0
+    for name, value in item.items():
+        ((kind, content),) = value.items()
+        size = len(content.encode()) if kind == "S" else len(content) // 2 + 2
+        total += len(name.encode()) + size
+    return total
+
+
+def bought(number: int, purchase_id: str) -> Lot:
+    expires_at = twelve_months_after(AT)
+    return lot(
+        f"{number:012d}",
+        150_000_000,
+        purchase_id=purchase_id,
+        purchased_at=AT,
+        expires_at=expires_at,
+    )
+
+
+def account(*lots: Lot) -> Account:
+    """A busy organization's: settings, a recharge under way, times to the microsecond."""
+    auto = AutoRecharge(
+        trigger_micros=50_000_000, recharge_micros=200_000_000, monthly_limit_micros=10**9
+    )
+    request = RechargeRequest(
+        recharge_id=recharge_id("contoso", 1), amount_micros=200_000_000, requested_at=AT
+    )
+    return replace(
+        holding(*lots),
+        organization_id="8a5b2b1e-5c2f-4d3a-9a6e-1b2c3d4e5f60",
+        version=123_456,
+        licensing_version=321,
+        entries=98_765,
+        as_of=AT,
+        settings=CreditSettings(
+            configured_at=AT,
+            event_id="1a2b3c4d-5e6f-4a7b-8c9d-0e1f2a3b4c15",
+            currency="USD",
+            low_balance_thresholds_micros=(100_000_000, 20_000_000),
+            auto_recharge=auto,
+        ),
+        recharge=RechargeState(
+            requests=5,
+            waiting=(request,),
+            month=datetime(2026, 11, 1, tzinfo=UTC),
+            month_micros=10**9,
+        ),
+    )
+
+
+def test_an_account_with_three_lots_and_a_recharge_under_way_takes_one_kilobyte() -> None:
+    lots = [bought(number, f"po-100{number}") for number in range(3)]
+    assert size_of(account_row(account(*lots)).serialize()) <= KILOBYTE
+
+
+def test_an_account_with_all_the_lots_it_may_have_is_an_item_that_can_be_written() -> None:
+    lots = [bought(number, "\N{GRINNING FACE}" * 250) for number in range(MAX_LOTS)]
+    assert size_of(account_row(account(*lots)).serialize()) <= LARGEST_ITEM // 2
