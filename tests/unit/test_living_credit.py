@@ -93,6 +93,18 @@ def test_a_lot_that_expires_between_two_calls_pays_the_earlier_one_however_they_
     assert store.account(ORGANIZATION).debt_micros == PAID
 
 
+def test_a_lot_pays_all_that_came_before_its_end_even_if_a_batch_takes_two_transactions() -> None:
+    store = store_with(100 * PAID)
+    late = [call(f"late-{n}", EXPIRES) for n in range(60)]
+    early = [call(f"early-{n}", EXPIRES - timedelta(seconds=1)) for n in range(60)]
+    charging(store)([*late, *early])
+    assert booked(store) == [
+        (EntryType.CHARGE, -60 * PAID),
+        (EntryType.EXPIRY, -40 * PAID),
+        (EntryType.CHARGE, -60 * PAID),
+    ]
+
+
 def test_a_charge_and_the_daily_run_never_book_one_expiry_twice() -> None:
     store = store_with(5 * PAID, 3 * PAID)
     run = ExpireCredit(store, IMPATIENT)

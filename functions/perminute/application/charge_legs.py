@@ -245,8 +245,11 @@ def _against_record(leg: Leg, recorded: Leg) -> Repeated | Refused:
 
 
 def _chunks(ended: Mapping[int, EndedLeg]) -> Iterator[dict[int, EndedLeg]]:
-    """Cut a batch into postings of even size, as few as the limit of a transaction allows."""
-    items = list(ended.items())
+    """Cut a batch into postings of even size, as few as the limit of a transaction allows.
+
+    In the order of the reports: a lot that expires between two of them pays all before it.
+    """
+    items = sorted(ended.items(), key=lambda item: item[1].reported_at)
     pieces = -(-len(items) // MAX_USAGES_PER_POSTING)
     size = -(-len(items) // pieces)
     for start in range(0, len(items), size):
