@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -128,6 +129,19 @@ def test_the_id_is_the_same_for_every_copy_and_another_for_everything_else() -> 
     assert len(set(ids)) == len(ids)
     elsewhere = notification(EVERY_NEWS[0], organization_id="fabrikam", at=ANSWERED, cause="0")
     assert elsewhere.id not in ids
+
+
+def test_the_page_for_subscribers_names_every_kind_and_all_that_it_carries() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (.*) \|$", page, re.MULTILINE)
+    common = {"id", "type", "organizationId", "at", "currency", "subject", "text"}
+    assert {kind: set(re.findall(r"`(\w+)`", carries)) for kind, carries in rows} == {
+        shown["type"]: set(shown) - common for shown in map(document, EVERY_NEWS)
+    }
+    (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    low = LowBalance(threshold_micros=20_000_000, **USD)
+    assert set(json.loads(example)) == set(document(low))
+    assert json.loads(example)["subject"] == document(low)["subject"]
 
 
 # The outbox
