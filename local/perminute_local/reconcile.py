@@ -27,22 +27,26 @@ def run_reconcile(stack_name: str, organizations: Sequence[str], *, as_json: boo
     """Reconcile a stack's organizations, all or these; exit code 1 if anything differs."""
     try:
         reconciled = list(reconcile(_tables_of(stack_name), organizations))
-        _check_all_read(reconciled, organizations)
     except (BotoCoreError, ClientError, Unavailable) as error:
         msg = f"the books of {stack_name} cannot be read: {error}"
         raise WrongCall(msg) from error
+    _check_known(reconciled, organizations)
     differences = [one for books in reconciled for one in books.differences]
     if as_json:
         document = {
             "organizations": len(reconciled),
             "entries": sum(books.entries for books in reconciled),
+            "unread": [books.organization_id for books in reconciled if books.unavailable],
             "differences": [difference_document(one) for one in differences],
         }
         json.dump(document, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
         sys.stdout.writelines(line for books in reconciled for line in _lines(books))
-    return 1 if differences else 0
+    unread = [books for books in reconciled if books.unavailable]
+    for books in unread:
+        sys.stderr.write(f"{books.organization_id}: could not be read: {books.unavailable}\n")
+    return 1 if differences or unread else 0
 
 
 def reconcile(tables: TableNames, organizations: Sequence[str] = ()) -> Iterator[Reconciled]:
@@ -66,19 +70,17 @@ def _tables_of(stack_name: str) -> TableNames:
         raise WrongCall(msg) from error
 
 
-def _check_all_read(reconciled: Sequence[Reconciled], named: Sequence[str]) -> None:
+def _check_known(reconciled: Sequence[Reconciled], named: Sequence[str]) -> None:
     """A name that no account has is most likely misspelt, and not an account in order."""
     for books in reconciled:
-        if books.unavailable is not None:
-            raise Unavailable(books.unavailable)
-        if books.organization_id in named and books.version == 0:
+        if books.organization_id in named and books.version == 0 and not books.unavailable:
             msg = f"{books.organization_id} has no account"
             raise WrongCall(msg)
 
 
 def _lines(books: Reconciled) -> Iterator[str]:
     counted = f"{books.organization_id}: {books.entries} ledger entries"
-    if not books.differences:
+    if not (books.differences or books.unavailable):
         yield f"{counted}, no difference\n"
     for one in books.differences:
         entries = f" (entries {', '.join(one.entry_ids)})" if one.entry_ids else ""

@@ -65,6 +65,7 @@ def test_a_difference_is_named_with_its_entries_and_is_exit_code_1(
     assert json.loads(capsys.readouterr().out) == {
         "organizations": 1,
         "entries": 1,
+        "unread": [],
         "differences": [
             {"organizationId": funded, "message": message, "entries": ["000000000001"]}
             for message in (first, second)
@@ -75,6 +76,28 @@ def test_a_difference_is_named_with_its_entries_and_is_exit_code_1(
         f"{funded}: 1 ledger entries: {message} (entries 000000000001)"
         for message in (first, second)
     ]
+
+
+def test_books_that_somebody_damaged_are_named_and_hide_nothing_else(
+    ministack_stack: Stack, funded: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = f"{funded}-damaged"
+    boto3.client("dynamodb").put_item(
+        TableName=table_names(ministack_stack).credit,
+        Item={
+            "organizationId": {"S": damaged},
+            "record": {"S": "account"},
+            "version": {"N": "1"},
+            "lots": {"S": '[["1", "po-1", "yesterday", "tomorrow", 5, false]]'},
+        },
+    )
+    call = ["reconcile", "--stack", STACK_NAME, "--organization", damaged]
+    assert main([*call, "--organization", funded]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == f"{funded}: 1 ledger entries, no difference\n"
+    assert f"{damaged}: could not be read: the books of {damaged} hold something" in shown.err
+    assert main([*call, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["unread"] == [damaged]
 
 
 @pytest.mark.usefixtures("ministack_stack")

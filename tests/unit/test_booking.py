@@ -313,7 +313,13 @@ def test_expiry_is_told_with_what_is_forfeited_and_is_a_fall_of_the_balance_like
     booking = advance(account, NEXT_YEAR + timedelta(hours=5))
     assert news(booking) == [
         LowBalance(threshold_micros=4, balance_micros=3, currency="USD"),
-        CreditExpired(purchase_id="po-1", amount_micros=5, balance_micros=3, currency="USD"),
+        CreditExpired(
+            purchase_id="po-1",
+            amount_micros=5,
+            expires_at=NEXT_YEAR,
+            balance_micros=3,
+            currency="USD",
+        ),
     ]
     assert {one.at for one in booking.notifications} == {NEXT_YEAR}
 
@@ -604,7 +610,9 @@ def test_settings_that_only_move_when_the_credits_were_set_up_are_a_version_too(
     assert (stale.version, stale.settings) == (known.version + 1, known.settings)
 
 
-def test_a_purchase_that_comes_after_its_credit_has_expired_pays_no_later_debt() -> None:
+def test_a_purchase_that_is_heard_of_after_its_end_pays_the_debt_and_the_rest_is_forfeited() -> (
+    None
+):
     account = charge(EMPTY, [usage("a", 15)], at=ANSWERED).account
     late = bought(
         100,
@@ -612,11 +620,25 @@ def test_a_purchase_that_comes_after_its_credit_has_expired_pays_no_later_debt()
         expires_at=ANSWERED - timedelta(days=10),
     )
     booking = buy(account, late, at=ANSWERED - timedelta(days=20))
-    assert [(e.type, e.amount_micros) for e in booking.entries] == [
-        (EntryType.PURCHASE, 100),
-        (EntryType.EXPIRY, -100),
+    assert [(e.type, e.amount_micros, e.at) for e in booking.entries] == [
+        (EntryType.PURCHASE, 100, ANSWERED - timedelta(days=20)),
+        (EntryType.EXPIRY, -85, ANSWERED - timedelta(days=10)),
     ]
-    assert booking.account.debt_micros == 15
+    assert (booking.account.debt_micros, booking.account.lots) == (0, ())
+
+
+def test_a_clock_that_is_a_day_ahead_does_not_make_the_wait_for_a_recharge_pass() -> None:
+    first = charge(
+        holding(lot("1", 60), settings=recharging(500, 30)),
+        [usage("a", 1)],
+        at=ANSWERED,
+        heard_at=ANSWERED,
+    ).account
+    ahead, now = ANSWERED + timedelta(hours=24, seconds=1), ANSWERED + timedelta(seconds=1)
+    assert first.is_due(ahead)
+    assert not first.is_due(ahead, now)
+    assert news(charge(first, [usage("b", 1)], at=ahead, heard_at=now)) == []
+    assert news(advance(first, ahead, heard_at=now)) == []
 
 
 def test_credit_that_expires_below_the_trigger_asks_for_a_recharge() -> None:
@@ -635,11 +657,3 @@ def test_a_failure_gives_back_what_was_asked_for_in_this_month_only() -> None:
     assert (account.recharge.requests, account.recharge.month_micros) == (2, 30)
     booking = fail_recharge(account, FIRST, "no", at=december)
     assert booking.account.recharge.month_micros == 30
-
-
-def test_a_recharge_that_failed_and_was_paid_after_all_counts_against_the_limit() -> None:
-    account = below(limit=60).account
-    account = fail_recharge(account, FIRST, "no", at=ANSWERED).account
-    assert account.recharge.month_micros == 30
-    account = buy(account, bought(30, recharge_id=FIRST)).account
-    assert account.recharge.month_micros == 60

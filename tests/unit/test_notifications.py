@@ -53,7 +53,7 @@ EVERY_NEWS: list[News] = [
         expires_at=datetime(2027, 10, 30, 12, 2, tzinfo=UTC),
         currency="USD",
     ),
-    CreditExpired(purchase_id="po-1", amount_micros=7_000_000, **USD),
+    CreditExpired(purchase_id="po-1", amount_micros=7_000_000, expires_at=ANSWERED, **USD),
     *(CallNotEntitled(call_id="call-1", reason=reason) for reason in NotEntitled),
     *(CallNotRated(call_id="call-1", reason=reason) for reason in Unpriced),
 ]

@@ -26,7 +26,16 @@ MAX_BATCH = 10
 MAX_SUBJECT = 99
 """Characters of a subject: SNS wants fewer than 100, of ASCII, no line breaks, no space first."""
 
-_OURS = frozenset({"InvalidParameter", "InvalidParameterValue", "ValidationError"})
+_OURS = frozenset(
+    {
+        "BatchRequestTooLong",
+        "InvalidParameter",
+        "InvalidParameterValue",
+        "ParameterValueInvalid",
+        "ValidationError",
+        "ValidationException",
+    }
+)
 """Codes that say: this message is wrong, and will be."""
 
 _NOT_FOR_SUBJECTS = re.compile(r"[^\x20-\x7e]")

@@ -32,10 +32,12 @@ def posting_of(before: Account, booking: Booking, *receipts: Receipt) -> Posting
     )
 
 
-def brought_up_to(credit: CreditStore, account: Account, at: datetime) -> Account | Moved:
+def brought_up_to(
+    credit: CreditStore, account: Account, at: datetime, heard_at: datetime | None = None
+) -> Account | Moved:
     """Book what is due by `at`; gives the account after it, or says that it moved meanwhile."""
-    while account.is_due(at):
-        booking = advance(account, at)
+    while account.is_due(at, heard_at):
+        booking = advance(account, at, heard_at=heard_at)
         if booking.account is account:
             msg = f"the account of {account.organization_id} is due, but nothing falls due by {at}"
             raise RuntimeError(msg)

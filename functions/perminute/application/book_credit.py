@@ -122,7 +122,10 @@ class BookCredit:
 
     def _attempt(self, event: CreditEvent) -> Posting | AlreadyKnown | Moved:
         account = brought_up_to(
-            self.credit, self.credit.account(event.organization_id), event.issued_at
+            self.credit,
+            self.credit.account(event.organization_id),
+            event.issued_at,
+            event.heard_at,
         )
         if isinstance(account, Moved):
             return account

@@ -20,7 +20,7 @@ from perminute.domain.usage import Terms, Usage, rate_leg
 from perminute.ports import MAX_USAGES_PER_POSTING, AlreadyKnown, Committed, Moved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from perminute.application.patience import Patience
@@ -138,10 +138,11 @@ class ChargeLegs:
             self.credit,
             shared.account or self.credit.account(shared.organization_id),
             min(one.reported_at for one in pending.values()),
+            _heard_at(pending.values()),
         )
         if isinstance(account, Moved):
             return account
-        due_at = account.due_at
+        due_at = account.lots_due_at
         legs = {n: one for n, one in pending.items() if due_at is None or one.reported_at < due_at}
         try:
             decided = self._decide(account, list(legs.values()), shared.rate_card)
@@ -169,7 +170,7 @@ class ChargeLegs:
             account,
             usages,
             at=max(one.reported_at for one in ended),
-            heard_at=max((one.heard_at for one in ended if one.heard_at), default=None),
+            heard_at=_heard_at(ended),
         )
         return posting_of(account, booking)
 
@@ -208,6 +209,10 @@ class _Batch:
             else:
                 batch.others[position] = one
         return batch
+
+
+def _heard_at(ended: Iterable[EndedLeg]) -> datetime | None:
+    return max((one.heard_at for one in ended if one.heard_at), default=None)
 
 
 def _as_repeated(verdict: Verdict[Usage]) -> Verdict[Usage]:

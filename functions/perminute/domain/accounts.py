@@ -74,16 +74,33 @@ class Account:
         return self.settings.auto_recharge if self.settings and self.entries else None
 
     @property
+    def lots_due_at(self) -> datetime | None:
+        """When a lot is next to be warned of, or expires."""
+        return min((lot.due_at for lot in self.lots), default=None)
+
+    @property
+    def recharge_due_at(self) -> datetime | None:
+        """When a recharge that is not possible now becomes possible."""
+        return self.recharge.due_at(self.auto_recharge, self.balance_micros)
+
+    @property
     def due_at(self) -> datetime | None:
-        """When time alone next changes something; None if it never does.
+        """When time alone next changes something; None if it never does."""
+        instants = (self.lots_due_at, self.recharge_due_at)
+        return min((instant for instant in instants if instant is not None), default=None)
 
-        A lot is to be warned of or expires, or a recharge that was not possible becomes possible.
-        """
-        instants = [lot.due_at for lot in self.lots]
-        again = self.recharge.due_at(self.auto_recharge, self.balance_micros)
-        return min(instants if again is None else [*instants, again], default=None)
-
-    def is_due(self, at: datetime) -> bool:
+    def is_due(self, at: datetime, heard_at: datetime | None = None) -> bool:
         """Whether something must be booked before anything else that happens at `at`."""
-        due_at = self.due_at
-        return due_at is not None and due_at <= at
+        lots_at, recharge_at = self.lots_due_at, self.recharge_due_at
+        return (lots_at is not None and lots_at <= at) or (
+            recharge_at is not None and recharge_at <= self.now(at, heard_at)
+        )
+
+    def now(self, at: datetime, heard_at: datetime | None = None) -> datetime:
+        """Tell what time it is for what is to follow from an event.
+
+        When it was heard of, if that is known, and never before anything already booked: a
+        delivery that comes a day late must not make a day pass, nor a clock that is a day ahead.
+        """
+        heard_at = heard_at or at
+        return heard_at if self.as_of is None else max(heard_at, self.as_of)

@@ -89,7 +89,7 @@ def purchase(
         ),
         cause,
     )
-    books.set(recharge=books.account.recharge.succeeded(bought.recharge_id, bought.amount_micros))
+    books.set(recharge=books.account.recharge.succeeded(bought.recharge_id))
     if bought.recharge_id is not None:
         succeeded = RechargeSucceeded(
             recharge_id=bought.recharge_id,
@@ -194,22 +194,24 @@ def charge(
     )
 
 
-def advance(account: Account, at: datetime) -> Booking:
+def advance(account: Account, at: datetime, *, heard_at: datetime | None = None) -> Booking:
     """Book what time alone brings until `at`, at most `MAX_STEPS` at once, in the order of time.
 
     Lots are warned of and expire; a recharge that was not possible is asked for. Call it until the
     account is no longer due.
     """
     due = [lot for lot in account.lots if lot.due_at <= at]
-    again_at = account.recharge.due_at(account.auto_recharge, account.balance_micros)
-    books = Books(account, at)
+    again_at = account.recharge_due_at
+    books = Books(account, at, heard_at)
     for lot in sorted(due, key=lambda one: one.expires_at)[:MAX_STEPS]:
         if lot.expires_at <= at:
             books.expire(lot)
         else:
             books.warn(lot)
     fell = books.account.balance_micros < account.balance_micros
-    return books.close(may_ask=fell or (again_at is not None and again_at <= at))
+    return books.close(
+        may_ask=fell or (again_at is not None and again_at <= account.now(at, heard_at))
+    )
 
 
 def _paid_by(usages: Sequence[Usage], account: Account, entry: str) -> dict[str, Usage]:

@@ -46,15 +46,14 @@ class Books:
     """An account while one booking is made of it.
 
     What is booked happens `at` its own instant. What is to follow from it (a recharge, the end of
-    a lot that comes late) looks at `now`, which is when the event was heard of and never goes
-    back: a delivery that comes a day late must not make a day pass.
+    a lot that comes late) looks at `Account.now`.
     """
 
     def __init__(self, account: Account, at: datetime, heard_at: datetime | None = None) -> None:
         """Open them at an instant; `heard_at` is when the event reached us, if that is known."""
         self._before = account
         self._at = at
-        self._now = max(one for one in (at, heard_at, account.as_of) if one is not None)
+        self._now = account.now(at, heard_at)
         self.account = account
         self._entries: list[LedgerEntry] = []
         self._notifications: list[Notification] = []
@@ -101,11 +100,12 @@ class Books:
         self.tell(disabled, cause=self.account.version, at=self._now)
 
     def open_lot(self, entry_type: EntryType, lot: Lot, cause: str) -> None:
-        """Pay the debt first, keep the rest; a lot that comes too late has no time to pay.
+        """Pay the debt first, keep the rest; `Refused` if the account has as many as it may.
 
-        `Refused` if the account has as many lots as it may.
+        A lot that had expired when it came in never pays. One that is heard of after its end,
+        since the event came late, pays the debt that stands, and the rest is forfeited.
         """
-        if lot.expires_at <= self._now:
+        if lot.expires_at <= self._at:
             self._enter(entry_type, lot.remaining_micros, _given(lot), cause, at=self._at)
             self.set(lots=with_lot(self.account.lots, lot))
             self.expire(lot, not_before=self._at)
@@ -116,6 +116,8 @@ class Books:
         self.set(debt_micros=self.account.debt_micros - paid_micros)
         if kept.remaining_micros:
             self.set(lots=with_lot(self.account.lots, kept))
+            if kept.expires_at <= self._now:
+                self.expire(kept)
         if len(self.account.lots) > MAX_LOTS:
             raise Refused(
                 "amount", f"would be a lot too many: {MAX_LOTS} lots still have something left"
@@ -145,6 +147,7 @@ class Books:
         expired = CreditExpired(
             purchase_id=lot.purchase_id,
             amount_micros=lot.remaining_micros,
+            expires_at=lot.expires_at,
             balance_micros=self.account.balance_micros,
             currency=self.account.currency,
         )

@@ -97,8 +97,8 @@ def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911 - a case
                 f"The communications credit of {who} stands at "
                 f"{_money(news.balance_micros, news.currency)}, below its trigger, so "
                 f"{_money(news.amount_micros, news.currency)} is being bought under the id "
-                f"{news.recharge_id}. If no outcome is reported within {hours} hours, it is asked "
-                "for again; nothing else is to be done.",
+                f"{news.recharge_id}. If no outcome is reported within {hours} hours, credit is "
+                "asked for again, under a new id; nothing else is to be done.",
             )
         case RechargeSucceeded() as news:
             return Text(
@@ -129,7 +129,7 @@ def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911 - a case
                 f"{who}: {_money(news.amount_micros, news.currency)} of credit expired",
                 f"The rest of the credit {news.purchase_id} of {who}, "
                 f"{_money(news.amount_micros, news.currency)}, expired on "
-                f"{notification.at:%Y-%m-%d at %H:%M} UTC and is forfeited. The balance is now "
+                f"{news.expires_at:%Y-%m-%d at %H:%M} UTC and is forfeited. The balance is now "
                 f"{_money(news.balance_micros, news.currency)}. Buy credit if that is too little.",
             )
         case CallNotEntitled() as news:
@@ -165,8 +165,8 @@ def _recharge_disabled(who: str, news: RechargeDisabled) -> Text:
             return Text(
                 subject,
                 f"One more recharge of {who} would exceed its monthly limit. The balance is "
-                f"{balance}, and nothing is bought until the limit allows it, in a new month or "
-                "because you raise it. Buy credit by hand if that is too late.",
+                f"{balance}, and nothing is bought until the limit allows it. Buy credit by hand, "
+                "or raise the limit.",
             )
         case never:
             assert_never(never)

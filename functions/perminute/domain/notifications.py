@@ -97,6 +97,7 @@ class CreditExpired:
 
     purchase_id: str
     amount_micros: int
+    expires_at: datetime
     balance_micros: int
     currency: str | None
 

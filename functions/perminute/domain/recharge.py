@@ -113,17 +113,10 @@ class RechargeState:
             return _next_month(self.month)
         return self.waiting[-1].requested_at + OUTCOME_WITHIN if self.waiting else None
 
-    def succeeded(self, recharge_id: str | None, amount_micros: int) -> RechargeState:
-        """Take note of a purchase: it switches recharging on again, whoever made it.
-
-        One that had failed, and was paid after all, counts against the month's limit again.
-        """
+    def succeeded(self, recharge_id: str | None) -> RechargeState:
+        """Take note of a purchase: it switches recharging on again, whoever made it."""
         waiting = tuple(one for one in self.waiting if one.recharge_id != recharge_id)
-        paid_after_all = recharge_id is not None and waiting == self.waiting
-        again_micros = amount_micros if paid_after_all else 0
-        return replace(
-            self, waiting=waiting, failures=0, month_micros=self.month_micros + again_micros
-        )
+        return replace(self, waiting=waiting, failures=0)
 
     def failed(self, recharge_id: str) -> RechargeState:
         """Take note of a failure; only that of a request whose outcome was open counts."""

@@ -11,6 +11,7 @@ import boto3
 
 from perminute.batches import event_id_of
 from perminute.domain.rate_card_csv import read_rate_card
+from perminute.domain.reconciliation import Difference
 from perminute.domain.times import format_instant
 from perminute.settings import TableNames
 from perminute_local.commands import publish
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from perminute.application.reconcile_books import Reconciled
     from perminute_local.replay.deliveries import Disturbance
 
 
@@ -124,7 +126,7 @@ class System:
             results,
             rejected=sorted(results.rejected),
             notifications=self._listener.heard(),
-            differences=[one for books in reconcile(tables) for one in books.differences],
+            differences=[one for books in reconcile(tables) for one in _found(books)],
         )
 
     def _deliver(
@@ -148,6 +150,12 @@ class System:
             ]
             messages = [message for message in again if message.receive_count < limit]
         return exhausted
+
+
+def _found(books: Reconciled) -> Sequence[Difference]:
+    if books.unavailable is None:
+        return books.differences
+    return [Difference(books.organization_id, f"cannot be read: {books.unavailable}")]
 
 
 def _failed_run(failure: Failure) -> Rejected:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 import boto3
@@ -72,19 +73,18 @@ class Clock:
     def pass_until(self, at: datetime) -> Iterator[Failure]:
         """Let time pass, and run what falls into it; gives the runs that failed."""
         now = self.now or at
-        for runs in range(1, MAX_RUNS_BETWEEN_EVENTS + 1):
+        for runs in count(1):
             one = min(self.scheduled, key=lambda s: s.next_after(now), default=None)
             if one is None or one.next_after(now) > at:
                 break
             now = one.next_after(now)
+            if runs > MAX_RUNS_BETWEEN_EVENTS:
+                why = f"was left out, as all after it: {runs - 1} runs between two events"
+                yield Failure(one.name, now, why)
+                break
             yield from one.run(now)
             if runs >= len(self.scheduled):
                 now = max(now, min(self._next_due() or at, at) - _A_MOMENT)
-        else:
-            why = (
-                f"was left out, as all after it: {MAX_RUNS_BETWEEN_EVENTS} runs between two events"
-            )
-            yield Failure("schedules", now, why)
         self.now = max(now, at)
 
     def run_all(self) -> Iterator[Failure]:

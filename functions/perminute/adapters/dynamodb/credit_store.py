@@ -10,6 +10,7 @@ from perminute.adapters.dynamodb.receipts import insert_receipt, receipt_of, rec
 from perminute.adapters.dynamodb.rows import AccountRow, EntryRow, UsageRow
 from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written
 from perminute.domain.accounts import Account
+from perminute.domain.errors import Unavailable
 from perminute.domain.ledger import entry_id
 from perminute.domain.reconciliation import Statement
 from perminute.ports import AlreadyKnown, Committed, Moved, Receipt
@@ -72,7 +73,15 @@ class DynamoDBCreditStore:
             yield item["organizationId"]["S"]
 
     def statement(self, organization_id: str) -> Statement:
-        """See `CreditStore.statement`: the account first, then no entries but those it counts."""
+        """See `CreditStore.statement`: an item that somebody damaged is one that cannot be read."""
+        try:
+            return self._statement(organization_id)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            msg = f"the books of {organization_id} hold something that cannot be read: {error!r}"
+            raise Unavailable(msg) from error
+
+    def _statement(self, organization_id: str) -> Statement:
+        """Read the account first, then no entries but those it counts."""
         account = self.account(organization_id)
         entries = self._schema.entries.query(
             "organizationId = :organization AND #record BETWEEN :first AND :last",
