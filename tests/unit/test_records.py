@@ -79,4 +79,4 @@ def test_an_account_with_three_lots_and_a_recharge_under_way_takes_one_kilobyte(
 
 def test_an_account_with_all_the_lots_it_may_have_is_an_item_that_can_be_written() -> None:
     lots = [bought(number, "\N{GRINNING FACE}" * 250) for number in range(MAX_LOTS)]
-    assert size_of(account_row(account(*lots)).serialize()) <= LARGEST_ITEM // 2
+    assert size_of(account_row(account(*lots)).serialize()) <= LARGEST_ITEM

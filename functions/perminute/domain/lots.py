@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WARNING_AHEAD = timedelta(days=30)
 """How long before a lot expires its organization is warned, once (CONTRACT §5)."""
 
-MAX_LOTS = 100
+MAX_LOTS = 300
 """Lots with something left that an account may hold. They live in the account item, which every
 charge writes, and an item may have 400 KB: as long as an id may be, a lot takes 1.1 KB of it."""
 
