@@ -262,6 +262,32 @@ def test_credit_expires_by_the_daily_run_of_that_day_and_is_booked_once(ready: S
     ]
 
 
+def test_an_account_that_somebody_damaged_is_its_own_trouble(
+    ready: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boto3.client("dynamodb").put_item(
+        TableName=table_names(ready.stack).credit,
+        Item={
+            "organizationId": {"S": "damaged"},
+            "record": {"S": "account"},
+            "version": {"N": "1"},
+            "lots": {"S": '[["1", "po-1", "yesterday", "tomorrow", 5, false]]'},
+            "listedAs": {"S": "account"},
+            "dueAt": {"S": "2026-01-01T00:00:00Z"},
+        },
+    )
+    theirs = sample("call-ended", organizationId="damaged")
+    assert ready.send("CallsQueue", theirs, sample("call-ended")) == [theirs]
+    assert ready.call("ExpireCreditFunction", {"time": "2027-10-31T00:05:00Z"}) is None
+    assert (
+        "1 of 2 accounts: damaged: the account of damaged holds something that cannot be read"
+        in (capsys.readouterr().err)
+    )
+    rows = boto3.client("dynamodb").scan(TableName=table_names(ready.stack).credit)["Items"]
+    ours = {row["type"]["S"] for row in rows if row["record"]["S"].startswith("entry#")}
+    assert ours == {"purchase", "charge", "expiry"}
+
+
 def test_a_daily_run_without_its_time_fails_instead_of_guessing(
     ready: System, capsys: pytest.CaptureFixture[str]
 ) -> None:

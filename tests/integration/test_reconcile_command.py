@@ -95,7 +95,7 @@ def test_books_that_somebody_damaged_are_named_and_hide_nothing_else(
     assert main([*call, "--organization", funded]) == 1
     shown = capsys.readouterr()
     assert shown.out == f"{funded}: 1 ledger entries, no difference\n"
-    assert f"{damaged}: could not be read: the books of {damaged} hold something" in shown.err
+    assert f"{damaged}: could not be read: the account of {damaged} holds something" in shown.err
     assert main([*call, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["unread"] == [damaged]
 

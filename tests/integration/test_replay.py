@@ -189,6 +189,34 @@ def test_after_the_last_event_what_is_due_by_then_is_booked(
     assert [n["type"] for n in document["notifications"]] == ["BalanceExhausted", "CreditExpired"]
 
 
+def test_a_run_that_falls_between_two_events_of_a_second_comes_after_the_first(
+    replay: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    """The daily run of 00:05 must not expire what an event of a moment before is paid from."""
+    (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    at = "2026-11-02T09:00:00Z"
+    bought = _billing(
+        "Credit Purchased",
+        at,
+        purchaseId="po-1",
+        amount="10",
+        currency="USD",
+        purchasedAt=at,
+        expiresAt="2026-11-03T00:05:00Z",
+    )
+    before, after = (
+        _billing("Credit Adjusted", at, adjustmentId=name, amount="-4", reason="why")
+        for name, at in [("a", "2026-11-03T00:04:59.6Z"), ("b", "2026-11-03T00:05:00.4Z")]
+    )
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, [bought, before, after])))
+    assert [(e["type"], e["amount"]) for e in replay(tmp_path)["ledger"]] == [
+        ("purchase", "10"),
+        ("adjustment", "-4"),
+        ("expiry", "-6"),
+        ("adjustment", "-4"),
+    ]
+
+
 def _billing(detail_type: str, at: str, **detail: str) -> dict[str, Any]:
     return {
         "id": f"{detail_type} {at}",

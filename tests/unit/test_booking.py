@@ -523,6 +523,14 @@ def test_credit_bought_or_given_by_hand_asks_for_nothing_even_below_the_trigger(
     assert news(used) == [requested(FIRST, 44)]
 
 
+def test_credit_bought_by_hand_tells_nothing_of_a_limit_that_no_call_has_met_yet() -> None:
+    configured = configure(EMPTY, recharging(50, 30, limit=20)).account
+    bought_by_hand = buy(configured, bought(20))
+    assert news(bought_by_hand) == []
+    used = charge(bought_by_hand.account, [usage("a", 1)], at=ANSWERED)
+    assert [type(one) for one in news(used)] == [RechargeDisabled]
+
+
 def test_settings_that_switch_it_on_below_the_trigger_ask_at_once() -> None:
     assert news(configure(holding(lot("1", 5)), recharging(50, 30))) == [requested(FIRST, 5)]
 

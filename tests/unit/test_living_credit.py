@@ -174,9 +174,15 @@ def test_one_account_that_cannot_be_brought_up_to_date_does_not_hold_up_the_othe
 
 def test_a_daily_run_that_runs_out_of_time_says_so_and_what_it_booked_stays_booked() -> None:
     store = store_with(5)
+    store.accounts["later"] = replace(
+        holding(lot("1", 7, expires_at=EXPIRES)), organization_id="later"
+    )
+    store.listed.add("later")
+    clock = iter([0, 1])
+    run = ExpireCredit(store, IMPATIENT)(EXPIRES, Deadline(at=1, clock=lambda: next(clock)))
+    assert (booked(store), run.organizations, run.failed) == ([(EntryType.EXPIRY, -5)], 1, {})
     with pytest.raises(Unavailable, match="no time was left"):
-        ExpireCredit(store, IMPATIENT)(EXPIRES, Deadline(at=0, clock=lambda: 1))
-    assert booked(store) == []
+        run.check()
 
 
 def test_the_warning_comes_once_whoever_is_first_and_the_expiry_after_it() -> None:

@@ -129,8 +129,9 @@ class BookCredit:
         )
         if isinstance(account, Moved):
             return account
-        if isinstance(event.change, FailedRecharge):
-            self._check_not_paid(event.receipt, event.change)
+        match event.change:
+            case FailedRecharge(recharge_id=name) if not account.recharge.waits_for(name):
+                self._check_not_paid(event.receipt, event.change)
         posting = posting_of(account, _book(account, event), *_receipts(event, account))
         match self.credit.commit(posting):
             case Committed():

@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Run:
-    """What a scheduled run did, and for whom it could not."""
+    """What a scheduled run did, for whom it could not, and why it stopped before the end."""
 
     organizations: int = 0
     failed: dict[str, Unavailable] = field(default_factory=dict)
+    stopped: Unavailable | None = None
 
     def check(self) -> None:
         """Raise `Unavailable` if somebody's account could not be brought up to date."""
+        if self.stopped is not None:
+            raise self.stopped
         if self.failed:
             organization_id, error = next(iter(self.failed.items()))
             msg = f"{len(self.failed)} of {self.organizations} accounts: {organization_id}: {error}"
@@ -43,24 +46,28 @@ class ExpireCredit:
     def __call__(self, at: datetime, deadline: Deadline = NEVER) -> Run:
         """Bring every account that is due up to `at`; one organization's trouble is its own.
 
-        Raises `Unavailable` if they cannot be listed or time runs out: what was booked stays
-        booked, and running again goes on with the rest.
+        It stops if they cannot be listed or time runs out: what was booked stays booked, and
+        running again goes on with the rest.
         """
         run = Run()
-        for organization_id in self.credit.organizations(due_by=at):
-            deadline.check()
-            run.organizations += 1
-            try:
-                self._advance(organization_id, at)
-            except Unavailable as error:
-                run.failed[organization_id] = error
+        try:
+            for organization_id in self.credit.organizations(due_by=at):
+                deadline.check()
+                self._advance(run, organization_id, at)
+        except Unavailable as error:
+            run.stopped = error
         return run
 
-    def _advance(self, organization_id: str, at: datetime) -> None:
+    def _advance(self, run: Run, organization_id: str, at: datetime) -> None:
+        run.organizations += 1
         why = ""
-        for _ in self.patience.tries():
-            result = brought_up_to(self.credit, self.credit.account(organization_id), at)
-            if not isinstance(result, Moved):
-                return
-            why = result.why
-        raise contended(organization_id, why)
+        try:
+            for _ in self.patience.tries():
+                result = brought_up_to(self.credit, self.credit.account(organization_id), at)
+                if not isinstance(result, Moved):
+                    return
+                why = result.why
+        except Unavailable as error:
+            run.failed[organization_id] = error
+        else:
+            run.failed[organization_id] = contended(organization_id, why)

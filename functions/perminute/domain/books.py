@@ -224,7 +224,7 @@ class Books:
             organization_id=self.account.organization_id,
             now=self._now,
         )
-        if isinstance(step, RechargeRequest) and not may_ask:
+        if step is not None and not may_ask:
             return
         self.set(recharge=state)
         match step:

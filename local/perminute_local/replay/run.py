@@ -35,6 +35,7 @@ from perminute_local.stack import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from perminute.application.reconcile_books import Reconciled
@@ -108,14 +109,14 @@ class System:
         rejected = list(plan.rejected)
         largest = plan.batch_size or max(reads.batch_size for reads, _ in self._readers.values())
         for batch in batches(plan.deliveries, largest, plan.disturbance):
-            at = max((delivery.at for delivery in batch if delivery.at), default=None)
-            rejected += map(_failed_run, self._clock.pass_until(at) if at else ())
+            rejected += self._pass_until(min(_times(batch), default=None))
             queues = [q for q in self._bus.queues_for(batch[0]) if q in self._readers]
             for queue in queues:
                 rejected += self._deliver(batch, queue, plan.batch_size)
             if not queues:
                 rejected += map(_unknown, batch)
             advance(len(batch))
+        rejected += self._pass_until(max(_times(plan.deliveries), default=None))
         rejected += map(_failed_run, self._clock.run_all())
         for stream in self._streams:
             rejected += map(_not_published, stream.pump())
@@ -128,6 +129,10 @@ class System:
             notifications=self._listener.heard(),
             differences=[one for books in reconcile(tables) for one in _found(books)],
         )
+
+    def _pass_until(self, at: datetime | None) -> list[Rejected]:
+        """Let time pass, up to the earliest of what comes next."""
+        return [] if at is None else list(map(_failed_run, self._clock.pass_until(at)))
 
     def _deliver(
         self, batch: Sequence[Delivery], queue: str, batch_size: int | None
@@ -150,6 +155,10 @@ class System:
             ]
             messages = [message for message in again if message.receive_count < limit]
         return exhausted
+
+
+def _times(deliveries: Sequence[Delivery]) -> list[datetime]:
+    return [delivery.at for delivery in deliveries if delivery.at is not None]
 
 
 def _found(books: Reconciled) -> Sequence[Difference]:

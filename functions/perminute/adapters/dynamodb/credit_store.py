@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, assert_never
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.receipts import insert_receipt, receipt_of, receipt_record
 from perminute.adapters.dynamodb.rows import AccountRow, EntryRow, UsageRow
-from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written
+from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written, readable
 from perminute.domain.accounts import Account
-from perminute.domain.errors import Unavailable
 from perminute.domain.ledger import entry_id
 from perminute.domain.reconciliation import Statement
 from perminute.ports import AlreadyKnown, Committed, Moved, Receipt
@@ -36,8 +35,11 @@ class DynamoDBCreditStore:
 
     def account(self, organization_id: str) -> Account:
         """See `CreditStore.account`."""
-        row = self._schema.accounts.get(organization_id, records.ACCOUNT)
-        return Account(organization_id=organization_id) if row is None else records.account_of(row)
+        with readable(f"the account of {organization_id}"):
+            row = self._schema.accounts.get(organization_id, records.ACCOUNT)
+            if row is not None:
+                return records.account_of(row)
+        return Account(organization_id=organization_id)
 
     def commit(self, posting: Posting) -> CommitResult:
         """See `CreditStore.commit`: 2 write units a usage, 4 for account and entry."""
@@ -73,17 +75,9 @@ class DynamoDBCreditStore:
             yield item["organizationId"]["S"]
 
     def statement(self, organization_id: str) -> Statement:
-        """See `CreditStore.statement`: an item that somebody damaged is one that cannot be read."""
-        try:
-            return self._statement(organization_id)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            msg = f"the books of {organization_id} hold something that cannot be read: {error!r}"
-            raise Unavailable(msg) from error
-
-    def _statement(self, organization_id: str) -> Statement:
-        """Read the account first, then no entries but those it counts."""
+        """See `CreditStore.statement`: the account first, then no entries but those it counts."""
         account = self.account(organization_id)
-        entries = self._schema.entries.query(
+        items = self._schema.entries.query(
             "organizationId = :organization AND #record BETWEEN :first AND :last",
             {
                 ":organization": organization_id,
@@ -93,11 +87,12 @@ class DynamoDBCreditStore:
             ExpressionAttributeNames={"#record": "record"},
             ConsistentRead=True,
         )
-        return Statement(
-            account=account,
-            entries=tuple(records.entry_of(EntryRow.from_raw_data(item)) for item in entries),
-            charges_micros=self._charges(organization_id, account.entries),
-        )
+        with readable(f"the ledger or usage of {organization_id}"):
+            return Statement(
+                account=account,
+                entries=tuple(records.entry_of(EntryRow.from_raw_data(item)) for item in items),
+                charges_micros=self._charges(organization_id, account.entries),
+            )
 
     def _charges(self, organization_id: str, entries: int) -> Counter[str | None]:
         """Sum what calls cost by their entry; later entries than the account's are left out."""

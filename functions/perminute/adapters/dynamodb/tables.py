@@ -81,6 +81,19 @@ def unavailable(doing: str) -> Iterator[None]:
         raise Unavailable(msg) from error
 
 
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Turn an item that somebody damaged into `Unavailable`: it is its own organization's trouble.
+
+    Raised as what it is, it would take the whole batch or run with it.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        msg = f"{what} holds something that cannot be read: {error!r}"
+        raise Unavailable(msg) from error
+
+
 class Table(Generic[M]):
     """One kind of row in a table of the deployment; several kinds may live in one table."""
 
