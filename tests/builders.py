@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from perminute.application.book_credit import CreditEvent
 from perminute.application.charge_legs import EndedLeg
 from perminute.application.patience import Patience
+from perminute.domain import booking
 from perminute.domain.accounts import Account
 from perminute.domain.booking import Purchase
 from perminute.domain.legs import Leg, LegType, MeetingType
@@ -22,14 +23,17 @@ from perminute.domain.licensing import (
     license_attribute,
 )
 from perminute.domain.lots import Lot, total_micros, twelve_months_after
+from perminute.domain.pools import Pools
+from perminute.domain.rate_card import SECONDS_PER_MINUTE, Step
 from perminute.domain.rate_card_csv import read_rate_card
 from perminute.domain.timelines import Fact, FactValue, Timeline
-from perminute.domain.usage import Terms, Usage, rate_leg
+from perminute.domain.usage import Rating, Terms, rate_leg
 from perminute.ports import Receipt, ReceiptKey, ReceiptKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from perminute.domain.books import Booking
     from perminute.domain.rate_card import RateCard
 
 ORGANIZATION = "contoso"
@@ -184,8 +188,20 @@ def holding(*lots: Lot, debt_micros: int = 0, **changed: Any) -> Account:
     return replace(account, **changed)
 
 
-def usage(call_id: str, charge_micros: int, **changed: Any) -> Usage:
-    """A call that was rated at so much."""
+def rating(call_id: str, charge_micros: int, **changed: Any) -> Rating:
+    """A call of an entitled organizer that costs so much, if the card has a price for it."""
     licensing = Licensing(volume(), {ORGANIZER: holds("payPerMinute", "communicationsCredits")})
     rated = rate_leg(leg(call_id=call_id, **changed), Terms(licensing, card(), "USD", LONG_AGO))
-    return replace(rated, charge_micros=charge_micros)
+    if rated.rate is None:
+        return rated
+    free = (Step(0, 0, SECONDS_PER_MINUTE),)
+    rate = replace(rated.rate, connection_fee_micros=charge_micros, steps=free)
+    return replace(rated, rate=rate)
+
+
+def charge(
+    account: Account, ratings: Sequence[Rating], *, at: datetime, heard_at: datetime | None = None
+) -> Booking:
+    """Charge calls that draw on no pool."""
+    pools = Pools({}, Licensing())
+    return booking.charge(account, ratings, pools=pools, at=at, heard_at=heard_at)

@@ -24,7 +24,7 @@ rejections = application.rejections()
 
 
 def _open(body: str, arrival: Arrival) -> LicensingEvent:
-    return licensing_event(read_event(body, LICENSING, arrival))
+    return licensing_event(read_event(body, LICENSING, arrival), arrival.heard_at)
 
 
 @logger.inject_lambda_context

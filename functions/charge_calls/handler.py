@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _METRICS = {
     Outcome.CHARGED: "CallsCharged",
+    Outcome.POOLED: "CallsPooled",
     Outcome.INCLUDED: "CallsIncluded",
     Outcome.FREE: "CallsFree",
     Outcome.NOT_ENTITLED: "CallsNotEntitled",

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 
 from perminute import settings
+from perminute.adapters.dynamodb.call_store import DynamoDBCalls
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import (
     CONNECT_TIMEOUT_SECONDS,
@@ -27,6 +29,7 @@ from perminute.application.patience import Patience
 from perminute.application.publish_notifications import PublishNotifications
 from perminute.application.reconcile_books import ReconcileBooks
 from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.rerate_calls import RerateCalls
 from perminute.observability import report_stale_rate_card
 
 if TYPE_CHECKING:
@@ -48,9 +51,10 @@ class Application:
         """Read the settings and open the connection; `MissingSetting` names what is not set."""
         self._environment = environment
         self._connection: Connection = connect()
-        schema = Schema.bind(self._connection, settings.TableNames.from_environment(environment))
-        self._credit = DynamoDBCreditStore(schema)
-        self._licensing = DynamoDBLicensingStore(schema)
+        tables = settings.TableNames.from_environment(environment)
+        self._schema = Schema.bind(self._connection, tables)
+        self._credit = DynamoDBCreditStore(self._schema)
+        self._licensing = DynamoDBLicensingStore(self._schema)
 
     def rejections(self) -> SQSRejections:
         """Keep what is refused in the function's own dead letters."""
@@ -60,13 +64,20 @@ class Application:
 
     def charge_legs(self) -> ChargeLegs:
         """Charge ended legs by the rate card in S3."""
-        rate_cards = S3RateCards(
-            lambda: self._client("s3"),
-            settings.rate_card_bucket(self._environment),
-            report=report_stale_rate_card,
-        )
         return ChargeLegs(
-            self._credit, RememberedLicensing(self._licensing), rate_cards, Patience()
+            self._credit, RememberedLicensing(self._licensing), self._rate_cards(), Patience()
+        )
+
+    def rerate_calls(self) -> RerateCalls:
+        """Look again at calls that were rated before all was known."""
+        return RerateCalls(
+            credit=self._credit,
+            calls=DynamoDBCalls(self._schema),
+            reratings=DynamoDBReratings(self._schema),
+            licensing=RememberedLicensing(self._licensing),
+            rate_cards=self._rate_cards(),
+            rejections=self.rejections(),
+            patience=Patience(),
         )
 
     def book_credit(self) -> BookCredit:
@@ -91,6 +102,13 @@ class Application:
     def apply_licensing(self) -> ApplyLicensing:
         """Take in licensing facts."""
         return ApplyLicensing(self._licensing, Patience())
+
+    def _rate_cards(self) -> S3RateCards:
+        return S3RateCards(
+            lambda: self._client("s3"),
+            settings.rate_card_bucket(self._environment),
+            report=report_stale_rate_card,
+        )
 
     def _client(self, service: str) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
         """Make a client on the connection's own session, whose models are loaded already."""

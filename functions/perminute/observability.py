@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from perminute.application.expire_credit import Run
     from perminute.application.publish_notifications import Published
     from perminute.application.reconcile_books import Reconciled
+    from perminute.application.rerate_calls import Progress
     from perminute.batches import Settled
     from perminute.domain.usage import Usage
     from perminute.ports import Rejection
@@ -106,6 +107,23 @@ def report_reconciled(reconciled: Sequence[Reconciled]) -> None:
             )
     metrics.add_metric("BooksReconciled", MetricUnit.Count, len(reconciled))
     metrics.add_metric("BookDifferences", MetricUnit.Count, len(differences))
+
+
+def report_rerated(progress: Progress) -> None:
+    """Log a piece of re-rating in one line, and what of it was refused or must come again."""
+    logger.info(
+        "calls looked at again",
+        extra={
+            "lookedAt": progress.looked_at,
+            "rerated": len(progress.rerated),
+            "refused": len(progress.refused),
+        },
+    )
+    _report_refused(progress.refused)
+    if progress.failed_at is not None:
+        logger.error("re-rating to be delivered again", extra={"reason": progress.why})
+    metrics.add_metric("CallsLookedAtAgain", MetricUnit.Count, progress.looked_at)
+    metrics.add_metric("CallsRerated", MetricUnit.Count, len(progress.rerated))
 
 
 def report_published(published: Published) -> None:

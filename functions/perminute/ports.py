@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,17 +16,22 @@ if TYPE_CHECKING:
 
     from perminute.domain.accounts import Account
     from perminute.domain.ledger import LedgerEntry
-    from perminute.domain.licensing import Licensing, LicensingChange
+    from perminute.domain.licensing import Licensing, LicensingChange, Seats
+    from perminute.domain.lots import Lot
     from perminute.domain.notifications import Notification
+    from perminute.domain.pools import MinutePool, Month
     from perminute.domain.rate_card import RateCard
     from perminute.domain.reconciliation import Statement
+    from perminute.domain.rerating import Rerating
     from perminute.domain.usage import Usage
 
-MAX_USAGES_PER_POSTING = 97
-"""DynamoDB takes 100 items a transaction: account, entry, the outbox, and the usages."""
+MAX_ITEMS_PER_POSTING = 97
+"""DynamoDB takes 100 items a transaction: account, entry, the outbox, and these: usages, a list of
+calls for each day on which some of them ended, and the minute pools that they draw on."""
 
-MAX_CHANGES_PER_RECORD = 49
-"""Each change takes a receipt and perhaps a timeline of its own, and the account is one more."""
+MAX_CHANGES_PER_RECORD = 48
+"""Each change takes a receipt and perhaps a timeline of its own; the account, the organization's
+own timeline and a re-rating are three more."""
 
 
 class ReceiptKind(StrEnum):
@@ -68,7 +73,9 @@ class Posting:
 
     `before` is the account as it was read: the posting holds only against its version. `after`
     is `before` itself where nothing changes; then its version is checked and left as it is. The
-    notifications wait in the outbox from then on, to be published because they were committed.
+    notifications wait in the outbox from then on, to be published because they were committed,
+    and so do the re-ratings, to be carried out. `rerated` are usages that take the place of those
+    recorded.
     """
 
     before: Account
@@ -76,7 +83,10 @@ class Posting:
     entries: tuple[LedgerEntry, ...] = ()
     notifications: tuple[Notification, ...] = ()
     usages: tuple[Usage, ...] = ()
+    rerated: tuple[Usage, ...] = ()
+    pools: tuple[MinutePool, ...] = ()
     receipts: tuple[Receipt, ...] = ()
+    reratings: tuple[Rerating, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +128,22 @@ class CreditStore(Protocol):
         ...
 
     def commit(self, posting: Posting) -> CommitResult:
-        """Write a posting as one transaction: at most `MAX_USAGES_PER_POSTING` usages in it."""
+        """Write a posting as one transaction: of at most `MAX_ITEMS_PER_POSTING`, see there."""
+        ...
+
+    def pools(self, organization_id: str, months: Collection[Month]) -> dict[Month, MinutePool]:
+        """Read minute pools as no posting is just changing them; else raises `Contended`.
+
+        One that was never drawn on is empty. As with licensing, read the account first.
+        """
+        ...
+
+    def pool_months(self, organization_id: str, since: Month) -> Sequence[Month]:
+        """Name the months, from one on, whose pools calls have wanted to draw on."""
+        ...
+
+    def opened_lots(self, organization_id: str, lot_ids: Collection[str]) -> Mapping[str, Lot]:
+        """Read lots as they were when they were opened, whatever became of them."""
         ...
 
     def receipt(self, key: ReceiptKey) -> Receipt | None:
@@ -141,6 +166,75 @@ class CreditStore(Protocol):
         ...
 
 
+class ListedCall(NamedTuple):
+    """What is listed of a call: enough to tell whether it is to be looked at again."""
+
+    call_id: str
+    organizer_id: str
+    dial_out: bool
+    answered_at: datetime
+    ended_at: datetime
+
+
+class CallList(NamedTuple):
+    """The calls of one posting that ended on one UTC day; `key` orders lists by their last call."""
+
+    key: str
+    calls: tuple[ListedCall, ...]
+
+
+class Calls(Protocol):
+    """What was recorded of calls. Raises `Unavailable`."""
+
+    def lists(
+        self, organization_id: str, *, since: datetime, after: str | None = None
+    ) -> Iterator[CallList]:
+        """Go through the calls that ended since an instant, list by list, in the order of the keys.
+
+        No call is missing whose posting was committed before this is asked. Those that are free
+        whatever the licenses are in none. A list may hold calls that ended earlier on its day.
+        """
+        ...
+
+    def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
+        """Read usages as no posting is just changing them; else raises `Contended`."""
+        ...
+
+
+class Waiting(NamedTuple):
+    """A re-rating that is to be carried out."""
+
+    organization_id: str
+    rerating_id: str
+
+
+class Unsettled(NamedTuple):
+    """A minute pool that is to be settled."""
+
+    organization_id: str
+    month: Month
+
+
+Work = Waiting | Unsettled
+"""What a record of the credit table asks for; how far it has come stands in the record itself."""
+
+
+class Reratings(Protocol):
+    """What is still to be looked at again. Raises `Unavailable`."""
+
+    def rerating(self, organization_id: str, rerating_id: str) -> Rerating | None:
+        """Read a re-rating as far as it has come; None if it is done."""
+        ...
+
+    def proceed(self, rerating: Rerating) -> None:
+        """Keep how far it has come, unless it is done already; the rest is carried out later."""
+        ...
+
+    def finish(self, rerating: Rerating) -> None:
+        """Have done with it."""
+        ...
+
+
 class LicensingStore(Protocol):
     """The licensing timelines of organizations and users. Raises `Unavailable`."""
 
@@ -153,12 +247,20 @@ class LicensingStore(Protocol):
         """
         ...
 
+    def seats(self, organization_id: str) -> Seats:
+        """Count the subscription licenses of all users, under the same promise as `licensing`."""
+        ...
+
     def record(
-        self, organization_id: str, changes: Sequence[tuple[LicensingChange, Receipt]]
+        self,
+        organization_id: str,
+        changes: Sequence[tuple[LicensingChange, Receipt]],
+        rerating: Rerating | None = None,
     ) -> RecordResult:
         """Add facts and their receipts, and make the account's next versions, in one transaction.
 
-        At most `MAX_CHANGES_PER_RECORD` changes, none with an identity that stands twice.
+        At most `MAX_CHANGES_PER_RECORD` changes, none with an identity that stands twice. The
+        re-rating that they call for waits from then on to be carried out.
         """
         ...
 
@@ -168,6 +270,10 @@ class RateCards(Protocol):
 
     def current(self) -> RateCard:
         """Give the current version of the rate card."""
+        ...
+
+    def version(self, version: str) -> RateCard:
+        """Give a version that calls were rated by."""
         ...
 
 

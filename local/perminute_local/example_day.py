@@ -2,8 +2,10 @@
 
 A working day of three organizations, made from a seed so that it can be made again. All numbers
 are from ranges that regulators keep free for drama. Contoso is well set up: old credit of its
-expires at one o'clock, and it recharges itself. Fabrikam runs out of credit in the afternoon, and
-Northwind's admin learns all day long what is still missing.
+expires at one o'clock, and it recharges itself; that Grady could use credit since ten is heard of
+at half past three. Fabrikam runs out of credit in the afternoon, and Northwind's admin learns all
+day long what is still missing. Contoso and Northwind have a few subscriptions, whose minutes for
+dial-out do not last the day.
 """
 
 from __future__ import annotations
@@ -113,6 +115,30 @@ def _licenses(day: Day) -> None:
     noon = WORKING_DAY.replace(hour=12)
     _assign(day, "License Removed", CONTOSO, "diego", noon, "payPerMinute")
     _organization(day, NORTHWIND, noon, licensingProgram="volume")
+    _policies(day, at)
+    _own(day, CONTOSO, "SPE_E5", 1, at)
+    _own(day, NORTHWIND, "subscription", 2, at)
+    ten, heard = WORKING_DAY.replace(hour=10), WORKING_DAY.replace(hour=15, minute=30)
+    late = _assign(day, "License Assigned", CONTOSO, "grady", heard, "communicationsCredits")
+    late["detail"]["effectiveAt"] = format_instant(ten)
+
+
+def _policies(day: Day, at: datetime) -> None:
+    """Alex may call his own country only; nobody may call Lidia's meetings at others' expense."""
+    _user(day, CONTOSO, "alex", "US", at, dialOutPolicy="DialoutCPCDomesticPSTNInternational")
+    _user(day, FABRIKAM, "lidia", "FR", at, tollFreeDialInAllowed=False)
+
+
+def _own(day: Day, organization: str, name: str, quantity: int, at: datetime) -> None:
+    day.send(
+        "licensing",
+        "Licenses Purchased",
+        at,
+        organizationId=organization,
+        license=name,
+        quantity=quantity,
+        effectiveAt=format_instant(at),
+    )
 
 
 def _organization(day: Day, organization: str, at: datetime, **changed: str) -> None:
@@ -127,7 +153,13 @@ def _organization(day: Day, organization: str, at: datetime, **changed: str) -> 
 
 
 def _user(
-    day: Day, organization: str, user: str, country: str, at: datetime, *licenses: str
+    day: Day,
+    organization: str,
+    user: str,
+    country: str,
+    at: datetime,
+    *licenses: str,
+    **policies: object,
 ) -> None:
     day.send(
         "licensing",
@@ -137,6 +169,7 @@ def _user(
         userId=user,
         country=country,
         effectiveAt=format_instant(at),
+        **policies,
     )
     for name in licenses:
         _assign(day, "License Assigned", organization, user, at, name)
@@ -144,8 +177,8 @@ def _user(
 
 def _assign(  # noqa: PLR0913, PLR0917 - the six parts of one sentence
     day: Day, change: str, organization: str, user: str, at: datetime, name: str
-) -> None:
-    day.send(
+) -> Event:
+    return day.send(
         "licensing",
         change,
         at,

@@ -8,8 +8,21 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import boto3
+import builders
 import pytest
-from builders import ANSWERED, LONG_AGO, MICROS, card, fact, holds, leg, lot, receipt, volume
+from builders import (
+    ANSWERED,
+    LONG_AGO,
+    MICROS,
+    card,
+    fact,
+    holds,
+    leg,
+    lot,
+    rating,
+    receipt,
+    volume,
+)
 
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
@@ -27,10 +40,10 @@ from perminute.domain.lots import WARNING_AHEAD, twelve_months_after
 from perminute.domain.recharge import AutoRecharge, RechargeRequest, RechargeState
 from perminute.domain.reconciliation import Statement, reconcile
 from perminute.domain.timelines import MAX_FACTS, Timeline
-from perminute.domain.usage import Terms, Usage, rate_leg
+from perminute.domain.usage import Rating, Terms, rate_leg
 from perminute.ports import (
     MAX_CHANGES_PER_RECORD,
-    MAX_USAGES_PER_POSTING,
+    MAX_ITEMS_PER_POSTING,
     AlreadyKnown,
     Committed,
     Full,
@@ -93,7 +106,7 @@ def empty(organization: str) -> Account:
     return Account(organization_id=organization)
 
 
-def usages(organization: str, *call_ids: str) -> list[Usage]:
+def ratings(organization: str, *call_ids: str) -> list[Rating]:
     licensing = Licensing(volume(), {"adele": holds("payPerMinute", "communicationsCredits")})
     terms = Terms(licensing, card(), "USD", LONG_AGO)
     return [
@@ -101,8 +114,8 @@ def usages(organization: str, *call_ids: str) -> list[Usage]:
     ]
 
 
-def charge(account: Account, *charged: Usage) -> Posting:
-    return posting_of(account, booking.charge(account, charged, at=ANSWERED))
+def charge(account: Account, *charged: Rating) -> Posting:
+    return posting_of(account, builders.charge(account, charged, at=ANSWERED))
 
 
 def buy(account: Account, receipt_: Receipt) -> Posting:
@@ -173,10 +186,10 @@ def test_a_posting_against_an_account_that_moved_on_writes_nothing(
         buy(empty(organization), receipt(organization, organization_id=organization))
     )
     bought = stores.credit.account(organization)
-    late = charge(empty(organization), *usages(organization, "a"))
+    late = charge(empty(organization), *ratings(organization, "a"))
     assert stores.credit.commit(late) == Moved()
     assert stores.credit.account(organization) == bought
-    assert stores.credit.commit(charge(bought, *usages(organization, "a"))) == Committed()
+    assert stores.credit.commit(charge(bought, *ratings(organization, "a"))) == Committed()
 
 
 def test_a_charge_that_was_decided_before_a_licensing_change_writes_nothing(
@@ -188,9 +201,10 @@ def test_a_charge_that_was_decided_before_a_licensing_change_writes_nothing(
     read = stores.credit.account(organization)
     stores.licensing.record(organization, [change(organization, "adele", "1")])
     now = stores.credit.account(organization)
-    (paid, unpaid) = usages(organization, "paid", "unpaid")
+    (paid,) = ratings(organization, "paid")
+    unpaid = rating("unpaid", 0, organization_id=organization)
     assert stores.credit.commit(charge(read, paid)) == Moved()
-    assert stores.credit.commit(charge(read, replace(unpaid, charge_micros=0))) == Moved()
+    assert stores.credit.commit(charge(read, unpaid)) == Moved()
     assert stores.credit.account(organization) == now
     assert stores.credit.commit(charge(now, paid, unpaid)) == Committed()
 
@@ -198,7 +212,7 @@ def test_a_charge_that_was_decided_before_a_licensing_change_writes_nothing(
 def test_a_posting_that_moves_no_money_still_holds_only_against_its_version(
     stores: Stores, organization: str
 ) -> None:
-    (free,) = (replace(u, charge_micros=0) for u in usages(organization, "free"))
+    free = rating("free", 0, organization_id=organization)
     read = empty(organization)
     stores.licensing.record(organization, [change(organization, "adele", "1")])
     assert stores.credit.commit(charge(read, free)) == Moved()
@@ -210,13 +224,13 @@ def test_a_posting_that_moves_no_money_still_holds_only_against_its_version(
 def test_a_usage_that_exists_is_handed_back_and_nothing_is_written(
     stores: Stores, organization: str
 ) -> None:
-    first = charge(empty(organization), *usages(organization, "a", "b"))
+    first = charge(empty(organization), *ratings(organization, "a", "b"))
     stores.credit.commit(first)
     account = stores.credit.account(organization)
-    again = charge(account, *usages(organization, "b", "c"))
+    again = charge(account, *ratings(organization, "b", "c"))
     assert stores.credit.commit(again) == AlreadyKnown({"b": first.usages[1]})
     assert stores.credit.account(organization) == account
-    assert stores.credit.commit(charge(account, *usages(organization, "c"))) == Committed()
+    assert stores.credit.commit(charge(account, *ratings(organization, "c"))) == Committed()
 
 
 def test_a_usage_comes_back_whole_whatever_is_empty_in_it(
@@ -246,15 +260,15 @@ def test_the_same_call_id_of_another_organization_is_another_call(
     stores: Stores, organization: str
 ) -> None:
     other = f"{organization}-2"
-    assert stores.credit.commit(charge(empty(organization), *usages(organization, "a"))) == (
+    assert stores.credit.commit(charge(empty(organization), *ratings(organization, "a"))) == (
         Committed()
     )
-    assert stores.credit.commit(charge(empty(other), *usages(other, "a"))) == Committed()
+    assert stores.credit.commit(charge(empty(other), *ratings(other, "a"))) == Committed()
 
 
 def test_a_transaction_takes_as_many_usages_as_it_says(stores: Stores, organization: str) -> None:
-    ids = [f"call-{number}" for number in range(MAX_USAGES_PER_POSTING)]
-    posting = charge(empty(organization), *usages(organization, *ids))
+    ids = [f"call-{number}" for number in range(MAX_ITEMS_PER_POSTING - 1)]
+    posting = charge(empty(organization), *ratings(organization, *ids))
     assert stores.credit.commit(posting) == Committed()
     assert stores.credit.account(organization) == posting.after
 
@@ -369,8 +383,8 @@ def test_the_books_are_read_back_as_they_were_written(stores: Stores, organizati
     account = empty(organization)
     bought = buy(account, receipt(organization, organization_id=organization))
     stores.credit.commit(bought)
-    (free,) = (replace(u, charge_micros=0) for u in usages(organization, "free"))
-    charged = charge(bought.after, *usages(organization, "a", "b"), free)
+    free = rating("free", 0, organization_id=organization)
+    charged = charge(bought.after, *ratings(organization, "a", "b"), free)
     stores.credit.commit(charged)
     expired = posting_of(charged.after, booking.advance(charged.after, LONG_AGO.replace(year=2027)))
     stores.credit.commit(expired)
@@ -395,7 +409,7 @@ def test_accounts_are_found_by_when_they_are_due(stores: Stores, organization: s
     )
     never, licensed = f"{organization}-never", f"{organization}-licensed"
     stores.licensing.record(licensed, [change(licensed, "adele", "1")])
-    stores.credit.commit(charge(empty(never), *usages(never, "a")))
+    stores.credit.commit(charge(empty(never), *ratings(never, "a")))
     due_at = LONG_AGO.replace(year=2027) - WARNING_AHEAD
     assert stores.credit.account(organization).due_at == due_at
 
@@ -417,7 +431,8 @@ def test_notifications_wait_in_the_outbox_of_the_transaction_that_they_tell_of(
     ]
     posting = charge(account, *unpaid)
     assert stores.credit.commit(posting) == Committed()
-    assert stores.credit.commit(posting) == AlreadyKnown({u.leg.call_id: u for u in unpaid})
+    known = {one.leg.call_id: one.usage() for one in unpaid}
+    assert stores.credit.commit(posting) == AlreadyKnown(known)
     bought = buy(account, receipt(organization, organization_id=organization))
     stores.credit.commit(bought)
     expired = posting_of(bought.after, booking.advance(bought.after, LONG_AGO.replace(year=2027)))

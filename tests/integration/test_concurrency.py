@@ -92,7 +92,7 @@ def test_eight_threads_that_charge_one_organization_end_with_the_exact_balance(
             facts = (fact("country", "FR", since, f"{organization}-{number}"),)
             proof = receipt(f"{organization}-{number}", organization_id=organization)
             change = LicensingChange(organization, "adele", facts)
-            while isinstance(apply([LicensingEvent(change, proof)])[0], Unavailable):
+            while isinstance(apply([LicensingEvent(change, proof, ANSWERED)])[0], Unavailable):
                 pass
 
     with ThreadPoolExecutor(THREADS + 1) as threads:
@@ -224,7 +224,7 @@ def _lose_license(licensing: DynamoDBLicensingStore, organization: str) -> None:
     removed = fact("license:MCOMEETACPEA", value=False, since=ANSWERED, event_id="lost")
     change = LicensingChange(organization, "adele", (removed,))
     proof = receipt(f"{organization}-lost", organization_id=organization)
-    verdicts = ApplyLicensing(licensing, Patience())([LicensingEvent(change, proof)])
+    verdicts = ApplyLicensing(licensing, Patience())([LicensingEvent(change, proof, ANSWERED)])
     assert verdicts == [Accepted(None)]
 
 

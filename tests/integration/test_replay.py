@@ -44,18 +44,22 @@ def test_the_example_day_shows_every_outcome_and_its_books_balance(
 
 
 def _check_books(document: dict[str, Any]) -> None:
-    """Balance = sum of the ledger; each charge entry = the sum of the calls that it names."""
-    charges = {(c["organizationId"], c["callId"]): Decimal(c["charge"]) for c in document["calls"]}
+    """Balance = sum of the ledger; each charge = the sum of its calls, and so are all together."""
+    calls = {(c["organizationId"], c["callId"]): c for c in document["calls"]}
     sums: defaultdict[str, Decimal] = defaultdict(Decimal)
+    taken: defaultdict[str, Decimal] = defaultdict(Decimal)
     for entry in document["ledger"]:
         organization = entry["organizationId"]
         sums[organization] += Decimal(entry["amount"])
         assert Decimal(entry["balanceAfter"]) == sums[organization]
-        if entry["type"] == "charge":
-            named = sum(charges.pop((organization, call)) for call in entry["calls"])
-            assert Decimal(entry["amount"]) == -named
-    assert set(charges.values()) == {Decimal(0)}
+        named = [calls[organization, call] for call in entry["calls"]]
+        if named:
+            taken[organization] -= Decimal(entry["amount"])
+        if entry["type"] == "charge" and not any("rerated" in call["flags"] for call in named):
+            assert Decimal(entry["amount"]) == -sum(Decimal(call["charge"]) for call in named)
     for organization, account in document["organizations"].items():
+        charges = (Decimal(c["charge"]) for (name, _), c in calls.items() if name == organization)
+        assert taken[organization] == sum(charges)
         assert Decimal(account["balance"]) == sums[organization]
 
 
@@ -104,30 +108,58 @@ def test_the_example_day_shows_lots_and_all_that_is_told_of_credit(
     assert told == [
         ("2026-10-30T09:00", "contoso", "CreditExpiring"),
         ("2026-10-30T09:00", "contoso", "CreditExpiring"),
+        ("2026-11-02T10:29", "contoso", "MinutePoolThreshold"),
+        ("2026-11-02T10:30", "contoso", "MinutePoolThreshold"),
+        ("2026-11-02T12:09", "northwind", "MinutePoolThreshold"),
         ("2026-11-02T13:00", "contoso", "CreditExpired"),
         ("2026-11-02T14:09", "fabrikam", "LowBalance"),
+        ("2026-11-02T14:34", "northwind", "MinutePoolThreshold"),
         ("2026-11-02T14:39", "contoso", "LowBalance"),
         ("2026-11-02T14:39", "contoso", "RechargeRequested"),
         ("2026-11-02T16:30", "contoso", "RechargeSucceeded"),
         ("2026-11-02T16:45", "fabrikam", "LowBalance"),
         ("2026-11-02T16:45", "fabrikam", "BalanceExhausted"),
     ]
-    unpaid = Counter(
-        call["outcome"]
-        for call in document["calls"]
-        if call["outcome"] in {"notEntitled", "unrated"}
-    )
-    types = Counter(one["type"] for one in document["notifications"])
-    assert (types["CallNotEntitled"], types["CallNotRated"]) == (
-        unpaid["notEntitled"],
-        unpaid["unrated"],
-    )
     assert document["organizations"]["contoso"]["lots"] == [
-        {"purchaseId": "po-1001", "remaining": "95.4924", "expiresAt": "2027-10-30T09:01:00Z"},
+        {"purchaseId": "po-1001", "remaining": "38.6051", "expiresAt": "2027-10-30T09:01:00Z"},
         {"purchaseId": "po-1002", "remaining": "150", "expiresAt": "2027-11-02T16:30:00Z"},
         {"purchaseId": "goodwill-1", "remaining": "1.25", "expiresAt": "2027-11-02T17:00:00Z"},
     ]
     assert document["differences"] == []
+
+
+def test_the_example_day_shows_pools_policies_and_a_late_change(
+    replay: Callable[..., dict[str, Any]],
+) -> None:
+    document = replay()
+    pools = {name: one["minutePools"] for name, one in document["organizations"].items()}
+    assert pools == {
+        "contoso": {"2026-11": {"minutes": 60, "used": 60}},
+        "fabrikam": {},
+        "northwind": {"2026-11": {"minutes": 120, "used": 120}},
+    }
+    drawn = Counter[str]()
+    for call in document["calls"]:
+        drawn[call["organizationId"]] += call["poolMinutes"]
+    assert +drawn == Counter({"contoso": 60, "northwind": 120})
+    split = [c for c in document["calls"] if c["poolMinutes"] and c["outcome"] == "charged"]
+    assert split
+    for call in split:
+        assert Decimal(0) < Decimal(call["charge"]) < Decimal(call["retailCost"])
+
+    flags = Counter(flag for call in document["calls"] for flag in call["flags"])
+    types = Counter(one["type"] for one in document["notifications"])
+    assert types["CallFlagged"] == flags["dialOutNotAllowed"] + flags["tollFreeNotAllowed"]
+    assert flags["dialOutNotAllowed"]
+    assert flags["tollFreeNotAllowed"]
+
+    rerated = {c["callId"]: c for c in document["calls"] if "rerated" in c["flags"]}
+    (entry,) = [e for e in document["ledger"] if (e["cause"] or "").startswith("rerating#")]
+    assert entry["type"] == "adjustment"
+    assert entry["at"] == "2026-11-02T15:30:00Z"
+    assert set(entry["calls"]) == set(rerated)
+    assert Decimal(entry["amount"]) == -sum(Decimal(one["charge"]) for one in rerated.values())
+    assert {one["outcome"] for one in rerated.values()} == {"charged"}
 
 
 def test_time_passes_between_events_and_once_more_after_the_last(
@@ -294,8 +326,9 @@ def test_the_tables_tell_balances_minutes_and_reasons(
     assert main(["replay", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     for words in (
-        "northwind: balance 60.972333 USD = 100 put in - 39.027667 charged",
-        "po-3001   2027-11-02   100.000000   39.027667   0.000000   60.972333",
+        "northwind: balance 61.362333 USD = 100 put in - 38.637667 charged",
+        "po-3001   2027-11-02   100.000000   38.637667   0.000000   61.362333",
+        "northwind: minute pool of 2026-11: 120 of 120 minutes used",
         "The books agree.",
         "toll dial-in",
         "notVolumeLicensing",

@@ -139,6 +139,5 @@ def _event(number: int, change: tuple[str, bool], hours: int) -> LicensingEvent:
     since = ANSWERED + timedelta(hours=hours)
     facts = (fact(attribute, held, since, f"e-{number}"),)
     content = {"event": f"{number}"}
-    return LicensingEvent(
-        LicensingChange(ORGANIZATION, "adele", facts), receipt(f"e-{number}", content=content)
-    )
+    change_ = LicensingChange(ORGANIZATION, "adele", facts)
+    return LicensingEvent(change_, receipt(f"e-{number}", content=content), ANSWERED)

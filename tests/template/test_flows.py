@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from perminute import settings
-from perminute_local.replay.outbox_stream import matches
+from perminute_local.replay.table_stream import matches
 from perminute_local.stack import Template, environment_of, resources
 
 SQS_EVENT = {
@@ -49,6 +49,13 @@ DEAD_LETTERS = {
     "LicensingQueue": "LicensingDeadLetters",
     "CreditQueue": "CreditDeadLetters",
 }
+
+
+STREAM_READERS = {
+    "PublishNotificationsFunction": "NotificationsDeadLetters",
+    "RerateCallsFunction": "ReratingsDeadLetters",
+}
+"""Who reads the stream of the credit table, and where it says what it gave up."""
 
 
 def functions(template: Template) -> dict[str, Any]:
@@ -98,7 +105,7 @@ def test_every_function_runs_by_one_thing_that_is_known_here(template: Template)
     kinds = {kind: set(triggers(template, kind)) for kind in ("SQS", "DynamoDB", "ScheduleV2")}
     assert kinds == {
         "SQS": {"ChargeCallsFunction", "ApplyLicensingFunction", "BookCreditFunction"},
-        "DynamoDB": {"PublishNotificationsFunction"},
+        "DynamoDB": set(STREAM_READERS),
         "ScheduleV2": {"ExpireCreditFunction", "ReconcileBooksFunction"},
     }
     assert set.union(*kinds.values()) == set(functions(template))
@@ -120,37 +127,52 @@ def test_no_property_of_an_event_is_misspelt(template: Template) -> None:
 
 
 def test_one_record_of_the_stream_cannot_block_its_shard(template: Template) -> None:
-    (mapping,) = triggers(template, "DynamoDB").values()
     bounds = ("BisectBatchOnFunctionError", "MaximumRetryAttempts", "MaximumRecordAgeInSeconds")
-    assert {name: mapping[name] for name in bounds} == {
-        "BisectBatchOnFunctionError": True,
-        "MaximumRetryAttempts": 300,
-        "MaximumRecordAgeInSeconds": 3600,
-    }
-    # Unlike with a queue, what is given up here is not in it: the outbox keeps that.
-    assert logical_id(mapping["DestinationConfig"]["OnFailure"]["Destination"]) == (
-        "NotificationsDeadLetters"
-    )
+    for name, mapping in triggers(template, "DynamoDB").items():
+        assert {bound: mapping[bound] for bound in bounds} == {
+            "BisectBatchOnFunctionError": True,
+            "MaximumRetryAttempts": 300,
+            "MaximumRecordAgeInSeconds": 3600,
+        }
+        # Unlike with a queue, what is given up here is not in it: the table keeps that.
+        given_up = logical_id(mapping["DestinationConfig"]["OnFailure"]["Destination"])
+        assert given_up == STREAM_READERS[name]
 
 
-def test_the_publisher_reads_the_outbox_from_its_beginning_and_nothing_else(
+def test_each_reader_of_the_stream_begins_at_its_beginning_and_sees_its_own_records(
     template: Template,
 ) -> None:
-    (mapping,) = triggers(template, "DynamoDB").values()
-    assert mapping["Stream"] == {"Fn::GetAtt": ["CreditTable", "StreamArn"]}
-    assert mapping["StartingPosition"] == "TRIM_HORIZON"
-    (one,) = mapping["FilterCriteria"]["Filters"]
-    pattern = json.loads(one["Pattern"])
+    key = "organizationId"
+    unsettled = {"unsettled": {"S": "[]"}}
 
-    def reaches(record: str, event: str) -> bool:
-        keys = {"organizationId": {"S": "contoso"}, "record": {"S": record}}
-        return matches(pattern, {"eventName": event, "dynamodb": {"Keys": keys}})
+    def readers(record: str, event: str, image: object = None) -> set[str]:
+        changed = {
+            "eventName": event,
+            "dynamodb": {
+                "Keys": {key: {"S": "contoso"}, "record": {"S": record}},
+                "NewImage": image or {"used": {"S": "{}"}},
+            },
+        }
+        return {
+            name
+            for name, mapping in triggers(template, "DynamoDB").items()
+            for one in mapping["FilterCriteria"]["Filters"]
+            if matches(json.loads(one["Pattern"]), changed)
+        }
 
-    assert reaches("outbox#1", "INSERT")
-    assert reaches("outbox#1", "MODIFY")
-    assert not reaches("outbox#1", "REMOVE")
-    assert not reaches("entry#000000000001", "INSERT")
-    assert not reaches("account", "MODIFY")
+    for mapping in triggers(template, "DynamoDB").values():
+        assert mapping["Stream"] == {"Fn::GetAtt": ["CreditTable", "StreamArn"]}
+        assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    publisher, rerating = STREAM_READERS
+    for event in ("INSERT", "MODIFY"):
+        assert readers("outbox#1", event) == {publisher}
+        assert readers("rerating#event#1", event) == {rerating}
+        assert readers("pool#2026-11", event, unsettled) == {rerating}
+        assert readers("pool#2026-11", event) == set()
+    for other in ("outbox#1", "rerating#event#1"):
+        assert readers(other, "REMOVE") == set()
+    for other in ("entry#000000000001", "account", "calls#2026-11-02"):
+        assert readers(other, "INSERT") == set()
 
 
 def test_a_scheduled_run_knows_its_time_and_one_that_fails_is_kept(template: Template) -> None:
@@ -241,7 +263,7 @@ def test_an_email_subscription_hears_of_no_single_calls(template: Template) -> N
     assert subscription["Condition"] == "HasNotificationEmail"
     assert subscription["Properties"]["Protocol"] == "email"
     assert subscription["Properties"]["FilterPolicy"] == {
-        "type": [{"anything-but": ["CallNotEntitled", "CallNotRated"]}]
+        "type": [{"anything-but": ["CallNotEntitled", "CallNotRated", "CallFlagged"]}]
     }
 
 
@@ -283,7 +305,7 @@ def test_what_is_given_up_is_kept_longer_than_it_was_tried(template: Template) -
             "RuleDeadLetters",
             "UnknownEvents",
             "ScheduledRunsDeadLetters",
-            "NotificationsDeadLetters",
+            *STREAM_READERS.values(),
         },
         fourteen_days,
     )
@@ -318,8 +340,9 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
             assert settings.dead_letter_queue_url(environment)
     publisher = environment_of(functions(template)["PublishNotificationsFunction"], template)
     assert publisher["NOTIFICATION_TOPIC_ARN"] == {"Ref": "NotificationTopic"}
-    charge_calls = environment_of(functions(template)["ChargeCallsFunction"], template)
-    assert charge_calls["RATE_CARD_BUCKET"] == {"Ref": "RateCardBucket"}
+    for name in ("ChargeCallsFunction", "RerateCallsFunction"):
+        by_rates = environment_of(functions(template)[name], template)
+        assert by_rates["RATE_CARD_BUCKET"] == {"Ref": "RateCardBucket"}
     tables = settings.TableNames(
         credit='{"Ref": "CreditTable"}',
         usage='{"Ref": "UsageTable"}',

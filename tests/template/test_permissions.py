@@ -11,6 +11,7 @@ ROLES = {
     "ChargeCallsFunction": "ChargeCallsRole",
     "ApplyLicensingFunction": "ApplyLicensingRole",
     "BookCreditFunction": "BookCreditRole",
+    "RerateCallsFunction": "RerateCallsRole",
     "ExpireCreditFunction": "ExpireCreditRole",
     "ReconcileBooksFunction": "ReconcileBooksRole",
     "PublishNotificationsFunction": "PublishNotificationsRole",
@@ -72,9 +73,14 @@ def test_money_moves_only_where_this_says(template: Template) -> None:
         ("ChargeCallsRole", "dynamodb:PutItem"),
         ("ChargeCallsRole", "dynamodb:ConditionCheckItem"),
         ("ApplyLicensingRole", "dynamodb:UpdateItem"),
+        ("ApplyLicensingRole", "dynamodb:PutItem"),
         ("BookCreditRole", "dynamodb:GetItem"),
         ("BookCreditRole", "dynamodb:PutItem"),
         ("BookCreditRole", "dynamodb:ConditionCheckItem"),
+        ("RerateCallsRole", "dynamodb:GetItem"),
+        ("RerateCallsRole", "dynamodb:Query"),
+        ("RerateCallsRole", "dynamodb:PutItem"),
+        ("RerateCallsRole", "dynamodb:DeleteItem"),
         ("ExpireCreditRole", "dynamodb:GetItem"),
         ("ExpireCreditRole", "dynamodb:PutItem"),
         ("ReconcileBooksRole", "dynamodb:GetItem"),
@@ -91,6 +97,7 @@ def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template)
     unpublished = {"Fn::GetAtt": ["NotificationsDeadLetters", "Arn"]}
     table = {"Fn::GetAtt": ["CreditTable", "Arn"]}
     reads_stream = ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
+    changes = ("Get", "Put", "Delete")
     expected: dict[str, list[tuple[Any, set[str]]]] = {
         "ExpireCreditRole": [
             (index, {"dynamodb:Query"}),
@@ -102,6 +109,20 @@ def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template)
             (table, {"dynamodb:GetItem", "dynamodb:Query"}),
             ({"Fn::GetAtt": ["UsageTable", "Arn"]}, {"dynamodb:Query"}),
             (failed_runs, {"sqs:SendMessage"}),
+        ],
+        "RerateCallsRole": [
+            (stream, {f"dynamodb:{action}" for action in reads_stream}),
+            (table, {f"dynamodb:{action}Item" for action in changes} | {"dynamodb:Query"}),
+            (
+                {"Fn::GetAtt": ["UsageTable", "Arn"]},
+                {"dynamodb:GetItem", "dynamodb:PutItem"},
+            ),
+            (
+                {"Fn::GetAtt": ["LicensingTable", "Arn"]},
+                {"dynamodb:GetItem", "dynamodb:Query"},
+            ),
+            ({"Fn::Sub": "${RateCardBucket.Arn}/rate-cards/*"}, {"s3:GetObject"}),
+            ({"Fn::GetAtt": ["ReratingsDeadLetters", "Arn"]}, {"sqs:SendMessage"}),
         ],
         "PublishNotificationsRole": [
             (stream, {f"dynamodb:{action}" for action in reads_stream}),
@@ -155,8 +176,10 @@ def test_the_scheduler_may_run_what_is_scheduled_and_nothing_else(template: Temp
     assert invoked == {f"{name}.Alias" for name in scheduled}
 
 
-def test_usage_is_only_ever_added(template: Template) -> None:
+def test_usage_is_never_deleted_and_corrected_by_one_function(template: Template) -> None:
     assert granted(template, {"Fn::GetAtt": ["UsageTable", "Arn"]}) == {
         ("ChargeCallsRole", "dynamodb:PutItem"),
+        ("RerateCallsRole", "dynamodb:GetItem"),
+        ("RerateCallsRole", "dynamodb:PutItem"),
         ("ReconcileBooksRole", "dynamodb:Query"),
     }

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
-from builders import ANSWERED, LONG_AGO, MICROS, holding, lot, usage
+from builders import ANSWERED, LONG_AGO, MICROS, charge, holding, lot, rating
 
 from perminute.domain.accounts import Account, CreditSettings
 from perminute.domain.booking import (
@@ -14,7 +14,6 @@ from perminute.domain.booking import (
     Purchase,
     adjust,
     advance,
-    charge,
     configure,
     fail_recharge,
     purchase,
@@ -22,6 +21,7 @@ from perminute.domain.booking import (
 from perminute.domain.books import Booking
 from perminute.domain.errors import Refused
 from perminute.domain.ledger import EntryType, LedgerEntry
+from perminute.domain.licensing import NotEntitled
 from perminute.domain.lots import MAX_LOTS, Lot, LotShare, twelve_months_after
 from perminute.domain.notifications import (
     BalanceExhausted,
@@ -36,6 +36,7 @@ from perminute.domain.notifications import (
     RechargeRequested,
     RechargeSucceeded,
 )
+from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import AutoRecharge, Disabled, recharge_id
 from perminute.domain.usage import Flag
 
@@ -80,6 +81,13 @@ def news(booking: Booking) -> list[News]:
 
 
 def test_the_first_purchase_opens_a_lot_and_sets_the_credits_up() -> None:
+    opened = Lot(
+        lot_id="000000000001",
+        purchase_id="po-1",
+        purchased_at=LONG_AGO,
+        expires_at=NEXT_YEAR,
+        remaining_micros=50 * MICROS,
+    )
     booking = buy(EMPTY, bought(50 * MICROS))
     assert booking == Booking(
         account=Account(
@@ -90,15 +98,7 @@ def test_the_first_purchase_opens_a_lot_and_sets_the_credits_up() -> None:
             currency="USD",
             credits_set_up_at=LONG_AGO,
             as_of=ANSWERED,
-            lots=(
-                Lot(
-                    lot_id="000000000001",
-                    purchase_id="po-1",
-                    purchased_at=LONG_AGO,
-                    expires_at=NEXT_YEAR,
-                    remaining_micros=50 * MICROS,
-                ),
-            ),
+            lots=(opened,),
         ),
         entries=(
             LedgerEntry(
@@ -110,6 +110,7 @@ def test_the_first_purchase_opens_a_lot_and_sets_the_credits_up() -> None:
                 at=ANSWERED,
                 lots=(LotShare("000000000001", "po-1", 50 * MICROS),),
                 cause="purchase#po-1",
+                opens=opened,
             ),
         ),
     )
@@ -158,7 +159,7 @@ def test_a_purchase_that_the_debt_swallows_leaves_no_lot() -> None:
 def test_lots_pay_in_the_order_in_which_they_were_bought_however_late_one_is_reported() -> None:
     account = buy(EMPTY, bought(5, "second", purchased_at=LONG_AGO + timedelta(days=9))).account
     account = buy(account, bought(5, "first", purchased_at=LONG_AGO)).account
-    paid = charge(account, [usage("a", 7)], at=ANSWERED)
+    paid = charge(account, [rating("a", 7)], at=ANSWERED)
     assert [(s.purchase_id, s.amount_micros) for s in paid.entries[0].lots] == [
         ("first", -5),
         ("second", -2),
@@ -167,7 +168,7 @@ def test_lots_pay_in_the_order_in_which_they_were_bought_however_late_one_is_rep
 
 
 def test_a_lot_too_many_is_refused() -> None:
-    lots = tuple(lot(f"{n:012d}", 1) for n in range(MAX_LOTS))
+    lots = tuple(lot(f"lot-{n}", 1) for n in range(MAX_LOTS))
     with pytest.raises(Refused, match=r"^amount: would be a lot too many: 300 lots still have"):
         buy(holding(*lots), bought(1))
     assert buy(holding(*lots[1:]), bought(1)).account.balance_micros == MAX_LOTS
@@ -204,7 +205,7 @@ def test_an_adjustment_sets_nothing_up() -> None:
 def test_a_batch_is_charged_in_one_entry_that_its_paid_usages_name() -> None:
     account = holding(lot("1", 5), lot("2", 5))
     booking = charge(
-        account, [usage("a", 4), usage("b", 0), usage("c", 6), usage("d", 1)], at=ANSWERED
+        account, [rating("a", 4), rating("b", 0), rating("c", 6), rating("d", 1)], at=ANSWERED
     )
     assert booking.account == replace(
         account, balance_micros=-1, debt_micros=1, lots=(), version=8, entries=10, as_of=ANSWERED
@@ -229,7 +230,7 @@ def test_a_batch_is_charged_in_one_entry_that_its_paid_usages_name() -> None:
 
 
 def test_who_overdrew_does_not_depend_on_the_order_within_a_batch() -> None:
-    legs = [usage("c", 2), usage("a", 4), usage("b", 4)]
+    legs = [rating("c", 2), rating("a", 4), rating("b", 4)]
     for order in permutations(legs):
         booking = charge(holding(lot("1", 5)), order, at=ANSWERED)
         flagged = {u.leg.call_id for u in booking.usages if Flag.OVERDRAWN in u.flags}
@@ -237,19 +238,19 @@ def test_who_overdrew_does_not_depend_on_the_order_within_a_batch() -> None:
 
 
 def test_a_batch_that_costs_nothing_leaves_the_account_as_it_was() -> None:
-    free = usage("a", 0)
+    free = rating("a", 0)
     booking = charge(EMPTY, [free], at=ANSWERED)
     assert booking.account is EMPTY
-    assert booking == Booking(account=EMPTY, usages=(free,))
+    assert booking == Booking(account=EMPTY, usages=(free.usage(),))
 
 
 def test_calls_that_nobody_pays_for_are_told_each() -> None:
-    unlicensed = usage("a", 0, organizer_id="nobody")
-    unpriced = usage("b", 0, remote_number="+881612345678")
-    booking = charge(EMPTY, [unlicensed, unpriced, usage("c", 0)], at=ANSWERED)
+    unlicensed = rating("a", 0, organizer_id="nobody")
+    unpriced = rating("b", 0, remote_number="+881612345678")
+    booking = charge(EMPTY, [unlicensed, unpriced, rating("c", 0)], at=ANSWERED)
     assert news(booking) == [
-        CallNotEntitled(call_id="a", reason=unlicensed.reason),  # type: ignore[arg-type]
-        CallNotRated(call_id="b", reason=unpriced.reason),  # type: ignore[arg-type]
+        CallNotEntitled(call_id="a", reason=NotEntitled.NO_LICENSE),
+        CallNotRated(call_id="b", reason=Unpriced.NO_RATE),
     ]
     assert {one.at for one in booking.notifications} == {unlicensed.leg.ended_at}
 
@@ -287,7 +288,7 @@ def test_a_lot_expires_at_its_very_instant_and_not_a_moment_before() -> None:
 
 def test_what_expired_cannot_pay_even_if_nobody_brought_the_account_up_to_date() -> None:
     with pytest.raises(RuntimeError, match="the account of contoso is not brought up to"):
-        charge(holding(lot("1", 5)), [usage("a", 1)], at=NEXT_YEAR)
+        charge(holding(lot("1", 5)), [rating("a", 1)], at=NEXT_YEAR)
 
 
 def test_a_lot_is_warned_of_thirty_days_ahead_once_with_what_is_left() -> None:
@@ -345,7 +346,7 @@ def test_every_threshold_that_is_passed_is_told_the_highest_first_and_zero_by_it
     account = holding(
         lot("1", 100), settings=settings(low_balance_thresholds_micros=(10, 50, 0, 100, 101))
     )
-    booking = charge(account, [usage("a", 100)], at=ANSWERED)
+    booking = charge(account, [rating("a", 100)], at=ANSWERED)
     assert news(booking) == [
         LowBalance(threshold_micros=100, balance_micros=0, currency="USD"),
         LowBalance(threshold_micros=50, balance_micros=0, currency="USD"),
@@ -357,10 +358,10 @@ def test_every_threshold_that_is_passed_is_told_the_highest_first_and_zero_by_it
 
 def test_a_threshold_is_told_again_only_after_the_balance_was_back_above_it() -> None:
     account = holding(lot("1", 55), settings=settings(low_balance_thresholds_micros=(50,)))
-    first = charge(account, [usage("a", 10)], at=ANSWERED)
-    second = charge(first.account, [usage("b", 10)], at=ANSWERED)
+    first = charge(account, [rating("a", 10)], at=ANSWERED)
+    second = charge(first.account, [rating("b", 10)], at=ANSWERED)
     refilled = buy(second.account, bought(15))
-    third = charge(refilled.account, [usage("c", 1)], at=ANSWERED)
+    third = charge(refilled.account, [rating("c", 1)], at=ANSWERED)
     assert [len(one.notifications) for one in (first, second, refilled, third)] == [1, 0, 0, 1]
     assert first.notifications[0].id != third.notifications[0].id
 
@@ -379,25 +380,25 @@ def requested(identity: str, balance: int, amount: int = 30) -> RechargeRequeste
 def below(trigger: int = 50, amount: int = 30, limit: int | None = None) -> Booking:
     """An account of 60 that a call has just brought down to 40."""
     account = holding(lot("1", 60), settings=recharging(trigger, amount, limit))
-    return charge(account, [usage("a", 20)], at=ANSWERED)
+    return charge(account, [rating("a", 20)], at=ANSWERED)
 
 
 def test_below_the_trigger_one_recharge_is_asked_for_until_its_credit_arrives() -> None:
     first = below()
     assert news(first) == [requested(FIRST, 40)]
-    second = charge(first.account, [usage("b", 5)], at=ANSWERED)
+    second = charge(first.account, [rating("b", 5)], at=ANSWERED)
     assert news(second) == []
     paid = buy(second.account, bought(30, recharge_id=FIRST))
     succeeded = RechargeSucceeded(
         recharge_id=FIRST, amount_micros=30, balance_micros=65, currency="USD"
     )
     assert news(paid) == [succeeded]
-    assert news(charge(paid.account, [usage("c", 16)], at=ANSWERED)) == [requested(SECOND, 49)]
+    assert news(charge(paid.account, [rating("c", 16)], at=ANSWERED)) == [requested(SECOND, 49)]
 
 
 def test_at_the_trigger_nothing_is_asked_for() -> None:
     account = holding(lot("1", 60), settings=recharging(50, 30))
-    assert news(charge(account, [usage("a", 10)], at=ANSWERED)) == []
+    assert news(charge(account, [rating("a", 10)], at=ANSWERED)) == []
 
 
 def test_the_next_request_follows_if_the_balance_is_still_below_after_a_recharge() -> None:
@@ -447,7 +448,7 @@ def test_the_third_failure_in_a_row_switches_it_off_and_says_so() -> None:
         reason=Disabled.THREE_FAILURES, balance_micros=40, currency="USD"
     )
     assert account.due_at == NEXT_YEAR - timedelta(days=30)
-    assert news(charge(account, [usage("b", 5)], at=ANSWERED)) == []
+    assert news(charge(account, [rating("b", 5)], at=ANSWERED)) == []
     by_hand = buy(account, bought(1, "by-hand"))
     assert news(by_hand) == [requested(recharge_id("contoso", 4), 41)]
     anew = configure(account, settings(5, auto_recharge=account.auto_recharge))
@@ -472,7 +473,7 @@ def test_two_failures_and_a_success_are_no_failures_in_a_row() -> None:
 
 def test_the_monthly_limit_is_told_once_and_the_next_month_asks_again() -> None:
     account = holding(lot("1", 600), settings=recharging(590, 30, limit=70))
-    account = charge(account, [usage("a", 200)], at=ANSWERED).account
+    account = charge(account, [rating("a", 200)], at=ANSWERED).account
     told: list[News] = []
     for number in (1, 2):
         booking = buy(
@@ -482,7 +483,7 @@ def test_the_monthly_limit_is_told_once_and_the_next_month_asks_again() -> None:
     assert told[1:] == [
         RechargeDisabled(reason=Disabled.MONTHLY_LIMIT, balance_micros=460, currency="USD")
     ]
-    assert news(charge(account, [usage("b", 5)], at=ANSWERED)) == []
+    assert news(charge(account, [rating("b", 5)], at=ANSWERED)) == []
     december = datetime(2026, 12, 1, tzinfo=UTC)
     assert account.due_at == december
     assert news(advance(account, december)) == [requested(recharge_id("contoso", 3), 460)]
@@ -499,7 +500,7 @@ def test_a_limit_below_the_amount_is_told_again_only_after_the_balance_was_back_
     assert [type(one) for one in news(blocked)] == [RechargeDisabled]
     assert blocked.account.due_at == NEXT_YEAR - timedelta(days=30)
     up = buy(blocked.account, bought(30))
-    down = charge(up.account, [usage("b", 30)], at=ANSWERED)
+    down = charge(up.account, [rating("b", 30)], at=ANSWERED)
     assert (news(up), [type(one) for one in news(down)]) == ([], [RechargeDisabled])
 
 
@@ -507,7 +508,7 @@ def test_settings_alone_buy_nothing_before_the_first_money_has_moved() -> None:
     # The first purchase is usually under way: buying it once more would be worse than waiting.
     configured = configure(EMPTY, recharging(50, 30))
     assert news(configured) == []
-    overdrawn = charge(configured.account, [usage("a", 5)], at=ANSWERED)
+    overdrawn = charge(configured.account, [rating("a", 5)], at=ANSWERED)
     assert news(overdrawn) == [requested(FIRST, -5)]
 
 
@@ -519,7 +520,7 @@ def test_credit_bought_or_given_by_hand_asks_for_nothing_even_below_the_trigger(
     warned = advance(given.account, NEXT_YEAR - timedelta(days=30))
     assert [news(one) for one in (first, second, given)] == [[], [], []]
     assert {type(one) for one in news(warned)} == {CreditExpiring}
-    used = charge(given.account, [usage("a", 1)], at=ANSWERED)
+    used = charge(given.account, [rating("a", 1)], at=ANSWERED)
     assert news(used) == [requested(FIRST, 44)]
 
 
@@ -527,7 +528,7 @@ def test_credit_bought_by_hand_tells_nothing_of_a_limit_that_no_call_has_met_yet
     configured = configure(EMPTY, recharging(50, 30, limit=20)).account
     bought_by_hand = buy(configured, bought(20))
     assert news(bought_by_hand) == []
-    used = charge(bought_by_hand.account, [usage("a", 1)], at=ANSWERED)
+    used = charge(bought_by_hand.account, [rating("a", 1)], at=ANSWERED)
     assert [type(one) for one in news(used)] == [RechargeDisabled]
 
 
@@ -562,7 +563,7 @@ def test_calls_that_come_late_do_not_make_the_wait_for_a_recharge_pass() -> None
     account = holding(lot("1", 60), settings=recharging(500, 30))
     told: list[News] = []
     for name, ago in [("a", timedelta(hours=48)), ("b", timedelta(hours=23)), ("c", timedelta(0))]:
-        booking = charge(account, [usage(name, 1)], at=now - ago, heard_at=now)
+        booking = charge(account, [rating(name, 1)], at=now - ago, heard_at=now)
         account, told = booking.account, [*told, *news(booking)]
     assert told == [requested(FIRST, 59)]
     assert account.recharge.waiting[0].requested_at == now
@@ -570,24 +571,24 @@ def test_calls_that_come_late_do_not_make_the_wait_for_a_recharge_pass() -> None
 
 def test_without_knowing_when_it_was_heard_of_no_event_is_older_than_what_is_booked() -> None:
     account = charge(
-        holding(lot("1", 60), settings=recharging(50, 30)), [usage("a", 1)], at=ANSWERED
+        holding(lot("1", 60), settings=recharging(50, 30)), [rating("a", 1)], at=ANSWERED
     ).account
     assert account.as_of == ANSWERED
-    late = charge(account, [usage("b", 10)], at=ANSWERED - timedelta(hours=30))
+    late = charge(account, [rating("b", 10)], at=ANSWERED - timedelta(hours=30))
     assert late.account.recharge.waiting[0].requested_at == ANSWERED
     assert late.account.as_of == ANSWERED
     assert late.entries[0].at == ANSWERED - timedelta(hours=30)
-    assert news(charge(late.account, [usage("c", 1)], at=ANSWERED + timedelta(minutes=1))) == []
+    assert news(charge(late.account, [rating("c", 1)], at=ANSWERED + timedelta(minutes=1))) == []
 
 
 def test_a_month_that_has_turned_does_not_turn_back_for_a_late_call() -> None:
     december = datetime(2026, 12, 1, tzinfo=UTC)
     account = holding(lot("1", 60), settings=recharging(500, 30, limit=30))
-    account = charge(account, [usage("a", 1)], at=december + timedelta(seconds=10)).account
+    account = charge(account, [rating("a", 1)], at=december + timedelta(seconds=10)).account
     account = fail_recharge(account, "unknown", "no", at=december).account
     paid = buy(account, bought(1, recharge_id=FIRST), at=december + timedelta(seconds=20))
-    late = charge(paid.account, [usage("b", 1)], at=december - timedelta(seconds=10))
-    after = charge(late.account, [usage("c", 1)], at=december + timedelta(seconds=46))
+    late = charge(paid.account, [rating("b", 1)], at=december - timedelta(seconds=10))
+    after = charge(late.account, [rating("c", 1)], at=december + timedelta(seconds=46))
     assert [type(one) for one in (*news(paid), *news(late), *news(after))] == [
         RechargeSucceeded,
         RechargeDisabled,
@@ -621,7 +622,7 @@ def test_settings_that_only_move_when_the_credits_were_set_up_are_a_version_too(
 def test_a_purchase_that_is_heard_of_after_its_end_pays_the_debt_and_the_rest_is_forfeited() -> (
     None
 ):
-    account = charge(EMPTY, [usage("a", 15)], at=ANSWERED).account
+    account = charge(EMPTY, [rating("a", 15)], at=ANSWERED).account
     late = bought(
         100,
         purchased_at=ANSWERED - timedelta(days=20),
@@ -638,14 +639,14 @@ def test_a_purchase_that_is_heard_of_after_its_end_pays_the_debt_and_the_rest_is
 def test_a_clock_that_is_a_day_ahead_does_not_make_the_wait_for_a_recharge_pass() -> None:
     first = charge(
         holding(lot("1", 60), settings=recharging(500, 30)),
-        [usage("a", 1)],
+        [rating("a", 1)],
         at=ANSWERED,
         heard_at=ANSWERED,
     ).account
     ahead, now = ANSWERED + timedelta(hours=24, seconds=1), ANSWERED + timedelta(seconds=1)
     assert first.is_due(ahead)
     assert not first.is_due(ahead, now)
-    assert news(charge(first, [usage("b", 1)], at=ahead, heard_at=now)) == []
+    assert news(charge(first, [rating("b", 1)], at=ahead, heard_at=now)) == []
     assert news(advance(first, ahead, heard_at=now)) == []
 
 

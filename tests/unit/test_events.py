@@ -120,8 +120,8 @@ def test_what_is_no_event_is_refused(body: str, message: str) -> None:
 def test_a_known_source_with_an_unknown_detail_type_is_refused() -> None:
     strange = json.dumps({**json.loads(sample("license-assigned")), "detail-type": "Gone"})
     assert refusal(strange, LICENSING, licensing_event) == (
-        "detail-type: must be one of 'License Assigned', 'License Removed', 'User Changed', "
-        "'Organization Changed'"
+        "detail-type: must be one of 'License Assigned', 'License Removed', "
+        "'Licenses Purchased', 'User Changed', 'Organization Changed'"
     )
     nothing = json.dumps({"source": "perminute.licensing"})
     assert refusal(nothing, LICENSING, licensing_event) == "detail-type: is required"

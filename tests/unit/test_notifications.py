@@ -22,11 +22,13 @@ from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.licensing import NotEntitled
 from perminute.domain.notifications import (
     BalanceExhausted,
+    CallFlagged,
     CallNotEntitled,
     CallNotRated,
     CreditExpired,
     CreditExpiring,
     LowBalance,
+    MinutePoolThreshold,
     News,
     RechargeDisabled,
     RechargeFailed,
@@ -36,6 +38,7 @@ from perminute.domain.notifications import (
 )
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import Disabled
+from perminute.domain.usage import POLICY_FLAGS
 from perminute.ports import Announcement, Rejection
 
 USD: Any = {"currency": "USD", "balance_micros": 12_500_000}
@@ -56,6 +59,9 @@ EVERY_NEWS: list[News] = [
     CreditExpired(purchase_id="po-1", amount_micros=7_000_000, expires_at=ANSWERED, **USD),
     *(CallNotEntitled(call_id="call-1", reason=reason) for reason in NotEntitled),
     *(CallNotRated(call_id="call-1", reason=reason) for reason in Unpriced),
+    *(CallFlagged(call_id="call-1", reason=reason) for reason in POLICY_FLAGS),
+    MinutePoolThreshold(percent=80, minutes=6_900, used=5_520, month="2026-11"),
+    MinutePoolThreshold(percent=100, minutes=6_900, used=6_900, month="2026-11"),
 ]
 CARRIES = {
     "LowBalance": {"threshold", "balance"},
@@ -68,6 +74,8 @@ CARRIES = {
     "CreditExpired": {"purchaseId", "amount"},
     "CallNotEntitled": {"callId", "reason"},
     "CallNotRated": {"callId", "reason"},
+    "CallFlagged": {"callId", "reason"},
+    "MinutePoolThreshold": {"percent", "minutes", "used", "month"},
 }
 """CONTRACT §5, by type."""
 

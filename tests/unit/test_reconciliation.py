@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import ANSWERED, LONG_AGO, usage
+from builders import ANSWERED, LONG_AGO, charge, rating
 
 from perminute.domain.accounts import Account
-from perminute.domain.booking import Purchase, charge, purchase
+from perminute.domain.booking import Purchase, purchase
 from perminute.domain.lots import twelve_months_after
 from perminute.domain.reconciliation import MAX_NAMED, Statement, reconcile
 
@@ -28,8 +28,8 @@ def statement() -> Statement:
     )
     account = Account(organization_id="contoso")
     opened = purchase(account, bought, at=LONG_AGO, cause="purchase#po-1")
-    first = charge(opened.account, [usage("a", 4)], at=ANSWERED)
-    second = charge(first.account, [usage("b", 5), usage("c", 2)], at=ANSWERED)
+    first = charge(opened.account, [rating("a", 4)], at=ANSWERED)
+    second = charge(first.account, [rating("b", 5), rating("c", 2)], at=ANSWERED)
     return Statement(
         account=second.account,
         entries=(*opened.entries, *first.entries, *second.entries),

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perminute_local.replay.outbox_stream import matches
 from perminute_local.replay.schedules import (
     MAX_RUNS_BETWEEN_EVENTS,
     Clock,
     Failure,
     Scheduled,
 )
+from perminute_local.replay.table_stream import matches
 from perminute_local.stack import ScheduleTrigger, StackError
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ NO_PRICE = Price(rate_card_version="card-1", unpriced=Unpriced.NO_RATE)
 
 
 def test_a_covered_leg_is_charged_what_the_card_says() -> None:
-    assert rate_leg(leg(), TERMS) == Usage(
+    assert rate_leg(leg(), TERMS).usage() == Usage(
         leg=leg(), outcome=Outcome.CHARGED, reason=None, price=GERMANY, charge_micros=150_000
     )
 
@@ -59,14 +59,14 @@ def test_a_covered_leg_is_charged_what_the_card_says() -> None:
 )
 def test_some_legs_are_free(changed: dict[str, Any], reason: Free, price: Price) -> None:
     one = leg(**changed)
-    assert rate_leg(one, TERMS) == Usage(
+    assert rate_leg(one, TERMS).usage() == Usage(
         leg=one, outcome=Outcome.FREE, reason=reason, price=price, charge_micros=0
     )
 
 
 def test_a_leg_without_entitlement_is_recorded_with_its_retail_cost_and_charged_nothing() -> None:
     nobody = replace(TERMS, licensing=Licensing(volume()))
-    assert rate_leg(leg(), nobody) == Usage(
+    assert rate_leg(leg(), nobody).usage() == Usage(
         leg=leg(),
         outcome=Outcome.NOT_ENTITLED,
         reason=NotEntitled.NO_LICENSE,
@@ -78,7 +78,7 @@ def test_a_leg_without_entitlement_is_recorded_with_its_retail_cost_and_charged_
 def test_what_the_subscription_includes_costs_nothing() -> None:
     subscribed = replace(TERMS, licensing=Licensing(volume(), {ORGANIZER: holds("SPE_E5")}))
     one = leg(leg_type=LegType.TOLL_DIAL_IN, service_number="+14255550100")
-    usage = rate_leg(one, subscribed)
+    usage = rate_leg(one, subscribed).usage()
     assert (usage.outcome, usage.charge_micros, usage.price.retail_micros) == (
         Outcome.INCLUDED,
         0,
@@ -105,6 +105,6 @@ def test_what_the_subscription_includes_costs_nothing() -> None:
 )
 def test_what_cannot_be_priced_is_given_free_and_says_why(number: str, price: Price) -> None:
     one = leg(remote_number=number)
-    assert rate_leg(one, TERMS) == Usage(
+    assert rate_leg(one, TERMS).usage() == Usage(
         leg=one, outcome=Outcome.UNRATED, reason=price.unpriced, price=price, charge_micros=0
     )

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from perminute.domain.accounts import Account
     from perminute.domain.licensing import Licensing
     from perminute.domain.rate_card import RateCard
+    from perminute.domain.rerating import Rerating
     from perminute.ports import CommitResult, Posting, Receipt, RecordResult
 
 PAID = 150_000
@@ -255,11 +256,14 @@ class Choosy(InMemoryStore):
         return super().commit(posting)
 
     def record(
-        self, organization_id: str, changes: Sequence[tuple[LicensingChange, Receipt]]
+        self,
+        organization_id: str,
+        changes: Sequence[tuple[LicensingChange, Receipt]],
+        rerating: Rerating | None = None,
     ) -> RecordResult:
         if any(proof.key.id == "huge" for _, proof in changes):
             raise Unwritable("item size has exceeded the maximum allowed size")
-        return super().record(organization_id, changes)
+        return super().record(organization_id, changes, rerating)
 
 
 def test_what_the_store_does_not_take_is_handed_back_alone() -> None:
@@ -313,6 +317,9 @@ class NoCard:
     def current(self) -> RateCard:
         raise Unavailable("no card")
 
+    def version(self, version: str) -> RateCard:
+        raise Unavailable(f"no card {version}")
+
 
 def test_without_a_rate_card_every_leg_comes_again_and_nothing_is_written() -> None:
     store = funded()
@@ -354,7 +361,8 @@ def test_an_adjustment_may_come_before_any_purchase() -> None:
 
 def licensing_event(identity: str, user_id: str = "adele", **content: str) -> LicensingEvent:
     change = LicensingChange(ORGANIZATION, user_id, (fact("country", "FR", event_id=identity),))
-    return LicensingEvent(change, receipt(identity, content=content or {"userId": user_id}))
+    proof = receipt(identity, content=content or {"userId": user_id})
+    return LicensingEvent(change, proof, ANSWERED)
 
 
 def test_licensing_events_are_taken_in_once_and_a_reused_id_is_refused() -> None:

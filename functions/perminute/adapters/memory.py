@@ -11,19 +11,35 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from perminute.domain.accounts import Account
-from perminute.domain.licensing import Licensing
+from perminute.domain.errors import Unavailable
+from perminute.domain.legs import LegType
+from perminute.domain.licensing import Licensing, Seats
+from perminute.domain.pools import MinutePool, Month, month_of
 from perminute.domain.reconciliation import Statement
 from perminute.domain.timelines import MAX_FACTS, Timeline
-from perminute.ports import AlreadyKnown, Committed, Full, Moved, ReceiptKey, ReceiptKind
+from perminute.domain.usage import Outcome
+from perminute.ports import (
+    AlreadyKnown,
+    CallList,
+    Committed,
+    Full,
+    ListedCall,
+    Moved,
+    ReceiptKey,
+    ReceiptKind,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from perminute.domain.ledger import LedgerEntry
+    from perminute.domain.legs import Leg
     from perminute.domain.licensing import LicensingChange
+    from perminute.domain.lots import Lot
     from perminute.domain.notifications import Notification
     from perminute.domain.rate_card import RateCard
+    from perminute.domain.rerating import Rerating
     from perminute.domain.timelines import Fact
     from perminute.domain.usage import Usage
     from perminute.ports import (
@@ -46,6 +62,8 @@ class InMemoryStore:
     listed: set[str] = field(default_factory=set)
     """Organizations whose credit has been written; licensing alone lists nobody."""
     usages: dict[tuple[str, str], Usage] = field(default_factory=dict)
+    minute_pools: dict[tuple[str, Month], MinutePool] = field(default_factory=dict)
+    waiting: dict[tuple[str, str], Rerating] = field(default_factory=dict)
     receipts: dict[ReceiptKey, Receipt] = field(default_factory=dict)
     facts: defaultdict[tuple[str, str | None], set[Fact]] = field(
         default_factory=lambda: defaultdict(set)
@@ -78,10 +96,65 @@ class InMemoryStore:
                 self.listed.add(organization_id)
             self.entries += posting.entries
             self.outbox += posting.notifications
-            for usage in posting.usages:
+            for usage in (*posting.usages, *posting.rerated):
                 self.usages[organization_id, usage.leg.call_id] = usage
+            for pool in posting.pools:
+                self.minute_pools[organization_id, pool.month] = pool
             self._keep(posting.receipts)
+            self._wait(posting.reratings)
             return Committed()
+
+    def pools(self, organization_id: str, months: Collection[Month]) -> dict[Month, MinutePool]:
+        """See `CreditStore.pools`."""
+        with self._lock:
+            return {
+                month: self.minute_pools.get(
+                    (organization_id, month),
+                    MinutePool(organization_id=organization_id, month=month),
+                )
+                for month in months
+            }
+
+    def pool_months(self, organization_id: str, since: Month) -> Sequence[Month]:
+        """See `CreditStore.pool_months`."""
+        with self._lock:
+            return sorted(
+                month
+                for organization, month in self.minute_pools
+                if organization == organization_id and month >= since
+            )
+
+    def opened_lots(self, organization_id: str, lot_ids: Collection[str]) -> Mapping[str, Lot]:
+        """See `CreditStore.opened_lots`."""
+        with self._lock:
+            return {
+                entry.opens.lot_id: entry.opens
+                for entry in self.entries
+                if entry.organization_id == organization_id
+                and entry.opens is not None
+                and entry.opens.lot_id in lot_ids
+            }
+
+    def usages_of(self, organization_id: str) -> list[Usage]:
+        """Give all that is recorded of an organization's calls."""
+        with self._lock:
+            return [u for (name, _), u in self.usages.items() if name == organization_id]
+
+    def rerating(self, organization_id: str, rerating_id: str) -> Rerating | None:
+        """See `Reratings.rerating`."""
+        with self._lock:
+            return self.waiting.get((organization_id, rerating_id))
+
+    def proceed(self, rerating: Rerating) -> None:
+        """See `Reratings.proceed`."""
+        with self._lock:
+            if (rerating.organization_id, rerating.rerating_id) in self.waiting:
+                self._wait([rerating])
+
+    def finish(self, rerating: Rerating) -> None:
+        """See `Reratings.finish`."""
+        with self._lock:
+            self.waiting.pop((rerating.organization_id, rerating.rerating_id), None)
 
     def receipt(self, key: ReceiptKey) -> Receipt | None:
         """See `CreditStore.receipt`."""
@@ -98,13 +171,20 @@ class InMemoryStore:
         """See `CreditStore.statement`."""
         with self._lock:
             charges_micros: Counter[str | None] = Counter()
+            pool_minutes: Counter[Month] = Counter()
             for (organization, _), usage in self.usages.items():
                 if organization == organization_id:
-                    charges_micros[usage.entry_id] += usage.charge_micros
+                    for entry, micros in usage.movements:
+                        charges_micros[entry] += micros
+                    if usage.pool_minutes:
+                        pool_minutes[month_of(usage.leg)] += usage.pool_minutes
+            pools = self.minute_pools.items()
             return Statement(
                 account=self._account(organization_id),
                 entries=tuple(e for e in self.entries if e.organization_id == organization_id),
                 charges_micros=charges_micros,
+                pools=tuple(pool for (name, _), pool in pools if name == organization_id),
+                pool_minutes=pool_minutes,
             )
 
     def licensing(self, organization_id: str, user_ids: Collection[str]) -> Licensing:
@@ -115,8 +195,20 @@ class InMemoryStore:
                 {user_id: Timeline(self.facts[organization_id, user_id]) for user_id in user_ids},
             )
 
+    def seats(self, organization_id: str) -> Seats:
+        """See `LicensingStore.seats`."""
+        with self._lock:
+            return Seats(
+                Timeline(facts)
+                for (organization, user_id), facts in self.facts.items()
+                if organization == organization_id and user_id is not None
+            )
+
     def record(
-        self, organization_id: str, changes: Sequence[tuple[LicensingChange, Receipt]]
+        self,
+        organization_id: str,
+        changes: Sequence[tuple[LicensingChange, Receipt]],
+        rerating: Rerating | None = None,
     ) -> RecordResult:
         """See `LicensingStore.record`."""
         with self._lock:
@@ -129,6 +221,7 @@ class InMemoryStore:
             for change, _ in changes:
                 self.facts[organization_id, change.user_id] |= set(change.facts)
             self._keep([receipt for _, receipt in changes])
+            self._wait([] if rerating is None else [rerating])
             account = self._account(organization_id)
             self.accounts[organization_id] = replace(
                 account,
@@ -150,6 +243,9 @@ class InMemoryStore:
     def _keep(self, receipts: Sequence[Receipt]) -> None:
         self.receipts |= {_identity(receipt.key): receipt for receipt in receipts}
 
+    def _wait(self, reratings: Sequence[Rerating]) -> None:
+        self.waiting |= {(one.organization_id, one.rerating_id): one for one in reratings}
+
     def _full(
         self, organization_id: str, changes: Sequence[tuple[LicensingChange, Receipt]]
     ) -> frozenset[str | None]:
@@ -164,6 +260,40 @@ class InMemoryStore:
 
 
 @dataclass
+class InMemoryCalls:
+    """`Calls` over the twin of the stores: here each call has a list of its own."""
+
+    store: InMemoryStore
+
+    def lists(
+        self, organization_id: str, *, since: datetime, after: str | None = None
+    ) -> Iterator[CallList]:
+        """See `Calls.lists`."""
+        listed = (
+            _listed(usage.leg)
+            for usage in self.store.usages_of(organization_id)
+            if usage.outcome is not Outcome.FREE and usage.leg.ended_at >= since
+        )
+        return iter(sorted(one for one in listed if after is None or one.key > after))
+
+    def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
+        """See `Calls.usages`."""
+        usages = self.store.usages_of(organization_id)
+        return [usage for usage in usages if usage.leg.call_id in call_ids]
+
+
+def _listed(leg: Leg) -> CallList:
+    call = ListedCall(
+        call_id=leg.call_id,
+        organizer_id=leg.organizer_id,
+        dial_out=leg.leg_type is LegType.DIAL_OUT,
+        answered_at=leg.answered_at or leg.ended_at,
+        ended_at=leg.ended_at,
+    )
+    return CallList(f"{leg.ended_at.isoformat(timespec='microseconds')}#{leg.call_id}", (call,))
+
+
+@dataclass
 class FixedRateCard:
     """One rate card, for as long as it lasts."""
 
@@ -171,6 +301,13 @@ class FixedRateCard:
 
     def current(self) -> RateCard:
         """See `RateCards.current`."""
+        return self.card
+
+    def version(self, version: str) -> RateCard:
+        """See `RateCards.version`."""
+        if version != self.card.version:
+            msg = f"rate card {version} is not known"
+            raise Unavailable(msg)
         return self.card
 
 

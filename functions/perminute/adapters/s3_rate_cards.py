@@ -25,6 +25,9 @@ POINTER_KEY = "rate-cards/current.json"
 MAX_AGE_SECONDS = 60
 """How long a function may go on with a card after the pointer moved."""
 
+MAX_FORMER = 4
+"""Versions that are kept besides the one in force, for calls that are re-rated."""
+
 
 class Body(Protocol):
     """The stream of an S3 object."""
@@ -81,6 +84,7 @@ class S3RateCards:
         self._client: S3Client | None = None
         self._card: RateCard | None = None
         self._looked_at = float("-inf")
+        self._former: dict[str, RateCard] = {}
 
     def current(self) -> RateCard:
         """See `RateCards.current`."""
@@ -94,14 +98,27 @@ class S3RateCards:
             self._looked_at = self._clock()
         return self._card
 
+    def version(self, version: str) -> RateCard:
+        """See `RateCards.version`: a version never changes, so the last few are kept."""
+        if self._card is not None and self._card.version == version:
+            return self._card
+        card = self._former.pop(version, None) or self._read(f"rate-cards/{version}.csv", version)
+        self._former[version] = card
+        if len(self._former) > MAX_FORMER:
+            del self._former[next(iter(self._former))]
+        return card
+
     def _look(self) -> RateCard:
         pointer = self._pointer()
         if self._card is not None and pointer.version == self._card.version:
             return self._card
+        return self._read(pointer.key, pointer.version)
+
+    def _read(self, key: str, version: str) -> RateCard:
         try:
-            return read_rate_card(self._get(pointer.key), version=pointer.version)
+            return read_rate_card(self._get(key), version=version)
         except FaultyRateCard as error:
-            msg = f"rate card {pointer.version} in {pointer.key} is refused: {error}"
+            msg = f"rate card {version} in {key} is refused: {error}"
             raise Unavailable(msg) from error
 
     def _pointer(self) -> Pointer:

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
     from perminute.domain.accounts import Account
     from perminute.domain.books import Booking
+    from perminute.domain.rerating import Rerating
     from perminute.ports import CreditStore, Receipt
 
 
-def posting_of(before: Account, booking: Booking, *receipts: Receipt) -> Posting:
+def posting_of(
+    before: Account, booking: Booking, *receipts: Receipt, reratings: tuple[Rerating, ...] = ()
+) -> Posting:
     """Write down all of a booking against the account that it was decided on."""
     return Posting(
         before=before,
@@ -28,7 +31,10 @@ def posting_of(before: Account, booking: Booking, *receipts: Receipt) -> Posting
         entries=booking.entries,
         notifications=booking.notifications,
         usages=booking.usages,
+        rerated=booking.rerated,
+        pools=booking.pools,
         receipts=receipts,
+        reratings=reratings,
     )
 
 

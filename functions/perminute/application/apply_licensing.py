@@ -1,7 +1,8 @@
 """Take in licensing facts: who holds what, where, under which rules, from when on.
 
 Facts are only ever added, so their order of arrival does not matter. Each change makes the next
-version of the organization's account, which is how a charge in flight learns of it.
+version of the organization's account, which is how a charge in flight learns of it; and what was
+charged before is looked at again (`rerate_calls`), since a fact may hold since long ago.
 """
 
 from __future__ import annotations
@@ -14,23 +15,27 @@ from perminute.application.patience import NEVER, Deadline
 from perminute.application.recording import against_receipt, contended
 from perminute.application.verdicts import Accepted, Verdict
 from perminute.domain.errors import Refused, Unavailable, Unwritable
+from perminute.domain.rerating import rerating_for
 from perminute.domain.timelines import MAX_FACTS
 from perminute.ports import MAX_CHANGES_PER_RECORD, AlreadyKnown, Committed, Full, Moved, Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from perminute.application.patience import Patience
     from perminute.domain.licensing import LicensingChange
+    from perminute.domain.rerating import Rerating
     from perminute.ports import LicensingStore, ReceiptKey
 
 
 @dataclass(frozen=True, slots=True)
 class LicensingEvent:
-    """One licensing event: what it changes, and its receipt."""
+    """One licensing event: what it changes, its receipt, and when it was heard of."""
 
     change: LicensingChange
     receipt: Receipt
+    heard_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,8 @@ class ApplyLicensing:
             while pending:
                 deadline.check()
                 changes = [(event.change, event.receipt) for event in pending.values()]
-                match self.licensing.record(organization_id, changes):
+                rerating = _rerating(organization_id, list(pending.values()))
+                match self.licensing.record(organization_id, changes, rerating):
                     case Committed():
                         return verdicts | dict.fromkeys(pending, Accepted(None))
                     case AlreadyKnown(receipts=known):
@@ -100,6 +106,20 @@ class ApplyLicensing:
                 return verdicts
             return verdicts | dict.fromkeys(pending, error)
         return verdicts
+
+
+def _rerating(organization_id: str, events: Sequence[LicensingEvent]) -> Rerating | None:
+    """Have the calls looked at that the events may concern, named by the first of them.
+
+    Whether there are such calls need not be known: one that takes effect later concerns none.
+    """
+    key = events[0].receipt.key
+    return rerating_for(
+        organization_id,
+        f"{key.kind}#{key.id}",
+        [(event.change.user_id, fact) for event in events for fact in event.change.facts],
+        max(event.heard_at for event in events),
+    )
 
 
 def _against_receipts(

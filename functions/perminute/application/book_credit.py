@@ -21,6 +21,7 @@ from perminute.domain.booking import (
 )
 from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.ledger import entry_id
+from perminute.domain.rerating import EVERYBODY, Rerating
 from perminute.ports import (
     AlreadyKnown,
     Committed,
@@ -132,7 +133,13 @@ class BookCredit:
         match event.change:
             case FailedRecharge(recharge_id=name) if not account.recharge.waits_for(name):
                 self._check_not_paid(event.receipt, event.change)
-        posting = posting_of(account, _book(account, event), *_receipts(event, account))
+        booking = _book(account, event)
+        posting = posting_of(
+            account,
+            booking,
+            *_receipts(event, account),
+            reratings=_reratings(account, booking.account, event),
+        )
         match self.credit.commit(posting):
             case Committed():
                 return posting
@@ -156,6 +163,21 @@ def _book(account: Account, event: CreditEvent) -> Booking:
             return fail_recharge(account, recharge_id, reason, at=at, heard_at=heard_at)
         case never:
             assert_never(never)
+
+
+def _reratings(before: Account, after: Account, event: CreditEvent) -> tuple[Rerating, ...]:
+    """Have calls looked at again if the credits turn out to have been set up before they were."""
+    set_up_at = after.credits_set_up_at
+    if set_up_at is None or set_up_at == before.credits_set_up_at:
+        return ()
+    key = event.receipt.key
+    rerating = Rerating(
+        organization_id=event.organization_id,
+        rerating_id=f"{key.kind}#{key.id}",
+        at=event.heard_at or event.issued_at,
+        since={EVERYBODY: set_up_at},
+    )
+    return (rerating,)
 
 
 def _receipts(event: CreditEvent, account: Account) -> tuple[Receipt, ...]:

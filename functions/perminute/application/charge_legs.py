@@ -7,7 +7,7 @@ a repeated delivery finds the record and changes nothing, however much later it 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, assert_never
 
 from perminute.application.advancing import brought_up_to, posting_of
@@ -16,8 +16,9 @@ from perminute.application.recording import contended
 from perminute.application.verdicts import Accepted, Repeated, Verdict
 from perminute.domain.booking import charge
 from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
-from perminute.domain.usage import Terms, Usage, rate_leg
-from perminute.ports import MAX_USAGES_PER_POSTING, AlreadyKnown, Committed, Moved
+from perminute.domain.pools import MinutePool, Month, Pools, month_of
+from perminute.domain.usage import Rating, Terms, Usage, rate_leg
+from perminute.ports import MAX_ITEMS_PER_POSTING, AlreadyKnown, Committed, Moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from perminute.domain.legs import Leg
     from perminute.domain.rate_card import RateCard
     from perminute.ports import CreditStore, Posting, RateCards
+
+
+_ALWAYS_FIT = MAX_ITEMS_PER_POSTING // 3
+"""Legs of a posting, each of which may need a list and a pool of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +110,10 @@ class ChargeLegs:
                     case dict(usages):
                         settled = {n: Accepted(usage) for n, usage in usages.items()}
                     case AlreadyKnown(usages=known):
-                        shared.account = None
+                        shared.forget()
                         settled = dict(_settle(pending, known))
                     case Moved(why):
-                        shared.account = None
+                        shared.forget()
                         if next(tries, None) is None:
                             raise contended(shared.organization_id, why)
                         settled = {}
@@ -117,7 +122,7 @@ class ChargeLegs:
                 verdicts |= settled
                 pending = {n: one for n, one in pending.items() if n not in settled}
         except Unavailable as error:
-            shared.account = None
+            shared.forget()
             if isinstance(error, Unwritable) and len(pending) > 1:
                 for n, one in pending.items():
                     verdicts |= self._charge(shared, {n: one})
@@ -145,47 +150,63 @@ class ChargeLegs:
         due_at = account.lots_due_at
         legs = {n: one for n, one in pending.items() if due_at is None or one.reported_at < due_at}
         try:
-            decided = self._decide(account, list(legs.values()), shared.rate_card)
+            decided = self._decide(account, list(legs.values()), shared)
         except Contended as error:
             return Moved(str(error))
         match self.credit.commit(decided):
             case Committed():
                 shared.account = decided.after
+                shared.pools |= {pool.month: pool for pool in decided.pools}
                 return dict(zip(legs, decided.usages, strict=True))
             case AlreadyKnown() | Moved() as result:
                 return result
             case never:
                 assert_never(never)
 
-    def _decide(self, account: Account, ended: Sequence[EndedLeg], rate_card: RateCard) -> Posting:
+    def _decide(self, account: Account, ended: Sequence[EndedLeg], shared: _Shared) -> Posting:
         organizers = {one.leg.organizer_id for one in ended}
         terms = Terms(
             licensing=self.licensing.for_account(account, organizers),
-            rate_card=rate_card,
+            rate_card=shared.rate_card,
             currency=account.currency,
             credits_set_up_at=account.credits_set_up_at,
         )
-        usages = [rate_leg(one.leg, terms) for one in ended]
+        ratings = [rate_leg(one.leg, terms) for one in ended]
         booking = charge(
             account,
-            usages,
+            ratings,
+            pools=Pools(self._pools(ratings, shared), terms.licensing),
             at=max(one.reported_at for one in ended),
             heard_at=_heard_at(ended),
         )
         return posting_of(account, booking)
+
+    def _pools(self, ratings: Sequence[Rating], shared: _Shared) -> Mapping[Month, MinutePool]:
+        """Read the pools that the legs draw on, after the account, as with the licenses."""
+        months = {month_of(rating.leg) for rating in ratings if rating.draws_on_pool}
+        missing = months - shared.pools.keys()
+        if missing:
+            shared.pools |= self.credit.pools(shared.organization_id, missing)
+        return {month: shared.pools[month] for month in months}
 
 
 @dataclass(slots=True)
 class _Shared:
     """What the postings of one organization in one batch share.
 
-    `account` is as the last posting left it, which saves reading it; None has it read anew.
+    `account` and `pools` are as the last posting left them, which saves reading them.
     """
 
     organization_id: str
     rate_card: RateCard
     deadline: Deadline
     account: Account | None = None
+    pools: dict[Month, MinutePool] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """Have them read anew."""
+        self.account = None
+        self.pools.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,9 +259,9 @@ def _against_record(leg: Leg, recorded: Leg) -> Repeated | Refused:
     if leg == recorded:
         return Repeated()
     differing = ", ".join(
-        _camel(field.name)
-        for field in fields(leg)
-        if getattr(leg, field.name) != getattr(recorded, field.name)
+        _camel(part.name)
+        for part in fields(leg)
+        if getattr(leg, part.name) != getattr(recorded, part.name)
     )
     return Refused(
         "callId",
@@ -252,10 +273,15 @@ def _against_record(leg: Leg, recorded: Leg) -> Repeated | Refused:
 def _chunks(ended: Mapping[int, EndedLeg]) -> Iterator[dict[int, EndedLeg]]:
     """Cut a batch into postings of even size, as few as the limit of a transaction allows.
 
-    In the order of the reports: a lot that expires between two of them pays all before it.
+    In the order of the reports: a lot that expires between two of them pays all before it. Beside
+    its legs a posting has lists of them by day, and pools by month: hardly ever more than one of
+    each, but a batch may bring a year's.
     """
     items = sorted(ended.items(), key=lambda item: item[1].reported_at)
-    pieces = -(-len(items) // MAX_USAGES_PER_POSTING)
+    days = {one.leg.ended_at.date() for one in ended.values()}
+    months = {Month.of(one.leg.answered_at or one.leg.ended_at) for one in ended.values()}
+    most = MAX_ITEMS_PER_POSTING - len(days) - len(months)
+    pieces = -(-len(items) // max(most, _ALWAYS_FIT))
     size = -(-len(items) // pieces)
     for start in range(0, len(items), size):
         yield dict(items[start : start + size])

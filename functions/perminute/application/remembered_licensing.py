@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from perminute.domain.licensing import Licensing
+from perminute.domain.licensing import Licensing, Seats, counts_seats
 from perminute.domain.timelines import Timeline
 
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ MAX_TIMELINES = 10_000
 @dataclass(slots=True)
 class _Known:
     version: int
+    is_read: bool = False
     organization: Timeline = field(default_factory=Timeline)
     users: dict[str, Timeline] = field(default_factory=dict)
+    seats: Seats | None = None
 
 
 @dataclass(slots=True)
@@ -45,12 +47,17 @@ class RememberedLicensing:
         if known is None or known.version != account.licensing_version:
             known = _Known(account.licensing_version)
         missing = [user_id for user_id in user_ids if user_id not in known.users]
-        if missing:
+        if missing or not known.is_read:
             read = self.store.licensing(account.organization_id, missing)
             known.organization = read.organization
+            if known.seats is None and counts_seats(read.organization):
+                known.seats = self.store.seats(account.organization_id)
             known.users |= {user: read.users.get(user, Timeline()) for user in missing}
+            known.is_read = True
             self._remember(account.organization_id, known, len(missing))
-        return Licensing(known.organization, known.users)
+        if known.seats is None:
+            return Licensing(known.organization, known.users)
+        return Licensing(known.organization, known.users, known.seats)
 
     def _remember(self, organization_id: str, known: _Known, count: int) -> None:
         self._timelines += count

@@ -9,6 +9,7 @@ all. Whoever books something at an instant first books what time alone brought u
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from perminute.domain.books import Booking, Books
@@ -16,23 +17,27 @@ from perminute.domain.ledger import EntryType
 from perminute.domain.licensing import NotEntitled
 from perminute.domain.lots import Lot, draw
 from perminute.domain.notifications import (
+    CallFlagged,
     CallNotEntitled,
     CallNotRated,
+    MinutePoolThreshold,
     News,
     Notification,
     RechargeFailed,
     RechargeSucceeded,
     notification,
 )
+from perminute.domain.pools import Position
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import MAX_FAILURES, Disabled
-from perminute.domain.usage import Flag, Outcome, Usage
+from perminute.domain.usage import Flag, Outcome, Rating, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from perminute.domain.accounts import Account, CreditSettings
+    from perminute.domain.pools import Pools
 
 MAX_STEPS = 20
 """Warnings and expiries of one booking: with all that they may call for, they fit a transaction."""
@@ -172,26 +177,63 @@ def fail_recharge(
 
 
 def charge(
-    account: Account, usages: Sequence[Usage], *, at: datetime, heard_at: datetime | None = None
+    account: Account,
+    ratings: Sequence[Rating],
+    *,
+    pools: Pools,
+    at: datetime,
+    heard_at: datetime | None = None,
 ) -> Booking:
     """Take the charges of a batch in one entry; a batch that costs nothing changes nothing.
 
-    Each paid usage comes back naming its entry and the lots that paid it, and flagged if it left
-    the balance below zero. Calls that nobody pays for are told.
+    Those that draw on a minute pool do so in the order of the pool, and then move the account even
+    if they cost nothing. Each paid usage comes back naming its entry and the lots that paid it,
+    and flagged if it left the balance below zero. Calls that nobody pays for, or that go against a
+    policy, are told.
     """
-    unpaid = tuple(_unpaid_calls(usages))
+    usages = _drawn(ratings, pools)
     total_micros = sum(usage.charge_micros for usage in usages)
-    if total_micros == 0:
-        return Booking(account=account, notifications=unpaid, usages=tuple(usages))
+    single = tuple(chain.from_iterable(map(_told, usages)))
+    if total_micros == 0 and not pools.touched:
+        return Booking(account=account, notifications=single, usages=usages)
     books = Books(account, at, heard_at)
-    entry = books.pay(EntryType.CHARGE, total_micros, cause=None)
-    paid = _paid_by(usages, account, entry.entry_id)
-    booking = books.close()
+    if total_micros:
+        entry = books.pay(EntryType.CHARGE, total_micros, cause=None)
+        paid = _paid_by(usages, account, entry.entry_id)
+        usages = tuple(paid.get(usage.leg.call_id, usage) for usage in usages)
+    tell_pools(books, pools)
+    booking = books.close(may_ask=total_micros > 0)
     return replace(
         booking,
-        notifications=(*booking.notifications, *unpaid),
-        usages=tuple(paid.get(usage.leg.call_id, usage) for usage in usages),
+        notifications=(*booking.notifications, *single),
+        usages=usages,
+        pools=pools.touched,
     )
+
+
+def tell_pools(books: Books, pools: Pools) -> None:
+    """Move the account with its pools, and tell the thresholds that these have reached."""
+    if pools.touched:
+        books.touch()
+    for pool, percent, minutes in pools.reach(books.at):
+        reached = MinutePoolThreshold(
+            percent=percent, minutes=minutes, used=pool.used, month=str(pool.month)
+        )
+        books.tell(reached, cause=f"{pool.month}/{percent}/{books.account.version}")
+
+
+def news_of_call(usage: Usage) -> Iterator[News]:
+    """Say what is worth telling of a single call."""
+    call_id = usage.leg.call_id
+    match usage.outcome, usage.reason:
+        case Outcome.NOT_ENTITLED, NotEntitled() as why:
+            yield CallNotEntitled(call_id=call_id, reason=why)
+        case Outcome.UNRATED, Unpriced() as why:
+            yield CallNotRated(call_id=call_id, reason=why)
+        case _:
+            pass
+    if usage.policy_flag is not None:
+        yield CallFlagged(call_id=call_id, reason=usage.policy_flag)
 
 
 def advance(account: Account, at: datetime, *, heard_at: datetime | None = None) -> Booking:
@@ -231,24 +273,20 @@ def _paid_by(usages: Sequence[Usage], account: Account, entry: str) -> dict[str,
     return paid
 
 
-def _unpaid_calls(usages: Sequence[Usage]) -> Iterator[Notification]:
-    for usage in usages:
-        news = _unpaid(usage)
-        if news is not None:
-            yield notification(
-                news,
-                organization_id=usage.leg.organization_id,
-                at=usage.leg.ended_at,
-                cause=usage.leg.call_id,
-            )
+def _drawn(ratings: Sequence[Rating], pools: Pools) -> tuple[Usage, ...]:
+    """Make the records, each with what the pool gives it."""
+    drawing = sorted((one for one in ratings if one.draws_on_pool), key=_position)
+    minutes = {one.leg.call_id: pools.draw(one.leg, one.pool_minutes_wanted) for one in drawing}
+    return tuple(one.usage(minutes.get(one.leg.call_id, 0)) for one in ratings)
 
 
-def _unpaid(usage: Usage) -> News | None:
-    call_id = usage.leg.call_id
-    match usage.outcome, usage.reason:
-        case Outcome.NOT_ENTITLED, NotEntitled() as why:
-            return CallNotEntitled(call_id=call_id, reason=why)
-        case Outcome.UNRATED, Unpriced() as why:
-            return CallNotRated(call_id=call_id, reason=why)
-        case _:
-            return None
+def _position(rating: Rating) -> Position:
+    return Position.of(rating.leg)
+
+
+def _told(usage: Usage) -> tuple[Notification, ...]:
+    leg = usage.leg
+    return tuple(
+        notification(news, organization_id=leg.organization_id, at=leg.ended_at, cause=leg.call_id)
+        for news in news_of_call(usage)
+    )

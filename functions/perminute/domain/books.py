@@ -1,6 +1,6 @@
 """The books of one account while something is booked: account, entries and notifications in step.
 
-Every movement of the balance goes through `_enter`, which makes its entry and asks what the fall
+Every movement of the balance goes through `enter`, which makes its entry and asks what the fall
 of the balance calls for. `close` gives it all, to be committed together.
 """
 
@@ -29,17 +29,23 @@ if TYPE_CHECKING:
 
     from perminute.domain.accounts import Account
     from perminute.domain.lots import Lots
+    from perminute.domain.pools import MinutePool
     from perminute.domain.usage import Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booking:
-    """What one decision makes of an account; `account` is the one before if nothing changed."""
+    """What one decision makes of an account; `account` is the one before if nothing changed.
+
+    `usages` are new records, `rerated` those that take the place of the ones before.
+    """
 
     account: Account
     entries: tuple[LedgerEntry, ...] = ()
     notifications: tuple[Notification, ...] = ()
     usages: tuple[Usage, ...] = ()
+    rerated: tuple[Usage, ...] = ()
+    pools: tuple[MinutePool, ...] = ()
 
 
 class Books:
@@ -52,9 +58,10 @@ class Books:
     def __init__(self, account: Account, at: datetime, heard_at: datetime | None = None) -> None:
         """Open them at an instant; `heard_at` is when the event reached us, if that is known."""
         self._before = account
-        self._at = at
+        self.at = at
         self._now = account.now(at, heard_at)
         self.account = account
+        self._touched = False
         self._entries: list[LedgerEntry] = []
         self._notifications: list[Notification] = []
 
@@ -62,6 +69,13 @@ class Books:
     def next_entry_id(self) -> str:
         """The id of the entry that is made next."""
         return entry_id(self.account.entries + 1)
+
+    def touch(self) -> None:
+        """Have the account make its next version even if nothing in it changes.
+
+        What was written beside it must not be overwritten by who has not seen it.
+        """
+        self._touched = True
 
     def set(self, **changed: object) -> None:
         """Change fields of the account."""
@@ -85,7 +99,7 @@ class Books:
             notification(
                 news,
                 organization_id=self.account.organization_id,
-                at=at or self._at,
+                at=at or self.at,
                 cause=cause,
             )
         )
@@ -105,17 +119,15 @@ class Books:
         A lot that had expired when it came in never pays. One that is heard of after its end,
         since the event came late, pays the debt that stands, and the rest is forfeited.
         """
-        if lot.expires_at <= self._at:
-            self._enter(entry_type, lot.remaining_micros, _given(lot), cause, at=self._at)
-            self.set(lots=with_lot(self.account.lots, lot))
-            self.expire(lot, not_before=self._at)
+        if lot.expires_at <= self.at:
+            self.enter(entry_type, lot.remaining_micros, _given(lot), cause, opens=lot)
+            self.put(lot)
+            self.expire(lot, not_before=self.at)
             return
-        paid_micros = min(self.account.debt_micros, lot.remaining_micros)
-        kept = replace(lot, remaining_micros=lot.remaining_micros - paid_micros)
-        self._enter(entry_type, lot.remaining_micros, _given(kept), cause, at=self._at)
-        self.set(debt_micros=self.account.debt_micros - paid_micros)
+        kept = replace(lot, remaining_micros=self.pay_debt(lot.remaining_micros))
+        self.enter(entry_type, lot.remaining_micros, _given(kept), cause, opens=kept)
         if kept.remaining_micros:
-            self.set(lots=with_lot(self.account.lots, kept))
+            self.put(kept)
             if kept.expires_at <= self._now:
                 self.expire(kept)
         if len(self.account.lots) > MAX_LOTS:
@@ -125,9 +137,54 @@ class Books:
 
     def pay(self, entry_type: EntryType, amount_micros: int, cause: str | None) -> LedgerEntry:
         """Take a positive amount from the lots; what they do not hold becomes debt."""
+        shares = self.draw(amount_micros)
+        return self.enter(entry_type, -amount_micros, shares, cause)
+
+    def draw(self, amount_micros: int) -> tuple[LotShare, ...]:
+        """Take a positive amount out of the lots, without an entry yet: what they lack is debt."""
         lots, shares, unpaid_micros = draw(self._usable(), amount_micros)
         self.set(lots=lots, debt_micros=self.account.debt_micros + unpaid_micros)
-        return self._enter(entry_type, -amount_micros, shares, cause, at=self._at)
+        return shares
+
+    def pay_debt(self, amount_micros: int) -> int:
+        """Pay what stands of the debt, without an entry yet; gives what is left of the amount."""
+        paid_micros = min(self.account.debt_micros, amount_micros)
+        self.set(debt_micros=self.account.debt_micros - paid_micros)
+        return amount_micros - paid_micros
+
+    def put(self, lot: Lot) -> None:
+        """Put a lot in its place, or in that of the one it was, without an entry yet."""
+        others = tuple(one for one in self.account.lots if one.lot_id != lot.lot_id)
+        self.set(lots=with_lot(others, lot))
+
+    def enter(  # noqa: PLR0913 - the parts of an entry
+        self,
+        entry_type: EntryType,
+        amount_micros: int,
+        shares: tuple[LotShare, ...],
+        cause: str | None,
+        *,
+        at: datetime | None = None,
+        opens: Lot | None = None,
+    ) -> LedgerEntry:
+        """Move the balance: by an entry, for which lots and debt are changed as it says."""
+        entry = LedgerEntry(
+            organization_id=self.account.organization_id,
+            entry_id=self.next_entry_id,
+            type=entry_type,
+            amount_micros=amount_micros,
+            balance_after_micros=self.account.balance_micros + amount_micros,
+            at=at or self.at,
+            lots=shares,
+            cause=cause,
+            opens=opens,
+        )
+        self.set(entries=self.account.entries + 1, balance_micros=entry.balance_after_micros)
+        self._entries.append(entry)
+        settings = self.account.settings
+        thresholds_micros = settings.low_balance_thresholds_micros if settings else ()
+        self._notifications += crossings(entry, thresholds_micros, self.account.currency)
+        return entry
 
     def expire(self, lot: Lot, not_before: datetime | None = None) -> None:
         """Forfeit what is left of a lot, at the instant at which it expired.
@@ -137,7 +194,7 @@ class Books:
         at = max(lot.expires_at, not_before or lot.expires_at)
         self.set(lots=tuple(one for one in self.account.lots if one.lot_id != lot.lot_id))
         taken = (LotShare(lot.lot_id, lot.purchase_id, -lot.remaining_micros),)
-        self._enter(
+        self.enter(
             EntryType.EXPIRY,
             -lot.remaining_micros,
             taken,
@@ -172,7 +229,7 @@ class Books:
     def close(self, *, may_ask: bool = True) -> Booking:
         """Ask for a recharge if it is time for one, and make the account's next version."""
         self._recharge(may_ask=may_ask)
-        changed = self.account != self._before
+        changed = self._touched or self.account != self._before
         return Booking(
             account=(
                 replace(self.account, version=self._before.version + 1, as_of=self._now)
@@ -186,36 +243,10 @@ class Books:
     def _usable(self) -> Lots:
         """The lots, none of which may have expired: that must have been booked before."""
         lots = self.account.lots
-        if any(lot.expires_at <= self._at for lot in lots):
-            msg = f"the account of {self.account.organization_id} is not brought up to {self._at}"
+        if any(lot.expires_at <= self.at for lot in lots):
+            msg = f"the account of {self.account.organization_id} is not brought up to {self.at}"
             raise RuntimeError(msg)
         return lots
-
-    def _enter(
-        self,
-        entry_type: EntryType,
-        amount_micros: int,
-        shares: tuple[LotShare, ...],
-        cause: str | None,
-        *,
-        at: datetime,
-    ) -> LedgerEntry:
-        entry = LedgerEntry(
-            organization_id=self.account.organization_id,
-            entry_id=self.next_entry_id,
-            type=entry_type,
-            amount_micros=amount_micros,
-            balance_after_micros=self.account.balance_micros + amount_micros,
-            at=at,
-            lots=shares,
-            cause=cause,
-        )
-        self.set(entries=self.account.entries + 1, balance_micros=entry.balance_after_micros)
-        self._entries.append(entry)
-        settings = self.account.settings
-        thresholds_micros = settings.low_balance_thresholds_micros if settings else ()
-        self._notifications += crossings(entry, thresholds_micros, self.account.currency)
-        return entry
 
     def _recharge(self, *, may_ask: bool) -> None:
         state, step = self.account.recharge.next_step(

@@ -7,6 +7,9 @@ between people; only the first concerns us (DOMAIN §6).
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import assert_never
+
+from perminute.domain.zone_a import is_zone_a
 
 
 class DialOutMode(StrEnum):
@@ -16,6 +19,29 @@ class DialOutMode(StrEnum):
     SAME_COUNTRY = "sameCountry"
     ZONE_A = "zoneA"
     NONE = "none"
+
+
+DEFAULT_DIAL_OUT_MODE = DialOutMode.ANY_DESTINATION
+"""What holds where neither the organizer nor the organization says otherwise (DOMAIN §6)."""
+
+
+def may_dial_out(mode: DialOutMode, destination: str | None, home: str | None) -> bool:
+    """Whether a mode allows calls from meetings to a country; `home` is the organizer's own.
+
+    A country that nobody knows is neither the same nor in Zone A. The United States and Canada
+    are two countries, although both have the code +1.
+    """
+    match mode:
+        case DialOutMode.ANY_DESTINATION:
+            return True
+        case DialOutMode.SAME_COUNTRY:
+            return destination is not None and destination == home
+        case DialOutMode.ZONE_A:
+            return is_zone_a(destination)
+        case DialOutMode.NONE:
+            return False
+        case never:
+            assert_never(never)
 
 
 _PREDEFINED = {

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perminute.domain.lots import LotShare
+    from perminute.domain.lots import Lot, LotShare
+
+
+RERATING = "rerating#"
+"""How the causes of adjustments begin that the re-rating of calls brought."""
 
 
 class EntryType(StrEnum):
@@ -26,8 +30,9 @@ class LedgerEntry:
     """One movement of the balance; signed micro-units, never changed once written.
 
     `lots` says which lots gave or took how much; the rest of the amount is debt that was made or
-    paid. `cause` is the permanent identity of the event behind it (`purchase#po-1001`), or of the
-    lot that expired; the events behind a charge are those of the calls that name the entry.
+    paid. `opens` is the lot that the entry opened, as it then was. `cause` is the permanent
+    identity of the event behind it (`purchase#po-1001`), or of the lot that expired, or says why
+    calls were re-rated. Of a charge or a re-rating, the calls that name the entry explain it.
     """
 
     organization_id: str
@@ -38,6 +43,12 @@ class LedgerEntry:
     at: datetime
     lots: tuple[LotShare, ...] = ()
     cause: str | None = None
+    opens: Lot | None = None
+
+    @property
+    def of_calls(self) -> bool:
+        """Whether the entry is explained by the calls that name it."""
+        return self.type is EntryType.CHARGE or (self.cause or "").startswith(RERATING)
 
     @property
     def debt_change_micros(self) -> int:

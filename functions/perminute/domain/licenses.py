@@ -23,6 +23,9 @@ PRODUCTS: dict[str, License] = {
 }
 """SKU part numbers and the license that each brings, by the service plans inside it."""
 
+SUBSCRIPTIONS = tuple(p for p, brings in PRODUCTS.items() if brings is License.SUBSCRIPTION)
+"""The products whose licenses give minutes to the pool (DOMAIN §4)."""
+
 _GUIDS = {
     "df9561a4-4969-4e6a-8e73-c601b68ec077": "MCOMEETACPEA",
     "0c266dff-15dd-4b49-8397-2bb16070ed52": "MCOMEETADV",

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import accumulate
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from perminute.domain.availability import is_available
+from perminute.domain.dial_out import DEFAULT_DIAL_OUT_MODE, DialOutMode, may_dial_out
 from perminute.domain.legs import Leg, LegType
-from perminute.domain.licenses import PRODUCTS, License
+from perminute.domain.licenses import PRODUCTS, SUBSCRIPTIONS, License
 from perminute.domain.timelines import Fact, Timeline
+from perminute.domain.zone_a import is_zone_a
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
 LICENSING_PROGRAM = "licensingProgram"
 COMMUNICATIONS_CREDITS_LICENSE = "communicationsCreditsLicense"
 COUNTRY = "country"
+DIAL_OUT_POLICY = "dialOutPolicy"
+TOLL_FREE_DIAL_IN_ALLOWED = "tollFreeDialInAllowed"
+POOL_MINUTES_PER_LICENSE = "poolMinutesPerLicense"
+POOL_BASIS = "poolBasis"
 
 VOLUME = "volume"
 PER_USER = "perUser"
 ORGANIZATION = "organization"
 DEFAULT_COMMUNICATIONS_CREDITS_LICENSE = PER_USER
 """The literal rule, and the one that lets nobody spend without an admin's act (DOMAIN §3, ours)."""
+
+PURCHASED = "purchased"
+ASSIGNED = "assigned"
+DEFAULT_POOL_BASIS = PURCHASED
+"""What the pool counts: purchased licenses, as since October 2020 (DOMAIN §4)."""
+
+DEFAULT_POOL_MINUTES_PER_LICENSE = 60
+"""Minutes that each subscription license adds to the month's pool (DOMAIN §4)."""
 
 
 class NotEntitled(StrEnum):
@@ -44,7 +61,46 @@ class Cover(StrEnum):
     CREDITS = "credits"
 
 
-Entitlement = Cover | NotEntitled
+class Entitlement(NamedTuple):
+    """Who bears a leg: the minute pool, as far as it reaches, and who bears the rest."""
+
+    rest: Cover | NotEntitled
+    draws_on_pool: bool = False
+
+
+def license_attribute(product: str) -> str:
+    """Name the timeline attribute that says whether a user holds this product."""
+    return f"license:{product}"
+
+
+def purchased_attribute(product: str) -> str:
+    """Name the timeline attribute that says how many of this product were purchased."""
+    return f"purchased:{product}"
+
+
+SEAT_ATTRIBUTES = tuple(map(license_attribute, SUBSCRIPTIONS))
+"""What of a user counts for the pool, where it counts assigned licenses."""
+
+_HOLDINGS = tuple((license_attribute(product), brings) for product, brings in PRODUCTS.items())
+_PURCHASES = tuple(map(purchased_attribute, SUBSCRIPTIONS))
+POOL_ATTRIBUTES = (POOL_MINUTES_PER_LICENSE, POOL_BASIS, *_PURCHASES)
+"""What of an organization says how many minutes its pool has."""
+
+_DECISIVE = frozenset(
+    {
+        LICENSING_PROGRAM,
+        COMMUNICATIONS_CREDITS_LICENSE,
+        COUNTRY,
+        DIAL_OUT_POLICY,
+        TOLL_FREE_DIAL_IN_ALLOWED,
+        *(attribute for attribute, _ in _HOLDINGS),
+    }
+)
+
+
+def decides_calls(attribute: str) -> bool:
+    """Whether what becomes of a call can depend on an attribute, the pool's minutes aside."""
+    return attribute in _DECISIVE
 
 
 class LicensingChange(NamedTuple):
@@ -59,34 +115,119 @@ _NOTHING = Timeline()
 _NOBODY: Mapping[str, Timeline] = MappingProxyType({})
 
 
+class Seats:
+    """How many subscription licenses are assigned to the users of an organization, and when."""
+
+    def __init__(self, users: Iterable[Timeline]) -> None:
+        """Count them; a suite and the license on its own are two."""
+        changes: Counter[datetime] = Counter()
+        for user in users:
+            for attribute in SEAT_ATTRIBUTES:
+                held = False
+                for at, value in user.changes_of(attribute):
+                    changes[at] += (value is True) - held
+                    held = value is True
+        self._instants = sorted(changes)
+        self._counts = list(accumulate(changes[at] for at in self._instants))
+
+    def count_at(self, at: datetime) -> int:
+        """Tell how many are assigned at an instant."""
+        position = bisect_right(self._instants, at)
+        return self._counts[position - 1] if position else 0
+
+    def changes_between(self, since: datetime, until: datetime) -> Iterator[datetime]:
+        """Give the instants after `since` and before `until` at which that changes."""
+        first, end = bisect_right(self._instants, since), bisect_left(self._instants, until)
+        return iter(self._instants[first:end])
+
+
+_NO_SEATS = Seats(())
+
+
+def counts_seats(organization: Timeline) -> bool:
+    """Whether the pool of an organization counts assigned licenses at any time."""
+    return any(basis == ASSIGNED for _, basis in organization.changes_of(POOL_BASIS))
+
+
 @dataclass(frozen=True, slots=True)
 class Licensing:
-    """The timelines of an organization and of those of its users that were asked for."""
+    """The timelines of an organization and of those of its users that were asked for.
+
+    `seats` are those of all its users, if the organization's pool ever counts assigned licenses.
+    """
 
     organization: Timeline = _NOTHING
     users: Mapping[str, Timeline] = field(default_factory=lambda: _NOBODY)
+    seats: Seats = field(default_factory=lambda: _NO_SEATS)
 
-    def entitlement(self, leg: Leg, credits_set_up_at: datetime | None) -> Entitlement:
+    def entitlement(
+        self, leg: Leg, credits_set_up_at: datetime | None, destination: str | None = None
+    ) -> Entitlement:
         """Decide by what was in force when the leg was answered.
 
         The subscription is asked first, since it is already paid (DOMAIN §3, ours); what it does
         not include goes to credits. An organizer whose subscription may not use credits can still
-        do so by a pay-per-minute license.
+        do so by a pay-per-minute license. `destination` is the country of a dial-out's number if
+        the rate card prices it: what it does not price, or blocks as premium, is not for the pool.
         """
         at = leg.answered_at or leg.ended_at
         user = self.users.get(leg.organizer_id, _NOTHING)
         set_up = credits_set_up_at is not None and credits_set_up_at <= at
         held = _licenses_held(user, at)
-        verdict: Entitlement = NotEntitled.NO_LICENSE
-        if License.SUBSCRIPTION in held:
-            verdict = _by_subscription(leg, held, credits_set_up=set_up)
-        if isinstance(verdict, NotEntitled) and License.PAY_PER_MINUTE in held:
-            verdict = self._by_pay_per_minute(user, held, at, credits_set_up=set_up)
-        return verdict
+        rest: Cover | NotEntitled = NotEntitled.NO_LICENSE
+        subscribed = License.SUBSCRIPTION in held
+        if subscribed:
+            rest = _by_subscription(leg, held, credits_set_up=set_up)
+        if isinstance(rest, NotEntitled) and License.PAY_PER_MINUTE in held:
+            rest = self._by_pay_per_minute(user, held, at, credits_set_up=set_up)
+        dial_out = leg.leg_type is LegType.DIAL_OUT
+        return Entitlement(rest, subscribed and dial_out and is_zone_a(destination))
+
+    def allows(self, leg: Leg, destination: str | None) -> bool:
+        """Whether the organizer's policies allow such a leg (DOMAIN §6).
+
+        `destination` is the country of a dial-out's number, None if the rate card does not know.
+        """
+        at = leg.answered_at or leg.ended_at
+        user = self.users.get(leg.organizer_id, _NOTHING)
+        match leg.leg_type:
+            case LegType.DIAL_OUT:
+                mode = (
+                    user.value_at(DIAL_OUT_POLICY, at)
+                    or self.organization.value_at(DIAL_OUT_POLICY, at)
+                    or DEFAULT_DIAL_OUT_MODE
+                )
+                home = user.value_at(COUNTRY, at)
+                return may_dial_out(
+                    DialOutMode(str(mode)), destination, str(home) if home else None
+                )
+            case LegType.TOLL_FREE_DIAL_IN:
+                return user.value_at(TOLL_FREE_DIAL_IN_ALLOWED, at) is not False
+            case LegType.TOLL_DIAL_IN | LegType.APP:
+                return True
+            case never:
+                assert_never(never)
+
+    def pool_minutes(self, at: datetime) -> int:
+        """Count the minutes of the pool by the licenses at `at` (DOMAIN §4)."""
+        organization = self.organization
+        per_license = organization.value_at(POOL_MINUTES_PER_LICENSE, at)
+        if not isinstance(per_license, int):
+            per_license = DEFAULT_POOL_MINUTES_PER_LICENSE
+        if (organization.value_at(POOL_BASIS, at) or DEFAULT_POOL_BASIS) == ASSIGNED:
+            return per_license * self.seats.count_at(at)
+        quantities = (organization.value_at(attribute, at) for attribute in _PURCHASES)
+        return per_license * sum(q for q in quantities if isinstance(q, int))
+
+    def fewest_pool_minutes(self, since: datetime, until: datetime) -> int:
+        """Count the fewest minutes that the pool has at any instant of a half-open interval."""
+        changes = self.organization.changes_between(POOL_ATTRIBUTES, since, until)
+        instants = {since, *changes, *self.seats.changes_between(since, until)}
+        return min(self.pool_minutes(at) for at in instants)
 
     def _by_pay_per_minute(
         self, user: Timeline, held: frozenset[License], at: datetime, *, credits_set_up: bool
-    ) -> Entitlement:
+    ) -> Cover | NotEntitled:
         """Check the four conditions in the order of DOMAIN §3."""
         if self.organization.value_at(LICENSING_PROGRAM, at) != VOLUME:
             return NotEntitled.NOT_VOLUME_LICENSING
@@ -104,26 +245,16 @@ class Licensing:
         return (setting or DEFAULT_COMMUNICATIONS_CREDITS_LICENSE) == PER_USER
 
 
-def license_attribute(product: str) -> str:
-    """Name the timeline attribute that says whether a user holds this product."""
-    return f"license:{product}"
-
-
-_HOLDINGS = tuple((license_attribute(product), brings) for product, brings in PRODUCTS.items())
-
-
 def _licenses_held(user: Timeline, at: datetime) -> frozenset[License]:
     return frozenset(
         brings for attribute, brings in _HOLDINGS if user.value_at(attribute, at) is True
     )
 
 
-def _by_subscription(leg: Leg, held: frozenset[License], *, credits_set_up: bool) -> Entitlement:
-    """Toll dial-in is included; the rest needs the credits license on the organizer.
-
-    The minute pool for dial-out comes in between here once organizations report the licenses
-    they purchased; without purchased licenses the pool has no minutes (DOMAIN §4).
-    """
+def _by_subscription(
+    leg: Leg, held: frozenset[License], *, credits_set_up: bool
+) -> Cover | NotEntitled:
+    """Toll dial-in is included; the rest needs the credits license on the organizer."""
     if leg.leg_type is LegType.TOLL_DIAL_IN:
         return Cover.INCLUDED
     if not credits_set_up:

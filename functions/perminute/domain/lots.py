@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
 WARNING_AHEAD = timedelta(days=30)
@@ -70,6 +70,37 @@ def twelve_months_after(purchased_at: datetime) -> datetime:
 def with_lot(lots: Lots, lot: Lot) -> Lots:
     """Put a lot in its place; of two bought at one instant the one booked first pays first."""
     return tuple(sorted((*lots, lot), key=lambda one: (one.purchased_at, one.lot_id)))
+
+
+def given_back(
+    lots: Sequence[LotShare], amount_micros: int
+) -> tuple[tuple[LotShare, ...], tuple[LotShare, ...]]:
+    """Take a payment of lots back in part: gives what still stands, and what each lot gets back.
+
+    The lot that paid last gets back first: it is what would not have been touched, had less been
+    paid. The lots must have paid as much.
+    """
+    kept: list[LotShare] = []
+    back: list[LotShare] = []
+    for share in reversed(lots):
+        micros = min(amount_micros, -share.amount_micros)
+        amount_micros -= micros
+        if micros:
+            back.append(share._replace(amount_micros=micros))
+        if share.amount_micros + micros:
+            kept.append(share._replace(amount_micros=share.amount_micros + micros))
+    return tuple(reversed(kept)), tuple(back)
+
+
+def merged(shares: Iterable[LotShare]) -> tuple[LotShare, ...]:
+    """Add up what the same lots gave and took; those that come out even are left out."""
+    by_lot: dict[str, LotShare] = {}
+    for share in shares:
+        known = by_lot.get(share.lot_id, share._replace(amount_micros=0))
+        by_lot[share.lot_id] = share._replace(
+            amount_micros=known.amount_micros + share.amount_micros
+        )
+    return tuple(share for share in by_lot.values() if share.amount_micros)
 
 
 def total_micros(lots: Iterable[Lot]) -> int:

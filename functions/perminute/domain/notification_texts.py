@@ -12,11 +12,13 @@ from perminute.domain.licensing import NotEntitled
 from perminute.domain.money import MICROS_PER_UNIT, format_micros
 from perminute.domain.notifications import (
     BalanceExhausted,
+    CallFlagged,
     CallNotEntitled,
     CallNotRated,
     CreditExpired,
     CreditExpiring,
     LowBalance,
+    MinutePoolThreshold,
     RechargeDisabled,
     RechargeFailed,
     RechargeRequested,
@@ -24,6 +26,7 @@ from perminute.domain.notifications import (
 )
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import MAX_FAILURES, OUTCOME_WITHIN, Disabled
+from perminute.domain.usage import Flag
 
 if TYPE_CHECKING:
     from perminute.domain.notifications import Notification
@@ -66,7 +69,14 @@ _WHY_NOT_RATED = {
 }
 
 
-def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911 - a case for each kind
+_POLICIES = {
+    Flag.DIAL_OUT_NOT_ALLOWED: "may not call out of meetings to that number",
+    Flag.TOLL_FREE_NOT_ALLOWED: "may not be called at toll-free numbers",
+}
+"""What a policy does not allow."""
+
+
+def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911, PLR0912 - a case for each kind
     """Write a notification for people; amounts are in the currency of the credit."""
     who = notification.organization_id
     match notification.news:
@@ -145,6 +155,25 @@ def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911 - a case
                 f"Call {news.call_id} of {who} was given free, because the rate card "
                 f"{_WHY_NOT_RATED[news.reason]}. If such calls are to be made, the rate card "
                 "needs a rate for them; if not, stop them where calls are authorized.",
+            )
+        case CallFlagged() as news:
+            return Text(
+                f"{who}: a call went against a policy",
+                f"Call {news.call_id} of {who} took place although its organizer "
+                f"{_POLICIES[news.reason]}. It was charged as usual. See that calls are stopped "
+                "where they are authorized, or change the policy.",
+            )
+        case MinutePoolThreshold() as news:
+            what_next = (
+                "Until the month ends, further ones go to communications credit: see that it lasts."
+                if news.used >= news.minutes
+                else f"Once the {news.minutes - news.used} that are left are used up too, such "
+                "calls go to communications credit."
+            )
+            return Text(
+                f"{who}: {news.percent} % of the dial-out minutes of {news.month} are used",
+                f"Of the {news.minutes} dial-out minutes that the subscriptions of {who} bring "
+                f"for {news.month}, {news.used} are used. {what_next}",
             )
         case never:
             assert_never(never)

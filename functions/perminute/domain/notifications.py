@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from perminute.domain.licensing import NotEntitled
     from perminute.domain.rate_card import Unpriced
     from perminute.domain.recharge import Disabled
+    from perminute.domain.usage import Flag
 
 _NAMES = uuid.UUID("0f8c2f9e-54f6-5d0a-8a57-9c1d3c7b5e42")
 """The namespace of our notification ids: any constant would do, but it must never change."""
@@ -118,6 +119,24 @@ class CallNotRated:
     reason: Unpriced
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFlagged:
+    """A call took place that its organizer's policies do not allow."""
+
+    call_id: str
+    reason: Flag
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinutePoolThreshold:
+    """So much of the minutes that subscriptions bring for a month has been used."""
+
+    percent: int
+    minutes: int
+    used: int
+    month: str
+
+
 News = (
     LowBalance
     | BalanceExhausted
@@ -129,6 +148,8 @@ News = (
     | CreditExpired
     | CallNotEntitled
     | CallNotRated
+    | CallFlagged
+    | MinutePoolThreshold
 )
 
 

@@ -73,18 +73,20 @@ class Rate:
                 billed += _round_up(end - billed, step.increment_seconds)
         return billed
 
-    def charge_micros(self, billed_seconds: int) -> int:
+    def charge_micros(self, billed_seconds: int, from_second: int = 0) -> int:
         """Price whole blocks, each billed second at the rate that holds at that second.
 
-        The connection fee falls due with the first block, so an unanswered call costs nothing.
+        Seconds before `from_second` are borne by somebody else. The connection fee falls due with
+        the first second that is charged, so an unanswered call costs nothing.
         """
-        if billed_seconds == 0:
+        if billed_seconds <= from_second:
             return 0
         sixtieths = 0
         for step, step_end in self._spans():
+            start = max(from_second, step.from_second)
             end = billed_seconds if step_end is None else min(billed_seconds, step_end)
-            if end > step.from_second:
-                sixtieths += (end - step.from_second) * step.rate_micros_per_minute
+            if end > start:
+                sixtieths += (end - start) * step.rate_micros_per_minute
         return self.connection_fee_micros + round_half_up(sixtieths, SECONDS_PER_MINUTE)
 
     def _spans(self) -> Iterable[tuple[Step, int | None]]:

@@ -7,10 +7,10 @@ Nothing is corrected: what differs is told with the entries involved, for a pers
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
+from perminute.domain.ledger import LedgerEntry, entry_id
 from perminute.domain.lots import total_micros
 from perminute.domain.money import format_micros
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from perminute.domain.accounts import Account
+    from perminute.domain.pools import MinutePool, Month
 
 MAX_NAMED = 20
 """Entries that one difference names: a ledger that is wrong throughout is told in a few lines."""
@@ -27,13 +28,16 @@ MAX_NAMED = 20
 class Statement:
     """All that is booked for an organization.
 
-    `charges_micros` is what the usage records say that calls cost, summed by the entry that they
-    name; None stands for those that name no entry.
+    `charges_micros` is what the usage records say that calls cost, summed by the entries that they
+    name; None stands for those that name no entry. `pool_minutes` is what they drew, by month; of
+    a pool that was being drawn on meanwhile, neither is known.
     """
 
     account: Account
     entries: tuple[LedgerEntry, ...]
     charges_micros: Mapping[str | None, int]
+    pools: tuple[MinutePool, ...] = ()
+    pool_minutes: Mapping[Month, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ def reconcile(statement: Statement) -> tuple[Difference, ...]:
     """Tell every difference; none if all agrees."""
     return tuple(
         Difference(statement.account.organization_id, message, tuple(entry_ids[:MAX_NAMED]))
-        for check in (_numbers, _balances, _account, _charges, _lots)
+        for check in (_numbers, _balances, _account, _charges, _lots, _pools)
         for message, entry_ids in check(statement)
     )
 
@@ -101,7 +105,7 @@ def _charges(statement: Statement) -> Iterator[_Found]:
     """Each charge is the sum of the calls that name it, and no call costs without an entry."""
     unexplained = dict(statement.charges_micros)
     for entry in statement.entries:
-        if entry.type is EntryType.CHARGE:
+        if entry.of_calls:
             calls_micros = unexplained.pop(entry.entry_id, 0)
             if calls_micros != -entry.amount_micros:
                 cost = "but the calls that name it cost"
@@ -137,6 +141,14 @@ def _lots(statement: Statement) -> Iterator[_Found]:
     owed_micros = statement.account.debt_micros
     if debt_micros != owed_micros:
         yield _unequal("the debt is", owed_micros, "but the entries make", debt_micros), []
+
+
+def _pools(statement: Statement) -> Iterator[_Found]:
+    """Each pool has given what the calls of its month drew."""
+    for pool in statement.pools:
+        drawn = statement.pool_minutes.get(pool.month, 0)
+        if pool.used != drawn:
+            yield f"the pool of {pool.month} gave {pool.used} minutes, but calls drew {drawn}", []
 
 
 def _unequal(what: str, stated_micros: int, other: str, computed_micros: int) -> str:

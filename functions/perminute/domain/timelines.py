@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator
     from datetime import datetime
 
 FactValue = str | bool | int
@@ -61,6 +61,17 @@ class Timeline:
         instants, values = history
         position = bisect_right(instants, at)
         return values[position - 1] if position else None
+
+    def changes_of(self, attribute: str) -> Iterator[tuple[datetime, FactValue]]:
+        """Give each instant at which something is said of an attribute, and what, in order."""
+        return zip(*self._history.get(attribute, ((), ())), strict=True)
+
+    def changes_between(
+        self, attributes: Collection[str], since: datetime, until: datetime
+    ) -> Iterator[datetime]:
+        """Give the instants after `since` and before `until` at which one of these changes."""
+        for attribute in attributes:
+            yield from (at for at, _ in self.changes_of(attribute) if since < at < until)
 
     def __eq__(self, other: object) -> bool:
         """Two timelines are equal when they hold the same facts, however these arrived."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from perminute.domain.legs import Leg, LegType, MeetingType
-from perminute.domain.licensing import Cover, Licensing, NotEntitled
-from perminute.domain.rate_card import NoQuote, Quote, Unpriced
+from perminute.domain.licensing import Cover, Entitlement, Licensing, NotEntitled
+from perminute.domain.pools import minutes_wanted
+from perminute.domain.rate_card import SECONDS_PER_MINUTE, NoQuote, Quote, Rate, Unpriced
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
 
 class Outcome(StrEnum):
-    """What became of a leg; `pooled` comes with the minute pool of subscriptions."""
+    """What became of a leg."""
 
     CHARGED = "charged"
+    POOLED = "pooled"
     INCLUDED = "included"
     FREE = "free"
     NOT_ENTITLED = "notEntitled"
@@ -41,7 +43,14 @@ Reason = Free | NotEntitled | Unpriced
 class Flag(StrEnum):
     """What else there is to say of a leg."""
 
+    DIAL_OUT_NOT_ALLOWED = "dialOutNotAllowed"
+    TOLL_FREE_NOT_ALLOWED = "tollFreeNotAllowed"
     OVERDRAWN = "overdrawn"
+    RERATED = "rerated"
+
+
+POLICY_FLAGS = (Flag.DIAL_OUT_NOT_ALLOWED, Flag.TOLL_FREE_NOT_ALLOWED)
+"""What a leg is flagged with that the organizer's policies do not allow (DOMAIN §6)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +72,20 @@ class Price:
     unpriced: Unpriced | None = None
 
 
+class Adjusted(NamedTuple):
+    """By how much a ledger entry changed what credit pays for a call; signed micro-units."""
+
+    entry_id: str
+    amount_micros: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """The record of one leg for ever: what came in, what was decided, what credit paid.
+    """The record of one leg: what came in, what was decided, what pool and credit paid.
 
-    `lots` says which lots paid; what they did not pay of the charge was made debt.
+    `charge_micros` is what credit pays by now: what the charge `entry_id` took at first, and what
+    each re-rating changed. `lots` says which lots paid it; what they did not pay was made debt.
+    A leg that draws on the pool has a place in its order even if it found nothing left.
     """
 
     leg: Leg
@@ -75,9 +93,26 @@ class Usage:
     reason: Reason | None
     price: Price
     charge_micros: int
+    pool_minutes: int = 0
+    draws_on_pool: bool = False
     flags: tuple[Flag, ...] = ()
     entry_id: str | None = None
+    adjustments: tuple[Adjusted, ...] = ()
     lots: tuple[LotShare, ...] = ()
+
+    @property
+    def movements(self) -> tuple[Adjusted, ...]:
+        """How the charge came about, entry by entry."""
+        if self.entry_id is None:
+            return self.adjustments
+        later_micros = sum(one.amount_micros for one in self.adjustments)
+        first = Adjusted(self.entry_id, self.charge_micros - later_micros)
+        return (first, *self.adjustments)
+
+    @property
+    def policy_flag(self) -> Flag | None:
+        """Which policy of its organizer the leg went against, if any."""
+        return next((flag for flag in self.flags if flag in POLICY_FLAGS), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,29 +125,90 @@ class Terms:
     credits_set_up_at: datetime | None
 
 
-def rate_leg(leg: Leg, terms: Terms) -> Usage:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rating:
+    """What the rules say of a leg, but for the minutes that the pool has left when its turn comes.
+
+    `rate` is what its price was made by; None where the card has no price.
+    """
+
+    leg: Leg
+    price: Price
+    rate: Rate | None
+    cover: Free | Entitlement
+    flags: tuple[Flag, ...] = ()
+
+    @property
+    def pool_minutes_wanted(self) -> int:
+        """How many minutes of the pool the leg would draw, if there are as many."""
+        return minutes_wanted(self.leg) if self.draws_on_pool else 0
+
+    @property
+    def draws_on_pool(self) -> bool:
+        """Whether the pool bears the leg as far as it reaches."""
+        return isinstance(self.cover, Entitlement) and self.cover.draws_on_pool
+
+    def usage(self, pool_minutes: int = 0) -> Usage:
+        """Make the record of the leg, to which the pool gave so many minutes."""
+        outcome, reason, charge_micros = self._borne(pool_minutes)
+        return Usage(
+            leg=self.leg,
+            outcome=outcome,
+            reason=reason,
+            price=self.price,
+            charge_micros=charge_micros,
+            pool_minutes=pool_minutes,
+            draws_on_pool=self.draws_on_pool,
+            flags=self.flags,
+        )
+
+    def _borne(self, pool_minutes: int) -> tuple[Outcome, Reason | None, int]:
+        """Say who bears the leg; what the pool does not is for the licenses to say."""
+        if isinstance(self.cover, Free):
+            return Outcome.FREE, self.cover, 0
+        if self.draws_on_pool and pool_minutes == self.pool_minutes_wanted:
+            return Outcome.POOLED, None, 0
+        match self.cover.rest:
+            case NotEntitled() as why:
+                return Outcome.NOT_ENTITLED, why, 0
+            case Cover.INCLUDED:
+                return Outcome.INCLUDED, None, 0
+            case Cover.CREDITS if self.rate is None:
+                return Outcome.UNRATED, self.price.unpriced, 0
+            case Cover.CREDITS:
+                return Outcome.CHARGED, None, self._rest_micros(self.rate, pool_minutes)
+            case never:
+                assert_never(never)
+
+    def _rest_micros(self, rate: Rate, pool_minutes: int) -> int:
+        """Price what comes after the minutes of the pool, which are the first of the leg.
+
+        The connection fee is charged as soon as any minute is (DOMAIN §4, ours).
+        """
+        return rate.charge_micros(self.price.billed_seconds, pool_minutes * SECONDS_PER_MINUTE)
+
+
+def rate_leg(leg: Leg, terms: Terms) -> Rating:
     """Decide what a leg costs and who bears it; the same terms always give the same answer."""
-    price = _price(leg, terms)
+    price, rate = _price(leg, terms)
     free = _free(leg)
     if free is not None:
-        return _usage(leg, Outcome.FREE, free, price)
-    match terms.licensing.entitlement(leg, terms.credits_set_up_at):
-        case NotEntitled() as why:
-            return _usage(leg, Outcome.NOT_ENTITLED, why, price)
-        case Cover.INCLUDED:
-            return _usage(leg, Outcome.INCLUDED, None, price)
-        case Cover.CREDITS if price.retail_micros is None:
-            return _usage(leg, Outcome.UNRATED, price.unpriced, price)
-        case Cover.CREDITS:
-            return _usage(leg, Outcome.CHARGED, None, price, price.retail_micros)
-        case never:
-            assert_never(never)
+        return Rating(leg=leg, price=price, rate=rate, cover=free)
+    licensing = terms.licensing
+    destination = price.country if rate is not None else None
+    return Rating(
+        leg=leg,
+        price=price,
+        rate=rate,
+        cover=licensing.entitlement(leg, terms.credits_set_up_at, destination),
+        flags=() if licensing.allows(leg, price.country) else (_POLICY_FLAG[leg.leg_type],),
+    )
 
 
-def _usage(
-    leg: Leg, outcome: Outcome, reason: Reason | None, price: Price, charge_micros: int = 0
-) -> Usage:
-    return Usage(leg=leg, outcome=outcome, reason=reason, price=price, charge_micros=charge_micros)
+_POLICY_FLAG = {
+    LegType.DIAL_OUT: Flag.DIAL_OUT_NOT_ALLOWED,
+    LegType.TOLL_FREE_DIAL_IN: Flag.TOLL_FREE_NOT_ALLOWED,
+}
 
 
 def _free(leg: Leg) -> Free | None:
@@ -125,25 +221,26 @@ def _free(leg: Leg) -> Free | None:
     return None
 
 
-def _price(leg: Leg, terms: Terms) -> Price:
+def _price(leg: Leg, terms: Terms) -> tuple[Price, Rate | None]:
     """Ask the card; a rate in another currency than the credit's cannot price (no conversion)."""
     card = terms.rate_card
     number = leg.rated_number
     if leg.leg_type is LegType.APP or number is None:
-        return Price(rate_card_version=card.version, retail_micros=0)
+        return Price(rate_card_version=card.version, retail_micros=0), None
     at = leg.answered_at or leg.ended_at
     match card.quote(leg.leg_type, number, leg.connected_seconds, at):
         case NoQuote(reason, rate):
-            return Price(
+            price = Price(
                 rate_card_version=card.version,
                 prefix=rate.prefix if rate else None,
                 country=rate.country if rate else None,
                 unpriced=reason,
             )
+            return price, None
         case Quote(rate) if terms.currency is not None and rate.currency != terms.currency:
-            return Price(rate_card_version=card.version, unpriced=Unpriced.NO_RATE)
+            return Price(rate_card_version=card.version, unpriced=Unpriced.NO_RATE), None
         case Quote(rate, billed_seconds, charge_micros):
-            return Price(
+            price = Price(
                 rate_card_version=card.version,
                 billed_seconds=billed_seconds,
                 prefix=rate.prefix,
@@ -153,5 +250,6 @@ def _price(leg: Leg, terms: Terms) -> Price:
                 retail_micros=charge_micros,
                 currency=rate.currency,
             )
+            return price, rate
         case never:
             assert_never(never)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, assert_never
+from typing import TYPE_CHECKING, Annotated, Literal, assert_never
 
 from aws_lambda_powertools.utilities.parser import Field
 from pydantic import AfterValidator, StrictBool, StrictInt, StringConstraints, TypeAdapter
@@ -10,13 +10,18 @@ from pydantic import AfterValidator, StrictBool, StrictInt, StringConstraints, T
 from perminute.application.apply_licensing import LicensingEvent
 from perminute.domain.dial_out import dial_out_mode
 from perminute.domain.licenses import product_named
-from perminute.domain.licensing import LicensingChange, license_attribute
+from perminute.domain.licensing import LicensingChange, license_attribute, purchased_attribute
 from perminute.domain.timelines import Fact, FactValue
 from perminute.events.fields import Country, Detail, Event, Id, Instant
 from perminute.events.receipts import receipt_of
 from perminute.ports import ReceiptKind
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
 MAX_NAME_LENGTH = 100
+MAX_QUANTITY = 100_000_000
+"""Licenses of one organization: more than there are organizers in the world is a slip."""
 
 Product = Annotated[str, AfterValidator(product_named)]
 DialOutPolicy = Annotated[str, AfterValidator(dial_out_mode)]
@@ -31,6 +36,13 @@ class LicenseDetail(_LicensingDetail):
 
     user_id: Id
     license: Product
+
+
+class PurchasedDetail(_LicensingDetail):
+    """How many licenses of a product the organization owns by now, in all."""
+
+    license: Product
+    quantity: Annotated[StrictInt, Field(ge=0, le=MAX_QUANTITY)]
 
 
 class UserDetail(_LicensingDetail):
@@ -71,6 +83,13 @@ class LicenseRemoved(_LicensingEvent):
     detail: LicenseDetail
 
 
+class LicensesPurchased(_LicensingEvent):
+    """From `effectiveAt` on the organization owns so many licenses of a product [event id]."""
+
+    detail_type: Literal["Licenses Purchased"] = Field(alias="detail-type")
+    detail: PurchasedDetail
+
+
 class UserChanged(_LicensingEvent):
     """From `effectiveAt` on this holds of the user [event id]."""
 
@@ -85,14 +104,16 @@ class OrganizationChanged(_LicensingEvent):
     detail: OrganizationDetail
 
 
-AnyLicensingEvent = LicenseAssigned | LicenseRemoved | UserChanged | OrganizationChanged
+AnyLicensingEvent = (
+    LicenseAssigned | LicenseRemoved | LicensesPurchased | UserChanged | OrganizationChanged
+)
 
 LICENSING: TypeAdapter[AnyLicensingEvent] = TypeAdapter(
     Annotated[AnyLicensingEvent, Field(discriminator="detail_type")]
 )
 
 
-def licensing_event(event: AnyLicensingEvent) -> LicensingEvent:
+def licensing_event(event: AnyLicensingEvent, heard_at: datetime | None = None) -> LicensingEvent:
     """Turn the event into the facts that it states about its subject."""
     subject, values = _stated(event)
     facts = tuple(
@@ -106,7 +127,8 @@ def licensing_event(event: AnyLicensingEvent) -> LicensingEvent:
         for attribute, value in values.items()
     )
     change = LicensingChange(event.detail.organization_id, subject, facts)
-    return LicensingEvent(change, receipt_of(event, ReceiptKind.EVENT, event.id))
+    receipt = receipt_of(event, ReceiptKind.EVENT, event.id)
+    return LicensingEvent(change, receipt, heard_at or event.time)
 
 
 def _stated(event: AnyLicensingEvent) -> tuple[str | None, dict[str, FactValue]]:
@@ -115,6 +137,8 @@ def _stated(event: AnyLicensingEvent) -> tuple[str | None, dict[str, FactValue]]
             return detail.user_id, {license_attribute(detail.license): True}
         case LicenseRemoved(detail=detail):
             return detail.user_id, {license_attribute(detail.license): False}
+        case LicensesPurchased(detail=detail):
+            return None, {purchased_attribute(detail.license): detail.quantity}
         case UserChanged(detail=detail):
             return detail.user_id, _attributes(detail, but={"user_id"})
         case OrganizationChanged(detail=detail):

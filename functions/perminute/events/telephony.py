@@ -10,7 +10,7 @@ from pydantic import StrictInt, TypeAdapter
 from perminute.application.charge_legs import EndedLeg
 from perminute.domain.errors import Refused
 from perminute.domain.legs import Leg, LegType, MeetingType
-from perminute.events.fields import Detail, Event, Id, Instant, PhoneNumber
+from perminute.events.fields import BookingInstant, Detail, Event, Id, PhoneNumber
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,8 +26,8 @@ class CallEndedDetail(Detail):
     leg_type: LegType
     service_number: PhoneNumber | None = None
     remote_number: PhoneNumber | None = None
-    answered_at: Instant | None
-    ended_at: Instant
+    answered_at: BookingInstant | None
+    ended_at: BookingInstant
     billable_seconds: StrictInt | None = None
 
 

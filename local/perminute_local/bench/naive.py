@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.idempotency import (
@@ -12,6 +13,7 @@ from aws_lambda_powertools.utilities.idempotency import (
 
 from perminute.application.advancing import posting_of
 from perminute.domain.booking import charge as book_charge
+from perminute.domain.pools import Pools
 from perminute.domain.usage import Terms, Usage, rate_leg
 
 if TYPE_CHECKING:
@@ -55,6 +57,9 @@ def _charge(use_case: ChargeLegs, one: EndedLeg) -> Usage:
     licensing = use_case.licensing.store.licensing(leg.organization_id, [leg.organizer_id])
     card = use_case.rate_cards.current()
     terms = Terms(licensing, card, account.currency, account.credits_set_up_at)
-    booking = book_charge(account, [rate_leg(leg, terms)], at=one.reported_at)
-    use_case.credit.commit(posting_of(account, booking))
+    pools = Pools({}, licensing)
+    booking = book_charge(account, [rate_leg(leg, terms)], pools=pools, at=one.reported_at)
+    posting = posting_of(account, booking)
+    # Put over what may stand there: no condition, and no list by which the call is found again.
+    use_case.credit.commit(replace(posting, usages=(), rerated=posting.usages))
     return booking.usages[0]

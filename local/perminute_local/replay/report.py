@@ -12,7 +12,7 @@ from rich.text import Text
 from perminute.domain.ledger import EntryType
 from perminute.domain.legs import LegType
 from perminute.domain.money import MICROS_PER_UNIT, format_micros
-from perminute.domain.usage import Outcome
+from perminute.domain.usage import Flag, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,6 +56,11 @@ def report(results: Results) -> Iterator[RenderableType]:
         yield _legs(of_organization)
         if entries:
             yield _lots(organization_id, account, entries)
+        for pool in results.pools.get(organization_id, ()):
+            yield _plain(
+                f"{organization_id}: minute pool of {pool.month}: {pool.used:,} of "
+                f"{pool.minutes:,} minutes used"
+            )
         if any(usage.outcome is not Outcome.CHARGED for usage in of_organization):
             yield _not_paid(organization_id, of_organization)
     if results.notifications:
@@ -67,14 +72,17 @@ def report(results: Results) -> Iterator[RenderableType]:
 
 def _summary(results: Results) -> Text:
     charged = sum(1 for usage in results.usages if usage.outcome is Outcome.CHARGED)
+    rerated = sum(1 for usage in results.usages if Flag.RERATED in usage.flags)
+    flagged = sum(1 for usage in results.usages if usage.policy_flag)
     books = "The books agree"
     if results.differences:
         found = "; ".join(f"{one.organization_id}: {one.message}" for one in results.differences)
         books = f"THE BOOKS DIFFER: {found}"
     return Text(
-        f"{len(results.usages)} calls recorded, {charged} of them charged; "
+        f"{len(results.usages)} calls recorded, {charged} of them charged, {rerated} rated anew "
+        f"after a late change, {flagged} against a policy; "
         f"{len(results.entries)} ledger entries; {len(results.notifications)} notifications; "
-        f"{len(results.rejected)} events refused. {books}. "
+        f"{len(results.rejected)} events refused.\n{books}. "
         "What the outcomes and reasons mean: docs/glossary.md"
     )
 
@@ -83,7 +91,7 @@ def _balance(account: Account, entries: Sequence[LedgerEntry]) -> str:
     """Say what is left, and how it came about."""
     if not entries:
         return "no credit"
-    charged = -sum(e.amount_micros for e in entries if e.type is EntryType.CHARGE)
+    charged = -sum(e.amount_micros for e in entries if e.of_calls)
     expired = -sum(e.amount_micros for e in entries if e.type is EntryType.EXPIRY)
     balance = format_micros(account.balance_micros)
     put_in = format_micros(account.balance_micros + charged + expired)
@@ -109,17 +117,21 @@ def _lots(organization_id: str, account: Account, entries: Sequence[LedgerEntry]
     names: dict[str, str] = {}
     ends: dict[str, str] = {}
     for entry in entries:
-        if entry.amount_micros > 0:
+        opened = entry.opens and entry.opens.lot_id
+        if entry.opens and not entry.of_calls:
             # What paid a debt never was in the lot.
-            names[entry.entry_id] = (entry.cause or "").partition("#")[2]
             came_in[entry.entry_id] = entry.amount_micros
             used[entry.entry_id] = -entry.debt_change_micros
+        if entry.opens:
+            names[entry.entry_id] = entry.opens.purchase_id
         for share in entry.lots:
             if entry.type is EntryType.EXPIRY:
                 expired[share.lot_id] -= share.amount_micros
                 ends[share.lot_id] = f"{entry.at:%Y-%m-%d}"
-            elif share.amount_micros < 0:
+            elif share.lot_id != opened:
                 used[share.lot_id] -= share.amount_micros
+            elif entry.of_calls:
+                came_in[share.lot_id] += share.amount_micros
     held = {lot.lot_id: lot for lot in account.lots}
     for lot_id in [*sorted(names.keys() - held), *held]:
         lot = held.get(lot_id)
@@ -152,7 +164,7 @@ def _notifications(notifications: Sequence[Document]) -> Table:
 
 
 def _legs(usages: Sequence[Usage]) -> Table:
-    table = _table(None, "leg", "calls", "charged", "billed minutes", "cost")
+    table = _table(None, "leg", "calls", "charged", "billed minutes", "pool", "cost")
     for leg_type, name in _LEG_NAMES.items():
         of_type = [usage for usage in usages if usage.leg.leg_type is leg_type]
         if of_type:
@@ -162,13 +174,14 @@ def _legs(usages: Sequence[Usage]) -> Table:
     return table
 
 
-def _figures(usages: Sequence[Usage]) -> tuple[str, str, str, str]:
+def _figures(usages: Sequence[Usage]) -> tuple[str, ...]:
     charged = [usage for usage in usages if usage.outcome is Outcome.CHARGED]
     seconds = sum(usage.price.billed_seconds for usage in charged)
     return (
         str(len(usages)),
         str(len(charged)),
         f"{-(-seconds // 60):,}",
+        f"{sum(usage.pool_minutes for usage in usages):,}",
         _aligned(sum(usage.charge_micros for usage in charged)),
     )
 

@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import boto3
 
 from perminute.adapters.dynamodb import records
+from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.rows import AccountRow, EntryRow, UsageRow
+from perminute.adapters.dynamodb.schema import Schema
+from perminute.adapters.dynamodb.tables import connect
+from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.domain.accounts import Account
 from perminute.domain.money import format_micros
+from perminute.domain.pools import Month, month_of
 from perminute.domain.times import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
@@ -35,6 +41,14 @@ class Rejected(NamedTuple):
     reason: str
 
 
+class PoolUse(NamedTuple):
+    """The minutes of a month's pool when the month ends, by what is known, and those drawn."""
+
+    month: Month
+    minutes: int
+    used: int
+
+
 @dataclass(frozen=True, slots=True)
 class Results:
     """Everything that the run booked, recorded and refused."""
@@ -43,17 +57,22 @@ class Results:
     usages: list[Usage]
     entries: list[LedgerEntry]
     rejected: list[Rejected] = field(default_factory=list)
+    pools: Mapping[str, Sequence[PoolUse]] = field(default_factory=dict)
     notifications: list[Document] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        """Write the JSON document of CONTRACT §4; minute pools are yet to come."""
-        calls_by_entry: defaultdict[tuple[str, str | None], list[str]] = defaultdict(list)
+        """Write the JSON document of CONTRACT §4."""
+        calls_by_entry: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         for usage in self.usages:
-            calls_by_entry[usage.leg.organization_id, usage.entry_id].append(usage.leg.call_id)
+            for entry, _ in usage.movements:
+                calls_by_entry[usage.leg.organization_id, entry].append(usage.leg.call_id)
         return {
             "organizations": {
-                account.organization_id: _account_document(account) for account in self.accounts
+                account.organization_id: _account_document(
+                    account, self.pools.get(account.organization_id, ())
+                )
+                for account in self.accounts
             },
             "calls": [_usage_document(usage) for usage in self.usages],
             "ledger": [
@@ -97,12 +116,33 @@ def collect(
         for organization_id in {usage.leg.organization_id for usage in usages} - known
     )
     return Results(
+        pools=_pools(tables, usages),
         accounts=sorted(accounts, key=lambda a: a.organization_id),
         usages=sorted(usages, key=lambda u: (u.leg.organization_id, u.leg.ended_at, u.leg.call_id)),
         entries=sorted(entries, key=lambda e: (e.organization_id, e.entry_id)),
         # A refused event that is delivered twice is refused twice; it is told once.
         rejected=list(dict.fromkeys(rejected)),
     )
+
+
+def _pools(tables: TableNames, usages: Sequence[Usage]) -> dict[str, list[PoolUse]]:
+    """Read the pools of the months in which somebody called and there were minutes."""
+    schema = Schema.bind(connect(), tables)
+    credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
+    months: defaultdict[str, set[Month]] = defaultdict(set)
+    for usage in usages:
+        if usage.leg.answered_at is not None:
+            months[usage.leg.organization_id].add(month_of(usage.leg))
+    pools: dict[str, list[PoolUse]] = {}
+    for organization_id, called in months.items():
+        account = credit.account(organization_id)
+        known = RememberedLicensing(licensing).for_account(account, ())
+        uses = [
+            PoolUse(month, known.pool_minutes(month.nearest(month.end)), pool.used)
+            for month, pool in sorted(credit.pools(organization_id, called).items())
+        ]
+        pools[organization_id] = [use for use in uses if use.minutes or use.used]
+    return pools
 
 
 def _scan(table: str) -> Iterator[dict[str, Any]]:
@@ -138,7 +178,7 @@ def difference_document(difference: Difference) -> dict[str, Any]:
     }
 
 
-def _account_document(account: Account) -> dict[str, Any]:
+def _account_document(account: Account, pools: Sequence[PoolUse]) -> dict[str, Any]:
     return {
         "currency": account.currency,
         "balance": format_micros(account.balance_micros),
@@ -150,7 +190,9 @@ def _account_document(account: Account) -> dict[str, Any]:
             }
             for lot in account.lots
         ],
-        "minutePools": {},
+        "minutePools": {
+            str(pool.month): {"minutes": pool.minutes, "used": pool.used} for pool in pools
+        },
     }
 
 
@@ -162,7 +204,7 @@ def _usage_document(usage: Usage) -> dict[str, Any]:
         "outcome": usage.outcome,
         "reason": usage.reason,
         "billedSeconds": price.billed_seconds,
-        "poolMinutes": 0,
+        "poolMinutes": usage.pool_minutes,
         "prefix": price.prefix,
         "country": price.country,
         "ratePerMinute": _money(price.rate_micros_per_minute),

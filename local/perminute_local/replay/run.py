@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, assert_never
@@ -21,9 +22,9 @@ from perminute_local.replay.bus import Bus
 from perminute_local.replay.deliveries import Delivery, batches, in_order, read_events
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.listener import Listener
-from perminute_local.replay.outbox_stream import OutboxStream
 from perminute_local.replay.results import Rejected, Results, collect
 from perminute_local.replay.schedules import Clock, Failure, Scheduled
+from perminute_local.replay.table_stream import Reader, TableStream
 from perminute_local.stack import (
     QueueTrigger,
     ScheduleTrigger,
@@ -86,7 +87,7 @@ class System:
         """Set up what a deployment has before the first event comes, and somebody who listens."""
         self._stack = stack
         self._readers: dict[str, tuple[QueueTrigger, LoadedFunction]] = {}
-        self._streams: list[OutboxStream] = []
+        readers: defaultdict[str, list[Reader]] = defaultdict(list)
         scheduled: list[Scheduled] = []
         for function in stack.functions:
             loaded = LoadedFunction(function)
@@ -94,11 +95,12 @@ class System:
                 case QueueTrigger(queue=queue) as trigger:
                     self._readers[queue] = trigger, loaded
                 case StreamTrigger() as trigger:
-                    self._streams.append(OutboxStream(trigger, loaded))
+                    readers[trigger.stream_arn].append(Reader(trigger, loaded))
                 case ScheduleTrigger() as trigger:
                     scheduled.append(Scheduled(function.name, trigger, loaded))
                 case never:
                     assert_never(never)
+        self._streams = [TableStream(arn, reading) for arn, reading in readers.items()]
         self._clock = Clock(scheduled, table_names(stack).credit)
         self._bus = Bus(stack)
         self._listener = Listener(stack.setting("NOTIFICATION_TOPIC_ARN"))
@@ -113,13 +115,13 @@ class System:
             queues = [q for q in self._bus.queues_for(batch[0]) if q in self._readers]
             for queue in queues:
                 rejected += self._deliver(batch, queue, plan.batch_size)
+                rejected += self._pump()
             if not queues:
                 rejected += map(_unknown, batch)
             advance(len(batch))
         rejected += self._pass_until(max(_times(plan.deliveries), default=None))
         rejected += map(_failed_run, self._clock.run_all())
-        for stream in self._streams:
-            rejected += map(_not_published, stream.pump())
+        rejected += self._pump()
         places = {event_id_of(delivery.body): delivery.event_id for delivery in plan.deliveries}
         tables = table_names(self._stack)
         results = collect(tables, self._stack, rejected, places)
@@ -129,6 +131,10 @@ class System:
             notifications=self._listener.heard(),
             differences=[one for books in reconcile(tables) for one in _found(books)],
         )
+
+    def _pump(self) -> list[Rejected]:
+        """Have the functions that read a stream see what was written by now."""
+        return [_given_up(record) for stream in self._streams for record in stream.pump()]
 
     def _pass_until(self, at: datetime | None) -> list[Rejected]:
         """Let time pass, up to the earliest of what comes next."""
@@ -171,10 +177,10 @@ def _failed_run(failure: Failure) -> Rejected:
     return Rejected(failure.name, f"the run of {format_instant(failure.at)} {failure.why}")
 
 
-def _not_published(record: dict[str, Any]) -> Rejected:
+def _given_up(record: dict[str, Any]) -> Rejected:
     return Rejected(
         record["dynamodb"]["Keys"]["record"]["S"],
-        "the notifications could not be published; see the function's log above",
+        "what the table's stream told could not be carried out; see the function's log above",
     )
 
 

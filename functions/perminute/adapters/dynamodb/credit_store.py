@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING, assert_never
 
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.receipts import insert_receipt, receipt_of, receipt_record
-from perminute.adapters.dynamodb.rows import AccountRow, EntryRow, UsageRow
+from perminute.adapters.dynamodb.rows import AccountRow, EntryRow, PoolRow, UsageRow
 from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written, readable
 from perminute.domain.accounts import Account
 from perminute.domain.ledger import entry_id
+from perminute.domain.pools import MinutePool, Month
 from perminute.domain.reconciliation import Statement
+from perminute.domain.times import parse_instant
 from perminute.ports import AlreadyKnown, Committed, Moved, Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from pynamodb.expressions.condition import Condition
 
     from perminute.adapters.dynamodb.rows import Item
     from perminute.adapters.dynamodb.schema import Schema
+    from perminute.domain.lots import Lot
     from perminute.domain.usage import Usage
     from perminute.ports import CommitResult, Posting, ReceiptKey
 
@@ -42,13 +45,14 @@ class DynamoDBCreditStore:
         return Account(organization_id=organization_id)
 
     def commit(self, posting: Posting) -> CommitResult:
-        """See `CreditStore.commit`: 2 write units a usage, 4 for account and entry."""
+        """See `CreditStore.commit`: 2 write units a usage, 2 each for account, entry and list."""
         transaction = Transaction(self._schema.connection)
         transaction.puts += [
             *(self._schema.usages.insert(records.usage_item(usage)) for usage in posting.usages),
             *(insert_receipt(self._schema, receipt) for receipt in posting.receipts),
         ]
         self._add_account(transaction, posting)
+        self._add_calls(transaction, posting)
         match transaction.write():
             case Written():
                 return Committed()
@@ -58,6 +62,47 @@ class DynamoDBCreditStore:
                 return _already_known(posting, items, first=len(transaction.checks))
             case never:
                 assert_never(never)
+
+    def pools(self, organization_id: str, months: Collection[Month]) -> dict[Month, MinutePool]:
+        """See `CreditStore.pools`."""
+        keys = [(organization_id, records.pool_record(month)) for month in months]
+        with readable(f"a minute pool of {organization_id}"):
+            rows = self._schema.pools.get_snapshot(keys)
+            found = {pool.month: pool for pool in map(records.pool_of, rows)}
+        return {
+            month: found.get(month, MinutePool(organization_id=organization_id, month=month))
+            for month in months
+        }
+
+    def pool_months(self, organization_id: str, since: Month) -> Sequence[Month]:
+        """See `CreditStore.pool_months`."""
+        pools = self._pools(organization_id, records.pool_record(since))
+        return [pool.month for pool in pools]
+
+    def _pools(self, organization_id: str, first: str = records.POOL) -> list[MinutePool]:
+        items = self._schema.pools.query(
+            "organizationId = :organization AND #record BETWEEN :first AND :last",
+            {
+                ":organization": organization_id,
+                ":first": first,
+                ":last": f"{records.POOL}~",
+            },
+            ExpressionAttributeNames={"#record": "record"},
+            ConsistentRead=True,
+        )
+        with readable(f"the minute pools of {organization_id}"):
+            return [records.pool_of(PoolRow.from_raw_data(item)) for item in items]
+
+    def opened_lots(self, organization_id: str, lot_ids: Collection[str]) -> Mapping[str, Lot]:
+        """See `CreditStore.opened_lots`."""
+        lots: dict[str, Lot] = {}
+        with readable(f"the ledger of {organization_id}"):
+            for lot_id in lot_ids:
+                row = self._schema.entries.get(organization_id, records.entry_record(lot_id))
+                lot = row and records.entry_of(row).opens
+                if lot:
+                    lots[lot_id] = lot
+        return lots
 
     def receipt(self, key: ReceiptKey) -> Receipt | None:
         """See `CreditStore.receipt`."""
@@ -75,8 +120,13 @@ class DynamoDBCreditStore:
             yield item["organizationId"]["S"]
 
     def statement(self, organization_id: str) -> Statement:
-        """See `CreditStore.statement`: the account first, then no entries but those it counts."""
+        """See `CreditStore.statement`: the account first, then no entries but those it counts.
+
+        Pools are read before the calls and after them, and left out if they differ: then they
+        were being drawn on.
+        """
         account = self.account(organization_id)
+        pools = self._pools(organization_id)
         items = self._schema.entries.query(
             "organizationId = :organization AND #record BETWEEN :first AND :last",
             {
@@ -88,26 +138,40 @@ class DynamoDBCreditStore:
             ConsistentRead=True,
         )
         with readable(f"the ledger or usage of {organization_id}"):
-            return Statement(
-                account=account,
-                entries=tuple(records.entry_of(EntryRow.from_raw_data(item)) for item in items),
-                charges_micros=self._charges(organization_id, account.entries),
-            )
+            entries = tuple(records.entry_of(EntryRow.from_raw_data(item)) for item in items)
+            charges_micros, pool_minutes = self._summed(organization_id, account.entries)
+        again = {pool.month: pool for pool in self._pools(organization_id)}
+        return Statement(
+            account=account,
+            entries=entries,
+            charges_micros=charges_micros,
+            pools=tuple(pool for pool in pools if again.get(pool.month) == pool),
+            pool_minutes=pool_minutes,
+        )
 
-    def _charges(self, organization_id: str, entries: int) -> Counter[str | None]:
-        """Sum what calls cost by their entry; later entries than the account's are left out."""
+    def _summed(
+        self, organization_id: str, entries: int
+    ) -> tuple[Counter[str | None], Counter[Month]]:
+        """Sum what calls cost by their entries, and the minutes they drew by month.
+
+        Later entries than the account's are left out.
+        """
         charges_micros: Counter[str | None] = Counter()
+        pool_minutes: Counter[Month] = Counter()
         usages = self._schema.usages.query(
             "organizationId = :organization",
             {":organization": organization_id},
-            ProjectionExpression="entryId, chargeMicros",
+            ProjectionExpression="entryId, chargeMicros, adjustments, poolMinutes, answeredAt",
             ConsistentRead=True,
         )
         for item in usages:
-            entry = item["entryId"]["S"] if "entryId" in item else None
-            if entry is None or entry <= entry_id(entries):
-                charges_micros[entry] += int(item["chargeMicros"]["N"])
-        return charges_micros
+            for entry, micros in records.movements_of(item):
+                if entry is None or entry <= entry_id(entries):
+                    charges_micros[entry] += micros
+            if "poolMinutes" in item:
+                answered_at = parse_instant(item["answeredAt"]["S"])
+                pool_minutes[Month.of(answered_at)] += int(item["poolMinutes"]["N"])
+        return charges_micros, pool_minutes
 
     def _add_account(self, transaction: Transaction, posting: Posting) -> None:
         """Write or check the account, then what it explains itself by: entries and the outbox."""
@@ -122,8 +186,28 @@ class DynamoDBCreditStore:
             schema.entries.insert(records.entry_row(entry).serialize()) for entry in posting.entries
         )
         if posting.notifications:
-            outbox = records.outbox_row(posting.notifications)
+            outbox = records.outbox_row(posting.notifications, posting.after.version)
             transaction.puts.append(schema.outbox.insert(outbox.serialize()))
+
+    def _add_calls(self, transaction: Transaction, posting: Posting) -> None:
+        """Write what calls bring along: their lists, the pools, and what became of older ones.
+
+        Pools and older usages are overwritten without a condition of their own. Whatever changes
+        them moves the account as well, whose version is checked.
+        """
+        schema = self._schema
+        transaction.puts += [
+            *(schema.usages.put(records.usage_item(usage)) for usage in posting.rerated),
+            *(schema.pools.put(records.pool_row(pool).serialize()) for pool in posting.pools),
+            *(
+                schema.call_lists.insert(row.serialize())
+                for row in records.call_list_rows(posting.usages)
+            ),
+            *(
+                schema.reratings.insert(records.rerating_row(one).serialize())
+                for one in posting.reratings
+            ),
+        ]
 
 
 def _is_at(account: Account) -> Condition:

@@ -10,8 +10,9 @@ from pynamodb.expressions.condition import size
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.receipts import insert_receipt, receipt_of
 from perminute.adapters.dynamodb.rows import AccountRow, TimelineRow
-from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written
-from perminute.domain.licensing import Licensing
+from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written, readable
+from perminute.domain.errors import Contended
+from perminute.domain.licensing import Licensing, Seats
 from perminute.domain.timelines import MAX_FACTS, Timeline
 from perminute.ports import AlreadyKnown, Committed, Full, Moved
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.schema import Schema
     from perminute.adapters.dynamodb.tables import Operation
     from perminute.domain.licensing import LicensingChange
+    from perminute.domain.rerating import Rerating
     from perminute.ports import Receipt, RecordResult
 
 
@@ -48,17 +50,48 @@ class DynamoDBLicensingStore:
                 users[user_id] = records.timeline_of(row)
         return Licensing(organization, users)
 
+    def seats(self, organization_id: str) -> Seats:
+        """See `LicensingStore.seats`.
+
+        The users are read by a query, which may see a part of a transaction. But facts are only
+        added, and the organization's row counts those about users: if as many are found, none is
+        missing; and if one has come that was not counted, the account has moved meanwhile.
+        """
+        (row,) = self._schema.timelines.get_snapshot([(organization_id, records.ORGANIZATION)])
+        items = self._schema.timelines.query(
+            "organizationId = :organization AND begins_with(subject, :users)",
+            {":organization": organization_id, ":users": records.USERS},
+            ConsistentRead=True,
+        )
+        with readable(f"the licenses of {organization_id}"):
+            users = [records.timeline_of(TimelineRow.from_raw_data(item)) for item in items]
+        if sum(len(user.facts) for user in users) != row.user_facts:
+            msg = f"the licenses of {organization_id} were just being changed"
+            raise Contended(msg)
+        return Seats(users)
+
     def record(
-        self, organization_id: str, changes: Sequence[tuple[LicensingChange, Receipt]]
+        self,
+        organization_id: str,
+        changes: Sequence[tuple[LicensingChange, Receipt]],
+        rerating: Rerating | None = None,
     ) -> RecordResult:
         """See `LicensingStore.record`: nothing is read, so nothing read can be out of date."""
         facts: defaultdict[str | None, list[str]] = defaultdict(list)
+        facts[None] = []
         for change, _ in changes:
             facts[change.user_id] += map(records.fact_text, change.facts)
+        of_users = sum(len(texts) for user_id, texts in facts.items() if user_id is not None)
         transaction = Transaction(self._schema.connection)
         transaction.puts += [insert_receipt(self._schema, receipt) for _, receipt in changes]
+        if rerating is not None:
+            row = records.rerating_row(rerating).serialize()
+            transaction.puts.append(self._schema.reratings.insert(row))
         transaction.updates += [
-            *(self._append(organization_id, user_id, texts) for user_id, texts in facts.items()),
+            *(
+                self._append(organization_id, user_id, texts, of_users)
+                for user_id, texts in facts.items()
+            ),
             self._next_version(organization_id),
         ]
         match transaction.write():
@@ -67,17 +100,24 @@ class DynamoDBLicensingStore:
             case Collided(why):
                 return Moved(why)
             case Failed(items):
-                return _refused([receipt for _, receipt in changes], list(facts), items)
+                receipts = [receipt for _, receipt in changes]
+                return _refused(receipts, list(facts), items, first=len(transaction.puts))
             case never:
                 assert_never(never)
 
-    def _append(self, organization_id: str, user_id: str | None, texts: list[str]) -> Operation:
+    def _append(
+        self, organization_id: str, user_id: str | None, texts: list[str], of_users: int
+    ) -> Operation:
         row = TimelineRow(
             organization_id=organization_id, subject=records.subject_of(user_id), facts=[]
         )
         grown = (TimelineRow.facts | []).append(texts)
         room = TimelineRow.facts.does_not_exist() | (size(_FACTS) <= MAX_FACTS - len(texts))  # type: ignore[no-untyped-call]
-        return self._schema.timelines.update(row, [TimelineRow.facts.set(grown)], room)
+        actions = [TimelineRow.facts.set(grown)]
+        if user_id is None:
+            counted = (TimelineRow.user_facts | 0) + of_users
+            actions.append(TimelineRow.user_facts.set(counted))
+        return self._schema.timelines.update(row, actions, room)
 
     def _next_version(self, organization_id: str) -> Operation:
         """Count up the account's versions, whatever they are: the receipts make it happen once."""
@@ -87,9 +127,13 @@ class DynamoDBLicensingStore:
 
 
 def _refused(
-    receipts: Sequence[Receipt], subjects: Sequence[str | None], items: dict[int, Item]
+    receipts: Sequence[Receipt],
+    subjects: Sequence[str | None],
+    items: dict[int, Item],
+    *,
+    first: int,
 ) -> RecordResult:
-    """Read which conditions failed: the receipts stand first, the timelines after them."""
+    """Read which conditions failed: the receipts stand first, the timelines after all puts."""
     known = {
         receipt.key: receipt_of(receipt.key, items[position])
         for position, receipt in enumerate(receipts)
@@ -97,7 +141,5 @@ def _refused(
     }
     if known:
         return AlreadyKnown(receipts=known)
-    full = (
-        subject for position, subject in enumerate(subjects, len(receipts)) if position in items
-    )
+    full = (subject for position, subject in enumerate(subjects, first) if position in items)
     return Full(frozenset(full))

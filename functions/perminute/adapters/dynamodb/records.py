@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import zlib
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from perminute.adapters.dynamodb.rows import (
     AccountRow,
+    CallListRow,
     EntryRow,
     Item,
     OutboxRow,
+    PoolRow,
+    ReratingRow,
     TimelineRow,
     UsageRow,
     item_of,
 )
 from perminute.adapters.notification_documents import document_of
 from perminute.domain.accounts import Account, CreditSettings
-from perminute.domain.ledger import EntryType, LedgerEntry
+from perminute.domain.ledger import RERATING, EntryType, LedgerEntry
 from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.domain.licensing import NotEntitled
 from perminute.domain.lots import Lot, Lots, LotShare
+from perminute.domain.pools import Cursor, MinutePool, Month, Position
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import AutoRecharge, RechargeRequest, RechargeState
+from perminute.domain.rerating import Rerating
 from perminute.domain.timelines import Fact, Timeline
 from perminute.domain.times import format_instant, parse_instant
-from perminute.domain.usage import Flag, Free, Outcome, Price, Reason, Usage
+from perminute.domain.usage import Adjusted, Flag, Free, Outcome, Price, Reason, Usage
+from perminute.ports import CallList, ListedCall
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Iterator, Sequence
 
     from perminute.domain.notifications import Notification
 
@@ -36,6 +45,9 @@ ACCOUNT = "account"
 ACCOUNTS_INDEX = "AccountsByDueDate"
 NEVER_DUE = "9999"
 ORGANIZATION = "organization"
+POOL = "pool#"
+CALLS = "calls#"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _REASONS: dict[str, Reason] = {
     reason.value: reason for kind in (Free, NotEntitled, Unpriced) for reason in kind
 }
@@ -192,6 +204,7 @@ def entry_row(entry: LedgerEntry) -> EntryRow:
         at=entry.at,
         lots=_shares_record(entry.lots),
         cause=entry.cause,
+        opens=entry.opens and _lot_record(entry.opens),
     )
 
 
@@ -211,6 +224,7 @@ def entry_of(row: EntryRow) -> LedgerEntry:
         at=row.at,
         lots=_shares_of(row.lots or ()),
         cause=row.cause,
+        opens=_lots_of([row.opens])[0] if row.opens else None,
     )
 
 
@@ -222,11 +236,15 @@ def _shares_of(record: Sequence[Sequence[Any]]) -> tuple[LotShare, ...]:
     return tuple(LotShare(*share) for share in record)
 
 
-def outbox_row(notifications: Sequence[Notification]) -> OutboxRow:
-    """Write the notifications of one posting, under the id of the first: no other has it."""
+def outbox_row(notifications: Sequence[Notification], version: int) -> OutboxRow:
+    """Write the notifications of one posting.
+
+    Under the account's version that it makes, and the id of the first: a posting that makes none
+    tells only of new calls, each once for ever.
+    """
     return OutboxRow(
         organization_id=notifications[0].organization_id,
-        record=f"outbox#{notifications[0].id}",
+        record=f"outbox#{version:012d}#{notifications[0].id}",
         notifications=[document_of(one) for one in notifications],
     )
 
@@ -245,6 +263,7 @@ def usage_item(usage: Usage) -> Item:
         "reason": usage.reason and usage.reason.value,
         "flags": [flag.value for flag in usage.flags] or None,
         "lots": _shares_record(usage.lots),
+        "drawsOnPool": usage.draws_on_pool or None,
         "rateCardVersion": price.rate_card_version,
         "billedSeconds": price.billed_seconds,
         "prefix": price.prefix,
@@ -265,9 +284,20 @@ def usage_item(usage: Usage) -> Item:
             "outcome": usage.outcome.value,
             "charge_micros": usage.charge_micros,
             "entry_id": usage.entry_id,
+            "adjustments": [list(one) for one in usage.adjustments] or None,
+            "pool_minutes": usage.pool_minutes or None,
             "record": {name: value for name, value in record.items() if value is not None},
         },
     )
+
+
+def movements_of(item: Item) -> Iterator[tuple[str | None, int]]:
+    """Read of a usage only by which entries its charge came about; see `Usage.movements`."""
+    first_micros = int(item["chargeMicros"]["N"])
+    for entry, micros in json.loads(item["adjustments"]["S"]) if "adjustments" in item else ():
+        yield entry, micros
+        first_micros -= micros
+    yield item["entryId"]["S"] if "entryId" in item else None, first_micros
 
 
 def usage_of(row: UsageRow) -> Usage:
@@ -280,9 +310,147 @@ def usage_of(row: UsageRow) -> Usage:
         reason=_REASONS[reason] if reason else None,
         price=_price_of(record),
         charge_micros=row.charge_micros,
+        pool_minutes=row.pool_minutes or 0,
+        draws_on_pool=record.get("drawsOnPool", False),
         flags=tuple(Flag(flag) for flag in record.get("flags", ())),
         entry_id=row.entry_id,
+        adjustments=tuple(Adjusted(*one) for one in row.adjustments or ()),
         lots=_shares_of(record.get("lots", ())),
+    )
+
+
+def pool_row(pool: MinutePool) -> PoolRow:
+    """Write a minute pool."""
+    return PoolRow(
+        organization_id=pool.organization_id,
+        record=pool_record(pool.month),
+        used={day.isoformat(): minutes for day, minutes in sorted(pool.used_by_day.items())},
+        bound=pool.bound and _position_record(pool.bound),
+        unsettled=pool.unsettled
+        and [*_position_record(pool.unsettled.position), pool.unsettled.minutes_of_day],
+        told=pool.told,
+    )
+
+
+def pool_record(month: Month) -> str:
+    """Name the record of a month's pool."""
+    return f"{POOL}{month}"
+
+
+def pool_of(row: PoolRow) -> MinutePool:
+    """Read a minute pool."""
+    unsettled = None
+    if row.unsettled is not None:
+        *position, minutes = row.unsettled
+        unsettled = Cursor(_position_of(position), minutes)
+    return MinutePool(
+        organization_id=row.organization_id,
+        month=Month.parse(row.record.removeprefix(POOL)),
+        used_by_day={date.fromisoformat(day): minutes for day, minutes in row.used.items()},
+        bound=None if row.bound is None else _position_of(row.bound),
+        unsettled=unsettled,
+        told=row.told,
+    )
+
+
+def _position_record(position: Position) -> list[str]:
+    return [format_instant(position.ended_at), position.call_id]
+
+
+def _position_of(record: Sequence[str]) -> Position:
+    ended_at, call_id = record
+    return Position(parse_instant(ended_at), call_id)
+
+
+def call_list_rows(usages: Sequence[Usage]) -> Iterator[CallListRow]:
+    """List the calls of a posting by the day on which they ended; see `Calls.lists`."""
+    by_day: defaultdict[date, list[Leg]] = defaultdict(list)
+    for usage in usages:
+        if usage.outcome is not Outcome.FREE:
+            by_day[usage.leg.ended_at.date()].append(usage.leg)
+    for legs in by_day.values():
+        last = max(leg.ended_at for leg in legs)
+        # A call is listed once, so no other list can have this name.
+        name = hashlib.sha256(legs[0].call_id.encode()).hexdigest()[:32]
+        yield CallListRow(
+            organization_id=legs[0].organization_id,
+            record=f"{call_list_record(last)}#{name}",
+            calls=zlib.compress(_listed(legs)),
+        )
+
+
+def call_list_record(ended_at: datetime) -> str:
+    """Name a list of calls by its last so that text sorts as time does."""
+    return f"{CALLS}{ended_at.isoformat(timespec='microseconds')}"
+
+
+def _listed(legs: Sequence[Leg]) -> bytes:
+    """Write calls as short as may be: every posting pays for its list by the kilobyte."""
+    organizers = list(dict.fromkeys(leg.organizer_id for leg in legs))
+    numbers = {organizer_id: number for number, organizer_id in enumerate(organizers)}
+    calls = [
+        [
+            leg.call_id,
+            numbers[leg.organizer_id],
+            int(leg.leg_type is LegType.DIAL_OUT),
+            _micros(leg.ended_at - _EPOCH),
+            _micros(leg.ended_at - (leg.answered_at or leg.ended_at)),
+        ]
+        for leg in legs
+    ]
+    return json.dumps([organizers, calls], ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def call_list_of(row: CallListRow) -> CallList:
+    """Read a list of calls."""
+    organizers, calls = json.loads(zlib.decompress(row.calls))
+    return CallList(
+        row.record,
+        tuple(
+            ListedCall(
+                call_id=call_id,
+                organizer_id=organizers[organizer],
+                dial_out=bool(dial_out),
+                answered_at=_EPOCH + timedelta(microseconds=ended - lasted),
+                ended_at=_EPOCH + timedelta(microseconds=ended),
+            )
+            for call_id, organizer, dial_out, ended, lasted in calls
+        ),
+    )
+
+
+def _micros(duration: timedelta) -> int:
+    return duration // timedelta(microseconds=1)
+
+
+def rerating_row(rerating: Rerating) -> ReratingRow:
+    """Write what is to be looked at again."""
+    return ReratingRow(
+        organization_id=rerating.organization_id,
+        record=rerating_record(rerating.rerating_id),
+        at=rerating.at,
+        since=[[subject, format_instant(since)] for subject, since in rerating.since.items()],
+        pools_since=rerating.pools_since,
+        seats_since=rerating.seats_since,
+        after=rerating.after,
+    )
+
+
+def rerating_record(rerating_id: str) -> str:
+    """Name the record of a re-rating."""
+    return f"{RERATING}{rerating_id}"
+
+
+def rerating_of(row: ReratingRow) -> Rerating:
+    """Read what is to be looked at again."""
+    return Rerating(
+        organization_id=row.organization_id,
+        rerating_id=row.record.removeprefix(RERATING),
+        at=row.at,
+        since={subject: parse_instant(since) for subject, since in row.since},
+        pools_since=row.pools_since,
+        seats_since=row.seats_since,
+        after=row.after,
     )
 
 
@@ -317,9 +485,12 @@ def _price_of(record: dict[str, Any]) -> Price:
     )
 
 
+USERS = "user#"
+
+
 def subject_of(user_id: str | None) -> str:
     """Name the timeline of a user, or of the organization itself."""
-    return ORGANIZATION if user_id is None else f"user#{user_id}"
+    return ORGANIZATION if user_id is None else f"{USERS}{user_id}"
 
 
 def fact_text(fact: Fact) -> str:

@@ -12,7 +12,13 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pynamodb.attributes import Attribute, JSONAttribute, ListAttribute, UnicodeAttribute
+from pynamodb.attributes import (
+    Attribute,
+    BinaryAttribute,
+    JSONAttribute,
+    ListAttribute,
+    UnicodeAttribute,
+)
 from pynamodb.constants import NUMBER, STRING
 from pynamodb.exceptions import AttributeNullError
 from pynamodb.models import Model
@@ -112,6 +118,45 @@ class EntryRow(Model):
     at = InstantAttribute()
     lots = CompactJSONAttribute(null=True)
     cause = UnicodeAttribute(null=True)
+    opens = CompactJSONAttribute(null=True)
+
+
+class PoolRow(Model):
+    """CreditTable, record `pool#2026-11`: what calls drew from a month's minutes.
+
+    `unsettled` is there only while calls are to be gone over again: the stream is filtered by it.
+    """
+
+    organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    record = UnicodeAttribute(range_key=True)
+    used = CompactJSONAttribute()
+    bound = CompactJSONAttribute(null=True)
+    unsettled = CompactJSONAttribute(null=True)
+    told = IntegerAttribute(default=0)
+
+
+class CallListRow(Model):
+    """CreditTable, record `calls#…`: calls of one posting, by the instant the last of them ended.
+
+    It finds the calls of a user or an organization since an instant, by a consistent read. An
+    index of the usage table would lag behind, and cost a write unit for each call.
+    """
+
+    organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    record = UnicodeAttribute(range_key=True)
+    calls = BinaryAttribute(legacy_encoding=False)
+
+
+class ReratingRow(Model):
+    """CreditTable, record `rerating#…`: calls that are to be looked at again."""
+
+    organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    record = UnicodeAttribute(range_key=True)
+    at = InstantAttribute()
+    since = CompactJSONAttribute()
+    pools_since = InstantAttribute(null=True, attr_name="poolsSince")
+    seats_since = InstantAttribute(null=True, attr_name="seatsSince")
+    after = UnicodeAttribute(null=True)
 
 
 class OutboxRow(Model):
@@ -152,12 +197,19 @@ class UsageRow(Model):
     outcome = UnicodeAttribute()
     charge_micros = IntegerAttribute(attr_name="chargeMicros")
     entry_id = UnicodeAttribute(null=True, attr_name="entryId")
+    adjustments = CompactJSONAttribute(null=True)
+    pool_minutes = IntegerAttribute(null=True, attr_name="poolMinutes")
     record = CompactJSONAttribute()
 
 
 class TimelineRow(Model):
-    """LicensingTable: the facts about an organization or one of its users, in no order."""
+    """LicensingTable: the facts about an organization or one of its users, in no order.
+
+    That of the organization also counts the facts about all its users: who reads these one by one
+    can tell by it whether any is missing.
+    """
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     subject = UnicodeAttribute(range_key=True)
-    facts: ListAttribute[str] = ListAttribute()
+    facts: ListAttribute[str] = ListAttribute(default=list)
+    user_facts = IntegerAttribute(default=0, attr_name="userFacts")

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from perminute.adapters.dynamodb.rows import (
     AccountRow,
+    CallListRow,
     EntryRow,
     EventRow,
     OutboxRow,
+    PoolRow,
     ReceiptRow,
+    ReratingRow,
     TimelineRow,
     UsageRow,
 )
@@ -31,6 +34,9 @@ class Schema:
     entries: Table[EntryRow]
     outbox: Table[OutboxRow]
     receipts: Table[ReceiptRow]
+    pools: Table[PoolRow]
+    call_lists: Table[CallListRow]
+    reratings: Table[ReratingRow]
     usages: Table[UsageRow]
     events: Table[EventRow]
     timelines: Table[TimelineRow]
@@ -44,6 +50,9 @@ class Schema:
             entries=Table(connection, names.credit, EntryRow),
             outbox=Table(connection, names.credit, OutboxRow),
             receipts=Table(connection, names.credit, ReceiptRow),
+            pools=Table(connection, names.credit, PoolRow),
+            call_lists=Table(connection, names.credit, CallListRow),
+            reratings=Table(connection, names.credit, ReratingRow),
             usages=Table(connection, names.usage, UsageRow),
             events=Table(connection, names.events, EventRow),
             timelines=Table(connection, names.licensing, TimelineRow),

@@ -175,6 +175,15 @@ class Table(Generic[M]):
             "ReturnValuesOnConditionCheckFailure": _ALL_OLD,
         }
 
+    def put(self, item: Item) -> Operation:
+        """Put an item over whatever stands there."""
+        return {"TableName": self.name, "Item": item}
+
+    def delete(self, hash_key: str, range_key: str) -> None:
+        """Delete one row, if it is there."""
+        with unavailable(f"writing {self.name}"):
+            self.connection.delete_item(self.name, hash_key, range_key)
+
     def replace(self, row: M, condition: Condition) -> Operation:
         """Put a row over whatever stands there, under a condition."""
         return self._operation(row, condition=condition, key="Item", attributes=row.serialize())

@@ -1,0 +1,110 @@
+"""What calls cost turns out to be another amount: where credit comes from, and goes back to.
+
+Had less been charged at first, the lots that paid last would not have been touched. So they get
+back first, if they have not expired. What no lot had paid, or whose lot has expired, goes into one
+lot a month for all such refunds, with a year to be used: nobody loses what was charged wrongly
+(ours).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from perminute.domain.ledger import RERATING, EntryType
+from perminute.domain.lots import (
+    MAX_LOTS,
+    Lot,
+    LotShare,
+    given_back,
+    merged,
+    twelve_months_after,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from perminute.domain.books import Books
+
+
+@dataclass(slots=True, kw_only=True)
+class Correction:
+    """The charge of a call and by how much it changes; `lots` that pay it, before or after."""
+
+    charge_micros: int
+    change_micros: int
+    lots: tuple[LotShare, ...]
+
+
+def correct(
+    books: Books, corrections: Sequence[Correction], opened: Mapping[str, Lot], cause: str
+) -> str:
+    """Change what calls cost, all in one entry, whose id it gives; says who pays each by now.
+
+    What is given back comes first. It pays the debt that stands before it goes to lots. `opened`
+    holds lots as they were opened, of those that paid and are used up.
+    """
+    refunds = _Refunds(books, opened)
+    shares: list[LotShare] = []
+    for one in sorted(corrections, key=lambda correction: correction.change_micros):
+        if one.change_micros < 0:
+            shares += refunds.give_back(one)
+        else:
+            drawn = books.draw(one.change_micros)
+            one.lots = merged((*one.lots, *drawn))
+            shares += drawn
+    total_micros = sum(one.change_micros for one in corrections)
+    return books.enter(
+        EntryType.ADJUSTMENT, -total_micros, merged(shares), cause, opens=refunds.opens
+    ).entry_id
+
+
+@dataclass(slots=True)
+class _Refunds:
+    """Where credit goes back to; `opens` is the lot that was opened for it, if one was."""
+
+    books: Books
+    opened: Mapping[str, Lot]
+    opens: Lot | None = None
+
+    def give_back(self, one: Correction) -> Iterator[LotShare]:
+        """Give back what a charge is to be less, first what no lot had paid."""
+        paid_micros = -sum(share.amount_micros for share in one.lots)
+        owed_micros = min(-one.change_micros, one.charge_micros - paid_micros)
+        one.lots, back = given_back(one.lots, -one.change_micros - owed_micros)
+        yield from self._put(owed_micros, None)
+        for share in back:
+            yield from self._put(share.amount_micros, share.lot_id)
+
+    def _put(self, amount_micros: int, lot_id: str | None) -> Iterator[LotShare]:
+        amount_micros = self.books.pay_debt(amount_micros)
+        if amount_micros:
+            lot = self._lot(lot_id)
+            self.books.put(replace(lot, remaining_micros=lot.remaining_micros + amount_micros))
+            yield LotShare(lot.lot_id, lot.purchase_id, amount_micros)
+
+    def _lot(self, lot_id: str | None) -> Lot:
+        """Find the lot, or open it again if it is used up and has not expired."""
+        held = {lot.lot_id: lot for lot in self.books.account.lots}
+        if lot_id in held:
+            return held[lot_id]
+        used_up = None if lot_id is None else self.opened.get(lot_id)
+        if used_up and used_up.expires_at > self.books.at and len(held) < MAX_LOTS:
+            return replace(used_up, remaining_micros=0, warned=False)
+        return self._common_lot()
+
+    def _common_lot(self) -> Lot:
+        """Take the one of this month: an account has room for a limited number of lots."""
+        at = self.books.at
+        name = f"{RERATING}{at:%Y-%m}"
+        held = (lot for lot in self.books.account.lots if lot.purchase_id == name)
+        lot = next(held, self.opens)
+        if lot is None:
+            lot = self.opens = Lot(
+                lot_id=self.books.next_entry_id,
+                purchase_id=name,
+                purchased_at=at,
+                expires_at=twelve_months_after(at),
+                remaining_micros=0,
+            )
+        return lot

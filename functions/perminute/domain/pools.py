@@ -1,0 +1,291 @@
+"""The minute pool of subscriptions: who draws how much of it, in which order (DOMAIN §4).
+
+A pool belongs to an organization and a UTC month, that in which a call was answered. Its minutes
+are those of the licenses at the instant of the answer, so they change when the licenses do. Calls
+draw from it in the order in which they ended, their ids breaking ties: that order is theirs
+whatever the order of delivery, and so is what each of them gets.
+
+Calls mostly arrive in that order, and then each draws when it is charged. One that comes late is
+given its minutes at once too, if that cannot change what later calls got. If it can, the pool is
+marked as unsettled from there on, and those calls are gone over again, in order (`settled`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from perminute.domain.legs import MAX_LEG_SECONDS
+from perminute.domain.rate_card import SECONDS_PER_MINUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from perminute.domain.legs import Leg
+    from perminute.domain.licensing import Licensing
+
+THRESHOLDS = (80, 100)
+"""Percent of a pool's use that are worth telling (CONTRACT §5)."""
+
+_LONGEST_LEG = timedelta(seconds=MAX_LEG_SECONDS)
+_INSTANT = timedelta(microseconds=1)
+_NOTHING_USED: Mapping[date, int] = MappingProxyType({})
+
+
+class Position(NamedTuple):
+    """The place of a call in the order in which calls draw."""
+
+    ended_at: datetime
+    call_id: str
+
+    @classmethod
+    def of(cls, leg: Leg) -> Position:
+        """Tell where a leg stands."""
+        return cls(leg.ended_at, leg.call_id)
+
+    @classmethod
+    def start_of(cls, day: date) -> Position:
+        """Tell the place before all calls that end on a day: no call's id is empty."""
+        return cls(datetime.combine(day, time.min, UTC), "")
+
+
+class Cursor(NamedTuple):
+    """Where a pool is settled up to: that place included, whose day has given so many minutes."""
+
+    position: Position
+    minutes_of_day: int = 0
+
+
+class Month(NamedTuple):
+    """A UTC month: the half-open interval that a pool is for."""
+
+    year: int
+    month: int
+
+    @classmethod
+    def of(cls, at: datetime) -> Month:
+        """Tell the month of an instant."""
+        return cls(at.year, at.month)
+
+    @classmethod
+    def parse(cls, text: str) -> Month:
+        """Read it as it is written."""
+        year, _, month = text.partition("-")
+        return cls(int(year), int(month))
+
+    def __str__(self) -> str:
+        """Write it so that text sorts as time does."""
+        return f"{self.year:04d}-{self.month:02d}"
+
+    @property
+    def start(self) -> datetime:
+        """Its first instant."""
+        return datetime(self.year, self.month, 1, tzinfo=UTC)
+
+    @property
+    def end(self) -> datetime:
+        """The first instant after it."""
+        years, month = divmod(self.month, 12)
+        return datetime(self.year + years, month + 1, 1, tzinfo=UTC)
+
+    def nearest(self, at: datetime) -> datetime:
+        """Give the instant of the month that lies nearest to `at`."""
+        return min(max(at, self.start), self.end - _INSTANT)
+
+    @property
+    def last_day(self) -> date:
+        """The last day on which a call that was answered in it can have ended."""
+        return (self.end + _LONGEST_LEG).date()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinutePool:
+    """What calls have drawn from the pool of one month.
+
+    `used_by_day` counts the minutes by the day on which the calls ended. No call after `bound` has
+    drawn any. `unsettled` says from where on calls may not have what is theirs; None, they have.
+    `told` is the highest threshold that admins know of.
+    """
+
+    organization_id: str
+    month: Month
+    used_by_day: Mapping[date, int] = field(default_factory=lambda: _NOTHING_USED)
+    bound: Position | None = None
+    unsettled: Cursor | None = None
+    told: int = 0
+
+    @property
+    def used(self) -> int:
+        """Minutes drawn in all."""
+        return sum(self.used_by_day.values())
+
+    def used_before(self, cursor: Cursor) -> int:
+        """Minutes drawn by the calls up to a cursor."""
+        day = cursor.position.ended_at.date()
+        return cursor.minutes_of_day + sum(
+            minutes for other, minutes in self.used_by_day.items() if other < day
+        )
+
+    def draw(self, leg: Leg, wanted: int, licensing: Licensing) -> tuple[MinutePool, int]:
+        """Give a call that is charged now what it may have of `wanted` minutes.
+
+        What is given is final if no call after it has drawn, since then it is the next in order;
+        or if there is enough for all. Else the day of the call is to be gone over again.
+        """
+        position = Position.of(leg)
+        answered_at = _answered(leg)
+        taken = min(wanted, max(0, licensing.pool_minutes(answered_at) - self.used))
+        pool = self.with_drawn(position, taken)
+        if self.unsettled is None and (self.bound is None or position > self.bound):
+            return pool, taken
+        if self.unsettled is None and self._is_ample(position, wanted, licensing):
+            return pool, taken
+        return pool.unsettled_from(position), taken
+
+    def with_drawn(self, position: Position, minutes: int) -> MinutePool:
+        """Count minutes that a call draws, or (negative) gives back."""
+        if minutes == 0:
+            return self
+        used = Counter(self.used_by_day)
+        used[position.ended_at.date()] += minutes
+        bound = position if self.bound is None else max(self.bound, position)
+        return replace(self, used_by_day={d: n for d, n in used.items() if n}, bound=bound)
+
+    def unsettled_from(self, position: Position) -> MinutePool:
+        """Mark that calls from a place on may not have what is theirs, from that day's start on."""
+        if self.unsettled is not None and self.unsettled.position < position:
+            return self
+        return replace(self, unsettled=Cursor(Position.start_of(position.ended_at.date())))
+
+    def settled(
+        self, drawings: Sequence[Drawing], licensing: Licensing
+    ) -> tuple[MinutePool, tuple[int, ...]]:
+        """Give each of the next calls after the cursor what is theirs, and move the cursor on."""
+        if self.unsettled is None:
+            msg = f"the pool of {self.organization_id} for {self.month} is settled"
+            raise ValueError(msg)
+        position, of_day = self.unsettled
+        used, by_day = self.used_before(self.unsettled), Counter(self.used_by_day)
+        bound = position if self.bound is None else min(self.bound, position)
+        taken: list[int] = []
+        for leg, had, wanted in drawings:
+            minutes = min(wanted, max(0, licensing.pool_minutes(_answered(leg)) - used))
+            day, place = leg.ended_at.date(), Position.of(leg)
+            of_day = minutes + (of_day if day == position.ended_at.date() else 0)
+            used += minutes
+            by_day[day] += minutes - had
+            position, bound = place, place if minutes else bound
+            taken.append(minutes)
+        pool = replace(
+            self,
+            used_by_day={d: n for d, n in by_day.items() if n},
+            bound=bound,
+            unsettled=Cursor(position, of_day),
+        )
+        return pool, tuple(taken)
+
+    def settled_until(self, day: date) -> MinutePool:
+        """Move the cursor to the start of a day, before which no call is left; or be done."""
+        if day > self.month.last_day:
+            return replace(self, unsettled=None)
+        return replace(self, unsettled=Cursor(Position.start_of(day)))
+
+    def _is_ample(self, position: Position, wanted: int, licensing: Licensing) -> bool:
+        """Whether a call can have all it wants and every later one still has had enough.
+
+        A later one ended later, so it cannot have been answered more than a leg's length before.
+        """
+        since = self.month.nearest(position.ended_at - _LONGEST_LEG)
+        return self.used + wanted <= licensing.fewest_pool_minutes(since, self.month.end)
+
+    def level(self, minutes: int) -> int:
+        """Tell the highest threshold that is reached while the pool has so many minutes."""
+        if minutes == 0:
+            return max(THRESHOLDS) if self.used else 0
+        return max((p for p in THRESHOLDS if p * minutes <= 100 * self.used), default=0)
+
+
+class Drawing(NamedTuple):
+    """A call that draws from a pool, what it had until now, and what it wants."""
+
+    leg: Leg
+    had: int
+    wanted: int
+
+
+class Pools:
+    """The pools of an organization while one booking is made."""
+
+    def __init__(self, pools: Mapping[Month, MinutePool], licensing: Licensing) -> None:
+        """Open them as they were read; the licensing says how many minutes they have."""
+        self._licensing = licensing
+        self._pools = dict(pools)
+        self._touched: set[Month] = set()
+
+    def __getitem__(self, month: Month) -> MinutePool:
+        """Give a pool as it stands."""
+        return self._pools[month]
+
+    def draw(self, leg: Leg, wanted: int) -> int:
+        """Give a call what it may have; see `MinutePool.draw`."""
+        month = month_of(leg)
+        pool, taken = self._pools[month].draw(leg, wanted, self._licensing)
+        self.put(pool)
+        return taken
+
+    def put(self, pool: MinutePool) -> None:
+        """Put a pool in its place, to be written whether it has changed or not.
+
+        A call that found nothing left must move the account as well: whoever is just settling the
+        pool has not seen it.
+        """
+        self._pools[pool.month] = pool
+        self._touched.add(pool.month)
+
+    def unsettle(self, leg: Leg) -> None:
+        """Mark the pool of a call as unsettled from it on."""
+        month = month_of(leg)
+        pool = self._pools[month].unsettled_from(Position.of(leg))
+        if pool is not self._pools[month]:
+            self.put(pool)
+
+    def reach(self, at: datetime) -> Iterator[tuple[MinutePool, int, int]]:
+        """Give each threshold that a pool has reached since it was last told, and its minutes.
+
+        What an unsettled pool has given is not known yet: it is told when it is settled.
+        """
+        for month in sorted(self._touched):
+            pool = self._pools[month]
+            if pool.unsettled is not None:
+                continue
+            minutes = self._licensing.pool_minutes(month.nearest(at))
+            level = pool.level(minutes)
+            self._pools[month] = replace(pool, told=level)
+            for percent in THRESHOLDS:
+                if pool.told < percent <= level:
+                    yield pool, percent, minutes
+
+    @property
+    def touched(self) -> tuple[MinutePool, ...]:
+        """What is to be written."""
+        return tuple(self._pools[month] for month in sorted(self._touched))
+
+
+def month_of(leg: Leg) -> Month:
+    """Tell from which month's pool a leg draws."""
+    return Month.of(_answered(leg))
+
+
+def minutes_wanted(leg: Leg) -> int:
+    """Count the minutes of a leg, a started one in full (DOMAIN §2)."""
+    return -(-leg.connected_seconds // SECONDS_PER_MINUTE)
+
+
+def _answered(leg: Leg) -> datetime:
+    if leg.answered_at is None:
+        msg = f"call {leg.call_id} was never answered and draws nothing"
+        raise ValueError(msg)
+    return leg.answered_at

@@ -1,0 +1,185 @@
+"""Calls that were rated before all was known: what a late change makes of them (DOMAIN §3).
+
+A licensing event may take effect in the past, and credits may turn out to have been set up
+earlier. Then a `Rerating` says which calls are to be looked at: those of the users concerned, or
+of everybody, that were answered since. Each is rated anew by all that is known by then, and what
+differs is booked. So doing it twice, in pieces, or together with another one changes nothing more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from perminute.domain.booking import news_of_call, tell_pools
+from perminute.domain.books import Books
+from perminute.domain.corrections import Correction, correct
+from perminute.domain.ledger import RERATING
+from perminute.domain.licensing import POOL_ATTRIBUTES, SEAT_ATTRIBUTES, decides_calls
+from perminute.domain.usage import Adjusted, Flag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from perminute.domain.accounts import Account
+    from perminute.domain.books import Booking
+    from perminute.domain.lots import Lot
+    from perminute.domain.notifications import News
+    from perminute.domain.pools import Pools
+    from perminute.domain.timelines import Fact
+    from perminute.domain.usage import Usage
+
+EVERYBODY = None
+"""The subject of a re-rating that concerns all calls of the organization."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rerating:
+    """Which calls of an organization are to be looked at again, and how far that has come.
+
+    `since` says for each user, or for everybody, from which answer on. `pools_since` is set where
+    the minutes of the pools change, `seats_since` where they do if these count assigned licenses.
+    What is booked for it happens at `at` or later. `after` is the list of calls done last.
+    """
+
+    organization_id: str
+    rerating_id: str
+    at: datetime
+    since: Mapping[str | None, datetime] = field(default_factory=dict)
+    pools_since: datetime | None = None
+    seats_since: datetime | None = None
+    after: str | None = None
+
+    @property
+    def cause(self) -> str:
+        """What its entries name as their cause."""
+        return f"{RERATING}{self.rerating_id}"
+
+    def concerns(self, organizer_id: str, answered_at: datetime) -> bool:
+        """Whether a call is to be looked at."""
+        instants = (self.since.get(subject) for subject in (organizer_id, EVERYBODY))
+        return any(since is not None and since <= answered_at for since in instants)
+
+
+def rerating_for(
+    organization_id: str, rerating_id: str, facts: Iterable[tuple[str | None, Fact]], at: datetime
+) -> Rerating | None:
+    """Say what is to be looked at again once these facts are known; None if no call can change.
+
+    Each fact comes with the user it is about, or None if it is about the organization.
+    """
+    since: dict[str | None, datetime] = {}
+    pools: list[datetime] = []
+    seats: list[datetime] = []
+    for subject, fact in facts:
+        if fact.attribute in POOL_ATTRIBUTES:
+            pools.append(fact.effective_at)
+        elif decides_calls(fact.attribute):
+            since[subject] = min(since.get(subject, fact.effective_at), fact.effective_at)
+        if subject is not None and fact.attribute in SEAT_ATTRIBUTES:
+            seats.append(fact.effective_at)
+    if not (since or pools):
+        return None
+    return Rerating(
+        organization_id=organization_id,
+        rerating_id=rerating_id,
+        at=at,
+        since=since,
+        pools_since=min(pools, default=None),
+        seats_since=min(seats, default=None),
+    )
+
+
+class Rerated(NamedTuple):
+    """A call as it is recorded, and as it should be."""
+
+    before: Usage
+    after: Usage
+
+    @property
+    def differs(self) -> bool:
+        """Whether there is anything to correct."""
+        return _verdict(self.before) != _verdict(self.after)
+
+    @property
+    def change_micros(self) -> int:
+        """By how much credit is to pay more."""
+        return self.after.charge_micros - self.before.charge_micros
+
+
+def rerate(  # noqa: PLR0913 - all that one decision rests on
+    account: Account,
+    rerated: Sequence[Rerated],
+    *,
+    pools: Pools,
+    opened: Mapping[str, Lot],
+    at: datetime,
+    cause: str,
+) -> Booking:
+    """Correct calls, all of which differ: what they cost in one entry, which each of them names.
+
+    `opened` holds, as they were when they were opened, the lots that paid and are used up.
+    """
+    books = Books(account, at)
+    charges = {
+        one.after.leg.call_id: Correction(
+            charge_micros=one.before.charge_micros,
+            change_micros=one.change_micros,
+            lots=one.before.lots,
+        )
+        for one in rerated
+        if one.change_micros
+    }
+    entry = correct(books, tuple(charges.values()), opened, cause) if charges else ""
+    overdrawn = books.account.balance_micros < 0
+    usages = tuple(
+        _corrected(one, entry, charges.get(one.after.leg.call_id), overdrawn=overdrawn)
+        for one in rerated
+    )
+    for one in rerated:
+        for news in _news(one):
+            books.tell(news, cause=f"{one.after.leg.call_id}/{account.version}")
+    if usages:
+        books.touch()
+    tell_pools(books, pools)
+    fell = sum(one.change_micros for one in rerated) > 0
+    booking = books.close(may_ask=fell)
+    return replace(booking, rerated=usages, pools=pools.touched)
+
+
+def _verdict(usage: Usage) -> tuple[object, ...]:
+    return (
+        usage.outcome,
+        usage.reason,
+        usage.price,
+        usage.charge_micros,
+        usage.pool_minutes,
+        usage.draws_on_pool,
+        usage.policy_flag,
+    )
+
+
+def _corrected(one: Rerated, entry: str, charge: Correction | None, *, overdrawn: bool) -> Usage:
+    """Make the record that takes the place of the one before: its history goes on."""
+    before, after = one
+    adjustments, lots = before.adjustments, before.lots
+    if charge is not None:
+        adjustments = (*adjustments, Adjusted(entry, one.change_micros))
+        lots = charge.lots
+    was_overdrawn = Flag.OVERDRAWN in before.flags
+    if after.charge_micros and (was_overdrawn or (overdrawn and one.change_micros > 0)):
+        after = replace(after, flags=(*after.flags, Flag.OVERDRAWN))
+    return replace(
+        after,
+        flags=(*after.flags, Flag.RERATED),
+        entry_id=before.entry_id,
+        adjustments=adjustments,
+        lots=lots,
+    )
+
+
+def _news(one: Rerated) -> Iterator[News]:
+    """Say what is worth telling and was not so before."""
+    known = set(news_of_call(one.before))
+    yield from (news for news in news_of_call(one.after) if news not in known)

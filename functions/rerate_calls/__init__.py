@@ -1,0 +1,1 @@
+"""What is known late reaches the calls that it concerns."""

@@ -1,0 +1,269 @@
+"""Any history of licenses, users, organization and calls ends the same in any order of delivery.
+
+The model knows all facts from the start, sorts the calls, and gives each what is left of the pool:
+no accounts, no re-rating, no late news.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from builders import IMPATIENT, LONG_AGO, MICROS, ORGANIZATION, card, ended, fact, purchase, receipt
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+
+from perminute.adapters.memory import FixedRateCard, InMemoryCalls, InMemoryStore, KeptRejections
+from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
+from perminute.application.book_credit import BookCredit
+from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.rerate_calls import RerateCalls
+from perminute.application.verdicts import Accepted, Repeated
+from perminute.domain.legs import LegType
+from perminute.domain.licenses import product_named
+from perminute.domain.licensing import Licensing, LicensingChange, Seats, license_attribute
+from perminute.domain.pools import Month, minutes_wanted
+from perminute.domain.reconciliation import reconcile
+from perminute.domain.timelines import Timeline
+from perminute.domain.usage import Flag, Terms, Usage, rate_leg
+from perminute.ports import Unsettled, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perminute.domain.timelines import FactValue
+    from perminute.ports import Work
+
+START = datetime(2026, 11, 30, 18, tzinfo=UTC)
+HOURS = 8
+"""The histories cross the end of a month and of its pool."""
+
+CARD = card(
+    "dialOut,49,DE,USD,0.015,0.01,60,",
+    "dialOut,44,GB,USD,0.02,,6,",
+    "dialOut,971,AE,USD,0.3,,60,",
+    "dialOut,449,GB,USD,,,,true",
+    "tollDialIn,1,US,USD,0.0085,,60,",
+    "tollFreeDialIn,1800,US,USD,0.022,,60,",
+    header="leg_type,prefix,country,currency,rate_per_minute,connection_fee,"
+    "increment_seconds,blocked",
+)
+USERS = ("adele", "bob")
+
+Step = EndedLeg | LicensingEvent
+
+
+@dataclass
+class World:
+    """A store and the functions over it; what waits is carried out when the test says so."""
+
+    store: InMemoryStore = field(default_factory=InMemoryStore)
+
+    def __post_init__(self) -> None:
+        rate_cards = FixedRateCard(CARD)
+        self.charge = ChargeLegs(self.store, RememberedLicensing(self.store), rate_cards, IMPATIENT)
+        self.apply = ApplyLicensing(self.store, IMPATIENT)
+        self.rerate = RerateCalls(
+            credit=self.store,
+            calls=InMemoryCalls(self.store),
+            reratings=self.store,
+            licensing=RememberedLicensing(self.store),
+            rate_cards=rate_cards,
+            rejections=KeptRejections(),
+            patience=IMPATIENT,
+        )
+        assert isinstance(BookCredit(self.store, IMPATIENT)([purchase(amount=2)])[0], Accepted)
+
+    def deliver(self, step: Step) -> None:
+        (verdict,) = self.charge([step]) if isinstance(step, EndedLeg) else self.apply([step])
+        assert isinstance(verdict, Accepted | Repeated)
+
+    def waiting(self) -> list[Work]:
+        unsettled = (
+            Unsettled(organization_id, month)
+            for (organization_id, month), pool in self.store.minute_pools.items()
+            if pool.unsettled is not None
+        )
+        return [*(Waiting(*key) for key in self.store.waiting), *unsettled]
+
+    def carry_out(self) -> None:
+        """Do one piece of everything that waits."""
+        assert self.rerate(self.waiting()).failed_at is None
+
+    def carry_out_all(self) -> None:
+        while self.waiting():
+            self.carry_out()
+
+    def verdicts(self) -> dict[str, Any]:
+        return {call_id: verdict(usage) for (_, call_id), usage in self.store.usages.items()}
+
+    def used(self) -> Counter[Month]:
+        """Minutes drawn by month; a pool that nobody drew on is as good as none."""
+        pools = self.store.minute_pools
+        return +Counter({month: pool.used for (_, month), pool in pools.items()})
+
+
+def verdict(usage: Usage) -> tuple[object, ...]:
+    told = {Flag.DIAL_OUT_NOT_ALLOWED, Flag.TOLL_FREE_NOT_ALLOWED} & set(usage.flags)
+    return usage.outcome, usage.reason, usage.charge_micros, usage.pool_minutes, told
+
+
+def expected(steps: Sequence[Step]) -> tuple[dict[str, Any], Counter[Month]]:
+    """The model."""
+    facts: dict[str | None, list[Any]] = {None: [], **{user: [] for user in USERS}}
+    for step in steps:
+        if isinstance(step, LicensingEvent):
+            facts[step.change.user_id] += step.change.facts
+    users = {user: Timeline(facts[user]) for user in USERS}
+    licensing = Licensing(Timeline(facts[None]), users, Seats(users.values()))
+    terms = Terms(licensing, CARD, "USD", LONG_AGO)
+    legs = [step.leg for step in steps if isinstance(step, EndedLeg)]
+    used: Counter[Month] = Counter()
+    verdicts: dict[str, Any] = {}
+    for leg in sorted(legs, key=lambda one: (one.ended_at, one.call_id)):
+        rating, minutes = rate_leg(leg, terms), 0
+        if rating.draws_on_pool:
+            assert leg.answered_at
+            month = Month.of(leg.answered_at)
+            left = max(0, licensing.pool_minutes(leg.answered_at) - used[month])
+            minutes = min(minutes_wanted(leg), left)
+            used[month] += minutes
+        verdicts[leg.call_id] = verdict(rating.usage(minutes))
+    return verdicts, +used
+
+
+hours = st.integers(0, HOURS).map(lambda n: START + timedelta(hours=n))
+numbers = st.sampled_from(["+493023125042", "+442079460100", "+97141234567", "+449098790100"])
+
+
+@st.composite
+def calls(draw: st.DrawFn, number: int) -> EndedLeg:
+    answered = draw(hours) + timedelta(seconds=draw(st.integers(0, 3_599)))
+    leg_type = draw(
+        st.sampled_from([LegType.DIAL_OUT] * 3 + [LegType.TOLL_DIAL_IN, LegType.TOLL_FREE_DIAL_IN])
+    )
+    service = {LegType.TOLL_DIAL_IN: "+14255550100", LegType.TOLL_FREE_DIAL_IN: "+18005550100"}
+    return ended(
+        call_id=f"call-{number}",
+        organizer_id=draw(st.sampled_from((*USERS, "adele"))),
+        leg_type=leg_type,
+        remote_number=draw(numbers) if leg_type is LegType.DIAL_OUT else None,
+        service_number=service.get(leg_type),
+        answered_at=answered,
+        ended_at=answered + timedelta(seconds=draw(st.integers(1, 1_500))),
+    )
+
+
+def statements() -> st.SearchStrategy[tuple[str | None, str, FactValue]]:
+    """One thing that an event may say of a user or of the organization."""
+    products = ("MCOMEETADV", "MCOMEETADV", "SPE_E5", "MCOPSTNC", "MCOMEETACPEA")
+    modes = ("anyDestination", "sameCountry", "zoneA", "none")
+    holdings = st.tuples(st.sampled_from([license_attribute(p) for p in products]), st.booleans())
+    of_users = st.one_of(
+        holdings,
+        holdings,
+        st.tuples(st.just("country"), st.sampled_from(["DE", "GB", "IN"])),
+        st.tuples(st.just("dialOutPolicy"), st.sampled_from(modes)),
+        st.tuples(st.just("tollFreeDialInAllowed"), st.booleans()),
+    )
+    of_organization = st.one_of(
+        st.tuples(st.just("purchased:MCOMEETADV"), st.integers(0, 3)),
+        st.tuples(st.just("poolMinutesPerLicense"), st.sampled_from([5, 20, 60])),
+        st.tuples(st.just("poolBasis"), st.sampled_from(["purchased", "assigned", "assigned"])),
+        st.tuples(st.just("licensingProgram"), st.sampled_from(["volume", "other"])),
+        st.tuples(
+            st.just("communicationsCreditsLicense"), st.sampled_from(["perUser", "organization"])
+        ),
+        st.tuples(st.just("dialOutPolicy"), st.sampled_from(modes)),
+    )
+    users = st.sampled_from((*USERS, "adele"))
+    return st.one_of(
+        st.builds(lambda user, said: (user, *said), users, of_users),
+        of_organization.map(lambda said: (None, *said)),
+    )
+
+
+def event(
+    number: int, said: tuple[str | None, str, FactValue], since: datetime, issued: datetime
+) -> LicensingEvent:
+    subject, attribute, value = said
+    stated = fact(attribute, value, since, f"e-{number}")
+    change = LicensingChange(ORGANIZATION, subject, (stated,))
+    return LicensingEvent(change, receipt(f"e-{number}", content={"n": f"{number}"}), issued)
+
+
+def given_from_the_start() -> list[LicensingEvent]:
+    """A pool of ten minutes and a subscriber, so that most histories have something to draw."""
+    said: list[tuple[str | None, str, FactValue]] = [
+        (None, "licensingProgram", "volume"),
+        (None, "purchased:MCOMEETADV", 1),
+        (None, "poolMinutesPerLicense", 20),
+        ("adele", license_attribute(product_named("subscription")), True),
+        ("adele", license_attribute(product_named("communicationsCredits")), True),
+        ("bob", license_attribute(product_named("payPerMinute")), True),
+    ]
+    return [event(1_000 + n, one, LONG_AGO, START) for n, one in enumerate(said)]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Step]:
+    """Events in the order in which things happened: calls as they ended, news as it took effect."""
+    said = draw(st.lists(st.tuples(statements(), hours), min_size=1, max_size=8))
+    news = [event(n, one, since, since) for n, (one, since) in enumerate(said)]
+    legs = [draw(calls(n)) for n in range(draw(st.integers(2, 10)))]
+    timed: list[tuple[datetime, Step]] = [
+        *((one.heard_at, one) for one in news),
+        *((one.reported_at, one) for one in legs),
+    ]
+    return [*given_from_the_start(), *(step for _, step in sorted(timed, key=lambda x: x[0]))]
+
+
+def balance(world: World) -> int:
+    return world.store.account(ORGANIZATION).balance_micros
+
+
+@settings(max_examples=300)
+@given(histories(), st.data())
+def test_any_order_of_delivery_with_duplicates_ends_with_what_the_model_says(
+    history: list[Step], data: st.DataObject
+) -> None:
+    in_order, shuffled = World(), World()
+    for step in history:
+        in_order.deliver(step)
+        in_order.carry_out_all()
+    again = data.draw(st.lists(st.sampled_from(history), max_size=4))
+    # Half of the time what holds from the start is known from the start: then calls are pooled.
+    known = data.draw(st.sampled_from([0, len(given_from_the_start())]))
+    late = data.draw(st.permutations([*history[known:], *again]))
+    for step in [*history[:known], *late]:
+        shuffled.deliver(step)
+        if data.draw(st.booleans()):
+            shuffled.carry_out()
+    shuffled.carry_out_all()
+    verdicts, used = expected(history)
+    for world in (in_order, shuffled):
+        note(str(world.store.entries))
+        assert world.verdicts() == verdicts
+        assert world.used() == used
+        assert balance(world) == 2 * MICROS - sum(
+            charge for _, _, charge, _, _ in verdicts.values()
+        )
+        assert reconcile(world.store.statement(ORGANIZATION)) == ()
+
+
+@given(histories())
+def test_carrying_out_what_was_carried_out_changes_nothing_more(history: list[Step]) -> None:
+    world = World()
+    for step in reversed(history):
+        world.deliver(step)
+    waited = dict(world.store.waiting)
+    world.carry_out_all()
+    account, usages = world.store.account(ORGANIZATION), dict(world.store.usages)
+    world.store.waiting |= waited
+    world.carry_out_all()
+    assert world.store.usages == usages
+    assert balance(world) == account.balance_micros
+    assert world.store.account(ORGANIZATION).entries == account.entries
