@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import boto3
 import builders
 import pytest
 from builders import (
@@ -23,13 +21,8 @@ from builders import (
     receipt,
     volume,
 )
+from stores import Stores, documents
 
-from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
-from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.schema import Schema
-from perminute.adapters.dynamodb.tables import connect
-from perminute.adapters.memory import InMemoryStore
-from perminute.adapters.notification_documents import document_of
 from perminute.application.advancing import posting_of
 from perminute.domain import booking
 from perminute.domain.accounts import Account, CreditSettings
@@ -51,55 +44,9 @@ from perminute.ports import (
     Posting,
     ReceiptKind,
 )
-from perminute_local.replay.run import table_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from perminute.domain.notifications import Notification
-    from perminute.ports import CreditStore, LicensingStore, Receipt
-
-
-@dataclass
-class Stores:
-    credit: CreditStore
-    licensing: LicensingStore
-    outbox: Callable[[str], list[str]]
-    """The documents that wait in the outbox of an organization, sorted."""
-
-
-@pytest.fixture(params=["twin", "moto", "ministack"])
-def stores(request: pytest.FixtureRequest) -> Stores:
-    if request.param == "twin":
-        twin = InMemoryStore()
-        return Stores(
-            twin,
-            twin,
-            lambda who: documents(one for one in twin.outbox if one.organization_id == who),
-        )
-    tables = table_names(request.getfixturevalue(f"{request.param}_stack"))
-    schema = Schema.bind(connect(), tables)
-    return Stores(
-        DynamoDBCreditStore(schema),
-        DynamoDBLicensingStore(schema),
-        lambda who: _stored_outbox(tables.credit, who),
-    )
-
-
-def documents(notifications: Iterable[Notification]) -> list[str]:
-    return sorted(json.dumps(document_of(one)) for one in notifications)
-
-
-def _stored_outbox(table: str, organization: str) -> list[str]:
-    rows = boto3.client("dynamodb").query(
-        TableName=table,
-        KeyConditionExpression="organizationId = :o AND begins_with(#record, :outbox)",
-        ExpressionAttributeNames={"#record": "record"},
-        ExpressionAttributeValues={":o": {"S": organization}, ":outbox": {"S": "outbox#"}},
-    )["Items"]
-    return sorted(
-        json.dumps(document) for row in rows for document in json.loads(row["notifications"]["S"])
-    )
+    from perminute.ports import Receipt
 
 
 def empty(organization: str) -> Account:

@@ -1,0 +1,252 @@
+"""What re-rating needs of the stores: pools, lists of calls, lots as opened, what waits, seats."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from builders import ANSWERED, ENDED, LONG_AGO, charge, fact, holds, lot, rating, receipt
+
+from perminute.application.advancing import posting_of
+from perminute.domain.accounts import Account
+from perminute.domain.ledger import EntryType, LedgerEntry
+from perminute.domain.legs import LegType, MeetingType
+from perminute.domain.licensing import LicensingChange
+from perminute.domain.lots import LotShare
+from perminute.domain.pools import Cursor, MinutePool, Month, Position
+from perminute.domain.rerating import Rerating
+from perminute.domain.usage import Adjusted, Flag, Outcome
+from perminute.ports import Committed, ListedCall, Moved, Posting
+
+if TYPE_CHECKING:
+    from stores import Stores
+
+    from perminute.domain.licensing import LicensingChange as Change
+    from perminute.ports import Receipt
+
+NOVEMBER, DECEMBER = Month(2026, 11), Month(2026, 12)
+MIDNIGHT = datetime(2026, 11, 3, tzinfo=UTC)
+
+
+def touched(account: Account) -> Account:
+    return replace(account, version=account.version + 1)
+
+
+def posting(organization: str, **parts: object) -> Posting:
+    """A posting that only moves an account that was never written."""
+    before = Account(organization_id=organization)
+    return Posting(before=before, after=touched(before), **parts)  # type: ignore[arg-type]
+
+
+def test_a_pool_that_nobody_drew_on_is_empty_and_not_listed(
+    stores: Stores, organization: str
+) -> None:
+    empty = MinutePool(organization_id=organization, month=NOVEMBER)
+    assert stores.credit.pools(organization, [NOVEMBER]) == {NOVEMBER: empty}
+    assert stores.credit.pools(organization, []) == {}
+    assert list(stores.credit.pool_months(organization, NOVEMBER)) == []
+
+
+def test_pools_come_back_as_they_were_written_with_the_account(
+    stores: Stores, organization: str
+) -> None:
+    plain = MinutePool(organization_id=organization, month=NOVEMBER, used_by_day={})
+    full = MinutePool(
+        organization_id=organization,
+        month=DECEMBER,
+        used_by_day={date(2026, 12, 1): 17, date(2027, 1, 1): 3},
+        bound=Position(ANSWERED, "call#1"),
+        unsettled=Cursor(Position(MIDNIGHT, ""), 5),
+        told=80,
+    )
+    assert stores.credit.commit(posting(organization, pools=(plain, full))) == Committed()
+    both = {NOVEMBER: plain, DECEMBER: full}
+    assert stores.credit.pools(organization, [DECEMBER, NOVEMBER]) == both
+    assert list(stores.credit.pool_months(organization, NOVEMBER)) == [NOVEMBER, DECEMBER]
+    assert list(stores.credit.pool_months(organization, DECEMBER)) == [DECEMBER]
+    assert stores.credit.statement(organization).pools == (plain, full)
+
+
+def test_a_pool_that_was_decided_on_an_older_account_is_not_written(
+    stores: Stores, organization: str
+) -> None:
+    pool = MinutePool(organization_id=organization, month=NOVEMBER, told=80)
+    late = posting(organization, pools=(pool,))
+    assert stores.credit.commit(posting(organization)) == Committed()
+    assert stores.credit.commit(late) == Moved()
+    assert stores.credit.pools(organization, [NOVEMBER])[NOVEMBER].told == 0
+
+
+def listed(stores: Stores, organization: str, since: datetime) -> list[ListedCall]:
+    return [call for one in stores.calls.lists(organization, since=since) for call in one.calls]
+
+
+def test_calls_are_listed_by_when_they_ended_if_licenses_decide_what_becomes_of_them(
+    stores: Stores, organization: str
+) -> None:
+    def call(call_id: str, ended_at: datetime = ENDED, **changed: object) -> object:
+        parts = {"organization_id": organization, "ended_at": ended_at, **changed}
+        return rating(call_id, 0, **parts)
+
+    toll = {"leg_type": LegType.TOLL_DIAL_IN, "service_number": "+14255550100"}
+    posted = [
+        call("b"),
+        call("next-day", MIDNIGHT, answered_at=MIDNIGHT - timedelta(seconds=1.5)),
+        call("a", ENDED + timedelta(microseconds=1), organizer_id="alex", **toll),
+        call("ad-hoc", meeting_type=MeetingType.AD_HOC),
+        call("unanswered", answered_at=None),
+    ]
+    account = Account(organization_id=organization)
+    stores.credit.commit(posting_of(account, charge(account, posted, at=ENDED)))  # type: ignore[arg-type]
+    assert sorted(listed(stores, organization, LONG_AGO)) == [
+        ("a", "alex", False, ANSWERED, ENDED + timedelta(microseconds=1)),
+        ("b", "adele", True, ANSWERED, ENDED),
+        ("next-day", "adele", True, MIDNIGHT - timedelta(seconds=1.5), MIDNIGHT),
+    ]
+    since = ENDED + timedelta(microseconds=2)
+    assert [one.call_id for one in listed(stores, organization, since)] == ["next-day"]
+    assert [one.call_id for one in listed(stores, organization, MIDNIGHT)] == ["next-day"]
+    assert listed(stores, organization, MIDNIGHT + timedelta(microseconds=1)) == []
+
+
+def test_lists_go_on_after_the_one_that_was_done_last(stores: Stores, organization: str) -> None:
+    for number in range(3):
+        one = rating(
+            f"call-{number}",
+            0,
+            organization_id=organization,
+            ended_at=ENDED + timedelta(minutes=number),
+        )
+        account = Account(organization_id=organization)
+        stores.credit.commit(posting_of(account, charge(account, [one], at=ENDED)))
+    lists = list(stores.calls.lists(organization, since=LONG_AGO))
+    assert [one.calls[0].call_id for one in lists] == ["call-0", "call-1", "call-2"]
+    after = stores.calls.lists(organization, since=LONG_AGO, after=lists[0].key)
+    assert list(after) == lists[1:]
+    assert list(stores.calls.lists(organization, since=LONG_AGO, after=lists[2].key)) == []
+
+
+def test_a_usage_that_is_rated_anew_takes_the_place_of_the_one_before(
+    stores: Stores, organization: str
+) -> None:
+    account = Account(organization_id=organization)
+    one = rating("a", 7, organization_id=organization)
+    first = posting_of(account, charge(account, [one], at=ENDED))
+    stores.credit.commit(first)
+    (before,) = stores.calls.usages(organization, ["a", "unknown"])
+    assert before == first.usages[0]
+    after = replace(
+        before,
+        outcome=Outcome.POOLED,
+        charge_micros=0,
+        pool_minutes=10,
+        draws_on_pool=True,
+        flags=(Flag.DIAL_OUT_NOT_ALLOWED, Flag.RERATED),
+        adjustments=(Adjusted("000000000002", -7),),
+        lots=(),
+    )
+    read = stores.credit.account(organization)
+    corrected = replace(touched(read), entries=2)
+    correction = Posting(before=read, after=corrected, rerated=(after,))
+    assert stores.credit.commit(correction) == Committed()
+    assert list(stores.calls.usages(organization, ["a"])) == [after]
+    statement = stores.credit.statement(organization)
+    charges = {entry: micros for entry, micros in statement.charges_micros.items() if micros}
+    assert charges == {"000000000001": 7, "000000000002": -7}
+    assert dict(statement.pool_minutes) == {NOVEMBER: 10}
+    # An account that has moved on keeps what was corrected.
+    assert stores.credit.commit(correction) == Moved()
+
+
+def test_a_lot_is_known_as_it_was_opened_when_it_is_used_up(
+    stores: Stores, organization: str
+) -> None:
+    opened = lot("000000000001", 50)
+    entry = LedgerEntry(
+        organization_id=organization,
+        entry_id="000000000001",
+        type=EntryType.PURCHASE,
+        amount_micros=50,
+        balance_after_micros=50,
+        at=ANSWERED,
+        lots=(LotShare("000000000001", opened.purchase_id, 50),),
+        opens=opened,
+    )
+    stores.credit.commit(posting(organization, entries=(entry,)))
+    lots = stores.credit.opened_lots(organization, ["000000000001", "000000000009"])
+    assert dict(lots) == {"000000000001": opened}
+    assert dict(stores.credit.opened_lots(organization, [])) == {}
+
+
+def rerating(organization: str, **changed: object) -> Rerating:
+    waiting = Rerating(
+        organization_id=organization,
+        rerating_id="event#e-1",
+        at=ANSWERED,
+        since={"adele": LONG_AGO, None: ANSWERED},
+        pools_since=datetime(1, 1, 1, tzinfo=UTC),
+    )
+    return replace(waiting, **changed)  # type: ignore[arg-type]
+
+
+def change(organization: str, user_id: str | None, *facts: object) -> tuple[Change, Receipt]:
+    name = f"{organization}-{user_id}-{len(facts)}"
+    said = LicensingChange(organization, user_id, facts)  # type: ignore[arg-type]
+    return said, receipt(name, organization_id=organization)
+
+
+@pytest.mark.parametrize("writer", ["licensing", "credit"])
+def test_a_re_rating_waits_from_the_transaction_on_that_calls_for_it(
+    stores: Stores, organization: str, writer: str
+) -> None:
+    waiting = rerating(organization)
+    if writer == "licensing":
+        said = [change(organization, "adele", fact("country", "DE"))]
+        assert stores.licensing.record(organization, said, waiting) == Committed()
+    else:
+        assert stores.credit.commit(posting(organization, reratings=(waiting,))) == Committed()
+    assert stores.reratings.rerating(organization, "event#e-1") == waiting
+    assert stores.reratings.rerating(organization, "event#e-2") is None
+    assert stores.reratings.rerating(f"{organization}-2", "event#e-1") is None
+
+
+def test_a_re_rating_remembers_how_far_it_has_come_until_it_is_finished(
+    stores: Stores, organization: str
+) -> None:
+    waiting = rerating(organization, seats_since=LONG_AGO, pools_since=None)
+    stores.credit.commit(posting(organization, reratings=(waiting,)))
+    further = replace(waiting, after="calls#1")
+    stores.reratings.proceed(further)
+    assert stores.reratings.rerating(organization, "event#e-1") == further
+    stores.reratings.finish(further)
+    assert stores.reratings.rerating(organization, "event#e-1") is None
+    # Somebody slower, who carried out a piece of it at the same time, does not bring it back.
+    stores.reratings.proceed(further)
+    stores.reratings.finish(further)
+    assert stores.reratings.rerating(organization, "event#e-1") is None
+
+
+def test_seats_count_the_subscriptions_of_all_users(stores: Stores, organization: str) -> None:
+    basis = fact("poolBasis", "assigned")
+    later = ANSWERED + timedelta(hours=1)
+    lost = fact("license:SPE_E5", value=False, since=later)
+    stores.licensing.record(
+        organization,
+        [
+            change(organization, None, basis),
+            change(organization, "adele", *holds("SPE_E5", "MCOMEETADV").facts),
+            change(organization, "bob", *holds("subscription", "payPerMinute").facts),
+            change(organization, "eve", *holds("payPerMinute").facts),
+        ],
+    )
+    stores.licensing.record(organization, [change(organization, "adele", lost)])
+    stores.licensing.record(
+        f"{organization}-2",
+        [change(f"{organization}-2", "adele", *holds("SPE_E5").facts)],
+    )
+    seats = stores.licensing.seats(organization)
+    assert [seats.count_at(at) for at in (LONG_AGO, ANSWERED, later)] == [3, 3, 2]
+    assert list(seats.changes_between(LONG_AGO, later)) == []
+    assert list(seats.changes_between(LONG_AGO, later + timedelta(seconds=1))) == [later]

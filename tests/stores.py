@@ -1,0 +1,80 @@
+"""The stores that one contract suite holds to what `ports` says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import boto3
+
+from perminute.adapters.dynamodb.call_store import DynamoDBCalls
+from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
+from perminute.adapters.dynamodb.schema import Schema
+from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.memory import InMemoryCalls, InMemoryStore
+from perminute.adapters.notification_documents import document_of
+from perminute_local.replay.run import table_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from perminute.domain.notifications import Notification
+    from perminute.ports import Calls, CreditStore, LicensingStore, Reratings
+    from perminute_local.stack import Stack
+
+
+@dataclass
+class Stores:
+    """All of one kind, over the same data."""
+
+    credit: CreditStore
+    licensing: LicensingStore
+    calls: Calls
+    reratings: Reratings
+    outbox: Callable[[str], list[str]]
+    """The documents that wait in the outbox of an organization, sorted."""
+
+
+def twins() -> Stores:
+    """In memory."""
+    twin = InMemoryStore()
+    return Stores(
+        twin,
+        twin,
+        InMemoryCalls(twin),
+        twin,
+        lambda who: documents(one for one in twin.outbox if one.organization_id == who),
+    )
+
+
+def stores_on(stack: Stack) -> Stores:
+    """On the tables of a stack."""
+    tables = table_names(stack)
+    schema = Schema.bind(connect(), tables)
+    return Stores(
+        DynamoDBCreditStore(schema),
+        DynamoDBLicensingStore(schema),
+        DynamoDBCalls(schema),
+        DynamoDBReratings(schema),
+        lambda who: _stored_outbox(tables.credit, who),
+    )
+
+
+def documents(notifications: Iterable[Notification]) -> list[str]:
+    """Write notifications as they are stored."""
+    return sorted(json.dumps(document_of(one)) for one in notifications)
+
+
+def _stored_outbox(table: str, organization: str) -> list[str]:
+    rows = boto3.client("dynamodb").query(
+        TableName=table,
+        KeyConditionExpression="organizationId = :o AND begins_with(#record, :outbox)",
+        ExpressionAttributeNames={"#record": "record"},
+        ExpressionAttributeValues={":o": {"S": organization}, ":outbox": {"S": "outbox#"}},
+    )["Items"]
+    return sorted(
+        json.dumps(document) for row in rows for document in json.loads(row["notifications"]["S"])
+    )
