@@ -224,8 +224,8 @@ def test_a_re_rating_remembers_how_far_it_has_come_until_it_is_finished(
     assert stores.reratings.rerating(organization, "event#e-1") is None
     # Somebody slower, who carried out a piece of it at the same time, does not bring it back.
     stores.reratings.proceed(further)
-    stores.reratings.finish(further)
     assert stores.reratings.rerating(organization, "event#e-1") is None
+    stores.reratings.finish(further)
 
 
 def test_seats_count_the_subscriptions_of_all_users(stores: Stores, organization: str) -> None:

@@ -11,6 +11,8 @@ from perminute.domain.licensing import (
     Cover,
     Licensing,
     NotEntitled,
+    Seats,
+    counts_seats,
     license_attribute,
 )
 from perminute.domain.timelines import Timeline
@@ -137,3 +139,118 @@ def test_licenses_go_by_our_names_part_numbers_and_guids(name: str, product: str
 def test_an_unknown_license_is_refused_by_name(name: str) -> None:
     with pytest.raises(ValueError, match=f"^'{name}' is no license we know"):
         product_named(name)
+
+
+def policy(mode: str | None, default: str | None = None, country: str | None = "US") -> Licensing:
+    """An organizer with a dial-out mode in an organization with a default."""
+    own = [] if mode is None else [fact("dialOutPolicy", mode)]
+    organization = [] if default is None else [fact("dialOutPolicy", default)]
+    user = Timeline([*holds(country=country).facts, *own])
+    return Licensing(Timeline(organization), {ORGANIZER: user})
+
+
+@pytest.mark.parametrize(
+    ("mode", "destination", "allowed"),
+    [
+        ("anyDestination", "CU", True),
+        ("anyDestination", None, True),
+        ("sameCountry", "US", True),
+        # Both are +1.
+        ("sameCountry", "CA", False),
+        ("sameCountry", None, False),
+        ("zoneA", "DE", True),
+        ("zoneA", "AE", False),
+        ("zoneA", None, False),
+        ("none", "US", False),
+    ],
+)
+def test_the_four_modes_of_dial_out(mode: str, destination: str | None, *, allowed: bool) -> None:
+    assert policy(mode).allows(DIAL_OUT, destination) is allowed
+    assert policy(None, default=mode).allows(DIAL_OUT, destination) is allowed
+
+
+def test_an_organizers_own_mode_stands_above_the_default_and_any_destination_below() -> None:
+    assert policy("anyDestination", default="none").allows(DIAL_OUT, "DE")
+    assert not policy("none", default="anyDestination").allows(DIAL_OUT, "DE")
+    assert policy(None).allows(DIAL_OUT, "DE")
+
+
+def test_a_country_that_is_not_known_is_not_the_same_country() -> None:
+    assert not policy("sameCountry", country=None).allows(DIAL_OUT, "US")
+    assert not policy("sameCountry", country=None).allows(DIAL_OUT, None)
+
+
+def test_policies_for_dial_out_say_nothing_of_other_calls() -> None:
+    assert policy("none").allows(TOLL, None)
+    assert policy("none").allows(TOLL_FREE, None)
+
+
+def test_a_policy_counts_from_when_it_takes_effect() -> None:
+    since = fact("dialOutPolicy", "none", ANSWERED)
+    licensing = Licensing(Timeline(), {ORGANIZER: Timeline([since])})
+    before = ANSWERED - timedelta(microseconds=1)
+    assert licensing.allows(leg(answered_at=before), "DE")
+    assert not licensing.allows(DIAL_OUT, "DE")
+
+
+def purchased(*said: tuple[str, int]) -> Timeline:
+    return Timeline([fact(attribute, value) for attribute, value in said])
+
+
+def test_the_pool_has_sixty_minutes_for_each_subscription_that_was_purchased() -> None:
+    organization = purchased(("purchased:MCOMEETADV", 100), ("purchased:SPE_E5", 15))
+    assert Licensing(organization).pool_minutes(ANSWERED) == 6_900
+    assert Licensing().pool_minutes(ANSWERED) == 0
+    others = purchased(("purchased:MCOMEETACPEA", 9), ("purchased:MCOPSTNC", 9))
+    assert Licensing(others).pool_minutes(ANSWERED) == 0
+
+
+def test_the_minutes_for_each_license_are_a_setting_and_may_be_none() -> None:
+    for minutes in (0, 45):
+        organization = purchased(("purchased:MCOMEETADV", 10), ("poolMinutesPerLicense", minutes))
+        assert Licensing(organization).pool_minutes(ANSWERED) == 10 * minutes
+
+
+def test_the_pool_may_count_the_licenses_that_are_assigned_instead() -> None:
+    later = ANSWERED + timedelta(hours=1)
+    basis = fact("poolBasis", "assigned", ANSWERED)
+    organization = Timeline([*purchased(("purchased:MCOMEETADV", 10)).facts, basis])
+    lost = fact(license_attribute("SPE_E5"), value=False, since=later)
+    users = [
+        Timeline([*holds("SPE_E5", "MCOMEETADV").facts, lost]),
+        holds("SPE_E5"),
+        holds("payPerMinute"),
+    ]
+    licensing = Licensing(organization, seats=Seats(users))
+    before = ANSWERED - timedelta(microseconds=1)
+    minutes = [licensing.pool_minutes(at) for at in (before, ANSWERED, later)]
+    assert minutes == [600, 180, 120]
+    assert licensing.fewest_pool_minutes(before, later) == 180
+    assert licensing.fewest_pool_minutes(before, later + timedelta(microseconds=1)) == 120
+    assert licensing.fewest_pool_minutes(before, ANSWERED) == 600
+    assert counts_seats(organization)
+    assert not counts_seats(purchased(("purchased:MCOMEETADV", 10)))
+
+
+def test_assigning_twice_is_one_seat_and_removing_twice_is_none() -> None:
+    attribute = license_attribute("SPE_E5")
+    said = [(True, 0), (True, 1), (False, 2), (False, 3), (True, 4), (False, 4)]
+    user = Timeline(
+        fact(attribute, value, ANSWERED + timedelta(hours=hours), f"e-{n}")
+        for n, (value, hours) in enumerate(said)
+    )
+    seats = Seats([user])
+    counts = [seats.count_at(ANSWERED + timedelta(hours=hours)) for hours in range(-1, 5)]
+    assert counts == [0, 1, 1, 0, 0, 0]
+
+
+def test_the_subscription_draws_on_the_pool_only_where_it_reaches() -> None:
+    licensing = Licensing(volume(), {ORGANIZER: holds("subscription", "payPerMinute")})
+    drawing = {
+        destination: licensing.entitlement(DIAL_OUT, LONG_AGO, destination).draws_on_pool
+        for destination in ("DE", "CN", "AE", None)
+    }
+    assert drawing == {"DE": True, "CN": True, "AE": False, None: False}
+    assert not licensing.entitlement(TOLL_FREE, LONG_AGO, "US").draws_on_pool
+    by_minute = Licensing(volume(), {ORGANIZER: holds(*PER_MINUTE)})
+    assert not by_minute.entitlement(DIAL_OUT, LONG_AGO, "DE").draws_on_pool

@@ -4,12 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders import LONG_AGO, ORGANIZER, card, holds, leg, volume
+from builders import LONG_AGO, ORGANIZER, card, fact, holds, leg, volume
 
 from perminute.domain.legs import LegType, MeetingType
 from perminute.domain.licensing import Licensing, NotEntitled
 from perminute.domain.rate_card import Unpriced
-from perminute.domain.usage import Free, Outcome, Price, Terms, Usage, rate_leg
+from perminute.domain.timelines import FactValue, Timeline
+from perminute.domain.usage import Flag, Free, Outcome, Price, Terms, Usage, rate_leg
 
 TERMS = Terms(
     licensing=Licensing(volume(), {ORGANIZER: holds("payPerMinute", "communicationsCredits")}),
@@ -108,3 +109,114 @@ def test_what_cannot_be_priced_is_given_free_and_says_why(number: str, price: Pr
     assert rate_leg(one, TERMS).usage() == Usage(
         leg=one, outcome=Outcome.UNRATED, reason=price.unpriced, price=price, charge_micros=0
     )
+
+
+SUBSCRIBER = replace(
+    TERMS, licensing=Licensing(volume(), {ORGANIZER: holds("subscription", "MCOPSTNC")})
+)
+STEPPED = card(
+    "dialOut,49,DE,USD,0.06,0.5,60,30,0",
+    "dialOut,49,DE,USD,0.01,0.5,60,30,180",
+    header="leg_type,prefix,country,currency,rate_per_minute,connection_fee,"
+    "initial_increment_seconds,increment_seconds,from_second",
+)
+
+
+def test_a_dial_out_of_a_subscriber_to_zone_a_draws_on_the_pool_by_the_started_minute() -> None:
+    rating = rate_leg(leg(billable_seconds=541), SUBSCRIBER)
+    assert rating.pool_minutes_wanted == 10
+    pooled = rating.usage(10)
+    assert (pooled.outcome, pooled.charge_micros, pooled.pool_minutes) == (Outcome.POOLED, 0, 10)
+    assert pooled.price.retail_micros == 150_000
+
+
+def test_what_the_pool_does_not_reach_is_charged_from_there_on_with_the_fee() -> None:
+    terms = replace(SUBSCRIBER, rate_card=STEPPED)
+    rating = rate_leg(leg(billable_seconds=241), terms)
+    assert rating.price.billed_seconds == 270
+    micros = {minutes: rating.usage(minutes).charge_micros for minutes in (0, 1, 3, 4, 5)}
+    assert micros == {
+        0: 500_000 + 180_000 + 15_000,
+        1: 500_000 + 120_000 + 15_000,
+        3: 500_000 + 15_000,
+        4: 500_000 + 5_000,
+        5: 0,
+    }
+    outcomes = {minutes: rating.usage(minutes).outcome for minutes in (0, 4, 5)}
+    assert outcomes == {0: Outcome.CHARGED, 4: Outcome.CHARGED, 5: Outcome.POOLED}
+
+
+def test_without_the_credits_license_what_the_pool_does_not_reach_is_not_covered() -> None:
+    alone = Licensing(volume(), {ORGANIZER: holds("subscription")})
+    rating = rate_leg(leg(), replace(SUBSCRIBER, licensing=alone))
+    split = rating.usage(4)
+    assert (split.outcome, split.reason, split.charge_micros, split.pool_minutes) == (
+        Outcome.NOT_ENTITLED,
+        NotEntitled.NO_CREDITS_LICENSE,
+        0,
+        4,
+    )
+    assert rating.usage(10).outcome is Outcome.POOLED
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"remote_number": "+449098790100"},
+        {"remote_number": "+881612345678"},
+        {"remote_number": "+97141234567"},
+        {"leg_type": LegType.TOLL_FREE_DIAL_IN, "service_number": "+18005550100"},
+        {"meeting_type": MeetingType.AD_HOC},
+        {"answered_at": None},
+    ],
+)
+def test_nothing_else_draws_on_the_pool(changed: dict[str, Any]) -> None:
+    rows = ("dialOut,971,AE,USD,0.3,,", "dialOut,44,GB,USD,0.015,,", "dialOut,449,GB,USD,,,true")
+    terms = replace(SUBSCRIBER, rate_card=card(*rows, "tollFreeDialIn,1800,US,USD,0.022,,"))
+    rating = rate_leg(leg(**changed), terms)
+    assert (rating.draws_on_pool, rating.pool_minutes_wanted) == (False, 0)
+
+
+def test_pay_per_minute_alone_draws_on_no_pool() -> None:
+    assert not rate_leg(leg(), TERMS).draws_on_pool
+
+
+@pytest.mark.parametrize(
+    ("said", "changed", "flags"),
+    [
+        (("dialOutPolicy", "none"), {}, (Flag.DIAL_OUT_NOT_ALLOWED,)),
+        (("dialOutPolicy", "sameCountry"), {}, ()),
+        (
+            ("dialOutPolicy", "sameCountry"),
+            {"remote_number": "+442079460100"},
+            (Flag.DIAL_OUT_NOT_ALLOWED,),
+        ),
+        # Blocked, but known to be British; unknown altogether.
+        (
+            ("dialOutPolicy", "zoneA"),
+            {"remote_number": "+449098790100"},
+            (),
+        ),
+        (
+            ("dialOutPolicy", "zoneA"),
+            {"remote_number": "+881612345678"},
+            (Flag.DIAL_OUT_NOT_ALLOWED,),
+        ),
+        (("dialOutPolicy", "none"), {"meeting_type": MeetingType.AD_HOC}, ()),
+        (("dialOutPolicy", "none"), {"answered_at": None}, ()),
+        (
+            ("tollFreeDialInAllowed", False),
+            {"leg_type": LegType.TOLL_FREE_DIAL_IN, "service_number": "+18005550100"},
+            (Flag.TOLL_FREE_NOT_ALLOWED,),
+        ),
+        (("tollFreeDialInAllowed", False), {}, ()),
+    ],
+)
+def test_a_call_against_a_policy_is_charged_as_usual_and_flagged(
+    said: tuple[str, FactValue], changed: dict[str, Any], flags: tuple[Flag, ...]
+) -> None:
+    plain = rate_leg(leg(**changed), TERMS).usage()
+    policy = fact(*said)
+    user = Timeline([*TERMS.licensing.users[ORGANIZER].facts, policy])
+    terms = replace(TERMS, licensing=Licensing(volume(), {ORGANIZER: user}))
+    assert rate_leg(leg(**changed), terms).usage() == replace(plain, flags=flags)

@@ -1,0 +1,258 @@
+"""A charge and a late change, one of them stopped at each of its requests while the other is made.
+
+On the twin a request is a call of a store, on ministack one that goes to AWS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builders import (
+    ANSWERED,
+    LONG_AGO,
+    MICROS,
+    card,
+    ended,
+    entitled_changes,
+    fact,
+    purchase,
+    receipt,
+)
+from stores import Stores, stores_on, twins
+
+from perminute.adapters.memory import FixedRateCard, KeptRejections
+from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
+from perminute.application.book_credit import BookCredit
+from perminute.application.charge_legs import ChargeLegs
+from perminute.application.patience import Patience
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.rerate_calls import RerateCalls
+from perminute.application.verdicts import Accepted
+from perminute.domain.licensing import LicensingChange, license_attribute
+from perminute.domain.pools import Month
+from perminute.domain.reconciliation import reconcile
+from perminute.domain.usage import Outcome
+from perminute.ports import ReceiptKind, Unsettled, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from perminute.domain.timelines import Fact
+    from perminute.domain.usage import Usage
+    from perminute_local.stack import Stack
+
+CARD = FixedRateCard(card())
+FUNDS, PAID = 50 * MICROS, 150_000
+NOVEMBER = Month(2026, 11)
+BEFORE = ANSWERED - timedelta(days=1)
+MOST_REQUESTS = 60
+
+
+@dataclass
+class Interruption:
+    """Does something once, before the n-th request of whoever is watched."""
+
+    at: int
+    do: Callable[[], None]
+    requests: int = 0
+
+    def __call__(self, *_args: object, **_more: object) -> None:
+        self.requests += 1
+        if self.requests == self.at:
+            self.do()
+
+
+class Watched:
+    """A store of which every call counts as a request."""
+
+    def __init__(self, store: object, watcher: list[Interruption]) -> None:
+        self._store = store
+        self._watcher = watcher
+
+    def __getattr__(self, name: str) -> Any:
+        def called(*arguments: object, **more: object) -> object:
+            for interruption in self._watcher:
+                interruption()
+            return getattr(self._store, name)(*arguments, **more)
+
+        return called
+
+
+@dataclass
+class Side:
+    """The functions of one process; `watcher` holds what interrupts it."""
+
+    stores: Stores
+    watcher: list[Interruption]
+
+    def functions(self) -> tuple[ChargeLegs, ApplyLicensing, RerateCalls]:
+        stores, patience = self.stores, Patience(sleep=lambda _: None)
+        remembered = RememberedLicensing(stores.licensing)
+        return (
+            ChargeLegs(stores.credit, remembered, CARD, patience),
+            ApplyLicensing(stores.licensing, patience),
+            RerateCalls(
+                credit=stores.credit,
+                calls=stores.calls,
+                reratings=stores.reratings,
+                licensing=RememberedLicensing(stores.licensing),
+                rate_cards=CARD,
+                rejections=KeptRejections(),
+                patience=patience,
+            ),
+        )
+
+
+@pytest.fixture(params=["twin", "ministack"])
+def sides(request: pytest.FixtureRequest) -> tuple[Side, Side]:
+    """One that is watched, and one that is not, over the same data."""
+    watcher: list[Interruption] = []
+    if request.param == "twin":
+        stores = twins()
+        watched: Any = {
+            name: Watched(getattr(stores, name), watcher)
+            for name in ("credit", "licensing", "calls", "reratings")
+        }
+        return Side(replace(stores, **watched), watcher), Side(stores, [])
+    stack: Stack = request.getfixturevalue("ministack_stack")
+    mine, theirs = stores_on(stack), stores_on(stack)
+
+    def before_each(**_more: object) -> None:
+        for interruption in watcher:
+            interruption()
+
+    connection = mine.credit._schema.connection  # type: ignore[attr-defined] # noqa: SLF001
+    connection.client.meta.events.register("before-call.dynamodb", before_each)
+    return Side(mine, watcher), Side(theirs, [])
+
+
+def set_up(side: Side, organization: str, *facts: Fact) -> None:
+    """Credit, an organizer who may use it, and a call that was charged."""
+    stores = side.stores
+    stores.licensing.record(organization, entitled_changes(organization))
+    for number, one in enumerate(facts):
+        _said(side, organization, f"set-up-{number}", one)
+    bought = receipt("po", kind=ReceiptKind.PURCHASE, organization_id=organization)
+    event = purchase(amount=50, organization_id=organization, receipt=bought)
+    assert isinstance(BookCredit(stores.credit, Patience())([event])[0], Accepted)
+    charge(side, organization, "charged-before")
+
+
+def _said(side: Side, organization: str, name: str, one: Fact) -> None:
+    subject = "adele" if one.attribute.startswith("license:") else None
+    change = LicensingChange(organization, subject, (one,))
+    proof = receipt(f"{organization}-{name}", organization_id=organization)
+    _, apply, _ = side.functions()
+    assert apply([LicensingEvent(change, proof, ANSWERED)]) == [Accepted(None)]
+
+
+def charge(side: Side, organization: str, call_id: str) -> None:
+    charging, _, _ = side.functions()
+    (verdict,) = charging([ended(organization_id=organization, call_id=call_id)])
+    assert isinstance(verdict, Accepted), verdict
+
+
+def change(side: Side, organization: str, one: Fact) -> None:
+    """Take the news in, and carry out at once what it calls for."""
+    _said(side, organization, "late", one)
+    carry_out(side, organization)
+
+
+def carry_out(side: Side, organization: str) -> None:
+    _, _, rerate = side.functions()
+    waiting = Waiting(organization, f"event#{organization}-late")
+    for work in (waiting, Unsettled(organization, NOVEMBER)):
+        progress = rerate([work])
+        assert progress.failed_at is None, progress.why
+
+
+def usages(side: Side, organization: str) -> list[Usage]:
+    return sorted(
+        side.stores.calls.usages(organization, ["charged-before", "in-flight"]),
+        key=lambda usage: usage.leg.call_id,
+    )
+
+
+def interleavings(
+    sides: tuple[Side, Side],
+    organization: str,
+    facts: tuple[Fact, ...],
+    late: Fact,
+    *,
+    stopped: str,
+) -> Iterator[str]:
+    """Stop the charge or the change at each of its requests; gives an organization for each."""
+    watched, free = sides
+    for at in range(1, MOST_REQUESTS):
+        name = f"{organization}-{at}"
+        set_up(free, name, *facts)
+        if stopped == "charge":
+            interruption = Interruption(at, lambda name=name: change(free, name, late))  # type: ignore[misc]
+            watched.watcher[:] = [interruption]
+            charge(watched, name, "in-flight")
+        else:
+            interruption = Interruption(at, lambda name=name: charge(free, name, "in-flight"))  # type: ignore[misc]
+            watched.watcher[:] = [interruption]
+            change(watched, name, late)
+        watched.watcher.clear()
+        if interruption.requests < interruption.at:
+            assert at > 3, "nothing was interrupted"
+            return
+        yield name
+    pytest.fail(f"more than {MOST_REQUESTS} requests")
+
+
+LOST = fact(license_attribute("MCOMEETACPEA"), value=False, since=BEFORE, event_id="late")
+SUBSCRIBED = fact(license_attribute("MCOMEETADV"), value=True, event_id="s-1")
+BOUGHT = fact("purchased:MCOMEETADV", 1, LONG_AGO, "s-2")
+GIVEN_UP = fact("purchased:MCOMEETADV", 0, BEFORE, "late")
+
+
+@pytest.mark.parametrize("stopped", ["charge", "change"])
+def test_a_call_in_flight_never_misses_the_loss_of_a_license(
+    sides: tuple[Side, Side], organization: str, stopped: str
+) -> None:
+    _, free = sides
+    for name in interleavings(sides, organization, (), LOST, stopped=stopped):
+        assert [one.outcome for one in usages(free, name)] == [Outcome.NOT_ENTITLED] * 2
+        account = free.stores.credit.account(name)
+        assert account.balance_micros == FUNDS
+        assert reconcile(free.stores.credit.statement(name)) == ()
+
+
+@pytest.mark.parametrize("stopped", ["charge", "change"])
+def test_a_call_in_flight_never_misses_that_the_pool_was_given_up(
+    sides: tuple[Side, Side], organization: str, stopped: str
+) -> None:
+    _, free = sides
+    facts = (SUBSCRIBED, BOUGHT)
+    for name in interleavings(sides, organization, facts, GIVEN_UP, stopped=stopped):
+        # What a change that is overtaken has left unsettled wakes the function again.
+        carry_out(free, name)
+        assert [(one.outcome, one.pool_minutes) for one in usages(free, name)] == [
+            (Outcome.CHARGED, 0)
+        ] * 2
+        account = free.stores.credit.account(name)
+        assert account.balance_micros == FUNDS - 2 * PAID
+        pool = free.stores.credit.pools(name, [NOVEMBER])[NOVEMBER]
+        assert (pool.used, pool.unsettled) == (0, None)
+        assert reconcile(free.stores.credit.statement(name)) == ()
+
+
+@pytest.mark.parametrize("stopped", ["charge", "change"])
+def test_a_call_in_flight_never_misses_a_subscription_that_draws_on_the_pool(
+    sides: tuple[Side, Side], organization: str, stopped: str
+) -> None:
+    _, free = sides
+    late = replace(SUBSCRIBED, effective_at=BEFORE, event_id="late")
+    few = fact("poolMinutesPerLicense", 15, LONG_AGO, "s-3")
+    for name in interleavings(sides, organization, (BOUGHT, few), late, stopped=stopped):
+        carry_out(free, name)
+        drawn = [(one.outcome, one.pool_minutes) for one in usages(free, name)]
+        assert drawn == [(Outcome.POOLED, 10), (Outcome.CHARGED, 5)]
+        account = free.stores.credit.account(name)
+        assert account.balance_micros == FUNDS - PAID // 2
+        assert reconcile(free.stores.credit.statement(name)) == ()

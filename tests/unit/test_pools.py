@@ -1,0 +1,267 @@
+"""Who gets how much of a minute pool (DOMAIN §4)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from builders import ANSWERED, LONG_AGO, ORGANIZATION, fact, leg
+
+from perminute.domain.licensing import Licensing
+from perminute.domain.pools import (
+    Cursor,
+    Drawing,
+    MinutePool,
+    Month,
+    Pools,
+    Position,
+    minutes_wanted,
+)
+from perminute.domain.timelines import Timeline
+
+if TYPE_CHECKING:
+    from perminute.domain.legs import Leg
+
+NOVEMBER = Month(2026, 11)
+POOL = MinutePool(organization_id=ORGANIZATION, month=NOVEMBER)
+MINUTE = timedelta(minutes=1)
+
+
+def licensed(*minutes: tuple[int, datetime]) -> Licensing:
+    """So many minutes from each instant on."""
+    facts = [fact("poolMinutesPerLicense", 1)]
+    facts += [fact("purchased:MCOMEETADV", n, since, f"e-{since}") for n, since in minutes]
+    return Licensing(Timeline(facts))
+
+
+def call(name: str, ended: datetime, lasted: timedelta = MINUTE) -> Leg:
+    return leg(call_id=name, answered_at=ended - lasted, ended_at=ended)
+
+
+def draw(pool: MinutePool, licensing: Licensing, *drawn: tuple[str, int, int]) -> MinutePool:
+    """Have calls draw, each by name, the minute at which it ended, and what it wants."""
+    for name, at, wanted in drawn:
+        pool, _ = pool.draw(call(name, ANSWERED + at * MINUTE), wanted, licensing)
+    return pool
+
+
+def test_calls_draw_until_the_pool_ends_and_the_one_that_straddles_it_gets_the_rest() -> None:
+    licensing = licensed((12, LONG_AGO))
+    pool, taken = POOL, []
+    for number, wanted in enumerate((5, 5, 5, 1)):
+        one = call(f"c-{number}", ANSWERED + number * MINUTE)
+        pool, minutes = pool.draw(one, wanted, licensing)
+        taken.append(minutes)
+    assert taken == [5, 5, 2, 0]
+    assert pool == replace(
+        POOL,
+        used_by_day={date(2026, 11, 2): 12},
+        bound=Position(ANSWERED + 2 * MINUTE, "c-2"),
+    )
+
+
+def test_the_minutes_are_those_of_the_licenses_when_the_call_was_answered() -> None:
+    licensing = licensed((10, LONG_AGO), (30, ANSWERED), (4, ANSWERED + 5 * MINUTE))
+    pool = draw(POOL, licensing, ("a", 0, 12))
+    assert pool.used == 10
+    pool = draw(pool, licensing, ("b", 2, 12))
+    assert pool.used == 22
+    # Fewer licenses than what is used take nothing back, and give nothing.
+    assert draw(pool, licensing, ("c", 7, 1)).used == 22
+
+
+def test_a_late_call_is_settled_at_once_if_there_is_enough_for_all() -> None:
+    licensing = licensed((12, LONG_AGO))
+    pool = draw(POOL, licensing, ("b", 2, 5), ("a", 1, 7))
+    assert (pool.used, pool.unsettled) == (12, None)
+    assert pool.bound == Position(ANSWERED + 2 * MINUTE, "b")
+
+
+def test_a_late_call_that_others_may_have_to_make_room_for_unsettles_its_day() -> None:
+    licensing = licensed((12, LONG_AGO))
+    pool = draw(POOL, licensing, ("b", 2, 10), ("a", 1, 7))
+    assert pool.unsettled == Cursor(Position(datetime(2026, 11, 2, tzinfo=UTC), ""))
+    assert pool.used == 12
+
+
+def test_a_late_call_after_the_last_that_drew_changes_nothing_for_others() -> None:
+    licensing = licensed((10, LONG_AGO))
+    pool = draw(POOL, licensing, ("a", 1, 10), ("c", 3, 5), ("b", 2, 5))
+    assert (pool.used, pool.unsettled) == (10, None)
+
+
+def test_of_two_calls_that_end_at_one_instant_the_id_says_which_comes_first() -> None:
+    licensing = licensed((10, LONG_AGO))
+    assert draw(POOL, licensing, ("a", 1, 8), ("b", 1, 8)).unsettled is None
+    assert draw(POOL, licensing, ("b", 1, 8), ("a", 1, 8)).unsettled is not None
+
+
+def test_a_long_call_that_was_answered_under_fewer_licenses_counts_as_a_later_one() -> None:
+    """It ended after the late one, but had less to draw on: there is not enough for both."""
+    licensing = licensed((10, LONG_AGO), (60, ANSWERED))
+    long_call = call("long", ANSWERED + 30 * MINUTE, lasted=40 * MINUTE)
+    pool, taken = POOL.draw(long_call, 40, licensing)
+    assert taken == 10
+    assert draw(pool, licensing, ("late", 20, 5)).unsettled is not None
+
+
+def test_who_finds_a_pool_unsettled_makes_it_no_more_settled() -> None:
+    licensing = licensed((100, LONG_AGO))
+    cursor = Cursor(Position(ANSWERED + 5 * MINUTE, "x"), 3)
+    unsettled = replace(POOL, unsettled=cursor)
+    assert draw(unsettled, licensing, ("after", 6, 1)).unsettled == cursor
+    before = draw(unsettled, licensing, ("before", 4, 1)).unsettled
+    assert before == Cursor(Position.start_of(ANSWERED.date()))
+    # The call that the cursor is at was dealt with: news of it needs another look.
+    at = unsettled.unsettled_from(cursor.position)
+    assert at.unsettled == before
+
+
+def settle(
+    pool: MinutePool, licensing: Licensing, *calls: tuple[Leg, int, int]
+) -> tuple[MinutePool, tuple[int, ...]]:
+    return pool.settled([Drawing(*one) for one in calls], licensing)
+
+
+def test_settling_gives_each_call_what_is_left_by_those_before() -> None:
+    day = ANSWERED.date()
+    start = Cursor(Position.start_of(day))
+    pool = replace(
+        POOL,
+        used_by_day={day - timedelta(days=1): 2, day: 12},
+        bound=Position(ANSWERED + 9 * MINUTE, "z"),
+        unsettled=start,
+    )
+    a, b, c = (call(name, ANSWERED + n * MINUTE) for n, name in enumerate("abc"))
+    settled, taken = settle(pool, licensed((10, LONG_AGO)), (a, 0, 5), (b, 12, 12), (c, 0, 1))
+    assert taken == (5, 3, 0)
+    assert settled == replace(
+        pool,
+        used_by_day={day - timedelta(days=1): 2, day: 8},
+        bound=Position.of(b),
+        unsettled=Cursor(Position.of(c), 8),
+    )
+
+
+def test_settling_goes_on_where_it_stopped_also_on_the_next_day() -> None:
+    day = ANSWERED.date()
+    licensing = licensed((10, LONG_AGO))
+    pool = replace(POOL, used_by_day={day: 9}, unsettled=Cursor(Position.start_of(day)))
+    a, b = (call(name, ANSWERED + n * MINUTE) for n, name in enumerate("ab"))
+    tomorrow = call("c", ANSWERED + timedelta(days=1))
+    pool, _ = settle(pool, licensing, (a, 4, 4))
+    pool, taken = settle(pool, licensing, (b, 5, 5))
+    assert (taken, pool.unsettled) == ((5,), Cursor(Position.of(b), 9))
+    pool, taken = settle(pool.settled_until(tomorrow.ended_at.date()), licensing, (tomorrow, 0, 7))
+    assert taken == (1,)
+    assert pool.used_by_day == {day: 9, day + timedelta(days=1): 1}
+    assert pool.bound == Position.of(tomorrow)
+
+
+def test_a_pool_is_settled_when_no_day_is_left_on_which_its_calls_can_have_ended() -> None:
+    unsettled = replace(POOL, unsettled=Cursor(Position.start_of(ANSWERED.date())))
+    assert NOVEMBER.last_day == date(2026, 12, 2)
+    assert unsettled.settled_until(date(2026, 12, 2)).unsettled is not None
+    assert unsettled.settled_until(date(2026, 12, 3)).unsettled is None
+    with pytest.raises(ValueError, match="is settled"):
+        settle(POOL, licensed())
+
+
+def test_nobody_after_the_bound_has_drawn_even_if_nobody_draws_any_more() -> None:
+    """The bound is what lets a late call draw without another look: it must not be too low."""
+    day = ANSWERED.date()
+    pool = replace(
+        POOL,
+        used_by_day={day: 5},
+        bound=Position(ANSWERED, "a"),
+        unsettled=Cursor(Position.start_of(day)),
+    )
+    a = call("a", ANSWERED)
+    lower, _ = settle(pool, licensed(), (a, 5, 5))
+    assert lower.bound == Position.start_of(day)
+    assert lower.used == 0
+    later = call("b", ANSWERED + MINUTE)
+    higher, _ = settle(pool, licensed((60, LONG_AGO)), (a, 5, 5), (later, 0, 1))
+    assert higher.bound == Position.of(later)
+
+
+@pytest.mark.parametrize(
+    ("used", "minutes", "level"),
+    [
+        (0, 0, 0),
+        (1, 0, 100),
+        (79, 100, 0),
+        (80, 100, 80),
+        (99, 100, 80),
+        (100, 100, 100),
+        (7, 9, 0),
+    ],
+)
+def test_thresholds_are_reached_at_exactly_their_percent(
+    used: int, minutes: int, level: int
+) -> None:
+    pool = replace(POOL, used_by_day={ANSWERED.date(): used})
+    assert pool.level(minutes) == level
+
+
+def reached(pools: Pools, at: datetime = ANSWERED) -> list[tuple[int, int]]:
+    return [(percent, minutes) for _, percent, minutes in pools.reach(at)]
+
+
+def test_a_threshold_is_told_once_and_again_after_more_licenses() -> None:
+    def used(minutes: int, told: int) -> MinutePool:
+        return replace(POOL, used_by_day={ANSWERED.date(): minutes}, told=told)
+
+    few, more = licensed((10, LONG_AGO)), licensed((20, LONG_AGO))
+    for pool, licensing, expected, told in (
+        (used(7, 0), few, [], 0),
+        (used(8, 0), few, [(80, 10)], 80),
+        (used(9, 80), few, [], 80),
+        (used(10, 80), few, [(100, 10)], 100),
+        (used(10, 0), few, [(80, 10), (100, 10)], 100),
+        (used(10, 100), more, [], 0),
+        (used(16, 0), more, [(80, 20)], 80),
+    ):
+        pools = Pools({NOVEMBER: pool}, licensing)
+        pools.put(pool)
+        assert reached(pools) == expected
+        assert pools[NOVEMBER].told == told
+
+
+def test_nothing_is_told_of_a_pool_that_is_unsettled_or_was_not_drawn_on() -> None:
+    full = replace(POOL, used_by_day={ANSWERED.date(): 10})
+    unsettled = replace(full, unsettled=Cursor(Position(ANSWERED, "a")))
+    for pool in (full, unsettled):
+        pools = Pools({NOVEMBER: pool}, licensed((10, LONG_AGO)))
+        if pool is unsettled:
+            pools.put(pool)
+        assert reached(pools) == []
+
+
+def test_what_is_told_of_a_month_that_is_over_goes_by_its_last_licenses() -> None:
+    pool = replace(POOL, used_by_day={ANSWERED.date(): 8})
+    pools = Pools({NOVEMBER: pool}, licensed((10, LONG_AGO), (100, NOVEMBER.end)))
+    pools.put(pool)
+    assert reached(pools, NOVEMBER.end + timedelta(days=3)) == [(80, 10)]
+
+
+@pytest.mark.parametrize(
+    ("month", "start", "end"),
+    [
+        (Month(2026, 11), datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)),
+        (Month(2026, 12), datetime(2026, 12, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)),
+        (Month(987, 1), datetime(987, 1, 1, tzinfo=UTC), datetime(987, 2, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_month_is_half_open_and_reads_back(month: Month, start: datetime, end: datetime) -> None:
+    assert (month.start, month.end) == (start, end)
+    assert Month.of(start) == Month.of(end - timedelta(microseconds=1)) == month
+    assert Month.of(end) != month
+    assert Month.parse(str(month)) == month
+
+
+@pytest.mark.parametrize(("seconds", "minutes"), [(1, 1), (60, 1), (61, 2), (86_400, 1_440)])
+def test_a_started_minute_counts_in_full(seconds: int, minutes: int) -> None:
+    assert minutes_wanted(leg(billable_seconds=seconds)) == minutes
