@@ -71,15 +71,27 @@ class System:
 
     def outbox(self) -> list[dict[str, Any]]:
         """Give the outbox as the table's stream would."""
+        return self.stream("outbox#")
+
+    def stream(self, *prefixes: str) -> list[dict[str, Any]]:
+        """Give records of the credit table as its stream would."""
         rows = boto3.client("dynamodb").scan(TableName=table_names(self.stack).credit)["Items"]
         return [
             {
                 "eventID": row["record"]["S"],
-                "dynamodb": {"NewImage": row, "SequenceNumber": f"{number}"},
+                "dynamodb": {
+                    "Keys": {name: row[name] for name in ("organizationId", "record")},
+                    "NewImage": row,
+                    "SequenceNumber": f"{number}",
+                },
             }
             for number, row in enumerate(rows)
-            if row["record"]["S"].startswith("outbox#")
+            if row["record"]["S"].startswith(prefixes)
         ]
+
+    def rerate(self) -> dict[str, Any] | None:
+        """Have what waits carried out, a piece of each."""
+        return self.call("RerateCallsFunction", {"Records": self.stream("rerating#", "pool#")})
 
     def results(self) -> Results:
         return collect(table_names(self.stack), self.stack, [], {})
@@ -167,7 +179,13 @@ def test_a_call_is_charged_from_event_to_balance(ready: System) -> None:
         ("CallsQueue", ["call-ended"]),
         (
             "LicensingQueue",
-            ["license-assigned", "license-removed", "user-changed", "organization-changed"],
+            [
+                "license-assigned",
+                "license-removed",
+                "licenses-purchased",
+                "user-changed",
+                "organization-changed",
+            ],
         ),
         (
             "CreditQueue",
@@ -406,6 +424,92 @@ def test_a_poison_record_is_kept_and_does_not_hold_up_its_shard(ready: System) -
     answer = ready.call("PublishNotificationsFunction", {"Records": [poison, *ready.outbox()]})
     assert answer == {"batchItemFailures": []}
     assert [rejected.event_id for rejected in ready.results().rejected] == ["poison"]
+
+
+def test_a_license_that_was_lost_before_the_call_gives_its_charge_back(ready: System) -> None:
+    ready.send("CallsQueue", sample("call-ended"))
+    since = "2026-11-01T00:00:00Z"
+    assert not ready.send("LicensingQueue", sample("license-removed", effectiveAt=since))
+    assert ready.rerate() == {"batchItemFailures": []}
+    state = ready.state()
+    (call,) = state["calls"]
+    assert (call["outcome"], call["reason"], call["charge"], call["flags"], call["lots"]) == (
+        "notEntitled",
+        "noLicense",
+        "0",
+        ["rerated"],
+        [],
+    )
+    assert state["organizations"]["contoso"]["balance"] == "250"
+    assert state["ledger"][-1] == {
+        "organizationId": "contoso",
+        "entryId": "000000000003",
+        "type": "adjustment",
+        "amount": "0.435",
+        "balanceAfter": "250",
+        "at": "2026-11-15T08:00:02Z",
+        "calls": [call["callId"]],
+        "lots": [{"purchaseId": "po-1001", "amount": "0.435"}],
+        "cause": "rerating#event#8d0f6f0b-6a0a-4f0e-9a1c-8c8d1e2f3a12",
+    }
+    assert ready.stream("rerating#") == []
+    ready.rerate()
+    assert ready.state() == state
+
+
+def test_a_subscription_that_was_held_all_along_draws_on_the_pool(ready: System) -> None:
+    ready.send("CallsQueue", sample("call-ended"))
+    assert not ready.send(
+        "LicensingQueue",
+        sample("licenses-purchased"),
+        sample("license-assigned", "late", license="SPE_E5"),
+    )
+    while ready.stream("rerating#") or any(
+        "unsettled" in one["dynamodb"]["NewImage"] for one in ready.stream("pool#")
+    ):
+        assert ready.rerate() == {"batchItemFailures": []}
+    state = ready.state()
+    (call,) = state["calls"]
+    assert (call["outcome"], call["poolMinutes"], call["charge"]) == ("pooled", 29, "0")
+    assert state["organizations"]["contoso"]["minutePools"] == {
+        "2026-11": {"minutes": 6_900, "used": 29}
+    }
+
+
+def test_what_cannot_be_rated_anew_comes_again_and_does_not_stop_the_others(
+    ready: System,
+) -> None:
+    """The bucket has lost the version by which the call was rated."""
+    ready.send("CallsQueue", sample("call-ended"))
+    ready.send("LicensingQueue", sample("license-removed", effectiveAt="2026-11-01T00:00:00Z"))
+    ready.send("LicensingQueue", sample("license-assigned", "o-1", organizationId="fabrikam"))
+    bucket = ready.stack.setting("RATE_CARD_BUCKET")
+    s3 = boto3.client("s3")
+    cards = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    for key in cards:
+        s3.delete_object(Bucket=bucket, Key=key)
+    (broken,) = (r for r in ready.stream("rerating#") if "8d0f6f0b" in r["eventID"])
+    (other,) = (r for r in ready.stream("rerating#") if r["eventID"] == "rerating#event#o-1")
+    assert ready.call("RerateCallsFunction", {"Records": [broken, other]}) == {
+        "batchItemFailures": [{"itemIdentifier": broken["dynamodb"]["SequenceNumber"]}]
+    }
+    left = [record["eventID"] for record in ready.stream("rerating#")]
+    assert broken["eventID"] in left
+    assert other["eventID"] not in left
+
+
+def test_a_record_that_asks_for_nothing_we_know_is_kept(ready: System) -> None:
+    strange = {
+        "eventID": "strange",
+        "dynamodb": {
+            "SequenceNumber": "1",
+            "Keys": {"organizationId": {"S": "contoso"}, "record": {"S": "pool#soon"}},
+        },
+    }
+    answer = ready.call("RerateCallsFunction", {"Records": [strange, *ready.stream("rerating#")]})
+    assert answer == {"batchItemFailures": []}
+    assert [one.event_id for one in ready.results().rejected] == ["strange"]
+    assert ready.stream("rerating#") == []
 
 
 def test_an_event_of_next_year_is_kept_and_forfeits_nothing(ready: System) -> None:

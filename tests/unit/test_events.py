@@ -140,6 +140,21 @@ def test_a_license_that_comes_and_goes_is_a_fact_of_its_user() -> None:
     ]
 
 
+def test_licenses_that_were_purchased_are_a_fact_of_their_organization() -> None:
+    event = licensing_event(read_event(sample("licenses-purchased"), LICENSING))
+    assert [
+        (event.change.organization_id, event.change.user_id, fact.attribute, fact.value)
+        for fact in event.change.facts
+    ] == [("contoso", None, "purchased:MCOMEETADV", 115)]
+
+
+def test_news_was_heard_of_when_it_arrived_or_else_when_it_was_issued() -> None:
+    event = read_event(sample("license-assigned"), LICENSING)
+    arrived = datetime(2026, 10, 31, tzinfo=UTC)
+    assert licensing_event(event, arrived).heard_at == arrived
+    assert licensing_event(event).heard_at == datetime(2026, 10, 30, 12, 0, 5, tzinfo=UTC)
+
+
 def test_what_changes_about_a_user_or_an_organization_are_facts_and_the_rest_stays() -> None:
     user = licensing_event(read_event(sample("user-changed"), LICENSING)).change
     organization = licensing_event(read_event(sample("organization-changed"), LICENSING)).change
@@ -182,6 +197,16 @@ def test_what_changes_about_a_user_or_an_organization_are_facts_and_the_rest_sta
             "organization-changed",
             {"licensingProgram": "retail"},
             "detail.licensingProgram: must be 'volume' or 'other'",
+        ),
+        (
+            "licenses-purchased",
+            {"quantity": -1},
+            "detail.quantity: must be greater than or equal to 0",
+        ),
+        (
+            "licenses-purchased",
+            {"quantity": 1.5},
+            "detail.quantity: must be a valid integer",
         ),
         (
             "organization-changed",
