@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_reconcile(
         commands_.add_parser("reconcile", help="hold a deployed stack's books against each other")
     )
+    _add_graph(
+        commands_.add_parser("graph", help="what Microsoft Graph says of users, as events of ours")
+    )
     return parser
 
 
@@ -194,6 +197,43 @@ def _reconcile(options: argparse.Namespace) -> int:
     from perminute_local.reconcile import run_reconcile  # noqa: PLC0415 - as for a replay
 
     return run_reconcile(options.stack, options.organization, as_json=options.json)
+
+
+def _add_graph(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="users with assignedLicenses and usageLocation: an export, a delta, notifications",
+    )
+    parser.add_argument("--organization", required=True, metavar="ID", help="whose users they are")
+    parser.add_argument(
+        "--stack",
+        metavar="NAME",
+        help="the stack that knows the users (default: none; then all is news)",
+    )
+    parser.add_argument(
+        "--at", type=_checked(parse_instant), help="when Graph said so (default: now)"
+    )
+    parser.add_argument(
+        "--send", action="store_true", help="send the events to the stack instead of writing them"
+    )
+    parser.set_defaults(run=_graph)
+
+
+def _graph(options: argparse.Namespace) -> int:
+    if options.send and not options.stack:
+        msg = "--send needs a --stack to send to"
+        raise WrongCall(msg)
+    from perminute_local.graph import run_graph  # noqa: PLC0415 - as for a replay
+
+    return run_graph(
+        options.file,
+        organization_id=options.organization,
+        stack_name=options.stack,
+        seen_at=options.at or datetime.now(UTC),
+        send=options.send,
+    )
 
 
 def _checked(parse: Callable[[str], object]) -> Callable[[str], object]:

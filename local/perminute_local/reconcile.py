@@ -6,7 +6,6 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
@@ -15,18 +14,20 @@ from perminute.adapters.dynamodb.tables import connect
 from perminute.application.patience import Patience
 from perminute.application.reconcile_books import ReconcileBooks, Reconciled
 from perminute.domain.errors import Unavailable
-from perminute.settings import TableNames
 from perminute_local.commands import WrongCall
+from perminute_local.deployment import deployed_tables
 from perminute_local.replay.results import difference_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from perminute.settings import TableNames
+
 
 def run_reconcile(stack_name: str, organizations: Sequence[str], *, as_json: bool) -> int:
     """Reconcile a stack's organizations, all or these; exit code 1 if anything differs."""
     try:
-        reconciled = list(reconcile(_tables_of(stack_name), organizations))
+        reconciled = list(reconcile(deployed_tables(stack_name), organizations))
     except (BotoCoreError, ClientError, Unavailable) as error:
         msg = f"the books of {stack_name} cannot be read: {error}"
         raise WrongCall(msg) from error
@@ -53,21 +54,6 @@ def reconcile(tables: TableNames, organizations: Sequence[str] = ()) -> Iterator
     """Reconcile the books in these tables."""
     store = DynamoDBCreditStore(Schema.bind(connect(), tables))
     return ReconcileBooks(store, Patience(attempts=3, base_seconds=0.5))(organizations or None)
-
-
-def _tables_of(stack_name: str) -> TableNames:
-    (stack,) = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
-    outputs = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
-    try:
-        return TableNames(
-            credit=outputs["CreditTableName"],
-            usage=outputs["UsageTableName"],
-            licensing=outputs["LicensingTableName"],
-            events=outputs["EventsTableName"],
-        )
-    except KeyError as error:
-        msg = f"{stack_name} is no stack of perminute: it has no output {error.args[0]}"
-        raise WrongCall(msg) from error
 
 
 def _check_known(reconciled: Sequence[Reconciled], named: Sequence[str]) -> None:

@@ -38,6 +38,16 @@ _GUIDS = {
     "3e26ee1f-8a5f-4d52-aee2-b81ce45c8f40": "MCOMEETADV",
     "505e180f-f7e0-4b65-91d4-00d670bbd18c": "MCOPSTNC",
 }
+SERVICE_PLANS = {
+    "MCOMEETACPEA": "bb038288-76ab-49d6-afc1-eaa6c222c65a",
+    "MCOMEETADV": "3e26ee1f-8a5f-4d52-aee2-b81ce45c8f40",
+    "ENTERPRISEPREMIUM": "3e26ee1f-8a5f-4d52-aee2-b81ce45c8f40",
+    "SPE_E5": "3e26ee1f-8a5f-4d52-aee2-b81ce45c8f40",
+    "SPE_E5_CALLINGMINUTES": "3e26ee1f-8a5f-4d52-aee2-b81ce45c8f40",
+    "MCOPSTNC": "505e180f-f7e0-4b65-91d4-00d670bbd18c",
+}
+"""The service plan in each product that brings the license; an admin may disable it for a user."""
+
 MAX_SHOWN = 64
 """Characters of an unknown license that a refusal shows."""
 
@@ -46,6 +56,11 @@ _OUR_NAMES = {
     License.SUBSCRIPTION.value: "MCOMEETADV",
     License.COMMUNICATIONS_CREDITS.value: "MCOPSTNC",
 }
+
+
+def product_of_sku(sku_id: str) -> str | None:
+    """Tell which product has this GUID; None if it brings none of our licenses."""
+    return _GUIDS.get(sku_id.lower())
 
 
 def product_named(name: str) -> str:

@@ -1,0 +1,200 @@
+"""Microsoft Graph as a source of licensing: what its users hold, compared with what we know.
+
+Graph says what a user holds, not what changed. So the user object of an export, a delta query or a
+change notification is compared with the user's timeline, and what differs becomes events of ours
+(CONTRACT §2) that take effect when Graph was asked. Compared again after they were taken in, the
+same object says nothing more.
+
+Microsoft Graph docs: user resource (`assignedLicenses`, `usageLocation`), assignedLicense
+(`skuId`, `disabledPlans`), delta query (`@removed`), changeNotification (`changeType`,
+`resourceData`).
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from perminute.domain.codes import check_country
+from perminute.domain.errors import Refused
+from perminute.domain.licenses import PRODUCTS, SERVICE_PLANS, product_of_sku
+from perminute.domain.licensing import COUNTRY, license_attribute
+from perminute.domain.times import format_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from perminute.domain.timelines import Timeline
+
+_NAMES = uuid.UUID("4d1f0f8a-7c39-5d8e-8a55-2b9f1c6e0d37")
+"""The namespace of the ids of these events: any constant would do, but it must never change."""
+
+Event = dict[str, Any]
+
+
+class _GraphModel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
+
+
+class AssignedLicense(_GraphModel):
+    """A product that is assigned to a user, and the service plans in it that are switched off."""
+
+    sku_id: str
+    disabled_plans: tuple[str, ...] = ()
+
+    @property
+    def product(self) -> str | None:
+        """The product that it is, if it is one of ours and its plan is not switched off."""
+        product = product_of_sku(self.sku_id)
+        disabled = {plan.lower() for plan in self.disabled_plans}
+        return None if product is None or SERVICE_PLANS[product] in disabled else product
+
+
+class GraphUser(_GraphModel):
+    """What matters to us of a user; a part that was not sent is not known, and stays as it is."""
+
+    id: str = Field(min_length=1)
+    assigned_licenses: tuple[AssignedLicense, ...] | None = None
+    usage_location: str | None = None
+    removed: bool = False
+
+    @property
+    def products(self) -> frozenset[str] | None:
+        """The products of ours that the user holds; None if nothing was said of licenses."""
+        if self.removed:
+            return frozenset()
+        if self.assigned_licenses is None:
+            return None
+        held = (one.product for one in self.assigned_licenses)
+        return frozenset(product for product in held if product is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The events that bring us up to date with a user, and what they cannot say."""
+
+    events: tuple[Event, ...]
+    problems: tuple[str, ...] = ()
+
+
+def read_users(content: str) -> list[GraphUser]:
+    """Read users from what Graph sent: an object, a page, a list, notifications, or JSON lines.
+
+    `Refused` names what is missing, by the place in the file.
+    """
+    return [_user(place, said) for place, said in _objects(content)]
+
+
+def compare(
+    user: GraphUser, held: Timeline, *, organization_id: str, seen_at: datetime
+) -> Compared:
+    """Say what changed between what we hold of a user at `seen_at` and what Graph says then."""
+    said: list[tuple[str, dict[str, str]]] = []
+    if user.products is not None:
+        for product in PRODUCTS:
+            holds = held.value_at(license_attribute(product), seen_at) is True
+            if holds != (product in user.products):
+                name = "License Removed" if holds else "License Assigned"
+                said.append((name, {"license": product}))
+    problem = None
+    known = held.value_at(COUNTRY, seen_at)
+    if user.usage_location and user.usage_location != known:
+        problem = _not_a_country(user.usage_location)
+        if problem is None:
+            said.append(("User Changed", {"country": user.usage_location}))
+    elif not user.usage_location and "usage_location" in user.model_fields_set and known:
+        problem = f"usageLocation is empty, and {known} stays: no event takes a country away"
+    events = tuple(_event(name, user, organization_id, seen_at, detail) for name, detail in said)
+    return Compared(events, () if problem is None else (f"user {user.id}: {problem}",))
+
+
+def _event(
+    name: str, user: GraphUser, organization_id: str, seen_at: datetime, detail: dict[str, str]
+) -> Event:
+    at = format_instant(seen_at)
+    identity = json.dumps([organization_id, user.id, name, detail, at])
+    return {
+        "id": str(uuid.uuid5(_NAMES, identity)),
+        "source": "perminute.licensing",
+        "detail-type": name,
+        "time": at,
+        "detail": {
+            "schemaVersion": "1",
+            "organizationId": organization_id,
+            "userId": user.id,
+            **detail,
+            "effectiveAt": at,
+        },
+    }
+
+
+def _not_a_country(code: str) -> str | None:
+    try:
+        check_country(code)
+    except ValueError as error:
+        return f"usageLocation {code!r} {error}"
+    return None
+
+
+def _objects(content: str) -> Iterator[tuple[str, object]]:
+    """Take the file apart; each object comes with its place."""
+    try:
+        document = json.loads(content)
+    except json.JSONDecodeError as whole:
+        lines = [(n, line) for n, line in enumerate(content.splitlines(), 1) if line.strip()]
+        if len(lines) < 2:  # noqa: PLR2004 - one line that is no JSON is no list of lines
+            raise Refused("file", f"is not JSON: {whole}") from whole
+        for number, line in lines:
+            place = f"line {number}"
+            try:
+                document = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise Refused(place, f"is not JSON: {error}") from error
+            yield from _items(place, document)
+    else:
+        yield from _items("", document)
+
+
+def _items(place: str, document: object) -> Iterator[tuple[str, object]]:
+    if isinstance(document, dict) and isinstance(document.get("value"), list):
+        document = document["value"]
+    if not isinstance(document, list):
+        yield place or "user", document
+        return
+    for number, one in enumerate(document, 1):
+        yield f"{place} item {number}".strip(), one
+
+
+def _user(place: str, said: object) -> GraphUser:
+    if not isinstance(said, dict):
+        raise Refused(place, "must be a JSON object: a user, or a change notification")
+    removed = "@removed" in said
+    if "changeType" in said:
+        removed = said["changeType"] == "deleted"
+        said = said.get("resourceData") or {}
+    try:
+        user = GraphUser.model_validate({**said, "removed": removed})
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        field = " ".join([place, ".".join(str(part) for part in fault["loc"])])
+        raise Refused(field, fault["msg"].lower()) from None
+    if not removed and not {"assigned_licenses", "usage_location"} & user.model_fields_set:
+        field = f"{place} assignedLicenses"
+        raise Refused(
+            field,
+            "is missing, and so is usageLocation: a notification names the user only; ask Graph "
+            f"for /users/{user.id}?$select=id,assignedLicenses,usageLocation and give me that",
+        )
+    return user
+
+
+def unknown_skus(users: Sequence[GraphUser]) -> frozenset[str]:
+    """Name the products that users hold and that bring none of our licenses, as far as we know."""
+    assigned = (one for user in users for one in user.assigned_licenses or ())
+    return frozenset(one.sku_id for one in assigned if product_of_sku(one.sku_id) is None)

@@ -1,0 +1,108 @@
+"""`perminute graph`: what Microsoft Graph says of users, as events for what we do not know yet."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, TypeVar
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.schema import Schema
+from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.microsoft_graph import compare, read_users, unknown_skus
+from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.timelines import Timeline
+from perminute_local.commands import WrongCall
+from perminute_local.deployment import deployed_tables, output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from perminute.adapters.microsoft_graph import Event, GraphUser
+
+MAX_MESSAGES = 10
+"""Messages that SQS takes at once."""
+
+USERS_AT_ONCE = 1_000
+
+T = TypeVar("T")
+
+
+def run_graph(
+    file: Path, *, organization_id: str, stack_name: str | None, seen_at: datetime, send: bool
+) -> int:
+    """Write the events, one a line, or send them to the stack; exit code 1 if some are not known.
+
+    Without a stack nothing is held: then everything that Graph says is news.
+    """
+    try:
+        users = read_users(file.read_text(encoding="utf-8"))
+    except Refused as refusal:
+        msg = f"{file}: {refusal}"
+        raise WrongCall(msg) from refusal
+    try:
+        held = _held(stack_name, organization_id, users) if stack_name else {}
+        compared = [
+            compare(
+                user,
+                held.get(user.id, Timeline()),
+                organization_id=organization_id,
+                seen_at=seen_at,
+            )
+            for user in users
+        ]
+        events = [event for one in compared for event in one.events]
+        if send and stack_name:
+            _send(output(stack_name, "LicensingQueueUrl"), events)
+        else:
+            sys.stdout.writelines(json.dumps(event) + "\n" for event in events)
+    except (BotoCoreError, ClientError, Unavailable) as error:
+        msg = f"{stack_name}: {error}"
+        raise WrongCall(msg) from error
+    problems = [problem for one in compared for problem in one.problems]
+    sys.stderr.writelines(f"{problem}\n" for problem in problems)
+    _tell(users, events, sent=send)
+    return 1 if problems else 0
+
+
+def _held(
+    stack_name: str, organization_id: str, users: Sequence[GraphUser]
+) -> Mapping[str, Timeline]:
+    store = DynamoDBLicensingStore(Schema.bind(connect(), deployed_tables(stack_name)))
+    held: dict[str, Timeline] = {}
+    user_ids = list(dict.fromkeys(user.id for user in users))
+    for some in _in_pieces(user_ids, USERS_AT_ONCE):
+        held |= store.licensing(organization_id, some).users
+    return held
+
+
+def _send(queue_url: str, events: Sequence[Event]) -> None:
+    """Send straight to the queue: EventBridge would give each event an id of its own."""
+    client = boto3.client("sqs")
+    for some in _in_pieces(events, MAX_MESSAGES):
+        answer = client.send_message_batch(
+            QueueUrl=queue_url,
+            Entries=[
+                {"Id": str(number), "MessageBody": json.dumps(event)}
+                for number, event in enumerate(some)
+            ],
+        )
+        if answer.get("Failed"):
+            msg = f"{len(answer['Failed'])} events were not taken; run it again"
+            raise Unavailable(msg)
+
+
+def _in_pieces(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _tell(users: Sequence[GraphUser], events: Sequence[Event], *, sent: bool) -> None:
+    others = unknown_skus(users)
+    done = "sent" if sent else "written"
+    ignored = f"; {len(others)} other products bring no license of ours" if others else ""
+    sys.stderr.write(f"{len(users)} users compared, {len(events)} events {done}{ignored}\n")

@@ -1,0 +1,220 @@
+"""Users as Microsoft Graph gives them, compared with what we hold."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builders import ANSWERED, LONG_AGO, fact, holds
+
+from perminute.adapters.microsoft_graph import Compared, compare, read_users, unknown_skus
+from perminute.domain.errors import Refused
+from perminute.domain.licenses import PRODUCTS, SERVICE_PLANS, product_named
+from perminute.domain.licensing import license_attribute
+from perminute.domain.timelines import Timeline
+from perminute.events.door import read_event
+from perminute.events.licensing import LICENSING, licensing_event
+
+if TYPE_CHECKING:
+    from perminute.adapters.microsoft_graph import GraphUser
+
+E5 = "06ebc4ee-1bb5-47dd-8120-11324bc54e06"
+E3 = "6fd2c87f-b296-42f0-b197-1e91e994b900"
+CREDITS = "47794cd0-f0e5-45c5-9033-2eb6b5fc84e0"
+PER_MINUTE = "df9561a4-4969-4e6a-8e73-c601b68ec077"
+AUDIO_CONFERENCING_PLAN = "3e26ee1f-8a5f-4d52-aee2-b81ce45c8f40"
+USER = "9f4fe8ea-7e6e-486e-b8f4-8b3b2f6a5d21"
+SEEN = datetime(2026, 11, 24, 6, tzinfo=UTC)
+
+
+def user(*sku_ids: str, location: str | None = "DE", **more: Any) -> dict[str, Any]:
+    """A user as `GET /users/{id}` answers, with what else there is in it."""
+    return {
+        "@odata.context": "https://graph.microsoft.com/v1.0/$metadata#users/$entity",
+        "id": USER,
+        "displayName": "Adele Vance",
+        "usageLocation": location,
+        "assignedLicenses": [{"skuId": sku_id, "disabledPlans": []} for sku_id in sku_ids],
+        **more,
+    }
+
+
+def read(document: object) -> list[GraphUser]:
+    return read_users(json.dumps(document))
+
+
+def said(document: object, held: Timeline | None = None) -> list[tuple[str, dict[str, str]]]:
+    """What the events say beside whom they are about and since when."""
+    (one,) = read(document)
+    compared = compare(one, held or Timeline(), organization_id="contoso", seen_at=SEEN)
+    common = {"schemaVersion", "organizationId", "userId", "effectiveAt"}
+    return [
+        (event["detail-type"], {k: v for k, v in event["detail"].items() if k not in common})
+        for event in compared.events
+    ]
+
+
+def test_what_a_user_holds_that_we_do_not_know_of_is_assigned() -> None:
+    assert said(user(E5, E3, CREDITS.upper())) == [
+        ("License Assigned", {"license": "SPE_E5"}),
+        ("License Assigned", {"license": "MCOPSTNC"}),
+        ("User Changed", {"country": "DE"}),
+    ]
+
+
+def test_what_we_hold_and_graph_does_not_is_removed() -> None:
+    held = holds("payPerMinute", "communicationsCredits", country="FR")
+    assert said(user(PER_MINUTE), held) == [
+        ("License Removed", {"license": "MCOPSTNC"}),
+        ("User Changed", {"country": "DE"}),
+    ]
+
+
+def test_what_both_say_is_no_news() -> None:
+    assert said(user(E5, CREDITS), holds("SPE_E5", "MCOPSTNC", country="DE")) == []
+
+
+def test_what_counts_is_what_we_held_when_graph_was_asked() -> None:
+    later = fact(license_attribute("SPE_E5"), value=False, since=SEEN + timedelta(hours=1))
+    held = Timeline([*holds("SPE_E5", country="DE").facts, later])
+    assert said(user(E5), held) == []
+    assert said(user(), held) == [("License Removed", {"license": "SPE_E5"})]
+
+
+def test_a_suite_whose_audio_conferencing_is_switched_off_brings_no_subscription() -> None:
+    suite = {"skuId": E5, "disabledPlans": [AUDIO_CONFERENCING_PLAN.upper()]}
+    assert said(user(assignedLicenses=[suite]), holds("SPE_E5", country="DE")) == [
+        ("License Removed", {"license": "SPE_E5"})
+    ]
+    other = {"skuId": E5, "disabledPlans": ["57ff2da0-773e-42df-b2af-ffb7a2317929"]}
+    assert said(user(assignedLicenses=[other]), holds("SPE_E5", country="DE")) == []
+
+
+def test_what_a_delta_leaves_out_stays_as_it_is() -> None:
+    held = holds("SPE_E5", country="DE")
+    assert said({"id": USER, "usageLocation": "SE"}, held) == [("User Changed", {"country": "SE"})]
+    assert said({"id": USER, "assignedLicenses": []}, held) == [
+        ("License Removed", {"license": "SPE_E5"})
+    ]
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        {"id": USER, "@removed": {"reason": "changed"}},
+        {"value": [{"changeType": "deleted", "resourceData": {"id": USER}, "tenantId": "t-1"}]},
+    ],
+)
+def test_a_user_who_is_gone_holds_nothing(gone: dict[str, Any]) -> None:
+    held = holds("SPE_E5", "MCOPSTNC", country="DE")
+    assert said(gone, held) == [
+        ("License Removed", {"license": "SPE_E5"}),
+        ("License Removed", {"license": "MCOPSTNC"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps(user(E5)),
+        json.dumps([user(E5)]),
+        json.dumps({"@odata.nextLink": "more", "value": [user(E5)]}),
+        json.dumps({"value": [{"changeType": "updated", "resourceData": user(E5)}]}),
+        json.dumps(user(E5), indent=2),
+        f"{json.dumps(user(E5))}\n\n{json.dumps({'value': []})}\n",
+    ],
+)
+def test_users_come_alone_in_pages_in_notifications_or_line_by_line(content: str) -> None:
+    (one,) = read_users(content)
+    assert (one.id, one.products) == (USER, frozenset({"SPE_E5"}))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("no JSON", "file: is not JSON: Expecting value"),
+        ('{"id": "u", "usageLocation": "DE"}\nno JSON', "line 2: is not JSON: Expecting value"),
+        ("[7]", "item 1: must be a JSON object: a user, or a change notification"),
+        ('[{"usageLocation": "DE"}]', "item 1 id: field required"),
+        (
+            '[{"id": "u", "assignedLicenses": [{"skuId": 7}]}]',
+            "item 1 assignedLicenses.0.skuId: input should be a valid string",
+        ),
+        (
+            '{"value": [{"changeType": "updated", "resourceData": {"id": "u-1"}}]}',
+            "item 1 assignedLicenses: is missing, and so is usageLocation: a notification names "
+            "the user only; ask Graph for "
+            "/users/u-1?$select=id,assignedLicenses,usageLocation and give me that",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_its_place(content: str, why: str) -> None:
+    with pytest.raises(Refused) as refused:
+        read_users(content)
+    assert str(refused.value).startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("location", "held", "problem"),
+    [
+        (
+            None,
+            "DE",
+            "usageLocation is empty, and DE stays: no event takes a country away",
+        ),
+        ("", "DE", "usageLocation is empty, and DE stays: no event takes a country away"),
+        ("Germany", "DE", "usageLocation 'Germany' must be an ISO 3166-1 alpha-2 code such as DE"),
+    ],
+)
+def test_what_no_event_can_say_is_told(location: str | None, held: str, problem: str) -> None:
+    (one,) = read(user(location=location))
+    compared = compare(one, holds(country=held), organization_id="contoso", seen_at=SEEN)
+    assert compared == Compared((), (f"user {USER}: {problem}",))
+
+
+def test_without_a_location_on_either_side_there_is_nothing_to_tell() -> None:
+    (one,) = read(user(location=None))
+    assert compare(one, Timeline(), organization_id="contoso", seen_at=SEEN) == Compared(())
+
+
+def test_the_events_are_taken_in_as_they_are_and_then_there_is_no_more_news() -> None:
+    (one,) = read(user(E5, PER_MINUTE, location="SE"))
+    held = holds("communicationsCredits", country="DE")
+    compared = compare(one, held, organization_id="contoso", seen_at=SEEN)
+    taken_in = [licensing_event(read_event(json.dumps(e), LICENSING)) for e in compared.events]
+    assert {event.change.user_id for event in taken_in} == {USER}
+    assert {event.change.organization_id for event in taken_in} == {"contoso"}
+    facts = [stated for event in taken_in for stated in event.change.facts]
+    assert {stated.effective_at for stated in facts} == {SEEN}
+    now = Timeline([*held.facts, *facts])
+    assert compare(one, now, organization_id="contoso", seen_at=SEEN) == Compared(())
+    before = SEEN - timedelta(microseconds=1)
+    assert now.value_at("country", before) == "DE"
+
+
+def test_the_same_comparison_gives_the_same_ids_and_another_time_gives_others() -> None:
+    (one,) = read(user(E5))
+
+    def ids(organization_id: str, seen_at: datetime) -> set[str]:
+        compared = compare(one, Timeline(), organization_id=organization_id, seen_at=seen_at)
+        return {event["id"] for event in compared.events}
+
+    first = ids("contoso", SEEN)
+    assert len(first) == 2
+    assert ids("contoso", SEEN) == first
+    assert not ids("contoso", ANSWERED) & first
+    assert not ids("fabrikam", SEEN) & first
+
+
+def test_products_that_bring_nothing_of_ours_are_named() -> None:
+    assert unknown_skus(read([user(E5, E3), user(E3, PER_MINUTE)])) == {E3}
+    assert said(user(E3, location=None)) == []
+
+
+def test_every_product_is_known_by_the_plan_that_brings_its_license() -> None:
+    assert SERVICE_PLANS.keys() == PRODUCTS.keys()
+    for product, plan in SERVICE_PLANS.items():
+        assert PRODUCTS[product_named(plan)] is PRODUCTS[product]
+    assert holds(since=LONG_AGO).facts
