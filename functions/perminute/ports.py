@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from perminute.domain.rerating import Rerating
     from perminute.domain.usage import Usage
 
-MAX_ITEMS_PER_POSTING = 97
-"""DynamoDB takes 100 items a transaction: account, entry, the outbox, and these: usages, a list of
-calls for each day on which some of them ended, and the minute pools that they draw on."""
+MAX_ITEMS_PER_POSTING = 98
+"""DynamoDB takes 100 items a transaction: account, the outbox, and these: usages, a list of calls
+for each day on which some of them ended, which holds the entry, and the minute pools drawn on."""
 
 MAX_CHANGES_PER_RECORD = 48
 """Each change takes a receipt and perhaps a timeline of its own; the account, the organization's

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from perminute.adapters.dynamodb import records
 from perminute.application.expire_credit import Run
 from perminute.application.reconcile_books import Reconciled
 from perminute.domain.errors import MissingSetting, Unavailable
@@ -302,8 +303,11 @@ def test_an_account_that_somebody_damaged_is_its_own_trouble(
         in (capsys.readouterr().err)
     )
     rows = boto3.client("dynamodb").scan(TableName=table_names(ready.stack).credit)["Items"]
-    ours = {row["type"]["S"] for row in rows if row["record"]["S"].startswith("entry#")}
-    assert ours == {"purchase", "charge", "expiry"}
+    assert {entry.type for item in rows if (entry := records.entry_in_item(item))} == {
+        "purchase",
+        "charge",
+        "expiry",
+    }
 
 
 def test_a_daily_run_without_its_time_fails_instead_of_guessing(

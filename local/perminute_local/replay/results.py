@@ -11,7 +11,7 @@ import boto3
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.rows import AccountRow, EntryRow, UsageRow
+from perminute.adapters.dynamodb.rows import AccountRow, UsageRow
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.application.remembered_licensing import RememberedLicensing
@@ -100,11 +100,7 @@ def collect(
         for item in items
         if item["record"]["S"] == records.ACCOUNT
     ]
-    entries = [
-        records.entry_of(EntryRow.from_raw_data(item))
-        for item in items
-        if item["record"]["S"].startswith("entry#")
-    ]
+    entries = [entry for item in items if (entry := records.entry_in_item(item))]
     usages = [records.usage_of(UsageRow.from_raw_data(item)) for item in _scan(tables.usage)]
     for queue in stack.queues.values():
         rejected += (

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, assert_never
 
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.receipts import insert_receipt, receipt_of, receipt_record
-from perminute.adapters.dynamodb.rows import AccountRow, EntryRow, PoolRow, UsageRow
+from perminute.adapters.dynamodb.rows import AccountRow, PoolRow, UsageRow
 from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written, readable
 from perminute.domain.accounts import Account
-from perminute.domain.ledger import entry_id
+from perminute.domain.ledger import EntryType, entry_id
 from perminute.domain.pools import MinutePool, Month
 from perminute.domain.reconciliation import Statement
 from perminute.domain.times import parse_instant
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from perminute.adapters.dynamodb.rows import Item
     from perminute.adapters.dynamodb.schema import Schema
+    from perminute.domain.ledger import LedgerEntry
     from perminute.domain.lots import Lot
     from perminute.domain.usage import Usage
     from perminute.ports import CommitResult, Posting, ReceiptKey
@@ -45,7 +46,7 @@ class DynamoDBCreditStore:
         return Account(organization_id=organization_id)
 
     def commit(self, posting: Posting) -> CommitResult:
-        """See `CreditStore.commit`: 2 write units a usage, 2 each for account, entry and list."""
+        """See `CreditStore.commit`: 2 write units a usage, 2 for the account, 2 a KB of list."""
         transaction = Transaction(self._schema.connection)
         transaction.puts += [
             *(self._schema.usages.insert(records.usage_item(usage)) for usage in posting.usages),
@@ -127,18 +128,8 @@ class DynamoDBCreditStore:
         """
         account = self.account(organization_id)
         pools = self._pools(organization_id)
-        items = self._schema.entries.query(
-            "organizationId = :organization AND #record BETWEEN :first AND :last",
-            {
-                ":organization": organization_id,
-                ":first": records.entry_record(entry_id(0)),
-                ":last": records.entry_record(entry_id(account.entries)),
-            },
-            ExpressionAttributeNames={"#record": "record"},
-            ConsistentRead=True,
-        )
         with readable(f"the ledger or usage of {organization_id}"):
-            entries = tuple(records.entry_of(EntryRow.from_raw_data(item)) for item in items)
+            entries = self._entries(organization_id, account.entries)
             charges_micros, pool_minutes = self._summed(organization_id, account.entries)
         again = {pool.month: pool for pool in self._pools(organization_id)}
         return Statement(
@@ -148,6 +139,21 @@ class DynamoDBCreditStore:
             pools=tuple(pool for pool in pools if again.get(pool.month) == pool),
             pool_minutes=pool_minutes,
         )
+
+    def _entries(self, organization_id: str, count: int) -> tuple[LedgerEntry, ...]:
+        """Read entries up to a number, in order: charges lie with their calls, others alone."""
+        entries: list[LedgerEntry] = []
+        for prefix in (records.CALLS, records.ENTRY):
+            items = self._schema.entries.query(
+                "organizationId = :organization AND begins_with(#record, :prefix)",
+                {":organization": organization_id, ":prefix": prefix},
+                ExpressionAttributeNames={"#record": "record"},
+                ConsistentRead=True,
+            )
+            found = (records.entry_in_item(item) for item in items)
+            last = entry_id(count)
+            entries += (entry for entry in found if entry and entry.entry_id <= last)
+        return tuple(sorted(entries, key=lambda entry: entry.entry_id))
 
     def _summed(
         self, organization_id: str, entries: int
@@ -183,7 +189,9 @@ class DynamoDBCreditStore:
         else:
             transaction.puts.append(schema.accounts.replace(row, unchanged))
         transaction.puts += (
-            schema.entries.insert(records.entry_row(entry).serialize()) for entry in posting.entries
+            schema.entries.insert(records.entry_row(entry).serialize())
+            for entry in posting.entries
+            if entry.type is not EntryType.CHARGE or not posting.usages
         )
         if posting.notifications:
             outbox = records.outbox_row(posting.notifications, posting.after.version)
@@ -201,13 +209,18 @@ class DynamoDBCreditStore:
             *(schema.pools.put(records.pool_row(pool).serialize()) for pool in posting.pools),
             *(
                 schema.call_lists.insert(row.serialize())
-                for row in records.call_list_rows(posting.usages)
+                for row in records.call_list_rows(posting.usages, _charge_of(posting))
             ),
             *(
                 schema.reratings.insert(records.rerating_row(one).serialize())
                 for one in posting.reratings
             ),
         ]
+
+
+def _charge_of(posting: Posting) -> LedgerEntry | None:
+    """Find the entry that is written with the calls that it charges, for they explain it."""
+    return next((entry for entry in posting.entries if entry.type is EntryType.CHARGE), None)
 
 
 def _is_at(account: Account) -> Condition:

@@ -7,6 +7,7 @@ import json
 import zlib
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
+from math import gcd
 from typing import TYPE_CHECKING, Any
 
 from perminute.adapters.dynamodb.rows import (
@@ -45,6 +46,7 @@ ACCOUNT = "account"
 ACCOUNTS_INDEX = "AccountsByDueDate"
 NEVER_DUE = "9999"
 ORGANIZATION = "organization"
+ENTRY = "entry#"
 POOL = "pool#"
 CALLS = "calls#"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -210,7 +212,36 @@ def entry_row(entry: LedgerEntry) -> EntryRow:
 
 def entry_record(entry_id: str) -> str:
     """Name the record of an entry."""
-    return f"entry#{entry_id}"
+    return f"{ENTRY}{entry_id}"
+
+
+def entry_in_item(item: Item) -> LedgerEntry | None:
+    """Read the ledger entry that an item of the credit table is or holds, if it does."""
+    record = item["record"]["S"]
+    if record.startswith(ENTRY):
+        return entry_of(EntryRow.from_raw_data(item))
+    if not record.startswith(CALLS) or "entry" not in item:
+        return None
+    entry_id, amount, balance_after, at, lots = json.loads(item["entry"]["S"])
+    return LedgerEntry(
+        organization_id=item["organizationId"]["S"],
+        entry_id=entry_id,
+        type=EntryType.CHARGE,
+        amount_micros=amount,
+        balance_after_micros=balance_after,
+        at=parse_instant(at),
+        lots=_shares_of(lots),
+    )
+
+
+def _charge_record(entry: LedgerEntry) -> list[Any]:
+    return [
+        entry.entry_id,
+        entry.amount_micros,
+        entry.balance_after_micros,
+        format_instant(entry.at),
+        entry.lots,
+    ]
 
 
 def entry_of(row: EntryRow) -> LedgerEntry:
@@ -362,8 +393,13 @@ def _position_of(record: Sequence[str]) -> Position:
     return Position(parse_instant(ended_at), call_id)
 
 
-def call_list_rows(usages: Sequence[Usage]) -> Iterator[CallListRow]:
-    """List the calls of a posting by the day on which they ended; see `Calls.lists`."""
+def call_list_rows(
+    usages: Sequence[Usage], charge: LedgerEntry | None = None
+) -> Iterator[CallListRow]:
+    """List the calls of a posting by the day on which they ended; see `Calls.lists`.
+
+    The first list carries the entry of what they were charged.
+    """
     by_day: defaultdict[date, list[Leg]] = defaultdict(list)
     for usage in usages:
         if usage.outcome is not Outcome.FREE:
@@ -376,7 +412,9 @@ def call_list_rows(usages: Sequence[Usage]) -> Iterator[CallListRow]:
             organization_id=legs[0].organization_id,
             record=f"{call_list_record(last)}#{name}",
             calls=zlib.compress(_listed(legs)),
+            entry=charge and _charge_record(charge),
         )
+        charge = None
 
 
 def call_list_record(ended_at: datetime) -> str:
@@ -385,25 +423,33 @@ def call_list_record(ended_at: datetime) -> str:
 
 
 def _listed(legs: Sequence[Leg]) -> bytes:
-    """Write calls as short as may be: every posting pays for its list by the kilobyte."""
+    """Write calls as short as may be: every posting pays for its list by the kilobyte.
+
+    Column by column, since like beside like is what compression shortens best; and times in the
+    largest unit that leaves none of them a fraction, mostly seconds.
+    """
     organizers = list(dict.fromkeys(leg.organizer_id for leg in legs))
     numbers = {organizer_id: number for number, organizer_id in enumerate(organizers)}
-    calls = [
-        [
-            leg.call_id,
-            numbers[leg.organizer_id],
-            int(leg.leg_type is LegType.DIAL_OUT),
-            _micros(leg.ended_at - _EPOCH),
-            _micros(leg.ended_at - (leg.answered_at or leg.ended_at)),
-        ]
-        for leg in legs
+    first = min(leg.ended_at for leg in legs)
+    ended = [_micros(leg.ended_at - first) for leg in legs]
+    lasted = [_micros(leg.ended_at - (leg.answered_at or leg.ended_at)) for leg in legs]
+    unit = max(gcd(*ended, *lasted), 1)
+    columns = [
+        organizers,
+        _micros(first - _EPOCH),
+        unit,
+        [leg.call_id for leg in legs],
+        [numbers[leg.organizer_id] for leg in legs],
+        [int(leg.leg_type is LegType.DIAL_OUT) for leg in legs],
+        [micros // unit for micros in ended],
+        [micros // unit for micros in lasted],
     ]
-    return json.dumps([organizers, calls], ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(columns, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def call_list_of(row: CallListRow) -> CallList:
     """Read a list of calls."""
-    organizers, calls = json.loads(zlib.decompress(row.calls))
+    organizers, first, unit, *columns = json.loads(zlib.decompress(row.calls))
     return CallList(
         row.record,
         tuple(
@@ -411,10 +457,10 @@ def call_list_of(row: CallListRow) -> CallList:
                 call_id=call_id,
                 organizer_id=organizers[organizer],
                 dial_out=bool(dial_out),
-                answered_at=_EPOCH + timedelta(microseconds=ended - lasted),
-                ended_at=_EPOCH + timedelta(microseconds=ended),
+                answered_at=_EPOCH + timedelta(microseconds=first + unit * (ended - lasted)),
+                ended_at=_EPOCH + timedelta(microseconds=first + unit * ended),
             )
-            for call_id, organizer, dial_out, ended, lasted in calls
+            for call_id, organizer, dial_out, ended, lasted in zip(*columns, strict=True)
         ),
     )
 

@@ -107,7 +107,7 @@ class AccountRow(Model):
 
 
 class EntryRow(Model):
-    """CreditTable, record `entry#…`: one movement of the balance."""
+    """CreditTable, record `entry#…`: one movement of the balance, charges aside."""
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     record = UnicodeAttribute(range_key=True)
@@ -139,12 +139,14 @@ class CallListRow(Model):
     """CreditTable, record `calls#…`: calls of one posting, by the instant the last of them ended.
 
     It finds the calls of a user or an organization since an instant, by a consistent read. An
-    index of the usage table would lag behind, and cost a write unit for each call.
+    index of the usage table would lag behind, and cost a write unit for each call. If the posting
+    charged something, its ledger entry is in here too: an item of its own would cost two more.
     """
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     record = UnicodeAttribute(range_key=True)
     calls = BinaryAttribute(legacy_encoding=False)
+    entry = CompactJSONAttribute(null=True)
 
 
 class ReratingRow(Model):

@@ -165,7 +165,7 @@ class Table(Generic[M]):
     def insert(self, item: Item) -> Operation:
         """Put an item that must not exist yet; if it does, the one that stands is handed back.
 
-        The condition is spelt out: made from pynamodb's expressions for each of 97 items, it
+        The condition is spelt out: made from pynamodb's expressions for each of 96 items, it
         would cost as much as sending them.
         """
         return {
