@@ -12,7 +12,7 @@ from perminute.bootstrap import Application
 from perminute.domain.usage import Outcome
 from perminute.events.door import read_event
 from perminute.events.telephony import TELEPHONY, ended_leg
-from perminute.observability import logger, metrics, report_batch, report_uncharged
+from perminute.observability import UNCHARGED, logger, metrics, report_batch, report_uncharged
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -28,8 +28,6 @@ _METRICS = {
     Outcome.NOT_ENTITLED: "CallsNotEntitled",
     Outcome.UNRATED: "CallsUnrated",
 }
-
-_ALARMED = {Outcome.NOT_ENTITLED, Outcome.UNRATED}
 
 application = Application(os.environ)
 charge_legs = application.charge_legs()
@@ -54,6 +52,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
     outcomes = Counter(_METRICS[usage.outcome] for usage in settled.accepted)
     report_batch(settled, outcomes)
     for usage in settled.accepted:
-        if usage.outcome in _ALARMED:
+        if usage.outcome in UNCHARGED:
             report_uncharged(usage)
     return settled.response()

@@ -21,15 +21,18 @@ from perminute.adapters.dynamodb.tables import (
 from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.adapters.sns_topic import SNSTopic
 from perminute.adapters.sqs_rejections import SQSRejections
+from perminute.adapters.sqs_wakeups import SQSWakeups
 from perminute.application.apply_licensing import ApplyLicensing
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.expire_credit import ExpireCredit
+from perminute.application.looking_again import LookingAgain
 from perminute.application.patience import Patience
 from perminute.application.publish_notifications import PublishNotifications
 from perminute.application.reconcile_books import ReconcileBooks
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls
+from perminute.application.wake_reratings import WakeReratings
 from perminute.observability import report_stale_rate_card
 
 if TYPE_CHECKING:
@@ -69,16 +72,21 @@ class Application:
         )
 
     def rerate_calls(self) -> RerateCalls:
-        """Look again at calls that were rated before all was known."""
-        return RerateCalls(
+        """Look again at calls that a late change concerns."""
+        again = LookingAgain(
             credit=self._credit,
             calls=DynamoDBCalls(self._schema),
-            reratings=DynamoDBReratings(self._schema),
             licensing=RememberedLicensing(self._licensing),
             rate_cards=self._rate_cards(),
-            rejections=self.rejections(),
             patience=Patience(),
         )
+        return RerateCalls(again, DynamoDBReratings(self._schema))
+
+    def wake_reratings(self) -> WakeReratings:
+        """Have what waits carried out."""
+        queue_url = settings.rerating_queue_url(self._environment)
+        wakeups = SQSWakeups(lambda: self._client("sqs"), queue_url)
+        return WakeReratings(wakeups, self.rejections())
 
     def book_credit(self) -> BookCredit:
         """Book purchases, adjustments and settings."""

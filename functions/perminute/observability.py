@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from perminute.domain.usage import Outcome
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TypeVar
 
     from perminute.application.expire_credit import Run
+    from perminute.application.looking_again import Progress
     from perminute.application.publish_notifications import Published
     from perminute.application.reconcile_books import Reconciled
-    from perminute.application.rerate_calls import Progress
     from perminute.batches import Settled
     from perminute.domain.usage import Usage
     from perminute.ports import Rejection
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 NAMESPACE = "perminute"
 """Where the alarms of template.yaml look for the counts."""
+
+UNCHARGED = frozenset({Outcome.NOT_ENTITLED, Outcome.UNRATED})
+"""Outcomes of calls that took place and that nobody pays for."""
 
 logger = Logger(stream=sys.stderr)
 metrics = Metrics(namespace=NAMESPACE)
@@ -109,21 +114,21 @@ def report_reconciled(reconciled: Sequence[Reconciled]) -> None:
     metrics.add_metric("BookDifferences", MetricUnit.Count, len(differences))
 
 
-def report_rerated(progress: Progress) -> None:
-    """Log a piece of re-rating in one line, and what of it was refused or must come again."""
-    logger.info(
-        "calls looked at again",
-        extra={
-            "lookedAt": progress.looked_at,
-            "rerated": len(progress.rerated),
-            "refused": len(progress.refused),
-        },
-    )
-    _report_refused(progress.refused)
-    if progress.failed_at is not None:
-        logger.error("re-rating to be delivered again", extra={"reason": progress.why})
-    metrics.add_metric("CallsLookedAtAgain", MetricUnit.Count, progress.looked_at)
-    metrics.add_metric("CallsRerated", MetricUnit.Count, len(progress.rerated))
+def report_rerated(pieces: Sequence[Progress]) -> None:
+    """Count what was looked at again, and name the calls that nobody pays for by now."""
+    rerated = [usage for piece in pieces for usage in piece.rerated]
+    for usage in rerated:
+        if usage.outcome in UNCHARGED:
+            report_uncharged(usage)
+    looked_at = sum(piece.looked_at for piece in pieces)
+    metrics.add_metric("CallsLookedAtAgain", MetricUnit.Count, looked_at)
+    metrics.add_metric("CallsRerated", MetricUnit.Count, len(rerated))
+
+
+def report_woken(organizations: int) -> None:
+    """Log how many organizations were woken."""
+    logger.info("organizations woken", extra={"organizations": organizations})
+    metrics.add_metric("OrganizationsWoken", MetricUnit.Count, organizations)
 
 
 def report_published(published: Published) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from perminute.domain.accounts import Account
     from perminute.domain.ledger import LedgerEntry
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MAX_ITEMS_PER_POSTING = 98
 """DynamoDB takes 100 items a transaction: account, the outbox, and these: usages, a list of calls
 for each day on which some of them ended, which holds the entry, and the minute pools drawn on."""
+
+MAX_MERGED = 48
+"""Re-ratings that are merged into one at once."""
 
 MAX_CHANGES_PER_RECORD = 48
 """Each change takes a receipt and perhaps a timeline of its own; the account, the organization's
@@ -142,6 +145,10 @@ class CreditStore(Protocol):
         """Name the months, from one on, whose pools calls have wanted to draw on."""
         ...
 
+    def unsettled_months(self, organization_id: str) -> Sequence[Month]:
+        """Name the months whose pools are to be settled, the oldest first."""
+        ...
+
     def opened_lots(self, organization_id: str, lot_ids: Collection[str]) -> Mapping[str, Lot]:
         """Read lots as they were when they were opened, whatever became of them."""
         ...
@@ -182,6 +189,11 @@ class CallList(NamedTuple):
     key: str
     calls: tuple[ListedCall, ...]
 
+    @property
+    def day(self) -> date:
+        """The day on which they ended."""
+        return self.calls[0].ended_at.date()
+
 
 class Calls(Protocol):
     """What was recorded of calls. Raises `Unavailable`."""
@@ -196,42 +208,44 @@ class Calls(Protocol):
         """
         ...
 
+    def dial_outs(self, organization_id: str, *, since: datetime) -> Iterator[CallList]:
+        """Go through those of the lists that hold a dial-out."""
+        ...
+
     def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
         """Read usages as no posting is just changing them; else raises `Contended`."""
         ...
 
 
-class Waiting(NamedTuple):
-    """A re-rating that is to be carried out."""
-
-    organization_id: str
-    rerating_id: str
-
-
-class Unsettled(NamedTuple):
-    """A minute pool that is to be settled."""
-
-    organization_id: str
-    month: Month
-
-
-Work = Waiting | Unsettled
-"""What a record of the credit table asks for; how far it has come stands in the record itself."""
-
-
 class Reratings(Protocol):
-    """What is still to be looked at again. Raises `Unavailable`."""
+    """What is still to be looked at again. Raises `Unavailable`.
 
-    def rerating(self, organization_id: str, rerating_id: str) -> Rerating | None:
-        """Read a re-rating as far as it has come; None if it is done."""
+    Each write makes the next step of a re-rating, and holds only against the step that was read:
+    it gives False, and nothing is written, if somebody else was faster.
+    """
+
+    def waiting(self, organization_id: str) -> Sequence[Rerating]:
+        """Read all re-ratings of an organization as far as they have come."""
         ...
 
-    def proceed(self, rerating: Rerating) -> None:
-        """Keep how far it has come, unless it is done already; the rest is carried out later."""
+    def proceed(self, rerating: Rerating) -> bool:
+        """Keep how far it has come; its next step is to be carried out."""
         ...
 
-    def finish(self, rerating: Rerating) -> None:
+    def merge(self, merged: Rerating, absorbed: Sequence[Rerating]) -> bool:
+        """Have one take the place of itself as it was and of others, at most `MAX_MERGED`."""
+        ...
+
+    def finish(self, rerating: Rerating) -> bool:
         """Have done with it."""
+        ...
+
+
+class Wakeups(Protocol):
+    """Where it is told that something waits to be looked at again. Raises `Unavailable`."""
+
+    def wake(self, organization_ids: Collection[str]) -> None:
+        """Have what waits of these organizations carried out, soon, and at least once."""
         ...
 
 

@@ -46,6 +46,11 @@ def notification_topic_arn(environment: Mapping[str, str]) -> str:
     return _required(environment, "NOTIFICATION_TOPIC_ARN")
 
 
+def rerating_queue_url(environment: Mapping[str, str]) -> str:
+    """Read where organizations are woken whose calls are to be looked at again."""
+    return _required(environment, "RERATING_QUEUE_URL")
+
+
 def _required(environment: Mapping[str, str], name: str) -> str:
     value = environment.get(name)
     if not value:

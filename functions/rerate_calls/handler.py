@@ -5,29 +5,37 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from perminute.adapters.dynamodb.rerating_stream import read_work
 from perminute.application.patience import Deadline
+from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
-from perminute.observability import logger, metrics, report_rerated
+from perminute.events.wakeups import organization_to_wake
+from perminute.observability import logger, metrics, report_batch, report_rerated
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from perminute.batches import BatchResponse
+    from perminute.arrivals import Arrival
 
 application = Application(os.environ)
 rerate_calls = application.rerate_calls()
+rejections = application.rejections()
+
+
+def _open(body: str, _arrival: Arrival) -> str:
+    return organization_to_wake(body)
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
-    """Do a piece of each work that the table's stream tells of; what failed comes again."""
-    records = event["Records"]
-    deadline = Deadline.in_milliseconds(context.get_remaining_time_in_millis())
-    progress = rerate_calls([read_work(record) for record in records], deadline)
-    report_rerated(progress)
-    if progress.failed_at is None:
-        return {"batchItemFailures": []}
-    again = records[progress.failed_at]["dynamodb"]["SequenceNumber"]
-    return {"batchItemFailures": [{"itemIdentifier": again}]}
+    """Do a piece of what waits of each organization; only what failed is delivered again."""
+    settled = settle_batch(
+        event,
+        open_message=_open,
+        use_case=rerate_calls,
+        rejections=rejections,
+        deadline=Deadline.in_milliseconds(context.get_remaining_time_in_millis()),
+    )
+    report_batch(settled)
+    report_rerated(list({id(piece): piece for piece in settled.accepted}.values()))
+    return settled.response()

@@ -18,7 +18,7 @@ from perminute.domain.lots import LotShare
 from perminute.domain.pools import Cursor, MinutePool, Month, Position
 from perminute.domain.rerating import Rerating
 from perminute.domain.usage import Adjusted, Flag, Outcome
-from perminute.ports import Committed, ListedCall, Moved, Posting
+from perminute.ports import MAX_MERGED, Committed, ListedCall, Moved, Posting
 
 if TYPE_CHECKING:
     from stores import Stores
@@ -59,6 +59,8 @@ def test_pools_come_back_as_they_were_written_with_the_account(
         used_by_day={date(2026, 12, 1): 17, date(2027, 1, 1): 3},
         bound=Position(ANSWERED, "call#1"),
         unsettled=Cursor(Position(MIDNIGHT, ""), 5),
+        drawn_from=Position(ENDED, "call#2"),
+        steps=7,
         told=80,
     )
     assert stores.credit.commit(posting(organization, pools=(plain, full))) == Committed()
@@ -207,25 +209,74 @@ def test_a_re_rating_waits_from_the_transaction_on_that_calls_for_it(
         assert stores.licensing.record(organization, said, waiting) == Committed()
     else:
         assert stores.credit.commit(posting(organization, reratings=(waiting,))) == Committed()
-    assert stores.reratings.rerating(organization, "event#e-1") == waiting
-    assert stores.reratings.rerating(organization, "event#e-2") is None
-    assert stores.reratings.rerating(f"{organization}-2", "event#e-1") is None
+    assert list(stores.reratings.waiting(organization)) == [waiting]
+    assert list(stores.reratings.waiting(f"{organization}-2")) == []
 
 
 def test_a_re_rating_remembers_how_far_it_has_come_until_it_is_finished(
     stores: Stores, organization: str
 ) -> None:
-    waiting = rerating(organization, seats_since=LONG_AGO, pools_since=None)
+    waiting = rerating(organization, seats_since=LONG_AGO, pools_since=None, others=3)
     stores.credit.commit(posting(organization, reratings=(waiting,)))
     further = replace(waiting, after="calls#1")
-    stores.reratings.proceed(further)
-    assert stores.reratings.rerating(organization, "event#e-1") == further
-    stores.reratings.finish(further)
-    assert stores.reratings.rerating(organization, "event#e-1") is None
-    # Somebody slower, who carried out a piece of it at the same time, does not bring it back.
-    stores.reratings.proceed(further)
-    assert stores.reratings.rerating(organization, "event#e-1") is None
-    stores.reratings.finish(further)
+    assert stores.reratings.proceed(further)
+    now = replace(further, steps=1)
+    assert list(stores.reratings.waiting(organization)) == [now]
+    assert stores.reratings.finish(now)
+    assert list(stores.reratings.waiting(organization)) == []
+
+
+def test_a_step_holds_only_against_the_step_that_was_read(
+    stores: Stores, organization: str
+) -> None:
+    """Two may carry out one piece at the same time: the slower one must not undo anything."""
+    waiting = rerating(organization)
+    other = rerating(organization, rerating_id="event#e-2")
+    stores.credit.commit(posting(organization, reratings=(waiting, other)))
+    assert stores.reratings.proceed(replace(waiting, after="calls#2"))
+    now = replace(waiting, after="calls#2", steps=1)
+    assert not stores.reratings.proceed(replace(waiting, after="calls#1"))
+    assert not stores.reratings.finish(waiting)
+    assert not stores.reratings.merge(waiting, [other])
+    assert not stores.reratings.merge(other, [waiting])
+    assert list(stores.reratings.waiting(organization)) == [now, other]
+    assert stores.reratings.finish(now)
+    assert not stores.reratings.finish(now)
+    assert not stores.reratings.proceed(now)
+    assert list(stores.reratings.waiting(organization)) == [other]
+
+
+def test_one_re_rating_takes_the_place_of_others(stores: Stores, organization: str) -> None:
+    first, *others = (
+        rerating(organization, rerating_id=f"event#e-{n:02d}") for n in range(MAX_MERGED + 1)
+    )
+    for start in range(0, MAX_MERGED + 1, 20):
+        account = stores.credit.account(organization)
+        some = tuple([first, *others][start : start + 20])
+        stores.credit.commit(Posting(before=account, after=touched(account), reratings=some))
+    merged = first.merged_with(others)
+    assert stores.reratings.merge(merged, others)
+    assert list(stores.reratings.waiting(organization)) == [replace(merged, steps=1)]
+    assert merged.others == MAX_MERGED
+
+
+def test_pools_that_are_to_be_settled_are_named(stores: Stores, organization: str) -> None:
+    settled = MinutePool(organization_id=organization, month=NOVEMBER)
+    unsettled = replace(settled, month=DECEMBER, unsettled=Cursor(Position(MIDNIGHT, "")))
+    assert list(stores.credit.unsettled_months(organization)) == []
+    stores.credit.commit(posting(organization, pools=(settled, unsettled)))
+    assert list(stores.credit.unsettled_months(organization)) == [DECEMBER]
+
+
+def test_lists_with_a_dial_out_are_found_by_themselves(stores: Stores, organization: str) -> None:
+    toll = {"leg_type": LegType.TOLL_DIAL_IN, "service_number": "+14255550100"}
+    for call_id, parts in (("out", {}), ("in", toll)):
+        one = rating(call_id, 0, organization_id=organization, **parts)
+        account = Account(organization_id=organization)
+        stores.credit.commit(posting_of(account, charge(account, [one], at=ENDED)))
+    found = stores.calls.dial_outs(organization, since=ENDED)
+    assert [call.call_id for one in found for call in one.calls] == ["out"]
+    assert list(stores.calls.dial_outs(organization, since=MIDNIGHT)) == []
 
 
 def test_seats_count_the_subscriptions_of_all_users(stores: Stores, organization: str) -> None:

@@ -22,7 +22,7 @@ from perminute.domain.reconciliation import Difference
 from perminute.observability import logger
 from perminute_local.replay.lambda_runtime import Context, LoadedFunction, SQSMessage
 from perminute_local.replay.listener import QUEUE_NAME, Listener
-from perminute_local.replay.results import Rejected, Results, collect
+from perminute_local.replay.results import Rejected, Results, collect, drain
 from perminute_local.replay.run import publish_rate_card, table_names
 from perminute_local.stack import Function, QueueTrigger, Stack
 
@@ -90,9 +90,12 @@ class System:
             if row["record"]["S"].startswith(prefixes)
         ]
 
-    def rerate(self) -> dict[str, Any] | None:
-        """Have what waits carried out, a piece of each."""
-        return self.call("RerateCallsFunction", {"Records": self.stream("rerating#", "pool#")})
+    def rerate(self) -> list[str]:
+        """Have what waits carried out, a piece of each; gives the messages that come again."""
+        waiting = self.stream("rerating#", "pool#")
+        assert self.call("WakeReratingsFunction", {"Records": waiting}) == {"batchItemFailures": []}
+        sent = list(drain(self.stack.queues["ReratingsQueue"].url))
+        return self.send("ReratingsQueue", *(message["Body"] for message in sent))
 
     def results(self) -> Results:
         return collect(table_names(self.stack), self.stack, [], {})
@@ -431,10 +434,11 @@ def test_a_poison_record_is_kept_and_does_not_hold_up_its_shard(ready: System) -
 
 
 def test_a_license_that_was_lost_before_the_call_gives_its_charge_back(ready: System) -> None:
+    assert not ready.rerate()
     ready.send("CallsQueue", sample("call-ended"))
     since = "2026-11-01T00:00:00Z"
     assert not ready.send("LicensingQueue", sample("license-removed", effectiveAt=since))
-    assert ready.rerate() == {"batchItemFailures": []}
+    assert not ready.rerate()
     state = ready.state()
     (call,) = state["calls"]
     assert (call["outcome"], call["reason"], call["charge"], call["flags"], call["lots"]) == (
@@ -471,7 +475,7 @@ def test_a_subscription_that_was_held_all_along_draws_on_the_pool(ready: System)
     while ready.stream("rerating#") or any(
         "unsettled" in one["dynamodb"]["NewImage"] for one in ready.stream("pool#")
     ):
-        assert ready.rerate() == {"batchItemFailures": []}
+        assert not ready.rerate()
     state = ready.state()
     (call,) = state["calls"]
     assert (call["outcome"], call["poolMinutes"], call["charge"]) == ("pooled", 29, "0")
@@ -489,31 +493,38 @@ def test_what_cannot_be_rated_anew_comes_again_and_does_not_stop_the_others(
     ready.send("LicensingQueue", sample("license-assigned", "o-1", organizationId="fabrikam"))
     bucket = ready.stack.setting("RATE_CARD_BUCKET")
     s3 = boto3.client("s3")
-    cards = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    cards = {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
     for key in cards:
         s3.delete_object(Bucket=bucket, Key=key)
-    (broken,) = (r for r in ready.stream("rerating#") if "8d0f6f0b" in r["eventID"])
-    (other,) = (r for r in ready.stream("rerating#") if r["eventID"] == "rerating#event#o-1")
-    assert ready.call("RerateCallsFunction", {"Records": [broken, other]}) == {
-        "batchItemFailures": [{"itemIdentifier": broken["dynamodb"]["SequenceNumber"]}]
+    assert ready.rerate() == ['{"organizationId": "contoso"}']
+    left = {
+        record["dynamodb"]["Keys"]["organizationId"]["S"] for record in ready.stream("rerating")
     }
-    left = [record["eventID"] for record in ready.stream("rerating#")]
-    assert broken["eventID"] in left
-    assert other["eventID"] not in left
+    assert left == {"contoso"}
+    for key, content in cards.items():
+        s3.put_object(Bucket=bucket, Key=key, Body=content)
+    assert not ready.rerate()
+    assert ready.state()["calls"][0]["outcome"] == "notEntitled"
 
 
-def test_a_record_that_asks_for_nothing_we_know_is_kept(ready: System) -> None:
-    strange = {
-        "eventID": "strange",
-        "dynamodb": {
-            "SequenceNumber": "1",
-            "Keys": {"organizationId": {"S": "contoso"}, "record": {"S": "pool#soon"}},
-        },
-    }
-    answer = ready.call("RerateCallsFunction", {"Records": [strange, *ready.stream("rerating#")]})
+def test_without_the_queue_the_stream_comes_again(ready: System) -> None:
+    url = ready.stack.queues["ReratingsQueue"].url
+    boto3.client("sqs").delete_queue(QueueUrl=url)
+    assert ready.call("WakeReratingsFunction", {"Records": ready.stream("rerating#")}) is None
+
+
+def test_what_wakes_nobody_is_kept(ready: System) -> None:
+    strange = {"eventID": "strange", "dynamodb": {"SequenceNumber": "1"}}
+    answer = ready.call("WakeReratingsFunction", {"Records": [strange]})
     assert answer == {"batchItemFailures": []}
-    assert [one.event_id for one in ready.results().rejected] == ["strange"]
-    assert ready.stream("rerating#") == []
+    assert not ready.send("ReratingsQueue", "[]", '{"organizationId": 7}')
+    rejected = ready.results().rejected
+    assert {one.reason.partition(":")[0] for one in rejected} == {
+        "the record cannot be read",
+        "organizationId",
+    }
+    assert len(rejected) == 3
 
 
 def test_an_event_of_next_year_is_kept_and_forfeits_nothing(ready: System) -> None:

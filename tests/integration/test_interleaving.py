@@ -23,10 +23,11 @@ from builders import (
 )
 from stores import Stores, stores_on, twins
 
-from perminute.adapters.memory import FixedRateCard, KeptRejections
+from perminute.adapters.memory import FixedRateCard
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
+from perminute.application.looking_again import LookingAgain
 from perminute.application.patience import Patience
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls
@@ -35,7 +36,7 @@ from perminute.domain.licensing import LicensingChange, license_attribute
 from perminute.domain.pools import Month
 from perminute.domain.reconciliation import reconcile
 from perminute.domain.usage import Outcome
-from perminute.ports import ReceiptKind, Unsettled, Waiting
+from perminute.ports import ReceiptKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,13 +96,14 @@ class Side:
             ChargeLegs(stores.credit, remembered, CARD, patience),
             ApplyLicensing(stores.licensing, patience),
             RerateCalls(
-                credit=stores.credit,
-                calls=stores.calls,
-                reratings=stores.reratings,
-                licensing=RememberedLicensing(stores.licensing),
-                rate_cards=CARD,
-                rejections=KeptRejections(),
-                patience=patience,
+                LookingAgain(
+                    credit=stores.credit,
+                    calls=stores.calls,
+                    licensing=RememberedLicensing(stores.licensing),
+                    rate_cards=CARD,
+                    patience=patience,
+                ),
+                stores.reratings,
             ),
         )
 
@@ -163,10 +165,8 @@ def change(side: Side, organization: str, one: Fact) -> None:
 
 def carry_out(side: Side, organization: str) -> None:
     _, _, rerate = side.functions()
-    waiting = Waiting(organization, f"event#{organization}-late")
-    for work in (waiting, Unsettled(organization, NOVEMBER)):
-        progress = rerate([work])
-        assert progress.failed_at is None, progress.why
+    (verdict,) = rerate([organization])
+    assert isinstance(verdict, Accepted), verdict
 
 
 def usages(side: Side, organization: str) -> list[Usage]:

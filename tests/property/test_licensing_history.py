@@ -15,10 +15,11 @@ from builders import IMPATIENT, LONG_AGO, MICROS, ORGANIZATION, card, ended, fac
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from perminute.adapters.memory import FixedRateCard, InMemoryCalls, InMemoryStore, KeptRejections
+from perminute.adapters.memory import FixedRateCard, InMemoryCalls, InMemoryStore
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.looking_again import LookingAgain
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls
 from perminute.application.verdicts import Accepted, Repeated
@@ -29,13 +30,11 @@ from perminute.domain.pools import Month, minutes_wanted
 from perminute.domain.reconciliation import reconcile
 from perminute.domain.timelines import Timeline
 from perminute.domain.usage import Flag, Terms, Usage, rate_leg
-from perminute.ports import Unsettled, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perminute.domain.timelines import FactValue
-    from perminute.ports import Work
 
 START = datetime(2026, 11, 30, 18, tzinfo=UTC)
 HOURS = 8
@@ -66,35 +65,31 @@ class World:
         rate_cards = FixedRateCard(CARD)
         self.charge = ChargeLegs(self.store, RememberedLicensing(self.store), rate_cards, IMPATIENT)
         self.apply = ApplyLicensing(self.store, IMPATIENT)
-        self.rerate = RerateCalls(
+        again = LookingAgain(
             credit=self.store,
             calls=InMemoryCalls(self.store),
-            reratings=self.store,
             licensing=RememberedLicensing(self.store),
             rate_cards=rate_cards,
-            rejections=KeptRejections(),
             patience=IMPATIENT,
         )
+        self.rerate = RerateCalls(again, self.store)
         assert isinstance(BookCredit(self.store, IMPATIENT)([purchase(amount=2)])[0], Accepted)
 
     def deliver(self, step: Step) -> None:
         (verdict,) = self.charge([step]) if isinstance(step, EndedLeg) else self.apply([step])
         assert isinstance(verdict, Accepted | Repeated)
 
-    def waiting(self) -> list[Work]:
-        unsettled = (
-            Unsettled(organization_id, month)
-            for (organization_id, month), pool in self.store.minute_pools.items()
-            if pool.unsettled is not None
-        )
-        return [*(Waiting(*key) for key in self.store.waiting), *unsettled]
+    def waits(self) -> bool:
+        """Whether anything is to be looked at again."""
+        return bool(self.store.waiting(ORGANIZATION) or self.store.unsettled_months(ORGANIZATION))
 
     def carry_out(self) -> None:
         """Do one piece of everything that waits."""
-        assert self.rerate(self.waiting()).failed_at is None
+        (verdict,) = self.rerate([ORGANIZATION])
+        assert isinstance(verdict, Accepted)
 
     def carry_out_all(self) -> None:
-        while self.waiting():
+        while self.waits():
             self.carry_out()
 
     def verdicts(self) -> dict[str, Any]:
@@ -259,10 +254,10 @@ def test_carrying_out_what_was_carried_out_changes_nothing_more(history: list[St
     world = World()
     for step in reversed(history):
         world.deliver(step)
-    waited = dict(world.store.waiting)
+    waited = dict(world.store.reratings)
     world.carry_out_all()
     account, usages = world.store.account(ORGANIZATION), dict(world.store.usages)
-    world.store.waiting |= waited
+    world.store.reratings |= waited
     world.carry_out_all()
     assert world.store.usages == usages
     assert balance(world) == account.balance_micros

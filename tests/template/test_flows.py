@@ -48,12 +48,13 @@ DEAD_LETTERS = {
     "CallsQueue": "CallsDeadLetters",
     "LicensingQueue": "LicensingDeadLetters",
     "CreditQueue": "CreditDeadLetters",
+    "ReratingsQueue": "ReratingsDeadLetters",
 }
 
 
 STREAM_READERS = {
     "PublishNotificationsFunction": "NotificationsDeadLetters",
-    "RerateCallsFunction": "ReratingsDeadLetters",
+    "WakeReratingsFunction": "WakeupsDeadLetters",
 }
 """Who reads the stream of the credit table, and where it says what it gave up."""
 
@@ -104,7 +105,12 @@ def senders(template: Template, queue: str) -> set[str]:
 def test_every_function_runs_by_one_thing_that_is_known_here(template: Template) -> None:
     kinds = {kind: set(triggers(template, kind)) for kind in ("SQS", "DynamoDB", "ScheduleV2")}
     assert kinds == {
-        "SQS": {"ChargeCallsFunction", "ApplyLicensingFunction", "BookCreditFunction"},
+        "SQS": {
+            "ChargeCallsFunction",
+            "ApplyLicensingFunction",
+            "BookCreditFunction",
+            "RerateCallsFunction",
+        },
         "DynamoDB": set(STREAM_READERS),
         "ScheduleV2": {"ExpireCreditFunction", "ReconcileBooksFunction"},
     }
@@ -163,11 +169,11 @@ def test_each_reader_of_the_stream_begins_at_its_beginning_and_sees_its_own_reco
     for mapping in triggers(template, "DynamoDB").values():
         assert mapping["Stream"] == {"Fn::GetAtt": ["CreditTable", "StreamArn"]}
         assert mapping["StartingPosition"] == "TRIM_HORIZON"
-    publisher, rerating = STREAM_READERS
+    publisher, waking = STREAM_READERS
     for event in ("INSERT", "MODIFY"):
         assert readers("outbox#1", event) == {publisher}
-        assert readers("rerating#event#1", event) == {rerating}
-        assert readers("pool#2026-11", event, unsettled) == {rerating}
+        assert readers("rerating#event#1", event) == {waking}
+        assert readers("pool#2026-11", event, unsettled) == {waking}
         assert readers("pool#2026-11", event) == set()
     for other in ("outbox#1", "rerating#event#1"):
         assert readers(other, "REMOVE") == set()
@@ -338,6 +344,8 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
         told[name] = settings.TableNames.from_environment(environment)
         if name not in triggers(template, "ScheduleV2"):
             assert settings.dead_letter_queue_url(environment)
+    waking = environment_of(functions(template)["WakeReratingsFunction"], template)
+    assert waking["RERATING_QUEUE_URL"] == {"Ref": "ReratingsQueue"}
     publisher = environment_of(functions(template)["PublishNotificationsFunction"], template)
     assert publisher["NOTIFICATION_TOPIC_ARN"] == {"Ref": "NotificationTopic"}
     for name in ("ChargeCallsFunction", "RerateCallsFunction"):

@@ -11,6 +11,7 @@ ROLES = {
     "ChargeCallsFunction": "ChargeCallsRole",
     "ApplyLicensingFunction": "ApplyLicensingRole",
     "BookCreditFunction": "BookCreditRole",
+    "WakeReratingsFunction": "WakeReratingsRole",
     "RerateCallsFunction": "RerateCallsRole",
     "ExpireCreditFunction": "ExpireCreditRole",
     "ReconcileBooksFunction": "ReconcileBooksRole",
@@ -110,8 +111,16 @@ def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template)
             ({"Fn::GetAtt": ["UsageTable", "Arn"]}, {"dynamodb:Query"}),
             (failed_runs, {"sqs:SendMessage"}),
         ],
-        "RerateCallsRole": [
+        "WakeReratingsRole": [
             (stream, {f"dynamodb:{action}" for action in reads_stream}),
+            ({"Fn::GetAtt": ["ReratingsQueue", "Arn"]}, {"sqs:SendMessage"}),
+            ({"Fn::GetAtt": ["WakeupsDeadLetters", "Arn"]}, {"sqs:SendMessage"}),
+        ],
+        "RerateCallsRole": [
+            (
+                {"Fn::GetAtt": ["ReratingsQueue", "Arn"]},
+                {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
+            ),
             (table, {f"dynamodb:{action}Item" for action in changes} | {"dynamodb:Query"}),
             (
                 {"Fn::GetAtt": ["UsageTable", "Arn"]},

@@ -107,6 +107,14 @@ def test_a_long_call_that_was_answered_under_fewer_licenses_counts_as_a_later_on
     assert draw(pool, licensing, ("late", 20, 5)).unsettled is not None
 
 
+def test_fewer_licenses_after_the_last_call_that_drew_take_nothing_from_a_late_one() -> None:
+    licensing = licensed((60, LONG_AGO), (1, ANSWERED + 90 * MINUTE))
+    pool = draw(POOL, licensing, ("b", 2, 5), ("a", 1, 5))
+    assert (pool.used, pool.unsettled) == (10, None)
+    sooner = licensed((60, LONG_AGO), (1, ANSWERED + 2 * MINUTE))
+    assert draw(POOL, sooner, ("b", 2, 5), ("a", 1, 5)).unsettled is not None
+
+
 def test_who_finds_a_pool_unsettled_makes_it_no_more_settled() -> None:
     licensing = licensed((100, LONG_AGO))
     cursor = Cursor(Position(ANSWERED + 5 * MINUTE, "x"), 3)
@@ -117,6 +125,21 @@ def test_who_finds_a_pool_unsettled_makes_it_no_more_settled() -> None:
     # The call that the cursor is at was dealt with: news of it needs another look.
     at = unsettled.unsettled_from(cursor.position)
     assert at.unsettled == before
+
+
+def test_what_was_read_of_an_unsettled_pool_holds_up_to_where_others_have_drawn_since() -> None:
+    licensing = licensed((100, LONG_AGO))
+    read = replace(POOL, unsettled=Cursor(Position.start_of(ANSWERED.date())))
+    last = Position(ANSWERED + 5 * MINUTE, "e")
+    assert read.still_holds(read, last)
+    assert draw(read, licensing, ("f", 5, 1), ("g", 9, 1)).still_holds(read, last)
+    between = draw(read, licensing, ("g", 9, 1), ("d", 5, 1), ("h", 10, 1))
+    assert not between.still_holds(read, last)
+    # Read again, with all that has drawn by then, it holds again.
+    again = between.read_again()
+    assert again.still_holds(again, last)
+    assert not again.still_holds(read, last)
+    assert not draw(read, licensing, ("early", -999, 1)).still_holds(read, last)
 
 
 def settle(
@@ -142,6 +165,7 @@ def test_settling_gives_each_call_what_is_left_by_those_before() -> None:
         used_by_day={day - timedelta(days=1): 2, day: 8},
         bound=Position.of(b),
         unsettled=Cursor(Position.of(c), 8),
+        steps=1,
     )
 
 

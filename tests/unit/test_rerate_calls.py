@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -21,32 +23,47 @@ from builders import (
     receipt,
 )
 
-from perminute.adapters.memory import FixedRateCard, InMemoryCalls, InMemoryStore, KeptRejections
+from perminute.adapters.memory import (
+    FixedRateCard,
+    InMemoryCalls,
+    InMemoryStore,
+    KeptRejections,
+    RememberedWakeups,
+)
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
+from perminute.application.looking_again import (
+    CALLS_PER_POSTING,
+    MAX_LOOKED_AT,
+    LookingAgain,
+    Progress,
+)
 from perminute.application.patience import Deadline
 from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import CALLS_PER_POSTING, MAX_LOOKED_AT, RerateCalls
+from perminute.application.rerate_calls import RerateCalls
 from perminute.application.verdicts import Accepted
+from perminute.application.wake_reratings import WakeReratings
 from perminute.domain.errors import Unavailable
 from perminute.domain.ledger import EntryType
 from perminute.domain.licensing import LicensingChange, license_attribute
-from perminute.domain.pools import Month
+from perminute.domain.pools import Month, minutes_wanted
 from perminute.domain.reconciliation import reconcile
 from perminute.domain.usage import Outcome
-from perminute.ports import Unsettled, Waiting
+from perminute.ports import Rejection
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from datetime import datetime
+
     from perminute.domain.timelines import Fact
-    from perminute.ports import Calls, CommitResult, Posting, Work
+    from perminute.domain.usage import Usage
+    from perminute.ports import CallList, Calls, CommitResult, Posting
 
 CALLS = 2_500
 PAID = 150_000
 NOVEMBER = Month(2026, 11)
 BEFORE = ANSWERED - timedelta(days=1)
-LATE = Waiting(ORGANIZATION, "event#late")
-POOL = Unsettled(ORGANIZATION, NOVEMBER)
 
 
 def world(calls: int = CALLS, *said: Fact) -> InMemoryStore:
@@ -62,7 +79,7 @@ def world(calls: int = CALLS, *said: Fact) -> InMemoryStore:
         for n in range(calls)
     ]
     assert all(isinstance(one, Accepted) for one in charging(legs))
-    store.waiting.clear()
+    store.reratings.clear()
     return store
 
 
@@ -74,15 +91,29 @@ def apply(store: InMemoryStore, one: Fact, name: str = "late") -> None:
 
 
 def rerating(store: InMemoryStore, calls: Calls | None = None) -> RerateCalls:
-    return RerateCalls(
+    again = LookingAgain(
         credit=store,
         calls=calls or InMemoryCalls(store),
-        reratings=store,
         licensing=RememberedLicensing(store),
         rate_cards=FixedRateCard(card()),
-        rejections=KeptRejections(),
         patience=IMPATIENT,
     )
+    return RerateCalls(again, store)
+
+
+def piece(store: InMemoryStore, calls: Calls | None = None) -> Progress:
+    """Do a piece of what waits."""
+    (verdict,) = rerating(store, calls)([ORGANIZATION])
+    assert isinstance(verdict, Accepted), verdict
+    return verdict.result
+
+
+def pieces(store: InMemoryStore) -> list[Progress]:
+    """Do all of it, piece by piece."""
+    done = []
+    while store.waiting(ORGANIZATION) or store.unsettled_months(ORGANIZATION):
+        done.append(piece(store))
+    return done
 
 
 LOST = fact(license_attribute("MCOMEETACPEA"), value=False, since=BEFORE, event_id="late")
@@ -91,14 +122,10 @@ LOST = fact(license_attribute("MCOMEETACPEA"), value=False, since=BEFORE, event_
 def test_thousands_of_calls_are_rated_anew_in_bounded_pieces() -> None:
     store = world()
     apply(store, LOST)
-    pieces = []
-    while LATE in store.waiting:
-        progress = rerating(store)([LATE])
-        assert progress.failed_at is None
-        pieces.append(len(progress.rerated))
-    assert sum(pieces) == CALLS
-    assert max(pieces) <= MAX_LOOKED_AT + CALLS_PER_POSTING
-    assert len(pieces) == 3
+    rerated = [len(one.rerated) for one in pieces(store)]
+    assert sum(rerated) == CALLS
+    assert max(rerated) <= MAX_LOOKED_AT + CALLS_PER_POSTING
+    assert len(rerated) == 3
     adjustments = [e for e in store.entries if e.type is EntryType.ADJUSTMENT]
     named = Counter(u.adjustments[0].entry_id for u in store.usages.values())
     assert set(named) == {entry.entry_id for entry in adjustments}
@@ -115,16 +142,9 @@ def test_a_pool_of_thousands_of_calls_is_settled_in_bounded_pieces() -> None:
     )
     assert store.minute_pools[ORGANIZATION, NOVEMBER].used == 6_000
     apply(store, fact("purchased:SPE_E5", 50, BEFORE, "late"))
-    pieces = []
-    work: list[Work] = [LATE]
-    while work:
-        progress = rerating(store)(work)
-        assert progress.failed_at is None
-        pieces.append(progress.looked_at)
-        unsettled = store.minute_pools[ORGANIZATION, NOVEMBER].unsettled
-        work = [POOL] if unsettled else []
-    assert sum(pieces) == CALLS
-    assert max(pieces) <= MAX_LOOKED_AT + CALLS_PER_POSTING
+    looked_at = [one.looked_at for one in pieces(store)]
+    assert sum(looked_at) == CALLS
+    assert max(looked_at) <= MAX_LOOKED_AT + CALLS_PER_POSTING
     # Ten minutes each, in the order in which they ended.
     pooled = {u.leg.call_id for u in store.usages.values() if u.outcome is Outcome.POOLED}
     in_order = sorted(store.usages.values(), key=lambda u: (u.leg.ended_at, u.leg.call_id))
@@ -160,10 +180,10 @@ def test_a_piece_that_breaks_off_is_carried_out_again_without_harm(
     store = Breaking(**vars(plain))
     apply(store, LOST)
     store.breaks_at, store.after = breaks_at, after
-    progress = rerating(store)([LATE])
-    assert (progress.failed_at, LATE in store.waiting) == (0, True)
-    while LATE in store.waiting:
-        assert rerating(store)([LATE]).failed_at is None
+    (verdict,) = rerating(store)([ORGANIZATION])
+    assert isinstance(verdict, Unavailable)
+    assert store.waiting(ORGANIZATION)
+    pieces(store)
     assert {u.outcome for u in store.usages.values()} == {Outcome.NOT_ENTITLED}
     assert all(len(u.adjustments) == 1 for u in store.usages.values())
     assert store.account(ORGANIZATION).balance_micros == 1_000 * MICROS
@@ -173,9 +193,20 @@ def test_a_piece_that_breaks_off_is_carried_out_again_without_harm(
 def test_what_is_left_without_time_comes_again() -> None:
     store = world(10)
     apply(store, LOST)
-    progress = rerating(store)([LATE], Deadline(0, clock=lambda: 1))
-    assert (progress.failed_at, progress.rerated) == (0, [])
-    assert "no time was left" in progress.why
+    (verdict,) = rerating(store)([ORGANIZATION], Deadline(0, clock=lambda: 1))
+    assert isinstance(verdict, Unavailable)
+    assert "no time was left" in str(verdict)
+
+
+def test_time_that_runs_out_ends_a_piece_whose_record_brings_the_next() -> None:
+    store = world(300)
+    apply(store, LOST)
+    ticks = iter(range(10_000))
+    rerating(store)([ORGANIZATION], Deadline(4, clock=lambda: next(ticks)))
+    (left,) = store.waiting(ORGANIZATION)
+    assert left.steps == 1
+    assert sum(len(one.rerated) for one in pieces(store)) < 300
+    assert {u.outcome for u in store.usages.values()} == {Outcome.NOT_ENTITLED}
 
 
 def test_calls_of_others_and_from_before_are_not_looked_at() -> None:
@@ -189,7 +220,7 @@ def test_calls_of_others_and_from_before_are_not_looked_at() -> None:
         ]
     )
     apply(store, LOST)
-    progress = rerating(store)([LATE, LATE])
+    progress = piece(store)
     assert progress.looked_at == 10
     assert {usage.leg.call_id for usage in progress.rerated} == {f"call-{n:05d}" for n in range(10)}
 
@@ -200,8 +231,8 @@ def test_a_change_that_takes_effect_later_looks_at_no_call() -> None:
         store,
         fact(license_attribute("MCOMEETACPEA"), value=False, since=ANSWERED.replace(year=2027)),
     )
-    assert rerating(store)([LATE]).looked_at == 0
-    assert LATE not in store.waiting
+    assert piece(store).looked_at == 0
+    assert list(store.waiting(ORGANIZATION)) == []
 
 
 def test_credit_that_turns_out_to_have_been_set_up_earlier_pays_the_calls_since() -> None:
@@ -212,12 +243,160 @@ def test_credit_that_turns_out_to_have_been_set_up_earlier_pays_the_calls_since(
     charging([ended(call_id="a"), ended(call_id="b", answered_at=early)])
     assert {u.outcome for u in store.usages.values()} == {Outcome.NOT_ENTITLED}
     BookCredit(store, IMPATIENT)([purchase(purchased_at=ANSWERED)])
-    assert rerating(store)([Waiting(ORGANIZATION, "purchase#po-1")]).failed_at is None
+    pieces(store)
     outcomes = {call: usage.outcome for (_, call), usage in store.usages.items()}
     assert outcomes == {"a": Outcome.CHARGED, "b": Outcome.NOT_ENTITLED}
     assert store.account(ORGANIZATION).balance_micros == 50 * MICROS - PAID
     BookCredit(store, IMPATIENT)([purchase("po-2", purchased_at=LONG_AGO)])
-    rerating(store)([Waiting(ORGANIZATION, "purchase#po-2")])
+    pieces(store)
     assert {u.outcome for u in store.usages.values()} == {Outcome.CHARGED}
     BookCredit(store, IMPATIENT)([purchase("po-3", purchased_at=ANSWERED)])
-    assert list(store.waiting) == []
+    assert list(store.waiting(ORGANIZATION)) == []
+
+
+def test_a_burst_of_changes_is_one_pass_over_the_calls() -> None:
+    store = world(60)
+    for number in range(120):
+        country = fact("country", "FR", BEFORE, f"f-{number}")
+        change = LicensingChange(ORGANIZATION, f"user-{number % 5}", (country,))
+        event = LicensingEvent(change, receipt(f"f-{number}"), ANSWERED)
+        assert ApplyLicensing(store, IMPATIENT)([event]) == [Accepted(None)]
+    apply(store, LOST)
+    counting = Counting(InMemoryCalls(store))
+    while store.waiting(ORGANIZATION):
+        piece(store, counting)
+    assert counting.passes == 3
+    assert {u.outcome for u in store.usages.values()} == {Outcome.NOT_ENTITLED}
+    cause = next(e.cause for e in store.entries if e.type is EntryType.ADJUSTMENT)
+    assert re.fullmatch(r"rerating#event#(f-[0-9]+|late) and [0-9]+ more", cause or "")
+
+
+def test_what_has_not_begun_when_it_is_enough_is_left_so_that_it_wakes_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its own wake-up may have been heard already: only a change of its record brings another."""
+    monkeypatch.setattr("perminute.application.rerate_calls.MAX_MERGED", 0)
+    store = world(600)
+    for number in range(3):
+        mode = fact("dialOutPolicy", "none", BEFORE, f"p-{number}")
+        change = LicensingChange(ORGANIZATION, "adele", (mode,))
+        event = LicensingEvent(change, receipt(f"p-{number}"), ANSWERED)
+        assert ApplyLicensing(store, IMPATIENT)([event]) == [Accepted(None)]
+    assert piece(store).looked_at == 1_200
+    (left,) = store.waiting(ORGANIZATION)
+    assert (left.after, left.steps) == (None, 1)
+
+
+@dataclass
+class Counting:
+    """Counts how often the lists of calls are gone through."""
+
+    calls: Calls
+    passes: int = 0
+
+    def lists(
+        self, organization_id: str, *, since: datetime, after: str | None = None
+    ) -> Iterator[CallList]:
+        self.passes += 1
+        return self.calls.lists(organization_id, since=since, after=after)
+
+    def dial_outs(self, organization_id: str, *, since: datetime) -> Iterator[CallList]:
+        return self.calls.dial_outs(organization_id, since=since)
+
+    def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
+        return self.calls.usages(organization_id, call_ids)
+
+
+def subscribed(calls: int) -> InMemoryStore:
+    """Calls of a subscriber, all of which the pool bears; then fewer licenses, since yesterday."""
+    store = world(
+        calls,
+        fact(license_attribute("SPE_E5"), value=True, event_id="s-1"),
+        fact("purchased:SPE_E5", 100, LONG_AGO, "s-2"),
+    )
+    apply(store, fact("purchased:SPE_E5", 5, BEFORE, "late"))
+    return store
+
+
+def charge_one(store: InMemoryStore, call_id: str, ended_at: datetime) -> None:
+    charging = ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), IMPATIENT)
+    one = ended(call_id=call_id, ended_at=ended_at)
+    assert isinstance(charging([one])[0], Accepted)
+
+
+class Busy(Counting):
+    """Has a call charged each time that somebody has read the dial-outs, twenty times."""
+
+    reads = 0
+    store: InMemoryStore
+    at: datetime
+
+    def dial_outs(self, organization_id: str, *, since: datetime) -> Iterator[CallList]:
+        yield from list(self.calls.dial_outs(organization_id, since=since))
+        self.reads += 1
+        if self.reads <= 20:
+            charge_one(self.store, f"busy-{self.reads:04d}", self.at)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "reads"),
+    [
+        # Later than all: each step is made at the first reading, until it comes to these calls.
+        (3_600, 23),
+        # Among those just read: they are read again, as long as there are more of them.
+        (541 + 30, 39),
+    ],
+)
+def test_a_pool_settles_however_busy_its_organization_is(seconds: int, reads: int) -> None:
+    store = subscribed(400)
+    busy = Busy(InMemoryCalls(store))
+    busy.store, busy.at = store, ANSWERED + timedelta(seconds=seconds)
+    while store.waiting(ORGANIZATION) or store.unsettled_months(ORGANIZATION):
+        piece(store, busy)
+    assert busy.reads <= reads
+    assert store.minute_pools[ORGANIZATION, NOVEMBER].used == 300
+    in_order = sorted(store.usages.values(), key=lambda u: (u.leg.ended_at, u.leg.call_id))
+    drawn, left = [], 300
+    for usage in in_order:
+        drawn.append(min(left, minutes_wanted(usage.leg)))
+        left -= drawn[-1]
+    assert [usage.pool_minutes for usage in in_order] == drawn
+    assert reconcile(store.statement(ORGANIZATION)) == ()
+
+
+def test_a_listed_call_without_a_record_is_said_and_comes_again() -> None:
+    store = world(3)
+    apply(store, LOST)
+
+    class Lossy(Counting):
+        def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
+            return list(super().usages(organization_id, call_ids))[1:]
+
+    (verdict,) = rerating(store, Lossy(InMemoryCalls(store)))([ORGANIZATION])
+    assert isinstance(verdict, Unavailable)
+    assert "call call-00000 of contoso is listed, but has no usage record" in str(verdict)
+
+
+def test_one_organizations_trouble_is_not_anothers() -> None:
+    store = world(3)
+    apply(store, LOST)
+
+    class Broken(Counting):
+        def lists(
+            self,
+            organization_id: str,
+            *,
+            since: datetime,  # noqa: ARG002 - the port's
+            after: str | None = None,  # noqa: ARG002 - the port's
+        ) -> Iterator[CallList]:
+            raise Unavailable(f"the lists of {organization_id} cannot be read")
+
+    verdicts = rerating(store, Broken(InMemoryCalls(store)))([ORGANIZATION, "fabrikam"])
+    assert [type(verdict) for verdict in verdicts] == [Unavailable, Accepted]
+
+
+def test_waking_names_each_organization_once_and_keeps_what_cannot_be_read() -> None:
+    wakeups, rejections = RememberedWakeups(), KeptRejections()
+    strange = Rejection("e-1", "why", "body")
+    assert WakeReratings(wakeups, rejections)(["a", strange, "b", "a"]) == 2
+    assert (wakeups.woken, rejections.kept) == (["a", "b"], [strange])

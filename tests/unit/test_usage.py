@@ -101,7 +101,15 @@ def test_what_the_subscription_includes_costs_nothing() -> None:
             ),
         ),
         # The card prices France in euros, and nothing converts.
-        ("+33199001234", NO_PRICE),
+        (
+            "+33199001234",
+            Price(
+                rate_card_version="card-1",
+                prefix="33",
+                country="FR",
+                unpriced=Unpriced.NO_RATE,
+            ),
+        ),
     ],
 )
 def test_what_cannot_be_priced_is_given_free_and_says_why(number: str, price: Price) -> None:
@@ -114,6 +122,7 @@ def test_what_cannot_be_priced_is_given_free_and_says_why(number: str, price: Pr
 SUBSCRIBER = replace(
     TERMS, licensing=Licensing(volume(), {ORGANIZER: holds("subscription", "MCOPSTNC")})
 )
+SAME_COUNTRY = fact("dialOutPolicy", "sameCountry")
 STEPPED = card(
     "dialOut,49,DE,USD,0.06,0.5,60,30,0",
     "dialOut,49,DE,USD,0.01,0.5,60,30,180",
@@ -175,6 +184,20 @@ def test_nothing_else_draws_on_the_pool(changed: dict[str, Any]) -> None:
     terms = replace(SUBSCRIBER, rate_card=card(*rows, "tollFreeDialIn,1800,US,USD,0.022,,"))
     rating = rate_leg(leg(**changed), terms)
     assert (rating.draws_on_pool, rating.pool_minutes_wanted) == (False, 0)
+
+
+def test_a_rate_in_another_currency_still_tells_the_country_for_pool_and_policy() -> None:
+    user = Timeline([*holds("subscription", "MCOPSTNC", country="FR").facts, SAME_COUNTRY])
+    terms = replace(SUBSCRIBER, licensing=Licensing(volume(), {ORGANIZER: user}))
+    rating = rate_leg(leg(remote_number="+33199001234"), terms)
+    assert (rating.pool_minutes_wanted, rating.flags) == (10, ())
+    assert rating.usage(10).outcome is Outcome.POOLED
+    split = rating.usage(4)
+    assert (split.outcome, split.reason, split.charge_micros) == (
+        Outcome.UNRATED,
+        Unpriced.NO_RATE,
+        0,
+    )
 
 
 def test_pay_per_minute_alone_draws_on_no_pool() -> None:

@@ -63,7 +63,7 @@ class InMemoryStore:
     """Organizations whose credit has been written; licensing alone lists nobody."""
     usages: dict[tuple[str, str], Usage] = field(default_factory=dict)
     minute_pools: dict[tuple[str, Month], MinutePool] = field(default_factory=dict)
-    waiting: dict[tuple[str, str], Rerating] = field(default_factory=dict)
+    reratings: dict[tuple[str, str], Rerating] = field(default_factory=dict)
     receipts: dict[ReceiptKey, Receipt] = field(default_factory=dict)
     facts: defaultdict[tuple[str, str | None], set[Fact]] = field(
         default_factory=lambda: defaultdict(set)
@@ -124,6 +124,15 @@ class InMemoryStore:
                 if organization == organization_id and month >= since
             )
 
+    def unsettled_months(self, organization_id: str) -> Sequence[Month]:
+        """See `CreditStore.unsettled_months`."""
+        with self._lock:
+            return sorted(
+                month
+                for (name, month), pool in self.minute_pools.items()
+                if name == organization_id and pool.unsettled is not None
+            )
+
     def opened_lots(self, organization_id: str, lot_ids: Collection[str]) -> Mapping[str, Lot]:
         """See `CreditStore.opened_lots`."""
         with self._lock:
@@ -140,21 +149,33 @@ class InMemoryStore:
         with self._lock:
             return [u for (name, _), u in self.usages.items() if name == organization_id]
 
-    def rerating(self, organization_id: str, rerating_id: str) -> Rerating | None:
-        """See `Reratings.rerating`."""
+    def waiting(self, organization_id: str) -> Sequence[Rerating]:
+        """See `Reratings.waiting`."""
         with self._lock:
-            return self.waiting.get((organization_id, rerating_id))
+            keys = sorted(self.reratings)
+            return [self.reratings[key] for key in keys if key[0] == organization_id]
 
-    def proceed(self, rerating: Rerating) -> None:
+    def proceed(self, rerating: Rerating) -> bool:
         """See `Reratings.proceed`."""
-        with self._lock:
-            if (rerating.organization_id, rerating.rerating_id) in self.waiting:
-                self._wait([rerating])
+        return self.merge(rerating, ())
 
-    def finish(self, rerating: Rerating) -> None:
+    def merge(self, merged: Rerating, absorbed: Sequence[Rerating]) -> bool:
+        """See `Reratings.merge`."""
+        with self._lock:
+            if not all(map(self._is_at, (merged, *absorbed))):
+                return False
+            for one in absorbed:
+                del self.reratings[one.organization_id, one.rerating_id]
+            self._wait([replace(merged, steps=merged.steps + 1)])
+            return True
+
+    def finish(self, rerating: Rerating) -> bool:
         """See `Reratings.finish`."""
         with self._lock:
-            self.waiting.pop((rerating.organization_id, rerating.rerating_id), None)
+            if not self._is_at(rerating):
+                return False
+            del self.reratings[rerating.organization_id, rerating.rerating_id]
+            return True
 
     def receipt(self, key: ReceiptKey) -> Receipt | None:
         """See `CreditStore.receipt`."""
@@ -244,7 +265,11 @@ class InMemoryStore:
         self.receipts |= {_identity(receipt.key): receipt for receipt in receipts}
 
     def _wait(self, reratings: Sequence[Rerating]) -> None:
-        self.waiting |= {(one.organization_id, one.rerating_id): one for one in reratings}
+        self.reratings |= {(one.organization_id, one.rerating_id): one for one in reratings}
+
+    def _is_at(self, rerating: Rerating) -> bool:
+        known = self.reratings.get((rerating.organization_id, rerating.rerating_id))
+        return known is not None and known.steps == rerating.steps
 
     def _full(
         self, organization_id: str, changes: Sequence[tuple[LicensingChange, Receipt]]
@@ -275,6 +300,11 @@ class InMemoryCalls:
             if usage.outcome is not Outcome.FREE and usage.leg.ended_at >= since
         )
         return iter(sorted(one for one in listed if after is None or one.key > after))
+
+    def dial_outs(self, organization_id: str, *, since: datetime) -> Iterator[CallList]:
+        """See `Calls.dial_outs`."""
+        lists = self.lists(organization_id, since=since)
+        return (one for one in lists if any(call.dial_out for call in one.calls))
 
     def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
         """See `Calls.usages`."""
@@ -322,6 +352,17 @@ class AnnouncedNotifications:
         """See `NotificationTopic.publish`."""
         self.announced += (one for one in announcements if one.id not in self.refusing)
         return {one.id: self.refusing[one.id] for one in announcements if one.id in self.refusing}
+
+
+@dataclass
+class RememberedWakeups:
+    """Organizations that were to be woken, in that order."""
+
+    woken: list[str] = field(default_factory=list)
+
+    def wake(self, organization_ids: Collection[str]) -> None:
+        """See `Wakeups.wake`."""
+        self.woken += organization_ids
 
 
 @dataclass

@@ -37,9 +37,14 @@ class Deadline:
         """Set it by what Lambda says is left of the invocation."""
         return cls(clock() + remaining / 1000 - MARGIN_SECONDS, clock)
 
+    @property
+    def passed(self) -> bool:
+        """Whether nothing more is to be begun."""
+        return self.clock() >= self.at
+
     def check(self) -> None:
         """Raise `Unavailable` once it has passed."""
-        if self.clock() >= self.at:
+        if self.passed:
             msg = "no time was left in this invocation"
             raise Unavailable(msg)
 

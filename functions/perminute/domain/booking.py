@@ -215,11 +215,11 @@ def tell_pools(books: Books, pools: Pools) -> None:
     """Move the account with its pools, and tell the thresholds that these have reached."""
     if pools.touched:
         books.touch()
-    for pool, percent, minutes in pools.reach(books.at):
+    for pool, percent, minutes in pools.reach(books.now):
         reached = MinutePoolThreshold(
             percent=percent, minutes=minutes, used=pool.used, month=str(pool.month)
         )
-        books.tell(reached, cause=f"{pool.month}/{percent}/{books.account.version}")
+        books.tell(reached, cause=f"{pool.month}/{percent}/{books.account.version}", at=books.now)
 
 
 def news_of_call(usage: Usage) -> Iterator[News]:

@@ -59,7 +59,7 @@ class Books:
         """Open them at an instant; `heard_at` is when the event reached us, if that is known."""
         self._before = account
         self.at = at
-        self._now = account.now(at, heard_at)
+        self.now = account.now(at, heard_at)
         self.account = account
         self._touched = False
         self._entries: list[LedgerEntry] = []
@@ -111,7 +111,7 @@ class Books:
             balance_micros=self.account.balance_micros,
             currency=self.account.currency,
         )
-        self.tell(disabled, cause=self.account.version, at=self._now)
+        self.tell(disabled, cause=self.account.version, at=self.now)
 
     def open_lot(self, entry_type: EntryType, lot: Lot, cause: str) -> None:
         """Pay the debt first, keep the rest; `Refused` if the account has as many as it may.
@@ -128,7 +128,7 @@ class Books:
         self.enter(entry_type, lot.remaining_micros, _given(kept), cause, opens=kept)
         if kept.remaining_micros:
             self.put(kept)
-            if kept.expires_at <= self._now:
+            if kept.expires_at <= self.now:
                 self.expire(kept)
         if len(self.account.lots) > MAX_LOTS:
             raise Refused(
@@ -224,7 +224,8 @@ class Books:
             expires_at=lot.expires_at,
             currency=self.account.currency,
         )
-        self.tell(expiring, cause=lot.lot_id)
+        # A lot that was used up and is opened again has something to be warned of again.
+        self.tell(expiring, cause=f"{lot.lot_id}/{self.account.entries}")
 
     def close(self, *, may_ask: bool = True) -> Booking:
         """Ask for a recharge if it is time for one, and make the account's next version."""
@@ -232,7 +233,7 @@ class Books:
         changed = self._touched or self.account != self._before
         return Booking(
             account=(
-                replace(self.account, version=self._before.version + 1, as_of=self._now)
+                replace(self.account, version=self._before.version + 1, as_of=self.now)
                 if changed
                 else self._before
             ),
@@ -253,7 +254,7 @@ class Books:
             self.account.auto_recharge,
             self.account.balance_micros,
             organization_id=self.account.organization_id,
-            now=self._now,
+            now=self.now,
         )
         if step is not None and not may_ask:
             return
@@ -266,7 +267,7 @@ class Books:
                     balance_micros=self.account.balance_micros,
                     currency=self.account.currency,
                 )
-                self.tell(requested, cause=step.recharge_id, at=self._now)
+                self.tell(requested, cause=step.recharge_id, at=self.now)
             case Disabled():
                 self.tell_disabled(step)
             case None:

@@ -108,6 +108,10 @@ class MinutePool:
     `used_by_day` counts the minutes by the day on which the calls ended. No call after `bound` has
     drawn any. `unsettled` says from where on calls may not have what is theirs; None, they have.
     `told` is the highest threshold that admins know of.
+
+    Whoever settles a pool reads its calls first and decides after. `drawn_from` is the first place
+    at which a call has drawn since `steps` was counted up last: what was read under the same count
+    still holds for all calls before that place.
     """
 
     organization_id: str
@@ -115,6 +119,8 @@ class MinutePool:
     used_by_day: Mapping[date, int] = field(default_factory=lambda: _NOTHING_USED)
     bound: Position | None = None
     unsettled: Cursor | None = None
+    drawn_from: Position | None = None
+    steps: int = 0
     told: int = 0
 
     @property
@@ -139,6 +145,9 @@ class MinutePool:
         answered_at = _answered(leg)
         taken = min(wanted, max(0, licensing.pool_minutes(answered_at) - self.used))
         pool = self.with_drawn(position, taken)
+        if self.unsettled is not None:
+            first = position if self.drawn_from is None else min(self.drawn_from, position)
+            pool = replace(pool, drawn_from=first)
         if self.unsettled is None and (self.bound is None or position > self.bound):
             return pool, taken
         if self.unsettled is None and self._is_ample(position, wanted, licensing):
@@ -185,21 +194,37 @@ class MinutePool:
             bound=bound,
             unsettled=Cursor(position, of_day),
         )
-        return pool, tuple(taken)
+        return pool.read_again(), tuple(taken)
+
+    def read_again(self) -> MinutePool:
+        """Have whoever settles it read its calls anew: what was read before is out of date."""
+        return replace(self, drawn_from=None, steps=self.steps + 1)
 
     def settled_until(self, day: date) -> MinutePool:
         """Move the cursor to the start of a day, before which no call is left; or be done."""
         if day > self.month.last_day:
-            return replace(self, unsettled=None)
-        return replace(self, unsettled=Cursor(Position.start_of(day)))
+            return replace(self.read_again(), unsettled=None)
+        return replace(self.read_again(), unsettled=Cursor(Position.start_of(day)))
+
+    def still_holds(self, read: MinutePool, last: Position) -> bool:
+        """Whether calls up to a place, read when the pool was `read`, are all that there are.
+
+        A call that draws meanwhile is nearly always a later one.
+        """
+        return (self.unsettled, self.steps) == (read.unsettled, read.steps) and (
+            self.drawn_from is None or self.drawn_from > last
+        )
 
     def _is_ample(self, position: Position, wanted: int, licensing: Licensing) -> bool:
         """Whether a call can have all it wants and every later one still has had enough.
 
-        A later one ended later, so it cannot have been answered more than a leg's length before.
+        A later one ended later, so it cannot have been answered more than a leg's length before;
+        and no later than the last that drew ended.
         """
         since = self.month.nearest(position.ended_at - _LONGEST_LEG)
-        return self.used + wanted <= licensing.fewest_pool_minutes(since, self.month.end)
+        until = self.bound.ended_at if self.bound is not None else since
+        until = max(since, self.month.nearest(until)) + _INSTANT
+        return self.used + wanted <= licensing.fewest_pool_minutes(since, until)
 
     def level(self, minutes: int) -> int:
         """Tell the highest threshold that is reached while the pool has so many minutes."""

@@ -40,7 +40,8 @@ class Rerating:
 
     `since` says for each user, or for everybody, from which answer on. `pools_since` is set where
     the minutes of the pools change, `seats_since` where they do if these count assigned licenses.
-    What is booked for it happens at `at` or later. `after` is the list of calls done last.
+    What is booked for it happens at `at` or later. `after` is the list of calls done last, and
+    `steps` counts what was written of it. `others` are those that it has taken the place of.
     """
 
     organization_id: str
@@ -50,16 +51,39 @@ class Rerating:
     pools_since: datetime | None = None
     seats_since: datetime | None = None
     after: str | None = None
+    steps: int = 0
+    others: int = 0
 
     @property
     def cause(self) -> str:
         """What its entries name as their cause."""
-        return f"{RERATING}{self.rerating_id}"
+        more = f" and {self.others} more" if self.others else ""
+        return f"{RERATING}{self.rerating_id}{more}"
+
+    def merged_with(self, others: Sequence[Rerating]) -> Rerating:
+        """Make one that looks at all the calls that either looks at; none may have begun."""
+        since = dict(self.since)
+        for one in others:
+            for subject, instant in one.since.items():
+                since[subject] = min(since.get(subject, instant), instant)
+        all_of_them = (self, *others)
+        return replace(
+            self,
+            at=max(one.at for one in all_of_them),
+            since=since,
+            pools_since=_earliest(one.pools_since for one in all_of_them),
+            seats_since=_earliest(one.seats_since for one in all_of_them),
+            others=self.others + sum(one.others + 1 for one in others),
+        )
 
     def concerns(self, organizer_id: str, answered_at: datetime) -> bool:
         """Whether a call is to be looked at."""
         instants = (self.since.get(subject) for subject in (organizer_id, EVERYBODY))
         return any(since is not None and since <= answered_at for since in instants)
+
+
+def _earliest(instants: Iterable[datetime | None]) -> datetime | None:
+    return min((at for at in instants if at is not None), default=None)
 
 
 def rerating_for(
@@ -86,8 +110,8 @@ def rerating_for(
         rerating_id=rerating_id,
         at=at,
         since=since,
-        pools_since=min(pools, default=None),
-        seats_since=min(seats, default=None),
+        pools_since=_earliest(pools),
+        seats_since=_earliest(seats),
     )
 
 

@@ -195,7 +195,8 @@ def rate_leg(leg: Leg, terms: Terms) -> Rating:
     if free is not None:
         return Rating(leg=leg, price=price, rate=rate, cover=free)
     licensing = terms.licensing
-    destination = price.country if rate is not None else None
+    # What the card blocks is premium; a rate in another currency still tells the country.
+    destination = None if price.unpriced is Unpriced.BLOCKED_NUMBER else price.country
     return Rating(
         leg=leg,
         price=price,
@@ -238,7 +239,13 @@ def _price(leg: Leg, terms: Terms) -> tuple[Price, Rate | None]:
             )
             return price, None
         case Quote(rate) if terms.currency is not None and rate.currency != terms.currency:
-            return Price(rate_card_version=card.version, unpriced=Unpriced.NO_RATE), None
+            price = Price(
+                rate_card_version=card.version,
+                prefix=rate.prefix,
+                country=rate.country,
+                unpriced=Unpriced.NO_RATE,
+            )
+            return price, None
         case Quote(rate, billed_seconds, charge_micros):
             price = Price(
                 rate_card_version=card.version,

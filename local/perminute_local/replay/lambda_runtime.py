@@ -88,6 +88,11 @@ class LoadedFunction:
             sys.modules.pop(module_name, None)
             self._handler: Handler = getattr(importlib.import_module(module_name), attribute)
 
+    @property
+    def name(self) -> str:
+        """Its logical id in the template."""
+        return self._function.name
+
     def call(self, event: dict[str, Any]) -> dict[str, Any] | None:
         """Hand over an event; None if the function failed, which is shown on standard error."""
         context = Context(

@@ -22,7 +22,7 @@ from perminute_local.replay.bus import Bus
 from perminute_local.replay.deliveries import Delivery, batches, in_order, read_events
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.listener import Listener
-from perminute_local.replay.results import Rejected, Results, collect
+from perminute_local.replay.results import Rejected, Results, collect, drain
 from perminute_local.replay.schedules import Clock, Failure, Scheduled
 from perminute_local.replay.table_stream import Reader, TableStream
 from perminute_local.stack import (
@@ -35,7 +35,7 @@ from perminute_local.stack import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -133,8 +133,35 @@ class System:
         )
 
     def _pump(self) -> list[Rejected]:
-        """Have the functions that read a stream see what was written by now."""
-        return [_given_up(record) for stream in self._streams for record in stream.pump()]
+        """Have functions see what was written to the stream, and what they send each other."""
+        rejected: list[Rejected] = []
+        heard = True
+        while heard:
+            heard = False
+            for stream in self._streams:
+                told, given_up = stream.pump()
+                rejected += map(_given_up, given_up)
+                for queue in self._sent_to(told):
+                    rejected += self._deliver_sent(queue)
+                    heard = True
+        return rejected
+
+    def _sent_to(self, names: set[str]) -> list[str]:
+        """Name the queues that these functions may have sent to, and that functions read."""
+        urls = {
+            value
+            for function in self._stack.functions
+            if function.name in names
+            for value in function.environment.values()
+        }
+        return [queue for queue in self._readers if self._stack.queues[queue].url in urls]
+
+    def _deliver_sent(self, queue: str) -> list[Rejected]:
+        """Deliver what one of our functions has sent to another."""
+        url = self._stack.queues[queue].url
+        sent = [SQSMessage(message["Body"]) for message in drain(url)]
+        names = {message.body: f"{queue}: {message.body}" for message in sent}
+        return self._deliver_messages(sent, names, queue, None)
 
     def _pass_until(self, at: datetime | None) -> list[Rejected]:
         """Let time pass, up to the earliest of what comes next."""
@@ -146,6 +173,15 @@ class System:
         """Deliver until each is settled, or was received as often as its queue allows."""
         names = {delivery.body: delivery.event_id for delivery in batch}
         messages = [SQSMessage(delivery.body, sent_at=delivery.at) for delivery in batch]
+        return self._deliver_messages(messages, names, queue, batch_size)
+
+    def _deliver_messages(
+        self,
+        messages: list[SQSMessage],
+        names: Mapping[str, str],
+        queue: str,
+        batch_size: int | None,
+    ) -> list[Rejected]:
         exhausted: list[Rejected] = []
         trigger, function = self._readers[queue]
         size = batch_size or trigger.batch_size

@@ -57,14 +57,18 @@ class TableStream:
             for shard in shards
         ]
 
-    def pump(self) -> Iterator[dict[str, Any]]:
+    def pump(self) -> tuple[set[str], list[dict[str, Any]]]:
         """Deliver all that the stream has by now, and what the functions themselves add to it.
 
-        Gives the records that were given up.
+        Gives the names of the functions that were told something, and the records given up.
         """
+        told, given_up = set[str](), list[dict[str, Any]]()
         while records := list(self._records()):
             for reader in self._readers:
-                yield from reader.read(list(filter(reader.wants, records)))
+                if wanted := list(filter(reader.wants, records)):
+                    told.add(reader.function.name)
+                    given_up += reader.read(wanted)
+        return told, given_up
 
     def _records(self) -> Iterator[dict[str, Any]]:
         for number, iterator in enumerate(self._iterators):

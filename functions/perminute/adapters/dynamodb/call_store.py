@@ -29,21 +29,31 @@ class DynamoDBCalls:
     ) -> Iterator[CallList]:
         """See `Calls.lists`."""
         first = records.call_list_record(since)
+        for listed in self._lists(organization_id, max(first, after or first)):
+            if listed.key != after:
+                yield listed
+
+    def dial_outs(self, organization_id: str, *, since: datetime) -> Iterator[CallList]:
+        """See `Calls.dial_outs`."""
+        first = records.call_list_record(since)
+        return self._lists(organization_id, first, FilterExpression="attribute_exists(dialOuts)")
+
+    def _lists(self, organization_id: str, first: str, **options: str) -> Iterator[CallList]:
         items = self._schema.call_lists.query(
             "organizationId = :organization AND #record BETWEEN :first AND :last",
             {
                 ":organization": organization_id,
-                ":first": max(first, after or first),
+                ":first": first,
                 ":last": f"{records.CALLS}~",
             },
             ExpressionAttributeNames={"#record": "record"},
             ConsistentRead=True,
+            **options,
         )
         for item in items:
-            if item["record"]["S"] != after:
-                with readable(f"a list of calls of {organization_id}"):
-                    listed = records.call_list_of(CallListRow.from_raw_data(item))
-                yield listed
+            with readable(f"a list of calls of {organization_id}"):
+                listed = records.call_list_of(CallListRow.from_raw_data(item))
+            yield listed
 
     def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
         """See `Calls.usages`."""

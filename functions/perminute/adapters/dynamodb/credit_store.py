@@ -80,6 +80,10 @@ class DynamoDBCreditStore:
         pools = self._pools(organization_id, records.pool_record(since))
         return [pool.month for pool in pools]
 
+    def unsettled_months(self, organization_id: str) -> Sequence[Month]:
+        """See `CreditStore.unsettled_months`."""
+        return [pool.month for pool in self._pools(organization_id) if pool.unsettled is not None]
+
     def _pools(self, organization_id: str, first: str = records.POOL) -> list[MinutePool]:
         items = self._schema.pools.query(
             "organizationId = :organization AND #record BETWEEN :first AND :last",

@@ -65,8 +65,12 @@ class DynamoDBLicensingStore:
         )
         with readable(f"the licenses of {organization_id}"):
             users = [records.timeline_of(TimelineRow.from_raw_data(item)) for item in items]
-        if sum(len(user.facts) for user in users) != row.user_facts:
-            msg = f"the licenses of {organization_id} were just being changed"
+        found = sum(len(user.facts) for user in users)
+        if found != row.user_facts:
+            msg = (
+                f"of {row.user_facts} facts about users of {organization_id}, {found} were found: "
+                "they are just being changed, or facts about users are missing"
+            )
             raise Contended(msg)
         return Seats(users)
 

@@ -359,6 +359,8 @@ def pool_row(pool: MinutePool) -> PoolRow:
         bound=pool.bound and _position_record(pool.bound),
         unsettled=pool.unsettled
         and [*_position_record(pool.unsettled.position), pool.unsettled.minutes_of_day],
+        drawn_from=pool.drawn_from and _position_record(pool.drawn_from),
+        steps=pool.steps,
         told=pool.told,
     )
 
@@ -380,6 +382,8 @@ def pool_of(row: PoolRow) -> MinutePool:
         used_by_day={date.fromisoformat(day): minutes for day, minutes in row.used.items()},
         bound=None if row.bound is None else _position_of(row.bound),
         unsettled=unsettled,
+        drawn_from=None if row.drawn_from is None else _position_of(row.drawn_from),
+        steps=row.steps,
         told=row.told,
     )
 
@@ -412,6 +416,7 @@ def call_list_rows(
             organization_id=legs[0].organization_id,
             record=f"{call_list_record(last)}#{name}",
             calls=zlib.compress(_listed(legs)),
+            dial_outs=sum(1 for leg in legs if leg.leg_type is LegType.DIAL_OUT) or None,
             entry=charge and _charge_record(charge),
         )
         charge = None
@@ -479,6 +484,8 @@ def rerating_row(rerating: Rerating) -> ReratingRow:
         pools_since=rerating.pools_since,
         seats_since=rerating.seats_since,
         after=rerating.after,
+        steps=rerating.steps,
+        others=rerating.others,
     )
 
 
@@ -497,6 +504,8 @@ def rerating_of(row: ReratingRow) -> Rerating:
         pools_since=row.pools_since,
         seats_since=row.seats_since,
         after=row.after,
+        steps=row.steps,
+        others=row.others,
     )
 
 

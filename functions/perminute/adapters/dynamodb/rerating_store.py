@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, assert_never
 
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.rows import ReratingRow
 from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written, readable
-from perminute.domain.errors import Contended
+from perminute.domain.ledger import RERATING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pynamodb.expressions.condition import Condition
+
     from perminute.adapters.dynamodb.schema import Schema
     from perminute.domain.rerating import Rerating
 
@@ -21,27 +26,51 @@ class DynamoDBReratings:
         """Work on these tables."""
         self._schema = schema
 
-    def rerating(self, organization_id: str, rerating_id: str) -> Rerating | None:
-        """See `Reratings.rerating`."""
-        record = records.rerating_record(rerating_id)
-        with readable(f"a re-rating of {organization_id}"):
-            row = self._schema.reratings.get(organization_id, record)
-            return None if row is None else records.rerating_of(row)
-
-    def proceed(self, rerating: Rerating) -> None:
-        """See `Reratings.proceed`."""
-        transaction = Transaction(self._schema.connection)
-        exists = ReratingRow.organization_id.exists()
-        transaction.puts.append(
-            self._schema.reratings.replace(records.rerating_row(rerating), exists)
+    def waiting(self, organization_id: str) -> Sequence[Rerating]:
+        """See `Reratings.waiting`."""
+        items = self._schema.reratings.query(
+            "organizationId = :organization AND begins_with(#record, :rerating)",
+            {":organization": organization_id, ":rerating": RERATING},
+            ExpressionAttributeNames={"#record": "record"},
+            ConsistentRead=True,
         )
-        match transaction.write():
-            case Collided(why):
-                raise Contended(why)
-            case Written() | Failed():
-                pass
+        with readable(f"the re-ratings of {organization_id}"):
+            return [records.rerating_of(ReratingRow.from_raw_data(item)) for item in items]
 
-    def finish(self, rerating: Rerating) -> None:
+    def proceed(self, rerating: Rerating) -> bool:
+        """See `Reratings.proceed`."""
+        return self.merge(rerating, ())
+
+    def merge(self, merged: Rerating, absorbed: Sequence[Rerating]) -> bool:
+        """See `Reratings.merge`."""
+        transaction = Transaction(self._schema.connection)
+        next_step = records.rerating_row(replace(merged, steps=merged.steps + 1))
+        transaction.puts.append(self._schema.reratings.replace(next_step, _is_at(merged)))
+        self._delete(transaction, absorbed)
+        return _succeeded(transaction)
+
+    def finish(self, rerating: Rerating) -> bool:
         """See `Reratings.finish`."""
-        record = records.rerating_record(rerating.rerating_id)
-        self._schema.reratings.delete(rerating.organization_id, record)
+        transaction = Transaction(self._schema.connection)
+        self._delete(transaction, [rerating])
+        return _succeeded(transaction)
+
+    def _delete(self, transaction: Transaction, reratings: Sequence[Rerating]) -> None:
+        transaction.deletes += [
+            self._schema.reratings.delete(records.rerating_row(one), _is_at(one))
+            for one in reratings
+        ]
+
+
+def _is_at(rerating: Rerating) -> Condition:
+    return ReratingRow.steps == rerating.steps
+
+
+def _succeeded(transaction: Transaction) -> bool:
+    match transaction.write():
+        case Written():
+            return True
+        case Collided() | Failed():
+            return False
+        case never:
+            assert_never(never)

@@ -132,6 +132,8 @@ class PoolRow(Model):
     used = CompactJSONAttribute()
     bound = CompactJSONAttribute(null=True)
     unsettled = CompactJSONAttribute(null=True)
+    drawn_from = CompactJSONAttribute(null=True, attr_name="drawnFrom")
+    steps = IntegerAttribute(default=0)
     told = IntegerAttribute(default=0)
 
 
@@ -146,6 +148,8 @@ class CallListRow(Model):
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     record = UnicodeAttribute(range_key=True)
     calls = BinaryAttribute(legacy_encoding=False)
+    dial_outs = IntegerAttribute(null=True, attr_name="dialOuts")
+    """How many of the calls are dial-outs, if any: who settles pools asks for these lists only."""
     entry = CompactJSONAttribute(null=True)
 
 
@@ -159,6 +163,8 @@ class ReratingRow(Model):
     pools_since = InstantAttribute(null=True, attr_name="poolsSince")
     seats_since = InstantAttribute(null=True, attr_name="seatsSince")
     after = UnicodeAttribute(null=True)
+    steps = IntegerAttribute(default=0)
+    others = IntegerAttribute(default=0)
 
 
 class OutboxRow(Model):

@@ -6,6 +6,7 @@ hence one client: a third of a second less at a cold start.
 
 from __future__ import annotations
 
+import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -89,7 +90,7 @@ def readable(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as error:
         msg = f"{what} holds something that cannot be read: {error!r}"
         raise Unavailable(msg) from error
 
@@ -179,10 +180,9 @@ class Table(Generic[M]):
         """Put an item over whatever stands there."""
         return {"TableName": self.name, "Item": item}
 
-    def delete(self, hash_key: str, range_key: str) -> None:
-        """Delete one row, if it is there."""
-        with unavailable(f"writing {self.name}"):
-            self.connection.delete_item(self.name, hash_key, range_key)
+    def delete(self, row: M, condition: Condition) -> Operation:
+        """Delete the row of the same key, under a condition."""
+        return self._operation(row, condition=condition)
 
     def replace(self, row: M, condition: Condition) -> Operation:
         """Put a row over whatever stands there, under a condition."""
@@ -251,16 +251,17 @@ class Transaction:
 
     connection: Connection
     checks: list[Operation] = field(default_factory=list)
+    deletes: list[Operation] = field(default_factory=list)
     puts: list[Operation] = field(default_factory=list)
     updates: list[Operation] = field(default_factory=list)
 
     def write(self) -> Written | Collided | Failed:
-        """Send it. Positions in the answer count the checks first, then puts, then updates."""
+        """Send it. Positions in the answer count checks first, then deletes, puts and updates."""
         with unavailable("writing a transaction"):
             try:
                 self.connection.transact_write_items(
                     condition_check_items=self.checks,
-                    delete_items=[],
+                    delete_items=self.deletes,
                     put_items=self.puts,
                     update_items=self.updates,
                 )

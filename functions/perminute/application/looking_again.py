@@ -1,0 +1,147 @@
+"""What re-rating calls and settling pools share: rate anew, and commit what differs.
+
+Whatever is found is decided anew and committed against the account's version, as a charge is. So a
+charge in flight either is found or was decided by what is known now; and a piece that is carried
+out twice finds nothing more to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, assert_never
+
+from perminute.application.advancing import brought_up_to, posting_of
+from perminute.application.recording import contended
+from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.rerating import Rerated, rerate
+from perminute.domain.usage import Rating, Terms, rate_leg
+from perminute.ports import AlreadyKnown, Committed, Moved
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from perminute.application.patience import Deadline, Patience
+    from perminute.application.remembered_licensing import RememberedLicensing
+    from perminute.domain.accounts import Account
+    from perminute.domain.books import Booking
+    from perminute.domain.licensing import Licensing
+    from perminute.domain.pools import Pools
+    from perminute.domain.usage import Usage
+    from perminute.ports import Calls, CreditStore, ListedCall, RateCards
+
+MAX_LOOKED_AT = 1_000
+"""Calls of an organization that one invocation looks at: a few seconds' work."""
+
+CALLS_PER_POSTING = 48
+"""With a minute pool for each of them they still fit a transaction."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How much was looked at, and what it made of calls."""
+
+    looked_at: int = 0
+    rerated: list[Usage] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class LookingAgain:
+    """What both need from outside."""
+
+    credit: CreditStore
+    calls: Calls
+    licensing: RememberedLicensing
+    rate_cards: RateCards
+    patience: Patience
+
+    def commit(
+        self,
+        organization_id: str,
+        not_before: datetime,
+        deadline: Deadline,
+        decide: Callable[[Account, datetime], Booking | None],
+    ) -> Sequence[Usage]:
+        """Decide from the account as it is now, and commit; again if it moved meanwhile.
+
+        What is corrected happens now, as the account has it: not before what was booked last.
+        """
+        why = ""
+        for _ in self.patience.tries():
+            deadline.check()
+            account = self.credit.account(organization_id)
+            at = max(not_before, account.as_of or not_before)
+            current = brought_up_to(self.credit, account, at)
+            if isinstance(current, Moved):
+                why = current.why
+                continue
+            try:
+                booking = decide(current, at)
+            except Contended as error:
+                why = str(error)
+                continue
+            if booking is None:
+                return ()
+            match self.credit.commit(posting_of(current, booking)):
+                case Committed():
+                    return booking.rerated
+                case Moved(moved):
+                    why = moved
+                case AlreadyKnown():
+                    why = "the account was changed meanwhile"
+                case never:
+                    assert_never(never)
+        raise contended(organization_id, why)
+
+    def rated_anew(
+        self, account: Account, listed: Sequence[ListedCall]
+    ) -> tuple[list[Usage], list[Rating], Licensing]:
+        """Rate calls by what is known now, and by the rate card by which they were rated.
+
+        The usages come in the order of the list.
+        """
+        organization_id = account.organization_id
+        call_ids = [call.call_id for call in listed]
+        found = {u.leg.call_id: u for u in self.calls.usages(organization_id, call_ids)}
+        missing = [call_id for call_id in call_ids if call_id not in found]
+        if missing:
+            msg = f"call {missing[0]} of {organization_id} is listed, but has no usage record"
+            raise Unavailable(msg)
+        usages = [found[call_id] for call_id in call_ids]
+        licensing = self.licensing.for_account(account, {u.leg.organizer_id for u in usages})
+        ratings = [
+            rate_leg(
+                usage.leg,
+                Terms(
+                    licensing=licensing,
+                    rate_card=self.rate_cards.version(usage.price.rate_card_version),
+                    currency=account.currency,
+                    credits_set_up_at=account.credits_set_up_at,
+                ),
+            )
+            for usage in usages
+        ]
+        return usages, ratings, licensing
+
+    def booking(
+        self,
+        account: Account,
+        rerated: Iterable[Rerated],
+        pools: Pools,
+        at: datetime,
+        cause: str,
+    ) -> Booking | None:
+        """Book what differs; None if nothing does."""
+        differing = [one for one in rerated if one.differs]
+        if not (differing or pools.touched):
+            return None
+        held = {lot.lot_id for lot in account.lots}
+        used_up = {
+            share.lot_id
+            for one in differing
+            if one.change_micros < 0
+            for share in one.before.lots
+            if share.lot_id not in held
+        }
+        opened = self.credit.opened_lots(account.organization_id, used_up)
+        return rerate(account, differing, pools=pools, opened=opened, at=at, cause=cause)

@@ -1,0 +1,24 @@
+"""What waits to be looked at again wakes who does it (template.yaml: WakeReratingsFunction)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from perminute.adapters.dynamodb.waiting import read_record
+from perminute.bootstrap import Application
+from perminute.observability import logger, metrics, report_woken
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+application = Application(os.environ)
+wake_reratings = application.wake_reratings()
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[object]]:
+    """Wake the organizations of a batch of the table's stream; fails, to come again whole."""
+    report_woken(wake_reratings([read_record(record) for record in event["Records"]]))
+    return {"batchItemFailures": []}
