@@ -32,9 +32,9 @@ for each day on which some of them ended, which holds the entry, and the minute 
 MAX_MERGED = 48
 """Re-ratings that are merged into one at once."""
 
-MAX_CHANGES_PER_RECORD = 48
-"""Each change takes a receipt and perhaps a timeline of its own; the account, the organization's
-own timeline and a re-rating are three more."""
+MAX_CHANGES_PER_RECORD = 49
+"""Each change takes a receipt and perhaps a timeline of its own; account and re-rating are two
+more."""
 
 
 class ReceiptKind(StrEnum):
@@ -261,7 +261,7 @@ class LicensingStore(Protocol):
         """
         ...
 
-    def seats(self, organization_id: str) -> Seats:
+    def seats(self, account: Account) -> Seats:
         """Count the subscription licenses of all users, under the same promise as `licensing`."""
         ...
 

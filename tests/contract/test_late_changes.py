@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import ANSWERED, ENDED, LONG_AGO, charge, fact, holds, lot, rating, receipt
 
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.application.advancing import posting_of
 from perminute.domain.accounts import Account
+from perminute.domain.errors import Contended
 from perminute.domain.ledger import EntryType, LedgerEntry
 from perminute.domain.legs import LegType, MeetingType
 from perminute.domain.licensing import LicensingChange
@@ -297,7 +299,21 @@ def test_seats_count_the_subscriptions_of_all_users(stores: Stores, organization
         f"{organization}-2",
         [change(f"{organization}-2", "adele", *holds("SPE_E5").facts)],
     )
-    seats = stores.licensing.seats(organization)
+    seats = stores.licensing.seats(stores.credit.account(organization))
     assert [seats.count_at(at) for at in (LONG_AGO, ANSWERED, later)] == [3, 3, 2]
     assert list(seats.changes_between(LONG_AGO, later)) == []
     assert list(seats.changes_between(LONG_AGO, later + timedelta(seconds=1))) == [later]
+
+
+def test_seats_are_counted_only_if_all_facts_about_users_are_found(
+    stores: Stores, organization: str
+) -> None:
+    """What an account counts and a query does not show is just being written."""
+    said = [change(organization, "adele", *holds("SPE_E5").facts)]
+    stores.licensing.record(organization, said)
+    account = stores.credit.account(organization)
+    assert account.user_facts == len(said[0][0].facts)
+    if isinstance(stores.licensing, DynamoDBLicensingStore):
+        ahead = replace(account, user_facts=account.user_facts + 1)
+        with pytest.raises(Contended, match=r"of 3 facts about users of .* 2 were found"):
+            stores.licensing.seats(ahead)

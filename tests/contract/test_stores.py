@@ -274,7 +274,7 @@ def test_facts_gather_on_their_timelines_and_the_account_moves_on(
     assert licensing.organization == Timeline(changes[1][0].facts)
     assert licensing.users["adele"] == Timeline([*changes[0][0].facts, *changes[2][0].facts])
     assert stores.credit.account(organization) == replace(
-        empty(organization), version=2, licensing_version=2
+        empty(organization), version=2, licensing_version=2, user_facts=2
     )
 
 
@@ -292,7 +292,7 @@ def test_licensing_leaves_the_credit_as_it_is(stores: Stores, organization: str)
     before = stores.credit.account(organization)
     stores.licensing.record(organization, [change(organization, "adele", "1")])
     assert stores.credit.account(organization) == replace(
-        before, version=before.version + 1, licensing_version=1
+        before, version=before.version + 1, licensing_version=1, user_facts=1
     )
 
 

@@ -216,13 +216,13 @@ class InMemoryStore:
                 {user_id: Timeline(self.facts[organization_id, user_id]) for user_id in user_ids},
             )
 
-    def seats(self, organization_id: str) -> Seats:
+    def seats(self, account: Account) -> Seats:
         """See `LicensingStore.seats`."""
         with self._lock:
             return Seats(
                 Timeline(facts)
                 for (organization, user_id), facts in self.facts.items()
-                if organization == organization_id and user_id is not None
+                if organization == account.organization_id and user_id is not None
             )
 
     def record(
@@ -248,6 +248,8 @@ class InMemoryStore:
                 account,
                 version=account.version + 1,
                 licensing_version=account.licensing_version + 1,
+                user_facts=account.user_facts
+                + sum(len(change.facts) for change, _ in changes if change.user_id is not None),
             )
             return Committed()
 

@@ -51,7 +51,7 @@ class RememberedLicensing:
             read = self.store.licensing(account.organization_id, missing)
             known.organization = read.organization
             if known.seats is None and counts_seats(read.organization):
-                known.seats = self.store.seats(account.organization_id)
+                known.seats = self.store.seats(account)
             known.users |= {user: read.users.get(user, Timeline()) for user in missing}
             known.is_read = True
             self._remember(account.organization_id, known, len(missing))

@@ -47,12 +47,14 @@ class Account:
     The balance is kept beside the lots and the debt, and each movement changes both sides:
     balance = lots - debt = the sum of the ledger, which `reconciliation` holds against each other.
     `as_of` is the latest instant at which anything was booked: it never goes back, however late
-    an event comes.
+    an event comes. `user_facts` counts the licensing facts about all users: who reads their
+    timelines one by one can tell by it whether any is missing.
     """
 
     organization_id: str
     version: int = 0
     licensing_version: int = 0
+    user_facts: int = 0
     entries: int = 0
     balance_micros: int = 0
     debt_micros: int = 0

@@ -15,6 +15,8 @@ HANDLERS = (
     "charge_calls.handler",
     "apply_licensing.handler",
     "book_credit.handler",
+    "rerate_calls.handler",
+    "wake_reratings.handler",
     "expire_credit.handler",
     "reconcile_books.handler",
     "publish_notifications.handler",

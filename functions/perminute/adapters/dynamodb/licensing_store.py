@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.rows import Item
     from perminute.adapters.dynamodb.schema import Schema
     from perminute.adapters.dynamodb.tables import Operation
+    from perminute.domain.accounts import Account
     from perminute.domain.licensing import LicensingChange
     from perminute.domain.rerating import Rerating
     from perminute.ports import Receipt, RecordResult
@@ -50,14 +51,14 @@ class DynamoDBLicensingStore:
                 users[user_id] = records.timeline_of(row)
         return Licensing(organization, users)
 
-    def seats(self, organization_id: str) -> Seats:
+    def seats(self, account: Account) -> Seats:
         """See `LicensingStore.seats`.
 
         The users are read by a query, which may see a part of a transaction. But facts are only
-        added, and the organization's row counts those about users: if as many are found, none is
-        missing; and if one has come that was not counted, the account has moved meanwhile.
+        added, and the account counts those about users: if as many are found, none is missing;
+        and if one has come that was not counted, the account has moved meanwhile.
         """
-        (row,) = self._schema.timelines.get_snapshot([(organization_id, records.ORGANIZATION)])
+        organization_id = account.organization_id
         items = self._schema.timelines.query(
             "organizationId = :organization AND begins_with(subject, :users)",
             {":organization": organization_id, ":users": records.USERS},
@@ -66,10 +67,10 @@ class DynamoDBLicensingStore:
         with readable(f"the licenses of {organization_id}"):
             users = [records.timeline_of(TimelineRow.from_raw_data(item)) for item in items]
         found = sum(len(user.facts) for user in users)
-        if found != row.user_facts:
+        if found != account.user_facts:
             msg = (
-                f"of {row.user_facts} facts about users of {organization_id}, {found} were found: "
-                "they are just being changed, or facts about users are missing"
+                f"of {account.user_facts} facts about users of {organization_id} {found} were "
+                "found: they are just being changed, or facts about users are missing"
             )
             raise Contended(msg)
         return Seats(users)
@@ -82,7 +83,6 @@ class DynamoDBLicensingStore:
     ) -> RecordResult:
         """See `LicensingStore.record`: nothing is read, so nothing read can be out of date."""
         facts: defaultdict[str | None, list[str]] = defaultdict(list)
-        facts[None] = []
         for change, _ in changes:
             facts[change.user_id] += map(records.fact_text, change.facts)
         of_users = sum(len(texts) for user_id, texts in facts.items() if user_id is not None)
@@ -92,11 +92,8 @@ class DynamoDBLicensingStore:
             row = records.rerating_row(rerating).serialize()
             transaction.puts.append(self._schema.reratings.insert(row))
         transaction.updates += [
-            *(
-                self._append(organization_id, user_id, texts, of_users)
-                for user_id, texts in facts.items()
-            ),
-            self._next_version(organization_id),
+            *(self._append(organization_id, user_id, texts) for user_id, texts in facts.items()),
+            self._next_version(organization_id, of_users),
         ]
         match transaction.write():
             case Written():
@@ -109,25 +106,24 @@ class DynamoDBLicensingStore:
             case never:
                 assert_never(never)
 
-    def _append(
-        self, organization_id: str, user_id: str | None, texts: list[str], of_users: int
-    ) -> Operation:
+    def _append(self, organization_id: str, user_id: str | None, texts: list[str]) -> Operation:
         row = TimelineRow(
             organization_id=organization_id, subject=records.subject_of(user_id), facts=[]
         )
         grown = (TimelineRow.facts | []).append(texts)
         room = TimelineRow.facts.does_not_exist() | (size(_FACTS) <= MAX_FACTS - len(texts))  # type: ignore[no-untyped-call]
-        actions = [TimelineRow.facts.set(grown)]
-        if user_id is None:
-            counted = (TimelineRow.user_facts | 0) + of_users
-            actions.append(TimelineRow.user_facts.set(counted))
-        return self._schema.timelines.update(row, actions, room)
+        return self._schema.timelines.update(row, [TimelineRow.facts.set(grown)], room)
 
-    def _next_version(self, organization_id: str) -> Operation:
+    def _next_version(self, organization_id: str, of_users: int) -> Operation:
         """Count up the account's versions, whatever they are: the receipts make it happen once."""
         row = AccountRow(organization_id=organization_id, record=records.ACCOUNT)
-        versions = (AccountRow.version, AccountRow.licensing_version)
-        return self._schema.accounts.update(row, [v.set((v | 0) + 1) for v in versions])
+        counts = (
+            (AccountRow.version, 1),
+            (AccountRow.licensing_version, 1),
+            (AccountRow.user_facts, of_users),
+        )
+        actions = [count.set((count | 0) + more) for count, more in counts]
+        return self._schema.accounts.update(row, actions)
 
 
 def _refused(

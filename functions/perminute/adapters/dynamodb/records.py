@@ -62,6 +62,7 @@ def account_row(account: Account) -> AccountRow:
         record=ACCOUNT,
         version=account.version,
         licensing_version=account.licensing_version,
+        user_facts=account.user_facts,
         entries=account.entries,
         balance_micros=account.balance_micros,
         debt_micros=account.debt_micros,
@@ -82,6 +83,7 @@ def account_of(row: AccountRow) -> Account:
         organization_id=row.organization_id,
         version=row.version,
         licensing_version=row.licensing_version,
+        user_facts=row.user_facts,
         entries=row.entries,
         balance_micros=row.balance_micros,
         debt_micros=row.debt_micros,
@@ -110,7 +112,7 @@ def _lot_record(lot: Lot) -> list[Any]:
         format_instant(lot.purchased_at),
         format_instant(lot.expires_at),
         lot.remaining_micros,
-        lot.warned,
+        int(lot.warned),
     ]
 
 
@@ -122,7 +124,7 @@ def _lots_of(record: list[list[Any]]) -> Lots:
             purchased_at=parse_instant(purchased_at),
             expires_at=parse_instant(expires_at),
             remaining_micros=remaining_micros,
-            warned=warned,
+            warned=bool(warned),
         )
         for lot_id, purchase_id, purchased_at, expires_at, remaining_micros, warned in record
     )

@@ -93,6 +93,7 @@ class AccountRow(Model):
     record = UnicodeAttribute(range_key=True)
     version = IntegerAttribute(default=0)
     licensing_version = IntegerAttribute(default=0, attr_name="licensingVersion")
+    user_facts = IntegerAttribute(default=0, attr_name="userFacts")
     entries = IntegerAttribute(default=0)
     balance_micros = IntegerAttribute(default=0, attr_name="balanceMicros")
     debt_micros = IntegerAttribute(default=0, attr_name="debtMicros")
@@ -211,13 +212,8 @@ class UsageRow(Model):
 
 
 class TimelineRow(Model):
-    """LicensingTable: the facts about an organization or one of its users, in no order.
-
-    That of the organization also counts the facts about all its users: who reads these one by one
-    can tell by it whether any is missing.
-    """
+    """LicensingTable: the facts about an organization or one of its users, in no order."""
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     subject = UnicodeAttribute(range_key=True)
-    facts: ListAttribute[str] = ListAttribute(default=list)
-    user_facts = IntegerAttribute(default=0, attr_name="userFacts")
+    facts: ListAttribute[str] = ListAttribute()
