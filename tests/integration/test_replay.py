@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter, defaultdict
+from contextlib import redirect_stdout
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,16 +33,24 @@ def replay(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
     return run
 
 
+@pytest.fixture(scope="module")
+def day() -> dict[str, Any]:
+    """The example day, replayed once as it is."""
+    with redirect_stdout(io.StringIO()) as shown:
+        assert main(["replay", str(DAY), "--json"]) == 0
+    document: dict[str, Any] = json.loads(shown.getvalue())
+    return document
+
+
 def test_the_example_day_shows_every_outcome_and_its_books_balance(
-    replay: Callable[..., dict[str, Any]],
+    day: dict[str, Any],
 ) -> None:
-    document = replay()
-    shown = {(call["outcome"], call["reason"]) for call in document["calls"]}
+    shown = {(call["outcome"], call["reason"]) for call in day["calls"]}
     assert {outcome for outcome, _ in shown} == set(Outcome)
     assert {reason for _, reason in shown if reason} == {*Free, *NotEntitled, *Unpriced}
-    assert len(document["organizations"]) == 3
-    _check_books(document)
-    _check_against_the_events(document)
+    assert len(day["organizations"]) == 3
+    _check_books(day)
+    _check_against_the_events(day)
 
 
 def _check_books(document: dict[str, Any]) -> None:
@@ -78,16 +88,15 @@ def _check_against_the_events(document: dict[str, Any]) -> None:
 
 
 def test_duplicates_order_and_batch_size_change_no_outcome_and_no_balance(
-    replay: Callable[..., dict[str, Any]],
+    day: dict[str, Any], replay: Callable[..., dict[str, Any]]
 ) -> None:
-    plain = replay()
     disturbed = replay(DAY, "--seed", "7", "--duplicate", "0.5", "--shuffle", "--batch-size", "3")
-    assert disturbed["organizations"] == plain["organizations"]
+    assert disturbed["organizations"] == day["organizations"]
     assert [_settled(call) for call in disturbed["calls"]] == [
-        _settled(call) for call in plain["calls"]
+        _settled(call) for call in day["calls"]
     ]
     assert sorted(r["eventId"] for r in disturbed["rejected"]) == sorted(
-        r["eventId"] for r in plain["rejected"]
+        r["eventId"] for r in day["rejected"]
     )
 
 
@@ -97,12 +106,11 @@ def _settled(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_example_day_shows_lots_and_all_that_is_told_of_credit(
-    replay: Callable[..., dict[str, Any]],
+    day: dict[str, Any],
 ) -> None:
-    document = replay()
     told = [
         (one["at"][:16], one["organizationId"], one["type"])
-        for one in document["notifications"]
+        for one in day["notifications"]
         if "callId" not in one
     ]
     assert told == [
@@ -120,41 +128,40 @@ def test_the_example_day_shows_lots_and_all_that_is_told_of_credit(
         ("2026-11-02T16:45", "fabrikam", "LowBalance"),
         ("2026-11-02T16:45", "fabrikam", "BalanceExhausted"),
     ]
-    assert document["organizations"]["contoso"]["lots"] == [
+    assert day["organizations"]["contoso"]["lots"] == [
         {"purchaseId": "po-1001", "remaining": "38.6051", "expiresAt": "2027-10-30T09:01:00Z"},
         {"purchaseId": "po-1002", "remaining": "150", "expiresAt": "2027-11-02T16:30:00Z"},
         {"purchaseId": "goodwill-1", "remaining": "1.25", "expiresAt": "2027-11-02T17:00:00Z"},
     ]
-    assert document["differences"] == []
+    assert day["differences"] == []
 
 
 def test_the_example_day_shows_pools_policies_and_a_late_change(
-    replay: Callable[..., dict[str, Any]],
+    day: dict[str, Any],
 ) -> None:
-    document = replay()
-    pools = {name: one["minutePools"] for name, one in document["organizations"].items()}
+    pools = {name: one["minutePools"] for name, one in day["organizations"].items()}
     assert pools == {
         "contoso": {"2026-11": {"minutes": 60, "used": 60}},
         "fabrikam": {},
         "northwind": {"2026-11": {"minutes": 120, "used": 120}},
     }
     drawn = Counter[str]()
-    for call in document["calls"]:
+    for call in day["calls"]:
         drawn[call["organizationId"]] += call["poolMinutes"]
     assert +drawn == Counter({"contoso": 60, "northwind": 120})
-    split = [c for c in document["calls"] if c["poolMinutes"] and c["outcome"] == "charged"]
+    split = [c for c in day["calls"] if c["poolMinutes"] and c["outcome"] == "charged"]
     assert split
     for call in split:
         assert Decimal(0) < Decimal(call["charge"]) < Decimal(call["retailCost"])
 
-    flags = Counter(flag for call in document["calls"] for flag in call["flags"])
-    types = Counter(one["type"] for one in document["notifications"])
+    flags = Counter(flag for call in day["calls"] for flag in call["flags"])
+    types = Counter(one["type"] for one in day["notifications"])
     assert types["CallFlagged"] == flags["dialOutNotAllowed"] + flags["tollFreeNotAllowed"]
     assert flags["dialOutNotAllowed"]
     assert flags["tollFreeNotAllowed"]
 
-    rerated = {c["callId"]: c for c in document["calls"] if "rerated" in c["flags"]}
-    (entry,) = [e for e in document["ledger"] if (e["cause"] or "").startswith("rerating#")]
+    rerated = {c["callId"]: c for c in day["calls"] if "rerated" in c["flags"]}
+    (entry,) = [e for e in day["ledger"] if (e["cause"] or "").startswith("rerating#")]
     assert entry["type"] == "adjustment"
     assert entry["at"] == "2026-11-02T15:30:00Z"
     assert set(entry["calls"]) == set(rerated)
