@@ -11,15 +11,17 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ReadTimeoutError
-from builders import receipt
+from builders import ANSWERED, receipt
 
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.domain.accounts import Account
 from perminute.domain.errors import Contended, Unavailable, Unwritable
 from perminute.domain.licensing import Licensing
+from perminute.domain.rerating import Rerating
 from perminute.ports import AlreadyKnown, Committed, Moved, Posting, Receipt
 from perminute.settings import TableNames
 from perminute_local.embedded_aws import environment
@@ -176,3 +178,27 @@ def test_a_record_that_exists_outweighs_a_collision_beside_it(
     script.answers.extend([answer] * 3)
     known = DynamoDBCreditStore(schema).commit(replace(POSTING, receipts=(proof,)))
     assert known == AlreadyKnown(receipts={proof.key: Receipt(proof.key, "{}")})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        cancelled("TransactionConflict"),
+        cancelled("ThrottlingError"),
+        {"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException"},
+    ],
+)
+def test_a_step_of_a_re_rating_that_collides_comes_again_and_is_not_taken_for_done(
+    scripted: tuple[Schema, Scripted], answer: dict[str, Any]
+) -> None:
+    """Its record would not change, so nothing would ever wake it again."""
+    schema, script = scripted
+    reratings = DynamoDBReratings(schema)
+    waiting = Rerating(organization_id="contoso", rerating_id="event#e", at=ANSWERED)
+    for step in (reratings.proceed, reratings.finish):
+        script.answers += [answer] * 2
+        with pytest.raises(Contended):
+            step(waiting)
+        script.answers.clear()
+        script.answers.append(cancelled("ConditionalCheckFailed"))
+        assert step(waiting) is False

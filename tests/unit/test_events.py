@@ -190,8 +190,14 @@ def test_what_changes_about_a_user_or_an_organization_are_facts_and_the_rest_sta
         (
             "user-changed",
             {"dialOutPolicy": "sometimes"},
-            "detail.dialOutPolicy: must be one of anyDestination, sameCountry, zoneA, none, "
-            "or a predefined policy name such as DialoutCPCandPSTNInternational",
+            "detail.dialOutPolicy: 'sometimes' is no policy we know; use one of anyDestination, "
+            "sameCountry, zoneA, none, DialoutCPCandPSTNInternational, "
+            "DialoutCPCInternationalPSTNDomestic, DialoutCPCInternationalPSTNDisabled, "
+            "DialoutCPCDomesticPSTNInternational, DialoutCPCandPSTNDomestic, "
+            "DialoutCPCDomesticPSTNDisabled, DialoutCPCZoneAPSTNInternational, "
+            "DialoutCPCZoneAPSTNDomestic, DialoutCPCZoneAPSTNDisabled, "
+            "DialoutCPCDisabledPSTNInternational, DialoutCPCDisabledPSTNDomestic, "
+            "DialoutCPCandPSTNDisabled",
         ),
         (
             "organization-changed",

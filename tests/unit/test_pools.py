@@ -131,15 +131,27 @@ def test_what_was_read_of_an_unsettled_pool_holds_up_to_where_others_have_drawn_
     licensing = licensed((100, LONG_AGO))
     read = replace(POOL, unsettled=Cursor(Position.start_of(ANSWERED.date())))
     last = Position(ANSWERED + 5 * MINUTE, "e")
-    assert read.still_holds(read, last)
-    assert draw(read, licensing, ("f", 5, 1), ("g", 9, 1)).still_holds(read, last)
+    for later in (read, draw(read, licensing, ("f", 5, 1), ("g", 9, 1))):
+        assert later.is_at_step_of(read)
+        assert not later.was_drawn_on_before(last)
     between = draw(read, licensing, ("g", 9, 1), ("d", 5, 1), ("h", 10, 1))
-    assert not between.still_holds(read, last)
-    # Read again, with all that has drawn by then, it holds again.
+    assert between.is_at_step_of(read)
+    assert between.was_drawn_on_before(last)
+    # Read again, with all that has drawn by then, it holds again; what was read before does not.
     again = between.read_again()
-    assert again.still_holds(again, last)
-    assert not again.still_holds(read, last)
-    assert not draw(read, licensing, ("early", -999, 1)).still_holds(read, last)
+    assert not again.was_drawn_on_before(last)
+    assert not again.is_at_step_of(read)
+    assert not draw(read, licensing, ("early", -999, 1)).is_at_step_of(read)
+
+
+def test_a_call_that_begins_to_draw_is_heard_of_though_its_pool_is_unsettled_already() -> None:
+    read = replace(POOL, unsettled=Cursor(Position.start_of(ANSWERED.date())))
+    pools = Pools({NOVEMBER: read}, licensed())
+    pools.unsettle(call("b", ANSWERED))
+    (pool,) = pools.touched
+    assert pool.is_at_step_of(read)
+    assert pool.was_drawn_on_before(Position(ANSWERED, "b"))
+    assert not pool.was_drawn_on_before(Position(ANSWERED, "a"))
 
 
 def settle(
@@ -252,6 +264,15 @@ def test_a_threshold_is_told_once_and_again_after_more_licenses() -> None:
         pools.put(pool)
         assert reached(pools) == expected
         assert pools[NOVEMBER].told == told
+
+
+def test_licenses_that_were_announced_ahead_arm_a_threshold_again() -> None:
+    """100 % of 10 were told; from noon on there are 20, of which one call uses up the rest."""
+    before = replace(POOL, used_by_day={ANSWERED.date(): 10}, told=100)
+    licensing = licensed((10, LONG_AGO), (20, ANSWERED))
+    pools = Pools({NOVEMBER: before}, licensing)
+    pools.put(draw(before, licensing, ("a", 1, 10)))
+    assert reached(pools, ANSWERED + MINUTE) == [(80, 20), (100, 20)]
 
 
 def test_nothing_is_told_of_a_pool_that_is_unsettled_or_was_not_drawn_on() -> None:

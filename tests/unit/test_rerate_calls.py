@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,9 +40,10 @@ from perminute.application.looking_again import (
     LookingAgain,
     Progress,
 )
-from perminute.application.patience import Deadline
+from perminute.application.patience import NEVER, Deadline
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls
+from perminute.application.settle_pools import SettlePools
 from perminute.application.verdicts import Accepted
 from perminute.application.wake_reratings import WakeReratings
 from perminute.domain.errors import Unavailable
@@ -90,15 +92,18 @@ def apply(store: InMemoryStore, one: Fact, name: str = "late") -> None:
     assert ApplyLicensing(store, IMPATIENT)([event]) == [Accepted(None)]
 
 
-def rerating(store: InMemoryStore, calls: Calls | None = None) -> RerateCalls:
-    again = LookingAgain(
+def looking_again(store: InMemoryStore, calls: Calls) -> LookingAgain:
+    return LookingAgain(
         credit=store,
-        calls=calls or InMemoryCalls(store),
+        calls=calls,
         licensing=RememberedLicensing(store),
         rate_cards=FixedRateCard(card()),
         patience=IMPATIENT,
     )
-    return RerateCalls(again, store)
+
+
+def rerating(store: InMemoryStore, calls: Calls | None = None) -> RerateCalls:
+    return RerateCalls(looking_again(store, calls or InMemoryCalls(store)), store)
 
 
 def piece(store: InMemoryStore, calls: Calls | None = None) -> Progress:
@@ -362,6 +367,88 @@ def test_a_pool_settles_however_busy_its_organization_is(seconds: int, reads: in
         left -= drawn[-1]
     assert [usage.pool_minutes for usage in in_order] == drawn
     assert reconcile(store.statement(ORGANIZATION)) == ()
+
+
+class Racing(Counting):
+    """Has another worker go on with the same pool each time that one has read the dial-outs."""
+
+    store: InMemoryStore
+    reads = 0
+
+    def dial_outs(self, organization_id: str, *, since: datetime) -> Iterator[CallList]:
+        yield from list(self.calls.dial_outs(organization_id, since=since))
+        self.reads += 1
+        if self.reads % 3 == 1:
+            ticks = count()
+            one_step = Deadline(1, clock=lambda: next(ticks))
+            settle = SettlePools(looking_again(self.store, InMemoryCalls(self.store)))
+            settle(ORGANIZATION, NOVEMBER, Progress(), one_step)
+
+
+def test_two_that_settle_one_pool_do_not_keep_each_other_from_it() -> None:
+    store = subscribed(400)
+    racing = Racing(InMemoryCalls(store))
+    racing.store = store
+    before = store.account(ORGANIZATION).version
+    while store.waiting(ORGANIZATION) or store.unsettled_months(ORGANIZATION):
+        piece(store, racing)
+    steps = -(-400 // CALLS_PER_POSTING) + 1
+    assert store.account(ORGANIZATION).version - before == steps + 1
+    assert racing.reads <= 2 * steps
+    assert store.minute_pools[ORGANIZATION, NOVEMBER].used == 300
+    assert reconcile(store.statement(ORGANIZATION)) == ()
+
+
+def test_a_call_that_begins_to_draw_after_the_pool_was_read_gets_what_is_its_own() -> None:
+    """Bob's call was not covered when it was read; the news that it is comes before the step."""
+    store = world(
+        3,
+        fact(license_attribute("SPE_E5"), value=True, event_id="s-1"),
+        fact("purchased:SPE_E5", 100, LONG_AGO, "s-2"),
+    )
+    charging = ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), IMPATIENT)
+    bobs = ended(call_id="bob", organizer_id="bob", ended_at=ANSWERED + timedelta(seconds=1))
+
+    class Late(Counting):
+        def dial_outs(self, organization_id: str, *, since: datetime) -> Iterator[CallList]:
+            yield from list(self.calls.dial_outs(organization_id, since=since))
+            if self.passes < 10:
+                self.passes = 10
+                assert isinstance(charging([bobs])[0], Accepted)
+                held = fact(license_attribute("SPE_E5"), value=True, event_id="b")
+                change = LicensingChange(ORGANIZATION, "bob", (held,))
+                event = LicensingEvent(change, receipt("b"), ANSWERED)
+                assert ApplyLicensing(store, IMPATIENT)([event]) == [Accepted(None)]
+                again = looking_again(store, InMemoryCalls(store))
+                (waiting,) = store.waiting(ORGANIZATION)
+                assert RerateCalls(again, store)._piece(waiting, Progress(), NEVER)  # noqa: SLF001
+
+    apply(store, fact("purchased:SPE_E5", 50, BEFORE, "late"))
+    late = Late(InMemoryCalls(store))
+    while store.waiting(ORGANIZATION) or store.unsettled_months(ORGANIZATION):
+        piece(store, late)
+    assert late.passes >= 10
+    assert store.usages[ORGANIZATION, "bob"].outcome is Outcome.POOLED
+    assert reconcile(store.statement(ORGANIZATION)) == ()
+
+
+def test_a_pool_for_which_no_time_was_left_comes_again() -> None:
+    """Nothing was written, so no record would bring it back."""
+    store = subscribed(10)
+    clock = iter([0, 0, 0, *[9] * 100])
+    (verdict,) = rerating(store)([ORGANIZATION], Deadline(5, clock=lambda: next(clock)))
+    assert list(store.waiting(ORGANIZATION)) == []
+    assert isinstance(verdict, Unavailable)
+    assert store.unsettled_months(ORGANIZATION)
+
+
+def test_time_that_runs_out_while_a_pool_is_settled_ends_the_piece_after_a_step() -> None:
+    store = subscribed(400)
+    clock = iter([0, 0, 0, 0, *[9] * 100])
+    (verdict,) = rerating(store)([ORGANIZATION], Deadline(5, clock=lambda: next(clock)))
+    assert isinstance(verdict, Accepted)
+    assert verdict.result.looked_at == CALLS_PER_POSTING
+    assert store.unsettled_months(ORGANIZATION)
 
 
 def test_a_listed_call_without_a_record_is_said_and_comes_again() -> None:

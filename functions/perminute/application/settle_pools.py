@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.application.looking_again import CALLS_PER_POSTING, MAX_LOOKED_AT
@@ -14,16 +13,21 @@ from perminute.domain.pools import Drawing, MinutePool, Month, Pools, Position
 from perminute.domain.rerating import Rerated
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date, datetime
 
     from perminute.application.looking_again import LookingAgain, Progress
     from perminute.application.patience import Deadline
     from perminute.domain.accounts import Account
     from perminute.domain.books import Booking
+    from perminute.domain.usage import Rating, Usage
     from perminute.ports import ListedCall
 
 MAX_LISTS = 5_000
 """Lists of calls that are read for one step; a day is always read to its end."""
+
+MAX_STEPS = 100
+"""Steps of one invocation, those included that others were faster at."""
 
 
 class _Next(NamedTuple):
@@ -49,47 +53,16 @@ class SettlePools:
         is then. Only a call that drew among those just read makes it read again.
         """
         end = progress.looked_at + MAX_LOOKED_AT
-        while progress.looked_at < end and not deadline.passed:
+        for _ in range(MAX_STEPS):
             pool = self.again.credit.pools(organization_id, [month])[month]
             if pool.unsettled is None:
                 return
-            found = self._next(pool)
-            progress.rerated += self.again.commit(
-                organization_id, month.start, deadline, partial(self._step, found)
-            )
-            progress.looked_at += min(len(found.calls), CALLS_PER_POSTING)
-
-    def _step(self, found: _Next, account: Account, at: datetime) -> Booking | None:
-        """Settle a pool one posting further."""
-        month = found.pool.month
-        organization_id = account.organization_id
-        pool = self.again.credit.pools(organization_id, [month])[month]
-        calls = found.calls[:CALLS_PER_POSTING]
-        last = _position(calls[-1]) if calls else Position.start_of(found.day)
-        cause = f"{RERATING}pool#{month}"
-        if not pool.still_holds(found.pool, last):
-            licensing = self.again.licensing.for_account(account, ())
-            pools = Pools({month: pool}, licensing)
-            if pool.unsettled is not None:
-                pools.put(pool.read_again())
-            return self.again.booking(account, (), pools, at, cause)
-        usages, ratings, licensing = self.again.rated_anew(account, calls)
-        if found.day > _cursor(pool).ended_at.date():
-            pool = pool.settled_until(found.day)
-        minutes: tuple[int, ...] = ()
-        if calls:
-            drawings = [
-                Drawing(usage.leg, usage.pool_minutes, rating.pool_minutes_wanted)
-                for usage, rating in zip(usages, ratings, strict=True)
-            ]
-            pool, minutes = pool.settled(drawings, licensing)
-        rerated = [
-            Rerated(usage, rating.usage(taken))
-            for usage, rating, taken in zip(usages, ratings, minutes, strict=True)
-        ]
-        pools = Pools({month: pool}, licensing)
-        pools.put(pool)
-        return self.again.booking(account, rerated, pools, at, cause)
+            step = _Step(self.again, self._next(pool))
+            # Without time it raises: if nothing was written, no record brings the next piece.
+            progress.rerated += self.again.commit(organization_id, month.start, deadline, step)
+            progress.looked_at += step.settled
+            if progress.looked_at >= end or deadline.passed:
+                return
 
     def _next(self, pool: MinutePool) -> _Next:
         """Find the next day after the cursor on which dial-outs of the month ended, and these.
@@ -118,6 +91,50 @@ class SettlePools:
         if found:
             return _Next(pool, day, _in_order(found))
         return _Next(pool, pool.month.last_day + timedelta(days=1), ())
+
+
+@dataclass(slots=True)
+class _Step:
+    """Settles a pool one posting further; `settled` counts the calls of the last try."""
+
+    again: LookingAgain
+    found: _Next
+    settled: int = 0
+
+    def __call__(self, account: Account, at: datetime) -> Booking | None:
+        """Decide it; None if somebody else was faster, and what was read is out of date."""
+        self.settled = 0
+        month = self.found.pool.month
+        pool = self.again.credit.pools(account.organization_id, [month])[month]
+        if pool.unsettled is None or not pool.is_at_step_of(self.found.pool):
+            return None
+        calls = self.found.calls[:CALLS_PER_POSTING]
+        usages, ratings, licensing = self.again.rated_anew(account, calls)
+        last = _position(calls[-1]) if calls else Position.start_of(self.found.day)
+        minutes: tuple[int, ...] = ()
+        if pool.was_drawn_on_before(last):
+            # From this step on it is known what has drawn since the calls were read.
+            pool = pool.read_again()
+        else:
+            if self.found.day > _cursor(pool).ended_at.date():
+                pool = pool.settled_until(self.found.day)
+            if calls:
+                pool, minutes = pool.settled(_drawings(usages, ratings), licensing)
+            self.settled = len(calls)
+        rerated = [
+            Rerated(usage, rating.usage(taken))
+            for usage, rating, taken in zip(usages, ratings, minutes, strict=False)
+        ]
+        pools = Pools({month: self.found.pool}, licensing)
+        pools.put(pool)
+        return self.again.booking(account, rerated, pools, at, f"{RERATING}pool#{month}")
+
+
+def _drawings(usages: Sequence[Usage], ratings: Sequence[Rating]) -> list[Drawing]:
+    return [
+        Drawing(usage.leg, usage.pool_minutes, rating.pool_minutes_wanted)
+        for usage, rating in zip(usages, ratings, strict=True)
+    ]
 
 
 def _cursor(pool: MinutePool) -> Position:

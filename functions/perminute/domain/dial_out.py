@@ -11,6 +11,9 @@ from typing import assert_never
 
 from perminute.domain.zone_a import is_zone_a
 
+MAX_SHOWN = 64
+"""Characters of an unknown policy that a refusal shows."""
+
 
 class DialOutMode(StrEnum):
     """Who may be called from a meeting (CONTRACT §2)."""
@@ -68,8 +71,6 @@ def dial_out_mode(name: str) -> DialOutMode:
     try:
         return DialOutMode(name)
     except ValueError:
-        modes = ", ".join(DialOutMode)
-        msg = (
-            f"must be one of {modes}, or a predefined policy name such as {next(iter(_PREDEFINED))}"
-        )
+        known = ", ".join((*DialOutMode, *_PREDEFINED))
+        msg = f"{name[:MAX_SHOWN]!r} is no policy we know; use one of {known}"
         raise ValueError(msg) from None

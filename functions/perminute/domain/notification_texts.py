@@ -165,7 +165,7 @@ def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911, PLR0912
             )
         case MinutePoolThreshold() as news:
             what_next = (
-                "Until the month ends, further ones go to communications credit: see that it lasts."
+                "Further ones of that month go to communications credit: see that it lasts."
                 if news.used >= news.minutes
                 else f"Once the {news.minutes - news.used} that are left are used up too, such "
                 "calls go to communications credit."

@@ -110,8 +110,8 @@ class MinutePool:
     `told` is the highest threshold that admins know of.
 
     Whoever settles a pool reads its calls first and decides after. `drawn_from` is the first place
-    at which a call has drawn since `steps` was counted up last: what was read under the same count
-    still holds for all calls before that place.
+    at which a call has drawn, or begun to draw, since `steps` was counted up last: what was read
+    under the same count still holds for all calls before that place.
     """
 
     organization_id: str
@@ -145,9 +145,6 @@ class MinutePool:
         answered_at = _answered(leg)
         taken = min(wanted, max(0, licensing.pool_minutes(answered_at) - self.used))
         pool = self.with_drawn(position, taken)
-        if self.unsettled is not None:
-            first = position if self.drawn_from is None else min(self.drawn_from, position)
-            pool = replace(pool, drawn_from=first)
         if self.unsettled is None and (self.bound is None or position > self.bound):
             return pool, taken
         if self.unsettled is None and self._is_ample(position, wanted, licensing):
@@ -164,9 +161,14 @@ class MinutePool:
         return replace(self, used_by_day={d: n for d, n in used.items() if n}, bound=bound)
 
     def unsettled_from(self, position: Position) -> MinutePool:
-        """Mark that calls from a place on may not have what is theirs, from that day's start on."""
+        """Mark that calls from a place on may not have what is theirs, from that day's start on.
+
+        Where that is known already, whoever settles must hear of the call, which it may have read
+        before the call began to draw.
+        """
         if self.unsettled is not None and self.unsettled.position < position:
-            return self
+            first = position if self.drawn_from is None else min(self.drawn_from, position)
+            return replace(self, drawn_from=first)
         return replace(self, unsettled=Cursor(Position.start_of(position.ended_at.date())))
 
     def settled(
@@ -206,14 +208,16 @@ class MinutePool:
             return replace(self.read_again(), unsettled=None)
         return replace(self.read_again(), unsettled=Cursor(Position.start_of(day)))
 
-    def still_holds(self, read: MinutePool, last: Position) -> bool:
-        """Whether calls up to a place, read when the pool was `read`, are all that there are.
+    def is_at_step_of(self, read: MinutePool) -> bool:
+        """Whether nobody else has settled it further since it was read."""
+        return (self.unsettled, self.steps) == (read.unsettled, read.steps)
+
+    def was_drawn_on_before(self, last: Position) -> bool:
+        """Whether calls up to a place may be others than those that were read at this step.
 
         A call that draws meanwhile is nearly always a later one.
         """
-        return (self.unsettled, self.steps) == (read.unsettled, read.steps) and (
-            self.drawn_from is None or self.drawn_from > last
-        )
+        return self.drawn_from is not None and self.drawn_from <= last
 
     def _is_ample(self, position: Position, wanted: int, licensing: Licensing) -> bool:
         """Whether a call can have all it wants and every later one still has had enough.
@@ -246,6 +250,7 @@ class Pools:
 
     def __init__(self, pools: Mapping[Month, MinutePool], licensing: Licensing) -> None:
         """Open them as they were read; the licensing says how many minutes they have."""
+        self._before = pools
         self._licensing = licensing
         self._pools = dict(pools)
         self._touched: set[Month] = set()
@@ -272,15 +277,13 @@ class Pools:
 
     def unsettle(self, leg: Leg) -> None:
         """Mark the pool of a call as unsettled from it on."""
-        month = month_of(leg)
-        pool = self._pools[month].unsettled_from(Position.of(leg))
-        if pool is not self._pools[month]:
-            self.put(pool)
+        self.put(self._pools[month_of(leg)].unsettled_from(Position.of(leg)))
 
     def reach(self, at: datetime) -> Iterator[tuple[MinutePool, int, int]]:
         """Give each threshold that a pool has reached since it was last told, and its minutes.
 
-        What an unsettled pool has given is not known yet: it is told when it is settled.
+        What an unsettled pool has given is not known yet: it is told when it is settled. A level
+        that was told and is no longer reached, by the licenses as they are now, is told again.
         """
         for month in sorted(self._touched):
             pool = self._pools[month]
@@ -288,9 +291,10 @@ class Pools:
                 continue
             minutes = self._licensing.pool_minutes(month.nearest(at))
             level = pool.level(minutes)
+            told = min(pool.told, self._before[month].level(minutes))
             self._pools[month] = replace(pool, told=level)
             for percent in THRESHOLDS:
-                if pool.told < percent <= level:
+                if told < percent <= level:
                     yield pool, percent, minutes
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.rows import ReratingRow
 from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written, readable
+from perminute.domain.errors import Contended
 from perminute.domain.ledger import RERATING
 
 if TYPE_CHECKING:
@@ -70,7 +71,10 @@ def _succeeded(transaction: Transaction) -> bool:
     match transaction.write():
         case Written():
             return True
-        case Collided() | Failed():
+        case Failed():
             return False
+        case Collided(why):
+            # Nobody was faster: the same may be written later, and has to be.
+            raise Contended(why)
         case never:
             assert_never(never)
