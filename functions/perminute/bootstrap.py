@@ -32,7 +32,7 @@ from perminute.application.publish_notifications import PublishNotifications
 from perminute.application.reconcile_books import ReconcileBooks
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls
-from perminute.application.wake_reratings import WakeReratings
+from perminute.application.wake_reratings import WakeForgotten, WakeReratings
 from perminute.observability import report_stale_rate_card
 
 if TYPE_CHECKING:
@@ -84,9 +84,11 @@ class Application:
 
     def wake_reratings(self) -> WakeReratings:
         """Have what waits carried out."""
-        queue_url = settings.rerating_queue_url(self._environment)
-        wakeups = SQSWakeups(lambda: self._client("sqs"), queue_url)
-        return WakeReratings(wakeups, self.rejections())
+        return WakeReratings(self._wakeups(), self.rejections())
+
+    def wake_forgotten(self) -> WakeForgotten:
+        """Have what still waits carried out."""
+        return WakeForgotten(self._credit, DynamoDBReratings(self._schema), self._wakeups())
 
     def book_credit(self) -> BookCredit:
         """Book purchases, adjustments and settings."""
@@ -110,6 +112,10 @@ class Application:
     def apply_licensing(self) -> ApplyLicensing:
         """Take in licensing facts."""
         return ApplyLicensing(self._licensing, Patience())
+
+    def _wakeups(self) -> SQSWakeups:
+        queue_url = settings.rerating_queue_url(self._environment)
+        return SQSWakeups(lambda: self._client("sqs"), queue_url)
 
     def _rate_cards(self) -> S3RateCards:
         return S3RateCards(

@@ -514,6 +514,16 @@ def test_without_the_queue_the_stream_comes_again(ready: System) -> None:
     assert ready.call("WakeReratingsFunction", {"Records": ready.stream("rerating#")}) is None
 
 
+def test_the_nightly_run_wakes_who_still_has_something_waiting(ready: System) -> None:
+    """Even if every message that told of it was lost."""
+    url = ready.stack.queues["ReratingsQueue"].url
+    ready.call("ReconcileBooksFunction", {"time": "2026-11-03T01:35:00Z"})
+    assert [message["Body"] for message in drain(url)] == ['{"organizationId": "contoso"}']
+    assert not ready.rerate()
+    ready.call("ReconcileBooksFunction", {"time": "2026-11-04T01:35:00Z"})
+    assert list(drain(url)) == []
+
+
 def test_what_wakes_nobody_is_kept(ready: System) -> None:
     strange = {"eventID": "strange", "dynamodb": {"SequenceNumber": "1"}}
     answer = ready.call("WakeReratingsFunction", {"Records": [strange]})

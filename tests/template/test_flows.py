@@ -344,8 +344,9 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
         told[name] = settings.TableNames.from_environment(environment)
         if name not in triggers(template, "ScheduleV2"):
             assert settings.dead_letter_queue_url(environment)
-    waking = environment_of(functions(template)["WakeReratingsFunction"], template)
-    assert waking["RERATING_QUEUE_URL"] == {"Ref": "ReratingsQueue"}
+    for name in ("WakeReratingsFunction", "ReconcileBooksFunction"):
+        waking = environment_of(functions(template)[name], template)
+        assert waking["RERATING_QUEUE_URL"] == {"Ref": "ReratingsQueue"}
     publisher = environment_of(functions(template)["PublishNotificationsFunction"], template)
     assert publisher["NOTIFICATION_TOPIC_ARN"] == {"Ref": "NotificationTopic"}
     for name in ("ChargeCallsFunction", "RerateCallsFunction"):

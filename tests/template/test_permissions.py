@@ -109,6 +109,7 @@ def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template)
             (index, {"dynamodb:Query"}),
             (table, {"dynamodb:GetItem", "dynamodb:Query"}),
             ({"Fn::GetAtt": ["UsageTable", "Arn"]}, {"dynamodb:Query"}),
+            ({"Fn::GetAtt": ["ReratingsQueue", "Arn"]}, {"sqs:SendMessage"}),
             (failed_runs, {"sqs:SendMessage"}),
         ],
         "WakeReratingsRole": [

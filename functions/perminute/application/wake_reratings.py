@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from perminute.application.patience import NEVER, Deadline
 
-    from perminute.ports import Rejection, Rejections, Wakeups
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from perminute.ports import CreditStore, Rejection, Rejections, Reratings, Wakeups
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +33,27 @@ class WakeReratings:
         self.rejections.keep([one for one in records if not isinstance(one, str)])
         self.wakeups.wake(organizations)
         return len(organizations)
+
+
+@dataclass(frozen=True, slots=True)
+class WakeForgotten:
+    """Wakes whoever still has something waiting, should all that told of it have been lost."""
+
+    credit: CreditStore
+    reratings: Reratings
+    wakeups: Wakeups
+
+    def __call__(self, organization_ids: Iterable[str], deadline: Deadline = NEVER) -> int:
+        """Look at each organization; gives how many were woken. Raises `Unavailable`.
+
+        What is just being carried out is woken once more, which does no harm.
+        """
+        woken = 0
+        for organization_id in organization_ids:
+            deadline.check()
+            if self.reratings.waiting(organization_id) or self.credit.unsettled_months(
+                organization_id
+            ):
+                self.wakeups.wake([organization_id])
+                woken += 1
+        return woken

@@ -102,10 +102,13 @@ def collect(
     ]
     entries = [entry for item in items if (entry := records.entry_in_item(item))]
     usages = [records.usage_of(UsageRow.from_raw_data(item)) for item in _scan(tables.usage)]
+    # A queue that gives up into no other is read by no function: what stands in it was refused.
     for queue in stack.queues.values():
-        rejected += (
-            Rejected(places.get(event_id, event_id), reason) for event_id, reason in _drain(queue)
-        )
+        if queue.dead_letter_url is None:
+            rejected += (
+                Rejected(places.get(event_id, event_id), reason)
+                for event_id, reason in _drain(queue)
+            )
     known = {account.organization_id for account in accounts}
     accounts += (
         Account(organization_id=organization_id)
@@ -148,7 +151,7 @@ def _scan(table: str) -> Iterator[dict[str, Any]]:
 
 
 def _drain(queue: Queue) -> Iterator[Rejected]:
-    """Read a queue to its end; what stands in a queue now, no function will process."""
+    """Read a queue to its end."""
     for message in drain(queue.url):
         attributes = message["MessageAttributes"]
         yield Rejected(attributes["eventId"]["StringValue"], attributes["reason"]["StringValue"])

@@ -121,6 +121,8 @@ class System:
             advance(len(batch))
         rejected += self._pass_until(max(_times(plan.deliveries), default=None))
         rejected += map(_failed_run, self._clock.run_all())
+        for queue in self._sent_to({one.name for one in self._clock.scheduled}):
+            rejected += self._deliver_sent(queue)
         rejected += self._pump()
         places = {event_id_of(delivery.body): delivery.event_id for delivery in plan.deliveries}
         tables = table_names(self._stack)
