@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import ANSWERED, MICROS, card, ended, entitled_changes, fact, purchase, receipt
 
+from perminute.adapters.dynamodb.call_store import DynamoDBCalls
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.memory import FixedRateCard
@@ -22,8 +25,10 @@ from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.expire_credit import ExpireCredit
+from perminute.application.looking_again import LookingAgain
 from perminute.application.patience import Patience
 from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.rerate_calls import RerateCalls
 from perminute.application.verdicts import Accepted
 from perminute.domain.accounts import CreditSettings
 from perminute.domain.booking import Purchase
@@ -37,7 +42,10 @@ from perminute.ports import ReceiptKind
 from perminute_local.replay.run import table_names
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from perminute.application.charge_legs import EndedLeg
+    from perminute.domain.timelines import Fact
     from perminute_local.stack import Stack
 
 THREADS, CALLS_EACH, BATCH = 8, 200, 25
@@ -55,6 +63,16 @@ class Books:
     def charge(self) -> ChargeLegs:
         remembered = RememberedLicensing(self.licensing)
         return ChargeLegs(self.credit, remembered, FixedRateCard(card()), Patience())
+
+    def rerate(self) -> RerateCalls:
+        again = LookingAgain(
+            credit=self.credit,
+            calls=DynamoDBCalls(self.schema),
+            licensing=RememberedLicensing(self.licensing),
+            rate_cards=FixedRateCard(card()),
+            patience=Patience(),
+        )
+        return RerateCalls(again, DynamoDBReratings(self.schema))
 
 
 @pytest.fixture
@@ -237,3 +255,69 @@ def _until_settled(charge: ChargeLegs, calls: list[EndedLeg]) -> None:
             for call, verdict in zip(calls, verdicts, strict=True)
             if isinstance(verdict, Unavailable)
         ]
+
+
+def test_charges_late_changes_and_two_who_rerate_end_with_what_the_facts_say(
+    books: Books, organization: str
+) -> None:
+    """A pool too small for all, calls in no order, and licenses that change all the while."""
+    calls = [
+        ended(
+            organization_id=organization,
+            call_id=f"call-{number:03d}",
+            ended_at=ANSWERED + timedelta(seconds=301 + number % 7),
+        )
+        for number in range(160)
+    ]
+    random.Random(4).shuffle(calls)
+    charging_done = Event()
+
+    def change_licenses() -> None:
+        for number in range(12):
+            bought = fact("purchased:MCOMEETADV", 1 + number % 3, _since(number))
+            held = fact("license:MCOMEETADV", number % 2 == 1, _since(number))
+            _say(books, organization, f"bought-{number}", bought)
+            _say(books, organization, f"held-{number}", held)
+
+    def rerate() -> None:
+        while not charging_done.is_set():
+            books.rerate()([organization])
+
+    def charge_some(thread: int) -> None:
+        charge = books.charge()
+        mine = calls[thread::3]
+        for start in range(0, len(mine), 9):
+            _until_settled(charge, mine[start : start + 9])
+
+    with ThreadPoolExecutor(6) as threads:
+        rerating = [threads.submit(rerate) for _ in range(2)]
+        changing = threads.submit(change_licenses)
+        list(threads.map(charge_some, range(3)))
+        changing.result()
+        charging_done.set()
+        for one in rerating:
+            one.result()
+    reratings = DynamoDBReratings(books.schema)
+    while reratings.waiting(organization) or books.credit.unsettled_months(organization):
+        books.rerate()([organization])
+    usages = DynamoDBCalls(books.schema).usages(organization, [one.leg.call_id for one in calls])
+    # In the end there are three licenses, and adele holds one: 180 minutes, six for each call.
+    in_order = sorted(usages, key=lambda usage: (usage.leg.ended_at, usage.leg.call_id))
+    assert [usage.pool_minutes for usage in in_order] == [6] * 30 + [0] * 130
+    assert {usage.outcome for usage in in_order[30:]} == {Outcome.CHARGED}
+    account = books.credit.account(organization)
+    assert account.balance_micros == 1_000 * MICROS - 130 * 6 * 15_000
+    assert reconcile(books.credit.statement(organization)) == ()
+
+
+def _since(number: int) -> datetime:
+    return ANSWERED - timedelta(days=1) + timedelta(seconds=number)
+
+
+def _say(books: Books, organization: str, name: str, said: Fact) -> None:
+    subject = "adele" if said.attribute.startswith("license:") else None
+    proof = receipt(f"{organization}-{name}", organization_id=organization)
+    stated = replace(said, event_id=name)
+    event = LicensingEvent(LicensingChange(organization, subject, (stated,)), proof, ANSWERED)
+    while isinstance(ApplyLicensing(books.licensing, Patience())([event])[0], Unavailable):
+        pass
