@@ -23,6 +23,7 @@ from perminute.domain.times import format_instant
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from mypy_boto3_sqs.client import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
     from perminute.adapters.notification_documents import Document
@@ -157,9 +158,9 @@ def _drain(queue: Queue) -> Iterator[Rejected]:
         yield Rejected(attributes["eventId"]["StringValue"], attributes["reason"]["StringValue"])
 
 
-def drain(queue_url: str) -> Iterator[MessageTypeDef]:
-    """Take every message out of a queue."""
-    client = boto3.client("sqs")
+def drain(queue_url: str, client: SQSClient | None = None) -> Iterator[MessageTypeDef]:
+    """Take every message out of a queue; a client that is at hand saves making one."""
+    client = client or boto3.client("sqs")
     while messages := client.receive_message(
         QueueUrl=queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
     ).get("Messages"):
