@@ -152,7 +152,7 @@ class MinutePool:
         return pool.unsettled_from(position), taken
 
     def with_drawn(self, position: Position, minutes: int) -> MinutePool:
-        """Count minutes that a call draws, or (negative) gives back."""
+        """Count minutes that a call draws."""
         if minutes == 0:
             return self
         used = Counter(self.used_by_day)
