@@ -312,14 +312,14 @@ class Counting:
         return self.calls.usages(organization_id, call_ids)
 
 
-def subscribed(calls: int) -> InMemoryStore:
+def subscribed(calls: int, licenses: int = 5) -> InMemoryStore:
     """Calls of a subscriber, all of which the pool bears; then fewer licenses, since yesterday."""
     store = world(
         calls,
         fact(license_attribute("SPE_E5"), value=True, event_id="s-1"),
         fact("purchased:SPE_E5", 100, LONG_AGO, "s-2"),
     )
-    apply(store, fact("purchased:SPE_E5", 5, BEFORE, "late"))
+    apply(store, fact("purchased:SPE_E5", licenses, BEFORE, "late"))
     return store
 
 
@@ -330,43 +330,69 @@ def charge_one(store: InMemoryStore, call_id: str, ended_at: datetime) -> None:
 
 
 class Busy(Counting):
-    """Has a call charged each time that somebody has read the dial-outs, twenty times."""
+    """Has a call charged each time that somebody has read the dial-outs, the first few times."""
 
     reads = 0
+    times: int
     store: InMemoryStore
     at: datetime
 
     def dial_outs(self, organization_id: str, *, since: datetime) -> Iterator[CallList]:
         yield from list(self.calls.dial_outs(organization_id, since=since))
         self.reads += 1
-        if self.reads <= 20:
+        if self.reads <= self.times:
             charge_one(self.store, f"busy-{self.reads:04d}", self.at)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "reads"),
+    ("seconds", "times", "reads"),
     [
         # Later than all: each step is made at the first reading, until it comes to these calls.
-        (3_600, 23),
+        (3_600, 20, 23),
         # Among those just read: they are read again, as long as there are more of them.
-        (541 + 30, 39),
+        (541 + 30, 20, 39),
+        # One that comes to draw beyond the first step is not missed by the later ones.
+        (541 + 30, 1, 3),
     ],
 )
-def test_a_pool_settles_however_busy_its_organization_is(seconds: int, reads: int) -> None:
-    store = subscribed(400)
+def test_a_pool_settles_however_busy_its_organization_is(
+    seconds: int, times: int, reads: int
+) -> None:
+    store = subscribed(400, licenses=40)
     busy = Busy(InMemoryCalls(store))
-    busy.store, busy.at = store, ANSWERED + timedelta(seconds=seconds)
+    busy.store, busy.at, busy.times = store, ANSWERED + timedelta(seconds=seconds), times
     while store.waiting(ORGANIZATION) or store.unsettled_months(ORGANIZATION):
         piece(store, busy)
     assert busy.reads <= reads
-    assert store.minute_pools[ORGANIZATION, NOVEMBER].used == 300
+    assert store.minute_pools[ORGANIZATION, NOVEMBER].used == 2_400
     in_order = sorted(store.usages.values(), key=lambda u: (u.leg.ended_at, u.leg.call_id))
-    drawn, left = [], 300
+    drawn, left = [], 2_400
     for usage in in_order:
         drawn.append(min(left, minutes_wanted(usage.leg)))
         left -= drawn[-1]
     assert [usage.pool_minutes for usage in in_order] == drawn
     assert reconcile(store.statement(ORGANIZATION)) == ()
+
+
+def test_the_calls_of_a_day_are_read_once_if_nobody_draws_meanwhile() -> None:
+    store = subscribed(400)
+    quiet = Quiet(InMemoryCalls(store))
+    while store.waiting(ORGANIZATION) or store.unsettled_months(ORGANIZATION):
+        piece(store, quiet)
+    # Once the day's calls, and once that there are no more.
+    assert quiet.reads == 2
+    assert store.minute_pools[ORGANIZATION, NOVEMBER].used == 300
+    assert reconcile(store.statement(ORGANIZATION)) == ()
+
+
+class Quiet(Counting):
+    """Counts how often somebody reads the dial-outs."""
+
+    reads = 0
+
+    def dial_outs(self, organization_id: str, *, since: datetime) -> Iterator[CallList]:
+        self.reads += 1
+        return self.calls.dial_outs(organization_id, since=since)
 
 
 class Racing(Counting):

@@ -53,14 +53,18 @@ class SettlePools:
         is then. Only a call that drew among those just read makes it read again.
         """
         end = progress.looked_at + MAX_LOOKED_AT
+        left: _Next | None = None
         for _ in range(MAX_STEPS):
             pool = self.again.credit.pools(organization_id, [month])[month]
             if pool.unsettled is None:
                 return
-            step = _Step(self.again, self._next(pool))
+            if left is None or not pool.is_at_step_of(left.pool):
+                left = self._next(pool)
+            step = _Step(self.again, left)
             # Without time it raises: if nothing was written, no record brings the next piece.
             progress.rerated += self.again.commit(organization_id, month.start, deadline, step)
             progress.looked_at += step.settled
+            left = step.left
             if progress.looked_at >= end or deadline.passed:
                 return
 
@@ -95,15 +99,20 @@ class SettlePools:
 
 @dataclass(slots=True)
 class _Step:
-    """Settles a pool one posting further; `settled` counts the calls of the last try."""
+    """Settles a pool one posting further.
+
+    `settled` counts the calls of the last try. `left` is what was read beyond them, if nobody has
+    drawn since it was read: then it need not be read again.
+    """
 
     again: LookingAgain
     found: _Next
     settled: int = 0
+    left: _Next | None = None
 
     def __call__(self, account: Account, at: datetime) -> Booking | None:
         """Decide it; None if somebody else was faster, and what was read is out of date."""
-        self.settled = 0
+        self.settled, self.left = 0, None
         month = self.found.pool.month
         pool = self.again.credit.pools(account.organization_id, [month])[month]
         if pool.unsettled is None or not pool.is_at_step_of(self.found.pool):
@@ -111,6 +120,7 @@ class _Step:
         calls = self.found.calls[:CALLS_PER_POSTING]
         usages, ratings, licensing = self.again.rated_anew(account, calls)
         last = _position(calls[-1]) if calls else Position.start_of(self.found.day)
+        is_as_read = pool.drawn_from is None
         minutes: tuple[int, ...] = ()
         if pool.was_drawn_on_before(last):
             # From this step on it is known what has drawn since the calls were read.
@@ -121,6 +131,9 @@ class _Step:
             if calls:
                 pool, minutes = pool.settled(_drawings(usages, ratings), licensing)
             self.settled = len(calls)
+            rest = self.found.calls[CALLS_PER_POSTING:]
+            if rest and is_as_read:
+                self.left = _Next(pool, self.found.day, rest)
         rerated = [
             Rerated(usage, rating.usage(taken))
             for usage, rating, taken in zip(usages, ratings, minutes, strict=False)
