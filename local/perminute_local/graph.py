@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,24 +13,20 @@ from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.microsoft_graph import compare, read_users, unknown_skus
+from perminute.adapters.sqs_batches import send_all
 from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.timelines import Timeline
 from perminute_local.commands import WrongCall
 from perminute_local.deployment import deployed_tables, output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from perminute.adapters.microsoft_graph import Event, GraphUser
 
-MAX_MESSAGES = 10
-"""Messages that SQS takes at once."""
-
 USERS_AT_ONCE = 1_000
-
-T = TypeVar("T")
 
 
 def run_graph(
@@ -41,10 +37,11 @@ def run_graph(
     Without a stack nothing is held: then everything that Graph says is news.
     """
     try:
-        users = read_users(file.read_text(encoding="utf-8"))
-    except Refused as refusal:
-        msg = f"{file}: {refusal}"
-        raise WrongCall(msg) from refusal
+        # What PowerShell exports begins with a byte order mark.
+        users = read_users(file.read_text(encoding="utf-8-sig"))
+    except (Refused, UnicodeDecodeError) as error:
+        msg = f"{file}: {error}"
+        raise WrongCall(msg) from error
     try:
         held = _held(stack_name, organization_id, users) if stack_name else {}
         compared = [
@@ -58,7 +55,9 @@ def run_graph(
         ]
         events = [event for one in compared for event in one.events]
         if send and stack_name:
-            _send(output(stack_name, "LicensingQueueUrl"), events)
+            # Straight to the queue: EventBridge would give each event an id of its own.
+            queue_url = output(stack_name, "LicensingQueueUrl")
+            send_all(boto3.client("sqs"), queue_url, [json.dumps(event) for event in events])
         else:
             sys.stdout.writelines(json.dumps(event) + "\n" for event in events)
     except (BotoCoreError, ClientError, Unavailable) as error:
@@ -76,29 +75,10 @@ def _held(
     store = DynamoDBLicensingStore(Schema.bind(connect(), deployed_tables(stack_name)))
     held: dict[str, Timeline] = {}
     user_ids = list(dict.fromkeys(user.id for user in users))
-    for some in _in_pieces(user_ids, USERS_AT_ONCE):
+    for start in range(0, len(user_ids), USERS_AT_ONCE):
+        some = user_ids[start : start + USERS_AT_ONCE]
         held |= store.licensing(organization_id, some).users
     return held
-
-
-def _send(queue_url: str, events: Sequence[Event]) -> None:
-    """Send straight to the queue: EventBridge would give each event an id of its own."""
-    client = boto3.client("sqs")
-    for some in _in_pieces(events, MAX_MESSAGES):
-        answer = client.send_message_batch(
-            QueueUrl=queue_url,
-            Entries=[
-                {"Id": str(number), "MessageBody": json.dumps(event)}
-                for number, event in enumerate(some)
-            ],
-        )
-        if answer.get("Failed"):
-            msg = f"{len(answer['Failed'])} events were not taken; run it again"
-            raise Unavailable(msg)
-
-
-def _in_pieces(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _tell(users: Sequence[GraphUser], events: Sequence[Event], *, sent: bool) -> None:

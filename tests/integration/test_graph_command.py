@@ -94,6 +94,17 @@ def test_events_are_sent_to_the_queue_under_their_own_ids(
     assert {event["id"] for event in sent} == written
 
 
+def test_an_export_of_powershell_is_read_and_other_bytes_are_refused(
+    export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["graph", str(export), "--organization", "contoso", *AT]
+    export.write_bytes(b"\xef\xbb\xbf" + export.read_bytes())
+    assert main(call) == 0
+    export.write_bytes(b"\xff\xfe")
+    assert main(call) == 2
+    assert f"perminute: {export}: 'utf-8' codec can't decode" in capsys.readouterr().err
+
+
 def test_what_is_wrong_with_the_call_or_the_file_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

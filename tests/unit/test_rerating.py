@@ -13,7 +13,6 @@ from builders import (
     charge,
     fact,
     holding,
-    leg,
     lot,
     rating,
 )
@@ -340,4 +339,3 @@ def test_a_subscription_looks_at_the_pools_too_if_these_count_assigned_licenses(
 
 def test_a_name_and_licenses_that_bring_no_minutes_change_no_call() -> None:
     assert waiting((None, "name", "Contoso"), (None, "purchased:MCOMEETACPEA", 5)) is None
-    assert leg().answered_at is not None

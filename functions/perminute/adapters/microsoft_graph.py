@@ -177,7 +177,10 @@ def _user(place: str, said: object) -> GraphUser:
     removed = "@removed" in said
     if "changeType" in said:
         removed = said["changeType"] == "deleted"
-        said = said.get("resourceData") or {}
+        said = said.get("resourceData")
+        if not isinstance(said, dict):
+            field = f"{place} resourceData"
+            raise Refused(field, "must be a JSON object: the user that the notification is about")
     try:
         user = GraphUser.model_validate({**said, "removed": removed})
     except ValidationError as error:

@@ -113,9 +113,10 @@ class RerateCalls:
         """Go on with a re-rating; gives whether it is done."""
         organization_id = rerating.organization_id
         commit = partial(self.again.commit, organization_id, rerating.at, deadline)
-        if rerating.after is None:
-            for months in self._months(rerating):
-                commit(partial(self._unsettle, rerating, months))
+        pools_since = self._pools_since(rerating) if rerating.after is None else None
+        if pools_since is not None:
+            for months in self._months(organization_id, pools_since):
+                commit(partial(self._unsettle, rerating.cause, pools_since, months))
         begun_at = progress.looked_at
         for batch in _batches(rerating, self._lists(rerating)):
             if batch.calls and not deadline.passed:
@@ -136,14 +137,11 @@ class RerateCalls:
         since = min(rerating.since.values())
         return self.again.calls.lists(rerating.organization_id, since=since, after=rerating.after)
 
-    def _months(self, rerating: Rerating) -> Iterator[Sequence[Month]]:
+    def _months(self, organization_id: str, since: datetime) -> Iterator[Sequence[Month]]:
         """Name the pools whose minutes may be others by now, some at a time."""
-        since = self._pools_since(rerating)
-        if since is not None:
-            credit = self.again.credit
-            months = credit.pool_months(rerating.organization_id, Month.of(since))
-            for start in range(0, len(months), POOLS_PER_POSTING):
-                yield months[start : start + POOLS_PER_POSTING]
+        months = self.again.credit.pool_months(organization_id, Month.of(since))
+        for start in range(0, len(months), POOLS_PER_POSTING):
+            yield months[start : start + POOLS_PER_POSTING]
 
     def _pools_since(self, rerating: Rerating) -> datetime | None:
         """Tell from when on they may: assigned licenses count only where that is the basis."""
@@ -155,17 +153,14 @@ class RerateCalls:
         return min((at for at in instants if at is not None), default=None)
 
     def _unsettle(
-        self, rerating: Rerating, months: Sequence[Month], account: Account, at: datetime
-    ) -> Booking | None:
-        since = self._pools_since(rerating)
-        if since is None:
-            return None
+        self, cause: str, since: datetime, months: Sequence[Month], account: Account, at: datetime
+    ) -> Booking:
         read = self.again.credit.pools(account.organization_id, months)
         pools = Pools(read, self.again.licensing.for_account(account, ()))
         for month in months:
             start = Position.start_of(max(since, month.start).date())
             pools.put(pools[month].unsettled_from(start))
-        return rerate(account, (), pools=pools, opened={}, at=at, cause=rerating.cause)
+        return rerate(account, (), pools=pools, opened={}, at=at, cause=cause)
 
     def _with_calls(
         self,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from perminute.application.patience import Deadline
     from perminute.domain.accounts import Account
     from perminute.domain.books import Booking
+    from perminute.domain.licensing import Licensing
     from perminute.domain.usage import Rating, Usage
     from perminute.ports import ListedCall
 
@@ -118,29 +119,39 @@ class _Step:
         if pool.unsettled is None or not pool.is_at_step_of(self.found.pool):
             return None
         calls = self.found.calls[:CALLS_PER_POSTING]
-        usages, ratings, licensing = self.again.rated_anew(account, calls)
         last = _position(calls[-1]) if calls else Position.start_of(self.found.day)
-        is_as_read = pool.drawn_from is None
-        minutes: tuple[int, ...] = ()
         if pool.was_drawn_on_before(last):
             # From this step on it is known what has drawn since the calls were read.
-            pool = pool.read_again()
-        else:
-            if self.found.day > _cursor(pool).ended_at.date():
-                pool = pool.settled_until(self.found.day)
-            if calls:
-                pool, minutes = pool.settled(_drawings(usages, ratings), licensing)
-            self.settled = len(calls)
-            rest = self.found.calls[CALLS_PER_POSTING:]
-            if rest and is_as_read:
-                self.left = _Next(pool, self.found.day, rest)
+            licensing = self.again.licensing.for_account(account, ())
+            return self._booking(account, at, pool.read_again(), (), licensing)
+        is_as_read = pool.drawn_from is None
+        usages, ratings, licensing = self.again.rated_anew(account, calls)
+        if self.found.day > _cursor(pool).ended_at.date():
+            pool = pool.settled_until(self.found.day)
+        minutes: tuple[int, ...] = ()
+        if calls:
+            pool, minutes = pool.settled(_drawings(usages, ratings), licensing)
+        rest = self.found.calls[CALLS_PER_POSTING:]
+        if rest and is_as_read:
+            self.left = _Next(pool, self.found.day, rest)
+        self.settled = len(calls)
         rerated = [
             Rerated(usage, rating.usage(taken))
-            for usage, rating, taken in zip(usages, ratings, minutes, strict=False)
+            for usage, rating, taken in zip(usages, ratings, minutes, strict=True)
         ]
-        pools = Pools({month: self.found.pool}, licensing)
+        return self._booking(account, at, pool, rerated, licensing)
+
+    def _booking(
+        self,
+        account: Account,
+        at: datetime,
+        pool: MinutePool,
+        rerated: Sequence[Rerated],
+        licensing: Licensing,
+    ) -> Booking | None:
+        pools = Pools({pool.month: self.found.pool}, licensing)
         pools.put(pool)
-        return self.again.booking(account, rerated, pools, at, f"{RERATING}pool#{month}")
+        return self.again.booking(account, rerated, pools, at, f"{RERATING}pool#{pool.month}")
 
 
 def _drawings(usages: Sequence[Usage], ratings: Sequence[Rating]) -> list[Drawing]:
