@@ -26,6 +26,7 @@ from perminute.domain.lots import Lot, total_micros, twelve_months_after
 from perminute.domain.pools import Pools
 from perminute.domain.rate_card import SECONDS_PER_MINUTE, Step
 from perminute.domain.rate_card_csv import read_rate_card
+from perminute.domain.spending import Spendings
 from perminute.domain.timelines import Fact, FactValue, Timeline
 from perminute.domain.usage import Rating, Terms, rate_leg
 from perminute.ports import Receipt, ReceiptKey, ReceiptKind
@@ -203,5 +204,11 @@ def charge(
     account: Account, ratings: Sequence[Rating], *, at: datetime, heard_at: datetime | None = None
 ) -> Booking:
     """Charge calls that draw on no pool."""
-    pools = Pools({}, Licensing())
-    return booking.charge(account, ratings, pools=pools, at=at, heard_at=heard_at)
+    return booking.charge(
+        account,
+        ratings,
+        pools=Pools({}, Licensing()),
+        spendings=Spendings(account.today, {}),
+        at=at,
+        heard_at=heard_at,
+    )

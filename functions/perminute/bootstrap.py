@@ -68,7 +68,11 @@ class Application:
     def charge_legs(self) -> ChargeLegs:
         """Charge ended legs by the rate card in S3."""
         return ChargeLegs(
-            self._credit, RememberedLicensing(self._licensing), self._rate_cards(), Patience()
+            credit=self._credit,
+            calls=DynamoDBCalls(self._schema),
+            licensing=RememberedLicensing(self._licensing),
+            rate_cards=self._rate_cards(),
+            patience=Patience(),
         )
 
     def rerate_calls(self) -> RerateCalls:

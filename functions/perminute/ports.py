@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from perminute.domain.rate_card import RateCard
     from perminute.domain.reconciliation import Statement
     from perminute.domain.rerating import Rerating
+    from perminute.domain.reservations import Reservation
+    from perminute.domain.spending import Spending, SpendingKey
     from perminute.domain.usage import Usage
 
 MAX_ITEMS_PER_POSTING = 98
@@ -70,6 +72,13 @@ class Receipt:
     entry_id: str | None = None
 
 
+class Authorized(NamedTuple):
+    """A call under way as it is to be recorded, and as it was read; None, nobody had asked yet."""
+
+    after: Reservation
+    before: Reservation | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posting:
     """All that one transaction writes for an organization, or nothing of it.
@@ -78,7 +87,8 @@ class Posting:
     is `before` itself where nothing changes; then its version is checked and left as it is. The
     notifications wait in the outbox from then on, to be published because they were committed,
     and so do the re-ratings, to be carried out. `rerated` are usages that take the place of those
-    recorded.
+    recorded. `settled` are the reservations in whose place usages are written, as they were read;
+    one that has nothing reserved may be missing. `authorized` is a call under way.
     """
 
     before: Account
@@ -88,6 +98,9 @@ class Posting:
     usages: tuple[Usage, ...] = ()
     rerated: tuple[Usage, ...] = ()
     pools: tuple[MinutePool, ...] = ()
+    spendings: tuple[Spending, ...] = ()
+    settled: tuple[Reservation, ...] = ()
+    authorized: Authorized | None = None
     receipts: tuple[Receipt, ...] = ()
     reratings: tuple[Rerating, ...] = ()
 
@@ -106,10 +119,14 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class AlreadyKnown:
-    """Nothing was written: these records exist. Settle them, and post the rest again."""
+    """Nothing was written: these records exist. Settle them, and post the rest again.
+
+    `reservations` are of calls whose usage was to be written, and give back what they hold.
+    """
 
     usages: Mapping[str, Usage] = field(default_factory=dict)
     receipts: Mapping[ReceiptKey, Receipt] = field(default_factory=dict)
+    reservations: Mapping[str, Reservation] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +158,21 @@ class CreditStore(Protocol):
         """
         ...
 
+    def spendings(
+        self, organization_id: str, keys: Collection[SpendingKey]
+    ) -> dict[SpendingKey, Spending]:
+        """Read what was spent of limits; those that nobody has counted are left out.
+
+        As with licensing, read the account first.
+        """
+        ...
+
+    def reservations(
+        self, organization_id: str, call_ids: Collection[str]
+    ) -> Mapping[str, Reservation]:
+        """Read those of the calls that are authorized and have not ended; the account first."""
+        ...
+
     def pool_months(self, organization_id: str, since: Month) -> Sequence[Month]:
         """Name the months, from one on, whose pools calls have wanted to draw on."""
         ...
@@ -170,6 +202,28 @@ class CreditStore(Protocol):
         The parts are not read at one instant: what is being booked meanwhile may show as a
         difference that another reading does not have.
         """
+        ...
+
+
+class CallUnderWay(NamedTuple):
+    """An account, and what is known of one of its calls: it is authorized, has ended, or neither.
+
+    Either may be older than the other. Whoever decides by them commits against both.
+    """
+
+    account: Account
+    call: Reservation | Usage | None
+
+
+class CallsUnderWay(Protocol):
+    """Calls while they are authorized, one at a time. Raises `Unavailable`."""
+
+    def read(self, organization_id: str, call_id: str) -> CallUnderWay:
+        """Read an account and a call in one request."""
+        ...
+
+    def keep(self, authorized: Authorized) -> bool:
+        """Record a call under way whose account stays as it is; False if it has moved on."""
         ...
 
 

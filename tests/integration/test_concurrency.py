@@ -62,7 +62,9 @@ class Books:
 
     def charge(self) -> ChargeLegs:
         remembered = RememberedLicensing(self.licensing)
-        return ChargeLegs(self.credit, remembered, FixedRateCard(card()), Patience())
+        return ChargeLegs(
+            self.credit, DynamoDBCalls(self.schema), remembered, FixedRateCard(card()), Patience()
+        )
 
     def rerate(self) -> RerateCalls:
         again = LookingAgain(

@@ -93,7 +93,7 @@ class Side:
         stores, patience = self.stores, Patience(sleep=lambda _: None)
         remembered = RememberedLicensing(stores.licensing)
         return (
-            ChargeLegs(stores.credit, remembered, CARD, patience),
+            ChargeLegs(stores.credit, stores.calls, remembered, CARD, patience),
             ApplyLicensing(stores.licensing, patience),
             RerateCalls(
                 LookingAgain(

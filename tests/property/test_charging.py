@@ -21,7 +21,7 @@ from builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perminute.adapters.memory import FixedRateCard, InMemoryStore
+from perminute.adapters.memory import FixedRateCard, InMemoryCalls, InMemoryStore
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
@@ -64,7 +64,9 @@ def funded() -> InMemoryStore:
 
 def charge(deliveries: list[list[EndedLeg]]) -> InMemoryStore:
     store = funded()
-    charging = ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), IMPATIENT)
+    charging = ChargeLegs(
+        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), IMPATIENT
+    )
     for batch in deliveries:
         charging(batch)
     return store
@@ -127,7 +129,13 @@ def test_licensing_events_in_any_order_and_twice_leave_the_same_state(
         store.record(ORGANIZATION, entitled_changes())
         BookCredit(store, IMPATIENT)([purchase()])
         ApplyLicensing(store, IMPATIENT)(order)
-        charging = ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), IMPATIENT)
+        charging = ChargeLegs(
+            store,
+            InMemoryCalls(store),
+            RememberedLicensing(store),
+            FixedRateCard(card()),
+            IMPATIENT,
+        )
         (verdict,) = charging([ended(answered_at=ANSWERED, ended_at=ENDED)])
         assert isinstance(verdict, Accepted)
         results.append((verdict.result.outcome, verdict.result.reason))

@@ -63,7 +63,13 @@ class World:
 
     def __post_init__(self) -> None:
         rate_cards = FixedRateCard(CARD)
-        self.charge = ChargeLegs(self.store, RememberedLicensing(self.store), rate_cards, IMPATIENT)
+        self.charge = ChargeLegs(
+            self.store,
+            InMemoryCalls(self.store),
+            RememberedLicensing(self.store),
+            rate_cards,
+            IMPATIENT,
+        )
         self.apply = ApplyLicensing(self.store, IMPATIENT)
         again = LookingAgain(
             credit=self.store,

@@ -38,6 +38,7 @@ from perminute.domain.notifications import (
 )
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import AutoRecharge, Disabled, recharge_id
+from perminute.domain.spending import Today
 from perminute.domain.usage import Flag
 
 EMPTY = Account(organization_id="contoso")
@@ -208,7 +209,14 @@ def test_a_batch_is_charged_in_one_entry_that_its_paid_usages_name() -> None:
         account, [rating("a", 4), rating("b", 0), rating("c", 6), rating("d", 1)], at=ANSWERED
     )
     assert booking.account == replace(
-        account, balance_micros=-1, debt_micros=1, lots=(), version=8, entries=10, as_of=ANSWERED
+        account,
+        balance_micros=-1,
+        debt_micros=1,
+        lots=(),
+        version=8,
+        entries=10,
+        as_of=ANSWERED,
+        today=Today(day=ANSWERED.date(), spent_micros=11),
     )
     assert booking.entries == (
         LedgerEntry(

@@ -22,7 +22,7 @@ from builders import (
     receipt,
 )
 
-from perminute.adapters.memory import FixedRateCard, InMemoryStore
+from perminute.adapters.memory import FixedRateCard, InMemoryCalls, InMemoryStore
 from perminute.application.book_credit import BookCredit, CreditEvent, FailedRecharge
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.expire_credit import ExpireCredit, Run
@@ -70,7 +70,9 @@ def call(call_id: str, at: datetime) -> EndedLeg:
 
 
 def charging(store: InMemoryStore) -> ChargeLegs:
-    return ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), IMPATIENT)
+    return ChargeLegs(
+        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), IMPATIENT
+    )
 
 
 def booked(store: InMemoryStore) -> list[tuple[EntryType, int]]:

@@ -40,10 +40,16 @@ def call(name: str, ended: datetime, lasted: timedelta = MINUTE) -> Leg:
     return leg(call_id=name, answered_at=ended - lasted, ended_at=ended)
 
 
+def draw_one(
+    pool: MinutePool, one: Leg, wanted: int, licensing: Licensing, reserved: int = 0
+) -> tuple[MinutePool, int]:
+    return pool.draw(one, wanted, licensing, reserved=reserved, now=ANSWERED)
+
+
 def draw(pool: MinutePool, licensing: Licensing, *drawn: tuple[str, int, int]) -> MinutePool:
     """Have calls draw, each by name, the minute at which it ended, and what it wants."""
     for name, at, wanted in drawn:
-        pool, _ = pool.draw(call(name, ANSWERED + at * MINUTE), wanted, licensing)
+        pool, _ = draw_one(pool, call(name, ANSWERED + at * MINUTE), wanted, licensing)
     return pool
 
 
@@ -52,7 +58,7 @@ def test_calls_draw_until_the_pool_ends_and_the_one_that_straddles_it_gets_the_r
     pool, taken = POOL, []
     for number, wanted in enumerate((5, 5, 5, 1)):
         one = call(f"c-{number}", ANSWERED + number * MINUTE)
-        pool, minutes = pool.draw(one, wanted, licensing)
+        pool, minutes = draw_one(pool, one, wanted, licensing)
         taken.append(minutes)
     assert taken == [5, 5, 2, 0]
     assert pool == replace(
@@ -102,7 +108,7 @@ def test_a_long_call_that_was_answered_under_fewer_licenses_counts_as_a_later_on
     """It ended after the late one, but had less to draw on: there is not enough for both."""
     licensing = licensed((10, LONG_AGO), (60, ANSWERED))
     long_call = call("long", ANSWERED + 30 * MINUTE, lasted=40 * MINUTE)
-    pool, taken = POOL.draw(long_call, 40, licensing)
+    pool, taken = draw_one(POOL, long_call, 40, licensing)
     assert taken == 10
     assert draw(pool, licensing, ("late", 20, 5)).unsettled is not None
 
@@ -157,7 +163,7 @@ def test_a_call_that_begins_to_draw_is_heard_of_though_its_pool_is_unsettled_alr
 def settle(
     pool: MinutePool, licensing: Licensing, *calls: tuple[Leg, int, int]
 ) -> tuple[MinutePool, tuple[int, ...]]:
-    return pool.settled([Drawing(*one) for one in calls], licensing)
+    return pool.settled([Drawing(*one) for one in calls], licensing, ANSWERED)
 
 
 def test_settling_gives_each_call_what_is_left_by_those_before() -> None:

@@ -75,7 +75,9 @@ def world(calls: int = CALLS, *said: Fact) -> InMemoryStore:
     for number, one in enumerate(said):
         apply(store, one, f"said-{number}")
     BookCredit(store, IMPATIENT)([purchase(amount=1_000)])
-    charging = ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), IMPATIENT)
+    charging = ChargeLegs(
+        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), IMPATIENT
+    )
     legs = [
         ended(call_id=f"call-{n:05d}", ended_at=ANSWERED + timedelta(seconds=541 + n % 60))
         for n in range(calls)
@@ -216,7 +218,9 @@ def test_time_that_runs_out_ends_a_piece_whose_record_brings_the_next() -> None:
 
 def test_calls_of_others_and_from_before_are_not_looked_at() -> None:
     store = world(10)
-    charging = ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), IMPATIENT)
+    charging = ChargeLegs(
+        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), IMPATIENT
+    )
     before = BEFORE - timedelta(seconds=1)
     charging(
         [
@@ -243,7 +247,9 @@ def test_a_change_that_takes_effect_later_looks_at_no_call() -> None:
 def test_credit_that_turns_out_to_have_been_set_up_earlier_pays_the_calls_since() -> None:
     store = InMemoryStore()
     store.record(ORGANIZATION, entitled_changes())
-    charging = ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), IMPATIENT)
+    charging = ChargeLegs(
+        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), IMPATIENT
+    )
     early = ANSWERED - timedelta(hours=1)
     charging([ended(call_id="a"), ended(call_id="b", answered_at=early)])
     assert {u.outcome for u in store.usages.values()} == {Outcome.NOT_ENTITLED}
@@ -324,7 +330,9 @@ def subscribed(calls: int, licenses: int = 5) -> InMemoryStore:
 
 
 def charge_one(store: InMemoryStore, call_id: str, ended_at: datetime) -> None:
-    charging = ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), IMPATIENT)
+    charging = ChargeLegs(
+        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), IMPATIENT
+    )
     one = ended(call_id=call_id, ended_at=ended_at)
     assert isinstance(charging([one])[0], Accepted)
 
@@ -432,7 +440,9 @@ def test_a_call_that_begins_to_draw_after_the_pool_was_read_gets_what_is_its_own
         fact(license_attribute("SPE_E5"), value=True, event_id="s-1"),
         fact("purchased:SPE_E5", 100, LONG_AGO, "s-2"),
     )
-    charging = ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), IMPATIENT)
+    charging = ChargeLegs(
+        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), IMPATIENT
+    )
     bobs = ended(call_id="bob", organizer_id="bob", ended_at=ANSWERED + timedelta(seconds=1))
 
     class Late(Counting):

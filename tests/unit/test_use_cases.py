@@ -19,7 +19,7 @@ from builders import (
     receipt,
 )
 
-from perminute.adapters.memory import FixedRateCard, InMemoryStore
+from perminute.adapters.memory import FixedRateCard, InMemoryCalls, InMemoryStore
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
@@ -53,7 +53,9 @@ def funded() -> InMemoryStore:
 
 
 def charging(store: InMemoryStore) -> ChargeLegs:
-    return ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), IMPATIENT)
+    return ChargeLegs(
+        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), IMPATIENT
+    )
 
 
 def balance(store: InMemoryStore) -> int:
@@ -215,7 +217,9 @@ def test_after_so_many_collisions_the_legs_are_handed_back_to_come_again() -> No
     store.record(ORGANIZATION, entitled_changes())
     pauses: list[float] = []
     patience = Patience(attempts=4, sleep=pauses.append, jitter=lambda: 1.0)
-    charge = ChargeLegs(store, RememberedLicensing(store), FixedRateCard(card()), patience)
+    charge = ChargeLegs(
+        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), patience
+    )
     (verdict,) = charge([ended()])
     assert isinstance(verdict, Contended)
     assert str(verdict) == (
@@ -323,9 +327,9 @@ class NoCard:
 
 def test_without_a_rate_card_every_leg_comes_again_and_nothing_is_written() -> None:
     store = funded()
-    verdicts = ChargeLegs(store, RememberedLicensing(store), NoCard(), IMPATIENT)(
-        [ended(), ended(call_id="b")]
-    )
+    verdicts = ChargeLegs(
+        store, InMemoryCalls(store), RememberedLicensing(store), NoCard(), IMPATIENT
+    )([ended(), ended(call_id="b")])
     assert [type(verdict) for verdict in verdicts] == [Unavailable, Unavailable]
     assert not store.usages
 

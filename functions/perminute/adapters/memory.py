@@ -21,6 +21,7 @@ from perminute.domain.usage import Outcome
 from perminute.ports import (
     AlreadyKnown,
     CallList,
+    CallUnderWay,
     Committed,
     Full,
     ListedCall,
@@ -40,10 +41,13 @@ if TYPE_CHECKING:
     from perminute.domain.notifications import Notification
     from perminute.domain.rate_card import RateCard
     from perminute.domain.rerating import Rerating
+    from perminute.domain.reservations import Reservation
+    from perminute.domain.spending import Spending, SpendingKey
     from perminute.domain.timelines import Fact
     from perminute.domain.usage import Usage
     from perminute.ports import (
         Announcement,
+        Authorized,
         CommitResult,
         Posting,
         Receipt,
@@ -62,7 +66,9 @@ class InMemoryStore:
     listed: set[str] = field(default_factory=set)
     """Organizations whose credit has been written; licensing alone lists nobody."""
     usages: dict[tuple[str, str], Usage] = field(default_factory=dict)
+    under_way: dict[tuple[str, str], Reservation] = field(default_factory=dict)
     minute_pools: dict[tuple[str, Month], MinutePool] = field(default_factory=dict)
+    spending: dict[tuple[str, SpendingKey], Spending] = field(default_factory=dict)
     reratings: dict[tuple[str, str], Rerating] = field(default_factory=dict)
     receipts: dict[ReceiptKey, Receipt] = field(default_factory=dict)
     facts: defaultdict[tuple[str, str | None], set[Fact]] = field(
@@ -86,10 +92,13 @@ class InMemoryStore:
                     if (organization_id, usage.leg.call_id) in self.usages
                 },
                 self._known_receipts(posting.receipts),
+                self._unsettled(posting),
             )
-            if known.usages or known.receipts:
+            if known.usages or known.receipts or known.reservations:
                 return known
             if self._account(organization_id).version != posting.before.version:
+                return Moved()
+            if posting.authorized is not None and not self._holds_against(posting.authorized):
                 return Moved()
             if posting.after is not posting.before:
                 self.accounts[organization_id] = posting.after
@@ -98,8 +107,13 @@ class InMemoryStore:
             self.outbox += posting.notifications
             for usage in (*posting.usages, *posting.rerated):
                 self.usages[organization_id, usage.leg.call_id] = usage
+                self.under_way.pop((organization_id, usage.leg.call_id), None)
             for pool in posting.pools:
                 self.minute_pools[organization_id, pool.month] = pool
+            for spending in posting.spendings:
+                self.spending[organization_id, spending.key] = spending
+            if posting.authorized is not None:
+                self._authorize(posting.authorized)
             self._keep(posting.receipts)
             self._wait(posting.reratings)
             return Committed()
@@ -114,6 +128,37 @@ class InMemoryStore:
                 )
                 for month in months
             }
+
+    def spendings(
+        self, organization_id: str, keys: Collection[SpendingKey]
+    ) -> dict[SpendingKey, Spending]:
+        """See `CreditStore.spendings`."""
+        with self._lock:
+            known = ((key, self.spending.get((organization_id, key))) for key in keys)
+            return {key: spending for key, spending in known if spending is not None}
+
+    def reservations(
+        self, organization_id: str, call_ids: Collection[str]
+    ) -> Mapping[str, Reservation]:
+        """See `CreditStore.reservations`."""
+        with self._lock:
+            known = ((call, self.under_way.get((organization_id, call))) for call in call_ids)
+            return {call: reservation for call, reservation in known if reservation is not None}
+
+    def read(self, organization_id: str, call_id: str) -> CallUnderWay:
+        """See `CallsUnderWay.read`."""
+        with self._lock:
+            key = (organization_id, call_id)
+            call = self.usages.get(key) or self.under_way.get(key)
+            return CallUnderWay(self._account(organization_id), call)
+
+    def keep(self, authorized: Authorized) -> bool:
+        """See `CallsUnderWay.keep`."""
+        with self._lock:
+            if not self._holds_against(authorized):
+                return False
+            self._authorize(authorized)
+            return True
 
     def pool_months(self, organization_id: str, since: Month) -> Sequence[Month]:
         """See `CreditStore.pool_months`."""
@@ -255,6 +300,32 @@ class InMemoryStore:
 
     def _account(self, organization_id: str) -> Account:
         return self.accounts.get(organization_id, Account(organization_id=organization_id))
+
+    def _unsettled(self, posting: Posting) -> dict[str, Reservation]:
+        """Find calls that hold something which the posting does not give back as it stands."""
+        settled = {one.leg.call_id: one.sequence for one in posting.settled if one.held}
+        found: dict[str, Reservation] = {}
+        for usage in posting.usages:
+            leg = usage.leg
+            reservation = self.under_way.get((leg.organization_id, leg.call_id))
+            if reservation is None:
+                continue
+            known = settled.get(leg.call_id)
+            if known != reservation.sequence if known is not None else reservation.held:
+                found[leg.call_id] = reservation
+        return found
+
+    def _holds_against(self, authorized: Authorized) -> bool:
+        leg = authorized.after.leg
+        key = (leg.organization_id, leg.call_id)
+        known = self.under_way.get(key)
+        if authorized.before is None or known is None:
+            return authorized.before is None and known is None and key not in self.usages
+        return known.sequence == authorized.before.sequence
+
+    def _authorize(self, authorized: Authorized) -> None:
+        leg = authorized.after.leg
+        self.under_way[leg.organization_id, leg.call_id] = authorized.after
 
     def _known_receipts(self, receipts: Sequence[Receipt]) -> dict[ReceiptKey, Receipt]:
         return {

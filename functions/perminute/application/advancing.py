@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from perminute.domain.accounts import Account
     from perminute.domain.books import Booking
     from perminute.domain.rerating import Rerating
-    from perminute.ports import CreditStore, Receipt
+    from perminute.ports import Authorized, CreditStore, Receipt
 
 
 def posting_of(
-    before: Account, booking: Booking, *receipts: Receipt, reratings: tuple[Rerating, ...] = ()
+    before: Account,
+    booking: Booking,
+    *receipts: Receipt,
+    reratings: tuple[Rerating, ...] = (),
+    authorized: Authorized | None = None,
 ) -> Posting:
     """Write down all of a booking against the account that it was decided on."""
     return Posting(
@@ -33,6 +37,9 @@ def posting_of(
         usages=booking.usages,
         rerated=booking.rerated,
         pools=booking.pools,
+        spendings=booking.spendings,
+        settled=booking.settled,
+        authorized=authorized,
         receipts=receipts,
         reratings=reratings,
     )

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, fields
+from itertools import islice
 from typing import TYPE_CHECKING, assert_never
 
 from perminute.application.advancing import brought_up_to, posting_of
+from perminute.application.counted_spending import spendings_of
 from perminute.application.patience import NEVER, Deadline
 from perminute.application.recording import contended
 from perminute.application.verdicts import Accepted, Repeated, Verdict
 from perminute.domain.booking import charge
 from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
 from perminute.domain.pools import MinutePool, Month, Pools, month_of
+from perminute.domain.spending import limits_on
 from perminute.domain.usage import Rating, Terms, Usage, rate_leg
 from perminute.ports import MAX_ITEMS_PER_POSTING, AlreadyKnown, Committed, Moved
 
@@ -28,8 +31,11 @@ if TYPE_CHECKING:
     from perminute.application.remembered_licensing import RememberedLicensing
     from perminute.domain.accounts import Account
     from perminute.domain.legs import Leg
+    from perminute.domain.licensing import Licensing
     from perminute.domain.rate_card import RateCard
-    from perminute.ports import CreditStore, Posting, RateCards
+    from perminute.domain.reservations import Reservation
+    from perminute.domain.spending import SpendingKey
+    from perminute.ports import Calls, CreditStore, Posting, RateCards
 
 
 _ALWAYS_FIT = MAX_ITEMS_PER_POSTING // 3
@@ -53,6 +59,7 @@ class ChargeLegs:
     """The use case with what it needs from outside."""
 
     credit: CreditStore
+    calls: Calls
     licensing: RememberedLicensing
     rate_cards: RateCards
     patience: Patience
@@ -109,8 +116,9 @@ class ChargeLegs:
                 match self._attempt(shared, pending):
                     case dict(usages):
                         settled = {n: Accepted(usage) for n, usage in usages.items()}
-                    case AlreadyKnown(usages=known):
+                    case AlreadyKnown(usages=known, reservations=reserved):
                         shared.forget()
+                        shared.reserved |= reserved
                         settled = dict(_settle(pending, known))
                     case Moved(why):
                         shared.forget()
@@ -150,7 +158,7 @@ class ChargeLegs:
         due_at = account.lots_due_at
         legs = {n: one for n, one in pending.items() if due_at is None or one.reported_at < due_at}
         try:
-            decided = self._decide(account, list(legs.values()), shared)
+            decided, legs = self._decide(account, legs, shared)
         except Contended as error:
             return Moved(str(error))
         match self.credit.commit(decided):
@@ -163,27 +171,56 @@ class ChargeLegs:
             case never:
                 assert_never(never)
 
-    def _decide(self, account: Account, ended: Sequence[EndedLeg], shared: _Shared) -> Posting:
-        organizers = {one.leg.organizer_id for one in ended}
+    def _decide(
+        self, account: Account, legs: dict[int, EndedLeg], shared: _Shared
+    ) -> tuple[Posting, dict[int, EndedLeg]]:
+        """Decide what the legs cost, or the first of them if there are too many limits to count."""
+        ended = list(legs.values())
+        licensing = self.licensing.for_account(account, {one.leg.organizer_id for one in ended})
         terms = Terms(
-            licensing=self.licensing.for_account(account, organizers),
+            licensing=licensing,
             rate_card=shared.rate_card,
             currency=account.currency,
             credits_set_up_at=account.credits_set_up_at,
         )
         ratings = [rate_leg(one.leg, terms) for one in ended]
+        reservations = self._reservations(account, ended, shared)
+        keys = _spending_keys(account, ratings, reservations, licensing)
+        pools = self._pools(ratings, reservations, shared)
+        days = {one.leg.ended_at.date() for one in ended}
+        items = len(ended) + len(days) + len(pools) + len(keys)
+        if items > MAX_ITEMS_PER_POSTING and len(ended) > 1:
+            return self._decide(account, dict(islice(legs.items(), len(ended) // 2)), shared)
         booking = charge(
             account,
             ratings,
-            pools=Pools(self._pools(ratings, shared), terms.licensing),
+            pools=Pools(pools, licensing),
+            spendings=spendings_of(self.credit, self.calls, account, keys),
+            reservations=reservations,
             at=max(one.reported_at for one in ended),
             heard_at=_heard_at(ended),
         )
-        return posting_of(account, booking)
+        return posting_of(account, booking), legs
 
-    def _pools(self, ratings: Sequence[Rating], shared: _Shared) -> Mapping[Month, MinutePool]:
+    def _reservations(
+        self, account: Account, ended: Sequence[EndedLeg], shared: _Shared
+    ) -> list[Reservation]:
+        """Read what the legs had reserved, after the account; if nothing is reserved, not at all.
+
+        One that has lapsed, and is still recorded, is handed back by the posting that it stops.
+        """
+        call_ids = [one.leg.call_id for one in ended]
+        known = {call: shared.reserved[call] for call in call_ids if call in shared.reserved}
+        if account.reserved:
+            known |= self.credit.reservations(shared.organization_id, call_ids)
+        return list(known.values())
+
+    def _pools(
+        self, ratings: Sequence[Rating], reservations: Sequence[Reservation], shared: _Shared
+    ) -> Mapping[Month, MinutePool]:
         """Read the pools that the legs draw on, after the account, as with the licenses."""
         months = {month_of(rating.leg) for rating in ratings if rating.draws_on_pool}
+        months |= {month_of(one.leg) for one in reservations if one.held and one.held.minutes}
         missing = months - shared.pools.keys()
         if missing:
             shared.pools |= self.credit.pools(shared.organization_id, missing)
@@ -194,7 +231,8 @@ class ChargeLegs:
 class _Shared:
     """What the postings of one organization in one batch share.
 
-    `account` and `pools` are as the last posting left them, which saves reading them.
+    `account` and `pools` are as the last posting left them, which saves reading them. `reserved`
+    are reservations that were in the way of a posting.
     """
 
     organization_id: str
@@ -202,6 +240,7 @@ class _Shared:
     deadline: Deadline
     account: Account | None = None
     pools: dict[Month, MinutePool] = field(default_factory=dict)
+    reserved: dict[str, Reservation] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Have them read anew."""
@@ -230,6 +269,22 @@ class _Batch:
             else:
                 batch.others[position] = one
         return batch
+
+
+def _spending_keys(
+    account: Account,
+    ratings: Sequence[Rating],
+    reservations: Sequence[Reservation],
+    licensing: Licensing,
+) -> set[SpendingKey]:
+    """Name the records of limits that the legs count for, or have reserved something of."""
+    limits = (
+        limit
+        for one in ratings
+        for limit in limits_on(one.leg, one.price.prefix, licensing, account.settings)
+    )
+    keys = {limit.key for limit in limits if limit.key is not None}
+    return keys.union(*(one.keys for one in reservations))
 
 
 def _heard_at(ended: Iterable[EndedLeg]) -> datetime | None:

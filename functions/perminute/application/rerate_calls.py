@@ -175,8 +175,9 @@ class RerateCalls:
         moving: list[Usage] = []
         for usage, rating in zip(usages, ratings, strict=True):
             if rating.draws_on_pool == usage.draws_on_pool:
-                rerated.append(Rerated(usage, rating.usage(usage.pool_minutes)))
-            elif rating.draws_on_pool or usage.pool_minutes:
+                anew = rating.usage(usage.pool_minutes, usage.reserved_minutes)
+                rerated.append(Rerated(usage, anew))
+            elif rating.draws_on_pool or usage.pool_minutes or usage.reserved_minutes:
                 moving.append(usage)
             else:
                 rerated.append(Rerated(usage, rating.usage()))

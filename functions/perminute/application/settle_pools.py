@@ -130,13 +130,13 @@ class _Step:
             pool = pool.settled_until(self.found.day)
         minutes: tuple[int, ...] = ()
         if calls:
-            pool, minutes = pool.settled(_drawings(usages, ratings), licensing)
+            pool, minutes = pool.settled(_drawings(usages, ratings), licensing, at)
         rest = self.found.calls[CALLS_PER_POSTING:]
         if rest and is_as_read:
             self.left = _Next(pool, self.found.day, rest)
         self.settled = len(calls)
         rerated = [
-            Rerated(usage, rating.usage(taken))
+            Rerated(usage, rating.usage(taken, usage.reserved_minutes))
             for usage, rating, taken in zip(usages, ratings, minutes, strict=True)
         ]
         return self._booking(account, at, pool, rerated, licensing)
@@ -156,7 +156,12 @@ class _Step:
 
 def _drawings(usages: Sequence[Usage], ratings: Sequence[Rating]) -> list[Drawing]:
     return [
-        Drawing(usage.leg, usage.pool_minutes, rating.pool_minutes_wanted)
+        Drawing(
+            leg=usage.leg,
+            had=usage.pool_minutes,
+            wanted=rating.pool_minutes_wanted,
+            reserved=usage.reserved_minutes,
+        )
         for usage, rating in zip(usages, ratings, strict=True)
     ]
 

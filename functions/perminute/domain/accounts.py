@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perminute.domain.holds import NOTHING_HELD, Holds
 from perminute.domain.recharge import RechargeState
+from perminute.domain.spending import NO_DAY, Today
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,7 +28,7 @@ class CreditSettings:
     """What the organization's admin configured, and the event that said so.
 
     Of two settings the one configured later holds, whichever arrives first. `auto_recharge` is
-    None where it is not configured or switched off.
+    None where it is not configured or switched off, and so are limits that are not set.
     """
 
     configured_at: datetime
@@ -34,6 +36,9 @@ class CreditSettings:
     currency: str
     low_balance_thresholds_micros: tuple[int, ...] = ()
     auto_recharge: AutoRecharge | None = None
+    daily_spend_limit_micros: int | None = None
+    prefix_hourly_spend_limit_micros: int | None = None
+    max_concurrent_calls: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +53,9 @@ class Account:
     balance = lots - debt = the sum of the ledger, which `reconciliation` holds against each other.
     `as_of` is the latest instant at which anything was booked: it never goes back, however late
     an event comes. `user_facts` counts the licensing facts about all users: who reads their
-    timelines one by one can tell by it whether any is missing.
+    timelines one by one can tell by it whether any is missing. `reserved` is what calls under way
+    may still cost; `today` is what the calls of the day have cost. `corrections` counts how often
+    calls turned out to cost something else: what was spent of limits is then to be counted anew.
     """
 
     organization_id: str
@@ -64,6 +71,19 @@ class Account:
     as_of: datetime | None = None
     lots: Lots = ()
     recharge: RechargeState = _NOTHING_ASKED
+    reserved: Holds = NOTHING_HELD
+    today: Today = NO_DAY
+    corrections: int = 0
+
+    def available_micros(self, at: datetime, *, lasting_until: datetime | None = None) -> int:
+        """Tell how much of the credit no call under way has reserved; negative if more than all.
+
+        What is to pay for a call that ends later must be there then: lots that expire by
+        `lasting_until` do not count.
+        """
+        until = lasting_until or at
+        lots_micros = sum(lot.remaining_micros for lot in self.lots if lot.expires_at > until)
+        return lots_micros - self.debt_micros - self.reserved.amount_at(at)
 
     @property
     def auto_recharge(self) -> AutoRecharge | None:

@@ -27,17 +27,21 @@ from perminute.domain.notifications import (
     RechargeSucceeded,
     notification,
 )
-from perminute.domain.pools import Position
+from perminute.domain.pools import Position, month_of
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import MAX_FAILURES, Disabled
+from perminute.domain.spending import answered, limit_news, limits_on
 from perminute.domain.usage import Flag, Outcome, Rating, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from perminute.domain.accounts import Account, CreditSettings
-    from perminute.domain.pools import Pools
+    from perminute.domain.licensing import Licensing
+    from perminute.domain.pools import Month, Pools
+    from perminute.domain.reservations import Reservation
+    from perminute.domain.spending import Spendings
 
 MAX_STEPS = 20
 """Warnings and expiries of one booking: with all that they may call for, they fit a transaction."""
@@ -176,31 +180,38 @@ def fail_recharge(
     return books.close(may_ask=account.recharge.waits_for(recharge_id))
 
 
-def charge(
+def charge(  # noqa: PLR0913 - the parts of a charge
     account: Account,
     ratings: Sequence[Rating],
     *,
     pools: Pools,
+    spendings: Spendings,
+    reservations: Sequence[Reservation] = (),
     at: datetime,
     heard_at: datetime | None = None,
 ) -> Booking:
     """Take the charges of a batch in one entry; a batch that costs nothing changes nothing.
 
-    Those that draw on a minute pool do so in the order of the pool, and then move the account even
-    if they cost nothing. Each paid usage comes back naming its entry and the lots that paid it,
-    and flagged if it left the balance below zero. Calls that nobody pays for, or that go against a
-    policy, are told.
+    What the calls had reserved is given back first. Those that draw on a minute pool do so in the
+    order of the pool, and then move the account even if they cost nothing. Each paid usage comes
+    back naming its entry and the lots that paid it, and flagged if it left the balance below zero.
+    Calls that nobody pays for, or that go against a policy, are told; and so are limits that they
+    reach.
     """
-    usages = _drawn(ratings, pools)
+    books = Books(account, at, heard_at)
+    own = dict(_given_back(books, reservations, pools, spendings))
+    usages = _drawn(ratings, pools, own, books.now)
     total_micros = sum(usage.charge_micros for usage in usages)
     single = tuple(chain.from_iterable(map(_told, usages)))
-    if total_micros == 0 and not pools.touched:
-        return Booking(account=account, notifications=single, usages=usages)
-    books = Books(account, at, heard_at)
+    moved = pools.touched or spendings.touched or books.account != account
+    if not (total_micros or moved):
+        settled = tuple(reservations)
+        return Booking(account=account, notifications=single, usages=usages, settled=settled)
     if total_micros:
         entry = books.pay(EntryType.CHARGE, total_micros, cause=None)
         paid = _paid_by(usages, account, entry.entry_id)
         usages = tuple(paid.get(usage.leg.call_id, usage) for usage in usages)
+        _count_spending(books, usages, pools.licensing, spendings)
     tell_pools(books, pools)
     booking = books.close(may_ask=total_micros > 0)
     return replace(
@@ -208,6 +219,8 @@ def charge(
         notifications=(*booking.notifications, *single),
         usages=usages,
         pools=pools.touched,
+        spendings=spendings.touched,
+        settled=tuple(reservations),
     )
 
 
@@ -273,11 +286,59 @@ def _paid_by(usages: Sequence[Usage], account: Account, entry: str) -> dict[str,
     return paid
 
 
-def _drawn(ratings: Sequence[Rating], pools: Pools) -> tuple[Usage, ...]:
-    """Make the records, each with what the pool gives it."""
-    drawing = sorted((one for one in ratings if one.draws_on_pool), key=_position)
-    minutes = {one.leg.call_id: pools.draw(one.leg, one.pool_minutes_wanted) for one in drawing}
-    return tuple(one.usage(minutes.get(one.leg.call_id, 0)) for one in ratings)
+def _given_back(
+    books: Books, reservations: Sequence[Reservation], pools: Pools, spendings: Spendings
+) -> Iterator[tuple[str, tuple[Month, int]]]:
+    """Give back what calls have reserved; gives the minutes of pools that were still theirs."""
+    for reservation in reservations:
+        held = reservation.held
+        if held is None:
+            continue
+        books.set(reserved=books.account.reserved.without(held.credit))
+        for key in reservation.keys:
+            spendings.release(key, held.credit)
+        if held.minutes:
+            month = month_of(reservation.leg)
+            yield reservation.leg.call_id, (month, pools.release(month, held.pool))
+
+
+def _drawn(
+    ratings: Sequence[Rating], pools: Pools, own: Mapping[str, tuple[Month, int]], now: datetime
+) -> tuple[Usage, ...]:
+    """Make the records, each with what the pool gives it.
+
+    A call that was answered in another month than it was authorized in has nothing of its own.
+    """
+    minutes: dict[str, tuple[int, int]] = {}
+    for one in sorted((one for one in ratings if one.draws_on_pool), key=_position):
+        month, reserved = own.get(one.leg.call_id, (None, 0))
+        reserved = reserved if month == month_of(one.leg) else 0
+        wanted = one.pool_minutes_wanted
+        minutes[one.leg.call_id] = (
+            pools.draw(one.leg, wanted, reserved=reserved, now=now),
+            reserved,
+        )
+    return tuple(one.usage(*minutes.get(one.leg.call_id, (0, 0))) for one in ratings)
+
+
+def _count_spending(
+    books: Books, usages: Sequence[Usage], licensing: Licensing, spendings: Spendings
+) -> None:
+    """Count what calls cost where limits do, and tell of those that they reach."""
+    settings, currency = books.account.settings, books.account.currency
+    for usage in usages:
+        if not usage.charge_micros:
+            continue
+        day = answered(usage.leg).date()
+        spendings.spend(day, usage.charge_micros)
+        for limit in limits_on(usage.leg, usage.price.prefix, licensing, settings):
+            if limit.key is not None:
+                spendings.spend(day, usage.charge_micros, limit.key)
+            spent_micros = spendings.spent_micros(limit, day)
+            if spent_micros >= limit.micros and spendings.tell_once(limit, day):
+                news, cause = limit_news(limit, usage.leg, spent_micros, currency)
+                books.tell(news, cause=cause)
+    books.set(today=spendings.today)
 
 
 def _position(rating: Rating) -> Position:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from perminute.domain.accounts import Account
     from perminute.domain.lots import Lots
     from perminute.domain.pools import MinutePool
+    from perminute.domain.reservations import Reservation
+    from perminute.domain.spending import Spending
     from perminute.domain.usage import Usage
 
 
@@ -37,7 +39,8 @@ if TYPE_CHECKING:
 class Booking:
     """What one decision makes of an account; `account` is the one before if nothing changed.
 
-    `usages` are new records, `rerated` those that take the place of the ones before.
+    `usages` are new records, `rerated` those that take the place of the ones before. `settled` are
+    the reservations of new usages, in whose place these are written.
     """
 
     account: Account
@@ -46,6 +49,8 @@ class Booking:
     usages: tuple[Usage, ...] = ()
     rerated: tuple[Usage, ...] = ()
     pools: tuple[MinutePool, ...] = ()
+    spendings: tuple[Spending, ...] = ()
+    settled: tuple[Reservation, ...] = ()
 
 
 class Books:

@@ -4,6 +4,7 @@
 
     PerminuteError
     ├── Refused             what came in cannot be processed, and never will be
+    │   └── Conflict        it is sound, but contradicts what came before it
     ├── FaultyRateCard      a rate card is refused whole, with every fault it has
     ├── MissingSetting      the environment lacks what the template should have set
     └── Unavailable         something we depend on did not answer; trying again is right
@@ -35,6 +36,10 @@ class Refused(PerminuteError):  # noqa: N818 - an outcome of the business, not a
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+
+
+class Conflict(Refused):
+    """What is asked for contradicts what was asked for before, or what became of it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

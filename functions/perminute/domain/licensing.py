@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
+    from perminute.domain.timelines import FactValue
+
 LICENSING_PROGRAM = "licensingProgram"
 COMMUNICATIONS_CREDITS_LICENSE = "communicationsCreditsLicense"
 COUNTRY = "country"
@@ -28,6 +30,7 @@ DIAL_OUT_POLICY = "dialOutPolicy"
 TOLL_FREE_DIAL_IN_ALLOWED = "tollFreeDialInAllowed"
 POOL_MINUTES_PER_LICENSE = "poolMinutesPerLicense"
 POOL_BASIS = "poolBasis"
+MONTHLY_SPEND_LIMIT = "monthlySpendLimit"
 
 VOLUME = "volume"
 PER_USER = "perUser"
@@ -207,6 +210,10 @@ class Licensing:
                 return True
             case never:
                 assert_never(never)
+
+    def user_value(self, user_id: str, attribute: str, at: datetime) -> FactValue | None:
+        """Tell what is known of a user at an instant."""
+        return self.users.get(user_id, _NOTHING).value_at(attribute, at)
 
     def pool_minutes(self, at: datetime) -> int:
         """Count the minutes of the pool by the licenses at `at` (DOMAIN §4)."""

@@ -17,15 +17,18 @@ from perminute.domain.notifications import (
     CallNotRated,
     CreditExpired,
     CreditExpiring,
+    FraudSuspected,
     LowBalance,
     MinutePoolThreshold,
     RechargeDisabled,
     RechargeFailed,
     RechargeRequested,
     RechargeSucceeded,
+    SpendLimitReached,
 )
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import MAX_FAILURES, OUTCOME_WITHIN, Disabled
+from perminute.domain.spending import LimitName
 from perminute.domain.usage import Flag
 
 if TYPE_CHECKING:
@@ -174,6 +177,44 @@ def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911, PLR0912
                 f"{who}: {news.percent} % of the dial-out minutes of {news.month} are used",
                 f"Of the {news.minutes} dial-out minutes that the subscriptions of {who} bring "
                 f"for {news.month}, {news.used} are used. {what_next}",
+            )
+        case SpendLimitReached() as news:
+            return _spend_limit_reached(who, news)
+        case FraudSuspected() as news:
+            amount = _money(news.amount_micros, news.currency)
+            return Text(
+                f"{who}: many calls out to +{news.prefix}",
+                f"Calls of {who} out to numbers that begin with +{news.prefix} have cost or "
+                f"reserved as much as an hour may cost, {amount}, since {news.since:%H:%M} UTC. "
+                "More of them are refused until the hour is over. If nobody knows of these calls, "
+                "find out whose meetings make them, and take away their right to call out.",
+            )
+        case never:
+            assert_never(never)
+
+
+def _spend_limit_reached(who: str, news: SpendLimitReached) -> Text:
+    refused = "Calls that would pass it are refused"
+    match news.limit:
+        case LimitName.CONCURRENT_CALLS:
+            return Text(
+                f"{who}: as many calls as may be at once",
+                f"Of {who}, {news.calls} paid calls are under way, as many as its limit allows. "
+                "More are refused until some of them end. Raise the limit if it is too low.",
+            )
+        case LimitName.MONTHLY_SPEND:
+            return Text(
+                f"{who}: {news.user_id} has reached the limit of {news.period}",
+                f"The meetings of {news.user_id} of {who} have cost or reserved as much as they "
+                f"may in {news.period}: {_money(news.amount_micros or 0, news.currency)}. "
+                f"{refused} until the month is over. Raise the limit if it is too low.",
+            )
+        case LimitName.DAILY_SPEND | LimitName.PREFIX_HOURLY_SPEND:
+            return Text(
+                f"{who}: the limit of {news.period} is reached",
+                f"Calls of {who} have cost or reserved as much as a day may cost, "
+                f"{_money(news.amount_micros or 0, news.currency)}, on {news.period}. "
+                f"{refused} until the day is over, in UTC. Raise the limit if it is too low.",
             )
         case never:
             assert_never(never)

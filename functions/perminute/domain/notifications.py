@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from perminute.domain.licensing import NotEntitled
     from perminute.domain.rate_card import Unpriced
     from perminute.domain.recharge import Disabled
+    from perminute.domain.spending import LimitName
     from perminute.domain.usage import Flag
 
 _NAMES = uuid.UUID("0f8c2f9e-54f6-5d0a-8a57-9c1d3c7b5e42")
@@ -137,6 +138,34 @@ class MinutePoolThreshold:
     month: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpendLimitReached:
+    """A limit that admins have set is reached: calls that would pass it are refused.
+
+    `period` is the day or the month that the amount is for, and `user_id` whose it is if it is not
+    everybody's. Of calls at once, `calls` says how many there are; they have no amount.
+    """
+
+    limit: LimitName
+    period: str | None = None
+    user_id: str | None = None
+    calls: int | None = None
+    amount_micros: int | None = None
+    spent_micros: int | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FraudSuspected:
+    """Calls out to one prefix cost as much within an hour as admins allow: more are refused."""
+
+    prefix: str
+    since: datetime
+    amount_micros: int
+    spent_micros: int
+    currency: str | None
+
+
 News = (
     LowBalance
     | BalanceExhausted
@@ -150,6 +179,8 @@ News = (
     | CallNotRated
     | CallFlagged
     | MinutePoolThreshold
+    | SpendLimitReached
+    | FraudSuspected
 )
 
 

@@ -8,6 +8,9 @@ whatever the order of delivery, and so is what each of them gets.
 Calls mostly arrive in that order, and then each draws when it is charged. One that comes late is
 given its minutes at once too, if that cannot change what later calls got. If it can, the pool is
 marked as unsettled from there on, and those calls are gone over again, in order (`settled`).
+
+A call that was authorized may have minutes reserved. Those are its own, whichever call ends
+first: others draw from what is left beside them.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from perminute.domain.holds import NOTHING_HELD, Hold, Holds
 from perminute.domain.legs import MAX_LEG_SECONDS
 from perminute.domain.rate_card import SECONDS_PER_MINUTE
 
@@ -53,10 +57,14 @@ class Position(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """Where a pool is settled up to: that place included, whose day has given so many minutes."""
+    """Where a pool is settled up to: that place included, whose day has given so many minutes.
+
+    `reserved_of_day` are those of them that calls had reserved.
+    """
 
     position: Position
     minutes_of_day: int = 0
+    reserved_of_day: int = 0
 
 
 class Month(NamedTuple):
@@ -105,9 +113,10 @@ class Month(NamedTuple):
 class MinutePool:
     """What calls have drawn from the pool of one month.
 
-    `used_by_day` counts the minutes by the day on which the calls ended. No call after `bound` has
-    drawn any. `unsettled` says from where on calls may not have what is theirs; None, they have.
-    `told` is the highest threshold that admins know of.
+    `used_by_day` counts the minutes by the day on which the calls ended, and `reserved_by_day`
+    those of them that calls had reserved before; `held` is what calls under way have reserved. No
+    call after `bound` has drawn any. `unsettled` says from where on calls may not have what is
+    theirs; None, they have. `told` is the highest threshold that admins know of.
 
     Whoever settles a pool reads its calls first and decides after. `drawn_from` is the first place
     at which a call has drawn, or begun to draw, since `steps` was counted up last: what was read
@@ -117,6 +126,8 @@ class MinutePool:
     organization_id: str
     month: Month
     used_by_day: Mapping[date, int] = field(default_factory=lambda: _NOTHING_USED)
+    reserved_by_day: Mapping[date, int] = field(default_factory=lambda: _NOTHING_USED)
+    held: Holds = NOTHING_HELD
     bound: Position | None = None
     unsettled: Cursor | None = None
     drawn_from: Position | None = None
@@ -130,35 +141,59 @@ class MinutePool:
 
     def used_before(self, cursor: Cursor) -> int:
         """Minutes drawn by the calls up to a cursor."""
-        day = cursor.position.ended_at.date()
-        return cursor.minutes_of_day + sum(
-            minutes for other, minutes in self.used_by_day.items() if other < day
-        )
+        return cursor.minutes_of_day + _before(cursor, self.used_by_day)
 
-    def draw(self, leg: Leg, wanted: int, licensing: Licensing) -> tuple[MinutePool, int]:
+    def reserved_after(self, cursor: Cursor) -> int:
+        """Minutes that calls after a cursor had reserved, and drew."""
+        until = cursor.reserved_of_day + _before(cursor, self.reserved_by_day)
+        return sum(self.reserved_by_day.values()) - until
+
+    def left_at(self, at: datetime, minutes: int) -> int:
+        """Of so many minutes in all, those that nobody has drawn or reserved; negative if short."""
+        return minutes - self.used - self.held.amount_at(at)
+
+    def draw(
+        self, leg: Leg, wanted: int, licensing: Licensing, *, reserved: int, now: datetime
+    ) -> tuple[MinutePool, int]:
         """Give a call that is charged now what it may have of `wanted` minutes.
 
-        What is given is final if no call after it has drawn, since then it is the next in order;
-        or if there is enough for all. Else the day of the call is to be gone over again.
+        What it had `reserved` is no longer held, and is its own. What is given is final if no call
+        after it has drawn, since then it is the next in order; or if there is enough for all. Else
+        the day of the call is to be gone over again.
         """
         position = Position.of(leg)
-        answered_at = _answered(leg)
-        taken = min(wanted, max(0, licensing.pool_minutes(answered_at) - self.used))
-        pool = self.with_drawn(position, taken)
+        minutes = licensing.pool_minutes(_answered(leg))
+        own = min(reserved, minutes - self.used)
+        taken = min(wanted, max(0, own, self.left_at(now, minutes)))
+        pool = self.with_drawn(position, taken, min(reserved, wanted))
         if self.unsettled is None and (self.bound is None or position > self.bound):
             return pool, taken
         if self.unsettled is None and self._is_ample(position, wanted, licensing):
             return pool, taken
         return pool.unsettled_from(position), taken
 
-    def with_drawn(self, position: Position, minutes: int) -> MinutePool:
-        """Count minutes that a call draws."""
-        if minutes == 0:
+    def with_drawn(self, position: Position, minutes: int, reserved: int = 0) -> MinutePool:
+        """Count minutes that a call draws, and those of them that it had reserved."""
+        if minutes == 0 and reserved == 0:
             return self
-        used = Counter(self.used_by_day)
-        used[position.ended_at.date()] += minutes
-        bound = position if self.bound is None else max(self.bound, position)
-        return replace(self, used_by_day={d: n for d, n in used.items() if n}, bound=bound)
+        day = position.ended_at.date()
+        bound = self.bound
+        if minutes:
+            bound = position if bound is None else max(bound, position)
+        return replace(
+            self,
+            used_by_day=_counted(self.used_by_day, {day: minutes}),
+            reserved_by_day=_counted(self.reserved_by_day, {day: reserved}),
+            bound=bound,
+        )
+
+    def with_held(self, hold: Hold, at: datetime) -> MinutePool:
+        """Reserve minutes for a call under way; what has lapsed by then is forgotten."""
+        return replace(self, held=self.held.lapsed(at).with_added(hold))
+
+    def without_held(self, hold: Hold) -> MinutePool:
+        """Give back what a call has reserved."""
+        return replace(self, held=self.held.without(hold))
 
     def unsettled_from(self, position: Position) -> MinutePool:
         """Mark that calls from a place on may not have what is theirs, from that day's start on.
@@ -172,29 +207,38 @@ class MinutePool:
         return replace(self, unsettled=Cursor(Position.start_of(position.ended_at.date())))
 
     def settled(
-        self, drawings: Sequence[Drawing], licensing: Licensing
+        self, drawings: Sequence[Drawing], licensing: Licensing, now: datetime
     ) -> tuple[MinutePool, tuple[int, ...]]:
         """Give each of the next calls after the cursor what is theirs, and move the cursor on."""
         if self.unsettled is None:
             msg = f"the pool of {self.organization_id} for {self.month} is settled"
             raise ValueError(msg)
-        position, of_day = self.unsettled
-        used, by_day = self.used_before(self.unsettled), Counter(self.used_by_day)
+        position, of_day, reserved_of_day = self.unsettled
+        used, spoken_for = self.used_before(self.unsettled), self.reserved_after(self.unsettled)
+        held = self.held.amount_at(now)
+        used_by_day, reserved_by_day = Counter[date](), Counter[date]()
         bound = position if self.bound is None else min(self.bound, position)
         taken: list[int] = []
-        for leg, had, wanted in drawings:
-            minutes = min(wanted, max(0, licensing.pool_minutes(_answered(leg)) - used))
+        for leg, had, wanted, reserved in drawings:
             day, place = leg.ended_at.date(), Position.of(leg)
-            of_day = minutes + (of_day if day == position.ended_at.date() else 0)
+            if day != position.ended_at.date():
+                of_day = reserved_of_day = 0
+            spoken_for -= reserved
+            left = licensing.pool_minutes(_answered(leg)) - used
+            own = min(reserved, wanted)
+            minutes = min(wanted, max(0, min(own, left), left - spoken_for - held))
             used += minutes
-            by_day[day] += minutes - had
+            of_day, reserved_of_day = of_day + minutes, reserved_of_day + own
+            used_by_day[day] += minutes - had
+            reserved_by_day[day] += own - reserved
             position, bound = place, place if minutes else bound
             taken.append(minutes)
         pool = replace(
             self,
-            used_by_day={d: n for d, n in by_day.items() if n},
+            used_by_day=_counted(self.used_by_day, used_by_day),
+            reserved_by_day=_counted(self.reserved_by_day, reserved_by_day),
             bound=bound,
-            unsettled=Cursor(position, of_day),
+            unsettled=Cursor(position, of_day, reserved_of_day),
         )
         return pool.read_again(), tuple(taken)
 
@@ -238,11 +282,25 @@ class MinutePool:
 
 
 class Drawing(NamedTuple):
-    """A call that draws from a pool, what it had until now, and what it wants."""
+    """A call that draws from a pool, what it had until now, what it wants, and had reserved."""
 
     leg: Leg
     had: int
     wanted: int
+    reserved: int = 0
+
+
+def _before(cursor: Cursor, by_day: Mapping[date, int]) -> int:
+    day = cursor.position.ended_at.date()
+    return sum(minutes for other, minutes in by_day.items() if other < day)
+
+
+def _counted(by_day: Mapping[date, int], more: Mapping[date, int]) -> Mapping[date, int]:
+    """Add minutes to those of the same days; days without any are left out."""
+    total = Counter(by_day)
+    for day, minutes in more.items():
+        total[day] += minutes
+    return {day: minutes for day, minutes in total.items() if minutes}
 
 
 class Pools:
@@ -251,7 +309,7 @@ class Pools:
     def __init__(self, pools: Mapping[Month, MinutePool], licensing: Licensing) -> None:
         """Open them as they were read; the licensing says how many minutes they have."""
         self._before = pools
-        self._licensing = licensing
+        self.licensing = licensing
         self._pools = dict(pools)
         self._touched: set[Month] = set()
 
@@ -259,12 +317,20 @@ class Pools:
         """Give a pool as it stands."""
         return self._pools[month]
 
-    def draw(self, leg: Leg, wanted: int) -> int:
+    def draw(self, leg: Leg, wanted: int, *, reserved: int, now: datetime) -> int:
         """Give a call what it may have; see `MinutePool.draw`."""
-        month = month_of(leg)
-        pool, taken = self._pools[month].draw(leg, wanted, self._licensing)
+        pool = self._pools[month_of(leg)]
+        pool, taken = pool.draw(leg, wanted, self.licensing, reserved=reserved, now=now)
         self.put(pool)
         return taken
+
+    def release(self, month: Month, hold: Hold) -> int:
+        """Give back what a call has reserved; gives how many minutes that were, if still held."""
+        pool = self._pools[month]
+        if not pool.held.keeps(hold):
+            return 0
+        self.put(pool.without_held(hold))
+        return hold.amount
 
     def put(self, pool: MinutePool) -> None:
         """Put a pool in its place, to be written whether it has changed or not.
@@ -289,7 +355,7 @@ class Pools:
             pool = self._pools[month]
             if pool.unsettled is not None:
                 continue
-            minutes = self._licensing.pool_minutes(month.nearest(at))
+            minutes = self.licensing.pool_minutes(month.nearest(at))
             level = pool.level(minutes)
             told = min(pool.told, self._before[month].level(minutes))
             self._pools[month] = replace(pool, told=level)

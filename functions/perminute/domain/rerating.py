@@ -16,6 +16,7 @@ from perminute.domain.books import Books
 from perminute.domain.corrections import Correction, correct
 from perminute.domain.ledger import RERATING
 from perminute.domain.licensing import POOL_ATTRIBUTES, SEAT_ATTRIBUTES, decides_calls
+from perminute.domain.spending import answered
 from perminute.domain.usage import Adjusted, Flag
 
 if TYPE_CHECKING:
@@ -143,7 +144,8 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
 ) -> Booking:
     """Correct calls, all of which differ: what they cost in one entry, which each of them names.
 
-    `opened` holds, as they were when they were opened, the lots that paid and are used up.
+    `opened` holds, as they were when they were opened, the lots that paid and are used up. What
+    has been spent of limits changes with it, but nothing is told of these.
     """
     books = Books(account, at)
     charges = {
@@ -166,10 +168,20 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
             books.tell(news, cause=f"{one.after.leg.call_id}/{account.version}")
     if usages:
         books.touch()
+    if charges:
+        _count_spending(books, rerated)
     tell_pools(books, pools)
     fell = sum(one.change_micros for one in rerated) > 0
     booking = books.close(may_ask=fell)
     return replace(booking, rerated=usages, pools=pools.touched)
+
+
+def _count_spending(books: Books, rerated: Sequence[Rerated]) -> None:
+    """Count it for the day, and have all other records counted anew: there may be many."""
+    today = books.account.today
+    for one in rerated:
+        today = today.with_spent(answered(one.after.leg).date(), one.change_micros)
+    books.set(today=today, corrections=books.account.corrections + 1)
 
 
 def _verdict(usage: Usage) -> tuple[object, ...]:

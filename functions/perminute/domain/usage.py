@@ -85,7 +85,8 @@ class Usage:
 
     `charge_micros` is what credit pays by now: what the charge `entry_id` took at first, and what
     each re-rating changed. `lots` says which lots paid it; what they did not pay was made debt.
-    A leg that draws on the pool has a place in its order even if it found nothing left.
+    A leg that draws on the pool has a place in its order even if it found nothing left. Of the
+    minutes that it wanted, `reserved_minutes` were its own.
     """
 
     leg: Leg
@@ -95,6 +96,7 @@ class Usage:
     charge_micros: int
     pool_minutes: int = 0
     draws_on_pool: bool = False
+    reserved_minutes: int = 0
     flags: tuple[Flag, ...] = ()
     entry_id: str | None = None
     adjustments: tuple[Adjusted, ...] = ()
@@ -148,7 +150,7 @@ class Rating:
         """Whether the pool bears the leg as far as it reaches."""
         return isinstance(self.cover, Entitlement) and self.cover.draws_on_pool
 
-    def usage(self, pool_minutes: int = 0) -> Usage:
+    def usage(self, pool_minutes: int = 0, reserved_minutes: int = 0) -> Usage:
         """Make the record of the leg, to which the pool gave so many minutes."""
         outcome, reason, charge_micros = self._borne(pool_minutes)
         return Usage(
@@ -159,6 +161,7 @@ class Rating:
             charge_micros=charge_micros,
             pool_minutes=pool_minutes,
             draws_on_pool=self.draws_on_pool,
+            reserved_minutes=min(reserved_minutes, self.pool_minutes_wanted),
             flags=self.flags,
         )
 

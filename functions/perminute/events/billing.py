@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal, Self, assert_never
 
 from aws_lambda_powertools.utilities.parser import Field, model_validator
-from pydantic import AfterValidator, StrictBool, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, StrictBool, StrictInt, StringConstraints, TypeAdapter
 
 from perminute.application.book_credit import CreditEvent, FailedRecharge
 from perminute.domain.accounts import CreditSettings
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 MAX_THRESHOLDS = 20
 """They live in the account item, which every charge writes: it must stay small."""
 
+MAX_CALLS = 1_000_000
+"""Calls at once: more than any bridge holds is a slip."""
+
 
 class AutoRechargeDetail(Model):
     """When to buy credit, and how much."""
@@ -56,6 +59,9 @@ class CreditsConfiguredDetail(Detail):
     currency: Currency
     low_balance_thresholds: Annotated[tuple[Amount, ...], Field(max_length=MAX_THRESHOLDS)] = ()
     auto_recharge: AutoRechargeDetail | None = None
+    daily_spend_limit: Amount | None = None
+    prefix_hourly_spend_limit: Amount | None = None
+    max_concurrent_calls: Annotated[StrictInt, Field(ge=0, le=MAX_CALLS)] | None = None
 
 
 class CreditPurchasedDetail(Detail):
@@ -186,6 +192,9 @@ def _settings(event: CreditsConfigured) -> CreditSettings:
         currency=detail.currency,
         low_balance_thresholds_micros=detail.low_balance_thresholds,
         auto_recharge=_auto_recharge(detail.auto_recharge),
+        daily_spend_limit_micros=detail.daily_spend_limit,
+        prefix_hourly_spend_limit_micros=detail.prefix_hourly_spend_limit,
+        max_concurrent_calls=detail.max_concurrent_calls,
     )
 
 

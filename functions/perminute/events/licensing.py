@@ -12,7 +12,7 @@ from perminute.domain.dial_out import dial_out_mode
 from perminute.domain.licenses import product_named
 from perminute.domain.licensing import LicensingChange, license_attribute, purchased_attribute
 from perminute.domain.timelines import Fact, FactValue
-from perminute.events.fields import Country, Detail, Event, Id, Instant
+from perminute.events.fields import Amount, Country, Detail, Event, Id, Instant
 from perminute.events.receipts import receipt_of
 from perminute.ports import ReceiptKind
 
@@ -52,6 +52,7 @@ class UserDetail(_LicensingDetail):
     country: Country | None = None
     dial_out_policy: DialOutPolicy | None = None
     toll_free_dial_in_allowed: StrictBool | None = None
+    monthly_spend_limit: Amount | None = None
 
 
 class OrganizationDetail(_LicensingDetail):
@@ -148,5 +149,10 @@ def _stated(event: AnyLicensingEvent) -> tuple[str | None, dict[str, FactValue]]
 
 
 def _attributes(detail: _LicensingDetail, *, but: set[str]) -> dict[str, FactValue]:
-    common = set(_LicensingDetail.model_fields)
-    return detail.model_dump(by_alias=True, exclude=common | but, exclude_none=True)
+    """Give what is said of the subject, as it is and not as it is written: amounts in micros."""
+    values = {
+        field.alias or name: getattr(detail, name)
+        for name, field in type(detail).model_fields.items()
+        if name not in but and name not in _LicensingDetail.model_fields
+    }
+    return {name: value for name, value in values.items() if value is not None}

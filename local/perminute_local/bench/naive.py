@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.idempotency import (
 from perminute.application.advancing import posting_of
 from perminute.domain.booking import charge as book_charge
 from perminute.domain.pools import Pools
+from perminute.domain.spending import Spendings
 from perminute.domain.usage import Terms, Usage, rate_leg
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def _charge(use_case: ChargeLegs, one: EndedLeg) -> Usage:
     card = use_case.rate_cards.current()
     terms = Terms(licensing, card, account.currency, account.credits_set_up_at)
     pools = Pools({}, licensing)
-    booking = book_charge(account, [rate_leg(leg, terms)], pools=pools, at=one.reported_at)
+    spendings = Spendings(account.today, {})
+    ratings = [rate_leg(leg, terms)]
+    booking = book_charge(account, ratings, pools=pools, spendings=spendings, at=one.reported_at)
     posting = posting_of(account, booking)
     # Put over what may stand there: no condition, and no list by which the call is found again.
     use_case.credit.commit(replace(posting, usages=(), rerated=posting.usages))

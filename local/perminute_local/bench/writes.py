@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from perminute.adapters.dynamodb.call_store import DynamoDBCalls
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.schema import Schema
@@ -138,7 +139,13 @@ def _charging(schema: Schema, organization: str) -> ChargeLegs:
     credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
     _fund(credit, licensing, organization)
     card = read_rate_card(RATE_CARD.read_bytes(), version="0123456789ab")
-    return ChargeLegs(credit, RememberedLicensing(licensing), FixedRateCard(card), Patience())
+    return ChargeLegs(
+        credit,
+        DynamoDBCalls(schema),
+        RememberedLicensing(licensing),
+        FixedRateCard(card),
+        Patience(),
+    )
 
 
 def _fund(

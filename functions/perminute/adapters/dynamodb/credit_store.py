@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, assert_never
 
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.receipts import insert_receipt, receipt_of, receipt_record
-from perminute.adapters.dynamodb.rows import AccountRow, PoolRow, UsageRow
-from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written, readable
+from perminute.adapters.dynamodb.rows import AccountRow, PoolRow, ReservationRow, SpendingRow
+from perminute.adapters.dynamodb.tables import (
+    Collided,
+    Failed,
+    Transaction,
+    Written,
+    get_together,
+    readable,
+)
 from perminute.domain.accounts import Account
 from perminute.domain.ledger import EntryType, entry_id
 from perminute.domain.pools import MinutePool, Month
 from perminute.domain.reconciliation import Statement
+from perminute.domain.reservations import Reservation
 from perminute.domain.times import parse_instant
+from perminute.domain.usage import Usage
 from perminute.ports import AlreadyKnown, Committed, Moved, Receipt
 
 if TYPE_CHECKING:
@@ -24,10 +33,24 @@ if TYPE_CHECKING:
 
     from perminute.adapters.dynamodb.rows import Item
     from perminute.adapters.dynamodb.schema import Schema
+    from perminute.adapters.dynamodb.tables import Operation
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.lots import Lot
-    from perminute.domain.usage import Usage
-    from perminute.ports import CommitResult, Posting, ReceiptKey
+    from perminute.domain.spending import Spending, SpendingKey
+    from perminute.ports import Authorized, CommitResult, Posting, ReceiptKey
+
+
+_NEW_CALL = "attribute_not_exists(outcome) AND attribute_not_exists(held)"
+"""Nothing is recorded of a call, or only that it was authorized and has nothing reserved."""
+
+_CALL_TO_SETTLE = (
+    "attribute_not_exists(outcome) "
+    "AND (attribute_not_exists(sequenceNumber) OR sequenceNumber = :n)"
+)
+"""The same, but what it has reserved is known; if it is forgotten meanwhile, so much the better."""
+
+_CALL_UNDER_WAY = "attribute_not_exists(outcome) AND sequenceNumber = :n"
+"""A call is authorized, has not ended, and is where it was."""
 
 
 class DynamoDBCreditStore:
@@ -49,11 +72,13 @@ class DynamoDBCreditStore:
         """See `CreditStore.commit`: 2 write units a usage, 2 for the account, 2 a KB of list."""
         transaction = Transaction(self._schema.connection)
         transaction.puts += [
-            *(self._schema.usages.insert(records.usage_item(usage)) for usage in posting.usages),
+            *self._usages(posting),
             *(insert_receipt(self._schema, receipt) for receipt in posting.receipts),
         ]
         self._add_account(transaction, posting)
         self._add_calls(transaction, posting)
+        if posting.authorized is not None:
+            transaction.puts.append(authorized_put(self._schema, posting.authorized))
         match transaction.write():
             case Written():
                 return Committed()
@@ -74,6 +99,37 @@ class DynamoDBCreditStore:
             month: found.get(month, MinutePool(organization_id=organization_id, month=month))
             for month in months
         }
+
+    def spendings(
+        self, organization_id: str, keys: Collection[SpendingKey]
+    ) -> dict[SpendingKey, Spending]:
+        """See `CreditStore.spendings`."""
+        table = self._schema.spendings
+        names = [
+            {
+                "organizationId": {"S": organization_id},
+                "record": {"S": records.spending_record(key)},
+            }
+            for key in keys
+        ]
+        items = get_together(self._schema.connection, {table.name: names})[table.name]
+        with readable(f"the spending of {organization_id}"):
+            found = [records.spending_of(SpendingRow.from_raw_data(item)) for item in items]
+        return {spending.key: spending for spending in found}
+
+    def reservations(
+        self, organization_id: str, call_ids: Collection[str]
+    ) -> Mapping[str, Reservation]:
+        """See `CreditStore.reservations`."""
+        table = self._schema.reservations
+        keys = [call_key(organization_id, call_id) for call_id in call_ids]
+        items = get_together(self._schema.connection, {table.name: keys})[table.name]
+        with readable(f"the calls of {organization_id}"):
+            return {
+                item["callId"]["S"]: records.reservation_of(ReservationRow.from_raw_data(item))
+                for item in items
+                if records.OUTCOME not in item
+            }
 
     def pool_months(self, organization_id: str, since: Month) -> Sequence[Month]:
         """See `CreditStore.pool_months`."""
@@ -171,6 +227,7 @@ class DynamoDBCreditStore:
         usages = self._schema.usages.query(
             "organizationId = :organization",
             {":organization": organization_id},
+            FilterExpression="attribute_exists(outcome)",
             ProjectionExpression="entryId, chargeMicros, adjustments, poolMinutes, answeredAt",
             ConsistentRead=True,
         )
@@ -182,6 +239,17 @@ class DynamoDBCreditStore:
                 answered_at = parse_instant(item["answeredAt"]["S"])
                 pool_minutes[Month.of(answered_at)] += int(item["poolMinutes"]["N"])
         return charges_micros, pool_minutes
+
+    def _usages(self, posting: Posting) -> Iterator[Operation]:
+        """Put usages where no call has been recorded, or what was reserved for it is known."""
+        reserved = {one.leg.call_id: one for one in posting.settled if one.held is not None}
+        usages = self._schema.usages
+        for usage in posting.usages:
+            item, reservation = records.usage_item(usage), reserved.get(usage.leg.call_id)
+            if reservation is None:
+                yield usages.put_if(item, _NEW_CALL)
+            else:
+                yield usages.put_if(item, _CALL_TO_SETTLE, n=reservation.sequence)
 
     def _add_account(self, transaction: Transaction, posting: Posting) -> None:
         """Write or check the account, then what it explains itself by: entries and the outbox."""
@@ -204,13 +272,17 @@ class DynamoDBCreditStore:
     def _add_calls(self, transaction: Transaction, posting: Posting) -> None:
         """Write what calls bring along: their lists, the pools, and what became of older ones.
 
-        Pools and older usages are overwritten without a condition of their own. Whatever changes
-        them moves the account as well, whose version is checked.
+        Pools, spending and older usages are overwritten without a condition of their own. Whatever
+        changes them moves the account as well, whose version is checked.
         """
-        schema = self._schema
+        schema, organization_id = self._schema, posting.before.organization_id
         transaction.puts += [
             *(schema.usages.put(records.usage_item(usage)) for usage in posting.rerated),
             *(schema.pools.put(records.pool_row(pool).serialize()) for pool in posting.pools),
+            *(
+                schema.spendings.put(records.spending_row(organization_id, one).serialize())
+                for one in posting.spendings
+            ),
             *(
                 schema.call_lists.insert(row.serialize())
                 for row in records.call_list_rows(posting.usages, _charge_of(posting))
@@ -236,12 +308,32 @@ def _is_at(account: Account) -> Condition:
 def _already_known(posting: Posting, items: dict[int, Item], *, first: int) -> CommitResult:
     """Tell records that exist from an account that moved on, which is all that can fail else."""
     usages: dict[str, Usage] = {}
+    reservations: dict[str, Reservation] = {}
     receipts: dict[ReceiptKey, Receipt] = {}
     for position, usage in enumerate(posting.usages, first):
-        if position in items:
-            row = UsageRow.from_raw_data(items[position])
-            usages[usage.leg.call_id] = records.usage_of(row)
+        match records.call_of(items[position]) if position in items else None:
+            case Usage() as recorded:
+                usages[usage.leg.call_id] = recorded
+            case Reservation() as reservation:
+                reservations[usage.leg.call_id] = reservation
+            case None:
+                pass
     for position, receipt in enumerate(posting.receipts, first + len(posting.usages)):
         if position in items:
             receipts[receipt.key] = receipt_of(receipt.key, items[position])
-    return AlreadyKnown(usages, receipts) if usages or receipts else Moved()
+    if usages or receipts or reservations:
+        return AlreadyKnown(usages, receipts, reservations)
+    return Moved()
+
+
+def call_key(organization_id: str, call_id: str) -> Item:
+    """Name the item of a call, whether it is under way or has ended."""
+    return {"organizationId": {"S": organization_id}, "callId": {"S": call_id}}
+
+
+def authorized_put(schema: Schema, authorized: Authorized) -> Operation:
+    """Put a call under way in the place of what it was."""
+    item = records.reservation_row(authorized.after).serialize()
+    if authorized.before is None:
+        return schema.reservations.insert(item)
+    return schema.reservations.put_if(item, _CALL_UNDER_WAY, n=authorized.before.sequence)

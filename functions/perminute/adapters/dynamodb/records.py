@@ -18,12 +18,15 @@ from perminute.adapters.dynamodb.rows import (
     OutboxRow,
     PoolRow,
     ReratingRow,
+    ReservationRow,
+    SpendingRow,
     TimelineRow,
     UsageRow,
     item_of,
 )
 from perminute.adapters.notification_documents import document_of
 from perminute.domain.accounts import Account, CreditSettings
+from perminute.domain.holds import Hold, Holds
 from perminute.domain.ledger import RERATING, EntryType, LedgerEntry
 from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.domain.licensing import NotEntitled
@@ -32,13 +35,31 @@ from perminute.domain.pools import Cursor, MinutePool, Month, Position
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import AutoRecharge, RechargeRequest, RechargeState
 from perminute.domain.rerating import Rerating
+from perminute.domain.reservations import (
+    Answer,
+    Asked,
+    Decision,
+    Held,
+    Operation,
+    PaidBy,
+    Reservation,
+)
+from perminute.domain.spending import (
+    NO_DAY,
+    LimitName,
+    Spending,
+    SpendingKey,
+    SpendingKind,
+    Today,
+    answered,
+)
 from perminute.domain.timelines import Fact, Timeline
 from perminute.domain.times import format_instant, parse_instant
 from perminute.domain.usage import Adjusted, Flag, Free, Outcome, Price, Reason, Usage
 from perminute.ports import CallList, ListedCall
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from perminute.domain.notifications import Notification
 
@@ -49,7 +70,15 @@ ORGANIZATION = "organization"
 ENTRY = "entry#"
 POOL = "pool#"
 CALLS = "calls#"
+SPENDING = "spending#"
+OUTCOME = "outcome"
+"""The attribute of the usage table that a call has once it has ended."""
+
+FORGOTTEN_AFTER = timedelta(days=30)
+"""How long a call is known of whose end nobody reports."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 _REASONS: dict[str, Reason] = {
     reason.value: reason for kind in (Free, NotEntitled, Unpriced) for reason in kind
 }
@@ -72,6 +101,9 @@ def account_row(account: Account) -> AccountRow:
         as_of=account.as_of,
         lots=[_lot_record(lot) for lot in account.lots] or None,
         recharge=_recharge_record(account.recharge),
+        reserved=_holds_record(account.reserved),
+        today=_today_record(account.today),
+        corrections=account.corrections or None,
         listed_as=ACCOUNT,
         due_at=NEVER_DUE if account.due_at is None else due_text(account.due_at),
     )
@@ -93,6 +125,42 @@ def account_of(row: AccountRow) -> Account:
         as_of=row.as_of,
         lots=_lots_of(row.lots or []),
         recharge=_recharge_of(row.recharge) if row.recharge else RechargeState(),
+        reserved=_holds_of(row.reserved),
+        today=_today_of(row.today),
+        corrections=row.corrections or 0,
+    )
+
+
+def _holds_record(holds: Holds) -> list[list[int]] | None:
+    """Write holds as whole minutes since 1970: the grid that they lie on is made of them."""
+    return [
+        [(hold.until - _EPOCH) // _MINUTE, hold.amount, hold.calls] for hold in holds.by_instant
+    ] or None
+
+
+def _holds_of(record: Sequence[Sequence[int]] | None) -> Holds:
+    return Holds(
+        tuple(Hold(_EPOCH + minutes * _MINUTE, amount, calls) for minutes, amount, calls in record)
+        if record
+        else ()
+    )
+
+
+def _today_record(today: Today) -> list[Any] | None:
+    if today == NO_DAY:
+        return None
+    return [today.day.isoformat(), today.spent_micros, today.told_micros, int(today.calls_told)]
+
+
+def _today_of(record: Sequence[Any] | None) -> Today:
+    if record is None:
+        return NO_DAY
+    day, spent_micros, told_micros, calls_told = record
+    return Today(
+        day=date.fromisoformat(day),
+        spent_micros=spent_micros,
+        told_micros=told_micros,
+        calls_told=bool(calls_told),
     )
 
 
@@ -166,6 +234,11 @@ def _recharge_of(record: dict[str, Any]) -> RechargeState:
 
 def _settings_record(settings: CreditSettings) -> dict[str, Any]:
     recharge = settings.auto_recharge
+    limits = {
+        "dailyMicros": settings.daily_spend_limit_micros,
+        "prefixHourlyMicros": settings.prefix_hourly_spend_limit_micros,
+        "maxCalls": settings.max_concurrent_calls,
+    }
     return {
         "configuredAt": format_instant(settings.configured_at),
         "eventId": settings.event_id,
@@ -177,6 +250,7 @@ def _settings_record(settings: CreditSettings) -> dict[str, Any]:
             "rechargeMicros": recharge.recharge_micros,
             "monthlyLimitMicros": recharge.monthly_limit_micros,
         },
+        **{name: limit for name, limit in limits.items() if limit is not None},
     }
 
 
@@ -193,6 +267,9 @@ def _settings_of(record: dict[str, Any]) -> CreditSettings:
             recharge_micros=recharge["rechargeMicros"],
             monthly_limit_micros=recharge["monthlyLimitMicros"],
         ),
+        daily_spend_limit_micros=record.get("dailyMicros"),
+        prefix_hourly_spend_limit_micros=record.get("prefixHourlyMicros"),
+        max_concurrent_calls=record.get("maxCalls"),
     )
 
 
@@ -297,6 +374,7 @@ def usage_item(usage: Usage) -> Item:
         "flags": [flag.value for flag in usage.flags] or None,
         "lots": _shares_record(usage.lots),
         "drawsOnPool": usage.draws_on_pool or None,
+        "reservedMinutes": usage.reserved_minutes or None,
         "rateCardVersion": price.rate_card_version,
         "billedSeconds": price.billed_seconds,
         "prefix": price.prefix,
@@ -345,6 +423,7 @@ def usage_of(row: UsageRow) -> Usage:
         charge_micros=row.charge_micros,
         pool_minutes=row.pool_minutes or 0,
         draws_on_pool=record.get("drawsOnPool", False),
+        reserved_minutes=record.get("reservedMinutes", 0),
         flags=tuple(Flag(flag) for flag in record.get("flags", ())),
         entry_id=row.entry_id,
         adjustments=tuple(Adjusted(*one) for one in row.adjustments or ()),
@@ -357,10 +436,12 @@ def pool_row(pool: MinutePool) -> PoolRow:
     return PoolRow(
         organization_id=pool.organization_id,
         record=pool_record(pool.month),
-        used={day.isoformat(): minutes for day, minutes in sorted(pool.used_by_day.items())},
+        used=_by_day_record(pool.used_by_day),
+        reserved=_by_day_record(pool.reserved_by_day) or None,
+        held=_holds_record(pool.held),
         bound=pool.bound and _position_record(pool.bound),
         unsettled=pool.unsettled
-        and [*_position_record(pool.unsettled.position), pool.unsettled.minutes_of_day],
+        and [*_position_record(pool.unsettled.position), *pool.unsettled[1:]],
         drawn_from=pool.drawn_from and _position_record(pool.drawn_from),
         steps=pool.steps,
         told=pool.told,
@@ -376,18 +457,28 @@ def pool_of(row: PoolRow) -> MinutePool:
     """Read a minute pool."""
     unsettled = None
     if row.unsettled is not None:
-        *position, minutes = row.unsettled
-        unsettled = Cursor(_position_of(position), minutes)
+        ended_at, call_id, *minutes = row.unsettled
+        unsettled = Cursor(_position_of((ended_at, call_id)), *minutes)
     return MinutePool(
         organization_id=row.organization_id,
         month=Month.parse(row.record.removeprefix(POOL)),
-        used_by_day={date.fromisoformat(day): minutes for day, minutes in row.used.items()},
+        used_by_day=_by_day_of(row.used),
+        reserved_by_day=_by_day_of(row.reserved or {}),
+        held=_holds_of(row.held),
         bound=None if row.bound is None else _position_of(row.bound),
         unsettled=unsettled,
         drawn_from=None if row.drawn_from is None else _position_of(row.drawn_from),
         steps=row.steps,
         told=row.told,
     )
+
+
+def _by_day_record(by_day: Mapping[date, int]) -> dict[str, int]:
+    return {day.isoformat(): minutes for day, minutes in sorted(by_day.items())}
+
+
+def _by_day_of(record: Mapping[str, int]) -> dict[date, int]:
+    return {date.fromisoformat(day): minutes for day, minutes in record.items()}
 
 
 def _position_record(position: Position) -> list[str]:
@@ -397,6 +488,138 @@ def _position_record(position: Position) -> list[str]:
 def _position_of(record: Sequence[str]) -> Position:
     ended_at, call_id = record
     return Position(parse_instant(ended_at), call_id)
+
+
+def spending_row(organization_id: str, spending: Spending) -> SpendingRow:
+    """Write what was spent of a limit."""
+    return SpendingRow(
+        organization_id=organization_id,
+        record=spending_record(spending.key),
+        spent_micros=spending.spent_micros,
+        corrections=spending.corrections,
+        held=_holds_record(spending.held),
+        told_micros=spending.told_micros,
+    )
+
+
+def spending_record(key: SpendingKey) -> str:
+    """Name the record of what was spent."""
+    return f"{SPENDING}{key.kind}#{format_instant(key.since)}#{key.subject}"
+
+
+def spending_of(row: SpendingRow) -> Spending:
+    """Read what was spent of a limit."""
+    kind, since, subject = row.record.removeprefix(SPENDING).split("#", 2)
+    return Spending(
+        key=SpendingKey(SpendingKind(kind), subject, parse_instant(since)),
+        spent_micros=row.spent_micros,
+        corrections=row.corrections,
+        held=_holds_of(row.held),
+        told_micros=row.told_micros,
+    )
+
+
+def reservation_row(reservation: Reservation) -> ReservationRow:
+    """Write a call under way; what is empty is left out."""
+    leg, answer = reservation.leg, reservation.answer
+    at = answered(leg)
+    record = {
+        "organizerId": leg.organizer_id,
+        "meetingId": leg.meeting_id,
+        "meetingType": leg.meeting_type.value,
+        "legType": leg.leg_type.value,
+        "serviceNumber": leg.service_number,
+        "remoteNumber": leg.remote_number,
+        "at": format_instant(at),
+        "operation": reservation.asked.operation.value,
+        "requested": reservation.asked.requested_seconds,
+        "reported": reservation.asked.used_seconds or None,
+        "wanted": reservation.wanted_seconds,
+        "used": reservation.used_seconds or None,
+        "keys": [
+            [key.kind.value, key.subject, format_instant(key.since)] for key in reservation.keys
+        ]
+        or None,
+        "decision": answer.decision.value,
+        "reason": answer.reason,
+        "granted": answer.granted_seconds or None,
+        "validUntil": answer.valid_until and format_instant(answer.valid_until),
+        "reportBefore": answer.report_before and format_instant(answer.report_before),
+        "final": int(answer.final_unit) or None,
+        "paidBy": answer.paid_by and answer.paid_by.value,
+        "rate": answer.rate_micros_per_minute,
+        "fee": answer.connection_fee_micros,
+        "currency": answer.currency,
+        "limit": answer.limit and answer.limit.value,
+    }
+    held = reservation.held
+    return ReservationRow(
+        organization_id=leg.organization_id,
+        call_id=leg.call_id,
+        sequence=reservation.sequence,
+        held=held and [(held.until - _EPOCH) // _MINUTE, held.micros, held.minutes, held.calls],
+        reservation={name: value for name, value in record.items() if value is not None},
+        forget_at=(at + FORGOTTEN_AFTER - _EPOCH) // _SECOND,
+    )
+
+
+def reservation_of(row: ReservationRow) -> Reservation:
+    """Read a call under way."""
+    record: dict[str, Any] = row.reservation
+    at = parse_instant(record["at"])
+    valid_until, report_before = record.get("validUntil"), record.get("reportBefore")
+    held = None
+    if row.held is not None:
+        minutes, *amounts = row.held
+        held = Held(_EPOCH + minutes * _MINUTE, *amounts)
+    return Reservation(
+        leg=Leg(
+            organization_id=row.organization_id,
+            call_id=row.call_id,
+            organizer_id=record["organizerId"],
+            meeting_id=record["meetingId"],
+            meeting_type=MeetingType(record["meetingType"]),
+            leg_type=LegType(record["legType"]),
+            service_number=record.get("serviceNumber"),
+            remote_number=record.get("remoteNumber"),
+            answered_at=at,
+            ended_at=at,
+        ),
+        asked=Asked(
+            operation=Operation(record["operation"]),
+            sequence=row.sequence,
+            requested_seconds=record.get("requested"),
+            used_seconds=record.get("reported", 0),
+        ),
+        answer=Answer(
+            sequence=row.sequence,
+            decision=Decision(record["decision"]),
+            reason=record.get("reason"),
+            granted_seconds=record.get("granted", 0),
+            valid_until=parse_instant(valid_until) if valid_until else None,
+            report_before=parse_instant(report_before) if report_before else None,
+            final_unit=bool(record.get("final")),
+            paid_by=PaidBy(record["paidBy"]) if "paidBy" in record else None,
+            rate_micros_per_minute=record.get("rate"),
+            connection_fee_micros=record.get("fee"),
+            currency=record.get("currency"),
+            limit=LimitName(record["limit"]) if "limit" in record else None,
+        ),
+        wanted_seconds=record["wanted"],
+        used_seconds=record.get("used", 0),
+        held=held,
+        keys=tuple(
+            SpendingKey(SpendingKind(kind), subject, parse_instant(since))
+            for kind, subject, since in record.get("keys", ())
+        ),
+    )
+
+
+def call_of(item: Item) -> Reservation | Usage:
+    """Read an item of the usage table: a call that is under way, or has ended."""
+    if OUTCOME in item:
+        return usage_of(UsageRow.from_raw_data(item))
+    return reservation_of(ReservationRow.from_raw_data(item))
 
 
 def call_list_rows(

@@ -103,6 +103,9 @@ class AccountRow(Model):
     as_of = InstantAttribute(null=True, attr_name="asOf")
     lots = CompactJSONAttribute(null=True)
     recharge = CompactJSONAttribute(null=True)
+    reserved = CompactJSONAttribute(null=True)
+    today = CompactJSONAttribute(null=True)
+    corrections = IntegerAttribute(null=True)
     listed_as = UnicodeAttribute(null=True, attr_name="listedAs")
     due_at = UnicodeAttribute(null=True, attr_name="dueAt")
 
@@ -131,11 +134,24 @@ class PoolRow(Model):
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     record = UnicodeAttribute(range_key=True)
     used = CompactJSONAttribute()
+    reserved = CompactJSONAttribute(null=True)
+    held = CompactJSONAttribute(null=True)
     bound = CompactJSONAttribute(null=True)
     unsettled = CompactJSONAttribute(null=True)
     drawn_from = CompactJSONAttribute(null=True, attr_name="drawnFrom")
     steps = IntegerAttribute(default=0)
     told = IntegerAttribute(default=0)
+
+
+class SpendingRow(Model):
+    """CreditTable, record `spending#…`: what was spent of a limit in a period."""
+
+    organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    record = UnicodeAttribute(range_key=True)
+    spent_micros = IntegerAttribute(attr_name="spentMicros")
+    corrections = IntegerAttribute(default=0)
+    held = CompactJSONAttribute(null=True)
+    told_micros = IntegerAttribute(null=True, attr_name="toldMicros")
 
 
 class CallListRow(Model):
@@ -209,6 +225,22 @@ class UsageRow(Model):
     adjustments = CompactJSONAttribute(null=True)
     pool_minutes = IntegerAttribute(null=True, attr_name="poolMinutes")
     record = CompactJSONAttribute()
+
+
+class ReservationRow(Model):
+    """UsageTable: a leg that is authorized and has not ended; its usage is written in its place.
+
+    `held` is there only while it has something reserved: then its usage must give that back, and
+    cannot be written without knowing it. `forget_at` is DynamoDB's time to live, for legs of which
+    nobody ever reports the end; nothing is decided by it.
+    """
+
+    organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    call_id = UnicodeAttribute(range_key=True, attr_name="callId")
+    sequence = IntegerAttribute(attr_name="sequenceNumber")
+    held = CompactJSONAttribute(null=True)
+    reservation = CompactJSONAttribute()
+    forget_at = IntegerAttribute(attr_name="forgetAt")
 
 
 class TimelineRow(Model):

@@ -14,6 +14,8 @@ from perminute.adapters.dynamodb.rows import (
     PoolRow,
     ReceiptRow,
     ReratingRow,
+    ReservationRow,
+    SpendingRow,
     TimelineRow,
     UsageRow,
 )
@@ -37,7 +39,9 @@ class Schema:
     pools: Table[PoolRow]
     call_lists: Table[CallListRow]
     reratings: Table[ReratingRow]
+    spendings: Table[SpendingRow]
     usages: Table[UsageRow]
+    reservations: Table[ReservationRow]
     events: Table[EventRow]
     timelines: Table[TimelineRow]
 
@@ -53,7 +57,9 @@ class Schema:
             pools=Table(connection, names.credit, PoolRow),
             call_lists=Table(connection, names.credit, CallListRow),
             reratings=Table(connection, names.credit, ReratingRow),
+            spendings=Table(connection, names.credit, SpendingRow),
             usages=Table(connection, names.usage, UsageRow),
+            reservations=Table(connection, names.usage, ReservationRow),
             events=Table(connection, names.events, EventRow),
             timelines=Table(connection, names.licensing, TimelineRow),
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.connection import Connection
 from pynamodb.connection.base import MetaTable
+from pynamodb.constants import NUMBER
 from pynamodb.exceptions import PynamoDBException, TransactGetError, TransactWriteError
 from pynamodb.models import Model
 
@@ -34,6 +35,9 @@ SDK_ATTEMPTS = 2
 
 MAX_SNAPSHOT = 25
 """Items read in one transaction. DynamoDB takes 100, but moto still knows its former limit."""
+
+MAX_TOGETHER = 100
+"""Items that DynamoDB reads in one BatchGetItem."""
 
 _COLLISIONS = frozenset(
     {
@@ -164,17 +168,25 @@ class Table(Generic[M]):
         return responses
 
     def insert(self, item: Item) -> Operation:
-        """Put an item that must not exist yet; if it does, the one that stands is handed back.
+        """Put an item that must not exist yet; if it does, the one that stands is handed back."""
+        return self.put_if(item, f"attribute_not_exists({self._keys[0]})")
 
-        The condition is spelt out: made from pynamodb's expressions for each of 96 items, it
-        would cost as much as sending them.
+    def put_if(self, item: Item, condition: str, **values: int) -> Operation:
+        """Put an item under a condition; if it fails, the one that stands is handed back.
+
+        The condition is spelt out, with `:name` for whole numbers: made from pynamodb's
+        expressions for each of 96 items, it would cost as much as sending them.
         """
-        return {
+        operation = {
             "TableName": self.name,
             "Item": item,
-            "ConditionExpression": f"attribute_not_exists({self._keys[0]})",
+            "ConditionExpression": condition,
             "ReturnValuesOnConditionCheckFailure": _ALL_OLD,
         }
+        if values:
+            numbers = {f":{name}": {NUMBER: str(value)} for name, value in values.items()}
+            operation["ExpressionAttributeValues"] = numbers
+        return operation
 
     def put(self, item: Item) -> Operation:
         """Put an item over whatever stands there."""
@@ -223,6 +235,44 @@ def _meta_table(name: str, keys: Sequence[str]) -> MetaTable:
             "AttributeDefinitions": [{"AttributeName": k, "AttributeType": "S"} for k in keys],
         }
     )
+
+
+def get_together(
+    connection: Connection, keys: Mapping[str, Sequence[Item]]
+) -> dict[str, list[Item]]:
+    """Read items of several tables by their keys, as they are now, in one request for each 100.
+
+    One may be older than another, if a transaction is just being applied. Those that do not exist
+    are left out. The client is asked directly: pynamodb reads from one table at a time.
+    """
+    client: Any = connection.client
+    found: dict[str, list[Item]] = {table: [] for table in keys}
+    left = [(table, key) for table, of_table in keys.items() for key in of_table]
+    while left:
+        request: dict[str, dict[str, Any]] = {}
+        for table, key in left[:MAX_TOGETHER]:
+            asked = request.setdefault(table, {"Keys": [], "ConsistentRead": True})
+            asked["Keys"].append(key)
+        with unavailable(f"reading {', '.join(request)}"):
+            answer = client.batch_get_item(RequestItems=request)
+        for table, items in answer["Responses"].items():
+            found[table] += items
+        if answer.get("UnprocessedKeys"):
+            msg = f"reading {', '.join(answer['UnprocessedKeys'])}: not all of it was answered"
+            raise Contended(msg)
+        left = left[MAX_TOGETHER:]
+    return found
+
+
+def put_alone(connection: Connection, operation: Operation) -> bool:
+    """Put one item under its condition, outside of a transaction; gives whether it held."""
+    client: Any = connection.client
+    with unavailable(f"writing {operation['TableName']}"):
+        try:
+            client.put_item(**operation)
+        except client.exceptions.ConditionalCheckFailedException:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,45 @@
+"""Calls while they are authorized: an account and a call in one request, on DynamoDB."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perminute.adapters.dynamodb import records
+from perminute.adapters.dynamodb.credit_store import authorized_put, call_key
+from perminute.adapters.dynamodb.rows import AccountRow
+from perminute.adapters.dynamodb.tables import get_together, put_alone, readable
+from perminute.domain.accounts import Account
+from perminute.ports import CallUnderWay
+
+if TYPE_CHECKING:
+    from perminute.adapters.dynamodb.schema import Schema
+    from perminute.ports import Authorized
+
+
+class DynamoDBCallsUnderWay:
+    """`CallsUnderWay` on the credit and usage tables."""
+
+    def __init__(self, schema: Schema) -> None:
+        """Work on these tables."""
+        self._schema = schema
+
+    def read(self, organization_id: str, call_id: str) -> CallUnderWay:
+        """See `CallsUnderWay.read`."""
+        accounts, calls = self._schema.accounts.name, self._schema.usages.name
+        account_key = {
+            "organizationId": {"S": organization_id},
+            "record": {"S": records.ACCOUNT},
+        }
+        keys = {accounts: [account_key], calls: [call_key(organization_id, call_id)]}
+        items = get_together(self._schema.connection, keys)
+        with readable(f"the account of {organization_id}, or its call {call_id},"):
+            account = [records.account_of(AccountRow.from_raw_data(i)) for i in items[accounts]]
+            call = [records.call_of(item) for item in items[calls]]
+        return CallUnderWay(
+            account[0] if account else Account(organization_id=organization_id),
+            call[0] if call else None,
+        )
+
+    def keep(self, authorized: Authorized) -> bool:
+        """See `CallsUnderWay.keep`."""
+        return put_alone(self._schema.connection, authorized_put(self._schema, authorized))

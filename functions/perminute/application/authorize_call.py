@@ -1,0 +1,172 @@
+"""Authorize calls before money is spent: one read and one conditional write on the usual path.
+
+The reading and the writing are two requests: an account and a call in one, and both conditional on
+what was read in the other. Only a call that draws on a minute pool, or has a limit of its own,
+makes another reading necessary. Who loses a race reads again and decides anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, assert_never
+
+from perminute.application.advancing import posting_of
+from perminute.application.counted_spending import spendings_of
+from perminute.application.patience import NEVER, Deadline
+from perminute.application.recording import contended
+from perminute.domain.authorization import (
+    Decided,
+    Standing,
+    authorize,
+    rating_of,
+    release,
+    update,
+)
+from perminute.domain.errors import Conflict, Contended
+from perminute.domain.pools import month_of
+from perminute.domain.reservations import (
+    Answer,
+    Asked,
+    Decision,
+    Denied,
+    Operation,
+    Reservation,
+    check_first,
+)
+from perminute.domain.spending import limits_on
+from perminute.domain.usage import Terms, Usage
+from perminute.ports import AlreadyKnown, Authorized, Committed, Moved
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from perminute.application.patience import Patience
+    from perminute.application.remembered_licensing import RememberedLicensing
+    from perminute.domain.accounts import Account
+    from perminute.domain.legs import Leg
+    from perminute.domain.rate_card import RateCard
+    from perminute.ports import Calls, CallsUnderWay, CreditStore, RateCards
+
+
+class Request(NamedTuple):
+    """What is asked of a call, and when; `leg` is what an authorization says of it.
+
+    The leg is answered when it is asked for, at the earliest.
+    """
+
+    organization_id: str
+    call_id: str
+    asked: Asked
+    at: datetime
+    leg: Leg | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizeCall:
+    """The use case with what it needs from outside."""
+
+    under_way: CallsUnderWay
+    credit: CreditStore
+    calls: Calls
+    licensing: RememberedLicensing
+    rate_cards: RateCards
+    patience: Patience
+
+    def __call__(self, request: Request, deadline: Deadline = NEVER) -> Answer:
+        """Answer it; raises `Conflict` if it is out of turn, and `Unavailable`."""
+        rate_card = self.rate_cards.current()
+        why = ""
+        for _ in self.patience.tries():
+            deadline.check()
+            try:
+                answer = self._attempt(request, rate_card)
+            except Contended as error:
+                why = str(error)
+                continue
+            if isinstance(answer, Answer):
+                return answer
+            why = answer.why
+        raise contended(request.organization_id, why)
+
+    def _attempt(self, request: Request, rate_card: RateCard) -> Answer | Moved:
+        account, call = self.under_way.read(request.organization_id, request.call_id)
+        if isinstance(call, Usage):
+            return _of_ended(request)
+        if call is None:
+            check_first(request.asked)
+        else:
+            answer = call.answer_again(request.asked, request.leg)
+            if answer is not None:
+                return answer
+        decided = self._decide(account, call, request, rate_card)
+        authorized = Authorized(decided.reservation, call)
+        if decided.booking.account is account:
+            return decided.answer if self.under_way.keep(authorized) else Moved()
+        posting = posting_of(account, decided.booking, authorized=authorized)
+        match self.credit.commit(posting):
+            case Committed():
+                return decided.answer
+            case Moved() as moved:
+                return moved
+            case AlreadyKnown():
+                return Moved()
+            case never:
+                assert_never(never)
+
+    def _decide(
+        self, account: Account, before: Reservation | None, request: Request, card: RateCard
+    ) -> Decided:
+        leg = request.leg or (before.leg if before else None)
+        if leg is None:
+            msg = f"nothing is known of call {request.call_id} to {request.asked.operation}"
+            raise AssertionError(msg)
+        terms = Terms(
+            licensing=self.licensing.for_account(account, {leg.organizer_id}),
+            rate_card=card,
+            currency=account.currency,
+            credits_set_up_at=account.credits_set_up_at,
+        )
+        standing = self._standing(account, before, leg, terms)
+        asked, at = request.asked, request.at
+        if before is None or asked.operation is Operation.AUTHORIZE:
+            return authorize(standing, leg, asked, at)
+        if asked.operation is Operation.UPDATE:
+            return update(standing, before, asked, at)
+        return release(standing, before, asked, at)
+
+    def _standing(
+        self, account: Account, before: Reservation | None, leg: Leg, terms: Terms
+    ) -> Standing:
+        """Read what else the decision rests on, after the account: mostly nothing."""
+        rating = rating_of(leg, terms)
+        limits = limits_on(leg, rating.price.prefix, terms.licensing, account.settings)
+        keys = {limit.key for limit in limits if limit.key is not None}
+        keys.update(before.keys if before else ())
+        pool = None
+        holds_minutes = before is not None and before.held is not None and before.held.minutes
+        if rating.draws_on_pool or holds_minutes:
+            month = month_of(leg)
+            pool = self.credit.pools(account.organization_id, [month])[month]
+        spendings = spendings_of(self.credit, self.calls, account, keys)
+        return Standing(account, terms, pool, spendings)
+
+
+def _of_ended(request: Request) -> Answer:
+    """Answer what is asked of a call that has ended: its `Call Ended` may be faster than a bridge.
+
+    What it had reserved is given back already.
+    """
+    match request.asked.operation:
+        case Operation.AUTHORIZE:
+            raise Conflict("callId", "has ended already; a new call needs an id of its own")
+        case Operation.UPDATE:
+            return Answer(
+                sequence=request.asked.sequence,
+                decision=Decision.DENY,
+                reason=Denied.CALL_ENDED,
+                final_unit=True,
+            )
+        case Operation.RELEASE:
+            return Answer(sequence=request.asked.sequence, decision=Decision.ALLOW)
+        case never:
+            assert_never(never)

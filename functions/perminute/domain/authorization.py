@@ -1,0 +1,430 @@
+"""May a call begin, and for how long may it go on? Asked before money is spent (DOMAIN §2 to §6).
+
+What a call may still cost is reserved on the account of its organization, in the same write that
+grants it, so no credit is granted twice. A grant is whole billing blocks, as many as were asked
+for or as credit, pool and limits really cover; the last one says so, and the bridge hangs up at
+its end. What it reserves is what the whole call costs if it ends with the grant: exactly what will
+be charged then, for it is rated by the same rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from perminute.domain.books import Booking
+from perminute.domain.holds import lapses_at
+from perminute.domain.legs import MAX_LEG_SECONDS
+from perminute.domain.licensing import Cover, Entitlement, NotEntitled
+from perminute.domain.notifications import SpendLimitReached, notification
+from perminute.domain.rate_card import SECONDS_PER_MINUTE
+from perminute.domain.reservations import (
+    DEFAULT_QUOTA_SECONDS,
+    RINGING,
+    SETTLEMENT,
+    SHORTEST_VALIDITY,
+    Answer,
+    Asked,
+    Decision,
+    Denied,
+    Held,
+    PaidBy,
+    Reservation,
+)
+from perminute.domain.spending import Limit, LimitName, answered, limit_news, limits_on
+from perminute.domain.usage import Free, Rating, rate_leg
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from perminute.domain.accounts import Account
+    from perminute.domain.legs import Leg
+    from perminute.domain.notifications import News, Notification
+    from perminute.domain.pools import MinutePool
+    from perminute.domain.spending import SpendingKey, Spendings
+    from perminute.domain.usage import Terms
+
+
+class Standing(NamedTuple):
+    """All that a decision about a call under way rests on, beside the call.
+
+    `pool` is that of the month in which it was authorized, None if it draws on none. `spendings`
+    has a record for each limit that holds for it, and for each in which it has reserved something.
+    """
+
+    account: Account
+    terms: Terms
+    pool: MinutePool | None
+    spendings: Spendings
+
+
+class Decided(NamedTuple):
+    """The answer and what is to be written with it; the account is the one before if that is all.
+
+    `booking` is to be committed together with the reservation, or not at all.
+    """
+
+    reservation: Reservation
+    booking: Booking
+
+    @property
+    def answer(self) -> Answer:
+        """What the bridge is told."""
+        return self.reservation.answer
+
+
+def rating_of(leg: Leg, terms: Terms) -> Rating:
+    """Rate a call under way as it will be rated: as a leg of some length, answered when it was."""
+    return rate_leg(replace(leg, billable_seconds=1), terms)
+
+
+def authorize(standing: Standing, leg: Leg, asked: Asked, at: datetime) -> Decided:
+    """Decide whether a call may begin, `at` when it is answered at the earliest."""
+    call = _Call(standing, leg, asked, at)
+    if (why := call.refusal()) is not None:
+        return call.denied(why)
+    if call.costs_nothing:
+        return call.allowed_for_nothing()
+    if call.too_many_at_once():
+        return call.denied(Denied.SPEND_LIMIT, LimitName.CONCURRENT_CALLS)
+    return call.granted()
+
+
+def update(standing: Standing, before: Reservation, asked: Asked, at: datetime) -> Decided:
+    """Take note of what a call has used, and grant it more if there is any."""
+    call = _Call(standing, before.leg, asked, at, before)
+    if (why := call.refusal()) is not None:
+        return call.denied(why)
+    if call.costs_nothing:
+        return call.allowed_for_nothing()
+    return call.granted()
+
+
+def release(standing: Standing, before: Reservation, asked: Asked, at: datetime) -> Decided:
+    """End what a call has reserved, but for what it has used: that waits for its `Call Ended`."""
+    return _Call(standing, before.leg, asked, at, before).released()
+
+
+class _Budget(NamedTuple):
+    """What a call may cost in all as far as one thing allows it; `limit` None means the credit."""
+
+    micros: int
+    limit: Limit | None = None
+
+
+@dataclass(slots=True)
+class _Price:
+    """What a call costs that lasts for a number of seconds, of which a pool may bear the first.
+
+    None is more than anybody can pay: the pool is used up, and the licenses allow nothing else.
+    """
+
+    rating: Rating
+    pool_minutes: int
+
+    def blocks(self, seconds: int) -> int:
+        """Round up to whole billing blocks."""
+        return seconds if self.rating.rate is None else self.rating.rate.billed_seconds(seconds)
+
+    def minutes(self, seconds: int) -> int:
+        """Count the minutes that the pool bears."""
+        wanted = -(-seconds // SECONDS_PER_MINUTE) if self.rating.draws_on_pool else 0
+        return min(wanted, self.pool_minutes)
+
+    def micros(self, seconds: int) -> int | None:
+        """Price them."""
+        minutes = self.minutes(seconds)
+        if minutes * SECONDS_PER_MINUTE >= seconds:
+            return 0
+        rate, cover = self.rating.rate, self.rating.cover
+        if rate is None or not isinstance(cover, Entitlement) or cover.rest is not Cover.CREDITS:
+            return None
+        return rate.charge_micros(rate.billed_seconds(seconds), minutes * SECONDS_PER_MINUTE)
+
+
+class _Call:
+    """One call while one request about it is decided; what it has reserved before is given back."""
+
+    def __init__(
+        self,
+        standing: Standing,
+        leg: Leg,
+        asked: Asked,
+        at: datetime,
+        before: Reservation | None = None,
+    ) -> None:
+        self._standing = standing
+        self._account, self._terms, self._pool, self._spendings = standing
+        self._leg, self._asked, self._at = leg, asked, at
+        self._day = answered(leg).date()
+        self._used_seconds = asked.used_seconds + (before.used_seconds if before else 0)
+        self._before = before
+        # An update that does not say how much it wants wants as much as the request before.
+        wanted = before.wanted_seconds if before else DEFAULT_QUOTA_SECONDS
+        self._wanted_seconds = asked.requested_seconds or wanted
+        self._rating = rating_of(leg, standing.terms)
+        self._news: list[tuple[News, str]] = []
+        self._give_back()
+        self._price = _Price(self._rating, self._pool_minutes_left())
+
+    # ── What speaks against it ───────────────────────────────────────────────────────────────
+
+    def refusal(self) -> str | None:
+        """Say what stands against the call whatever it costs, if anything does."""
+        rating = self._rating
+        if isinstance(rating.cover, Free):
+            return self._ad_hoc() if rating.cover is Free.AD_HOC_MEETING else None
+        rest, draws_on_pool = rating.cover
+        if isinstance(rest, NotEntitled) and not (draws_on_pool and self._price.pool_minutes):
+            return rest
+        if rating.flags:
+            return rating.flags[0]
+        if rest is not Cover.INCLUDED and rating.rate is None:
+            return rating.price.unpriced
+        return None
+
+    @property
+    def costs_nothing(self) -> bool:
+        """Whether it is included or free: then nothing is reserved for it."""
+        cover = self._rating.cover
+        return isinstance(cover, Free) or cover.rest is Cover.INCLUDED
+
+    def too_many_at_once(self) -> bool:
+        """Whether as many calls are under way as the admins allow, which is then told once.
+
+        It is told again once no more than half as many were: a full house would else tell it
+        with every call that ends and makes room for another.
+        """
+        settings = self._account.settings
+        if settings is None or settings.max_concurrent_calls is None:
+            return False
+        calls, most = self._account.reserved.calls_at(self._at), settings.max_concurrent_calls
+        today = self._spendings.today
+        if calls >= most and not today.calls_told:
+            self._spendings.today = replace(today, calls_told=True)
+            reached = SpendLimitReached(limit=LimitName.CONCURRENT_CALLS, calls=calls)
+            self._news.append((reached, f"calls/{self._account.version}"))
+        elif today.calls_told and calls <= most // 2:
+            self._spendings.today = replace(today, calls_told=False)
+        return calls >= most
+
+    # ── Answers ──────────────────────────────────────────────────────────────────────────────
+
+    def denied(self, why: str, limit: LimitName | None = None) -> Decided:
+        """Grant nothing; what the call has used stays reserved."""
+        held = self._hold(self._used_blocks(), self._lapses(0)) if self._used_seconds else None
+        answer = self._answer(Decision.DENY, reason=str(why), final_unit=True, limit=limit)
+        return self._decided(answer, held)
+
+    def allowed_for_nothing(self) -> Decided:
+        """Grant what was asked for: nobody pays by the minute."""
+        free = isinstance(self._rating.cover, Free) and self._rating.cover is Free.APP_JOIN
+        granted = min(self._wanted_seconds, MAX_LEG_SECONDS - self._used_seconds)
+        if granted <= 0:
+            return self.denied(Denied.CALL_TOO_LONG)
+        answer = self._allowed(
+            granted, self._lapses(granted), PaidBy.NOBODY if free else PaidBy.SUBSCRIPTION
+        )
+        return self._decided(answer, None)
+
+    def granted(self) -> Decided:
+        """Grant whole blocks: as many as were asked for, or as are covered."""
+        target = min(self._used_seconds + self._wanted_seconds, MAX_LEG_SECONDS)
+        budgets = tuple(self._budgets(self._lapses(self._wanted_seconds)))
+        reached = _furthest(
+            self._used_seconds,
+            target,
+            lambda seconds: self._is_covered(seconds, min(one.micros for one in budgets)),
+        )
+        if reached < target:
+            self._tell_limits(reached, budgets)
+        if reached == self._used_seconds:
+            return self.denied(*self._why_no_more(target, budgets))
+        quota = self._price.blocks(reached)
+        granted = quota - self._used_seconds
+        lapses_at_ = self._lapses(granted)
+        held = self._hold(quota, lapses_at_)
+        answer = self._allowed(granted, lapses_at_, self._payer(quota))
+        return self._decided(answer, held)
+
+    def released(self) -> Decided:
+        """Keep what was used, and nothing else."""
+        held = None
+        if self._used_seconds and not self.costs_nothing:
+            lapses_at_ = lapses_at(self._at, SETTLEMENT)
+            held = self._hold(self._used_blocks(), lapses_at_, calls=0)
+        answer = self._answer(Decision.ALLOW)
+        return self._decided(answer, held)
+
+    # ── How far it may go ────────────────────────────────────────────────────────────────────
+
+    def _budgets(self, lapses_at_: datetime) -> Iterator[_Budget]:
+        """Tell what the call may cost in all: by the credit, and by each limit."""
+        available_micros = self._account.available_micros(self._at, lasting_until=lapses_at_)
+        yield _Budget(available_micros)
+        for limit in self._limits():
+            yield _Budget(limit.micros - self._spent_micros(limit), limit)
+
+    def _limits(self) -> tuple[Limit, ...]:
+        prefix, settings = self._rating.price.prefix, self._account.settings
+        return limits_on(self._leg, prefix, self._terms.licensing, settings)
+
+    def _spent_micros(self, limit: Limit) -> int:
+        """Tell what was spent of a limit, or is reserved by others."""
+        spent_micros = self._spendings.spent_micros(limit, self._day)
+        if limit.key is None:
+            return spent_micros + self._account.reserved.amount_at(self._at)
+        return spent_micros + self._spendings.held_micros(limit.key, self._at)
+
+    def _is_covered(self, seconds: int, budget_micros: int) -> bool:
+        micros = self._price.micros(self._price.blocks(seconds))
+        return micros is not None and (micros == 0 or micros <= budget_micros)
+
+    def _why_no_more(
+        self, target: int, budgets: tuple[_Budget, ...]
+    ) -> tuple[str, LimitName | None]:
+        """Say why not one more block is granted; if credit is short, that, whatever else is."""
+        if target <= self._used_seconds:
+            return Denied.CALL_TOO_LONG, None
+        rest = self._rating.cover.rest if isinstance(self._rating.cover, Entitlement) else None
+        if isinstance(rest, NotEntitled):
+            return rest, None
+        for budget in budgets:
+            if not self._is_covered(self._used_seconds + 1, budget.micros):
+                if budget.limit is None:
+                    return Denied.INSUFFICIENT_CREDIT, None
+                fraud = budget.limit.name is LimitName.PREFIX_HOURLY_SPEND
+                why = Denied.FRAUD_SUSPECTED if fraud else Denied.SPEND_LIMIT
+                return why, budget.limit.name
+        msg = f"call {self._leg.call_id} is covered by every budget, and not by the smallest"
+        raise AssertionError(msg)
+
+    def _tell_limits(self, reached: int, budgets: tuple[_Budget, ...]) -> None:
+        """Tell of each limit that the next block would pass, if it was not told before."""
+        for micros, limit in budgets:
+            passed = limit is not None and not self._is_covered(reached + 1, micros)
+            if limit and passed and self._spendings.tell_once(limit, self._day):
+                spent_micros = self._spent_micros(limit)
+                news = limit_news(limit, self._leg, spent_micros, self._account.currency)
+                self._news.append(news)
+
+    def _ad_hoc(self) -> str | None:
+        """Ad-hoc meetings are nobody's to pay, so only what costs nothing anyway is allowed."""
+        terms = self._terms
+        entitled = terms.licensing.entitlement(self._leg, terms.credits_set_up_at)
+        return None if entitled.rest is Cover.INCLUDED else Free.AD_HOC_MEETING
+
+    # ── What it reserves ─────────────────────────────────────────────────────────────────────
+
+    def _give_back(self) -> None:
+        before = self._before
+        if before is None or before.held is None:
+            return
+        self._set_account(reserved=self._account.reserved.without(before.held.credit))
+        if self._pool is not None:
+            self._pool = self._pool.without_held(before.held.pool)
+        for key in before.keys:
+            self._spendings.release(key, before.held.credit)
+
+    def _pool_minutes_left(self) -> int:
+        if self._pool is None or not self._rating.draws_on_pool:
+            return 0
+        minutes = self._terms.licensing.pool_minutes(answered(self._leg))
+        return max(0, self._pool.left_at(self._at, minutes))
+
+    def _used_blocks(self) -> int:
+        return self._price.blocks(self._used_seconds)
+
+    def _hold(self, quota: int, until: datetime, calls: int = 1) -> Held:
+        """Reserve what the call costs if it ends with its quota."""
+        held = Held(until, self._price.micros(quota) or 0, self._price.minutes(quota), calls)
+        reserved = self._account.reserved.lapsed(self._at).with_added(held.credit)
+        self._set_account(reserved=reserved)
+        if self._pool is not None and held.minutes:
+            self._pool = self._pool.with_held(held.pool, self._at)
+        for key in self._keys():
+            self._spendings.hold(key, held.credit, self._at)
+        return held
+
+    def _keys(self) -> tuple[SpendingKey, ...]:
+        return tuple(limit.key for limit in self._limits() if limit.key is not None)
+
+    def _lapses(self, granted: int) -> datetime:
+        """Tell when a reservation lapses: twice the validity of what it grants."""
+        validity = max(SHORTEST_VALIDITY, timedelta(seconds=granted) + RINGING)
+        return lapses_at(self._at, 2 * validity)
+
+    # ── What is said and written ─────────────────────────────────────────────────────────────
+
+    def _payer(self, quota: int) -> PaidBy:
+        if not self._rating.draws_on_pool or not self._price.pool_minutes:
+            return PaidBy.CREDITS
+        if self._price.micros(quota) == 0:
+            return PaidBy.POOL
+        of_pool = self._price.pool_minutes * SECONDS_PER_MINUTE
+        return PaidBy.POOL_AND_CREDITS if of_pool > self._used_seconds else PaidBy.CREDITS
+
+    def _allowed(self, granted: int, lapses_at_: datetime, paid_by: PaidBy) -> Answer:
+        return self._answer(
+            Decision.ALLOW,
+            granted_seconds=granted,
+            valid_until=self._at + (lapses_at_ - self._at) // 2,
+            report_before=self._at + timedelta(seconds=granted),
+            final_unit=granted < self._wanted_seconds,
+            paid_by=paid_by,
+        )
+
+    def _answer(self, decision: Decision, **said: Any) -> Answer:  # noqa: ANN401 - its own fields
+        price = self._rating.price
+        return Answer(
+            sequence=self._asked.sequence,
+            decision=decision,
+            rate_micros_per_minute=price.rate_micros_per_minute,
+            connection_fee_micros=price.connection_fee_micros,
+            currency=price.currency,
+            **said,
+        )
+
+    def _decided(self, answer: Answer, held: Held | None) -> Decided:
+        """Write down the call as it is now, and what became of its organization with it."""
+        reservation = Reservation(
+            leg=self._leg,
+            asked=self._asked,
+            answer=answer,
+            wanted_seconds=self._wanted_seconds,
+            used_seconds=self._used_seconds,
+            held=held,
+            keys=self._keys() if held else (),
+        )
+        before, _, pool_before, spendings = self._standing
+        account = replace(self._account, today=spendings.today)
+        pools = () if self._pool is None or self._pool is pool_before else (self._pool,)
+        if account == before and not pools and not spendings.touched:
+            return Decided(reservation, Booking(account=before))
+        booking = Booking(
+            account=replace(account, version=before.version + 1),
+            notifications=tuple(self._notification(*one) for one in self._news),
+            pools=pools,
+            spendings=spendings.touched,
+        )
+        return Decided(reservation, booking)
+
+    def _notification(self, news: News, cause: str) -> Notification:
+        organization_id = self._account.organization_id
+        return notification(news, organization_id=organization_id, at=self._at, cause=cause)
+
+    def _set_account(self, **changed: Any) -> None:  # noqa: ANN401 - its own fields
+        self._account = replace(self._account, **changed)
+
+
+def _furthest(start: int, end: int, is_covered: Callable[[int], bool]) -> int:
+    """Find the last of `start` to `end` that is covered, as all before it are; else `start`."""
+    while start < end:
+        middle = (start + end + 1) // 2
+        if is_covered(middle):
+            start = middle
+        else:
+            end = middle - 1
+    return start

@@ -1,0 +1,535 @@
+"""May a call begin, and for how long: grants, denials and what they reserve (DOMAIN §2 to §6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from builders import (
+    ANSWERED,
+    LONG_AGO,
+    MICROS,
+    ORGANIZATION,
+    ORGANIZER,
+    card,
+    fact,
+    holding,
+    holds,
+    leg,
+    lot,
+    volume,
+)
+
+from perminute.domain.accounts import Account, CreditSettings
+from perminute.domain.authorization import Decided, Standing, authorize, release, update
+from perminute.domain.errors import Conflict
+from perminute.domain.legs import Leg, LegType, MeetingType
+from perminute.domain.licensing import Licensing
+from perminute.domain.notifications import FraudSuspected, SpendLimitReached
+from perminute.domain.pools import MinutePool, Month
+from perminute.domain.reservations import (
+    SETTLEMENT,
+    Asked,
+    Decision,
+    Denied,
+    Operation,
+    PaidBy,
+    check_first,
+)
+from perminute.domain.spending import LimitName, Spending, Spendings, limits_on
+from perminute.domain.timelines import Timeline
+from perminute.domain.usage import Terms
+
+RATE = 15_000
+CARD = card(
+    "dialOut,49,DE,USD,0.015,,",
+    "dialOut,44,GB,USD,0.02,0.10,",
+    "dialOut,1,US,USD,0.01,,",
+    "dialOut,449,GB,USD,,,true",
+    "dialOut,33,FR,EUR,0.016,,",
+    "dialOut,371,LV,USD,0.50,,",
+    "tollDialIn,1,US,USD,0.0085,,",
+    "tollFreeDialIn,1800,US,USD,0.022,,",
+)
+NOVEMBER = Month(2026, 11)
+MINUTE = timedelta(minutes=1)
+BY_THE_MINUTE = holds("payPerMinute", "communicationsCredits")
+SUBSCRIBED = holds("subscription", "communicationsCredits")
+
+
+def under_way(**changed: Any) -> Leg:
+    return leg(**{"answered_at": ANSWERED, "ended_at": ANSWERED, **changed})
+
+
+def asks(seconds: int | None = None, sequence: int = 0) -> Asked:
+    return Asked(Operation.AUTHORIZE, sequence, seconds)
+
+
+def used(seconds: int, sequence: int, requested: int | None = None) -> Asked:
+    return Asked(Operation.UPDATE, sequence, requested, seconds)
+
+
+@dataclass
+class Scene:
+    """One organization's account, and what its calls rest on, as it changes."""
+
+    account: Account = field(default_factory=lambda: holding(lot("1", MICROS)))
+    user: Timeline = BY_THE_MINUTE
+    organization: Timeline = field(default_factory=volume)
+    pool: MinutePool = field(
+        default_factory=lambda: MinutePool(organization_id=ORGANIZATION, month=NOVEMBER)
+    )
+    spent: dict[Any, Spending] = field(default_factory=dict)
+    told: list[Any] = field(default_factory=list)
+
+    def standing(self, one: Leg) -> Standing:
+        licensing = Licensing(self.organization, {ORGANIZER: self.user})
+        account = self.account
+        terms = Terms(licensing, CARD, account.currency, account.credits_set_up_at)
+        prefixes = ("49", "44", "371")
+        limits = [
+            limit for p in prefixes for limit in limits_on(one, p, licensing, account.settings)
+        ]
+        keys = {limit.key for limit in limits if limit.key is not None}
+        records = {key: self.spent.get(key, Spending(key=key, corrections=0)) for key in keys}
+        return Standing(account, terms, self.pool, Spendings(account.today, records))
+
+    def take(self, decided: Decided) -> Decided:
+        booking = decided.booking
+        self.account = booking.account
+        self.pool = booking.pools[0] if booking.pools else self.pool
+        self.spent |= {one.key: one for one in booking.spendings}
+        self.told += [one.news for one in booking.notifications]
+        return decided
+
+    def authorize(
+        self, asked: Asked | None = None, at: datetime = ANSWERED, **leg_: Any
+    ) -> Decided:
+        one = under_way(answered_at=at, ended_at=at, **leg_)
+        return self.take(authorize(self.standing(one), one, asked or asks(), at))
+
+    def update(self, before: Decided, asked: Asked, at: datetime) -> Decided:
+        reservation = before.reservation
+        return self.take(update(self.standing(reservation.leg), reservation, asked, at))
+
+    def release(self, before: Decided, seconds: int, at: datetime) -> Decided:
+        reservation = before.reservation
+        asked = Asked(Operation.RELEASE, reservation.sequence + 1, None, seconds)
+        return self.take(release(self.standing(reservation.leg), reservation, asked, at))
+
+    def reserved(self, at: datetime = ANSWERED) -> int:
+        return self.account.reserved.amount_at(at)
+
+
+def configured(**limits: Any) -> CreditSettings:
+    return CreditSettings(configured_at=LONG_AGO, event_id="e", currency="USD", **limits)
+
+
+def test_a_call_that_is_covered_may_begin_and_is_told_all_that_it_needs_to_know() -> None:
+    scene = Scene()
+    answer = scene.authorize(asks(600)).answer
+    assert (answer.decision, answer.reason, answer.sequence) == (Decision.ALLOW, None, 0)
+    assert (answer.granted_seconds, answer.final_unit, answer.paid_by) == (
+        600,
+        False,
+        PaidBy.CREDITS,
+    )
+    assert (answer.rate_micros_per_minute, answer.connection_fee_micros, answer.currency) == (
+        RATE,
+        0,
+        "USD",
+    )
+    assert answer.report_before == ANSWERED + timedelta(seconds=600)
+    assert answer.valid_until is not None
+    assert answer.report_before <= answer.valid_until
+    assert scene.reserved() == 10 * RATE
+
+
+def test_who_does_not_say_how_much_is_granted_five_minutes() -> None:
+    assert Scene().authorize().answer.granted_seconds == 300
+
+
+def test_a_grant_is_whole_blocks_at_the_least_what_was_asked_for() -> None:
+    scene = Scene()
+    answer = scene.authorize(asks(61)).answer
+    assert (answer.granted_seconds, answer.final_unit) == (120, False)
+    assert scene.reserved() == 2 * RATE
+
+
+def test_the_last_grant_is_what_the_credit_really_covers_fee_included() -> None:
+    scene = Scene(holding(lot("1", 150_000)))
+    answer = scene.authorize(asks(600), remote_number="+442079460100").answer
+    assert (answer.granted_seconds, answer.final_unit) == (120, True)
+    assert scene.reserved() == 140_000
+    assert scene.account.available_micros(ANSWERED) == 10_000
+
+
+def test_what_one_call_has_reserved_no_other_is_granted() -> None:
+    scene = Scene(holding(lot("1", 4 * RATE)))
+    assert scene.authorize(asks(180)).answer.granted_seconds == 180
+    second = scene.authorize(asks(180), call_id="call-2").answer
+    assert (second.granted_seconds, second.final_unit) == (60, True)
+    third = scene.authorize(call_id="call-3").answer
+    assert (third.decision, third.reason) == (Decision.DENY, Denied.INSUFFICIENT_CREDIT)
+    assert (third.granted_seconds, third.final_unit, third.valid_until) == (0, True, None)
+
+
+def test_an_update_keeps_what_was_used_and_grants_more() -> None:
+    scene = Scene()
+    first = scene.authorize(asks(300))
+    second = scene.update(first, used(240, 1), ANSWERED + 4 * MINUTE)
+    assert (second.answer.granted_seconds, second.answer.sequence) == (300, 1)
+    assert second.reservation.used_seconds == 240
+    assert scene.reserved() == 9 * RATE
+    third = scene.update(second, used(60, 2), ANSWERED + 5 * MINUTE)
+    assert third.reservation.used_seconds == 300
+    assert scene.reserved() == 10 * RATE
+
+
+def test_a_grant_after_part_of_a_block_ends_with_a_block() -> None:
+    scene = Scene()
+    first = scene.authorize(asks(60))
+    second = scene.update(first, used(50, 1, 60), ANSWERED + MINUTE)
+    assert second.answer.granted_seconds == 70
+    assert scene.reserved() == 2 * RATE
+
+
+def test_an_update_that_finds_nothing_left_says_so_and_keeps_what_was_used() -> None:
+    scene = Scene(holding(lot("1", 2 * RATE)))
+    first = scene.authorize(asks(120))
+    second = scene.update(first, used(120, 1), ANSWERED + 2 * MINUTE)
+    assert (second.answer.decision, second.answer.reason) == (
+        Decision.DENY,
+        Denied.INSUFFICIENT_CREDIT,
+    )
+    assert (second.answer.granted_seconds, second.answer.final_unit) == (0, True)
+    assert scene.reserved(ANSWERED + 2 * MINUTE) == 2 * RATE
+
+
+def test_more_used_than_granted_is_reserved_even_if_nothing_covers_it() -> None:
+    scene = Scene(holding(lot("1", 2 * RATE)))
+    first = scene.authorize(asks(120))
+    scene.update(first, used(300, 1), ANSWERED + 5 * MINUTE)
+    assert scene.reserved(ANSWERED + 5 * MINUTE) == 5 * RATE
+    assert scene.account.available_micros(ANSWERED + 5 * MINUTE) == -3 * RATE
+
+
+def test_a_release_gives_back_what_was_not_used_and_keeps_the_rest_for_the_charge() -> None:
+    scene = Scene()
+    first = scene.authorize(asks(600))
+    at = ANSWERED + 2 * MINUTE
+    released = scene.release(first, 61, at)
+    assert released.answer.granted_seconds == 0
+    assert scene.reserved(at) == 2 * RATE
+    assert scene.account.reserved.calls_at(at) == 0
+    assert scene.reserved(at + SETTLEMENT - MINUTE) == 2 * RATE
+
+
+def test_a_call_that_was_never_answered_leaves_nothing_reserved() -> None:
+    scene = Scene()
+    scene.release(scene.authorize(asks(600)), 0, ANSWERED + MINUTE)
+    assert not scene.account.reserved
+
+
+def test_a_reservation_lapses_after_twice_its_validity() -> None:
+    scene = Scene(holding(lot("1", 4 * RATE)))
+    answer = scene.authorize(asks(240), at=ANSWERED + timedelta(seconds=7)).answer
+    assert answer.valid_until is not None
+    at = ANSWERED + timedelta(seconds=7)
+    lapsed = at + 2 * (answer.valid_until - at)
+    assert scene.reserved(lapsed - timedelta(microseconds=1)) == 4 * RATE
+    assert scene.authorize(asks(240), call_id="b", at=lapsed).answer.granted_seconds == 240
+
+
+def test_a_call_that_reports_after_that_is_covered_anew() -> None:
+    scene = Scene(holding(lot("1", 5 * RATE)))
+    first = scene.authorize(asks(240))
+    late = ANSWERED + timedelta(hours=1)
+    scene.authorize(asks(120), call_id="b", at=late)
+    second = scene.update(first, used(60, 1, 240), late)
+    assert (second.answer.granted_seconds, second.answer.final_unit) == (120, True)
+    assert scene.reserved(late) == 5 * RATE
+
+
+def test_a_lot_that_expires_before_the_charge_can_come_is_not_granted() -> None:
+    soon = lot("1", 100 * RATE, expires_at=ANSWERED + 8 * MINUTE)
+    scene = Scene(holding(soon, lot("2", RATE)))
+    assert scene.authorize(asks(120)).answer.granted_seconds == 60
+
+
+def test_nothing_is_granted_on_a_debt() -> None:
+    assert Scene(holding(debt_micros=1)).authorize().answer.reason == Denied.INSUFFICIENT_CREDIT
+
+
+@pytest.mark.parametrize(
+    ("reason", "scene", "call"),
+    [
+        ("noLicense", Scene(user=Timeline()), {}),
+        ("noCreditsLicense", Scene(user=holds("payPerMinute")), {}),
+        ("creditsNotSetUp", Scene(account=Account(organization_id=ORGANIZATION)), {}),
+        ("notVolumeLicensing", Scene(organization=Timeline()), {}),
+        (
+            "countryNotAvailable",
+            Scene(user=holds("payPerMinute", "communicationsCredits", country=None)),
+            {},
+        ),
+        (
+            "dialOutNotAllowed",
+            Scene(user=Timeline([*BY_THE_MINUTE.facts, fact("dialOutPolicy", "sameCountry")])),
+            {"remote_number": "+442079460100"},
+        ),
+        (
+            "tollFreeNotAllowed",
+            Scene(
+                user=Timeline([*BY_THE_MINUTE.facts, fact("tollFreeDialInAllowed", value=False)])
+            ),
+            {"leg_type": LegType.TOLL_FREE_DIAL_IN, "service_number": "+18005550100"},
+        ),
+        ("noRate", Scene(), {"remote_number": "+881612345678"}),
+        ("noRate", Scene(), {"remote_number": "+33123456789"}),
+        ("blockedNumber", Scene(), {"remote_number": "+449098790100"}),
+        ("adHocMeeting", Scene(), {"meeting_type": MeetingType.AD_HOC}),
+        (
+            "adHocMeeting",
+            Scene(user=SUBSCRIBED),
+            {"meeting_type": MeetingType.AD_HOC},
+        ),
+    ],
+)
+def test_a_call_is_denied_with_the_reason(reason: str, scene: Scene, call: dict[str, Any]) -> None:
+    before = scene.account
+    decided = scene.authorize(**call)
+    assert (decided.answer.decision, decided.answer.reason) == (Decision.DENY, reason)
+    assert scene.account is before
+    assert decided.reservation.held is None
+
+
+@pytest.mark.parametrize("meeting_type", MeetingType)
+def test_what_a_subscription_includes_is_allowed_without_touching_the_account(
+    meeting_type: MeetingType,
+) -> None:
+    scene = Scene(holding(debt_micros=5), user=SUBSCRIBED)
+    before = scene.account
+    answer = scene.authorize(
+        asks(600),
+        leg_type=LegType.TOLL_DIAL_IN,
+        service_number="+8613800138000",
+        meeting_type=meeting_type,
+    ).answer
+    assert (answer.decision, answer.granted_seconds, answer.paid_by) == (
+        Decision.ALLOW,
+        600,
+        PaidBy.SUBSCRIPTION,
+    )
+    assert scene.account is before
+
+
+def test_who_joins_with_the_app_costs_nobody_anything() -> None:
+    scene = Scene(holding(debt_micros=5), user=Timeline())
+    answer = scene.authorize(leg_type=LegType.APP, remote_number=None).answer
+    assert (answer.decision, answer.paid_by) == (Decision.ALLOW, PaidBy.NOBODY)
+
+
+def test_no_call_may_last_longer_than_a_meeting_can() -> None:
+    scene = Scene(user=SUBSCRIBED)
+    call: dict[str, Any] = {"leg_type": LegType.TOLL_DIAL_IN, "service_number": "+14255550100"}
+    first = scene.authorize(asks(90_000), **call)
+    assert (first.answer.granted_seconds, first.answer.final_unit) == (86_400, True)
+    second = scene.update(first, used(86_400, 1), ANSWERED + timedelta(days=1))
+    assert second.answer.reason == Denied.CALL_TOO_LONG
+
+
+# ── Minute pools ─────────────────────────────────────────────────────────────────────────────
+
+
+def pooled(minutes: int, account: Account | None = None, *licenses: str) -> Scene:
+    organization = Timeline(
+        [fact("purchased:MCOMEETADV", 1), fact("poolMinutesPerLicense", minutes)]
+    )
+    user = holds("subscription", *(licenses or ("communicationsCredits",)))
+    return Scene(account or holding(lot("1", MICROS)), user, organization)
+
+
+def test_minutes_of_the_pool_are_reserved_like_money() -> None:
+    scene = pooled(10, holding(debt_micros=1))
+    first = scene.authorize(asks(360)).answer
+    assert (first.granted_seconds, first.paid_by, first.final_unit) == (360, PaidBy.POOL, False)
+    assert (scene.reserved(), scene.pool.held.amount_at(ANSWERED)) == (0, 6)
+    second = scene.authorize(asks(360), call_id="call-2").answer
+    assert (second.granted_seconds, second.final_unit) == (240, True)
+    third = scene.authorize(call_id="call-3").answer
+    assert third.reason == Denied.INSUFFICIENT_CREDIT
+
+
+def test_beyond_the_pool_credit_is_reserved() -> None:
+    scene = pooled(4)
+    answer = scene.authorize(asks(600)).answer
+    assert (answer.granted_seconds, answer.paid_by) == (600, PaidBy.POOL_AND_CREDITS)
+    assert (scene.reserved(), scene.pool.held.amount_at(ANSWERED)) == (6 * RATE, 4)
+
+
+def test_who_may_not_use_credit_is_granted_the_pool_and_no_more() -> None:
+    scene = pooled(4, None, "subscription")
+    first = scene.authorize(asks(600))
+    assert (first.answer.granted_seconds, first.answer.final_unit) == (240, True)
+    second = scene.update(first, used(240, 1), ANSWERED + 4 * MINUTE)
+    assert (second.answer.decision, second.answer.reason) == (Decision.DENY, "noCreditsLicense")
+    other = scene.authorize(call_id="call-2", at=ANSWERED + 4 * MINUTE).answer
+    assert other.reason == "noCreditsLicense"
+
+
+def test_an_update_takes_more_minutes_and_a_release_gives_them_back() -> None:
+    scene = pooled(10)
+    first = scene.authorize(asks(180))
+    second = scene.update(first, used(180, 1, 300), ANSWERED + 3 * MINUTE)
+    assert scene.pool.held.amount_at(ANSWERED) == 8
+    scene.release(second, 30, ANSWERED + 4 * MINUTE)
+    assert scene.pool.held.amount_at(ANSWERED + 4 * MINUTE) == 4
+
+
+# ── Limits ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_day_may_not_cost_more_than_its_limit_which_is_told_once() -> None:
+    scene = Scene(holding(lot("1", MICROS), settings=configured(daily_spend_limit_micros=5 * RATE)))
+    first = scene.authorize(asks(180)).answer
+    assert (first.granted_seconds, scene.told) == (180, [])
+    second = scene.authorize(asks(180), call_id="call-2").answer
+    assert (second.granted_seconds, second.final_unit) == (120, True)
+    third = scene.authorize(call_id="call-3").answer
+    assert (third.reason, third.limit) == (Denied.SPEND_LIMIT, LimitName.DAILY_SPEND)
+    (told,) = scene.told
+    assert isinstance(told, SpendLimitReached)
+    assert (told.limit, told.amount_micros, told.period) == (
+        LimitName.DAILY_SPEND,
+        5 * RATE,
+        "2026-11-02",
+    )
+
+
+def test_the_next_day_has_all_of_its_limit_again() -> None:
+    today = replace(holding().today, day=date(2026, 11, 2), spent_micros=5 * RATE)
+    settings = configured(daily_spend_limit_micros=5 * RATE)
+    scene = Scene(holding(lot("1", MICROS), settings=settings, today=today))
+    assert scene.authorize().answer.reason == Denied.SPEND_LIMIT
+    tomorrow = scene.authorize(call_id="b", at=ANSWERED + timedelta(days=1)).answer
+    assert tomorrow.granted_seconds == 300
+
+
+def test_a_limit_stops_only_what_costs_something() -> None:
+    settings = configured(daily_spend_limit_micros=0)
+    scene = pooled(10, holding(lot("1", MICROS), settings=settings))
+    assert scene.authorize(asks(600)).answer.granted_seconds == 600
+
+
+def test_if_credit_is_short_as_well_that_is_the_reason() -> None:
+    settings = configured(daily_spend_limit_micros=0)
+    assert Scene(holding(settings=settings)).authorize().answer.reason == (
+        Denied.INSUFFICIENT_CREDIT
+    )
+
+
+def test_a_user_has_a_limit_of_the_month() -> None:
+    user = Timeline([*BY_THE_MINUTE.facts, fact("monthlySpendLimit", 3 * RATE)])
+    scene = Scene(user=user)
+    assert scene.authorize(asks(120)).answer.granted_seconds == 120
+    second = scene.authorize(asks(120), call_id="b").answer
+    assert (second.granted_seconds, second.final_unit) == (60, True)
+    third = scene.authorize(call_id="c").answer
+    assert (third.reason, third.limit) == (Denied.SPEND_LIMIT, LimitName.MONTHLY_SPEND)
+    (told,) = scene.told
+    assert (told.user_id, told.period) == (ORGANIZER, "2026-11")
+
+
+def test_a_burst_to_one_prefix_is_stopped_and_told_while_other_calls_go_on() -> None:
+    scene = Scene(
+        holding(lot("1", 10 * MICROS), settings=configured(prefix_hourly_spend_limit_micros=MICROS))
+    )
+    expensive: dict[str, Any] = {"remote_number": "+37121234567"}
+    first = scene.authorize(asks(120), **expensive)
+    assert first.answer.granted_seconds == 120
+    second = scene.authorize(call_id="b", **expensive).answer
+    assert (second.reason, second.limit) == (
+        Denied.FRAUD_SUSPECTED,
+        LimitName.PREFIX_HOURLY_SPEND,
+    )
+    assert scene.authorize(call_id="c", **expensive).answer.reason == Denied.FRAUD_SUSPECTED
+    (told,) = scene.told
+    assert isinstance(told, FraudSuspected)
+    assert (told.prefix, told.since, told.amount_micros) == ("371", ANSWERED, MICROS)
+    assert scene.authorize(call_id="d").answer.decision is Decision.ALLOW
+    later = scene.authorize(asks(60), call_id="e", at=ANSWERED + timedelta(hours=1), **expensive)
+    assert later.answer.granted_seconds == 60
+
+
+def test_so_many_calls_at_once_and_no_more_told_again_when_half_of_them_are_over() -> None:
+    scene = Scene(holding(lot("1", MICROS), settings=configured(max_concurrent_calls=2)))
+    first, second = scene.authorize(), scene.authorize(call_id="b")
+    for call_id in "cd":
+        denied = scene.authorize(call_id=call_id).answer
+        assert (denied.reason, denied.limit) == (Denied.SPEND_LIMIT, LimitName.CONCURRENT_CALLS)
+    assert [told.calls for told in scene.told] == [2]
+    scene.release(first, 60, ANSWERED + MINUTE)
+    assert scene.update(second, used(60, 1), ANSWERED + MINUTE).answer.granted_seconds == 300
+    assert scene.authorize(call_id="e").answer.decision is Decision.ALLOW
+    assert scene.authorize(call_id="f").answer.decision is Decision.DENY
+    assert len(scene.told) == 2
+
+
+# ── Sequence ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_last_request_again_has_the_answer_that_it_had() -> None:
+    decided = Scene().authorize(asks(600))
+    later = under_way(answered_at=ANSWERED + MINUTE, ended_at=ANSWERED + MINUTE)
+    again = decided.reservation.answer_again(asks(600), later)
+    assert again == decided.answer
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (asks(601), "sequence: 0 was used for another request of this call; use 1"),
+        (used(60, 0), "sequence: 0 was used for another request"),
+        (used(60, 2), "sequence: is 2, but the last of this call was 0"),
+        (asks(600, 1), "callId: is authorized already"),
+    ],
+)
+def test_anything_but_the_next_request_is_a_conflict(asked: Asked, message: str) -> None:
+    reservation = Scene().authorize(asks(600)).reservation
+    with pytest.raises(Conflict, match=message):
+        reservation.answer_again(asked)
+
+
+def test_another_call_under_the_same_id_is_a_conflict() -> None:
+    reservation = Scene().authorize(asks(600)).reservation
+    with pytest.raises(Conflict, match="another request"):
+        reservation.answer_again(asks(600), under_way(organizer_id="bob"))
+
+
+def test_a_call_that_was_refused_can_be_asked_for_again_and_not_gone_on_with() -> None:
+    reservation = Scene(user=Timeline()).authorize().reservation
+    assert reservation.answer_again(asks(None, 1), under_way()) is None
+    with pytest.raises(Conflict, match="was refused; there is nothing to update"):
+        reservation.answer_again(used(60, 1))
+
+
+def test_a_call_that_was_released_is_over() -> None:
+    scene = Scene()
+    reservation = scene.release(scene.authorize(), 60, ANSWERED + MINUTE).reservation
+    with pytest.raises(Conflict, match="was released; there is nothing to update"):
+        reservation.answer_again(used(60, 2))
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (asks(None, 1), "sequence: is 1, but the first of a call is 0"),
+        (used(60, 0), "callId: was never authorized; there is nothing to update"),
+    ],
+)
+def test_a_call_begins_with_an_authorization(asked: Asked, message: str) -> None:
+    with pytest.raises(Conflict, match=message):
+        check_first(asked)
