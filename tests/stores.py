@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import boto3
 
 from perminute.adapters.dynamodb.call_store import DynamoDBCalls
+from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from perminute.domain.notifications import Notification
-    from perminute.ports import Calls, CreditStore, LicensingStore, Reratings
+    from perminute.ports import Calls, CallsUnderWay, CreditStore, LicensingStore, Reratings
     from perminute_local.stack import Stack
 
 
@@ -34,6 +35,7 @@ class Stores:
     licensing: LicensingStore
     calls: Calls
     reratings: Reratings
+    under_way: CallsUnderWay
     outbox: Callable[[str], list[str]]
     """The documents that wait in the outbox of an organization, sorted."""
 
@@ -45,6 +47,7 @@ def twins() -> Stores:
         twin,
         twin,
         InMemoryCalls(twin),
+        twin,
         twin,
         lambda who: documents(one for one in twin.outbox if one.organization_id == who),
     )
@@ -59,6 +62,7 @@ def stores_on(stack: Stack) -> Stores:
         DynamoDBLicensingStore(schema),
         DynamoDBCalls(schema),
         DynamoDBReratings(schema),
+        DynamoDBCallsUnderWay(schema),
         lambda who: _stored_outbox(tables.credit, who),
     )
 

@@ -79,9 +79,13 @@ class Account:
         """Tell how much of the credit no call under way has reserved; negative if more than all.
 
         What is to pay for a call that ends later must be there then: lots that expire by
-        `lasting_until` do not count.
+        `lasting_until` do not count. Where a lot expires before one that pays first, no call may
+        count on it that others could outlast: they would find it gone, and the other one spent.
         """
         until = lasting_until or at
+        expiries = [lot.expires_at for lot in self.lots]
+        if expiries != sorted(expiries):
+            until = max(until, self.reserved.last_instant or until)
         lots_micros = sum(lot.remaining_micros for lot in self.lots if lot.expires_at > until)
         return lots_micros - self.debt_micros - self.reserved.amount_at(at)
 

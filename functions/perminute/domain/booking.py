@@ -34,12 +34,12 @@ from perminute.domain.spending import answered, limit_news, limits_on
 from perminute.domain.usage import Flag, Outcome, Rating, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from perminute.domain.accounts import Account, CreditSettings
     from perminute.domain.licensing import Licensing
-    from perminute.domain.pools import Month, Pools
+    from perminute.domain.pools import Pools
     from perminute.domain.reservations import Reservation
     from perminute.domain.spending import Spendings
 
@@ -199,8 +199,8 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     reach.
     """
     books = Books(account, at, heard_at)
-    own = dict(_given_back(books, reservations, pools, spendings))
-    usages = _drawn(ratings, pools, own, books.now)
+    _give_back(books, reservations, spendings)
+    usages = _drawn(ratings, pools, reservations, books.now)
     total_micros = sum(usage.charge_micros for usage in usages)
     single = tuple(chain.from_iterable(map(_told, usages)))
     moved = pools.touched or spendings.touched or books.account != account
@@ -286,39 +286,51 @@ def _paid_by(usages: Sequence[Usage], account: Account, entry: str) -> dict[str,
     return paid
 
 
-def _given_back(
-    books: Books, reservations: Sequence[Reservation], pools: Pools, spendings: Spendings
-) -> Iterator[tuple[str, tuple[Month, int]]]:
-    """Give back what calls have reserved; gives the minutes of pools that were still theirs."""
+def _give_back(books: Books, reservations: Sequence[Reservation], spendings: Spendings) -> None:
+    """Give back what calls have reserved of the credit, and of limits."""
     for reservation in reservations:
-        held = reservation.held
-        if held is None:
-            continue
-        books.set(reserved=books.account.reserved.without(held.credit))
-        for key in reservation.keys:
-            spendings.release(key, held.credit)
-        if held.minutes:
-            month = month_of(reservation.leg)
-            yield reservation.leg.call_id, (month, pools.release(month, held.pool))
+        if reservation.held is not None:
+            hold = reservation.held.credit
+            books.set(reserved=books.account.reserved.without(hold))
+            for key in reservation.keys:
+                spendings.release(key, hold)
 
 
 def _drawn(
-    ratings: Sequence[Rating], pools: Pools, own: Mapping[str, tuple[Month, int]], now: datetime
+    ratings: Sequence[Rating], pools: Pools, reservations: Sequence[Reservation], now: datetime
 ) -> tuple[Usage, ...]:
-    """Make the records, each with what the pool gives it.
+    """Make the records, each with what the pool gives it, in the order of the pool.
 
-    A call that was answered in another month than it was authorized in has nothing of its own.
+    What a call has reserved is given back only when its turn comes: until then it is not for the
+    others of its batch either.
     """
-    minutes: dict[str, tuple[int, int]] = {}
-    for one in sorted((one for one in ratings if one.draws_on_pool), key=_position):
-        month, reserved = own.get(one.leg.call_id, (None, 0))
-        reserved = reserved if month == month_of(one.leg) else 0
-        wanted = one.pool_minutes_wanted
-        minutes[one.leg.call_id] = (
-            pools.draw(one.leg, wanted, reserved=reserved, now=now),
-            reserved,
-        )
-    return tuple(one.usage(*minutes.get(one.leg.call_id, (0, 0))) for one in ratings)
+    reserved = {one.leg.call_id: one for one in reservations if one.held and one.held.minutes}
+    drawn: dict[str, tuple[int, int]] = {}
+    for rating in sorted((one for one in ratings if one.draws_on_pool), key=_position):
+        leg = rating.leg
+        own = _own_minutes(rating, reserved.pop(leg.call_id, None), pools)
+        minutes = pools.draw(leg, rating.pool_minutes_wanted, reserved=own, now=now)
+        drawn[leg.call_id] = (minutes, own)
+    for reservation in reserved.values():
+        _release_minutes(reservation, pools)
+    return tuple(one.usage(*drawn.get(one.leg.call_id, (0, 0))) for one in ratings)
+
+
+def _own_minutes(rating: Rating, reservation: Reservation | None, pools: Pools) -> int:
+    """Give back what a call has reserved, and tell how much of it is its own.
+
+    One that was answered in another month than it was authorized in has nothing of its own.
+    """
+    if reservation is None:
+        return 0
+    minutes = _release_minutes(reservation, pools)
+    return minutes if month_of(reservation.leg) == month_of(rating.leg) else 0
+
+
+def _release_minutes(reservation: Reservation, pools: Pools) -> int:
+    if reservation.held is None:
+        return 0
+    return pools.release(month_of(reservation.leg), reservation.held.pool)
 
 
 def _count_spending(

@@ -59,6 +59,11 @@ class Holds:
         """Count the calls that hold something at an instant."""
         return sum(hold.calls for hold in self.by_instant if hold.until > at)
 
+    @property
+    def last_instant(self) -> datetime | None:
+        """Tell when the last of it lapses."""
+        return self.by_instant[-1].until if self.by_instant else None
+
     def keeps(self, hold: Hold) -> bool:
         """Whether what a call has set aside is still in here."""
         return any(one.until == hold.until for one in self.by_instant)

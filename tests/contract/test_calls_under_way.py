@@ -1,0 +1,266 @@
+"""One suite over the in-memory twin and the DynamoDB stores: calls while they are authorized."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builders import ANSWERED, LONG_AGO, MICROS, card, holding, holds, leg, volume
+
+from perminute.application.advancing import posting_of
+from perminute.domain.accounts import Account, CreditSettings
+from perminute.domain.authorization import Standing, authorize
+from perminute.domain.booking import Purchase, charge, purchase
+from perminute.domain.holds import Hold, Holds
+from perminute.domain.legs import MAX_LEG_SECONDS
+from perminute.domain.licensing import Licensing
+from perminute.domain.lots import twelve_months_after
+from perminute.domain.pools import MinutePool, Month, Pools
+from perminute.domain.reconciliation import reconcile
+from perminute.domain.reservations import (
+    Answer,
+    Asked,
+    Decision,
+    Held,
+    Operation,
+    PaidBy,
+    Reservation,
+)
+from perminute.domain.spending import (
+    LimitName,
+    Spending,
+    SpendingKey,
+    SpendingKind,
+    Spendings,
+    Today,
+)
+from perminute.domain.usage import Terms, Usage, rate_leg
+from perminute.ports import AlreadyKnown, Authorized, CallUnderWay, Committed, Moved, Posting
+
+if TYPE_CHECKING:
+    from stores import Stores
+
+    from perminute.domain.authorization import Decided
+    from perminute.domain.legs import Leg
+
+UNTIL = ANSWERED + timedelta(minutes=10)
+KEY = SpendingKey(SpendingKind.USER, "adele#1", ANSWERED.replace(day=1, hour=0))
+
+
+def licensing() -> Licensing:
+    return Licensing(volume(), {"adele": holds("payPerMinute", "communicationsCredits")})
+
+
+def terms() -> Terms:
+    return Terms(licensing(), card(), "USD", LONG_AGO)
+
+
+def under_way(organization: str, **changed: Any) -> Leg:
+    return leg(organization_id=organization, ended_at=ANSWERED, **changed)
+
+
+def decided(account: Account, one: Leg) -> Decided:
+    standing = Standing(account, terms(), None, Spendings(account.today, {}))
+    return authorize(standing, one, Asked(Operation.AUTHORIZE, 0, 120), ANSWERED)
+
+
+def post(account: Account, one: Decided, before: Reservation | None = None) -> Posting:
+    return posting_of(account, one.booking, authorized=Authorized(one.reservation, before))
+
+
+def funded(stores: Stores, organization: str) -> Account:
+    bought = Purchase(
+        purchase_id="po-1",
+        amount_micros=MICROS,
+        currency="USD",
+        purchased_at=LONG_AGO,
+        expires_at=twelve_months_after(LONG_AGO),
+    )
+    nothing = Account(organization_id=organization)
+    booked = purchase(nothing, bought, at=LONG_AGO, cause="purchase#po-1")
+    assert stores.credit.commit(posting_of(nothing, booked)) == Committed()
+    return booked.account
+
+
+def charged(account: Account, one: Leg, *reservations: Reservation) -> Posting:
+    pools, spendings = Pools({}, licensing()), Spendings(account.today, {})
+    ratings = [rate_leg(replace(one, ended_at=UNTIL), terms())]
+    booking = charge(
+        account,
+        ratings,
+        pools=pools,
+        spendings=spendings,
+        reservations=reservations,
+        at=UNTIL,
+    )
+    return posting_of(account, booking)
+
+
+def every_field(organization: str) -> Reservation:
+    return Reservation(
+        leg=under_way(organization, service_number="+4989123456", remote_number="+4930123456"),
+        asked=Asked(Operation.UPDATE, 7, 90, 61),
+        answer=Answer(
+            sequence=7,
+            decision=Decision.DENY,
+            reason="spendLimit",
+            granted_seconds=5,
+            valid_until=UNTIL,
+            report_before=ANSWERED + timedelta(microseconds=3),
+            final_unit=True,
+            paid_by=PaidBy.POOL_AND_CREDITS,
+            rate_micros_per_minute=15_000,
+            connection_fee_micros=0,
+            currency="USD",
+            limit=LimitName.MONTHLY_SPEND,
+        ),
+        wanted_seconds=90,
+        used_seconds=MAX_LEG_SECONDS,
+        held=Held(UNTIL, 10**15, 1_440, 0),
+        keys=(KEY,),
+    )
+
+
+def test_a_call_under_way_is_read_back_as_it_was_written(stores: Stores, organization: str) -> None:
+    account = funded(stores, organization)
+    assert stores.under_way.read(organization, "call-1") == CallUnderWay(account, None)
+    reservation = every_field(organization)
+    assert stores.under_way.keep(Authorized(reservation, None))
+    assert stores.under_way.read(organization, "call-1") == CallUnderWay(account, reservation)
+    assert stores.credit.reservations(organization, ["call-1", "call-2"]) == {"call-1": reservation}
+    bare = Reservation(
+        leg=under_way(organization, call_id="bare"),
+        asked=Asked(Operation.AUTHORIZE, 0),
+        answer=Answer(sequence=0, decision=Decision.ALLOW),
+    )
+    assert stores.under_way.keep(Authorized(bare, None))
+    assert stores.under_way.read(organization, "bare").call == bare
+
+
+def test_what_is_reserved_and_spent_is_read_back_as_it_was_written(
+    stores: Stores, organization: str
+) -> None:
+    account = holding(
+        organization_id=organization,
+        version=0,
+        reserved=Holds((Hold(UNTIL, 10**15, 12), Hold(UNTIL + timedelta(days=1), 0, 1))),
+        today=Today(day=ANSWERED.date(), spent_micros=10**15, told_micros=0, calls_told=True),
+        corrections=3,
+        settings=CreditSettings(
+            configured_at=ANSWERED,
+            event_id="e",
+            currency="USD",
+            daily_spend_limit_micros=0,
+            prefix_hourly_spend_limit_micros=1,
+            max_concurrent_calls=2,
+        ),
+    )
+    pool = MinutePool(
+        organization_id=organization,
+        month=Month(2026, 11),
+        reserved_by_day={ANSWERED.date(): 4},
+        held=Holds((Hold(UNTIL, 5, 1),)),
+    )
+    told = Spending(
+        key=KEY, corrections=3, spent_micros=7, held=Holds((Hold(UNTIL, 5, 1),)), told_micros=0
+    )
+    untold = Spending(
+        key=SpendingKey(SpendingKind.PREFIX, "49", ANSWERED), corrections=0, spent_micros=0
+    )
+    after = replace(account, version=1)
+    posting = Posting(before=account, after=after, pools=(pool,), spendings=(told, untold))
+    assert stores.credit.commit(posting) == Committed()
+    assert stores.credit.account(organization) == after
+    assert stores.credit.pools(organization, [pool.month]) == {pool.month: pool}
+    other = untold.key._replace(subject="44")
+    assert stores.credit.spendings(organization, [told.key, untold.key, other]) == {
+        told.key: told,
+        untold.key: untold,
+    }
+
+
+def test_a_grant_and_what_it_reserves_are_written_together_or_not_at_all(
+    stores: Stores, organization: str
+) -> None:
+    account = funded(stores, organization)
+    first, second = (decided(account, under_way(organization, call_id=call)) for call in ("a", "b"))
+    assert stores.credit.commit(post(account, first)) == Committed()
+    assert stores.credit.commit(post(account, second)) == Moved()
+    assert stores.under_way.read(organization, "a") == CallUnderWay(
+        first.booking.account, first.reservation
+    )
+    assert stores.under_way.read(organization, "b").call is None
+
+
+def test_of_two_requests_about_one_call_one_is_recorded(stores: Stores, organization: str) -> None:
+    account = funded(stores, organization)
+    first = decided(account, under_way(organization))
+    assert stores.credit.commit(post(account, first)) == Committed()
+    again = decided(first.booking.account, under_way(organization))
+    assert stores.credit.commit(post(first.booking.account, again)) == Moved()
+    assert not stores.under_way.keep(Authorized(again.reservation, None))
+    stale = replace(first.reservation, asked=Asked(Operation.UPDATE, 4))
+    assert not stores.under_way.keep(Authorized(every_field(organization), stale))
+    assert stores.under_way.keep(Authorized(every_field(organization), first.reservation))
+
+
+def test_a_usage_takes_the_place_of_what_was_reserved_for_it(
+    stores: Stores, organization: str
+) -> None:
+    account = funded(stores, organization)
+    one = decided(account, under_way(organization))
+    stores.credit.commit(post(account, one))
+    account = stores.credit.account(organization)
+    known = AlreadyKnown(reservations={"call-1": one.reservation})
+    assert stores.credit.commit(charged(account, one.reservation.leg)) == known
+    posting = charged(account, one.reservation.leg, one.reservation)
+    assert stores.credit.commit(posting) == Committed()
+    settled, call = stores.under_way.read(organization, "call-1")
+    assert call == posting.usages[0]
+    assert isinstance(call, Usage)
+    assert not settled.reserved
+    assert settled.balance_micros == MICROS - 150_000
+    assert stores.credit.reservations(organization, ["call-1"]) == {}
+    assert not stores.under_way.keep(Authorized(one.reservation, None))
+    assert not stores.under_way.keep(Authorized(one.reservation, one.reservation))
+    assert reconcile(stores.credit.statement(organization)) == ()
+
+
+def test_a_reservation_that_went_on_meanwhile_stops_the_usage(
+    stores: Stores, organization: str
+) -> None:
+    account = funded(stores, organization)
+    one = decided(account, under_way(organization))
+    stores.credit.commit(post(account, one))
+    account = one.booking.account
+    further = every_field(organization)
+    assert stores.under_way.keep(Authorized(further, one.reservation))
+    stopped = stores.credit.commit(charged(account, one.reservation.leg, one.reservation))
+    assert stopped == AlreadyKnown(reservations={"call-1": further})
+
+
+def test_a_call_that_was_denied_or_costs_nothing_is_not_in_the_way_of_its_usage(
+    stores: Stores, organization: str
+) -> None:
+    account = funded(stores, organization)
+    denied = Reservation(
+        leg=under_way(organization),
+        asked=Asked(Operation.AUTHORIZE, 0),
+        answer=Answer(sequence=0, decision=Decision.DENY, reason="spendLimit"),
+    )
+    stores.under_way.keep(Authorized(denied, None))
+    assert reconcile(stores.credit.statement(organization)) == ()
+    assert stores.credit.commit(charged(account, denied.leg)) == Committed()
+
+
+@pytest.mark.parametrize("count", [0, 1, 101])
+def test_any_number_of_calls_is_read_at_once(stores: Stores, organization: str, count: int) -> None:
+    calls = {f"call-{n}" for n in range(count)}
+    for call_id in calls:
+        reservation = replace(
+            every_field(organization), leg=under_way(organization, call_id=call_id)
+        )
+        stores.under_way.keep(Authorized(reservation, None))
+    assert stores.credit.reservations(organization, calls).keys() == calls
