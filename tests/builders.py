@@ -34,7 +34,7 @@ from perminute.ports import Receipt, ReceiptKey, ReceiptKind
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from perminute.domain.books import Booking
+    from perminute.domain.accounts import Booking
     from perminute.domain.rate_card import RateCard
 
 ORGANIZATION = "contoso"

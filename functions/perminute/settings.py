@@ -51,6 +51,11 @@ def rerating_queue_url(environment: Mapping[str, str]) -> str:
     return _required(environment, "RERATING_QUEUE_URL")
 
 
+def organization_claim(environment: Mapping[str, str]) -> str:
+    """Read which claim of a token names the organization that it is for."""
+    return _required(environment, "ORGANIZATION_CLAIM")
+
+
 def _required(environment: Mapping[str, str], name: str) -> str:
     value = environment.get(name)
     if not value:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import ANSWERED, LONG_AGO, MICROS, card, holding, holds, leg, volume
 
-from perminute.application.advancing import posting_of
+from perminute.application.postings import posting_of
 from perminute.domain.accounts import Account, CreditSettings
 from perminute.domain.authorization import Standing, authorize
 from perminute.domain.booking import Purchase, charge, purchase

@@ -10,7 +10,7 @@ import pytest
 from builders import ANSWERED, ENDED, LONG_AGO, charge, fact, holds, lot, rating, receipt
 
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.application.advancing import posting_of
+from perminute.application.postings import posting_of
 from perminute.domain.accounts import Account
 from perminute.domain.errors import Contended
 from perminute.domain.ledger import EntryType, LedgerEntry

@@ -23,7 +23,7 @@ from builders import (
 )
 from stores import Stores, documents
 
-from perminute.application.advancing import posting_of
+from perminute.application.postings import posting_of
 from perminute.domain import booking
 from perminute.domain.accounts import Account, CreditSettings
 from perminute.domain.booking import Purchase

@@ -25,8 +25,10 @@ from builders import (
 from perminute.domain.accounts import Account, CreditSettings
 from perminute.domain.authorization import Decided, Standing, authorize, release, update
 from perminute.domain.errors import Conflict
+from perminute.domain.holds import Hold
 from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.domain.licensing import Licensing
+from perminute.domain.limit_news import limit_news
 from perminute.domain.notifications import FraudSuspected, SpendLimitReached
 from perminute.domain.pools import MinutePool, Month
 from perminute.domain.reservations import (
@@ -101,7 +103,8 @@ class Scene:
         self.account = booking.account
         self.pool = booking.pools[0] if booking.pools else self.pool
         self.spent |= {one.key: one for one in booking.spendings}
-        self.told += [one.news for one in booking.notifications]
+        leg, currency = decided.reservation.leg, booking.account.currency
+        self.told += [limit_news(one, leg, currency)[0] for one in decided.reached]
         return decided
 
     def authorize(
@@ -257,6 +260,18 @@ def test_a_lot_that_expires_before_the_charge_can_come_is_not_granted() -> None:
     soon = lot("1", 100 * RATE, expires_at=ANSWERED + 8 * MINUTE)
     scene = Scene(holding(soon, lot("2", RATE)))
     assert scene.authorize(asks(120)).answer.granted_seconds == 60
+
+
+def test_a_lot_that_expires_before_one_that_pays_first_is_no_cover_while_others_last_longer() -> (
+    None
+):
+    first, second = lot("1", 4 * RATE), lot("2", 9 * RATE, expires_at=ANSWERED + 13 * MINUTE)
+    scene = Scene(holding(first, second))
+    assert scene.authorize(asks(600)).answer.granted_seconds == 240
+    assert scene.authorize(asks(60), call_id="b").answer.granted_seconds == 60
+    assert scene.account.available_micros(ANSWERED) == 8 * RATE
+    longer = scene.account.reserved.with_added(Hold(ANSWERED + 14 * MINUTE, 0, 1))
+    assert replace(scene.account, reserved=longer).available_micros(ANSWERED) == -RATE
 
 
 def test_nothing_is_granted_on_a_debt() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import ANSWERED, LONG_AGO, ORGANIZATION, fact, leg
 
+from perminute.domain.holds import Hold
 from perminute.domain.licensing import Licensing
 from perminute.domain.pools import (
     Cursor,
@@ -316,3 +317,49 @@ def test_a_month_is_half_open_and_reads_back(month: Month, start: datetime, end:
 @pytest.mark.parametrize(("seconds", "minutes"), [(1, 1), (60, 1), (61, 2), (86_400, 1_440)])
 def test_a_started_minute_counts_in_full(seconds: int, minutes: int) -> None:
     assert minutes_wanted(leg(billable_seconds=seconds)) == minutes
+
+
+def test_what_a_call_has_reserved_is_its_own_whichever_call_ends_first() -> None:
+    licensing = licensed((10, LONG_AGO))
+    hold = Hold(ANSWERED + 10 * MINUTE, 6, 1)
+    pool = POOL.with_held(hold, ANSWERED)
+    pool, first = draw_one(pool, call("a", ANSWERED + MINUTE), 9, licensing)
+    pool, second = draw_one(
+        pool.without_held(hold), call("b", ANSWERED + 2 * MINUTE), 7, licensing, reserved=6
+    )
+    assert (first, second) == (4, 6)
+    assert pool.reserved_by_day == {date(2026, 11, 2): 6}
+
+
+def test_a_pool_that_is_gone_over_again_leaves_reserved_minutes_to_whose_they_are() -> None:
+    licensing = licensed((10, LONG_AGO))
+    early, late = call("a", ANSWERED + MINUTE), call("b", ANSWERED + 2 * MINUTE)
+    pool, _ = draw_one(POOL, late, 6, licensing, reserved=6)
+    pool, taken = draw_one(pool, early, 9, licensing)
+    assert taken == 4
+    pool = pool.with_held(Hold(ANSWERED + 10 * MINUTE, 1, 1), ANSWERED)
+    drawings = [Drawing(early, 4, 9), Drawing(late, 6, 6, 6)]
+    settled, minutes = pool.settled(drawings, licensing, ANSWERED)
+    assert minutes == (3, 6)
+    assert settled.unsettled == Cursor(Position.of(late), 9, 6)
+    _, again = pool.settled(drawings, licensing, ANSWERED + 10 * MINUTE)
+    assert again == (4, 6)
+
+
+def test_reserved_minutes_of_a_call_that_no_longer_draws_are_for_others() -> None:
+    licensing = licensed((10, LONG_AGO))
+    first, second = call("a", ANSWERED + MINUTE), call("b", ANSWERED + 2 * MINUTE)
+    pool, _ = draw_one(POOL, first, 6, licensing, reserved=6)
+    pool, _ = draw_one(pool, second, 9, licensing)
+    pool = pool.unsettled_from(Position.of(first))
+    settled, minutes = pool.settled(
+        [Drawing(first, 6, 0, 6), Drawing(second, 4, 9)], licensing, ANSWERED
+    )
+    assert (minutes, settled.reserved_by_day, settled.used) == ((0, 9), {}, 9)
+
+
+def test_a_cursor_counts_what_was_reserved_up_to_it() -> None:
+    day = date(2026, 11, 2)
+    pool = replace(POOL, reserved_by_day={day - timedelta(days=1): 3, day: 4})
+    cursor = Cursor(Position(ANSWERED, "a"), 9, 1)
+    assert pool.reserved_after(cursor) == 3

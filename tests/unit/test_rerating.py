@@ -32,8 +32,7 @@ from perminute.domain.usage import Adjusted, Flag, Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from perminute.domain.accounts import Account
-    from perminute.domain.books import Booking
+    from perminute.domain.accounts import Account, Booking
     from perminute.domain.usage import Rating, Usage
 
 CAUSE = "rerating#event#e-1"

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from perminute.domain.errors import FaultyRateCard, Unavailable
-from perminute.domain.rate_card_csv import read_rate_card
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,6 +114,9 @@ class S3RateCards:
         return self._read(pointer.key, pointer.version)
 
     def _read(self, key: str, version: str) -> RateCard:
+        # Imported where it is needed: reading a card takes long anyway, and a start must not.
+        from perminute.domain.rate_card_csv import read_rate_card  # noqa: PLC0415
+
         try:
             return read_rate_card(self._get(key), version=version)
         except FaultyRateCard as error:

@@ -9,40 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from perminute.application.postings import posting_of
 from perminute.domain.booking import advance
-from perminute.ports import AlreadyKnown, Committed, Moved, Posting
+from perminute.ports import AlreadyKnown, Committed, Moved
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.accounts import Account
-    from perminute.domain.books import Booking
-    from perminute.domain.rerating import Rerating
-    from perminute.ports import Authorized, CreditStore, Receipt
-
-
-def posting_of(
-    before: Account,
-    booking: Booking,
-    *receipts: Receipt,
-    reratings: tuple[Rerating, ...] = (),
-    authorized: Authorized | None = None,
-) -> Posting:
-    """Write down all of a booking against the account that it was decided on."""
-    return Posting(
-        before=before,
-        after=booking.account,
-        entries=booking.entries,
-        notifications=booking.notifications,
-        usages=booking.usages,
-        rerated=booking.rerated,
-        pools=booking.pools,
-        spendings=booking.spendings,
-        settled=booking.settled,
-        authorized=authorized,
-        receipts=receipts,
-        reratings=reratings,
-    )
+    from perminute.ports import CreditStore
 
 
 def brought_up_to(

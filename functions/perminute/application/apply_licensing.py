@@ -11,8 +11,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
-from perminute.application.patience import NEVER, Deadline
-from perminute.application.recording import against_receipt, contended
+from perminute.application.patience import NEVER, Deadline, contended
+from perminute.application.recording import against_receipt
 from perminute.application.verdicts import Accepted, Verdict
 from perminute.domain.errors import Refused, Unavailable, Unwritable
 from perminute.domain.rerating import rerating_for

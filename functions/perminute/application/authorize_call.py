@@ -7,13 +7,12 @@ makes another reading necessary. Who loses a race reads again and decides anew.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
-from perminute.application.advancing import posting_of
 from perminute.application.counted_spending import spendings_of
-from perminute.application.patience import NEVER, Deadline
-from perminute.application.recording import contended
+from perminute.application.patience import NEVER, Deadline, contended
+from perminute.application.postings import posting_of
 from perminute.domain.authorization import (
     Decided,
     Standing,
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from perminute.application.remembered_licensing import RememberedLicensing
     from perminute.domain.accounts import Account
     from perminute.domain.legs import Leg
+    from perminute.domain.notifications import Notification
     from perminute.domain.rate_card import RateCard
     from perminute.ports import Calls, CallsUnderWay, CreditStore, RateCards
 
@@ -102,7 +102,8 @@ class AuthorizeCall:
         authorized = Authorized(decided.reservation, call)
         if decided.booking.account is account:
             return decided.answer if self.under_way.keep(authorized) else Moved()
-        posting = posting_of(account, decided.booking, authorized=authorized)
+        booking = replace(decided.booking, notifications=_news_of(decided, account, request.at))
+        posting = posting_of(account, booking, authorized=authorized)
         match self.credit.commit(posting):
             case Committed():
                 return decided.answer
@@ -149,6 +150,26 @@ class AuthorizeCall:
             pool = self.credit.pools(account.organization_id, [month])[month]
         spendings = spendings_of(self.credit, self.calls, account, keys)
         return Standing(account, terms, pool, spendings)
+
+
+def _news_of(decided: Decided, account: Account, at: datetime) -> tuple[Notification, ...]:
+    """Tell of limits that are reached, each by what made it so: the account's version."""
+    if not decided.reached:
+        return ()
+    # Imported where it is needed: hardly any call reaches a limit, and each start would pay.
+    from perminute.domain.limit_news import limit_news  # noqa: PLC0415
+    from perminute.domain.notifications import notification  # noqa: PLC0415
+
+    told = (limit_news(one, decided.reservation.leg, account.currency) for one in decided.reached)
+    return tuple(
+        notification(
+            news,
+            organization_id=account.organization_id,
+            at=at,
+            cause=f"{cause}/{account.version}",
+        )
+        for news, cause in told
+    )
 
 
 def _of_ended(request: Request) -> Answer:

@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
-from perminute.application.advancing import brought_up_to, posting_of
-from perminute.application.patience import NEVER, Deadline
-from perminute.application.recording import against_receipt, contended
+from perminute.application.advancing import brought_up_to
+from perminute.application.patience import NEVER, Deadline, contended
+from perminute.application.postings import posting_of
+from perminute.application.recording import against_receipt
 from perminute.application.verdicts import Accepted, Verdict
 from perminute.domain.accounts import CreditSettings
 from perminute.domain.booking import (
@@ -38,8 +39,7 @@ if TYPE_CHECKING:
 
     from perminute.application.patience import Patience
     from perminute.application.verdicts import Repeated
-    from perminute.domain.accounts import Account
-    from perminute.domain.books import Booking
+    from perminute.domain.accounts import Account, Booking
     from perminute.ports import CreditStore
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, fields
 from itertools import islice
 from typing import TYPE_CHECKING, assert_never
 
-from perminute.application.advancing import brought_up_to, posting_of
+from perminute.application.advancing import brought_up_to
 from perminute.application.counted_spending import spendings_of
-from perminute.application.patience import NEVER, Deadline
-from perminute.application.recording import contended
+from perminute.application.patience import NEVER, Deadline, contended
+from perminute.application.postings import posting_of
 from perminute.application.verdicts import Accepted, Repeated, Verdict
 from perminute.domain.booking import charge
 from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable

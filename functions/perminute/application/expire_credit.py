@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from perminute.application.advancing import brought_up_to
-from perminute.application.patience import NEVER, Deadline
-from perminute.application.recording import contended
+from perminute.application.patience import NEVER, Deadline, contended
 from perminute.domain.errors import Unavailable
 from perminute.ports import Moved
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
-from perminute.application.advancing import brought_up_to, posting_of
-from perminute.application.recording import contended
+from perminute.application.advancing import brought_up_to
+from perminute.application.patience import contended
+from perminute.application.postings import posting_of
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.rerating import Rerated, rerate
 from perminute.domain.usage import Rating, Terms, rate_leg
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 
     from perminute.application.patience import Deadline, Patience
     from perminute.application.remembered_licensing import RememberedLicensing
-    from perminute.domain.accounts import Account
-    from perminute.domain.books import Booking
+    from perminute.domain.accounts import Account, Booking
     from perminute.domain.licensing import Licensing
     from perminute.domain.pools import Pools
     from perminute.domain.usage import Usage

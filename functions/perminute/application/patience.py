@@ -11,10 +11,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perminute.domain.errors import Unavailable
+from perminute.domain.errors import Contended, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+_SYSTEM = random.SystemRandom()
+"""The generator of the module would be seeded once for all copies of a snapshot (SnapStart): they
+would pause as long as each other, and collide again."""
 
 MARGIN_SECONDS = 10
 """What must be left of an invocation to begin an attempt: a request that hangs takes some 6 s."""
@@ -60,7 +64,7 @@ class Patience:
     base_seconds: float = 0.01
     cap_seconds: float = 0.5
     sleep: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = random.random
+    jitter: Callable[[], float] = _SYSTEM.random
 
     def tries(self) -> Iterator[int]:
         """Count the attempts, pausing before each but the first."""
@@ -69,3 +73,8 @@ class Patience:
                 longest = min(self.cap_seconds, self.base_seconds * 2 ** (attempt - 1))
                 self.sleep(self.jitter() * longest)
             yield attempt
+
+
+def contended(organization_id: str, why: str) -> Contended:
+    """Say that every allowed attempt failed, and what the last one met."""
+    return Contended(f"{organization_id} was not let in: {why}; it is tried again later")

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from perminute.application.verdicts import Repeated
-from perminute.domain.errors import Contended, Refused
+from perminute.domain.errors import Refused
 from perminute.ports import ReceiptKind
 
 if TYPE_CHECKING:
@@ -40,8 +40,3 @@ def against_receipt(receipt: Receipt, recorded: Receipt) -> Repeated | Refused:
         f"conflict: {receipt.key.id} is recorded with another {differing}; the record stands, "
         f"{remedy}",
     )
-
-
-def contended(organization_id: str, why: str) -> Contended:
-    """Say that every allowed attempt failed, and what the last one met."""
-    return Contended(f"{organization_id} was not let in: {why}; it is tried again later")

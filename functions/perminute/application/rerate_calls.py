@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
     from perminute.application.looking_again import LookingAgain
     from perminute.application.verdicts import Verdict
-    from perminute.domain.accounts import Account
-    from perminute.domain.books import Booking
+    from perminute.domain.accounts import Account, Booking
     from perminute.domain.usage import Usage
     from perminute.ports import CallList, ListedCall, Reratings
 

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
     from perminute.application.looking_again import LookingAgain, Progress
     from perminute.application.patience import Deadline
-    from perminute.domain.accounts import Account
-    from perminute.domain.books import Booking
+    from perminute.domain.accounts import Account, Booking
     from perminute.domain.licensing import Licensing
     from perminute.domain.usage import Rating, Usage
     from perminute.ports import ListedCall

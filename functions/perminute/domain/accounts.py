@@ -2,7 +2,7 @@
 
 The account is a value of nearly constant size however many calls there have been: the calls are
 in the usage table, the movements in the ledger, and a lot that is used up leaves. What changes an
-account is in `booking`.
+account is in `booking` and `authorization`; what they make of it is a `Booking`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,14 @@ from perminute.domain.spending import NO_DAY, Today
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from perminute.domain.ledger import LedgerEntry
     from perminute.domain.lots import Lots
+    from perminute.domain.notifications import Notification
+    from perminute.domain.pools import MinutePool
     from perminute.domain.recharge import AutoRecharge
+    from perminute.domain.reservations import Reservation
+    from perminute.domain.spending import Spending
+    from perminute.domain.usage import Usage
 
 _NOTHING_ASKED = RechargeState()
 
@@ -86,8 +92,12 @@ class Account:
         expiries = [lot.expires_at for lot in self.lots]
         if expiries != sorted(expiries):
             until = max(until, self.reserved.last_instant or until)
-        lots_micros = sum(lot.remaining_micros for lot in self.lots if lot.expires_at > until)
-        return lots_micros - self.debt_micros - self.reserved.amount_at(at)
+        return self.balance_at(until) - self.reserved.amount_at(at)
+
+    def balance_at(self, at: datetime) -> int:
+        """Tell the balance as it is, whether what has expired by then is booked or not."""
+        lots_micros = sum(lot.remaining_micros for lot in self.lots if lot.expires_at > at)
+        return lots_micros - self.debt_micros
 
     @property
     def auto_recharge(self) -> AutoRecharge | None:
@@ -130,3 +140,21 @@ class Account:
         """
         heard_at = heard_at or at
         return heard_at if self.as_of is None else max(heard_at, self.as_of)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booking:
+    """What one decision makes of an account; `account` is the one before if nothing changed.
+
+    `usages` are new records, `rerated` those that take the place of the ones before. `settled` are
+    the reservations of new usages, in whose place these are written.
+    """
+
+    account: Account
+    entries: tuple[LedgerEntry, ...] = ()
+    notifications: tuple[Notification, ...] = ()
+    usages: tuple[Usage, ...] = ()
+    rerated: tuple[Usage, ...] = ()
+    pools: tuple[MinutePool, ...] = ()
+    spendings: tuple[Spending, ...] = ()
+    settled: tuple[Reservation, ...] = ()

@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute.domain.books import Booking
+from perminute.domain.accounts import Booking
 from perminute.domain.holds import lapses_at
 from perminute.domain.legs import MAX_LEG_SECONDS
 from perminute.domain.licensing import Cover, Entitlement, NotEntitled
-from perminute.domain.notifications import SpendLimitReached, notification
 from perminute.domain.rate_card import SECONDS_PER_MINUTE
 from perminute.domain.reservations import (
     DEFAULT_QUOTA_SECONDS,
@@ -32,7 +31,7 @@ from perminute.domain.reservations import (
     PaidBy,
     Reservation,
 )
-from perminute.domain.spending import Limit, LimitName, answered, limit_news, limits_on
+from perminute.domain.spending import Limit, LimitName, Reached, answered, limits_on
 from perminute.domain.usage import Free, Rating, rate_leg
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 
     from perminute.domain.accounts import Account
     from perminute.domain.legs import Leg
-    from perminute.domain.notifications import News, Notification
     from perminute.domain.pools import MinutePool
     from perminute.domain.spending import SpendingKey, Spendings
     from perminute.domain.usage import Terms
@@ -63,11 +61,13 @@ class Standing(NamedTuple):
 class Decided(NamedTuple):
     """The answer and what is to be written with it; the account is the one before if that is all.
 
-    `booking` is to be committed together with the reservation, or not at all.
+    `booking` is to be committed together with the reservation, or not at all, and so is the news
+    of limits that are `reached`.
     """
 
     reservation: Reservation
     booking: Booking
+    reached: tuple[Reached, ...]
 
     @property
     def answer(self) -> Answer:
@@ -165,7 +165,7 @@ class _Call:
         wanted = before.wanted_seconds if before else DEFAULT_QUOTA_SECONDS
         self._wanted_seconds = asked.requested_seconds or wanted
         self._rating = rating_of(leg, standing.terms)
-        self._news: list[tuple[News, str]] = []
+        self._reached: list[Reached] = []
         self._give_back()
         self._price = _Price(self._rating, self._pool_minutes_left())
 
@@ -204,8 +204,7 @@ class _Call:
         today = self._spendings.today
         if calls >= most and not today.calls_told:
             self._spendings.today = replace(today, calls_told=True)
-            reached = SpendLimitReached(limit=LimitName.CONCURRENT_CALLS, calls=calls)
-            self._news.append((reached, f"calls/{self._account.version}"))
+            self._reached.append(Reached(Limit(LimitName.CONCURRENT_CALLS, 0), calls=calls))
         elif today.calls_told and calls <= most // 2:
             self._spendings.today = replace(today, calls_told=False)
         return calls >= most
@@ -306,9 +305,7 @@ class _Call:
         for micros, limit in budgets:
             passed = limit is not None and not self._is_covered(reached + 1, micros)
             if limit and passed and self._spendings.tell_once(limit, self._day):
-                spent_micros = self._spent_micros(limit)
-                news = limit_news(limit, self._leg, spent_micros, self._account.currency)
-                self._news.append(news)
+                self._reached.append(Reached(limit, self._spent_micros(limit)))
 
     def _ad_hoc(self) -> str | None:
         """Ad-hoc meetings are nobody's to pay, so only what costs nothing anyway is allowed."""
@@ -402,18 +399,13 @@ class _Call:
         account = replace(self._account, today=spendings.today)
         pools = () if self._pool is None or self._pool is pool_before else (self._pool,)
         if account == before and not pools and not spendings.touched:
-            return Decided(reservation, Booking(account=before))
+            return Decided(reservation, Booking(account=before), ())
         booking = Booking(
             account=replace(account, version=before.version + 1),
-            notifications=tuple(self._notification(*one) for one in self._news),
             pools=pools,
             spendings=spendings.touched,
         )
-        return Decided(reservation, booking)
-
-    def _notification(self, news: News, cause: str) -> Notification:
-        organization_id = self._account.organization_id
-        return notification(news, organization_id=organization_id, at=self._at, cause=cause)
+        return Decided(reservation, booking, tuple(self._reached))
 
     def _set_account(self, **changed: Any) -> None:  # noqa: ANN401 - its own fields
         self._account = replace(self._account, **changed)

@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from perminute.domain.books import Booking, Books
+from perminute.domain.accounts import Booking
+from perminute.domain.books import Books
 from perminute.domain.ledger import EntryType
 from perminute.domain.licensing import NotEntitled
+from perminute.domain.limit_news import limit_news
 from perminute.domain.lots import Lot, draw
 from perminute.domain.notifications import (
     CallFlagged,
@@ -30,7 +32,7 @@ from perminute.domain.notifications import (
 from perminute.domain.pools import Position, month_of
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import MAX_FAILURES, Disabled
-from perminute.domain.spending import answered, limit_news, limits_on
+from perminute.domain.spending import Reached, answered, limits_on
 from perminute.domain.usage import Flag, Outcome, Rating, Usage
 
 if TYPE_CHECKING:
@@ -348,8 +350,9 @@ def _count_spending(
                 spendings.spend(day, usage.charge_micros, limit.key)
             spent_micros = spendings.spent_micros(limit, day)
             if spent_micros >= limit.micros and spendings.tell_once(limit, day):
-                news, cause = limit_news(limit, usage.leg, spent_micros, currency)
-                books.tell(news, cause=cause)
+                reached = Reached(limit, spent_micros)
+                news, cause = limit_news(reached, usage.leg, currency)
+                books.tell(news, cause=f"{cause}/{books.account.version}")
     books.set(today=spendings.today)
 
 

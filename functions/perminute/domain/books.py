@@ -6,9 +6,10 @@ of the balance calls for. `close` gives it all, to be committed together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from perminute.domain.accounts import Booking
 from perminute.domain.errors import Refused
 from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.lots import MAX_LOTS, Lot, LotShare, draw, with_lot
@@ -29,28 +30,6 @@ if TYPE_CHECKING:
 
     from perminute.domain.accounts import Account
     from perminute.domain.lots import Lots
-    from perminute.domain.pools import MinutePool
-    from perminute.domain.reservations import Reservation
-    from perminute.domain.spending import Spending
-    from perminute.domain.usage import Usage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Booking:
-    """What one decision makes of an account; `account` is the one before if nothing changed.
-
-    `usages` are new records, `rerated` those that take the place of the ones before. `settled` are
-    the reservations of new usages, in whose place these are written.
-    """
-
-    account: Account
-    entries: tuple[LedgerEntry, ...] = ()
-    notifications: tuple[Notification, ...] = ()
-    usages: tuple[Usage, ...] = ()
-    rerated: tuple[Usage, ...] = ()
-    pools: tuple[MinutePool, ...] = ()
-    spendings: tuple[Spending, ...] = ()
-    settled: tuple[Reservation, ...] = ()
 
 
 class Books:

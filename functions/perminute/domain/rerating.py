@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from perminute.domain.accounts import Account
-    from perminute.domain.books import Booking
+    from perminute.domain.accounts import Account, Booking
     from perminute.domain.lots import Lot
     from perminute.domain.notifications import News
     from perminute.domain.pools import Pools

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from perminute.domain.holds import NOTHING_HELD, Hold, Holds
 from perminute.domain.legs import LegType
 from perminute.domain.licensing import MONTHLY_SPEND_LIMIT
-from perminute.domain.notifications import FraudSuspected, SpendLimitReached
 from perminute.domain.pools import Month
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from perminute.domain.accounts import CreditSettings
     from perminute.domain.legs import Leg
     from perminute.domain.licensing import Licensing
-    from perminute.domain.notifications import News
 
 
 class LimitName(StrEnum):
@@ -126,6 +124,14 @@ def limits_on(
     return tuple(limits)
 
 
+class Reached(NamedTuple):
+    """A limit that is reached, and how much was spent of it; or how many calls are under way."""
+
+    limit: Limit
+    spent_micros: int = 0
+    calls: int | None = None
+
+
 class Spendings:
     """What was spent of the limits of an organization, while one booking is made."""
 
@@ -185,31 +191,6 @@ class Spendings:
     def _put(self, record: Spending) -> None:
         self._records[record.key] = record
         self._touched.add(record.key)
-
-
-def limit_news(limit: Limit, leg: Leg, spent_micros: int, currency: str | None) -> tuple[News, str]:
-    """Say that a limit is reached, and by what this is told from other such news."""
-    if limit.name is LimitName.PREFIX_HOURLY_SPEND and limit.key is not None:
-        suspected = FraudSuspected(
-            prefix=limit.key.subject,
-            since=limit.key.since,
-            amount_micros=limit.micros,
-            spent_micros=spent_micros,
-            currency=currency,
-        )
-        return suspected, f"{limit.key.subject}/{limit.key.since:%Y-%m-%dT%H}/{limit.micros}"
-    since = limit.key.since if limit.key else answered(leg)
-    period = f"{since:%Y-%m}" if limit.key else f"{since:%Y-%m-%d}"
-    user_id = limit.key.subject if limit.key else None
-    reached = SpendLimitReached(
-        limit=limit.name,
-        period=period,
-        user_id=user_id,
-        amount_micros=limit.micros,
-        spent_micros=spent_micros,
-        currency=currency,
-    )
-    return reached, f"{limit.name}/{user_id or ''}/{period}/{limit.micros}"
 
 
 def answered(leg: Leg) -> datetime:

@@ -42,7 +42,7 @@ def main() -> None:
     aws = InstantAws(RATE_CARD.read_bytes())
     with environment(**SETTINGS, **QUIET), redirect_stdout(io.StringIO()):
         module = importlib.import_module("charge_calls.handler")
-        connection = module.application._connection  # noqa: SLF001 - where the transport goes in
+        connection = module.application.connection
         aws.register(connection.client.meta.events)
         aws.register(connection.session.get_component("event_emitter"))
         ours = _measure(aws, module.handler, _batch())

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.idempotency import (
     idempotent_function,
 )
 
-from perminute.application.advancing import posting_of
+from perminute.application.postings import posting_of
 from perminute.domain.booking import charge as book_charge
 from perminute.domain.pools import Pools
 from perminute.domain.spending import Spendings

@@ -16,9 +16,9 @@ from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.memory import FixedRateCard
-from perminute.application.advancing import posting_of
 from perminute.application.charge_legs import ChargeLegs, EndedLeg
 from perminute.application.patience import Patience
+from perminute.application.postings import posting_of
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted
 from perminute.domain.booking import Purchase, purchase

@@ -19,7 +19,6 @@ from perminute.adapters.dynamodb.tables import (
 from perminute.domain.accounts import Account
 from perminute.domain.ledger import EntryType, entry_id
 from perminute.domain.pools import MinutePool, Month
-from perminute.domain.reconciliation import Statement
 from perminute.domain.reservations import Reservation
 from perminute.domain.times import parse_instant
 from perminute.domain.usage import Usage
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.tables import Operation
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.lots import Lot
+    from perminute.domain.reconciliation import Statement
     from perminute.domain.spending import Spending, SpendingKey
     from perminute.ports import Authorized, CommitResult, Posting, ReceiptKey
 
@@ -186,6 +186,9 @@ class DynamoDBCreditStore:
         Pools are read before the calls and after them, and left out if they differ: then they
         were being drawn on.
         """
+        # Imported where it is needed: who authorizes calls is waited for, and reconciles nothing.
+        from perminute.domain.reconciliation import Statement  # noqa: PLC0415
+
         account = self.account(organization_id)
         pools = self._pools(organization_id)
         with readable(f"the ledger or usage of {organization_id}"):

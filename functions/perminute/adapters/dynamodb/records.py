@@ -24,7 +24,6 @@ from perminute.adapters.dynamodb.rows import (
     UsageRow,
     item_of,
 )
-from perminute.adapters.notification_documents import document_of
 from perminute.domain.accounts import Account, CreditSettings
 from perminute.domain.holds import Hold, Holds
 from perminute.domain.ledger import RERATING, EntryType, LedgerEntry
@@ -34,7 +33,6 @@ from perminute.domain.lots import Lot, Lots, LotShare
 from perminute.domain.pools import Cursor, MinutePool, Month, Position
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import AutoRecharge, RechargeRequest, RechargeState
-from perminute.domain.rerating import Rerating
 from perminute.domain.reservations import (
     Answer,
     Asked,
@@ -62,6 +60,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from perminute.domain.notifications import Notification
+    from perminute.domain.rerating import Rerating
 
 ACCOUNT = "account"
 ACCOUNTS_INDEX = "AccountsByDueDate"
@@ -352,6 +351,9 @@ def outbox_row(notifications: Sequence[Notification], version: int) -> OutboxRow
     Under the account's version that it makes, and the id of the first: a posting that makes none
     tells only of new calls, each once for ever.
     """
+    # Imported where it is needed: few of the calls that are authorized have anything to tell.
+    from perminute.adapters.notification_documents import document_of  # noqa: PLC0415
+
     return OutboxRow(
         organization_id=notifications[0].organization_id,
         record=f"outbox#{version:012d}#{notifications[0].id}",
@@ -717,21 +719,6 @@ def rerating_row(rerating: Rerating) -> ReratingRow:
 def rerating_record(rerating_id: str) -> str:
     """Name the record of a re-rating."""
     return f"{RERATING}{rerating_id}"
-
-
-def rerating_of(row: ReratingRow) -> Rerating:
-    """Read what is to be looked at again."""
-    return Rerating(
-        organization_id=row.organization_id,
-        rerating_id=row.record.removeprefix(RERATING),
-        at=row.at,
-        since={subject: parse_instant(since) for subject, since in row.since},
-        pools_since=row.pools_since,
-        seats_since=row.seats_since,
-        after=row.after,
-        steps=row.steps,
-        others=row.others,
-    )
 
 
 def _leg_of(row: UsageRow, record: dict[str, Any]) -> Leg:

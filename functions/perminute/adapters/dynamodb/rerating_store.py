@@ -10,6 +10,8 @@ from perminute.adapters.dynamodb.rows import ReratingRow
 from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written, readable
 from perminute.domain.errors import Contended
 from perminute.domain.ledger import RERATING
+from perminute.domain.rerating import Rerating
+from perminute.domain.times import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from pynamodb.expressions.condition import Condition
 
     from perminute.adapters.dynamodb.schema import Schema
-    from perminute.domain.rerating import Rerating
 
 
 class DynamoDBReratings:
@@ -36,7 +37,7 @@ class DynamoDBReratings:
             ConsistentRead=True,
         )
         with readable(f"the re-ratings of {organization_id}"):
-            return [records.rerating_of(ReratingRow.from_raw_data(item)) for item in items]
+            return [_rerating_of(ReratingRow.from_raw_data(item)) for item in items]
 
     def proceed(self, rerating: Rerating) -> bool:
         """See `Reratings.proceed`."""
@@ -78,3 +79,18 @@ def _succeeded(transaction: Transaction) -> bool:
             raise Contended(why)
         case never:
             assert_never(never)
+
+
+def _rerating_of(row: ReratingRow) -> Rerating:
+    """Read what is to be looked at again."""
+    return Rerating(
+        organization_id=row.organization_id,
+        rerating_id=row.record.removeprefix(RERATING),
+        at=row.at,
+        since={subject: parse_instant(since) for subject, since in row.since},
+        pools_since=row.pools_since,
+        seats_since=row.seats_since,
+        after=row.after,
+        steps=row.steps,
+        others=row.others,
+    )

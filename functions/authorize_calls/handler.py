@@ -1,0 +1,38 @@
+"""Calls are authorized before money is spent (template.yaml: AuthorizeCallsFunction)."""
+
+from __future__ import annotations
+
+import gc
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from perminute.api.bootstrap import charging_api
+from perminute.api.http import http_response, plain, serve_http, serve_invocation
+from perminute.api.reports import report_served
+from perminute.application.patience import Deadline
+from perminute.observability import logger, metrics
+from perminute.settings import organization_claim
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+api = charging_api(os.environ)
+claim = organization_claim(os.environ)
+# See this package: all that has been made by now is here to stay.
+gc.freeze()
+gc.enable()
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer a request that came over HTTP, or an invocation by its operation."""
+    deadline = Deadline.in_milliseconds(context.get_remaining_time_in_millis())
+    if "routeKey" in event:
+        served = serve_http(api, event, deadline, claim)
+        report_served(served)
+        return http_response(served.outcome)
+    served = serve_invocation(api, event, deadline, datetime.now(UTC))
+    report_served(served)
+    return plain(served.outcome)

@@ -1,0 +1,39 @@
+"""Puts the charging API together with its real adapters, and imports nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perminute.adapters.dynamodb.call_store import DynamoDBCalls
+from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
+from perminute.api.endpoints import ChargingApi
+from perminute.application.ask_price import AskPrice
+from perminute.application.authorize_call import AuthorizeCall
+from perminute.application.patience import Patience
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.connected import Connected
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def charging_api(environment: Mapping[str, str]) -> ChargingApi:
+    """Connect it; its use cases share the rate card and the licenses that they remember."""
+    aws = Connected(environment)
+    rate_cards, licensing = aws.rate_cards(), RememberedLicensing(aws.licensing)
+    return ChargingApi(
+        authorize_call=AuthorizeCall(
+            under_way=DynamoDBCallsUnderWay(aws.schema),
+            credit=aws.credit,
+            calls=DynamoDBCalls(aws.schema),
+            licensing=licensing,
+            rate_cards=rate_cards,
+            patience=Patience(attempts=ATTEMPTS, base_seconds=0.005, cap_seconds=0.2),
+        ),
+        ask_price=AskPrice(aws.credit, licensing, rate_cards),
+        credit=aws.credit,
+    )
+
+
+ATTEMPTS = 24
+"""As many callers of one organization may decide at the same instant, and each of them wins."""

@@ -1,0 +1,84 @@
+"""The answers of the charging API, made of the domain's values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perminute.api.messages import AnswerDocument, BalanceDocument, PriceDocument
+from perminute.domain.money import format_micros
+from perminute.domain.times import format_instant
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from perminute.domain.accounts import Account
+    from perminute.domain.reservations import Answer
+    from perminute.domain.usage import Usage
+
+
+def answer_document(answer: Answer) -> AnswerDocument:
+    """Write an answer."""
+    return AnswerDocument(
+        sequence=answer.sequence,
+        decision=answer.decision,
+        reason=answer.reason,
+        granted_seconds=answer.granted_seconds,
+        valid_until=_instant(answer.valid_until),
+        report_before=_instant(answer.report_before),
+        final_unit=answer.final_unit,
+        paid_by=answer.paid_by,
+        rate_per_minute=_money(answer.rate_micros_per_minute),
+        connection_fee=_money(answer.connection_fee_micros),
+        currency=answer.currency,
+        limit=answer.limit,
+    )
+
+
+def price_document(usage: Usage, *, entitled: bool) -> PriceDocument:
+    """Write what a call would become; without an organizer only what the rate card says."""
+    leg, price = usage.leg, usage.price
+    unpriced = price.unpriced and price.unpriced.value
+    return PriceDocument(
+        leg_type=leg.leg_type,
+        seconds=leg.connected_seconds,
+        at=format_instant(leg.answered_at or leg.ended_at),
+        billed_seconds=price.billed_seconds,
+        prefix=price.prefix,
+        country=price.country,
+        rate_per_minute=_money(price.rate_micros_per_minute),
+        connection_fee=_money(price.connection_fee_micros),
+        retail_cost=_money(price.retail_micros),
+        currency=price.currency,
+        outcome=usage.outcome if entitled else None,
+        reason=(usage.reason and usage.reason.value) if entitled else unpriced,
+        pool_minutes=usage.pool_minutes if entitled else None,
+        charge=format_micros(usage.charge_micros) if entitled else None,
+        flags=list(usage.flags) if entitled else [],
+    )
+
+
+def balance_document(account: Account, at: datetime) -> BalanceDocument:
+    """Write how an account stands, whether all that has expired is booked or not."""
+    balance_micros, reserved_micros = account.balance_at(at), account.reserved.amount_at(at)
+    settings = account.settings
+    today = account.today.on(at.date())
+    return BalanceDocument(
+        organization_id=account.organization_id,
+        at=format_instant(at),
+        currency=account.currency,
+        balance=format_micros(balance_micros),
+        reserved=format_micros(reserved_micros),
+        available=format_micros(balance_micros - reserved_micros),
+        calls=account.reserved.calls_at(at),
+        spent_today=format_micros(today.spent_micros),
+        daily_spend_limit=_money(settings.daily_spend_limit_micros if settings else None),
+        max_concurrent_calls=settings.max_concurrent_calls if settings else None,
+    )
+
+
+def _instant(instant: datetime | None) -> str | None:
+    return None if instant is None else format_instant(instant)
+
+
+def _money(micros: int | None) -> str | None:
+    return None if micros is None else format_micros(micros)

@@ -1,0 +1,187 @@
+"""The operations of the charging API: what each reads, does and answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from perminute.api.documents import answer_document, balance_document, price_document
+from perminute.api.messages import (
+    AnswerDocument,
+    AuthorizeBody,
+    BalanceDocument,
+    Message,
+    PriceDocument,
+    PriceQuery,
+    ReleaseBody,
+    UpdateBody,
+)
+from perminute.application.ask_price import Asking
+from perminute.application.authorize_call import Request
+from perminute.domain.errors import Refused
+from perminute.domain.legs import Leg, LegType, MeetingType
+from perminute.domain.reservations import Asked, Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from perminute.application.ask_price import AskPrice
+    from perminute.application.authorize_call import AuthorizeCall
+    from perminute.application.patience import Deadline
+    from perminute.ports import CreditStore
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom a request is about, when it came, and until when it must be answered."""
+
+    organization_id: str
+    call_id: str
+    at: datetime
+    deadline: Deadline
+
+
+@dataclass(frozen=True, slots=True)
+class ChargingApi:
+    """The use cases behind the endpoints."""
+
+    authorize_call: AuthorizeCall
+    ask_price: AskPrice
+    credit: CreditStore
+
+    def authorize(self, target: Target, body: AuthorizeBody) -> AnswerDocument:
+        """Ask whether a call may begin."""
+        leg = Leg(
+            organization_id=target.organization_id,
+            call_id=target.call_id,
+            organizer_id=body.organizer_id,
+            meeting_id=body.meeting_id,
+            meeting_type=body.meeting_type,
+            leg_type=body.leg_type,
+            service_number=body.service_number,
+            remote_number=body.remote_number,
+            answered_at=target.at,
+            ended_at=target.at,
+        )
+        asked = Asked(Operation.AUTHORIZE, body.sequence, body.requested_seconds)
+        return self._ask(target, asked, leg)
+
+    def update(self, target: Target, body: UpdateBody) -> AnswerDocument:
+        """Report what a call has used, and ask for more."""
+        asked = Asked(Operation.UPDATE, body.sequence, body.requested_seconds, body.used_seconds)
+        return self._ask(target, asked)
+
+    def release(self, target: Target, body: ReleaseBody) -> AnswerDocument:
+        """Report that a call is over."""
+        asked = Asked(Operation.RELEASE, body.sequence, used_seconds=body.used_seconds)
+        return self._ask(target, asked)
+
+    def price(self, target: Target, query: PriceQuery) -> PriceDocument:
+        """Tell what a call would cost."""
+        dial_out = query.leg_type is LegType.DIAL_OUT
+        leg = Leg(
+            organization_id=target.organization_id,
+            call_id="",
+            organizer_id=query.organizer_id or "",
+            meeting_id="",
+            meeting_type=MeetingType.SCHEDULED,
+            leg_type=query.leg_type,
+            service_number=None if dial_out else query.number,
+            remote_number=query.number if dial_out else None,
+            answered_at=target.at,
+            ended_at=target.at,
+            billable_seconds=query.seconds,
+        )
+        usage = self.ask_price(Asking(leg, target.at))
+        return price_document(usage, entitled=query.organizer_id is not None)
+
+    def balance(self, target: Target, _: Message) -> BalanceDocument:
+        """Tell how the credit stands."""
+        return balance_document(self.credit.account(target.organization_id), target.at)
+
+    def _ask(self, target: Target, asked: Asked, leg: Leg | None = None) -> AnswerDocument:
+        request = Request(target.organization_id, target.call_id, asked, target.at, leg)
+        return answer_document(self.authorize_call(request, target.deadline))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One operation: its route, what it reads and answers, and what does it."""
+
+    name: str
+    method: str
+    path: str
+    summary: str
+    reads: type[Message]
+    answers: type[Message]
+    serve: Callable[[ChargingApi, Target, Any], Message]
+
+    @property
+    def route_key(self) -> str:
+        """Name the route as API Gateway does."""
+        return f"{self.method} {self.path}"
+
+
+_ORGANIZATION = "/organizations/{organizationId}"
+_CALL = f"{_ORGANIZATION}/calls/{{callId}}"
+
+ENDPOINTS = (
+    Endpoint(
+        name="authorize",
+        method="POST",
+        path=f"{_CALL}/authorize",
+        summary="May a call begin, and for how long?",
+        reads=AuthorizeBody,
+        answers=AnswerDocument,
+        serve=ChargingApi.authorize,
+    ),
+    Endpoint(
+        name="update",
+        method="POST",
+        path=f"{_CALL}/update",
+        summary="Report what a call has used, and be granted more",
+        reads=UpdateBody,
+        answers=AnswerDocument,
+        serve=ChargingApi.update,
+    ),
+    Endpoint(
+        name="release",
+        method="POST",
+        path=f"{_CALL}/release",
+        summary="Report that a call is over, and give back what it has not used",
+        reads=ReleaseBody,
+        answers=AnswerDocument,
+        serve=ChargingApi.release,
+    ),
+    Endpoint(
+        name="price",
+        method="GET",
+        path=f"{_ORGANIZATION}/price",
+        summary="What would a call cost?",
+        reads=PriceQuery,
+        answers=PriceDocument,
+        serve=ChargingApi.price,
+    ),
+    Endpoint(
+        name="balance",
+        method="GET",
+        path=f"{_ORGANIZATION}/balance",
+        summary="How does the credit stand?",
+        reads=Message,
+        answers=BalanceDocument,
+        serve=ChargingApi.balance,
+    ),
+)
+BY_ROUTE = {endpoint.route_key: endpoint for endpoint in ENDPOINTS}
+BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}
+
+
+def check_target(body: Message, target: Target) -> None:
+    """Refuse a body that names another organization or call than its path does."""
+    for field, said, meant in (
+        ("organizationId", getattr(body, "organization_id", None), target.organization_id),
+        ("callId", getattr(body, "call_id", None), target.call_id),
+    ):
+        if said is not None and said != meant:
+            raise Refused(field, "is another one than in the path; leave it out of the body")

@@ -1,0 +1,177 @@
+"""Between API Gateway's HTTP events (payload 2.0) and the endpoints, and direct invocations.
+
+A caller that comes with a token reaches only the organization that its token names. One that
+signs with IAM reaches what its own policy allows: every path begins with the organization
+(docs/charging-api.md shows such a policy).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import to_builtins
+from msgspec.json import encode
+
+from perminute.api.door import read_body, read_fields
+from perminute.api.endpoints import BY_NAME, BY_ROUTE, Endpoint, Target, check_target
+from perminute.api.messages import MAX_ID_LENGTH, ErrorDocument, Invocation
+from perminute.domain.errors import Conflict, Refused, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from perminute.api.endpoints import ChargingApi
+    from perminute.api.messages import Error, Message
+    from perminute.application.patience import Deadline
+
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+MAX_BODY_BYTES = 8_192
+"""Four times what the longest request takes."""
+
+_STATUS: dict[Error, HTTPStatus] = {
+    "invalid": HTTPStatus.BAD_REQUEST,
+    "forbidden": HTTPStatus.FORBIDDEN,
+    "notFound": HTTPStatus.NOT_FOUND,
+    "conflict": HTTPStatus.CONFLICT,
+    "tooLarge": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+class Served(NamedTuple):
+    """What became of a request: an answer, or why there is none.
+
+    `why` is for our own log: what is broken behind us, of which the caller is not told.
+    """
+
+    endpoint: str
+    organization_id: str
+    call_id: str
+    outcome: Message
+    why: str | None = None
+
+
+class _Turned(Exception):  # noqa: N818 - a caller turned away, not a malfunction
+    """A request that is not let in."""
+
+    def __init__(self, error: Error, message: str) -> None:
+        super().__init__(message)
+        self.document = ErrorDocument(error=error, message=message)
+
+
+def serve_http(
+    api: ChargingApi, event: Mapping[str, Any], deadline: Deadline, claim: str
+) -> Served:
+    """Serve a request that API Gateway let through; `claim` names the organization in a token."""
+    endpoint = BY_ROUTE.get(event.get("routeKey", ""))
+    path = event.get("pathParameters") or {}
+    organization_id, call_id = path.get("organizationId", ""), path.get("callId", "")
+    if endpoint is None:
+        document = ErrorDocument(error="notFound", message="there is no such route")
+        return Served("none", organization_id, call_id, document)
+    context = event["requestContext"]
+    # The instant at which API Gateway took the request: not when a cold start was over.
+    at = _EPOCH + _MILLISECOND * context["timeEpoch"]
+    target = Target(organization_id, call_id, at, deadline)
+    outcome: Message
+    try:
+        _check_token(context, organization_id, claim)
+        _check_ids(path)
+        outcome = endpoint.serve(api, target, _read(event, endpoint, target))
+    except _Turned as turned:
+        outcome = turned.document
+    except (Refused, Unavailable) as error:
+        document = error_document(error)
+        return Served(endpoint.name, organization_id, call_id, document, str(error))
+    return Served(endpoint.name, organization_id, call_id, outcome)
+
+
+def http_response(outcome: Message) -> dict[str, Any]:
+    """Answer API Gateway."""
+    status = _STATUS[outcome.error] if isinstance(outcome, ErrorDocument) else HTTPStatus.OK
+    headers = {"content-type": "application/json", "cache-control": "no-store"}
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["retry-after"] = "1"
+    return {"statusCode": int(status), "headers": headers, "body": encode(outcome).decode()}
+
+
+def serve_invocation(
+    api: ChargingApi, event: Mapping[str, Any], deadline: Deadline, now: datetime
+) -> Served:
+    """Serve a direct invocation: the fields of body or query, and which operation on which call."""
+    organization_id, call_id = (_text(event.get(field)) for field in ("organizationId", "callId"))
+    outcome: Message
+    try:
+        invocation = read_fields(event, Invocation)
+        endpoint = BY_NAME[invocation.operation]
+        _check_call(endpoint, invocation)
+        target = Target(organization_id, call_id, now, deadline)
+        outcome = endpoint.serve(api, target, read_fields(event, endpoint.reads))
+    except (Refused, Unavailable) as error:
+        document, name = error_document(error), _text(event.get("operation"))
+        return Served(name, organization_id, call_id, document, str(error))
+    return Served(endpoint.name, organization_id, call_id, outcome)
+
+
+def _check_call(endpoint: Endpoint, invocation: Invocation) -> None:
+    if "{callId}" in endpoint.path and invocation.call_id is None:
+        raise Refused("callId", "is required")
+
+
+def _text(value: object) -> str:
+    return value[:MAX_ID_LENGTH] if isinstance(value, str) else ""
+
+
+def plain(outcome: Message) -> dict[str, Any]:
+    """Give an outcome to who invoked the function."""
+    document: dict[str, Any] = to_builtins(outcome)
+    return document
+
+
+def error_document(error: Refused | Unavailable) -> ErrorDocument:
+    """Say why a request is not answered; of what is broken behind us only that it is."""
+    if isinstance(error, Conflict):
+        return ErrorDocument(error="conflict", message=str(error))
+    if isinstance(error, Refused):
+        return ErrorDocument(error="invalid", message=str(error))
+    message = "the request could not be carried out just now; send it again, as it is"
+    return ErrorDocument(error="unavailable", message=message)
+
+
+def _check_token(context: Mapping[str, Any], organization_id: str, claim: str) -> None:
+    jwt = (context.get("authorizer") or {}).get("jwt")
+    if jwt is not None and (jwt.get("claims") or {}).get(claim) != organization_id:
+        raise _Turned(
+            "forbidden", f"the token is not for this organization: its claim {claim} names another"
+        )
+
+
+def _check_ids(path: Mapping[str, str]) -> None:
+    for field, value in path.items():
+        if not 1 <= len(value) <= MAX_ID_LENGTH:
+            raise Refused(field, f"must have 1 to {MAX_ID_LENGTH} characters")
+
+
+def _read(event: Mapping[str, Any], endpoint: Endpoint, target: Target) -> Message:
+    if endpoint.method == "GET":
+        query = event.get("queryStringParameters") or {}
+        return read_fields(query, endpoint.reads, text=True)
+    message = read_body(_body_of(event), endpoint.reads)
+    check_target(message, target)
+    return message
+
+
+def _body_of(event: Mapping[str, Any]) -> bytes:
+    text = event.get("body") or ""
+    if len(text) > MAX_BODY_BYTES:
+        raise _Turned("tooLarge", f"the body must not have more than {MAX_BODY_BYTES} bytes")
+    if event.get("isBase64Encoded"):
+        try:
+            return base64.b64decode(text, validate=True)
+        except binascii.Error:
+            raise Refused("body", "is not base64, although the event says so") from None
+    return text.encode(errors="surrogatepass")

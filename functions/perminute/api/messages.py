@@ -1,0 +1,207 @@
+"""What is said over the charging API: bodies, queries and answers, with their checks.
+
+msgspec and not pydantic: this function answers while a caller waits, and pydantic alone would add
+a third to the time that it takes to start (`make bench`, imports; ADR 10). The schemas of the
+OpenAPI document are made from these same types.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from perminute.domain.legs import MAX_LEG_SECONDS, LegType, MeetingType
+from perminute.domain.reservations import Decision, Operation, PaidBy
+from perminute.domain.spending import LimitName
+from perminute.domain.usage import Flag, Outcome
+
+MAX_ID_LENGTH = 250
+MAX_SEQUENCE = 1_000_000
+"""Reports of one call: more than a day has seconds to send them in is a slip."""
+
+E164 = r"^\+(?=[0-9*]{2,15}$)[1-9][0-9]+\*{0,4}$"
+
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
+PhoneNumber = Annotated[
+    str, Meta(pattern=E164, description="E.164 with `+`; its last four digits at most may be `*`.")
+]
+Sequence = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=MAX_SEQUENCE,
+        description="Counts the requests of a call, from 0. The next one acts; the last one again "
+        "is given the same answer; anything else is a conflict.",
+    ),
+]
+RequestedSeconds = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=MAX_LEG_SECONDS,
+        description="How much is wanted from now on. By default 300; in an update, as much as the "
+        "request before it.",
+    ),
+]
+UsedSeconds = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=MAX_LEG_SECONDS,
+        description="Connected seconds since the report before, or since the answer of the call.",
+    ),
+]
+Money = Annotated[
+    str,
+    Meta(
+        pattern=r"^-?[0-9]+(\.[0-9]{1,6})?$",
+        description="A decimal amount of `currency`.",
+        examples=["0.026"],
+    ),
+]
+Instant = Annotated[str, Meta(description="RFC 3339, UTC.", examples=["2026-11-02T09:00:00Z"])]
+
+
+class Message(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Our names in camelCase; immutable; unknown fields ignored."""
+
+
+class CallFacts(Message, frozen=True, kw_only=True):
+    """What identifies a call, if it is not in the path."""
+
+    organization_id: Id | None = None
+    call_id: Id | None = None
+
+
+class AuthorizeBody(CallFacts, frozen=True, kw_only=True):
+    """A leg as `Call Ended` will describe it, without the times."""
+
+    sequence: Sequence
+    organizer_id: Id
+    meeting_id: Id
+    meeting_type: MeetingType
+    leg_type: LegType
+    service_number: PhoneNumber | None = None
+    remote_number: PhoneNumber | None = None
+    requested_seconds: RequestedSeconds | None = None
+
+
+class UpdateBody(CallFacts, frozen=True, kw_only=True):
+    """What a call has used; more is to be granted."""
+
+    sequence: Sequence
+    used_seconds: UsedSeconds
+    requested_seconds: RequestedSeconds | None = None
+
+
+class ReleaseBody(CallFacts, frozen=True, kw_only=True):
+    """What a call has used; it has ended, or was never answered."""
+
+    sequence: Sequence
+    used_seconds: UsedSeconds
+
+
+class PriceQuery(Message, frozen=True, kw_only=True):
+    """A call that might be made; without an organizer only the rate card is asked."""
+
+    leg_type: LegType
+    number: PhoneNumber
+    seconds: Annotated[int, Meta(ge=0, le=MAX_LEG_SECONDS)] = 60
+    organizer_id: Id | None = None
+
+
+class AnswerDocument(Message, frozen=True, kw_only=True):
+    """The answer to a request about a call."""
+
+    sequence: int
+    decision: Decision
+    reason: Annotated[
+        str | None,
+        Meta(description="Why it is denied: one of the reasons of docs/charging-api.md."),
+    ]
+    granted_seconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="New quota from now on, in whole billing blocks of the call; what was "
+            "granted before and is not used is no longer.",
+        ),
+    ]
+    valid_until: Annotated[
+        Instant | None,
+        Meta(description="Without a report, all that is reserved lapses after twice this time."),
+    ]
+    report_before: Annotated[
+        Instant | None, Meta(description="When the quota is used up at the earliest.")
+    ]
+    final_unit: Annotated[
+        bool,
+        Meta(description="Less than was asked for: hang up at the end of it."),
+    ]
+    paid_by: PaidBy | None
+    rate_per_minute: Money | None
+    connection_fee: Money | None
+    currency: str | None
+    limit: Annotated[LimitName | None, Meta(description="The limit that stands in the way.")]
+
+
+class PriceDocument(Message, frozen=True, kw_only=True):
+    """What a call would cost."""
+
+    leg_type: LegType
+    seconds: int
+    at: Instant
+    billed_seconds: int
+    prefix: str | None
+    country: str | None
+    rate_per_minute: Money | None
+    connection_fee: Money | None
+    retail_cost: Annotated[
+        Money | None, Meta(description="What the rate card says; null if it has no price.")
+    ]
+    currency: str | None
+    outcome: Annotated[
+        Outcome | None, Meta(description="What would become of the call; with an organizer only.")
+    ]
+    reason: str | None
+    pool_minutes: int | None
+    charge: Annotated[
+        Money | None, Meta(description="What credit would pay; with an organizer only.")
+    ]
+    flags: list[Flag]
+
+
+class BalanceDocument(Message, frozen=True, kw_only=True):
+    """The credit of an organization as it stands."""
+
+    organization_id: str
+    at: Instant
+    currency: str | None
+    balance: Money
+    reserved: Annotated[Money, Meta(description="What calls under way may still cost.")]
+    available: Annotated[Money, Meta(description="The balance less what is reserved.")]
+    calls: Annotated[int, Meta(ge=0, description="Calls under way that have reserved something.")]
+    spent_today: Annotated[
+        Money, Meta(description="What calls cost that were answered today, in UTC.")
+    ]
+    daily_spend_limit: Money | None
+    max_concurrent_calls: int | None
+
+
+Error = Literal["invalid", "conflict", "forbidden", "notFound", "tooLarge", "unavailable"]
+
+
+class ErrorDocument(Message, frozen=True, kw_only=True):
+    """Why a request was not answered; the message names the field and says what to do."""
+
+    error: Error
+    message: str
+
+
+class Invocation(Message, frozen=True, kw_only=True):
+    """Which operation a direct invocation of the function is about."""
+
+    operation: Operation | Literal["price", "balance"]
+    organization_id: Id
+    call_id: Id | None = None

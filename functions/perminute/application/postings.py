@@ -1,0 +1,36 @@
+"""From what was decided of an account to what is written of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perminute.ports import Posting
+
+if TYPE_CHECKING:
+    from perminute.domain.accounts import Account, Booking
+    from perminute.domain.rerating import Rerating
+    from perminute.ports import Authorized, Receipt
+
+
+def posting_of(
+    before: Account,
+    booking: Booking,
+    *receipts: Receipt,
+    reratings: tuple[Rerating, ...] = (),
+    authorized: Authorized | None = None,
+) -> Posting:
+    """Write down all of a booking against the account that it was decided on."""
+    return Posting(
+        before=before,
+        after=booking.account,
+        entries=booking.entries,
+        notifications=booking.notifications,
+        usages=booking.usages,
+        rerated=booking.rerated,
+        pools=booking.pools,
+        spendings=booking.spendings,
+        settled=booking.settled,
+        authorized=authorized,
+        receipts=receipts,
+        reratings=reratings,
+    )
