@@ -82,7 +82,14 @@ class ScheduleTrigger:
     input: str
 
 
-Trigger = QueueTrigger | StreamTrigger | ScheduleTrigger
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiTrigger:
+    """A function answers requests on these routes."""
+
+    routes: tuple[str, ...]
+
+
+Trigger = QueueTrigger | StreamTrigger | ScheduleTrigger | ApiTrigger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +159,7 @@ def backing(template: Template, types: Collection[str]) -> Template:
     outputs: dict[str, Any] = {
         name: output["Value"]
         for name, output in template["Outputs"].items()
-        if output["Value"]["Ref"] in kept
+        if output["Value"].get("Ref") in kept
     }
     for logical_id, _ in resources(template, "AWS::SQS::Queue"):
         outputs[f"{logical_id}Url"] = {"Ref": logical_id}
@@ -212,7 +219,6 @@ def _queue(logical_id: str, resource: Mapping[str, Any], outputs: Mapping[str, s
 def _function(
     logical_id: str, resource: Mapping[str, Any], template: Template, outputs: Mapping[str, str]
 ) -> Function:
-    (event,) = resource["Properties"]["Events"].values()
     return Function(
         name=logical_id,
         handler=resource["Properties"]["Handler"],
@@ -222,8 +228,22 @@ def _function(
         timeout_seconds=resource["Properties"].get(
             "Timeout", template["Globals"]["Function"]["Timeout"]
         ),
-        trigger=_trigger(event["Type"], event["Properties"], outputs),
+        trigger=_trigger_of(resource, template, outputs),
     )
+
+
+def _trigger_of(
+    function: Mapping[str, Any], template: Template, outputs: Mapping[str, str]
+) -> Trigger:
+    """Find what makes a function run; one without an event of its own serves all the routes."""
+    if "Events" not in function["Properties"]:
+        routes = (
+            route["Properties"]["RouteKey"]
+            for _, route in resources(template, "AWS::ApiGatewayV2::Route")
+        )
+        return ApiTrigger(routes=tuple(routes))
+    (event,) = function["Properties"]["Events"].values()
+    return _trigger(event["Type"], event["Properties"], outputs)
 
 
 def _trigger(kind: str, event: Mapping[str, Any], outputs: Mapping[str, str]) -> Trigger:

@@ -36,7 +36,7 @@ def read_queues(template: Template) -> set[str]:
     return {
         event["Properties"]["Queue"]["Fn::GetAtt"][0]
         for _, function in resources(template, "AWS::Serverless::Function")
-        for event in function["Properties"]["Events"].values()
+        for event in function["Properties"].get("Events", {}).values()
         if event["Type"] == "SQS"
     }
 
@@ -95,13 +95,23 @@ def test_a_notification_that_waits_in_the_stream_raises_an_alarm(template: Templ
     reading = [
         name
         for name, function in resources(template, "AWS::Serverless::Function")
-        for event in function["Properties"]["Events"].values()
+        for event in function["Properties"].get("Events", {}).values()
         if event["Type"] == "DynamoDB"
     ]
     assert [alarm["Dimensions"] for alarm in late] == [
         [{"Name": "FunctionName", "Value": {"Ref": name}}] for name in reading
     ]
     assert {(alarm["Statistic"], alarm["Threshold"]) for alarm in late} == {("Maximum", 900_000)}
+
+
+def test_requests_that_fail_or_wait_raise_an_alarm(template: Template) -> None:
+    watched_ = {
+        alarm["MetricName"]: (alarm["Dimensions"], alarm["Threshold"])
+        for alarm in alarms(template).values()
+        if alarm["Namespace"] == "AWS/ApiGateway"
+    }
+    api = [{"Name": "ApiId", "Value": {"Ref": "ChargingApi"}}]
+    assert watched_ == {"5xx": (api, 0), "Latency": (api, 2_000)}
 
 
 def test_every_alarm_links_to_its_heading_in_the_runbook(template: Template) -> None:

@@ -68,7 +68,8 @@ def test_a_changed_layer_changes_the_artifact_of_every_function(
 
 def test_the_layer_keeps_the_models_of_every_service_that_is_called() -> None:
     # A model that the layer prunes is missing in production only.
-    bootstrap = (FUNCTIONS / "perminute" / "bootstrap.py").read_text()
-    called = {"dynamodb", *re.findall(r'_client\("([a-z0-9-]+)"\)', bootstrap)}
+    composed = [FUNCTIONS / "perminute" / name for name in ("bootstrap.py", "connected.py")]
+    code = "".join(path.read_text() for path in composed)
+    called = {"dynamodb", *re.findall(r'self\.client\("([a-z0-9-]+)"\)', code)}
     kept = re.findall(r"^SERVICES := (.+)$", (LAYER / "Makefile").read_text(), re.MULTILINE)
     assert [set(services.split()) for services in kept] == [called]

@@ -52,6 +52,9 @@ DEAD_LETTERS = {
 }
 
 
+API = "AuthorizeCallsFunction"
+"""The function that API Gateway asks."""
+
 STREAM_READERS = {
     "PublishNotificationsFunction": "NotificationsDeadLetters",
     "WakeReratingsFunction": "WakeupsDeadLetters",
@@ -69,12 +72,12 @@ def queues(template: Template) -> dict[str, Any]:
 
 def triggers(template: Template, kind: str) -> dict[str, Any]:
     """What makes functions run, of one kind, by the function's name."""
-    found = {}
-    for name, function in functions(template).items():
-        (event,) = function["Properties"]["Events"].values()
-        if event["Type"] == kind:
-            found[name] = event["Properties"]
-    return found
+    return {
+        name: event["Properties"]
+        for name, function in functions(template).items()
+        for event in function["Properties"].get("Events", {}).values()
+        if event["Type"] == kind
+    }
 
 
 def mappings(template: Template) -> dict[str, Any]:
@@ -114,7 +117,8 @@ def test_every_function_runs_by_one_thing_that_is_known_here(template: Template)
         "DynamoDB": set(STREAM_READERS),
         "ScheduleV2": {"ExpireCreditFunction", "ReconcileBooksFunction"},
     }
-    assert set.union(*kinds.values()) == set(functions(template))
+    assert set.union(*kinds.values(), {API}) == set(functions(template))
+    assert all(len(f["Properties"].get("Events", "1")) == 1 for f in functions(template).values())
 
 
 def test_every_function_reports_each_failed_message_by_itself(template: Template) -> None:
@@ -342,14 +346,16 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
             key: json.dumps(value) for key, value in environment_of(function, template).items()
         }
         told[name] = settings.TableNames.from_environment(environment)
-        if name not in triggers(template, "ScheduleV2"):
+        if name not in {*triggers(template, "ScheduleV2"), API}:
             assert settings.dead_letter_queue_url(environment)
     for name in ("WakeReratingsFunction", "ReconcileBooksFunction"):
         waking = environment_of(functions(template)[name], template)
         assert waking["RERATING_QUEUE_URL"] == {"Ref": "ReratingsQueue"}
     publisher = environment_of(functions(template)["PublishNotificationsFunction"], template)
     assert publisher["NOTIFICATION_TOPIC_ARN"] == {"Ref": "NotificationTopic"}
-    for name in ("ChargeCallsFunction", "RerateCallsFunction"):
+    claim = environment_of(functions(template)[API], template)["ORGANIZATION_CLAIM"]
+    assert claim == {"Ref": "JwtOrganizationClaim"}
+    for name in ("ChargeCallsFunction", "RerateCallsFunction", API):
         by_rates = environment_of(functions(template)[name], template)
         assert by_rates["RATE_CARD_BUCKET"] == {"Ref": "RateCardBucket"}
     tables = settings.TableNames(

@@ -8,6 +8,7 @@ from typing import Any
 from perminute_local.stack import Template, resources
 
 ROLES = {
+    "AuthorizeCallsFunction": "AuthorizeCallsRole",
     "ChargeCallsFunction": "ChargeCallsRole",
     "ApplyLicensingFunction": "ApplyLicensingRole",
     "BookCreditFunction": "BookCreditRole",
@@ -70,9 +71,15 @@ def test_only_traces_go_to_any_resource(template: Template) -> None:
 
 def test_money_moves_only_where_this_says(template: Template) -> None:
     assert granted(template, {"Fn::GetAtt": ["CreditTable", "Arn"]}) == {
+        ("AuthorizeCallsRole", "dynamodb:BatchGetItem"),
+        ("AuthorizeCallsRole", "dynamodb:GetItem"),
+        ("AuthorizeCallsRole", "dynamodb:PutItem"),
+        ("AuthorizeCallsRole", "dynamodb:Query"),
+        ("ChargeCallsRole", "dynamodb:BatchGetItem"),
         ("ChargeCallsRole", "dynamodb:GetItem"),
         ("ChargeCallsRole", "dynamodb:PutItem"),
         ("ChargeCallsRole", "dynamodb:ConditionCheckItem"),
+        ("ChargeCallsRole", "dynamodb:Query"),
         ("ApplyLicensingRole", "dynamodb:UpdateItem"),
         ("ApplyLicensingRole", "dynamodb:PutItem"),
         ("BookCreditRole", "dynamodb:GetItem"),
@@ -175,7 +182,7 @@ def test_the_scheduler_may_run_what_is_scheduled_and_nothing_else(template: Temp
     scheduled = {
         name
         for name, function in resources(template, "AWS::Serverless::Function")
-        for event in function["Properties"]["Events"].values()
+        for event in function["Properties"].get("Events", {}).values()
         if event["Type"] == "ScheduleV2"
     }
     invoked = {
@@ -188,6 +195,11 @@ def test_the_scheduler_may_run_what_is_scheduled_and_nothing_else(template: Temp
 
 def test_usage_is_never_deleted_and_corrected_by_one_function(template: Template) -> None:
     assert granted(template, {"Fn::GetAtt": ["UsageTable", "Arn"]}) == {
+        ("AuthorizeCallsRole", "dynamodb:BatchGetItem"),
+        ("AuthorizeCallsRole", "dynamodb:GetItem"),
+        ("AuthorizeCallsRole", "dynamodb:PutItem"),
+        ("ChargeCallsRole", "dynamodb:BatchGetItem"),
+        ("ChargeCallsRole", "dynamodb:GetItem"),
         ("ChargeCallsRole", "dynamodb:PutItem"),
         ("RerateCallsRole", "dynamodb:GetItem"),
         ("RerateCallsRole", "dynamodb:PutItem"),

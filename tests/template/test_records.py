@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perminute.adapters.dynamodb.records import ACCOUNTS_INDEX
-from perminute.adapters.dynamodb.rows import AccountRow
+from perminute.adapters.dynamodb.rows import AccountRow, ReservationRow, UsageRow
 from perminute_local.stack import Template, resources
 
 TABLES = {
@@ -32,14 +32,17 @@ def test_every_table_is_kept_protected_restorable_encrypted_and_on_demand(
     assert kept == dict.fromkeys(TABLES, SAFE)
 
 
-def test_no_table_forgets_anything_by_itself(template: Template) -> None:
-    # The row of a call is what makes its next delivery harmless, however late it comes.
-    expiring = [
-        name
+def test_no_table_forgets_what_was_charged(template: Template) -> None:
+    # The row of a call is what makes its next delivery harmless, however late it comes. Only a
+    # call that has not ended has the attribute by which it is forgotten.
+    expiring = {
+        name: table["Properties"]["TimeToLiveSpecification"]["AttributeName"]
         for name, table in resources(template, "AWS::DynamoDB::Table")
         if "TimeToLiveSpecification" in table["Properties"]
-    ]
-    assert expiring == []
+    }
+    assert expiring == {"UsageTable": ReservationRow.forget_at.attr_name}
+    usage = {attribute.attr_name for attribute in UsageRow.get_attributes().values()}
+    assert ReservationRow.forget_at.attr_name not in usage
 
 
 def test_every_table_has_the_keys_that_the_adapters_write(template: Template) -> None:

@@ -1,7 +1,7 @@
 """From a file of events to the batches in which SQS would deliver them.
 
 The clock of a replay is the events' own `time`. Events of one kind share a batch only if at most
-a second of that clock lies between them.
+a second of that clock lies between them. Requests to the charging API are answered one by one.
 """
 
 from __future__ import annotations
@@ -25,13 +25,17 @@ WINDOW = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One event as it is handed to the bus."""
+    """One event as it is handed to the bus; or a request to the charging API, by its name.
+
+    A request stands alone: it is answered before anything else happens.
+    """
 
     event_id: str
     source: str
     kind: str
     body: str
     at: datetime | None
+    request: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class Disturbance:
 
 
 def read_events(path: Path) -> Iterator[Delivery | NotAnEvent]:
-    """Read one event a line; blank lines and those that begin with `#` are skipped."""
+    """Read one event or request a line; blank lines and those with a `#` first are skipped."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             text = line.strip()
@@ -67,6 +71,15 @@ def _read_line(line: bytes, place: str) -> Delivery | NotAnEvent:
         return NotAnEvent(place, f"{place}: is not JSON: {error}")
     if not isinstance(event, dict):
         return NotAnEvent(place, f"{place}: must be a JSON object, one event a line")
+    if "request" in event:
+        return Delivery(
+            event_id=place,
+            source="",
+            kind="request",
+            body=json.dumps(event.get("body")),
+            at=_time_of(event),
+            request=str(event["request"]),
+        )
     event_id = event.get("id")
     event_id = event_id if isinstance(event_id, str) and event_id else place
     source = event.get("source")
@@ -106,6 +119,9 @@ def batches(
     """Cut deliveries into batches of one kind within one window, at most `size` each."""
     chance = random.Random(disturbance.seed)  # noqa: S311 - reproducible, guards nothing
     for window in _windows(deliveries):
+        if window[0].request is not None:
+            yield window
+            continue
         disturbed = _disturb(window, chance, disturbance)
         for start in range(0, len(disturbed), size):
             yield disturbed[start : start + size]
@@ -123,7 +139,7 @@ def _windows(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
 
 
 def _shares(first: Delivery, delivery: Delivery) -> bool:
-    if first.kind != delivery.kind:
+    if first.kind != delivery.kind or first.request is not None:
         return False
     return first.at is None or delivery.at is None or delivery.at - first.at <= WINDOW
 

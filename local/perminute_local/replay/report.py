@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from rich.box import SIMPLE_HEAD, Box
 from rich.table import Table
@@ -15,7 +15,7 @@ from perminute.domain.money import MICROS_PER_UNIT, format_micros
 from perminute.domain.usage import Flag, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import JustifyMethod, RenderableType
 
@@ -65,6 +65,8 @@ def report(results: Results) -> Iterator[RenderableType]:
             yield _not_paid(organization_id, of_organization)
     if results.notifications:
         yield _notifications(results.notifications)
+    if results.responses:
+        yield _plain(_answers(results.responses))
     if results.rejected:
         yield _refused(results.rejected)
     yield _summary(results)
@@ -84,6 +86,17 @@ def _summary(results: Results) -> Text:
         f"{len(results.entries)} ledger entries; {len(results.notifications)} notifications; "
         f"{len(results.rejected)} events refused.\n{books}. "
         "What the outcomes and reasons mean: docs/glossary.md"
+    )
+
+
+def _answers(responses: Sequence[Mapping[str, Any]]) -> str:
+    """Count what was answered to who asked before a call, and why it was denied."""
+    denied = Counter(one["reason"] for one in responses if one.get("decision") == "deny")
+    refused = sum(1 for one in responses if "error" in one)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(denied.items()))
+    return (
+        f"{len(responses)} requests to the charging API: {denied.total()} denied"
+        f"{f' ({reasons})' if reasons else ''}, {refused} not answered"
     )
 
 

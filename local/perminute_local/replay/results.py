@@ -11,7 +11,7 @@ import boto3
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.rows import AccountRow, UsageRow
+from perminute.adapters.dynamodb.rows import AccountRow
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.application.remembered_licensing import RememberedLicensing
@@ -19,6 +19,7 @@ from perminute.domain.accounts import Account
 from perminute.domain.money import format_micros
 from perminute.domain.pools import Month, month_of
 from perminute.domain.times import format_instant
+from perminute.domain.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.lots import LotShare
     from perminute.domain.reconciliation import Difference
-    from perminute.domain.usage import Usage
     from perminute.settings import TableNames
     from perminute_local.stack import Queue, Stack
 
@@ -61,6 +61,7 @@ class Results:
     pools: Mapping[str, Sequence[PoolUse]] = field(default_factory=dict)
     notifications: list[Document] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
+    responses: list[dict[str, Any]] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
         """Write the JSON document of CONTRACT §4."""
@@ -81,6 +82,7 @@ class Results:
                 for entry in self.entries
             ],
             "notifications": self.notifications,
+            "responses": self.responses,
             "differences": [difference_document(one) for one in self.differences],
             "rejected": [
                 {"eventId": event_id, "reason": reason} for event_id, reason in self.rejected
@@ -102,7 +104,8 @@ def collect(
         if item["record"]["S"] == records.ACCOUNT
     ]
     entries = [entry for item in items if (entry := records.entry_in_item(item))]
-    usages = [records.usage_of(UsageRow.from_raw_data(item)) for item in _scan(tables.usage)]
+    calls = map(records.call_of, _scan(tables.usage))
+    usages = [call for call in calls if isinstance(call, Usage)]
     # A queue that gives up into no other is read by no function: what stands in it was refused.
     for queue in stack.queues.values():
         if queue.dead_letter_url is None:

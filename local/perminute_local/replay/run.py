@@ -22,10 +22,12 @@ from perminute_local.replay.bus import Bus
 from perminute_local.replay.deliveries import WINDOW, Delivery, batches, in_order, read_events
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.listener import Listener
+from perminute_local.replay.requests import ChargingRequests
 from perminute_local.replay.results import Rejected, Results, collect, drain
 from perminute_local.replay.schedules import Clock, Failure, Scheduled
 from perminute_local.replay.table_stream import Reader, TableStream
 from perminute_local.stack import (
+    ApiTrigger,
     QueueTrigger,
     ScheduleTrigger,
     Stack,
@@ -45,11 +47,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to replay, and how."""
+    """What to replay, and how; `requests` are those to the charging API, by their lines."""
 
     rate_card: bytes
     deliveries: tuple[Delivery, ...]
     rejected: tuple[Rejected, ...]
+    requests: tuple[str, ...]
     batch_size: int | None
     disturbance: Disturbance
 
@@ -64,6 +67,9 @@ def read_plan(folder: Path, *, batch_size: int | None, disturbance: Disturbance)
         deliveries=tuple(in_order([line for line in lines if isinstance(line, Delivery)])),
         rejected=tuple(
             Rejected(line.event_id, line.reason) for line in lines if not isinstance(line, Delivery)
+        ),
+        requests=tuple(
+            line.event_id for line in lines if isinstance(line, Delivery) and line.request
         ),
         batch_size=batch_size,
         disturbance=disturbance,
@@ -98,6 +104,8 @@ class System:
                     readers[trigger.stream_arn].append(Reader(trigger, loaded))
                 case ScheduleTrigger() as trigger:
                     scheduled.append(Scheduled(function.name, trigger, loaded))
+                case ApiTrigger(routes=routes):
+                    self._charging = ChargingRequests(loaded, routes)
                 case never:
                     assert_never(never)
         self._streams = [TableStream(arn, reading) for arn, reading in readers.items()]
@@ -110,12 +118,16 @@ class System:
 
     def replay(self, plan: Plan, *, advance: Callable[[int], None]) -> Results:
         """Push the events through the functions; `advance` hears how many were settled."""
-        rejected = list(plan.rejected)
+        rejected, responses = list(plan.rejected), dict[str, dict[str, Any]]()
         largest = plan.batch_size or max(reads.batch_size for reads, _ in self._readers.values())
         for batch in batches(plan.deliveries, largest, plan.disturbance):
             at = min(_times(batch), default=None)
             rejected += self._pump_before(at)
             rejected += self._pass_until(at)
+            if batch[0].request is not None:
+                responses[batch[0].event_id] = self._charging.answer(batch[0])
+                advance(1)
+                continue
             queues = [q for q in self._bus.queues_for(batch[0]) if q in self._readers]
             for queue in queues:
                 rejected += self._deliver(batch, queue, plan.batch_size)
@@ -134,6 +146,7 @@ class System:
         return replace(
             results,
             rejected=sorted(results.rejected),
+            responses=[responses[place] for place in plan.requests],
             notifications=self._listener.heard(),
             differences=[one for books in reconcile(tables) for one in _found(books)],
         )

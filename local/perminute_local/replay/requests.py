@@ -1,0 +1,80 @@
+"""Requests of a replay to the charging API: each becomes the event that API Gateway would make."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from perminute.api.endpoints import BY_NAME, Endpoint
+
+if TYPE_CHECKING:
+    from perminute_local.replay.deliveries import Delivery
+    from perminute_local.replay.lambda_runtime import LoadedFunction
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_IDS = ("organizationId", "callId")
+
+
+class ChargingRequests:
+    """The function that serves the routes of the template, and whose turn it is."""
+
+    def __init__(self, function: LoadedFunction, routes: tuple[str, ...]) -> None:
+        """Serve these routes only: what the template does not route would not get there."""
+        self._function = function
+        self._routes = routes
+
+    def answer(self, request: Delivery) -> dict[str, Any]:
+        """Give the answer, or `{"error": …, "message": …}`."""
+        endpoint = BY_NAME.get(request.request or "")
+        if endpoint is None or endpoint.route_key not in self._routes:
+            return _error(f"request: must be one of {', '.join(BY_NAME)}")
+        if request.at is None:
+            return _error("time: is required, such as 2026-11-02T09:00:00Z")
+        body = json.loads(request.body)
+        if not isinstance(body, dict):
+            return _error("body: must be a JSON object")
+        path = {
+            name: body[name] for name in _IDS if f"{{{name}}}" in endpoint.path and name in body
+        }
+        for name in _IDS:
+            if f"{{{name}}}" in endpoint.path and not isinstance(path.get(name), str):
+                return _error(f"body.{name}: is required, as text")
+        response = self._function.call(http_event(endpoint, path, body, request.at))
+        if response is None:
+            return {"error": "internal", "message": "the function failed; see its log above"}
+        answer: dict[str, Any] = json.loads(response["body"])
+        return answer
+
+
+def http_event(
+    endpoint: Endpoint, path: dict[str, str], content: dict[str, Any], at: datetime
+) -> dict[str, Any]:
+    """Shape a request as an HTTP API does (payload format 2.0), let in by IAM."""
+    raw_path = endpoint.path.format(**path)
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": endpoint.route_key,
+        "rawPath": raw_path,
+        "rawQueryString": "",
+        "headers": {"content-type": "application/json"},
+        "pathParameters": path,
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": "replay",
+            "authorizer": {"iam": {"accountId": "000000000000"}},
+            "http": {"method": endpoint.method, "path": raw_path, "protocol": "HTTP/1.1"},
+            "routeKey": endpoint.route_key,
+            "stage": "$default",
+            "timeEpoch": (at - _EPOCH) // timedelta(milliseconds=1),
+        },
+        "isBase64Encoded": False,
+    }
+    if endpoint.method == "GET":
+        query = {name: str(value) for name, value in content.items() if name not in _IDS}
+        return event | {"queryStringParameters": query}
+    return event | {"body": json.dumps(content)}
+
+
+def _error(message: str) -> dict[str, Any]:
+    return {"error": "invalid", "message": message}

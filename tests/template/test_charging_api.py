@@ -1,0 +1,74 @@
+"""Who reaches the charging API, and how much of it: what the routes of the template say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perminute.api.endpoints import ENDPOINTS
+from perminute_local.stack import Template, resources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def routes(template: Template) -> Iterator[dict[str, Any]]:
+    return (route["Properties"] for _, route in resources(template, "AWS::ApiGatewayV2::Route"))
+
+
+def test_every_endpoint_has_its_route_and_no_route_leads_nowhere(template: Template) -> None:
+    assert {route["RouteKey"] for route in routes(template)} == {e.route_key for e in ENDPOINTS}
+    targets = [route["Target"] for route in routes(template)]
+    target = {"Fn::Sub": "integrations/${AuthorizeCallsIntegration}"}
+    assert targets == [target] * len(ENDPOINTS)
+    integration = template["Resources"]["AuthorizeCallsIntegration"]["Properties"]
+    assert integration["PayloadFormatVersion"] == "2.0"
+    assert integration["IntegrationUri"] == {"Ref": "AuthorizeCallsFunction.Alias"}
+    assert integration["TimeoutInMillis"] > 1_000 * function(template)["Timeout"]
+
+
+def test_nobody_is_let_in_without_a_signature_or_a_token(template: Template) -> None:
+    for route in routes(template):
+        assert route["AuthorizationType"] == {"Fn::If": ["HasJwt", "JWT", "AWS_IAM"]}
+        token = {"Ref": "JwtAuthorizer"}
+        assert route["AuthorizerId"] == {"Fn::If": ["HasJwt", token, {"Ref": "AWS::NoValue"}]}
+    assert template["Conditions"]["HasJwt"] == {"Fn::Not": [{"Fn::Equals": [_ISSUER, ""]}]}
+    assert template["Parameters"]["JwtIssuer"]["Default"] == ""
+
+
+_ISSUER = {"Ref": "JwtIssuer"}
+
+
+def test_a_policy_can_name_the_one_organization_that_a_caller_may_ask_for() -> None:
+    # IAM looks at method and path: what lies beneath an organization's path is that one's alone.
+    assert all(e.path.startswith("/organizations/{organizationId}/") for e in ENDPOINTS)
+
+
+def test_requests_are_limited_in_number_and_logged_without_what_they_ask(
+    template: Template,
+) -> None:
+    stage = template["Resources"]["ChargingStage"]["Properties"]
+    assert stage["DefaultRouteSettings"] == {
+        "ThrottlingRateLimit": {"Ref": "ApiRequestsPerSecond"},
+        "ThrottlingBurstLimit": {"Ref": "ApiBurst"},
+    }
+    logged = stage["AccessLogSettings"]["Format"]
+    assert "path" not in logged.lower()
+    assert "query" not in logged.lower()
+
+
+def test_the_api_may_invoke_its_function_and_nobody_else_is_let_in(template: Template) -> None:
+    permissions = dict(resources(template, "AWS::Lambda::Permission"))
+    (permission,) = (one["Properties"] for one in permissions.values())
+    assert permission["Principal"] == "apigateway.amazonaws.com"
+    assert permission["FunctionName"] == {"Ref": "AuthorizeCallsFunction.Alias"}
+    assert permission["SourceArn"]["Fn::Sub"].endswith(":${ChargingApi}/*/*")
+
+
+def test_the_function_may_start_from_a_snapshot(template: Template) -> None:
+    assert function(template)["SnapStart"] == {"ApplyOn": {"Ref": "SnapStart"}}
+    assert template["Parameters"]["SnapStart"]["Default"] == "None"
+
+
+def function(template: Template) -> dict[str, Any]:
+    properties: dict[str, Any] = template["Resources"]["AuthorizeCallsFunction"]["Properties"]
+    return properties
