@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 MINISTACK := $(VENV)/ministack
 SAM := $(VENV)/sam
 
-.PHONY: help demo test bench lint types template check format lock clean
+.PHONY: help demo test bench lint types template check format openapi lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ check: lint types template test ## All that the continuous integration runs
 format: $(VENV)/.ready ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+openapi: $(VENV)/.ready ## Write docs/openapi.json anew
+	$(BIN)/python -m perminute_local.openapi > docs/openapi.json
 
 lock: $(VENV)/.ready ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile -q pyproject.toml --extra local --extra dev --universal --python-version 3.11 \

@@ -20,6 +20,7 @@ M = TypeVar("M", bound="Message")
 _AT_PATH = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<field>[^`]*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>\w+)`")
 _PATTERN = re.compile(r"Expected `str` matching regex .*")
+_ENUM = re.compile(r"Invalid enum value .*", re.DOTALL)
 _NOT_E164 = "must be an E.164 number such as +14255550100 (a masked tail such as **** is accepted)"
 
 
@@ -42,7 +43,7 @@ def read_fields(fields: Mapping[str, Any], message: type[M], *, text: bool = Fal
 
 
 def _refused(error: ValidationError) -> Refused:
-    """Turn msgspec's message into ours; it never shows what was sent, and neither do we."""
+    """Turn msgspec's message into ours, which shows nothing of what was sent: it is logged."""
     match = _AT_PATH.fullmatch(str(error))
     what, field = (match["what"], match["field"]) if match else (str(error), None)
     missing = _MISSING.fullmatch(what)
@@ -50,4 +51,6 @@ def _refused(error: ValidationError) -> Refused:
         return Refused(missing["field"], "is required")
     if _PATTERN.fullmatch(what):
         return Refused(field or "body", _NOT_E164)
+    if _ENUM.fullmatch(what):
+        return Refused(field or "body", "is none of the values that docs/openapi.json names")
     return Refused(field or "body", what[:1].lower() + what[1:])

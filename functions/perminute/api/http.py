@@ -113,6 +113,7 @@ def serve_invocation(
         outcome = endpoint.serve(api, target, read_fields(event, endpoint.reads))
     except (Refused, Unavailable) as error:
         document, name = error_document(error), _text(event.get("operation"))
+        name = name if name in BY_NAME else "none"
         return Served(name, organization_id, call_id, document, str(error))
     return Served(endpoint.name, organization_id, call_id, outcome)
 

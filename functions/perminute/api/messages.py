@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from perminute.domain.legs import MAX_LEG_SECONDS, LegType, MeetingType
-from perminute.domain.reservations import Decision, Operation, PaidBy
+from perminute.domain.reservations import Decision, PaidBy
 from perminute.domain.spending import LimitName
 from perminute.domain.usage import Flag, Outcome
 
@@ -202,6 +202,6 @@ class ErrorDocument(Message, frozen=True, kw_only=True):
 class Invocation(Message, frozen=True, kw_only=True):
     """Which operation a direct invocation of the function is about."""
 
-    operation: Operation | Literal["price", "balance"]
+    operation: Literal["authorize", "update", "release", "price", "balance"]
     organization_id: Id
     call_id: Id | None = None

@@ -1,0 +1,133 @@
+"""The OpenAPI document of the charging API, made from the types that the function itself reads.
+
+`make openapi` writes it; a test holds the one in docs/ against it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from msgspec.json import schema, schema_components
+
+from perminute.api.endpoints import ENDPOINTS
+from perminute.api.http import MAX_BODY_BYTES
+from perminute.api.messages import ErrorDocument, Id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perminute.api.endpoints import Endpoint
+
+_REF = "#/components/schemas/{name}"
+_CALL = "{callId}"
+_DESCRIPTION = (
+    "Online charging in the manner of RFC 8506 and 3GPP TS 32.291, as plain JSON. A call is "
+    "authorized, updated and released under sequence numbers from 0: the next one acts, the last "
+    "one again is given the same answer, anything else is a conflict. What is granted is reserved "
+    "on the organization's credit until the call's `Call Ended` is charged, or lapses by itself. "
+    "docs/charging-api.md tells how to use it."
+)
+_FAILURES = {
+    HTTPStatus.BAD_REQUEST: "The request is wrong: the message names the field and what to do.",
+    HTTPStatus.FORBIDDEN: "The caller may not ask for this organization.",
+    HTTPStatus.CONFLICT: "It is out of turn: another sequence number, or another request under it.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body has more than {MAX_BODY_BYTES} bytes.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Just now it could not be carried out: send it again as it is.",
+}
+_OF_BODIES = (HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+
+def document() -> dict[str, Any]:
+    """Make the document (OpenAPI 3.1)."""
+    types = [ErrorDocument, *(t for e in ENDPOINTS for t in (e.reads, e.answers))]
+    _, components = schema_components(types, ref_template=_REF)
+    paths: dict[str, Any] = {}
+    for endpoint in ENDPOINTS:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(
+            endpoint, components
+        )
+    read = {endpoint.reads.__name__ for endpoint in ENDPOINTS if endpoint.method == "GET"}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "perminute charging API",
+            "version": "1",
+            "description": _DESCRIPTION,
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {name: s for name, s in sorted(components.items()) if name not in read},
+            "securitySchemes": {
+                "iam": {
+                    "type": "apiKey",
+                    "name": "Authorization",
+                    "in": "header",
+                    "description": "AWS Signature Version 4, unless the deployment takes tokens.",
+                },
+                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            },
+        },
+        "security": [{"iam": []}, {"token": []}],
+    }
+
+
+def _operation(endpoint: Endpoint, components: dict[str, Any]) -> dict[str, Any]:
+    asks = endpoint.method == "GET"
+    names = ["organizationId", *(["callId"] if _CALL in endpoint.path else [])]
+    path = [{"name": name, "in": "path", "required": True, "schema": schema(Id)} for name in names]
+    query = _query(components[endpoint.reads.__name__]) if asks else []
+    failures = [status for status in _FAILURES if not (asks and status in _OF_BODIES)]
+    operation: dict[str, Any] = {
+        "operationId": endpoint.name,
+        "summary": endpoint.summary,
+        "parameters": [*path, *query],
+        "responses": _responses(endpoint, failures),
+    }
+    if not asks:
+        operation["requestBody"] = {"required": True, "content": _json(endpoint.reads)}
+    return operation
+
+
+def _query(reads: dict[str, Any]) -> list[dict[str, Any]]:
+    """Write the fields of a message as parameters; one that may be left out is not null there."""
+    required = reads.get("required", ())
+    parameters = []
+    for name, of_field in reads.get("properties", {}).items():
+        kinds = [kind for kind in of_field.get("anyOf", ()) if kind != {"type": "null"}]
+        kind = kinds[0] if kinds else of_field
+        parameters.append(
+            {"name": name, "in": "query", "required": name in required, "schema": kind}
+        )
+    return parameters
+
+
+def _responses(endpoint: Endpoint, failures: Sequence[HTTPStatus]) -> dict[str, Any]:
+    answer = {"description": "The answer.", "content": _json(endpoint.answers)}
+    return {
+        "200": answer,
+        **{
+            str(int(status)): {
+                "description": _FAILURES[status],
+                "content": _json(ErrorDocument),
+            }
+            for status in failures
+        },
+        "429": {"description": "There are too many requests: API Gateway did not take this one."},
+    }
+
+
+def _json(message: type) -> dict[str, Any]:
+    reference = {"$ref": _REF.format(name=message.__name__)}
+    return {"application/json": {"schema": reference}}
+
+
+def text() -> str:
+    """Write it as the file has it."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(text())
