@@ -15,13 +15,16 @@ import pytest
 from builders import ANSWERED, MICROS, card, ended, entitled_changes, fact, purchase, receipt
 
 from perminute.adapters.dynamodb.call_store import DynamoDBCalls
+from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.memory import FixedRateCard
+from perminute.api.bootstrap import ATTEMPTS
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
+from perminute.application.authorize_call import AuthorizeCall, Request
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.expire_credit import ExpireCredit
@@ -31,12 +34,13 @@ from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls
 from perminute.application.verdicts import Accepted
 from perminute.domain.accounts import CreditSettings
-from perminute.domain.booking import Purchase
+from perminute.domain.booking import Adjustment, Purchase
 from perminute.domain.errors import Unavailable
 from perminute.domain.ledger import EntryType
 from perminute.domain.licensing import LicensingChange
 from perminute.domain.recharge import AutoRecharge
 from perminute.domain.reconciliation import reconcile
+from perminute.domain.reservations import Answer, Asked, Decision, Operation
 from perminute.domain.usage import Outcome
 from perminute.ports import ReceiptKind
 from perminute_local.replay.run import table_names
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
     from perminute.domain.timelines import Fact
     from perminute_local.stack import Stack
 
+RACERS = 16
 THREADS, CALLS_EACH, BATCH = 8, 200, 25
 PAID = 150_000
 
@@ -64,6 +69,16 @@ class Books:
         remembered = RememberedLicensing(self.licensing)
         return ChargeLegs(
             self.credit, DynamoDBCalls(self.schema), remembered, FixedRateCard(card()), Patience()
+        )
+
+    def authorize(self) -> AuthorizeCall:
+        return AuthorizeCall(
+            under_way=DynamoDBCallsUnderWay(self.schema),
+            credit=self.credit,
+            calls=DynamoDBCalls(self.schema),
+            licensing=RememberedLicensing(self.licensing),
+            rate_cards=FixedRateCard(card()),
+            patience=Patience(attempts=ATTEMPTS, base_seconds=0.005, cap_seconds=0.2),
         )
 
     def rerate(self) -> RerateCalls:
@@ -122,6 +137,71 @@ def test_eight_threads_that_charge_one_organization_end_with_the_exact_balance(
     account = books.credit.account(organization)
     assert account.balance_micros == 1_000 * MICROS - THREADS * CALLS_EACH * PAID
     assert reconcile(books.credit.statement(organization)) == ()
+
+
+def test_sixteen_callers_that_race_for_the_last_credit_are_granted_no_more_than_there_is(
+    books: Books, organization: str
+) -> None:
+    """Ten calls of ten minutes are covered; some of them end meanwhile."""
+    spent = 1_000 * MICROS - 10 * PAID
+    correction = CreditEvent(
+        organization_id=organization,
+        change=Adjustment(adjustment_id="a", amount_micros=-spent, expires_at=ANSWERED),
+        receipt=receipt("a", kind=ReceiptKind.ADJUSTMENT, organization_id=organization),
+        issued_at=ANSWERED,
+    )
+    assert isinstance(BookCredit(books.credit, Patience())([correction])[0], Accepted)
+    barrier = Barrier(RACERS)
+    lowest: list[int] = []
+
+    def work(racer: int) -> int:
+        authorize, charge = books.authorize(), books.charge()
+        granted = 0
+        for number in range(4):
+            one = ended(
+                organization_id=organization,
+                call_id=f"{racer}-{number}",
+                answered_at=ANSWERED,
+                ended_at=ANSWERED,
+            ).leg
+            request = Request(
+                organization, one.call_id, Asked(Operation.AUTHORIZE, 0, 600), ANSWERED, one
+            )
+            if number == 0:
+                barrier.wait()
+            answer = _answer(authorize, request)
+            assert _answer(authorize, request) == answer
+            granted += answer.granted_seconds
+            account = books.credit.account(organization)
+            lowest.append(account.available_micros(ANSWERED))
+            if answer.decision is Decision.ALLOW and racer % 2:
+                lasted = timedelta(seconds=answer.granted_seconds)
+                call = ended(
+                    organization_id=organization,
+                    call_id=one.call_id,
+                    answered_at=ANSWERED,
+                    ended_at=ANSWERED + lasted,
+                )
+                _until_settled(charge, [replace(call, reported_at=ANSWERED)])
+        return granted
+
+    with ThreadPoolExecutor(RACERS) as threads:
+        granted = sum(threads.map(work, range(RACERS)))
+    assert granted == 10 * 600
+    assert min(lowest) >= 0
+    account = books.credit.account(organization)
+    assert account.balance_micros == account.reserved.amount_at(ANSWERED) >= 0
+    assert account.available_micros(ANSWERED) == 0
+    assert reconcile(books.credit.statement(organization)) == ()
+
+
+def _answer(authorize: AuthorizeCall, request: Request) -> Answer:
+    """Ask as a bridge does: again, if it is told to."""
+    while True:
+        try:
+            return authorize(request)
+        except Unavailable:
+            continue
 
 
 def test_charges_and_daily_runs_race_for_lots_that_expire_and_book_each_once(

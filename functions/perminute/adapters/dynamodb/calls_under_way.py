@@ -21,17 +21,17 @@ class DynamoDBCallsUnderWay:
 
     def __init__(self, schema: Schema) -> None:
         """Work on these tables."""
-        self._schema = schema
+        self.schema = schema
 
     def read(self, organization_id: str, call_id: str) -> CallUnderWay:
         """See `CallsUnderWay.read`."""
-        accounts, calls = self._schema.accounts.name, self._schema.usages.name
+        accounts, calls = self.schema.accounts.name, self.schema.usages.name
         account_key = {
             "organizationId": {"S": organization_id},
             "record": {"S": records.ACCOUNT},
         }
         keys = {accounts: [account_key], calls: [call_key(organization_id, call_id)]}
-        items = get_together(self._schema.connection, keys)
+        items = get_together(self.schema.connection, keys)
         with readable(f"the account of {organization_id}, or its call {call_id},"):
             account = [records.account_of(AccountRow.from_raw_data(i)) for i in items[accounts]]
             call = [records.call_of(item) for item in items[calls]]
@@ -42,4 +42,4 @@ class DynamoDBCallsUnderWay:
 
     def keep(self, authorized: Authorized) -> bool:
         """See `CallsUnderWay.keep`."""
-        return put_alone(self._schema.connection, authorized_put(self._schema, authorized))
+        return put_alone(self.schema.connection, authorized_put(self.schema, authorized))

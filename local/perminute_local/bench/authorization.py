@@ -1,0 +1,169 @@
+"""CPU time of one request to authorize a call, beside the way most would write it first."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import statistics
+import time
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+from aws_lambda_powertools.utilities.idempotency import (
+    DynamoDBPersistenceLayer,
+    IdempotencyConfig,
+    idempotent,
+)
+from aws_lambda_powertools.utilities.parser import BaseModel, parse
+
+from perminute.domain.rate_card import Quote
+from perminute.domain.times import parse_instant
+from perminute_local.bench.handler import CONTEXT, RATE_CARD
+from perminute_local.bench.imports import SETTINGS
+from perminute_local.bench.report import print_result
+from perminute_local.bench.transport import ORGANIZATION, ORGANIZERS, InstantAws
+from perminute_local.embedded_aws import environment
+from perminute_local.replay.lambda_runtime import QUIET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perminute.domain.rate_card import RateCard
+
+ROUNDS = 400
+AT = 1_793_610_000_000
+NAIVE = "Powertools resolver, parser and idempotency; three reads and ADD by the resource API"
+
+
+def main() -> None:
+    """Measure both over an AWS that answers at once."""
+    aws = InstantAws(RATE_CARD.read_bytes())
+    with environment(**SETTINGS, **QUIET), redirect_stdout(io.StringIO()):
+        module = importlib.import_module("authorize_calls.handler")
+        schema = module.api.authorize_call.under_way.schema
+        aws.register(schema.connection.client.meta.events)
+        aws.register(schema.connection.session.get_component("event_emitter"))
+        ours = _measure(aws, module.handler)
+        card = module.api.authorize_call.rate_cards.current()
+        naive = _measure(aws, _naive_handler(aws, card))
+    print_result(
+        "authorization",
+        "at most 3 ms of CPU at the median, one read and one conditional write",
+        medianMilliseconds=ours.milliseconds,
+        requests=ours.requests,
+        naive=NAIVE,
+        naiveMedianMilliseconds=naive.milliseconds,
+        naiveRequests=naive.requests,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one way costs."""
+
+    milliseconds: float
+    requests: float
+
+
+def _measure(aws: InstantAws, handler: Callable[..., Any]) -> Measured:
+    numbers = count()
+    for _ in range(10):
+        _ask(handler, next(numbers))
+    before, taken = aws.requests, []
+    for _ in range(ROUNDS):
+        started = time.process_time()
+        _ask(handler, next(numbers))
+        taken.append(time.process_time() - started)
+    requests = (aws.requests - before) / ROUNDS
+    return Measured(round(statistics.median(taken) * 1_000, 2), round(requests, 2))
+
+
+def _ask(handler: Callable[..., Any], number: int) -> None:
+    answer = handler(_event(number), CONTEXT)
+    if json.loads(answer["body"])["decision"] != "allow":
+        msg = f"the benchmark's call was not allowed: {answer}"
+        raise RuntimeError(msg)
+
+
+def _event(number: int) -> dict[str, Any]:
+    call_id = f"b6c1a0f4-7a3e-4a5f-8f0a-{number:012d}"
+    path = f"/organizations/{ORGANIZATION}/calls/{call_id}/authorize"
+    body = {
+        "sequence": 0,
+        "organizerId": ORGANIZERS[number % len(ORGANIZERS)],
+        "meetingId": f"meeting-{number % 7}",
+        "meetingType": "scheduled",
+        "legType": "dialOut",
+        "remoteNumber": f"+4930231250{number % 100:02d}",
+        "requestedSeconds": 600,
+    }
+    return {
+        "version": "2.0",
+        "routeKey": "POST /organizations/{organizationId}/calls/{callId}/authorize",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": {"content-type": "application/json"},
+        "pathParameters": {"organizationId": ORGANIZATION, "callId": call_id},
+        "requestContext": {
+            "authorizer": {"iam": {"accountId": "123456789012"}},
+            "http": {"method": "POST", "path": path},
+            "stage": "$default",
+            "timeEpoch": AT,
+        },
+        "body": json.dumps(body),
+        "isBase64Encoded": False,
+    }
+
+
+class _Body(BaseModel):
+    sequence: int
+    organizerId: str  # noqa: N815 - as it is sent
+    meetingId: str  # noqa: N815
+    meetingType: str  # noqa: N815
+    legType: str  # noqa: N815
+    remoteNumber: str  # noqa: N815
+    requestedSeconds: int  # noqa: N815
+
+
+def _naive_handler(aws: InstantAws, card: RateCard) -> Callable[..., Any]:
+    resource = boto3.resource("dynamodb")
+    aws.register(resource.meta.client.meta.events)
+    credit, licensing = resource.Table("credit"), resource.Table("licensing")
+    app = APIGatewayHttpResolver()
+    at = parse_instant("2026-11-02T09:00:00Z")
+
+    @app.post("/organizations/<organization>/calls/<_call>/authorize")
+    def authorize(organization: str, _call: str) -> dict[str, Any]:
+        body = parse(event=app.current_event.json_body, model=_Body)
+        credit.get_item(Key={"organizationId": organization, "record": "account"})
+        for subject in ("organization", f"user#{body.organizerId}"):
+            licensing.get_item(Key={"organizationId": organization, "subject": subject})
+        rates = card.rates[0].leg_type
+        quote = card.quote(type(rates)(body.legType), body.remoteNumber, 600, at)
+        micros = quote.charge_micros if isinstance(quote, Quote) else 0
+        credit.update_item(
+            Key={"organizationId": organization, "record": "account"},
+            UpdateExpression="ADD reservedMicros :micros, availableMicros :less",
+            ConditionExpression="availableMicros >= :micros",
+            ExpressionAttributeValues={":micros": micros, ":less": -micros},
+        )
+        return {"decision": "allow", "grantedSeconds": body.requestedSeconds}
+
+    layer = DynamoDBPersistenceLayer(table_name="idempotency", boto3_client=resource.meta.client)
+    config = IdempotencyConfig(event_key_jmespath="rawPath")
+
+    @idempotent(persistence_store=layer, config=config)
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - Lambda's
+        answer: dict[str, Any] = app.resolve(event, context)
+        return answer
+
+    return handler
+
+
+if __name__ == "__main__":
+    main()
