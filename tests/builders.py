@@ -208,7 +208,7 @@ def charge(
         account,
         ratings,
         pools=Pools({}, Licensing()),
-        spendings=Spendings(account.today, {}),
+        spendings=Spendings(account.days, {}),
         at=at,
         heard_at=heard_at,
     )

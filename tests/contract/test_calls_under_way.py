@@ -34,7 +34,7 @@ from perminute.domain.spending import (
     SpendingKey,
     SpendingKind,
     Spendings,
-    Today,
+    day_of,
 )
 from perminute.domain.usage import Terms, Usage, rate_leg
 from perminute.ports import AlreadyKnown, Authorized, CallUnderWay, Committed, Moved, Posting
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from perminute.domain.legs import Leg
 
 UNTIL = ANSWERED + timedelta(minutes=10)
-KEY = SpendingKey(SpendingKind.USER, "adele#1", ANSWERED.replace(day=1, hour=0))
+KEY = SpendingKey(SpendingKind.USER, "\N{GRINNING FACE}#" * 125, ANSWERED.replace(day=1, hour=0))
 
 
 def licensing() -> Licensing:
@@ -62,7 +62,7 @@ def under_way(organization: str, **changed: Any) -> Leg:
 
 
 def decided(account: Account, one: Leg) -> Decided:
-    standing = Standing(account, terms(), None, Spendings(account.today, {}))
+    standing = Standing(account, terms(), None, Spendings(account.days, {}))
     return authorize(standing, one, Asked(Operation.AUTHORIZE, 0, 120), ANSWERED)
 
 
@@ -85,7 +85,7 @@ def funded(stores: Stores, organization: str) -> Account:
 
 
 def charged(account: Account, one: Leg, *reservations: Reservation) -> Posting:
-    pools, spendings = Pools({}, licensing()), Spendings(account.today, {})
+    pools, spendings = Pools({}, licensing()), Spendings(account.days, {})
     ratings = [rate_leg(replace(one, ended_at=UNTIL), terms())]
     booking = charge(
         account,
@@ -146,7 +146,11 @@ def test_what_is_reserved_and_spent_is_read_back_as_it_was_written(
         organization_id=organization,
         version=0,
         reserved=Holds((Hold(UNTIL, 10**15, 12), Hold(UNTIL + timedelta(days=1), 0, 1))),
-        today=Today(day=ANSWERED.date(), spent_micros=10**15, told_micros=0, calls_told=True),
+        calls_told=True,
+        days=(
+            Spending(key=day_of(ANSWERED), spent_micros=10**15, told_micros=0),
+            Spending(key=day_of(UNTIL + timedelta(days=1)), held=Holds((Hold(UNTIL, 5, 1),))),
+        ),
         corrections=3,
         settings=CreditSettings(
             configured_at=ANSWERED,

@@ -72,6 +72,7 @@ def test_only_traces_go_to_any_resource(template: Template) -> None:
 def test_money_moves_only_where_this_says(template: Template) -> None:
     assert granted(template, {"Fn::GetAtt": ["CreditTable", "Arn"]}) == {
         ("AuthorizeCallsRole", "dynamodb:BatchGetItem"),
+        ("AuthorizeCallsRole", "dynamodb:ConditionCheckItem"),
         ("AuthorizeCallsRole", "dynamodb:GetItem"),
         ("AuthorizeCallsRole", "dynamodb:PutItem"),
         ("AuthorizeCallsRole", "dynamodb:Query"),

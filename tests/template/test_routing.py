@@ -11,7 +11,8 @@ import boto3
 
 from perminute_local.stack import Stack, Template, resources
 
-SAMPLES = sorted((Path(__file__).parents[2] / "events").glob("*.json"))
+EVENTS = (Path(__file__).parents[2] / "events").glob("*.json")
+SAMPLES = sorted(path for path in EVENTS if "detail-type" in path.read_text())
 BUS = "rules"
 QUEUES = {
     "perminute.telephony": "CallsQueue",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -28,7 +28,7 @@ from perminute.domain.errors import Conflict
 from perminute.domain.holds import Hold
 from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.domain.licensing import Licensing
-from perminute.domain.limit_news import limit_news
+from perminute.domain.limit_news import full_house_news, limit_news
 from perminute.domain.notifications import FraudSuspected, SpendLimitReached
 from perminute.domain.pools import MinutePool, Month
 from perminute.domain.reservations import (
@@ -40,7 +40,7 @@ from perminute.domain.reservations import (
     PaidBy,
     check_first,
 )
-from perminute.domain.spending import LimitName, Spending, Spendings, limits_on
+from perminute.domain.spending import LimitName, Spending, Spendings, day_of, records_of
 from perminute.domain.timelines import Timeline
 from perminute.domain.usage import Terms
 
@@ -90,21 +90,23 @@ class Scene:
         licensing = Licensing(self.organization, {ORGANIZER: self.user})
         account = self.account
         terms = Terms(licensing, CARD, account.currency, account.credits_set_up_at)
-        prefixes = ("49", "44", "371")
-        limits = [
-            limit for p in prefixes for limit in limits_on(one, p, licensing, account.settings)
-        ]
-        keys = {limit.key for limit in limits if limit.key is not None}
-        records = {key: self.spent.get(key, Spending(key=key, corrections=0)) for key in keys}
-        return Standing(account, terms, self.pool, Spendings(account.today, records))
+        keys = {
+            key
+            for prefix in ("49", "44", "371")
+            for key in records_of(one, prefix, licensing, account.settings)
+        }
+        records = {key: self.spent.get(key, Spending(key=key)) for key in keys}
+        return Standing(account, terms, self.pool, Spendings(account.days, records))
 
     def take(self, decided: Decided) -> Decided:
         booking = decided.booking
         self.account = booking.account
         self.pool = booking.pools[0] if booking.pools else self.pool
         self.spent |= {one.key: one for one in booking.spendings}
-        leg, currency = decided.reservation.leg, booking.account.currency
-        self.told += [limit_news(one, leg, currency)[0] for one in decided.reached]
+        currency = booking.account.currency
+        self.told += [limit_news(one, currency)[0] for one in decided.reached]
+        if decided.full_house is not None:
+            self.told.append(full_house_news(decided.full_house)[0])
         return decided
 
     def authorize(
@@ -425,9 +427,9 @@ def test_a_day_may_not_cost_more_than_its_limit_which_is_told_once() -> None:
 
 
 def test_the_next_day_has_all_of_its_limit_again() -> None:
-    today = replace(holding().today, day=date(2026, 11, 2), spent_micros=5 * RATE)
+    today = Spending(key=day_of(ANSWERED), spent_micros=5 * RATE)
     settings = configured(daily_spend_limit_micros=5 * RATE)
-    scene = Scene(holding(lot("1", MICROS), settings=settings, today=today))
+    scene = Scene(holding(lot("1", MICROS), settings=settings, days=(today,)))
     assert scene.authorize().answer.reason == Denied.SPEND_LIMIT
     tomorrow = scene.authorize(call_id="b", at=ANSWERED + timedelta(days=1)).answer
     assert tomorrow.granted_seconds == 300

@@ -37,7 +37,7 @@ from perminute.domain.notifications import (
 )
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import AutoRecharge, Disabled, recharge_id
-from perminute.domain.spending import Today
+from perminute.domain.spending import Spending, day_of
 from perminute.domain.usage import Flag
 
 EMPTY = Account(organization_id="contoso")
@@ -215,7 +215,7 @@ def test_a_batch_is_charged_in_one_entry_that_its_paid_usages_name() -> None:
         version=8,
         entries=10,
         as_of=ANSWERED,
-        today=Today(day=ANSWERED.date(), spent_micros=11),
+        days=(Spending(key=day_of(ANSWERED), spent_micros=11),),
     )
     assert booking.entries == (
         LedgerEntry(

@@ -42,7 +42,7 @@ def call(name: str, ended: datetime, lasted: timedelta = MINUTE) -> Leg:
 
 
 def draw_one(
-    pool: MinutePool, one: Leg, wanted: int, licensing: Licensing, reserved: int = 0
+    pool: MinutePool, one: Leg, wanted: int, licensing: Licensing, reserved: int | None = None
 ) -> tuple[MinutePool, int]:
     return pool.draw(one, wanted, licensing, reserved=reserved, now=ANSWERED)
 
@@ -356,6 +356,17 @@ def test_reserved_minutes_of_a_call_that_no_longer_draws_are_for_others() -> Non
         [Drawing(first, 6, 0, 6), Drawing(second, 4, 9)], licensing, ANSWERED
     )
     assert (minutes, settled.reserved_by_day, settled.used) == ((0, 9), {}, 9)
+
+
+def test_what_an_authorized_call_is_given_beyond_what_it_had_reserved_is_its_own_too() -> None:
+    licensing = licensed((10, LONG_AGO))
+    early, late = call("a", ANSWERED + MINUTE), call("b", ANSWERED + 2 * MINUTE)
+    pool, taken = draw_one(POOL, late, 8, licensing, reserved=0)
+    assert taken == 8
+    pool, taken = draw_one(pool, early, 5, licensing)
+    drawings = [Drawing(early, taken, 5), Drawing(late, 8, 8, 8)]
+    _, minutes = pool.settled(drawings, licensing, ANSWERED)
+    assert minutes == (2, 8)
 
 
 def test_a_cursor_counts_what_was_reserved_up_to_it() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from perminute.api.messages import AnswerDocument, BalanceDocument, PriceDocument
 from perminute.domain.money import format_micros
+from perminute.domain.spending import Spendings, day_of
 from perminute.domain.times import format_instant
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def balance_document(account: Account, at: datetime) -> BalanceDocument:
     """Write how an account stands, whether all that has expired is booked or not."""
     balance_micros, reserved_micros = account.balance_at(at), account.reserved.amount_at(at)
     settings = account.settings
-    today = account.today.on(at.date())
+    today = Spendings(account.days, {})[day_of(at)]
     return BalanceDocument(
         organization_id=account.organization_id,
         at=format_instant(at),

@@ -155,6 +155,9 @@ def _check_ids(path: Mapping[str, str]) -> None:
     for field, value in path.items():
         if not 1 <= len(value) <= MAX_ID_LENGTH:
             raise Refused(field, f"must have 1 to {MAX_ID_LENGTH} characters")
+        # A policy names an organization by its path: nothing in a path may look like another one.
+        if "/" in value:
+            raise Refused(field, "must have no slash in a path; invoke the function instead")
 
 
 def _read(event: Mapping[str, Any], endpoint: Endpoint, target: Target) -> Message:

@@ -20,7 +20,8 @@ MAX_ID_LENGTH = 250
 MAX_SEQUENCE = 1_000_000
 """Reports of one call: more than a day has seconds to send them in is a slip."""
 
-E164 = r"^\+(?=[0-9*]{2,15}$)[1-9][0-9]+\*{0,4}$"
+E164 = r"^\+(?=[0-9*]{2,15}$)[1-9][0-9]+\*{0,4}$(?!\n)"
+"""As `domain.phone_numbers`; in Python `$` also stands before a last line's end."""
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
 PhoneNumber = Annotated[
@@ -182,9 +183,7 @@ class BalanceDocument(Message, frozen=True, kw_only=True):
     reserved: Annotated[Money, Meta(description="What calls under way may still cost.")]
     available: Annotated[Money, Meta(description="The balance less what is reserved.")]
     calls: Annotated[int, Meta(ge=0, description="Calls under way that have reserved something.")]
-    spent_today: Annotated[
-        Money, Meta(description="What calls cost that were answered today, in UTC.")
-    ]
+    spent_today: Annotated[Money, Meta(description="What the calls of today cost, in UTC.")]
     daily_spend_limit: Money | None
     max_concurrent_calls: int | None
 

@@ -1,7 +1,8 @@
 """Authorize calls before money is spent: one read and one conditional write on the usual path.
 
 The reading and the writing are two requests: an account and a call in one, and both conditional on
-what was read in the other. Only a call that draws on a minute pool, or has a limit of its own,
+what was read in the other. What neither reserves anything nor has anything reserved is written
+without the account. Only a call that draws on a minute pool, or has a limit of its own,
 makes another reading necessary. Who loses a race reads again and decides anew.
 """
 
@@ -32,7 +33,7 @@ from perminute.domain.reservations import (
     Reservation,
     check_first,
 )
-from perminute.domain.spending import limits_on
+from perminute.domain.spending import SpendingKind, records_of
 from perminute.domain.usage import Terms, Usage
 from perminute.ports import AlreadyKnown, Authorized, Committed, Moved
 
@@ -100,7 +101,8 @@ class AuthorizeCall:
                 return answer
         decided = self._decide(account, call, request, rate_card)
         authorized = Authorized(decided.reservation, call)
-        if decided.booking.account is account:
+        holds = isinstance(call, Reservation) and call.held is not None
+        if decided.booking.account is account and not holds:
             return decided.answer if self.under_way.keep(authorized) else Moved()
         booking = replace(decided.booking, notifications=_news_of(decided, account, request.at))
         posting = posting_of(account, booking, authorized=authorized)
@@ -140,27 +142,29 @@ class AuthorizeCall:
     ) -> Standing:
         """Read what else the decision rests on, after the account: mostly nothing."""
         rating = rating_of(leg, terms)
-        limits = limits_on(leg, rating.price.prefix, terms.licensing, account.settings)
-        keys = {limit.key for limit in limits if limit.key is not None}
+        keys = set(records_of(leg, rating.price.prefix, terms.licensing, account.settings))
         keys.update(before.keys if before else ())
+        records = {key for key in keys if key.kind is not SpendingKind.DAY}
         pool = None
         holds_minutes = before is not None and before.held is not None and before.held.minutes
         if rating.draws_on_pool or holds_minutes:
             month = month_of(leg)
             pool = self.credit.pools(account.organization_id, [month])[month]
-        spendings = spendings_of(self.credit, self.calls, account, keys)
+        spendings = spendings_of(self.credit, self.calls, account, records)
         return Standing(account, terms, pool, spendings)
 
 
 def _news_of(decided: Decided, account: Account, at: datetime) -> tuple[Notification, ...]:
     """Tell of limits that are reached, each by what made it so: the account's version."""
-    if not decided.reached:
+    if not decided.reached and decided.full_house is None:
         return ()
     # Imported where it is needed: hardly any call reaches a limit, and each start would pay.
-    from perminute.domain.limit_news import limit_news  # noqa: PLC0415
+    from perminute.domain.limit_news import full_house_news, limit_news  # noqa: PLC0415
     from perminute.domain.notifications import notification  # noqa: PLC0415
 
-    told = (limit_news(one, decided.reservation.leg, account.currency) for one in decided.reached)
+    told = [limit_news(one, account.currency) for one in decided.reached]
+    if decided.full_house is not None:
+        told.append(full_house_news(decided.full_house))
     return tuple(
         notification(
             news,

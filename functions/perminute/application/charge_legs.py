@@ -19,7 +19,7 @@ from perminute.application.verdicts import Accepted, Repeated, Verdict
 from perminute.domain.booking import charge
 from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
 from perminute.domain.pools import MinutePool, Month, Pools, month_of
-from perminute.domain.spending import limits_on
+from perminute.domain.spending import SpendingKind, records_of
 from perminute.domain.usage import Rating, Terms, Usage, rate_leg
 from perminute.ports import MAX_ITEMS_PER_POSTING, AlreadyKnown, Committed, Moved
 
@@ -278,13 +278,16 @@ def _spending_keys(
     licensing: Licensing,
 ) -> set[SpendingKey]:
     """Name the records of limits that the legs count for, or have reserved something of."""
-    limits = (
-        limit
+    authorized = {one.leg.call_id: one.leg for one in reservations}
+    keys = {
+        key
         for one in ratings
-        for limit in limits_on(one.leg, one.price.prefix, licensing, account.settings)
-    )
-    keys = {limit.key for limit in limits if limit.key is not None}
-    return keys.union(*(one.keys for one in reservations))
+        for key in records_of(
+            authorized.get(one.leg.call_id, one.leg), one.price.prefix, licensing, account.settings
+        )
+    }
+    keys.update(*(one.keys for one in reservations))
+    return {key for key in keys if key.kind is not SpendingKind.DAY}
 
 
 def _heard_at(ended: Iterable[EndedLeg]) -> datetime | None:

@@ -29,11 +29,13 @@ def spendings_of(
 ) -> Spendings:
     """Read what was spent, and count what nobody has; the account must have been read before.
 
-    Whoever decides by it commits against the account: no call can have been charged meanwhile.
+    Whoever decides by it commits against the account: no call can have been charged meanwhile. And
+    whoever counted writes it down, whatever is decided: nobody else is to count the same again.
     """
     if not keys:
-        return Spendings(account.today, {})
+        return Spendings(account.days, {})
     records = credit.spendings(account.organization_id, keys)
+    counted: list[SpendingKey] = []
     for key in keys:
         record = records.get(key)
         if record is None or record.corrections != account.corrections:
@@ -42,7 +44,8 @@ def spendings_of(
             if record is not None:
                 anew = replace(anew, held=record.held, told_micros=record.told_micros)
             records[key] = anew
-    return Spendings(account.today, records)
+            counted.append(key)
+    return Spendings(account.days, records, counted)
 
 
 def _spent_micros(calls: Calls, organization_id: str, key: SpendingKey) -> int:

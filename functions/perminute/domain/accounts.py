@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from perminute.domain.holds import NOTHING_HELD, Holds
 from perminute.domain.recharge import RechargeState
-from perminute.domain.spending import NO_DAY, Today
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -60,7 +59,8 @@ class Account:
     `as_of` is the latest instant at which anything was booked: it never goes back, however late
     an event comes. `user_facts` counts the licensing facts about all users: who reads their
     timelines one by one can tell by it whether any is missing. `reserved` is what calls under way
-    may still cost; `today` is what the calls of the day have cost. `corrections` counts how often
+    may still cost, and `calls_told` says that admins know of as many of them as they allow. `days`
+    is what the calls of the last few days have cost. `corrections` counts how often
     calls turned out to cost something else: what was spent of limits is then to be counted anew.
     """
 
@@ -78,7 +78,8 @@ class Account:
     lots: Lots = ()
     recharge: RechargeState = _NOTHING_ASKED
     reserved: Holds = NOTHING_HELD
-    today: Today = NO_DAY
+    calls_told: bool = False
+    days: tuple[Spending, ...] = ()
     corrections: int = 0
 
     def available_micros(self, at: datetime, *, lasting_until: datetime | None = None) -> int:

@@ -17,7 +17,7 @@ from perminute.domain.accounts import Booking
 from perminute.domain.holds import lapses_at
 from perminute.domain.legs import MAX_LEG_SECONDS
 from perminute.domain.licensing import Cover, Entitlement, NotEntitled
-from perminute.domain.rate_card import SECONDS_PER_MINUTE
+from perminute.domain.rate_card import SECONDS_PER_MINUTE, Quote
 from perminute.domain.reservations import (
     DEFAULT_QUOTA_SECONDS,
     RINGING,
@@ -31,7 +31,15 @@ from perminute.domain.reservations import (
     PaidBy,
     Reservation,
 )
-from perminute.domain.spending import Limit, LimitName, Reached, answered, limits_on
+from perminute.domain.spending import (
+    Limit,
+    LimitName,
+    Reached,
+    answered,
+    day_of,
+    limits_on,
+    records_of,
+)
 from perminute.domain.usage import Free, Rating, rate_leg
 
 if TYPE_CHECKING:
@@ -41,6 +49,7 @@ if TYPE_CHECKING:
     from perminute.domain.accounts import Account
     from perminute.domain.legs import Leg
     from perminute.domain.pools import MinutePool
+    from perminute.domain.rate_card import Rate
     from perminute.domain.spending import SpendingKey, Spendings
     from perminute.domain.usage import Terms
 
@@ -62,12 +71,13 @@ class Decided(NamedTuple):
     """The answer and what is to be written with it; the account is the one before if that is all.
 
     `booking` is to be committed together with the reservation, or not at all, and so is the news
-    of limits that are `reached`.
+    of limits that are `reached`, and of a `full_house` of so many calls.
     """
 
     reservation: Reservation
     booking: Booking
-    reached: tuple[Reached, ...]
+    reached: tuple[Reached, ...] = ()
+    full_house: int | None = None
 
     @property
     def answer(self) -> Answer:
@@ -119,10 +129,13 @@ class _Price:
     """What a call costs that lasts for a number of seconds, of which a pool may bear the first.
 
     None is more than anybody can pay: the pool is used up, and the licenses allow nothing else.
+    `rate_soon` is another rate, that may be in force by the time the call is answered: the dearer
+    one is reserved.
     """
 
     rating: Rating
     pool_minutes: int
+    rate_soon: Rate | None = None
 
     def blocks(self, seconds: int) -> int:
         """Round up to whole billing blocks."""
@@ -141,7 +154,9 @@ class _Price:
         rate, cover = self.rating.rate, self.rating.cover
         if rate is None or not isinstance(cover, Entitlement) or cover.rest is not Cover.CREDITS:
             return None
-        return rate.charge_micros(rate.billed_seconds(seconds), minutes * SECONDS_PER_MINUTE)
+        rates = (rate,) if self.rate_soon is None else (rate, self.rate_soon)
+        borne = minutes * SECONDS_PER_MINUTE
+        return max(one.charge_micros(one.billed_seconds(seconds), borne) for one in rates)
 
 
 class _Call:
@@ -158,7 +173,6 @@ class _Call:
         self._standing = standing
         self._account, self._terms, self._pool, self._spendings = standing
         self._leg, self._asked, self._at = leg, asked, at
-        self._day = answered(leg).date()
         self._used_seconds = asked.used_seconds + (before.used_seconds if before else 0)
         self._before = before
         # An update that does not say how much it wants wants as much as the request before.
@@ -166,8 +180,9 @@ class _Call:
         self._wanted_seconds = asked.requested_seconds or wanted
         self._rating = rating_of(leg, standing.terms)
         self._reached: list[Reached] = []
+        self._full_house: int | None = None
         self._give_back()
-        self._price = _Price(self._rating, self._pool_minutes_left())
+        self._price = _Price(self._rating, self._pool_minutes_left(), self._rate_soon())
 
     # ── What speaks against it ───────────────────────────────────────────────────────────────
 
@@ -201,19 +216,18 @@ class _Call:
         if settings is None or settings.max_concurrent_calls is None:
             return False
         calls, most = self._account.reserved.calls_at(self._at), settings.max_concurrent_calls
-        today = self._spendings.today
-        if calls >= most and not today.calls_told:
-            self._spendings.today = replace(today, calls_told=True)
-            self._reached.append(Reached(Limit(LimitName.CONCURRENT_CALLS, 0), calls=calls))
-        elif today.calls_told and calls <= most // 2:
-            self._spendings.today = replace(today, calls_told=False)
+        if calls >= most and not self._account.calls_told:
+            self._set_account(calls_told=True)
+            self._full_house = calls
+        elif self._account.calls_told and calls <= most // 2:
+            self._set_account(calls_told=False)
         return calls >= most
 
     # ── Answers ──────────────────────────────────────────────────────────────────────────────
 
     def denied(self, why: str, limit: LimitName | None = None) -> Decided:
-        """Grant nothing; what the call has used stays reserved."""
-        held = self._hold(self._used_blocks(), self._lapses(0)) if self._used_seconds else None
+        """Grant nothing; what the call has used waits for its `Call Ended`."""
+        held = self._settling()
         answer = self._answer(Decision.DENY, reason=str(why), final_unit=True, limit=limit)
         return self._decided(answer, held)
 
@@ -231,7 +245,8 @@ class _Call:
     def granted(self) -> Decided:
         """Grant whole blocks: as many as were asked for, or as are covered."""
         target = min(self._used_seconds + self._wanted_seconds, MAX_LEG_SECONDS)
-        budgets = tuple(self._budgets(self._lapses(self._wanted_seconds)))
+        most = self._price.blocks(target) - self._used_seconds
+        budgets = tuple(self._budgets(self._lapses(most)))
         reached = _furthest(
             self._used_seconds,
             target,
@@ -250,12 +265,7 @@ class _Call:
 
     def released(self) -> Decided:
         """Keep what was used, and nothing else."""
-        held = None
-        if self._used_seconds and not self.costs_nothing:
-            lapses_at_ = lapses_at(self._at, SETTLEMENT)
-            held = self._hold(self._used_blocks(), lapses_at_, calls=0)
-        answer = self._answer(Decision.ALLOW)
-        return self._decided(answer, held)
+        return self._decided(self._answer(Decision.ALLOW), self._settling())
 
     # ── How far it may go ────────────────────────────────────────────────────────────────────
 
@@ -272,10 +282,8 @@ class _Call:
 
     def _spent_micros(self, limit: Limit) -> int:
         """Tell what was spent of a limit, or is reserved by others."""
-        spent_micros = self._spendings.spent_micros(limit, self._day)
-        if limit.key is None:
-            return spent_micros + self._account.reserved.amount_at(self._at)
-        return spent_micros + self._spendings.held_micros(limit.key, self._at)
+        spending = self._spendings[limit.key]
+        return spending.spent_micros + spending.held.amount_at(self._at)
 
     def _is_covered(self, seconds: int, budget_micros: int) -> bool:
         micros = self._price.micros(self._price.blocks(seconds))
@@ -304,7 +312,7 @@ class _Call:
         """Tell of each limit that the next block would pass, if it was not told before."""
         for micros, limit in budgets:
             passed = limit is not None and not self._is_covered(reached + 1, micros)
-            if limit and passed and self._spendings.tell_once(limit, self._day):
+            if limit and passed and self._spendings.tell_once(limit):
                 self._reached.append(Reached(limit, self._spent_micros(limit)))
 
     def _ad_hoc(self) -> str | None:
@@ -320,10 +328,19 @@ class _Call:
         if before is None or before.held is None:
             return
         self._set_account(reserved=self._account.reserved.without(before.held.credit))
-        if self._pool is not None:
+        if self._pool is not None and before.held.minutes:
             self._pool = self._pool.without_held(before.held.pool)
         for key in before.keys:
             self._spendings.release(key, before.held.credit)
+
+    def _rate_soon(self) -> Rate | None:
+        """Find the rate for a call that rings as long as one may."""
+        rate, number = self._rating.rate, self._leg.rated_number
+        if rate is None or number is None:
+            return None
+        at = answered(self._leg) + RINGING
+        quote = self._terms.rate_card.quote(self._leg.leg_type, number, 1, at)
+        return quote.rate if isinstance(quote, Quote) and quote.rate is not rate else None
 
     def _pool_minutes_left(self) -> int:
         if self._pool is None or not self._rating.draws_on_pool:
@@ -345,8 +362,19 @@ class _Call:
             self._spendings.hold(key, held.credit, self._at)
         return held
 
+    def _settling(self) -> Held | None:
+        """Reserve what a call has used that is not granted any more."""
+        if not self._used_seconds or self.costs_nothing:
+            return None
+        return self._hold(self._used_blocks(), lapses_at(self._at, SETTLEMENT), calls=0)
+
     def _keys(self) -> tuple[SpendingKey, ...]:
-        return tuple(limit.key for limit in self._limits() if limit.key is not None)
+        """Name the records that count what is reserved: as they will count what it costs."""
+        prefix, settings = self._rating.price.prefix, self._account.settings
+        records = records_of(self._leg, prefix, self._terms.licensing, settings)
+        if settings is None or settings.daily_spend_limit_micros is None:
+            return records
+        return (day_of(answered(self._leg)), *records)
 
     def _lapses(self, granted: int) -> datetime:
         """Tell when a reservation lapses: twice the validity of what it grants."""
@@ -396,16 +424,16 @@ class _Call:
             keys=self._keys() if held else (),
         )
         before, _, pool_before, spendings = self._standing
-        account = replace(self._account, today=spendings.today)
+        account = replace(self._account, days=spendings.days(self._at))
         pools = () if self._pool is None or self._pool is pool_before else (self._pool,)
         if account == before and not pools and not spendings.touched:
-            return Decided(reservation, Booking(account=before), ())
+            return Decided(reservation, Booking(account=before))
         booking = Booking(
             account=replace(account, version=before.version + 1),
             pools=pools,
             spendings=spendings.touched,
         )
-        return Decided(reservation, booking, tuple(self._reached))
+        return Decided(reservation, booking, tuple(self._reached), self._full_house)
 
     def _set_account(self, **changed: Any) -> None:  # noqa: ANN401 - its own fields
         self._account = replace(self._account, **changed)

@@ -29,10 +29,10 @@ from perminute.domain.notifications import (
     RechargeSucceeded,
     notification,
 )
-from perminute.domain.pools import Position, month_of
+from perminute.domain.pools import Position, month_of, own_minutes
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import MAX_FAILURES, Disabled
-from perminute.domain.spending import Reached, answered, limits_on
+from perminute.domain.spending import Reached, answered, day_of, limits_on, records_of
 from perminute.domain.usage import Flag, Outcome, Rating, Usage
 
 if TYPE_CHECKING:
@@ -153,6 +153,10 @@ def configure(
     )
     if is_latest:
         books.set(settings=settings, recharge=account.recharge.reconfigured())
+        before = known and known.prefix_hourly_spend_limit_micros
+        if settings.prefix_hourly_spend_limit_micros != before:
+            # While there was no such limit, nothing was counted for it.
+            books.set(corrections=account.corrections + 1)
     return books.close(may_ask=is_latest)
 
 
@@ -213,7 +217,8 @@ def charge(  # noqa: PLR0913 - the parts of a charge
         entry = books.pay(EntryType.CHARGE, total_micros, cause=None)
         paid = _paid_by(usages, account, entry.entry_id)
         usages = tuple(paid.get(usage.leg.call_id, usage) for usage in usages)
-        _count_spending(books, usages, pools.licensing, spendings)
+        _count_spending(books, usages, pools.licensing, spendings, reservations)
+    books.set(days=spendings.days(books.now))
     tell_pools(books, pools)
     booking = books.close(may_ask=total_micros > 0)
     return replace(
@@ -307,18 +312,20 @@ def _drawn(
     others of its batch either.
     """
     reserved = {one.leg.call_id: one for one in reservations if one.held and one.held.minutes}
+    authorized = {one.leg.call_id for one in reservations}
     drawn: dict[str, tuple[int, int]] = {}
     for rating in sorted((one for one in ratings if one.draws_on_pool), key=_position):
-        leg = rating.leg
-        own = _own_minutes(rating, reserved.pop(leg.call_id, None), pools)
-        minutes = pools.draw(leg, rating.pool_minutes_wanted, reserved=own, now=now)
-        drawn[leg.call_id] = (minutes, own)
+        leg, wanted = rating.leg, rating.pool_minutes_wanted
+        own = _reserved_minutes(rating, reserved.pop(leg.call_id, None), pools)
+        own_or_none = own if leg.call_id in authorized else None
+        minutes = pools.draw(leg, wanted, reserved=own_or_none, now=now)
+        drawn[leg.call_id] = minutes, own_minutes(own_or_none, wanted, minutes)
     for reservation in reserved.values():
         _release_minutes(reservation, pools)
     return tuple(one.usage(*drawn.get(one.leg.call_id, (0, 0))) for one in ratings)
 
 
-def _own_minutes(rating: Rating, reservation: Reservation | None, pools: Pools) -> int:
+def _reserved_minutes(rating: Rating, reservation: Reservation | None, pools: Pools) -> int:
     """Give back what a call has reserved, and tell how much of it is its own.
 
     One that was answered in another month than it was authorized in has nothing of its own.
@@ -336,24 +343,31 @@ def _release_minutes(reservation: Reservation, pools: Pools) -> int:
 
 
 def _count_spending(
-    books: Books, usages: Sequence[Usage], licensing: Licensing, spendings: Spendings
+    books: Books,
+    usages: Sequence[Usage],
+    licensing: Licensing,
+    spendings: Spendings,
+    reservations: Sequence[Reservation],
 ) -> None:
-    """Count what calls cost where limits do, and tell of those that they reach."""
+    """Count what calls cost where limits do, and tell of those that they reach.
+
+    One that was authorized counts where it was counted while it was under way.
+    """
     settings, currency = books.account.settings, books.account.currency
+    authorized = {one.leg.call_id: one.leg for one in reservations}
     for usage in usages:
-        if not usage.charge_micros:
+        micros, prefix = usage.charge_micros, usage.price.prefix
+        if not micros:
             continue
-        day = answered(usage.leg).date()
-        spendings.spend(day, usage.charge_micros)
-        for limit in limits_on(usage.leg, usage.price.prefix, licensing, settings):
-            if limit.key is not None:
-                spendings.spend(day, usage.charge_micros, limit.key)
-            spent_micros = spendings.spent_micros(limit, day)
-            if spent_micros >= limit.micros and spendings.tell_once(limit, day):
-                reached = Reached(limit, spent_micros)
-                news, cause = limit_news(reached, usage.leg, currency)
+        leg = authorized.get(usage.leg.call_id, usage.leg)
+        spendings.spend(day_of(answered(leg)), micros)
+        for key in records_of(leg, prefix, licensing, settings):
+            spendings.spend(key, micros)
+        for limit in limits_on(leg, prefix, licensing, settings):
+            spent_micros = spendings[limit.key].spent_micros
+            if spent_micros >= limit.micros and spendings.tell_once(limit):
+                news, cause = limit_news(Reached(limit, spent_micros), currency)
                 books.tell(news, cause=f"{cause}/{books.account.version}")
-    books.set(today=spendings.today)
 
 
 def _position(rating: Rating) -> Position:

@@ -215,6 +215,10 @@ class Licensing:
         """Tell what is known of a user at an instant."""
         return self.users.get(user_id, _NOTHING).value_at(attribute, at)
 
+    def says_of_user(self, user_id: str, attribute: str) -> bool:
+        """Whether anything is known of a user's attribute, at whatever time."""
+        return any(self.users.get(user_id, _NOTHING).changes_of(attribute))
+
     def pool_minutes(self, at: datetime) -> int:
         """Count the minutes of the pool by the licenses at `at` (DOMAIN §4)."""
         organization = self.organization

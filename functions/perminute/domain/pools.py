@@ -153,19 +153,27 @@ class MinutePool:
         return minutes - self.used - self.held.amount_at(at)
 
     def draw(
-        self, leg: Leg, wanted: int, licensing: Licensing, *, reserved: int, now: datetime
+        self,
+        leg: Leg,
+        wanted: int,
+        licensing: Licensing,
+        *,
+        reserved: int | None,
+        now: datetime,
     ) -> tuple[MinutePool, int]:
         """Give a call that is charged now what it may have of `wanted` minutes.
 
-        What it had `reserved` is no longer held, and is its own. What is given is final if no call
-        after it has drawn, since then it is the next in order; or if there is enough for all. Else
-        the day of the call is to be gone over again.
+        What it had `reserved` is no longer held, and is its own; so is whatever else a call is
+        given that was authorized at all, since what it had reserved of the credit is given back.
+        None, it was not. What is given is final if no call after it has drawn, since then it is
+        the next in order; or if there is enough for all. Else the day of the call is to be gone
+        over again.
         """
         position = Position.of(leg)
         minutes = licensing.pool_minutes(_answered(leg))
-        own = min(reserved, minutes - self.used)
+        own = min(reserved or 0, minutes - self.used)
         taken = min(wanted, max(0, own, self.left_at(now, minutes)))
-        pool = self.with_drawn(position, taken, min(reserved, wanted))
+        pool = self.with_drawn(position, taken, own_minutes(reserved, wanted, taken))
         if self.unsettled is None and (self.bound is None or position > self.bound):
             return pool, taken
         if self.unsettled is None and self._is_ample(position, wanted, licensing):
@@ -317,7 +325,7 @@ class Pools:
         """Give a pool as it stands."""
         return self._pools[month]
 
-    def draw(self, leg: Leg, wanted: int, *, reserved: int, now: datetime) -> int:
+    def draw(self, leg: Leg, wanted: int, *, reserved: int | None, now: datetime) -> int:
         """Give a call what it may have; see `MinutePool.draw`."""
         pool = self._pools[month_of(leg)]
         pool, taken = pool.draw(leg, wanted, self.licensing, reserved=reserved, now=now)
@@ -367,6 +375,11 @@ class Pools:
     def touched(self) -> tuple[MinutePool, ...]:
         """What is to be written."""
         return tuple(self._pools[month] for month in sorted(self._touched))
+
+
+def own_minutes(reserved: int | None, wanted: int, taken: int) -> int:
+    """Tell how many minutes are a call's own once it is charged; see `MinutePool.draw`."""
+    return 0 if reserved is None else max(min(reserved, wanted), taken)
 
 
 def month_of(leg: Leg) -> Month:

@@ -16,7 +16,7 @@ from perminute.domain.books import Books
 from perminute.domain.corrections import Correction, correct
 from perminute.domain.ledger import RERATING
 from perminute.domain.licensing import POOL_ATTRIBUTES, SEAT_ATTRIBUTES, decides_calls
-from perminute.domain.spending import answered
+from perminute.domain.spending import Spendings, answered, day_of
 from perminute.domain.usage import Adjusted, Flag
 
 if TYPE_CHECKING:
@@ -176,11 +176,11 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
 
 
 def _count_spending(books: Books, rerated: Sequence[Rerated]) -> None:
-    """Count it for the day, and have all other records counted anew: there may be many."""
-    today = books.account.today
+    """Count it for the days, and have all other records counted anew: there may be many."""
+    spendings = Spendings(books.account.days, {})
     for one in rerated:
-        today = today.with_spent(answered(one.after.leg).date(), one.change_micros)
-    books.set(today=today, corrections=books.account.corrections + 1)
+        spendings.spend(day_of(answered(one.after.leg)), one.change_micros)
+    books.set(days=spendings.days(books.now), corrections=books.account.corrections + 1)
 
 
 def _verdict(usage: Usage) -> tuple[object, ...]:

@@ -1,18 +1,19 @@
 """What was spent within a period, and what admins allow to be.
 
 Three limits are amounts: of an organization a day, of a user a month, and of calls out to one
-prefix an hour, which stops toll fraud. A call counts for the period in which it was answered, with
-what it costs, or with what it has reserved while it is under way. So none of them can be passed by
-calls that are authorized: a grant ends where the first of them does. All periods are UTC (ours).
+prefix an hour, which stops toll fraud. A call counts with what it costs, or with what it has
+reserved while it is under way; for the period in which it was authorized, or else answered. So
+none of them can be passed by calls that are authorized: a grant ends where the first of them does.
+All periods are UTC (ours).
 
-The day of an organization is kept with its account. The others are records of their own, kept
-only of those who have such a limit.
+The days of an organization are kept with its account, the last few of them. The others are records
+of their own, kept only of those who have such a limit.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,11 +23,13 @@ from perminute.domain.licensing import MONTHLY_SPEND_LIMIT
 from perminute.domain.pools import Month
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from perminute.domain.accounts import CreditSettings
     from perminute.domain.legs import Leg
     from perminute.domain.licensing import Licensing
+
+_DAY = timedelta(days=1)
 
 
 class LimitName(StrEnum):
@@ -41,12 +44,13 @@ class LimitName(StrEnum):
 class SpendingKind(StrEnum):
     """Whose spending a record counts."""
 
+    DAY = "day"
     USER = "user"
     PREFIX = "prefix"
 
 
 class SpendingKey(NamedTuple):
-    """Whose spending in which period: a user in a month, or a prefix in an hour."""
+    """Whose spending since when: an organization's of a day, a user's of a month, a prefix's."""
 
     kind: SpendingKind
     subject: str
@@ -54,57 +58,38 @@ class SpendingKey(NamedTuple):
 
     def counts(self, leg: Leg, prefix: str | None) -> bool:
         """Whether a leg, rated by this prefix, is part of it."""
-        return self in keys_of(leg, prefix)
+        return self in (_of_user(leg), _of_prefix(leg, prefix))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
-    """What calls cost that were answered in a period, and what those under way have reserved.
+    """What calls of a period cost, and what those under way have reserved.
 
     `told_micros` is the limit that was last told as reached: it is told again if it is another.
-    It was counted when the account had made so many `corrections`, and holds only as long.
+    A record of its own was counted when the account had made so many `corrections`, and holds only
+    as long.
     """
 
     key: SpendingKey
-    corrections: int
+    corrections: int = 0
     spent_micros: int = 0
     held: Holds = NOTHING_HELD
     told_micros: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Today:
-    """What calls cost that were answered on the latest day on which any were; see `Spending`.
-
-    `calls_told` says that admins know of as many calls at once as they allow.
-    """
-
-    day: date
-    spent_micros: int = 0
-    told_micros: int | None = None
-    calls_told: bool = False
-
-    def on(self, day: date) -> Today:
-        """Begin another day, if it is a later one."""
-        return Today(day=day, calls_told=self.calls_told) if day > self.day else self
-
-    def with_spent(self, day: date, micros: int) -> Today:
-        """Count what a call of a day costs; what comes late of a day before counts no more."""
-        today = self.on(day)
-        if day < today.day:
-            return today
-        return replace(today, spent_micros=today.spent_micros + micros)
-
-
-NO_DAY = Today(day=date.min)
-
-
 class Limit(NamedTuple):
-    """An amount that must not be passed, and the record that counts for it; None, the account."""
+    """An amount that must not be passed, and the record that counts for it."""
 
     name: LimitName
     micros: int
-    key: SpendingKey | None = None
+    key: SpendingKey
+
+
+class Reached(NamedTuple):
+    """A limit that is reached, and how much was spent of it."""
+
+    limit: Limit
+    spent_micros: int
 
 
 def limits_on(
@@ -113,7 +98,8 @@ def limits_on(
     """Name the limits that hold for a leg that is rated by this prefix."""
     limits: list[Limit] = []
     if settings is not None and settings.daily_spend_limit_micros is not None:
-        limits.append(Limit(LimitName.DAILY_SPEND, settings.daily_spend_limit_micros))
+        daily_micros = settings.daily_spend_limit_micros
+        limits.append(Limit(LimitName.DAILY_SPEND, daily_micros, day_of(answered(leg))))
     user_micros = licensing.user_value(leg.organizer_id, MONTHLY_SPEND_LIMIT, answered(leg))
     if isinstance(user_micros, int):
         limits.append(Limit(LimitName.MONTHLY_SPEND, user_micros, _of_user(leg)))
@@ -124,73 +110,84 @@ def limits_on(
     return tuple(limits)
 
 
-class Reached(NamedTuple):
-    """A limit that is reached, and how much was spent of it; or how many calls are under way."""
+def records_of(
+    leg: Leg, prefix: str | None, licensing: Licensing, settings: CreditSettings | None
+) -> tuple[SpendingKey, ...]:
+    """Name the records that count a leg, the day's aside.
 
-    limit: Limit
-    spent_micros: int = 0
-    calls: int | None = None
+    A user's count every call as soon as anything is said of a limit, whenever that holds: else
+    they would depend on which was heard of first.
+    """
+    keys: list[SpendingKey] = []
+    if licensing.says_of_user(leg.organizer_id, MONTHLY_SPEND_LIMIT):
+        keys.append(_of_user(leg))
+    key = _of_prefix(leg, prefix)
+    if key and settings is not None and settings.prefix_hourly_spend_limit_micros is not None:
+        keys.append(key)
+    return tuple(keys)
 
 
 class Spendings:
-    """What was spent of the limits of an organization, while one booking is made."""
+    """What was spent of an organization's limits, while one booking is made."""
 
-    def __init__(self, today: Today, records: Mapping[SpendingKey, Spending]) -> None:
-        """Open them as they were read, and the day as the account has it."""
-        self.today = today
-        self._records = dict(records)
-        self._touched: set[SpendingKey] = set()
+    def __init__(
+        self,
+        days: Iterable[Spending],
+        records: Mapping[SpendingKey, Spending],
+        counted: Collection[SpendingKey] = (),
+    ) -> None:
+        """Open the days as the account has them, and records as they were read or just counted."""
+        self._records = {one.key: one for one in days} | dict(records)
+        self._touched = set(counted)
 
-    def spend(self, day: date, micros: int, key: SpendingKey | None = None) -> None:
-        """Count what a call costs, for the day or in a record, if that is known."""
-        if key is None:
-            self.today = self.today.with_spent(day, micros)
-        elif key in self._records:
-            record = self._records[key]
-            self._put(replace(record, spent_micros=record.spent_micros + micros))
+    def __getitem__(self, key: SpendingKey) -> Spending:
+        """Give a record as it stands; a day that nobody has counted yet is empty."""
+        if key.kind is SpendingKind.DAY and key not in self._records:
+            return Spending(key=key)
+        return self._records[key]
+
+    def spend(self, key: SpendingKey, micros: int) -> None:
+        """Count what a call costs."""
+        self._put(replace(self[key], spent_micros=self[key].spent_micros + micros))
 
     def hold(self, key: SpendingKey, hold: Hold, at: datetime) -> None:
         """Count what a call under way has reserved; what has lapsed by then is forgotten."""
-        record = self._records[key]
-        self._put(replace(record, held=record.held.lapsed(at).with_added(hold)))
+        self._put(replace(self[key], held=self[key].held.lapsed(at).with_added(hold)))
 
     def release(self, key: SpendingKey, hold: Hold) -> None:
         """Give back what a call has reserved, if it is still held."""
-        record = self._records.get(key)
-        if record is not None and record.held.keeps(hold):
-            self._put(replace(record, held=record.held.without(hold)))
+        if key in self._records and self[key].held.keeps(hold):
+            self._put(replace(self[key], held=self[key].held.without(hold)))
 
-    def spent_micros(self, limit: Limit, day: date) -> int:
-        """Tell what was spent of a limit that counts calls of this day."""
-        if limit.key is None:
-            return self.today.on(day).spent_micros if day >= self.today.day else 0
-        return self._records[limit.key].spent_micros
-
-    def held_micros(self, key: SpendingKey, at: datetime) -> int:
-        """Tell what calls under way have reserved in a record."""
-        return self._records[key].held.amount_at(at)
-
-    def tell_once(self, limit: Limit, day: date) -> bool:
+    def tell_once(self, limit: Limit) -> bool:
         """Say that a limit is reached; gives False if that was said already."""
-        if limit.key is None:
-            if day < self.today.day or self.today.on(day).told_micros == limit.micros:
-                return False
-            self.today = replace(self.today.on(day), told_micros=limit.micros)
-            return True
-        record = self._records[limit.key]
-        if record.told_micros == limit.micros:
+        if self[limit.key].told_micros == limit.micros:
             return False
-        self._put(replace(record, told_micros=limit.micros))
+        self._put(replace(self[limit.key], told_micros=limit.micros))
         return True
+
+    def days(self, now: datetime) -> tuple[Spending, ...]:
+        """Give the days around now, which are all that can still matter.
+
+        A call lasts a day at most, and a clock may be ahead. What comes of other days, because it
+        is late or somebody's clock is wrong, must not have these forgotten.
+        """
+        first = day_of(now).since - _DAY
+        return tuple(
+            one
+            for key, one in sorted(self._records.items())
+            if key.kind is SpendingKind.DAY and first <= key.since <= first + 2 * _DAY
+        )
 
     @property
     def touched(self) -> tuple[Spending, ...]:
-        """What is to be written."""
-        return tuple(self._records[key] for key in sorted(self._touched))
+        """What is to be written beside the account."""
+        keys = sorted(key for key in self._touched if key.kind is not SpendingKind.DAY)
+        return tuple(self._records[key] for key in keys)
 
-    def _put(self, record: Spending) -> None:
-        self._records[record.key] = record
-        self._touched.add(record.key)
+    def _put(self, spending: Spending) -> None:
+        self._records[spending.key] = spending
+        self._touched.add(spending.key)
 
 
 def answered(leg: Leg) -> datetime:
@@ -198,10 +195,9 @@ def answered(leg: Leg) -> datetime:
     return leg.answered_at or leg.ended_at
 
 
-def keys_of(leg: Leg, prefix: str | None) -> tuple[SpendingKey, ...]:
-    """Name the records that may count a leg, if they are kept."""
-    keys = (_of_user(leg), _of_prefix(leg, prefix))
-    return tuple(key for key in keys if key is not None)
+def day_of(at: datetime) -> SpendingKey:
+    """Name the record of a day, which the account holds."""
+    return SpendingKey(SpendingKind.DAY, "", datetime(at.year, at.month, at.day, tzinfo=UTC))
 
 
 def _of_user(leg: Leg) -> SpendingKey:

@@ -59,7 +59,7 @@ def _charge(use_case: ChargeLegs, one: EndedLeg) -> Usage:
     card = use_case.rate_cards.current()
     terms = Terms(licensing, card, account.currency, account.credits_set_up_at)
     pools = Pools({}, licensing)
-    spendings = Spendings(account.today, {})
+    spendings = Spendings(account.days, {})
     ratings = [rate_leg(leg, terms)]
     booking = book_charge(account, ratings, pools=pools, spendings=spendings, at=one.reported_at)
     posting = posting_of(account, booking)

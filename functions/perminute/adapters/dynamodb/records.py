@@ -43,13 +43,12 @@ from perminute.domain.reservations import (
     Reservation,
 )
 from perminute.domain.spending import (
-    NO_DAY,
     LimitName,
     Spending,
     SpendingKey,
     SpendingKind,
-    Today,
     answered,
+    day_of,
 )
 from perminute.domain.timelines import Fact, Timeline
 from perminute.domain.times import format_instant, parse_instant
@@ -69,7 +68,7 @@ ORGANIZATION = "organization"
 ENTRY = "entry#"
 POOL = "pool#"
 CALLS = "calls#"
-SPENDING = "spending#"
+SPENDING = "spent#"
 OUTCOME = "outcome"
 """The attribute of the usage table that a call has once it has ended."""
 
@@ -101,7 +100,8 @@ def account_row(account: Account) -> AccountRow:
         lots=[_lot_record(lot) for lot in account.lots] or None,
         recharge=_recharge_record(account.recharge),
         reserved=_holds_record(account.reserved),
-        today=_today_record(account.today),
+        calls_told=int(account.calls_told) or None,
+        days=[_day_record(day) for day in account.days] or None,
         corrections=account.corrections or None,
         listed_as=ACCOUNT,
         due_at=NEVER_DUE if account.due_at is None else due_text(account.due_at),
@@ -125,7 +125,8 @@ def account_of(row: AccountRow) -> Account:
         lots=_lots_of(row.lots or []),
         recharge=_recharge_of(row.recharge) if row.recharge else RechargeState(),
         reserved=_holds_of(row.reserved),
-        today=_today_of(row.today),
+        calls_told=bool(row.calls_told),
+        days=tuple(_day_of(*day) for day in row.days or ()),
         corrections=row.corrections or 0,
     )
 
@@ -145,21 +146,23 @@ def _holds_of(record: Sequence[Sequence[int]] | None) -> Holds:
     )
 
 
-def _today_record(today: Today) -> list[Any] | None:
-    if today == NO_DAY:
-        return None
-    return [today.day.isoformat(), today.spent_micros, today.told_micros, int(today.calls_told)]
+def _day_record(day: Spending) -> list[Any]:
+    return [
+        day.key.since.date().isoformat(),
+        day.spent_micros,
+        day.told_micros,
+        _holds_record(day.held),
+    ]
 
 
-def _today_of(record: Sequence[Any] | None) -> Today:
-    if record is None:
-        return NO_DAY
-    day, spent_micros, told_micros, calls_told = record
-    return Today(
-        day=date.fromisoformat(day),
+def _day_of(
+    day: str, spent_micros: int, told_micros: int | None, held: list[list[int]] | None
+) -> Spending:
+    return Spending(
+        key=day_of(datetime.fromisoformat(day)),
         spent_micros=spent_micros,
         told_micros=told_micros,
-        calls_told=bool(calls_told),
+        held=_holds_of(held),
     )
 
 
@@ -505,15 +508,17 @@ def spending_row(organization_id: str, spending: Spending) -> SpendingRow:
 
 
 def spending_record(key: SpendingKey) -> str:
-    """Name the record of what was spent."""
-    return f"{SPENDING}{key.kind}#{format_instant(key.since)}#{key.subject}"
+    """Name the record of what was spent, in few letters: a name of 250 must fit into a key."""
+    return f"{SPENDING}{key.kind[0]}#{key.since:%Y%m%dT%H}#{key.subject}"
 
 
 def spending_of(row: SpendingRow) -> Spending:
     """Read what was spent of a limit."""
-    kind, since, subject = row.record.removeprefix(SPENDING).split("#", 2)
+    letter, since, subject = row.record.removeprefix(SPENDING).split("#", 2)
+    kind = next(kind for kind in SpendingKind if kind[0] == letter)
+    at = datetime.strptime(since, "%Y%m%dT%H").replace(tzinfo=UTC)
     return Spending(
-        key=SpendingKey(SpendingKind(kind), subject, parse_instant(since)),
+        key=SpendingKey(kind, subject, at),
         spent_micros=row.spent_micros,
         corrections=row.corrections,
         held=_holds_of(row.held),

@@ -104,7 +104,8 @@ class AccountRow(Model):
     lots = CompactJSONAttribute(null=True)
     recharge = CompactJSONAttribute(null=True)
     reserved = CompactJSONAttribute(null=True)
-    today = CompactJSONAttribute(null=True)
+    calls_told = IntegerAttribute(null=True, attr_name="callsTold")
+    days = CompactJSONAttribute(null=True)
     corrections = IntegerAttribute(null=True)
     listed_as = UnicodeAttribute(null=True, attr_name="listedAs")
     due_at = UnicodeAttribute(null=True, attr_name="dueAt")
@@ -144,7 +145,7 @@ class PoolRow(Model):
 
 
 class SpendingRow(Model):
-    """CreditTable, record `spending#…`: what was spent of a limit in a period."""
+    """CreditTable, record `spent#…`: what was spent of a limit in a period."""
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     record = UnicodeAttribute(range_key=True)

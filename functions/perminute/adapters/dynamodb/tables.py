@@ -265,13 +265,22 @@ def get_together(
 
 
 def put_alone(connection: Connection, operation: Operation) -> bool:
-    """Put one item under its condition, outside of a transaction; gives whether it held."""
+    """Put one item under its condition, outside of a transaction; gives whether it held.
+
+    Raises `Contended` if a transaction is just writing the item.
+    """
     client: Any = connection.client
     with unavailable(f"writing {operation['TableName']}"):
         try:
             client.put_item(**operation)
-        except client.exceptions.ConditionalCheckFailedException:
-            return False
+        except ClientError as error:
+            code = error.response["Error"].get("Code", "")
+            if code == "ConditionalCheckFailedException":
+                return False
+            if code in _COLLISIONS:
+                msg = f"writing {operation['TableName']}: {code}"
+                raise Contended(msg) from error
+            raise
     return True
 
 

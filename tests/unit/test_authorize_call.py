@@ -1,0 +1,311 @@
+"""Authorizing calls over the twin of the stores: races, torn readings, limits and ends of calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builders import (
+    ANSWERED,
+    IMPATIENT,
+    LONG_AGO,
+    MICROS,
+    ORGANIZATION,
+    ORGANIZER,
+    card,
+    ended,
+    entitled_changes,
+    fact,
+    leg,
+    purchase,
+    receipt,
+)
+
+from perminute.adapters.memory import FixedRateCard, InMemoryCalls, InMemoryStore
+from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
+from perminute.application.authorize_call import AuthorizeCall, Request
+from perminute.application.book_credit import BookCredit, CreditEvent
+from perminute.application.charge_legs import ChargeLegs
+from perminute.application.patience import Patience
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.verdicts import Accepted, Repeated
+from perminute.domain.accounts import CreditSettings
+from perminute.domain.errors import Conflict, Contended
+from perminute.domain.licensing import LicensingChange
+from perminute.domain.notifications import SpendLimitReached
+from perminute.domain.reservations import Answer, Asked, Decision, Operation
+from perminute.domain.spending import SpendingKind, day_of
+from perminute.ports import CallUnderWay, Moved
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from perminute.domain.timelines import Fact
+    from perminute.ports import CommitResult, Posting
+
+PAID = 150_000
+"""What ten minutes cost."""
+
+
+@dataclass
+class Store(InMemoryStore):
+    """A twin that may be moved by others, and read torn."""
+
+    moved: int = 0
+    torn: CallUnderWay | None = None
+    readings: int = 0
+
+    def commit(self, posting: Posting) -> CommitResult:
+        if posting.authorized is not None and self.moved > 0:
+            self.moved -= 1
+            return Moved("somebody was faster")
+        return super().commit(posting)
+
+    def read(self, organization_id: str, call_id: str) -> CallUnderWay:
+        self.readings += 1
+        torn, self.torn = self.torn, None
+        return torn or super().read(organization_id, call_id)
+
+
+@dataclass
+class World:
+    store: Store = field(default_factory=Store)
+    events: int = 0
+
+    def __post_init__(self) -> None:
+        self.store.record(ORGANIZATION, entitled_changes())
+        BookCredit(self.store, IMPATIENT)([purchase(amount=1)])
+        calls, licensing = InMemoryCalls(self.store), RememberedLicensing(self.store)
+        rate_cards = FixedRateCard(card())
+        self.charging = ChargeLegs(self.store, calls, licensing, rate_cards, IMPATIENT)
+        self.authorizing = AuthorizeCall(
+            under_way=self.store,
+            credit=self.store,
+            calls=calls,
+            licensing=RememberedLicensing(self.store),
+            rate_cards=rate_cards,
+            patience=Patience(attempts=3, sleep=lambda _: None),
+        )
+
+    def authorize(self, call_id: str, at: datetime = ANSWERED, **changed: Any) -> Answer:
+        one = leg(call_id=call_id, answered_at=at, ended_at=at)
+        asked = replace_asked(Asked(Operation.AUTHORIZE, 0, 600), **changed)
+        return self.authorizing(Request(ORGANIZATION, call_id, asked, at, one))
+
+    def report(
+        self, operation: Operation, call_id: str, sequence: int, used: int, at: datetime
+    ) -> Answer:
+        asked = Asked(operation, sequence, None, used)
+        return self.authorizing(Request(ORGANIZATION, call_id, asked, at))
+
+    def end(self, call_id: str, at: datetime = ANSWERED, **changed: Any) -> None:
+        one = ended(
+            call_id=call_id,
+            answered_at=at,
+            ended_at=at + timedelta(minutes=10),
+            **changed,
+        )
+        (verdict,) = self.charging([one])
+        assert isinstance(verdict, Accepted | Repeated)
+
+    def configure(self, **limits: Any) -> None:
+        self.events += 1
+        at = LONG_AGO + timedelta(seconds=self.events)
+        settings = CreditSettings(
+            configured_at=at, event_id=f"s-{self.events}", currency="USD", **limits
+        )
+        key = receipt(settings.event_id)
+        event = CreditEvent(
+            organization_id=ORGANIZATION, change=settings, receipt=key, issued_at=at
+        )
+        assert isinstance(BookCredit(self.store, IMPATIENT)([event])[0], Accepted)
+
+    def say(self, *facts: Fact) -> None:
+        self.events += 1
+        change = LicensingChange(ORGANIZATION, ORGANIZER, facts)
+        event = LicensingEvent(change, receipt(f"f-{self.events}"), ANSWERED)
+        assert isinstance(ApplyLicensing(self.store, IMPATIENT)([event])[0], Accepted)
+
+    def reserved(self, at: datetime = ANSWERED) -> int:
+        return self.store.account(ORGANIZATION).reserved.amount_at(at)
+
+
+def replace_asked(asked: Asked, **changed: Any) -> Asked:
+    return asked._replace(**changed)
+
+
+def test_who_is_overtaken_decides_anew_until_it_is_enough() -> None:
+    world = World(Store(moved=2))
+    assert world.authorize("a").decision is Decision.ALLOW
+    assert world.store.readings == 3
+    world.store.moved = 3
+    with pytest.raises(Contended, match="somebody was faster"):
+        world.authorize("b")
+    assert world.reserved() == PAID
+
+
+def test_an_account_that_was_read_before_its_call_does_not_lose_what_that_has_reserved() -> None:
+    """A bridge gives up waiting and releases, while its authorization is just being written."""
+    world = World()
+    before = world.store.account(ORGANIZATION)
+    world.authorize("a")
+    call = world.store.under_way[ORGANIZATION, "a"]
+    world.store.torn = CallUnderWay(before, call)
+    world.report(Operation.RELEASE, "a", 1, 0, ANSWERED)
+    assert world.reserved() == 0
+
+
+def test_an_account_that_was_read_after_its_call_is_not_charged_with_it_twice() -> None:
+    world = World()
+    world.authorize("a")
+    world.store.torn = CallUnderWay(world.store.account(ORGANIZATION), None)
+    assert world.authorize("a").decision is Decision.ALLOW
+    assert world.reserved() == PAID
+
+
+def test_the_end_of_a_call_gives_back_what_it_had_reserved_once() -> None:
+    world = World()
+    world.authorize("a")
+    world.authorize("b")
+    for _ in range(2):
+        world.end("a")
+    assert world.reserved() == PAID
+    assert world.store.account(ORGANIZATION).balance_micros == MICROS - PAID
+
+
+def test_an_end_that_comes_when_all_has_lapsed_still_charges() -> None:
+    world = World()
+    world.authorize("a")
+    late = ANSWERED + timedelta(hours=1)
+    world.authorize("b", late)
+    assert world.reserved(late) == PAID
+    world.end("a")
+    assert world.reserved(late) == PAID
+    assert world.store.account(ORGANIZATION).balance_micros == MICROS - PAID
+
+
+def test_an_end_of_a_call_whose_reservation_was_not_looked_for_finds_it_all_the_same() -> None:
+    """Nothing is reserved any more, so that the account does not say that there is anything."""
+    world = World()
+    world.authorize("a")
+    account = world.store.account(ORGANIZATION)
+    lapsed = account.reserved.lapsed(ANSWERED + timedelta(days=1))
+    world.store.accounts[ORGANIZATION] = replace(account, reserved=lapsed)
+    world.end("a")
+    assert world.store.account(ORGANIZATION).balance_micros == MICROS - PAID
+    assert world.store.under_way == {}
+
+
+def test_what_is_asked_of_a_call_that_has_ended_says_so() -> None:
+    world = World()
+    world.authorize("a")
+    world.end("a")
+    update = world.report(Operation.UPDATE, "a", 1, 60, ANSWERED)
+    assert (update.decision, update.reason, update.final_unit) == (
+        Decision.DENY,
+        "callEnded",
+        True,
+    )
+    assert world.report(Operation.RELEASE, "a", 2, 60, ANSWERED).decision is Decision.ALLOW
+    with pytest.raises(Conflict, match="has ended already"):
+        world.authorize("a", sequence=3)
+
+
+def test_what_a_denied_update_has_used_waits_a_day_for_its_end() -> None:
+    world = World()
+    world.authorize("a", requested_seconds=4_000)
+    later = ANSWERED + timedelta(minutes=66)
+    denied = world.report(Operation.UPDATE, "a", 1, 3_960, later)
+    assert denied.reason == "insufficientCredit"
+    assert world.reserved(later + timedelta(hours=20)) == 66 * 15_000
+    assert world.store.account(ORGANIZATION).reserved.calls_at(later) == 0
+
+
+# ── Limits ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_limit_that_is_set_in_the_midst_of_its_period_counts_what_was_spent_before() -> None:
+    world = World()
+    world.end("a")
+    world.end("old", ANSWERED - timedelta(days=10))
+    world.say(fact("monthlySpendLimit", 2 * PAID, ANSWERED - timedelta(days=1)))
+    assert world.authorize("b").granted_seconds == 600
+    answer = world.authorize("c")
+    assert (answer.reason, answer.limit) == ("spendLimit", "monthlySpendLimit")
+
+
+def test_a_user_with_a_limit_has_all_calls_of_the_month_counted_in_any_order() -> None:
+    """Those answered before it holds as well, though they are heard of after others."""
+    spent = []
+    for late in (False, True):
+        world = World()
+        world.say(fact("monthlySpendLimit", 2 * PAID, ANSWERED))
+        before = ANSWERED - timedelta(hours=1)
+        calls = [("a", before), ("b", ANSWERED)]
+        for call_id, at in reversed(calls) if late else calls:
+            world.end(call_id, at)
+        assert world.authorize("c").reason == "spendLimit"
+        ((_, record),) = world.store.spending.items()
+        spent.append(record.spent_micros)
+    assert spent == [2 * PAID, 2 * PAID]
+
+
+def test_a_limit_of_prefixes_that_was_off_counts_what_was_spent_meanwhile() -> None:
+    world = World()
+    world.configure(prefix_hourly_spend_limit_micros=3 * PAID)
+    world.end("a")
+    world.configure()
+    world.end("b")
+    world.configure(prefix_hourly_spend_limit_micros=3 * PAID)
+    assert world.authorize("c").granted_seconds == 600
+    assert world.authorize("d").reason == "fraudSuspected"
+
+
+def test_what_was_counted_is_written_down_even_if_the_call_is_denied() -> None:
+    world = World()
+    world.end("a")
+    world.say(fact("monthlySpendLimit", PAID))
+    assert world.authorize("b").reason == "spendLimit"
+    ((_, key),) = world.store.spending
+    assert (key.kind, key.subject) == (SpendingKind.USER, ORGANIZER)
+    assert world.store.spending[ORGANIZATION, key].spent_micros == PAID
+
+
+def test_a_call_of_a_day_to_come_does_not_have_today_forgotten() -> None:
+    world = World()
+    world.configure(daily_spend_limit_micros=2 * PAID)
+    world.end("a")
+    far = ANSWERED + timedelta(days=400)
+    one = ended(call_id="wrong clock", answered_at=far, ended_at=far + timedelta(minutes=10))
+    world.charging([replace(one, reported_at=ANSWERED)])
+    assert [day.key for day in world.store.account(ORGANIZATION).days] == [day_of(ANSWERED)]
+    assert world.authorize("b").granted_seconds == 600
+    assert world.authorize("c").reason == "spendLimit"
+
+
+def test_a_call_over_midnight_counts_for_the_day_on_which_it_began() -> None:
+    world = World()
+    world.configure(daily_spend_limit_micros=PAID)
+    midnight = ANSWERED.replace(hour=0) + timedelta(days=1)
+    before = midnight - timedelta(minutes=5)
+    assert world.authorize("a", before).granted_seconds == 600
+    other = world.authorize("b", midnight)
+    assert other.granted_seconds == 600
+    more = world.report(Operation.UPDATE, "a", 1, 600, midnight + timedelta(minutes=5))
+    assert more.reason == "spendLimit"
+    world.end("a", before)
+    days = {day.key: day.spent_micros for day in world.store.account(ORGANIZATION).days}
+    assert days[day_of(before)] == PAID
+    assert days[day_of(midnight)] == 0
+
+
+def test_charges_that_reach_a_limit_without_authorization_tell_it_once() -> None:
+    world = World()
+    world.configure(daily_spend_limit_micros=2 * PAID)
+    world.say(fact("monthlySpendLimit", 3 * PAID))
+    for call_id in "abcd":
+        world.end(call_id)
+    told = [n.news.limit for n in world.store.outbox if isinstance(n.news, SpendLimitReached)]
+    assert told == ["dailySpendLimit", "monthlySpendLimit"]
