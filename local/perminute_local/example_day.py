@@ -1,11 +1,12 @@
 """Makes `examples/day/events.jsonl`: `python -m perminute_local.example_day > FILE`.
 
-A working day of three organizations, made from a seed so that it can be made again. All numbers
+A working day of four organizations, made from a seed so that it can be made again. All numbers
 are from ranges that regulators keep free for drama. Contoso is well set up: old credit of its
 expires at one o'clock, and it recharges itself; that Grady could use credit since ten is heard of
 at half past three. Fabrikam runs out of credit in the afternoon, and Northwind's admin learns all
 day long what is still missing. Contoso and Northwind have a few subscriptions, whose minutes for
-dial-out do not last the day.
+dial-out do not last the day. Woodgrove has three dollars and a bridge that asks before it connects
+anybody: none of its calls costs more than is there.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ CALLS = {"contoso": 170, "fabrikam": 90, "northwind": 50}
 WORKING_DAY = datetime(2026, 11, 2, 8, tzinfo=UTC)
 SETTING_UP = WORKING_DAY - timedelta(days=3)
 
-CONTOSO, FABRIKAM, NORTHWIND = "contoso", "fabrikam", "northwind"
+CONTOSO, FABRIKAM, NORTHWIND, WOODGROVE = "contoso", "fabrikam", "northwind", "woodgrove"
 ORGANIZERS = {
     CONTOSO: ("adele", "alex", "diego", "enrico", "grady", "joni"),
     FABRIKAM: ("lee", "lidia", "lynne"),
@@ -86,6 +87,7 @@ def make_day(seed: int = SEED) -> list[Event]:
         _calls(day, organization, calls)
     _particular_calls(day)
     _trouble(day)
+    _asked_first(day)
     return list(day.in_order())
 
 
@@ -370,6 +372,71 @@ def _trouble(day: Day) -> None:
         {**assigned, "id": "x-poison", "source": "perminute.telephony", "detail": ["not", "this"]},
         {**assigned, "id": "x-lost", "source": "perminute.carrierPigeons"},
     ]
+
+
+def _asked_first(day: Day) -> None:
+    """Woodgrove's bridge asks: the last credit, a premium number, a limit of calls at once."""
+    at = SETTING_UP + timedelta(hours=2)
+    _organization(day, WOODGROVE, at, name="Woodgrove", licensingProgram="volume")
+    _user(day, WOODGROVE, "wanda", "US", at, "payPerMinute", "communicationsCredits")
+    day.send(
+        "billing",
+        "Credits Configured",
+        at,
+        organizationId=WOODGROVE,
+        currency="USD",
+        maxConcurrentCalls=2,
+        dailySpendLimit="100",
+    )
+    _purchase(day, WOODGROVE, "po-4001", "3.00", at)
+    mobile, landline, premium = "+447700900123", "+493023125042", "+19005550100"
+    begins = WORKING_DAY.replace(hour=9, minute=30)
+    _ask(day, "authorize", begins, "w-1", 0, mobile, requestedSeconds=1800)
+    _ask(day, "authorize", begins + timedelta(seconds=5), "w-2", 0, premium)
+    _ask(day, "authorize", begins + timedelta(seconds=9), "w-3", 0, landline)
+    _ask(day, "authorize", begins + timedelta(seconds=12), "w-4", 0, landline)
+    _ask(day, "update", begins + timedelta(seconds=309), "w-3", 1, usedSeconds=300)
+    _ask(day, "release", begins + timedelta(seconds=430), "w-1", 1, usedSeconds=418)
+    _ask(day, "authorize", begins + timedelta(seconds=440), "w-4", 1, landline)
+    for call, number, answered, seconds in (
+        ("w-1", mobile, 12, 418),
+        ("w-3", landline, 15, 424),
+        ("w-4", landline, 447, 121),
+    ):
+        answered_at = begins + timedelta(seconds=answered)
+        _call(
+            day,
+            call,
+            WOODGROVE,
+            "wanda",
+            legType="dialOut",
+            remoteNumber=number,
+            answeredAt=format_instant(answered_at),
+            endedAt=format_instant(answered_at + timedelta(seconds=seconds)),
+        )
+    _ask(day, "release", begins + timedelta(seconds=580), "w-4", 2, usedSeconds=121)
+
+
+def _ask(  # noqa: PLR0913, PLR0917 - the parts of a request
+    day: Day,
+    request: str,
+    at: datetime,
+    call: str,
+    sequence: int,
+    number: str | None = None,
+    **more: int,
+) -> None:
+    """Add a request of a bridge; with a number, it says whom the call is to reach."""
+    facts = {
+        "organizerId": "wanda",
+        "meetingId": "m-woodgrove-001",
+        "meetingType": "scheduled",
+        "legType": "dialOut",
+        "remoteNumber": number,
+    }
+    body = {"organizationId": WOODGROVE, "callId": call, "sequence": sequence, **more}
+    asked = {"request": request, "time": format_instant(at), "body": body}
+    day.events.append(asked | ({"body": body | facts} if number else {}))
 
 
 def _broken(event: Event, event_id: str, **wrong: object) -> Event:

@@ -11,8 +11,9 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ReadTimeoutError
-from builders import ANSWERED, receipt
+from builders import ANSWERED, leg, receipt
 
+from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
@@ -22,7 +23,8 @@ from perminute.domain.accounts import Account
 from perminute.domain.errors import Contended, Unavailable, Unwritable
 from perminute.domain.licensing import Licensing
 from perminute.domain.rerating import Rerating
-from perminute.ports import AlreadyKnown, Committed, Moved, Posting, Receipt
+from perminute.domain.reservations import Answer, Asked, Decision, Operation, Reservation
+from perminute.ports import AlreadyKnown, Authorized, Committed, Moved, Posting, Receipt
 from perminute.settings import TableNames
 from perminute_local.embedded_aws import environment
 
@@ -202,3 +204,40 @@ def test_a_step_of_a_re_rating_that_collides_comes_again_and_is_not_taken_for_do
         script.answers.clear()
         script.answers.append(cancelled("ConditionalCheckFailed"))
         assert step(waiting) is False
+
+
+RESERVATION = Reservation(
+    leg=leg(),
+    asked=Asked(Operation.AUTHORIZE, 0),
+    answer=Answer(sequence=0, decision=Decision.DENY, reason="noLicense"),
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "raised"),
+    [
+        ("com.amazonaws.dynamodb.v20120810#TransactionConflictException", Contended),
+        ("com.amazonaws.dynamodb.v20120810#ThrottlingException", Contended),
+        ("com.amazon.coral.service#AccessDeniedException", Unavailable),
+    ],
+)
+def test_a_call_that_others_are_just_writing_is_decided_anew(
+    scripted: tuple[Schema, Scripted], code: str, raised: type[Unavailable]
+) -> None:
+    schema, script = scripted
+    script.answers.extend([{"__type": code, "message": "no"}] * 3)
+    with pytest.raises(raised) as error:
+        DynamoDBCallsUnderWay(schema).keep(Authorized(RESERVATION, None))
+    assert type(error.value) is raised
+
+
+def test_a_reading_of_which_a_part_was_not_answered_is_made_anew(
+    scripted: tuple[Schema, Scripted],
+) -> None:
+    schema, script = scripted
+    unread = {"usage": {"Keys": [{"organizationId": {"S": "contoso"}, "callId": {"S": "a"}}]}}
+    script.answers.append({"Responses": {"credit": []}, "UnprocessedKeys": unread})
+    with pytest.raises(Contended, match="not all of it"):
+        DynamoDBCallsUnderWay(schema).read("contoso", "a")
+    for table in script.questions[0]["RequestItems"].values():
+        assert table["ConsistentRead"] is True

@@ -48,7 +48,7 @@ def test_the_example_day_shows_every_outcome_and_its_books_balance(
     shown = {(call["outcome"], call["reason"]) for call in day["calls"]}
     assert {outcome for outcome, _ in shown} == set(Outcome)
     assert {reason for _, reason in shown if reason} == {*Free, *NotEntitled, *Unpriced}
-    assert len(day["organizations"]) == 3
+    assert len(day["organizations"]) == 4
     _check_books(day)
     _check_against_the_events(day)
 
@@ -75,7 +75,8 @@ def _check_books(document: dict[str, Any]) -> None:
 
 def _check_against_the_events(document: dict[str, Any]) -> None:
     """Each call that was sent is recorded once, or refused; each refused event is named once."""
-    events = [json.loads(line) for line in (DAY / "events.jsonl").read_text().splitlines()]
+    lines = map(json.loads, (DAY / "events.jsonl").read_text().splitlines())
+    events = [line for line in lines if "request" not in line]
     rejected = Counter(one["eventId"] for one in document["rejected"])
     assert set(rejected) == {event["id"] for event in events if event["id"].startswith("x-")}
     assert set(rejected.values()) == {1}
@@ -105,6 +106,71 @@ def _settled(call: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in call.items() if name not in {"flags", "lots"}}
 
 
+def test_the_example_day_shows_a_bridge_that_asks_first(day: dict[str, Any]) -> None:
+    answers = [
+        (one["sequence"], one["decision"], one["reason"], one["grantedSeconds"], one["finalUnit"])
+        for one in day["responses"]
+    ]
+    assert answers == [
+        (0, "allow", None, 540, True),
+        (0, "deny", "blockedNumber", 0, True),
+        (0, "allow", None, 300, False),
+        (0, "deny", "spendLimit", 0, True),
+        (1, "allow", None, 180, True),
+        (1, "allow", None, 0, False),
+        (1, "allow", None, 300, False),
+        (2, "allow", None, 0, False),
+    ]
+    calls = [call for call in day["calls"] if call["organizationId"] == "woodgrove"]
+    assert [call["charge"] for call in calls] == ["2.24", "0.12", "0.045"]
+    assert day["organizations"]["woodgrove"]["balance"] == "0.595"
+
+
+def test_what_is_asked_wrongly_is_answered_in_its_place(
+    replay: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    body = {
+        "organizationId": "contoso",
+        "callId": "c-1",
+        "sequence": 0,
+        "organizerId": "adele",
+        "meetingId": "m-1",
+        "meetingType": "scheduled",
+        "legType": "dialOut",
+        "remoteNumber": "+493023125042",
+    }
+    at = "2026-11-02T09:00:00Z"
+    lines = [
+        {"request": "authorize", "time": at, "body": body},
+        {"request": "authorize", "time": at, "body": body},
+        {"request": "update", "time": at, "body": body | {"usedSeconds": 1}},
+        {"request": "refund", "time": at, "body": body},
+        {"request": "authorize", "body": body},
+        {"request": "authorize", "time": at, "body": []},
+        {"request": "authorize", "time": at},
+        {"request": "authorize", "time": at, "body": {"organizationId": "contoso"}},
+        {"request": "authorize", "time": at, "body": {**body, "callId": "c-2", "legType": "x"}},
+        {"request": "balance", "time": at, "body": {"organizationId": "contoso"}},
+    ]
+    (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    document = replay(tmp_path, "--seed", "3", "--duplicate", "1.0", "--shuffle")
+    first, again, *others, balance = document["responses"]
+    assert (first["decision"], first["reason"]) == ("deny", "noLicense")
+    assert again == first
+    assert [(one["error"], one["message"].partition(":")[0]) for one in others] == [
+        ("conflict", "sequence"),
+        ("invalid", "request"),
+        ("invalid", "time"),
+        ("invalid", "body"),
+        ("invalid", "body"),
+        ("invalid", "body.callId"),
+        ("invalid", "legType"),
+    ]
+    assert balance["balance"] == "0"
+    assert document["rejected"] == []
+
+
 def test_the_example_day_shows_lots_and_all_that_is_told_of_credit(
     day: dict[str, Any],
 ) -> None:
@@ -116,6 +182,7 @@ def test_the_example_day_shows_lots_and_all_that_is_told_of_credit(
     assert told == [
         ("2026-10-30T09:00", "contoso", "CreditExpiring"),
         ("2026-10-30T09:00", "contoso", "CreditExpiring"),
+        ("2026-11-02T09:30", "woodgrove", "SpendLimitReached"),
         ("2026-11-02T10:29", "contoso", "MinutePoolThreshold"),
         ("2026-11-02T10:30", "contoso", "MinutePoolThreshold"),
         ("2026-11-02T12:09", "northwind", "MinutePoolThreshold"),
@@ -144,6 +211,7 @@ def test_the_example_day_shows_pools_policies_and_a_late_change(
         "contoso": {"2026-11": {"minutes": 60, "used": 60}},
         "fabrikam": {},
         "northwind": {"2026-11": {"minutes": 120, "used": 120}},
+        "woodgrove": {},
     }
     drawn = Counter[str]()
     for call in day["calls"]:

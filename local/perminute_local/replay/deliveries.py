@@ -27,7 +27,8 @@ WINDOW = timedelta(seconds=1)
 class Delivery:
     """One event as it is handed to the bus; or a request to the charging API, by its name.
 
-    A request stands alone: it is answered before anything else happens.
+    A request stands alone: it is answered before anything else happens. `fault` is what is wrong
+    with it.
     """
 
     event_id: str
@@ -36,6 +37,7 @@ class Delivery:
     body: str
     at: datetime | None
     request: str | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +73,16 @@ def _read_line(line: bytes, place: str) -> Delivery | NotAnEvent:
         return NotAnEvent(place, f"{place}: is not JSON: {error}")
     if not isinstance(event, dict):
         return NotAnEvent(place, f"{place}: must be a JSON object, one event a line")
+    at = _time_of(event)
     if "request" in event:
         return Delivery(
             event_id=place,
             source="",
             kind="request",
             body=json.dumps(event.get("body")),
-            at=_time_of(event),
+            at=at,
             request=str(event["request"]),
+            fault=None if at else "time: is required, such as 2026-11-02T09:00:00Z",
         )
     event_id = event.get("id")
     event_id = event_id if isinstance(event_id, str) and event_id else place
@@ -90,7 +94,7 @@ def _read_line(line: bytes, place: str) -> Delivery | NotAnEvent:
         source=source,
         kind=f"{source} {event.get('detail-type')}",
         body=json.dumps(event),
-        at=_time_of(event),
+        at=at,
     )
 
 

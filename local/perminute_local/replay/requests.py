@@ -29,8 +29,8 @@ class ChargingRequests:
         endpoint = BY_NAME.get(request.request or "")
         if endpoint is None or endpoint.route_key not in self._routes:
             return _error(f"request: must be one of {', '.join(BY_NAME)}")
-        if request.at is None:
-            return _error("time: is required, such as 2026-11-02T09:00:00Z")
+        if request.fault is not None or request.at is None:
+            return _error(request.fault or "time: is required")
         body = json.loads(request.body)
         if not isinstance(body, dict):
             return _error("body: must be a JSON object")
