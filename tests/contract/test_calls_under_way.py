@@ -10,9 +10,10 @@ import pytest
 from builders import ANSWERED, LONG_AGO, MICROS, card, holding, holds, leg, volume
 
 from perminute.application.postings import posting_of
-from perminute.domain.accounts import Account, CreditSettings
+from perminute.domain.accounts import Account
 from perminute.domain.authorization import Standing, authorize
 from perminute.domain.booking import Purchase, charge, purchase
+from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.holds import Hold, Holds
 from perminute.domain.legs import MAX_LEG_SECONDS
 from perminute.domain.licensing import Licensing

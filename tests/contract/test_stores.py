@@ -25,8 +25,9 @@ from stores import Stores, documents
 
 from perminute.application.postings import posting_of
 from perminute.domain import booking
-from perminute.domain.accounts import Account, CreditSettings
+from perminute.domain.accounts import Account
 from perminute.domain.booking import Purchase
+from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.legs import LegType, MeetingType
 from perminute.domain.licensing import Licensing, LicensingChange
 from perminute.domain.lots import WARNING_AHEAD, twelve_months_after

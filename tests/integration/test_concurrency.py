@@ -33,8 +33,8 @@ from perminute.application.patience import Patience
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls
 from perminute.application.verdicts import Accepted
-from perminute.domain.accounts import CreditSettings
 from perminute.domain.booking import Adjustment, Purchase
+from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Unavailable
 from perminute.domain.ledger import EntryType
 from perminute.domain.licensing import LicensingChange

@@ -37,8 +37,8 @@ from perminute.application.looking_again import LookingAgain
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls
 from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain.accounts import CreditSettings
 from perminute.domain.booking import Purchase
+from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.licensing import LicensingChange
 from perminute.domain.pools import Month
 from perminute.domain.reconciliation import reconcile

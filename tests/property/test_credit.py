@@ -30,8 +30,8 @@ from perminute.application.charge_legs import ChargeLegs, EndedLeg
 from perminute.application.expire_credit import ExpireCredit
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain.accounts import CreditSettings
 from perminute.domain.booking import Adjustment, Purchase
+from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.ledger import EntryType, LedgerEntry
 from perminute.domain.lots import WARNING_AHEAD, total_micros
 from perminute.domain.notifications import (

@@ -22,8 +22,9 @@ from builders import (
     volume,
 )
 
-from perminute.domain.accounts import Account, CreditSettings
+from perminute.domain.accounts import Account
 from perminute.domain.authorization import Decided, Standing, authorize, release, update
+from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Conflict
 from perminute.domain.holds import Hold
 from perminute.domain.legs import Leg, LegType, MeetingType

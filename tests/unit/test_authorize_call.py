@@ -31,7 +31,7 @@ from perminute.application.charge_legs import ChargeLegs
 from perminute.application.patience import Patience
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain.accounts import CreditSettings
+from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Conflict, Contended
 from perminute.domain.licensing import LicensingChange
 from perminute.domain.notifications import SpendLimitReached

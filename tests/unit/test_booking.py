@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 from builders import ANSWERED, LONG_AGO, MICROS, charge, holding, lot, rating
 
-from perminute.domain.accounts import Account, Booking, CreditSettings
+from perminute.domain.accounts import Account, Booking
 from perminute.domain.booking import (
     MAX_STEPS,
     Adjustment,
@@ -18,6 +18,7 @@ from perminute.domain.booking import (
     fail_recharge,
     purchase,
 )
+from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Refused
 from perminute.domain.ledger import EntryType, LedgerEntry
 from perminute.domain.licensing import NotEntitled

@@ -10,8 +10,8 @@ from builders import leg
 
 from perminute.application.book_credit import CreditEvent, FailedRecharge
 from perminute.application.charge_legs import EndedLeg
-from perminute.domain.accounts import CreditSettings
 from perminute.domain.booking import Adjustment, Purchase
+from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Refused
 from perminute.domain.recharge import AutoRecharge
 from perminute.events.billing import BILLING, credit_event

@@ -30,7 +30,8 @@ from perminute.application.patience import Deadline
 from perminute.application.reconcile_books import ReconcileBooks, Reconciled
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain.accounts import Account, CreditSettings
+from perminute.domain.accounts import Account
+from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.ledger import EntryType
 from perminute.domain.lots import WARNING_AHEAD, twelve_months_after

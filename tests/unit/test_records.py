@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from builders import holding, lot
 
 from perminute.adapters.dynamodb.records import account_row
-from perminute.domain.accounts import Account, CreditSettings
+from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.holds import NOTHING_HELD, Hold, lapses_at
 from perminute.domain.lots import MAX_LOTS, twelve_months_after
 from perminute.domain.recharge import AutoRecharge, RechargeRequest, RechargeState, recharge_id
+from perminute.domain.spending import Spending, day_of
 
 if TYPE_CHECKING:
+    from perminute.domain.accounts import Account
     from perminute.domain.lots import Lot
 
 AT = datetime(2026, 11, 2, 14, 39, 50, 123_456, tzinfo=UTC)
@@ -75,6 +78,22 @@ def account(*lots: Lot) -> Account:
 def test_an_account_with_three_lots_and_a_recharge_under_way_takes_one_kilobyte() -> None:
     lots = [bought(number, f"po-100{number}") for number in range(3)]
     assert size_of(account_row(account(*lots)).serialize()) <= KILOBYTE
+
+
+def test_what_any_number_of_calls_has_reserved_takes_another_kilobyte() -> None:
+    """Two hundred calls, authorized second by second, and as many that wait for their end."""
+    one = account(*(bought(number, f"po-100{number}") for number in range(3)))
+    reserved = NOTHING_HELD
+    for number in range(200):
+        at = AT + timedelta(seconds=number)
+        for span in (timedelta(minutes=12), timedelta(days=1)):
+            reserved = reserved.with_added(Hold(lapses_at(at, span), 123_456_789, 1))
+    days = tuple(
+        Spending(key=day_of(AT + timedelta(days=n)), spent_micros=10**9, held=reserved)
+        for n in range(3)
+    )
+    busy = replace(one, reserved=reserved, days=days, corrections=12, calls_told=True)
+    assert size_of(account_row(busy).serialize()) <= 2 * KILOBYTE
 
 
 def test_an_account_with_all_the_lots_it_may_have_is_an_item_that_can_be_written() -> None:

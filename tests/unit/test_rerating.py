@@ -17,8 +17,8 @@ from builders import (
     rating,
 )
 
-from perminute.domain.accounts import CreditSettings
 from perminute.domain.booking import Purchase, purchase
+from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.ledger import EntryType, LedgerEntry
 from perminute.domain.licensing import Cover, Entitlement, Licensing, NotEntitled
 from perminute.domain.lots import MAX_LOTS, Lot, LotShare, total_micros, twelve_months_after

@@ -11,7 +11,6 @@ from perminute.application.patience import NEVER, Deadline, contended
 from perminute.application.postings import posting_of
 from perminute.application.recording import against_receipt
 from perminute.application.verdicts import Accepted, Verdict
-from perminute.domain.accounts import CreditSettings
 from perminute.domain.booking import (
     Adjustment,
     Purchase,
@@ -20,6 +19,7 @@ from perminute.domain.booking import (
     fail_recharge,
     purchase,
 )
+from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.ledger import entry_id
 from perminute.domain.rerating import EVERYBODY, Rerating

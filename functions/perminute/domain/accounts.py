@@ -16,6 +16,7 @@ from perminute.domain.recharge import RechargeState
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from perminute.domain.credit_settings import CreditSettings
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.lots import Lots
     from perminute.domain.notifications import Notification
@@ -26,24 +27,6 @@ if TYPE_CHECKING:
     from perminute.domain.usage import Usage
 
 _NOTHING_ASKED = RechargeState()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreditSettings:
-    """What the organization's admin configured, and the event that said so.
-
-    Of two settings the one configured later holds, whichever arrives first. `auto_recharge` is
-    None where it is not configured or switched off, and so are limits that are not set.
-    """
-
-    configured_at: datetime
-    event_id: str
-    currency: str
-    low_balance_thresholds_micros: tuple[int, ...] = ()
-    auto_recharge: AutoRecharge | None = None
-    daily_spend_limit_micros: int | None = None
-    prefix_hourly_spend_limit_micros: int | None = None
-    max_concurrent_calls: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

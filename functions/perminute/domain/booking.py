@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from perminute.domain.accounts import Account, CreditSettings
+    from perminute.domain.accounts import Account
+    from perminute.domain.credit_settings import CreditSettings
     from perminute.domain.licensing import Licensing
     from perminute.domain.pools import Pools
     from perminute.domain.reservations import Reservation

@@ -25,7 +25,7 @@ from perminute.domain.pools import Month
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from perminute.domain.accounts import CreditSettings
+    from perminute.domain.credit_settings import CreditSettings
     from perminute.domain.legs import Leg
     from perminute.domain.licensing import Licensing
 

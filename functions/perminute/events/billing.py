@@ -8,8 +8,8 @@ from aws_lambda_powertools.utilities.parser import Field, model_validator
 from pydantic import AfterValidator, StrictBool, StrictInt, StringConstraints, TypeAdapter
 
 from perminute.application.book_credit import CreditEvent, FailedRecharge
-from perminute.domain.accounts import CreditSettings
 from perminute.domain.booking import Adjustment, Purchase
+from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.lots import twelve_months_after
 from perminute.domain.recharge import AutoRecharge
 from perminute.events.fields import (

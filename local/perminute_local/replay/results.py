@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 
-from perminute.adapters.dynamodb import records
+from perminute.adapters.dynamodb import records, under_way
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.rows import AccountRow
@@ -104,7 +104,7 @@ def collect(
         if item["record"]["S"] == records.ACCOUNT
     ]
     entries = [entry for item in items if (entry := records.entry_in_item(item))]
-    calls = map(records.call_of, _scan(tables.usage))
+    calls = map(under_way.call_of, _scan(tables.usage))
     usages = [call for call in calls if isinstance(call, Usage)]
     # A queue that gives up into no other is read by no function: what stands in it was refused.
     for queue in stack.queues.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perminute.adapters.dynamodb import records
+from perminute.adapters.dynamodb import records, under_way
 from perminute.adapters.dynamodb.credit_store import authorized_put, call_key
 from perminute.adapters.dynamodb.rows import AccountRow
 from perminute.adapters.dynamodb.tables import get_together, put_alone, readable
@@ -34,7 +34,7 @@ class DynamoDBCallsUnderWay:
         items = get_together(self.schema.connection, keys)
         with readable(f"the account of {organization_id}, or its call {call_id},"):
             account = [records.account_of(AccountRow.from_raw_data(i)) for i in items[accounts]]
-            call = [records.call_of(item) for item in items[calls]]
+            call = [under_way.call_of(item) for item in items[calls]]
         return CallUnderWay(
             account[0] if account else Account(organization_id=organization_id),
             call[0] if call else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, assert_never
 
-from perminute.adapters.dynamodb import records
+from perminute.adapters.dynamodb import records, under_way
 from perminute.adapters.dynamodb.receipts import insert_receipt, receipt_of, receipt_record
 from perminute.adapters.dynamodb.rows import AccountRow, PoolRow, ReservationRow, SpendingRow
 from perminute.adapters.dynamodb.tables import (
@@ -108,13 +108,13 @@ class DynamoDBCreditStore:
         names = [
             {
                 "organizationId": {"S": organization_id},
-                "record": {"S": records.spending_record(key)},
+                "record": {"S": under_way.spending_record(key)},
             }
             for key in keys
         ]
         items = get_together(self._schema.connection, {table.name: names})[table.name]
         with readable(f"the spending of {organization_id}"):
-            found = [records.spending_of(SpendingRow.from_raw_data(item)) for item in items]
+            found = [under_way.spending_of(SpendingRow.from_raw_data(item)) for item in items]
         return {spending.key: spending for spending in found}
 
     def reservations(
@@ -126,9 +126,9 @@ class DynamoDBCreditStore:
         items = get_together(self._schema.connection, {table.name: keys})[table.name]
         with readable(f"the calls of {organization_id}"):
             return {
-                item["callId"]["S"]: records.reservation_of(ReservationRow.from_raw_data(item))
+                item["callId"]["S"]: under_way.reservation_of(ReservationRow.from_raw_data(item))
                 for item in items
-                if records.OUTCOME not in item
+                if under_way.OUTCOME not in item
             }
 
     def pool_months(self, organization_id: str, since: Month) -> Sequence[Month]:
@@ -283,7 +283,7 @@ class DynamoDBCreditStore:
             *(schema.usages.put(records.usage_item(usage)) for usage in posting.rerated),
             *(schema.pools.put(records.pool_row(pool).serialize()) for pool in posting.pools),
             *(
-                schema.spendings.put(records.spending_row(organization_id, one).serialize())
+                schema.spendings.put(under_way.spending_row(organization_id, one).serialize())
                 for one in posting.spendings
             ),
             *(
@@ -314,7 +314,7 @@ def _already_known(posting: Posting, items: dict[int, Item], *, first: int) -> C
     reservations: dict[str, Reservation] = {}
     receipts: dict[ReceiptKey, Receipt] = {}
     for position, usage in enumerate(posting.usages, first):
-        match records.call_of(items[position]) if position in items else None:
+        match under_way.call_of(items[position]) if position in items else None:
             case Usage() as recorded:
                 usages[usage.leg.call_id] = recorded
             case Reservation() as reservation:
@@ -336,7 +336,7 @@ def call_key(organization_id: str, call_id: str) -> Item:
 
 def authorized_put(schema: Schema, authorized: Authorized) -> Operation:
     """Put a call under way in the place of what it was."""
-    item = records.reservation_row(authorized.after).serialize()
+    item = under_way.reservation_row(authorized.after).serialize()
     if authorized.before is None:
         return schema.reservations.insert(item)
     return schema.reservations.put_if(item, _CALL_UNDER_WAY, n=authorized.before.sequence)

@@ -18,13 +18,12 @@ from perminute.adapters.dynamodb.rows import (
     OutboxRow,
     PoolRow,
     ReratingRow,
-    ReservationRow,
-    SpendingRow,
     TimelineRow,
     UsageRow,
     item_of,
 )
-from perminute.domain.accounts import Account, CreditSettings
+from perminute.domain.accounts import Account
+from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.holds import Hold, Holds
 from perminute.domain.ledger import RERATING, EntryType, LedgerEntry
 from perminute.domain.legs import Leg, LegType, MeetingType
@@ -33,21 +32,8 @@ from perminute.domain.lots import Lot, Lots, LotShare
 from perminute.domain.pools import Cursor, MinutePool, Month, Position
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import AutoRecharge, RechargeRequest, RechargeState
-from perminute.domain.reservations import (
-    Answer,
-    Asked,
-    Decision,
-    Held,
-    Operation,
-    PaidBy,
-    Reservation,
-)
 from perminute.domain.spending import (
-    LimitName,
     Spending,
-    SpendingKey,
-    SpendingKind,
-    answered,
     day_of,
 )
 from perminute.domain.timelines import Fact, Timeline
@@ -68,15 +54,8 @@ ORGANIZATION = "organization"
 ENTRY = "entry#"
 POOL = "pool#"
 CALLS = "calls#"
-SPENDING = "spent#"
-OUTCOME = "outcome"
-"""The attribute of the usage table that a call has once it has ended."""
-
-FORGOTTEN_AFTER = timedelta(days=30)
-"""How long a call is known of whose end nobody reports."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 _REASONS: dict[str, Reason] = {
     reason.value: reason for kind in (Free, NotEntitled, Unpriced) for reason in kind
 }
@@ -99,7 +78,7 @@ def account_row(account: Account) -> AccountRow:
         as_of=account.as_of,
         lots=[_lot_record(lot) for lot in account.lots] or None,
         recharge=_recharge_record(account.recharge),
-        reserved=_holds_record(account.reserved),
+        reserved=holds_record(account.reserved),
         calls_told=int(account.calls_told) or None,
         days=[_day_record(day) for day in account.days] or None,
         corrections=account.corrections or None,
@@ -124,23 +103,24 @@ def account_of(row: AccountRow) -> Account:
         as_of=row.as_of,
         lots=_lots_of(row.lots or []),
         recharge=_recharge_of(row.recharge) if row.recharge else RechargeState(),
-        reserved=_holds_of(row.reserved),
+        reserved=holds_of(row.reserved),
         calls_told=bool(row.calls_told),
         days=tuple(_day_of(*day) for day in row.days or ()),
         corrections=row.corrections or 0,
     )
 
 
-def _holds_record(holds: Holds) -> list[list[int]] | None:
+def holds_record(holds: Holds) -> list[list[int]] | None:
     """Write holds as whole minutes since 1970: the grid that they lie on is made of them."""
     return [
-        [(hold.until - _EPOCH) // _MINUTE, hold.amount, hold.calls] for hold in holds.by_instant
+        [(hold.until - EPOCH) // MINUTE, hold.amount, hold.calls] for hold in holds.by_instant
     ] or None
 
 
-def _holds_of(record: Sequence[Sequence[int]] | None) -> Holds:
+def holds_of(record: Sequence[Sequence[int]] | None) -> Holds:
+    """Read holds; there may be none."""
     return Holds(
-        tuple(Hold(_EPOCH + minutes * _MINUTE, amount, calls) for minutes, amount, calls in record)
+        tuple(Hold(EPOCH + minutes * MINUTE, amount, calls) for minutes, amount, calls in record)
         if record
         else ()
     )
@@ -151,7 +131,7 @@ def _day_record(day: Spending) -> list[Any]:
         day.key.since.date().isoformat(),
         day.spent_micros,
         day.told_micros,
-        _holds_record(day.held),
+        holds_record(day.held),
     ]
 
 
@@ -162,7 +142,7 @@ def _day_of(
         key=day_of(datetime.fromisoformat(day)),
         spent_micros=spent_micros,
         told_micros=told_micros,
-        held=_holds_of(held),
+        held=holds_of(held),
     )
 
 
@@ -443,7 +423,7 @@ def pool_row(pool: MinutePool) -> PoolRow:
         record=pool_record(pool.month),
         used=_by_day_record(pool.used_by_day),
         reserved=_by_day_record(pool.reserved_by_day) or None,
-        held=_holds_record(pool.held),
+        held=holds_record(pool.held),
         bound=pool.bound and _position_record(pool.bound),
         unsettled=pool.unsettled
         and [*_position_record(pool.unsettled.position), *pool.unsettled[1:]],
@@ -469,7 +449,7 @@ def pool_of(row: PoolRow) -> MinutePool:
         month=Month.parse(row.record.removeprefix(POOL)),
         used_by_day=_by_day_of(row.used),
         reserved_by_day=_by_day_of(row.reserved or {}),
-        held=_holds_of(row.held),
+        held=holds_of(row.held),
         bound=None if row.bound is None else _position_of(row.bound),
         unsettled=unsettled,
         drawn_from=None if row.drawn_from is None else _position_of(row.drawn_from),
@@ -493,140 +473,6 @@ def _position_record(position: Position) -> list[str]:
 def _position_of(record: Sequence[str]) -> Position:
     ended_at, call_id = record
     return Position(parse_instant(ended_at), call_id)
-
-
-def spending_row(organization_id: str, spending: Spending) -> SpendingRow:
-    """Write what was spent of a limit."""
-    return SpendingRow(
-        organization_id=organization_id,
-        record=spending_record(spending.key),
-        spent_micros=spending.spent_micros,
-        corrections=spending.corrections,
-        held=_holds_record(spending.held),
-        told_micros=spending.told_micros,
-    )
-
-
-def spending_record(key: SpendingKey) -> str:
-    """Name the record of what was spent, in few letters: a name of 250 must fit into a key."""
-    return f"{SPENDING}{key.kind[0]}#{key.since:%Y%m%dT%H}#{key.subject}"
-
-
-def spending_of(row: SpendingRow) -> Spending:
-    """Read what was spent of a limit."""
-    letter, since, subject = row.record.removeprefix(SPENDING).split("#", 2)
-    kind = next(kind for kind in SpendingKind if kind[0] == letter)
-    at = datetime.strptime(since, "%Y%m%dT%H").replace(tzinfo=UTC)
-    return Spending(
-        key=SpendingKey(kind, subject, at),
-        spent_micros=row.spent_micros,
-        corrections=row.corrections,
-        held=_holds_of(row.held),
-        told_micros=row.told_micros,
-    )
-
-
-def reservation_row(reservation: Reservation) -> ReservationRow:
-    """Write a call under way; what is empty is left out."""
-    leg, answer = reservation.leg, reservation.answer
-    at = answered(leg)
-    record = {
-        "organizerId": leg.organizer_id,
-        "meetingId": leg.meeting_id,
-        "meetingType": leg.meeting_type.value,
-        "legType": leg.leg_type.value,
-        "serviceNumber": leg.service_number,
-        "remoteNumber": leg.remote_number,
-        "at": format_instant(at),
-        "operation": reservation.asked.operation.value,
-        "requested": reservation.asked.requested_seconds,
-        "reported": reservation.asked.used_seconds or None,
-        "wanted": reservation.wanted_seconds,
-        "used": reservation.used_seconds or None,
-        "keys": [
-            [key.kind.value, key.subject, format_instant(key.since)] for key in reservation.keys
-        ]
-        or None,
-        "decision": answer.decision.value,
-        "reason": answer.reason,
-        "granted": answer.granted_seconds or None,
-        "validUntil": answer.valid_until and format_instant(answer.valid_until),
-        "reportBefore": answer.report_before and format_instant(answer.report_before),
-        "final": int(answer.final_unit) or None,
-        "paidBy": answer.paid_by and answer.paid_by.value,
-        "rate": answer.rate_micros_per_minute,
-        "fee": answer.connection_fee_micros,
-        "currency": answer.currency,
-        "limit": answer.limit and answer.limit.value,
-    }
-    held = reservation.held
-    return ReservationRow(
-        organization_id=leg.organization_id,
-        call_id=leg.call_id,
-        sequence=reservation.sequence,
-        held=held and [(held.until - _EPOCH) // _MINUTE, held.micros, held.minutes, held.calls],
-        reservation={name: value for name, value in record.items() if value is not None},
-        forget_at=(at + FORGOTTEN_AFTER - _EPOCH) // _SECOND,
-    )
-
-
-def reservation_of(row: ReservationRow) -> Reservation:
-    """Read a call under way."""
-    record: dict[str, Any] = row.reservation
-    at = parse_instant(record["at"])
-    valid_until, report_before = record.get("validUntil"), record.get("reportBefore")
-    held = None
-    if row.held is not None:
-        minutes, *amounts = row.held
-        held = Held(_EPOCH + minutes * _MINUTE, *amounts)
-    return Reservation(
-        leg=Leg(
-            organization_id=row.organization_id,
-            call_id=row.call_id,
-            organizer_id=record["organizerId"],
-            meeting_id=record["meetingId"],
-            meeting_type=MeetingType(record["meetingType"]),
-            leg_type=LegType(record["legType"]),
-            service_number=record.get("serviceNumber"),
-            remote_number=record.get("remoteNumber"),
-            answered_at=at,
-            ended_at=at,
-        ),
-        asked=Asked(
-            operation=Operation(record["operation"]),
-            sequence=row.sequence,
-            requested_seconds=record.get("requested"),
-            used_seconds=record.get("reported", 0),
-        ),
-        answer=Answer(
-            sequence=row.sequence,
-            decision=Decision(record["decision"]),
-            reason=record.get("reason"),
-            granted_seconds=record.get("granted", 0),
-            valid_until=parse_instant(valid_until) if valid_until else None,
-            report_before=parse_instant(report_before) if report_before else None,
-            final_unit=bool(record.get("final")),
-            paid_by=PaidBy(record["paidBy"]) if "paidBy" in record else None,
-            rate_micros_per_minute=record.get("rate"),
-            connection_fee_micros=record.get("fee"),
-            currency=record.get("currency"),
-            limit=LimitName(record["limit"]) if "limit" in record else None,
-        ),
-        wanted_seconds=record["wanted"],
-        used_seconds=record.get("used", 0),
-        held=held,
-        keys=tuple(
-            SpendingKey(SpendingKind(kind), subject, parse_instant(since))
-            for kind, subject, since in record.get("keys", ())
-        ),
-    )
-
-
-def call_of(item: Item) -> Reservation | Usage:
-    """Read an item of the usage table: a call that is under way, or has ended."""
-    if OUTCOME in item:
-        return usage_of(UsageRow.from_raw_data(item))
-    return reservation_of(ReservationRow.from_raw_data(item))
 
 
 def call_list_rows(
@@ -673,7 +519,7 @@ def _listed(legs: Sequence[Leg]) -> bytes:
     unit = max(gcd(*ended, *lasted), 1)
     columns = [
         organizers,
-        _micros(first - _EPOCH),
+        _micros(first - EPOCH),
         unit,
         [leg.call_id for leg in legs],
         [numbers[leg.organizer_id] for leg in legs],
@@ -694,8 +540,8 @@ def call_list_of(row: CallListRow) -> CallList:
                 call_id=call_id,
                 organizer_id=organizers[organizer],
                 dial_out=bool(dial_out),
-                answered_at=_EPOCH + timedelta(microseconds=first + unit * (ended - lasted)),
-                ended_at=_EPOCH + timedelta(microseconds=first + unit * ended),
+                answered_at=EPOCH + timedelta(microseconds=first + unit * (ended - lasted)),
+                ended_at=EPOCH + timedelta(microseconds=first + unit * ended),
             )
             for call_id, organizer, dial_out, ended, lasted in zip(*columns, strict=True)
         ),

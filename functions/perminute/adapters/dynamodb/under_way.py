@@ -1,0 +1,168 @@
+"""Between calls under way, what was spent of limits, and the rows that hold them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from perminute.adapters.dynamodb import records
+from perminute.adapters.dynamodb.rows import Item, ReservationRow, SpendingRow, UsageRow
+from perminute.domain.legs import Leg, LegType, MeetingType
+from perminute.domain.reservations import (
+    Answer,
+    Asked,
+    Decision,
+    Held,
+    Operation,
+    PaidBy,
+    Reservation,
+)
+from perminute.domain.spending import LimitName, Spending, SpendingKey, SpendingKind, answered
+from perminute.domain.times import format_instant, parse_instant
+
+if TYPE_CHECKING:
+    from perminute.domain.usage import Usage
+
+SPENDING = "spent#"
+OUTCOME = "outcome"
+"""The attribute of the usage table that a call has once it has ended."""
+
+FORGOTTEN_AFTER = timedelta(days=30)
+"""How long a call is known of whose end nobody reports."""
+
+_SECOND = timedelta(seconds=1)
+
+
+def spending_row(organization_id: str, spending: Spending) -> SpendingRow:
+    """Write what was spent of a limit."""
+    return SpendingRow(
+        organization_id=organization_id,
+        record=spending_record(spending.key),
+        spent_micros=spending.spent_micros,
+        corrections=spending.corrections,
+        held=records.holds_record(spending.held),
+        told_micros=spending.told_micros,
+    )
+
+
+def spending_record(key: SpendingKey) -> str:
+    """Name the record of what was spent, in few letters: a name of 250 must fit into a key."""
+    return f"{SPENDING}{key.kind[0]}#{key.since:%Y%m%dT%H}#{key.subject}"
+
+
+def spending_of(row: SpendingRow) -> Spending:
+    """Read what was spent of a limit."""
+    letter, since, subject = row.record.removeprefix(SPENDING).split("#", 2)
+    kind = next(kind for kind in SpendingKind if kind[0] == letter)
+    at = datetime.strptime(since, "%Y%m%dT%H").replace(tzinfo=UTC)
+    return Spending(
+        key=SpendingKey(kind, subject, at),
+        spent_micros=row.spent_micros,
+        corrections=row.corrections,
+        held=records.holds_of(row.held),
+        told_micros=row.told_micros,
+    )
+
+
+def reservation_row(reservation: Reservation) -> ReservationRow:
+    """Write a call under way; what is empty is left out."""
+    leg, answer = reservation.leg, reservation.answer
+    at = answered(leg)
+    record = {
+        "organizerId": leg.organizer_id,
+        "meetingId": leg.meeting_id,
+        "meetingType": leg.meeting_type.value,
+        "legType": leg.leg_type.value,
+        "serviceNumber": leg.service_number,
+        "remoteNumber": leg.remote_number,
+        "at": format_instant(at),
+        "operation": reservation.asked.operation.value,
+        "requested": reservation.asked.requested_seconds,
+        "reported": reservation.asked.used_seconds or None,
+        "wanted": reservation.wanted_seconds,
+        "used": reservation.used_seconds or None,
+        "keys": [
+            [key.kind.value, key.subject, format_instant(key.since)] for key in reservation.keys
+        ]
+        or None,
+        "decision": answer.decision.value,
+        "reason": answer.reason,
+        "granted": answer.granted_seconds or None,
+        "validUntil": answer.valid_until and format_instant(answer.valid_until),
+        "reportBefore": answer.report_before and format_instant(answer.report_before),
+        "final": int(answer.final_unit) or None,
+        "paidBy": answer.paid_by and answer.paid_by.value,
+        "rate": answer.rate_micros_per_minute,
+        "fee": answer.connection_fee_micros,
+        "currency": answer.currency,
+        "limit": answer.limit and answer.limit.value,
+    }
+    held = reservation.held
+    return ReservationRow(
+        organization_id=leg.organization_id,
+        call_id=leg.call_id,
+        sequence=reservation.sequence,
+        held=held
+        and [(held.until - records.EPOCH) // records.MINUTE, held.micros, held.minutes, held.calls],
+        reservation={name: value for name, value in record.items() if value is not None},
+        forget_at=(at + FORGOTTEN_AFTER - records.EPOCH) // _SECOND,
+    )
+
+
+def reservation_of(row: ReservationRow) -> Reservation:
+    """Read a call under way."""
+    record: dict[str, Any] = row.reservation
+    at = parse_instant(record["at"])
+    valid_until, report_before = record.get("validUntil"), record.get("reportBefore")
+    held = None
+    if row.held is not None:
+        minutes, *amounts = row.held
+        held = Held(records.EPOCH + minutes * records.MINUTE, *amounts)
+    return Reservation(
+        leg=Leg(
+            organization_id=row.organization_id,
+            call_id=row.call_id,
+            organizer_id=record["organizerId"],
+            meeting_id=record["meetingId"],
+            meeting_type=MeetingType(record["meetingType"]),
+            leg_type=LegType(record["legType"]),
+            service_number=record.get("serviceNumber"),
+            remote_number=record.get("remoteNumber"),
+            answered_at=at,
+            ended_at=at,
+        ),
+        asked=Asked(
+            operation=Operation(record["operation"]),
+            sequence=row.sequence,
+            requested_seconds=record.get("requested"),
+            used_seconds=record.get("reported", 0),
+        ),
+        answer=Answer(
+            sequence=row.sequence,
+            decision=Decision(record["decision"]),
+            reason=record.get("reason"),
+            granted_seconds=record.get("granted", 0),
+            valid_until=parse_instant(valid_until) if valid_until else None,
+            report_before=parse_instant(report_before) if report_before else None,
+            final_unit=bool(record.get("final")),
+            paid_by=PaidBy(record["paidBy"]) if "paidBy" in record else None,
+            rate_micros_per_minute=record.get("rate"),
+            connection_fee_micros=record.get("fee"),
+            currency=record.get("currency"),
+            limit=LimitName(record["limit"]) if "limit" in record else None,
+        ),
+        wanted_seconds=record["wanted"],
+        used_seconds=record.get("used", 0),
+        held=held,
+        keys=tuple(
+            SpendingKey(SpendingKind(kind), subject, parse_instant(since))
+            for kind, subject, since in record.get("keys", ())
+        ),
+    )
+
+
+def call_of(item: Item) -> Reservation | Usage:
+    """Read an item of the usage table: a call that is under way, or has ended."""
+    if OUTCOME in item:
+        return records.usage_of(UsageRow.from_raw_data(item))
+    return reservation_of(ReservationRow.from_raw_data(item))
