@@ -43,7 +43,7 @@ class System:
         messages = [SQSMessage(body) for body in bodies]
         assert not self.loaded(function).invoke(messages, self.stack.queues[queue].arn)
 
-    def raw(self, event: dict[str, Any]) -> dict[str, Any]:
+    def raw(self, event: Any) -> dict[str, Any]:
         (function,) = (f for f in self.stack.functions if isinstance(f.trigger, ApiTrigger))
         answer = self.loaded(function).call(event)
         assert answer is not None

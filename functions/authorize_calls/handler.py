@@ -26,10 +26,10 @@ gc.enable()
 
 @logger.inject_lambda_context
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: Any, context: LambdaContext) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON can say
     """Answer a request that came over HTTP, or an invocation by its operation."""
     deadline = Deadline.in_milliseconds(context.get_remaining_time_in_millis())
-    if "routeKey" in event:
+    if isinstance(event, dict) and "routeKey" in event:
         served = serve_http(api, event, deadline, claim)
         report_served(served)
         return http_response(served.outcome)

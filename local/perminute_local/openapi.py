@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -125,8 +126,9 @@ def _json(message: type) -> dict[str, Any]:
 
 
 def text() -> str:
-    """Write it as the file has it."""
-    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+    """Write it as the file has it; what our own code refers to is not for its readers."""
+    written = json.dumps(document(), indent=2, ensure_ascii=False)
+    return re.sub(r" \((?:CONTRACT|DOMAIN) [^)]*\)", "", written) + "\n"
 
 
 if __name__ == "__main__":

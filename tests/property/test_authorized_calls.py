@@ -282,10 +282,13 @@ class World:
         limits = {SpendingKind.DAY: DAILY, SpendingKind.USER: MONTHLY, SpendingKind.PREFIX: HOURLY}
         costs = Counter[SpendingKey]()
         for usage in self.store.usages.values():
-            leg, prefix = self.legs[usage.leg.call_id], usage.price.prefix
+            leg, prefix = usage.leg, usage.price.prefix
+            at = answered(self.legs[leg.call_id])
+            assert usage.authorized_at in {None, at}
+            at = usage.began_at
             licensing = self.store.licensing(ORGANIZATION, [leg.organizer_id])
-            records = records_of(leg, prefix, licensing, account.settings)
-            costs.update(dict.fromkeys((day_of(answered(leg)), *records), usage.charge_micros))
+            records = records_of(leg, prefix, at, licensing, account.settings)
+            costs.update(dict.fromkeys((day_of(at), *records), usage.charge_micros))
         spendings = Spendings(account.days, {k: one for (_, k), one in self.store.spending.items()})
         for key, micros in costs.items():
             assert micros <= limits[key.kind]

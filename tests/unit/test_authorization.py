@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from builders import (
@@ -41,9 +41,12 @@ from perminute.domain.reservations import (
     PaidBy,
     check_first,
 )
-from perminute.domain.spending import LimitName, Spending, Spendings, day_of, records_of
+from perminute.domain.spending import LimitName, Spending, Spendings, answered, day_of, records_of
 from perminute.domain.timelines import Timeline
 from perminute.domain.usage import Terms
+
+if TYPE_CHECKING:
+    from perminute.domain.rate_card import RateCard
 
 RATE = 15_000
 CARD = card(
@@ -86,15 +89,16 @@ class Scene:
     )
     spent: dict[Any, Spending] = field(default_factory=dict)
     told: list[Any] = field(default_factory=list)
+    rates: RateCard = field(default_factory=lambda: CARD)
 
     def standing(self, one: Leg) -> Standing:
         licensing = Licensing(self.organization, {ORGANIZER: self.user})
         account = self.account
-        terms = Terms(licensing, CARD, account.currency, account.credits_set_up_at)
+        terms = Terms(licensing, self.rates, account.currency, account.credits_set_up_at)
         keys = {
             key
             for prefix in ("49", "44", "371")
-            for key in records_of(one, prefix, licensing, account.settings)
+            for key in records_of(one, prefix, answered(one), licensing, account.settings)
         }
         records = {key: self.spent.get(key, Spending(key=key)) for key in keys}
         return Standing(account, terms, self.pool, Spendings(account.days, records))
@@ -265,12 +269,31 @@ def test_a_lot_that_expires_before_the_charge_can_come_is_not_granted() -> None:
     assert scene.authorize(asks(120)).answer.granted_seconds == 60
 
 
-def test_a_lot_that_expires_before_one_that_pays_first_is_no_cover_while_others_last_longer() -> (
-    None
-):
+def test_a_call_is_granted_as_long_as_a_lot_that_expires_can_pay_for() -> None:
+    scene = Scene(holding(lot("1", MICROS, expires_at=ANSWERED + 11 * MINUTE)))
+    answer = scene.authorize(asks(300)).answer
+    assert (answer.granted_seconds, answer.final_unit) == (240, True)
+    longer = Scene(holding(lot("1", MICROS, expires_at=ANSWERED + 13 * MINUTE)))
+    assert longer.authorize(asks(300)).answer.granted_seconds == 300
+
+
+def test_while_it_rings_a_rate_may_change_and_the_dearer_one_is_reserved() -> None:
+    changing = card(
+        "dialOut,49,DE,USD,0.015,,2026-11-02T09:00:30Z",
+        "dialOut,49,DE,USD,0.03,2026-11-02T09:00:30Z,",
+        header="leg_type,prefix,country,currency,rate_per_minute,effective_from,effective_to",
+    )
+    scene = Scene(holding(lot("1", 4 * RATE)), rates=changing)
+    assert scene.authorize(asks(300)).answer.granted_seconds == 120
+    before = ANSWERED - MINUTE
+    early = Scene(holding(lot("1", 4 * RATE)), rates=changing)
+    assert early.authorize(asks(300), at=before).answer.granted_seconds == 240
+
+
+def test_a_lot_that_expires_before_one_that_pays_first_is_no_cover_for_long() -> None:
     first, second = lot("1", 4 * RATE), lot("2", 9 * RATE, expires_at=ANSWERED + 13 * MINUTE)
     scene = Scene(holding(first, second))
-    assert scene.authorize(asks(600)).answer.granted_seconds == 240
+    assert scene.authorize(asks(240)).answer.granted_seconds == 240
     assert scene.authorize(asks(60), call_id="b").answer.granted_seconds == 60
     assert scene.account.available_micros(ANSWERED) == 8 * RATE
     longer = scene.account.reserved.with_added(Hold(ANSWERED + 14 * MINUTE, 0, 1))
@@ -407,6 +430,23 @@ def test_an_update_takes_more_minutes_and_a_release_gives_them_back() -> None:
     assert scene.pool.held.amount_at(ANSWERED + 4 * MINUTE) == 4
 
 
+def test_a_call_that_may_be_answered_in_the_next_month_reserves_credit_as_well() -> None:
+    scene = pooled(10)
+    late = datetime(2026, 11, 30, 23, 59, 30, tzinfo=UTC)
+    answer = scene.authorize(asks(300), at=late).answer
+    assert (answer.granted_seconds, answer.paid_by) == (300, PaidBy.POOL_AND_CREDITS)
+    assert (scene.reserved(late), scene.pool.held.amount_at(late)) == (5 * RATE, 5)
+
+
+def test_licenses_that_go_while_a_call_is_under_way_leave_it_no_more_than_there_is() -> None:
+    scene = pooled(24, holding(debt_micros=1))
+    first = scene.authorize(asks(300))
+    fewer = fact("poolMinutesPerLicense", 8, ANSWERED + 2 * MINUTE, "fewer")
+    scene.organization = Timeline([*scene.organization.facts, fewer])
+    second = scene.update(first, used(300, 1), ANSWERED + 5 * MINUTE)
+    assert (second.answer.granted_seconds, second.answer.final_unit) == (180, True)
+
+
 # ── Limits ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -416,15 +456,19 @@ def test_a_day_may_not_cost_more_than_its_limit_which_is_told_once() -> None:
     assert (first.granted_seconds, scene.told) == (180, [])
     second = scene.authorize(asks(180), call_id="call-2").answer
     assert (second.granted_seconds, second.final_unit) == (120, True)
+    assert second.limit is LimitName.DAILY_SPEND
     third = scene.authorize(call_id="call-3").answer
     assert (third.reason, third.limit) == (Denied.SPEND_LIMIT, LimitName.DAILY_SPEND)
-    (told,) = scene.told
-    assert isinstance(told, SpendLimitReached)
-    assert (told.limit, told.amount_micros, told.period) == (
-        LimitName.DAILY_SPEND,
-        5 * RATE,
-        "2026-11-02",
-    )
+    assert scene.told == [
+        SpendLimitReached(
+            limit=LimitName.DAILY_SPEND,
+            period="2026-11-02",
+            amount_micros=5 * RATE,
+            spent_micros=0,
+            reserved_micros=3 * RATE,
+            currency="USD",
+        )
+    ]
 
 
 def test_the_next_day_has_all_of_its_limit_again() -> None:
@@ -539,6 +583,8 @@ def test_a_call_that_was_released_is_over() -> None:
     reservation = scene.release(scene.authorize(), 60, ANSWERED + MINUTE).reservation
     with pytest.raises(Conflict, match="was released; there is nothing to update"):
         reservation.answer_again(used(60, 2))
+    with pytest.raises(Conflict, match="was released; a new call needs an id of its own"):
+        reservation.answer_again(asks(60, 2), under_way())
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ from perminute.domain.errors import Conflict, Contended
 from perminute.domain.licensing import LicensingChange
 from perminute.domain.notifications import SpendLimitReached
 from perminute.domain.reservations import Answer, Asked, Decision, Operation
-from perminute.domain.spending import SpendingKind, day_of
+from perminute.domain.spending import SpendingKey, SpendingKind, day_of
 from perminute.ports import CallUnderWay, Moved
 
 if TYPE_CHECKING:
@@ -299,6 +299,64 @@ def test_a_call_over_midnight_counts_for_the_day_on_which_it_began() -> None:
     days = {day.key: day.spent_micros for day in world.store.account(ORGANIZATION).days}
     assert days[day_of(before)] == PAID
     assert days[day_of(midnight)] == 0
+
+
+def test_a_call_counts_for_the_hour_in_which_it_was_authorized() -> None:
+    world = World()
+    world.configure(prefix_hourly_spend_limit_micros=PAID)
+    asked_at = ANSWERED - timedelta(seconds=30)
+    world.authorize("a", asked_at)
+    world.end("a")
+    assert world.store.usages[ORGANIZATION, "a"].began_at == asked_at
+    hour_before = world.store.spending[ORGANIZATION, prefix_hour(ANSWERED - timedelta(hours=1))]
+    assert hour_before.spent_micros == PAID
+    assert world.authorize("b").granted_seconds == 600
+    assert world.store.spending[ORGANIZATION, prefix_hour(ANSWERED)].spent_micros == 0
+
+
+def test_a_call_that_ends_with_another_organizer_counts_for_that_one() -> None:
+    world = World()
+    world.say(fact("monthlySpendLimit", 10 * PAID))
+    change = LicensingChange(
+        ORGANIZATION, "bob", (*entitled_changes()[1][0].facts, fact("monthlySpendLimit", 10 * PAID))
+    )
+    world.store.record(ORGANIZATION, [(change, receipt("bob"))])
+    world.authorize("a")
+    world.end("a", organizer_id="bob")
+    spent = {key.subject: one.spent_micros for (_, key), one in world.store.spending.items()}
+    assert spent == {ORGANIZER: 0, "bob": PAID}
+    assert not any(one.held for one in world.store.spending.values())
+
+
+def test_a_call_of_a_day_long_past_does_not_tell_a_limit_again_and_again() -> None:
+    world = World()
+    world.configure(daily_spend_limit_micros=PAID)
+    for number in range(3):
+        world.end(f"now-{number}")
+        one = ended(
+            call_id=f"old-{number}",
+            answered_at=ANSWERED - timedelta(days=9),
+            ended_at=ANSWERED - timedelta(days=9) + timedelta(minutes=10),
+        )
+        world.charging([replace(one, reported_at=ANSWERED)])
+    told = [n for n in world.store.outbox if isinstance(n.news, SpendLimitReached)]
+    assert len(told) == 1
+
+
+def test_a_denied_call_that_took_place_all_the_same_is_charged_as_if_nobody_had_asked() -> None:
+    usages = []
+    for asked in (False, True):
+        world = World()
+        world.configure(daily_spend_limit_micros=0)
+        if asked:
+            assert world.authorize("a").decision is Decision.DENY
+        world.end("a")
+        usages.append(world.store.usages[ORGANIZATION, "a"])
+    assert usages[0] == usages[1]
+
+
+def prefix_hour(at: datetime) -> SpendingKey:
+    return SpendingKey(SpendingKind.PREFIX, "49", at)
 
 
 def test_charges_that_reach_a_limit_without_authorization_tell_it_once() -> None:

@@ -160,7 +160,12 @@ def test_what_changes_about_a_user_or_an_organization_are_facts_and_the_rest_sta
     organization = licensing_event(read_event(sample("organization-changed"), LICENSING)).change
     assert (user.user_id, {fact.attribute: fact.value for fact in user.facts}) == (
         "adele",
-        {"country": "DE", "dialOutPolicy": "anyDestination", "tollFreeDialInAllowed": True},
+        {
+            "country": "DE",
+            "dialOutPolicy": "anyDestination",
+            "tollFreeDialInAllowed": True,
+            "monthlySpendLimit": 250_000_000,
+        },
     )
     assert (organization.user_id, {f.attribute: f.value for f in organization.facts}) == (
         None,
@@ -267,6 +272,9 @@ def test_settings_are_kept_whole() -> None:
             recharge_micros=200_000_000,
             monthly_limit_micros=1_000_000_000,
         ),
+        daily_spend_limit_micros=500_000_000,
+        prefix_hourly_spend_limit_micros=50_000_000,
+        max_concurrent_calls=200,
     )
 
 

@@ -70,7 +70,8 @@ EVERY_NEWS: list[News] = [
         limit=LimitName.DAILY_SPEND,
         period="2026-11-02",
         amount_micros=100_000_000,
-        spent_micros=99_500_000,
+        spent_micros=90_500_000,
+        reserved_micros=9_000_000,
         currency="USD",
     ),
     SpendLimitReached(
@@ -78,7 +79,8 @@ EVERY_NEWS: list[News] = [
         period="2026-11",
         user_id="adele",
         amount_micros=100_000_000,
-        spent_micros=99_500_000,
+        spent_micros=90_500_000,
+        reserved_micros=9_000_000,
         currency="USD",
     ),
     SpendLimitReached(limit=LimitName.CONCURRENT_CALLS, calls=20),
@@ -86,7 +88,8 @@ EVERY_NEWS: list[News] = [
         prefix="44906",
         since=ANSWERED,
         amount_micros=100_000_000,
-        spent_micros=99_500_000,
+        spent_micros=90_500_000,
+        reserved_micros=9_000_000,
         currency="USD",
     ),
 ]
@@ -104,7 +107,7 @@ CARRIES = {
     "CallFlagged": {"callId", "reason"},
     "MinutePoolThreshold": {"percent", "minutes", "used", "month"},
     "SpendLimitReached": {"limit"},
-    "FraudSuspected": {"prefix", "since", "amount", "spent"},
+    "FraudSuspected": {"prefix", "since", "amount", "spent", "reserved"},
 }
 """CONTRACT §5, by type."""
 

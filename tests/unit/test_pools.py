@@ -369,6 +369,25 @@ def test_what_an_authorized_call_is_given_beyond_what_it_had_reserved_is_its_own
     assert minutes == (2, 8)
 
 
+def test_a_late_call_that_holds_cut_short_has_its_pool_gone_over_again() -> None:
+    licensing = licensed((12, LONG_AGO))
+    early, late = call("a", ANSWERED + MINUTE), call("b", ANSWERED + 2 * MINUTE)
+    pool = POOL.with_held(Hold(ANSWERED + 10 * MINUTE, 4, 1), ANSWERED)
+    pool, first = draw_one(pool, late, 6, licensing)
+    pool, second = draw_one(pool, early, 4, licensing)
+    assert (first, second) == (6, 2)
+    _, minutes = pool.settled([Drawing(early, 2, 4), Drawing(late, 6, 6)], licensing, ANSWERED)
+    assert minutes == (4, 4)
+
+
+def test_what_has_lapsed_is_no_longer_a_calls_own() -> None:
+    hold = Hold(ANSWERED + 10 * MINUTE, 4, 1)
+    for now, own in ((ANSWERED + 9 * MINUTE, 4), (ANSWERED + 10 * MINUTE, 0)):
+        pools = Pools({NOVEMBER: POOL.with_held(hold, ANSWERED)}, licensed())
+        assert pools.release(NOVEMBER, hold, now) == own
+        assert not pools[NOVEMBER].held
+
+
 def test_a_cursor_counts_what_was_reserved_up_to_it() -> None:
     day = date(2026, 11, 2)
     pool = replace(POOL, reserved_by_day={day - timedelta(days=1): 3, day: 4})

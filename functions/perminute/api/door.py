@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from msgspec import DecodeError, ValidationError, convert
 from msgspec.json import decode
+from msgspec.structs import fields as struct_fields
 
 from perminute.domain.errors import Refused
 
@@ -19,17 +20,32 @@ M = TypeVar("M", bound="Message")
 
 _AT_PATH = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<field>[^`]*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>\w+)`")
-_PATTERN = re.compile(r"Expected `str` matching regex .*")
 _ENUM = re.compile(r"Invalid enum value .*", re.DOTALL)
-_NOT_E164 = "must be an E.164 number such as +14255550100 (a masked tail such as **** is accepted)"
+_OURS = (
+    (
+        r"Expected `str` matching regex .*",
+        "must be an E.164 number such as +14255550100 (a masked **** is fine; in a query + is %2B)",
+    ),
+    (r"Expected `int(?: \| null)?`, got .*", "must be a whole number"),
+    (r"Expected `str(?: \| null)?`, got .*", "must be text"),
+    (r"Expected `object`, got .*", "must be a JSON object"),
+    (r"Expected `str` of length >= 1", "must not be empty"),
+    (r"Expected `str` of length <= (\d+)", r"must have at most \1 characters"),
+    (r"Expected `int` >= (\d+)", r"must be at least \1"),
+    (r"Expected `int` <= (\d+)", r"must be at most \1"),
+)
+_MESSAGES = tuple((re.compile(pattern, re.DOTALL), ours) for pattern, ours in _OURS)
+"""What msgspec says, and what we do."""
 
 
 def read_body(body: bytes, message: type[M]) -> M:
     """Read JSON; `Refused` names the field that is missing or impossible, and never a number."""
+    if not body:
+        raise Refused("body", "is empty; send a JSON object")
     try:
         return decode(body, type=message)
     except ValidationError as error:
-        raise _refused(error) from None
+        raise _refused(error, message) from None
     except (DecodeError, RecursionError) as error:
         raise Refused("body", f"is not JSON: {error}") from None
 
@@ -39,18 +55,25 @@ def read_fields(fields: Mapping[str, Any], message: type[M], *, text: bool = Fal
     try:
         return convert(dict(fields), type=message, strict=not text)
     except ValidationError as error:
-        raise _refused(error) from None
+        raise _refused(error, message) from None
 
 
-def _refused(error: ValidationError) -> Refused:
+def _refused(error: ValidationError, message: type[Message]) -> Refused:
     """Turn msgspec's message into ours, which shows nothing of what was sent: it is logged."""
     match = _AT_PATH.fullmatch(str(error))
     what, field = (match["what"], match["field"]) if match else (str(error), None)
     missing = _MISSING.fullmatch(what)
     if missing:
         return Refused(missing["field"], "is required")
-    if _PATTERN.fullmatch(what):
-        return Refused(field or "body", _NOT_E164)
     if _ENUM.fullmatch(what):
-        return Refused(field or "body", "is none of the values that docs/openapi.json names")
-    return Refused(field or "body", what[:1].lower() + what[1:])
+        return Refused(field or "body", f"must be one of {', '.join(_values(field, message))}")
+    for pattern, ours in _MESSAGES:
+        if found := pattern.fullmatch(what):
+            return Refused(field or "body", found.expand(ours))
+    return Refused(field or "body", what)
+
+
+def _values(field: str | None, message: type[Message]) -> list[str]:
+    """Name what a field may be, out of its type."""
+    (kind,) = (one.type for one in struct_fields(message) if one.encode_name == field)
+    return [str(value) for value in (get_args(kind) or kind)]

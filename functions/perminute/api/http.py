@@ -99,10 +99,11 @@ def http_response(outcome: Message) -> dict[str, Any]:
     return {"statusCode": int(status), "headers": headers, "body": encode(outcome).decode()}
 
 
-def serve_invocation(
-    api: ChargingApi, event: Mapping[str, Any], deadline: Deadline, now: datetime
-) -> Served:
+def serve_invocation(api: ChargingApi, event: object, deadline: Deadline, now: datetime) -> Served:
     """Serve a direct invocation: the fields of body or query, and which operation on which call."""
+    if not isinstance(event, dict):
+        document = error_document(Refused("event", "must be a JSON object"))
+        return Served("none", "", "", document)
     organization_id, call_id = (_text(event.get(field)) for field in ("organizationId", "callId"))
     outcome: Message
     try:
@@ -147,7 +148,7 @@ def _check_token(context: Mapping[str, Any], organization_id: str, claim: str) -
     jwt = (context.get("authorizer") or {}).get("jwt")
     if jwt is not None and (jwt.get("claims") or {}).get(claim) != organization_id:
         raise _Turned(
-            "forbidden", f"the token is not for this organization: its claim {claim} names another"
+            "forbidden", f"the token is not for this organization: its claim {claim} must name it"
         )
 
 

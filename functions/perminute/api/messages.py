@@ -107,7 +107,7 @@ class PriceQuery(Message, frozen=True, kw_only=True):
     """A call that might be made; without an organizer only the rate card is asked."""
 
     leg_type: LegType
-    number: PhoneNumber
+    number: Annotated[PhoneNumber, Meta(description="E.164; in a query, + is written %2B.")]
     seconds: Annotated[int, Meta(ge=0, le=MAX_LEG_SECONDS)] = 60
     organizer_id: Id | None = None
 
@@ -141,10 +141,19 @@ class AnswerDocument(Message, frozen=True, kw_only=True):
         Meta(description="Less than was asked for: hang up at the end of it."),
     ]
     paid_by: PaidBy | None
-    rate_per_minute: Money | None
+    rate_per_minute: Annotated[
+        Money | None,
+        Meta(
+            description="What a minute costs at the start of the call, by the rate card, whoever "
+            "pays; later minutes may cost another rate."
+        ),
+    ]
     connection_fee: Money | None
     currency: str | None
-    limit: Annotated[LimitName | None, Meta(description="The limit that stands in the way.")]
+    limit: Annotated[
+        LimitName | None,
+        Meta(description="The limit for which less is granted than was asked for, or nothing."),
+    ]
 
 
 class PriceDocument(Message, frozen=True, kw_only=True):
@@ -181,9 +190,15 @@ class BalanceDocument(Message, frozen=True, kw_only=True):
     currency: str | None
     balance: Money
     reserved: Annotated[Money, Meta(description="What calls under way may still cost.")]
-    available: Annotated[Money, Meta(description="The balance less what is reserved.")]
+    available: Annotated[
+        Money,
+        Meta(
+            description="The balance less what is reserved. Credit that is about to expire is part "
+            "of it, but not granted to calls that may outlast it."
+        ),
+    ]
     calls: Annotated[int, Meta(ge=0, description="Calls under way that have reserved something.")]
-    spent_today: Annotated[Money, Meta(description="What the calls of today cost, in UTC.")]
+    spent_today: Annotated[Money, Meta(description="What calls cost that began today, in UTC.")]
     daily_spend_limit: Money | None
     max_concurrent_calls: int | None
 

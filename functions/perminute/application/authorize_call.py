@@ -33,7 +33,7 @@ from perminute.domain.reservations import (
     Reservation,
     check_first,
 )
-from perminute.domain.spending import SpendingKind, records_of
+from perminute.domain.spending import SpendingKind, answered, records_of
 from perminute.domain.usage import Terms, Usage
 from perminute.ports import AlreadyKnown, Authorized, Committed, Moved
 
@@ -92,7 +92,7 @@ class AuthorizeCall:
     def _attempt(self, request: Request, rate_card: RateCard) -> Answer | Moved:
         account, call = self.under_way.read(request.organization_id, request.call_id)
         if isinstance(call, Usage):
-            return _of_ended(request)
+            return _of_ended(request, call)
         if call is None:
             check_first(request.asked)
         else:
@@ -142,7 +142,8 @@ class AuthorizeCall:
     ) -> Standing:
         """Read what else the decision rests on, after the account: mostly nothing."""
         rating = rating_of(leg, terms)
-        keys = set(records_of(leg, rating.price.prefix, terms.licensing, account.settings))
+        prefix = rating.price.prefix
+        keys = set(records_of(leg, prefix, answered(leg), terms.licensing, account.settings))
         keys.update(before.keys if before else ())
         records = {key for key in keys if key.kind is not SpendingKind.DAY}
         pool = None
@@ -176,22 +177,21 @@ def _news_of(decided: Decided, account: Account, at: datetime) -> tuple[Notifica
     )
 
 
-def _of_ended(request: Request) -> Answer:
+def _of_ended(request: Request, usage: Usage) -> Answer:
     """Answer what is asked of a call that has ended: its `Call Ended` may be faster than a bridge.
 
-    What it had reserved is given back already.
+    What it had reserved is given back already. The sequence is not known any more.
     """
-    match request.asked.operation:
-        case Operation.AUTHORIZE:
-            raise Conflict("callId", "has ended already; a new call needs an id of its own")
-        case Operation.UPDATE:
-            return Answer(
-                sequence=request.asked.sequence,
-                decision=Decision.DENY,
-                reason=Denied.CALL_ENDED,
-                final_unit=True,
-            )
-        case Operation.RELEASE:
-            return Answer(sequence=request.asked.sequence, decision=Decision.ALLOW)
-        case never:
-            assert_never(never)
+    asked, price = request.asked, usage.price
+    if asked.operation is Operation.AUTHORIZE:
+        raise Conflict("callId", "has ended already; a new call needs an id of its own")
+    over = asked.operation is Operation.RELEASE
+    return Answer(
+        sequence=asked.sequence,
+        decision=Decision.ALLOW if over else Decision.DENY,
+        reason=None if over else Denied.CALL_ENDED,
+        final_unit=not over,
+        rate_micros_per_minute=price.rate_micros_per_minute,
+        connection_fee_micros=price.connection_fee_micros,
+        currency=price.currency,
+    )

@@ -19,7 +19,7 @@ from perminute.application.verdicts import Accepted, Repeated, Verdict
 from perminute.domain.booking import charge
 from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
 from perminute.domain.pools import MinutePool, Month, Pools, month_of
-from perminute.domain.spending import SpendingKind, records_of
+from perminute.domain.spending import SpendingKind, answered, records_of
 from perminute.domain.usage import Rating, Terms, Usage, rate_leg
 from perminute.ports import MAX_ITEMS_PER_POSTING, AlreadyKnown, Committed, Moved
 
@@ -278,12 +278,12 @@ def _spending_keys(
     licensing: Licensing,
 ) -> set[SpendingKey]:
     """Name the records of limits that the legs count for, or have reserved something of."""
-    authorized = {one.leg.call_id: one.leg for one in reservations}
+    began_at = {one.leg.call_id: answered(one.leg) for one in reservations if one.held}
     keys = {
         key
-        for one in ratings
+        for leg, prefix in ((one.leg, one.price.prefix) for one in ratings)
         for key in records_of(
-            authorized.get(one.leg.call_id, one.leg), one.price.prefix, licensing, account.settings
+            leg, prefix, began_at.get(leg.call_id, answered(leg)), licensing, account.settings
         )
     }
     keys.update(*(one.keys for one in reservations))

@@ -66,4 +66,4 @@ def _may_count(key: SpendingKey, call: ListedCall) -> bool:
 
 
 def _total(key: SpendingKey, usages: Collection[Usage]) -> int:
-    return sum(u.charge_micros for u in usages if key.counts(u.leg, u.price.prefix))
+    return sum(u.charge_micros for u in usages if key.counts(u.leg, u.price.prefix, u.began_at))

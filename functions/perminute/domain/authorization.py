@@ -17,7 +17,8 @@ from perminute.domain.accounts import Booking
 from perminute.domain.holds import lapses_at
 from perminute.domain.legs import MAX_LEG_SECONDS
 from perminute.domain.licensing import Cover, Entitlement, NotEntitled
-from perminute.domain.rate_card import SECONDS_PER_MINUTE, Quote
+from perminute.domain.pools import month_of
+from perminute.domain.rate_card import SECONDS_PER_MINUTE
 from perminute.domain.reservations import (
     DEFAULT_QUOTA_SECONDS,
     RINGING,
@@ -43,13 +44,12 @@ from perminute.domain.spending import (
 from perminute.domain.usage import Free, Rating, rate_leg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from perminute.domain.accounts import Account
     from perminute.domain.legs import Leg
     from perminute.domain.pools import MinutePool
-    from perminute.domain.rate_card import Rate
     from perminute.domain.spending import SpendingKey, Spendings
     from perminute.domain.usage import Terms
 
@@ -117,25 +117,19 @@ def release(standing: Standing, before: Reservation, asked: Asked, at: datetime)
     return _Call(standing, before.leg, asked, at, before).released()
 
 
-class _Budget(NamedTuple):
-    """What a call may cost in all as far as one thing allows it; `limit` None means the credit."""
-
-    micros: int
-    limit: Limit | None = None
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Price:
     """What a call costs that lasts for a number of seconds, of which a pool may bear the first.
 
     None is more than anybody can pay: the pool is used up, and the licenses allow nothing else.
-    `rate_soon` is another rate, that may be in force by the time the call is answered: the dearer
-    one is reserved.
+    `soon` is how it is rated if it rings as long as it may, where that differs; then it may have
+    to do without the pool. The dearer of both is reserved.
     """
 
     rating: Rating
     pool_minutes: int
-    rate_soon: Rate | None = None
+    soon: Rating | None = None
+    soon_pooled: bool = True
 
     def blocks(self, seconds: int) -> int:
         """Round up to whole billing blocks."""
@@ -149,14 +143,20 @@ class _Price:
     def micros(self, seconds: int) -> int | None:
         """Price them."""
         minutes = self.minutes(seconds)
-        if minutes * SECONDS_PER_MINUTE >= seconds:
-            return 0
-        rate, cover = self.rating.rate, self.rating.cover
-        if rate is None or not isinstance(cover, Entitlement) or cover.rest is not Cover.CREDITS:
-            return None
-        rates = (rate,) if self.rate_soon is None else (rate, self.rate_soon)
-        borne = minutes * SECONDS_PER_MINUTE
-        return max(one.charge_micros(one.billed_seconds(seconds), borne) for one in rates)
+        micros = _price_micros(self.rating, seconds, minutes)
+        if micros is None or self.soon is None:
+            return micros
+        later = _price_micros(self.soon, seconds, minutes if self.soon_pooled else 0)
+        return max(micros, later or 0)
+
+
+def _price_micros(rating: Rating, seconds: int, minutes: int) -> int | None:
+    if minutes * SECONDS_PER_MINUTE >= seconds:
+        return 0
+    rate, cover = rating.rate, rating.cover
+    if rate is None or not isinstance(cover, Entitlement) or cover.rest is not Cover.CREDITS:
+        return None
+    return rate.charge_micros(rate.billed_seconds(seconds), minutes * SECONDS_PER_MINUTE)
 
 
 class _Call:
@@ -182,7 +182,7 @@ class _Call:
         self._reached: list[Reached] = []
         self._full_house: int | None = None
         self._give_back()
-        self._price = _Price(self._rating, self._pool_minutes_left(), self._rate_soon())
+        self._price = self._priced()
 
     # ── What speaks against it ───────────────────────────────────────────────────────────────
 
@@ -245,23 +245,27 @@ class _Call:
     def granted(self) -> Decided:
         """Grant whole blocks: as many as were asked for, or as are covered."""
         target = min(self._used_seconds + self._wanted_seconds, MAX_LEG_SECONDS)
-        most = self._price.blocks(target) - self._used_seconds
-        budgets = tuple(self._budgets(self._lapses(most)))
+        limits = tuple(
+            (limit, limit.micros - self._spent_micros(limit)) for limit in self._limits()
+        )
+        least = min((micros for _, micros in limits), default=None)
         reached = _furthest(
             self._used_seconds,
             target,
-            lambda seconds: self._is_covered(seconds, min(one.micros for one in budgets)),
+            lambda seconds: self._is_within(seconds, least) and self._is_paid(seconds),
         )
-        if reached < target:
-            self._tell_limits(reached, budgets)
+        in_the_way = self._in_the_way(reached, limits) if reached < target else ()
+        for limit in in_the_way:
+            if self._spendings.tell_once(limit, self._at):
+                self._reached.append(self._reached_now(limit))
+        name = in_the_way[0].name if in_the_way else None
         if reached == self._used_seconds:
-            return self.denied(*self._why_no_more(target, budgets))
+            return self.denied(self._why_no_more(target, name), name)
         quota = self._price.blocks(reached)
         granted = quota - self._used_seconds
         lapses_at_ = self._lapses(granted)
         held = self._hold(quota, lapses_at_)
-        answer = self._allowed(granted, lapses_at_, self._payer(quota))
-        return self._decided(answer, held)
+        return self._decided(self._allowed(granted, lapses_at_, self._payer(quota), name), held)
 
     def released(self) -> Decided:
         """Keep what was used, and nothing else."""
@@ -269,51 +273,50 @@ class _Call:
 
     # ── How far it may go ────────────────────────────────────────────────────────────────────
 
-    def _budgets(self, lapses_at_: datetime) -> Iterator[_Budget]:
-        """Tell what the call may cost in all: by the credit, and by each limit."""
-        available_micros = self._account.available_micros(self._at, lasting_until=lapses_at_)
-        yield _Budget(available_micros)
-        for limit in self._limits():
-            yield _Budget(limit.micros - self._spent_micros(limit), limit)
-
     def _limits(self) -> tuple[Limit, ...]:
         prefix, settings = self._rating.price.prefix, self._account.settings
-        return limits_on(self._leg, prefix, self._terms.licensing, settings)
+        return limits_on(self._leg, prefix, answered(self._leg), self._terms.licensing, settings)
 
     def _spent_micros(self, limit: Limit) -> int:
         """Tell what was spent of a limit, or is reserved by others."""
+        spent_micros, reserved_micros = self._reached_now(limit)[1:]
+        return spent_micros + reserved_micros
+
+    def _reached_now(self, limit: Limit) -> Reached:
         spending = self._spendings[limit.key]
-        return spending.spent_micros + spending.held.amount_at(self._at)
+        return Reached(limit, spending.spent_micros, spending.held.amount_at(self._at))
 
-    def _is_covered(self, seconds: int, budget_micros: int) -> bool:
+    def _is_within(self, seconds: int, most_micros: int | None) -> bool:
+        """Whether so many seconds in all cost no more; what costs nothing passes no limit."""
         micros = self._price.micros(self._price.blocks(seconds))
-        return micros is not None and (micros == 0 or micros <= budget_micros)
+        return not micros or most_micros is None or micros <= most_micros
 
-    def _why_no_more(
-        self, target: int, budgets: tuple[_Budget, ...]
-    ) -> tuple[str, LimitName | None]:
-        """Say why not one more block is granted; if credit is short, that, whatever else is."""
+    def _is_paid(self, seconds: int) -> bool:
+        """Whether licenses and credit bear so many seconds in all, until the end is charged."""
+        quota = self._price.blocks(seconds)
+        micros = self._price.micros(quota)
+        if not micros:
+            return micros == 0
+        lapses_at_ = self._lapses(quota - self._used_seconds)
+        return micros <= self._account.available_micros(self._at, lasting_until=lapses_at_)
+
+    def _in_the_way(self, reached: int, limits: Sequence[tuple[Limit, int]]) -> tuple[Limit, ...]:
+        """Name the limits that the next block would pass; if credit is short, that is the cause."""
+        if not self._is_paid(reached + 1):
+            return ()
+        return tuple(limit for limit, micros in limits if not self._is_within(reached + 1, micros))
+
+    def _why_no_more(self, target: int, limit: LimitName | None) -> str:
+        """Say why not one more block is granted."""
         if target <= self._used_seconds:
-            return Denied.CALL_TOO_LONG, None
+            return Denied.CALL_TOO_LONG
         rest = self._rating.cover.rest if isinstance(self._rating.cover, Entitlement) else None
         if isinstance(rest, NotEntitled):
-            return rest, None
-        for budget in budgets:
-            if not self._is_covered(self._used_seconds + 1, budget.micros):
-                if budget.limit is None:
-                    return Denied.INSUFFICIENT_CREDIT, None
-                fraud = budget.limit.name is LimitName.PREFIX_HOURLY_SPEND
-                why = Denied.FRAUD_SUSPECTED if fraud else Denied.SPEND_LIMIT
-                return why, budget.limit.name
-        msg = f"call {self._leg.call_id} is covered by every budget, and not by the smallest"
-        raise AssertionError(msg)
-
-    def _tell_limits(self, reached: int, budgets: tuple[_Budget, ...]) -> None:
-        """Tell of each limit that the next block would pass, if it was not told before."""
-        for micros, limit in budgets:
-            passed = limit is not None and not self._is_covered(reached + 1, micros)
-            if limit and passed and self._spendings.tell_once(limit):
-                self._reached.append(Reached(limit, self._spent_micros(limit)))
+            return rest
+        if limit is None:
+            return Denied.INSUFFICIENT_CREDIT
+        fraud = limit is LimitName.PREFIX_HOURLY_SPEND
+        return Denied.FRAUD_SUSPECTED if fraud else Denied.SPEND_LIMIT
 
     def _ad_hoc(self) -> str | None:
         """Ad-hoc meetings are nobody's to pay, so only what costs nothing anyway is allowed."""
@@ -333,19 +336,23 @@ class _Call:
         for key in before.keys:
             self._spendings.release(key, before.held.credit)
 
-    def _rate_soon(self) -> Rate | None:
-        """Find the rate for a call that rings as long as one may."""
-        rate, number = self._rating.rate, self._leg.rated_number
-        if rate is None or number is None:
-            return None
+    def _priced(self) -> _Price:
+        """Price the call as if it were answered now, and as if it rang as long as it may."""
+        rating, left = self._rating, self._pool_minutes_left()
         at = answered(self._leg) + RINGING
-        quote = self._terms.rate_card.quote(self._leg.leg_type, number, 1, at)
-        return quote.rate if isinstance(quote, Quote) and quote.rate is not rate else None
+        later = replace(self._leg, answered_at=at, ended_at=at)
+        soon = rating_of(later, self._terms)
+        same_month = month_of(later) == month_of(self._leg)
+        if soon.rate is rating.rate and soon.cover == rating.cover and same_month:
+            return _Price(rating, left)
+        return _Price(rating, left, soon, same_month and soon.draws_on_pool)
 
     def _pool_minutes_left(self) -> int:
+        """Count what is left by the licenses at the answer, or now, if that is less."""
         if self._pool is None or not self._rating.draws_on_pool:
             return 0
-        minutes = self._terms.licensing.pool_minutes(answered(self._leg))
+        instants = (answered(self._leg), self._at)
+        minutes = min(self._terms.licensing.pool_minutes(at) for at in instants)
         return max(0, self._pool.left_at(self._at, minutes))
 
     def _used_blocks(self) -> int:
@@ -371,10 +378,11 @@ class _Call:
     def _keys(self) -> tuple[SpendingKey, ...]:
         """Name the records that count what is reserved: as they will count what it costs."""
         prefix, settings = self._rating.price.prefix, self._account.settings
-        records = records_of(self._leg, prefix, self._terms.licensing, settings)
+        at = answered(self._leg)
+        records = records_of(self._leg, prefix, at, self._terms.licensing, settings)
         if settings is None or settings.daily_spend_limit_micros is None:
             return records
-        return (day_of(answered(self._leg)), *records)
+        return (day_of(at), *records)
 
     def _lapses(self, granted: int) -> datetime:
         """Tell when a reservation lapses: twice the validity of what it grants."""
@@ -391,7 +399,13 @@ class _Call:
         of_pool = self._price.pool_minutes * SECONDS_PER_MINUTE
         return PaidBy.POOL_AND_CREDITS if of_pool > self._used_seconds else PaidBy.CREDITS
 
-    def _allowed(self, granted: int, lapses_at_: datetime, paid_by: PaidBy) -> Answer:
+    def _allowed(
+        self,
+        granted: int,
+        lapses_at_: datetime,
+        paid_by: PaidBy,
+        limit: LimitName | None = None,
+    ) -> Answer:
         return self._answer(
             Decision.ALLOW,
             granted_seconds=granted,
@@ -399,6 +413,7 @@ class _Call:
             report_before=self._at + timedelta(seconds=granted),
             final_unit=granted < self._wanted_seconds,
             paid_by=paid_by,
+            limit=limit,
         )
 
     def _answer(self, decision: Decision, **said: Any) -> Answer:  # noqa: ANN401 - its own fields

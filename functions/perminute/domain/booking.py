@@ -29,7 +29,7 @@ from perminute.domain.notifications import (
     RechargeSucceeded,
     notification,
 )
-from perminute.domain.pools import Position, month_of, own_minutes
+from perminute.domain.pools import Position, month_of
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import MAX_FAILURES, Disabled
 from perminute.domain.spending import Reached, answered, day_of, limits_on, records_of
@@ -218,7 +218,7 @@ def charge(  # noqa: PLR0913 - the parts of a charge
         entry = books.pay(EntryType.CHARGE, total_micros, cause=None)
         paid = _paid_by(usages, account, entry.entry_id)
         usages = tuple(paid.get(usage.leg.call_id, usage) for usage in usages)
-        _count_spending(books, usages, pools.licensing, spendings, reservations)
+        _count_spending(books, usages, pools.licensing, spendings)
     books.set(days=spendings.days(books.now))
     tell_pools(books, pools)
     booking = books.close(may_ask=total_micros > 0)
@@ -312,62 +312,64 @@ def _drawn(
     What a call has reserved is given back only when its turn comes: until then it is not for the
     others of its batch either.
     """
-    reserved = {one.leg.call_id: one for one in reservations if one.held and one.held.minutes}
-    authorized = {one.leg.call_id for one in reservations}
+    authorized = {one.leg.call_id: one for one in reservations if one.held is not None}
+    left = {call_id: one for call_id, one in authorized.items() if one.held and one.held.minutes}
     drawn: dict[str, tuple[int, int]] = {}
     for rating in sorted((one for one in ratings if one.draws_on_pool), key=_position):
-        leg, wanted = rating.leg, rating.pool_minutes_wanted
-        own = _reserved_minutes(rating, reserved.pop(leg.call_id, None), pools)
-        own_or_none = own if leg.call_id in authorized else None
-        minutes = pools.draw(leg, wanted, reserved=own_or_none, now=now)
-        drawn[leg.call_id] = minutes, own_minutes(own_or_none, wanted, minutes)
-    for reservation in reserved.values():
-        _release_minutes(reservation, pools)
-    return tuple(one.usage(*drawn.get(one.leg.call_id, (0, 0))) for one in ratings)
+        leg, own = rating.leg, None
+        if leg.call_id in authorized:
+            own = _own_minutes(rating, left.pop(leg.call_id, None), pools, now)
+        minutes = pools.draw(leg, rating.pool_minutes_wanted, reserved=own, now=now)
+        drawn[leg.call_id] = minutes, 0 if own is None else minutes
+    for reservation in left.values():
+        _release_minutes(reservation, pools, now)
+    usages = (one.usage(*drawn.get(one.leg.call_id, (0, 0))) for one in ratings)
+    return tuple(_with_authorization(one, authorized.get(one.leg.call_id)) for one in usages)
 
 
-def _reserved_minutes(rating: Rating, reservation: Reservation | None, pools: Pools) -> int:
+def _with_authorization(usage: Usage, reservation: Reservation | None) -> Usage:
+    if reservation is None:
+        return usage
+    return replace(usage, authorized_at=answered(reservation.leg))
+
+
+def _own_minutes(
+    rating: Rating, reservation: Reservation | None, pools: Pools, now: datetime
+) -> int:
     """Give back what a call has reserved, and tell how much of it is its own.
 
     One that was answered in another month than it was authorized in has nothing of its own.
     """
     if reservation is None:
         return 0
-    minutes = _release_minutes(reservation, pools)
+    minutes = _release_minutes(reservation, pools, now)
     return minutes if month_of(reservation.leg) == month_of(rating.leg) else 0
 
 
-def _release_minutes(reservation: Reservation, pools: Pools) -> int:
+def _release_minutes(reservation: Reservation, pools: Pools, now: datetime) -> int:
     if reservation.held is None:
         return 0
-    return pools.release(month_of(reservation.leg), reservation.held.pool)
+    return pools.release(month_of(reservation.leg), reservation.held.pool, now)
 
 
 def _count_spending(
-    books: Books,
-    usages: Sequence[Usage],
-    licensing: Licensing,
-    spendings: Spendings,
-    reservations: Sequence[Reservation],
+    books: Books, usages: Sequence[Usage], licensing: Licensing, spendings: Spendings
 ) -> None:
-    """Count what calls cost where limits do, and tell of those that they reach.
-
-    One that was authorized counts where it was counted while it was under way.
-    """
+    """Count what calls cost where limits do, and tell of those that they reach."""
     settings, currency = books.account.settings, books.account.currency
-    authorized = {one.leg.call_id: one.leg for one in reservations}
     for usage in usages:
-        micros, prefix = usage.charge_micros, usage.price.prefix
+        micros = usage.charge_micros
         if not micros:
             continue
-        leg = authorized.get(usage.leg.call_id, usage.leg)
-        spendings.spend(day_of(answered(leg)), micros)
-        for key in records_of(leg, prefix, licensing, settings):
+        leg, prefix, at = usage.leg, usage.price.prefix, usage.began_at
+        spendings.spend(day_of(at), micros)
+        for key in records_of(leg, prefix, at, licensing, settings):
             spendings.spend(key, micros)
-        for limit in limits_on(leg, prefix, licensing, settings):
+        for limit in limits_on(leg, prefix, at, licensing, settings):
             spent_micros = spendings[limit.key].spent_micros
-            if spent_micros >= limit.micros and spendings.tell_once(limit):
-                news, cause = limit_news(Reached(limit, spent_micros), currency)
+            if spent_micros >= limit.micros and spendings.tell_once(limit, books.now):
+                held_micros = spendings[limit.key].held.amount_at(books.now)
+                news, cause = limit_news(Reached(limit, spent_micros, held_micros), currency)
                 books.tell(news, cause=f"{cause}/{books.account.version}")
 
 

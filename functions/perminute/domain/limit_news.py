@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def limit_news(reached: Reached, currency: str | None) -> tuple[News, str]:
     """Say that a limit is reached, and by what this is told from other such news of the limit."""
-    (name, micros, key), spent_micros = reached
+    (name, micros, key), spent_micros, reserved_micros = reached
     cause = f"{name}/{key.subject}/{key.since:%Y-%m-%dT%H}"
     match key.kind:
         case SpendingKind.PREFIX:
@@ -23,6 +23,7 @@ def limit_news(reached: Reached, currency: str | None) -> tuple[News, str]:
                 since=key.since,
                 amount_micros=micros,
                 spent_micros=spent_micros,
+                reserved_micros=reserved_micros,
                 currency=currency,
             )
             return suspected, cause
@@ -38,6 +39,7 @@ def limit_news(reached: Reached, currency: str | None) -> tuple[News, str]:
         user_id=user_id,
         amount_micros=micros,
         spent_micros=spent_micros,
+        reserved_micros=reserved_micros,
         currency=currency,
     )
     return spend_limit, cause

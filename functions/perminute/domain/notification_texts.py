@@ -181,43 +181,45 @@ def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911, PLR0912
         case SpendLimitReached() as news:
             return _spend_limit_reached(who, news)
         case FraudSuspected() as news:
-            amount = _money(news.amount_micros, news.currency)
             return Text(
-                f"{who}: many calls out to +{news.prefix}",
-                f"Calls of {who} out to numbers that begin with +{news.prefix} have cost or "
-                f"reserved as much as an hour may cost, {amount}, since {news.since:%H:%M} UTC. "
-                "More of them are refused until the hour is over. If nobody knows of these calls, "
-                "find out whose meetings make them, and take away their right to call out.",
+                f"{who}: calls out to +{news.prefix} reach the limit of an hour",
+                f"{_used(news, news.amount_micros)} for calls of {who} out to numbers that begin "
+                f"with +{news.prefix}, since {news.since:%H:%M} UTC. What would pass that is "
+                "refused until the hour is over. If nobody knows of these calls, find out whose "
+                "meetings make them, and take away their right to call out.",
             )
         case never:
             assert_never(never)
 
 
 def _spend_limit_reached(who: str, news: SpendLimitReached) -> Text:
-    refused = "Calls that would pass it are refused"
     match news.limit:
         case LimitName.CONCURRENT_CALLS:
             return Text(
                 f"{who}: as many calls as may be at once",
-                f"Of {who}, {news.calls} paid calls are under way, as many as its limit allows. "
+                f"Paid calls of {who} under way: {news.calls}, as many as its limit allows. "
                 "More are refused until some of them end. Raise the limit if it is too low.",
             )
         case LimitName.MONTHLY_SPEND:
-            return Text(
-                f"{who}: {news.user_id} has reached the limit of {news.period}",
-                f"The meetings of {news.user_id} of {who} have cost or reserved as much as they "
-                f"may in {news.period}: {_money(news.amount_micros or 0, news.currency)}. "
-                f"{refused} until the month is over. Raise the limit if it is too low.",
-            )
+            whose, over = f"the meetings of {news.user_id} of {who}", "month"
         case LimitName.DAILY_SPEND | LimitName.PREFIX_HOURLY_SPEND:
-            return Text(
-                f"{who}: the limit of {news.period} is reached",
-                f"Calls of {who} have cost or reserved as much as a day may cost, "
-                f"{_money(news.amount_micros or 0, news.currency)}, on {news.period}. "
-                f"{refused} until the day is over, in UTC. Raise the limit if it is too low.",
-            )
+            whose, over = f"calls of {who}", "day"
         case never:
             assert_never(never)
+    return Text(
+        f"{who}: the limit of {news.user_id or 'the day'} for {news.period} is reached",
+        f"{_used(news, news.amount_micros or 0)} for {whose} on account of {news.period}. What "
+        f"would pass that is refused until the {over} is over, in UTC. Raise the limit if it is "
+        "too low.",
+    )
+
+
+def _used(news: SpendLimitReached | FraudSuspected, amount_micros: int) -> str:
+    """Say how much of a limit is used: a call that was refused would have passed it."""
+    spent = _money(news.spent_micros or 0, news.currency)
+    reserved = _money(news.reserved_micros or 0, news.currency)
+    amount = _money(amount_micros, news.currency)
+    return f"Of {amount} that are allowed, {spent} is spent and {reserved} is reserved"
 
 
 def _recharge_disabled(who: str, news: RechargeDisabled) -> Text:

@@ -152,17 +152,19 @@ class SpendLimitReached:
     calls: int | None = None
     amount_micros: int | None = None
     spent_micros: int | None = None
+    reserved_micros: int | None = None
     currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FraudSuspected:
-    """Calls out to one prefix cost as much within an hour as admins allow: more are refused."""
+    """Calls out to one prefix reach what admins allow for an hour: more is refused."""
 
     prefix: str
     since: datetime
     amount_micros: int
     spent_micros: int
+    reserved_micros: int
     currency: str | None
 
 

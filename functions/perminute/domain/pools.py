@@ -173,10 +173,14 @@ class MinutePool:
         minutes = licensing.pool_minutes(_answered(leg))
         own = min(reserved or 0, minutes - self.used)
         taken = min(wanted, max(0, own, self.left_at(now, minutes)))
-        pool = self.with_drawn(position, taken, own_minutes(reserved, wanted, taken))
+        pool = self.with_drawn(position, taken, 0 if reserved is None else taken)
         if self.unsettled is None and (self.bound is None or position > self.bound):
             return pool, taken
-        if self.unsettled is None and self._is_ample(position, wanted, licensing):
+        if (
+            self.unsettled is None
+            and taken == wanted
+            and self._is_ample(position, wanted, licensing)
+        ):
             return pool, taken
         return pool.unsettled_from(position), taken
 
@@ -332,13 +336,13 @@ class Pools:
         self.put(pool)
         return taken
 
-    def release(self, month: Month, hold: Hold) -> int:
-        """Give back what a call has reserved; gives how many minutes that were, if still held."""
+    def release(self, month: Month, hold: Hold, now: datetime) -> int:
+        """Give back what a call has reserved; gives how many minutes are its own until now."""
         pool = self._pools[month]
         if not pool.held.keeps(hold):
             return 0
         self.put(pool.without_held(hold))
-        return hold.amount
+        return hold.amount if hold.until > now else 0
 
     def put(self, pool: MinutePool) -> None:
         """Put a pool in its place, to be written whether it has changed or not.
@@ -375,11 +379,6 @@ class Pools:
     def touched(self) -> tuple[MinutePool, ...]:
         """What is to be written."""
         return tuple(self._pools[month] for month in sorted(self._touched))
-
-
-def own_minutes(reserved: int | None, wanted: int, taken: int) -> int:
-    """Tell how many minutes are a call's own once it is charged; see `MinutePool.draw`."""
-    return 0 if reserved is None else max(min(reserved, wanted), taken)
 
 
 def month_of(leg: Leg) -> Month:

@@ -16,7 +16,7 @@ from perminute.domain.books import Books
 from perminute.domain.corrections import Correction, correct
 from perminute.domain.ledger import RERATING
 from perminute.domain.licensing import POOL_ATTRIBUTES, SEAT_ATTRIBUTES, decides_calls
-from perminute.domain.spending import Spendings, answered, day_of
+from perminute.domain.spending import Spendings, day_of
 from perminute.domain.usage import Adjusted, Flag
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _count_spending(books: Books, rerated: Sequence[Rerated]) -> None:
     """Count it for the days, and have all other records counted anew: there may be many."""
     spendings = Spendings(books.account.days, {})
     for one in rerated:
-        spendings.spend(day_of(answered(one.after.leg)), one.change_micros)
+        spendings.spend(day_of(one.before.began_at), one.change_micros)
     books.set(days=spendings.days(books.now), corrections=books.account.corrections + 1)
 
 
@@ -207,6 +207,7 @@ def _corrected(one: Rerated, entry: str, charge: Correction | None, *, overdrawn
         after = replace(after, flags=(*after.flags, Flag.OVERDRAWN))
     return replace(
         after,
+        authorized_at=before.authorized_at,
         flags=(*after.flags, Flag.RERATED),
         entry_id=before.entry_id,
         adjustments=adjustments,

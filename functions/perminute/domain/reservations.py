@@ -170,6 +170,8 @@ class Reservation:
                 f"is {asked.sequence}, but the last of this call was {self.sequence}: repeat that "
                 f"or go on with {self.sequence + 1}",
             )
+        if asked.operation is Operation.AUTHORIZE and self.asked.operation is Operation.RELEASE:
+            raise Conflict("callId", "was released; a new call needs an id of its own")
         if asked.operation is Operation.AUTHORIZE and not self._was_refused:
             raise Conflict(
                 "callId", "is authorized already; go on with update, or end it with release"

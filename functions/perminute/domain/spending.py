@@ -56,9 +56,9 @@ class SpendingKey(NamedTuple):
     subject: str
     since: datetime
 
-    def counts(self, leg: Leg, prefix: str | None) -> bool:
-        """Whether a leg, rated by this prefix, is part of it."""
-        return self in (_of_user(leg), _of_prefix(leg, prefix))
+    def counts(self, leg: Leg, prefix: str | None, at: datetime) -> bool:
+        """Whether a leg that began at an instant, rated by this prefix, is part of it."""
+        return self in (_of_user(leg, at), _of_prefix(leg, prefix, at))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,24 +86,29 @@ class Limit(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """A limit that is reached, and how much was spent of it."""
+    """A limit that is reached, what was spent of it, and what calls under way have reserved."""
 
     limit: Limit
     spent_micros: int
+    reserved_micros: int
 
 
 def limits_on(
-    leg: Leg, prefix: str | None, licensing: Licensing, settings: CreditSettings | None
+    leg: Leg,
+    prefix: str | None,
+    at: datetime,
+    licensing: Licensing,
+    settings: CreditSettings | None,
 ) -> tuple[Limit, ...]:
-    """Name the limits that hold for a leg that is rated by this prefix."""
+    """Name the limits that hold for a leg that began at an instant, rated by this prefix."""
     limits: list[Limit] = []
     if settings is not None and settings.daily_spend_limit_micros is not None:
         daily_micros = settings.daily_spend_limit_micros
-        limits.append(Limit(LimitName.DAILY_SPEND, daily_micros, day_of(answered(leg))))
-    user_micros = licensing.user_value(leg.organizer_id, MONTHLY_SPEND_LIMIT, answered(leg))
+        limits.append(Limit(LimitName.DAILY_SPEND, daily_micros, day_of(at)))
+    user_micros = licensing.user_value(leg.organizer_id, MONTHLY_SPEND_LIMIT, at)
     if isinstance(user_micros, int):
-        limits.append(Limit(LimitName.MONTHLY_SPEND, user_micros, _of_user(leg)))
-    key = _of_prefix(leg, prefix)
+        limits.append(Limit(LimitName.MONTHLY_SPEND, user_micros, _of_user(leg, at)))
+    key = _of_prefix(leg, prefix, at)
     if key and settings is not None and settings.prefix_hourly_spend_limit_micros is not None:
         hourly_micros = settings.prefix_hourly_spend_limit_micros
         limits.append(Limit(LimitName.PREFIX_HOURLY_SPEND, hourly_micros, key))
@@ -111,17 +116,21 @@ def limits_on(
 
 
 def records_of(
-    leg: Leg, prefix: str | None, licensing: Licensing, settings: CreditSettings | None
+    leg: Leg,
+    prefix: str | None,
+    at: datetime,
+    licensing: Licensing,
+    settings: CreditSettings | None,
 ) -> tuple[SpendingKey, ...]:
-    """Name the records that count a leg, the day's aside.
+    """Name the records that count a leg that began at an instant, the day's aside.
 
     A user's count every call as soon as anything is said of a limit, whenever that holds: else
     they would depend on which was heard of first.
     """
     keys: list[SpendingKey] = []
     if licensing.says_of_user(leg.organizer_id, MONTHLY_SPEND_LIMIT):
-        keys.append(_of_user(leg))
-    key = _of_prefix(leg, prefix)
+        keys.append(_of_user(leg, at))
+    key = _of_prefix(leg, prefix, at)
     if key and settings is not None and settings.prefix_hourly_spend_limit_micros is not None:
         keys.append(key)
     return tuple(keys)
@@ -159,9 +168,13 @@ class Spendings:
         if key in self._records and self[key].held.keeps(hold):
             self._put(replace(self[key], held=self[key].held.without(hold)))
 
-    def tell_once(self, limit: Limit) -> bool:
-        """Say that a limit is reached; gives False if that was said already."""
-        if self[limit.key].told_micros == limit.micros:
+    def tell_once(self, limit: Limit, now: datetime) -> bool:
+        """Say that a limit is reached; gives False if that was said already.
+
+        Of a day that is kept no more nobody knows whether it was.
+        """
+        is_kept = limit.key.kind is not SpendingKind.DAY or _is_near(limit.key, now)
+        if not is_kept or self[limit.key].told_micros == limit.micros:
             return False
         self._put(replace(self[limit.key], told_micros=limit.micros))
         return True
@@ -172,11 +185,10 @@ class Spendings:
         A call lasts a day at most, and a clock may be ahead. What comes of other days, because it
         is late or somebody's clock is wrong, must not have these forgotten.
         """
-        first = day_of(now).since - _DAY
         return tuple(
             one
             for key, one in sorted(self._records.items())
-            if key.kind is SpendingKind.DAY and first <= key.since <= first + 2 * _DAY
+            if key.kind is SpendingKind.DAY and _is_near(key, now)
         )
 
     @property
@@ -190,8 +202,12 @@ class Spendings:
         self._touched.add(spending.key)
 
 
+def _is_near(key: SpendingKey, now: datetime) -> bool:
+    return abs(key.since - day_of(now).since) <= _DAY
+
+
 def answered(leg: Leg) -> datetime:
-    """Tell the instant by which a leg belongs to a period."""
+    """Tell the instant by which a leg belongs to a period, if it was not authorized before."""
     return leg.answered_at or leg.ended_at
 
 
@@ -200,15 +216,13 @@ def day_of(at: datetime) -> SpendingKey:
     return SpendingKey(SpendingKind.DAY, "", datetime(at.year, at.month, at.day, tzinfo=UTC))
 
 
-def _of_user(leg: Leg) -> SpendingKey:
-    at = answered(leg)
+def _of_user(leg: Leg, at: datetime) -> SpendingKey:
     return SpendingKey(SpendingKind.USER, leg.organizer_id, Month.of(at).start)
 
 
-def _of_prefix(leg: Leg, prefix: str | None) -> SpendingKey | None:
+def _of_prefix(leg: Leg, prefix: str | None, at: datetime) -> SpendingKey | None:
     """Only calls out: their numbers are for callers to choose, the service numbers are not."""
     if leg.leg_type is not LegType.DIAL_OUT or prefix is None:
         return None
-    at = answered(leg)
     hour = datetime(at.year, at.month, at.day, at.hour, tzinfo=UTC)
     return SpendingKey(SpendingKind.PREFIX, prefix, hour)

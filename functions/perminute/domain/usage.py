@@ -86,7 +86,8 @@ class Usage:
     `charge_micros` is what credit pays by now: what the charge `entry_id` took at first, and what
     each re-rating changed. `lots` says which lots paid it; what they did not pay was made debt.
     A leg that draws on the pool has a place in its order even if it found nothing left. Of the
-    minutes that it wanted, `reserved_minutes` were its own.
+    minutes that it drew, `reserved_minutes` are its own. `authorized_at` is set if it had reserved
+    something before it began.
     """
 
     leg: Leg
@@ -97,10 +98,16 @@ class Usage:
     pool_minutes: int = 0
     draws_on_pool: bool = False
     reserved_minutes: int = 0
+    authorized_at: datetime | None = None
     flags: tuple[Flag, ...] = ()
     entry_id: str | None = None
     adjustments: tuple[Adjusted, ...] = ()
     lots: tuple[LotShare, ...] = ()
+
+    @property
+    def began_at(self) -> datetime:
+        """The instant by which it belongs to the period of a limit."""
+        return self.authorized_at or self.leg.answered_at or self.leg.ended_at
 
     @property
     def movements(self) -> tuple[Adjusted, ...]:

@@ -82,7 +82,7 @@ def _read_line(line: bytes, place: str) -> Delivery | NotAnEvent:
             body=json.dumps(event.get("body")),
             at=at,
             request=str(event["request"]),
-            fault=None if at else "time: is required, such as 2026-11-02T09:00:00Z",
+            fault=None if at else "time: must be an RFC 3339 time such as 2026-11-02T09:00:00Z",
         )
     event_id = event.get("id")
     event_id = event_id if isinstance(event_id, str) and event_id else place

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perminute.domain.accounts import Account
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.usage import Usage
-    from perminute_local.replay.results import Rejected, Results
+    from perminute_local.replay.results import Rejected, Response, Results
 
 
 class TableStyle(TypedDict):
@@ -66,7 +66,7 @@ def report(results: Results) -> Iterator[RenderableType]:
     if results.notifications:
         yield _notifications(results.notifications)
     if results.responses:
-        yield _plain(_answers(results.responses))
+        yield _responses(results.responses)
     if results.rejected:
         yield _refused(results.rejected)
     yield _summary(results)
@@ -89,15 +89,34 @@ def _summary(results: Results) -> Text:
     )
 
 
-def _answers(responses: Sequence[Mapping[str, Any]]) -> str:
-    """Count what was answered to who asked before a call, and why it was denied."""
-    denied = Counter(one["reason"] for one in responses if one.get("decision") == "deny")
-    refused = sum(1 for one in responses if "error" in one)
-    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(denied.items()))
-    return (
-        f"{len(responses)} requests to the charging API: {denied.total()} denied"
-        f"{f' ({reasons})' if reasons else ''}, {refused} not answered"
-    )
+def _responses(responses: Sequence[Response]) -> Table:
+    """Show what was asked before and during calls, and what was answered."""
+    table = Table(title="requests to the charging API", **_STYLE)
+    for name in ("when", "call", "request", "answer"):
+        table.add_column(name, no_wrap=name != "answer", overflow="fold")
+    for at, request, call_id, answer in responses:
+        when = f"{at:%Y-%m-%d %H:%M:%S}" if at else ""
+        table.add_row(when, *map(_plain, (call_id, request, _answer(answer))))
+    return table
+
+
+def _answer(answer: Mapping[str, Any]) -> str:
+    """Say in a few words what was answered."""
+    words = ""
+    match answer:
+        case {"error": error, "message": message}:
+            words = f"{error}: {message}"
+        case {"decision": "deny", "reason": reason, "limit": limit}:
+            words = f"denied, {reason}" + (f" ({limit})" if limit else "")
+        case {"decision": _, "grantedSeconds": 0}:
+            words = "released"
+        case {"grantedSeconds": seconds, "finalUnit": final, "paidBy": payer}:
+            words = f"{seconds} s granted, paid by {payer}" + (", the last" if final else "")
+        case {"available": available, "reserved": reserved}:
+            words = f"{available} available, {reserved} reserved"
+        case {"retailCost": cost, "outcome": outcome}:
+            words = f"{cost or 'no price'}" + (f", {outcome}" if outcome else "")
+    return words
 
 
 def _balance(account: Account, entries: Sequence[LedgerEntry]) -> str:

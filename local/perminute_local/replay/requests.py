@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from perminute.api.endpoints import BY_NAME, Endpoint
+from perminute_local.replay.results import Response
 
 if TYPE_CHECKING:
     from perminute_local.replay.deliveries import Delivery
@@ -24,14 +25,20 @@ class ChargingRequests:
         self._function = function
         self._routes = routes
 
-    def answer(self, request: Delivery) -> dict[str, Any]:
+    def response(self, request: Delivery) -> Response:
+        """Ask, and say what was asked."""
+        body = json.loads(request.body)
+        call_id = body.get("callId") if isinstance(body, dict) else None
+        answer = self._answer(request, body)
+        return Response(request.at, request.request or "", str(call_id or ""), answer)
+
+    def _answer(self, request: Delivery, body: object) -> dict[str, Any]:
         """Give the answer, or `{"error": …, "message": …}`."""
         endpoint = BY_NAME.get(request.request or "")
         if endpoint is None or endpoint.route_key not in self._routes:
             return _error(f"request: must be one of {', '.join(BY_NAME)}")
         if request.fault is not None or request.at is None:
             return _error(request.fault or "time: is required")
-        body = json.loads(request.body)
         if not isinstance(body, dict):
             return _error("body: must be a JSON object")
         path = {

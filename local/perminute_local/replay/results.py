@@ -23,6 +23,7 @@ from perminute.domain.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from mypy_boto3_sqs.client import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef
@@ -40,6 +41,15 @@ class Rejected(NamedTuple):
 
     event_id: str
     reason: str
+
+
+class Response(NamedTuple):
+    """What was asked of the charging API, when and of which call, and what it answered."""
+
+    at: datetime | None
+    request: str
+    call_id: str
+    answer: dict[str, Any]
 
 
 class PoolUse(NamedTuple):
@@ -61,7 +71,7 @@ class Results:
     pools: Mapping[str, Sequence[PoolUse]] = field(default_factory=dict)
     notifications: list[Document] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
-    responses: list[dict[str, Any]] = field(default_factory=list)
+    responses: list[Response] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
         """Write the JSON document of CONTRACT §4."""
@@ -82,7 +92,7 @@ class Results:
                 for entry in self.entries
             ],
             "notifications": self.notifications,
-            "responses": self.responses,
+            "responses": [response.answer for response in self.responses],
             "differences": [difference_document(one) for one in self.differences],
             "rejected": [
                 {"eventId": event_id, "reason": reason} for event_id, reason in self.rejected

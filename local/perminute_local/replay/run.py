@@ -23,7 +23,7 @@ from perminute_local.replay.deliveries import WINDOW, Delivery, batches, in_orde
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.listener import Listener
 from perminute_local.replay.requests import ChargingRequests
-from perminute_local.replay.results import Rejected, Results, collect, drain
+from perminute_local.replay.results import Rejected, Response, Results, collect, drain
 from perminute_local.replay.schedules import Clock, Failure, Scheduled
 from perminute_local.replay.table_stream import Reader, TableStream
 from perminute_local.stack import (
@@ -118,14 +118,14 @@ class System:
 
     def replay(self, plan: Plan, *, advance: Callable[[int], None]) -> Results:
         """Push the events through the functions; `advance` hears how many were settled."""
-        rejected, responses = list(plan.rejected), dict[str, dict[str, Any]]()
+        rejected, responses = list(plan.rejected), dict[str, Response]()
         largest = plan.batch_size or max(reads.batch_size for reads, _ in self._readers.values())
         for batch in batches(plan.deliveries, largest, plan.disturbance):
             at = min(_times(batch), default=None)
             rejected += self._pump_before(at)
             rejected += self._pass_until(at)
             if batch[0].request is not None:
-                responses[batch[0].event_id] = self._charging.answer(batch[0])
+                responses[batch[0].event_id] = self._charging.response(batch[0])
                 advance(1)
                 continue
             queues = [q for q in self._bus.queues_for(batch[0]) if q in self._readers]

@@ -360,6 +360,7 @@ def usage_item(usage: Usage) -> Item:
         "lots": _shares_record(usage.lots),
         "drawsOnPool": usage.draws_on_pool or None,
         "reservedMinutes": usage.reserved_minutes or None,
+        "authorizedAt": usage.authorized_at and format_instant(usage.authorized_at),
         "rateCardVersion": price.rate_card_version,
         "billedSeconds": price.billed_seconds,
         "prefix": price.prefix,
@@ -399,7 +400,7 @@ def movements_of(item: Item) -> Iterator[tuple[str | None, int]]:
 def usage_of(row: UsageRow) -> Usage:
     """Read a usage."""
     record: dict[str, Any] = row.record
-    reason = record.get("reason")
+    reason, authorized_at = record.get("reason"), record.get("authorizedAt")
     return Usage(
         leg=_leg_of(row, record),
         outcome=Outcome(row.outcome),
@@ -409,6 +410,7 @@ def usage_of(row: UsageRow) -> Usage:
         pool_minutes=row.pool_minutes or 0,
         draws_on_pool=record.get("drawsOnPool", False),
         reserved_minutes=record.get("reservedMinutes", 0),
+        authorized_at=parse_instant(authorized_at) if authorized_at else None,
         flags=tuple(Flag(flag) for flag in record.get("flags", ())),
         entry_id=row.entry_id,
         adjustments=tuple(Adjusted(*one) for one in row.adjustments or ()),
