@@ -529,7 +529,7 @@ def test_a_burst_to_one_prefix_is_stopped_and_told_while_other_calls_go_on() -> 
 def test_so_many_calls_at_once_and_no_more_told_again_when_half_of_them_are_over() -> None:
     scene = Scene(holding(lot("1", MICROS), settings=configured(max_concurrent_calls=2)))
     first, second = scene.authorize(), scene.authorize(call_id="b")
-    for call_id in "cd":
+    for call_id in "cdwxyz":
         denied = scene.authorize(call_id=call_id).answer
         assert (denied.reason, denied.limit) == (Denied.SPEND_LIMIT, LimitName.CONCURRENT_CALLS)
     assert [told.calls for told in scene.told] == [2]

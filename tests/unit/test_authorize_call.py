@@ -265,12 +265,13 @@ def test_a_limit_of_prefixes_that_was_off_counts_what_was_spent_meanwhile() -> N
 
 def test_what_was_counted_is_written_down_even_if_the_call_is_denied() -> None:
     world = World()
-    world.end("a")
-    world.say(fact("monthlySpendLimit", PAID))
-    assert world.authorize("b").reason == "spendLimit"
+    for number in range(7):
+        world.end(f"a-{number}")
+    world.say(fact("monthlySpendLimit", 20 * PAID))
+    assert world.authorize("b").reason == "insufficientCredit"
     ((_, key),) = world.store.spending
     assert (key.kind, key.subject) == (SpendingKind.USER, ORGANIZER)
-    assert world.store.spending[ORGANIZATION, key].spent_micros == PAID
+    assert world.store.spending[ORGANIZATION, key].spent_micros == 7 * PAID
 
 
 def test_a_call_of_a_day_to_come_does_not_have_today_forgotten() -> None:
