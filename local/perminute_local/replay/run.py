@@ -92,14 +92,14 @@ class System:
     def __init__(self, stack: Stack, rate_card: bytes) -> None:
         """Set up what a deployment has before the first event comes, and somebody who listens."""
         self._stack = stack
-        self._readers: dict[str, tuple[QueueTrigger, LoadedFunction]] = {}
+        self.readers: dict[str, tuple[QueueTrigger, LoadedFunction]] = {}
         readers: defaultdict[str, list[Reader]] = defaultdict(list)
         scheduled: list[Scheduled] = []
         for function in stack.functions:
             loaded = LoadedFunction(function)
             match function.trigger:
                 case QueueTrigger(queue=queue) as trigger:
-                    self._readers[queue] = trigger, loaded
+                    self.readers[queue] = trigger, loaded
                 case StreamTrigger() as trigger:
                     readers[trigger.stream_arn].append(Reader(trigger, loaded))
                 case ScheduleTrigger() as trigger:
@@ -108,8 +108,8 @@ class System:
                     self._charging = ChargingRequests(loaded, routes)
                 case never:
                     assert_never(never)
-        self._streams = [TableStream(arn, reading) for arn, reading in readers.items()]
-        self._clock = Clock(scheduled, table_names(stack).credit)
+        self.streams = [TableStream(arn, reading) for arn, reading in readers.items()]
+        self.clock = Clock(scheduled, table_names(stack).credit)
         self._bus = Bus(stack)
         self._sqs = boto3.client("sqs")
         self._not_pumped_since: datetime | None = None
@@ -119,7 +119,7 @@ class System:
     def replay(self, plan: Plan, *, advance: Callable[[int], None]) -> Results:
         """Push the events through the functions; `advance` hears how many were settled."""
         rejected, responses = list(plan.rejected), dict[str, Response]()
-        largest = plan.batch_size or max(reads.batch_size for reads, _ in self._readers.values())
+        largest = plan.batch_size or max(reads.batch_size for reads, _ in self.readers.values())
         for batch in batches(plan.deliveries, largest, plan.disturbance):
             at = min(_times(batch), default=None)
             rejected += self._pump_before(at)
@@ -128,7 +128,7 @@ class System:
                 responses[batch[0].event_id] = self._charging.response(batch[0])
                 advance(1)
                 continue
-            queues = [q for q in self._bus.queues_for(batch[0]) if q in self._readers]
+            queues = [q for q in self._bus.queues_for(batch[0]) if q in self.readers]
             for queue in queues:
                 rejected += self._deliver(batch, queue, plan.batch_size)
             if not queues:
@@ -136,8 +136,8 @@ class System:
             advance(len(batch))
         rejected += self._pump()
         rejected += self._pass_until(max(_times(plan.deliveries), default=None))
-        rejected += map(_failed_run, self._clock.run_all())
-        for queue in self._sent_to({one.name for one in self._clock.scheduled}):
+        rejected += map(_failed_run, self.clock.run_all())
+        for queue in self._sent_to({one.name for one in self.clock.scheduled}):
             rejected += self._deliver_sent(queue)
         rejected += self._pump()
         places = {event_id_of(delivery.body): delivery.event_id for delivery in plan.deliveries}
@@ -166,7 +166,7 @@ class System:
         heard = True
         while heard:
             heard = False
-            for stream in self._streams:
+            for stream in self.streams:
                 told, given_up = stream.pump()
                 rejected += map(_given_up, given_up)
                 for queue in self._sent_to(told):
@@ -182,7 +182,7 @@ class System:
             if function.name in names
             for value in function.environment.values()
         }
-        return [queue for queue in self._readers if self._stack.queues[queue].url in urls]
+        return [queue for queue in self.readers if self._stack.queues[queue].url in urls]
 
     def _deliver_sent(self, queue: str) -> list[Rejected]:
         """Deliver what one of our functions has sent to another."""
@@ -193,7 +193,7 @@ class System:
 
     def _pass_until(self, at: datetime | None) -> list[Rejected]:
         """Let time pass, up to the earliest of what comes next."""
-        return [] if at is None else list(map(_failed_run, self._clock.pass_until(at)))
+        return [] if at is None else list(map(_failed_run, self.clock.pass_until(at)))
 
     def _deliver(
         self, batch: Sequence[Delivery], queue: str, batch_size: int | None
@@ -211,7 +211,7 @@ class System:
         batch_size: int | None,
     ) -> list[Rejected]:
         exhausted: list[Rejected] = []
-        trigger, function = self._readers[queue]
+        trigger, function = self.readers[queue]
         size = batch_size or trigger.batch_size
         arn, limit = self._stack.queues[queue].arn, self._stack.queues[queue].max_receive_count or 1
         while messages:

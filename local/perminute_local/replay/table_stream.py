@@ -47,7 +47,7 @@ class TableStream:
 
     def __init__(self, arn: str, readers: Sequence[Reader]) -> None:
         """Begin where the stream begins; its shards are those that it has now."""
-        self._readers = readers
+        self.readers = readers
         self._client = boto3.client("dynamodbstreams")
         shards = self._client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
         self._iterators = [
@@ -64,7 +64,7 @@ class TableStream:
         """
         told, given_up = set[str](), list[dict[str, Any]]()
         while records := list(self._records()):
-            for reader in self._readers:
+            for reader in self.readers:
                 if wanted := list(filter(reader.wants, records)):
                     told.add(reader.function.name)
                     given_up += reader.read(wanted)

@@ -1,0 +1,336 @@
+"""Each role is granted what its function was seen to call, and what Lambda calls for it: no more.
+
+The calls are recorded while a day of events and requests runs through all functions, with some
+trouble that exercises what a good day does not.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import pytest
+from botocore.client import BaseClient
+
+from perminute_local.replay.deliveries import Disturbance
+from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
+from perminute_local.replay.run import System, embedded_stack, read_plan
+from perminute_local.stack import Template, resources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perminute_local.stack import Stack
+
+DAY = Path(__file__).parents[2] / "examples" / "day"
+FUNCTION: ContextVar[str | None] = ContextVar("function", default=None)
+IN_A_TRANSACTION = {
+    "ConditionCheck": "ConditionCheckItem",
+    "Delete": "DeleteItem",
+    "Get": "GetItem",
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+}
+"""AWS: "IAM with DynamoDB transactions": each item asks for the permission of its kind."""
+
+Call = tuple[str, str, str]
+"""A function, the action that its role needs, and the physical name of the resource."""
+
+
+@dataclass
+class Recorder:
+    """Sees the calls of the function that is just running."""
+
+    calls: set[Call] = field(default_factory=set)
+
+    def see(self, service: str, operation: str, request: dict[str, Any]) -> None:
+        function = FUNCTION.get()
+        if function is not None:
+            for action, resource in _needed(service, operation, request):
+                self.calls.add((function, action, resource))
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        make, call = vars(BaseClient)["_make_api_call"], LoadedFunction.call
+        seen = self.see
+
+        def recorded(client: BaseClient, operation: str, request: dict[str, Any]) -> Any:
+            seen(client.meta.service_model.service_name, operation, request)
+            return make(client, operation, request)
+
+        def named(function: LoadedFunction, event: Any) -> Any:
+            token = FUNCTION.set(function.name)
+            try:
+                return call(function, event)
+            finally:
+                FUNCTION.reset(token)
+
+        with (
+            patch.object(BaseClient, "_make_api_call", recorded),
+            patch.object(LoadedFunction, "call", named),
+        ):
+            yield
+
+
+def _needed(service: str, operation: str, request: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Say which actions on which resources a request needs."""
+    match service, operation:
+        case "dynamodb", "TransactWriteItems" | "TransactGetItems":
+            for item in request["TransactItems"]:
+                ((kind, part),) = item.items()
+                yield f"dynamodb:{IN_A_TRANSACTION[kind]}", part["TableName"]
+        case "dynamodb", "BatchGetItem":
+            for table in request["RequestItems"]:
+                yield "dynamodb:BatchGetItem", table
+        case "dynamodb", _:
+            index = request.get("IndexName")
+            yield f"dynamodb:{operation}", "/".join(filter(None, [request["TableName"], index]))
+        case "sqs", "SendMessage" | "SendMessageBatch":
+            yield "sqs:SendMessage", request["QueueUrl"].rpartition("/")[2]
+        case "sns", "Publish" | "PublishBatch":
+            yield "sns:Publish", request["TopicArn"].rpartition(":")[2]
+        case "s3", "GetObject":
+            yield "s3:GetObject", request["Bucket"]
+        case _:
+            pytest.fail(f"nobody has said what {service} {operation} needs")
+
+
+def granted(template: Template, names: dict[str, str]) -> set[Call]:
+    """Read what the roles are granted, by function; traces, which have no resource, aside."""
+    functions = {
+        function["Properties"]["Role"]["Fn::GetAtt"][0]: name
+        for name, function in resources(template, "AWS::Serverless::Function")
+    }
+    found: set[Call] = set()
+    for role, resource in resources(template, "AWS::IAM::Role"):
+        if role not in functions:
+            continue
+        for policy in resource["Properties"]["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                if statement["Resource"] != "*":
+                    place = _resource(statement["Resource"], names)
+                    found |= {(functions[role], action, place) for action in statement["Action"]}
+    return found
+
+
+def _resource(value: dict[str, Any], names: dict[str, str]) -> str:
+    match value:
+        case {"Ref": str(logical_id)} | {"Fn::GetAtt": [str(logical_id), "Arn"]}:
+            return names.get(logical_id, logical_id)
+        case {"Fn::Sub": str(text)}:
+            logical_id, _, below = text.removeprefix("${").partition(".Arn}/")
+            index = below.removeprefix("index/") if below.startswith("index/") else ""
+            stream = "stream" if below.startswith("stream/") else ""
+            return "/".join(filter(None, [names.get(logical_id, logical_id), index or stream]))
+        case _:
+            pytest.fail(f"nobody has said which resource {value} is")
+
+
+def called_by_lambda(template: Template, names: dict[str, str]) -> set[Call]:
+    """Say what Lambda itself does as the function: poll, give up, and write the log."""
+    found: set[Call] = set()
+    for name, function in resources(template, "AWS::Serverless::Function"):
+        properties = function["Properties"]
+        log = properties["LoggingConfig"]["LogGroup"]["Ref"]
+        found |= {(name, f"logs:{a}", log) for a in ("CreateLogStream", "PutLogEvents")}
+        given_up = [properties.get("EventInvokeConfig", {})]
+        for event in properties.get("Events", {}).values():
+            match event:
+                case {"Type": "SQS", "Properties": {"Queue": {"Fn::GetAtt": [queue, "Arn"]}}}:
+                    polling = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+                    found |= {(name, f"sqs:{action}", names[queue]) for action in polling}
+                case {"Type": "DynamoDB", "Properties": mapping}:
+                    table = mapping["Stream"]["Fn::GetAtt"][0]
+                    reading = ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
+                    found |= {(name, f"dynamodb:{a}", f"{names[table]}/stream") for a in reading}
+                    given_up.append(mapping)
+        for mapping in given_up:
+            if "DestinationConfig" in mapping:
+                place = mapping["DestinationConfig"]["OnFailure"]["Destination"]
+                found.add((name, "sqs:SendMessage", _resource(place, names)))
+    return found
+
+
+def physical_names(stack: Stack) -> dict[str, str]:
+    """Tell how the emulator has named the resources of the template."""
+    setting = stack.setting
+    return {
+        "CreditTable": setting("CREDIT_TABLE"),
+        "UsageTable": setting("USAGE_TABLE"),
+        "LicensingTable": setting("LICENSING_TABLE"),
+        "EventsTable": setting("EVENTS_TABLE"),
+        "RateCardBucket": setting("RATE_CARD_BUCKET"),
+        "NotificationTopic": setting("NOTIFICATION_TOPIC_ARN").rpartition(":")[2],
+        **{name: queue.url.rpartition("/")[2] for name, queue in stack.queues.items()},
+    }
+
+
+def trouble() -> list[dict[str, Any]]:
+    """What the example day does not have: limits, pools by assigned licenses, nonsense."""
+
+    def event(source: str, kind: str, at: str, **detail: Any) -> dict[str, Any]:
+        return {
+            "id": f"trouble-{kind}-{at}-{len(detail)}",
+            "source": f"perminute.{source}",
+            "detail-type": kind,
+            "time": at if "T" in at else f"2026-11-02T{at}Z",
+            "detail": {"organizationId": "litware", **detail},
+        }
+
+    since = {"effectiveAt": "2026-11-01T00:00:00Z"}
+    leg = {
+        "organizerId": "lara",
+        "meetingId": "m",
+        "meetingType": "scheduled",
+        "legType": "dialOut",
+        "remoteNumber": "+493023125042",
+    }
+
+    def call(call_id: str, at: str, ended: str) -> dict[str, Any]:
+        times = {"answeredAt": f"2026-11-02T{at}Z", "endedAt": f"2026-11-02T{ended}Z"}
+        return event("telephony", "Call Ended", ended, callId=call_id, **leg, **times)
+
+    def ask(request: str, call_id: str, at: str, **more: Any) -> dict[str, Any]:
+        body = {"organizationId": "litware", "callId": call_id, **leg, **more}
+        return {"request": request, "time": f"2026-11-02T{at}Z", "body": body}
+
+    licenses = ("subscription", "communicationsCredits")
+    return [
+        event("licensing", "Organization Changed", "08:00:00", poolBasis="assigned", **since),
+        *(
+            event("licensing", "License Assigned", f"08:00:0{n}", userId="lara", license=name)
+            | {"detail": {"organizationId": "litware", "userId": "lara", "license": name, **since}}
+            for n, name in enumerate(licenses, 1)
+        ),
+        event("licensing", "User Changed", "08:00:05", userId="lara", country="US", **since),
+        event("billing", "Credits Configured", "08:01:00", currency="USD"),
+        event(
+            "billing",
+            "Credit Purchased",
+            "08:01:01",
+            purchaseId="po",
+            amount="50",
+            currency="USD",
+            purchasedAt="2026-11-02T08:01:01Z",
+        ),
+        call("before", "08:10:00", "08:20:00"),
+        # Asked again in the same second, nothing changes but the call: the account is looked at.
+        ask("authorize", "c", "08:20:30", sequence=0, remoteNumber="+971212345678"),
+        ask("update", "c", "08:20:30", sequence=1, usedSeconds=0),
+        ask("release", "c", "08:20:31", sequence=2, usedSeconds=0),
+        # From now on there are limits, and what was spent is to be counted.
+        event(
+            "billing",
+            "Credits Configured",
+            "08:30:00",
+            currency="USD",
+            prefixHourlySpendLimit="20",
+            dailySpendLimit="40",
+        ),
+        event(
+            "licensing",
+            "User Changed",
+            "08:30:01",
+            userId="lara",
+            monthlySpendLimit="30",
+            effectiveAt="2026-11-02T08:30:00Z",
+        ),
+        call("b", "08:31:00", "08:32:00"),
+        event(
+            "licensing",
+            "User Changed",
+            "08:33:00",
+            userId="lara",
+            monthlySpendLimit="20",
+            country="CA",
+            effectiveAt="2026-11-02T08:33:00Z",
+        ),
+        ask("authorize", "a", "08:40:00", sequence=0, requestedSeconds=4_200),
+        ask("update", "a", "08:41:00", sequence=1, usedSeconds=60),
+        ask("authorize", "blocked", "08:41:30", sequence=0, remoteNumber="+19005550100"),
+        call("a", "08:40:05", "08:50:05"),
+        event("billing", "Credit Adjusted", "09:00:00", adjustmentId="x", amount="nonsense"),
+        event("billing", "Recharge Failed", "09:00:01", rechargeId="unknown", reason="no"),
+        # A lot expires at midnight, and nobody but the daily run is there to book it.
+        event(
+            "billing",
+            "Credit Purchased",
+            "09:05:00",
+            purchaseId="short",
+            amount="5",
+            currency="USD",
+            purchasedAt="2026-11-02T09:05:00Z",
+            expiresAt="2026-11-03T00:00:00Z",
+        ),
+        # The license goes, as of before: calls are looked at again, in lists that are found.
+        event("licensing", "License Removed", "09:10:00", userId="lara", license="subscription")
+        | {
+            "detail": {
+                "organizationId": "litware",
+                "userId": "lara",
+                "license": "subscription",
+                "effectiveAt": "2026-11-02T08:05:00Z",
+            }
+        },
+        event(
+            "billing",
+            "Credit Adjusted",
+            "2026-11-03T10:00:00Z",
+            adjustmentId="y",
+            amount="1",
+            reason="the day after",
+        ),
+    ]
+
+
+def forgotten(system: System) -> None:
+    """Have something wait of which nobody is told but the nightly check."""
+    since = "2026-11-02T08:05:00Z"
+    detail = {"organizationId": "litware", "userId": "lara", "license": "subscription"}
+    said = {
+        "id": "forgotten",
+        "source": "perminute.licensing",
+        "detail-type": "License Assigned",
+        "time": "2026-11-03T11:00:00Z",
+        "detail": detail | {"effectiveAt": since},
+    }
+    _, licensing = system.readers["LicensingQueue"]
+    assert not licensing.invoke([SQSMessage(json.dumps(said))], "arn")
+    assert list(system.clock.run_all()) == []
+
+
+def nonsense(system: System) -> None:
+    """Show functions what nobody should send them, for they keep it."""
+    record = {"organizationId": {"S": "litware"}, "record": {"S": "outbox#1"}}
+    broken = {"dynamodb": {"Keys": record, "NewImage": {"x": {"S": "y"}}, "SequenceNumber": "1"}}
+    for stream in system.streams:
+        for reader in stream.readers:
+            reader.function.call({"Records": [broken | {"eventID": "e"}]})
+    for queue, (_, function) in system.readers.items():
+        body = {"messageId": "m", "body": f"nonsense for {queue}", "attributes": {}}
+        function.call({"Records": [body]})
+
+
+def test_no_role_is_granted_more_or_less_than_its_function_needs(
+    template: Template, tmp_path: Path
+) -> None:
+    events = (DAY / "events.jsonl").read_text() + "\n".join(map(json.dumps, trouble()))
+    (tmp_path / "events.jsonl").write_text(events)
+    (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    plan = read_plan(tmp_path, batch_size=None, disturbance=Disturbance())
+    recorder = Recorder()
+    with embedded_stack() as stack, recorder.listening():
+        system = System(stack, plan.rate_card)
+        system.replay(plan, advance=lambda _: None)
+        forgotten(system)
+        nonsense(system)
+        names = physical_names(stack)
+    allowed = granted(template, names)
+    needed = recorder.calls | called_by_lambda(template, names)
+    assert sorted(needed - allowed) == [], "called and not granted"
+    assert sorted(allowed - needed) == [], "granted and not called"
