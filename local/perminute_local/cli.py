@@ -69,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_reconcile(
         commands_.add_parser("reconcile", help="hold a deployed stack's books against each other")
     )
+    dlq = commands_.add_parser("dlq", help="what a deployed stack could not process")
+    _add_dlq(dlq.add_subparsers(required=True, metavar="COMMAND"))
     _add_graph(
         commands_.add_parser("graph", help="what Microsoft Graph says of users, as events of ours")
     )
@@ -197,6 +199,47 @@ def _reconcile(options: argparse.Namespace) -> int:
     from perminute_local.reconcile import run_reconcile  # noqa: PLC0415 - as for a replay
 
     return run_reconcile(options.stack, options.organization, as_json=options.json)
+
+
+def _add_dlq(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    looking = parsers.add_parser("list", help="show what waits, and why; all stays")
+    looking.add_argument("--queue", metavar="NAME", help="only this one (CallsDeadLetters)")
+    looking.add_argument("--json", action="store_true")
+    looking.set_defaults(run=_list_dead_letters)
+    redrive = parsers.add_parser("redrive", help="send messages back to where they came from")
+    redrive.set_defaults(run=_redrive)
+    discard = parsers.add_parser("discard", help="delete messages that have been dealt with")
+    discard.set_defaults(run=_discard)
+    for parser in (redrive, discard):
+        parser.add_argument("--queue", required=True, metavar="NAME", help="CallsDeadLetters, say")
+        parser.add_argument(
+            "--message",
+            action="append",
+            default=[],
+            required=parser is discard,
+            metavar="ID",
+            help="only this one; may be given more than once",
+        )
+    for parser in (looking, redrive, discard):
+        parser.add_argument("--stack", required=True, metavar="NAME", help="the stack's name")
+
+
+def _list_dead_letters(options: argparse.Namespace) -> int:
+    from perminute_local.dead_letters import run_list  # noqa: PLC0415 - as for a replay
+
+    return run_list(options.stack, options.queue, as_json=options.json)
+
+
+def _redrive(options: argparse.Namespace) -> int:
+    from perminute_local.dead_letters import run_redrive  # noqa: PLC0415 - as for a replay
+
+    return run_redrive(options.stack, options.queue, options.message)
+
+
+def _discard(options: argparse.Namespace) -> int:
+    from perminute_local.dead_letters import run_discard  # noqa: PLC0415 - as for a replay
+
+    return run_discard(options.stack, options.queue, options.message)
 
 
 def _add_graph(parser: argparse.ArgumentParser) -> None:

@@ -20,10 +20,14 @@ def deployed_tables(stack_name: str) -> TableNames:
 
 def output(stack_name: str, name: str) -> str:
     """Give one output of a stack; `WrongCall` if it has no such output."""
+    value = outputs(stack_name).get(name)
+    if value is None:
+        msg = f"{stack_name} is no stack of perminute: it has no output {name}"
+        raise WrongCall(msg)
+    return value
+
+
+def outputs(stack_name: str) -> dict[str, str]:
+    """Give all outputs of a stack."""
     (stack,) = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
-    for one in stack.get("Outputs", []):
-        if one["OutputKey"] == name:
-            value: str = one["OutputValue"]
-            return value
-    msg = f"{stack_name} is no stack of perminute: it has no output {name}"
-    raise WrongCall(msg)
+    return {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}

@@ -1,0 +1,220 @@
+"""`perminute dlq`: what waits in the dead letters of a stack, and what is done about it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from perminute.batches import event_id_of
+from perminute.domain.times import format_instant
+from perminute_local.commands import WrongCall
+from perminute_local.deployment import outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from mypy_boto3_sqs.client import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+DEAD_LETTERS = "DeadLetters"
+UNKNOWN = "UnknownEvents"
+HIDDEN_SECONDS = 120
+"""How long a message that is looked at is nobody else's: ten of them are moved in a moment."""
+WAIT_SECONDS = 1
+"""SQS asks all of its servers only if it may wait: else it may say that there is nothing."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A message that waits; `reason` is None if it was given up and not refused."""
+
+    message_id: str
+    event_id: str
+    sent_at: datetime
+    reason: str | None
+
+
+def run_list(stack_name: str, queue: str | None, *, as_json: bool) -> int:
+    """Show what waits, by queue; exit code 1 if anything does."""
+    with _calling_aws(stack_name):
+        stack = _Stack(stack_name)
+        names = [queue] if queue else stack.queues
+        waiting = {name: stack.look(name) for name in names}
+    if as_json:
+        json.dump(
+            {name: list(map(_document, found)) for name, found in waiting.items()}, sys.stdout
+        )
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.writelines(_lines(waiting))
+    return 1 if any(waiting.values()) else 0
+
+
+def run_redrive(stack_name: str, queue: str, message_ids: Sequence[str]) -> int:
+    """Send messages back to the queue that they came from: these, or all that wait by now."""
+    with _calling_aws(stack_name):
+        stack = _Stack(stack_name)
+        source = stack.source_of(queue)
+        moved = stack.take(queue, message_ids, stack.sender(source))
+    return _done(moved, message_ids, f"sent back to {source}")
+
+
+def run_discard(stack_name: str, queue: str, message_ids: Sequence[str]) -> int:
+    """Delete messages that have been dealt with."""
+    with _calling_aws(stack_name):
+        moved = _Stack(stack_name).take(queue, message_ids, lambda _: None)
+    return _done(moved, message_ids, "discarded")
+
+
+@contextmanager
+def _calling_aws(stack_name: str) -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        msg = f"the dead letters of {stack_name} cannot be reached: {error}"
+        raise WrongCall(msg) from error
+
+
+class _Stack:
+    """The queues of a deployed stack, by the names that its outputs give them."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        suffix = "Url"
+        self._urls = {
+            key.removesuffix(suffix): url
+            for key, url in outputs(name).items()
+            if key.endswith(suffix)
+        }
+        self._sqs: SQSClient = boto3.client("sqs")
+        if not self.queues:
+            msg = f"{name} is no stack of perminute: it has no dead letters"
+            raise WrongCall(msg)
+
+    @property
+    def queues(self) -> list[str]:
+        """Name those that no function reads."""
+        return sorted(n for n in self._urls if n.endswith(DEAD_LETTERS) or n == UNKNOWN)
+
+    def source_of(self, queue: str) -> str:
+        """Name the queue whose function the messages were meant for."""
+        self._url(queue)
+        source = queue.removesuffix(DEAD_LETTERS) + "Queue"
+        if source not in self._urls:
+            msg = f"what waits in {queue} came from no queue; see docs/runbook.md"
+            raise WrongCall(msg)
+        return source
+
+    def look(self, queue: str) -> list[Letter]:
+        """Read all that waits, the oldest first; it is left where it is."""
+        messages = list(self._receive(queue))
+        self._leave(queue, messages)
+        letters = map(_letter, messages)
+        return sorted(letters, key=lambda letter: (letter.sent_at, letter.message_id))
+
+    def sender(self, queue: str) -> Callable[[str], object]:
+        """Give what sends a body to a queue."""
+        url = self._url(queue)
+        return lambda body: self._sqs.send_message(QueueUrl=url, MessageBody=body)
+
+    def take(
+        self, queue: str, message_ids: Collection[str], use: Callable[[str], object]
+    ) -> list[str]:
+        """Use messages and delete them, these or all that were there when it began.
+
+        What is refused again comes back at once, and is then left alone. Whatever fails in between
+        is used a second time at the worst, which no function minds.
+        """
+        began_at, url = datetime.now(UTC), self._url(queue)
+        used: list[str] = []
+        left: list[MessageTypeDef] = []
+        for message in self._receive(queue):
+            letter = _letter(message)
+            is_meant = letter.message_id in message_ids if message_ids else True
+            if is_meant and letter.sent_at <= began_at:
+                use(message["Body"])
+                self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                used.append(letter.message_id)
+            else:
+                left.append(message)
+        self._leave(queue, left)
+        return used
+
+    def _url(self, queue: str) -> str:
+        if queue not in self._urls:
+            msg = f"{self._name} has no queue {queue}; it has {', '.join(self.queues)}"
+            raise WrongCall(msg)
+        return self._urls[queue]
+
+    def _receive(self, queue: str) -> Iterator[MessageTypeDef]:
+        """Go through the messages; each is hidden from others for a while."""
+        url = self._url(queue)
+        while messages := self._sqs.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=10,
+            VisibilityTimeout=HIDDEN_SECONDS,
+            WaitTimeSeconds=WAIT_SECONDS,
+            MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["SentTimestamp"],
+        ).get("Messages"):
+            yield from messages
+
+    def _leave(self, queue: str, messages: Sequence[MessageTypeDef]) -> None:
+        """Show messages again."""
+        for message in messages:
+            self._sqs.change_message_visibility(
+                QueueUrl=self._url(queue),
+                ReceiptHandle=message["ReceiptHandle"],
+                VisibilityTimeout=0,
+            )
+
+
+def _letter(message: MessageTypeDef) -> Letter:
+    attributes = {
+        name: value["StringValue"]
+        for name, value in message.get("MessageAttributes", {}).items()
+        if "StringValue" in value
+    }
+    sent = int(message["Attributes"]["SentTimestamp"])
+    return Letter(
+        message_id=message["MessageId"],
+        event_id=attributes.get("eventId") or event_id_of(message["Body"]),
+        sent_at=_EPOCH + timedelta(milliseconds=sent),
+        reason=attributes.get("reason"),
+    )
+
+
+def _document(letter: Letter) -> dict[str, str | None]:
+    return {
+        "messageId": letter.message_id,
+        "eventId": letter.event_id,
+        "sentAt": format_instant(letter.sent_at),
+        "reason": letter.reason,
+    }
+
+
+def _lines(waiting: dict[str, list[Letter]]) -> Iterator[str]:
+    """Show what waits; a body is not shown, for it may hold phone numbers."""
+    for queue, letters in waiting.items():
+        yield f"{queue}: {len(letters) or 'nothing'}\n"
+        for one in letters:
+            why = one.reason or "was given up: see the log of its function"
+            yield f"  {one.message_id}  {one.sent_at:%Y-%m-%d %H:%M}  {one.event_id}  {why}\n"
+
+
+def _done(moved: Sequence[str], asked_for: Sequence[str], what: str) -> int:
+    """Say what was done; exit code 1 if a message was not there."""
+    sys.stdout.write(f"{len(moved)} {what}\n")
+    missing = [message_id for message_id in asked_for if message_id not in moved]
+    for message_id in missing:
+        sys.stderr.write(f"perminute: {message_id} was not found; somebody may be looking at it\n")
+    return 1 if missing else 0
