@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     dlq = commands_.add_parser("dlq", help="what a deployed stack could not process")
     _add_dlq(dlq.add_subparsers(required=True, metavar="COMMAND"))
+    _add_doctor(commands_.add_parser("doctor", help="is a deployed stack fit to charge calls?"))
     _add_graph(
         commands_.add_parser("graph", help="what Microsoft Graph says of users, as events of ours")
     )
@@ -240,6 +241,18 @@ def _discard(options: argparse.Namespace) -> int:
     from perminute_local.dead_letters import run_discard  # noqa: PLC0415 - as for a replay
 
     return run_discard(options.stack, options.queue, options.message)
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--stack", required=True, metavar="NAME", help="the stack's name")
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(run=_doctor)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from perminute_local.doctor import run_doctor  # noqa: PLC0415 - as for a replay
+
+    return run_doctor(options.stack, as_json=options.json)
 
 
 def _add_graph(parser: argparse.ArgumentParser) -> None:

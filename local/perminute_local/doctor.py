@@ -1,0 +1,189 @@
+"""`perminute doctor`: is a deployed stack fit to charge calls, and who is told if it is not?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer
+from perminute.domain.errors import FaultyRateCard
+from perminute.domain.rate_card_csv import read_rate_card
+from perminute_local.commands import WrongCall
+from perminute_local.dead_letters import DEAD_LETTERS, UNKNOWN
+from perminute_local.deployment import outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MAX_ALARMS_AT_ONCE = 100
+"""Alarms that CloudWatch describes by name in one request."""
+
+
+class Health(StrEnum):
+    """What is to be said of a thing."""
+
+    WELL = "well"
+    DOUBTFUL = "doubtful"
+    ILL = "ill"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at, how it is, and what to do if it is not well."""
+
+    health: Health
+    what: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One resource of a stack: its type, its id in the template and its name in AWS."""
+
+    kind: str
+    logical_id: str
+    name: str
+
+
+def resources_of(stack_name: str) -> list[Resource]:
+    """List what a deployed stack is made of."""
+    pages = boto3.client("cloudformation").get_paginator("list_stack_resources")
+    return [
+        Resource(one["ResourceType"], one["LogicalResourceId"], one["PhysicalResourceId"])
+        for page in pages.paginate(StackName=stack_name)
+        for one in page["StackResourceSummaries"]
+    ]
+
+
+def run_doctor(stack_name: str, *, as_json: bool) -> int:
+    """Look at everything; exit code 1 if anything is ill."""
+    try:
+        patient = _Patient(stack_name)
+        findings = [finding for check in patient.checks for finding in check()]
+    except (BotoCoreError, ClientError) as error:
+        msg = f"{stack_name} cannot be looked at: {error}"
+        raise WrongCall(msg) from error
+    if as_json:
+        json.dump([asdict(finding) for finding in findings], sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.writelines(f"{f.health:<9} {f.what}: {f.message}\n" for f in findings)
+    return 1 if any(finding.health is Health.ILL for finding in findings) else 0
+
+
+class _Patient:
+    """A deployed stack, by its outputs and resources."""
+
+    def __init__(self, name: str) -> None:
+        self._outputs = outputs(name)
+        if "CreditTableName" not in self._outputs:
+            msg = f"{name} is no stack of perminute: it has no output CreditTableName"
+            raise WrongCall(msg)
+        self._resources = resources_of(name)
+        self.checks: tuple[Callable[[], Iterator[Finding]], ...] = (
+            self._tables,
+            self._rate_card,
+            self._mappings,
+            self._dead_letters,
+            self._alarms,
+            self._subscriptions,
+        )
+
+    def _of_type(self, kind: str) -> dict[str, str]:
+        """Name the resources of a type: physical names by logical ids."""
+        return {one.logical_id: one.name for one in self._resources if one.kind == kind}
+
+    def _tables(self) -> Iterator[Finding]:
+        client = boto3.client("dynamodb")
+        for name, table in self._of_type("AWS::DynamoDB::Table").items():
+            status = client.describe_table(TableName=table)["Table"]["TableStatus"]
+            backups = client.describe_continuous_backups(TableName=table)
+            recovery = backups["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription")
+            restorable = (recovery or {}).get("PointInTimeRecoveryStatus") == "ENABLED"
+            if status != "ACTIVE":
+                yield Finding(Health.ILL, name, f"is {status}")
+            elif not restorable:
+                yield Finding(Health.ILL, name, "cannot be restored: switch on its recovery")
+            else:
+                yield Finding(Health.WELL, name, "is active and can be restored")
+
+    def _rate_card(self) -> Iterator[Finding]:
+        client, bucket = boto3.client("s3"), self._outputs["RateCardBucketName"]
+        publish = "publish one with perminute rates publish"
+        try:
+            pointer = Pointer.parse(
+                client.get_object(Bucket=bucket, Key=POINTER_KEY)["Body"].read()
+            )
+            content = client.get_object(Bucket=bucket, Key=pointer.key)["Body"].read()
+            card = read_rate_card(content, version=pointer.version)
+        except client.exceptions.NoSuchKey:
+            yield Finding(
+                Health.ILL, "rate card", f"there is none, so no call is charged; {publish}"
+            )
+        except (FaultyRateCard, ValueError) as error:
+            yield Finding(Health.ILL, "rate card", f"is refused: {error}; {publish}")
+        else:
+            message = f"version {card.version} with {len(card.rates)} rates is in force"
+            yield Finding(Health.WELL, "rate card", message)
+
+    def _mappings(self) -> Iterator[Finding]:
+        client = boto3.client("lambda")
+        for name, mapping in self._of_type("AWS::Lambda::EventSourceMapping").items():
+            state = client.get_event_source_mapping(UUID=mapping)["State"]
+            if state == "Enabled":
+                yield Finding(Health.WELL, name, "is enabled")
+            else:
+                yield Finding(Health.ILL, name, f"is {state}: its function hears of nothing")
+
+    def _dead_letters(self) -> Iterator[Finding]:
+        client = boto3.client("sqs")
+        for name, url in self._of_type("AWS::SQS::Queue").items():
+            if not (name.endswith(DEAD_LETTERS) or name == UNKNOWN):
+                continue
+            attribute = "ApproximateNumberOfMessages"
+            answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=[attribute])
+            count = int(answer["Attributes"][attribute])
+            if count:
+                message = f"{count} waiting; see perminute dlq list"
+                yield Finding(Health.ILL, name, message)
+            else:
+                yield Finding(Health.WELL, name, "nothing waits")
+
+    def _alarms(self) -> Iterator[Finding]:
+        client = boto3.client("cloudwatch")
+        by_name = {alarm: name for name, alarm in self._of_type("AWS::CloudWatch::Alarm").items()}
+        names = list(by_name)
+        alarms: list[Any] = []
+        for start in range(0, len(names), MAX_ALARMS_AT_ONCE):
+            some = names[start : start + MAX_ALARMS_AT_ONCE]
+            alarms += client.describe_alarms(AlarmNames=some)["MetricAlarms"]
+        ringing = [alarm for alarm in alarms if alarm["StateValue"] == "ALARM"]
+        for alarm in ringing:
+            name = by_name[alarm["AlarmName"]]
+            message = f"rings; see docs/runbook.md#{name.lower()}"
+            yield Finding(Health.ILL, name, message)
+        if any(not alarm.get("AlarmActions") for alarm in alarms):
+            message = "tell nobody; deploy with AlarmTopic"
+            yield Finding(Health.DOUBTFUL, "alarms", message)
+        if not ringing:
+            yield Finding(Health.WELL, "alarms", f"none of {len(alarms)} rings")
+
+    def _subscriptions(self) -> Iterator[Finding]:
+        topic = self._outputs["NotificationTopicArn"]
+        pages = boto3.client("sns").get_paginator("list_subscriptions_by_topic")
+        found = [one for page in pages.paginate(TopicArn=topic) for one in page["Subscriptions"]]
+        for one in found:
+            if one["SubscriptionArn"] == "PendingConfirmation":
+                message = f"a subscription by {one['Protocol']} has not been confirmed"
+                yield Finding(Health.ILL, "notifications", message)
+        if not found:
+            message = "nobody subscribes to NotificationTopicArn; see docs/notifications.md"
+            yield Finding(Health.DOUBTFUL, "notifications", message)
+        elif all(one["SubscriptionArn"] != "PendingConfirmation" for one in found):
+            yield Finding(Health.WELL, "notifications", f"{len(found)} subscribe")

@@ -1,0 +1,250 @@
+"""`perminute doctor` against a stack: what is well, what is not, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from perminute_local import doctor
+from perminute_local.cli import main
+from perminute_local.replay.run import publish_rate_card
+from perminute_local.stack import STACK_NAME, Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RATES = Path(__file__).parents[2] / "examples" / "day" / "rates.csv"
+OF_STACK = ["doctor", "--stack", STACK_NAME]
+ALARM = doctor.Resource("AWS::CloudWatch::Alarm", "CallsDeadLettersAlarm", "the-alarm")
+MAPPING = doctor.Resource("AWS::Lambda::EventSourceMapping", "Calls", "the-mapping")
+
+
+@pytest.fixture
+def stack(moto_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """The template's stack on moto, fit: with recovery, a rate card, a listener and an alarm.
+
+    The alarm is made beside the stack, since moto's CloudFormation makes none.
+    """
+    publish_rate_card(RATES.read_bytes(), moto_stack)
+    dynamodb = boto3.client("dynamodb")
+    for table in dynamodb.list_tables()["TableNames"]:
+        dynamodb.update_continuous_backups(
+            TableName=table,
+            PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
+        )
+    boto3.client("sns").subscribe(
+        TopicArn=moto_stack.setting("NOTIFICATION_TOPIC_ARN"),
+        Protocol="sqs",
+        Endpoint=moto_stack.queues["UnknownEvents"].arn,
+    )
+    set_alarm(actions=["arn:aws:sns:us-east-1:123456789012:on-call"])
+    also_has(monkeypatch, ALARM)
+    return moto_stack
+
+
+def set_alarm(*, actions: list[str]) -> None:
+    boto3.client("cloudwatch").put_metric_alarm(
+        AlarmName=ALARM.name,
+        AlarmActions=actions,
+        Namespace="AWS/SQS",
+        MetricName="ApproximateNumberOfMessagesVisible",
+        Statistic="Maximum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+
+
+def also_has(monkeypatch: pytest.MonkeyPatch, resource: doctor.Resource) -> None:
+    """Let the stack have a resource that moto's CloudFormation cannot make."""
+    real = doctor.resources_of
+    monkeypatch.setattr(doctor, "resources_of", lambda name: [*real(name), resource])
+
+
+def findings(capsys: pytest.CaptureFixture[str], *, code: int) -> list[dict[str, Any]]:
+    """Run it; gives what is not well."""
+    assert main([*OF_STACK, "--json"]) == code
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return [one for one in found if one["health"] != "well"]
+
+
+def test_a_stack_that_is_fit_says_so_of_each_part(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert stack.queues
+    assert findings(capsys, code=0) == []
+    assert main(OF_STACK) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "well      CreditTable: is active and can be restored" in lines
+    assert "well      CallsDeadLetters: nothing waits" in lines
+    assert any("with 25 rates is in force" in line for line in lines)
+    assert any(line.startswith("well      notifications: 1 subscribe") for line in lines)
+
+
+def test_a_table_that_cannot_be_restored_is_found(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boto3.client("dynamodb").update_continuous_backups(
+        TableName=stack.setting("CREDIT_TABLE"),
+        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False},
+    )
+    (found,) = findings(capsys, code=1)
+    assert found == {
+        "health": "ill",
+        "what": "CreditTable",
+        "message": "cannot be restored: switch on its recovery",
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "message"),
+    [
+        (None, b"", "there is none, so no call is charged; publish one with"),
+        ("rate-cards/current.json", b"{}", "is refused: rate-cards/current.json must be an object"),
+        ("rate-cards/current.json", b'{"version":"x","key":"nowhere.csv"}', "there is none, so"),
+        ("bad", b"leg_type,prefix\nx,y\n", "is refused: line 1:"),
+    ],
+)
+def test_a_rate_card_that_is_missing_or_faulty_is_found(
+    stack: Stack,
+    capsys: pytest.CaptureFixture[str],
+    key: str | None,
+    content: bytes,
+    message: str,
+) -> None:
+    s3, bucket = boto3.client("s3"), stack.setting("RATE_CARD_BUCKET")
+    if key is None:
+        s3.delete_object(Bucket=bucket, Key="rate-cards/current.json")
+    else:
+        s3.put_object(Bucket=bucket, Key=key, Body=content)
+    if key == "bad":
+        pointer = json.dumps({"version": "bad", "key": "bad"}).encode()
+        s3.put_object(Bucket=bucket, Key="rate-cards/current.json", Body=pointer)
+    (found,) = findings(capsys, code=1)
+    assert (found["health"], found["what"]) == ("ill", "rate card")
+    assert found["message"].startswith(message)
+
+
+def test_dead_letters_and_alarms_are_found_with_where_to_read_on(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = stack.queues["CallsDeadLetters"].url
+    boto3.client("sqs").send_message(QueueUrl=url, MessageBody="{}")
+    boto3.client("cloudwatch").set_alarm_state(
+        AlarmName=ALARM.name, StateValue="ALARM", StateReason="test"
+    )
+    assert findings(capsys, code=1) == [
+        {
+            "health": "ill",
+            "what": "CallsDeadLetters",
+            "message": "1 waiting; see perminute dlq list",
+        },
+        {
+            "health": "ill",
+            "what": "CallsDeadLettersAlarm",
+            "message": "rings; see docs/runbook.md#callsdeadlettersalarm",
+        },
+    ]
+
+
+def test_alarms_that_nobody_hears_are_doubtful(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert stack.queues
+    set_alarm(actions=[])
+    assert findings(capsys, code=0) == [
+        {
+            "health": "doubtful",
+            "what": "alarms",
+            "message": "tell nobody; deploy with AlarmTopic",
+        }
+    ]
+
+
+class Lambda:
+    """A service whose mappings are all switched off."""
+
+    def get_event_source_mapping(self, UUID: str) -> dict[str, str]:  # noqa: N803 - AWS's name
+        return {"State": "Disabled", "UUID": UUID}
+
+
+class Topic:
+    """A topic with these subscriptions."""
+
+    def __init__(self, *arns: str) -> None:
+        self.arns = arns
+
+    def get_paginator(self, _: str) -> Topic:
+        return self
+
+    def paginate(self, **_: str) -> list[dict[str, Any]]:
+        found = [{"SubscriptionArn": arn, "Protocol": "email"} for arn in self.arns]
+        return [{"Subscriptions": found}]
+
+
+def answered_by(monkeypatch: pytest.MonkeyPatch, service: str, fake: object) -> None:
+    """Let a service answer with what moto cannot have."""
+    real: Callable[[str], object] = boto3.client
+    monkeypatch.setattr(boto3, "client", lambda name: fake if name == service else real(name))
+
+
+def test_a_mapping_that_is_switched_off_is_found(
+    stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stack.queues
+    also_has(monkeypatch, MAPPING)
+    answered_by(monkeypatch, "lambda", Lambda())
+    assert findings(capsys, code=1) == [
+        {
+            "health": "ill",
+            "what": "Calls",
+            "message": "is Disabled: its function hears of nothing",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("topic", "health", "message"),
+    [
+        (
+            Topic("arn:aws:sns:x", "PendingConfirmation"),
+            "ill",
+            "a subscription by email has not been confirmed",
+        ),
+        (
+            Topic(),
+            "doubtful",
+            "nobody subscribes to NotificationTopicArn; see docs/notifications.md",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("stack")
+def test_a_topic_that_nobody_hears_is_found(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    topic: Topic,
+    health: str,
+    message: str,
+) -> None:
+    answered_by(monkeypatch, "sns", topic)
+    assert findings(capsys, code=int(health == "ill")) == [
+        {"health": health, "what": "notifications", "message": message}
+    ]
+
+
+def test_another_stack_is_none_of_ours(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    assert stack.queues
+    template = {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
+    }
+    boto3.client("cloudformation").create_stack(
+        StackName="other", TemplateBody=json.dumps(template)
+    )
+    assert main(["doctor", "--stack", "other"]) == 2
+    assert "other is no stack of perminute" in capsys.readouterr().err
