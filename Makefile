@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 MINISTACK := $(VENV)/ministack
 SAM := $(VENV)/sam
 
-.PHONY: help demo test bench lint types template check format openapi lock clean
+.PHONY: help demo test bench lint types template check format documents lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,8 +44,10 @@ format: $(VENV)/.ready ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-openapi: $(VENV)/.ready ## Write docs/openapi.json anew
+documents: $(VENV)/.ready ## Write the pages of docs/ anew that are made from the code
 	$(BIN)/python -m perminute_local.openapi > docs/openapi.json
+	$(BIN)/python -m perminute_local.event_documents schema > docs/events.schema.json
+	$(BIN)/python -m perminute_local.event_documents page > docs/events.md
 
 lock: $(VENV)/.ready ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile -q pyproject.toml --extra local --extra dev --universal --python-version 3.11 \

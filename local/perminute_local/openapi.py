@@ -1,6 +1,6 @@
 """The OpenAPI document of the charging API, made from the types that the function itself reads.
 
-`make openapi` writes it; a test holds the one in docs/ against it.
+`make documents` writes it; a test holds the one in docs/ against it.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def may_dial_out(mode: DialOutMode, destination: str | None, home: str | None) -
             assert_never(never)
 
 
-_PREDEFINED = {
+PREDEFINED = {
     "DialoutCPCandPSTNInternational": DialOutMode.ANY_DESTINATION,
     "DialoutCPCInternationalPSTNDomestic": DialOutMode.ANY_DESTINATION,
     "DialoutCPCInternationalPSTNDisabled": DialOutMode.ANY_DESTINATION,
@@ -61,16 +61,17 @@ _PREDEFINED = {
     "DialoutCPCDisabledPSTNDomestic": DialOutMode.NONE,
     "DialoutCPCandPSTNDisabled": DialOutMode.NONE,
 }
+"""What Teams' own policies allow calls from meetings; their names speak of other calls as well."""
 
 
 def dial_out_mode(name: str) -> DialOutMode:
     """Read one of the four modes or of the twelve policy names; `ValueError` for any other."""
-    mode = _PREDEFINED.get(name.removeprefix("tag:"))
+    mode = PREDEFINED.get(name.removeprefix("tag:"))
     if mode is not None:
         return mode
     try:
         return DialOutMode(name)
     except ValueError:
-        known = ", ".join((*DialOutMode, *_PREDEFINED))
+        known = ", ".join((*DialOutMode, *PREDEFINED))
         msg = f"{name[:MAX_SHOWN]!r} is no policy we know; use one of {known}"
         raise ValueError(msg) from None

@@ -51,11 +51,12 @@ SERVICE_PLANS = {
 MAX_SHOWN = 64
 """Characters of an unknown license that a refusal shows."""
 
-_OUR_NAMES = {
+OUR_NAMES = {
     License.PAY_PER_MINUTE.value: "MCOMEETACPEA",
     License.SUBSCRIPTION.value: "MCOMEETADV",
     License.COMMUNICATIONS_CREDITS.value: "MCOPSTNC",
 }
+"""The product that one of our own names stands for."""
 
 
 def product_of_sku(sku_id: str) -> str | None:
@@ -69,9 +70,9 @@ def product_named(name: str) -> str:
     The product is kept, not only the license it brings: a user may hold the subscription twice,
     in a suite and on its own, and losing the one leaves the other.
     """
-    product = _OUR_NAMES.get(name) or _GUIDS.get(name.lower()) or name.upper()
+    product = OUR_NAMES.get(name) or _GUIDS.get(name.lower()) or name.upper()
     if product not in PRODUCTS:
-        known = ", ".join((*_OUR_NAMES, *PRODUCTS))
+        known = ", ".join((*OUR_NAMES, *PRODUCTS))
         shown = name[:MAX_SHOWN]
         msg = f"{shown!r} is no license we know; use one of {known}, or the GUID of one of them"
         raise ValueError(msg)

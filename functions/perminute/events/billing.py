@@ -40,10 +40,16 @@ MAX_CALLS = 1_000_000
 class AutoRechargeDetail(Model):
     """When to buy credit, and how much."""
 
-    enabled: StrictBool
-    trigger_amount: Amount | None = None
-    recharge_amount: PositiveAmount | None = None
-    monthly_limit: Amount | None = None
+    enabled: StrictBool = Field(description="false: nothing is asked for, the rest may be absent")
+    trigger_amount: Amount | None = Field(
+        default=None, description="below this balance credit is asked for"
+    )
+    recharge_amount: PositiveAmount | None = Field(
+        default=None, description="how much is asked for at a time"
+    )
+    monthly_limit: Amount | None = Field(
+        default=None, description="how much may be asked for in a calendar month"
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -56,23 +62,37 @@ class AutoRechargeDetail(Model):
 class CreditsConfiguredDetail(Detail):
     """How an organization keeps its credit."""
 
-    currency: Currency
-    low_balance_thresholds: Annotated[tuple[Amount, ...], Field(max_length=MAX_THRESHOLDS)] = ()
-    auto_recharge: AutoRechargeDetail | None = None
-    daily_spend_limit: Amount | None = None
-    prefix_hourly_spend_limit: Amount | None = None
-    max_concurrent_calls: Annotated[StrictInt, Field(ge=0, le=MAX_CALLS)] | None = None
+    currency: Currency = Field(description="cannot change once the credit is set up")
+    low_balance_thresholds: tuple[Amount, ...] = Field(
+        default=(), max_length=MAX_THRESHOLDS, description="balances below which it is told"
+    )
+    auto_recharge: AutoRechargeDetail | None = Field(
+        default=None, description="when credit is asked for"
+    )
+    daily_spend_limit: Amount | None = Field(
+        default=None, description="of the organization, by UTC day"
+    )
+    prefix_hourly_spend_limit: Amount | None = Field(
+        default=None, description="for calls out to one prefix, by UTC clock hour"
+    )
+    max_concurrent_calls: StrictInt | None = Field(
+        default=None, ge=0, le=MAX_CALLS, description="calls under way at once"
+    )
 
 
 class CreditPurchasedDetail(Detail):
     """A lot of credit that was bought."""
 
-    purchase_id: Id
-    amount: PositiveAmount
-    currency: Currency
-    purchased_at: BookingInstant
-    recharge_id: Id | None = None
-    expires_at: Instant | None = None
+    purchase_id: Id = Field(description="unique in the organization")
+    amount: PositiveAmount = Field(description="what the lot holds")
+    currency: Currency = Field(description="the credit's own")
+    purchased_at: BookingInstant = Field(description="from when it may be spent")
+    recharge_id: Id | None = Field(
+        default=None, description="the RechargeRequested that it answers"
+    )
+    expires_at: Instant | None = Field(
+        default=None, description="by default 12 calendar months after purchasedAt"
+    )
 
     @model_validator(mode="after")
     def _expires_later(self) -> Self:
@@ -95,16 +115,18 @@ Reason = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 class CreditAdjustedDetail(Detail):
     """A correction of the balance, up or down."""
 
-    adjustment_id: Id
-    amount: Annotated[SignedAmount, AfterValidator(_not_zero)]
-    reason: Reason
+    adjustment_id: Id = Field(description="unique in the organization")
+    amount: Annotated[SignedAmount, AfterValidator(_not_zero)] = Field(
+        description="above 0 it is added, below 0 taken; never 0"
+    )
+    reason: Reason = Field(description="for those who read the ledger")
 
 
 class RechargeFailedDetail(Detail):
     """A recharge that was requested and could not be bought."""
 
-    recharge_id: Id
-    reason: Reason
+    recharge_id: Id = Field(description="the RechargeRequested that it answers")
+    reason: Reason = Field(description="for those who are told")
 
 
 class _BillingEvent(Event):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from aws_lambda_powertools.utilities.parser import BaseModel
+from aws_lambda_powertools.utilities.parser import BaseModel, Field
 from pydantic import (
     AfterValidator,
     ConfigDict,
     PlainSerializer,
     PlainValidator,
     StringConstraints,
+    WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
 
@@ -19,6 +20,9 @@ from perminute.domain.codes import check_country, check_currency
 from perminute.domain.money import format_micros, parse_micros
 from perminute.domain.phone_numbers import check_e164
 from perminute.domain.times import format_instant, parse_instant
+
+if TYPE_CHECKING:
+    from pydantic.json_schema import JsonSchemaValue
 
 FIRST_YEAR, LAST_YEAR = 1970, 9990
 """Years in which something can be booked."""
@@ -65,17 +69,54 @@ def _positive(micros: int) -> int:
     return micros
 
 
+def documented(title: str, **as_json: str) -> WithJsonSchema:
+    """Say of a string what may stand in it, for the JSON Schema; it is not what checks it."""
+    schema: JsonSchemaValue = {"type": "string", "title": title, **as_json}
+    return WithJsonSchema(schema)
+
+
+_DECIMAL = r"(0{0,3}[0-9]{1,15}(\.[0-9]{1,6})?|0{0,2}10{15}(\.0{1,6})?)$"
+"""Up to the largest amount; 18 digits before the point at most, leading zeros among them."""
+
+
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_LENGTH)]
-Instant = Annotated[datetime, PlainValidator(_instant), PlainSerializer(format_instant)]
-BookingInstant = Annotated[
-    datetime, PlainValidator(_booking_instant), PlainSerializer(format_instant)
+Instant = Annotated[
+    datetime,
+    PlainValidator(_instant),
+    PlainSerializer(format_instant),
+    documented("time", format="date-time"),
 ]
-SignedAmount = Annotated[int, PlainValidator(_amount), PlainSerializer(format_micros)]
-Amount = Annotated[SignedAmount, AfterValidator(_not_negative)]
-PositiveAmount = Annotated[SignedAmount, AfterValidator(_positive)]
-PhoneNumber = Annotated[str, AfterValidator(check_e164)]
-Country = Annotated[str, AfterValidator(check_country)]
-Currency = Annotated[str, AfterValidator(check_currency)]
+BookingInstant = Annotated[
+    datetime,
+    PlainValidator(_booking_instant),
+    PlainSerializer(format_instant),
+    documented("time", format="date-time"),
+]
+SignedAmount = Annotated[
+    int,
+    PlainValidator(_amount),
+    PlainSerializer(format_micros),
+    documented("signed amount", pattern=f"^-?{_DECIMAL}"),
+]
+Amount = Annotated[
+    SignedAmount,
+    AfterValidator(_not_negative),
+    documented("amount", pattern=rf"^(?!-.*[1-9])-?{_DECIMAL}"),
+]
+PositiveAmount = Annotated[
+    SignedAmount,
+    AfterValidator(_positive),
+    documented("amount above 0", pattern=f"^(?=.*[1-9]){_DECIMAL}"),
+]
+PhoneNumber = Annotated[
+    str,
+    AfterValidator(check_e164),
+    documented("phone number", pattern=r"^\+(?=[0-9*]{2,15}$)[1-9][0-9]+\*{0,4}$"),
+]
+Country = Annotated[str, AfterValidator(check_country), documented("country", pattern="^[A-Z]{2}$")]
+Currency = Annotated[
+    str, AfterValidator(check_currency), documented("currency", pattern="^[A-Z]{3}$")
+]
 
 
 class Model(BaseModel):
@@ -88,11 +129,11 @@ class Detail(Model):
     """What every detail says."""
 
     schema_version: Literal["1"] = "1"
-    organization_id: Id
+    organization_id: Id = Field(description="whose credit and licenses it is about")
 
 
 class Event(Model):
     """What EventBridge puts around every detail."""
 
-    id: Id
-    time: BookingInstant
+    id: Id = Field(description="given by the bus")
+    time: BookingInstant = Field(description="when it was sent")

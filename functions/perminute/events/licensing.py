@@ -12,7 +12,7 @@ from perminute.domain.dial_out import dial_out_mode
 from perminute.domain.licenses import product_named
 from perminute.domain.licensing import LicensingChange, license_attribute, purchased_attribute
 from perminute.domain.timelines import Fact, FactValue
-from perminute.events.fields import Amount, Country, Detail, Event, Id, Instant
+from perminute.events.fields import Amount, Country, Detail, Event, Id, Instant, documented
 from perminute.events.receipts import receipt_of
 from perminute.ports import ReceiptKind
 
@@ -23,47 +23,68 @@ MAX_NAME_LENGTH = 100
 MAX_QUANTITY = 100_000_000
 """Licenses of one organization: more than there are organizers in the world is a slip."""
 
-Product = Annotated[str, AfterValidator(product_named)]
-DialOutPolicy = Annotated[str, AfterValidator(dial_out_mode)]
+Product = Annotated[str, AfterValidator(product_named), documented("license")]
+DialOutPolicy = Annotated[str, AfterValidator(dial_out_mode), documented("dial-out policy")]
 
 
 class _LicensingDetail(Detail):
-    effective_at: Instant
+    effective_at: Instant = Field(
+        description="from when it holds; may lie before calls that were charged"
+    )
 
 
 class LicenseDetail(_LicensingDetail):
     """A user and the product that the user gained or lost."""
 
-    user_id: Id
-    license: Product
+    user_id: Id = Field(description="whose license it is")
+    license: Product = Field(description="what the user gained or lost")
 
 
 class PurchasedDetail(_LicensingDetail):
     """How many licenses of a product the organization owns by now, in all."""
 
-    license: Product
-    quantity: Annotated[StrictInt, Field(ge=0, le=MAX_QUANTITY)]
+    license: Product = Field(description="what was bought")
+    quantity: StrictInt = Field(ge=0, le=MAX_QUANTITY, description="the new total")
 
 
 class UserDetail(_LicensingDetail):
     """What changed about a user; what is absent stays as it was."""
 
-    user_id: Id
-    country: Country | None = None
-    dial_out_policy: DialOutPolicy | None = None
-    toll_free_dial_in_allowed: StrictBool | None = None
-    monthly_spend_limit: Amount | None = None
+    user_id: Id = Field(description="about whom it is")
+    country: Country | None = Field(default=None, description="the usage location")
+    dial_out_policy: DialOutPolicy | None = Field(
+        default=None,
+        description="where calls out of their meetings may go",
+    )
+    toll_free_dial_in_allowed: StrictBool | None = Field(
+        default=None, description="false: toll-free calls to their meetings are flagged"
+    )
+    monthly_spend_limit: Amount | None = Field(
+        default=None, description="what their meetings may cost in a calendar month"
+    )
 
 
 class OrganizationDetail(_LicensingDetail):
     """What changed about an organization; what is absent stays as it was."""
 
-    name: Annotated[str, StringConstraints(max_length=MAX_NAME_LENGTH)] | None = None
-    licensing_program: Literal["volume", "other"] | None = None
-    communications_credits_license: Literal["perUser", "organization"] | None = None
-    dial_out_policy: DialOutPolicy | None = None
-    pool_minutes_per_license: Annotated[StrictInt, Field(ge=0, le=1_000_000)] | None = None
-    pool_basis: Literal["purchased", "assigned"] | None = None
+    name: Annotated[str, StringConstraints(max_length=MAX_NAME_LENGTH)] | None = Field(
+        default=None, description="for people; nothing depends on it"
+    )
+    licensing_program: Literal["volume", "other"] | None = Field(
+        default=None, description="pay-per-minute works with `volume` only"
+    )
+    communications_credits_license: Literal["perUser", "organization"] | None = Field(
+        default=None, description="whether each user needs one, or one is enough for all"
+    )
+    dial_out_policy: DialOutPolicy | None = Field(
+        default=None, description="of users who have none of their own"
+    )
+    pool_minutes_per_license: Annotated[StrictInt, Field(ge=0, le=1_000_000)] | None = Field(
+        default=None, description="minutes a month that each subscription brings; 60 unless set"
+    )
+    pool_basis: Literal["purchased", "assigned"] | None = Field(
+        default=None, description="whether bought or assigned subscriptions bring minutes"
+    )
 
 
 class _LicensingEvent(Event):

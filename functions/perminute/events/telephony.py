@@ -19,16 +19,23 @@ if TYPE_CHECKING:
 class CallEndedDetail(Detail):
     """One phone leg that has ended."""
 
-    call_id: Id
-    organizer_id: Id
-    meeting_id: Id
-    meeting_type: MeetingType
-    leg_type: LegType
-    service_number: PhoneNumber | None = None
-    remote_number: PhoneNumber | None = None
-    answered_at: BookingInstant | None
-    ended_at: BookingInstant
-    billable_seconds: StrictInt | None = None
+    call_id: Id = Field(description="the leg; unique in the organization")
+    organizer_id: Id = Field(description="the user whose licenses and policies count")
+    meeting_id: Id = Field(description="the meeting that it belonged to")
+    meeting_type: MeetingType = Field(description="only calls of scheduled meetings are charged")
+    leg_type: LegType = Field(description="how the attendee joined")
+    service_number: PhoneNumber | None = Field(
+        default=None, description="the number dialed in to; required of dial-ins"
+    )
+    remote_number: PhoneNumber | None = Field(
+        default=None,
+        description="the attendee's phone; required of a dialOut; its tail may be masked",
+    )
+    answered_at: BookingInstant | None = Field(description="null: it was never answered")
+    ended_at: BookingInstant = Field(description="when the leg ended")
+    billable_seconds: StrictInt | None = Field(
+        default=None, description="what telephony measured; wins over endedAt - answeredAt"
+    )
 
 
 class CallEnded(Event):

@@ -1,0 +1,161 @@
+"""The events that come in, as a JSON Schema and as a page to read, made from what reads them.
+
+`make documents` writes both; a test holds those in docs/ against them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+
+from perminute.domain.dial_out import PREDEFINED, DialOutMode
+from perminute.domain.licenses import OUR_NAMES, PRODUCTS
+from perminute.events.billing import AnyBillingEvent
+from perminute.events.licensing import AnyLicensingEvent
+from perminute.events.telephony import CallEnded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+def _names(of: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in of)
+
+
+_INTRODUCTION = f"""\
+# Events
+
+Made from what reads them, by `make documents`. [events.schema.json](events.schema.json) says the
+same as a JSON Schema, for those who check what they send.
+
+Events go on the bus that the stack's output `EventBusName` names, `detail` as JSON. They may come
+late, in any order and more than once. Each has a permanent identity: the same one with the same
+content changes nothing, with other content it is refused. An event that is refused waits in a
+dead-letter queue with the field and the reason. Fields that are not known are ignored.
+
+- A *time* is RFC 3339 with an offset, such as `2026-11-02T09:00:00Z`; fractions are allowed.
+- An *amount* is a decimal string with at most 6 decimals, such as `"0.026"`, never a number.
+- A *phone number* is E.164 with `+`; up to four digits at its end may be masked by `*`.
+- A *country* is ISO 3166-1 alpha-2, a *currency* ISO 4217.
+- A *license* is {_names(OUR_NAMES)}; the part number of a SKU ({_names(PRODUCTS)}); or its GUID.
+- A *dial-out policy* is {_names(DialOutMode)}; or one of Teams' own: {_names(PREDEFINED)}.
+
+What is not marked *required* may be absent. `schemaVersion` is `"1"` in every detail, and `"1"`
+if it is absent.
+"""
+
+
+class _Bare(GenerateJsonSchema):
+    """Without titles made from the names of fields, which say nothing that the names do not."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        del schema
+        return False
+
+
+def schema() -> dict[str, Any]:
+    """Make the JSON Schema (2020-12) of any event."""
+    events: TypeAdapter[Any] = TypeAdapter(CallEnded | AnyLicensingEvent | AnyBillingEvent)
+    made = events.json_schema(schema_generator=_Bare)
+    return {
+        "$schema": GenerateJsonSchema.schema_dialect,
+        "title": "perminute: events in",
+        **made,
+    }
+
+
+def schema_text() -> str:
+    """Write the schema as the file has it."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def page() -> str:
+    """Write what people read."""
+    return "\n".join([_INTRODUCTION, *_sections(schema())])
+
+
+def _sections(whole: dict[str, Any]) -> Iterator[str]:
+    definitions: dict[str, Any] = whole["$defs"]
+    source = None
+    for reference in whole["anyOf"]:
+        event = _resolved(reference, definitions)
+        properties = event["properties"]
+        if properties["source"]["const"] != source:
+            source = properties["source"]["const"]
+            yield f"## Source `{source}`\n"
+        yield from _event(event, definitions)
+
+
+def _event(event: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
+    name = event["properties"]["detail-type"]["const"]
+    said = re.fullmatch(r"(.*) \[(.*)\]\.", event["description"])
+    if said is None:
+        msg = f"{name}: its docstring must end in its identity, such as [organizationId, callId]."
+        raise ValueError(msg)
+    sample = f"events/{name.lower().replace(' ', '-')}.v1.json"
+    yield f"### `{name}`\n"
+    identity = said[2].replace(", ", " and ")
+    yield f"{said[1]}. Its identity: {identity}. A sample: [{sample}](../{sample}).\n"
+    yield "| field | what stands in it | meaning |"
+    yield "|---|---|---|"
+    detail = _resolved(event["properties"]["detail"], definitions)
+    yield from _rows(detail, definitions, within="")
+    yield ""
+
+
+def _rows(of: dict[str, Any], definitions: dict[str, Any], *, within: str) -> Iterator[str]:
+    for name, field in of["properties"].items():
+        if name == "schemaVersion":
+            continue
+        kind = _not_null(field, definitions)
+        mark = ", required" if name in of.get("required", ()) else ""
+        null = " or null" if mark and kind is not field and "anyOf" in field else ""
+        words = _words(kind, definitions) + null + mark
+        yield f"| `{within}{name}` | {words} | {field['description']} |"
+        if "properties" in kind:
+            yield from _rows(kind, definitions, within=f"{name}.")
+
+
+def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = schema
+    if "$ref" in schema:
+        found = definitions[schema["$ref"].rpartition("/")[2]]
+    return found
+
+
+def _not_null(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    kinds = [kind for kind in field.get("anyOf", (field,)) if kind != {"type": "null"}]
+    return _resolved(kinds[0], definitions)
+
+
+def _words(kind: dict[str, Any], definitions: dict[str, Any]) -> str:
+    match kind:
+        case {"enum": names}:
+            words = " \\| ".join(f"`{name}`" for name in names)
+        case {"type": "array", "items": items, "maxItems": most}:
+            words = f"list of {_words(_resolved(items, definitions), definitions)}, {most} at most"
+        case {"type": "integer", "minimum": least, "maximum": most}:
+            words = f"whole number from {least:,} to {most:,}"
+        case {"type": "string", "maxLength": most}:
+            words = f"text, {most} characters at most"
+        case {"type": "string", "title": title}:
+            words = f"*{title}*"
+        case {"type": "integer"}:
+            words = "whole number"
+        case {"type": "boolean"}:
+            words = "`true` \\| `false`"
+        case {"type": "object"}:
+            words = "object"
+        case _:
+            msg = f"there are no words for {kind}"
+            raise ValueError(msg)
+    return words
+
+
+if __name__ == "__main__":
+    sys.stdout.write({"schema": schema_text, "page": page}[sys.argv[1]]())

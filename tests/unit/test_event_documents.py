@@ -1,0 +1,98 @@
+"""What docs/ says of events is what the functions read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from perminute.events import fields
+from perminute_local.event_documents import page, schema, schema_text
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = sorted(ROOT.glob("events/*.v1.json"))
+ANY_EVENT = jsonschema_rs.validator_for(schema(), validate_formats=True)
+
+
+def without(name: str) -> Any:
+    event = json.loads((ROOT / "events" / "credits-configured.v1.json").read_text())
+    del event["detail"][name]
+    return event
+
+
+def with_detail(sample: str, **changed: object) -> Any:
+    event = json.loads((ROOT / "events" / f"{sample}.v1.json").read_text())
+    return {**event, "detail": {**event["detail"], **changed}}
+
+
+def test_the_documents_are_what_the_code_makes_of_them() -> None:
+    assert (ROOT / "docs" / "events.md").read_text() == page(), "run: make documents"
+    assert (ROOT / "docs" / "events.schema.json").read_text() == schema_text(), "make documents"
+
+
+def test_every_event_has_a_sample_that_the_schema_allows() -> None:
+    text, events = page(), [sample for sample in SAMPLES if "authorize" not in sample.name]
+    assert events
+    for sample in events:
+        assert f"(../events/{sample.name})" in text
+        ANY_EVENT.validate(json.loads(sample.read_text()))
+    assert text.count("A sample: ") == len(events)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        without("currency"),
+        with_detail("credits-configured", currency="usd"),
+        with_detail("credits-configured", lowBalanceThresholds=["1"] * 21),
+        with_detail("credits-configured", dailySpendLimit="-1"),
+        with_detail("credits-configured", maxConcurrentCalls="200"),
+        with_detail("credit-purchased", amount="0.00"),
+        with_detail("credit-purchased", amount=10),
+        with_detail("call-ended", endedAt="2026-11-02"),
+        with_detail("call-ended", legType="fax"),
+        with_detail("call-ended", remoteNumber="0301234567"),
+        with_detail("call-ended", callId=""),
+        with_detail("call-ended", schemaVersion="2"),
+    ],
+)
+def test_the_schema_does_not_allow_what_is_refused(event: Any) -> None:
+    assert not ANY_EVENT.is_valid(event)
+
+
+TYPES: dict[str, TypeAdapter[Any]] = {
+    "SignedAmount": TypeAdapter(fields.SignedAmount),
+    "Amount": TypeAdapter(fields.Amount),
+    "PositiveAmount": TypeAdapter(fields.PositiveAmount),
+    "PhoneNumber": TypeAdapter(fields.PhoneNumber),
+}
+"""Of these the schema says all that is checked; it cannot say what calendars and lists hold."""
+
+
+@pytest.mark.parametrize("name", TYPES)
+@given(text=st.text("+-0123456789.*a", max_size=20))
+@example("-0.0").via("an amount that is not negative")
+@example("-0.1").via("an amount that is")
+@example("+4930123****").via("four masked digits")
+@example("+4930123*****").via("one too many")
+@example("+1").via("too short")
+@example("0.1234567").via("too many decimals")
+@example("1000000000000000.0").via("the largest amount")
+@example("1000000000000000.1").via("more than the largest amount")
+@example("0001000000000000000").via("too many digits")
+@example("000999999999999999").via("leading zeros")
+def test_the_schema_allows_exactly_what_is_read(name: str, text: str) -> None:
+    kind = TYPES[name]
+    try:
+        kind.validate_python(text)
+    except ValidationError:
+        read = False
+    else:
+        read = True
+    assert jsonschema_rs.is_valid(kind.json_schema(), text) is read
