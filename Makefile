@@ -6,11 +6,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# The emulator and the SAM command line pin other versions of what we use: each has its own room.
+# The emulator, the SAM command line and checkov pin other versions of what we use: each has its own room.
 MINISTACK := $(VENV)/ministack
 SAM := $(VENV)/sam
+CHECKOV := $(VENV)/checkov
 
-.PHONY: help demo test bench lint types template check format documents lock clean
+.PHONY: help demo test bench lint types template security check format documents lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,7 +39,10 @@ template: $(VENV)/.ready $(SAM)/.ready ## Validate and build what is deployed
 	sam validate --lint
 	sam build
 
-check: lint types template test ## All that the continuous integration runs
+security: $(CHECKOV)/.ready ## Check the template for what would be unsafe (.checkov.yaml)
+	$(CHECKOV)/bin/checkov
+
+check: lint types template security test ## All that the continuous integration runs
 
 format: $(VENV)/.ready ## Format the code
 	$(BIN)/ruff check --fix .
@@ -58,6 +62,8 @@ lock: $(VENV)/.ready ## Pin the newest versions that pyproject.toml allows
 	  --generate-hashes --no-header --upgrade -o requirements/ministack.lock
 	$(BIN)/uv pip compile -q requirements/sam.in --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade -o requirements/sam.lock
+	$(BIN)/uv pip compile -q requirements/checkov.in --universal --python-version 3.11 \
+	  --generate-hashes --no-header --upgrade -o requirements/checkov.lock
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis build
@@ -82,4 +88,9 @@ $(SAM)/.ready: $(VENV)/.ready requirements/sam.lock
 	$(PYTHON) -m venv $(SAM)
 # --no-deps: the lock is complete, and pip does not match its hashes of packages with extras.
 	$(SAM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/sam.lock
+	@touch $@
+
+$(CHECKOV)/.ready: $(VENV)/.ready requirements/checkov.lock
+	$(PYTHON) -m venv $(CHECKOV)
+	$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/checkov.lock
 	@touch $@
