@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer
-from perminute.domain.errors import FaultyRateCard
-from perminute.domain.rate_card_csv import read_rate_card
+from perminute.adapters.s3_rate_cards import S3RateCards
+from perminute.domain.errors import Unavailable
 from perminute_local.commands import WrongCall
 from perminute_local.dead_letters import DEAD_LETTERS, UNKNOWN
 from perminute_local.deployment import outputs
@@ -114,20 +113,14 @@ class _Patient:
                 yield Finding(Health.WELL, name, "is active and can be restored")
 
     def _rate_card(self) -> Iterator[Finding]:
-        client, bucket = boto3.client("s3"), self._outputs["RateCardBucketName"]
-        publish = "publish one with perminute rates publish"
+        cards = S3RateCards(
+            lambda: boto3.client("s3"), self._outputs["RateCardBucketName"], report=print
+        )
         try:
-            pointer = Pointer.parse(
-                client.get_object(Bucket=bucket, Key=POINTER_KEY)["Body"].read()
-            )
-            content = client.get_object(Bucket=bucket, Key=pointer.key)["Body"].read()
-            card = read_rate_card(content, version=pointer.version)
-        except client.exceptions.NoSuchKey:
-            yield Finding(
-                Health.ILL, "rate card", f"there is none, so no call is charged; {publish}"
-            )
-        except (FaultyRateCard, ValueError) as error:
-            yield Finding(Health.ILL, "rate card", f"is refused: {error}; {publish}")
+            card = cards.current()
+        except Unavailable as error:
+            message = f"{error}; publish one with perminute rates publish"
+            yield Finding(Health.ILL, "rate card", message)
         else:
             message = f"version {card.version} with {len(card.rates)} rates is in force"
             yield Finding(Health.WELL, "rate card", message)

@@ -18,8 +18,9 @@ from msgspec.json import encode
 
 from perminute.api.door import read_body, read_fields
 from perminute.api.endpoints import BY_NAME, BY_ROUTE, Endpoint, Target, check_target
-from perminute.api.messages import MAX_ID_LENGTH, ErrorDocument, Invocation
+from perminute.api.messages import ErrorDocument, Invocation
 from perminute.domain.errors import Conflict, Refused, Unavailable
+from perminute.domain.legs import MAX_ID_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """What is said over the charging API: bodies, queries and answers, with their checks.
 
 msgspec and not pydantic: this function answers while a caller waits, and pydantic alone would add
-a third to the time that it takes to start (`make bench`, imports; ADR 10). The schemas of the
+a third to the time that it takes to start (`make bench`, imports; ADR 11). The schemas of the
 OpenAPI document are made from these same types.
 """
 
@@ -11,17 +11,17 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from perminute.domain.legs import MAX_LEG_SECONDS, LegType, MeetingType
+from perminute.domain.legs import MAX_ID_LENGTH, MAX_LEG_SECONDS, LegType, MeetingType
+from perminute.domain.phone_numbers import PATTERN
 from perminute.domain.reservations import Decision, PaidBy
 from perminute.domain.spending import LimitName
 from perminute.domain.usage import Flag, Outcome
 
-MAX_ID_LENGTH = 250
 MAX_SEQUENCE = 1_000_000
 """Reports of one call: more than a day has seconds to send them in is a slip."""
 
-E164 = r"^\+(?=[0-9*]{2,15}$)[1-9][0-9]+\*{0,4}$(?!\n)"
-"""As `domain.phone_numbers`; in Python `$` also stands before a last line's end."""
+E164 = rf"{PATTERN}(?!\n)"
+"""In Python `$` also stands before a last line's end."""
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
 PhoneNumber = Annotated[

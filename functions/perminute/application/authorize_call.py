@@ -101,7 +101,7 @@ class AuthorizeCall:
                 return answer
         decided = self._decide(account, call, request, rate_card)
         authorized = Authorized(decided.reservation, call)
-        holds = isinstance(call, Reservation) and call.held is not None
+        holds = call is not None and call.held is not None
         if decided.booking.account is account and not holds:
             return decided.answer if self.under_way.keep(authorized) else Moved()
         booking = replace(decided.booking, notifications=_news_of(decided, account, request.at))

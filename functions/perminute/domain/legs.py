@@ -12,6 +12,9 @@ from perminute.domain.errors import Refused
 if TYPE_CHECKING:
     from datetime import datetime
 
+MAX_ID_LENGTH = 250
+"""Characters of an identifier: at four bytes each they fit a DynamoDB sort key with our prefix."""
+
 MAX_LEG_SECONDS = 24 * 60 * 60
 """A meeting ends after 24 h: a longer leg is a broken record, not a bill (DOMAIN §2, ours)."""
 

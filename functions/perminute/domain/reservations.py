@@ -147,8 +147,7 @@ class Reservation:
     @property
     def may_go_on(self) -> bool:
         """Whether it can be updated or released."""
-        refused = self.answer.decision is Decision.DENY and self.asked.operation is _AUTHORIZE
-        return not refused and self.asked.operation is not Operation.RELEASE
+        return not self._was_refused and self.asked.operation is not Operation.RELEASE
 
     def answer_again(self, asked: Asked, leg: Leg | None = None) -> Answer | None:
         """Give the answer that a request had if it is the last one again; None if it is the next.
@@ -183,10 +182,8 @@ class Reservation:
 
     @property
     def _was_refused(self) -> bool:
-        return self.asked.operation is _AUTHORIZE and self.answer.decision is Decision.DENY
-
-
-_AUTHORIZE = Operation.AUTHORIZE
+        is_first = self.asked.operation is Operation.AUTHORIZE
+        return is_first and self.answer.decision is Decision.DENY
 
 
 def check_first(asked: Asked) -> None:

@@ -17,8 +17,9 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from perminute.domain.codes import check_country, check_currency
+from perminute.domain.legs import MAX_ID_LENGTH
 from perminute.domain.money import format_micros, parse_micros
-from perminute.domain.phone_numbers import check_e164
+from perminute.domain.phone_numbers import PATTERN, check_e164
 from perminute.domain.times import format_instant, parse_instant
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 FIRST_YEAR, LAST_YEAR = 1970, 9990
 """Years in which something can be booked."""
-
-MAX_ID_LENGTH = 250
-"""Characters of an identifier: at four bytes each they fit a DynamoDB sort key with our prefix."""
 
 
 def _text(value: object, example: str) -> str:
@@ -111,7 +109,7 @@ PositiveAmount = Annotated[
 PhoneNumber = Annotated[
     str,
     AfterValidator(check_e164),
-    documented("phone number", pattern=r"^\+(?=[0-9*]{2,15}$)[1-9][0-9]+\*{0,4}$"),
+    documented("phone number", pattern=PATTERN),
 ]
 Country = Annotated[str, AfterValidator(check_country), documented("country", pattern="^[A-Z]{2}$")]
 Currency = Annotated[
