@@ -130,7 +130,11 @@ def create_stack(template: Template, types: Collection[str] = BACKING_TYPES) -> 
     """Make the resources with whatever AWS the environment points at."""
     client = boto3.client("cloudformation")
     client.create_stack(StackName=STACK_NAME, TemplateBody=json.dumps(backing(template, types)))
-    outputs = _wait(client)
+    return stack_of(template, _wait(client))
+
+
+def stack_of(template: Template, outputs: Mapping[str, str]) -> Stack:
+    """Put together what was made, from the names that `backing` has as outputs."""
     queues = {
         logical_id: _queue(logical_id, resource, outputs)
         for logical_id, resource in resources(template, "AWS::SQS::Queue")
@@ -171,7 +175,7 @@ def backing(template: Template, types: Collection[str]) -> Template:
         outputs["BusName"] = {"Ref": logical_id}
     for logical_id, function in resources(template, _FUNCTION):
         for name, value in environment_of(function, template).items():
-            outputs[_output(logical_id, name)] = value
+            outputs[environment_output(logical_id, name)] = value
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         **{part: template[part] for part in _KEPT_PARTS if part in template},
@@ -188,7 +192,8 @@ def environment_of(function: Mapping[str, Any], template: Template) -> dict[str,
     return merged
 
 
-def _output(logical_id: str, variable: str) -> str:
+def environment_output(logical_id: str, variable: str) -> str:
+    """Name the output that has the value of a variable of a function."""
     return logical_id + "Env" + re.sub(r"[^A-Za-z0-9]", "", variable.title())
 
 
@@ -223,7 +228,8 @@ def _function(
         name=logical_id,
         handler=resource["Properties"]["Handler"],
         environment={
-            name: outputs[_output(logical_id, name)] for name in environment_of(resource, template)
+            name: outputs[environment_output(logical_id, name)]
+            for name in environment_of(resource, template)
         },
         timeout_seconds=resource["Properties"].get(
             "Timeout", template["Globals"]["Function"]["Timeout"]

@@ -18,6 +18,7 @@ import pytest
 from botocore.client import BaseClient
 
 from perminute_local.replay.deliveries import Disturbance
+from perminute_local.replay.in_process import InProcess
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.run import System, embedded_stack, read_plan
 from perminute_local.stack import Template, resources
@@ -288,7 +289,7 @@ def trouble() -> list[dict[str, Any]]:
     ]
 
 
-def forgotten(system: System) -> None:
+def forgotten(links: InProcess) -> None:
     """Have something wait of which nobody is told but the nightly check."""
     since = "2026-11-02T08:05:00Z"
     detail = {"organizationId": "litware", "userId": "lara", "license": "subscription"}
@@ -299,19 +300,19 @@ def forgotten(system: System) -> None:
         "time": "2026-11-03T11:00:00Z",
         "detail": detail | {"effectiveAt": since},
     }
-    _, licensing = system.readers["LicensingQueue"]
+    _, licensing = links.readers["LicensingQueue"]
     assert not licensing.invoke([SQSMessage(json.dumps(said))], "arn")
-    assert list(system.clock.run_all()) == []
+    assert list(links.clock.run_all()) == []
 
 
-def nonsense(system: System) -> None:
+def nonsense(links: InProcess) -> None:
     """Show functions what nobody should send them, for they keep it."""
     record = {"organizationId": {"S": "litware"}, "record": {"S": "outbox#1"}}
     broken = {"dynamodb": {"Keys": record, "NewImage": {"x": {"S": "y"}}, "SequenceNumber": "1"}}
-    for stream in system.streams:
+    for stream in links.streams:
         for reader in stream.readers:
             reader.function.call({"Records": [broken | {"eventID": "e"}]})
-    for queue, (_, function) in system.readers.items():
+    for queue, (_, function) in links.readers.items():
         body = {"messageId": "m", "body": f"nonsense for {queue}", "attributes": {}}
         function.call({"Records": [body]})
 
@@ -325,10 +326,10 @@ def test_no_role_is_granted_more_or_less_than_its_function_needs(
     plan = read_plan(tmp_path, batch_size=None, disturbance=Disturbance())
     recorder = Recorder()
     with embedded_stack() as stack, recorder.listening():
-        system = System(stack, plan.rate_card)
-        system.replay(plan, advance=lambda _: None)
-        forgotten(system)
-        nonsense(system)
+        links = InProcess(stack)
+        System(links, plan.rate_card).replay(plan, advance=lambda _: None)
+        forgotten(links)
+        nonsense(links)
         names = physical_names(stack)
     allowed = granted(template, names)
     needed = recorder.calls | called_by_lambda(template, names)

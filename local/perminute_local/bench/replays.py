@@ -14,6 +14,7 @@ from perminute_local.bench.handler import RATE_CARD
 from perminute_local.bench.report import print_result
 from perminute_local.example_day import DESTINATIONS, SETTING_UP, WORKING_DAY
 from perminute_local.replay.deliveries import Disturbance
+from perminute_local.replay.in_process import InProcess
 from perminute_local.replay.run import System, embedded_stack, read_plan
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _measure(calls: int, batch_size: int | None) -> dict[str, float]:
             lines.writelines(json.dumps(event) + "\n" for event in _events(calls))
         plan = read_plan(folder, batch_size=batch_size, disturbance=Disturbance())
     with embedded_stack() as stack:
-        system = System(stack, plan.rate_card)
+        system = System(InProcess(stack), plan.rate_card)
         started = time.perf_counter()
         results = system.replay(plan, advance=lambda _: None)
         seconds = time.perf_counter() - started

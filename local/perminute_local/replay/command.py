@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from perminute_local.commands import WrongCall
 from perminute_local.embedded_aws import EmbeddedAwsError
+from perminute_local.replay.in_process import InProcess
 from perminute_local.replay.report import report
 from perminute_local.replay.run import System, embedded_stack, read_plan
 from perminute_local.stack import StackError
@@ -40,7 +41,7 @@ def run_replay(
         with bar:
             task = bar.add_task("setting up", total=len(plan.deliveries))
             with embedded_stack() as stack:
-                system = System(stack, plan.rate_card)
+                system = System(InProcess(stack), plan.rate_card)
                 bar.update(task, description="events")
                 results = system.replay(plan, advance=lambda count: bar.advance(task, count))
     except (EmbeddedAwsError, StackError) as error:

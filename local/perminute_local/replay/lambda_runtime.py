@@ -8,6 +8,7 @@ import io
 import sys
 import traceback
 import uuid
+from abc import ABC, abstractmethod
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -76,50 +77,37 @@ class SQSMessage:
         }
 
 
-class LoadedFunction:
-    """A function of the template, loaded as Lambda loads it: import first, handler afterwards."""
+class LambdaFunction(ABC):
+    """A function, wherever it runs: handed batches as Lambda's mappings do."""
 
     def __init__(self, function: Function) -> None:
-        """Import its handler under its own environment, anew each time."""
+        """Stand for this function of the template."""
         self._function = function
-        self._environment = {**function.environment, **QUIET}
-        module_name, _, attribute = function.handler.rpartition(".")
-        with environment(**self._environment):
-            sys.modules.pop(module_name, None)
-            self._handler: Handler = getattr(importlib.import_module(module_name), attribute)
 
     @property
     def name(self) -> str:
         """Its logical id in the template."""
         return self._function.name
 
+    @abstractmethod
     def call(self, event: Any) -> dict[str, Any] | None:  # noqa: ANN401 - whatever JSON can say
         """Hand over an event; None if the function failed, which is shown on standard error."""
-        context = Context(
-            function_name=self._function.name,
-            timeout_seconds=self._function.timeout_seconds,
-            invoked_function_arn=f"arn:aws:lambda:{REGION}:000000000000:function:{self._function.name}",
-        )
-        try:
-            # What a function prints are its metrics, for CloudWatch to read out of the log.
-            with environment(**self._environment), redirect_stdout(io.StringIO()):
-                return self._handler(event, context)
-        except Exception:  # noqa: BLE001 - whatever a function raises, Lambda takes it as a failure
-            traceback.print_exc()
-            return None
 
     def invoke(self, messages: Sequence[SQSMessage], queue_arn: str) -> list[SQSMessage]:
-        """Hand over a batch of a queue; gives the messages that are to be delivered again.
+        """Hand over a batch of a queue; gives the messages that are to be delivered again."""
+        for message in messages:
+            message.receive_count += 1
+        failed = self.failed_of([message.record(queue_arn) for message in messages])
+        return [message for message in messages if message.id in failed]
+
+    def failed_of(self, records: Sequence[dict[str, Any]]) -> set[str]:
+        """Hand over the records of a queue's batch; gives the ids of those that failed.
 
         As with Lambda, a failure or an answer that names an unknown message fails them all.
         """
-        for message in messages:
-            message.receive_count += 1
-        answer = self.call({"Records": [message.record(queue_arn) for message in messages]})
-        failed = _failed(answer)
-        if failed is None or not failed <= {message.id for message in messages}:
-            return list(messages)
-        return [message for message in messages if message.id in failed]
+        ids = {record["messageId"] for record in records}
+        failed = _failed(self.call({"Records": list(records)}))
+        return ids if failed is None or not failed <= ids else failed
 
     def invoke_with_records(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Hand over a batch of a stream; gives the records that come again.
@@ -132,6 +120,34 @@ class LoadedFunction:
         numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
         first = min((numbers.index(one) for one in failed if one in numbers), default=len(numbers))
         return list(records[first:])
+
+
+class LoadedFunction(LambdaFunction):
+    """A function of the template, loaded as Lambda loads it: import first, handler afterwards."""
+
+    def __init__(self, function: Function) -> None:
+        """Import its handler under its own environment, anew each time."""
+        super().__init__(function)
+        self._environment = {**function.environment, **QUIET}
+        module_name, _, attribute = function.handler.rpartition(".")
+        with environment(**self._environment):
+            sys.modules.pop(module_name, None)
+            self._handler: Handler = getattr(importlib.import_module(module_name), attribute)
+
+    def call(self, event: Any) -> dict[str, Any] | None:  # noqa: ANN401 - whatever JSON can say
+        """Call its handler."""
+        context = Context(
+            function_name=self._function.name,
+            timeout_seconds=self._function.timeout_seconds,
+            invoked_function_arn=f"arn:aws:lambda:{REGION}:000000000000:function:{self._function.name}",
+        )
+        try:
+            # What a function prints are its metrics, for CloudWatch to read out of the log.
+            with environment(**self._environment), redirect_stdout(io.StringIO()):
+                return self._handler(event, context)
+        except Exception:  # noqa: BLE001 - whatever a function raises, Lambda takes it as a failure
+            traceback.print_exc()
+            return None
 
 
 def _milliseconds(at: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +16,7 @@ from perminute.adapters.dynamodb.rows import AccountRow
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.batches import event_id_of
 from perminute.domain.accounts import Account
 from perminute.domain.money import format_micros
 from perminute.domain.pools import Month, month_of
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from perminute.domain.lots import LotShare
     from perminute.domain.reconciliation import Difference
     from perminute.settings import TableNames
-    from perminute_local.stack import Queue, Stack
+    from perminute_local.stack import Stack
 
 
 class Rejected(NamedTuple):
@@ -116,13 +118,9 @@ def collect(
     entries = [entry for item in items if (entry := records.entry_in_item(item))]
     calls = map(under_way.call_of, _scan(tables.usage))
     usages = [call for call in calls if isinstance(call, Usage)]
-    # A queue that gives up into no other is read by no function: what stands in it was refused.
-    for queue in stack.queues.values():
-        if queue.dead_letter_url is None:
-            rejected += (
-                Rejected(places.get(event_id, event_id), reason)
-                for event_id, reason in _drain(queue)
-            )
+    for refused in _dead_letters(stack):
+        event_id = places.get(refused.event_id, refused.event_id)
+        rejected.append(refused._replace(event_id=event_id))
     known = {account.organization_id for account in accounts}
     accounts += (
         Account(organization_id=organization_id)
@@ -164,11 +162,30 @@ def _scan(table: str) -> Iterator[dict[str, Any]]:
         yield from page["Items"]
 
 
-def _drain(queue: Queue) -> Iterator[Rejected]:
-    """Read a queue to its end."""
-    for message in drain(queue.url):
-        attributes = message["MessageAttributes"]
-        yield Rejected(attributes["eventId"]["StringValue"], attributes["reason"]["StringValue"])
+def _dead_letters(stack: Stack) -> Iterator[Rejected]:
+    """Read to their end the queues that give up into no other: they are read by no function."""
+    limits = {queue.dead_letter_url: queue.max_receive_count for queue in stack.queues.values()}
+    for queue in stack.queues.values():
+        if queue.dead_letter_url is None:
+            for message in drain(queue.url):
+                yield _read_dead_letter(message, limits.get(queue.url))
+
+
+def _read_dead_letter(message: MessageTypeDef, limit: int | None) -> Rejected:
+    """Read what a function refused; else SQS gave it up, or no rule but the last one took it."""
+    attributes = message.get("MessageAttributes", {})
+    if "reason" in attributes:
+        event_id, reason = (attributes[name]["StringValue"] for name in ("eventId", "reason"))
+        return Rejected(event_id, reason)
+    body = message["Body"]
+    if limit is None:
+        return Rejected(event_id_of(body), unknown_source(json.loads(body).get("source")))
+    return Rejected(event_id_of(body), f"failed {limit} times; see the function's log")
+
+
+def unknown_source(source: object) -> str:
+    """Say that no rule but the last takes events of this source."""
+    return f"source: {source!r} is no source that we know"
 
 
 def drain(queue_url: str, client: SQSClient | None = None) -> Iterator[MessageTypeDef]:
