@@ -10,8 +10,11 @@ BIN := $(VENV)/bin
 MINISTACK := $(VENV)/ministack
 SAM := $(VENV)/sam
 CHECKOV := $(VENV)/checkov
+# What Lambda brings along, and nothing else: a function that needs more does not start there.
+LAMBDA := $(VENV)/lambda
+MICROBURST := $(VENV)/microburst
 
-.PHONY: help demo test bench lint types template security check format documents lock clean
+.PHONY: help demo test e2e chaos bench lint types template security check format documents lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,6 +24,12 @@ demo: $(VENV)/.ready $(MINISTACK)/.ready ## Replay a day of calls on an embedded
 
 test: $(VENV)/.ready $(MINISTACK)/.ready ## Run the tests
 	$(BIN)/pytest
+
+e2e: $(VENV)/.ready $(MINISTACK)/.ready $(SAM)/.ready $(LAMBDA)/.ready ## Run the day again on what is built and deployed
+	$(BIN)/pytest tests/deployed/e2e
+
+chaos: $(VENV)/.ready $(MINISTACK)/.ready $(SAM)/.ready $(LAMBDA)/.ready $(MICROBURST)/.ready ## Run it where as many requests to AWS fail as there are events
+	$(BIN)/pytest tests/deployed/chaos
 
 bench: $(VENV)/.ready $(MINISTACK)/.ready ## Measure, each figure beside the naive way
 	$(BIN)/python -m perminute_local.bench
@@ -60,6 +69,10 @@ lock: $(VENV)/.ready ## Pin the newest versions that pyproject.toml allows
 	  --generate-hashes --no-header -c requirements/dev.lock -o layers/dependencies/requirements.txt
 	$(BIN)/uv pip compile -q requirements/ministack.in --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade -o requirements/ministack.lock
+	$(BIN)/uv pip compile -q requirements/lambda-runtime.in --universal --python-version 3.11 \
+	  --generate-hashes --no-header --upgrade -o requirements/lambda-runtime.lock
+	$(BIN)/uv pip compile -q requirements/microburst.in --universal --python-version 3.11 \
+	  --generate-hashes --no-header --upgrade -o requirements/microburst.lock
 	$(BIN)/uv pip compile -q requirements/sam.in --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade -o requirements/sam.lock
 	$(BIN)/uv pip compile -q requirements/checkov.in --universal --python-version 3.11 \
@@ -82,6 +95,17 @@ $(VENV)/.ready: requirements/dev.lock pyproject.toml $(wildcard functions/*/__in
 $(MINISTACK)/.ready: $(VENV)/.ready requirements/ministack.lock
 	$(PYTHON) -m venv $(MINISTACK)
 	$(MINISTACK)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/ministack.lock
+	@touch $@
+
+$(LAMBDA)/.ready: $(VENV)/.ready requirements/lambda-runtime.lock
+	$(PYTHON) -m venv --without-pip $(LAMBDA)
+	$(BIN)/python -m pip --python $(LAMBDA)/bin/python install --quiet --disable-pip-version-check \
+	  --require-hashes -r requirements/lambda-runtime.lock
+	@touch $@
+
+$(MICROBURST)/.ready: $(VENV)/.ready requirements/microburst.lock
+	$(PYTHON) -m venv $(MICROBURST)
+	$(MICROBURST)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/microburst.lock
 	@touch $@
 
 $(SAM)/.ready: $(VENV)/.ready requirements/sam.lock

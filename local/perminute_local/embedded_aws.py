@@ -6,21 +6,21 @@ It lives in an environment of its own, since it pins another botocore than ours 
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
 import sys
 import tempfile
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perminute_local.child import ChildError, free_port, serving
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 REGION = "us-east-1"
-START_TIMEOUT_SECONDS = 30
-STOP_TIMEOUT_SECONDS = 5
+LAUNCHER = ("-m", "ministack")
+ROLES_ENFORCED = {"AUTH": "true"}
+"""A setting: a function may do what its role says, and nothing else."""
 
 
 class EmbeddedAwsError(Exception):
@@ -28,29 +28,29 @@ class EmbeddedAwsError(Exception):
 
 
 @contextmanager
-def embedded_aws() -> Iterator[str]:
-    """Run an emulator for as long as the context lasts; gives its endpoint."""
+def embedded_aws(
+    launcher: Sequence[str] = LAUNCHER,
+    settings: Mapping[str, str] | None = None,
+    port: int | None = None,
+) -> Iterator[str]:
+    """Run an emulator for as long as the context lasts; gives its endpoint.
+
+    `launcher` says what its interpreter runs, `settings` are further variables of its environment;
+    without a port it gets a free one.
+    """
     python = Path(sys.prefix) / "ministack" / "bin" / "python"
     if not python.exists():
         msg = "the embedded AWS is not installed; run `make .venv/ministack/.ready` once"
         raise EmbeddedAwsError(msg)
-    port = _free_port()
+    port = port or free_port()
     with tempfile.TemporaryDirectory(prefix="perminute-") as folder:
-        log = Path(folder) / "ministack.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - our own environment's interpreter
-                [python, "-m", "ministack"],
-                env=_environment(port, folder),
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+        variables = {**_environment(port, folder), **(settings or {})}
         try:
-            _wait_for(port, process, log)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            _stop(process)
+            with serving([python, *launcher], port, Path(folder), variables):
+                yield f"http://127.0.0.1:{port}"
+        except ChildError as error:
+            msg = f"the embedded AWS did not start: {error}"
+            raise EmbeddedAwsError(msg) from error
 
 
 @contextmanager
@@ -89,34 +89,3 @@ def _environment(port: int, folder: str) -> dict[str, str]:
         "LOG_LEVEL": "WARNING",
         "MINISTACK_REGION": REGION,
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    msg = f"the embedded AWS did not start: {log.read_text(errors='replace')[-2000:]}"
-    raise EmbeddedAwsError(msg)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_TIMEOUT_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -67,7 +67,8 @@ class Day:
             "id": f"{source[0]}-{len(self.events) + 1:04d}",
             "source": f"perminute.{source}",
             "detail-type": detail_type,
-            "time": format_instant(at),
+            # A bus tells the time of an event in whole seconds.
+            "time": format_instant(at.replace(microsecond=0)),
             "detail": {"schemaVersion": "1", **detail},
         }
         self.events.append(event)

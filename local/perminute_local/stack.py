@@ -70,6 +70,7 @@ class StreamTrigger:
 
     stream_arn: str
     batch_size: int
+    attempts: int
     patterns: tuple[Pattern, ...]
 
 
@@ -263,6 +264,7 @@ def _trigger(kind: str, event: Mapping[str, Any], outputs: Mapping[str, str]) ->
             return StreamTrigger(
                 stream_arn=outputs["".join(event["Stream"]["Fn::GetAtt"])],
                 batch_size=int(event["BatchSize"]),
+                attempts=1 + int(event["MaximumRetryAttempts"]),
                 patterns=tuple(json.loads(one["Pattern"]) for one in filters),
             )
         case "ScheduleV2":

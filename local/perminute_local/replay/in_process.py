@@ -10,7 +10,7 @@ from perminute.batches import event_id_of
 from perminute_local.replay.bus import Bus
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.links import wire
-from perminute_local.replay.requests import ChargingRequests
+from perminute_local.replay.requests import ChargingRequests, ask_function
 from perminute_local.replay.results import Rejected, drain, unknown_source
 from perminute_local.replay.schedules import Clock
 from perminute_local.replay.table_stream import TableStream
@@ -66,7 +66,7 @@ class InProcess:
             msg = "no function of the template serves the charging API"
             raise LookupError(msg)
         trigger, function = self._wiring.charging
-        return ChargingRequests(function, trigger.routes).response(request)
+        return ChargingRequests(trigger.routes, ask_function(function)).response(request)
 
     def places(self, deliveries: Sequence[Delivery]) -> Mapping[str, str]:
         """Say of events without an id, which go by their fingerprint, in which line they stand."""

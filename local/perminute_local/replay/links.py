@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 from perminute_local.replay.schedules import Clock, Scheduled
-from perminute_local.replay.table_stream import Reader
+from perminute_local.replay.table_stream import ATTEMPTS, Reader
 from perminute_local.stack import ApiTrigger, QueueTrigger, ScheduleTrigger, StreamTrigger
 
 if TYPE_CHECKING:
@@ -70,8 +70,13 @@ class Wiring:
         return [queue for queue in self.readers if stack.queues[queue].url in urls]
 
 
-def wire(stack: Stack, load: Callable[[Function], LambdaFunction]) -> Wiring:
-    """Load every function, and put it where its trigger is."""
+def wire(
+    stack: Stack, load: Callable[[Function], LambdaFunction], *, as_deployed: bool = False
+) -> Wiring:
+    """Load every function, and put it where its trigger is.
+
+    As deployed, records of a stream are delivered as often as the template says.
+    """
     wiring = Wiring()
     for function in stack.functions:
         loaded = load(function)
@@ -79,7 +84,9 @@ def wire(stack: Stack, load: Callable[[Function], LambdaFunction]) -> Wiring:
             case QueueTrigger(queue=queue) as trigger:
                 wiring.readers[queue] = trigger, loaded
             case StreamTrigger() as trigger:
-                wiring.listening[trigger.stream_arn].append(Reader(trigger, loaded))
+                wiring.listening[trigger.stream_arn].append(
+                    Reader(trigger, loaded, trigger.attempts if as_deployed else ATTEMPTS)
+                )
             case ScheduleTrigger() as trigger:
                 wiring.scheduled.append(Scheduled(function.name, trigger, loaded))
             case ApiTrigger() as trigger:

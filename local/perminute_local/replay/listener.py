@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
@@ -26,10 +26,13 @@ class Listener:
         attributes = sqs.get_queue_attributes(
             QueueUrl=self._queue_url, AttributeNames=["QueueArn"]
         )["Attributes"]
+        queue_arn = attributes["QueueArn"]
+        policy = json.dumps(_only_from(topic_arn, queue_arn))
+        sqs.set_queue_attributes(QueueUrl=self._queue_url, Attributes={"Policy": policy})
         boto3.client("sns").subscribe(
             TopicArn=topic_arn,
             Protocol="sqs",
-            Endpoint=attributes["QueueArn"],
+            Endpoint=queue_arn,
             Attributes={"RawMessageDelivery": "true"},
         )
 
@@ -38,3 +41,19 @@ class Listener:
         documents = [json.loads(message["Body"]) for message in drain(self._queue_url)]
         by_id = {document["id"]: document for document in documents}
         return sorted(by_id.values(), key=lambda d: (parse_instant(d["at"]), d["organizationId"]))
+
+
+def _only_from(topic_arn: str, queue_arn: str) -> dict[str, Any]:
+    """Let the topic send to the queue, as it asks for (AWS: "Fanout to Amazon SQS queues")."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "sns.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": queue_arn,
+                "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+            }
+        ],
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +12,23 @@ from perminute_local.replay.results import Response
 
 if TYPE_CHECKING:
     from perminute_local.replay.deliveries import Delivery
-    from perminute_local.replay.lambda_runtime import LoadedFunction
+    from perminute_local.replay.lambda_runtime import LambdaFunction
+
+Ask = Callable[[Endpoint, dict[str, str], dict[str, Any], datetime], str | None]
+"""Makes a request: its route, what the path names, body or query, and when. Gives the body of the
+answer, or None if the function failed."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IDS = ("organizationId", "callId")
 
 
 class ChargingRequests:
-    """The function that serves the routes of the template, and whose turn it is."""
+    """Requests by the routes of the template, and what is answered before they are made."""
 
-    def __init__(self, function: LoadedFunction, routes: tuple[str, ...]) -> None:
-        """Serve these routes only: what the template does not route would not get there."""
-        self._function = function
+    def __init__(self, routes: tuple[str, ...], ask: Ask) -> None:
+        """Ask by these routes only: what the template does not route would not get there."""
         self._routes = routes
+        self._ask = ask
 
     def response(self, request: Delivery) -> Response:
         """Ask, and say what was asked."""
@@ -47,11 +52,23 @@ class ChargingRequests:
         for name in _IDS:
             if f"{{{name}}}" in endpoint.path and not isinstance(path.get(name), str):
                 return _error(f"body.{name}: is required, as text")
-        response = self._function.call(http_event(endpoint, path, body, request.at))
-        if response is None:
+        text = self._ask(endpoint, path, body, request.at)
+        if text is None:
             return {"error": "internal", "message": "the function failed; see its log above"}
-        answer: dict[str, Any] = json.loads(response["body"])
+        answer: dict[str, Any] = json.loads(text)
         return answer
+
+
+def ask_function(function: LambdaFunction) -> Ask:
+    """Have a function asked as API Gateway does."""
+
+    def ask(
+        endpoint: Endpoint, path: dict[str, str], content: dict[str, Any], at: datetime
+    ) -> str | None:
+        response = function.call(http_event(endpoint, path, content, at))
+        return None if response is None else str(response["body"])
+
+    return ask
 
 
 def http_event(

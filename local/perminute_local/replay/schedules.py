@@ -16,7 +16,7 @@ from perminute.domain.times import format_instant, parse_instant
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from perminute_local.replay.lambda_runtime import LoadedFunction
+    from perminute_local.replay.lambda_runtime import LambdaFunction
     from perminute_local.stack import ScheduleTrigger
 
 ATTEMPTS = 3
@@ -42,7 +42,7 @@ class Scheduled(NamedTuple):
 
     name: str
     trigger: ScheduleTrigger
-    function: LoadedFunction
+    function: LambdaFunction
 
     def next_after(self, now: datetime) -> datetime:
         """Tell when it runs next."""

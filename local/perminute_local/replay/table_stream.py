@@ -14,18 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from perminute_local.replay.lambda_runtime import LoadedFunction
+    from perminute_local.replay.lambda_runtime import LambdaFunction
     from perminute_local.stack import Pattern, StreamTrigger
 
 ATTEMPTS = 3
-"""Deliveries of one batch; nothing on this machine gets better by waiting longer."""
+"""Deliveries of one batch in a replay: what fails there does not get better by trying again."""
 
 
 class Reader(NamedTuple):
     """A function that is told what its mapping's patterns match."""
 
     trigger: StreamTrigger
-    function: LoadedFunction
+    function: LambdaFunction
+    attempts: int = ATTEMPTS
 
     def wants(self, record: dict[str, Any]) -> bool:
         """Whether the mapping hands it this record."""
@@ -36,7 +37,7 @@ class Reader(NamedTuple):
         size = self.trigger.batch_size
         for start in range(0, len(records), size):
             batch = list(records[start : start + size])
-            for _ in range(ATTEMPTS):
+            for _ in range(self.attempts):
                 if batch:
                     batch = self.function.invoke_with_records(batch)
             yield from batch

@@ -1,0 +1,74 @@
+"""A server on loopback as a child process, stopped with the context that it serves."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+START_TIMEOUT_SECONDS = 30
+STOP_TIMEOUT_SECONDS = 5
+POLL_SECONDS = 0.05
+
+
+class ChildError(Exception):
+    """The server did not start; the message ends with what it said."""
+
+
+@contextmanager
+def serving(
+    command: Sequence[str | Path], port: int, folder: Path, environment: Mapping[str, str]
+) -> Iterator[None]:
+    """Run it in this folder until the context ends; it is there when its port answers."""
+    with tempfile.TemporaryFile(dir=folder) as output:
+        process = subprocess.Popen(  # noqa: S603 - the command is one of ours
+            command,
+            env=dict(environment),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            if not _answers(port, process):
+                output.seek(0)
+                raise ChildError(output.read().decode(errors="replace")[-2000:])
+            yield
+        finally:
+            _stop(process)
+
+
+def free_port() -> int:
+    """Find a port of loopback that nobody listens to."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(POLL_SECONDS)
+        else:
+            return True
+    return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

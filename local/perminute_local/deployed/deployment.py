@@ -1,0 +1,69 @@
+"""Deploys what was built, and finds out what has come of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import boto3
+
+from perminute_local.deployed.artifact import ROOT, run_sam
+from perminute_local.doctor import resources_of
+from perminute_local.embedded_aws import REGION
+from perminute_local.stack import (
+    Stack,
+    Template,
+    environment_of,
+    environment_output,
+    load_template,
+    resources,
+    stack_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+CONFIG_ENV = "dev"
+STACK_NAME = "perminute-dev"
+"""As `samconfig.toml` has it."""
+
+
+class Deployment(NamedTuple):
+    """A deployed stack, as the template describes it, and its physical names by logical ids."""
+
+    stack: Stack
+    names: Mapping[str, str]
+
+
+def deploy(template_file: Path) -> Deployment:
+    """Deploy it as one deploys a stage, with whatever AWS the environment points at."""
+    config = ("--config-file", str(ROOT / "samconfig.toml"), "--config-env", CONFIG_ENV)
+    run_sam("deploy", "--template-file", str(template_file), *config, "--region", REGION)
+    return deployed(load_template(template_file))
+
+
+def deployed(template: Template, stack_name: str = STACK_NAME) -> Deployment:
+    """Describe a stack that has been deployed from this template."""
+    names = {one.logical_id: one.name for one in resources_of(stack_name)}
+    return Deployment(stack_of(template, dict(_outputs(template, names))), names)
+
+
+def _outputs(template: Template, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Ask AWS for what the replay's own stack has as outputs (`backing`)."""
+    sqs, dynamodb, functions = boto3.client("sqs"), boto3.client("dynamodb"), boto3.client("lambda")
+    for queue, _ in resources(template, "AWS::SQS::Queue"):
+        url = names[queue]
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        yield f"{queue}Url", url
+        yield f"{queue}Arn", attributes["Attributes"]["QueueArn"]
+    for table, _ in resources(template, "AWS::DynamoDB::Table"):
+        found = dynamodb.describe_table(TableName=names[table])["Table"]
+        if "LatestStreamArn" in found:
+            yield f"{table}StreamArn", found["LatestStreamArn"]
+    for bus, _ in resources(template, "AWS::Events::EventBus"):
+        yield "BusName", names[bus]
+    for function, resource in resources(template, "AWS::Serverless::Function"):
+        found_function = functions.get_function_configuration(FunctionName=names[function])
+        variables = found_function["Environment"]["Variables"]
+        for name in environment_of(resource, template):
+            yield environment_output(function, name), variables[name]

@@ -1,0 +1,174 @@
+"""The links of a replay on a deployed stack: in at the bus and the API, and on by AWS itself.
+
+The emulator carries events from the bus to the queues, runs the functions, answers HTTP, and hands
+notifications to subscribers. Queues, the stream and schedules are read by us, as the deployed
+template says: what the emulator makes of these is not what Lambda does (docs/adr/0012).
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import NoCredentialsError
+from botocore.httpsession import URLLib3Session
+
+from perminute_local.deployed.functions import deployed_functions
+from perminute_local.deployed.queue_mapping import QueueMapping
+from perminute_local.embedded_aws import REGION
+from perminute_local.replay.links import wire
+from perminute_local.replay.requests import ChargingRequests
+from perminute_local.replay.results import Rejected
+from perminute_local.replay.schedules import Clock
+from perminute_local.replay.table_stream import TableStream
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from perminute.api.endpoints import Endpoint
+    from perminute_local.deployed.clock import EmulatorClock
+    from perminute_local.deployed.deployment import Deployment
+    from perminute_local.replay.deliveries import Delivery
+    from perminute_local.replay.results import Response
+
+API = "ChargingApi"
+REPEATS = 20
+"""How often a bridge sends a request that could not be carried out just now."""
+
+
+class Deployed:
+    """A stack on an embedded AWS whose clock we hold."""
+
+    def __init__(self, deployment: Deployment, time: EmulatorClock, *, at_once: int = 1) -> None:
+        """Find its functions, and begin to read for them with the rights of their roles.
+
+        Each queue is read by so many `at_once`; with one, everything happens in its order.
+        """
+        self.stack = deployment.stack
+        self._time = time
+        self._at_once = at_once
+        functions = deployed_functions(deployment.stack, dict(deployment.names))
+        self._wiring = wire(
+            deployment.stack, lambda function: functions[function.name], as_deployed=True
+        )
+        readers = self._wiring.readers
+        self.largest_batch = max(trigger.batch_size for trigger, _ in readers.values())
+        self.mappings = [
+            QueueMapping(
+                deployment.stack.queues[queue],
+                trigger.batch_size,
+                function,
+                functions[function.name].session().client("sqs"),
+            )
+            for queue, (trigger, function) in readers.items()
+        ]
+        # Not as its readers: of streams the emulator asks for rights on all resources.
+        self.streams = [TableStream(arn, who) for arn, who in self._wiring.listening.items()]
+        self.clock = Clock(self._wiring.scheduled, deployment.stack.setting("CREDIT_TABLE"))
+        self._bus = boto3.client("events")
+        self._places: dict[str, str] = {}
+        self._api = SignedRequests(deployment.names[API])
+
+    def deliver(self, batch: Sequence[Delivery], batch_size: int | None) -> list[Rejected]:
+        """Put events on the bus, each at its time, and read queues until nothing is left."""
+        rejected: list[Rejected] = []
+        for delivery in batch:
+            if delivery.at is not None:
+                self._time.set(delivery.at)
+            rejected += self._put(delivery)
+        self.settle(batch_size)
+        return rejected
+
+    def deliver_sent(self, names: set[str]) -> list[Rejected] | None:
+        """Read the queues that these functions send to."""
+        if not self._wiring.fed_by(names, self.stack):
+            return None
+        self.settle()
+        return []
+
+    def response(self, request: Delivery) -> Response:
+        """Ask over HTTP, at the time of the request."""
+        if request.at is not None:
+            self._time.set(request.at)
+        routes = self._wiring.charging[0].routes if self._wiring.charging else ()
+        return ChargingRequests(routes, self._api.ask).response(request)
+
+    def places(self, deliveries: Sequence[Delivery]) -> Mapping[str, str]:
+        """Say which event of the file has which id of the bus, which gives each a new one."""
+        return {one.event_id: one.event_id for one in deliveries} | self._places
+
+    def settle(self, batch_size: int | None = None) -> None:
+        """Read until nothing waits; what failed comes again when its time has passed."""
+        while True:
+            while self._poll(batch_size):
+                pass
+            hidden = [one.hidden_seconds() for one in self.mappings if one.hidden()]
+            if not hidden:
+                return
+            self._time.let_pass(timedelta(seconds=max(hidden) + 1))
+
+    def _poll(self, batch_size: int | None) -> int:
+        """Read a batch of each queue, or one in each thread; gives how many messages that was."""
+        polls = [mapping.poll for mapping in self.mappings for _ in range(self._at_once)]
+        with ThreadPoolExecutor(self._at_once) as pool:
+            return sum(pool.map(lambda poll: poll(batch_size), polls))
+
+    def _put(self, delivery: Delivery) -> list[Rejected]:
+        event = json.loads(delivery.body)
+        entry: dict[str, Any] = {
+            "EventBusName": self.stack.bus_name,
+            "Source": delivery.source,
+            "DetailType": event.get("detail-type") or "",
+            "Detail": json.dumps(event.get("detail")),
+        }
+        if delivery.at is not None:
+            entry["Time"] = delivery.at
+        (answer,) = self._bus.put_events(Entries=[entry])["Entries"]
+        if "EventId" not in answer:
+            return [Rejected(delivery.event_id, f"the bus: {answer.get('ErrorMessage')}")]
+        self._places[answer["EventId"]] = delivery.event_id
+        return []
+
+
+class SignedRequests:
+    """Requests to an HTTP API, signed with the keys of this process."""
+
+    def __init__(self, api_id: str) -> None:
+        """The emulator knows an API by the name of its host."""
+        keys = boto3.Session().get_credentials()
+        if keys is None:
+            raise NoCredentialsError
+        self._signer = SigV4Auth(keys, "execute-api", REGION)
+        self._endpoint = boto3.client("apigatewayv2").meta.endpoint_url
+        self._host = f"{api_id}.execute-api.localhost"
+        self._http = URLLib3Session()
+
+    def ask(
+        self, endpoint: Endpoint, path: dict[str, str], content: dict[str, Any], _at: datetime
+    ) -> str | None:
+        """Make a request, again if it is told so; the emulator's own clock says when it comes."""
+        url = self._endpoint + endpoint.path.format(
+            **{name: quote(value, safe="") for name, value in path.items()}
+        )
+        query = {name: str(value) for name, value in content.items() if name not in path}
+        reading = endpoint.method == "GET"
+        request = AWSRequest(
+            method=endpoint.method,
+            url=f"{url}?{urlencode(query)}" if reading else url,
+            data=None if reading else json.dumps(content),
+            headers={"Host": self._host, "content-type": "application/json"},
+        )
+        self._signer.add_auth(request)
+        for _ in range(REPEATS):
+            response = self._http.send(request.prepare())
+            if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+                break
+        return response.text

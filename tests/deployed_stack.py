@@ -1,0 +1,82 @@
+"""A built artifact, deployed on an emulator that runs its functions and enforces their roles."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from perminute_local.child import free_port
+from perminute_local.deployed import clocked_emulator as launcher_script
+from perminute_local.deployed.clock import EmulatorClock, emulator_clock
+from perminute_local.deployed.deployment import Deployment, deploy
+from perminute_local.deployed.faults import Faults, fault_proxy
+from perminute_local.embedded_aws import (
+    ROLES_ENFORCED,
+    client_environment,
+    embedded_aws,
+    environment,
+)
+from perminute_local.replay.run import System
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from perminute_local.replay.links import Links
+    from perminute_local.replay.run import Plan
+
+DAY = Path(__file__).parents[1] / "examples" / "day"
+BEFORE_ALL = datetime(2026, 10, 1, tzinfo=UTC)
+
+
+class Running(NamedTuple):
+    """A deployed stack, and the clock of the AWS that it is deployed on."""
+
+    deployment: Deployment
+    time: EmulatorClock
+
+
+@contextmanager
+def deployed_on_an_emulator(template: Path, folder: Path) -> Iterator[Running]:
+    """Roles are enforced."""
+    with clocked_emulator(folder, ROLES_ENFORCED) as (_, time):
+        yield Running(deploy(template), time)
+
+
+@contextmanager
+def deployed_among_faults(template: Path, folder: Path) -> Iterator[tuple[Running, Faults]]:
+    """The functions alone reach AWS through the proxy; roles are not enforced, for it unsigns."""
+    port = free_port()
+    through = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+    with (
+        clocked_emulator(folder, through) as (endpoint, time),
+        fault_proxy(port, endpoint, folder) as faults,
+    ):
+        yield Running(deploy(template), time), faults
+
+
+@contextmanager
+def clocked_emulator(
+    folder: Path, settings: Mapping[str, str]
+) -> Iterator[tuple[str, EmulatorClock]]:
+    port = free_port()
+    ours = client_environment(f"http://127.0.0.1:{port}")
+    with emulator_clock(folder / "clock", BEFORE_ALL) as time:
+        launcher = (launcher_script.__file__, str(time.file))
+        with (
+            embedded_aws(launcher, {**ours, **settings}, port) as endpoint,
+            environment(**client_environment(endpoint)),
+        ):
+            yield endpoint, time
+
+
+def replayed(plan: Plan, links: Links) -> dict[str, Any]:
+    """What a replay gives; events go by the ids that the file gives them, not by those of a bus."""
+    results = System(links, plan.rate_card).replay(plan, advance=lambda _: None)
+    text = json.dumps(results.document())
+    for given, own in links.places(plan.deliveries).items():
+        text = text.replace(f'#{given}"', f'#{own}"')
+    document: dict[str, Any] = json.loads(text)
+    return document
