@@ -14,7 +14,7 @@ CHECKOV := $(VENV)/checkov
 LAMBDA := $(VENV)/lambda
 MICROBURST := $(VENV)/microburst
 
-.PHONY: help demo test e2e chaos bench lint types template security check format documents lock clean
+.PHONY: help demo test e2e chaos conformance bench lint types template security check format documents lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,14 @@ e2e: $(VENV)/.ready $(MINISTACK)/.ready $(SAM)/.ready $(LAMBDA)/.ready ## Run th
 
 chaos: $(VENV)/.ready $(MINISTACK)/.ready $(SAM)/.ready $(LAMBDA)/.ready $(MICROBURST)/.ready ## Run it where as many requests to AWS fail as there are events
 	$(BIN)/pytest tests/deployed/chaos
+
+# Amazon's license for it asks for an AWS account in good standing, and forbids passing it on: so it is
+# neither fetched nor started here, and no part of what the continuous integration runs.
+conformance: $(VENV)/.ready ## Hold the stores to their contract on Amazon's DynamoDB Local, which you have started
+	@test -n "$(ENDPOINT)" || { echo "If its license lets you use it, start DynamoDB Local, and say where:" \
+	  "java -jar DynamoDBLocal.jar -inMemory -sharedDb -disableTelemetry -port 8000;" \
+	  "make conformance ENDPOINT=http://127.0.0.1:8000" >&2; exit 1; }
+	DYNAMODB_LOCAL_ENDPOINT=$(ENDPOINT) $(BIN)/pytest tests/contract
 
 bench: $(VENV)/.ready $(MINISTACK)/.ready ## Measure, each figure beside the naive way
 	$(BIN)/python -m perminute_local.bench

@@ -17,14 +17,13 @@ from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore
 from perminute.adapters.notification_documents import document_of
-from perminute_local.replay.run import table_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from perminute.domain.notifications import Notification
     from perminute.ports import Calls, CallsUnderWay, CreditStore, LicensingStore, Reratings
-    from perminute_local.stack import Stack
+    from perminute.settings import TableNames
 
 
 @dataclass
@@ -53,9 +52,8 @@ def twins() -> Stores:
     )
 
 
-def stores_on(stack: Stack) -> Stores:
-    """On the tables of a stack."""
-    tables = table_names(stack)
+def stores_on(tables: TableNames) -> Stores:
+    """On tables of these names."""
     schema = Schema.bind(connect(), tables)
     return Stores(
         DynamoDBCreditStore(schema),

@@ -37,6 +37,7 @@ from perminute.domain.pools import Month
 from perminute.domain.reconciliation import reconcile
 from perminute.domain.usage import Outcome
 from perminute.ports import ReceiptKind
+from perminute_local.replay.run import table_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,7 +121,8 @@ def sides(request: pytest.FixtureRequest) -> tuple[Side, Side]:
         }
         return Side(replace(stores, **watched), watcher), Side(stores, [])
     stack: Stack = request.getfixturevalue("ministack_stack")
-    mine, theirs = stores_on(stack), stores_on(stack)
+    tables = table_names(stack)
+    mine, theirs = stores_on(tables), stores_on(tables)
 
     def before_each(**_more: object) -> None:
         for interruption in watcher:
