@@ -27,7 +27,7 @@ def watched(template: Template, metric: str, **condition: object) -> set[str]:
     return {
         alarm["Dimensions"][0]["Value"]["Fn::GetAtt"][0]
         for alarm in alarms(template).values()
-        if alarm["Namespace"] == "AWS/SQS" and alarm["MetricName"] == metric
+        if (alarm.get("Namespace"), alarm.get("MetricName")) == ("AWS/SQS", metric)
         if {name: alarm[name] for name in condition} == condition
     }
 
@@ -70,7 +70,7 @@ def test_what_our_own_counts_tell_of_raises_an_alarm(template: Template) -> None
     ours = {
         alarm["MetricName"]: (alarm["Dimensions"], alarm["Statistic"], alarm["Threshold"])
         for alarm in alarms(template).values()
-        if alarm["Namespace"] == NAMESPACE
+        if alarm.get("Namespace") == NAMESPACE
     }
     counted_by = {
         "CallsUnrated": "ChargeCallsFunction",
@@ -91,7 +91,9 @@ def service_of(template: Template, function: str) -> object:
 
 
 def test_a_notification_that_waits_in_the_stream_raises_an_alarm(template: Template) -> None:
-    late = [alarm for alarm in alarms(template).values() if alarm["MetricName"] == "IteratorAge"]
+    late = [
+        alarm for alarm in alarms(template).values() if alarm.get("MetricName") == "IteratorAge"
+    ]
     reading = [
         name
         for name, function in resources(template, "AWS::Serverless::Function")
@@ -108,10 +110,38 @@ def test_requests_that_fail_or_wait_raise_an_alarm(template: Template) -> None:
     watched_ = {
         alarm["MetricName"]: (alarm["Dimensions"], alarm["Threshold"])
         for alarm in alarms(template).values()
-        if alarm["Namespace"] == "AWS/ApiGateway"
+        if alarm.get("Namespace") == "AWS/ApiGateway"
     }
     api = [{"Name": "ApiId", "Value": {"Ref": "ChargingApi"}}]
     assert watched_ == {"5xx": (api, 0), "Latency": (api, 2_000)}
+
+
+def test_a_notification_that_a_subscriber_does_not_get_raises_an_alarm(template: Template) -> None:
+    alarm = alarms(template)["NotificationsNotDeliveredAlarm"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SNS", "NumberOfNotificationsFailed")
+    assert alarm["Dimensions"] == [
+        {"Name": "TopicName", "Value": {"Fn::GetAtt": ["NotificationTopic", "TopicName"]}}
+    ]
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
+
+
+def test_calls_that_are_read_and_not_counted_raise_an_alarm(template: Template) -> None:
+    """All that is counted of charging comes by its log: nothing else tells that it is silent."""
+    silence, *parts = alarms(template)["CallsAreNotCountedAlarm"]["Metrics"]
+    assert silence["Expression"] == (
+        "IF(FILL(read, 0) > 0 AND FILL(taken, 0) + FILL(refused, 0) == 0, 1, 0)"
+    )
+    metrics = {part["Id"]: part["MetricStat"]["Metric"] for part in parts}
+    queue = {"Fn::GetAtt": ["CallsQueue", "QueueName"]}
+    service = service_of(template, "ChargeCallsFunction")
+    assert {
+        name: (m["MetricName"], m["Dimensions"][0]["Value"]) for name, m in metrics.items()
+    } == {
+        "read": ("NumberOfMessagesDeleted", queue),
+        "taken": ("EventsAccepted", service),
+        "refused": ("EventsRefused", service),
+    }
+    assert all(f'"{metrics[name]["MetricName"]}"' in COUNTING for name in ("taken", "refused"))
 
 
 def test_every_alarm_links_to_its_heading_in_the_runbook(template: Template) -> None:

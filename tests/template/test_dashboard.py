@@ -72,10 +72,16 @@ def test_a_metric_of_ours_is_one_that_its_function_counts(template: Template) ->
 def test_every_alarm_is_of_a_metric_that_is_shown(template: Template) -> None:
     names = {metric[1] for metric, _ in metrics(template)}
     alarms = {
-        alarm["Properties"]["MetricName"]
+        metric
         for _, alarm in resources(template, "AWS::CloudWatch::Alarm")
+        for metric in metrics_of(alarm["Properties"])
     }
     assert alarms - names == set()
+
+
+def metrics_of(alarm: dict[str, Any]) -> list[str]:
+    parts = [part["MetricStat"] for part in alarm.get("Metrics", []) if "MetricStat" in part]
+    return [part["Metric"]["MetricName"] for part in parts] or [alarm["MetricName"]]
 
 
 def test_no_widget_covers_another(template: Template) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
+
+from translated import translate
 
 from perminute import settings
 from perminute_local.replay.table_stream import matches
@@ -212,7 +211,7 @@ def test_runs_through_all_organizations_have_the_longest_time_there_is_and_not_t
 
 def test_what_sam_makes_of_the_template_has_no_fixed_name(template: Template) -> None:
     """Two stages side by side in one account: names come from the stack, or from AWS."""
-    translated = translate({**template, "Resources": _packaged(template["Resources"])})
+    translated = translate(template)
     named = {
         (logical_id, name)
         for logical_id, resource in translated["Resources"].items()
@@ -225,42 +224,6 @@ def test_what_sam_makes_of_the_template_has_no_fixed_name(template: Template) ->
     assert named == set()
     schedules = [r for r in translated["Resources"].values() if "Schedule" in r["Type"]]
     assert len(schedules) == 2
-
-
-TRANSLATE = """
-import json, sys
-from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
-from samtranslator.translator.transform import transform
-json.dump(transform(json.load(sys.stdin), {}, ManagedPolicyLoader(None)), sys.stdout)
-"""
-
-
-def translate(template: Template) -> Template:
-    """Ask SAM's own translator, which lives with the emulator: it wants another pydantic."""
-    done = subprocess.run(  # noqa: S603 - our own environment's interpreter
-        [Path(sys.prefix) / "ministack" / "bin" / "python", "-c", TRANSLATE],
-        input=json.dumps(template),
-        env={"AWS_DEFAULT_REGION": "us-east-1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    translated: Template = json.loads(done.stdout)
-    return translated
-
-
-def _packaged(resources_: dict[str, Any]) -> dict[str, Any]:
-    """What `sam package` does: code becomes a place in a bucket."""
-    code = {
-        "AWS::Serverless::Function": ("CodeUri", "s3://bucket/code"),
-        "AWS::Serverless::LayerVersion": ("ContentUri", "s3://bucket/layer"),
-    }
-    changed = {}
-    for logical_id, resource in resources_.items():
-        name, place = code.get(resource["Type"], ("", ""))
-        properties = {**resource.get("Properties", {}), **({name: place} if name else {})}
-        changed[logical_id] = {**resource, "Properties": properties}
-    return changed
 
 
 def test_the_topic_is_encrypted(template: Template) -> None:

@@ -80,10 +80,13 @@ def for_this_machine(template: Template) -> Template:
       so its trust has us added to it.
     - For requests that are batches the emulator asks for rights that do not exist; AWS asks for
       that of a single request.
+    - The emulator has no CodeDeploy, so a version takes the place of the one before at once; nor
+      alarms that are computed from several metrics.
     - Loopback has no TLS, which the bucket's policy asks for.
     """
     changed: Template = json.loads(json.dumps(template))
     changed["Globals"]["Function"]["Runtime"] = RUNTIME
+    del changed["Globals"]["Function"]["DeploymentPreference"]
     roles = set()
     for _, function in resources(changed, "AWS::Serverless::Function"):
         roles.add(function["Properties"]["Role"]["Fn::GetAtt"][0])
@@ -92,9 +95,14 @@ def for_this_machine(template: Template) -> Template:
     for name, role in resources(changed, "AWS::IAM::Role"):
         if name in roles:
             _adapt(role["Properties"])
-    for name, _ in list(resources(changed, "AWS::S3::BucketPolicy")):
-        del changed["Resources"][name]
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::S3::BucketPolicy" or _is_computed(resource):
+            del changed["Resources"][name]
     return changed
+
+
+def _is_computed(resource: dict[str, Any]) -> bool:
+    return resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
 
 
 def _not_by_the_emulator(kind: str) -> dict[str, Any]:

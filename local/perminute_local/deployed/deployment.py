@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import boto3
+from botocore.exceptions import ClientError
 
-from perminute_local.deployed.artifact import ROOT, run_sam
+from perminute_local.deployed.artifact import ROOT, ToolError, run_sam
 from perminute_local.doctor import resources_of
 from perminute_local.embedded_aws import REGION
 from perminute_local.stack import (
@@ -38,8 +39,23 @@ class Deployment(NamedTuple):
 def deploy(template_file: Path) -> Deployment:
     """Deploy it as one deploys a stage, with whatever AWS the environment points at."""
     config = ("--config-file", str(ROOT / "samconfig.toml"), "--config-env", CONFIG_ENV)
-    run_sam("deploy", "--template-file", str(template_file), *config, "--region", REGION)
+    try:
+        run_sam("deploy", "--template-file", str(template_file), *config, "--region", REGION)
+    except ToolError as error:
+        msg = "\n".join([str(error), *_what_failed(STACK_NAME)])
+        raise ToolError(msg) from error
     return deployed(load_template(template_file))
+
+
+def _what_failed(stack_name: str) -> Iterator[str]:
+    """Say what the command line does not: which resource could not be made, and why."""
+    try:
+        events = boto3.client("cloudformation").describe_stack_events(StackName=stack_name)
+    except ClientError:
+        return
+    for event in events["StackEvents"]:
+        if event["ResourceStatus"].endswith("FAILED"):
+            yield f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
 
 
 def deployed(template: Template, stack_name: str = STACK_NAME) -> Deployment:

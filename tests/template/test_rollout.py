@@ -1,0 +1,86 @@
+"""A new version of a function takes over step by step, and goes back by itself if it fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from translated import translate
+
+from perminute_local.stack import Template, resources
+
+A_TENTH_FIRST = "CodeDeployDefault.LambdaCanary10Percent10Minutes"
+AT_ONCE = "CodeDeployDefault.LambdaAllAtOnce"
+BRING_IT_BACK = ["FunctionsFailAlarm", "AuthorizationsFailAlarm"]
+MOST_METRICS = 10
+"""AWS: what an alarm may be computed from."""
+
+
+@pytest.fixture(scope="module")
+def translated(template: Template) -> Template:
+    return translate(template, Stage="prod")
+
+
+def of_type(template: Template, resource_type: str) -> dict[str, dict[str, Any]]:
+    return dict(resources(template, resource_type))
+
+
+def test_the_alias_of_every_function_is_moved_by_codedeploy(
+    template: Template, translated: Template
+) -> None:
+    aliases = of_type(translated, "AWS::Lambda::Alias")
+    groups = {
+        name.removesuffix("Aliaslive"): alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"][
+            "DeploymentGroupName"
+        ]["Ref"]
+        for name, alias in aliases.items()
+    }
+    assert set(groups) == set(of_type(template, "AWS::Serverless::Function"))
+    assert set(groups.values()) == set(of_type(translated, "AWS::CodeDeploy::DeploymentGroup"))
+
+
+def test_what_fails_brings_the_version_before_back(translated: Template) -> None:
+    for group in of_type(translated, "AWS::CodeDeploy::DeploymentGroup").values():
+        said = group["Properties"]
+        assert said["DeploymentConfigName"] == A_TENTH_FIRST
+        alarms = said["AlarmConfiguration"]
+        assert alarms == {"Enabled": True, "Alarms": [{"Name": {"Ref": n}} for n in BRING_IT_BACK]}
+        assert said["AutoRollbackConfiguration"]["Enabled"] is True
+        assert set(said["AutoRollbackConfiguration"]["Events"]) >= {
+            "DEPLOYMENT_FAILURE",
+            "DEPLOYMENT_STOP_ON_ALARM",
+        }
+
+
+def test_a_stage_for_development_does_not_wait(template: Template) -> None:
+    groups = of_type(translate(template, Stage="dev"), "AWS::CodeDeploy::DeploymentGroup")
+    assert {group["Properties"]["DeploymentConfigName"] for group in groups.values()} == {AT_ONCE}
+
+
+def test_the_failures_of_every_function_count(template: Template) -> None:
+    alarm = template["Resources"]["FunctionsFailAlarm"]["Properties"]
+    summed, *parts = alarm["Metrics"]
+    assert (summed["Expression"], summed["ReturnData"]) == ("SUM(METRICS())", True)
+    metrics = [part["MetricStat"]["Metric"] for part in parts]
+    assert {metric["Dimensions"][0]["Value"]["Ref"] for metric in metrics} == set(
+        of_type(template, "AWS::Serverless::Function")
+    )
+    assert {(m["Namespace"], m["MetricName"]) for m in metrics} == {("AWS/Lambda", "Errors")}
+    assert {(part["MetricStat"]["Stat"], part["ReturnData"]) for part in parts} == {("Sum", False)}
+    assert len(parts) <= MOST_METRICS
+    # Within the ten minutes in which a tenth of the invocations decides about the rest.
+    assert (alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == (5, 2)
+    assert {part["MetricStat"]["Period"] for part in parts} == {60}
+
+
+def test_whatever_calls_a_function_calls_its_alias(translated: Template) -> None:
+    aliases = set(of_type(translated, "AWS::Lambda::Alias"))
+    mappings = of_type(translated, "AWS::Lambda::EventSourceMapping").values()
+    schedules = of_type(translated, "AWS::Scheduler::Schedule").values()
+    called = [
+        *(mapping["Properties"]["FunctionName"]["Ref"] for mapping in mappings),
+        *(schedule["Properties"]["Target"]["Arn"]["Ref"] for schedule in schedules),
+    ]
+    (integration,) = of_type(translated, "AWS::ApiGatewayV2::Integration").values()
+    called.append(integration["Properties"]["IntegrationUri"]["Ref"])
+    assert sorted(called) == sorted(aliases)
