@@ -17,7 +17,7 @@ MICROBURST := $(VENV)/microburst
 .PHONY: help demo test e2e chaos conformance bench lint types template security check format documents lock clean
 
 help: ## Show the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV)/.ready $(MINISTACK)/.ready ## Replay a day of calls on an embedded AWS
 	$(BIN)/perminute replay examples/day
@@ -59,7 +59,7 @@ template: $(VENV)/.ready $(SAM)/.ready ## Validate and build what is deployed
 security: $(CHECKOV)/.ready ## Check the template for what would be unsafe (.checkov.yaml)
 	$(CHECKOV)/bin/checkov
 
-check: lint types template security test ## All that the continuous integration runs
+check: lint types template security e2e test ## All that the continuous integration runs
 
 format: $(VENV)/.ready ## Format the code
 	$(BIN)/ruff check --fix .

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pictures import arrows_of, picture
 
 PACKAGE = Path(__file__).parents[2] / "functions" / "perminute"
 INNER_TO_OUTER = {
@@ -46,6 +47,38 @@ def test_each_part_knows_only_what_lies_further_in(part: str) -> None:
     for path in modules(part):
         ours = {name for name in imports(path) if name.startswith("perminute.")}
         assert all(name.startswith(allowed) for name in ours), path
+
+
+def test_the_picture_of_the_code_shows_all_imports_and_no_other() -> None:
+    arrows = arrows_of(picture("Who depends on whom"))
+    parts = {end for arrow in arrows for end in arrow}
+    real = {
+        (part_of(path), part_of_module(name))
+        for path in PACKAGE.parent.rglob("*.py")
+        for name in imports(path)
+        if name.startswith("perminute.")
+    }
+    assert arrows - real == set()
+    for one, other in real:
+        if {one, other} <= parts and one != other:
+            assert other in reachable(one, arrows), f"{one} imports {other}"
+
+
+def part_of(path: Path) -> str:
+    inside = path.relative_to(PACKAGE.parent).parts
+    return inside[1].removesuffix(".py") if inside[0] == PACKAGE.name else "handlers"
+
+
+def part_of_module(name: str) -> str:
+    return name.split(".")[1]
+
+
+def reachable(start: str, arrows: set[tuple[str, str]]) -> set[str]:
+    found, new = set[str](), {start}
+    while new:
+        found |= new
+        new = {other for one, other in arrows if one in new} - found
+    return found
 
 
 def test_no_float_comes_near_money() -> None:

@@ -41,7 +41,7 @@ def test_what_the_readme_shows_is_what_one_sees(
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_make_target_and_file_that_a_document_names_exists(document: Path) -> None:
     text = document.read_text()
-    targets = set(re.findall(r"(?:`|\$ )make ([a-z]+)", text))
+    targets = set(re.findall(r"(?:`|\$ )make ([a-z0-9]+)", text))
     makefile = (ROOT / "Makefile").read_text()
     assert {target for target in targets if f"\n{target}:" not in makefile} == set()
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
