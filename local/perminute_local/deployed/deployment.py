@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-CONFIG_ENV = "dev"
-STACK_NAME = "perminute-dev"
-"""As `samconfig.toml` has it."""
-
 
 class Deployment(NamedTuple):
     """A deployed stack, as the template describes it, and its physical names by logical ids."""
@@ -36,15 +32,18 @@ class Deployment(NamedTuple):
     names: Mapping[str, str]
 
 
-def deploy(template_file: Path) -> Deployment:
-    """Deploy it as one deploys a stage, with whatever AWS the environment points at."""
-    config = ("--config-file", str(ROOT / "samconfig.toml"), "--config-env", CONFIG_ENV)
+def deploy(template_file: Path, stage: str = "dev") -> Deployment:
+    """Deploy a stage by `samconfig.toml`, with whatever AWS the environment points at."""
+    stack_name = f"perminute-{stage}"
+    config = ("--config-file", str(ROOT / "samconfig.toml"), "--config-env", stage)
     try:
-        run_sam("deploy", "--template-file", str(template_file), *config, "--region", REGION)
+        # Nobody is asked whether they agree: this AWS is gone in a minute.
+        options = (*config, "--region", REGION, "--no-confirm-changeset")
+        run_sam("deploy", "--template-file", str(template_file), *options)
     except ToolError as error:
-        msg = "\n".join([str(error), *_what_failed(STACK_NAME)])
+        msg = "\n".join([str(error), *_what_failed(stack_name)])
         raise ToolError(msg) from error
-    return deployed(load_template(template_file))
+    return deployed(load_template(template_file), stack_name)
 
 
 def _what_failed(stack_name: str) -> Iterator[str]:
@@ -58,7 +57,7 @@ def _what_failed(stack_name: str) -> Iterator[str]:
             yield f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
 
 
-def deployed(template: Template, stack_name: str = STACK_NAME) -> Deployment:
+def deployed(template: Template, stack_name: str) -> Deployment:
     """Describe a stack that has been deployed from this template."""
     names = {one.logical_id: one.name for one in resources_of(stack_name)}
     return Deployment(stack_of(template, dict(_outputs(template, names))), names)

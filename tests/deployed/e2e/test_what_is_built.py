@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from perminute_local.deployed.artifact import BUILD, RUNTIME, for_this_machine
+from perminute_local.deployed.deployment import deploy
 from perminute_local.deployed.functions import DeployedFunction, deployed_functions
 from perminute_local.stack import (
     ApiTrigger,
@@ -93,6 +94,22 @@ def test_the_emulator_holds_each_function_to_its_role(
     queue = running.deployment.stack.queues["CallsQueue"].url
     with pytest.raises(ClientError, match="sqs:ReceiveMessage"):
         publishing.client("sqs").receive_message(QueueUrl=queue)
+
+
+def test_another_stage_lives_beside_it_and_shares_nothing(running: Running, artifact: Path) -> None:
+    beside = deploy(artifact, "prod")
+    ours = running.deployment
+    assert set(beside.names) == set(ours.names)
+    # The stage of an API has a name within it.
+    shared = {name for name in ours.names if ours.names[name] == beside.names[name]}
+    assert shared == {"ChargingStage"}
+    for function in deployed_functions(beside.stack, dict(beside.names)).values():
+        settings = boto3.client("lambda").get_function_configuration(
+            FunctionName=function.physical_name
+        )
+        text = json.dumps(settings["Environment"])
+        assert "perminute-prod" in text
+        assert "perminute-dev" not in text
 
 
 def test_what_is_changed_for_this_machine_is_no_more_than_it_says(
