@@ -226,6 +226,15 @@ def test_what_sam_makes_of_the_template_has_no_fixed_name(template: Template) ->
     assert len(schedules) == 2
 
 
+def test_every_function_is_traced_and_tells_its_metrics_by_its_log(template: Template) -> None:
+    for function in dict(resources(translate(template), "AWS::Lambda::Function")).values():
+        said = function["Properties"]
+        assert said["TracingConfig"] == {"Mode": "Active"}
+        # EMF metrics are lines of level INFO: a higher one would lose them, and the alarms.
+        levels = {key: said["LoggingConfig"][key] for key in ("LogFormat", "ApplicationLogLevel")}
+        assert levels == {"LogFormat": "JSON", "ApplicationLogLevel": "INFO"}
+
+
 def test_the_topic_is_encrypted(template: Template) -> None:
     topic = template["Resources"]["NotificationTopic"]["Properties"]
     assert topic["KmsMasterKeyId"] == "alias/aws/sns"
