@@ -37,7 +37,7 @@ conformance: $(VENV)/.ready ## Hold the stores to their contract on Amazon's Dyn
 	@test -n "$(ENDPOINT)" || { echo "If its license lets you use it, start DynamoDB Local, and say where:" \
 	  "java -jar DynamoDBLocal.jar -inMemory -sharedDb -disableTelemetry -port 8000;" \
 	  "make conformance ENDPOINT=http://127.0.0.1:8000" >&2; exit 1; }
-	DYNAMODB_LOCAL_ENDPOINT=$(ENDPOINT) $(BIN)/pytest tests/contract
+	$(BIN)/pytest --dynamodb-local $(ENDPOINT) tests/contract
 
 bench: $(VENV)/.ready $(MINISTACK)/.ready ## Measure, each figure beside the naive way
 	$(BIN)/python -m perminute_local.bench

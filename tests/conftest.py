@@ -23,6 +23,14 @@ MOTO = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--dynamodb-local",
+        metavar="ENDPOINT",
+        help="run the contract tests over this DynamoDB, and no other (make conformance)",
+    )
+
+
 @pytest.fixture(scope="session")
 def template() -> Template:
     return load_template()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from perminute_local.child import free_port
 from perminute_local.deployed import clocked_emulator as launcher_script
 from perminute_local.deployed.clock import EmulatorClock, emulator_clock
-from perminute_local.deployed.deployment import Deployment, deploy
+from perminute_local.deployed.deploying import Deployment, deploy
 from perminute_local.deployed.faults import Faults, fault_proxy
 from perminute_local.embedded_aws import (
     ROLES_ENFORCED,

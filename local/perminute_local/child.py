@@ -61,7 +61,8 @@ def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
         except OSError:
             time.sleep(POLL_SECONDS)
         else:
-            return True
+            # It may be somebody else who answers, to whom the port went first: then ours has ended.
+            return process.poll() is None
     return False
 
 

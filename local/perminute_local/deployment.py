@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import boto3
 
 from perminute.settings import TableNames
@@ -31,3 +33,22 @@ def outputs(stack_name: str) -> dict[str, str]:
     """Give all outputs of a stack."""
     (stack,) = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
     return {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One resource of a stack: its type, its id in the template and its name in AWS."""
+
+    kind: str
+    logical_id: str
+    name: str
+
+
+def resources_of(stack_name: str) -> list[Resource]:
+    """List what a deployed stack is made of."""
+    pages = boto3.client("cloudformation").get_paginator("list_stack_resources")
+    return [
+        Resource(one["ResourceType"], one["LogicalResourceId"], one["PhysicalResourceId"])
+        for page in pages.paginate(StackName=stack_name)
+        for one in page["StackResourceSummaries"]
+    ]

@@ -15,7 +15,7 @@ from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.domain.errors import Unavailable
 from perminute_local.commands import WrongCall
 from perminute_local.dead_letters import DEAD_LETTERS, UNKNOWN
-from perminute_local.deployment import outputs
+from perminute_local.deployment import outputs, resources_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,25 +39,6 @@ class Finding:
     health: Health
     what: str
     message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """One resource of a stack: its type, its id in the template and its name in AWS."""
-
-    kind: str
-    logical_id: str
-    name: str
-
-
-def resources_of(stack_name: str) -> list[Resource]:
-    """List what a deployed stack is made of."""
-    pages = boto3.client("cloudformation").get_paginator("list_stack_resources")
-    return [
-        Resource(one["ResourceType"], one["LogicalResourceId"], one["PhysicalResourceId"])
-        for page in pages.paginate(StackName=stack_name)
-        for one in page["StackResourceSummaries"]
-    ]
 
 
 def run_doctor(stack_name: str, *, as_json: bool) -> int:

@@ -18,6 +18,7 @@ from perminute.domain.licenses import OUR_NAMES, PRODUCTS
 from perminute.events.billing import AnyBillingEvent
 from perminute.events.licensing import AnyLicensingEvent
 from perminute.events.telephony import CallEnded
+from perminute_local.published import without_references
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,7 +72,7 @@ def schema() -> dict[str, Any]:
 
 def schema_text() -> str:
     """Write the schema as the file has it."""
-    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    return without_references(json.dumps(schema(), indent=2, ensure_ascii=False)) + "\n"
 
 
 def page() -> str:

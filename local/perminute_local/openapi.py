@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from msgspec.json import schema, schema_components
 from perminute.api.endpoints import ENDPOINTS
 from perminute.api.http import MAX_BODY_BYTES
 from perminute.api.messages import ErrorDocument, Id
+from perminute_local.published import without_references
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,9 +126,8 @@ def _json(message: type) -> dict[str, Any]:
 
 
 def text() -> str:
-    """Write it as the file has it; what our own code refers to is not for its readers."""
-    written = json.dumps(document(), indent=2, ensure_ascii=False)
-    return re.sub(r" \((?:CONTRACT|DOMAIN) [^)]*\)", "", written) + "\n"
+    """Write it as the file has it."""
+    return without_references(json.dumps(document(), indent=2, ensure_ascii=False)) + "\n"
 
 
 if __name__ == "__main__":

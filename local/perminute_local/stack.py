@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 STACK_NAME = "perminute"
 CREATE_TIMEOUT_SECONDS = 60
+LAMBDA_RETRIES = 2
+"""AWS: how often an asynchronous invocation that failed is repeated, unless somebody says so."""
 
 BACKING_TYPES = frozenset(
     {
@@ -81,6 +83,7 @@ class ScheduleTrigger:
     hour: int
     minute: int
     input: str
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,10 +253,14 @@ def _trigger_of(
         )
         return ApiTrigger(routes=tuple(routes))
     (event,) = function["Properties"]["Events"].values()
-    return _trigger(event["Type"], event["Properties"], outputs)
+    invoked = function["Properties"].get("EventInvokeConfig", {})
+    attempts = 1 + int(invoked.get("MaximumRetryAttempts", LAMBDA_RETRIES))
+    return _trigger(event["Type"], event["Properties"], outputs, attempts)
 
 
-def _trigger(kind: str, event: Mapping[str, Any], outputs: Mapping[str, str]) -> Trigger:
+def _trigger(
+    kind: str, event: Mapping[str, Any], outputs: Mapping[str, str], attempts: int
+) -> Trigger:
     match kind:
         case "SQS":
             return QueueTrigger(
@@ -268,15 +275,18 @@ def _trigger(kind: str, event: Mapping[str, Any], outputs: Mapping[str, str]) ->
                 patterns=tuple(json.loads(one["Pattern"]) for one in filters),
             )
         case "ScheduleV2":
-            return _schedule(event["ScheduleExpression"], event["Input"])
+            return _schedule(event, attempts)
         case _:
             msg = f"there is nothing here that makes functions run by {kind}"
             raise StackError(msg)
 
 
-def _schedule(expression: str, input_: str) -> ScheduleTrigger:
+def _schedule(event: Mapping[str, Any], attempts: int) -> ScheduleTrigger:
+    expression: str = event["ScheduleExpression"]
     daily = re.fullmatch(r"cron\(([0-9]+) ([0-9]+) \* \* \? \*\)", expression)
     if daily is None:
         msg = f"only daily schedules can be run here, not {expression}"
         raise StackError(msg)
-    return ScheduleTrigger(hour=int(daily[2]), minute=int(daily[1]), input=input_)
+    return ScheduleTrigger(
+        hour=int(daily[2]), minute=int(daily[1]), input=event["Input"], attempts=attempts
+    )

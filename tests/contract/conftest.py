@@ -6,7 +6,6 @@ use it has started.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -23,8 +22,8 @@ from perminute_local.stack import Template, resources
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ENDPOINT = os.environ.get("DYNAMODB_LOCAL_ENDPOINT")
-ENGINES = ["dynamodb-local"] if ENDPOINT else ["twin", "moto", "ministack"]
+ENGINES = ["twin", "moto", "ministack"]
+OPTION = "--dynamodb-local"
 WHAT_A_TABLE_IS = {
     "AttributeDefinitions",
     "BillingMode",
@@ -33,7 +32,13 @@ WHAT_A_TABLE_IS = {
 }
 
 
-@pytest.fixture(params=ENGINES)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "stores" in metafunc.fixturenames:
+        instead = metafunc.config.getoption(OPTION)
+        metafunc.parametrize("stores", ["dynamodb-local"] if instead else ENGINES, indirect=True)
+
+
+@pytest.fixture
 def stores(request: pytest.FixtureRequest) -> Stores:
     match request.param:
         case "twin":
@@ -45,8 +50,9 @@ def stores(request: pytest.FixtureRequest) -> Stores:
 
 
 @pytest.fixture(scope="session")
-def _tables(template: Template) -> Iterator[TableNames]:
-    with environment(**client_environment(str(ENDPOINT))):
+def _tables(template: Template, pytestconfig: pytest.Config) -> Iterator[tuple[str, TableNames]]:
+    endpoint: str = pytestconfig.getoption(OPTION)
+    with environment(**client_environment(endpoint)):
         client = boto3.client("dynamodb")
         names = {
             logical_id: f"perminute-{logical_id}-{uuid4()}"
@@ -56,18 +62,22 @@ def _tables(template: Template) -> Iterator[TableNames]:
             said: dict[str, Any] = table["Properties"]
             kept = {name: said[name] for name in WHAT_A_TABLE_IS & set(said)}
             client.create_table(TableName=names[logical_id], **kept)
-        yield TableNames(
-            credit=names["CreditTable"],
-            usage=names["UsageTable"],
-            licensing=names["LicensingTable"],
-            events=names["EventsTable"],
+        yield (
+            endpoint,
+            TableNames(
+                credit=names["CreditTable"],
+                usage=names["UsageTable"],
+                licensing=names["LicensingTable"],
+                events=names["EventsTable"],
+            ),
         )
         for name in names.values():
             client.delete_table(TableName=name)
 
 
 @pytest.fixture
-def tables_on_dynamodb_local(_tables: TableNames) -> Iterator[TableNames]:
+def tables_on_dynamodb_local(_tables: tuple[str, TableNames]) -> Iterator[TableNames]:
     """The template's tables, shared by all tests: each keeps to an organization of its own."""
-    with environment(**client_environment(str(ENDPOINT)), **QUIET):
-        yield _tables
+    endpoint, names = _tables
+    with environment(**client_environment(endpoint), **QUIET):
+        yield names

@@ -11,6 +11,7 @@ import pytest
 
 from perminute_local import doctor
 from perminute_local.cli import main
+from perminute_local.deployment import Resource, resources_of
 from perminute_local.replay.run import publish_rate_card
 from perminute_local.stack import STACK_NAME, Stack
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 RATES = Path(__file__).parents[2] / "examples" / "day" / "rates.csv"
 OF_STACK = ["doctor", "--stack", STACK_NAME]
-ALARM = doctor.Resource("AWS::CloudWatch::Alarm", "CallsDeadLettersAlarm", "the-alarm")
-MAPPING = doctor.Resource("AWS::Lambda::EventSourceMapping", "Calls", "the-mapping")
+ALARM = Resource("AWS::CloudWatch::Alarm", "CallsDeadLettersAlarm", "the-alarm")
+MAPPING = Resource("AWS::Lambda::EventSourceMapping", "Calls", "the-mapping")
 
 
 @pytest.fixture
@@ -60,9 +61,9 @@ def set_alarm(*, actions: list[str]) -> None:
     )
 
 
-def also_has(monkeypatch: pytest.MonkeyPatch, resource: doctor.Resource) -> None:
+def also_has(monkeypatch: pytest.MonkeyPatch, resource: Resource) -> None:
     """Let the stack have a resource that moto's CloudFormation cannot make."""
-    real = doctor.resources_of
+    real = resources_of
     monkeypatch.setattr(doctor, "resources_of", lambda name: [*real(name), resource])
 
 

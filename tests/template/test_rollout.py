@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +11,9 @@ from translated import translate
 
 from perminute_local.stack import Template, resources
 
-A_TENTH_FIRST = "CodeDeployDefault.LambdaCanary10Percent10Minutes"
-AT_ONCE = "CodeDeployDefault.LambdaAllAtOnce"
+A_TENTH_FIRST = {
+    "Fn::Sub": ["CodeDeployDefault.Lambda${ConfigName}", {"ConfigName": "Canary10Percent10Minutes"}]
+}
 BRING_IT_BACK = ["FunctionsFailAlarm", "AuthorizationsFailAlarm"]
 MOST_METRICS = 10
 """AWS: what an alarm may be computed from."""
@@ -18,7 +21,7 @@ MOST_METRICS = 10
 
 @pytest.fixture(scope="module")
 def translated(template: Template) -> Template:
-    return translate(template, Stage="prod")
+    return translate(template, GradualDeployment="true")
 
 
 def of_type(template: Template, resource_type: str) -> dict[str, dict[str, Any]]:
@@ -52,9 +55,27 @@ def test_what_fails_brings_the_version_before_back(translated: Template) -> None
         }
 
 
-def test_a_stage_for_development_does_not_wait(template: Template) -> None:
-    groups = of_type(translate(template, Stage="dev"), "AWS::CodeDeploy::DeploymentGroup")
-    assert {group["Properties"]["DeploymentConfigName"] for group in groups.values()} == {AT_ONCE}
+def test_who_does_not_ask_for_it_has_a_version_take_over_at_once(template: Template) -> None:
+    # It is also the way out for the version that mends what keeps an alarm ringing.
+    at_once = translate(template, GradualDeployment="false")
+    assert not of_type(at_once, "AWS::CodeDeploy::DeploymentGroup")
+    assert not any("UpdatePolicy" in one for one in of_type(at_once, "AWS::Lambda::Alias").values())
+
+
+def test_production_asks_for_it() -> None:
+    config = tomllib.loads((Path(__file__).parents[2] / "samconfig.toml").read_text())
+    asked = {
+        stage: config[stage]["deploy"]["parameters"]["parameter_overrides"].split()
+        for stage in ("dev", "prod")
+    }
+    assert "GradualDeployment=true" in asked["prod"]
+    assert not any("GradualDeployment" in pair for pair in asked["dev"])
+
+
+def test_every_function_has_the_layer(translated: Template) -> None:
+    for function in of_type(translated, "AWS::Lambda::Function").values():
+        (layer,) = function["Properties"]["Layers"]
+        assert layer["Ref"].startswith("DependenciesLayer")
 
 
 def test_the_failures_of_every_function_count(template: Template) -> None:

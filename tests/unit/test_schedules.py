@@ -50,7 +50,7 @@ class Due(Clock):
 
 
 def scheduled(function: Recorded, hour: int = 0, minute: int = 5, name: str = "Daily") -> Scheduled:
-    trigger = ScheduleTrigger(hour=hour, minute=minute, input=INPUT)
+    trigger = ScheduleTrigger(hour=hour, minute=minute, input=INPUT, attempts=3)
     return Scheduled(name, trigger, function)  # type: ignore[arg-type] # all that is used of it
 
 

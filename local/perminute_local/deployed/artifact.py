@@ -12,7 +12,6 @@ import platform
 import shlex
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +75,8 @@ def for_this_machine(template: Template) -> Template:
     """Change what this machine and the emulator need otherwise, and leave all else as it is.
 
     - The runtime is the one of the bootstrap.
-    - Queues and schedules are read by our drivers (`links.py`), which act as each function's role:
-      so its trust has us added to it.
+    - Queues and schedules are read by our drivers (`emulated_links.py`), which act as each
+      function's role: so its trust has us added to it.
     - For requests that are batches the emulator asks for rights that do not exist; AWS asks for
       that of a single request.
     - The emulator has no CodeDeploy, so a version takes the place of the one before at once; nor
@@ -142,6 +141,7 @@ def room(name: str) -> Path:
 
 def _platform() -> str:
     """Name this machine as pip does."""
-    if sys.platform == "linux":
-        return f"manylinux2014_{platform.machine()}"
-    return sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    if sys.platform == "darwin":
+        major = platform.mac_ver()[0].partition(".")[0]
+        return f"macosx_{major}_0_{platform.machine()}"
+    return f"manylinux2014_{platform.machine()}"

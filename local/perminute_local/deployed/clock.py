@@ -49,8 +49,10 @@ class EmulatorClock:
 def emulator_clock(file: Path, now: datetime) -> Iterator[EmulatorClock]:
     """Make a clock in a file, which exists as long as the context does."""
     file.write_bytes(bytes(struct.calcsize(FORMAT)))
-    with file.open("r+b") as content, mmap.mmap(content.fileno(), 0) as page:
-        clock = EmulatorClock(file, page)
-        clock.set(now)
-        yield clock
-    file.unlink()
+    try:
+        with file.open("r+b") as content, mmap.mmap(content.fileno(), 0) as page:
+            clock = EmulatorClock(file, page)
+            clock.set(now)
+            yield clock
+    finally:
+        file.unlink()

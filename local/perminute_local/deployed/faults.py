@@ -52,6 +52,7 @@ def lost_answers(probability: float) -> list[Rule]:
         _on("dynamodb", "TransactWriteItems", probability, response=cut),
         _on("dynamodb", "PutItem", probability, response=cut),
         _on("sns", "PublishBatch", probability, response=cut),
+        _on("sqs", "SendMessage", probability, response=cut),
         _on("sqs", "SendMessageBatch", probability, response=cut),
     ]
 
@@ -61,6 +62,7 @@ def outages(probability: float) -> list[Rule]:
     return [
         _on("sns", "PublishBatch", probability, error={"code": "InternalError", "status": 500}),
         _on("sns", "PublishBatch", probability, error={"code": "Throttled", "status": 429}),
+        _on("sqs", "SendMessage", probability, error={"code": "ServiceUnavailable"}),
         _on("sqs", "SendMessageBatch", probability, error={"code": "ServiceUnavailable"}),
         _on("s3", "GetObject", probability, error={"code": "SlowDown", "status": 503}),
         _on("dynamodb", "TransactGetItems", probability, reset=True),
@@ -70,6 +72,12 @@ def outages(probability: float) -> list[Rule]:
 
 def _on(service: str, operation: str, probability: float, **what: object) -> Rule:
     return {"service": service, "operation": operation, "probability": probability, **what}
+
+
+def _what(rule: Rule) -> str:
+    if "error" in rule:
+        return str(rule["error"]["code"])
+    return "reset" if rule.get("reset") else "answer lost"
 
 
 class Faults:
@@ -85,12 +93,11 @@ class Faults:
         self._ask("POST", "rules", rules)
 
     def fired(self) -> dict[str, int]:
-        """Count what has gone wrong, by operation and what became of it."""
-        answer = self._ask("GET", "stats")
-        counts: dict[str, int] = {}
-        for rule in answer["by_rule"]:
-            counts[rule["describe"]] = counts.get(rule["describe"], 0) + rule["fired"]
-        return counts
+        """Count how often each rule has had its way, by service, operation and what it did."""
+        return {
+            " ".join((rule["service"], rule["operation"], _what(rule))): rule["fired_count"]
+            for rule in self._ask("GET", "rules")
+        }
 
     def _ask(self, method: str, path: str, content: object = None) -> Any:  # noqa: ANN401 - JSON
         data = None if content is None else json.dumps(content)

@@ -63,7 +63,6 @@ class QueueMapping:
                 QueueUrl=self._queue.url,
                 MaxNumberOfMessages=min(AT_ONCE, size - len(messages)),
                 MessageSystemAttributeNames=["All"],
-                MessageAttributeNames=["All"],
             ).get("Messages", [])
             if not found:
                 break

@@ -22,6 +22,7 @@ from perminute.domain.money import format_micros
 from perminute.domain.pools import Month, month_of
 from perminute.domain.times import format_instant
 from perminute.domain.usage import Usage
+from perminute_local.dead_letters import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -165,25 +166,30 @@ def _scan(table: str) -> Iterator[dict[str, Any]]:
 def _dead_letters(stack: Stack) -> Iterator[Rejected]:
     """Read to their end the queues that give up into no other: they are read by no function."""
     limits = {queue.dead_letter_url: queue.max_receive_count for queue in stack.queues.values()}
-    for queue in stack.queues.values():
+    for name, queue in stack.queues.items():
         if queue.dead_letter_url is None:
             for message in drain(queue.url):
-                yield _read_dead_letter(message, limits.get(queue.url))
+                yield _read_dead_letter(name, message, limits.get(queue.url))
 
 
-def _read_dead_letter(message: MessageTypeDef, limit: int | None) -> Rejected:
-    """Read what a function refused; else SQS gave it up, or no rule but the last one took it."""
-    attributes = message.get("MessageAttributes", {})
-    if "reason" in attributes:
-        event_id, reason = (attributes[name]["StringValue"] for name in ("eventId", "reason"))
-        return Rejected(event_id, reason)
+def _read_dead_letter(queue: str, message: MessageTypeDef, limit: int | None) -> Rejected:
+    """Read what a function refused, or what SQS, a rule or Lambda gave up."""
+    attributes = {
+        name: value.get("StringValue", "")
+        for name, value in message.get("MessageAttributes", {}).items()
+    }
     body = message["Body"]
-    if limit is None:
-        return Rejected(event_id_of(body), unknown_source(json.loads(body).get("source")))
-    return Rejected(event_id_of(body), f"failed {limit} times; see the function's log")
+    if "reason" in attributes:
+        return Rejected(attributes["eventId"], attributes["reason"])
+    if queue == UNKNOWN:
+        return Rejected(event_id_of(body), unknown_source(json.loads(body)["source"]))
+    if limit is not None:
+        return Rejected(event_id_of(body), f"failed {limit} times; see the function's log")
+    why = attributes.get("ERROR_MESSAGE", "whoever put it there does not say why")
+    return Rejected(event_id_of(body), f"{queue}: {why}")
 
 
-def unknown_source(source: object) -> str:
+def unknown_source(source: str) -> str:
     """Say that no rule but the last takes events of this source."""
     return f"source: {source!r} is no source that we know"
 

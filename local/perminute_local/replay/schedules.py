@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from perminute_local.replay.lambda_runtime import LambdaFunction
     from perminute_local.stack import ScheduleTrigger
 
-ATTEMPTS = 3
-"""How often Lambda starts a run that fails (MaximumRetryAttempts in template.yaml, and once)."""
-
 MAX_RUNS_BETWEEN_EVENTS = 2_000
 """A gap between two events may be thousands of years, if one of their times is wrong."""
 
@@ -54,8 +51,9 @@ class Scheduled(NamedTuple):
     def run(self, at: datetime) -> Iterator[Failure]:
         """Run it as of this time, again if it fails; gives it back if it fails every time."""
         event = json.loads(self.trigger.input.replace(_SCHEDULED_TIME, format_instant(at)))
-        if all(self.function.call(event) is None for _ in range(ATTEMPTS)):
-            yield Failure(self.name, at, f"failed {ATTEMPTS} times; see the function's log above")
+        attempts = self.trigger.attempts
+        if all(self.function.call(event) is None for _ in range(attempts)):
+            yield Failure(self.name, at, f"failed {attempts} times; see the function's log above")
 
 
 @dataclass(slots=True)

@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 from deployed_stack import DAY, Running, deployed_among_faults, replayed
 
+from perminute_local.deployed.emulated_links import Deployed
 from perminute_local.deployed.faults import Faults, conflicts, lost_answers, outages, throttling
-from perminute_local.deployed.links import Deployed
 from perminute_local.replay.deliveries import Disturbance
 from perminute_local.replay.in_process import InProcess
 from perminute_local.replay.run import Plan, embedded_stack, read_plan
@@ -30,6 +31,9 @@ HOW_OFTEN = 0.2
 """Of the requests of each kind; some are of several."""
 EVERYTHING_AT_ONCE = 1_000
 CALLS = 320
+MANY = 300
+SELDOM = ("s3 GetObject", "dynamodb TransactGetItems")
+"""The card is read once a minute of the machine's clock, and few reads are of many items."""
 ORGANIZATIONS = ("contoso", "fabrikam", "northwind", "woodgrove")
 
 
@@ -45,13 +49,16 @@ def without_faults(plan: Plan) -> dict[str, Any]:
 
 
 @contextmanager
-def going_wrong(faults: Faults) -> Iterator[None]:
+def going_wrong(faults: Faults, events: int, *unlikely: str) -> Iterator[None]:
+    """At least as often as there are events, and in every way but those that have no occasion."""
     often = HOW_OFTEN
     rules = (conflicts(often), lost_answers(often), outages(often), throttling(often))
     faults.begin([rule for kind in rules for rule in kind])
     yield
     fired = faults.fired()
-    assert min(fired.values()) > 0, fired
+    never = {name for name, times in fired.items() if not times}
+    assert {name for name in never if not name.startswith(unlikely)} == set(), fired
+    assert sum(fired.values()) >= events >= MANY
     faults.begin([])
 
 
@@ -59,11 +66,10 @@ def test_a_day_among_faults_has_the_results_of_a_good_day(
     among_faults: tuple[Running, Faults],
 ) -> None:
     running, faults = among_faults
-    plan = read_plan(DAY, batch_size=None, disturbance=Disturbance())
+    plan = without_contradiction(read_plan(DAY, batch_size=None, disturbance=Disturbance()))
     links = Deployed(running.deployment, running.time)
-    with going_wrong(faults):
+    with going_wrong(faults, len(plan.deliveries), *SELDOM):
         disturbed = replayed(plan, links)
-        assert sum(faults.fired().values()) >= len(plan.deliveries) >= 300
     tested = without_faults(plan)
     # What comes again comes later: the order of entries may differ, and what a lot had when told.
     for part in ("organizations", "responses", "differences", "rejected"):
@@ -82,7 +88,9 @@ def test_calls_that_end_all_at_once_among_faults_are_each_charged_once(
     links = Deployed(running.deployment, running.time, at_once=3)
     # All of them wait in the queue before the first is read.
     links.largest_batch = EVERYTHING_AT_ONCE
-    with going_wrong(faults):
+    # Nobody asks for authorization here, and nothing is refused.
+    no_occasion = ("sqs SendMessage", "dynamodb GetItem", "dynamodb PutItem", "dynamodb Query")
+    with going_wrong(faults, CALLS, *SELDOM, *no_occasion):
         disturbed = replayed(plan, links)
     tested = without_faults(plan)
     assert len(tested["calls"]) == CALLS
@@ -95,6 +103,12 @@ def test_calls_that_end_all_at_once_among_faults_are_each_charged_once(
     assert disturbed["differences"] == disturbed["rejected"] == []
     assert told(disturbed) == told(tested)
     assert set(told(tested).values()) == {1}
+
+
+def without_contradiction(plan: Plan) -> Plan:
+    """Leave out one of two events that contradict each other in one second: chance decides."""
+    kept = tuple(one for one in plan.deliveries if one.event_id != "x-conflict")
+    return replace(plan, deliveries=kept)
 
 
 def charged(call: dict[str, Any]) -> tuple[str, ...]:

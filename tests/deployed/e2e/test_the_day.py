@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from deployed_stack import DAY, replayed
 
-from perminute_local.deployed.links import Deployed
+from perminute_local.deployed.emulated_links import Deployed
 from perminute_local.replay.deliveries import Disturbance
 from perminute_local.replay.in_process import InProcess
 from perminute_local.replay.run import embedded_stack, read_plan

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from perminute.api.endpoints import Endpoint
     from perminute_local.deployed.clock import EmulatorClock
-    from perminute_local.deployed.deployment import Deployment
+    from perminute_local.deployed.deploying import Deployment
     from perminute_local.replay.deliveries import Delivery
     from perminute_local.replay.results import Response
 

@@ -8,7 +8,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from perminute_local.deployed.artifact import ROOT, ToolError, run_sam
-from perminute_local.doctor import resources_of
+from perminute_local.deployment import resources_of
 from perminute_local.embedded_aws import REGION
 from perminute_local.stack import (
     Stack,
