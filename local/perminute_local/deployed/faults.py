@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+SELDOM = 2.5
+"""Functions send few messages to queues: so many times as many of these requests fail."""
+
+_SENDING = ("SendMessage", "SendMessageBatch")
+
 Rule = dict[str, Any]
 """A rule of microburst: which requests, how many of them, and what becomes of these."""
 
@@ -27,9 +32,9 @@ def throttling(probability: float) -> list[Rule]:
     The runs of a night make many queries, and have three attempts: they get a tenth of it.
     """
     error = {"code": "ThrottlingException", "status": 400}
-    writes, reads = ("TransactWriteItems", "PutItem"), ("GetItem", "BatchGetItem")
+    often = ("TransactWriteItems", "GetItem", "BatchGetItem")
     return [
-        *(_on("dynamodb", one, probability, error=error) for one in (*writes, *reads)),
+        *(_on("dynamodb", operation, probability, error=error) for operation in often),
         _on("dynamodb", "Query", probability / 10, error=error),
     ]
 
@@ -50,20 +55,18 @@ def lost_answers(probability: float) -> list[Rule]:
     cut = {"abort_bytes": 0}
     return [
         _on("dynamodb", "TransactWriteItems", probability, response=cut),
-        _on("dynamodb", "PutItem", probability, response=cut),
         _on("sns", "PublishBatch", probability, response=cut),
-        _on("sqs", "SendMessage", probability, response=cut),
-        _on("sqs", "SendMessageBatch", probability, response=cut),
+        *(_on("sqs", one, SELDOM * probability, response=cut) for one in _SENDING),
     ]
 
 
 def outages(probability: float) -> list[Rule]:
     """Fail as services do that are in trouble themselves."""
+    unavailable = {"code": "ServiceUnavailable", "status": 503}
     return [
         _on("sns", "PublishBatch", probability, error={"code": "InternalError", "status": 500}),
         _on("sns", "PublishBatch", probability, error={"code": "Throttled", "status": 429}),
-        _on("sqs", "SendMessage", probability, error={"code": "ServiceUnavailable"}),
-        _on("sqs", "SendMessageBatch", probability, error={"code": "ServiceUnavailable"}),
+        *(_on("sqs", one, SELDOM * probability, error=unavailable) for one in _SENDING),
         _on("s3", "GetObject", probability, error={"code": "SlowDown", "status": 503}),
         _on("dynamodb", "TransactGetItems", probability, reset=True),
         _on("dynamodb", "BatchGetItem", probability, reset=True),
