@@ -26,17 +26,18 @@ test: $(VENV)/.ready $(MINISTACK)/.ready ## Run the tests
 	$(BIN)/pytest
 
 e2e: $(VENV)/.ready $(MINISTACK)/.ready $(SAM)/.ready $(LAMBDA)/.ready ## Run the day again on what is built and deployed
-	$(BIN)/pytest tests/deployed/e2e
+	$(BIN)/pytest -v tests/deployed/e2e
 
 chaos: $(VENV)/.ready $(MINISTACK)/.ready $(SAM)/.ready $(LAMBDA)/.ready $(MICROBURST)/.ready ## Run it where as many requests to AWS fail as there are events
-	$(BIN)/pytest tests/deployed/chaos
+	$(BIN)/pytest -v tests/deployed/chaos
 
 # Amazon's license for it asks for an AWS account in good standing, and forbids passing it on: so it is
 # neither fetched nor started here, and no part of what the continuous integration runs.
 conformance: $(VENV)/.ready ## Hold the stores to their contract on Amazon's DynamoDB Local, which you have started
-	@test -n "$(ENDPOINT)" || { echo "If its license lets you use it, start DynamoDB Local, and say where:" \
-	  "java -jar DynamoDBLocal.jar -inMemory -sharedDb -disableTelemetry -port 8000;" \
-	  "make conformance ENDPOINT=http://127.0.0.1:8000" >&2; exit 1; }
+	@test -n "$(ENDPOINT)" || { printf '%s\n' \
+	  "If its license lets you use it (docs/adr/0012), start DynamoDB Local, and say where:" \
+	  "  java -jar DynamoDBLocal.jar -inMemory -sharedDb -disableTelemetry -port 8000" \
+	  "  make conformance ENDPOINT=http://127.0.0.1:8000" >&2; exit 1; }
 	$(BIN)/pytest --dynamodb-local $(ENDPOINT) tests/contract
 
 bench: $(VENV)/.ready $(MINISTACK)/.ready ## Measure, each figure beside the naive way

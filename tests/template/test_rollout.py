@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from perminute_local.stack import Template, resources
 A_TENTH_FIRST = {
     "Fn::Sub": ["CodeDeployDefault.Lambda${ConfigName}", {"ConfigName": "Canary10Percent10Minutes"}]
 }
+RUNBOOK = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
 BRING_IT_BACK = ["FunctionsFailAlarm", "AuthorizationsFailAlarm"]
 MOST_METRICS = 10
 """AWS: what an alarm may be computed from."""
@@ -22,6 +25,10 @@ MOST_METRICS = 10
 @pytest.fixture(scope="module")
 def translated(template: Template) -> Template:
     return translate(template, GradualDeployment="true")
+
+
+def names_in(text: str) -> list[str]:
+    return re.findall(r"\(physical (\w+)\)", text)
 
 
 def of_type(template: Template, resource_type: str) -> dict[str, dict[str, Any]]:
@@ -40,6 +47,9 @@ def test_the_alias_of_every_function_is_moved_by_codedeploy(
     }
     assert set(groups) == set(of_type(template, "AWS::Serverless::Function"))
     assert set(groups.values()) == set(of_type(translated, "AWS::CodeDeploy::DeploymentGroup"))
+    # The runbook stops a deployment by these names.
+    assert set(of_type(translated, "AWS::CodeDeploy::Application")) <= set(names_in(RUNBOOK))
+    assert set(groups.values()) & set(names_in(RUNBOOK))
 
 
 def test_what_fails_brings_the_version_before_back(translated: Template) -> None:
@@ -92,6 +102,26 @@ def test_the_failures_of_every_function_count(template: Template) -> None:
     # Within the ten minutes in which a tenth of the invocations decides about the rest.
     assert (alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == (5, 2)
     assert {part["MetricStat"]["Period"] for part in parts} == {60}
+
+
+def test_counting_up_the_configuration_publishes_a_version_of_every_function(
+    template: Template, translated: Template
+) -> None:
+    counted = json.loads(json.dumps(template))
+    variables = counted["Globals"]["Function"]["Environment"]["Variables"]
+    variables["CONFIGURATION"] = str(int(variables["CONFIGURATION"]) + 1)
+    before = set(of_type(translated, "AWS::Lambda::Version"))
+    after = set(of_type(translate(counted, GradualDeployment="true"), "AWS::Lambda::Version"))
+    assert len(after) == len(before)
+    assert after & before == set()
+
+
+def test_a_parameter_alone_publishes_none(template: Template, translated: Template) -> None:
+    # Hence the counter. Should this fail some day, it is not needed any more.
+    changed = translate(template, GradualDeployment="true", SnapStart="PublishedVersions")
+    assert set(of_type(changed, "AWS::Lambda::Version")) == set(
+        of_type(translated, "AWS::Lambda::Version")
+    )
 
 
 def test_whatever_calls_a_function_calls_its_alias(translated: Template) -> None:
