@@ -29,6 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="ENDPOINT",
         help="run the contract tests over this DynamoDB, and no other (make conformance)",
     )
+    parser.addoption(
+        "--fuzz-inputs",
+        type=int,
+        default=2_000,
+        help="how many inputs the doors are tried with, together (make fuzz)",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -53,9 +54,14 @@ def read_body(body: bytes, message: type[M]) -> M:
 def read_fields(fields: Mapping[str, Any], message: type[M], *, text: bool = False) -> M:
     """Read what is parsed already; where all is `text`, numbers are read from it."""
     try:
+        json.dumps(fields, ensure_ascii=False).encode()
         return convert(dict(fields), type=message, strict=not text)
     except ValidationError as error:
         raise _refused(error, message) from None
+    except UnicodeEncodeError:
+        # Half of a surrogate pair: JSON can say it, and no text can hold it (RFC 8259 §8.2), nor an
+        # answer that repeats it.
+        raise Refused("body", "has a name or a value that is no Unicode text") from None
 
 
 def _refused(error: ValidationError, message: type[Message]) -> Refused:

@@ -8,17 +8,16 @@ signs with IAM reaches what its own policy allows: every path begins with the or
 from __future__ import annotations
 
 import base64
-import binascii
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from msgspec import to_builtins
+from msgspec import Meta, to_builtins
 from msgspec.json import encode
 
 from perminute.api.door import read_body, read_fields
 from perminute.api.endpoints import BY_NAME, BY_ROUTE, Endpoint, Target, check_target
-from perminute.api.messages import ErrorDocument, Invocation
+from perminute.api.messages import ErrorDocument, Invocation, Message
 from perminute.domain.errors import Conflict, Refused, Unavailable
 from perminute.domain.legs import MAX_ID_LENGTH
 
@@ -26,10 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from perminute.api.endpoints import ChargingApi
-    from perminute.api.messages import Error, Message
+    from perminute.api.messages import Error
     from perminute.application.patience import Deadline
 
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+_LAST_MILLISECOND = 253_402_300_799_999
 MAX_BODY_BYTES = 8_192
 """Four times what the longest request takes."""
 
@@ -56,6 +56,30 @@ class Served(NamedTuple):
     why: str | None = None
 
 
+class _Token(Message, frozen=True, kw_only=True):
+    claims: dict[str, Any] | None = None
+
+
+class _Authorizer(Message, frozen=True, kw_only=True):
+    jwt: _Token | None = None
+
+
+class _Context(Message, frozen=True, kw_only=True):
+    time_epoch: Annotated[int, Meta(ge=0, le=_LAST_MILLISECOND)]
+    authorizer: _Authorizer | None = None
+
+
+class _Request(Message, frozen=True, kw_only=True):
+    """What API Gateway hands over; somebody who invokes the function may send anything instead."""
+
+    route_key: str
+    request_context: _Context
+    path_parameters: dict[str, str] | None = None
+    query_string_parameters: dict[str, str] | None = None
+    body: str | None = None
+    is_base64_encoded: bool = False
+
+
 class _Turned(Exception):  # noqa: N818 - a caller turned away, not a malfunction
     """A request that is not let in."""
 
@@ -68,21 +92,25 @@ def serve_http(
     api: ChargingApi, event: Mapping[str, Any], deadline: Deadline, claim: str
 ) -> Served:
     """Serve a request that API Gateway let through; `claim` names the organization in a token."""
-    endpoint = BY_ROUTE.get(event.get("routeKey", ""))
-    path = event.get("pathParameters") or {}
+    try:
+        request = read_fields(event, _Request)
+    except Refused as error:
+        return Served("none", "", "", error_document(error), str(error))
+    endpoint = BY_ROUTE.get(request.route_key)
+    path = request.path_parameters or {}
     organization_id, call_id = path.get("organizationId", ""), path.get("callId", "")
     if endpoint is None:
         document = ErrorDocument(error="notFound", message="there is no such route")
-        return Served("none", organization_id, call_id, document)
-    context = event["requestContext"]
+        return Served("none", organization_id[:MAX_ID_LENGTH], call_id[:MAX_ID_LENGTH], document)
+    context = request.request_context
     # The instant at which API Gateway took the request: not when a cold start was over.
-    at = _EPOCH + _MILLISECOND * context["timeEpoch"]
+    at = _EPOCH + _MILLISECOND * context.time_epoch
     target = Target(organization_id, call_id, at, deadline)
     outcome: Message
     try:
         _check_token(context, organization_id, claim)
-        _check_ids(path)
-        outcome = endpoint.serve(api, target, _read(event, endpoint, target))
+        _check_ids(path, endpoint)
+        outcome = endpoint.serve(api, target, _read(request, endpoint, target))
     except _Turned as turned:
         outcome = turned.document
     except (Refused, Unavailable) as error:
@@ -145,16 +173,19 @@ def error_document(error: Refused | Unavailable) -> ErrorDocument:
     return ErrorDocument(error="unavailable", message=message)
 
 
-def _check_token(context: Mapping[str, Any], organization_id: str, claim: str) -> None:
-    jwt = (context.get("authorizer") or {}).get("jwt")
-    if jwt is not None and (jwt.get("claims") or {}).get(claim) != organization_id:
+def _check_token(context: _Context, organization_id: str, claim: str) -> None:
+    token = context.authorizer.jwt if context.authorizer else None
+    if token is not None and (token.claims or {}).get(claim) != organization_id:
         raise _Turned(
             "forbidden", f"the token is not for this organization: its claim {claim} must name it"
         )
 
 
-def _check_ids(path: Mapping[str, str]) -> None:
-    for field, value in path.items():
+def _check_ids(path: Mapping[str, str], endpoint: Endpoint) -> None:
+    for field in ("organizationId", "callId"):
+        if f"{{{field}}}" not in endpoint.path:
+            continue
+        value = path.get(field, "")
         if not 1 <= len(value) <= MAX_ID_LENGTH:
             raise Refused(field, f"must have 1 to {MAX_ID_LENGTH} characters")
         # A policy names an organization by its path: nothing in a path may look like another one.
@@ -162,22 +193,23 @@ def _check_ids(path: Mapping[str, str]) -> None:
             raise Refused(field, "must have no slash in a path; invoke the function instead")
 
 
-def _read(event: Mapping[str, Any], endpoint: Endpoint, target: Target) -> Message:
+def _read(request: _Request, endpoint: Endpoint, target: Target) -> Message:
     if endpoint.method == "GET":
-        query = event.get("queryStringParameters") or {}
+        query = request.query_string_parameters or {}
         return read_fields(query, endpoint.reads, text=True)
-    message = read_body(_body_of(event), endpoint.reads)
+    message = read_body(_body_of(request), endpoint.reads)
     check_target(message, target)
     return message
 
 
-def _body_of(event: Mapping[str, Any]) -> bytes:
-    text = event.get("body") or ""
+def _body_of(request: _Request) -> bytes:
+    text = request.body or ""
     if len(text) > MAX_BODY_BYTES:
         raise _Turned("tooLarge", f"the body must not have more than {MAX_BODY_BYTES} bytes")
-    if event.get("isBase64Encoded"):
+    if request.is_base64_encoded:
         try:
             return base64.b64decode(text, validate=True)
-        except binascii.Error:
+        except ValueError:
+            # Not `binascii.Error`: a letter beyond ASCII is another error.
             raise Refused("body", "is not base64, although the event says so") from None
-    return text.encode(errors="surrogatepass")
+    return text.encode()

@@ -1,0 +1,184 @@
+"""The functions' own handlers over the in-memory twins of their adapters.
+
+A handler takes its use cases from `bootstrap` when it is imported. Here it gets them from a
+stand-in that puts the same use cases together with twins, which all functions share.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from perminute import bootstrap
+from perminute.adapters.memory import (
+    AnnouncedNotifications,
+    FixedRateCard,
+    InMemoryCalls,
+    InMemoryStore,
+    KeptRejections,
+    RememberedWakeups,
+)
+from perminute.api import bootstrap as api_bootstrap
+from perminute.api.endpoints import ChargingApi
+from perminute.application.apply_licensing import ApplyLicensing
+from perminute.application.ask_price import AskPrice
+from perminute.application.authorize_call import AuthorizeCall
+from perminute.application.book_credit import BookCredit
+from perminute.application.charge_legs import ChargeLegs
+from perminute.application.expire_credit import ExpireCredit
+from perminute.application.looking_again import LookingAgain
+from perminute.application.patience import Patience
+from perminute.application.publish_notifications import PublishNotifications
+from perminute.application.reconcile_books import ReconcileBooks
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.rerate_calls import RerateCalls
+from perminute.application.wake_reratings import WakeForgotten, WakeReratings
+from perminute.settings import dead_letter_queue_url
+from perminute_local.replay.lambda_runtime import LoadedFunction
+from perminute_local.stack import (
+    Stack,
+    Template,
+    environment_of,
+    environment_output,
+    resources,
+    stack_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from perminute.domain.rate_card import RateCard
+
+
+@dataclass
+class World:
+    """What the functions share: the tables, the card in force, the topic, what was kept."""
+
+    card: RateCard
+    store: InMemoryStore = field(default_factory=InMemoryStore)
+    topic: AnnouncedNotifications = field(default_factory=AnnouncedNotifications)
+    wakeups: RememberedWakeups = field(default_factory=RememberedWakeups)
+    kept: defaultdict[str, KeptRejections] = field(
+        default_factory=lambda: defaultdict(KeptRejections)
+    )
+    """Refused deliveries, by the queue of dead letters that they were put into."""
+
+    @property
+    def calls(self) -> InMemoryCalls:
+        """The calls of the store."""
+        return InMemoryCalls(self.store)
+
+
+class Twinned:
+    """Stands in for `bootstrap.Application`: the use cases of one function, over a world."""
+
+    def __init__(self, world: World, environment: Mapping[str, str]) -> None:
+        """Serve the function with this environment."""
+        self._world = world
+        self._environment = environment
+        self._cards = FixedRateCard(world.card)
+
+    def rejections(self) -> KeptRejections:
+        """See `Application.rejections`."""
+        return self._world.kept[dead_letter_queue_url(self._environment)]
+
+    def charge_legs(self) -> ChargeLegs:
+        """See `Application.charge_legs`."""
+        world = self._world
+        licensing = RememberedLicensing(world.store)
+        return ChargeLegs(world.store, world.calls, licensing, self._cards, PATIENCE)
+
+    def rerate_calls(self) -> RerateCalls:
+        """See `Application.rerate_calls`."""
+        world = self._world
+        licensing = RememberedLicensing(world.store)
+        again = LookingAgain(world.store, world.calls, licensing, self._cards, PATIENCE)
+        return RerateCalls(again, world.store)
+
+    def wake_reratings(self) -> WakeReratings:
+        """See `Application.wake_reratings`."""
+        return WakeReratings(self._world.wakeups, self.rejections())
+
+    def wake_forgotten(self) -> WakeForgotten:
+        """See `Application.wake_forgotten`."""
+        store = self._world.store
+        return WakeForgotten(store, store, self._world.wakeups)
+
+    def book_credit(self) -> BookCredit:
+        """See `Application.book_credit`."""
+        return BookCredit(self._world.store, PATIENCE)
+
+    def expire_credit(self) -> ExpireCredit:
+        """See `Application.expire_credit`."""
+        return ExpireCredit(self._world.store, PATIENCE)
+
+    def reconcile_books(self) -> ReconcileBooks:
+        """See `Application.reconcile_books`."""
+        return ReconcileBooks(self._world.store, PATIENCE)
+
+    def publish_notifications(self) -> PublishNotifications:
+        """See `Application.publish_notifications`."""
+        return PublishNotifications(self._world.topic, self.rejections())
+
+    def apply_licensing(self) -> ApplyLicensing:
+        """See `Application.apply_licensing`."""
+        return ApplyLicensing(self._world.store, PATIENCE)
+
+
+PATIENCE = Patience(sleep=lambda _: None)
+"""Nobody else is in the way here, so there is nothing to pause for."""
+
+
+def charging_api(world: World) -> ChargingApi:
+    """See `api.bootstrap.charging_api`."""
+    store, licensing = world.store, RememberedLicensing(world.store)
+    cards = FixedRateCard(world.card)
+    return ChargingApi(
+        authorize_call=AuthorizeCall(
+            under_way=store,
+            credit=store,
+            calls=world.calls,
+            licensing=licensing,
+            rate_cards=cards,
+            patience=PATIENCE,
+        ),
+        ask_price=AskPrice(store, licensing, cards),
+        credit=store,
+    )
+
+
+def twinned_functions(template: Template, world: World) -> dict[str, LoadedFunction]:
+    """Load every function of the template over this world, by its logical id."""
+    with _instead_of_aws(world):
+        return {one.name: LoadedFunction(one) for one in described(template).functions}
+
+
+def described(template: Template) -> Stack:
+    """Describe a stack that nobody has made: what has a name in AWS goes by its logical id."""
+    names = _Names(
+        (environment_output(logical_id, variable), _called(value))
+        for logical_id, function in resources(template, "AWS::Serverless::Function")
+        for variable, value in environment_of(function, template).items()
+    )
+    return stack_of(template, names)
+
+
+def _called(value: Any) -> str:  # noqa: ANN401 - an intrinsic function, or what stands there
+    return str(next(iter(value.values()))) if isinstance(value, dict) else str(value)
+
+
+class _Names(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        return name.removesuffix("Url")
+
+
+@contextmanager
+def _instead_of_aws(world: World) -> Iterator[None]:
+    with (
+        patch.object(bootstrap, "Application", lambda environment: Twinned(world, environment)),
+        patch.object(api_bootstrap, "charging_api", lambda _: charging_api(world)),
+    ):
+        yield

@@ -1,0 +1,54 @@
+"""The stand-in has the use cases of the real one, and the real handlers work over it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from builders import card
+
+from perminute.bootstrap import Application
+from perminute.connected import Connected
+from perminute_local.replay.lambda_runtime import SQSMessage
+from perminute_local.simulation.twinned import Twinned, World, twinned_functions
+from perminute_local.stack import resources
+
+if TYPE_CHECKING:
+    from perminute_local.stack import Template
+
+
+def methods(of: type) -> set[str]:
+    return {name for name in vars(of) if not name.startswith("_")}
+
+
+def test_it_offers_the_use_cases_that_the_real_one_does() -> None:
+    assert methods(Twinned) == methods(Application) - methods(Connected)
+
+
+def test_what_one_function_books_another_reads(template: Template) -> None:
+    world = World(card())
+    functions = twinned_functions(template, world)
+    assert set(functions) == {name for name, _ in resources(template, "AWS::Serverless::Function")}
+    bought = {
+        "id": "e-1",
+        "source": "perminute.billing",
+        "detail-type": "Credit Purchased",
+        "time": "2026-11-02T08:00:00Z",
+        "detail": {
+            "schemaVersion": "1",
+            "organizationId": "contoso",
+            "purchaseId": "po-1",
+            "amount": "80.00",
+            "currency": "USD",
+            "purchasedAt": "2026-11-02T08:00:00Z",
+        },
+    }
+    assert not functions["BookCreditFunction"].invoke([SQSMessage(json.dumps(bought))], "arn")
+    answer = functions["AuthorizeCallsFunction"].call(
+        {"operation": "balance", "organizationId": "contoso"}
+    )
+    assert answer is not None
+    assert answer["balance"] == "80"
+    assert world.store.account("contoso").balance_micros == 80_000_000
+    assert not functions["BookCreditFunction"].invoke([SQSMessage("no event")], "arn")
+    assert [one.body for one in world.kept["CreditDeadLetters"].kept] == ["no event"]
