@@ -56,17 +56,9 @@ class Served(NamedTuple):
     why: str | None = None
 
 
-class _Token(Message, frozen=True, kw_only=True):
-    claims: dict[str, Any] | None = None
-
-
-class _Authorizer(Message, frozen=True, kw_only=True):
-    jwt: _Token | None = None
-
-
 class _Context(Message, frozen=True, kw_only=True):
     time_epoch: Annotated[int, Meta(ge=0, le=_LAST_MILLISECOND)]
-    authorizer: _Authorizer | None = None
+    authorizer: dict[str, Any] | None = None
 
 
 class _Request(Message, frozen=True, kw_only=True):
@@ -174,8 +166,11 @@ def error_document(error: Refused | Unavailable) -> ErrorDocument:
 
 
 def _check_token(context: _Context, organization_id: str, claim: str) -> None:
-    token = context.authorizer.jwt if context.authorizer else None
-    if token is not None and (token.claims or {}).get(claim) != organization_id:
+    token = (context.authorizer or {}).get("jwt")
+    if token is None:
+        return
+    claims = token.get("claims") if isinstance(token, dict) else None
+    if not isinstance(claims, dict) or claims.get(claim) != organization_id:
         raise _Turned(
             "forbidden", f"the token is not for this organization: its claim {claim} must name it"
         )
