@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from template_queues import read_queues
+
 from perminute.observability import NAMESPACE
 from perminute_local.stack import Template, environment_of, resources
 
@@ -29,15 +31,6 @@ def watched(template: Template, metric: str, **condition: object) -> set[str]:
         for alarm in alarms(template).values()
         if (alarm.get("Namespace"), alarm.get("MetricName")) == ("AWS/SQS", metric)
         if {name: alarm[name] for name in condition} == condition
-    }
-
-
-def read_queues(template: Template) -> set[str]:
-    return {
-        event["Properties"]["Queue"]["Fn::GetAtt"][0]
-        for _, function in resources(template, "AWS::Serverless::Function")
-        for event in function["Properties"].get("Events", {}).values()
-        if event["Type"] == "SQS"
     }
 
 

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from template_queues import read_queues
+
 from perminute.observability import NAMESPACE
 from perminute_local.stack import Template, environment_of, resources
 
@@ -31,15 +33,6 @@ def shown(template: Template, namespace: str, name: str) -> set[str]:
         if metric[:2] == [namespace, name]:
             found.add(re.sub(r"^\$\{(\w+)(\.\w+)?\}$", r"\1", metric[3]))
     return found
-
-
-def read_queues(template: Template) -> set[str]:
-    return {
-        event["Properties"]["Queue"]["Fn::GetAtt"][0]
-        for _, function in resources(template, "AWS::Serverless::Function")
-        for event in function["Properties"].get("Events", {}).values()
-        if event["Type"] == "SQS"
-    }
 
 
 def test_what_waits_is_shown_of_every_queue(template: Template) -> None:

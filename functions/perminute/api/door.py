@@ -54,14 +54,26 @@ def read_body(body: bytes, message: type[M]) -> M:
 def read_fields(fields: Mapping[str, Any], message: type[M], *, text: bool = False) -> M:
     """Read what is parsed already; where all is `text`, numbers are read from it."""
     try:
-        json.dumps(fields, ensure_ascii=False).encode()
         return convert(dict(fields), type=message, strict=not text)
     except ValidationError as error:
         raise _refused(error, message) from None
     except UnicodeEncodeError:
-        # Half of a surrogate pair: JSON can say it, and no text can hold it (RFC 8259 §8.2), nor an
-        # answer that repeats it.
-        raise Refused("body", "has a name or a value that is no Unicode text") from None
+        raise _no_text() from None
+
+
+def check_text(sent: object) -> None:
+    """Refuse half of a surrogate pair, wherever it stands.
+
+    JSON can say it, and no text can hold it (RFC 8259 §8.2), nor an answer that repeats it.
+    """
+    try:
+        json.dumps(sent, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise _no_text() from None
+
+
+def _no_text() -> Refused:
+    return Refused("body", "has a name or a value that is no Unicode text")
 
 
 def _refused(error: ValidationError, message: type[Message]) -> Refused:

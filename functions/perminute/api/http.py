@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from msgspec import Meta, to_builtins
 from msgspec.json import encode
 
-from perminute.api.door import read_body, read_fields
+from perminute.api.door import check_text, read_body, read_fields
 from perminute.api.endpoints import BY_NAME, BY_ROUTE, Endpoint, Target, check_target
 from perminute.api.messages import ErrorDocument, Invocation, Message
 from perminute.domain.errors import Conflict, Refused, Unavailable
@@ -86,6 +86,7 @@ def serve_http(
     """Serve a request that API Gateway let through; `claim` names the organization in a token."""
     try:
         request = read_fields(event, _Request)
+        check_text((request.path_parameters, request.query_string_parameters))
     except Refused as error:
         return Served("none", "", "", error_document(error), str(error))
     endpoint = BY_ROUTE.get(request.route_key)
@@ -128,6 +129,7 @@ def serve_invocation(api: ChargingApi, event: object, deadline: Deadline, now: d
     organization_id, call_id = (_text(event.get(field)) for field in ("organizationId", "callId"))
     outcome: Message
     try:
+        check_text(event)
         invocation = read_fields(event, Invocation)
         endpoint = BY_NAME[invocation.operation]
         _check_call(endpoint, invocation)
@@ -201,6 +203,7 @@ def _body_of(request: _Request) -> bytes:
     text = request.body or ""
     if len(text) > MAX_BODY_BYTES:
         raise _Turned("tooLarge", f"the body must not have more than {MAX_BODY_BYTES} bytes")
+    check_text(text)
     if request.is_base64_encoded:
         try:
             return base64.b64decode(text, validate=True)

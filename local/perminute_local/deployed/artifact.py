@@ -132,11 +132,11 @@ def _bootstrap() -> str:
 
 def room(name: str) -> Path:
     """Find one of the environments beside ours."""
-    room = Path(sys.prefix) / name
-    if not (room / "bin" / "python").exists():
+    folder = Path(sys.prefix) / name
+    if not (folder / "bin" / "python").exists():
         msg = f"{name} is not installed; run `make .venv/{name}/.ready` once"
         raise ToolError(msg)
-    return room
+    return folder
 
 
 def _platform() -> str:

@@ -55,7 +55,7 @@ class Deployed:
         self.stack = deployment.stack
         self._time = time
         self._at_once = at_once
-        functions = deployed_functions(deployment.stack, dict(deployment.names))
+        functions = deployed_functions(deployment.stack, deployment.names)
         self._wiring = wire(
             deployment.stack, lambda function: functions[function.name], as_deployed=True
         )

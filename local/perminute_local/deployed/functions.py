@@ -12,6 +12,8 @@ from botocore.config import Config
 from perminute_local.replay.lambda_runtime import LambdaFunction
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mypy_boto3_lambda.client import LambdaClient
 
     from perminute_local.stack import Function, Stack
@@ -54,16 +56,11 @@ class DeployedFunction(LambdaFunction):
         )
 
 
-def invoking() -> LambdaClient:
-    """Make the client: an invocation is waited for, and never made twice."""
-    patience = Config(read_timeout=LONGEST_SECONDS + 60, retries={"total_max_attempts": 1})
-    client: LambdaClient = boto3.client("lambda", config=patience)
-    return client
-
-
-def deployed_functions(stack: Stack, names: dict[str, str]) -> dict[str, DeployedFunction]:
+def deployed_functions(stack: Stack, names: Mapping[str, str]) -> dict[str, DeployedFunction]:
     """Find all functions of a stack; `names` are the physical ones by logical ids."""
-    client = invoking()
+    # An invocation is waited for, and never made twice.
+    patience = Config(read_timeout=LONGEST_SECONDS + 60, retries={"total_max_attempts": 1})
+    client = boto3.client("lambda", config=patience)
     return {
         function.name: DeployedFunction(function, names[function.name], client)
         for function in stack.functions

@@ -43,7 +43,7 @@ BATCHES = {"sns:PublishBatch", "sqs:DeleteMessageBatch", "sqs:SendMessageBatch"}
 
 @pytest.fixture(scope="module")
 def functions(running: Running) -> dict[str, DeployedFunction]:
-    return deployed_functions(running.deployment.stack, dict(running.deployment.names))
+    return deployed_functions(running.deployment.stack, running.deployment.names)
 
 
 def test_every_function_starts_over_the_built_artifact_alone(
@@ -104,7 +104,7 @@ def test_another_stage_lives_beside_it_and_shares_nothing(running: Running, arti
     # The stage of an API has a name within it.
     shared = {name for name in ours.names if ours.names[name] == beside.names[name]}
     assert shared == {"ChargingStage"}
-    for function in deployed_functions(beside.stack, dict(beside.names)).values():
+    for function in deployed_functions(beside.stack, beside.names).values():
         settings = boto3.client("lambda").get_function_configuration(
             FunctionName=function.physical_name
         )
