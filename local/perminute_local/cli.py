@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     rates = commands_.add_parser("rates", help="check, convert and publish rate cards")
     _add_rates(rates.add_subparsers(required=True, metavar="COMMAND"))
     _add_replay(commands_.add_parser("replay", help="run a folder of events on an embedded AWS"))
+    _add_simulate(
+        commands_.add_parser("simulate", help="look for a fault that loses or doubles a cent")
+    )
     _add_reconcile(
         commands_.add_parser("reconcile", help="hold a deployed stack's books against each other")
     )
@@ -181,6 +184,55 @@ def _replay(options: argparse.Namespace) -> int:
         disturbance=disturbance,
         as_json=options.json,
     )
+
+
+def _add_simulate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the first world (0)")
+    parser.add_argument(
+        "--seeds", type=_checked(_positive), default=1, metavar="N", help="how many worlds (1)"
+    )
+    parser.add_argument(
+        "--events", type=_checked(_positive), metavar="N", help="events and calls of a world (300)"
+    )
+    parser.add_argument(
+        "--faults", default="all", metavar="KINDS", help="what goes wrong: all, none, or throttle,…"
+    )
+    parser.add_argument(
+        "--over", choices=("twins", "moto"), default="twins", help="what the functions run over"
+    )
+    parser.add_argument("--items", metavar="NUMBERS", help="only these items of the plan: 0-5,17")
+    parser.add_argument("--history", action="store_true", help="print all that happened")
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(run=_simulate)
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    # As for a replay; and the kinds of faults are known only then.
+    from perminute_local.simulation.command import (  # noqa: PLC0415
+        faults_named,
+        items_named,
+        run_simulate,
+    )
+    from perminute_local.simulation.worlds import EVENTS, Over, World  # noqa: PLC0415
+
+    try:
+        faults = faults_named(options.faults)
+    except ValueError as error:
+        msg = f"--faults {error}"
+        raise WrongCall(msg) from error
+    try:
+        items = items_named(options.items) if options.items else None
+    except ValueError as error:
+        msg = f"--items {error}"
+        raise WrongCall(msg) from error
+    world = World(
+        seed=options.seed,
+        events=options.events or EVENTS,
+        faults=faults,
+        over=Over(options.over),
+        items=items,
+    )
+    return run_simulate(world, options.seeds, history=options.history, as_json=options.json)
 
 
 def _add_reconcile(parser: argparse.ArgumentParser) -> None:

@@ -56,13 +56,16 @@ def embedded_aws(
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
     """Set environment variables for as long as the context lasts."""
-    before = dict(os.environ)
+    before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def client_environment(endpoint: str) -> dict[str, str]:

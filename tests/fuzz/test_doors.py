@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perminute.adapters.dynamodb import outbox, waiting
+from perminute.adapters.memory import PublishedRateCards
 from perminute.adapters.microsoft_graph import read_users
 from perminute.adapters.s3_rate_cards import Pointer
 from perminute.api.endpoints import BY_NAME
@@ -132,7 +133,7 @@ def _quiet() -> Iterator[None]:
 @cache
 def world() -> tuple[World, dict[str, LoadedFunction]]:
     """One world for all inputs: what was taken in before is there when the next one comes."""
-    made = World(card())
+    made = World(PublishedRateCards(card()))
     return made, twinned_functions(load_template(), made)
 
 

@@ -21,7 +21,7 @@ from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
-from perminute.adapters.memory import FixedRateCard
+from perminute.adapters.memory import PublishedRateCards
 from perminute.api.bootstrap import ATTEMPTS
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.authorize_call import AuthorizeCall, Request
@@ -68,7 +68,11 @@ class Books:
     def charge(self) -> ChargeLegs:
         remembered = RememberedLicensing(self.licensing)
         return ChargeLegs(
-            self.credit, DynamoDBCalls(self.schema), remembered, FixedRateCard(card()), Patience()
+            self.credit,
+            DynamoDBCalls(self.schema),
+            remembered,
+            PublishedRateCards(card()),
+            Patience(),
         )
 
     def authorize(self) -> AuthorizeCall:
@@ -77,7 +81,7 @@ class Books:
             credit=self.credit,
             calls=DynamoDBCalls(self.schema),
             licensing=RememberedLicensing(self.licensing),
-            rate_cards=FixedRateCard(card()),
+            rate_cards=PublishedRateCards(card()),
             patience=Patience(attempts=ATTEMPTS, base_seconds=0.005, cap_seconds=0.2),
         )
 
@@ -86,7 +90,7 @@ class Books:
             credit=self.credit,
             calls=DynamoDBCalls(self.schema),
             licensing=RememberedLicensing(self.licensing),
-            rate_cards=FixedRateCard(card()),
+            rate_cards=PublishedRateCards(card()),
             patience=Patience(),
         )
         return RerateCalls(again, DynamoDBReratings(self.schema))

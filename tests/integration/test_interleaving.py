@@ -23,7 +23,7 @@ from builders import (
 )
 from stores import Stores, stores_on, twins
 
-from perminute.adapters.memory import FixedRateCard
+from perminute.adapters.memory import PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from perminute.domain.usage import Usage
     from perminute_local.stack import Stack
 
-CARD = FixedRateCard(card())
+CARD = PublishedRateCards(card())
 FUNDS, PAID = 50 * MICROS, 150_000
 NOVEMBER = Month(2026, 11)
 BEFORE = ANSWERED - timedelta(days=1)

@@ -29,7 +29,7 @@ from builders import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perminute.adapters.memory import FixedRateCard, InMemoryCalls, InMemoryStore
+from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.authorize_call import AuthorizeCall, Request
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_legs import ChargeLegs, EndedLeg
@@ -134,7 +134,7 @@ class World:
         ]
         store.record(ORGANIZATION, [(one, receipt(f"said-{n}")) for n, one in enumerate(changes)])
         licensing, calls = RememberedLicensing(store), InMemoryCalls(store)
-        rate_cards = FixedRateCard(CARD)
+        rate_cards = PublishedRateCards(CARD)
         self.book = BookCredit(store, IMPATIENT)
         self.charge = ChargeLegs(store, calls, licensing, rate_cards, IMPATIENT)
         self.authorize = AuthorizeCall(

@@ -21,7 +21,7 @@ from builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perminute.adapters.memory import FixedRateCard, InMemoryCalls, InMemoryStore
+from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
@@ -65,7 +65,11 @@ def funded() -> InMemoryStore:
 def charge(deliveries: list[list[EndedLeg]]) -> InMemoryStore:
     store = funded()
     charging = ChargeLegs(
-        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), IMPATIENT
+        store,
+        InMemoryCalls(store),
+        RememberedLicensing(store),
+        PublishedRateCards(card()),
+        IMPATIENT,
     )
     for batch in deliveries:
         charging(batch)
@@ -133,7 +137,7 @@ def test_licensing_events_in_any_order_and_twice_leave_the_same_state(
             store,
             InMemoryCalls(store),
             RememberedLicensing(store),
-            FixedRateCard(card()),
+            PublishedRateCards(card()),
             IMPATIENT,
         )
         (verdict,) = charging([ended(answered_at=ANSWERED, ended_at=ENDED)])

@@ -24,7 +24,7 @@ from builders import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perminute.adapters.memory import FixedRateCard, InMemoryCalls, InMemoryStore
+from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.book_credit import BookCredit, CreditEvent, FailedRecharge
 from perminute.application.charge_legs import ChargeLegs, EndedLeg
 from perminute.application.expire_credit import ExpireCredit
@@ -73,7 +73,7 @@ class World:
         self.store.record(ORGANIZATION, entitled_changes())
         licensing = RememberedLicensing(self.store)
         self.charge = ChargeLegs(
-            self.store, InMemoryCalls(self.store), licensing, FixedRateCard(card()), IMPATIENT
+            self.store, InMemoryCalls(self.store), licensing, PublishedRateCards(card()), IMPATIENT
         )
         self.book = BookCredit(self.store, IMPATIENT)
         self.expire = ExpireCredit(self.store, IMPATIENT)

@@ -15,7 +15,7 @@ from builders import IMPATIENT, LONG_AGO, MICROS, ORGANIZATION, card, ended, fac
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from perminute.adapters.memory import FixedRateCard, InMemoryCalls, InMemoryStore
+from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs, EndedLeg
@@ -62,7 +62,7 @@ class World:
     store: InMemoryStore = field(default_factory=InMemoryStore)
 
     def __post_init__(self) -> None:
-        rate_cards = FixedRateCard(CARD)
+        rate_cards = PublishedRateCards(CARD)
         self.charge = ChargeLegs(
             self.store,
             InMemoryCalls(self.store),

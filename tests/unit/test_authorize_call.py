@@ -23,7 +23,7 @@ from builders import (
     receipt,
 )
 
-from perminute.adapters.memory import FixedRateCard, InMemoryCalls, InMemoryStore
+from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.authorize_call import AuthorizeCall, Request
 from perminute.application.book_credit import BookCredit, CreditEvent
@@ -78,7 +78,7 @@ class World:
         self.store.record(ORGANIZATION, entitled_changes())
         BookCredit(self.store, IMPATIENT)([purchase(amount=1)])
         calls, licensing = InMemoryCalls(self.store), RememberedLicensing(self.store)
-        rate_cards = FixedRateCard(card())
+        rate_cards = PublishedRateCards(card())
         self.charging = ChargeLegs(self.store, calls, licensing, rate_cards, IMPATIENT)
         self.authorizing = AuthorizeCall(
             under_way=self.store,

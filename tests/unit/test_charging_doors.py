@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import card
 
+from perminute.adapters.memory import PublishedRateCards
 from perminute.api.endpoints import BY_NAME
 from perminute_local.replay.requests import http_event
 from perminute_local.simulation.twinned import World, twinned_functions
@@ -24,7 +25,9 @@ NO_TEXT = {"error": "invalid", "message": "body: has a name or a value that is n
 
 @pytest.fixture(scope="module")
 def api() -> LoadedFunction:
-    return twinned_functions(load_template(), World(card()))["AuthorizeCallsFunction"]
+    return twinned_functions(load_template(), World(PublishedRateCards(card())))[
+        "AuthorizeCallsFunction"
+    ]
 
 
 def asked(api: LoadedFunction, endpoint: str, **event: Any) -> tuple[int, dict[str, Any]]:

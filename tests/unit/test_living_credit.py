@@ -22,7 +22,7 @@ from builders import (
     receipt,
 )
 
-from perminute.adapters.memory import FixedRateCard, InMemoryCalls, InMemoryStore
+from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.book_credit import BookCredit, CreditEvent, FailedRecharge
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.expire_credit import ExpireCredit, Run
@@ -72,7 +72,11 @@ def call(call_id: str, at: datetime) -> EndedLeg:
 
 def charging(store: InMemoryStore) -> ChargeLegs:
     return ChargeLegs(
-        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), IMPATIENT
+        store,
+        InMemoryCalls(store),
+        RememberedLicensing(store),
+        PublishedRateCards(card()),
+        IMPATIENT,
     )
 
 

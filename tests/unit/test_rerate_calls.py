@@ -25,10 +25,10 @@ from builders import (
 )
 
 from perminute.adapters.memory import (
-    FixedRateCard,
     InMemoryCalls,
     InMemoryStore,
     KeptRejections,
+    PublishedRateCards,
     RememberedWakeups,
 )
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
@@ -76,7 +76,11 @@ def world(calls: int = CALLS, *said: Fact) -> InMemoryStore:
         apply(store, one, f"said-{number}")
     BookCredit(store, IMPATIENT)([purchase(amount=1_000)])
     charging = ChargeLegs(
-        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), IMPATIENT
+        store,
+        InMemoryCalls(store),
+        RememberedLicensing(store),
+        PublishedRateCards(card()),
+        IMPATIENT,
     )
     legs = [
         ended(call_id=f"call-{n:05d}", ended_at=ANSWERED + timedelta(seconds=541 + n % 60))
@@ -99,7 +103,7 @@ def looking_again(store: InMemoryStore, calls: Calls) -> LookingAgain:
         credit=store,
         calls=calls,
         licensing=RememberedLicensing(store),
-        rate_cards=FixedRateCard(card()),
+        rate_cards=PublishedRateCards(card()),
         patience=IMPATIENT,
     )
 
@@ -219,7 +223,11 @@ def test_time_that_runs_out_ends_a_piece_whose_record_brings_the_next() -> None:
 def test_calls_of_others_and_from_before_are_not_looked_at() -> None:
     store = world(10)
     charging = ChargeLegs(
-        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), IMPATIENT
+        store,
+        InMemoryCalls(store),
+        RememberedLicensing(store),
+        PublishedRateCards(card()),
+        IMPATIENT,
     )
     before = BEFORE - timedelta(seconds=1)
     charging(
@@ -248,7 +256,11 @@ def test_credit_that_turns_out_to_have_been_set_up_earlier_pays_the_calls_since(
     store = InMemoryStore()
     store.record(ORGANIZATION, entitled_changes())
     charging = ChargeLegs(
-        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), IMPATIENT
+        store,
+        InMemoryCalls(store),
+        RememberedLicensing(store),
+        PublishedRateCards(card()),
+        IMPATIENT,
     )
     early = ANSWERED - timedelta(hours=1)
     charging([ended(call_id="a"), ended(call_id="b", answered_at=early)])
@@ -331,7 +343,11 @@ def subscribed(calls: int, licenses: int = 5) -> InMemoryStore:
 
 def charge_one(store: InMemoryStore, call_id: str, ended_at: datetime) -> None:
     charging = ChargeLegs(
-        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), IMPATIENT
+        store,
+        InMemoryCalls(store),
+        RememberedLicensing(store),
+        PublishedRateCards(card()),
+        IMPATIENT,
     )
     one = ended(call_id=call_id, ended_at=ended_at)
     assert isinstance(charging([one])[0], Accepted)
@@ -441,7 +457,11 @@ def test_a_call_that_begins_to_draw_after_the_pool_was_read_gets_what_is_its_own
         fact("purchased:SPE_E5", 100, LONG_AGO, "s-2"),
     )
     charging = ChargeLegs(
-        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), IMPATIENT
+        store,
+        InMemoryCalls(store),
+        RememberedLicensing(store),
+        PublishedRateCards(card()),
+        IMPATIENT,
     )
     bobs = ended(call_id="bob", organizer_id="bob", ended_at=ANSWERED + timedelta(seconds=1))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from builders import card
 
+from perminute.adapters.memory import PublishedRateCards
 from perminute.bootstrap import Application
 from perminute.connected import Connected
 from perminute_local.replay.lambda_runtime import SQSMessage
@@ -26,7 +27,7 @@ def test_it_offers_the_use_cases_that_the_real_one_does() -> None:
 
 
 def test_what_one_function_books_another_reads(template: Template) -> None:
-    world = World(card())
+    world = World(PublishedRateCards(card()))
     functions = twinned_functions(template, world)
     assert set(functions) == {name for name, _ in resources(template, "AWS::Serverless::Function")}
     bought = {

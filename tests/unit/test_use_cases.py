@@ -19,7 +19,7 @@ from builders import (
     receipt,
 )
 
-from perminute.adapters.memory import FixedRateCard, InMemoryCalls, InMemoryStore
+from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
@@ -54,7 +54,11 @@ def funded() -> InMemoryStore:
 
 def charging(store: InMemoryStore) -> ChargeLegs:
     return ChargeLegs(
-        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), IMPATIENT
+        store,
+        InMemoryCalls(store),
+        RememberedLicensing(store),
+        PublishedRateCards(card()),
+        IMPATIENT,
     )
 
 
@@ -218,7 +222,11 @@ def test_after_so_many_collisions_the_legs_are_handed_back_to_come_again() -> No
     pauses: list[float] = []
     patience = Patience(attempts=4, sleep=pauses.append, jitter=lambda: 1.0)
     charge = ChargeLegs(
-        store, InMemoryCalls(store), RememberedLicensing(store), FixedRateCard(card()), patience
+        store,
+        InMemoryCalls(store),
+        RememberedLicensing(store),
+        PublishedRateCards(card()),
+        patience,
     )
     (verdict,) = charge([ended()])
     assert isinstance(verdict, Contended)

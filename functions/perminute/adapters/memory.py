@@ -397,10 +397,16 @@ def _listed(leg: Leg) -> CallList:
 
 
 @dataclass
-class FixedRateCard:
-    """One rate card, for as long as it lasts."""
+class PublishedRateCards:
+    """The card in force, and those that were before."""
 
     card: RateCard
+    former: dict[str, RateCard] = field(default_factory=dict)
+
+    def publish(self, card: RateCard) -> None:
+        """Have another card in force from now on."""
+        self.former[self.card.version] = self.card
+        self.card = card
 
     def current(self) -> RateCard:
         """See `RateCards.current`."""
@@ -408,10 +414,11 @@ class FixedRateCard:
 
     def version(self, version: str) -> RateCard:
         """See `RateCards.version`."""
-        if version != self.card.version:
+        card = self.card if version == self.card.version else self.former.get(version)
+        if card is None:
             msg = f"rate card {version} is not known"
             raise Unavailable(msg)
-        return self.card
+        return card
 
 
 @dataclass

@@ -15,7 +15,7 @@ from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
-from perminute.adapters.memory import FixedRateCard
+from perminute.adapters.memory import PublishedRateCards
 from perminute.application.charge_legs import ChargeLegs, EndedLeg
 from perminute.application.patience import Patience
 from perminute.application.postings import posting_of
@@ -143,7 +143,7 @@ def _charging(schema: Schema, organization: str) -> ChargeLegs:
         credit,
         DynamoDBCalls(schema),
         RememberedLicensing(licensing),
-        FixedRateCard(card),
+        PublishedRateCards(card),
         Patience(),
     )
 

@@ -128,6 +128,8 @@ class LoadedFunction(LambdaFunction):
     def __init__(self, function: Function) -> None:
         """Import its handler under its own environment, anew each time."""
         super().__init__(function)
+        self.failed_with: Exception | None = None
+        """What it raised last, which all that call it are told is that it failed."""
         self._environment = {**function.environment, **QUIET}
         module_name, _, attribute = function.handler.rpartition(".")
         with environment(**self._environment):
@@ -145,7 +147,8 @@ class LoadedFunction(LambdaFunction):
             # What a function prints are its metrics, for CloudWatch to read out of the log.
             with environment(**self._environment), redirect_stdout(io.StringIO()):
                 return self._handler(event, context)
-        except Exception:  # noqa: BLE001 - whatever a function raises, Lambda takes it as a failure
+        except Exception as error:  # noqa: BLE001 - whatever it raises, Lambda takes for a failure
+            self.failed_with = error
             traceback.print_exc()
             return None
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from unittest.mock import patch
 
 from perminute import bootstrap
 from perminute.adapters.memory import (
     AnnouncedNotifications,
-    FixedRateCard,
     InMemoryCalls,
     InMemoryStore,
     KeptRejections,
+    PublishedRateCards,
     RememberedWakeups,
 )
 from perminute.api import bootstrap as api_bootstrap
@@ -50,14 +50,33 @@ from perminute_local.stack import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from perminute.domain.rate_card import RateCard
+    from perminute_local.stack import Function
+
+
+P = TypeVar("P")
+
+
+class Through(Protocol):
+    """What stands between functions and an adapter: it looks like the adapter itself."""
+
+    def __call__(self, adapter: P) -> P:
+        """Stand before an adapter."""
+        ...
+
+
+def directly(adapter: P) -> P:
+    """Stand in nobody's way."""
+    return adapter
 
 
 @dataclass
 class World:
-    """What the functions share: the tables, the card in force, the topic, what was kept."""
+    """What the functions share: the tables, the rate cards, the topic, what was kept.
 
-    card: RateCard
+    They reach each of it `through` something, which may stand in their way.
+    """
+
+    cards: PublishedRateCards
     store: InMemoryStore = field(default_factory=InMemoryStore)
     topic: AnnouncedNotifications = field(default_factory=AnnouncedNotifications)
     wakeups: RememberedWakeups = field(default_factory=RememberedWakeups)
@@ -65,11 +84,7 @@ class World:
         default_factory=lambda: defaultdict(KeptRejections)
     )
     """Refused deliveries, by the queue of dead letters that they were put into."""
-
-    @property
-    def calls(self) -> InMemoryCalls:
-        """The calls of the store."""
-        return InMemoryCalls(self.store)
+    through: Through = directly
 
 
 class Twinned:
@@ -79,53 +94,53 @@ class Twinned:
         """Serve the function with this environment."""
         self._world = world
         self._environment = environment
-        self._cards = FixedRateCard(world.card)
+        self._store = world.through(world.store)
+        self._calls = world.through(InMemoryCalls(world.store))
+        self._cards = world.through(world.cards)
+        self._wakeups = world.through(world.wakeups)
 
     def rejections(self) -> KeptRejections:
         """See `Application.rejections`."""
-        return self._world.kept[dead_letter_queue_url(self._environment)]
+        return self._world.through(self._world.kept[dead_letter_queue_url(self._environment)])
 
     def charge_legs(self) -> ChargeLegs:
         """See `Application.charge_legs`."""
-        world = self._world
-        licensing = RememberedLicensing(world.store)
-        return ChargeLegs(world.store, world.calls, licensing, self._cards, PATIENCE)
+        licensing = RememberedLicensing(self._store)
+        return ChargeLegs(self._store, self._calls, licensing, self._cards, PATIENCE)
 
     def rerate_calls(self) -> RerateCalls:
         """See `Application.rerate_calls`."""
-        world = self._world
-        licensing = RememberedLicensing(world.store)
-        again = LookingAgain(world.store, world.calls, licensing, self._cards, PATIENCE)
-        return RerateCalls(again, world.store)
+        licensing = RememberedLicensing(self._store)
+        again = LookingAgain(self._store, self._calls, licensing, self._cards, PATIENCE)
+        return RerateCalls(again, self._store)
 
     def wake_reratings(self) -> WakeReratings:
         """See `Application.wake_reratings`."""
-        return WakeReratings(self._world.wakeups, self.rejections())
+        return WakeReratings(self._wakeups, self.rejections())
 
     def wake_forgotten(self) -> WakeForgotten:
         """See `Application.wake_forgotten`."""
-        store = self._world.store
-        return WakeForgotten(store, store, self._world.wakeups)
+        return WakeForgotten(self._store, self._store, self._wakeups)
 
     def book_credit(self) -> BookCredit:
         """See `Application.book_credit`."""
-        return BookCredit(self._world.store, PATIENCE)
+        return BookCredit(self._store, PATIENCE)
 
     def expire_credit(self) -> ExpireCredit:
         """See `Application.expire_credit`."""
-        return ExpireCredit(self._world.store, PATIENCE)
+        return ExpireCredit(self._store, PATIENCE)
 
     def reconcile_books(self) -> ReconcileBooks:
         """See `Application.reconcile_books`."""
-        return ReconcileBooks(self._world.store, PATIENCE)
+        return ReconcileBooks(self._store, PATIENCE)
 
     def publish_notifications(self) -> PublishNotifications:
         """See `Application.publish_notifications`."""
-        return PublishNotifications(self._world.topic, self.rejections())
+        return PublishNotifications(self._world.through(self._world.topic), self.rejections())
 
     def apply_licensing(self) -> ApplyLicensing:
         """See `Application.apply_licensing`."""
-        return ApplyLicensing(self._world.store, PATIENCE)
+        return ApplyLicensing(self._store, PATIENCE)
 
 
 PATIENCE = Patience(sleep=lambda _: None)
@@ -134,13 +149,13 @@ PATIENCE = Patience(sleep=lambda _: None)
 
 def charging_api(world: World) -> ChargingApi:
     """See `api.bootstrap.charging_api`."""
-    store, licensing = world.store, RememberedLicensing(world.store)
-    cards = FixedRateCard(world.card)
+    store, cards = world.through(world.store), world.through(world.cards)
+    licensing = RememberedLicensing(store)
     return ChargingApi(
         authorize_call=AuthorizeCall(
             under_way=store,
             credit=store,
-            calls=world.calls,
+            calls=world.through(InMemoryCalls(world.store)),
             licensing=licensing,
             rate_cards=cards,
             patience=PATIENCE,
@@ -152,8 +167,13 @@ def charging_api(world: World) -> ChargingApi:
 
 def twinned_functions(template: Template, world: World) -> dict[str, LoadedFunction]:
     """Load every function of the template over this world, by its logical id."""
+    return {one.name: twinned_function(one, world) for one in described(template).functions}
+
+
+def twinned_function(function: Function, world: World) -> LoadedFunction:
+    """Load one function over this world."""
     with _instead_of_aws(world):
-        return {one.name: LoadedFunction(one) for one in described(template).functions}
+        return LoadedFunction(function)
 
 
 def described(template: Template) -> Stack:

@@ -1,0 +1,214 @@
+"""Bridges that ask before they put somebody through, and do as they are told (docs/charging-api).
+
+They report before they must and hang up at the end of what was granted. A request without an
+answer is sent again, as it is; if none ever comes, the call does not take place or ends in time.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from perminute.api.endpoints import BY_NAME
+from perminute.domain.times import format_instant, parse_instant
+from perminute_local.replay.requests import http_event
+from perminute_local.simulation.faults import chance
+from perminute_local.stack import ApiTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from random import Random
+
+    from perminute_local.simulation.effects import Effects
+    from perminute_local.simulation.happenings import Functions, Happenings
+    from perminute_local.simulation.plan import Bridged
+
+_OK = 200
+_TRIES = 6
+_PAUSE = timedelta(seconds=1)
+_SECOND = timedelta(seconds=1)
+
+
+class Ended(NamedTuple):
+    """What telephony says of a call that is over."""
+
+    detail: dict[str, Any]
+    call_id: str
+
+
+@dataclass
+class Bridges:
+    """All bridges of a world, and what they share."""
+
+    happenings: Happenings
+    functions: Functions
+    effects: Effects
+    on_ended: Callable[[Ended], None]
+
+    def call(self, number: int, call: Bridged) -> None:
+        """Begin a call, if it may."""
+        _Call(self, f"call-{number}", call, chance(self.happenings.seed, "bridge", number)).begin()
+
+    def ask(self, name: str, call: _Call, body: dict[str, Any]) -> dict[str, Any] | None:
+        """Ask the function behind the API; None if there is no answer."""
+        happenings, path = self.happenings, call.path
+        (function,) = (
+            function.name
+            for function in self.functions.medium.stack.functions
+            if isinstance(function.trigger, ApiTrigger)
+        )
+        event = http_event(BY_NAME[name], path, body, happenings.now)
+        drawn = chance(happenings.seed, name, call.call_id, body["sequence"], call.tries)
+        response = self.functions.run(function, drawn, lambda one: one.call(event))
+        answered = response is not None and response["statusCode"] == _OK
+        answer = json.loads(response["body"]) if answered and response else None
+        said = _said(answer) if answer else response and response["statusCode"]
+        happenings.log(f"{name} {path['organizationId']} {call.call_id} {said}")
+        return answer
+
+
+@dataclass
+class _Call:
+    """One call as its bridge sees it."""
+
+    bridges: Bridges
+    call_id: str
+    call: Bridged
+    drawn: Random
+    tries: int = 0
+    sequence: int = 0
+    reported: int = 0
+    granted: int = 0
+    answered_at: datetime | None = None
+    report_before: datetime | None = None
+    path: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Name the call as the API does."""
+        self.path = {"organizationId": self.call.organization_id, "callId": self.call_id}
+
+    # ── From the first request to the last ───────────────────────────────────────────────────
+
+    def begin(self) -> None:
+        """Ask; again if there is no answer, and not for ever."""
+        body = {**self._facts(), "sequence": 0}
+        if self.call.wants is not None:
+            body["requestedSeconds"] = self.call.wants
+        answer = self.bridges.ask("authorize", self, body)
+        if answer is None:
+            self._later(self.begin)
+        elif self._take(answer):
+            self.answered_at = self._now + self.call.rings * _SECOND
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Talk until the call is over, or must report."""
+        ends_at = self._answered + self.call.lasts * _SECOND
+        must_at = self.report_before or self._now
+        if ends_at <= must_at:
+            self._at(ends_at, self._hang_up)
+        else:
+            early = self.drawn.choice((0, 0, 1, 5)) * _SECOND
+            self._at(max(self._now, must_at - early), self._report)
+
+    def _report(self) -> None:
+        """Report what was used, and ask for more; hang up where there is none."""
+        used = self._connected - self.reported
+        self.sequence += 1
+        self._send_report({"sequence": self.sequence, "usedSeconds": used})
+
+    def _send_report(self, body: dict[str, Any]) -> None:
+        answer = self.bridges.ask("update", self, body)
+        if answer is None:
+            self._later(lambda: self._send_report(body), otherwise=self._hang_up)
+            return
+        self.reported += body["usedSeconds"]
+        if self._take(answer):
+            self._go_on()
+        else:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """End the call, say so, and give back what is left."""
+        seconds, now = self._connected, self._now
+        answered_at = None if seconds == 0 else format_instant(now - seconds * _SECOND)
+        detail = {**self._facts(), "answeredAt": answered_at, "endedAt": format_instant(now)}
+        self.bridges.on_ended(Ended({**self.path, **detail}, self.call_id))
+        if self.call.releases:
+            self.sequence += 1
+            self.tries = 0
+            body = {"sequence": self.sequence, "usedSeconds": seconds - self.reported}
+            self._release(body)
+
+    def _release(self, body: dict[str, Any]) -> None:
+        if self.bridges.ask("release", self, body) is None:
+            self._later(lambda: self._release(body))
+
+    # ── What it knows ────────────────────────────────────────────────────────────────────────
+
+    def _take(self, answer: dict[str, Any]) -> bool:
+        """Take an answer; gives whether the call may go on."""
+        self.tries = 0
+        if answer["decision"] != "allow" or not answer["grantedSeconds"]:
+            self.granted = 0
+            return False
+        self.granted = answer["grantedSeconds"]
+        self.report_before = parse_instant(answer["reportBefore"])
+        # For twice that time all that is reserved stays reserved (see AnswerDocument.valid_until).
+        lasts = parse_instant(answer["validUntil"]) - self._now
+        key = self.call.organization_id, self.call_id
+        self.bridges.effects.promised[key] = self._now + 2 * lasts
+        return True
+
+    @property
+    def _now(self) -> datetime:
+        return self.bridges.happenings.now
+
+    @property
+    def _answered(self) -> datetime:
+        return self.answered_at or self._now
+
+    @property
+    def _connected(self) -> int:
+        """Tell how long it has lasted, which is never longer than was granted."""
+        seconds = max(0, (self._now - self._answered) // _SECOND)
+        return min(seconds, self.reported + self.granted)
+
+    def _facts(self) -> dict[str, Any]:
+        call = self.call
+        numbers = (
+            {"remoteNumber": call.number}
+            if call.leg_type == "dialOut"
+            else {"serviceNumber": "+18005550199", "remoteNumber": call.number}
+        )
+        return {
+            "organizerId": call.organizer_id,
+            "meetingId": "meeting-1",
+            "meetingType": "scheduled",
+            "legType": call.leg_type,
+            **numbers,
+        }
+
+    # ── When ─────────────────────────────────────────────────────────────────────────────────
+
+    def _later(
+        self, again: Callable[[], None], otherwise: Callable[[], None] | None = None
+    ) -> None:
+        """Do it again in a moment; after so many times, something else."""
+        self.tries += 1
+        if self.tries < _TRIES:
+            self._at(self._now + _PAUSE, again)
+        elif otherwise is not None:
+            otherwise()
+
+    def _at(self, at: datetime, does: Callable[[], None]) -> None:
+        name = f"bridge {self.call_id} {self.sequence}.{self.tries}"
+        self.bridges.happenings.add(at, name, does)
+
+
+def _said(answer: dict[str, Any]) -> str:
+    """Say in a few words what the answer is."""
+    return f"{answer['decision']} {answer['grantedSeconds']} s {answer['reason'] or ''}".rstrip()

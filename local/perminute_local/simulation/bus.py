@@ -1,0 +1,230 @@
+"""Queues and streams as they are at their worst: late, twice, in any order, in any batch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from perminute_local.replay.lambda_runtime import SQSMessage
+from perminute_local.replay.table_stream import matches
+from perminute_local.simulation.faults import Fault, chance
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from perminute_local.simulation.effects import Effects
+    from perminute_local.simulation.happenings import Functions, Happenings
+    from perminute_local.stack import Queue, QueueTrigger, StreamTrigger
+
+VISIBILITY_TIMEOUT = timedelta(seconds=200)
+"""How long a message that failed is hidden (template.yaml)."""
+_MOMENT = timedelta(seconds=1)
+_DELAYS = (timedelta(minutes=5), timedelta(minutes=50), timedelta(hours=7), timedelta(days=1))
+_WINDOWS = (_MOMENT, timedelta(minutes=1), timedelta(hours=1))
+_STREAM_GIVES_UP_AFTER = 2
+"""Failures of one batch after which a stream may give it up: in truth it is an hour of them."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    message: SQSMessage
+    due: datetime
+
+
+@dataclass
+class SimulatedQueue:
+    """A queue, the function that reads it, and its dead letters."""
+
+    name: str
+    queue: Queue
+    trigger: QueueTrigger
+    function: str
+    happenings: Happenings
+    functions: Functions
+    received: Counter[str] = field(default_factory=Counter)
+    """How often a function was given a body."""
+    settled: Counter[str] = field(default_factory=Counter)
+    """How often it said that it was done with it."""
+    dead: list[SQSMessage] = field(default_factory=list)
+    _waiting: dict[str, _Waiting] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is on its way; dead letters are not."""
+        return not self._waiting
+
+    def send(self, body: str, identity: str, drawn: Random, *, promptly: bool = False) -> None:
+        """Have the bus deliver a message: it may take its time, and do so more than once."""
+        copies = 1
+        while copies < 4 and self.happenings.happens(Fault.DUPLICATE, drawn):  # noqa: PLR2004
+            copies += 1
+        sent_at = self.happenings.now
+        for copy in range(copies):
+            message = SQSMessage(body, sent_at=sent_at, id=f"{identity}.{copy}")
+            self._put(message, sent_at + self._delay(drawn, promptly=promptly))
+
+    def deliver_first(self) -> bool:
+        """Deliver what is due first, however long it would still have been on its way."""
+        if not self._waiting:
+            return False
+        self._deliver(min(self._waiting, key=lambda one: (self._waiting[one].due, one)))
+        return True
+
+    def redrive(self) -> None:
+        """Have an operator send back what SQS moved to the dead letters."""
+        letters, self.dead = self.dead, []
+        for letter in letters:
+            self.send_back(letter.body, f"{letter.id}r")
+
+    def send_back(self, body: str, identity: str) -> None:
+        """Put a dead letter into the queue again: as a new message, as SQS does."""
+        now = self.happenings.now
+        self._put(SQSMessage(body, sent_at=now, id=identity), now)
+
+    def _delay(self, drawn: Random, *, promptly: bool) -> timedelta:
+        if self.happenings.happens(Fault.DELAY, drawn) and not promptly:
+            return drawn.choice(_DELAYS) * drawn.random()
+        return timedelta(milliseconds=drawn.randrange(2_000))
+
+    def _put(self, message: SQSMessage, due: datetime) -> None:
+        self._waiting[message.id] = _Waiting(message, due)
+        self.happenings.add(due, f"{self.name} {message.id}", lambda: self._deliver(message.id))
+
+    def _deliver(self, first: str) -> None:
+        """Deliver a message, and others with it, unless it was delivered with another."""
+        if first not in self._waiting:
+            return
+        begun = self._waiting[first].message
+        drawn = chance(self.happenings.seed, "batch", first, begun.receive_count)
+        batch = self._batch(first, drawn)
+        happenings = self.happenings
+        happenings.log(f"{self.function} {' '.join(message.id for message in batch)}")
+        for message in batch:
+            self.received[message.body] += 1
+        counts = {message.id: message.receive_count for message in batch}
+        failed = self.functions.run(
+            self.function, drawn, lambda one: one.invoke(batch, self.queue.arn)
+        )
+        if failed is None:
+            failed = batch
+        for message in batch:
+            message.receive_count = counts[message.id] + 1
+            if message in failed:
+                self._fail(message, drawn)
+                continue
+            self.settled[message.body] += 1
+            if happenings.happens(Fault.DUPLICATE, drawn):
+                again = replace(message, id=f"{message.id}d", receive_count=0)
+                self._put(again, happenings.now + VISIBILITY_TIMEOUT)
+
+    def _batch(self, first: str, drawn: Random) -> list[SQSMessage]:
+        disordered = self.happenings.happens(Fault.REORDER, drawn)
+        until = self.happenings.now + (drawn.choice(_WINDOWS) if disordered else _MOMENT)
+        others = [
+            name
+            for name, one in self._waiting.items()
+            if name != first and one.due <= until and (one.message.sent_at or until) <= until
+        ]
+        if disordered:
+            drawn.shuffle(others)
+        names = [first, *others][: drawn.randint(1, self.trigger.batch_size)]
+        if disordered:
+            drawn.shuffle(names)
+        return [self._waiting.pop(name).message for name in names]
+
+    def _fail(self, message: SQSMessage, drawn: Random) -> None:
+        """Hide it for a while; or give it up, for an operator to send back."""
+        happenings = self.happenings
+        is_last = message.receive_count >= (self.queue.max_receive_count or 1)
+        if is_last or happenings.happens(Fault.REDRIVE, drawn):
+            happenings.log(f"{self.name} {message.id} is a dead letter")
+            self.dead.append(message)
+            later = happenings.now + drawn.choice(_DELAYS)
+            happenings.add(later, f"{self.name} redrive {message.id}", self.redrive)
+        else:
+            self._put(message, happenings.now + VISIBILITY_TIMEOUT)
+
+
+@dataclass
+class SimulatedStream:
+    """The table's stream as one function reads it, in order."""
+
+    trigger: StreamTrigger
+    function: str
+    happenings: Happenings
+    functions: Functions
+    given_up: list[dict[str, Any]] = field(default_factory=list)
+    _records: list[dict[str, Any]] = field(default_factory=list)
+    _failures: int = 0
+    _is_busy: bool = False
+    _pumps: int = 0
+    _deliveries: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all was told."""
+        return not self._records
+
+    def tell(self, records: list[dict[str, Any]]) -> None:
+        """Take what the mapping's patterns match."""
+        wanted = [
+            record
+            for record in records
+            if any(matches(pattern, record) for pattern in self.trigger.patterns)
+        ]
+        if wanted:
+            self._records += wanted
+            self._go_on(_MOMENT)
+
+    def deliver_first(self) -> bool:
+        """Deliver the next batch, if nobody is doing so."""
+        if not self._records or self._is_busy:
+            return False
+        self._is_busy = True
+        try:
+            self._deliver()
+        finally:
+            self._is_busy = False
+        return True
+
+    def republish(self, effects: Effects) -> None:
+        """Have an operator touch the records that were given up: the stream tells of them again."""
+        records, self.given_up = self.given_up, []
+        for record in records:
+            effects.put(record["dynamodb"]["NewImage"], is_new=False)
+
+    def _go_on(self, after: timedelta) -> None:
+        self._pumps += 1
+        name = f"{self.function} pump {self._pumps}"
+        self.happenings.add(self.happenings.now + after, name, self._pump)
+
+    def _pump(self) -> None:
+        if self.deliver_first() and self._records:
+            self._go_on(_MOMENT)
+
+    def _deliver(self) -> None:
+        happenings = self.happenings
+        number = self._records[0]["dynamodb"]["SequenceNumber"]
+        self._deliveries += 1
+        drawn = chance(happenings.seed, "stream", self.function, self._deliveries)
+        size = drawn.randint(1, self.trigger.batch_size)
+        if self._failures:
+            size = max(1, size // 2)
+        batch, self._records = self._records[:size], self._records[size:]
+        happenings.log(f"{self.function} {len(batch)} records from {number}")
+        left = self.functions.run(self.function, drawn, lambda one: one.invoke_with_records(batch))
+        if left is None:
+            left = batch
+        if not left:
+            self._failures = 0
+            if happenings.happens(Fault.DUPLICATE, drawn):
+                self._records = batch + self._records
+        elif self._failures >= _STREAM_GIVES_UP_AFTER and happenings.happens(Fault.REDRIVE, drawn):
+            happenings.log(f"{self.function} gives up {len(left)} records")
+            self.given_up += left
+            self._failures = 0
+        else:
+            self._failures += 1
+            self._records = left + self._records

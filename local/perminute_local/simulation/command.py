@@ -1,0 +1,176 @@
+"""`perminute simulate`: worlds in which everything goes wrong that can, and what holds in them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from perminute_local.commands import WrongCall
+from perminute_local.simulation.faults import ALL_FAULTS, Fault
+from perminute_local.simulation.shrinking import shortest
+from perminute_local.simulation.worlds import Over, World, simulate
+from perminute_local.stack import load_template
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perminute_local.simulation.simulator import Outcome
+    from perminute_local.stack import Template
+
+HELD, BROKEN = 0, 1
+
+
+def run_simulate(world: World, seeds: int, *, history: bool, as_json: bool) -> int:
+    """Simulate a world, and those of the seeds after it; exit code 1 if a promise breaks."""
+    _check_items(world)
+    template = load_template()
+    screen = Console(stderr=True)
+    bar = Progress(
+        TextColumn("worlds"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=screen,
+        transient=True,
+        disable=not screen.is_terminal or seeds == 1,
+    )
+    documents, broken = [], 0
+    with bar:
+        for number in bar.track(range(seeds)):
+            one = replace(world, seed=world.seed + number)
+            outcome = _simulate(one, template)
+            document = _document(one, outcome)
+            if outcome.broken:
+                broken += 1
+                document["shortest"] = _document(*shortest(one, outcome, template))
+            documents.append(document)
+            if not as_json and (outcome.broken or seeds == 1):
+                sys.stdout.writelines(_lines(document, history=history))
+    if as_json:
+        json.dump({"worlds": [_plain(one, history=history) for one in documents]}, sys.stdout)
+        sys.stdout.write("\n")
+    elif seeds > 1:
+        sys.stdout.write(_summary(documents, broken))
+    return BROKEN if broken else HELD
+
+
+def faults_named(text: str) -> frozenset[Fault]:
+    """Read a list of kinds of faults, or `all`, or `none`; `ValueError` names those there are."""
+    if text in {"all", "none"}:
+        return ALL_FAULTS if text == "all" else frozenset()
+    try:
+        return frozenset(Fault(name) for name in text.split(","))
+    except ValueError:
+        names = ", ".join(sorted(Fault))
+        msg = f"must be all, none, or some of {names}, with commas between them"
+        raise ValueError(msg) from None
+
+
+def items_named(text: str) -> tuple[int, ...]:
+    """Read numbers and ranges of them, as `0-5,17`."""
+    items: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not (first.isdecimal() and (last or first).isdecimal()):
+            msg = "must be numbers of items and ranges of them, such as 0-5,17"
+            raise ValueError(msg)
+        items += range(int(first), int(last or first) + 1)
+    return tuple(items)
+
+
+def _check_items(world: World) -> None:
+    """Refuse items that the plan does not have: nothing at all would happen."""
+    last = len(world.plan().items) - 1
+    unknown = [number for number in world.items or () if number > last]
+    if unknown:
+        msg = f"--items {unknown[0]}: the plan of this seed has the items 0-{last}"
+        raise WrongCall(msg)
+
+
+def _simulate(world: World, template: Template) -> Outcome:
+    try:
+        return simulate(world, template)
+    except ModuleNotFoundError as error:
+        msg = f"{error.name} is not installed; `make test` installs it, and so does the extra dev"
+        raise WrongCall(msg) from error
+
+
+def _document(world: World, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "seed": world.seed,
+        "command": command_of(world),
+        "history": outcome.digest,
+        "items": len(world.plan().items if world.items is None else world.items),
+        "invocations": outcome.invocations,
+        "requests": outcome.requests,
+        "faults": outcome.faults,
+        "broken": outcome.broken and outcome.broken._asdict(),
+        "lines": outcome.history,
+    }
+
+
+def command_of(world: World) -> str:
+    """Write the command that has the same history again."""
+    command = ["perminute", "simulate", "--seed", str(world.seed), "--events", str(world.events)]
+    if world.faults != ALL_FAULTS:
+        command += ["--faults", ",".join(sorted(world.faults)) or "none"]
+    if world.over is not Over.TWINS:
+        command += ["--over", world.over]
+    if world.items is not None:
+        command += ["--items", _ranges(world.items)]
+    return shlex.join(command)
+
+
+def _ranges(items: Sequence[int]) -> str:
+    """Write numbers in the fewest words: those in a row as a range."""
+    ranges = []
+    for _, group in groupby(enumerate(items), lambda pair: pair[1] - pair[0]):
+        row = [item for _, item in group]
+        ranges.append(str(row[0]) if len(row) == 1 else f"{row[0]}-{row[-1]}")
+    return ",".join(ranges)
+
+
+def _lines(document: dict[str, Any], *, history: bool) -> list[str]:
+    broken, shorter = document["broken"], document.get("shortest")
+    counts = ", ".join(
+        f"{document[name]} {name}" for name in ("items", "invocations", "requests", "faults")
+    )
+    lines = [f"seed {document['seed']}: {counts}\n"]
+    if broken:
+        lines += [f"broken: {broken['promise']}\n", f"  {broken['message']}\n"]
+        lines.append(f"again:  {document['command']}\n")
+    else:
+        lines.append(f"every promise held; history {document['history']}\n")
+    if shorter:
+        count = f"{shorter['items']} of {document['items']} items"
+        lines.append(f"the shortest history found, {count}: {shorter['broken']['message']}\n")
+        lines.append(f"        {shorter['command']} --history\n")
+    if history or shorter:
+        lines += (f"  {line}\n" for line in (shorter or document)["lines"])
+    return lines
+
+
+def _plain(document: dict[str, Any], *, history: bool) -> dict[str, Any]:
+    """Leave the lines of the history out, unless they are wanted."""
+    plain = {name: value for name, value in document.items() if history or name != "lines"}
+    if "shortest" in plain:
+        plain["shortest"] = _plain(plain["shortest"], history=True)
+    return plain
+
+
+def _summary(documents: Sequence[dict[str, Any]], broken: int) -> str:
+    sums = {
+        name: sum(document[name] for document in documents)
+        for name in ("items", "invocations", "requests", "faults")
+    }
+    seeds = [document["seed"] for document in documents if document["broken"]]
+    what = ", ".join(f"{count:,} {name}" for name, count in sums.items())
+    found = f"{broken} broken, of the seeds {seeds}" if broken else "every promise held"
+    return f"{len(documents):,} worlds, {what}: {found}\n"

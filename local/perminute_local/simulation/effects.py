@@ -1,0 +1,169 @@
+"""What was really written, published and sent, whatever the functions were told of it.
+
+Each transaction is held against the one before it as it is made: what is wrong for a moment is
+wrong, even if it comes right later.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from perminute.adapters.dynamodb.records import ACCOUNT
+from perminute.domain.accounts import Account
+from perminute.domain.lots import total_micros
+from perminute.domain.money import format_micros
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from perminute.adapters.dynamodb.rows import Item
+    from perminute.domain.ledger import LedgerEntry
+    from perminute.ports import Announcement
+
+
+class Broken(NamedTuple):
+    """A promise that does not hold, and how one sees it."""
+
+    promise: str
+    message: str
+
+
+class Kept(NamedTuple):
+    """A refused delivery in a queue of dead letters."""
+
+    queue: str
+    reason: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """One transaction about an organization's credit; no account if that was only checked."""
+
+    organization_id: str
+    account: Account | None = None
+    entries: Sequence[LedgerEntry] = ()
+    told: Sequence[Mapping[str, Any]] = ()
+    call_ids: Sequence[str] = ()
+    """Of calls that have ended, and were recorded."""
+
+
+def _unheard(_: Sequence[Mapping[str, Any]]) -> None:
+    """Tell nobody."""
+
+
+@dataclass
+class Effects:
+    """All that was done until now, and what the world has not taken note of yet.
+
+    `promised` says until when the end of an authorized call must have reached us for its
+    organization to stay above zero; an organization that is `excused` may fall below.
+    """
+
+    stream: list[dict[str, Any]] = field(default_factory=list)
+    woken: list[str] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    announced: Counter[str] = field(default_factory=Counter)
+    told: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    crossings: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    accounts: dict[str, Account] = field(default_factory=dict)
+    authorized: set[str] = field(default_factory=set)
+    excused: set[str] = field(default_factory=set)
+    promised: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    broken: list[Broken] = field(default_factory=list)
+    now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    on_announced: Callable[[Sequence[Mapping[str, Any]]], None] = _unheard
+    due_at: datetime | None = None
+    """When time alone next changes an account."""
+    _sequence: int = 0
+
+    def posted(self, posted: Posted) -> None:
+        """Take note of a transaction that took effect."""
+        organization_id = posted.organization_id
+        for call_id in posted.call_ids:
+            until = self.promised.get((organization_id, call_id))
+            if until is not None and self.now > until:
+                self.excused.add(organization_id)
+        before = self.accounts.get(organization_id, Account(organization_id=organization_id))
+        if posted.account is not None:
+            self.accounts[organization_id] = posted.account
+            due = [one.due_at for one in self.accounts.values() if one.due_at is not None]
+            self.due_at = min(due, default=None)
+            self.broken += self._unsound(before, posted.account, posted.entries)
+        self._cross(before, posted.entries)
+        for document in posted.told:
+            if document["id"] in self.told:
+                why = f"{document['type']} {document['id']} of {organization_id} was decided twice"
+                self.broken.append(Broken("one id for each crossing", why))
+            self.told[document["id"]] = document
+
+    def put(self, item: Item, *, is_new: bool) -> None:
+        """Take note of an item of the credit table that was put: its stream tells of it."""
+        if item["record"]["S"] == ACCOUNT:
+            return
+        self._sequence += 1
+        self.stream.append(
+            {
+                "eventID": str(self._sequence),
+                "eventName": "INSERT" if is_new else "MODIFY",
+                "eventSource": "aws:dynamodb",
+                "dynamodb": {
+                    "Keys": {name: item[name] for name in ("organizationId", "record")},
+                    "NewImage": item,
+                    "SequenceNumber": str(self._sequence),
+                },
+            }
+        )
+
+    def published(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Take note of notifications that were published."""
+        self.announced.update(document["id"] for document in documents)
+        for document in documents:
+            if document["id"] not in self.told:
+                why = f"{document['type']} {document['id']} was published and never decided"
+                self.broken.append(Broken("only what was committed is told", why))
+        self.on_announced(documents)
+
+    def _unsound(
+        self, before: Account, after: Account, entries: Sequence[LedgerEntry]
+    ) -> Iterator[Broken]:
+        """Hold an account against what it was before, and against what its lots and debt make."""
+        who = after.organization_id
+        made_micros = before.balance_micros + sum(entry.amount_micros for entry in entries)
+        if after.balance_micros != made_micros:
+            yield _differs(who, after.balance_micros, "its entries make", made_micros)
+        held_micros = total_micros(after.lots) - after.debt_micros
+        if after.balance_micros != held_micros:
+            yield _differs(who, after.balance_micros, "lots less debt are", held_micros)
+        numbers = [int(entry.entry_id) for entry in entries]
+        if numbers != list(range(before.entries + 1, before.entries + len(entries) + 1)):
+            why = f"{who} has {before.entries} entries, and the next are {numbers}"
+            yield Broken("balance = ledger = lots less debt", why)
+        if who in self.authorized - self.excused and after.balance_micros < 0:
+            why = f"{who} stands at {format_micros(after.balance_micros)}, and asked for each call"
+            yield Broken("who asks first never falls below zero", why)
+
+    def _cross(self, before: Account, entries: Sequence[LedgerEntry]) -> None:
+        """Count the thresholds that entries pass, by what is said of them and nothing else."""
+        thresholds_micros = before.settings.low_balance_thresholds_micros if before.settings else ()
+        for entry in entries:
+            after_micros = entry.balance_after_micros
+            before_micros = after_micros - entry.amount_micros
+            for threshold_micros in set(thresholds_micros):
+                if before_micros >= threshold_micros > after_micros:
+                    self.crossings[before.organization_id, "LowBalance", threshold_micros] += 1
+            if before_micros > 0 >= after_micros:
+                self.crossings[before.organization_id, "BalanceExhausted", 0] += 1
+
+
+def documents_of(announcements: Sequence[Announcement]) -> list[Mapping[str, Any]]:
+    """Say of announcements what the world takes note of."""
+    return [{"id": one.id, "type": one.type, "document": one.document} for one in announcements]
+
+
+def _differs(who: str, balance_micros: int, what: str, micros: int) -> Broken:
+    why = f"the balance of {who} is {format_micros(balance_micros)}, {what} {format_micros(micros)}"
+    return Broken("balance = ledger = lots less debt", why)

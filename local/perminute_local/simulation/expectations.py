@@ -1,0 +1,326 @@
+"""What has to come of the events that were sent, by the pure rules and nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from perminute.application.apply_licensing import LicensingEvent
+from perminute.application.book_credit import CreditEvent
+from perminute.application.charge_legs import EndedLeg
+from perminute.domain.booking import Adjustment, Purchase
+from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.errors import Refused
+from perminute.domain.ledger import EntryType
+from perminute.domain.licensing import Licensing, Seats
+from perminute.domain.money import format_micros, parse_micros
+from perminute.domain.pools import Month, Position, month_of
+from perminute.domain.reconciliation import reconcile
+from perminute.domain.timelines import Timeline
+from perminute.domain.usage import Terms, rate_leg
+from perminute.events.billing import BILLING, credit_event
+from perminute.events.door import read_event
+from perminute.events.licensing import LICENSING, licensing_event
+from perminute.events.telephony import TELEPHONY, ended_leg
+from perminute_local.simulation.effects import Broken
+from perminute_local.simulation.plan import Expected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from perminute.domain.rate_card import RateCard
+    from perminute.domain.timelines import Fact
+    from perminute.domain.usage import Usage
+    from perminute_local.simulation.effects import Effects
+    from perminute_local.simulation.seen import Seen
+
+Opened = EndedLeg | CreditEvent | LicensingEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An event as it was sent, and what it says; None if it says nothing that can be read."""
+
+    body: str
+    expected: Expected
+    opened: Opened | None
+
+
+def open_event(source: str, body: str) -> Opened | None:
+    """Read an event as its function does."""
+    try:
+        match source:
+            case "telephony":
+                return ended_leg(read_event(body, TELEPHONY))
+            case "billing":
+                return credit_event(read_event(body, BILLING))
+            case _:
+                return licensing_event(read_event(body, LICENSING))
+    except Refused:
+        return None
+
+
+def organization_of(opened: Opened) -> str:
+    """Tell whom an event is about."""
+    match opened:
+        case EndedLeg(leg=leg):
+            return leg.organization_id
+        case CreditEvent(organization_id=organization_id):
+            return organization_id
+        case LicensingEvent(change=change):
+            return change.organization_id
+
+
+def identity_of(opened: Opened) -> tuple[object, ...]:
+    """Name what an event is known by for ever (CONTRACT §2, in brackets)."""
+    match opened:
+        case EndedLeg(leg=leg):
+            return "call", leg.organization_id, leg.call_id
+        case CreditEvent(receipt=receipt) | LicensingEvent(receipt=receipt):
+            return receipt.key.kind, receipt.key.organization_id, receipt.key.id
+
+
+@dataclass
+class Expectations:
+    """The events of all organizations, and the rate cards by which calls were rated."""
+
+    cards: dict[str, RateCard] = field(default_factory=dict)
+    sent: dict[str, Sent] = field(default_factory=dict)
+    """By their bodies: what is sent twice is one event."""
+    contents: defaultdict[tuple[object, ...], set[str]] = field(
+        default_factory=lambda: defaultdict(set)
+    )
+    """What was said under one identity, in all the ways in which it was."""
+
+    def send(self, source: str, body: str, expected: Expected) -> None:
+        """Take note of an event that was sent."""
+        if body in self.sent:
+            return
+        opened = open_event(source, body)
+        self.sent[body] = Sent(body, expected, opened)
+        if opened is not None:
+            self.contents[identity_of(opened)].add(body)
+
+    def check(self, seen: Mapping[str, Seen], effects: Effects, now: datetime) -> Iterator[Broken]:
+        """Hold everything against everything else; nothing may be under way."""
+        taken: defaultdict[str, list[Opened]] = defaultdict(list)
+        refused = Counter(kept.body for kept in effects.kept)
+        stands: set[tuple[object, ...]] = set()
+        for sent in self.sent.values():
+            is_taken = sent.opened is not None and _is_taken(sent.opened, seen)
+            yield from self._settled_once(sent, is_taken=is_taken, refusals=refused[sent.body])
+            if sent.opened is None or not is_taken:
+                continue
+            identity = identity_of(sent.opened)
+            if identity in stands:
+                yield Broken("one identity has one content", f"another one stands: {sent.body}")
+            stands.add(identity)
+            taken[organization_of(sent.opened)].append(sent.opened)
+        for body in refused.keys() - self.sent.keys():
+            yield Broken("what is refused was sent", f"nobody sent {body}")
+        yield from _told(effects, seen)
+        for organization_id, one in seen.items():
+            known = _Known(organization_id, one, taken[organization_id])
+            yield from known.broken(self.cards, now)
+
+    def _settled_once(self, sent: Sent, *, is_taken: bool, refusals: int) -> Iterator[Broken]:
+        """Everything that was sent is taken or refused, not both, and as it has to be."""
+        alone = sent.opened is None or len(self.contents[identity_of(sent.opened)]) == 1
+        if is_taken and refusals:
+            yield Broken("each event is taken or refused", f"it was both: {sent.body}")
+        elif not is_taken and not refusals:
+            yield Broken("each event is taken or refused", f"it was neither: {sent.body}")
+        elif sent.expected is Expected.TAKEN and alone and not is_taken:
+            yield Broken("what is right is taken", f"it was refused: {sent.body}")
+        elif sent.expected is Expected.REFUSED and is_taken:
+            yield Broken("what is wrong is refused", f"it was taken: {sent.body}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An organization as it stands, and all events about it that were taken."""
+
+    organization_id: str
+    seen: Seen
+    taken: list[Opened]
+
+    def broken(self, cards: Mapping[str, RateCard], now: datetime) -> Iterator[Broken]:
+        for difference in reconcile(self.seen.statement):
+            yield Broken("balance = ledger = lots less debt", self._say(difference.message))
+        if self.seen.waiting:
+            why = f"{self.seen.waiting} re-ratings were never carried out"
+            yield Broken("everything settles", self._say(why))
+        yield from self._money()
+        yield from self._reserved(now)
+        yield from self._facts()
+        yield from self._calls(cards)
+        yield from self._pools()
+
+    def _money(self) -> Iterator[Broken]:
+        """All that was bought and corrected, less what calls cost and what expired, is left."""
+        bought = [
+            event.change.amount_micros
+            for event in self.taken
+            if isinstance(event, CreditEvent) and isinstance(event.change, Purchase | Adjustment)
+        ]
+        cost_micros = sum(usage.charge_micros for usage in self.seen.usages.values())
+        entries = self.seen.statement.entries
+        expired_micros = sum(e.amount_micros for e in entries if e.type is EntryType.EXPIRY)
+        left_micros = sum(bought) - cost_micros + expired_micros
+        balance_micros = self.seen.account.balance_micros
+        if left_micros != balance_micros:
+            yield Broken(
+                "every purchase and every charge counts once",
+                self._say(
+                    f"the balance is {format_micros(balance_micros)}, but what was bought less "
+                    f"what calls cost and what expired is {format_micros(left_micros)}"
+                ),
+            )
+
+    def _reserved(self, now: datetime) -> Iterator[Broken]:
+        """What the account and the pools hold is what calls under way have reserved."""
+        held = [one.held for one in self.seen.reservations if one.held is not None]
+        live = [one for one in held if one.until > now]
+        reserved = self.seen.account.reserved
+        pools = self.seen.statement.pools
+        for what, stated, summed in (
+            ("reserved credit", reserved.amount_at(now), sum(one.micros for one in live)),
+            ("calls under way", reserved.calls_at(now), sum(one.calls for one in live)),
+            (
+                "reserved minutes",
+                sum(pool.held.amount_at(now) for pool in pools),
+                sum(one.minutes for one in live),
+            ),
+        ):
+            if stated != summed:
+                why = f"{what}: {stated}, but the calls under way have {summed}"
+                yield Broken("reserved = open reservations", self._say(why))
+
+    def _facts(self) -> Iterator[Broken]:
+        """What is known of licenses is what was said of them: nothing lost, nothing made up."""
+        said = {
+            (event.change.user_id, fact)
+            for event in self.taken
+            if isinstance(event, LicensingEvent)
+            for fact in event.change.facts
+        }
+        if said != self.seen.facts:
+            lost, made_up = said - self.seen.facts, self.seen.facts - said
+            why = f"of the facts that were said {len(lost)} are lost, and {len(made_up)} made up"
+            yield Broken("no fact is lost", self._say(why))
+
+    def _licensing(self) -> Licensing:
+        """Put together what was said, anew."""
+        facts: defaultdict[str | None, list[Fact]] = defaultdict(list)
+        for event in self.taken:
+            if isinstance(event, LicensingEvent):
+                facts[event.change.user_id] += event.change.facts
+        organization = Timeline(facts.pop(None, []))
+        users = {str(user_id): Timeline(of_user) for user_id, of_user in facts.items()}
+        return Licensing(organization, users, Seats(users.values()))
+
+    def _calls(self, cards: Mapping[str, RateCard]) -> Iterator[Broken]:
+        """Each call is what the rules make of it by all that is known by now."""
+        set_up = [
+            event.change.configured_at
+            if isinstance(event.change, CreditSettings)
+            else event.change.purchased_at
+            for event in self.taken
+            if isinstance(event, CreditEvent)
+            and isinstance(event.change, CreditSettings | Purchase)
+        ]
+        licensing = self._licensing()
+        for usage in self.seen.usages.values():
+            terms = Terms(
+                licensing=licensing,
+                rate_card=cards[usage.price.rate_card_version],
+                currency=self.seen.account.currency,
+                credits_set_up_at=min(set_up, default=None),
+            )
+            rating = rate_leg(usage.leg, terms)
+            due = rating.usage(usage.pool_minutes, usage.reserved_minutes)
+            if _verdict(usage) != _verdict(due):
+                why = f"{usage.leg.call_id} is {_verdict(usage)}, and the rules say {_verdict(due)}"
+                yield Broken("each call costs what the rules say", self._say(why))
+
+    def _pools(self) -> Iterator[Broken]:
+        """Where nothing is reserved, calls draw on a pool in the order in which they ended."""
+        if any(usage.authorized_at for usage in self.seen.usages.values()):
+            return
+        licensing, used = self._licensing(), Counter[Month]()
+        drawing = [usage for usage in self.seen.usages.values() if usage.draws_on_pool]
+        for usage in sorted(drawing, key=lambda one: Position.of(one.leg)):
+            leg = usage.leg
+            minutes = licensing.pool_minutes(leg.answered_at or leg.ended_at)
+            wanted = -(-leg.connected_seconds // 60)
+            due = min(wanted, max(0, minutes - used[month_of(leg)]))
+            used[month_of(leg)] += due
+            if due != usage.pool_minutes:
+                why = f"{leg.call_id} drew {usage.pool_minutes} minutes, and {due} were its own"
+                yield Broken("the pool's minutes go by the order of the calls", self._say(why))
+
+    def _say(self, message: str) -> str:
+        return f"{self.organization_id}: {message}"
+
+
+def _is_taken(opened: Opened, seen: Mapping[str, Seen]) -> bool:
+    one = seen.get(organization_of(opened))
+    if one is None:
+        return False
+    match opened:
+        case EndedLeg(leg=leg):
+            usage = one.usages.get(leg.call_id)
+            return usage is not None and usage.leg == leg
+        case CreditEvent(receipt=receipt) | LicensingEvent(receipt=receipt):
+            known = one.receipt(receipt.key)
+            return known is not None and known.content == receipt.content
+
+
+def _verdict(usage: Usage) -> tuple[object, ...]:
+    return (
+        usage.outcome.value,
+        usage.reason and usage.reason.value,
+        usage.charge_micros,
+        usage.price,
+        usage.draws_on_pool,
+        usage.policy_flag,
+    )
+
+
+def _told(effects: Effects, seen: Mapping[str, Seen]) -> Iterator[Broken]:
+    """Each crossing is told under one id, and all that was decided is published."""
+    for name in effects.told.keys() - effects.announced.keys():
+        document = effects.told[name]
+        why = f"{document['type']} {name} of {document['organizationId']} was never published"
+        yield Broken("what was committed is published", why)
+    decided = Counter(
+        (document["organizationId"], document["type"], _threshold(document))
+        for document in effects.told.values()
+        if document["type"] in {"LowBalance", "BalanceExhausted"}
+    )
+    for key in decided.keys() | effects.crossings.keys():
+        if decided[key] != effects.crossings[key]:
+            organization_id, kind, micros = key
+            why = (
+                f"{organization_id} was told {decided[key]} times of {kind} "
+                f"{format_micros(micros)}, which was passed {effects.crossings[key]} times"
+            )
+            yield Broken("one id for each crossing", why)
+    requested = Counter(
+        document["organizationId"]
+        for document in effects.told.values()
+        if document["type"] == "RechargeRequested"
+    )
+    for organization_id, one in seen.items():
+        if requested[organization_id] != one.account.recharge.requests:
+            why = (
+                f"{organization_id} asked for {one.account.recharge.requests} recharges, and told "
+                f"of {requested[organization_id]}"
+            )
+            yield Broken("one id for each crossing", why)
+
+
+def _threshold(document: Mapping[str, object]) -> int:
+    return parse_micros(str(document.get("threshold", "0")))

@@ -1,0 +1,357 @@
+"""The functions as they are, over moto: each call of a botocore client may go wrong.
+
+moto knows no throttling, no conflict and no lost answer, and it keeps whole tables in memory, which
+it copies for each transaction: so it is slow, and good for the adapters and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import contextmanager
+from copy import copy, deepcopy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, NoReturn
+from unittest.mock import patch
+
+import boto3
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError, ReadTimeoutError
+from moto import mock_aws
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.table import Table
+
+from perminute import bootstrap, connected
+from perminute.adapters.dynamodb import records, under_way
+from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.receipts import receipt_of
+from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
+from perminute.adapters.dynamodb.rows import AccountRow, OutboxRow, TimelineRow
+from perminute.adapters.dynamodb.schema import Schema
+from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.s3_rate_cards import S3RateCards
+from perminute.api import bootstrap as api_bootstrap
+from perminute.application.patience import Patience
+from perminute.domain.reservations import Reservation
+from perminute.domain.usage import Usage
+from perminute.ports import Receipt, ReceiptKey, ReceiptKind
+from perminute_local.commands import publish
+from perminute_local.embedded_aws import REGION, environment
+from perminute_local.replay.lambda_runtime import LoadedFunction
+from perminute_local.replay.run import table_names
+from perminute_local.simulation.effects import Kept, Posted
+from perminute_local.simulation.faults import Fault
+from perminute_local.simulation.gate import Request
+from perminute_local.simulation.seen import Seen
+from perminute_local.stack import BACKING_TYPES, create_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from perminute.adapters.dynamodb.rows import Item
+    from perminute.domain.accounts import Account
+    from perminute.domain.timelines import Fact
+    from perminute_local.simulation.effects import Effects
+    from perminute_local.simulation.gate import Gate
+    from perminute_local.stack import Stack, Template
+
+Answer = dict[str, Any]
+Call = Callable[[BaseClient, str, Answer], Answer]
+
+_KEYS = {
+    "AWS_ACCESS_KEY_ID": "moto",
+    "AWS_SECRET_ACCESS_KEY": "moto",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_REGION": REGION,
+}
+_PARTS = {"SendMessageBatch": "Entries", "PublishBatch": "PublishBatchRequestEntries"}
+"""Operations for several things, of which AWS says in its answer which it did not take."""
+_EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
+
+
+class Moto:
+    """A medium with the deployed adapters in it."""
+
+    def __init__(self, stack: Stack, schema: Schema, gate: Gate, effects: Effects) -> None:
+        """Use the resources of a stack, and read its tables."""
+        self.stack = stack
+        self._schema, self._gate, self._effects = schema, gate, effects
+        self._tables = table_names(stack)
+        self._functions = {function.name: function for function in stack.functions}
+        self._queues = {queue.url: name for name, queue in stack.queues.items()}
+
+    def load(self, name: str) -> LoadedFunction:
+        """See `Medium.load`."""
+        return LoadedFunction(self._functions[name])
+
+    def publish(self, content: bytes, version: str) -> None:
+        """See `Medium.publish`."""
+        bucket = self.stack.setting("RATE_CARD_BUCKET")
+        publish(boto3.client("s3"), bucket, content, version=version)
+
+    def seen(self, organization_id: str) -> Seen:
+        """See `Medium.seen`."""
+        calls = [under_way.call_of(item) for item in self._items("usages", organization_id)]
+        timelines = [
+            TimelineRow.from_raw_data(item) for item in self._items("timelines", organization_id)
+        ]
+        subjects = {_user_of(row.subject): records.timeline_of(row) for row in timelines}
+        facts: frozenset[tuple[str | None, Fact]] = frozenset(
+            (user, fact) for user, timeline in subjects.items() for fact in timeline.facts
+        )
+        credit = DynamoDBCreditStore(self._schema)
+        account = credit.account(organization_id)
+        store = DynamoDBLicensingStore(self._schema)
+        users = [user for user in subjects if user is not None]
+        return Seen(
+            statement=credit.statement(organization_id),
+            usages={one.leg.call_id: one for one in calls if isinstance(one, Usage)},
+            reservations=[one for one in calls if isinstance(one, Reservation)],
+            licensing=replace(store.licensing(organization_id, users), seats=store.seats(account)),
+            facts=facts,
+            waiting=len(DynamoDBReratings(self._schema).waiting(organization_id)),
+            receipt=self._receipt,
+        )
+
+    # ── What stands between a client and AWS ─────────────────────────────────────────────────
+
+    def ask(self, call: Call, client: BaseClient, operation: str, params: Answer) -> Answer:
+        """Have a client make a request."""
+        make = partial(call, client, operation)
+        effect = partial(self._carry_out, make, operation, params)
+        cut = partial(self._cut, make, operation, params)
+        shows = partial(_shows, operation, params, effect, cut)
+        return self._gate.passes(Request(operation, effect, shows))
+
+    def _carry_out(
+        self, make: Callable[[Answer], Answer], operation: str, params: Answer
+    ) -> Answer:
+        answer = make(params)
+        match operation:
+            case "TransactWriteItems":
+                self._note_written(params["TransactItems"])
+            case "SendMessageBatch":
+                self._effects.woken += (
+                    json.loads(entry["MessageBody"])["organizationId"]
+                    for entry in _taken(params["Entries"], answer)
+                )
+            case "SendMessage":
+                reason = params["MessageAttributes"]["reason"]["StringValue"]
+                queue = self._queues[params["QueueUrl"]]
+                self._effects.kept.append(Kept(queue, reason, params["MessageBody"]))
+            case "PublishBatch":
+                entries = _taken(params["PublishBatchRequestEntries"], answer)
+                self._effects.published([_published(entry) for entry in entries])
+            case _:
+                pass
+        return answer
+
+    def _cut(self, make: Callable[[Answer], Answer], operation: str, params: Answer) -> Answer:
+        """Carry out the first half, and say of the rest that it was not."""
+        if operation == "BatchGetItem":
+            table, keys = next(iter(params["RequestItems"].items()))
+            return {**make(params), "UnprocessedKeys": {table: keys}}
+        name = _PARTS[operation]
+        entries = params[name]
+        half = len(entries) // 2
+        answer: Answer = {"Successful": [], "Failed": []}
+        if half:
+            answer = self._carry_out(make, operation, {**params, name: entries[:half]})
+        failed = [
+            {"Id": entry["Id"], "Code": "InternalError", "SenderFault": False}
+            for entry in entries[half:]
+        ]
+        return {**answer, "Failed": [*answer.get("Failed", ()), *failed]}
+
+    def _note_written(self, operations: Sequence[Mapping[str, Any]]) -> None:
+        puts = [operation["Put"] for operation in operations if "Put" in operation]
+        credit = [put["Item"] for put in puts if put["TableName"] == self._tables.credit]
+        ended = [
+            put["Item"]["callId"]["S"]
+            for put in puts
+            if put["TableName"] == self._tables.usage
+            and under_way.OUTCOME in put["Item"]
+            and "ConditionExpression" in put
+        ]
+        for item in credit:
+            self._effects.put(item, is_new=False)
+        owner = next(_owner(operation) for operation in operations)
+        self._effects.posted(
+            Posted(
+                organization_id=owner,
+                account=next(map(_account, filter(_is_account, credit)), None),
+                entries=sorted(
+                    filter(None, map(records.entry_in_item, credit)),
+                    key=lambda entry: entry.entry_id,
+                ),
+                told=[
+                    document
+                    for item in credit
+                    if item["record"]["S"].startswith("outbox#")
+                    for document in OutboxRow.from_raw_data(item).notifications
+                ],
+                call_ids=ended,
+            )
+        )
+
+    # ── Reading ──────────────────────────────────────────────────────────────────────────────
+
+    def _items(self, kind: str, organization_id: str) -> Iterator[Item]:
+        table = getattr(self._schema, kind)
+        found: Iterator[Item] = table.query(
+            "organizationId = :organization",
+            {":organization": organization_id},
+            ConsistentRead=True,
+        )
+        return found
+
+    def _receipt(self, key: ReceiptKey) -> Receipt | None:
+        if key.kind is not ReceiptKind.EVENT:
+            return DynamoDBCreditStore(self._schema).receipt(key)
+        row = self._schema.events.get(key.id)
+        return None if row is None else receipt_of(key, row.serialize())
+
+
+@contextmanager
+def over_moto(
+    template: Template, card: tuple[bytes, str], gate: Gate, effects: Effects
+) -> Iterator[Moto]:
+    """Run the template's resources on moto for as long as the context lasts.
+
+    Clients are shared: to make them anew for each instance would take longer than all they do.
+    Nobody waits between two tries, and rate cards grow old by the clock of the world.
+    """
+    patient = partial(Patience, sleep=lambda _: None, jitter=lambda: 0.0)
+    cards = partial(S3RateCards, clock=lambda: (effects.now - _EPOCH) // _SECOND)
+    original: Call = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001 - all pass there
+    with environment(**_KEYS), mock_aws():
+        stack = create_stack(template, BACKING_TYPES - {"AWS::Events::Rule"})
+        _without_stream(table_names(stack).credit)
+        connection = connect()
+        medium = Moto(stack, Schema.bind(connection, table_names(stack)), gate, effects)
+        medium.publish(*card)
+        client = cache(connection.session.create_client)
+        with (
+            patch.object(BaseClient, "_make_api_call", _asking(medium, original)),
+            patch.object(Table, "__deepcopy__", _snapshot, create=True),
+            patch.object(bootstrap, "Patience", patient),
+            patch.object(api_bootstrap, "Patience", patient),
+            patch.object(connected, "S3RateCards", cards),
+            patch.object(connected, "connect", lambda: connection),
+            patch.object(connected.Connected, "client", lambda _, service: client(service)),
+        ):
+            yield medium
+
+
+def _snapshot(table: Table, _: object) -> Table:
+    """Copy a table for the case that a transaction is canceled.
+
+    moto copies it for each item that is written, and that with all it holds. Items are put anew
+    and never changed, but for those that are updated: accounts and timelines.
+    """
+    snapshot = copy(table)
+    snapshot.items = defaultdict(dict)
+    for owner, items in table.items.items():
+        if not isinstance(items, dict):
+            snapshot.items[owner] = items
+            continue
+        snapshot.items[owner] = {
+            name: deepcopy(item) if name.value == records.ACCOUNT or "facts" in item.attrs else item
+            for name, item in items.items()
+        }
+    return snapshot
+
+
+def _without_stream(table: str) -> None:
+    """What is written is seen here as it is sent; moto would keep it all, and copy it as well."""
+    dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables[table].stream_shard = None
+
+
+def _asking(medium: Moto, call: Call) -> Call:
+    def ask(client: BaseClient, operation: str, params: Answer) -> Answer:
+        return medium.ask(call, client, operation, params)
+
+    return ask
+
+
+def _shows(  # noqa: PLR0911 - one for each kind of fault
+    operation: str,
+    params: Answer,
+    effect: Callable[[], Answer],
+    cut: Callable[[], Answer],
+    fault: Fault,
+) -> Callable[[], Answer] | None:
+    """Say how a fault shows at an operation, in the words of AWS."""
+    match fault:
+        case Fault.THROTTLE:
+            return partial(_refuse, operation, "ThrottlingException")
+        case Fault.CONFLICT if operation.startswith("Transact"):
+            return partial(_cancel, operation, len(params["TransactItems"]))
+        case Fault.CONFLICT if operation == "PutItem":
+            return partial(_refuse, operation, "TransactionConflictException")
+        case Fault.TIMEOUT_BEFORE:
+            return _hang
+        case Fault.TIMEOUT_AFTER:
+            return partial(_hang, effect)
+        case Fault.CUT if operation in _PARTS or operation == "BatchGetItem":
+            return cut
+        case _:
+            return None
+
+
+def _refuse(operation: str, code: str) -> NoReturn:
+    raise ClientError({"Error": {"Code": code, "Message": "simulated"}}, operation)
+
+
+def _cancel(operation: str, items: int) -> NoReturn:
+    """Cancel a transaction for its first item's sake."""
+    response: Any = {
+        "Error": {"Code": "TransactionCanceledException", "Message": "simulated"},
+        "CancellationReasons": [
+            {"Code": "TransactionConflict"},
+            *({"Code": "None"} for _ in range(items - 1)),
+        ],
+    }
+    raise ClientError(response, operation)
+
+
+def _hang(effect: Callable[[], Answer] | None = None) -> NoReturn:
+    if effect is not None:
+        effect()
+    raise ReadTimeoutError(endpoint_url="simulated")
+
+
+def _taken(entries: Sequence[Answer], answer: Answer) -> Iterator[Answer]:
+    """Give those of several that AWS has taken."""
+    ids = {one["Id"] for one in answer["Successful"]}
+    return (entry for entry in entries if entry["Id"] in ids)
+
+
+def _published(entry: Answer) -> dict[str, Any]:
+    document = json.loads(entry["Message"])["default"]
+    kind = entry["MessageAttributes"]["type"]["StringValue"]
+    return {"id": json.loads(document)["id"], "type": kind, "document": document}
+
+
+def _account(item: Item) -> Account:
+    return records.account_of(AccountRow.from_raw_data(item))
+
+
+def _is_account(item: Item) -> bool:
+    return bool(item["record"]["S"] == records.ACCOUNT)
+
+
+def _owner(operation: Mapping[str, Any]) -> str:
+    """Tell whose item an operation is about."""
+    (one,) = operation.values()
+    owner: str = (one.get("Item") or one["Key"])["organizationId"]["S"]
+    return owner
+
+
+def _user_of(subject: str) -> str | None:
+    return None if subject == records.ORGANIZATION else subject.removeprefix(records.USERS)

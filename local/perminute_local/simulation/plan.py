@@ -1,0 +1,478 @@
+"""What happens in the world of one seed: who holds what, who calls, buys and changes, and when.
+
+A plan is made before anything runs and depends on nothing but its seed. Each item has a number, by
+which it can be had alone, and a chance of its own: leaving others out changes nothing about it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from perminute.domain.times import format_instant
+from perminute_local.simulation.cards import Cards
+from perminute_local.simulation.faults import Fault, chance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from random import Random
+
+    from perminute_local.simulation.faults import Weather
+
+LAST = datetime(2026, 6, 1, tzinfo=UTC)
+"""No world goes on for longer: events that lie ahead of the clock on the wall are refused."""
+
+_BEGINNINGS = (
+    datetime(2024, 2, 27, 22, 50, tzinfo=UTC),
+    datetime(2023, 2, 27, 9, tzinfo=UTC),
+    datetime(2023, 12, 31, 22, 55, tzinfo=UTC),
+    datetime(2024, 1, 30, 23, 30, tzinfo=UTC),
+    datetime(2024, 3, 29, 12, tzinfo=UTC),
+    datetime(2025, 6, 30, 23, 45, tzinfo=UTC),
+)
+_NUMBERS = (
+    "+493023125042",
+    "+493023125042",
+    "+442079460100",
+    "+14255550100",
+    "+37121234567",
+    "+449098790100",
+    "+881612345678",
+    "+49151234****",
+)
+_SECONDS = (0, 1, 59, 60, 61, 240, 599, 600, 601, 1_800, 3_600, 3_601, 7_199, 36_000, 86_400)
+_DAY = timedelta(days=1)
+
+
+class Expected(StrEnum):
+    """What has to become of an event."""
+
+    TAKEN = "taken"
+    REFUSED = "refused"
+    EITHER = "either"
+    """It depends on what came before it; but one of both it must be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """An event that somebody sends."""
+
+    source: str
+    body: str
+    expected: Expected = Expected.TAKEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bridged:
+    """A call whose bridge asks before it puts anybody through, and does as it is told."""
+
+    organization_id: str
+    organizer_id: str
+    leg_type: str
+    number: str
+    rings: int
+    lasts: int
+    wants: int | None
+    releases: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A rate card that is put in force."""
+
+    version: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Nothing goes wrong for a while, until all is settled; then the books are looked at."""
+
+
+What = Said | Bridged | Published | Rest
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that happens in the world."""
+
+    number: int
+    at: datetime
+    what: What
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that happens; `asking` are organizations that ask before each call."""
+
+    seed: int
+    card: tuple[bytes, str]
+    organizations: tuple[str, ...]
+    asking: frozenset[str]
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Organization:
+    name: str
+    asks: bool
+    users: tuple[str, ...]
+
+
+@dataclass
+class _Planner:
+    """Makes a plan, item by item; time only goes on."""
+
+    seed: int
+    weather: Weather
+    drawn: Random
+    now: datetime
+    items: list[Item] = field(default_factory=list)
+    cards: Cards = field(default_factory=Cards)
+    organizations: list[_Organization] = field(default_factory=list)
+    bought: list[datetime] = field(default_factory=list)
+    calls: list[dict[str, Any]] = field(default_factory=list)
+
+    # ── What there is from the start ─────────────────────────────────────────────────────────
+
+    def begin(self) -> None:
+        """Have organizations that buy licenses and credit, and wait until all that is known."""
+        for number in range(self.drawn.randint(2, 4)):
+            asks = number == 0 or self.drawn.random() < 1 / 3
+            users = tuple(f"user-{n}" for n in range(self.drawn.randint(2, 4)))
+            organization = _Organization(f"{'asks' if asks else 'org'}-{number}", asks, users)
+            self.organizations.append(organization)
+            self._set_up(organization)
+        self.add(Rest())
+
+    def _set_up(self, organization: _Organization) -> None:
+        name, long_ago = organization.name, self.now - 60 * _DAY
+        since = format_instant(long_ago)
+        program = {"licensingProgram": "volume", "effectiveAt": since}
+        self.say("licensing", "Organization Changed", name, program)
+        licenses = {"license": "subscription", "quantity": 1, "effectiveAt": since}
+        self.say("licensing", "Licenses Purchased", name, licenses)
+        for number, user in enumerate(organization.users):
+            where = {"userId": user, "country": "DE", "effectiveAt": since}
+            self.say("licensing", "User Changed", name, where)
+            holds = ("subscription", "payPerMinute")[number % 2]
+            for product in (holds, "communicationsCredits"):
+                held = {"userId": user, "license": product, "effectiveAt": since}
+                self.say("licensing", "License Assigned", name, held)
+        if self.drawn.random() < 4 / 5:
+            self._configure(organization)
+        self._buy(organization)
+
+    # ── What goes on ─────────────────────────────────────────────────────────────────────────
+
+    def go_on(self) -> None:
+        """Let some time pass, and something happen."""
+        self._pass_time()
+        organization = self.drawn.choice(self.organizations)
+        what = self.drawn.choices(_HAPPENINGS, _WEIGHTS)[0]
+        what(self, organization)
+
+    def _pass_time(self) -> None:
+        drawn = self.drawn
+        kind = drawn.randrange(100)
+        if kind < 55:  # noqa: PLR2004 - the shares of a hundred
+            self.now += timedelta(milliseconds=drawn.choice((0, 1, 500, 2_000, 20_000)))
+        elif kind < 85:  # noqa: PLR2004
+            self.now += timedelta(seconds=drawn.randint(30, 1_200))
+        elif kind < 95:  # noqa: PLR2004
+            self.now += timedelta(minutes=drawn.randint(20, 1_500))
+        elif self.weather.rate(Fault.CLOCK) and self.now < LAST - 30 * _DAY:
+            self.now = self._jump()
+
+    def _jump(self) -> datetime:
+        """Choose where time goes on: mostly right before something happens by the clock."""
+        month = (self.now.replace(day=1) + 32 * _DAY).replace(day=1)
+        edges = [month.replace(hour=0, minute=0, second=0, microsecond=0)]
+        if self.drawn.randrange(4) == 0:
+            edges += [at.replace(year=at.year + 1, day=min(at.day, 28)) for at in self.bought]
+            edges += [at - 30 * _DAY for at in edges[1:]]
+        edges.append(self.now + self.drawn.randint(1, 20) * _DAY)
+        edges.append(datetime(2024, 2, 29, tzinfo=UTC))
+        ahead = [at for at in edges if self.now < at < LAST]
+        before = timedelta(seconds=self.drawn.choice((-1, 0, 1, 30, 600, 3_600)))
+        return max(self.now, self.drawn.choice(ahead) - before) if ahead else self.now
+
+    def call(self, organization: _Organization) -> None:
+        """Somebody has called; where bridges ask first, somebody calls."""
+        if organization.asks:
+            self._call_bridged(organization)
+            return
+        for _ in range(self.drawn.choice((1, 1, 1, 2, 5))):
+            self.end_call(organization)
+
+    def end_call(self, organization: _Organization) -> None:
+        """A call ends that nobody has asked for."""
+        drawn = self.drawn
+        seconds = drawn.choice(_SECONDS)
+        ended_at = self.now - timedelta(seconds=drawn.choice((0, 0, 1, 60, 4_000)))
+        leg_type = drawn.choice(
+            ("dialOut", "dialOut", "dialOut", "tollDialIn", "tollFreeDialIn", "app")
+        )
+        call: dict[str, Any] = {
+            "callId": f"call-{len(self.items)}",
+            "organizerId": drawn.choice((*organization.users, *organization.users, "nobody")),
+            "meetingId": f"meeting-{drawn.randrange(5)}",
+            "meetingType": drawn.choice(("scheduled",) * 9 + ("adHoc",)),
+            "legType": leg_type,
+            "answeredAt": format_instant(ended_at - timedelta(seconds=seconds)),
+            "endedAt": format_instant(ended_at),
+            **_numbers(leg_type, drawn.choice(_NUMBERS)),
+        }
+        if drawn.randrange(12) == 0:
+            call["answeredAt"] = None
+        elif drawn.randrange(8) == 0:
+            call["billableSeconds"] = max(0, seconds - 1)
+        self.calls.append({"organizationId": organization.name, **call})
+        self.say("telephony", "Call Ended", organization.name, call)
+
+    def _call_bridged(self, organization: _Organization) -> None:
+        drawn = self.drawn
+        for _ in range(drawn.choice((1, 1, 2, 4))):
+            leg_type = drawn.choice(("dialOut", "dialOut", "dialOut", "tollFreeDialIn"))
+            bridged = Bridged(
+                organization_id=organization.name,
+                organizer_id=drawn.choice(organization.users),
+                leg_type=leg_type,
+                number=drawn.choice(_NUMBERS),
+                rings=drawn.randint(0, 60),
+                lasts=drawn.choice(_SECONDS[:10]),
+                wants=drawn.choice((None, None, 60, 90, 241, 600, 3_600)),
+                releases=drawn.random() < 2 / 3,
+            )
+            self.add(bridged)
+
+    def contradict(self, organization: _Organization) -> None:
+        """Telephony says something else of a call that it has told of before."""
+        ours = [call for call in self.calls if call["organizationId"] == organization.name]
+        if ours:
+            call = {**self.drawn.choice(ours[-20:]), "meetingId": f"other-{len(self.items)}"}
+            self.say("telephony", "Call Ended", organization.name, call, Expected.EITHER)
+
+    def change_licenses(self, organization: _Organization) -> None:
+        """An admin assigns, removes, buys or decides, from some time on."""
+        if organization.asks:
+            return
+        drawn, name = self.drawn, organization.name
+        since = self.now + timedelta(
+            seconds=drawn.choice((-5_000_000, -86_400, -3_600, -60, 0, 60, 86_400))
+        )
+        user = {"userId": drawn.choice(organization.users), "effectiveAt": format_instant(since)}
+        product = drawn.choice(("payPerMinute", "subscription", "communicationsCredits"))
+        match drawn.randrange(6):
+            case 0 | 1:
+                self.say("licensing", "License Assigned", name, {**user, "license": product})
+            case 2:
+                self.say("licensing", "License Removed", name, {**user, "license": product})
+            case 3:
+                licenses = {"license": "subscription", "quantity": drawn.randint(0, 3)}
+                when = {"effectiveAt": format_instant(since)}
+                self.say("licensing", "Licenses Purchased", name, {**licenses, **when})
+            case 4:
+                changed = drawn.choice(
+                    (
+                        {"country": drawn.choice(("US", "DE", "CN"))},
+                        {"dialOutPolicy": drawn.choice(("anyDestination", "sameCountry", "none"))},
+                        {"tollFreeDialInAllowed": drawn.random() < 1 / 2},
+                        {"monthlySpendLimit": "5"},
+                    )
+                )
+                self.say("licensing", "User Changed", name, {**user, **changed})
+            case _:
+                chosen = drawn.choice(
+                    (
+                        {"communicationsCreditsLicense": drawn.choice(("perUser", "organization"))},
+                        {"poolBasis": drawn.choice(("purchased", "assigned"))},
+                        {"poolMinutesPerLicense": drawn.choice((12, 60))},
+                        {"licensingProgram": drawn.choice(("volume", "volume", "other"))},
+                    )
+                )
+                when = {"effectiveAt": format_instant(since)}
+                self.say("licensing", "Organization Changed", name, {**when, **chosen})
+
+    def buy(self, organization: _Organization) -> None:
+        """Credit is bought, sometimes twice under one name."""
+        self._buy(organization)
+
+    def _buy(self, organization: _Organization) -> None:
+        drawn = self.drawn
+        identity = f"po-{len(self.items)}"
+        bought = {
+            "purchaseId": identity,
+            "amount": drawn.choice(("0.75", "3", "9.99", "25", "80")),
+            "currency": "USD",
+            "purchasedAt": format_instant(self.now),
+        }
+        lasts = drawn.choice((None, None, 3 * _DAY, timedelta(minutes=20), 40 * _DAY))
+        if lasts is not None:
+            bought["expiresAt"] = format_instant(self.now + lasts)
+        elif self.now.year < LAST.year:
+            self.bought.append(self.now)
+        self.say("billing", "Credit Purchased", organization.name, bought)
+        if drawn.randrange(10) == 0:
+            changed = {**bought, "amount": "1.23"}
+            expected = Expected.EITHER
+            self.say("billing", "Credit Purchased", organization.name, changed, expected)
+
+    def adjust(self, organization: _Organization) -> None:
+        """The balance is corrected."""
+        amount = self.drawn.choice(("0.5", "7", "-0.25", "-4.5"))
+        if organization.asks and amount.startswith("-"):
+            return
+        adjusted = {"adjustmentId": f"a-{len(self.items)}", "amount": amount, "reason": "mended"}
+        self.say("billing", "Credit Adjusted", organization.name, adjusted)
+
+    def configure(self, organization: _Organization) -> None:
+        """An admin says how credit is kept."""
+        self._configure(organization)
+
+    def _configure(self, organization: _Organization) -> None:
+        drawn = self.drawn
+        thresholds = drawn.sample(("0", "0.5", "2", "5", "10", "40"), drawn.randint(0, 4))
+        settings: dict[str, Any] = {"currency": "USD", "lowBalanceThresholds": thresholds}
+        if drawn.random() < 2 / 3:
+            settings["autoRecharge"] = {
+                "enabled": drawn.random() < 4 / 5,
+                "triggerAmount": drawn.choice(("1", "4", "10")),
+                "rechargeAmount": drawn.choice(("2", "20")),
+                **({"monthlyLimit": "60"} if drawn.random() < 1 / 2 else {}),
+            }
+        if drawn.random() < 1 / 2:
+            settings |= {"dailySpendLimit": "20", "prefixHourlySpendLimit": "6"}
+            settings |= {"maxConcurrentCalls": 5}
+        self.say("billing", "Credits Configured", organization.name, settings)
+
+    def change_rates(self, _: _Organization) -> None:
+        """Another rate card is put in force; what is new in it holds from some day on."""
+        since = (self.now + self.drawn.randint(2, 30) * _DAY).replace(
+            hour=0, minute=0, second=0, microsecond=0
+        )
+        self.cards.change(self.drawn, since)
+        version = f"card-{len(self.items)}"
+        self.add(Published(version=version, content=self.cards.csv()))
+
+    def send_nonsense(self, organization: _Organization) -> None:
+        """Somebody sends what can never be right."""
+        drawn = self.drawn
+        at = format_instant(self.now)
+        nonsense: tuple[tuple[str, str, dict[str, Any]], ...] = (
+            ("telephony", "Call Ended", {"callId": f"bad-{len(self.items)}"}),
+            ("telephony", "Call Begun", {}),
+            ("billing", "Credit Adjusted", {"adjustmentId": "a", "amount": "0", "reason": "none"}),
+            (
+                "billing",
+                "Credit Purchased",
+                {
+                    "purchaseId": f"euro-{len(self.items)}",
+                    "amount": "50",
+                    "currency": "EUR",
+                    "purchasedAt": at,
+                },
+            ),
+            (
+                "billing",
+                "Recharge Failed",
+                {"rechargeId": "", "reason": "expired card"},
+            ),
+            ("licensing", "License Assigned", {"userId": "user-0", "license": "golden"}),
+            ("licensing", "User Changed", {"userId": "user-0", "effectiveAt": "yesterday"}),
+        )
+        source, kind, detail = drawn.choice(nonsense)
+        self.say(source, kind, organization.name, detail, Expected.REFUSED)
+
+    def rest(self, _: _Organization) -> None:
+        """Nothing happens for a while."""
+        self.add(Rest())
+
+    # ── Writing it down ──────────────────────────────────────────────────────────────────────
+
+    def say(
+        self,
+        source: str,
+        kind: str,
+        organization: str,
+        detail: Mapping[str, Any],
+        expected: Expected = Expected.TAKEN,
+    ) -> None:
+        """Have an event sent."""
+        event = {
+            "id": f"{self.seed}-{len(self.items)}",
+            "source": f"perminute.{source}",
+            "detail-type": kind,
+            "time": format_instant(self.now + self._skew(organization)),
+            "detail": {"schemaVersion": "1", "organizationId": organization, **detail},
+        }
+        self.add(Said(source=source, body=json.dumps(event), expected=expected))
+
+    def _skew(self, organization_id: str) -> timedelta:
+        """Tell by how much a sender's clock is wrong.
+
+        Where calls are authorized it is right: one that is ahead ends lots before their time, on
+        which calls have counted.
+        """
+        asks = any(one.asks for one in self.organizations if one.name == organization_id)
+        if asks or not self.weather.happens(Fault.CLOCK, self.drawn):
+            return timedelta()
+        return timedelta(seconds=self.drawn.choice((-7_200, -30, 5, 3_600)))
+
+    def add(self, what: What) -> None:
+        """Have something happen now."""
+        self.items.append(Item(len(self.items), self.now, what))
+
+
+_Happening = Callable[[_Planner, _Organization], None]
+_WEIGHED: tuple[tuple[_Happening, int], ...] = (
+    (_Planner.call, 56),
+    (_Planner.contradict, 3),
+    (_Planner.change_licenses, 13),
+    (_Planner.buy, 9),
+    (_Planner.adjust, 3),
+    (_Planner.configure, 4),
+    (_Planner.change_rates, 2),
+    (_Planner.send_nonsense, 5),
+    (_Planner.rest, 3),
+)
+_HAPPENINGS = tuple(happening for happening, _ in _WEIGHED)
+_WEIGHTS = tuple(weight for _, weight in _WEIGHED)
+
+
+def plan_of(seed: int, events: int, weather: Weather) -> Plan:
+    """Plan the world of a seed, of so many events and calls at least."""
+    drawn = chance(seed, "plan")
+    planner = _Planner(seed, weather, drawn, now=drawn.choice(_BEGINNINGS))
+    card = planner.cards.csv(), "card-0"
+    planner.begin()
+    while sum(1 for item in planner.items if isinstance(item.what, Said | Bridged)) < events:
+        planner.go_on()
+    planner.add(Rest())
+    return Plan(
+        seed=seed,
+        card=card,
+        organizations=tuple(one.name for one in planner.organizations),
+        asking=frozenset(one.name for one in planner.organizations if one.asks),
+        items=tuple(planner.items),
+    )
+
+
+def only(plan: Plan, numbers: Sequence[int]) -> Iterator[Item]:
+    """Give some of the items of a plan, in their order."""
+    wanted = set(numbers)
+    return (item for item in plan.items if item.number in wanted)
+
+
+def _numbers(leg_type: str, number: str) -> dict[str, str]:
+    """Say who called whom: what sets the price is the destination, or the number dialed in to."""
+    if leg_type == "dialOut":
+        return {"remoteNumber": number}
+    if leg_type == "app":
+        return {}
+    service = "+18005550199" if leg_type == "tollFreeDialIn" else "+14255550199"
+    return {"serviceNumber": service, "remoteNumber": number}

@@ -1,0 +1,56 @@
+"""What stands in the tables about one organization, read where nothing is in the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from perminute.domain.accounts import Account
+    from perminute.domain.licensing import Licensing
+    from perminute.domain.reconciliation import Statement
+    from perminute.domain.reservations import Reservation
+    from perminute.domain.timelines import Fact
+    from perminute.domain.usage import Usage
+    from perminute.ports import Receipt, ReceiptKey
+    from perminute_local.replay.lambda_runtime import LoadedFunction
+    from perminute_local.stack import Stack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """All of an organization at a moment at which nothing is under way."""
+
+    statement: Statement
+    usages: Mapping[str, Usage]
+    reservations: Sequence[Reservation]
+    licensing: Licensing
+    facts: frozenset[tuple[str | None, Fact]]
+    waiting: int
+    """Re-ratings that nobody has carried out."""
+    receipt: Callable[[ReceiptKey], Receipt | None]
+
+    @property
+    def account(self) -> Account:
+        """Its credit."""
+        return self.statement.account
+
+
+class Medium(Protocol):
+    """What the functions run over."""
+
+    stack: Stack
+
+    def load(self, name: str) -> LoadedFunction:
+        """Start another instance of a function."""
+        ...
+
+    def publish(self, content: bytes, version: str) -> None:
+        """Put a rate card in force."""
+        ...
+
+    def seen(self, organization_id: str) -> Seen:
+        """Read all of an organization."""
+        ...

@@ -1,0 +1,387 @@
+"""Runs a plan: real handlers, over a medium that fails, on a bus that does its worst."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, assert_never
+
+from perminute.domain.money import format_micros
+from perminute.domain.rate_card_csv import read_rate_card
+from perminute.domain.times import format_instant
+from perminute_local.replay.schedules import event_of_run
+from perminute_local.simulation.bridges import Bridges, Ended
+from perminute_local.simulation.bus import SimulatedQueue, SimulatedStream
+from perminute_local.simulation.effects import Broken
+from perminute_local.simulation.expectations import Expectations
+from perminute_local.simulation.faults import Fault, chance
+from perminute_local.simulation.happenings import Functions, Happenings
+from perminute_local.simulation.plan import Bridged, Expected, Published, Rest, Said
+from perminute_local.stack import QueueTrigger, ScheduleTrigger, StreamTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from perminute_local.simulation.effects import Effects, Kept
+    from perminute_local.simulation.gate import Gate
+    from perminute_local.simulation.plan import Item, Plan, What
+    from perminute_local.simulation.seen import Medium
+
+_QUEUES = {
+    "telephony": "CallsQueue",
+    "licensing": "LicensingQueue",
+    "billing": "CreditQueue",
+}
+_RERATINGS = "ReratingsQueue"
+_EXPIRY, _RECONCILIATION = "ExpireCreditFunction", "ReconcileBooksFunction"
+_MAX_ROUNDS = 400
+"""Rounds within which all is settled once nothing goes wrong any more."""
+_DAY, _MOMENT = timedelta(days=1), timedelta(microseconds=1)
+_END = timedelta(days=2)
+"""How long a world goes on after the last item: whatever is late has come by then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended: what broke, if anything did, and the history that led there."""
+
+    broken: Broken | None
+    history: tuple[str, ...]
+    last: int
+    """The number of the item during which it ended."""
+    invocations: int
+    requests: int
+    faults: int
+
+    @property
+    def digest(self) -> str:
+        """A short name of the history: the same for the same bytes."""
+        return hashlib.sha256("\n".join(self.history).encode()).hexdigest()[:16]
+
+
+@dataclass
+class Simulator:
+    """One world, from its first instant to its last."""
+
+    plan: Plan
+    medium: Medium
+    gate: Gate
+    effects: Effects
+    expectations: Expectations = field(default_factory=Expectations)
+    queues: dict[str, SimulatedQueue] = field(default_factory=dict)
+    streams: list[SimulatedStream] = field(default_factory=list)
+    schedules: dict[str, ScheduleTrigger] = field(default_factory=dict)
+    _woken: int = 0
+    _looked_at: int = 0
+    _expired_until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Put every function where its trigger is."""
+        self.happenings = Happenings(self.plan.seed, self.gate)
+        self.functions = Functions(
+            self.medium, self.gate, self.happenings, self.effects, self._take_note
+        )
+        self.bridges = Bridges(self.happenings, self.functions, self.effects, self._call_ended)
+        self.gate.overtake, self.gate.told = self._overtake, self.happenings.log
+        self.effects.authorized |= self.plan.asking
+        self.effects.on_announced = self._announced
+        self._publish(*self.plan.card)
+        for function in self.medium.stack.functions:
+            match function.trigger:
+                case QueueTrigger(queue=queue) as trigger:
+                    self.queues[queue] = SimulatedQueue(
+                        queue,
+                        self.medium.stack.queues[queue],
+                        trigger,
+                        function.name,
+                        self.happenings,
+                        self.functions,
+                    )
+                case StreamTrigger() as trigger:
+                    self.streams.append(
+                        SimulatedStream(trigger, function.name, self.happenings, self.functions)
+                    )
+                case ScheduleTrigger() as trigger:
+                    self.schedules[function.name] = trigger
+                case _:
+                    pass
+
+    def run(self, items: Sequence[Item]) -> Outcome:
+        """Have all of it happen, until the end or until something breaks."""
+        last, broken = 0, None
+        for item in items:
+            last = item.number
+            broken = self._pass_until(item.at) or self._happen(item) or self._broken()
+            if broken:
+                break
+        if broken is None:
+            broken = self._pass_until(self.happenings.now + _END) or self._rest()
+        self._write_down()
+        return Outcome(
+            broken=broken,
+            history=tuple(self.happenings.history),
+            last=last,
+            invocations=self.functions.invocations,
+            requests=self.gate.requests,
+            faults=self.gate.faults,
+        )
+
+    # ── Time ─────────────────────────────────────────────────────────────────────────────────
+
+    def _pass_until(self, at: datetime) -> Broken | None:
+        """Let time pass, and have happen what falls into it."""
+        happenings = self.happenings
+        while True:
+            due, run_at = happenings.next_at(), self._next_expiry()
+            if run_at is not None and run_at <= at and (due is None or run_at <= due):
+                self._expire(run_at)
+            elif due is not None and due <= at:
+                happenings.do_next()
+            else:
+                break
+            if broken := self._broken():
+                return broken
+        happenings.now = max(happenings.now, at)
+        self.effects.now = happenings.now
+        return None
+
+    def _expire(self, at: datetime) -> None:
+        """Run the daily function on a day on which it finds something; or leave it out."""
+        self.happenings.now = self._expired_until = at
+        if self.happenings.happens(Fault.CLOCK, chance(self.plan.seed, "expiry", at)):
+            self.happenings.log(f"{_EXPIRY} is left out")
+        else:
+            self._run_schedule(_EXPIRY, at)
+
+    def _next_expiry(self) -> datetime | None:
+        """Tell when the daily run next has something to do; it runs once a day."""
+        trigger = self.schedules[_EXPIRY]
+        if self.effects.due_at is None:
+            return None
+        hour = time(trigger.hour, trigger.minute)
+        at = max(self.effects.due_at, self.happenings.now)
+        if self._expired_until is not None:
+            at = max(at, self._expired_until + _MOMENT)
+        run = datetime.combine(at.date(), hour, at.tzinfo)
+        return run if run >= at else run + _DAY
+
+    def _run_schedule(self, name: str, at: datetime) -> Any:  # noqa: ANN401 - what it answers
+        self.happenings.log(f"{name} {format_instant(at)}")
+        drawn = chance(self.plan.seed, name, at)
+        event = event_of_run(self.schedules[name], at)
+        return self.functions.run(name, drawn, lambda one: one.call(event))
+
+    def _overtake(self) -> None:
+        """Have something else happen between two requests of a function."""
+        if self.gate.depth > 2:  # noqa: PLR2004 - deeper ones find nothing new
+            return
+        if self.happenings.do_meanwhile():
+            return
+        waiting = [queue for queue in self.queues.values() if not queue.is_empty]
+        if waiting:
+            self.gate.chance.choice(waiting).deliver_first()
+
+    # ── What happens ─────────────────────────────────────────────────────────────────────────
+
+    def _happen(self, item: Item) -> Broken | None:
+        self.happenings.log(f"item {item.number}: {_described(item.what)}")
+        match item.what:
+            case Said(source=source, body=body, expected=expected):
+                self._send(source, body, expected, str(item.number))
+            case Bridged() as call:
+                begin = partial(self.bridges.call, item.number, call)
+                self.happenings.add(item.at, f"item {item.number}", begin)
+            case Published(version=version, content=content):
+                self.medium.publish(content, version)
+                self._publish(content, version)
+            case Rest():
+                return self._rest()
+            case never:
+                assert_never(never)
+        return None
+
+    def _send(
+        self,
+        source: str,
+        body: str,
+        expected: Expected,
+        identity: str,
+        *,
+        promptly: bool = False,
+    ) -> None:
+        self.expectations.send(source, body, expected)
+        drawn = chance(self.plan.seed, "bus", identity)
+        self.queues[_QUEUES[source]].send(body, identity, drawn, promptly=promptly)
+
+    def _publish(self, content: bytes, version: str) -> None:
+        self.expectations.cards[version] = read_rate_card(content, version=version)
+
+    def _call_ended(self, ended: Ended) -> None:
+        """Have telephony tell of the end of a call, before what it has reserved lapses."""
+        event = {
+            "id": f"ended-{ended.call_id}",
+            "source": "perminute.telephony",
+            "detail-type": "Call Ended",
+            "time": format_instant(self.happenings.now),
+            "detail": ended.detail,
+        }
+        body = json.dumps(event)
+        self._send("telephony", body, Expected.TAKEN, ended.call_id, promptly=True)
+
+    def _announced(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Have somebody buy the credit that is asked for; or try to, or hear nothing of it."""
+        for told in documents:
+            if told["type"] == "RechargeRequested" and self.effects.announced[told["id"]] == 1:
+                self._recharge(json.loads(told["document"]))
+
+    def _recharge(self, asked: Mapping[str, Any]) -> None:
+        drawn = chance(self.plan.seed, "recharge", asked["rechargeId"])
+        outcomes = drawn.choice(("bought", "bought", "bought", "failed", "silence", "both"))
+        at = self.happenings.now + timedelta(seconds=drawn.choice((1, 60, 4_000, 100_000)))
+        details = {
+            "failed": ("Recharge Failed", {"reason": "expired card"}),
+            "bought": (
+                "Credit Purchased",
+                {
+                    "purchaseId": f"for-{asked['rechargeId']}",
+                    "amount": asked["amount"],
+                    "currency": asked["currency"],
+                    "purchasedAt": format_instant(at),
+                },
+            ),
+        }
+        for name, (kind, detail) in details.items():
+            if outcomes in {name, "both"}:
+                event = {
+                    "id": f"{name}-{asked['rechargeId']}",
+                    "source": "perminute.billing",
+                    "detail-type": kind,
+                    "time": format_instant(at),
+                    "detail": {
+                        "organizationId": asked["organizationId"],
+                        "rechargeId": asked["rechargeId"],
+                        **detail,
+                    },
+                }
+                send = partial(
+                    self._send, "billing", json.dumps(event), Expected.EITHER, str(event["id"])
+                )
+                self.happenings.add(at, str(event["id"]), send)
+
+    def _take_note(self) -> None:
+        """Hand on what an invocation has written and sent."""
+        self.effects.now = self.happenings.now
+        records, self.effects.stream = self.effects.stream, []
+        for stream in self.streams:
+            stream.tell(records)
+        for number, kept in enumerate(self.effects.kept[self._looked_at :], self._looked_at):
+            self._tell_operator(number, kept)
+        self._looked_at = len(self.effects.kept)
+        woken, self.effects.woken = self.effects.woken, []
+        for organization_id in woken:
+            self._woken += 1
+            body = json.dumps({"organizationId": organization_id})
+            drawn = chance(self.plan.seed, "wake", self._woken)
+            self.queues[_RERATINGS].send(body, f"wake-{self._woken}", drawn)
+
+    def _tell_operator(self, number: int, kept: Kept) -> None:
+        """Have somebody send back what was refused, who does not know better."""
+        drawn = chance(self.plan.seed, "operator", number)
+        if not self.happenings.happens(Fault.REDRIVE, drawn):
+            return
+        url = self.medium.stack.queues[kept.queue].url
+        for queue in self.queues.values():
+            if queue.queue.dead_letter_url == url:
+                send = partial(queue.send_back, kept.body, f"refused-{number}")
+                later = self.happenings.now + timedelta(seconds=drawn.choice((60, 90_000)))
+                self.happenings.add(later, f"{kept.queue} redrive {number}", send)
+
+    # ── Rest ─────────────────────────────────────────────────────────────────────────────────
+
+    def _rest(self) -> Broken | None:
+        """Let everything settle without any fault, and look at the books."""
+        self.gate.calm = True
+        try:
+            broken = self._settle() or self._reconcile() or self._settle() or self._broken()
+            return broken or next(self._checked(), None)
+        finally:
+            self.gate.calm = False
+
+    def _settle(self) -> Broken | None:
+        parts: list[SimulatedQueue | SimulatedStream] = [*self.queues.values(), *self.streams]
+        for _ in range(_MAX_ROUNDS):
+            if broken := self._broken():
+                return broken
+            for queue in self.queues.values():
+                queue.redrive()
+            for stream in self.streams:
+                stream.republish(self.effects)
+            self._take_note()
+            progress = [part.deliver_first() for part in parts]
+            if not any(progress):
+                return None
+        return Broken("everything settles", f"something still moves after {_MAX_ROUNDS} rounds")
+
+    def _reconcile(self) -> Broken | None:
+        answer = self._run_schedule(_RECONCILIATION, self.happenings.now)
+        if answer is None or answer["differences"]:
+            return Broken("balance = ledger = lots less debt", f"the nightly run says {answer}")
+        return None
+
+    def _checked(self) -> Iterator[Broken]:
+        """Hold the books against what was sent; write down how they stand."""
+        seen = {name: self.medium.seen(name) for name in self.plan.organizations}
+        yield from self.expectations.check(seen, self.effects, self.happenings.now)
+        yield from self._refused_once()
+
+    def _refused_once(self) -> Iterator[Broken]:
+        """What was refused was kept once each time it came; and where keeping failed, perhaps."""
+        received, settled = Counter[str](), Counter[str]()
+        for queue in self.queues.values():
+            received += queue.received
+            settled += queue.settled
+        for body, times in Counter(kept.body for kept in self.effects.kept).items():
+            if not settled[body] <= times <= received[body]:
+                why = f"it came {received[body]} times and was kept {times} times: {body}"
+                yield Broken("what is wrong is refused once", why)
+
+    def _broken(self) -> Broken | None:
+        return self.effects.broken[0] if self.effects.broken else None
+
+    def _write_down(self) -> None:
+        """Add to the history how each organization stands in the end."""
+        for name in self.plan.organizations:
+            seen = self.medium.seen(name)
+            account = seen.account
+            self.happenings.log(
+                f"{name} at version {account.version}: {format_micros(account.balance_micros)} in "
+                f"{len(account.lots)} lots, {account.entries} entries, "
+                f"{format_micros(account.reserved.amount_at(self.happenings.now))} reserved"
+            )
+            for call_id in sorted(seen.usages):
+                usage = seen.usages[call_id]
+                self.happenings.log(
+                    f"{name} {call_id}: {usage.outcome} {usage.reason or ''} "
+                    f"{format_micros(usage.charge_micros)}, {usage.pool_minutes} minutes of the "
+                    f"pool, entry {usage.entry_id}, {' '.join(usage.flags)}"
+                )
+
+
+def _described(what: What) -> str:
+    """Say what happens, in a line."""
+    match what:
+        case Said(body=body):
+            event = json.loads(body)
+            return f"{event['detail-type']} {json.dumps(event['detail'])}"
+        case Published(version=version):
+            return f"rate card {version}"
+        case Bridged():
+            return str(what)
+        case Rest():
+            return "all is to settle"
+        case never:
+            assert_never(never)

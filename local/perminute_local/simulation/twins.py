@@ -1,0 +1,226 @@
+"""The functions over the in-memory twins, each of whose methods is a request that may go wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+
+from perminute.adapters.dynamodb import records
+from perminute.adapters.memory import (
+    AnnouncedNotifications,
+    InMemoryStore,
+    KeptRejections,
+    PublishedRateCards,
+    RememberedWakeups,
+)
+from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.rate_card_csv import read_rate_card
+from perminute.ports import Committed, Moved, Posting
+from perminute_local.simulation.effects import Kept, Posted, documents_of
+from perminute_local.simulation.faults import Fault
+from perminute_local.simulation.gate import Request
+from perminute_local.simulation.seen import Seen
+from perminute_local.simulation.twinned import World, described, twinned_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from perminute.domain.rerating import Rerating
+    from perminute.ports import Announcement, Rejection
+    from perminute_local.replay.lambda_runtime import LoadedFunction
+    from perminute_local.simulation.effects import Effects
+    from perminute_local.simulation.gate import Gate
+    from perminute_local.stack import Template
+
+P = TypeVar("P")
+
+_MOVES = frozenset({"commit", "record"})
+"""Transactions that are answered with `Moved` if another one is in the way."""
+_CONTENDS = frozenset(
+    {"finish", "keep", "licensing", "merge", "pools", "proceed", "usages"},
+)
+"""What raises `Contended` then: the other transactions, and readings that are transactions."""
+_TOGETHER = frozenset({"read", "reservations", "spendings"})
+"""Readings of several items, of which only some may be answered."""
+_SENDS = (AnnouncedNotifications, RememberedWakeups, KeptRejections)
+"""What takes several things at once."""
+
+
+class Twins:
+    """A medium that has no AWS in it: a thousand worlds in some minutes."""
+
+    def __init__(
+        self, template: Template, card: tuple[bytes, str], gate: Gate, effects: Effects
+    ) -> None:
+        """Make an empty world with this rate card and its version in force."""
+        self.stack = described(template)
+        self._gate, self._effects = gate, effects
+        cards = PublishedRateCards(read_rate_card(card[0], version=card[1]))
+        self._world = World(cards, through=self._through)
+        self._functions = {function.name: function for function in self.stack.functions}
+
+    def load(self, name: str) -> LoadedFunction:
+        """See `Medium.load`."""
+        return twinned_function(self._functions[name], self._world)
+
+    def publish(self, content: bytes, version: str) -> None:
+        """See `Medium.publish`."""
+        self._world.cards.publish(read_rate_card(content, version=version))
+
+    def seen(self, organization_id: str) -> Seen:
+        """See `Medium.seen`."""
+        store = self._world.store
+        users = [u for name, u in store.facts if name == organization_id and u is not None]
+        account = store.account(organization_id)
+        return Seen(
+            statement=store.statement(organization_id),
+            usages={usage.leg.call_id: usage for usage in store.usages_of(organization_id)},
+            reservations=[
+                one for (name, _), one in store.under_way.items() if name == organization_id
+            ],
+            licensing=replace(store.licensing(organization_id, users), seats=store.seats(account)),
+            facts=frozenset(
+                (user, fact)
+                for (name, user), facts in store.facts.items()
+                if name == organization_id
+                for fact in facts
+            ),
+            waiting=len(store.waiting(organization_id)),
+            receipt=store.receipt,
+        )
+
+    def _through(self, adapter: P) -> P:
+        return cast("P", _Requests(self, adapter))
+
+    def ask(self, adapter: object, name: str, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - any method's
+        """Make a request of a twin."""
+        where = f"{type(adapter).__name__}.{name}"
+        effect = partial(self._carry_out, adapter, name, args, options)
+        cut = partial(self._cut, adapter, name, args)
+        shows = partial(_shows, adapter, name, effect, cut)
+        return self._gate.passes(Request(where, effect, shows))
+
+    def _cut(self, adapter: object, name: str, args: tuple[Any, ...]) -> None:
+        """Carry out the first half of what is to be sent."""
+        self._carry_out(adapter, name, (args[0][: len(args[0]) // 2],))
+
+    def _carry_out(
+        self,
+        adapter: object,
+        name: str,
+        args: tuple[Any, ...],
+        options: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - any method's
+        result = getattr(adapter, name)(*args, **(options or {}))
+        match adapter:
+            case InMemoryStore():
+                self._note_written(name, args, result)
+            case AnnouncedNotifications():
+                announcements: Sequence[Announcement] = args[0]
+                taken = [one for one in announcements if one.id not in result]
+                self._effects.published(documents_of(taken))
+            case RememberedWakeups():
+                self._effects.woken += args[0]
+            case KeptRejections():
+                self._note_kept(adapter, args[0])
+            case _:
+                pass
+        return result
+
+    def _note_written(self, name: str, args: tuple[Any, ...], result: object) -> None:
+        match name, args, result:
+            case "commit", (Posting() as posting,), Committed():
+                self._note_posting(posting)
+            case "record", (_, _, rerating), Committed() if rerating is not None:
+                self._put(rerating, is_new=True)
+            case "proceed" | "merge", (rerating, *_), True:
+                self._put(replace(rerating, steps=rerating.steps + 1), is_new=False)
+            case _:
+                pass
+
+    def _note_posting(self, posting: Posting) -> None:
+        effects, told = self._effects, ()
+        if posting.notifications:
+            row = records.outbox_row(posting.notifications, posting.after.version)
+            told = row.notifications
+            effects.put(row.serialize(), is_new=True)
+        for pool in posting.pools:
+            effects.put(records.pool_row(pool).serialize(), is_new=False)
+        for rerating in posting.reratings:
+            self._put(rerating, is_new=True)
+        effects.posted(
+            Posted(
+                organization_id=posting.before.organization_id,
+                account=None if posting.after is posting.before else posting.after,
+                entries=posting.entries,
+                told=told,
+                call_ids=[usage.leg.call_id for usage in posting.usages],
+            )
+        )
+
+    def _put(self, rerating: Rerating, *, is_new: bool) -> None:
+        self._effects.put(records.rerating_row(rerating).serialize(), is_new=is_new)
+
+    def _note_kept(self, adapter: KeptRejections, rejections: Sequence[Rejection]) -> None:
+        queue = next(name for name, kept in self._world.kept.items() if kept is adapter)
+        self._effects.kept += (Kept(queue, one.reason, one.body) for one in rejections)
+
+
+class _Requests:
+    """Looks like an adapter; each of its methods is a request."""
+
+    def __init__(self, medium: Twins, adapter: object) -> None:
+        self._medium, self._adapter = medium, adapter
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return partial(self._medium.ask, self._adapter, name)
+
+
+def _shows(  # noqa: PLR0911 - one for each kind of fault
+    adapter: object,
+    name: str,
+    effect: Callable[[], Any],
+    cut: Callable[[], Any],
+    fault: Fault,
+) -> Callable[[], Any] | None:
+    """Say how a fault shows at a method, in the words of its port."""
+    match fault:
+        case Fault.THROTTLE:
+            return partial(_in_the_way, adapter, name)
+        case Fault.CONFLICT if _is_transaction(adapter, name):
+            return partial(_in_the_way, adapter, name)
+        case Fault.TIMEOUT_BEFORE:
+            return _unanswered
+        case Fault.TIMEOUT_AFTER:
+            return partial(_unanswered, effect)
+        case Fault.CUT if name in _TOGETHER:
+            return _contended
+        case Fault.CUT if isinstance(adapter, _SENDS):
+            return partial(_unanswered, cut)
+        case _:
+            return None
+
+
+def _is_transaction(adapter: object, name: str) -> bool:
+    return isinstance(adapter, InMemoryStore) and (name in _MOVES or name in _CONTENDS)
+
+
+def _in_the_way(adapter: object, name: str) -> Moved:
+    if name in _MOVES:
+        return Moved("something was in the way")
+    if name in _CONTENDS and not isinstance(adapter, KeptRejections):
+        _contended()
+    return _unanswered()
+
+
+def _contended() -> NoReturn:
+    msg = "something was in the way"
+    raise Contended(msg)
+
+
+def _unanswered(effect: Callable[[], Any] | None = None) -> NoReturn:
+    if effect is not None:
+        effect()
+    msg = "there was no answer"
+    raise Unavailable(msg)

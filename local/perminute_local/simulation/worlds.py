@@ -1,0 +1,94 @@
+"""One seed from its plan to its outcome, over the twins or over moto."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, assert_never
+
+from perminute.observability import logger
+from perminute_local.simulation.effects import Effects
+from perminute_local.simulation.faults import ALL_FAULTS, Fault, Weather
+from perminute_local.simulation.gate import Gate
+from perminute_local.simulation.plan import only, plan_of
+from perminute_local.simulation.simulator import Outcome, Simulator
+from perminute_local.simulation.twins import Twins
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perminute_local.simulation.plan import Plan
+    from perminute_local.simulation.seen import Medium
+    from perminute_local.stack import Template
+
+EVENTS = 300
+"""Events and calls of a world, unless somebody wants more or fewer."""
+
+
+class Over(StrEnum):
+    """What the functions run over."""
+
+    TWINS = "twins"
+    MOTO = "moto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What makes a run: the same world always has the same history.
+
+    `items` are the numbers of those items of the plan that happen; None, all do.
+    """
+
+    seed: int
+    events: int = EVENTS
+    faults: frozenset[Fault] = ALL_FAULTS
+    over: Over = Over.TWINS
+    items: tuple[int, ...] | None = None
+
+    def plan(self) -> Plan:
+        """Plan what happens."""
+        return plan_of(self.seed, self.events, Weather.of(self.seed, self.faults))
+
+
+def simulate(world: World, template: Template) -> Outcome:
+    """Run a world, until its end or until something breaks."""
+    plan, effects = world.plan(), Effects()
+    gate = Gate(Weather.of(world.seed, world.faults))
+    items = plan.items if world.items is None else tuple(only(plan, world.items))
+    with _quiet(), _medium(world.over, template, plan, gate, effects) as medium:
+        return Simulator(plan, medium, gate, effects).run(items)
+
+
+@contextmanager
+def _medium(
+    over: Over, template: Template, plan: Plan, gate: Gate, effects: Effects
+) -> Iterator[Medium]:
+    match over:
+        case Over.TWINS:
+            yield Twins(template, plan.card, gate, effects)
+        case Over.MOTO:
+            # Imported where it is needed: the twins want no AWS, and moto takes a second to start.
+            from perminute_local.simulation.moto_aws import over_moto  # noqa: PLC0415
+
+            with over_moto(template, plan.card, gate, effects) as medium:
+                yield medium
+        case never:
+            assert_never(never)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the functions' logs to themselves: of faults on purpose they say a great deal.
+
+    And functions that overtake each other share their metrics here: who is overtaken has none left.
+    """
+    level = logger.log_level
+    logger.setLevel("CRITICAL")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="No application metrics")
+            yield
+    finally:
+        logger.setLevel(level)

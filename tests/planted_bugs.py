@@ -1,0 +1,142 @@
+"""Bugs that were thought of when this system was made, to see that the simulator finds them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+from perminute.adapters.dynamodb import credit_store
+from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.memory import InMemoryStore
+from perminute.adapters.notification_documents import document_of
+from perminute.domain import books
+from perminute.domain.notifications import crossings
+from perminute_local.simulation.effects import Effects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from perminute.domain.accounts import Account
+    from perminute.domain.ledger import LedgerEntry
+    from perminute.domain.notifications import Notification
+    from perminute.ports import CommitResult, Posting
+
+
+@contextmanager
+def without_does_not_exist() -> Iterator[None]:
+    """A call that is recorded already is recorded once more."""
+    commit = InMemoryStore.commit
+
+    def unconditional(store: InMemoryStore, posting: Posting) -> CommitResult:
+        for usage in posting.usages:
+            store.usages.pop((posting.before.organization_id, usage.leg.call_id), None)
+        return commit(store, posting)
+
+    always = "attribute_not_exists(neverWritten)"
+    with (
+        patch.object(InMemoryStore, "commit", unconditional),
+        patch.object(credit_store, "_NEW_CALL", always),
+    ):
+        yield
+
+
+@contextmanager
+def without_version() -> Iterator[None]:
+    """Whoever writes last overwrites what others have written meanwhile."""
+
+    def overwriting(posting: Posting, _: Account) -> Account:
+        return posting.after
+
+    with _unversioned(overwriting):
+        yield
+
+
+@contextmanager
+def with_plain_add() -> Iterator[None]:
+    """The balance is added to, whatever it is by now, and all else is overwritten."""
+
+    def adding(posting: Posting, now: Account) -> Account:
+        change_micros = posting.after.balance_micros - posting.before.balance_micros
+        return replace(posting.after, balance_micros=now.balance_micros + change_micros)
+
+    with _unversioned(adding):
+        yield
+
+
+@contextmanager
+def _unversioned(write: Callable[[Posting, Account], Account]) -> Iterator[None]:
+    """Have an account written over whatever version is there."""
+    with _committing(
+        lambda posting, now: replace(
+            posting,
+            before=(before := replace(posting.before, version=now.version)),
+            after=before
+            if posting.after is posting.before
+            else replace(write(posting, now), version=now.version + 1),
+        )
+    ):
+        yield
+
+
+@contextmanager
+def _committing(change: Callable[[Posting, Account], Posting]) -> Iterator[None]:
+    """Have every store commit something else than what was decided."""
+    twin, real = InMemoryStore.commit, DynamoDBCreditStore.commit
+
+    def twin_commit(store: InMemoryStore, posting: Posting) -> CommitResult:
+        return twin(store, change(posting, store.account(posting.before.organization_id)))
+
+    def real_commit(store: DynamoDBCreditStore, posting: Posting) -> CommitResult:
+        return real(store, change(posting, store.account(posting.before.organization_id)))
+
+    with (
+        patch.object(InMemoryStore, "commit", twin_commit),
+        patch.object(DynamoDBCreditStore, "commit", real_commit),
+    ):
+        yield
+
+
+@contextmanager
+def publishing_before_the_commit() -> Iterator[None]:
+    """Notifications go out as soon as they are decided; then all is committed, or not."""
+    topic: list[Effects] = []
+    made = Effects.__init__
+
+    def remembered(effects: Effects, *parts: object, **options: object) -> None:
+        made(effects, *parts, **options)  # type: ignore[arg-type]
+        topic.append(effects)
+
+    def published(posting: Posting, _: Account) -> Posting:
+        documents = [{**document_of(one), "document": ""} for one in posting.notifications]
+        asked = [one for one in documents if one["type"] != "RechargeRequested"]
+        topic[-1].published(asked)
+        return posting
+
+    with patch.object(Effects, "__init__", remembered), _committing(published):
+        yield
+
+
+@contextmanager
+def rearmed_on_every_call() -> Iterator[None]:
+    """A threshold is told with each entry that leaves the balance below it."""
+
+    def told(
+        entry: LedgerEntry, thresholds_micros: Sequence[int], currency: str | None
+    ) -> Iterator[Notification]:
+        from_above = replace(entry, amount_micros=min(entry.amount_micros, -(10**12)))
+        return crossings(from_above, thresholds_micros, currency)
+
+    with patch.object(books, "crossings", told):
+        yield
+
+
+BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
+    without_does_not_exist,
+    without_version,
+    with_plain_add,
+    publishing_before_the_commit,
+    rearmed_on_every_call,
+)

@@ -1,0 +1,90 @@
+"""Worlds in which everything goes wrong that can, and no cent is lost or doubled in them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from perminute_local.simulation.faults import ALL_FAULTS, Fault, Weather
+from perminute_local.simulation.plan import Rest
+from perminute_local.simulation.worlds import Over, World, simulate
+
+if TYPE_CHECKING:
+    from perminute_local.stack import Template
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_over_the_twins(template: Template, seed: int) -> None:
+    outcome = simulate(World(seed=seed), template)
+    assert outcome.broken is None, f"run it again: perminute simulate --seed {seed}"
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_over_moto(template: Template, seed: int) -> None:
+    outcome = simulate(World(seed=seed, events=60, over=Over.MOTO), template)
+    assert outcome.broken is None
+    assert outcome.requests > 100
+
+
+def test_in_fine_weather_nothing_goes_wrong_at_all(template: Template) -> None:
+    outcome = simulate(World(seed=1, events=60, faults=frozenset()), template)
+    assert outcome.broken is None
+    assert outcome.faults == 0
+    assert not any("dead letter" in line for line in outcome.history)
+
+
+def test_one_seed_has_one_history_whatever_was_before_it(template: Template) -> None:
+    world = World(seed=4, events=120)
+    first = simulate(world, template)
+    simulate(World(seed=5, events=40), template)
+    assert simulate(world, template).history == first.history
+    assert simulate(replace(world, seed=6), template).history != first.history
+
+
+@pytest.mark.parametrize("over", Over)
+def test_another_process_has_the_same_history(template: Template, over: Over) -> None:
+    """Sets and dictionaries of text have another order in each process."""
+    world = World(seed=2, events=40, over=over)
+    program = (
+        "from perminute_local.simulation.worlds import Over, World, simulate\n"
+        "from perminute_local.stack import load_template\n"
+        f"world = World(seed={world.seed}, events={world.events}, over=Over('{over}'))\n"
+        "print(simulate(world, load_template()).digest)\n"
+    )
+    digests = {
+        subprocess.run(  # noqa: S603 - this interpreter, and our own program
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for hash_seed in ("1", "2")
+    }
+    assert digests == {simulate(world, template).digest}
+
+
+def test_what_is_left_out_of_a_plan_changes_nothing_about_the_rest() -> None:
+    plan = World(seed=8).plan()
+    kinds = {type(item.what).__name__ for item in plan.items}
+    assert kinds == {"Bridged", "Published", "Rest", "Said"}
+    assert [item.number for item in plan.items] == list(range(len(plan.items)))
+    longer = World(seed=8, events=400).plan()
+    same = len(plan.items) - 1
+    assert isinstance(plan.items[-1].what, Rest)
+    assert longer.items[:same] == plan.items[:same]
+
+
+def test_the_seeds_have_fine_weather_and_foul() -> None:
+    weathers = [Weather.of(seed) for seed in range(100)]
+    for kind in Fault:
+        rates = {weather.rate(kind) for weather in weathers}
+        assert 0 in rates
+        assert max(rates) >= 40
+    only_kills = Weather.of(3, {Fault.KILL})
+    assert {kind for kind in ALL_FAULTS if only_kills.rate(kind)} <= {Fault.KILL}

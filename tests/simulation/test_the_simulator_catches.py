@@ -1,0 +1,81 @@
+"""Bugs are put back, and worlds break: what finds nothing may simply not look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from planted_bugs import (
+    publishing_before_the_commit,
+    rearmed_on_every_call,
+    with_plain_add,
+    without_does_not_exist,
+    without_version,
+)
+
+from perminute_local.simulation.faults import ALL_FAULTS, Fault
+from perminute_local.simulation.worlds import Over, World, simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from perminute_local.stack import Template
+
+BOOKS = "balance = ledger = lots less debt"
+RESERVED = "reserved = open reservations"
+CROSSINGS = "one id for each crossing"
+PUBLISHED = "only what was committed is told"
+
+SEEDS = range(12)
+EVENTS = 100
+
+
+def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -> list[str]:
+    outcomes = [
+        simulate(World(seed=seed, events=EVENTS, faults=faults), template) for seed in SEEDS
+    ]
+    return [outcome.broken.promise for outcome in outcomes if outcome.broken is not None]
+
+
+@pytest.mark.parametrize(
+    ("bug", "promises", "worlds"),
+    [
+        (without_does_not_exist, {BOOKS, CROSSINGS}, 6),
+        (with_plain_add, {BOOKS, RESERVED}, 2),
+        (publishing_before_the_commit, {PUBLISHED}, len(SEEDS)),
+        (without_version, {BOOKS, RESERVED}, 2),
+        (rearmed_on_every_call, {CROSSINGS}, 6),
+    ],
+)
+def test_a_bug_breaks_worlds(
+    template: Template,
+    bug: Callable[[], AbstractContextManager[None]],
+    promises: set[str],
+    worlds: int,
+) -> None:
+    with bug():
+        broken = broken_promises(template)
+    assert len(broken) >= worlds
+    assert set(broken) & promises
+
+
+def test_a_version_that_is_missing_in_dynamodb_breaks_a_world_over_moto(
+    template: Template,
+) -> None:
+    world = World(seed=4, events=60, over=Over.MOTO)
+    assert simulate(world, template).broken is None
+    with without_version():
+        broken = simulate(world, template).broken
+    assert broken is not None
+    assert broken.promise == BOOKS
+
+
+def test_without_bugs_the_same_worlds_hold(template: Template) -> None:
+    assert broken_promises(template) == []
+
+
+def test_it_takes_faults_to_find_that_a_version_is_missing(template: Template) -> None:
+    """Nothing goes wrong by itself: what finds this bug is that functions overtake each other."""
+    with without_version():
+        assert broken_promises(template, ALL_FAULTS - {Fault.OVERTAKE}) == []
