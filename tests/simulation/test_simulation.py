@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from perminute_local.simulation.command import report_of
 from perminute_local.simulation.faults import ALL_FAULTS, Fault, Weather
 from perminute_local.simulation.plan import Rest
 from perminute_local.simulation.worlds import Over, World, simulate
@@ -20,21 +22,31 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_over_the_twins(template: Template, seed: int) -> None:
-    outcome = simulate(World(seed=seed), template)
-    assert outcome.broken is None, f"run it again: perminute simulate --seed {seed}"
+    world = World(seed=seed)
+    outcome = simulate(world, template)
+    assert outcome.broken is None, report_of(world, outcome, template)
 
 
 @pytest.mark.parametrize("seed", [0, 3])
 def test_over_moto(template: Template, seed: int) -> None:
-    outcome = simulate(World(seed=seed, events=60, over=Over.MOTO), template)
-    assert outcome.broken is None
+    world = World(seed=seed, events=60, over=Over.MOTO)
+    outcome = simulate(world, template)
+    assert outcome.broken is None, report_of(world, outcome, template)
     assert outcome.requests > 100
+
+
+def test_every_kind_of_fault_happens(template: Template) -> None:
+    happened = Counter[Fault]()
+    for seed in range(6):
+        happened += Counter(simulate(World(seed=seed, events=150), template).faults)
+    assert set(happened) == ALL_FAULTS
+    assert min(happened.values()) >= 1
 
 
 def test_in_fine_weather_nothing_goes_wrong_at_all(template: Template) -> None:
     outcome = simulate(World(seed=1, events=60, faults=frozenset()), template)
     assert outcome.broken is None
-    assert outcome.faults == 0
+    assert not outcome.faults
     assert not any("dead letter" in line for line in outcome.history)
 
 

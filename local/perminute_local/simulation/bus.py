@@ -52,8 +52,8 @@ class SimulatedQueue:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is on its way; dead letters are not."""
-        return not self._waiting
+        """Whether nothing is on its way, or waits for an operator."""
+        return not (self._waiting or self.dead)
 
     def send(self, body: str, identity: str, drawn: Random, *, promptly: bool = False) -> None:
         """Have the bus deliver a message: it may take its time, and do so more than once."""
@@ -164,8 +164,8 @@ class SimulatedStream:
 
     @property
     def is_empty(self) -> bool:
-        """Whether all was told."""
-        return not self._records
+        """Whether all was told, and nothing waits for an operator."""
+        return not (self._records or self.given_up)
 
     def tell(self, records: list[dict[str, Any]]) -> None:
         """Take what the mapping's patterns match."""

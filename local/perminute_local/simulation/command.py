@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from perminute_local.stack import Template
 
 HELD, BROKEN = 0, 1
+_COUNTS = ("items", "invocations", "requests", "faults")
 
 
 def run_simulate(world: World, seeds: int, *, history: bool, as_json: bool) -> int:
@@ -46,10 +47,8 @@ def run_simulate(world: World, seeds: int, *, history: bool, as_json: bool) -> i
         for number in bar.track(range(seeds)):
             one = replace(world, seed=world.seed + number)
             outcome = _simulate(one, template)
-            document = _document(one, outcome)
-            if outcome.broken:
-                broken += 1
-                document["shortest"] = _document(*shortest(one, outcome, template))
+            document = _with_shortest(one, outcome, template)
+            broken += outcome.broken is not None
             documents.append(document)
             if not as_json and (outcome.broken or seeds == 1):
                 sys.stdout.writelines(_lines(document, history=history))
@@ -59,6 +58,11 @@ def run_simulate(world: World, seeds: int, *, history: bool, as_json: bool) -> i
     elif seeds > 1:
         sys.stdout.write(_summary(documents, broken))
     return BROKEN if broken else HELD
+
+
+def report_of(world: World, outcome: Outcome, template: Template) -> str:
+    """Say what broke in a world, how to have it again, and the shortest history found."""
+    return "".join(_lines(_with_shortest(world, outcome, template), history=False))
 
 
 def faults_named(text: str) -> frozenset[Fault]:
@@ -102,6 +106,13 @@ def _simulate(world: World, template: Template) -> Outcome:
         raise WrongCall(msg) from error
 
 
+def _with_shortest(world: World, outcome: Outcome, template: Template) -> dict[str, Any]:
+    document = _document(world, outcome)
+    if outcome.broken is None:
+        return document
+    return {**document, "shortest": _document(*shortest(world, outcome, template))}
+
+
 def _document(world: World, outcome: Outcome) -> dict[str, Any]:
     return {
         "seed": world.seed,
@@ -110,7 +121,8 @@ def _document(world: World, outcome: Outcome) -> dict[str, Any]:
         "items": len(world.plan().items if world.items is None else world.items),
         "invocations": outcome.invocations,
         "requests": outcome.requests,
-        "faults": outcome.faults,
+        "faults": sum(outcome.faults.values()),
+        "kinds": {kind.value: outcome.faults[kind] for kind in sorted(outcome.faults)},
         "broken": outcome.broken and outcome.broken._asdict(),
         "lines": outcome.history,
     }
@@ -139,9 +151,7 @@ def _ranges(items: Sequence[int]) -> str:
 
 def _lines(document: dict[str, Any], *, history: bool) -> list[str]:
     broken, shorter = document["broken"], document.get("shortest")
-    counts = ", ".join(
-        f"{document[name]} {name}" for name in ("items", "invocations", "requests", "faults")
-    )
+    counts = ", ".join(f"{document[name]:,} {name}" for name in _COUNTS)
     lines = [f"seed {document['seed']}: {counts}\n"]
     if broken:
         lines += [f"broken: {broken['promise']}\n", f"  {broken['message']}\n"]
@@ -166,10 +176,7 @@ def _plain(document: dict[str, Any], *, history: bool) -> dict[str, Any]:
 
 
 def _summary(documents: Sequence[dict[str, Any]], broken: int) -> str:
-    sums = {
-        name: sum(document[name] for document in documents)
-        for name in ("items", "invocations", "requests", "faults")
-    }
+    sums = {name: sum(document[name] for document in documents) for name in _COUNTS}
     seeds = [document["seed"] for document in documents if document["broken"]]
     what = ", ".join(f"{count:,} {name}" for name, count in sums.items())
     found = f"{broken} broken, of the seeds {seeds}" if broken else "every promise held"

@@ -76,6 +76,8 @@ class Effects:
     broken: list[Broken] = field(default_factory=list)
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     on_announced: Callable[[Sequence[Mapping[str, Any]]], None] = _unheard
+    changed: set[str] = field(default_factory=set)
+    """Organizations whose books nobody has looked at since."""
     due_at: datetime | None = None
     """When time alone next changes an account."""
     _sequence: int = 0
@@ -83,6 +85,7 @@ class Effects:
     def posted(self, posted: Posted) -> None:
         """Take note of a transaction that took effect."""
         organization_id = posted.organization_id
+        self.changed.add(organization_id)
         for call_id in posted.call_ids:
             until = self.promised.get((organization_id, call_id))
             if until is not None and self.now > until:

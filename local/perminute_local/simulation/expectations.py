@@ -15,7 +15,7 @@ from perminute.domain.errors import Refused
 from perminute.domain.ledger import EntryType
 from perminute.domain.licensing import Licensing, Seats
 from perminute.domain.money import format_micros, parse_micros
-from perminute.domain.pools import Month, Position, month_of
+from perminute.domain.pools import THRESHOLDS, Month, Position, month_of
 from perminute.domain.reconciliation import reconcile
 from perminute.domain.timelines import Timeline
 from perminute.domain.usage import Terms, rate_leg
@@ -147,13 +147,8 @@ class _Known:
     taken: list[Opened]
 
     def broken(self, cards: Mapping[str, RateCard], now: datetime) -> Iterator[Broken]:
-        for difference in reconcile(self.seen.statement):
-            yield Broken("balance = ledger = lots less debt", self._say(difference.message))
-        if self.seen.waiting:
-            why = f"{self.seen.waiting} re-ratings were never carried out"
-            yield Broken("everything settles", self._say(why))
+        yield from books_of(self.organization_id, self.seen, now)
         yield from self._money()
-        yield from self._reserved(now)
         yield from self._facts()
         yield from self._calls(cards)
         yield from self._pools()
@@ -178,25 +173,6 @@ class _Known:
                     f"what calls cost and what expired is {format_micros(left_micros)}"
                 ),
             )
-
-    def _reserved(self, now: datetime) -> Iterator[Broken]:
-        """What the account and the pools hold is what calls under way have reserved."""
-        held = [one.held for one in self.seen.reservations if one.held is not None]
-        live = [one for one in held if one.until > now]
-        reserved = self.seen.account.reserved
-        pools = self.seen.statement.pools
-        for what, stated, summed in (
-            ("reserved credit", reserved.amount_at(now), sum(one.micros for one in live)),
-            ("calls under way", reserved.calls_at(now), sum(one.calls for one in live)),
-            (
-                "reserved minutes",
-                sum(pool.held.amount_at(now) for pool in pools),
-                sum(one.minutes for one in live),
-            ),
-        ):
-            if stated != summed:
-                why = f"{what}: {stated}, but the calls under way have {summed}"
-                yield Broken("reserved = open reservations", self._say(why))
 
     def _facts(self) -> Iterator[Broken]:
         """What is known of licenses is what was said of them: nothing lost, nothing made up."""
@@ -265,6 +241,28 @@ class _Known:
         return f"{self.organization_id}: {message}"
 
 
+def books_of(organization_id: str, seen: Seen, now: datetime) -> Iterator[Broken]:
+    """Hold the books of an organization against each other, whatever was sent."""
+    for difference in reconcile(seen.statement):
+        why = f"{organization_id}: {difference.message}"
+        yield Broken("balance = ledger = lots less debt", why)
+    if seen.waiting:
+        why = f"{organization_id}: {seen.waiting} re-ratings were never carried out"
+        yield Broken("everything settles", why)
+    held = [one.held for one in seen.reservations if one.held is not None]
+    live = [one for one in held if one.until > now]
+    reserved, pools = seen.account.reserved, seen.statement.pools
+    minutes = sum(pool.held.amount_at(now) for pool in pools)
+    for what, stated, summed in (
+        ("reserved credit", reserved.amount_at(now), sum(one.micros for one in live)),
+        ("calls under way", reserved.calls_at(now), sum(one.calls for one in live)),
+        ("reserved minutes", minutes, sum(one.minutes for one in live)),
+    ):
+        if stated != summed:
+            why = f"{organization_id}: {what}: {stated}, but the calls under way have {summed}"
+            yield Broken("reserved = open reservations", why)
+
+
 def _is_taken(opened: Opened, seen: Mapping[str, Seen]) -> bool:
     one = seen.get(organization_of(opened))
     if one is None:
@@ -308,6 +306,7 @@ def _told(effects: Effects, seen: Mapping[str, Seen]) -> Iterator[Broken]:
                 f"{format_micros(micros)}, which was passed {effects.crossings[key]} times"
             )
             yield Broken("one id for each crossing", why)
+    yield from _told_of_pools(effects, seen)
     requested = Counter(
         document["organizationId"]
         for document in effects.told.values()
@@ -320,6 +319,23 @@ def _told(effects: Effects, seen: Mapping[str, Seen]) -> Iterator[Broken]:
                 f"of {requested[organization_id]}"
             )
             yield Broken("one id for each crossing", why)
+
+
+def _told_of_pools(effects: Effects, seen: Mapping[str, Seen]) -> Iterator[Broken]:
+    """What a pool is known to have reached was told; once, where licenses stay as they are."""
+    told = Counter(
+        (document["organizationId"], document["month"], document["percent"])
+        for document in effects.told.values()
+        if document["type"] == "MinutePoolThreshold"
+    )
+    for organization_id, one in seen.items():
+        for pool in one.statement.pools:
+            for percent in THRESHOLDS:
+                times = told[organization_id, str(pool.month), percent]
+                often = times > 1 and organization_id in effects.authorized
+                if often or (times == 0 and pool.told >= percent):
+                    why = f"{organization_id} was told {times} times of {percent} % in {pool.month}"
+                    yield Broken("one id for each crossing", why)
 
 
 def _threshold(document: Mapping[str, object]) -> int:

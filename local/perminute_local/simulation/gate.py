@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-def _nothing() -> None:
+def _nobody() -> bool:
     """Let nobody overtake."""
+    return False
 
 
 def _unheard(_: str) -> None:
@@ -39,16 +41,17 @@ class Request(Generic[R]):
 class Gate:
     """Knows which invocation asks, for the chance is the invocation's own.
 
-    `overtake` has something else done before the request; `told` hears of every fault.
+    `overtake` has something else done before the request, and says whether there was anything;
+    `told` hears of every fault.
     """
 
     weather: Weather
-    overtake: Callable[[], None] = _nothing
+    overtake: Callable[[], bool] = _nobody
     told: Callable[[str], None] = _unheard
     calm: bool = False
     """While it is calm nothing goes wrong."""
     requests: int = 0
-    faults: int = 0
+    happened: Counter[Fault] = field(default_factory=Counter)
     _chances: list[Random] = field(default_factory=list)
 
     @property
@@ -70,6 +73,12 @@ class Gate:
         finally:
             self._chances.pop()
 
+    def happens(self, kind: Fault, drawn: Random) -> bool:
+        """Draw whether a kind of fault happens elsewhere than at a request."""
+        happens = not self.calm and self.weather.happens(kind, drawn)
+        self.happened[kind] += happens
+        return happens
+
     def passes(self, request: Request[R]) -> R:
         """Let a request through, or have it go wrong; outside of an invocation nothing does."""
         if not self._chances or self.calm:
@@ -80,7 +89,7 @@ class Gate:
             case None:
                 return request.effect()
             case Fault.OVERTAKE:
-                self.overtake()
+                self.happened[fault] += self.overtake()
                 return request.effect()
             case Fault.KILL:
                 return self._kill(request)
@@ -89,7 +98,7 @@ class Gate:
 
     def _kill(self, request: Request[R]) -> R:
         after = self.chance.randrange(2) == 1
-        self._note(f"killed {'after' if after else 'before'} {request.name}")
+        self._note(Fault.KILL, f"{'after' if after else 'before'} {request.name}")
         if after:
             request.effect()
         raise Killed
@@ -98,9 +107,9 @@ class Gate:
         shows = request.shows(fault)
         if shows is None:
             return request.effect()
-        self._note(f"{fault} {request.name}")
+        self._note(fault, request.name)
         return shows()
 
-    def _note(self, what: str) -> None:
-        self.faults += 1
-        self.told(what)
+    def _note(self, fault: Fault, where: str) -> None:
+        self.happened[fault] += 1
+        self.told(f"{fault} {where}")

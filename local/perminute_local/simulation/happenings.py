@@ -74,7 +74,7 @@ class Happenings:
 
     def happens(self, kind: Fault, drawn: Random) -> bool:
         """Draw whether a kind of fault happens now; while it is calm, none does."""
-        return not self.gate.calm and self.gate.weather.happens(kind, drawn)
+        return self.gate.happens(kind, drawn)
 
     def log(self, what: str) -> None:
         """Write something down."""

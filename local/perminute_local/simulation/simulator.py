@@ -17,7 +17,7 @@ from perminute_local.replay.schedules import event_of_run
 from perminute_local.simulation.bridges import Bridges, Ended
 from perminute_local.simulation.bus import SimulatedQueue, SimulatedStream
 from perminute_local.simulation.effects import Broken
-from perminute_local.simulation.expectations import Expectations
+from perminute_local.simulation.expectations import Expectations, books_of
 from perminute_local.simulation.faults import Fault, chance
 from perminute_local.simulation.happenings import Functions, Happenings
 from perminute_local.simulation.plan import Bridged, Expected, Published, Rest, Said
@@ -38,6 +38,8 @@ _QUEUES = {
 }
 _RERATINGS = "ReratingsQueue"
 _EXPIRY, _RECONCILIATION = "ExpireCreditFunction", "ReconcileBooksFunction"
+_DEEPEST = 2
+"""Functions that overtake each other: a third one finds nothing that two do not."""
 _MAX_ROUNDS = 400
 """Rounds within which all is settled once nothing goes wrong any more."""
 _DAY, _MOMENT = timedelta(days=1), timedelta(microseconds=1)
@@ -55,7 +57,7 @@ class Outcome:
     """The number of the item during which it ended."""
     invocations: int
     requests: int
-    faults: int
+    faults: Mapping[Fault, int]
 
     @property
     def digest(self) -> str:
@@ -110,12 +112,22 @@ class Simulator:
                 case _:
                     pass
 
+    @property
+    def _parts(self) -> list[SimulatedQueue | SimulatedStream]:
+        """All of the bus on which something may be on its way."""
+        return [*self.queues.values(), *self.streams]
+
     def run(self, items: Sequence[Item]) -> Outcome:
         """Have all of it happen, until the end or until something breaks."""
         last, broken = 0, None
         for item in items:
             last = item.number
-            broken = self._pass_until(item.at) or self._happen(item) or self._broken()
+            broken = (
+                self._pass_until(item.at)
+                or self._look_at_books()
+                or self._happen(item)
+                or self._broken()
+            )
             if broken:
                 break
         if broken is None:
@@ -127,7 +139,7 @@ class Simulator:
             last=last,
             invocations=self.functions.invocations,
             requests=self.gate.requests,
-            faults=self.gate.faults,
+            faults=+self.gate.happened,
         )
 
     # ── Time ─────────────────────────────────────────────────────────────────────────────────
@@ -175,15 +187,14 @@ class Simulator:
         event = event_of_run(self.schedules[name], at)
         return self.functions.run(name, drawn, lambda one: one.call(event))
 
-    def _overtake(self) -> None:
+    def _overtake(self) -> bool:
         """Have something else happen between two requests of a function."""
-        if self.gate.depth > 2:  # noqa: PLR2004 - deeper ones find nothing new
-            return
+        if self.gate.depth > _DEEPEST:
+            return False
         if self.happenings.do_meanwhile():
-            return
+            return True
         waiting = [queue for queue in self.queues.values() if not queue.is_empty]
-        if waiting:
-            self.gate.chance.choice(waiting).deliver_first()
+        return bool(waiting) and self.gate.chance.choice(waiting).deliver_first()
 
     # ── What happens ─────────────────────────────────────────────────────────────────────────
 
@@ -312,7 +323,6 @@ class Simulator:
             self.gate.calm = False
 
     def _settle(self) -> Broken | None:
-        parts: list[SimulatedQueue | SimulatedStream] = [*self.queues.values(), *self.streams]
         for _ in range(_MAX_ROUNDS):
             if broken := self._broken():
                 return broken
@@ -321,7 +331,7 @@ class Simulator:
             for stream in self.streams:
                 stream.republish(self.effects)
             self._take_note()
-            progress = [part.deliver_first() for part in parts]
+            progress = [part.deliver_first() for part in self._parts]
             if not any(progress):
                 return None
         return Broken("everything settles", f"something still moves after {_MAX_ROUNDS} rounds")
@@ -337,6 +347,17 @@ class Simulator:
         seen = {name: self.medium.seen(name) for name in self.plan.organizations}
         yield from self.expectations.check(seen, self.effects, self.happenings.now)
         yield from self._refused_once()
+
+    def _look_at_books(self) -> Broken | None:
+        """Look at the books that have changed, if nothing is on its way that may change them."""
+        if not all(part.is_empty for part in self._parts):
+            return None
+        changed, self.effects.changed = self.effects.changed, set()
+        for name in sorted(changed):
+            seen = self.medium.seen(name)
+            if broken := next(books_of(name, seen, self.happenings.now), None):
+                return broken
+        return None
 
     def _refused_once(self) -> Iterator[Broken]:
         """What was refused was kept once each time it came; and where keeping failed, perhaps."""
