@@ -14,7 +14,7 @@ CHECKOV := $(VENV)/checkov
 LAMBDA := $(VENV)/lambda
 MICROBURST := $(VENV)/microburst
 
-.PHONY: help demo test e2e chaos conformance fuzz bench lint types template security check format documents lock clean
+.PHONY: help demo test e2e chaos conformance simulate fuzz bench lint types template security check format documents lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,10 @@ conformance: $(VENV)/.ready ## Hold the stores to their contract on Amazon's Dyn
 	  "  java -jar DynamoDBLocal.jar -inMemory -sharedDb -disableTelemetry -port 8000" \
 	  "  make conformance ENDPOINT=http://127.0.0.1:8000" >&2; exit 1; }
 	$(BIN)/pytest --dynamodb-local $(ENDPOINT) tests/contract
+
+simulate: $(VENV)/.ready ## Simulate a thousand worlds in which everything goes wrong that can
+	$(BIN)/perminute simulate --seeds 1000
+	$(BIN)/perminute simulate --seeds 50 --over moto
 
 fuzz: $(VENV)/.ready ## Try every door with 100,000 inputs that nobody should send
 	$(BIN)/pytest -v --fuzz-inputs 100000 tests/fuzz

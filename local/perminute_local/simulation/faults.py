@@ -34,7 +34,7 @@ class Fault(StrEnum):
     CONFLICT = "conflict"
     """A transaction is canceled: another one is just writing the same."""
     CUT = "cut"
-    """Of a request for several things a part is carried out."""
+    """Of a request for several things a part is carried out; an index lags behind its table."""
     KILL = "kill"
     """A function ends between two requests, without a trace of what it knew."""
     OVERTAKE = "overtake"

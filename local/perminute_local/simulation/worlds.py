@@ -52,10 +52,10 @@ class World:
         return plan_of(self.seed, self.events, Weather.of(self.seed, self.faults))
 
 
-def simulate(world: World, template: Template) -> Outcome:
-    """Run a world, until its end or until something breaks."""
+def simulate(world: World, template: Template, weather: Weather | None = None) -> Outcome:
+    """Run a world, until its end or until something breaks; in its own weather, or in another."""
     plan, effects = world.plan(), Effects()
-    gate = Gate(Weather.of(world.seed, world.faults))
+    gate = Gate(weather or Weather.of(world.seed, world.faults))
     items = plan.items if world.items is None else tuple(only(plan, world.items))
     with _quiet(), _medium(world.over, template, plan, gate, effects) as medium:
         return Simulator(plan, medium, gate, effects).run(items)
