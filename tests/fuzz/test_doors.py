@@ -29,7 +29,7 @@ from perminute.ports import Rejection
 from perminute_local.replay.deliveries import Delivery, NotAnEvent, read_events
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.requests import http_event
-from perminute_local.simulation.twinned import World, twinned_functions
+from perminute_local.simulation.twin_functions import Shared, twinned_functions
 from perminute_local.stack import load_template
 
 if TYPE_CHECKING:
@@ -131,9 +131,9 @@ def _quiet() -> Iterator[None]:
 
 
 @cache
-def world() -> tuple[World, dict[str, LoadedFunction]]:
+def world() -> tuple[Shared, dict[str, LoadedFunction]]:
     """One world for all inputs: what was taken in before is there when the next one comes."""
-    made = World(PublishedRateCards(card()))
+    made = Shared(PublishedRateCards(card()))
     return made, twinned_functions(load_template(), made)
 
 

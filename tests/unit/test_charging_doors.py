@@ -12,7 +12,7 @@ from builders import card
 from perminute.adapters.memory import PublishedRateCards
 from perminute.api.endpoints import BY_NAME
 from perminute_local.replay.requests import http_event
-from perminute_local.simulation.twinned import World, twinned_functions
+from perminute_local.simulation.twin_functions import Shared, twinned_functions
 from perminute_local.stack import load_template
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ NO_TEXT = {"error": "invalid", "message": "body: has a name or a value that is n
 
 @pytest.fixture(scope="module")
 def api() -> LoadedFunction:
-    return twinned_functions(load_template(), World(PublishedRateCards(card())))[
+    return twinned_functions(load_template(), Shared(PublishedRateCards(card())))[
         "AuthorizeCallsFunction"
     ]
 

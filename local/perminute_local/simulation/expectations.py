@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from perminute.domain.timelines import Fact
     from perminute.domain.usage import Usage
     from perminute_local.simulation.effects import Effects
-    from perminute_local.simulation.seen import Seen
+    from perminute_local.simulation.medium import Seen
 
 Opened = EndedLeg | CreditEvent | LicensingEvent
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perminute_local.simulation.effects import Effects
     from perminute_local.simulation.faults import Fault
     from perminute_local.simulation.gate import Gate
-    from perminute_local.simulation.seen import Medium
+    from perminute_local.simulation.medium import Medium
 
 R = TypeVar("R")
 _BUSY = timedelta(seconds=30)

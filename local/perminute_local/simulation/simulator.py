@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from perminute_local.simulation.effects import Effects, Kept
     from perminute_local.simulation.gate import Gate
+    from perminute_local.simulation.medium import Medium
     from perminute_local.simulation.plan import Item, Plan, What
-    from perminute_local.simulation.seen import Medium
 
 _QUEUES = {
     "telephony": "CallsQueue",

@@ -12,15 +12,15 @@ from perminute.observability import logger
 from perminute_local.simulation.effects import Effects
 from perminute_local.simulation.faults import ALL_FAULTS, Fault, Weather
 from perminute_local.simulation.gate import Gate
+from perminute_local.simulation.over_twins import Twins
 from perminute_local.simulation.plan import only, plan_of
 from perminute_local.simulation.simulator import Outcome, Simulator
-from perminute_local.simulation.twins import Twins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from perminute_local.simulation.medium import Medium
     from perminute_local.simulation.plan import Plan
-    from perminute_local.simulation.seen import Medium
     from perminute_local.stack import Template
 
 EVENTS = 300
@@ -70,7 +70,7 @@ def _medium(
             yield Twins(template, plan.card, gate, effects)
         case Over.MOTO:
             # Imported where it is needed: the twins want no AWS, and moto takes a second to start.
-            from perminute_local.simulation.moto_aws import over_moto  # noqa: PLC0415
+            from perminute_local.simulation.over_moto import over_moto  # noqa: PLC0415
 
             with over_moto(template, plan.card, gate, effects) as medium:
                 yield medium

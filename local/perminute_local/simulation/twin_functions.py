@@ -70,7 +70,7 @@ def directly(adapter: P) -> P:
 
 
 @dataclass
-class World:
+class Shared:
     """What the functions share: the tables, the rate cards, the topic, what was kept.
 
     They reach each of it `through` something, which may stand in their way.
@@ -88,20 +88,20 @@ class World:
 
 
 class Twinned:
-    """Stands in for `bootstrap.Application`: the use cases of one function, over a world."""
+    """Stands in for `bootstrap.Application`: one function's use cases, over what all share."""
 
-    def __init__(self, world: World, environment: Mapping[str, str]) -> None:
+    def __init__(self, shared: Shared, environment: Mapping[str, str]) -> None:
         """Serve the function with this environment."""
-        self._world = world
+        self._shared = shared
         self._environment = environment
-        self._store = world.through(world.store)
-        self._calls = world.through(InMemoryCalls(world.store))
-        self._cards = world.through(world.cards)
-        self._wakeups = world.through(world.wakeups)
+        self._store = shared.through(shared.store)
+        self._calls = shared.through(InMemoryCalls(shared.store))
+        self._cards = shared.through(shared.cards)
+        self._wakeups = shared.through(shared.wakeups)
 
     def rejections(self) -> KeptRejections:
         """See `Application.rejections`."""
-        return self._world.through(self._world.kept[dead_letter_queue_url(self._environment)])
+        return self._shared.through(self._shared.kept[dead_letter_queue_url(self._environment)])
 
     def charge_legs(self) -> ChargeLegs:
         """See `Application.charge_legs`."""
@@ -136,7 +136,7 @@ class Twinned:
 
     def publish_notifications(self) -> PublishNotifications:
         """See `Application.publish_notifications`."""
-        return PublishNotifications(self._world.through(self._world.topic), self.rejections())
+        return PublishNotifications(self._shared.through(self._shared.topic), self.rejections())
 
     def apply_licensing(self) -> ApplyLicensing:
         """See `Application.apply_licensing`."""
@@ -147,15 +147,18 @@ PATIENCE = Patience(sleep=lambda _: None)
 """Nobody else is in the way here, so there is nothing to pause for."""
 
 
-def charging_api(world: World) -> ChargingApi:
+def charging_api(shared: Shared) -> ChargingApi:
     """See `api.bootstrap.charging_api`."""
-    store, cards = world.through(world.store), world.through(world.cards)
+    store, cards = (
+        shared.through(shared.store),
+        shared.through(shared.cards),
+    )
     licensing = RememberedLicensing(store)
     return ChargingApi(
         authorize_call=AuthorizeCall(
             under_way=store,
             credit=store,
-            calls=world.through(InMemoryCalls(world.store)),
+            calls=shared.through(InMemoryCalls(shared.store)),
             licensing=licensing,
             rate_cards=cards,
             patience=PATIENCE,
@@ -165,14 +168,14 @@ def charging_api(world: World) -> ChargingApi:
     )
 
 
-def twinned_functions(template: Template, world: World) -> dict[str, LoadedFunction]:
-    """Load every function of the template over this world, by its logical id."""
-    return {one.name: twinned_function(one, world) for one in described(template).functions}
+def twinned_functions(template: Template, shared: Shared) -> dict[str, LoadedFunction]:
+    """Load every function of the template over what is shared, by its logical id."""
+    return {one.name: twinned_function(one, shared) for one in described(template).functions}
 
 
-def twinned_function(function: Function, world: World) -> LoadedFunction:
-    """Load one function over this world."""
-    with _instead_of_aws(world):
+def twinned_function(function: Function, shared: Shared) -> LoadedFunction:
+    """Load one function over what is shared."""
+    with _instead_of_aws(shared):
         return LoadedFunction(function)
 
 
@@ -196,9 +199,9 @@ class _Names(dict[str, str]):
 
 
 @contextmanager
-def _instead_of_aws(world: World) -> Iterator[None]:
+def _instead_of_aws(shared: Shared) -> Iterator[None]:
     with (
-        patch.object(bootstrap, "Application", lambda environment: Twinned(world, environment)),
-        patch.object(api_bootstrap, "charging_api", lambda _: charging_api(world)),
+        patch.object(bootstrap, "Application", lambda environment: Twinned(shared, environment)),
+        patch.object(api_bootstrap, "charging_api", lambda _: charging_api(shared)),
     ):
         yield

@@ -47,7 +47,7 @@ from perminute_local.replay.run import table_names
 from perminute_local.simulation.effects import Kept, Posted
 from perminute_local.simulation.faults import Fault
 from perminute_local.simulation.gate import Request
-from perminute_local.simulation.seen import Seen
+from perminute_local.simulation.medium import Seen
 from perminute_local.stack import BACKING_TYPES, create_stack
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from perminute.adapters.memory import PublishedRateCards
 from perminute.bootstrap import Application
 from perminute.connected import Connected
 from perminute_local.replay.lambda_runtime import SQSMessage
-from perminute_local.simulation.twinned import Twinned, World, twinned_functions
+from perminute_local.simulation.twin_functions import Shared, Twinned, twinned_functions
 from perminute_local.stack import resources
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def test_it_offers_the_use_cases_that_the_real_one_does() -> None:
 
 
 def test_what_one_function_books_another_reads(template: Template) -> None:
-    world = World(PublishedRateCards(card()))
+    world = Shared(PublishedRateCards(card()))
     functions = twinned_functions(template, world)
     assert set(functions) == {name for name, _ in resources(template, "AWS::Serverless::Function")}
     bought = {

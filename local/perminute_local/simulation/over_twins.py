@@ -20,8 +20,8 @@ from perminute.ports import Committed, Moved, Posting
 from perminute_local.simulation.effects import Kept, Posted, documents_of
 from perminute_local.simulation.faults import Fault
 from perminute_local.simulation.gate import Request
-from perminute_local.simulation.seen import Seen
-from perminute_local.simulation.twinned import World, described, twinned_function
+from perminute_local.simulation.medium import Seen
+from perminute_local.simulation.twin_functions import Shared, described, twinned_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -53,24 +53,24 @@ class Twins:
     def __init__(
         self, template: Template, card: tuple[bytes, str], gate: Gate, effects: Effects
     ) -> None:
-        """Make an empty world with this rate card and its version in force."""
+        """Begin with empty tables, and with this rate card and its version in force."""
         self.stack = described(template)
         self._gate, self._effects = gate, effects
         cards = PublishedRateCards(read_rate_card(card[0], version=card[1]))
-        self._world = World(cards, through=self._through)
+        self._shared = Shared(cards, through=self._through)
         self._functions = {function.name: function for function in self.stack.functions}
 
     def load(self, name: str) -> LoadedFunction:
         """See `Medium.load`."""
-        return twinned_function(self._functions[name], self._world)
+        return twinned_function(self._functions[name], self._shared)
 
     def publish(self, content: bytes, version: str) -> None:
         """See `Medium.publish`."""
-        self._world.cards.publish(read_rate_card(content, version=version))
+        self._shared.cards.publish(read_rate_card(content, version=version))
 
     def seen(self, organization_id: str) -> Seen:
         """See `Medium.seen`."""
-        store = self._world.store
+        store = self._shared.store
         users = [u for name, u in store.facts if name == organization_id and u is not None]
         account = store.account(organization_id)
         return Seen(
@@ -163,7 +163,7 @@ class Twins:
         self._effects.put(records.rerating_row(rerating).serialize(), is_new=is_new)
 
     def _note_kept(self, adapter: KeptRejections, rejections: Sequence[Rejection]) -> None:
-        queue = next(name for name, kept in self._world.kept.items() if kept is adapter)
+        queue = next(name for name, kept in self._shared.kept.items() if kept is adapter)
         self._effects.kept += (Kept(queue, one.reason, one.body) for one in rejections)
 
 
