@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from perminute.api.endpoints import BY_NAME
 from perminute.domain.times import format_instant, parse_instant
 from perminute_local.replay.requests import http_event
-from perminute_local.simulation.faults import chance
+from perminute_local.simulation.effects import Broken
+from perminute_local.simulation.faults import Fault, chance
 from perminute_local.stack import ApiTrigger
 
 if TYPE_CHECKING:
@@ -62,11 +63,20 @@ class Bridges:
         )
         event = http_event(BY_NAME[name], path, body, happenings.now)
         drawn = chance(happenings.seed, name, call.call_id, body["sequence"], call.tries)
+        answer = self._ask(function, event, drawn)
+        happenings.log(f"{name} {path['organizationId']} {call.call_id} {_said(answer)}")
+        if answer is not None and happenings.happens(Fault.DUPLICATE, drawn):
+            again = self._ask(function, event, drawn)
+            if again is not None and again != answer and name != "release":
+                why = f"{name} {call.call_id} was answered {_said(answer)}, then {_said(again)}"
+                self.effects.broken.append(Broken("one request has one answer", why))
+        return answer
+
+    def _ask(self, function: str, event: dict[str, Any], drawn: Random) -> dict[str, Any] | None:
         response = self.functions.run(function, drawn, lambda one: one.call(event))
-        answered = response is not None and response["statusCode"] == _OK
-        answer = json.loads(response["body"]) if answered and response else None
-        said = _said(answer) if answer else response and response["statusCode"]
-        happenings.log(f"{name} {path['organizationId']} {call.call_id} {said}")
+        if response is None or response["statusCode"] != _OK:
+            return None
+        answer: dict[str, Any] = json.loads(response["body"])
         return answer
 
 
@@ -99,10 +109,18 @@ class _Call:
             body["requestedSeconds"] = self.call.wants
         answer = self.bridges.ask("authorize", self, body)
         if answer is None:
-            self._later(self.begin)
+            self._later(self.begin, otherwise=self._dare)
         elif self._take(answer):
             self.answered_at = self._now + self.call.rings * _SECOND
             self._go_on()
+
+    def _dare(self) -> None:
+        """Put the call through unasked, if its bridge does so: nobody can promise anything then."""
+        if self.call.dares:
+            self.bridges.effects.excused.add(self.call.organization_id)
+            self.answered_at = self._now + self.call.rings * _SECOND
+            self.granted = self.call.lasts
+            self._at(self.answered_at + self.call.lasts * _SECOND, self._hang_up)
 
     def _go_on(self) -> None:
         """Talk until the call is over, or must report."""
@@ -209,6 +227,8 @@ class _Call:
         self.bridges.happenings.add(at, name, does)
 
 
-def _said(answer: dict[str, Any]) -> str:
+def _said(answer: dict[str, Any] | None) -> str:
     """Say in a few words what the answer is."""
+    if answer is None:
+        return "no answer"
     return f"{answer['decision']} {answer['grantedSeconds']} s {answer['reason'] or ''}".rstrip()

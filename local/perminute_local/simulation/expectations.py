@@ -17,6 +17,7 @@ from perminute.domain.licensing import Licensing, Seats
 from perminute.domain.money import format_micros, parse_micros
 from perminute.domain.pools import THRESHOLDS, Month, Position, month_of
 from perminute.domain.reconciliation import reconcile
+from perminute.domain.spending import SpendingKind
 from perminute.domain.timelines import Timeline
 from perminute.domain.usage import Terms, rate_leg
 from perminute.events.billing import BILLING, credit_event
@@ -152,6 +153,7 @@ class _Known:
         yield from self._facts()
         yield from self._calls(cards)
         yield from self._pools()
+        yield from self._spendings()
 
     def _money(self) -> Iterator[Broken]:
         """All that was bought and corrected, less what calls cost and what expired, is left."""
@@ -236,6 +238,30 @@ class _Known:
             if due != usage.pool_minutes:
                 why = f"{leg.call_id} drew {usage.pool_minutes} minutes, and {due} were its own"
                 yield Broken("the pool's minutes go by the order of the calls", self._say(why))
+
+    def _spendings(self) -> Iterator[Broken]:
+        """What counts for a limit is what the calls of its period cost.
+
+        Not where it is to be counted anew before it counts again: after corrections, or while
+        there is no such limit.
+        """
+        account, settings = self.seen.account, self.seen.account.settings
+        by_prefix = settings is not None and settings.prefix_hourly_spend_limit_micros is not None
+        for spending in self.seen.spendings:
+            out_of_use = spending.key.kind is SpendingKind.PREFIX and not by_prefix
+            if spending.corrections != account.corrections or out_of_use:
+                continue
+            spent_micros = sum(
+                usage.charge_micros
+                for usage in self.seen.usages.values()
+                if spending.key.counts(usage.leg, usage.price.prefix, usage.began_at)
+            )
+            if spent_micros != spending.spent_micros:
+                why = (
+                    f"of {spending.key} {format_micros(spending.spent_micros)} were spent, but its "
+                    f"calls cost {format_micros(spent_micros)}"
+                )
+                yield Broken("limits count what calls cost", self._say(why))
 
     def _say(self, message: str) -> str:
         return f"{self.organization_id}: {message}"

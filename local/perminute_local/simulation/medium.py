@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from perminute.domain.licensing import Licensing
     from perminute.domain.reconciliation import Statement
     from perminute.domain.reservations import Reservation
+    from perminute.domain.spending import Spending
     from perminute.domain.timelines import Fact
     from perminute.domain.usage import Usage
     from perminute.ports import Receipt, ReceiptKey
@@ -28,6 +29,8 @@ class Seen:
     reservations: Sequence[Reservation]
     licensing: Licensing
     facts: frozenset[tuple[str | None, Fact]]
+    spendings: Sequence[Spending]
+    """What was spent of limits, but for the days, which the account has."""
     waiting: int
     """Re-ratings that nobody has carried out."""
     receipt: Callable[[ReceiptKey], Receipt | None]

@@ -31,7 +31,7 @@ from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.receipts import receipt_of
 from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
-from perminute.adapters.dynamodb.rows import AccountRow, OutboxRow, TimelineRow
+from perminute.adapters.dynamodb.rows import AccountRow, OutboxRow, SpendingRow, TimelineRow
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.s3_rate_cards import S3RateCards
@@ -114,6 +114,11 @@ class Moto:
             reservations=[one for one in calls if isinstance(one, Reservation)],
             licensing=replace(store.licensing(organization_id, users), seats=store.seats(account)),
             facts=facts,
+            spendings=[
+                under_way.spending_of(SpendingRow.from_raw_data(item))
+                for item in self._items("spendings", organization_id)
+                if item["record"]["S"].startswith(under_way.SPENDING)
+            ],
             waiting=len(DynamoDBReratings(self._schema).waiting(organization_id)),
             receipt=self._receipt,
         )

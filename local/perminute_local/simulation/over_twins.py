@@ -86,6 +86,7 @@ class Twins:
                 if name == organization_id
                 for fact in facts
             ),
+            spendings=[one for (name, _), one in store.spending.items() if name == organization_id],
             waiting=len(store.waiting(organization_id)),
             receipt=store.receipt,
         )

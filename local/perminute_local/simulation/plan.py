@@ -68,7 +68,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bridged:
-    """A call whose bridge asks before it puts anybody through, and does as it is told."""
+    """A call whose bridge asks before it puts anybody through, and does as it is told.
+
+    `wants` is how many seconds it asks for at a time, if it says so.
+    """
 
     organization_id: str
     organizer_id: str
@@ -78,6 +81,8 @@ class Bridged:
     lasts: int
     wants: int | None
     releases: bool
+    dares: bool
+    """Whether it puts a call through although nobody answers whether it may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +123,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Organization:
+    """Its bridges ask before each call, before some, or never."""
+
     name: str
     asks: bool
+    asks_sometimes: bool
     users: tuple[str, ...]
 
 
@@ -144,7 +152,9 @@ class _Planner:
         for number in range(self.drawn.randint(2, 4)):
             asks = number == 0 or self.drawn.random() < 1 / 3
             users = tuple(f"user-{n}" for n in range(self.drawn.randint(2, 4)))
-            organization = _Organization(f"{'asks' if asks else 'org'}-{number}", asks, users)
+            sometimes = self.drawn.randrange(3) == 0
+            name = f"{'asks' if asks else 'mixed' if sometimes else 'org'}-{number}"
+            organization = _Organization(name, asks, sometimes, users)
             self.organizations.append(organization)
             self._set_up(organization)
         self.add(Rest())
@@ -203,7 +213,7 @@ class _Planner:
 
     def call(self, organization: _Organization) -> None:
         """Somebody has called; where bridges ask first, somebody calls."""
-        if organization.asks:
+        if organization.asks or (organization.asks_sometimes and self.drawn.randrange(2)):
             self._call_bridged(organization)
             return
         for _ in range(self.drawn.choice((1, 1, 1, 2, 5))):
@@ -247,6 +257,7 @@ class _Planner:
                 lasts=drawn.choice(_SECONDS[:10]),
                 wants=drawn.choice((None, None, 60, 90, 241, 600, 3_600)),
                 releases=drawn.random() < 2 / 3,
+                dares=drawn.randrange(6) == 0,
             )
             self.add(bridged)
 
