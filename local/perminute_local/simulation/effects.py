@@ -51,6 +51,11 @@ class Posted:
     """Of calls that have ended, and were recorded."""
 
 
+def _in_the_beginning() -> datetime:
+    """Tell the time of a world that has not begun."""
+    return datetime(2020, 1, 1, tzinfo=UTC)
+
+
 def _unheard(_: Sequence[Mapping[str, Any]]) -> None:
     """Tell nobody."""
 
@@ -74,8 +79,8 @@ class Effects:
     excused: set[str] = field(default_factory=set)
     promised: dict[tuple[str, str], datetime] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
-    now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
-    on_announced: Callable[[Sequence[Mapping[str, Any]]], None] = _unheard
+    clock: Callable[[], datetime] = _in_the_beginning
+    on_published: Callable[[Sequence[Mapping[str, Any]]], None] = _unheard
     changed: set[str] = field(default_factory=set)
     """Organizations whose books nobody has looked at since."""
     due_at: datetime | None = None
@@ -88,7 +93,7 @@ class Effects:
         self.changed.add(organization_id)
         for call_id in posted.call_ids:
             until = self.promised.get((organization_id, call_id))
-            if until is not None and self.now > until:
+            if until is not None and self.clock() > until:
                 self.excused.add(organization_id)
         before = self.accounts.get(organization_id, Account(organization_id=organization_id))
         if posted.account is not None:
@@ -128,7 +133,7 @@ class Effects:
             if document["id"] not in self.told:
                 why = f"{document['type']} {document['id']} was published and never decided"
                 self.broken.append(Broken("only what was committed is told", why))
-        self.on_announced(documents)
+        self.on_published(documents)
 
     def _unsound(
         self, before: Account, after: Account, entries: Sequence[LedgerEntry]

@@ -232,7 +232,7 @@ def over_moto(
     Nobody waits between two tries, and rate cards grow old by the clock of the world.
     """
     patient = partial(Patience, sleep=lambda _: None, jitter=lambda: 0.0)
-    cards = partial(S3RateCards, clock=lambda: (effects.now - _EPOCH) // _SECOND)
+    cards = partial(S3RateCards, clock=lambda: (effects.clock() - _EPOCH) // _SECOND)
     original: Call = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001 - all pass there
     with environment(**_KEYS), mock_aws():
         stack = create_stack(template, BACKING_TYPES - {"AWS::Events::Rule"})

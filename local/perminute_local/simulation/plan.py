@@ -414,14 +414,10 @@ class _Planner:
         expected: Expected = Expected.TAKEN,
     ) -> None:
         """Have an event sent."""
-        event = {
-            "id": f"{self.seed}-{len(self.items)}",
-            "source": f"perminute.{source}",
-            "detail-type": kind,
-            "time": format_instant(self.now + self._skew(organization)),
-            "detail": {"schemaVersion": "1", "organizationId": organization, **detail},
-        }
-        self.add(Said(source=source, body=json.dumps(event), expected=expected))
+        at = self.now + self._skew(organization)
+        said = {"organizationId": organization, **detail}
+        body = event_body(f"{self.seed}-{len(self.items)}", source, kind, at, said)
+        self.add(Said(source=source, body=body, expected=expected))
 
     def _skew(self, organization_id: str) -> timedelta:
         """Tell by how much a sender's clock is wrong.
@@ -470,6 +466,21 @@ def plan_of(seed: int, events: int, weather: Weather) -> Plan:
         organizations=tuple(one.name for one in planner.organizations),
         asking=frozenset(one.name for one in planner.organizations if one.asks),
         items=tuple(planner.items),
+    )
+
+
+def event_body(
+    identity: str, source: str, kind: str, at: datetime, detail: Mapping[str, Any]
+) -> str:
+    """Write an event as EventBridge hands it on."""
+    return json.dumps(
+        {
+            "id": identity,
+            "source": f"perminute.{source}",
+            "detail-type": kind,
+            "time": format_instant(at),
+            "detail": {"schemaVersion": "1", **detail},
+        }
     )
 
 

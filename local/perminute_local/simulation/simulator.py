@@ -14,13 +14,14 @@ from perminute.domain.money import format_micros
 from perminute.domain.rate_card_csv import read_rate_card
 from perminute.domain.times import format_instant
 from perminute_local.replay.schedules import event_of_run
+from perminute_local.simulation.billing import Billing
 from perminute_local.simulation.bridges import Bridges, Ended
 from perminute_local.simulation.bus import SimulatedQueue, SimulatedStream
 from perminute_local.simulation.effects import Broken
 from perminute_local.simulation.expectations import Expectations, books_of
 from perminute_local.simulation.faults import Fault, chance
 from perminute_local.simulation.happenings import Functions, Happenings
-from perminute_local.simulation.plan import Bridged, Expected, Published, Rest, Said
+from perminute_local.simulation.plan import Bridged, Expected, Published, Rest, Said, event_body
 from perminute_local.stack import QueueTrigger, ScheduleTrigger, StreamTrigger
 
 if TYPE_CHECKING:
@@ -90,7 +91,9 @@ class Simulator:
         self.bridges = Bridges(self.happenings, self.functions, self.effects, self._call_ended)
         self.gate.overtake, self.gate.told = self._overtake, self.happenings.log
         self.effects.authorized |= self.plan.asking
-        self.effects.on_announced = self._announced
+        self.effects.clock = lambda: self.happenings.now
+        billing = Billing(self.happenings, self.effects, self._send_bill)
+        self.effects.on_published = billing.hear
         self._publish(*self.plan.card)
         for function in self.medium.stack.functions:
             match function.trigger:
@@ -158,7 +161,6 @@ class Simulator:
             if broken := self._broken():
                 return broken
         happenings.now = max(happenings.now, at)
-        self.effects.now = happenings.now
         return None
 
     def _expire(self, at: datetime) -> None:
@@ -228,64 +230,20 @@ class Simulator:
         drawn = chance(self.plan.seed, "bus", identity)
         self.queues[_QUEUES[source]].send(body, identity, drawn, promptly=promptly)
 
+    def _send_bill(self, body: str, identity: str) -> None:
+        self._send("billing", body, Expected.EITHER, identity)
+
     def _publish(self, content: bytes, version: str) -> None:
         self.expectations.cards[version] = read_rate_card(content, version=version)
 
     def _call_ended(self, ended: Ended) -> None:
         """Have telephony tell of the end of a call, before what it has reserved lapses."""
-        event = {
-            "id": f"ended-{ended.call_id}",
-            "source": "perminute.telephony",
-            "detail-type": "Call Ended",
-            "time": format_instant(self.happenings.now),
-            "detail": ended.detail,
-        }
-        body = json.dumps(event)
-        self._send("telephony", body, Expected.TAKEN, ended.call_id, promptly=True)
-
-    def _announced(self, documents: Sequence[Mapping[str, Any]]) -> None:
-        """Have somebody buy the credit that is asked for; or try to, or hear nothing of it."""
-        for told in documents:
-            if told["type"] == "RechargeRequested" and self.effects.announced[told["id"]] == 1:
-                self._recharge(json.loads(told["document"]))
-
-    def _recharge(self, asked: Mapping[str, Any]) -> None:
-        drawn = chance(self.plan.seed, "recharge", asked["rechargeId"])
-        outcomes = drawn.choice(("bought", "bought", "bought", "failed", "silence", "both"))
-        at = self.happenings.now + timedelta(seconds=drawn.choice((1, 60, 4_000, 100_000)))
-        details = {
-            "failed": ("Recharge Failed", {"reason": "expired card"}),
-            "bought": (
-                "Credit Purchased",
-                {
-                    "purchaseId": f"for-{asked['rechargeId']}",
-                    "amount": asked["amount"],
-                    "currency": asked["currency"],
-                    "purchasedAt": format_instant(at),
-                },
-            ),
-        }
-        for name, (kind, detail) in details.items():
-            if outcomes in {name, "both"}:
-                event = {
-                    "id": f"{name}-{asked['rechargeId']}",
-                    "source": "perminute.billing",
-                    "detail-type": kind,
-                    "time": format_instant(at),
-                    "detail": {
-                        "organizationId": asked["organizationId"],
-                        "rechargeId": asked["rechargeId"],
-                        **detail,
-                    },
-                }
-                send = partial(
-                    self._send, "billing", json.dumps(event), Expected.EITHER, str(event["id"])
-                )
-                self.happenings.add(at, str(event["id"]), send)
+        now, identity = self.happenings.now, f"ended-{ended.call_id}"
+        body = event_body(identity, "telephony", "Call Ended", now, ended.detail)
+        self._send("telephony", body, Expected.TAKEN, identity, promptly=True)
 
     def _take_note(self) -> None:
         """Hand on what an invocation has written and sent."""
-        self.effects.now = self.happenings.now
         records, self.effects.stream = self.effects.stream, []
         for stream in self.streams:
             stream.tell(records)
