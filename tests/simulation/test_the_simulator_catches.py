@@ -13,7 +13,7 @@ from planted_bugs import (
     without_version,
 )
 
-from perminute_local.simulation.faults import ALL_FAULTS, Fault
+from perminute_local.simulation.faults import ALL_FAULTS, ONE, Fault, Weather
 from perminute_local.simulation.worlds import Over, World, simulate
 
 if TYPE_CHECKING:
@@ -60,13 +60,16 @@ def test_a_bug_breaks_worlds(
     assert set(broken) & promises
 
 
-def test_a_version_that_is_missing_in_dynamodb_breaks_a_world_over_moto(
-    template: Template,
+@pytest.mark.parametrize("bug", [without_does_not_exist, without_version])
+def test_a_condition_that_dynamodb_is_not_told_breaks_a_world_over_moto(
+    template: Template, bug: Callable[[], AbstractContextManager[None]]
 ) -> None:
-    world = World(seed=4, events=60, over=Over.MOTO)
-    assert simulate(world, template).broken is None
-    with without_version():
-        broken = simulate(world, template).broken
+    """In a world in which functions do hardly anything but overtake each other, twice."""
+    world = World(seed=3, events=45, over=Over.MOTO)
+    weather = Weather({Fault.OVERTAKE: ONE // 2, Fault.DUPLICATE: ONE // 5})
+    assert simulate(world, template, weather).broken is None
+    with bug():
+        broken = simulate(world, template, weather).broken
     assert broken is not None
     assert broken.promise == BOOKS
 

@@ -41,7 +41,7 @@ _RERATINGS = "ReratingsQueue"
 _EXPIRY, _RECONCILIATION = "ExpireCreditFunction", "ReconcileBooksFunction"
 _DEEPEST = 2
 """Functions that overtake each other: a third one finds nothing that two do not."""
-_MAX_ROUNDS = 400
+_MAX_ROUNDS = 200
 """Rounds within which all is settled once nothing goes wrong any more."""
 _DAY, _MOMENT = timedelta(days=1), timedelta(microseconds=1)
 _END = timedelta(days=2)
