@@ -43,18 +43,12 @@ def test_every_kind_of_fault_happens(template: Template) -> None:
     assert min(happened.values()) >= 1
 
 
-@pytest.mark.parametrize(
-    ("over", "kind"),
-    [
-        *((Over.TWINS, kind) for kind in PER_REQUEST if kind is not Fault.OVERTAKE),
-        (Over.MOTO, Fault.TIMEOUT_AFTER),
-    ],
-)
+@pytest.mark.parametrize("kind", [kind for kind in PER_REQUEST if kind is not Fault.OVERTAKE])
 def test_where_every_request_fails_all_is_done_once_they_do_not(
-    template: Template, over: Over, kind: Fault
+    template: Template, kind: Fault
 ) -> None:
     """What was done without an answer is done once, what was not is done later; nothing is lost."""
-    world = World(seed=11, events=60, over=over)
+    world = World(seed=11, events=60)
     outcome = simulate(world, template, Weather({kind: ONE}))
     assert outcome.broken is None
     assert outcome.faults[kind] >= 10

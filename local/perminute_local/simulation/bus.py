@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 VISIBILITY_TIMEOUT = timedelta(seconds=200)
 """How long a message that failed is hidden (template.yaml)."""
+OUTBOX = "outbox#"
+"""How the records begin that hold notifications (OutboxRow)."""
 _MOMENT = timedelta(seconds=1)
 _DELAYS = (timedelta(minutes=5), timedelta(minutes=50), timedelta(hours=7), timedelta(days=1))
 _WINDOWS = (_MOMENT, timedelta(minutes=1), timedelta(hours=1))
@@ -156,6 +158,8 @@ class SimulatedStream:
     happenings: Happenings
     functions: Functions
     given_up: list[dict[str, Any]] = field(default_factory=list)
+    forgotten: bool = False
+    """Whether something is left for the nightly run to find."""
     _records: list[dict[str, Any]] = field(default_factory=list)
     _failures: int = 0
     _is_busy: bool = False
@@ -165,7 +169,7 @@ class SimulatedStream:
     @property
     def is_empty(self) -> bool:
         """Whether all was told, and nothing waits for an operator."""
-        return not (self._records or self.given_up)
+        return not (self._records or self.given_up or self.forgotten)
 
     def tell(self, records: list[dict[str, Any]]) -> None:
         """Take what the mapping's patterns match."""
@@ -190,10 +194,16 @@ class SimulatedStream:
         return True
 
     def republish(self, effects: Effects) -> None:
-        """Have an operator touch the records that were given up: the stream tells of them again."""
+        """Have an operator touch notifications that were given up: the stream tells of them again.
+
+        What else was given up nobody touches: the nightly run finds it in the table.
+        """
         records, self.given_up = self.given_up, []
         for record in records:
-            effects.put(record["dynamodb"]["NewImage"], is_new=False)
+            if record["dynamodb"]["Keys"]["record"]["S"].startswith(OUTBOX):
+                effects.put(record["dynamodb"]["NewImage"], is_new=False)
+            else:
+                self.forgotten = True
 
     def _go_on(self, after: timedelta) -> None:
         self._pumps += 1

@@ -44,6 +44,7 @@ from perminute_local.commands import publish
 from perminute_local.embedded_aws import REGION, environment
 from perminute_local.replay.lambda_runtime import LoadedFunction
 from perminute_local.replay.run import table_names
+from perminute_local.simulation.bus import OUTBOX
 from perminute_local.simulation.effects import Kept, Posted
 from perminute_local.simulation.faults import Fault
 from perminute_local.simulation.gate import Request
@@ -197,7 +198,7 @@ class Moto:
                 told=[
                     document
                     for item in credit
-                    if item["record"]["S"].startswith("outbox#")
+                    if item["record"]["S"].startswith(OUTBOX)
                     for document in OutboxRow.from_raw_data(item).notifications
                 ],
                 call_ids=ended,

@@ -46,6 +46,7 @@ _NUMBERS = (
 )
 _SECONDS = (0, 1, 59, 60, 61, 240, 599, 600, 601, 1_800, 3_600, 3_601, 7_199, 36_000, 86_400)
 _DAY = timedelta(days=1)
+_LATE = (timedelta(), timedelta(), timedelta(), timedelta(hours=2), 20 * _DAY)
 
 
 class Expected(StrEnum):
@@ -123,11 +124,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Organization:
-    """Its bridges ask before each call, before some, or never."""
+    """Its bridges ask before each call, some, or none; it has credit from the start, or not."""
 
     name: str
     asks: bool
     asks_sometimes: bool
+    is_funded: bool
     users: tuple[str, ...]
 
 
@@ -154,9 +156,11 @@ class _Planner:
             users = tuple(f"user-{n}" for n in range(self.drawn.randint(2, 4)))
             sometimes = self.drawn.randrange(3) == 0
             name = f"{'asks' if asks else 'mixed' if sometimes else 'org'}-{number}"
-            organization = _Organization(name, asks, sometimes, users)
+            funded = asks or self.drawn.randrange(4) > 0
+            organization = _Organization(name, asks, sometimes, funded, users)
             self.organizations.append(organization)
             self._set_up(organization)
+        self.now += timedelta(minutes=20)
         self.add(Rest())
 
     def _set_up(self, organization: _Organization) -> None:
@@ -173,9 +177,10 @@ class _Planner:
             for product in (holds, "communicationsCredits"):
                 held = {"userId": user, "license": product, "effectiveAt": since}
                 self.say("licensing", "License Assigned", name, held)
-        if self.drawn.random() < 4 / 5:
-            self._configure(organization)
-        self._buy(organization)
+        if organization.is_funded:
+            if self.drawn.randrange(5):
+                self._configure(organization)
+            self._buy(organization)
 
     # ── What goes on ─────────────────────────────────────────────────────────────────────────
 
@@ -269,9 +274,13 @@ class _Planner:
             self.say("telephony", "Call Ended", organization.name, call, Expected.EITHER)
 
     def change_licenses(self, organization: _Organization) -> None:
-        """An admin assigns, removes, buys or decides, from some time on."""
-        if organization.asks:
-            return
+        """An admin assigns, removes, buys or decides, once or several times at once."""
+        if not organization.asks:
+            for _ in range(self.drawn.choice((1, 1, 2, 4))):
+                self._change_licenses(organization)
+
+    def _change_licenses(self, organization: _Organization) -> None:
+        """Something holds from some time on, or has for a while."""
         drawn, name = self.drawn, organization.name
         since = self.now + timedelta(
             seconds=drawn.choice((-5_000_000, -86_400, -3_600, -60, 0, 60, 86_400))
@@ -320,7 +329,7 @@ class _Planner:
             "purchaseId": identity,
             "amount": drawn.choice(("0.75", "3", "9.99", "25", "80")),
             "currency": "USD",
-            "purchasedAt": format_instant(self.now),
+            "purchasedAt": format_instant(self.now - self._late(organization)),
         }
         lasts = drawn.choice((None, None, 3 * _DAY, timedelta(minutes=20), 40 * _DAY))
         if lasts is not None:
@@ -332,6 +341,10 @@ class _Planner:
             changed = {**bought, "amount": "1.23"}
             expected = Expected.EITHER
             self.say("billing", "Credit Purchased", organization.name, changed, expected)
+
+    def _late(self, organization: _Organization) -> timedelta:
+        """Tell how long ago credit was bought; where calls count on it, that is just now."""
+        return timedelta() if organization.asks else self.drawn.choice(_LATE)
 
     def adjust(self, organization: _Organization) -> None:
         """The balance is corrected."""
@@ -374,20 +387,10 @@ class _Planner:
         """Somebody sends what can never be right."""
         drawn = self.drawn
         at = format_instant(self.now)
-        nonsense: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        nonsense: list[tuple[str, str, dict[str, Any]]] = [
             ("telephony", "Call Ended", {"callId": f"bad-{len(self.items)}"}),
             ("telephony", "Call Begun", {}),
             ("billing", "Credit Adjusted", {"adjustmentId": "a", "amount": "0", "reason": "none"}),
-            (
-                "billing",
-                "Credit Purchased",
-                {
-                    "purchaseId": f"euro-{len(self.items)}",
-                    "amount": "50",
-                    "currency": "EUR",
-                    "purchasedAt": at,
-                },
-            ),
             (
                 "billing",
                 "Recharge Failed",
@@ -395,7 +398,12 @@ class _Planner:
             ),
             ("licensing", "License Assigned", {"userId": "user-0", "license": "golden"}),
             ("licensing", "User Changed", {"userId": "user-0", "effectiveAt": "yesterday"}),
-        )
+        ]
+        if organization.is_funded:
+            # Of one that has no credit yet it would decide the currency.
+            euros = {"amount": "50", "currency": "EUR", "purchasedAt": at}
+            bought = {"purchaseId": f"euro-{len(self.items)}", **euros}
+            nonsense.append(("billing", "Credit Purchased", bought))
         source, kind, detail = drawn.choice(nonsense)
         self.say(source, kind, organization.name, detail, Expected.REFUSED)
 

@@ -296,6 +296,8 @@ class Simulator:
 
     def _reconcile(self) -> Broken | None:
         answer = self._run_schedule(_RECONCILIATION, self.happenings.now)
+        for stream in self.streams:
+            stream.forgotten = False
         if answer is None or answer["differences"]:
             return Broken("balance = ledger = lots less debt", f"the nightly run says {answer}")
         return None
