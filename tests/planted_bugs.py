@@ -121,13 +121,15 @@ def publishing_before_the_commit() -> Iterator[None]:
 
 @contextmanager
 def rearmed_on_every_call() -> Iterator[None]:
-    """A threshold is told with each entry that leaves the balance below it."""
+    """A threshold is told with each booking that leaves the balance below it."""
 
     def told(
-        entry: LedgerEntry, thresholds_micros: Sequence[int], currency: str | None
+        entries: Sequence[LedgerEntry],
+        _: int,
+        thresholds_micros: Sequence[int],
+        currency: str | None,
     ) -> Iterator[Notification]:
-        from_above = replace(entry, amount_micros=min(entry.amount_micros, -(10**12)))
-        return crossings(from_above, thresholds_micros, currency)
+        return crossings(entries, 10**12, thresholds_micros, currency)
 
     with patch.object(books, "crossings", told):
         yield

@@ -6,7 +6,8 @@ import json
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,6 +21,7 @@ from perminute.adapters.notification_documents import announcement_of, document_
 from perminute.adapters.sns_topic import SNSTopic
 from perminute.application.publish_notifications import Published, PublishNotifications
 from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.licensing import NotEntitled
 from perminute.domain.notifications import (
     BalanceExhausted,
@@ -37,6 +39,7 @@ from perminute.domain.notifications import (
     RechargeRequested,
     RechargeSucceeded,
     SpendLimitReached,
+    crossings,
     notification,
 )
 from perminute.domain.rate_card import Unpriced
@@ -183,6 +186,68 @@ def test_the_page_for_subscribers_names_every_kind_and_all_that_it_carries() -> 
     low = LowBalance(threshold_micros=20_000_000, **USD)
     assert set(json.loads(example)) == set(document(low))
     assert json.loads(example)["subject"] == document(low)["subject"]
+
+
+# Crossings
+
+
+def entries(before_micros: int, *amounts_micros: int) -> list[LedgerEntry]:
+    """The entries of one booking, an hour apart."""
+    balances = list(accumulate(amounts_micros, initial=before_micros))[1:]
+    return [
+        LedgerEntry(
+            organization_id="contoso",
+            entry_id=entry_id(number),
+            type=EntryType.ADJUSTMENT,
+            amount_micros=amount_micros,
+            balance_after_micros=balance_micros,
+            at=ANSWERED + timedelta(hours=number),
+        )
+        for number, (amount_micros, balance_micros) in enumerate(
+            zip(amounts_micros, balances, strict=True)
+        )
+    ]
+
+
+def crossed(
+    before_micros: int, *amounts_micros: int, told_micros: int | None = None
+) -> list[tuple[int, int, int]]:
+    """Which thresholds of 10 and 5 are passed: the threshold, the balance stated, after hours."""
+    above_micros = before_micros if told_micros is None else told_micros
+    made = crossings(entries(before_micros, *amounts_micros), above_micros, (5, 10), "USD")
+    return [
+        (
+            one.news.threshold_micros if isinstance(one.news, LowBalance) else 0,
+            one.news.balance_micros,
+            (one.at - ANSWERED) // timedelta(hours=1),
+        )
+        for one in made
+        if isinstance(one.news, LowBalance | BalanceExhausted)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("amounts_micros", "passed"),
+    [
+        pytest.param((-12,), [(10, 0, 0), (5, 0, 0), (0, 0, 0)], id="all that one entry passes"),
+        pytest.param((-12, 12), [], id="taken back at once"),
+        pytest.param((-12, 7), [(10, 0, 0)], id="taken back in part"),
+        pytest.param((-3, -1, -1), [(10, 9, 0)], id="by the first, and the others only add to it"),
+        pytest.param((-4, -4), [(10, 8, 0), (5, 4, 1)], id="one after the other"),
+        pytest.param((-4, 4, -4), [(10, 8, 2)], id="passed for good by the last"),
+        pytest.param((-13, 1), [(10, -1, 0), (5, -1, 0), (0, -1, 0)], id="back to zero is not up"),
+        pytest.param((2, -2), [], id="up and down again"),
+        pytest.param((), [], id="nothing"),
+    ],
+)
+def test_a_threshold_is_passed_by_all_entries_of_a_booking_together(
+    amounts_micros: tuple[int, ...], passed: list[tuple[int, int, int]]
+) -> None:
+    assert crossed(12, *amounts_micros) == passed
+
+
+def test_a_fall_that_began_before_the_booking_is_that_of_its_last_entry() -> None:
+    assert crossed(8, -1, -1, told_micros=12) == [(10, 6, 1)]
 
 
 # The outbox

@@ -1,7 +1,7 @@
 """The books of one account while something is booked: account, entries and notifications in step.
 
-Every movement of the balance goes through `enter`, which makes its entry and asks what the fall
-of the balance calls for. `close` gives it all, to be committed together.
+Every movement of the balance goes through `enter`, which makes its entry. `close` decides what all
+of them together call for, and gives everything, to be committed together.
 """
 
 from __future__ import annotations
@@ -165,9 +165,6 @@ class Books:
         )
         self.set(entries=self.account.entries + 1, balance_micros=entry.balance_after_micros)
         self._entries.append(entry)
-        settings = self.account.settings
-        thresholds_micros = settings.low_balance_thresholds_micros if settings else ()
-        self._notifications += crossings(entry, thresholds_micros, self.account.currency)
         return entry
 
     def expire(self, lot: Lot, not_before: datetime | None = None) -> None:
@@ -212,7 +209,8 @@ class Books:
         self.tell(expiring, cause=f"{lot.lot_id}/{self.account.entries}")
 
     def close(self, *, may_ask: bool = True) -> Booking:
-        """Ask for a recharge if it is time for one, and make the account's next version."""
+        """Decide what the balance calls for, and make the account's next version."""
+        crossed = self._crossings()
         self._recharge(may_ask=may_ask)
         changed = self._touched or self.account != self._before
         return Booking(
@@ -222,7 +220,15 @@ class Books:
                 else self._before
             ),
             entries=tuple(self._entries),
-            notifications=tuple(self._notifications),
+            notifications=(*crossed, *self._notifications),
+        )
+
+    def _crossings(self) -> tuple[Notification, ...]:
+        settings = self.account.settings
+        thresholds_micros = settings.low_balance_thresholds_micros if settings else ()
+        before_micros = self._before.balance_micros
+        return tuple(
+            crossings(self._entries, before_micros, thresholds_micros, self.account.currency)
         )
 
     def _usable(self) -> Lots:

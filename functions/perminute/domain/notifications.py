@@ -1,15 +1,14 @@
 """What an organization's admins are told, and when a balance's fall is worth telling (CONTRACT §5).
 
-A notification is decided where the balance moves, from its value before and after, and is written
-in the same transaction. So each crossing is told once, and told again only after the balance was
-back on the other side; nothing has to remember what was told.
+A notification is decided where the balance moves, from its value before and after a booking, and is
+written in the same transaction. So each crossing is told once, and told again only after the
+balance was back on the other side; nothing has to remember what was told.
 """
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -208,18 +207,49 @@ def notification(
 
 
 def crossings(
-    entry: LedgerEntry, thresholds_micros: Sequence[int], currency: str | None
+    entries: Sequence[LedgerEntry],
+    before_micros: int,
+    thresholds_micros: Sequence[int],
+    currency: str | None,
 ) -> Iterator[Notification]:
-    """Tell every threshold that an entry took the balance below, the highest first."""
-    after_micros = entry.balance_after_micros
-    before_micros = after_micros - entry.amount_micros
-    tell = partial(notification, organization_id=entry.organization_id, at=entry.at)
+    """Decide every threshold that the entries of one booking together take the balance below.
+
+    The highest comes first. A threshold that one entry passes and another one of the same booking
+    takes back was never passed. Each notification states the instant and the balance of the last
+    entry that passed its threshold, so what happened long ago keeps its time.
+    """
+    if not entries:
+        return
+    after_micros = entries[-1].balance_after_micros
     for threshold_micros in sorted(set(thresholds_micros), reverse=True):
         if after_micros < threshold_micros <= before_micros:
+            entry = _last_below(entries, threshold_micros)
             low = LowBalance(
-                threshold_micros=threshold_micros, balance_micros=after_micros, currency=currency
+                threshold_micros=threshold_micros,
+                balance_micros=entry.balance_after_micros,
+                currency=currency,
             )
-            yield tell(low, cause=f"{entry.entry_id}/{threshold_micros}")
+            yield _of_entry(entry, low, cause=f"{entry.entry_id}/{threshold_micros}")
     if after_micros <= 0 < before_micros:
-        exhausted = BalanceExhausted(balance_micros=after_micros, currency=currency)
-        yield tell(exhausted, cause=entry.entry_id)
+        # Micro-units are whole: no longer above zero is below one of them.
+        entry = _last_below(entries, 1)
+        exhausted = BalanceExhausted(balance_micros=entry.balance_after_micros, currency=currency)
+        yield _of_entry(entry, exhausted, cause=entry.entry_id)
+
+
+def _last_below(entries: Sequence[LedgerEntry], threshold_micros: int) -> LedgerEntry:
+    """Return the last entry that took the balance below a threshold, or else the last of all."""
+    passing = (
+        entry
+        for entry in reversed(entries)
+        if entry.balance_after_micros < threshold_micros <= _before_micros(entry)
+    )
+    return next(passing, entries[-1])
+
+
+def _before_micros(entry: LedgerEntry) -> int:
+    return entry.balance_after_micros - entry.amount_micros
+
+
+def _of_entry(entry: LedgerEntry, news: News, cause: str) -> Notification:
+    return notification(news, organization_id=entry.organization_id, at=entry.at, cause=cause)

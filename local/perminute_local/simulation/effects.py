@@ -155,16 +155,15 @@ class Effects:
             yield Broken("who asks first never falls below zero", why)
 
     def _cross(self, before: Account, entries: Sequence[LedgerEntry]) -> None:
-        """Count the thresholds that entries pass, by what is said of them and nothing else."""
+        """Count the thresholds that a transaction passes, whatever its entries pass meanwhile."""
+        before_micros = before.balance_micros
+        after_micros = before_micros + sum(entry.amount_micros for entry in entries)
         thresholds_micros = before.settings.low_balance_thresholds_micros if before.settings else ()
-        for entry in entries:
-            after_micros = entry.balance_after_micros
-            before_micros = after_micros - entry.amount_micros
-            for threshold_micros in set(thresholds_micros):
-                if before_micros >= threshold_micros > after_micros:
-                    self.crossings[before.organization_id, "LowBalance", threshold_micros] += 1
-            if before_micros > 0 >= after_micros:
-                self.crossings[before.organization_id, "BalanceExhausted", 0] += 1
+        for threshold_micros in set(thresholds_micros):
+            if before_micros >= threshold_micros > after_micros:
+                self.crossings[before.organization_id, "LowBalance", threshold_micros] += 1
+        if before_micros > 0 >= after_micros:
+            self.crossings[before.organization_id, "BalanceExhausted", 0] += 1
 
 
 def documents_of(announcements: Sequence[Announcement]) -> list[Mapping[str, Any]]:
