@@ -10,14 +10,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from perminute.domain.ledger import EntryType
+from perminute.domain.lot_changes import NO_LOT_ITEMS, LotItems
+from perminute.domain.usage import Outcome
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
     from datetime import date, datetime
 
     from perminute.domain.accounts import Account
+    from perminute.domain.chargebacks import BoughtCredit, Chargeback
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.licensing import Licensing, LicensingChange, Seats
-    from perminute.domain.lots import Lot
+    from perminute.domain.lots import Lot, Lots
     from perminute.domain.notifications import Notification
     from perminute.domain.pools import MinutePool, Month
     from perminute.domain.rate_card import RateCard
@@ -27,9 +32,9 @@ if TYPE_CHECKING:
     from perminute.domain.spending import Spending, SpendingKey
     from perminute.domain.usage import Usage
 
-MAX_ITEMS_PER_POSTING = 98
-"""DynamoDB takes 100 items a transaction: account, the outbox, and these: usages, a list of calls
-for each day on which some of them ended, which holds the entry, and the minute pools drawn on."""
+MAX_ITEMS_PER_POSTING = 100
+"""DynamoDB takes as many items a transaction (AWS: TransactWriteItems). docs/architecture.md says
+how each kind of posting spends them."""
 
 MAX_MERGED = 48
 """Re-ratings that are merged into one at once."""
@@ -103,6 +108,21 @@ class Posting:
     authorized: Authorized | None = None
     receipts: tuple[Receipt, ...] = ()
     reratings: tuple[Rerating, ...] = ()
+    lots: LotItems = NO_LOT_ITEMS
+    chargeback: Chargeback | None = None
+
+    @property
+    def items(self) -> int:
+        """Counts the items of its transaction: the account, and all that is written beside it."""
+        listed = {u.leg.ended_at.date() for u in self.usages if u.outcome is not Outcome.FREE}
+        in_a_list = 1 if self.usages else 0
+        charges = sum(1 for entry in self.entries if entry.type is EntryType.CHARGE)
+        parts: tuple[Sized, ...] = (
+            *(self.usages, self.rerated, listed, self.pools, self.spendings, self.receipts),
+            *(self.reratings, *self.lots, self.entries),
+        )
+        single = (self.notifications, self.authorized, self.chargeback)
+        return 1 + sum(map(len, parts)) + sum(map(bool, single)) - min(charges, in_a_list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +203,22 @@ class CreditStore(Protocol):
 
     def opened_lots(self, organization_id: str, lot_ids: Collection[str]) -> Mapping[str, Lot]:
         """Read lots as they were when they were opened, whatever became of them."""
+        ...
+
+    def further_lots(self, organization_id: str) -> Lots:
+        """Read the lots that are items of their own, in the order in which they pay.
+
+        Read the account first, and compare: a posting in between may have changed them, and who
+        decides by them commits against the account.
+        """
+        ...
+
+    def expired_lots(self, organization_id: str, *, since: datetime) -> Lots:
+        """Read lots that expired after an instant, with what is forfeited of them."""
+        ...
+
+    def bought(self, organization_id: str, purchase_id: str) -> BoughtCredit | None:
+        """Read a purchase, and what became of it; None if nothing was bought under this id."""
         ...
 
     def receipt(self, key: ReceiptKey) -> Receipt | None:

@@ -215,8 +215,9 @@ def test_the_same_call_id_of_another_organization_is_another_call(
 
 
 def test_a_transaction_takes_as_many_usages_as_it_says(stores: Stores, organization: str) -> None:
-    ids = [f"call-{number}" for number in range(MAX_ITEMS_PER_POSTING - 1)]
+    ids = [f"call-{number}" for number in range(MAX_ITEMS_PER_POSTING - 2)]
     posting = charge(empty(organization), *ratings(organization, *ids))
+    assert posting.items == MAX_ITEMS_PER_POSTING
     assert stores.credit.commit(posting) == Committed()
     assert stores.credit.account(organization) == posting.after
 

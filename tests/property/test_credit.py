@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
+import pytest
 from builders import (
     ANSWERED,
     IMPATIENT,
@@ -30,8 +32,9 @@ from perminute.application.charge_legs import ChargeLegs, EndedLeg
 from perminute.application.expire_credit import ExpireCredit
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted, Repeated
+from perminute.domain import lot_changes
 from perminute.domain.booking import Adjustment, Purchase
-from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.credit_settings import LATE_USAGE, CreditSettings
 from perminute.domain.ledger import EntryType, LedgerEntry
 from perminute.domain.lots import WARNING_AHEAD, total_micros
 from perminute.domain.notifications import (
@@ -63,6 +66,13 @@ CONFIGURED = CreditSettings(
 
 Step = EndedLeg | CreditEvent | datetime
 """A call, an event about the credit, or a daily run."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _accounts_with_two_lots() -> Iterator[None]:
+    """Has histories of a few purchases reach further lots."""
+    with patch.object(lot_changes, "MAX_LOTS_IN_ACCOUNT", 2):
+        yield
 
 
 @dataclass
@@ -158,9 +168,10 @@ def failed(recharge_id: str, at: datetime) -> CreditEvent:
     )
 
 
-def called(number: int, at: datetime) -> EndedLeg:
+def called(number: int, at: datetime, reported_at: datetime | None = None) -> EndedLeg:
     answered = at - timedelta(minutes=10)
-    return ended(call_id=f"call-{number}", answered_at=answered, ended_at=at)
+    one = ended(call_id=f"call-{number}", answered_at=answered, ended_at=at)
+    return EndedLeg(one.leg, reported_at or at)
 
 
 @st.composite
@@ -176,6 +187,8 @@ def histories(draw: st.DrawFn, *, late: bool = False) -> list[Step]:
         at = clock - draw(st.sampled_from(delays)) if late else clock
         kind = draw(st.sampled_from(["call", "call", "call", "buy", "adjust", "run"]))
         match kind:
+            case "call" if draw(st.booleans()):
+                steps.append(called(number, at, clock))
             case "call":
                 steps.append(called(number, at))
             case "buy":
@@ -208,11 +221,18 @@ def deliveries(draw: st.DrawFn) -> list[list[Step]]:
 
 def check_books(store: InMemoryStore) -> None:
     account = store.account(ORGANIZATION)
+    further = store.further_lots(ORGANIZATION)
+    lots = (*account.lots, *further)
     assert account.balance_micros == sum(entry.amount_micros for entry in store.entries)
-    assert account.balance_micros == total_micros(account.lots) - account.debt_micros
-    assert not (account.lots and account.debt_micros)
-    assert all(one.remaining_micros > 0 for one in account.lots)
-    assert list(account.lots) == sorted(account.lots, key=lambda one: one.purchased_at)
+    assert account.balance_micros == total_micros(lots) - account.debt_micros
+    assert not (lots and account.debt_micros)
+    assert all(one.remaining_micros > 0 for one in lots)
+    assert list(lots) == sorted(lots, key=lambda one: one.purchased_at)
+    assert (account.further is None) == (further == ())
+    if account.further is not None:
+        assert account.further.agrees_with(further)
+        assert account.further.due_at <= min(one.due_at for one in further)
+        assert account.further.expires_from <= min(one.expires_at for one in further)
     assert reconcile(store.statement(ORGANIZATION)) == ()
 
 
@@ -279,7 +299,8 @@ def test_how_batches_are_cut_changes_no_balance_no_lot_and_no_expiry(
 def _state(world: World) -> tuple[object, ...]:
     """What money says, without the numbers of entries, of which batches need fewer."""
     account = world.store.account(ORGANIZATION)
-    lots = [(one.purchase_id, one.remaining_micros, one.warned) for one in account.lots]
+    all_lots = (*account.lots, *world.store.further_lots(ORGANIZATION))
+    lots = [(one.purchase_id, one.remaining_micros, one.warned) for one in all_lots]
     expiries = [
         (entry.at, entry.amount_micros)
         for entry in world.entries()
@@ -289,28 +310,43 @@ def _state(world: World) -> tuple[object, ...]:
 
 
 @given(deliveries())
-def test_an_expired_lot_never_pays_and_is_forfeited_and_told_of_once(
+def test_an_expired_lot_is_forfeited_and_told_of_once_and_pays_only_calls_that_ended_before(
     batches: list[list[Step]],
 ) -> None:
     world = World()
     for batch in batches:
         world.deliver(batch)
     world.deliver([ANSWERED + timedelta(days=400)])
+    steps = [step for batch in batches for step in batch]
     expires_at = {
         step.change.purchase_id: step.change.expires_at
-        for batch in batches
-        for step in batch
+        for step in steps
         if isinstance(step, CreditEvent) and isinstance(step.change, Purchase)
     }
-    expired = Counter[str]()
+    calls = {step.leg.call_id: step for step in steps if isinstance(step, EndedLeg)}
+    expired, late_micros, paid_late_micros = Counter[str](), Counter[str](), Counter[str]()
     for entry in world.entries():
-        for share in entry.lots:
-            if entry.type is EntryType.EXPIRY:
-                expired[share.purchase_id] += 1
-            elif share.amount_micros < 0 and share.purchase_id in expires_at:
-                assert entry.at < expires_at[share.purchase_id]
+        for lot_id, purchase_id, micros in entry.lots:
+            expiry = expires_at.get(purchase_id)
+            if entry.type is EntryType.EXPIRY and micros < 0:
+                expired[purchase_id] += 1
+            elif entry.type is EntryType.EXPIRY:
+                call = calls[str(entry.call_id)]
+                late_micros[lot_id] += micros
+                assert expiry is None or call.leg.ended_at < expiry
+                assert expiry is None or call.reported_at <= expiry + LATE_USAGE
+            elif micros < 0 and expiry is not None and entry.at >= expiry:
+                paid_late_micros[lot_id] -= micros
+    assert paid_late_micros == {
+        lot_id: micros for lot_id, micros in late_micros.items() if lot_id in paid_late_micros
+    }
     assert set(expired.values()) <= {1}
-    assert world.store.account(ORGANIZATION).lots == ()
+    account = world.store.account(ORGANIZATION)
+    assert (account.lots, account.further) == ((), None)
+    forfeited_micros = sum(one.remaining_micros for one in world.store.expired.values())
+    assert all(one.remaining_micros >= 0 for one in world.store.expired.values())
+    expiries = (e.amount_micros for e in world.entries() if e.type is EntryType.EXPIRY)
+    assert forfeited_micros == -sum(expiries)
     news = [one.news for one in world.store.outbox]
     assert Counter(n.purchase_id for n in news if isinstance(n, CreditExpired)) == expired
     warned = Counter(n.purchase_id for n in news if isinstance(n, CreditExpiring))

@@ -22,7 +22,7 @@ from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Refused
 from perminute.domain.ledger import EntryType, LedgerEntry
 from perminute.domain.licensing import NotEntitled
-from perminute.domain.lots import MAX_LOTS, Lot, LotShare, twelve_months_after
+from perminute.domain.lots import Lot, LotShare, twelve_months_after
 from perminute.domain.notifications import (
     BalanceExhausted,
     CallNotEntitled,
@@ -166,13 +166,6 @@ def test_lots_pay_in_the_order_in_which_they_were_bought_however_late_one_is_rep
         ("second", -2),
     ]
     assert [(one.purchase_id, one.remaining_micros) for one in paid.account.lots] == [("second", 3)]
-
-
-def test_a_lot_too_many_is_refused() -> None:
-    lots = tuple(lot(f"lot-{n}", 1) for n in range(MAX_LOTS))
-    with pytest.raises(Refused, match=r"^amount: would be a lot too many: 300 lots still have"):
-        buy(holding(*lots), bought(1))
-    assert buy(holding(*lots[1:]), bought(1)).account.balance_micros == MAX_LOTS
 
 
 def test_a_purchase_that_is_reported_after_its_credit_expired_pays_no_debt() -> None:
@@ -326,6 +319,7 @@ def test_expiry_is_told_with_what_is_forfeited_and_is_a_fall_of_the_balance_like
             purchase_id="po-1",
             amount_micros=5,
             expires_at=NEXT_YEAR,
+            late_usage_until=NEXT_YEAR + timedelta(hours=72),
             balance_micros=3,
             currency="USD",
         ),

@@ -11,7 +11,7 @@ from builders import holding, lot
 from perminute.adapters.dynamodb.records import account_row
 from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.holds import NOTHING_HELD, Hold, lapses_at
-from perminute.domain.lots import MAX_LOTS, twelve_months_after
+from perminute.domain.lots import MAX_LOTS_IN_ACCOUNT, FurtherLots, twelve_months_after
 from perminute.domain.recharge import AutoRecharge, RechargeRequest, RechargeState, recharge_id
 from perminute.domain.spending import Spending, day_of
 
@@ -96,6 +96,7 @@ def test_what_any_number_of_calls_has_reserved_takes_another_kilobyte() -> None:
     assert size_of(account_row(busy).serialize()) <= 2 * KILOBYTE
 
 
-def test_an_account_with_all_the_lots_it_may_have_is_an_item_that_can_be_written() -> None:
-    lots = [bought(number, "\N{GRINNING FACE}" * 250) for number in range(MAX_LOTS)]
-    assert size_of(account_row(account(*lots)).serialize()) <= LARGEST_ITEM
+def test_an_account_with_any_number_of_lots_is_a_small_item() -> None:
+    lots = [bought(number, f"po-100{number}") for number in range(MAX_LOTS_IN_ACCOUNT)]
+    further = FurtherLots.of([bought(number, "po") for number in range(300)])
+    assert size_of(account_row(replace(account(*lots), further=further)).serialize()) <= KILOBYTE

@@ -21,7 +21,7 @@ from perminute.domain.booking import Purchase, purchase
 from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.ledger import EntryType, LedgerEntry
 from perminute.domain.licensing import Cover, Entitlement, Licensing, NotEntitled
-from perminute.domain.lots import MAX_LOTS, Lot, LotShare, total_micros, twelve_months_after
+from perminute.domain.lots import Lot, LotShare, total_micros, twelve_months_after
 from perminute.domain.notifications import BalanceExhausted, CallFlagged, CallNotEntitled
 from perminute.domain.pools import MinutePool, Month, Pools
 from perminute.domain.recharge import AutoRecharge
@@ -223,20 +223,11 @@ def test_an_expired_lot_gets_nothing_back_and_nobody_loses_it_for_that() -> None
     assert [(one.purchase_id, one.remaining_micros) for one in booking.account.lots] == [
         ("rerating#2027-01", 4)
     ]
-    # The next of that month goes into the same lot: there is room for a limited number.
+    # The next refund of that month goes into the same lot.
     again = rerated(booking.account, (b, not_entitled("b")), opened=opened, at=late)
     check(booking.account, again)
     assert left(again.account) == {booking.account.lots[0].lot_id: 9}
     assert again.entries[0].opens is None
-
-
-def test_no_lot_is_opened_again_where_there_are_as_many_as_there_may_be() -> None:
-    full = tuple(lot(f"lot-{n}", 1) for n in range(MAX_LOTS))
-    account, (a,) = charged(holding(lot("0", 4)), costs("a", 4))
-    account = replace(account, lots=full, balance_micros=MAX_LOTS)
-    booking = rerated(account, (a, not_entitled("a")), opened={"0": lot("0", 4)})
-    check(account, booking)
-    assert booking.account.lots[-1].purchase_id == "rerating#2026-11"
 
 
 def test_what_is_taken_asks_for_a_recharge_and_what_is_given_does_not() -> None:

@@ -184,14 +184,14 @@ def test_credit_that_is_bought_while_a_charge_is_in_flight_is_not_lost() -> None
 
 @dataclass
 class Interfering(InMemoryStore):
-    """Lets credit be bought between the postings of one batch."""
+    """Lets credit be interfered between the postings of one batch."""
 
-    bought: bool = False
+    interfered: bool = False
 
     def commit(self, posting: Posting) -> CommitResult:
         result = super().commit(posting)
-        if posting.usages and not self.bought:
-            self.bought = True
+        if posting.usages and not self.interfered:
+            self.interfered = True
             BookCredit(self, IMPATIENT)([purchase("po-2")])
         return result
 

@@ -11,9 +11,11 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from perminute.domain.accounts import Account
+from perminute.domain.chargebacks import BoughtCredit
 from perminute.domain.errors import Unavailable
 from perminute.domain.legs import LegType
 from perminute.domain.licensing import Licensing, Seats
+from perminute.domain.lots import in_order
 from perminute.domain.pools import MinutePool, Month, month_of
 from perminute.domain.reconciliation import Statement
 from perminute.domain.timelines import MAX_FACTS, Timeline
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.legs import Leg
     from perminute.domain.licensing import LicensingChange
-    from perminute.domain.lots import Lot
+    from perminute.domain.lots import Lot, Lots
     from perminute.domain.notifications import Notification
     from perminute.domain.rate_card import RateCard
     from perminute.domain.rerating import Rerating
@@ -67,6 +69,11 @@ class InMemoryStore:
     """Organizations whose credit has been written; licensing alone lists nobody."""
     usages: dict[tuple[str, str], Usage] = field(default_factory=dict)
     under_way: dict[tuple[str, str], Reservation] = field(default_factory=dict)
+    further: dict[tuple[str, str], Lot] = field(default_factory=dict)
+    """Lots that are not in their account, by organization and lot."""
+    expired: dict[tuple[str, str], Lot] = field(default_factory=dict)
+    chargebacks: dict[tuple[str, str], int] = field(default_factory=dict)
+    """What was taken back of purchases, by organization and purchase; micro-units."""
     minute_pools: dict[tuple[str, Month], MinutePool] = field(default_factory=dict)
     spending: dict[tuple[str, SpendingKey], Spending] = field(default_factory=dict)
     reratings: dict[tuple[str, str], Rerating] = field(default_factory=dict)
@@ -108,6 +115,7 @@ class InMemoryStore:
             for usage in (*posting.usages, *posting.rerated):
                 self.usages[organization_id, usage.leg.call_id] = usage
                 self.under_way.pop((organization_id, usage.leg.call_id), None)
+            self._write_lots(posting)
             for pool in posting.pools:
                 self.minute_pools[organization_id, pool.month] = pool
             for spending in posting.spendings:
@@ -189,6 +197,36 @@ class InMemoryStore:
                 and entry.opens.lot_id in lot_ids
             }
 
+    def further_lots(self, organization_id: str) -> Lots:
+        """See `CreditStore.further_lots`."""
+        with self._lock:
+            return self._further(organization_id)
+
+    def expired_lots(self, organization_id: str, *, since: datetime) -> Lots:
+        """See `CreditStore.expired_lots`."""
+        with self._lock:
+            lots = [lot for (name, _), lot in self.expired.items() if name == organization_id]
+        lots.sort(key=lambda lot: (lot.expires_at, lot.lot_id))
+        return tuple(lot for lot in lots if lot.expires_at > since)
+
+    def bought(self, organization_id: str, purchase_id: str) -> BoughtCredit | None:
+        """See `CreditStore.bought`."""
+        key = ReceiptKey(ReceiptKind.PURCHASE, organization_id, purchase_id)
+        with self._lock:
+            receipt = self.receipts.get(key)
+            for entry in self.entries:
+                named = (entry.organization_id, entry.entry_id)
+                if receipt and named == (organization_id, receipt.entry_id) and entry.opens:
+                    lot_id = entry.opens.lot_id
+                    return BoughtCredit(
+                        purchase_id=purchase_id,
+                        lot_id=lot_id,
+                        amount_micros=entry.amount_micros,
+                        charged_back_micros=self.chargebacks.get((organization_id, purchase_id), 0),
+                        forfeited=self.expired.get((organization_id, lot_id)),
+                    )
+        return None
+
     def usages_of(self, organization_id: str) -> list[Usage]:
         """Give all that is recorded of an organization's calls."""
         with self._lock:
@@ -247,6 +285,7 @@ class InMemoryStore:
             pools = self.minute_pools.items()
             return Statement(
                 account=self._account(organization_id),
+                further=self._further(organization_id),
                 entries=tuple(e for e in self.entries if e.organization_id == organization_id),
                 charges_micros=charges_micros,
                 pools=tuple(pool for (name, _), pool in pools if name == organization_id),
@@ -300,6 +339,19 @@ class InMemoryStore:
 
     def _account(self, organization_id: str) -> Account:
         return self.accounts.get(organization_id, Account(organization_id=organization_id))
+
+    def _further(self, organization_id: str) -> Lots:
+        return in_order(lot for (name, _), lot in self.further.items() if name == organization_id)
+
+    def _write_lots(self, posting: Posting) -> None:
+        organization_id, (stored, removed, forfeited) = posting.before.organization_id, posting.lots
+        for lot in removed:
+            self.further.pop((organization_id, lot.lot_id), None)
+        self.further |= {(organization_id, lot.lot_id): lot for lot in stored}
+        self.expired |= {(organization_id, lot.lot_id): lot for lot in forfeited}
+        if posting.chargeback is not None:
+            key = organization_id, posting.chargeback.purchase_id
+            self.chargebacks[key] = posting.chargeback.amount_micros
 
     def _unsettled(self, posting: Posting) -> dict[str, Reservation]:
         """Find calls that hold something which the posting does not give back as it stands."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.accounts import Account
+    from perminute.domain.lots import Lots
     from perminute.domain.reservations import Answer
     from perminute.domain.usage import Usage
 
@@ -58,9 +59,13 @@ def price_document(usage: Usage, *, entitled: bool) -> PriceDocument:
     )
 
 
-def balance_document(account: Account, at: datetime) -> BalanceDocument:
-    """Write how an account stands, whether all that has expired is booked or not."""
-    balance_micros, reserved_micros = account.balance_at(at), account.reserved.amount_at(at)
+def balance_document(account: Account, at: datetime, further: Lots = ()) -> BalanceDocument:
+    """Write how an account stands, whether all that has expired is booked or not.
+
+    `further` are its further lots, if some of them may have expired by then.
+    """
+    balance_micros = account.balance_at(at, further)
+    reserved_micros = account.reserved.amount_at(at)
     settings = account.settings
     today = Spendings(account.days, {})[day_of(at)]
     return BalanceDocument(

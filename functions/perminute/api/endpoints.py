@@ -18,6 +18,7 @@ from perminute.api.messages import (
 )
 from perminute.application.ask_price import Asking
 from perminute.application.authorize_call import Request
+from perminute.application.further_lots import further_lots
 from perminute.domain.errors import Refused
 from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.domain.reservations import Asked, Operation
@@ -98,7 +99,11 @@ class ChargingApi:
 
     def balance(self, target: Target, _: Message) -> BalanceDocument:
         """Tell how the credit stands."""
-        return balance_document(self.credit.account(target.organization_id), target.at)
+        account, at = self.credit.account(target.organization_id), target.at
+        needs_all = account.further_expire_by(at)
+        return balance_document(
+            account, at, further_lots(self.credit, account) if needs_all else ()
+        )
 
     def _ask(self, target: Target, asked: Asked, leg: Leg | None = None) -> AnswerDocument:
         request = Request(target.organization_id, target.call_id, asked, target.at, leg)

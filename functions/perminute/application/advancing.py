@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from perminute.application.further_lots import further_lots
 from perminute.application.postings import posting_of
 from perminute.domain.booking import advance
+from perminute.domain.errors import Contended
 from perminute.ports import AlreadyKnown, Committed, Moved
 
 if TYPE_CHECKING:
@@ -25,7 +27,11 @@ def brought_up_to(
 ) -> Account | Moved:
     """Book what is due by `at`; gives the account after it, or says that it moved meanwhile."""
     while account.is_due(at, heard_at):
-        booking = advance(account, at, heard_at=heard_at)
+        try:
+            further = further_lots(credit, account) if account.further_due_by(at) else None
+        except Contended as error:
+            return Moved(str(error))
+        booking = advance(account, at, heard_at=heard_at, further=further)
         if booking.account is account:
             msg = f"the account of {account.organization_id} is due, but nothing falls due by {at}"
             raise RuntimeError(msg)

@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from perminute.application.counted_spending import spendings_of
+from perminute.application.further_lots import further_lots
 from perminute.application.patience import NEVER, Deadline, contended
 from perminute.application.postings import posting_of
 from perminute.domain.authorization import (
+    LONGEST_RESERVATION,
     Decided,
     Standing,
     authorize,
@@ -129,8 +131,10 @@ class AuthorizeCall:
             currency=account.currency,
             credits_set_up_at=account.credits_set_up_at,
         )
-        standing = self._standing(account, before, leg, terms)
         asked, at = request.asked, request.at
+        standing = self._standing(account, before, leg, terms)
+        if account.further_expire_by(at + LONGEST_RESERVATION):
+            standing = standing._replace(further=further_lots(self.credit, account))
         if before is None or asked.operation is Operation.AUTHORIZE:
             return authorize(standing, leg, asked, at)
         if asked.operation is Operation.UPDATE:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
 from perminute.application.advancing import brought_up_to
+from perminute.application.further_lots import decide_with_enough_lots, further_lots
 from perminute.application.patience import NEVER, Deadline, contended
 from perminute.application.postings import posting_of
 from perminute.application.recording import against_receipt
@@ -19,9 +20,10 @@ from perminute.domain.booking import (
     fail_recharge,
     purchase,
 )
+from perminute.domain.chargebacks import charge_back
 from perminute.domain.credit_settings import CreditSettings
-from perminute.domain.errors import Refused, Unavailable
-from perminute.domain.ledger import entry_id
+from perminute.domain.errors import Contended, Refused, Unavailable
+from perminute.domain.ledger import EntryType
 from perminute.domain.rerating import EVERYBODY, Rerating
 from perminute.ports import (
     AlreadyKnown,
@@ -133,11 +135,19 @@ class BookCredit:
         match event.change:
             case FailedRecharge(recharge_id=name) if not account.recharge.waits_for(name):
                 self._check_not_paid(event.receipt, event.change)
-        booking = _book(account, event)
+        try:
+            decided = decide_with_enough_lots(
+                self.credit, account, lambda current: (current, self._decide(current, event))
+            )
+        except Contended as error:
+            return Moved(str(error))
+        if isinstance(decided, Moved):
+            return decided
+        account, booking = decided
         posting = posting_of(
             account,
             booking,
-            *_receipts(event, account),
+            *_receipts(event, booking),
             reratings=_reratings(account, booking.account, event),
         )
         match self.credit.commit(posting):
@@ -148,10 +158,36 @@ class BookCredit:
             case never:
                 assert_never(never)
 
+    def _decide(self, account: Account, event: CreditEvent) -> Booking:
+        match event.change:
+            case Adjustment(purchase_id=str()) as adjustment:
+                return self._charge_back(account, adjustment, event)
+            case _:
+                return _book(account, event)
+
+    def _charge_back(self, account: Account, adjustment: Adjustment, event: CreditEvent) -> Booking:
+        """Take a purchase back; all lots are read, since any of them may be the purchase's."""
+        purchase_id = str(adjustment.purchase_id)
+        bought = self.credit.bought(event.organization_id, purchase_id)
+        if bought is None:
+            raise Refused(
+                "purchaseId",
+                f"{purchase_id} is no purchase of {event.organization_id}; if its Credit "
+                "Purchased is still on its way, send this again after it",
+            )
+        return charge_back(
+            account,
+            adjustment,
+            bought,
+            at=event.issued_at,
+            cause=_cause(event),
+            heard_at=event.heard_at,
+            further=further_lots(self.credit, account),
+        )
+
 
 def _book(account: Account, event: CreditEvent) -> Booking:
-    at, heard_at = event.issued_at, event.heard_at
-    cause = f"{event.receipt.key.kind}#{event.receipt.key.id}"
+    at, heard_at, cause = event.issued_at, event.heard_at, _cause(event)
     match event.change:
         case Purchase() as bought:
             return purchase(account, bought, at=at, cause=cause, heard_at=heard_at)
@@ -163,6 +199,10 @@ def _book(account: Account, event: CreditEvent) -> Booking:
             return fail_recharge(account, recharge_id, reason, at=at, heard_at=heard_at)
         case never:
             assert_never(never)
+
+
+def _cause(event: CreditEvent) -> str:
+    return f"{event.receipt.key.kind}#{event.receipt.key.id}"
 
 
 def _reratings(before: Account, after: Account, event: CreditEvent) -> tuple[Rerating, ...]:
@@ -180,20 +220,29 @@ def _reratings(before: Account, after: Account, event: CreditEvent) -> tuple[Rer
     return (rerating,)
 
 
-def _receipts(event: CreditEvent, account: Account) -> tuple[Receipt, ...]:
+def _receipts(event: CreditEvent, booking: Booking) -> tuple[Receipt, ...]:
     """Keep the event itself; and of a recharge, that it was paid, so that nothing pays it twice."""
     match event.change:
         case Purchase(recharge_id=str(recharge_id)):
-            entry = entry_id(account.entries + 1)
+            entry = _entry_of(event, booking)
             key = ReceiptKey(ReceiptKind.RECHARGE, event.organization_id, recharge_id)
             paid = Receipt(key, json.dumps({"purchaseId": event.receipt.key.id}), entry)
             return replace(event.receipt, entry_id=entry), paid
         case Purchase() | Adjustment():
-            return (replace(event.receipt, entry_id=entry_id(account.entries + 1)),)
+            return (replace(event.receipt, entry_id=_entry_of(event, booking)),)
         case CreditSettings() | FailedRecharge():
             return (event.receipt,)
         case never:
             assert_never(never)
+
+
+def _entry_of(event: CreditEvent, booking: Booking) -> str:
+    """Name the entry that moved the balance as the event says, not one for an expiry beside it."""
+    return next(
+        entry.entry_id
+        for entry in booking.entries
+        if entry.cause == _cause(event) and entry.type is not EntryType.EXPIRY
+    )
 
 
 def _against(event: CreditEvent, known: Mapping[ReceiptKey, Receipt]) -> Repeated | Refused:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from perminute.application.advancing import brought_up_to
 from perminute.application.counted_spending import spendings_of
+from perminute.application.further_lots import decide_with_enough_lots, expired_lots
 from perminute.application.patience import NEVER, Deadline, contended
 from perminute.application.postings import posting_of
 from perminute.application.verdicts import Accepted, Repeated, Verdict
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
     from perminute.ports import Calls, CreditStore, Posting, RateCards
 
 
-_ALWAYS_FIT = MAX_ITEMS_PER_POSTING // 3
+_LEGS = MAX_ITEMS_PER_POSTING - 2
+"""Legs that fit a posting with their account and the outbox, if they need nothing else."""
+
+_ALWAYS_FIT = _LEGS // 3
 """Legs of a posting, each of which may need a list and a pool of its own."""
 
 
@@ -158,9 +162,14 @@ class ChargeLegs:
         due_at = account.lots_due_at
         legs = {n: one for n, one in pending.items() if due_at is None or one.reported_at < due_at}
         try:
-            decided, legs = self._decide(account, legs, shared)
+            decision = decide_with_enough_lots(
+                self.credit, account, lambda current: self._decide(current, legs, shared)
+            )
         except Contended as error:
             return Moved(str(error))
+        if isinstance(decision, Moved):
+            return decision
+        decided, legs = decision
         match self.credit.commit(decided):
             case Committed():
                 shared.account = decided.after
@@ -174,8 +183,15 @@ class ChargeLegs:
     def _decide(
         self, account: Account, legs: dict[int, EndedLeg], shared: _Shared
     ) -> tuple[Posting, dict[int, EndedLeg]]:
-        """Decide what the legs cost, or the first of them if there are too many limits to count."""
-        ended = list(legs.values())
+        """Decide what the legs cost; drops the last ones if all would not fit one transaction."""
+        while True:
+            posting = self._posting(account, list(legs.values()), shared)
+            excess = posting.items - MAX_ITEMS_PER_POSTING
+            if excess <= 0 or len(legs) == 1:
+                return posting, legs
+            legs = dict(islice(legs.items(), max(1, len(legs) - excess)))
+
+    def _posting(self, account: Account, ended: Sequence[EndedLeg], shared: _Shared) -> Posting:
         licensing = self.licensing.for_account(account, {one.leg.organizer_id for one in ended})
         terms = Terms(
             licensing=licensing,
@@ -186,21 +202,20 @@ class ChargeLegs:
         ratings = [rate_leg(one.leg, terms) for one in ended]
         reservations = self._reservations(account, ended, shared)
         keys = _spending_keys(account, ratings, reservations, licensing)
-        pools = self._pools(ratings, reservations, shared)
-        days = {one.leg.ended_at.date() for one in ended}
-        items = len(ended) + len(days) + len(pools) + len(keys)
-        if items > MAX_ITEMS_PER_POSTING and len(ended) > 1:
-            return self._decide(account, dict(islice(legs.items(), len(ended) // 2)), shared)
         booking = charge(
             account,
             ratings,
-            pools=Pools(pools, licensing),
+            pools=Pools(self._pools(ratings, reservations, shared), licensing),
             spendings=spendings_of(self.credit, self.calls, account, keys),
             reservations=reservations,
             at=max(one.reported_at for one in ended),
             heard_at=_heard_at(ended),
+            reported={one.leg.call_id: one.reported_at for one in ended},
+            expired=expired_lots(
+                self.credit, account, ((one.leg.ended_at, one.reported_at) for one in ended)
+            ),
         )
-        return posting_of(account, booking), legs
+        return posting_of(account, booking)
 
     def _reservations(
         self, account: Account, ended: Sequence[EndedLeg], shared: _Shared
@@ -338,7 +353,7 @@ def _chunks(ended: Mapping[int, EndedLeg]) -> Iterator[dict[int, EndedLeg]]:
     items = sorted(ended.items(), key=lambda item: item[1].reported_at)
     days = {one.leg.ended_at.date() for one in ended.values()}
     months = {Month.of(one.leg.answered_at or one.leg.ended_at) for one in ended.values()}
-    most = MAX_ITEMS_PER_POSTING - len(days) - len(months)
+    most = _LEGS - len(days) - len(months)
     pieces = -(-len(items) // max(most, _ALWAYS_FIT))
     size = -(-len(items) // pieces)
     for start in range(0, len(items), size):

@@ -11,6 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
 from perminute.application.advancing import brought_up_to
+from perminute.application.further_lots import (
+    decide_with_enough_lots,
+    expired_lots,
+    further_lots,
+)
 from perminute.application.patience import contended
 from perminute.application.postings import posting_of
 from perminute.domain.errors import Contended, Unavailable
@@ -76,10 +81,18 @@ class LookingAgain:
                 why = current.why
                 continue
             try:
-                booking = decide(current, at)
+                decided = decide_with_enough_lots(
+                    self.credit,
+                    current,
+                    lambda account: (account, decide(account, at)),  # noqa: B023 - called at once
+                )
             except Contended as error:
                 why = str(error)
                 continue
+            if isinstance(decided, Moved):
+                why = decided.why
+                continue
+            current, booking = decided
             if booking is None:
                 return ()
             match self.credit.commit(posting_of(current, booking)):
@@ -135,7 +148,9 @@ class LookingAgain:
         differing = [one for one in rerated if one.differs]
         if not (differing or pools.touched):
             return None
-        held = {lot.lot_id for lot in account.lots}
+        gives_back = any(one.change_micros < 0 for one in differing)
+        further = further_lots(self.credit, account) if gives_back else None
+        held = {lot.lot_id for lot in (*account.lots, *(further or ()))}
         used_up = {
             share.lot_id
             for one in differing
@@ -144,4 +159,14 @@ class LookingAgain:
             if share.lot_id not in held
         }
         opened = self.credit.opened_lots(account.organization_id, used_up)
-        return rerate(account, differing, pools=pools, opened=opened, at=at, cause=cause)
+        more = [one.after.leg.ended_at for one in differing if one.change_micros > 0]
+        return rerate(
+            account,
+            differing,
+            pools=pools,
+            opened=opened,
+            further=further,
+            expired=expired_lots(self.credit, account, ((ended_at, at) for ended_at in more)),
+            at=at,
+            cause=cause,
+        )

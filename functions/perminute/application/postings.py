@@ -32,5 +32,7 @@ def posting_of(
         settled=booking.settled,
         authorized=authorized,
         receipts=receipts,
+        lots=booking.lots,
+        chargeback=booking.chargeback,
         reratings=reratings,
     )

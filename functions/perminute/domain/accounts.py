@@ -10,15 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perminute.domain.credit_settings import LATE_USAGE
 from perminute.domain.holds import NOTHING_HELD, Holds
+from perminute.domain.lot_changes import NO_LOT_ITEMS, LotItems
+from perminute.domain.lots import total_micros
 from perminute.domain.recharge import RechargeState
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
+    from perminute.domain.chargebacks import Chargeback
     from perminute.domain.credit_settings import CreditSettings
     from perminute.domain.ledger import LedgerEntry
-    from perminute.domain.lots import Lots
+    from perminute.domain.lots import FurtherLots, Lots
     from perminute.domain.notifications import Notification
     from perminute.domain.pools import MinutePool
     from perminute.domain.recharge import AutoRecharge
@@ -45,6 +49,10 @@ class Account:
     may still cost, and `calls_told` says that admins know of as many of them as they allow. `days`
     is what the calls of the last few days have cost. `corrections` counts how often
     calls turned out to cost something else: what was spent of limits is then to be counted anew.
+
+    `lots` are the first lots, which pay next, and `further` sums up those that are items of their
+    own. `forfeited_at` is the latest expiry of a lot that had something left: calls that ended
+    before it may still be paid by such a lot.
     """
 
     organization_id: str
@@ -59,29 +67,60 @@ class Account:
     settings: CreditSettings | None = None
     as_of: datetime | None = None
     lots: Lots = ()
+    further: FurtherLots | None = None
+    forfeited_at: datetime | None = None
     recharge: RechargeState = _NOTHING_ASKED
     reserved: Holds = NOTHING_HELD
     calls_told: bool = False
     days: tuple[Spending, ...] = ()
     corrections: int = 0
 
-    def available_micros(self, at: datetime, *, lasting_until: datetime | None = None) -> int:
+    def available_micros(
+        self, at: datetime, *, lasting_until: datetime | None = None, further: Lots = ()
+    ) -> int:
         """Tell how much of the credit no call under way has reserved; negative if more than all.
 
         What is to pay for a call that ends later must be there then: lots that expire by
         `lasting_until` do not count. Where a lot expires before one that pays first, no call may
         count on it that others could outlast: they would find it gone, and the other one spent.
+
+        `further` are the further lots, if `further_expire_by` asks for them: else they count
+        nothing.
         """
         until = lasting_until or at
-        expiries = [lot.expires_at for lot in self.lots]
+        expiries = [lot.expires_at for lot in (*self.lots, *further)]
         if expiries != sorted(expiries):
             until = max(until, self.reserved.last_instant or until)
-        return self.balance_at(until) - self.reserved.amount_at(at)
+        return self.balance_at(until, further) - self.reserved.amount_at(at)
 
-    def balance_at(self, at: datetime) -> int:
-        """Tell the balance as it is, whether what has expired by then is booked or not."""
+    def further_expire_by(self, until: datetime) -> bool:
+        """Whether further lots may expire by an instant, or before what is reserved lapses."""
+        if self.further is None:
+            return False
+        return self.further.expires_from <= max(until, self.reserved.last_instant or until)
+
+    def balance_at(self, at: datetime, further: Lots = ()) -> int:
+        """Tell the balance as it is, whether what has expired by then is booked or not.
+
+        Further lots that may have expired by then count only if they were read.
+        """
         lots_micros = sum(lot.remaining_micros for lot in self.lots if lot.expires_at > at)
+        if self.further is not None and at < self.further.expires_from:
+            lots_micros += self.further.remaining_micros
+        else:
+            lots_micros += sum(lot.remaining_micros for lot in further if lot.expires_at > at)
         return lots_micros - self.debt_micros
+
+    @property
+    def lots_micros(self) -> int:
+        """What is left of all lots."""
+        further_micros = self.further.remaining_micros if self.further else 0
+        return total_micros(self.lots) + further_micros
+
+    @property
+    def late_usage(self) -> timedelta:
+        """How long after its expiry a lot pays calls that ended before, if the admin set it."""
+        return self.settings.late_usage if self.settings else LATE_USAGE
 
     @property
     def auto_recharge(self) -> AutoRecharge | None:
@@ -96,7 +135,14 @@ class Account:
     @property
     def lots_due_at(self) -> datetime | None:
         """When a lot is next to be warned of, or expires."""
-        return min((lot.due_at for lot in self.lots), default=None)
+        instants = [lot.due_at for lot in self.lots]
+        if self.further is not None:
+            instants.append(self.further.due_at)
+        return min(instants, default=None)
+
+    def further_due_by(self, at: datetime) -> bool:
+        """Whether further lots must be read to book what time alone brings."""
+        return self.further is not None and self.further.due_at <= at
 
     @property
     def recharge_due_at(self) -> datetime | None:
@@ -131,7 +177,8 @@ class Booking:
     """What one decision makes of an account; `account` is the one before if nothing changed.
 
     `usages` are new records, `rerated` those that take the place of the ones before. `settled` are
-    the reservations of new usages, in whose place these are written.
+    the reservations of new usages, in whose place these are written. `lots` are the lots that are
+    written as items of their own.
     """
 
     account: Account
@@ -142,3 +189,5 @@ class Booking:
     pools: tuple[MinutePool, ...] = ()
     spendings: tuple[Spending, ...] = ()
     settled: tuple[Reservation, ...] = ()
+    lots: LotItems = NO_LOT_ITEMS
+    chargeback: Chargeback | None = None

@@ -49,9 +49,15 @@ if TYPE_CHECKING:
 
     from perminute.domain.accounts import Account
     from perminute.domain.legs import Leg
+    from perminute.domain.lots import Lots
     from perminute.domain.pools import MinutePool
     from perminute.domain.spending import SpendingKey, Spendings
     from perminute.domain.usage import Terms
+
+
+LONGEST_RESERVATION = timedelta(days=3)
+"""What a grant reserves lapses before: a day's grant is valid for a day and a minute, twice that
+is reserved, and the grid of `holds` adds less than a sixteenth."""
 
 
 class Standing(NamedTuple):
@@ -59,12 +65,14 @@ class Standing(NamedTuple):
 
     `pool` is that of the month in which it was authorized, None if it draws on none. `spendings`
     has a record for each limit that holds for it, and for each in which it has reserved something.
+    `further` are the lots that are not in the account item, read only if one may expire soon.
     """
 
     account: Account
     terms: Terms
     pool: MinutePool | None
     spendings: Spendings
+    further: Lots = ()
 
 
 class Decided(NamedTuple):
@@ -171,7 +179,7 @@ class _Call:
         before: Reservation | None = None,
     ) -> None:
         self._standing = standing
-        self._account, self._terms, self._pool, self._spendings = standing
+        self._account, self._terms, self._pool, self._spendings, self._further = standing
         self._leg, self._asked, self._at = leg, asked, at
         self._used_seconds = asked.used_seconds + (before.used_seconds if before else 0)
         self._before = before
@@ -298,7 +306,9 @@ class _Call:
         if not micros:
             return micros == 0
         lapses_at_ = self._lapses(quota - self._used_seconds)
-        return micros <= self._account.available_micros(self._at, lasting_until=lapses_at_)
+        return micros <= self._account.available_micros(
+            self._at, lasting_until=lapses_at_, further=self._further
+        )
 
     def _in_the_way(self, reached: int, limits: Sequence[tuple[Limit, int]]) -> tuple[Limit, ...]:
         """Name the limits that the next block would pass; if credit is short, that is the cause."""
@@ -438,7 +448,7 @@ class _Call:
             held=held,
             keys=self._keys() if held else (),
         )
-        before, _, pool_before, spendings = self._standing
+        before, _, pool_before, spendings, _ = self._standing
         account = replace(self._account, days=spendings.days(self._at))
         pools = () if self._pool is None or self._pool is pool_before else (self._pool,)
         if account == before and not pools and not spendings.touched:

@@ -13,11 +13,11 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from perminute.domain.accounts import Booking
-from perminute.domain.books import Books
+from perminute.domain.books import Books, LateCall
 from perminute.domain.ledger import EntryType
 from perminute.domain.licensing import NotEntitled
 from perminute.domain.limit_news import limit_news
-from perminute.domain.lots import Lot, draw
+from perminute.domain.lots import Lot, merged
 from perminute.domain.notifications import (
     CallFlagged,
     CallNotEntitled,
@@ -36,11 +36,12 @@ from perminute.domain.spending import Reached, answered, day_of, limits_on, reco
 from perminute.domain.usage import Flag, Outcome, Rating, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from perminute.domain.accounts import Account
     from perminute.domain.credit_settings import CreditSettings
+    from perminute.domain.legs import Leg
     from perminute.domain.licensing import Licensing
     from perminute.domain.pools import Pools
     from perminute.domain.reservations import Reservation
@@ -67,12 +68,14 @@ class Adjustment:
     """A correction of the balance, up or down; micro-units of the account's currency.
 
     Upward it opens a lot like that of a purchase; `expires_at` matters only then (ours: given
-    credit is worth no more than bought credit).
+    credit is worth no more than bought credit). Downward it may name the purchase that it takes
+    back, in whole or in part: a chargeback.
     """
 
     adjustment_id: str
     amount_micros: int
     expires_at: datetime
+    purchase_id: str | None = None
 
 
 def purchase(
@@ -196,6 +199,8 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     reservations: Sequence[Reservation] = (),
     at: datetime,
     heard_at: datetime | None = None,
+    reported: Mapping[str, datetime] | None = None,
+    expired: Sequence[Lot] = (),
 ) -> Booking:
     """Take the charges of a batch in one entry; a batch that costs nothing changes nothing.
 
@@ -204,8 +209,12 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     back naming its entry and the lots that paid it, and flagged if it left the balance below zero.
     Calls that nobody pays for, or that go against a policy, are told; and so are limits that they
     reach.
+
+    `expired` are lots that may still pay late calls; `reported` says when each call was reported,
+    if not all of them at `at`. Raises `FurtherLotsNeeded` if the lots in the account item do not
+    suffice.
     """
-    books = Books(account, at, heard_at)
+    books = Books(account, at, heard_at, expired=expired)
     _give_back(books, reservations, spendings)
     usages = _drawn(ratings, pools, reservations, books.now)
     total_micros = sum(usage.charge_micros for usage in usages)
@@ -215,9 +224,7 @@ def charge(  # noqa: PLR0913 - the parts of a charge
         settled = tuple(reservations)
         return Booking(account=account, notifications=single, usages=usages, settled=settled)
     if total_micros:
-        entry = books.pay(EntryType.CHARGE, total_micros, cause=None)
-        paid = _paid_by(usages, account, entry.entry_id)
-        usages = tuple(paid.get(usage.leg.call_id, usage) for usage in usages)
+        usages = _paid(books, usages, reported or {})
         _count_spending(books, usages, pools.licensing, spendings)
     books.set(days=spendings.days(books.now))
     tell_pools(books, pools)
@@ -257,16 +264,21 @@ def news_of_call(usage: Usage) -> Iterator[News]:
         yield CallFlagged(call_id=call_id, reason=usage.policy_flag)
 
 
-def advance(account: Account, at: datetime, *, heard_at: datetime | None = None) -> Booking:
+def advance(
+    account: Account,
+    at: datetime,
+    *,
+    heard_at: datetime | None = None,
+    further: Sequence[Lot] | None = None,
+) -> Booking:
     """Book what time alone brings until `at`, at most `MAX_STEPS` at once, in the order of time.
 
     Lots are warned of and expire; a recharge that was not possible is asked for. Call it until the
-    account is no longer due.
+    account is no longer due; with the `further` lots if they are due.
     """
-    due = [lot for lot in account.lots if lot.due_at <= at]
     again_at = account.recharge_due_at
-    books = Books(account, at, heard_at)
-    for lot in sorted(due, key=lambda one: one.expires_at)[:MAX_STEPS]:
+    books = Books(account, at, heard_at, further=further)
+    for lot in sorted(books.due_lots(at), key=lambda one: one.expires_at)[:MAX_STEPS]:
         if lot.expires_at <= at:
             books.expire(lot)
         else:
@@ -277,21 +289,49 @@ def advance(account: Account, at: datetime, *, heard_at: datetime | None = None)
     )
 
 
-def _paid_by(usages: Sequence[Usage], account: Account, entry: str) -> dict[str, Usage]:
-    """Name the entry and the lots that paid each call, and flag those that overdrew.
+def move_lots_up(account: Account, further: Sequence[Lot], short_micros: int) -> Booking:
+    """Move further lots into the account item, for a charge that was short by so much."""
+    at = account.as_of
+    if at is None:
+        msg = f"nothing was ever booked for {account.organization_id}: it has no further lots"
+        raise ValueError(msg)
+    books = Books(account, at, further=further)
+    books.move_lots_up(short_micros)
+    return books.close(may_ask=False)
+
+
+def _paid(
+    books: Books, usages: Sequence[Usage], reported: Mapping[str, datetime]
+) -> tuple[Usage, ...]:
+    """Take what calls cost out of the lots, in one entry, which each of them names.
 
     Calls are paid in the order in which their legs ended, however a batch was delivered; across
     batches, what is said of a call is what held when it was booked.
     """
-    balance_micros, lots = account.balance_micros, account.lots
+    in_order = [usage for usage in usages if usage.charge_micros]
+    in_order.sort(key=lambda one: (one.leg.ended_at, one.leg.call_id))
+    balance_micros = books.account.balance_micros
+    drawn = books.draw_for_calls(
+        [(_late_call(usage.leg, reported, books.at), usage.charge_micros) for usage in in_order]
+    )
     paid: dict[str, Usage] = {}
-    for usage in sorted(usages, key=lambda one: (one.leg.ended_at, one.leg.call_id)):
-        if usage.charge_micros:
-            lots, shares, _ = draw(lots, usage.charge_micros)
-            balance_micros -= usage.charge_micros
-            flags = (*usage.flags, Flag.OVERDRAWN) if balance_micros < 0 else usage.flags
-            paid[usage.leg.call_id] = replace(usage, entry_id=entry, lots=shares, flags=flags)
-    return paid
+    for usage, (shares, late, _) in zip(in_order, drawn, strict=True):
+        balance_micros -= usage.charge_micros + sum(share.amount_micros for share in late)
+        flags = (*usage.flags, Flag.OVERDRAWN) if balance_micros < 0 else usage.flags
+        paid[usage.leg.call_id] = replace(usage, lots=shares, flags=flags)
+    total_micros = sum(usage.charge_micros for usage in in_order)
+    shares = merged(chain.from_iterable(one.shares for one in drawn))
+    entry = books.enter(EntryType.CHARGE, -total_micros, shares, cause=None)
+    return tuple(
+        replace(paid[usage.leg.call_id], entry_id=entry.entry_id)
+        if usage.leg.call_id in paid
+        else usage
+        for usage in usages
+    )
+
+
+def _late_call(leg: Leg, reported: Mapping[str, datetime], at: datetime) -> LateCall:
+    return LateCall(leg.call_id, leg.ended_at, reported.get(leg.call_id, at))
 
 
 def _give_back(books: Books, reservations: Sequence[Reservation], spendings: Spendings) -> None:

@@ -7,12 +7,13 @@ of them together call for, and gives everything, to be committed together.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.accounts import Booking
 from perminute.domain.errors import Refused
 from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
-from perminute.domain.lots import MAX_LOTS, Lot, LotShare, draw, with_lot
+from perminute.domain.lot_changes import Drawn, LotChanges
+from perminute.domain.lots import Lot, LotShare
 from perminute.domain.notifications import (
     CreditExpired,
     CreditExpiring,
@@ -26,10 +27,18 @@ from perminute.domain.notifications import (
 from perminute.domain.recharge import Disabled, RechargeRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from perminute.domain.accounts import Account
-    from perminute.domain.lots import Lots
+
+
+class LateCall(NamedTuple):
+    """A call that is charged: when it ended and was reported decides which lots may pay it."""
+
+    call_id: str
+    ended_at: datetime
+    reported_at: datetime
 
 
 class Books:
@@ -39,9 +48,22 @@ class Books:
     a lot that comes late) looks at `Account.now`.
     """
 
-    def __init__(self, account: Account, at: datetime, heard_at: datetime | None = None) -> None:
-        """Open them at an instant; `heard_at` is when the event reached us, if that is known."""
+    def __init__(
+        self,
+        account: Account,
+        at: datetime,
+        heard_at: datetime | None = None,
+        *,
+        further: Sequence[Lot] | None = None,
+        expired: Sequence[Lot] = (),
+    ) -> None:
+        """Open them at an instant; `heard_at` is when the event reached us, if that is known.
+
+        `further` are the further lots, if they were read, and `expired` are lots that may pay
+        late calls.
+        """
         self._before = account
+        self._lots = LotChanges(account.lots, account.further, read=further, expired=expired)
         self.at = at
         self.now = account.now(at, heard_at)
         self.account = account
@@ -98,26 +120,21 @@ class Books:
         self.tell(disabled, cause=self.account.version, at=self.now)
 
     def open_lot(self, entry_type: EntryType, lot: Lot, cause: str) -> None:
-        """Pay the debt first, keep the rest; `Refused` if the account has as many as it may.
+        """Pay the debt first, keep the rest.
 
         A lot that had expired when it came in never pays. One that is heard of after its end,
         since the event came late, pays the debt that stands, and the rest is forfeited.
         """
         if lot.expires_at <= self.at:
             self.enter(entry_type, lot.remaining_micros, _given(lot), cause, opens=lot)
-            self.put(lot)
             self.expire(lot, not_before=self.at)
             return
         kept = replace(lot, remaining_micros=self.pay_debt(lot.remaining_micros))
         self.enter(entry_type, lot.remaining_micros, _given(kept), cause, opens=kept)
-        if kept.remaining_micros:
+        if kept.remaining_micros and kept.expires_at <= self.now:
+            self.expire(kept)
+        elif kept.remaining_micros:
             self.put(kept)
-            if kept.expires_at <= self.now:
-                self.expire(kept)
-        if len(self.account.lots) > MAX_LOTS:
-            raise Refused(
-                "amount", f"would be a lot too many: {MAX_LOTS} lots still have something left"
-            )
 
     def pay(self, entry_type: EntryType, amount_micros: int, cause: str | None) -> LedgerEntry:
         """Take a positive amount from the lots; what they do not hold becomes debt."""
@@ -125,10 +142,52 @@ class Books:
         return self.enter(entry_type, -amount_micros, shares, cause)
 
     def draw(self, amount_micros: int) -> tuple[LotShare, ...]:
-        """Take a positive amount out of the lots, without an entry yet: what they lack is debt."""
-        lots, shares, unpaid_micros = draw(self._usable(), amount_micros)
-        self.set(lots=lots, debt_micros=self.account.debt_micros + unpaid_micros)
-        return shares
+        """Take a positive amount out of the lots, without an entry yet: what they lack is debt.
+
+        Raises `FurtherLotsNeeded`.
+        """
+        drawn = self._lots_at_hand().draw(amount_micros)
+        self._set_lots(drawn.unpaid_micros)
+        return drawn.shares
+
+    def draw_for_calls(self, charges: Sequence[tuple[LateCall, int]]) -> list[Drawn]:
+        """Take what calls cost out of the lots, one after the other, without an entry yet.
+
+        A call may be paid by a lot that was alive when it ended and has expired since: so much of
+        that expiry is taken back, by an entry that names the call. Raises `FurtherLotsNeeded`.
+        """
+        lots = self._lots_at_hand()
+        drawn = [lots.draw(micros, self._pays(call)) for call, micros in charges]
+        self._set_lots(sum(one.unpaid_micros for one in drawn))
+        for (call, _), one in zip(charges, drawn, strict=True):
+            if one.late:
+                self.take_back_expiry(one.late, f"call#{call.call_id}", call_id=call.call_id)
+        return drawn
+
+    def take_back_expiry(
+        self, shares: Sequence[LotShare], cause: str, *, call_id: str | None = None
+    ) -> None:
+        """Enter that expired lots get back what the next entry takes out of them."""
+        back = tuple(share._replace(amount_micros=-share.amount_micros) for share in shares)
+        total_micros = sum(share.amount_micros for share in back)
+        self.enter(EntryType.EXPIRY, total_micros, back, cause, call_id=call_id)
+
+    def draw_from(self, lot: Lot, amount_micros: int) -> LotShare:
+        """Take an amount out of a certain lot that has as much, without an entry yet."""
+        left = replace(lot, remaining_micros=lot.remaining_micros - amount_micros)
+        if left.remaining_micros:
+            self.put(left)
+        else:
+            self._lots.remove(lot)
+            self._set_lots()
+        return LotShare(lot.lot_id, lot.purchase_id, -amount_micros)
+
+    def draw_from_forfeited(self, lot: Lot, amount_micros: int, cause: str) -> LotShare:
+        """Take an amount out of what is forfeited of an expired lot: so much is taken back."""
+        self._lots.take_back(lot, amount_micros)
+        share = LotShare(lot.lot_id, lot.purchase_id, -amount_micros)
+        self.take_back_expiry((share,), cause)
+        return share
 
     def pay_debt(self, amount_micros: int) -> int:
         """Pay what stands of the debt, without an entry yet; gives what is left of the amount."""
@@ -136,10 +195,27 @@ class Books:
         self.set(debt_micros=self.account.debt_micros - paid_micros)
         return amount_micros - paid_micros
 
+    def find(self, lot_id: str) -> Lot | None:
+        """Return a lot with something left, if there is; raises `FurtherLotsNeeded`."""
+        return self._lots.find(lot_id)
+
+    def named(self, purchase_id: str) -> Lot | None:
+        """Return the first lot of a purchase with something left; raises `FurtherLotsNeeded`."""
+        return self._lots.named(purchase_id)
+
+    def due_lots(self, at: datetime) -> list[Lot]:
+        """Return the lots that are to be warned of or expire by then, of all that were read."""
+        return [lot for lot in self._lots.known if lot.due_at <= at]
+
     def put(self, lot: Lot) -> None:
         """Put a lot in its place, or in that of the one it was, without an entry yet."""
-        others = tuple(one for one in self.account.lots if one.lot_id != lot.lot_id)
-        self.set(lots=with_lot(others, lot))
+        self._lots.put(lot)
+        self._set_lots()
+
+    def move_lots_up(self, short_micros: int) -> None:
+        """Move further lots into the account item, for a draw that was short by so much."""
+        self._lots.move_up(short_micros)
+        self._set_lots()
 
     def enter(  # noqa: PLR0913 - the parts of an entry
         self,
@@ -150,6 +226,7 @@ class Books:
         *,
         at: datetime | None = None,
         opens: Lot | None = None,
+        call_id: str | None = None,
     ) -> LedgerEntry:
         """Move the balance: by an entry, for which lots and debt are changed as it says."""
         entry = LedgerEntry(
@@ -162,6 +239,7 @@ class Books:
             lots=shares,
             cause=cause,
             opens=opens,
+            call_id=call_id,
         )
         self.set(entries=self.account.entries + 1, balance_micros=entry.balance_after_micros)
         self._entries.append(entry)
@@ -173,7 +251,9 @@ class Books:
         One that had expired before it came in is forfeited as it comes: not before it was there.
         """
         at = max(lot.expires_at, not_before or lot.expires_at)
-        self.set(lots=tuple(one for one in self.account.lots if one.lot_id != lot.lot_id))
+        self._lots.forfeit(lot)
+        self._set_lots()
+        self.set(forfeited_at=max(lot.expires_at, self.account.forfeited_at or lot.expires_at))
         taken = (LotShare(lot.lot_id, lot.purchase_id, -lot.remaining_micros),)
         self.enter(
             EntryType.EXPIRY,
@@ -186,6 +266,7 @@ class Books:
             purchase_id=lot.purchase_id,
             amount_micros=lot.remaining_micros,
             expires_at=lot.expires_at,
+            late_usage_until=lot.expires_at + self.account.late_usage,
             balance_micros=self.account.balance_micros,
             currency=self.account.currency,
         )
@@ -193,12 +274,7 @@ class Books:
 
     def warn(self, lot: Lot) -> None:
         """Tell, this once, that a lot is going to expire."""
-        self.set(
-            lots=tuple(
-                replace(one, warned=True) if one.lot_id == lot.lot_id else one
-                for one in self.account.lots
-            )
-        )
+        self.put(replace(lot, warned=True))
         expiring = CreditExpiring(
             purchase_id=lot.purchase_id,
             remaining_micros=lot.remaining_micros,
@@ -221,6 +297,7 @@ class Books:
             ),
             entries=tuple(self._entries),
             notifications=(*crossed, *self._notifications),
+            lots=self._lots.items,
         )
 
     def _crossings(self) -> tuple[Notification, ...]:
@@ -231,13 +308,25 @@ class Books:
             crossings(self._entries, before_micros, thresholds_micros, self.account.currency)
         )
 
-    def _usable(self) -> Lots:
+    def _lots_at_hand(self) -> LotChanges:
         """The lots, none of which may have expired: that must have been booked before."""
-        lots = self.account.lots
-        if any(lot.expires_at <= self.at for lot in lots):
+        further = self._lots.further
+        expired = any(lot.expires_at <= self.at for lot in self._lots.first)
+        if expired or (further is not None and further.expires_from <= self.at):
             msg = f"the account of {self.account.organization_id} is not brought up to {self.at}"
             raise RuntimeError(msg)
-        return lots
+        return self._lots
+
+    def _set_lots(self, unpaid_micros: int = 0) -> None:
+        self.set(
+            lots=self._lots.first,
+            further=self._lots.further,
+            debt_micros=self.account.debt_micros + unpaid_micros,
+        )
+
+    def _pays(self, call: LateCall) -> Callable[[Lot], bool]:
+        late_usage = self.account.late_usage
+        return lambda lot: lot.pays_late(call.ended_at, call.reported_at, late_usage)
 
     def _recharge(self, *, may_ask: bool) -> None:
         state, step = self.account.recharge.next_step(

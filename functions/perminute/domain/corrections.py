@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from perminute.domain.ledger import RERATING, EntryType
 from perminute.domain.lots import (
-    MAX_LOTS,
     Lot,
     LotShare,
     given_back,
@@ -24,13 +23,14 @@ from perminute.domain.lots import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from perminute.domain.books import Books
+    from perminute.domain.books import Books, LateCall
 
 
 @dataclass(slots=True, kw_only=True)
 class Correction:
     """The charge of a call and by how much it changes; `lots` that pay it, before or after."""
 
+    call: LateCall
     charge_micros: int
     change_micros: int
     lots: tuple[LotShare, ...]
@@ -42,7 +42,7 @@ def correct(
     """Change what calls cost, all in one entry, whose id it gives; says who pays each by now.
 
     What is given back comes first. It pays the debt that stands before it goes to lots. `opened`
-    holds lots as they were opened, of those that paid and are used up.
+    holds lots as they were opened, of those that paid and are used up. Raises `FurtherLotsNeeded`.
     """
     refunds = _Refunds(books, opened)
     shares: list[LotShare] = []
@@ -50,9 +50,9 @@ def correct(
         if one.change_micros < 0:
             shares += refunds.give_back(one)
         else:
-            drawn = books.draw(one.change_micros)
-            one.lots = merged((*one.lots, *drawn))
-            shares += drawn
+            (drawn,) = books.draw_for_calls([(one.call, one.change_micros)])
+            one.lots = merged((*one.lots, *drawn.shares))
+            shares += drawn.shares
     total_micros = sum(one.change_micros for one in corrections)
     return books.enter(
         EntryType.ADJUSTMENT, -total_micros, merged(shares), cause, opens=refunds.opens
@@ -85,20 +85,19 @@ class _Refunds:
 
     def _lot(self, lot_id: str | None) -> Lot:
         """Find the lot, or open it again if it is used up and has not expired."""
-        held = {lot.lot_id: lot for lot in self.books.account.lots}
-        if lot_id in held:
-            return held[lot_id]
+        held = None if lot_id is None else self.books.find(lot_id)
+        if held is not None:
+            return held
         used_up = None if lot_id is None else self.opened.get(lot_id)
-        if used_up and used_up.expires_at > self.books.at and len(held) < MAX_LOTS:
+        if used_up and used_up.expires_at > self.books.at:
             return replace(used_up, remaining_micros=0, warned=False)
         return self._common_lot()
 
     def _common_lot(self) -> Lot:
-        """Take the one of this month: an account has room for a limited number of lots."""
+        """Take the one of this month: people know it as one, however many calls it is for."""
         at = self.books.at
         name = f"{RERATING}{at:%Y-%m}"
-        held = (lot for lot in self.books.account.lots if lot.purchase_id == name)
-        lot = next(held, self.opens)
+        lot = self.books.named(name) or self.opens
         if lot is None:
             lot = self.opens = Lot(
                 lot_id=self.books.next_entry_id,

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.recharge import AutoRecharge
+
+
+LATE_USAGE_HOURS = 72
+"""How late usage may be reported where the admin does not say (ours): carriers report it up to two
+days late."""
+
+LATE_USAGE = timedelta(hours=LATE_USAGE_HOURS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +35,9 @@ class CreditSettings:
     daily_spend_limit_micros: int | None = None
     prefix_hourly_spend_limit_micros: int | None = None
     max_concurrent_calls: int | None = None
+    late_usage_hours: int = LATE_USAGE_HOURS
+
+    @property
+    def late_usage(self) -> timedelta:
+        """How late usage may be reported."""
+        return timedelta(hours=self.late_usage_hours)

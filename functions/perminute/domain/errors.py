@@ -7,6 +7,7 @@
     │   └── Conflict        it is sound, but contradicts what came before it
     ├── FaultyRateCard      a rate card is refused whole, with every fault it has
     ├── MissingSetting      the environment lacks what the template should have set
+    ├── FurtherLotsNeeded   a decision needs lots that are not in the account item
     └── Unavailable         something we depend on did not answer; trying again is right
         ├── Contended       other writers of the same items were in the way
         └── Unwritable      the store takes no such item; alone it may be kept for a person
@@ -40,6 +41,18 @@ class Refused(PerminuteError):  # noqa: N818 - an outcome of the business, not a
 
 class Conflict(Refused):
     """What is asked for contradicts what was asked for before, or what became of it."""
+
+
+class FurtherLotsNeeded(PerminuteError):  # noqa: N818 - a step of a decision, not a malfunction
+    """The lots in the account item do not suffice: read the further ones and decide again.
+
+    `short_micros` is what a charge lacks; 0 if a certain lot is to be found.
+    """
+
+    def __init__(self, short_micros: int) -> None:
+        """Keeps what is missing, for those who move lots into the account item."""
+        super().__init__(f"further lots are needed for {short_micros} micro-units")
+        self.short_micros = short_micros
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,25 +1,35 @@
-"""Lots of bought credit: which of them pays, and when what is left of one is forfeited (DOMAIN §5).
+"""Lots of bought credit: which of them pays, and when what is left of one is forfeited.
 
-First in, first out: lots are kept in the order in which they were bought, whatever the order in
-which the purchases were reported, and each movement takes from the first that has something left.
+First in, first out: lots are sorted by the time of their purchase, whatever the order in which
+the purchases were reported, and each movement takes from the first that has something left.
+
+An account may have any number of lots. Its own item contains the first ones, which pay next; each
+further one is an item of its own (docs/adr/0014-an-account-has-any-number-of-lots.md).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
 WARNING_AHEAD = timedelta(days=30)
 """How long before a lot expires its organization is warned, once (CONTRACT §5)."""
 
-MAX_LOTS = 300
-"""Lots with something left that an account may hold. They live in the account item, which every
-charge writes, and an item may have 400 KB: as long as an id may be, a lot takes 1.1 KB of it."""
+MAX_LOTS_IN_ACCOUNT = 8
+"""Lots in the account item itself. Every charge writes that item and pays for it by the kilobyte,
+and eight lots with ids of usual length take about half of one."""
+
+MAX_LOTS_MOVED = 40
+"""Further lots that one transaction moves into the account item: with it, 41 of the 100 items."""
+
+MAX_EXPIRED_LOTS = 20
+"""Expired lots that may pay late calls in one transaction, which writes each of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +52,20 @@ class Lot:
         """When time alone next does something to it: the warning first, then the end."""
         return self.expires_at if self.warned else self.expires_at - WARNING_AHEAD
 
+    @property
+    def place(self) -> tuple[datetime, str]:
+        """Its place in the order of payment; of two bought at one instant the one booked first."""
+        return self.purchased_at, self.lot_id
+
+    def pays_late(self, ended_at: datetime, reported_at: datetime, late_usage: timedelta) -> bool:
+        """Whether it still pays a call after it expired: it was alive when the call ended.
+
+        Usage is reported up to two days late, so the call must be reported within `late_usage` of
+        the expiry; what is left then is forfeited for good.
+        """
+        was_alive = self.purchased_at <= ended_at < self.expires_at
+        return was_alive and reported_at <= self.expires_at + late_usage
+
 
 class LotShare(NamedTuple):
     """The part of a movement that one lot takes or gives; signed micro-units."""
@@ -53,6 +77,44 @@ class LotShare(NamedTuple):
 
 Lots = tuple[Lot, ...]
 """In the order in which they pay."""
+
+
+class FurtherLots(NamedTuple):
+    """What an account knows of its lots that are items of their own, without reading them.
+
+    All of them pay after the lots in the account item. None is due before `due_at`, and none
+    expires before `expires_from`; both may be too early, never too late.
+    """
+
+    number: int
+    remaining_micros: int
+    due_at: datetime
+    expires_from: datetime
+
+    @classmethod
+    def of(cls, lots: Collection[Lot]) -> FurtherLots | None:
+        """Sums up lots that were read; None if there are none."""
+        if not lots:
+            return None
+        return cls(
+            number=len(lots),
+            remaining_micros=total_micros(lots),
+            due_at=min(lot.due_at for lot in lots),
+            expires_from=min(lot.expires_at for lot in lots),
+        )
+
+    def with_added(self, lot: Lot) -> FurtherLots:
+        """Returns the sums with one lot more."""
+        return FurtherLots(
+            number=self.number + 1,
+            remaining_micros=self.remaining_micros + lot.remaining_micros,
+            due_at=min(self.due_at, lot.due_at),
+            expires_from=min(self.expires_from, lot.expires_at),
+        )
+
+    def agrees_with(self, lots: Collection[Lot]) -> bool:
+        """Whether these lots are the ones that it sums up; else the account was changed since."""
+        return (self.number, self.remaining_micros) == (len(lots), total_micros(lots))
 
 
 def twelve_months_after(purchased_at: datetime) -> datetime:
@@ -67,9 +129,9 @@ def twelve_months_after(purchased_at: datetime) -> datetime:
         return purchased_at.replace(year=purchased_at.year + 1, day=28)
 
 
-def with_lot(lots: Lots, lot: Lot) -> Lots:
-    """Put a lot in its place; of two bought at one instant the one booked first pays first."""
-    return tuple(sorted((*lots, lot), key=lambda one: (one.purchased_at, one.lot_id)))
+def in_order(lots: Iterable[Lot]) -> Lots:
+    """Sorts lots by the order in which they pay."""
+    return tuple(sorted(lots, key=attrgetter("place")))
 
 
 def given_back(
@@ -93,14 +155,12 @@ def given_back(
 
 
 def merged(shares: Iterable[LotShare]) -> tuple[LotShare, ...]:
-    """Add up what the same lots gave and took; those that come out even are left out."""
-    by_lot: dict[str, LotShare] = {}
-    for share in shares:
-        known = by_lot.get(share.lot_id, share._replace(amount_micros=0))
-        by_lot[share.lot_id] = share._replace(
-            amount_micros=known.amount_micros + share.amount_micros
-        )
-    return tuple(share for share in by_lot.values() if share.amount_micros)
+    """Adds up what the same lots gave and took; leaves out those that come out even."""
+    amounts: dict[tuple[str, str], int] = {}
+    for lot_id, purchase_id, amount_micros in shares:
+        key = lot_id, purchase_id
+        amounts[key] = amounts.get(key, 0) + amount_micros
+    return tuple(LotShare(*key, micros) for key, micros in amounts.items() if micros)
 
 
 def total_micros(lots: Iterable[Lot]) -> int:
@@ -109,18 +169,19 @@ def total_micros(lots: Iterable[Lot]) -> int:
 
 
 def draw(lots: Lots, amount_micros: int) -> tuple[Lots, tuple[LotShare, ...], int]:
-    """Take a positive amount from the first lots; gives what stays, who paid, and what nobody did.
+    """Takes a positive amount from the first lots; returns the rest, who paid, and what is unpaid.
 
-    A lot that is used up leaves: the ledger remembers it.
+    A lot that is used up leaves: the ledger remembers it. The first lot with something left ends
+    the search, so the number of lots behind it costs nothing.
     """
-    unpaid_micros = amount_micros
     shares: list[LotShare] = []
-    kept: list[Lot] = []
-    for lot in lots:
-        taken_micros = min(unpaid_micros, lot.remaining_micros)
-        unpaid_micros -= taken_micros
-        if taken_micros:
-            shares.append(LotShare(lot.lot_id, lot.purchase_id, -taken_micros))
-        if taken_micros < lot.remaining_micros:
-            kept.append(replace(lot, remaining_micros=lot.remaining_micros - taken_micros))
-    return tuple(kept), tuple(shares), unpaid_micros
+    for place, lot in enumerate(lots):
+        if amount_micros < lot.remaining_micros:
+            if amount_micros:
+                shares.append(LotShare(lot.lot_id, lot.purchase_id, -amount_micros))
+                lot = replace(lot, remaining_micros=lot.remaining_micros - amount_micros)  # noqa: PLW2901 - the lot as it stands by now
+            return (lot, *lots[place + 1 :]), tuple(shares), 0
+        if lot.remaining_micros:
+            shares.append(LotShare(lot.lot_id, lot.purchase_id, -lot.remaining_micros))
+        amount_micros -= lot.remaining_micros
+    return (), tuple(shares), amount_micros

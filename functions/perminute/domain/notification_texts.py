@@ -32,6 +32,8 @@ from perminute.domain.spending import LimitName
 from perminute.domain.usage import Flag
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from perminute.domain.notifications import Notification
 
 
@@ -134,7 +136,7 @@ def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911, PLR0912
                 f"{who}: credit expires on {news.expires_at:%Y-%m-%d}",
                 f"Of the credit {news.purchase_id} of {who}, "
                 f"{_money(news.remaining_micros, news.currency)} is left and expires on "
-                f"{news.expires_at:%Y-%m-%d at %H:%M} UTC. What is not used by then is forfeited: "
+                f"{_minute(news.expires_at)}. What is not used by then is forfeited: "
                 "plan meetings, and the next purchase, accordingly.",
             )
         case CreditExpired() as news:
@@ -142,7 +144,8 @@ def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911, PLR0912
                 f"{who}: {_money(news.amount_micros, news.currency)} of credit expired",
                 f"The rest of the credit {news.purchase_id} of {who}, "
                 f"{_money(news.amount_micros, news.currency)}, expired on "
-                f"{news.expires_at:%Y-%m-%d at %H:%M} UTC and is forfeited. The balance is now "
+                f"{_minute(news.expires_at)} and is forfeited. It still pays calls that ended "
+                f"before and are reported by {_minute(news.late_usage_until)}. The balance is now "
                 f"{_money(news.balance_micros, news.currency)}. Buy credit if that is too little.",
             )
         case CallNotEntitled() as news:
@@ -242,6 +245,10 @@ def _recharge_disabled(who: str, news: RechargeDisabled) -> Text:
             )
         case never:
             assert_never(never)
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d at %H:%M} UTC"
 
 
 def _money(micros: int, currency: str | None) -> str:

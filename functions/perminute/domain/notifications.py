@@ -94,11 +94,15 @@ class CreditExpiring:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreditExpired:
-    """A lot expired with something left, which is forfeited."""
+    """A lot expired with something left, which is forfeited.
+
+    Until `late_usage_until` it still pays calls that ended before it expired.
+    """
 
     purchase_id: str
     amount_micros: int
     expires_at: datetime
+    late_usage_until: datetime
     balance_micros: int
     currency: str | None
 

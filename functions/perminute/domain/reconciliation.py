@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from perminute.domain.accounts import Account
+    from perminute.domain.lots import Lots
     from perminute.domain.pools import MinutePool, Month
 
 MAX_NAMED = 20
@@ -29,13 +30,15 @@ class Statement:
     """All that is booked for an organization.
 
     `charges_micros` is what the usage records say that calls cost, summed by the entries that they
-    name; None stands for those that name no entry. `pool_minutes` is what they drew, by month; of
+    name; None stands for those that name no entry. `further` are the lots that are not in the
+    account item. `pool_minutes` is what they drew, by month; of
     a pool that was being drawn on meanwhile, neither is known.
     """
 
     account: Account
     entries: tuple[LedgerEntry, ...]
     charges_micros: Mapping[str | None, int]
+    further: Lots = ()
     pools: tuple[MinutePool, ...] = ()
     pool_minutes: Mapping[Month, int] = field(default_factory=dict)
 
@@ -91,7 +94,7 @@ def _account(statement: Statement) -> Iterator[_Found]:
     account = statement.account
     stated_micros = account.balance_micros
     summed_micros = sum(entry.amount_micros for entry in statement.entries)
-    held_micros = total_micros(account.lots) - account.debt_micros
+    held_micros = total_micros((*account.lots, *statement.further)) - account.debt_micros
     last = [entry.entry_id for entry in statement.entries[-1:]]
     for what, micros in (
         ("but the entries add up to", summed_micros),
@@ -99,6 +102,11 @@ def _account(statement: Statement) -> Iterator[_Found]:
     ):
         if stated_micros != micros:
             yield _unequal("the balance is", stated_micros, what, micros), last
+    summed_micros = account.lots_micros - total_micros(account.lots)
+    further_micros = total_micros(statement.further)
+    if summed_micros != further_micros:
+        what = "the account says that its further lots hold"
+        yield _unequal(what, summed_micros, "but they hold", further_micros), last
 
 
 def _charges(statement: Statement) -> Iterator[_Found]:
@@ -129,7 +137,8 @@ def _lots(statement: Statement) -> Iterator[_Found]:
         for share in entry.lots:
             left[share.lot_id] += share.amount_micros
             touched[share.lot_id].append(entry.entry_id)
-    held = {lot.lot_id: lot.remaining_micros for lot in statement.account.lots}
+    lots = (*statement.account.lots, *statement.further)
+    held = {lot.lot_id: lot.remaining_micros for lot in lots}
     for lot_id in sorted(left.keys() | held.keys()):
         held_micros = held.get(lot_id, 0)
         if left[lot_id] != held_micros:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.booking import news_of_call, tell_pools
-from perminute.domain.books import Books
+from perminute.domain.books import Books, LateCall
 from perminute.domain.corrections import Correction, correct
 from perminute.domain.ledger import RERATING
 from perminute.domain.licensing import POOL_ATTRIBUTES, SEAT_ATTRIBUTES, decides_calls
@@ -138,17 +138,22 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
     *,
     pools: Pools,
     opened: Mapping[str, Lot],
+    further: Sequence[Lot] | None = None,
+    expired: Sequence[Lot] = (),
     at: datetime,
     cause: str,
 ) -> Booking:
     """Correct calls, all of which differ: what they cost in one entry, which each of them names.
 
-    `opened` holds, as they were when they were opened, the lots that paid and are used up. What
-    has been spent of limits changes with it, but nothing is told of these.
+    `opened` holds, as they were when they were opened, the lots that paid and are used up;
+    `further` are the further lots, if they were read, and `expired` those that may pay late calls.
+    What has been spent of limits changes with it, but nothing is told of these. Raises
+    `FurtherLotsNeeded`.
     """
-    books = Books(account, at)
+    books = Books(account, at, further=further, expired=expired)
     charges = {
         one.after.leg.call_id: Correction(
+            call=LateCall(one.after.leg.call_id, one.after.leg.ended_at, at),
             charge_micros=one.before.charge_micros,
             change_micros=one.change_micros,
             lots=one.before.lots,

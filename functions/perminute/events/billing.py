@@ -120,6 +120,16 @@ class CreditAdjustedDetail(Detail):
         description="above 0 it is added, below 0 taken; never 0"
     )
     reason: Reason = Field(description="for those who read the ledger")
+    purchase_id: Id | None = Field(
+        default=None, description="the purchase that an amount below 0 takes back"
+    )
+
+    @model_validator(mode="after")
+    def _takes_back(self) -> Self:
+        if self.purchase_id is not None and self.amount > 0:
+            msg = "amount must be below 0 with a purchaseId, which says what is taken back"
+            raise ValueError(msg)
+        return self
 
 
 class RechargeFailedDetail(Detail):
@@ -190,6 +200,7 @@ def credit_event(event: AnyBillingEvent, heard_at: datetime | None = None) -> Cr
                 adjustment_id=detail.adjustment_id,
                 amount_micros=detail.amount,
                 expires_at=twelve_months_after(event.time),
+                purchase_id=detail.purchase_id,
             )
             receipt = receipt_of(event, ReceiptKind.ADJUSTMENT, detail.adjustment_id)
         case RechargeFailed(detail=detail):

@@ -12,7 +12,7 @@ import boto3
 from perminute.adapters.dynamodb import records, under_way
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.rows import AccountRow
+from perminute.adapters.dynamodb.rows import AccountRow, LotRow
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.application.remembered_licensing import RememberedLicensing
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from perminute.adapters.notification_documents import Document
     from perminute.domain.ledger import LedgerEntry
-    from perminute.domain.lots import LotShare
+    from perminute.domain.lots import Lot, LotShare
     from perminute.domain.reconciliation import Difference
     from perminute.settings import TableNames
     from perminute_local.stack import Stack
@@ -71,6 +71,8 @@ class Results:
     usages: list[Usage]
     entries: list[LedgerEntry]
     rejected: list[Rejected] = field(default_factory=list)
+    further: Mapping[str, Sequence[Lot]] = field(default_factory=dict)
+    """By organization the lots that are not in its account item."""
     pools: Mapping[str, Sequence[PoolUse]] = field(default_factory=dict)
     notifications: list[Document] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
@@ -82,10 +84,15 @@ class Results:
         for usage in self.usages:
             for entry, _ in usage.movements:
                 calls_by_entry[usage.leg.organization_id, entry].append(usage.leg.call_id)
+        for one in self.entries:
+            if one.call_id is not None:
+                calls_by_entry[one.organization_id, one.entry_id].append(one.call_id)
         return {
             "organizations": {
                 account.organization_id: _account_document(
-                    account, self.pools.get(account.organization_id, ())
+                    account,
+                    self.further.get(account.organization_id, ()),
+                    self.pools.get(account.organization_id, ()),
                 )
                 for account in self.accounts
             },
@@ -116,6 +123,11 @@ def collect(
         for item in items
         if item["record"]["S"] == records.ACCOUNT
     ]
+    further: defaultdict[str, list[Lot]] = defaultdict(list)
+    for item in sorted(items, key=lambda one: one["record"]["S"]):
+        if item["record"]["S"].startswith(records.FURTHER_LOT):
+            lot = records.lot_of(LotRow.from_raw_data(item))
+            further[item["organizationId"]["S"]].append(lot)
     entries = [entry for item in items if (entry := records.entry_in_item(item))]
     calls = map(under_way.call_of, _scan(tables.usage))
     usages = [call for call in calls if isinstance(call, Usage)]
@@ -128,6 +140,7 @@ def collect(
         for organization_id in {usage.leg.organization_id for usage in usages} - known
     )
     return Results(
+        further=further,
         pools=_pools(tables, usages),
         accounts=sorted(accounts, key=lambda a: a.organization_id),
         usages=sorted(usages, key=lambda u: (u.leg.organization_id, u.leg.ended_at, u.leg.call_id)),
@@ -214,7 +227,9 @@ def difference_document(difference: Difference) -> dict[str, Any]:
     }
 
 
-def _account_document(account: Account, pools: Sequence[PoolUse]) -> dict[str, Any]:
+def _account_document(
+    account: Account, further: Sequence[Lot], pools: Sequence[PoolUse]
+) -> dict[str, Any]:
     return {
         "currency": account.currency,
         "balance": format_micros(account.balance_micros),
@@ -224,7 +239,7 @@ def _account_document(account: Account, pools: Sequence[PoolUse]) -> dict[str, A
                 "remaining": format_micros(lot.remaining_micros),
                 "expiresAt": format_instant(lot.expires_at),
             }
-            for lot in account.lots
+            for lot in (*account.lots, *further)
         ],
         "minutePools": {
             str(pool.month): {"minutes": pool.minutes, "used": pool.used} for pool in pools

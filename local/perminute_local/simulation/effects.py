@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.adapters.dynamodb.records import ACCOUNT
 from perminute.domain.accounts import Account
-from perminute.domain.lots import total_micros
 from perminute.domain.money import format_micros
 
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ class Effects:
         made_micros = before.balance_micros + sum(entry.amount_micros for entry in entries)
         if after.balance_micros != made_micros:
             yield _differs(who, after.balance_micros, "its entries make", made_micros)
-        held_micros = total_micros(after.lots) - after.debt_micros
+        held_micros = after.lots_micros - after.debt_micros
         if after.balance_micros != held_micros:
             yield _differs(who, after.balance_micros, "lots less debt are", held_micros)
         numbers = [int(entry.entry_id) for entry in entries]

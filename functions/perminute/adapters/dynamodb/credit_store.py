@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, assert_never
 
 from perminute.adapters.dynamodb import records, under_way
 from perminute.adapters.dynamodb.receipts import insert_receipt, receipt_of, receipt_record
-from perminute.adapters.dynamodb.rows import AccountRow, PoolRow, ReservationRow, SpendingRow
+from perminute.adapters.dynamodb.rows import (
+    AccountRow,
+    ChargebackRow,
+    LotRow,
+    PoolRow,
+    ReservationRow,
+    SpendingRow,
+)
 from perminute.adapters.dynamodb.tables import (
     Collided,
     Failed,
@@ -22,7 +29,14 @@ from perminute.domain.pools import MinutePool, Month
 from perminute.domain.reservations import Reservation
 from perminute.domain.times import parse_instant
 from perminute.domain.usage import Usage
-from perminute.ports import AlreadyKnown, Committed, Moved, Receipt
+from perminute.ports import (
+    AlreadyKnown,
+    Committed,
+    Moved,
+    Receipt,
+    ReceiptKey,
+    ReceiptKind,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -33,11 +47,12 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.rows import Item
     from perminute.adapters.dynamodb.schema import Schema
     from perminute.adapters.dynamodb.tables import Operation
+    from perminute.domain.chargebacks import BoughtCredit
     from perminute.domain.ledger import LedgerEntry
-    from perminute.domain.lots import Lot
+    from perminute.domain.lots import Lot, Lots
     from perminute.domain.reconciliation import Statement
     from perminute.domain.spending import Spending, SpendingKey
-    from perminute.ports import Authorized, CommitResult, Posting, ReceiptKey
+    from perminute.ports import Authorized, CommitResult, Posting
 
 
 _NEW_CALL = "attribute_not_exists(outcome) AND attribute_not_exists(held)"
@@ -77,6 +92,7 @@ class DynamoDBCreditStore:
         ]
         self._add_account(transaction, posting)
         self._add_calls(transaction, posting)
+        self._add_lots(transaction, posting)
         if posting.authorized is not None:
             transaction.puts.append(authorized_put(self._schema, posting.authorized))
         match transaction.write():
@@ -85,7 +101,8 @@ class DynamoDBCreditStore:
             case Collided(why):
                 return Moved(why)
             case Failed(items):
-                return _already_known(posting, items, first=len(transaction.checks))
+                first = len(transaction.checks) + len(transaction.deletes)
+                return _already_known(posting, items, first=first)
             case never:
                 assert_never(never)
 
@@ -165,6 +182,50 @@ class DynamoDBCreditStore:
                     lots[lot_id] = lot
         return lots
 
+    def further_lots(self, organization_id: str) -> Lots:
+        """See `CreditStore.further_lots`."""
+        return self._lots(organization_id, records.FURTHER_LOT, f"{records.FURTHER_LOT}~")
+
+    def expired_lots(self, organization_id: str, *, since: datetime) -> Lots:
+        """See `CreditStore.expired_lots`."""
+        first, last = records.expired_lots_since(since), f"{records.EXPIRED_LOT}~"
+        lots = self._lots(organization_id, first, last)
+        return tuple(lot for lot in lots if lot.expires_at > since)
+
+    def _lots(self, organization_id: str, first: str, last: str) -> Lots:
+        items = self._schema.lots.query(
+            "organizationId = :organization AND #record BETWEEN :first AND :last",
+            {":organization": organization_id, ":first": first, ":last": last},
+            ExpressionAttributeNames={"#record": "record"},
+            ConsistentRead=True,
+        )
+        with readable(f"the lots of {organization_id}"):
+            return tuple(records.lot_of(LotRow.from_raw_data(item)) for item in items)
+
+    def bought(self, organization_id: str, purchase_id: str) -> BoughtCredit | None:
+        """See `CreditStore.bought`."""
+        # Imported where it is needed: who authorizes calls is waited for, and charges nothing back.
+        from perminute.domain.chargebacks import BoughtCredit  # noqa: PLC0415
+
+        receipt = self.receipt(ReceiptKey(ReceiptKind.PURCHASE, organization_id, purchase_id))
+        if receipt is None or receipt.entry_id is None:
+            return None
+        schema = self._schema
+        with readable(f"purchase {purchase_id} of {organization_id}"):
+            row = schema.entries.get(organization_id, records.entry_record(receipt.entry_id))
+            entry = row and records.entry_of(row)
+            if not entry or entry.opens is None:
+                return None
+            before = schema.chargebacks.get(organization_id, records.chargeback_record(purchase_id))
+            expired = schema.lots.get(organization_id, records.expired_lot_record(entry.opens))
+            return BoughtCredit(
+                purchase_id=purchase_id,
+                lot_id=entry.opens.lot_id,
+                amount_micros=entry.amount_micros,
+                charged_back_micros=before.amount_micros if before else 0,
+                forfeited=records.lot_of(expired) if expired else None,
+            )
+
     def receipt(self, key: ReceiptKey) -> Receipt | None:
         """See `CreditStore.receipt`."""
         row = self._schema.receipts.get(key.organization_id, receipt_record(key))
@@ -197,6 +258,7 @@ class DynamoDBCreditStore:
         again = {pool.month: pool for pool in self._pools(organization_id)}
         return Statement(
             account=account,
+            further=self.further_lots(organization_id),
             entries=entries,
             charges_micros=charges_micros,
             pools=tuple(pool for pool in pools if again.get(pool.month) == pool),
@@ -271,6 +333,26 @@ class DynamoDBCreditStore:
         if posting.notifications:
             outbox = records.outbox_row(posting.notifications, posting.after.version)
             transaction.puts.append(schema.outbox.insert(outbox.serialize()))
+
+    def _add_lots(self, transaction: Transaction, posting: Posting) -> None:
+        """Write lots that are items of their own: the account's version guards them as well."""
+        table, organization_id = self._schema.lots, posting.before.organization_id
+        stored, removed, forfeited = posting.lots
+        transaction.deletes += (
+            table.delete_item(organization_id, records.further_lot_record(lot)) for lot in removed
+        )
+        rows = [
+            *(records.further_lot_row(organization_id, lot) for lot in stored),
+            *(records.expired_lot_row(organization_id, lot) for lot in forfeited),
+        ]
+        transaction.puts += (table.put(row.serialize()) for row in rows)
+        if posting.chargeback is not None:
+            row = ChargebackRow(
+                organization_id=organization_id,
+                record=records.chargeback_record(posting.chargeback.purchase_id),
+                amount_micros=posting.chargeback.amount_micros,
+            )
+            transaction.puts.append(self._schema.chargebacks.put(row.serialize()))
 
     def _add_calls(self, transaction: Transaction, posting: Posting) -> None:
         """Write what calls bring along: their lists, the pools, and what became of older ones.

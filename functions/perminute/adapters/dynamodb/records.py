@@ -15,6 +15,7 @@ from perminute.adapters.dynamodb.rows import (
     CallListRow,
     EntryRow,
     Item,
+    LotRow,
     OutboxRow,
     PoolRow,
     ReratingRow,
@@ -23,12 +24,12 @@ from perminute.adapters.dynamodb.rows import (
     item_of,
 )
 from perminute.domain.accounts import Account
-from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.credit_settings import LATE_USAGE_HOURS, CreditSettings
 from perminute.domain.holds import Hold, Holds
-from perminute.domain.ledger import RERATING, EntryType, LedgerEntry
+from perminute.domain.ledger import RERATING, EntryType, LedgerEntry, entry_id
 from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.domain.licensing import NotEntitled
-from perminute.domain.lots import Lot, Lots, LotShare
+from perminute.domain.lots import FurtherLots, Lot, LotShare, twelve_months_after
 from perminute.domain.pools import Cursor, MinutePool, Month, Position
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import AutoRecharge, RechargeRequest, RechargeState
@@ -52,10 +53,17 @@ ACCOUNTS_INDEX = "AccountsByDueDate"
 NEVER_DUE = "9999"
 ORGANIZATION = "organization"
 ENTRY = "entry#"
+FURTHER_LOT = "lot#"
+EXPIRED_LOT = "expired#"
+CHARGEBACK = "chargeback#"
 POOL = "pool#"
 CALLS = "calls#"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+SECOND, MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
+MICROS_PER_SECOND = 1_000_000
+LEAST_MICROS = 10**12
+"""From it on a number is an instant in micro-seconds: in seconds that would be the year 33658."""
 _REASONS: dict[str, Reason] = {
     reason.value: reason for kind in (Free, NotEntitled, Unpriced) for reason in kind
 }
@@ -77,6 +85,8 @@ def account_row(account: Account) -> AccountRow:
         settings=account.settings and _settings_record(account.settings),
         as_of=account.as_of,
         lots=[_lot_record(lot) for lot in account.lots] or None,
+        further=account.further and _further_record(account.further),
+        forfeited_at=account.forfeited_at,
         recharge=_recharge_record(account.recharge),
         reserved=holds_record(account.reserved),
         calls_told=int(account.calls_told) or None,
@@ -101,7 +111,9 @@ def account_of(row: AccountRow) -> Account:
         credits_set_up_at=row.credits_set_up_at,
         settings=_settings_of(row.settings) if row.settings else None,
         as_of=row.as_of,
-        lots=_lots_of(row.lots or []),
+        lots=tuple(_lot_of(lot) for lot in row.lots or ()),
+        further=_further_of(*row.further) if row.further else None,
+        forfeited_at=row.forfeited_at,
         recharge=_recharge_of(row.recharge) if row.recharge else RechargeState(),
         reserved=holds_of(row.reserved),
         calls_told=bool(row.calls_told),
@@ -155,29 +167,111 @@ def due_text(due_at: datetime) -> str:
 
 
 def _lot_record(lot: Lot) -> list[Any]:
-    """Write a lot as a list: names would make half of the account item, which charges write."""
-    return [
-        lot.lot_id,
+    """Writes a lot as a list, as short as possible: eight of them are in each account item.
+
+    An expiry twelve months after the purchase is left out, as most are, and so is a warning that
+    was not sent yet.
+    """
+    usual = lot.expires_at == twelve_months_after(lot.purchased_at)
+    record: list[Any] = [
+        _lot_id_record(lot.lot_id),
         lot.purchase_id,
-        format_instant(lot.purchased_at),
-        format_instant(lot.expires_at),
         lot.remaining_micros,
-        int(lot.warned),
+        _instant_record(lot.purchased_at),
+    ]
+    if lot.warned or not usual:
+        record.append(None if usual else _instant_record(lot.expires_at))
+    return [*record, 1] if lot.warned else record
+
+
+def _lot_of(record: Sequence[Any]) -> Lot:
+    lot_id, purchase_id, remaining_micros, purchased, *more = record
+    expires, warned = (*more, None)[0], len(more) > 1
+    purchased_at = _instant_of(purchased)
+    return Lot(
+        lot_id=lot_id if isinstance(lot_id, str) else entry_id(lot_id),
+        purchase_id=purchase_id,
+        purchased_at=purchased_at,
+        expires_at=twelve_months_after(purchased_at) if expires is None else _instant_of(expires),
+        remaining_micros=remaining_micros,
+        warned=warned,
+    )
+
+
+def _lot_id_record(lot_id: str) -> int | str:
+    """Writes the id of a lot as a number if it is that of an entry."""
+    is_entry = lot_id.isdecimal() and entry_id(int(lot_id)) == lot_id
+    return int(lot_id) if is_entry else lot_id
+
+
+def _instant_record(at: datetime) -> int:
+    """Writes an instant as seconds since 1970, or as micro-seconds if it has a fraction."""
+    micros = _micros(at - EPOCH)
+    if at.microsecond and abs(micros) >= LEAST_MICROS:
+        return micros
+    return micros // MICROS_PER_SECOND
+
+
+def _instant_of(record: int) -> datetime:
+    """Reads an instant; see `LEAST_MICROS`."""
+    return EPOCH + (record * SECOND if abs(record) < LEAST_MICROS else record * MICROSECOND)
+
+
+def _further_record(further: FurtherLots) -> list[Any]:
+    return [
+        further.number,
+        further.remaining_micros,
+        _instant_record(further.due_at),
+        _instant_record(further.expires_from),
     ]
 
 
-def _lots_of(record: list[list[Any]]) -> Lots:
-    return tuple(
-        Lot(
-            lot_id=lot_id,
-            purchase_id=purchase_id,
-            purchased_at=parse_instant(purchased_at),
-            expires_at=parse_instant(expires_at),
-            remaining_micros=remaining_micros,
-            warned=bool(warned),
-        )
-        for lot_id, purchase_id, purchased_at, expires_at, remaining_micros, warned in record
+def _further_of(number: int, remaining_micros: int, due: int, expires: int) -> FurtherLots:
+    return FurtherLots(number, remaining_micros, _instant_of(due), _instant_of(expires))
+
+
+def further_lot_row(organization_id: str, lot: Lot) -> LotRow:
+    """Writes a further lot."""
+    return LotRow(
+        organization_id=organization_id, record=further_lot_record(lot), lot=_lot_record(lot)
     )
+
+
+def further_lot_record(lot: Lot) -> str:
+    """Names the record of a further lot so that text sorts as lots pay."""
+    return f"{FURTHER_LOT}{_sortable(lot.purchased_at)}#{lot.lot_id}"
+
+
+def expired_lot_row(organization_id: str, lot: Lot) -> LotRow:
+    """Writes an expired lot with what is forfeited of it."""
+    return LotRow(
+        organization_id=organization_id, record=expired_lot_record(lot), lot=_lot_record(lot)
+    )
+
+
+def expired_lot_record(lot: Lot) -> str:
+    """Names the record of an expired lot so that text sorts as lots expire."""
+    return f"{expired_lots_since(lot.expires_at)}#{lot.lot_id}"
+
+
+def expired_lots_since(at: datetime) -> str:
+    """Returns what the records of lots that expired at an instant begin with."""
+    return f"{EXPIRED_LOT}{_sortable(at)}"
+
+
+def lot_of(row: LotRow) -> Lot:
+    """Reads a lot that is an item of its own."""
+    return _lot_of(row.lot)
+
+
+def chargeback_record(purchase_id: str) -> str:
+    """Names the record of what was taken back of a purchase."""
+    return f"{CHARGEBACK}{purchase_id}"
+
+
+def _sortable(at: datetime) -> str:
+    """Writes an instant so that text sorts as time does: with all digits of its second."""
+    return at.isoformat(timespec="microseconds")
 
 
 def _recharge_record(state: RechargeState) -> dict[str, Any] | None:
@@ -220,6 +314,9 @@ def _settings_record(settings: CreditSettings) -> dict[str, Any]:
         "dailyMicros": settings.daily_spend_limit_micros,
         "prefixHourlyMicros": settings.prefix_hourly_spend_limit_micros,
         "maxCalls": settings.max_concurrent_calls,
+        "lateUsageHours": (
+            None if settings.late_usage_hours == LATE_USAGE_HOURS else settings.late_usage_hours
+        ),
     }
     return {
         "configuredAt": format_instant(settings.configured_at),
@@ -252,6 +349,7 @@ def _settings_of(record: dict[str, Any]) -> CreditSettings:
         daily_spend_limit_micros=record.get("dailyMicros"),
         prefix_hourly_spend_limit_micros=record.get("prefixHourlyMicros"),
         max_concurrent_calls=record.get("maxCalls"),
+        late_usage_hours=record.get("lateUsageHours", LATE_USAGE_HOURS),
     )
 
 
@@ -268,6 +366,7 @@ def entry_row(entry: LedgerEntry) -> EntryRow:
         lots=_shares_record(entry.lots),
         cause=entry.cause,
         opens=entry.opens and _lot_record(entry.opens),
+        call_id=entry.call_id,
     )
 
 
@@ -316,7 +415,8 @@ def entry_of(row: EntryRow) -> LedgerEntry:
         at=row.at,
         lots=_shares_of(row.lots or ()),
         cause=row.cause,
-        opens=_lots_of([row.opens])[0] if row.opens else None,
+        opens=_lot_of(row.opens) if row.opens else None,
+        call_id=row.call_id,
     )
 
 
@@ -504,7 +604,7 @@ def call_list_rows(
 
 def call_list_record(ended_at: datetime) -> str:
     """Name a list of calls by its last so that text sorts as time does."""
-    return f"{CALLS}{ended_at.isoformat(timespec='microseconds')}"
+    return f"{CALLS}{_sortable(ended_at)}"
 
 
 def _listed(legs: Sequence[Leg]) -> bytes:
@@ -551,7 +651,7 @@ def call_list_of(row: CallListRow) -> CallList:
 
 
 def _micros(duration: timedelta) -> int:
-    return duration // timedelta(microseconds=1)
+    return duration // MICROSECOND
 
 
 def rerating_row(rerating: Rerating) -> ReratingRow:

@@ -102,6 +102,8 @@ class AccountRow(Model):
     settings = CompactJSONAttribute(null=True)
     as_of = InstantAttribute(null=True, attr_name="asOf")
     lots = CompactJSONAttribute(null=True)
+    further = CompactJSONAttribute(null=True)
+    forfeited_at = InstantAttribute(null=True, attr_name="forfeitedAt")
     recharge = CompactJSONAttribute(null=True)
     reserved = CompactJSONAttribute(null=True)
     calls_told = IntegerAttribute(null=True, attr_name="callsTold")
@@ -124,6 +126,27 @@ class EntryRow(Model):
     lots = CompactJSONAttribute(null=True)
     cause = UnicodeAttribute(null=True)
     opens = CompactJSONAttribute(null=True)
+    call_id = UnicodeAttribute(null=True, attr_name="callId")
+
+
+class LotRow(Model):
+    """CreditTable, record `lot#…` or `expired#…`: a lot that is not in the account item.
+
+    A further lot, by the instant of its purchase; or one that has expired, by its expiry, with
+    what is forfeited of it.
+    """
+
+    organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    record = UnicodeAttribute(range_key=True)
+    lot = CompactJSONAttribute()
+
+
+class ChargebackRow(Model):
+    """CreditTable, record `chargeback#…`: how much of a purchase was taken back."""
+
+    organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    record = UnicodeAttribute(range_key=True)
+    amount_micros = IntegerAttribute(attr_name="amountMicros")
 
 
 class PoolRow(Model):

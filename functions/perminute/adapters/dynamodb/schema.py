@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from perminute.adapters.dynamodb.rows import (
     AccountRow,
     CallListRow,
+    ChargebackRow,
     EntryRow,
     EventRow,
+    LotRow,
     OutboxRow,
     PoolRow,
     ReceiptRow,
@@ -34,6 +36,8 @@ class Schema:
     connection: Connection
     accounts: Table[AccountRow]
     entries: Table[EntryRow]
+    lots: Table[LotRow]
+    chargebacks: Table[ChargebackRow]
     outbox: Table[OutboxRow]
     receipts: Table[ReceiptRow]
     pools: Table[PoolRow]
@@ -52,6 +56,8 @@ class Schema:
             connection=connection,
             accounts=Table(connection, names.credit, AccountRow),
             entries=Table(connection, names.credit, EntryRow),
+            lots=Table(connection, names.credit, LotRow),
+            chargebacks=Table(connection, names.credit, ChargebackRow),
             outbox=Table(connection, names.credit, OutboxRow),
             receipts=Table(connection, names.credit, ReceiptRow),
             pools=Table(connection, names.credit, PoolRow),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.connection import Connection
 from pynamodb.connection.base import MetaTable
-from pynamodb.constants import NUMBER
+from pynamodb.constants import NUMBER, STRING
 from pynamodb.exceptions import PynamoDBException, TransactGetError, TransactWriteError
 from pynamodb.models import Model
 
@@ -191,6 +191,12 @@ class Table(Generic[M]):
     def put(self, item: Item) -> Operation:
         """Put an item over whatever stands there."""
         return {"TableName": self.name, "Item": item}
+
+    def delete_item(self, hash_key: str, range_key: str) -> Operation:
+        """Delete whatever stands under a key."""
+        values = (hash_key, range_key)
+        key = {name: {STRING: value} for name, value in zip(self._keys, values, strict=True)}
+        return {"TableName": self.name, "Key": key}
 
     def delete(self, row: M, condition: Condition) -> Operation:
         """Delete the row of the same key, under a condition."""

@@ -1,0 +1,77 @@
+"""Lots that are not in the account item: read when a decision needs them.
+
+An account item contains the first lots only. A charge that they do not cover moves further ones up
+before it is decided; what falls due, is given back or charged back needs them all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar, assert_never
+
+from perminute.application.postings import posting_of
+from perminute.domain.errors import Contended, FurtherLotsNeeded
+from perminute.ports import AlreadyKnown, Committed, Moved
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from perminute.domain.accounts import Account
+    from perminute.domain.lots import Lots
+    from perminute.ports import CreditStore
+
+T = TypeVar("T")
+
+
+def further_lots(credit: CreditStore, account: Account) -> Lots:
+    """Reads the further lots of an account; raises `Contended` if they were changed since."""
+    if account.further is None:
+        return ()
+    lots = credit.further_lots(account.organization_id)
+    if not account.further.agrees_with(lots):
+        msg = f"the lots of {account.organization_id} were changed meanwhile"
+        raise Contended(msg)
+    return lots
+
+
+def expired_lots(
+    credit: CreditStore, account: Account, ended: Iterable[tuple[datetime, datetime]]
+) -> Lots:
+    """Reads expired lots that may pay calls, which ended and were reported at these instants.
+
+    Hardly ever anything is read: a call must have ended before a lot expired, and be reported
+    after that.
+    """
+    forfeited_at = account.forfeited_at
+    if forfeited_at is None:
+        return ()
+    until = forfeited_at + account.late_usage
+    late = [at for at, reported_at in ended if at < forfeited_at and reported_at <= until]
+    return credit.expired_lots(account.organization_id, since=min(late)) if late else ()
+
+
+def decide_with_enough_lots(
+    credit: CreditStore, account: Account, decide: Callable[[Account], T]
+) -> T | Moved:
+    """Decides; moves further lots into the account item as often as the decision needs more.
+
+    Raises `Contended` if the further lots were changed meanwhile.
+    """
+    while True:
+        try:
+            return decide(account)
+        except FurtherLotsNeeded as needed:
+            # Imported where it is needed: who authorizes calls reads further lots, but moves none.
+            from perminute.domain.booking import move_lots_up  # noqa: PLC0415
+
+            booking = move_lots_up(account, further_lots(credit, account), needed.short_micros)
+        match credit.commit(posting_of(account, booking)):
+            case Committed():
+                account = booking.account
+            case Moved() as moved:
+                return moved
+            case AlreadyKnown():
+                # Nothing in it has an identity of its own that could be known already.
+                return Moved()
+            case never:
+                assert_never(never)

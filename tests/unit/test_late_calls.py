@@ -1,0 +1,157 @@
+"""A call that is reported late is paid by a lot that was alive when it ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builders import ENDED, LONG_AGO, holding, lot, rating
+
+from perminute.domain.booking import advance, charge
+from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.errors import FurtherLotsNeeded
+from perminute.domain.ledger import EntryType
+from perminute.domain.licensing import Licensing
+from perminute.domain.lots import FurtherLots, Lot, LotShare
+from perminute.domain.notifications import LowBalance
+from perminute.domain.pools import Pools
+from perminute.domain.spending import Spendings
+from perminute.domain.usage import Flag
+
+if TYPE_CHECKING:
+    from perminute.domain.accounts import Account, Booking
+
+EXPIRED = ENDED + timedelta(hours=1)
+OLD = lot("1", 10, expires_at=EXPIRED, warned=True)
+NEW = lot("2", 20, purchased_at=LONG_AGO + timedelta(days=9), expires_at=EXPIRED.replace(year=2030))
+SETTINGS = CreditSettings(
+    configured_at=LONG_AGO,
+    event_id="s",
+    currency="USD",
+    low_balance_thresholds_micros=(22,),
+    late_usage_hours=24,
+)
+
+
+def expired(*lots: Lot, **changed: Any) -> Account:
+    """The account once it is booked that lots have expired."""
+    return advance(holding(*lots, **changed), EXPIRED).account
+
+
+def report(
+    account: Account,
+    *micros: int,
+    at: datetime = EXPIRED + timedelta(hours=1),
+    reported: dict[str, datetime] | None = None,
+    forfeited: tuple[Lot, ...] = (OLD,),
+    **changed: Any,
+) -> Booking:
+    """Charge calls that ended before the old lot expired, and are reported after that."""
+    return charge(
+        account,
+        [rating(f"call-{number}", cost, **changed) for number, cost in enumerate(micros)],
+        pools=Pools({}, Licensing()),
+        spendings=Spendings(account.days, {}),
+        at=at,
+        reported=reported,
+        expired=forfeited,
+    )
+
+
+def moved(booking: Booking) -> list[tuple[str, int, str | None]]:
+    return [(entry.type.value, entry.amount_micros, entry.call_id) for entry in booking.entries]
+
+
+def test_the_lot_of_its_time_pays_and_its_expiry_is_taken_back_in_part() -> None:
+    booking = report(expired(OLD, NEW), 3)
+    assert moved(booking) == [("expiry", 3, "call-0"), ("charge", -3, None)]
+    back, paid = booking.entries
+    assert back.lots == (LotShare("1", "po-1", 3),)
+    assert paid.lots == booking.usages[0].lots == (LotShare("1", "po-1", -3),)
+    assert booking.account.balance_micros == 20
+    assert booking.account.lots == (NEW,)
+    assert booking.lots.forfeited == (replace(OLD, remaining_micros=7),)
+
+
+def test_what_it_does_not_hold_is_paid_by_the_next() -> None:
+    booking = report(expired(OLD, NEW), 7, 8)
+    assert moved(booking) == [
+        ("expiry", 7, "call-0"),
+        ("expiry", 3, "call-1"),
+        ("charge", -15, None),
+    ]
+    assert booking.usages[1].lots == (LotShare("1", "po-1", -3), LotShare("2", "po-2", -5))
+    assert booking.account.balance_micros == 15
+    assert booking.lots.forfeited == (replace(OLD, remaining_micros=0),)
+
+
+def test_lots_pay_in_the_order_of_their_purchase_whether_they_have_expired_or_not() -> None:
+    first = replace(NEW, lot_id="0", purchase_id="po-0", purchased_at=LONG_AGO - timedelta(1))
+    booking = report(expired(first, OLD), 25)
+    assert booking.usages[0].lots == (LotShare("0", "po-0", -20), LotShare("1", "po-1", -5))
+
+
+@pytest.mark.parametrize(("hours", "pays"), [(0, True), (72, True), (72.01, False)])
+def test_it_pays_what_is_reported_within_72_hours(hours: float, *, pays: bool) -> None:
+    booking = report(expired(OLD, NEW), 3, at=EXPIRED + timedelta(hours=hours))
+    assert (booking.entries[0].type is EntryType.EXPIRY) is pays
+
+
+def test_the_admin_says_how_late_usage_may_be_reported() -> None:
+    account = expired(OLD, NEW, settings=SETTINGS)
+    assert report(account, 3, at=EXPIRED + timedelta(hours=24)).entries[0].type == "expiry"
+    assert report(account, 3, at=EXPIRED + timedelta(hours=25)).entries[0].type == "charge"
+
+
+def test_each_call_of_a_batch_counts_by_its_own_report() -> None:
+    late = EXPIRED + timedelta(hours=73)
+    booking = report(expired(OLD, NEW), 3, 4, at=late, reported={"call-0": EXPIRED})
+    assert moved(booking) == [("expiry", 3, "call-0"), ("charge", -7, None)]
+
+
+def test_a_lot_pays_no_call_that_ended_when_it_had_expired_or_was_not_bought_yet() -> None:
+    account = expired(OLD, NEW)
+    assert moved(report(account, 3, ended_at=EXPIRED)) == [("charge", -3, None)]
+    just_before = EXPIRED - timedelta(microseconds=1)
+    assert len(report(account, 3, ended_at=just_before).entries) == 2
+    later = replace(OLD, purchased_at=ENDED + timedelta(seconds=1))
+    assert moved(report(account, 3, forfeited=(later,))) == [("charge", -3, None)]
+
+
+def test_credit_that_comes_back_to_pay_a_call_is_no_rise_that_arms_a_threshold() -> None:
+    booking = report(expired(OLD, NEW, settings=SETTINGS), 3)
+    assert [entry.balance_after_micros for entry in booking.entries] == [23, 20]
+    assert booking.notifications == ()
+
+
+def test_expiry_says_until_when_it_still_pays() -> None:
+    booking = advance(holding(OLD, NEW, settings=SETTINGS), EXPIRED)
+    low, gone = (one.news for one in booking.notifications)
+    assert isinstance(low, LowBalance)
+    assert getattr(gone, "late_usage_until", None) == EXPIRED + timedelta(hours=24)
+    assert booking.account.forfeited_at == EXPIRED
+
+
+def test_a_call_that_is_paid_from_an_expired_lot_while_there_is_debt_is_overdrawn() -> None:
+    account = replace(expired(OLD), balance_micros=-5, debt_micros=5)
+    booking = report(account, 3)
+    assert booking.account.balance_micros == -5
+    assert booking.usages[0].flags == (Flag.OVERDRAWN,)
+    assert booking.usages[0].lots == (LotShare("1", "po-1", -3),)
+
+
+def test_further_lots_that_were_bought_before_pay_before_an_expired_one() -> None:
+    late = replace(OLD, purchased_at=LONG_AGO + timedelta(days=20))
+    further = [replace(NEW, lot_id="3", purchased_at=LONG_AGO + timedelta(days=10))]
+    account = replace(expired(NEW), further=FurtherLots.of(further), balance_micros=40)
+    with pytest.raises(FurtherLotsNeeded):
+        report(account, 21, forfeited=(late,))
+    moved_up = replace(account, lots=(NEW, *further), further=None)
+    shares = report(moved_up, 45, forfeited=(late,)).usages[0].lots
+    assert [(share.lot_id, share.amount_micros) for share in shares] == [
+        ("2", -20),
+        ("3", -20),
+        ("1", -5),
+    ]
