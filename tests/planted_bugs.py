@@ -12,6 +12,8 @@ from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.notification_documents import document_of
 from perminute.domain import books
+from perminute.domain.lot_changes import LotChanges, LotItems
+from perminute.domain.lots import Lot
 from perminute.domain.notifications import crossings
 from perminute_local.simulation.effects import Effects
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from perminute.domain.accounts import Account
+    from perminute.domain.chargebacks import BoughtCredit
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.notifications import Notification
     from perminute.ports import CommitResult, Posting
@@ -135,10 +138,47 @@ def rearmed_on_every_call() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def without_late_lots() -> Iterator[None]:
+    """A lot that has expired pays no call, whenever the call ended."""
+    with patch.object(Lot, "pays_late", lambda *_: False):
+        yield
+
+
+@contextmanager
+def chargebacks_by_other_lots() -> Iterator[None]:
+    """What was forfeited of a purchase stays forfeited when the purchase is taken back."""
+    bought = InMemoryStore.bought
+
+    def without_forfeited(
+        store: InMemoryStore, organization_id: str, purchase_id: str
+    ) -> BoughtCredit | None:
+        known = bought(store, organization_id, purchase_id)
+        return known and known._replace(forfeited=None)
+
+    with patch.object(InMemoryStore, "bought", without_forfeited):
+        yield
+
+
+@contextmanager
+def losing_further_lots() -> Iterator[None]:
+    """A lot that moves into the account item leaves its own item behind, to pay once more."""
+    with patch.object(LotChanges, "items", property(_without_removed)):
+        yield
+
+
+def _without_removed(changes: LotChanges) -> LotItems:
+    stored, forfeited = changes._stored, changes._forfeited  # noqa: SLF001 - a bug knows no manners
+    return LotItems(tuple(stored.values()), (), tuple(forfeited.values()))
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
     with_plain_add,
     publishing_before_the_commit,
     rearmed_on_every_call,
+    without_late_lots,
+    chargebacks_by_other_lots,
+    losing_further_lots,
 )

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 from planted_bugs import (
+    chargebacks_by_other_lots,
+    losing_further_lots,
     publishing_before_the_commit,
     rearmed_on_every_call,
     with_plain_add,
     without_does_not_exist,
+    without_late_lots,
     without_version,
 )
 
 from perminute_local.simulation.faults import ALL_FAULTS, ONE, Fault, Weather
+from perminute_local.simulation.lots import CHARGEBACK, LATE_CALL
 from perminute_local.simulation.worlds import Over, World, simulate
 
 if TYPE_CHECKING:
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from perminute_local.stack import Template
 
 BOOKS = "balance = ledger = lots less debt"
+SETTLES = "everything settles"
 RESERVED = "reserved = open reservations"
 CROSSINGS = "one id for each crossing"
 PUBLISHED = "only what was committed is told"
@@ -46,6 +51,9 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (publishing_before_the_commit, {PUBLISHED}, len(SEEDS)),
         (without_version, {BOOKS, RESERVED}, 2),
         (rearmed_on_every_call, {CROSSINGS}, 6),
+        (without_late_lots, {LATE_CALL}, 1),
+        (chargebacks_by_other_lots, {CHARGEBACK}, 1),
+        (losing_further_lots, {BOOKS, SETTLES}, 2),
     ],
 )
 def test_a_bug_breaks_worlds(
@@ -71,7 +79,7 @@ def test_a_condition_that_dynamodb_is_not_told_breaks_a_world_over_moto(
     with bug():
         broken = simulate(world, template, weather).broken
     assert broken is not None
-    assert broken.promise in {BOOKS, RESERVED}
+    assert broken.promise in {BOOKS, RESERVED, SETTLES}
 
 
 def test_without_bugs_the_same_worlds_hold(template: Template) -> None:

@@ -10,7 +10,7 @@ from perminute.application.apply_licensing import LicensingEvent
 from perminute.application.book_credit import CreditEvent
 from perminute.application.charge_legs import EndedLeg
 from perminute.domain.booking import Adjustment, Purchase
-from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.credit_settings import LATE_USAGE, CreditSettings
 from perminute.domain.errors import Refused
 from perminute.domain.ledger import EntryType
 from perminute.domain.licensing import Licensing, Seats
@@ -25,6 +25,7 @@ from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, licensing_event
 from perminute.events.telephony import TELEPHONY, ended_leg
 from perminute_local.simulation.effects import Broken
+from perminute_local.simulation.lots import LotHistory
 from perminute_local.simulation.plan import Expected
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Expectations:
     def _settled_once(self, sent: Sent, *, is_taken: bool, refusals: int) -> Iterator[Broken]:
         """Everything that was sent is taken or refused, not both, and as it has to be."""
         alone = sent.opened is None or len(self.contents[identity_of(sent.opened)]) == 1
-        if is_taken and refusals:
+        if is_taken and refusals and sent.expected is not Expected.ONCE_KNOWN:
             yield Broken("each event is taken or refused", f"it was both: {sent.body}")
         elif not is_taken and not refusals:
             yield Broken("each event is taken or refused", f"it was neither: {sent.body}")
@@ -154,6 +155,7 @@ class _Known:
         yield from self._calls(cards)
         yield from self._pools()
         yield from self._spendings()
+        yield from self._lots()
 
     def _money(self) -> Iterator[Broken]:
         """All that was bought and corrected, less what calls cost and what expired, is left."""
@@ -238,6 +240,31 @@ class _Known:
             if due != usage.pool_minutes:
                 why = f"{leg.call_id} drew {usage.pool_minutes} minutes, and {due} were its own"
                 yield Broken("the pool's minutes go by the order of the calls", self._say(why))
+
+    def _lots(self) -> Iterator[Broken]:
+        """Late calls and chargebacks are paid by the lots that have to."""
+        reported: dict[str, datetime] = {}
+        charged_back: dict[str, str] = {}
+        late_usages = [LATE_USAGE]
+        for event in self.taken:
+            match event:
+                case EndedLeg(leg=leg, reported_at=at):
+                    reported[leg.call_id] = at
+                case CreditEvent(change=Adjustment(adjustment_id=name, purchase_id=str() as what)):
+                    charged_back[name] = what
+                case CreditEvent(change=CreditSettings(late_usage=late_usage)):
+                    late_usages.append(late_usage)
+                case _:
+                    pass
+        history = LotHistory(
+            organization_id=self.organization_id,
+            seen=self.seen,
+            reported=reported,
+            charged_back=charged_back,
+            shortest=min(late_usages),
+            longest=max(late_usages),
+        )
+        yield from history.broken()
 
     def _spendings(self) -> Iterator[Broken]:
         """What counts for a limit is what the calls of its period cost.

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from perminute.domain.accounts import Account
     from perminute.domain.licensing import Licensing
+    from perminute.domain.lots import Lot
     from perminute.domain.reconciliation import Statement
     from perminute.domain.reservations import Reservation
     from perminute.domain.spending import Spending
@@ -26,6 +27,8 @@ class Seen:
 
     statement: Statement
     usages: Mapping[str, Usage]
+    expired: Sequence[Lot]
+    """Lots that have expired, with what is forfeited of them."""
     reservations: Sequence[Reservation]
     licensing: Licensing
     facts: frozenset[tuple[str | None, Fact]]

@@ -112,6 +112,7 @@ class Moto:
         return Seen(
             statement=credit.statement(organization_id),
             usages={one.leg.call_id: one for one in calls if isinstance(one, Usage)},
+            expired=credit.expired_lots(organization_id, since=_EPOCH),
             reservations=[one for one in calls if isinstance(one, Reservation)],
             licensing=replace(store.licensing(organization_id, users), seats=store.seats(account)),
             facts=facts,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
@@ -47,6 +48,10 @@ _SENDS = (AnnouncedNotifications, RememberedWakeups, KeptRejections)
 """What takes several things at once."""
 
 
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before any world begins."""
+
+
 class Twins:
     """A medium that has no AWS in it: a thousand worlds in some minutes."""
 
@@ -76,6 +81,7 @@ class Twins:
         return Seen(
             statement=store.statement(organization_id),
             usages={usage.leg.call_id: usage for usage in store.usages_of(organization_id)},
+            expired=store.expired_lots(organization_id, since=_LONG_AGO),
             reservations=[
                 one for (name, _), one in store.under_way.items() if name == organization_id
             ],

@@ -47,6 +47,8 @@ _NUMBERS = (
 _SECONDS = (0, 1, 59, 60, 61, 240, 599, 600, 601, 1_800, 3_600, 3_601, 7_199, 36_000, 86_400)
 _DAY = timedelta(days=1)
 _LATE = (timedelta(), timedelta(), timedelta(), timedelta(hours=2), 20 * _DAY)
+_ENDED_AGO = (0, 0, 1, 60, 4_000, 4_000, 90_000, 200_000, 300_000)
+"""Seconds after which the end of a call is reported: after a lot has expired, or too late."""
 
 
 class Expected(StrEnum):
@@ -56,6 +58,8 @@ class Expected(StrEnum):
     REFUSED = "refused"
     EITHER = "either"
     """It depends on what came before it; but one of both it must be."""
+    ONCE_KNOWN = "onceKnown"
+    """It is refused until what it names has arrived, and may be taken when it is sent again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +149,8 @@ class _Planner:
     cards: Cards = field(default_factory=Cards)
     organizations: list[_Organization] = field(default_factory=list)
     bought: list[datetime] = field(default_factory=list)
+    purchases: list[tuple[str, tuple[str, str]]] = field(default_factory=list)
+    """By organization what was bought: the name of the purchase, and the amount."""
     calls: list[dict[str, Any]] = field(default_factory=list)
 
     # ── What there is from the start ─────────────────────────────────────────────────────────
@@ -224,11 +230,11 @@ class _Planner:
         for _ in range(self.drawn.choice((1, 1, 1, 2, 5))):
             self.end_call(organization)
 
-    def end_call(self, organization: _Organization) -> None:
-        """A call ends that nobody has asked for."""
+    def end_call(self, organization: _Organization, ended_at: datetime | None = None) -> None:
+        """A call ends that nobody has asked for, or its end is reported late."""
         drawn = self.drawn
         seconds = drawn.choice(_SECONDS)
-        ended_at = self.now - timedelta(seconds=drawn.choice((0, 0, 1, 60, 4_000)))
+        ended_at = ended_at or self.now - timedelta(seconds=drawn.choice(_ENDED_AGO))
         leg_type = drawn.choice(
             ("dialOut", "dialOut", "dialOut", "tollDialIn", "tollFreeDialIn", "app")
         )
@@ -319,8 +325,45 @@ class _Planner:
                 self.say("licensing", "Organization Changed", name, {**when, **chosen})
 
     def buy(self, organization: _Organization) -> None:
-        """Credit is bought, sometimes twice under one name."""
-        self._buy(organization)
+        """Credit is bought, sometimes twice under one name, and sometimes in many small pieces."""
+        for _ in range(self.drawn.choice((1, 1, 1, 1, 1, 14))):
+            self._buy(organization)
+
+    def outlive_a_lot(self, organization: _Organization) -> None:
+        """Credit expires; then calls are reported that ended before, or it is charged back."""
+        drawn = self.drawn
+        if organization.asks:
+            return
+        lasts = timedelta(minutes=drawn.choice((20, 300)))
+        identity, amount = f"po-{len(self.items)}", drawn.choice(("3", "25"))
+        expires_at = self.now + lasts
+        bought = {"purchaseId": identity, "amount": amount, "currency": "USD"}
+        when = {"purchasedAt": format_instant(self.now), "expiresAt": format_instant(expires_at)}
+        self.say("billing", "Credit Purchased", organization.name, {**bought, **when})
+        self.purchases.append((organization.name, (identity, amount)))
+        if self.now > LAST - 30 * _DAY:
+            return
+        self.now = expires_at + timedelta(hours=drawn.choice((0, 1, 30, 71, 72, 80)))
+        for _ in range(drawn.choice((0, 1, 2, 4))):
+            self.end_call(organization, expires_at - timedelta(seconds=drawn.choice((0, 1, 60))))
+        if drawn.randrange(2):
+            self._charge_back(organization, identity, amount)
+
+    def charge_back(self, organization: _Organization) -> None:
+        """A purchase is taken back, sometimes one that nobody knows of."""
+        ours = [one for name, one in self.purchases if name == organization.name]
+        if ours and not organization.asks:
+            self._charge_back(organization, *self.drawn.choice([*ours[-6:], ("po-none", "1")]))
+
+    def _charge_back(self, organization: _Organization, purchase_id: str, amount: str) -> None:
+        drawn = self.drawn
+        part = drawn.choice((amount, amount, "0.5", "1000000"))
+        expected = Expected.ONCE_KNOWN
+        if purchase_id == "po-none" or part == "1000000":
+            expected = Expected.REFUSED
+        taken = {"adjustmentId": f"cb-{len(self.items)}", "amount": f"-{part}"}
+        detail = {**taken, "reason": "chargeback", "purchaseId": purchase_id}
+        self.say("billing", "Credit Adjusted", organization.name, detail, expected)
 
     def _buy(self, organization: _Organization) -> None:
         drawn = self.drawn
@@ -336,6 +379,7 @@ class _Planner:
             bought["expiresAt"] = format_instant(self.now + lasts)
         elif self.now.year < LAST.year:
             self.bought.append(self.now)
+        self.purchases.append((organization.name, (identity, str(bought["amount"]))))
         self.say("billing", "Credit Purchased", organization.name, bought)
         if drawn.randrange(10) == 0:
             changed = {**bought, "amount": "1.23"}
@@ -450,6 +494,8 @@ _WEIGHED: tuple[tuple[_Happening, int], ...] = (
     (_Planner.change_licenses, 13),
     (_Planner.buy, 9),
     (_Planner.adjust, 3),
+    (_Planner.charge_back, 3),
+    (_Planner.outlive_a_lot, 7),
     (_Planner.configure, 4),
     (_Planner.change_rates, 2),
     (_Planner.send_nonsense, 5),

@@ -326,7 +326,10 @@ class Simulator:
             received += queue.received
             settled += queue.settled
         for body, times in Counter(kept.body for kept in self.effects.kept).items():
-            if not settled[body] <= times <= received[body]:
+            sent = self.expectations.sent.get(body)
+            may_be_taken = sent is not None and sent.expected is Expected.ONCE_KNOWN
+            least = 1 if may_be_taken else settled[body]
+            if not least <= times <= received[body]:
                 why = f"it came {received[body]} times and was kept {times} times: {body}"
                 yield Broken("what is wrong is refused once", why)
 
