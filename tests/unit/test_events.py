@@ -312,6 +312,20 @@ def test_auto_recharge_that_is_switched_off_has_no_effect() -> None:
     assert change.auto_recharge is None
 
 
+def test_a_recharge_amount_may_be_the_minimum_purchase_and_a_purchase_less() -> None:
+    auto = {"enabled": True, "triggerAmount": "5", "rechargeAmount": "50", "minimumPurchase": "50"}
+    change = credit_event(
+        read_event(sample("credits-configured", autoRecharge=auto), BILLING)
+    ).change
+    assert isinstance(change, CreditSettings)
+    assert change.auto_recharge == AutoRecharge(
+        trigger_micros=5_000_000, recharge_micros=50_000_000
+    )
+    # What is paid is never refused: a minimum is none of a purchase's business.
+    paid = credit_event(read_event(sample("credit-purchased", amount="0.01"), BILLING))
+    assert isinstance(paid.change, Purchase)
+
+
 NO_AMOUNT = "must be a decimal string with at most 6 decimals, such as 0.026"
 
 
@@ -360,6 +374,40 @@ NO_AMOUNT = "must be a decimal string with at most 6 decimals, such as 0.026"
             {"autoRecharge": {"enabled": True}},
             "detail.autoRecharge: triggerAmount and rechargeAmount are required "
             "when enabled is true",
+        ),
+        (
+            "credits-configured",
+            {
+                "autoRecharge": {
+                    "enabled": True,
+                    "triggerAmount": "50",
+                    "rechargeAmount": "49.99",
+                    "minimumPurchase": "50",
+                }
+            },
+            "detail.autoRecharge.rechargeAmount: must be at least minimumPurchase, 50",
+        ),
+        (
+            "credits-configured",
+            {
+                "autoRecharge": {
+                    "enabled": False,
+                    "rechargeAmount": "0.01",
+                    "minimumPurchase": "0.5",
+                }
+            },
+            "detail.autoRecharge.rechargeAmount: must be at least minimumPurchase, 0.5",
+        ),
+        (
+            "credits-configured",
+            {
+                "autoRecharge": {
+                    "enabled": False,
+                    "rechargeAmount": "0.01",
+                    "minimumPurchase": "-1",
+                }
+            },
+            "detail.autoRecharge.minimumPurchase: must not be negative",
         ),
     ],
 )

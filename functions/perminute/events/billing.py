@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal, Self, assert_never
 
-from aws_lambda_powertools.utilities.parser import Field, model_validator
-from pydantic import AfterValidator, StrictBool, StrictInt, StringConstraints, TypeAdapter
+from aws_lambda_powertools.utilities.parser import Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    TypeAdapter,
+    ValidationInfo,
+)
 
 from perminute.application.book_credit import CreditEvent, FailedRecharge
 from perminute.domain.booking import Adjustment, Purchase
 from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.lots import twelve_months_after
+from perminute.domain.money import format_micros
 from perminute.domain.recharge import AutoRecharge
 from perminute.events.fields import (
     Amount,
@@ -44,12 +52,26 @@ class AutoRechargeDetail(Model):
     trigger_amount: Amount | None = Field(
         default=None, description="below this balance credit is asked for"
     )
+    minimum_purchase: Amount | None = Field(
+        default=None,
+        description="the least that is sold at a time, by default 0: rechargeAmount must reach it",
+    )
     recharge_amount: PositiveAmount | None = Field(
         default=None, description="how much is asked for at a time"
     )
     monthly_limit: Amount | None = Field(
         default=None, description="how much may be asked for in a calendar month"
     )
+
+    @field_validator("recharge_amount")
+    @classmethod
+    def _not_below_minimum(cls, micros: int | None, fields: ValidationInfo) -> int | None:
+        """Refuse what nobody would sell; a minimum that is wrong itself is named by itself."""
+        minimum_micros = fields.data.get("minimum_purchase") or 0
+        if micros is not None and micros < minimum_micros:
+            msg = f"must be at least minimumPurchase, {format_micros(minimum_micros)}"
+            raise ValueError(msg)
+        return micros
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
