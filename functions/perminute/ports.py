@@ -226,9 +226,11 @@ class CreditStore(Protocol):
         ...
 
     def organizations(self, *, due_by: datetime | None = None) -> Iterator[str]:
-        """Name the organizations that have an account, or those with something due by then.
+        """Name the organizations that have an account, or those to look at by then.
 
-        Found in an index that may lag behind: who is due is to be asked of the account itself.
+        These are those with something due, and those of which an operator is to hear
+        (`Account.listed_from`). Found in an index that may lag behind: who is due is to be asked
+        of the account itself.
         """
         ...
 

@@ -31,7 +31,7 @@ from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.legs import LegType, MeetingType
 from perminute.domain.licensing import Licensing, LicensingChange
 from perminute.domain.lots import WARNING_AHEAD, twelve_months_after
-from perminute.domain.recharge import AutoRecharge, RechargeRequest, RechargeState
+from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest, RechargeState
 from perminute.domain.reconciliation import Statement, reconcile
 from perminute.domain.timelines import MAX_FACTS, Timeline
 from perminute.domain.usage import Rating, Terms, rate_leg
@@ -116,11 +116,19 @@ def test_a_posting_is_read_back_as_it_was_written(stores: Stores, organization: 
         ),
         recharge=RechargeState(
             requests=3,
-            waiting=(RechargeRequest(recharge_id="r-3", amount_micros=2, requested_at=ANSWERED),),
+            open=RechargeRequest(
+                recharge_id="r-3",
+                amount_micros=2,
+                requested_at=ANSWERED,
+                attempted_at=ANSWERED + timedelta(days=2, microseconds=5),
+                attempt=3,
+            ),
             failures=2,
             month=LONG_AGO,
             month_micros=4,
-            limit_told=True,
+            day=LONG_AGO,
+            day_requests=5,
+            stopped_by=Disabled.DAILY_LIMIT,
         ),
     )
     assert stores.credit.commit(Posting(before=empty(organization), after=account)) == Committed()
@@ -368,6 +376,23 @@ def test_accounts_are_found_by_when_they_are_due(stores: Stores, organization: s
     assert found(due_at - timedelta(seconds=1)) == set()
     assert found(due_at) == {organization}
     assert found(None) == {organization, never}
+
+
+def test_an_account_is_found_while_nobody_answers_its_recharge_even_if_it_is_not_due(
+    stores: Stores, organization: str
+) -> None:
+    request = RechargeRequest(
+        recharge_id="r-1", amount_micros=2, requested_at=ANSWERED, attempted_at=ANSWERED
+    )
+    account = replace(empty(organization), version=1, recharge=RechargeState(open=request))
+    stores.credit.commit(Posting(before=empty(organization), after=account))
+    assert account.due_at is None
+
+    def found(days: int) -> set[str]:
+        due_by = ANSWERED + timedelta(days=days)
+        return {organization} & set(stores.credit.organizations(due_by=due_by))
+
+    assert (found(2), found(3)) == (set(), {organization})
 
 
 def test_notifications_wait_in_the_outbox_of_the_transaction_that_they_tell_of(

@@ -45,7 +45,7 @@ from perminute.domain.notifications import (
     RechargeRequested,
     RechargeSucceeded,
 )
-from perminute.domain.recharge import MAX_FAILURES, AutoRecharge
+from perminute.domain.recharge import MAX_FAILURES, MAX_REQUESTS_A_DAY, AutoRecharge
 from perminute.domain.reconciliation import reconcile
 from perminute.ports import Committed, ReceiptKind
 
@@ -395,11 +395,10 @@ def test_recharges_are_asked_for_one_at_a_time_and_paid_once(
         before_micros = world.store.account(ORGANIZATION).balance_micros
         world.deliver([step])
         _check_asked(world, before_micros)
-        waiting = world.store.account(ORGANIZATION).recharge.waiting
+        request = world.store.account(ORGANIZATION).recharge.open
         pays: bool = data.draw(st.booleans())
         repeats: bool = data.draw(st.booleans())
-        if waiting and pays:
-            request = waiting[-1]
+        if request and pays:
             name, micros = request.recharge_id, request.amount_micros
             paid.append(bought(1_000 + number, micros, _time_of(step), 30, recharge_id=name))
             world.deliver([paid[-1], paid[-1]])
@@ -415,22 +414,30 @@ def _check_asked(world: World, before_micros: int) -> None:
     """Once the balance fell, and is below the trigger, somebody has been asked."""
     account = world.store.account(ORGANIZATION)
     if account.balance_micros < min(before_micros, AUTO.trigger_micros):
-        assert account.recharge.waiting
+        assert account.recharge.open or account.recharge.stopped_by
 
 
 def _check_recharges(world: World) -> None:
-    """Nobody is asked twice within a day without an outcome."""
+    """One id for one crossing: it is sent again after a day, and no other before its outcome."""
     account = world.store.account(ORGANIZATION)
-    asked = [one for one in world.store.outbox if isinstance(one.news, RechargeRequested)]
-    assert len(asked) == account.recharge.requests
+    asked = [
+        (one.at, one.news) for one in world.store.outbox if isinstance(one.news, RechargeRequested)
+    ]
+    assert len({news.recharge_id for _, news in asked}) == account.recharge.requests
     answered = {
         one.news.recharge_id
         for one in world.store.outbox
         if isinstance(one.news, RechargeSucceeded)
     }
-    for first, second in pairwise(asked):
-        assert isinstance(first.news, RechargeRequested)
-        assert first.news.recharge_id in answered or second.at - first.at >= timedelta(hours=24)
+    for (first_at, first), (second_at, second) in pairwise(asked):
+        if first.recharge_id == second.recharge_id:
+            assert second_at - first_at >= timedelta(hours=24)
+            assert second.attempt == first.attempt + 1
+            assert second.amount_micros == first.amount_micros
+        else:
+            assert first.recharge_id in answered
+            assert second.attempt == 1
+    assert max(Counter(at.date() for at, _ in asked).values(), default=0) <= MAX_REQUESTS_A_DAY
 
 
 outcomes = st.lists(
@@ -442,29 +449,43 @@ outcomes = st.lists(
 def test_auto_recharge_stops_at_the_third_failure_in_a_row_and_only_then(
     answers: list[str],
 ) -> None:
-    """The model is a count of failures that a purchase sets back to none."""
+    """The model is a count of failures that a purchase sets back to none, and one of the day's.
+
+    Each silence lasts a day; so a day has as many requests as there are answers in it, and one.
+    """
     world, at = World(), ANSWERED
     world.deliver([configuration(AutoRecharge(trigger_micros=10**12, recharge_micros=1))])
     world.deliver([called(0, at)])
-    asked, failures, disabled = 1, 0, 0
+    asked, today, failures, disabled = 1, 1, 0, 0
+    is_open, is_told = True, False
     for number, answer in enumerate(answers):
-        waiting = world.store.account(ORGANIZATION).recharge.waiting
-        identity = waiting[-1].recharge_id if waiting else None
-        is_on = failures < MAX_FAILURES
+        request = world.store.account(ORGANIZATION).recharge.open
+        assert (request is not None) == is_open
+        identity = request.recharge_id if request else f"unknown-{number}"
+        asks = False
         match answer:
             case "silence":
                 at += timedelta(hours=24)
-                asked += is_on
+                today, asks = 0, is_open or is_told
+                is_told = False
                 world.deliver([at])
             case "failed":
-                failures += is_on
-                asked += failures < MAX_FAILURES
-                disabled += is_on and failures == MAX_FAILURES
-                world.deliver([failed(identity if is_on and identity else f"unknown-{number}", at)])
+                failures += is_open
+                disabled += is_open and failures == MAX_FAILURES
+                asks = is_open and failures < MAX_FAILURES
+                is_open = False
+                world.deliver([failed(identity, at)])
             case _:
-                paid = identity if answer == "paid" else None
+                is_paid = is_open and answer == "paid"
+                asks = is_paid or failures == MAX_FAILURES
+                is_open = is_open and not is_paid
                 failures = 0
-                asked += not is_on or paid is not None
+                paid = identity if is_paid else None
                 world.deliver([bought(number, 1, at, 300, recharge_id=paid)])
+        if asks and today == MAX_REQUESTS_A_DAY:
+            disabled += not is_told
+            is_told = True
+        elif asks:
+            asked, today, is_open = asked + 1, today + 1, True
         news = Counter(type(one.news).__name__ for one in world.store.outbox)
         assert (news["RechargeRequested"], news["RechargeDisabled"]) == (asked, disabled)

@@ -373,9 +373,15 @@ def test_a_threshold_is_told_again_only_after_the_balance_was_back_above_it() ->
 FIRST, SECOND = recharge_id("contoso", 1), recharge_id("contoso", 2)
 
 
-def requested(identity: str, balance: int, amount: int = 30) -> RechargeRequested:
+def requested(
+    identity: str, balance: int, attempt: int = 1, *, amount: int = 30
+) -> RechargeRequested:
     return RechargeRequested(
-        recharge_id=identity, amount_micros=amount, balance_micros=balance, currency="USD"
+        recharge_id=identity,
+        amount_micros=amount,
+        balance_micros=balance,
+        currency="USD",
+        attempt=attempt,
     )
 
 
@@ -414,23 +420,80 @@ def test_another_purchase_is_no_answer_to_the_request() -> None:
     assert news(buy(first.account, bought(1, "by-hand"))) == []
 
 
-def test_after_24_hours_without_an_outcome_time_alone_brings_the_next_request() -> None:
-    account = below().account
-    later = ANSWERED + timedelta(hours=24)
-    assert account.due_at == later
-    assert news(advance(account, later - timedelta(microseconds=1))) == []
-    booking = advance(account, later)
-    assert news(booking) == [requested(SECOND, 40)]
-    assert booking.account.due_at == later + timedelta(hours=24)
+def test_a_request_that_nobody_answers_is_sent_again_each_day_under_its_own_id() -> None:
+    account, at = below(limit=30).account, ANSWERED
+    for attempt in range(2, 30):
+        at += timedelta(hours=24)
+        assert account.due_at == at
+        assert news(advance(account, at - timedelta(microseconds=1))) == []
+        booking = advance(account, at)
+        assert news(booking) == [requested(FIRST, 40, attempt)]
+        account = booking.account
+    assert (account.recharge.requests, account.recharge.month_micros) == (1, 30)
 
 
-def test_an_outcome_that_comes_after_24_hours_still_counts() -> None:
-    account = below().account
-    account = advance(account, ANSWERED + timedelta(hours=24)).account
-    failed = fail_recharge(account, FIRST, "expired card", at=ANSWERED + timedelta(hours=25))
-    assert [type(one) for one in news(failed)] == [RechargeFailed]
+def test_each_attempt_is_a_notification_with_an_id_of_its_own() -> None:
+    first = below()
+    second = advance(first.account, ANSWERED + timedelta(hours=24))
+    again = advance(first.account, ANSWERED + timedelta(hours=24))
+    assert first.notifications[0].id != second.notifications[0].id
+    assert second.notifications[0].id == again.notifications[0].id
+
+
+def test_a_request_is_sent_again_whatever_the_balance_is_by_then() -> None:
+    up = buy(below().account, bought(500, "by-hand")).account
+    assert news(advance(up, ANSWERED + timedelta(hours=24))) == [requested(FIRST, 540, 2)]
+
+
+def test_an_attempt_that_came_late_puts_the_next_one_off() -> None:
+    account = advance(below().account, ANSWERED + timedelta(hours=30)).account
+    assert account.due_at == ANSWERED + timedelta(hours=54)
+
+
+def test_a_request_stays_open_while_auto_recharge_is_off_and_is_not_sent() -> None:
+    account = configure(below().account, settings(1)).account
+    later = ANSWERED + timedelta(days=5)
+    assert account.due_at == NEXT_YEAR - timedelta(days=30)
+    assert account.listed_from == ANSWERED + timedelta(days=3)
+    assert news(charge(account, [rating("b", 1)], at=later)) == []
+    on_again = replace(recharging(50, 30), configured_at=later)
+    assert news(configure(account, on_again)) == [requested(FIRST, 40, 2)]
+    failed = fail_recharge(account, FIRST, "no", at=later)
+    assert (failed.account.recharge.open, failed.account.recharge.failures) == (None, 1)
+
+
+def test_an_amount_that_is_changed_meanwhile_does_not_change_what_was_asked_for() -> None:
+    account = configure(below().account, replace(recharging(50, 99), event_id="e-2")).account
+    assert news(advance(account, ANSWERED + timedelta(hours=24))) == [requested(FIRST, 40, 2)]
+
+
+@pytest.mark.parametrize("days", [1, 4, 40])
+def test_an_outcome_that_comes_days_later_still_counts(days: int) -> None:
+    later = ANSWERED + timedelta(days=days)
+    account = advance(below().account, later).account
+    failed = fail_recharge(account, FIRST, "expired card", at=later)
+    assert news(failed) == [
+        RechargeFailed(recharge_id=FIRST, reason="expired card", balance_micros=40, currency="USD"),
+        requested(SECOND, 40),
+    ]
     assert failed.account.recharge.failures == 1
-    assert [one.recharge_id for one in failed.account.recharge.waiting] == [SECOND]
+    paid = buy(account, bought(30, recharge_id=FIRST), at=later)
+    assert news(paid) == [
+        RechargeSucceeded(recharge_id=FIRST, amount_micros=30, balance_micros=70, currency="USD")
+    ]
+    assert paid.account.recharge.open is None
+
+
+def test_the_daily_run_looks_at_a_request_that_is_open_for_three_days_though_others_send_it() -> (
+    None
+):
+    account = below().account
+    for hours in (25, 50, 75):
+        account = advance(account, ANSWERED + timedelta(hours=hours)).account
+    assert account.due_at == ANSWERED + timedelta(hours=99)
+    assert account.listed_from == ANSWERED + timedelta(hours=72)
+    paid = buy(account, bought(30, recharge_id=FIRST), at=ANSWERED + timedelta(hours=76)).account
+    assert paid.listed_from == NEXT_YEAR - timedelta(days=30)
 
 
 def test_the_third_failure_in_a_row_switches_it_off_and_says_so() -> None:
@@ -453,14 +516,25 @@ def test_the_third_failure_in_a_row_switches_it_off_and_says_so() -> None:
     assert news(charge(account, [rating("b", 5)], at=ANSWERED)) == []
     by_hand = buy(account, bought(1, "by-hand"))
     assert news(by_hand) == [requested(recharge_id("contoso", 4), 41)]
-    anew = configure(account, settings(5, auto_recharge=account.auto_recharge))
-    assert news(anew) == [requested(recharge_id("contoso", 4), 40)]
+    saved_again = configure(account, settings(5, auto_recharge=account.auto_recharge))
+    assert news(saved_again) == []
+    off = configure(account, settings(5)).account
+    on = configure(off, settings(6, auto_recharge=account.auto_recharge))
+    assert news(on) == [requested(recharge_id("contoso", 4), 40)]
 
 
-def test_a_failure_that_nobody_waits_for_is_told_and_changes_nothing() -> None:
+def test_a_failure_of_what_nobody_requested_is_told_as_that_and_changes_nothing() -> None:
     account = holding(lot("1", 60), settings=recharging(50, 30))
     booking = fail_recharge(account, "never asked", "why not", at=ANSWERED)
-    assert [type(one) for one in news(booking)] == [RechargeFailed]
+    assert news(booking) == [
+        RechargeFailed(
+            recharge_id="never asked",
+            reason="why not",
+            balance_micros=60,
+            currency="USD",
+            never_requested=True,
+        )
+    ]
     assert booking.account is account
 
 
@@ -568,7 +642,8 @@ def test_calls_that_come_late_do_not_make_the_wait_for_a_recharge_pass() -> None
         booking = charge(account, [rating(name, 1)], at=now - ago, heard_at=now)
         account, told = booking.account, [*told, *news(booking)]
     assert told == [requested(FIRST, 59)]
-    assert account.recharge.waiting[0].requested_at == now
+    assert account.recharge.open is not None
+    assert account.recharge.open.requested_at == now
 
 
 def test_without_knowing_when_it_was_heard_of_no_event_is_older_than_what_is_booked() -> None:
@@ -577,7 +652,8 @@ def test_without_knowing_when_it_was_heard_of_no_event_is_older_than_what_is_boo
     ).account
     assert account.as_of == ANSWERED
     late = charge(account, [rating("b", 10)], at=ANSWERED - timedelta(hours=30))
-    assert late.account.recharge.waiting[0].requested_at == ANSWERED
+    assert late.account.recharge.open is not None
+    assert late.account.recharge.open.requested_at == ANSWERED
     assert late.account.as_of == ANSWERED
     assert late.entries[0].at == ANSWERED - timedelta(hours=30)
     assert news(charge(late.account, [rating("c", 1)], at=ANSWERED + timedelta(minutes=1))) == []
@@ -663,8 +739,121 @@ def test_credit_that_expires_below_the_trigger_asks_for_a_recharge() -> None:
 
 def test_a_failure_gives_back_what_was_asked_for_in_this_month_only() -> None:
     december = datetime(2026, 12, 1, 8, tzinfo=UTC)
-    account = below(limit=30).account
-    account = advance(account, december).account
-    assert (account.recharge.requests, account.recharge.month_micros) == (2, 30)
-    booking = fail_recharge(account, FIRST, "no", at=december)
-    assert booking.account.recharge.month_micros == 30
+    account = advance(below(limit=30).account, december).account
+    failed = fail_recharge(account, FIRST, "no", at=december)
+    assert news(failed)[1:] == [requested(SECOND, 40)]
+    assert failed.account.recharge.month_micros == 30
+
+
+def test_a_success_after_a_failure_counts_for_the_month_and_is_told_as_that() -> None:
+    account = fail_recharge(below(trigger=500, limit=59).account, FIRST, "no", at=ANSWERED).account
+    account = buy(account, bought(30, recharge_id=SECOND)).account
+    late = purchase(
+        account,
+        bought(30, "po-2", recharge_id=FIRST),
+        at=ANSWERED,
+        cause="purchase#po-2",
+        after_failure=True,
+    )
+    assert late.account.recharge.month_micros == 60
+    assert news(late) == [
+        RechargeSucceeded(
+            recharge_id=FIRST,
+            amount_micros=30,
+            balance_micros=100,
+            currency="USD",
+            after_failure=True,
+        )
+    ]
+    # In the next month a success counts for that one.
+    december = datetime(2026, 12, 1, tzinfo=UTC)
+    late = purchase(
+        configure(account, settings(1)).account,
+        bought(30, "po-2", recharge_id=FIRST),
+        at=december,
+        cause="purchase#po-2",
+        after_failure=True,
+    )
+    assert (late.account.recharge.month, late.account.recharge.month_micros) == (december, 30)
+
+
+# A limit for each day
+
+
+def answered(account: Account, times: int, at: datetime = ANSWERED) -> tuple[Account, list[News]]:
+    """Have recharges of 1 paid at once, which never bring the balance up to its trigger."""
+    told: list[News] = []
+    for _ in range(times):
+        request = account.recharge.open
+        assert request is not None
+        paid = bought(1, f"for-{request.recharge_id}", recharge_id=request.recharge_id)
+        booking = buy(account, paid, at=at)
+        account, told = booking.account, [*told, *news(booking)]
+    return account, told
+
+
+def disabled_for_the_day(balance_micros: int) -> RechargeDisabled:
+    return RechargeDisabled(
+        reason=Disabled.DAILY_LIMIT, balance_micros=balance_micros, currency="USD"
+    )
+
+
+def test_ten_requests_are_sent_in_a_day_and_then_none_until_the_next() -> None:
+    account, told = answered(below(trigger=500, amount=1).account, 10)
+    assert [one for one in told if not isinstance(one, RechargeSucceeded)] == [
+        *(requested(recharge_id("contoso", n), 39 + n, amount=1) for n in range(2, 11)),
+        disabled_for_the_day(50),
+    ]
+    assert account.recharge.open is None
+    midnight = datetime(2026, 11, 3, tzinfo=UTC)
+    before = midnight - timedelta(microseconds=1)
+    assert account.due_at == midnight
+    assert news(charge(account, [rating("b", 1)], at=before)) == []
+    assert news(advance(account, before)) == []
+    next_day = advance(account, midnight)
+    assert news(next_day) == [requested(recharge_id("contoso", 11), 50, amount=1)]
+    _, told = answered(next_day.account, 10, midnight)
+    assert told[-1] == disabled_for_the_day(60)
+
+
+def test_the_limit_of_a_day_is_told_once_a_day_though_the_balance_was_back_up() -> None:
+    account, _ = answered(below(trigger=500, amount=1).account, 10)
+    up = buy(account, bought(1_000, "by-hand"))
+    down = charge(up.account, [rating("b", 900)], at=ANSWERED)
+    assert (news(up), news(down)) == ([], [])
+    assert down.account.due_at == datetime(2026, 11, 3, tzinfo=UTC)
+
+
+def test_attempts_count_for_the_limit_of_their_day() -> None:
+    account = advance(below(trigger=500, amount=1).account, ANSWERED + timedelta(hours=24)).account
+    _, told = answered(account, 10, ANSWERED + timedelta(hours=24))
+    assert told[-1] == disabled_for_the_day(50)
+    assert sum(isinstance(one, RechargeRequested) for one in told) == 9
+
+
+def test_settings_saved_again_as_they_are_set_no_limit_back() -> None:
+    account, _ = answered(below(trigger=500, amount=1).account, 10)
+    for minutes in range(1, 20):
+        again = configure(
+            account, settings(minutes, f"e-{minutes}", auto_recharge=account.auto_recharge)
+        )
+        assert news(again) == []
+        account = again.account
+        assert account.settings is not None
+        assert account.settings.event_id == f"e-{minutes}"  # They are the latest all the same.
+    differ = replace(recharging(500, 2), configured_at=ANSWERED + timedelta(hours=1))
+    assert news(configure(account, differ)) == [requested(recharge_id("contoso", 11), 50, amount=2)]
+
+
+def test_a_limit_of_the_month_that_is_met_on_the_next_day_is_told() -> None:
+    account, told = answered(below(trigger=500, amount=1, limit=10).account, 10)
+    assert told[-1] == RechargeDisabled(
+        reason=Disabled.MONTHLY_LIMIT, balance_micros=50, currency="USD"
+    )
+    account, told = answered(below(trigger=500, amount=1, limit=12).account, 10)
+    account = advance(account, datetime(2026, 11, 3, tzinfo=UTC)).account
+    account, told = answered(account, 2, datetime(2026, 11, 3, tzinfo=UTC))
+    assert told[-1] == RechargeDisabled(
+        reason=Disabled.MONTHLY_LIMIT, balance_micros=52, currency="USD"
+    )
+    assert account.due_at == datetime(2026, 12, 1, tzinfo=UTC)

@@ -35,7 +35,13 @@ from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.ledger import EntryType
 from perminute.domain.lots import WARNING_AHEAD, twelve_months_after
-from perminute.domain.notifications import BalanceExhausted, CreditExpired, CreditExpiring
+from perminute.domain.notifications import (
+    BalanceExhausted,
+    CreditExpired,
+    CreditExpiring,
+    RechargeRequested,
+    RechargeSucceeded,
+)
 from perminute.domain.recharge import AutoRecharge, recharge_id
 from perminute.domain.reconciliation import Difference, Statement
 from perminute.ports import Moved, ReceiptKind
@@ -220,7 +226,7 @@ def recharging() -> InMemoryStore:
     )
     store.accounts[ORGANIZATION] = replace(store.account(ORGANIZATION), settings=settings)
     charging(store)([call("a", ANSWERED)])
-    assert [one.recharge_id for one in store.account(ORGANIZATION).recharge.waiting] == [REQUESTED]
+    assert store.account(ORGANIZATION).recharge.waits_for(REQUESTED)
     return store
 
 
@@ -304,21 +310,91 @@ def test_when_an_event_was_heard_of_reaches_what_follows_from_it() -> None:
     account = replace(store.account(ORGANIZATION), settings=settings, entries=1)
     store.accounts[ORGANIZATION] = account
     charging(store)([replace(call("a", ANSWERED), heard_at=heard_at), call("b", ANSWERED)])
-    (first,) = store.account(ORGANIZATION).recharge.waiting
+    first = store.account(ORGANIZATION).recharge.open
+    assert first is not None
     assert first.requested_at == heard_at
     paid = purchase(amount=1, recharge_id=first.recharge_id, purchased_at=ANSWERED)
     later = heard_at + timedelta(hours=1)
     BookCredit(store, IMPATIENT)([replace(paid, heard_at=later)])
-    (second,) = store.account(ORGANIZATION).recharge.waiting
+    second = store.account(ORGANIZATION).recharge.open
+    assert second is not None
     assert second.requested_at == later
 
 
-def test_a_recharge_that_succeeded_after_all_funds_the_account() -> None:
+def test_a_recharge_that_succeeded_after_all_funds_the_account_and_counts_for_the_month() -> None:
     store = recharging()
     BookCredit(store, IMPATIENT)(
         [failure(), purchase(recharge_id=REQUESTED, purchased_at=ANSWERED)]
     )
-    assert store.account(ORGANIZATION).balance_micros == 4 * PAID + 50 * MICROS
+    account = store.account(ORGANIZATION)
+    assert account.balance_micros == 4 * PAID + 50 * MICROS
+    # The one that failed and was paid, and the one that its failure brought about.
+    assert account.recharge.month_micros == 100 * MICROS
+    (told,) = [one.news for one in store.outbox if isinstance(one.news, RechargeSucceeded)]
+    assert told.after_failure
+
+
+def test_a_recharge_that_nobody_requested_is_paid_all_the_same_and_counts_for_nothing() -> None:
+    store = recharging()
+    BookCredit(store, IMPATIENT)([purchase(recharge_id="another", purchased_at=ANSWERED)])
+    account = store.account(ORGANIZATION)
+    assert account.balance_micros == 4 * PAID + 50 * MICROS
+    assert account.recharge.month_micros == 50 * MICROS
+    assert account.recharge.waits_for(REQUESTED)
+
+
+def test_a_failure_that_comes_while_its_recharge_is_being_paid_is_not_overlooked() -> None:
+    """What is read of the receipts is read after the account, so that its version holds it."""
+
+    class FailsMeanwhile(InMemoryStore):
+        def commit(self, posting: Posting) -> CommitResult:
+            if len(self.accounts) and not self.failed:
+                self.failed = True
+                BookCredit(self, IMPATIENT)([failure()])
+            return super().commit(posting)
+
+        failed = False
+
+    store = FailsMeanwhile(**vars(recharging()))
+    (verdict,) = BookCredit(store, IMPATIENT)(
+        [purchase(recharge_id=REQUESTED, purchased_at=ANSWERED)]
+    )
+    assert isinstance(verdict, Accepted)
+    assert store.account(ORGANIZATION).recharge.month_micros == 100 * MICROS
+
+
+def test_a_recharge_that_nobody_answers_is_named_by_the_daily_run_after_three_days() -> None:
+    store = recharging()
+    run = ExpireCredit(store, IMPATIENT)
+    night = ANSWERED.replace(hour=0, minute=5)
+    named = [run(night + timedelta(days=days)).unanswered for days in range(1, 7)]
+    assert named == [{}, {}, {}, *[{ORGANIZATION: REQUESTED}] * 3]
+    attempts = [one.news for one in store.outbox if isinstance(one.news, RechargeRequested)]
+    # Its first night comes before a day has passed.
+    assert [one.attempt for one in attempts] == [1, 2, 3, 4, 5, 6]
+    assert {one.recharge_id for one in attempts} == {REQUESTED}
+    BookCredit(store, IMPATIENT)(
+        [purchase(recharge_id=REQUESTED, purchased_at=ANSWERED + timedelta(days=7))]
+    )
+    assert run(night + timedelta(days=8)).unanswered == {}
+
+
+@pytest.mark.parametrize("off", [False, True])
+def test_it_is_named_even_if_calls_send_it_again_or_auto_recharge_is_off(
+    off: bool,  # noqa: FBT001 - the two ways not to be due at night
+) -> None:
+    store = recharging()
+    if off:
+        account = store.account(ORGANIZATION)
+        assert account.settings is not None
+        settings = replace(account.settings, auto_recharge=None)
+        store.accounts[ORGANIZATION] = replace(account, settings=settings)
+    for days in range(1, 4):
+        charging(store)([call(f"c-{days}", ANSWERED + timedelta(days=days, minutes=days))])
+    night = ANSWERED.replace(hour=0, minute=5) + timedelta(days=4)
+    assert not store.account(ORGANIZATION).is_due(night)
+    run = ExpireCredit(store, IMPATIENT)(night)
+    assert (run.organizations, run.unanswered) == (1, {ORGANIZATION: REQUESTED})
 
 
 # Reconciliation

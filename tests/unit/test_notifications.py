@@ -54,8 +54,11 @@ EVERY_NEWS: list[News] = [
     LowBalance(threshold_micros=20_000_000, currency="USD", balance_micros=-1),
     BalanceExhausted(balance_micros=-1, currency="USD"),
     RechargeRequested(recharge_id="r-1", amount_micros=200_000_000, **USD),
+    RechargeRequested(recharge_id="r-1", amount_micros=200_000_000, attempt=3, **USD),
     RechargeSucceeded(recharge_id="r-1", amount_micros=200_000_000, **USD),
+    RechargeSucceeded(recharge_id="r-1", amount_micros=200_000_000, after_failure=True, **USD),
     RechargeFailed(recharge_id="r-1", reason="the card has expired.", **USD),
+    RechargeFailed(recharge_id="r-1", reason="unknown.", never_requested=True, **USD),
     *(RechargeDisabled(reason=reason, **USD) for reason in Disabled),
     CreditExpiring(
         purchase_id="po-1",
@@ -105,7 +108,7 @@ EVERY_NEWS: list[News] = [
 CARRIES = {
     "LowBalance": {"threshold", "balance"},
     "BalanceExhausted": {"balance"},
-    "RechargeRequested": {"rechargeId", "amount", "balance"},
+    "RechargeRequested": {"rechargeId", "amount", "balance", "attempt"},
     "RechargeSucceeded": {"rechargeId", "amount"},
     "RechargeFailed": {"rechargeId", "reason"},
     "RechargeDisabled": {"reason"},
@@ -170,6 +173,21 @@ def test_every_kind_carries_what_the_contract_says_and_is_readable(news: News) -
     for micros, words in [(12_500_000, "12.50 USD"), (7_000_000, "7 USD")]:
         if micros in (getattr(news, name) for name in news.__slots__ if name != "balance_micros"):
             assert words in shown["text"]
+
+
+def test_what_is_told_of_a_recharge_is_true() -> None:
+    """Perminute buys nothing; a late outcome says what was said before; saving again is no way."""
+    texts = [document(news)["text"] for news in EVERY_NEWS if "Recharge" in type(news).__name__]
+    first, again, paid, late, failed, strange, failures, _, daily = texts
+    assert "We have asked your billing system to buy 200 USD under the id r-1" in first
+    assert "under the same id, attempt 3" in again
+    assert [text for text in texts if "has been paid after all" in text] == [late]
+    assert [text for text in texts if "was never requested" in text] == [strange]
+    assert "succeeded" in paid
+    assert "3 failures in a row stop it" in failed
+    assert "Saving the same settings again does not" in failures
+    assert "10 recharges of contoso today" in daily
+    assert "is being bought" not in " ".join(texts)
 
 
 def test_the_id_is_the_same_for_every_copy_and_another_for_everything_else() -> None:

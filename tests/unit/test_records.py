@@ -50,7 +50,11 @@ def account(*lots: Lot) -> Account:
         trigger_micros=50_000_000, recharge_micros=200_000_000, monthly_limit_micros=10**9
     )
     request = RechargeRequest(
-        recharge_id=recharge_id("contoso", 1), amount_micros=200_000_000, requested_at=AT
+        recharge_id=recharge_id("contoso", 1),
+        amount_micros=200_000_000,
+        requested_at=AT,
+        attempted_at=AT + timedelta(days=11, microseconds=123_456),
+        attempt=12,
     )
     return replace(
         holding(*lots),
@@ -68,9 +72,11 @@ def account(*lots: Lot) -> Account:
         ),
         recharge=RechargeState(
             requests=5,
-            waiting=(request,),
+            open=request,
             month=datetime(2026, 11, 1, tzinfo=UTC),
             month_micros=10**9,
+            day=datetime(2026, 11, 2, tzinfo=UTC),
+            day_requests=3,
         ),
     )
 

@@ -269,7 +269,7 @@ class InMemoryStore:
         """See `CreditStore.organizations`."""
         with self._lock:
             accounts = [self.accounts[organization_id] for organization_id in sorted(self.listed)]
-        return iter([a.organization_id for a in accounts if due_by is None or a.is_due(due_by)])
+        return iter([a.organization_id for a in accounts if _is_listed(a, due_by)])
 
     def statement(self, organization_id: str) -> Statement:
         """See `CreditStore.statement`."""
@@ -506,6 +506,11 @@ class KeptRejections:
     def keep(self, rejections: Sequence[Rejection]) -> None:
         """See `Rejections.keep`."""
         self.kept += rejections
+
+
+def _is_listed(account: Account, due_by: datetime | None) -> bool:
+    listed_from = account.listed_from
+    return due_by is None or (listed_from is not None and listed_from <= due_by)
 
 
 def _identity(key: ReceiptKey) -> ReceiptKey:

@@ -123,6 +123,18 @@ class BookCredit:
                 f"{_purchase_of(paid)}, so it has not failed",
             )
 
+    def _has_failed(self, account: Account, event: CreditEvent) -> bool:
+        """Whether what is paid is a recharge of which we were told that it had failed.
+
+        Read after the account: a failure in between moves the account, and this is done again.
+        """
+        match event.change:
+            case Purchase(recharge_id=str(name)) if not account.recharge.waits_for(name):
+                key = ReceiptKey(ReceiptKind.RECHARGE_FAILURE, event.organization_id, name)
+                return self.credit.receipt(key) is not None
+            case _:
+                return False
+
     def _attempt(self, event: CreditEvent) -> Posting | AlreadyKnown | Moved:
         account = brought_up_to(
             self.credit,
@@ -163,7 +175,7 @@ class BookCredit:
             case Adjustment(purchase_id=str()) as adjustment:
                 return self._charge_back(account, adjustment, event)
             case _:
-                return _book(account, event)
+                return _book(account, event, after_failure=self._has_failed(account, event))
 
     def _charge_back(self, account: Account, adjustment: Adjustment, event: CreditEvent) -> Booking:
         """Take a purchase back; all lots are read, since any of them may be the purchase's."""
@@ -186,11 +198,18 @@ class BookCredit:
         )
 
 
-def _book(account: Account, event: CreditEvent) -> Booking:
+def _book(account: Account, event: CreditEvent, *, after_failure: bool) -> Booking:
     at, heard_at, cause = event.issued_at, event.heard_at, _cause(event)
     match event.change:
         case Purchase() as bought:
-            return purchase(account, bought, at=at, cause=cause, heard_at=heard_at)
+            return purchase(
+                account,
+                bought,
+                at=at,
+                cause=cause,
+                heard_at=heard_at,
+                after_failure=after_failure,
+            )
         case Adjustment() as adjustment:
             return adjust(account, adjustment, at=at, cause=cause, heard_at=heard_at)
         case CreditSettings() as settings:

@@ -8,20 +8,26 @@ from typing import TYPE_CHECKING
 from perminute.application.advancing import brought_up_to
 from perminute.application.patience import NEVER, Deadline, contended
 from perminute.domain.errors import Unavailable
+from perminute.domain.recharge import UNANSWERED_AFTER
 from perminute.ports import Moved
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.application.patience import Patience
+    from perminute.domain.accounts import Account
     from perminute.ports import CreditStore
 
 
 @dataclass(slots=True)
 class Run:
-    """What a scheduled run did, for whom it could not, and why it stopped before the end."""
+    """What a scheduled run did, for whom it could not, and why it stopped before the end.
+
+    `unanswered` are the recharges, by organization, whose outcome nobody has reported for days.
+    """
 
     organizations: int = 0
+    unanswered: dict[str, str] = field(default_factory=dict)
     failed: dict[str, Unavailable] = field(default_factory=dict)
     stopped: Unavailable | None = None
 
@@ -64,9 +70,16 @@ class ExpireCredit:
             for _ in self.patience.tries():
                 result = brought_up_to(self.credit, self.credit.account(organization_id), at)
                 if not isinstance(result, Moved):
+                    _note_unanswered(run, result, at)
                     return
                 why = result.why
         except Unavailable as error:
             run.failed[organization_id] = error
         else:
             run.failed[organization_id] = contended(organization_id, why)
+
+
+def _note_unanswered(run: Run, account: Account, at: datetime) -> None:
+    recharge = account.recharge
+    if recharge.open is not None and recharge.open.requested_at + UNANSWERED_AFTER <= at:
+        run.unanswered[account.organization_id] = recharge.open.recharge_id

@@ -155,6 +155,16 @@ class Account:
         instants = (self.lots_due_at, self.recharge_due_at)
         return min((instant for instant in instants if instant is not None), default=None)
 
+    @property
+    def listed_from(self) -> datetime | None:
+        """When the daily run is to look at the account: when it is due, or to report it.
+
+        A recharge that nobody answers is reported even if it is sent again by others each day
+        before the run comes, or is not sent again since auto-recharge is off.
+        """
+        instants = (self.due_at, self.recharge.unanswered_from)
+        return min((instant for instant in instants if instant is not None), default=None)
+
     def is_due(self, at: datetime, heard_at: datetime | None = None) -> bool:
         """Whether something must be booked before anything else that happens at `at`."""
         lots_at, recharge_at = self.lots_due_at, self.recharge_due_at

@@ -78,18 +78,20 @@ class Adjustment:
     purchase_id: str | None = None
 
 
-def purchase(
+def purchase(  # noqa: PLR0913 - the parts of a purchase
     account: Account,
     bought: Purchase,
     *,
     at: datetime,
     cause: str,
     heard_at: datetime | None = None,
+    after_failure: bool = False,
 ) -> Booking:
     """Open a lot, after its debt is paid; the first purchase sets the credits up.
 
     Credit bought by hand asks for no recharge, even if it leaves the balance below the trigger:
-    somebody is just buying. It does where it switches recharging on again.
+    somebody is just buying. It does where it switches recharging on again. A recharge that is paid
+    `after_failure` was given back to the monthly limit when it failed, and counts from now on.
     """
     books = Books(account, at, heard_at)
     books.set_up(bought.currency, bought.purchased_at)
@@ -104,13 +106,17 @@ def purchase(
         ),
         cause,
     )
-    books.set(recharge=books.account.recharge.succeeded(bought.recharge_id))
+    recharge = books.account.recharge.succeeded(bought.recharge_id)
+    if after_failure:
+        recharge = recharge.paid_after_failure(bought.amount_micros, books.now)
+    books.set(recharge=recharge)
     if bought.recharge_id is not None:
         succeeded = RechargeSucceeded(
             recharge_id=bought.recharge_id,
             amount_micros=bought.amount_micros,
             balance_micros=books.account.balance_micros,
             currency=bought.currency,
+            after_failure=after_failure or None,
         )
         books.tell(succeeded, cause=bought.recharge_id)
     switched_on = account.recharge.failures >= MAX_FAILURES
@@ -147,7 +153,11 @@ def adjust(
 def configure(
     account: Account, settings: CreditSettings, *, heard_at: datetime | None = None
 ) -> Booking:
-    """Take over settings unless later ones are already known; the first set the credits up."""
+    """Take over settings unless later ones are already known; the first set the credits up.
+
+    Those that are saved again as they are change nothing: else a program that saves them every
+    hour would set the limits of recharging back every hour.
+    """
     books = Books(account, settings.configured_at, heard_at)
     books.set_up(settings.currency, settings.configured_at)
     known = account.settings
@@ -155,13 +165,16 @@ def configure(
         settings.configured_at,
         settings.event_id,
     )
+    differ = is_latest and not settings.is_same_as(known)
     if is_latest:
-        books.set(settings=settings, recharge=account.recharge.reconfigured())
+        books.set(settings=settings)
+    if differ:
+        books.set(recharge=account.recharge.reconfigured())
         before = known and known.prefix_hourly_spend_limit_micros
         if settings.prefix_hourly_spend_limit_micros != before:
             # While there was no such limit, nothing was counted for it.
             books.set(corrections=account.corrections + 1)
-    return books.close(may_ask=is_latest)
+    return books.close(may_ask=differ)
 
 
 def fail_recharge(
@@ -174,20 +187,23 @@ def fail_recharge(
 ) -> Booking:
     """Take note that a recharge failed; the third in a row switches it off, and says so.
 
-    Of a recharge whose outcome was not open it is told, and nothing else follows.
+    Of a recharge whose outcome was not open it is told, as one that nobody requested, and nothing
+    else follows: a repeated failure, and that of one that was paid, do not come this far.
     """
     books = Books(account, at, heard_at)
+    was_open = account.recharge.waits_for(recharge_id)
     books.set(recharge=account.recharge.failed(recharge_id))
     failed = RechargeFailed(
         recharge_id=recharge_id,
         reason=reason,
         balance_micros=account.balance_micros,
         currency=account.currency,
+        never_requested=None if was_open else True,
     )
     books.tell(failed, cause=recharge_id)
     if account.recharge.failures < MAX_FAILURES <= books.account.recharge.failures:
         books.tell_disabled(Disabled.THREE_FAILURES)
-    return books.close(may_ask=account.recharge.waits_for(recharge_id))
+    return books.close(may_ask=was_open)
 
 
 def charge(  # noqa: PLR0913 - the parts of a charge

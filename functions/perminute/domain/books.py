@@ -345,8 +345,9 @@ class Books:
                     amount_micros=step.amount_micros,
                     balance_micros=self.account.balance_micros,
                     currency=self.account.currency,
+                    attempt=step.attempt,
                 )
-                self.tell(requested, cause=step.recharge_id, at=self.now)
+                self.tell(requested, cause=f"{step.recharge_id}/{step.attempt}", at=self.now)
             case Disabled():
                 self.tell_disabled(step)
             case None:

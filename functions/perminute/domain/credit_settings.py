@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -41,3 +41,9 @@ class CreditSettings:
     def late_usage(self) -> timedelta:
         """How late usage may be reported."""
         return timedelta(hours=self.late_usage_hours)
+
+    def is_same_as(self, other: CreditSettings | None) -> bool:
+        """Whether both configure the same, whichever event said so and when."""
+        return other is not None and self == replace(
+            other, configured_at=self.configured_at, event_id=self.event_id
+        )

@@ -5,7 +5,6 @@ What an e-mail subscription shows as it is, so that nobody has to read JSON to k
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from perminute.domain.licensing import NotEntitled
@@ -27,7 +26,7 @@ from perminute.domain.notifications import (
     SpendLimitReached,
 )
 from perminute.domain.rate_card import Unpriced
-from perminute.domain.recharge import MAX_FAILURES, OUTCOME_WITHIN, Disabled
+from perminute.domain.recharge import MAX_FAILURES, MAX_REQUESTS_A_DAY, Disabled
 from perminute.domain.spending import LimitName
 from perminute.domain.usage import Flag
 
@@ -106,29 +105,22 @@ def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911, PLR0912
                 "covered: of pay-per-minute organizers, every phone call. Buy credit now.",
             )
         case RechargeRequested() as news:
-            hours = OUTCOME_WITHIN // timedelta(hours=1)
-            return Text(
-                f"{who}: recharge of {_money(news.amount_micros, news.currency)} requested",
-                f"The communications credit of {who} stands at "
-                f"{_money(news.balance_micros, news.currency)}, below its trigger, so "
-                f"{_money(news.amount_micros, news.currency)} is being bought under the id "
-                f"{news.recharge_id}. If no outcome is reported within {hours} hours, credit is "
-                "asked for again, under a new id; nothing else is to be done.",
-            )
+            return _recharge_requested(who, news)
         case RechargeSucceeded() as news:
+            amount = _money(news.amount_micros, news.currency)
+            paid = (
+                f"The recharge {news.recharge_id} of {amount} for {who} was reported as failed "
+                "before and has been paid after all. It counts for the limit of this month."
+                if news.after_failure
+                else f"The recharge {news.recharge_id} of {amount} for {who} succeeded."
+            )
             return Text(
-                f"{who}: recharged with {_money(news.amount_micros, news.currency)}",
-                f"The recharge {news.recharge_id} of {_money(news.amount_micros, news.currency)} "
-                f"for {who} succeeded. The balance is now "
-                f"{_money(news.balance_micros, news.currency)}. Nothing is to be done.",
+                f"{who}: recharged with {amount}",
+                f"{paid} The balance is now {_money(news.balance_micros, news.currency)}. No "
+                "action needed.",
             )
         case RechargeFailed() as news:
-            return Text(
-                f"{who}: recharge failed",
-                f"The recharge {news.recharge_id} for {who} failed: {news.reason.rstrip('.')}. The "
-                f"balance is {_money(news.balance_micros, news.currency)}. Check the means of "
-                f"payment, or buy credit by hand; {MAX_FAILURES} failures in a row stop it.",
-            )
+            return _recharge_failed(who, news)
         case RechargeDisabled() as news:
             return _recharge_disabled(who, news)
         case CreditExpiring() as news:
@@ -225,6 +217,44 @@ def _used(news: SpendLimitReached | FraudSuspected, amount_micros: int) -> str:
     return f"Of {amount} that are allowed, {spent} is spent and {reserved} is reserved"
 
 
+def _recharge_requested(who: str, news: RechargeRequested) -> Text:
+    """Say that somebody else is to buy: perminute never does."""
+    amount = _money(news.amount_micros, news.currency)
+    balance = _money(news.balance_micros, news.currency)
+    if news.attempt > 1:
+        return Text(
+            f"{who}: recharge of {amount} requested again (attempt {news.attempt})",
+            f"Your billing system has not answered the recharge {news.recharge_id} of {amount} for "
+            f"{who}. We have asked it again to buy {amount} under the same id, attempt "
+            f"{news.attempt}, and ask once a day until it reports Credit Purchased or Recharge "
+            f"Failed with this id. It must not be bought twice. The balance is {balance}.",
+        )
+    return Text(
+        f"{who}: recharge of {amount} requested",
+        f"The communications credit of {who} stands at {balance}, below its trigger. We have asked "
+        f"your billing system to buy {amount} under the id {news.recharge_id} (perminute only "
+        "asks). Until an outcome is reported, the same id is sent again each day. No action "
+        "needed.",
+    )
+
+
+def _recharge_failed(who: str, news: RechargeFailed) -> Text:
+    reason, balance = news.reason.rstrip("."), _money(news.balance_micros, news.currency)
+    if news.never_requested:
+        return Text(
+            f"{who}: a recharge that was never requested failed",
+            f"Your billing system has reported that the recharge {news.recharge_id} for {who} "
+            f"failed ({reason}), but that recharge was never requested. It counts for nothing. The "
+            f"balance is {balance}. Check which ids your billing system reports.",
+        )
+    return Text(
+        f"{who}: recharge failed",
+        f"The recharge {news.recharge_id} for {who} failed: {reason}. The balance is {balance}. "
+        f"Check the means of payment, or buy credit by hand; {MAX_FAILURES} failures in a row "
+        "stop it.",
+    )
+
+
 def _recharge_disabled(who: str, news: RechargeDisabled) -> Text:
     subject = f"{who}: auto-recharge has stopped"
     balance = _money(news.balance_micros, news.currency)
@@ -233,8 +263,9 @@ def _recharge_disabled(who: str, news: RechargeDisabled) -> Text:
             return Text(
                 subject,
                 f"Auto-recharge of {who} is switched off after {MAX_FAILURES} failures in a row. "
-                f"The balance is {balance}. Mend the means of payment, then buy credit or save "
-                "the credit settings again: either switches it on.",
+                f"The balance is {balance}. Update your payment method, then buy credit, or switch "
+                "auto-recharge off and on again in the credit settings: either starts it again. "
+                "Saving the same settings again does not.",
             )
         case Disabled.MONTHLY_LIMIT:
             return Text(
@@ -242,6 +273,14 @@ def _recharge_disabled(who: str, news: RechargeDisabled) -> Text:
                 f"One more recharge of {who} would exceed its monthly limit. The balance is "
                 f"{balance}, and nothing is bought until the limit allows it. Buy credit by hand, "
                 "or raise the limit.",
+            )
+        case Disabled.DAILY_LIMIT:
+            return Text(
+                subject,
+                f"We have asked for {MAX_REQUESTS_A_DAY} recharges of {who} today and ask for no "
+                f"more until tomorrow, 00:00 UTC. The balance is {balance}. If the recharge amount "
+                "is too small for what calls cost, raise it: settings that differ start "
+                "auto-recharge again at once. Or buy credit by hand.",
             )
         case never:
             assert_never(never)

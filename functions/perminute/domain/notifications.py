@@ -45,32 +45,35 @@ class BalanceExhausted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RechargeRequested:
-    """Somebody is to buy this credit and report it under this id."""
+    """Somebody is to buy this credit, once, and report it under this id; `attempt` is from 1."""
 
     recharge_id: str
     amount_micros: int
     balance_micros: int
     currency: str | None
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RechargeSucceeded:
-    """The credit of a recharge has arrived."""
+    """The credit of a recharge has arrived; `after_failure`, though it was reported as failed."""
 
     recharge_id: str
     amount_micros: int
     balance_micros: int
     currency: str | None
+    after_failure: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RechargeFailed:
-    """The credit of a recharge could not be bought."""
+    """The credit of a recharge could not be bought; `never_requested`, one that is not ours."""
 
     recharge_id: str
     reason: str
     balance_micros: int
     currency: str | None
+    never_requested: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ from perminute.domain.licensing import NotEntitled
 from perminute.domain.lots import FurtherLots, Lot, LotShare, twelve_months_after
 from perminute.domain.pools import Cursor, MinutePool, Month, Position
 from perminute.domain.rate_card import Unpriced
-from perminute.domain.recharge import AutoRecharge, RechargeRequest, RechargeState
+from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest, RechargeState
 from perminute.domain.spending import (
     Spending,
     day_of,
@@ -93,7 +93,7 @@ def account_row(account: Account) -> AccountRow:
         days=[_day_record(day) for day in account.days] or None,
         corrections=account.corrections or None,
         listed_as=ACCOUNT,
-        due_at=NEVER_DUE if account.due_at is None else due_text(account.due_at),
+        due_at=NEVER_DUE if account.listed_from is None else due_text(account.listed_from),
     )
 
 
@@ -275,36 +275,55 @@ def _sortable(at: datetime) -> str:
 
 
 def _recharge_record(state: RechargeState) -> dict[str, Any] | None:
-    if state == RechargeState():
-        return None
-    return {
+    """Write what was asked for; what is empty is left out, for charges write the account item."""
+    record = {
         "requests": state.requests,
-        "waiting": [
-            [one.recharge_id, one.amount_micros, format_instant(one.requested_at)]
-            for one in state.waiting
-        ],
+        "open": state.open and _request_record(state.open),
         "failures": state.failures,
-        "month": state.month and f"{state.month:%Y-%m}",
-        "monthMicros": state.month_micros,
-        "limitTold": state.limit_told,
+        "month": state.month and [f"{state.month:%Y-%m}", state.month_micros],
+        "day": state.day and [f"{state.day:%Y-%m-%d}", state.day_requests],
+        "stoppedBy": state.stopped_by and state.stopped_by.value,
     }
+    return {name: value for name, value in record.items() if value} or None
+
+
+def _request_record(request: RechargeRequest) -> list[Any]:
+    """Write a request; its last attempt as how long it came after the first."""
+    return [
+        request.recharge_id,
+        request.amount_micros,
+        format_instant(request.requested_at),
+        request.attempt,
+        _micros(request.attempted_at - request.requested_at),
+    ]
 
 
 def _recharge_of(record: dict[str, Any]) -> RechargeState:
+    month, month_micros = record.get("month", (None, 0))
+    day, day_requests = record.get("day", (None, 0))
+    stopped_by = record.get("stoppedBy")
     return RechargeState(
-        requests=record["requests"],
-        waiting=tuple(
-            RechargeRequest(
-                recharge_id=recharge_id,
-                amount_micros=amount_micros,
-                requested_at=parse_instant(requested_at),
-            )
-            for recharge_id, amount_micros, requested_at in record["waiting"]
-        ),
-        failures=record["failures"],
-        month=parse_instant(f"{record['month']}-01T00:00:00Z") if record["month"] else None,
-        month_micros=record["monthMicros"],
-        limit_told=record["limitTold"],
+        requests=record.get("requests", 0),
+        open=_request_of(*record["open"]) if "open" in record else None,
+        failures=record.get("failures", 0),
+        month=parse_instant(f"{month}-01T00:00:00Z") if month else None,
+        month_micros=month_micros,
+        day=parse_instant(f"{day}T00:00:00Z") if day else None,
+        day_requests=day_requests,
+        stopped_by=Disabled(stopped_by) if stopped_by else None,
+    )
+
+
+def _request_of(
+    recharge_id: str, amount_micros: int, requested_at: str, attempt: int, later_micros: int
+) -> RechargeRequest:
+    first_at = parse_instant(requested_at)
+    return RechargeRequest(
+        recharge_id=recharge_id,
+        amount_micros=amount_micros,
+        requested_at=first_at,
+        attempted_at=first_at + timedelta(microseconds=later_micros),
+        attempt=attempt,
     )
 
 
