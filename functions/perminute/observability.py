@@ -71,7 +71,10 @@ def report_batch(settled: Settled[R], counts: Mapping[str, int] | None = None) -
 
 
 def report_expiry(run: Run) -> None:
-    """Log a daily run in one line, and by name whose account could not be brought up to date."""
+    """Log a daily run in one line; by name, whose account it could not bring up to date.
+
+    And whose recharge nobody answers: an alarm looks at how many of these there are.
+    """
     logger.info(
         "credit brought up to date",
         extra={"organizations": run.organizations, "failed": len(run.failed)},
@@ -81,7 +84,13 @@ def report_expiry(run: Run) -> None:
             "account not brought up to date",
             extra={"organizationId": organization_id, "reason": str(error)},
         )
+    for organization_id, recharge_id in run.unanswered.items():
+        logger.error(
+            "recharge unanswered",
+            extra={"organizationId": organization_id, "rechargeId": recharge_id},
+        )
     metrics.add_metric("AccountsBroughtUpToDate", MetricUnit.Count, run.organizations)
+    metrics.add_metric("RechargesUnanswered", MetricUnit.Count, len(run.unanswered))
 
 
 def report_reconciled(reconciled: Sequence[Reconciled]) -> None:

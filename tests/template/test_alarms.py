@@ -70,6 +70,7 @@ def test_what_our_own_counts_tell_of_raises_an_alarm(template: Template) -> None
         "CallsNotEntitled": "ChargeCallsFunction",
         "RateCardsNotRenewed": "ChargeCallsFunction",
         "BookDifferences": "ReconcileBooksFunction",
+        "RechargesUnanswered": "ExpireCreditFunction",
     }
     assert ours == {
         metric: ([{"Name": "service", "Value": service_of(template, function)}], "Sum", 0)
