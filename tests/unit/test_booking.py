@@ -818,7 +818,8 @@ def test_ten_requests_are_sent_in_a_day_and_then_none_until_the_next() -> None:
 
 def test_the_limit_of_a_day_is_told_once_a_day_though_the_balance_was_back_up() -> None:
     account, _ = answered(below(trigger=500, amount=1).account, 10)
-    up = buy(account, bought(1_000, "by-hand"))
+    used_up = replace(account, lots=(), further=None, balance_micros=0)
+    up = buy(used_up, bought(1_000, "by-hand"))
     down = charge(up.account, [rating("b", 900)], at=ANSWERED)
     assert (news(up), news(down)) == ([], [])
     assert down.account.due_at == datetime(2026, 11, 3, tzinfo=UTC)

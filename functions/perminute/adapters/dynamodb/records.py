@@ -292,7 +292,7 @@ def _request_record(request: RechargeRequest) -> list[Any]:
     return [
         request.recharge_id,
         request.amount_micros,
-        format_instant(request.requested_at),
+        _instant_record(request.requested_at),
         request.attempt,
         _micros(request.attempted_at - request.requested_at),
     ]
@@ -315,9 +315,9 @@ def _recharge_of(record: dict[str, Any]) -> RechargeState:
 
 
 def _request_of(
-    recharge_id: str, amount_micros: int, requested_at: str, attempt: int, later_micros: int
+    recharge_id: str, amount_micros: int, requested_at: int, attempt: int, later_micros: int
 ) -> RechargeRequest:
-    first_at = parse_instant(requested_at)
+    first_at = _instant_of(requested_at)
     return RechargeRequest(
         recharge_id=recharge_id,
         amount_micros=amount_micros,
@@ -328,47 +328,42 @@ def _request_of(
 
 
 def _settings_record(settings: CreditSettings) -> dict[str, Any]:
+    """Writes settings; what is not set is left out, for charges write the account item."""
     recharge = settings.auto_recharge
-    limits = {
+    is_default = settings.late_usage_hours == LATE_USAGE_HOURS
+    record = {
+        "configuredAt": _instant_record(settings.configured_at),
+        "eventId": settings.event_id,
+        "currency": settings.currency,
+        "thresholds": settings.low_balance_thresholds_micros or None,
+        "autoRecharge": recharge
+        and [recharge.trigger_micros, recharge.recharge_micros, recharge.monthly_limit_micros],
         "dailyMicros": settings.daily_spend_limit_micros,
         "prefixHourlyMicros": settings.prefix_hourly_spend_limit_micros,
         "maxCalls": settings.max_concurrent_calls,
-        "lateUsageHours": (
-            None if settings.late_usage_hours == LATE_USAGE_HOURS else settings.late_usage_hours
-        ),
+        "lateUsageHours": None if is_default else settings.late_usage_hours,
     }
-    return {
-        "configuredAt": format_instant(settings.configured_at),
-        "eventId": settings.event_id,
-        "currency": settings.currency,
-        "thresholdsMicros": settings.low_balance_thresholds_micros,
-        "autoRecharge": recharge
-        and {
-            "triggerMicros": recharge.trigger_micros,
-            "rechargeMicros": recharge.recharge_micros,
-            "monthlyLimitMicros": recharge.monthly_limit_micros,
-        },
-        **{name: limit for name, limit in limits.items() if limit is not None},
-    }
+    return {name: value for name, value in record.items() if value is not None}
 
 
 def _settings_of(record: dict[str, Any]) -> CreditSettings:
-    recharge = record["autoRecharge"]
+    recharge = record.get("autoRecharge")
     return CreditSettings(
-        configured_at=parse_instant(record["configuredAt"]),
+        configured_at=_instant_of(record["configuredAt"]),
         event_id=record["eventId"],
         currency=record["currency"],
-        low_balance_thresholds_micros=tuple(record["thresholdsMicros"]),
-        auto_recharge=recharge
-        and AutoRecharge(
-            trigger_micros=recharge["triggerMicros"],
-            recharge_micros=recharge["rechargeMicros"],
-            monthly_limit_micros=recharge["monthlyLimitMicros"],
-        ),
+        low_balance_thresholds_micros=tuple(record.get("thresholds", ())),
+        auto_recharge=recharge and _auto_recharge_of(*recharge),
         daily_spend_limit_micros=record.get("dailyMicros"),
         prefix_hourly_spend_limit_micros=record.get("prefixHourlyMicros"),
         max_concurrent_calls=record.get("maxCalls"),
         late_usage_hours=record.get("lateUsageHours", LATE_USAGE_HOURS),
+    )
+
+
+def _auto_recharge_of(trigger: int, recharge: int, monthly_limit: int | None) -> AutoRecharge:
+    return AutoRecharge(
+        trigger_micros=trigger, recharge_micros=recharge, monthly_limit_micros=monthly_limit
     )
 
 
