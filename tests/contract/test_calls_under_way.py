@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from perminute.domain.authorization import Decided
     from perminute.domain.legs import Leg
 
-UNTIL = ANSWERED + timedelta(minutes=10)
+UNTIL, DAY = ANSWERED + timedelta(minutes=10), timedelta(days=1)
 KEY = SpendingKey(SpendingKind.USER, "\N{GRINNING FACE}#" * 125, ANSWERED.replace(day=1, hour=0))
 
 
@@ -119,7 +119,8 @@ def every_field(organization: str) -> Reservation:
         ),
         wanted_seconds=90,
         used_seconds=MAX_LEG_SECONDS,
-        held=Held(UNTIL, 10**15, 1_440, 0),
+        reported_at=ANSWERED + timedelta(microseconds=5),
+        held=(Held(UNTIL, 10**15, 1_440, used=True), Held(UNTIL, 7, 0)),
         keys=(KEY,),
     )
 
@@ -146,7 +147,9 @@ def test_what_is_reserved_and_spent_is_read_back_as_it_was_written(
     account = holding(
         organization_id=organization,
         version=0,
-        reserved=Holds((Hold(UNTIL, 10**15, 12), Hold(UNTIL + timedelta(days=1), 0, 1))),
+        reserved=Holds(
+            (Hold(UNTIL, 10**15, 12), Hold(UNTIL, 5, 2, used=True), Hold(UNTIL + DAY, 0, 1))
+        ),
         calls_told=True,
         days=(
             Spending(key=day_of(ANSWERED), spent_micros=10**15, told_micros=0),
@@ -160,13 +163,14 @@ def test_what_is_reserved_and_spent_is_read_back_as_it_was_written(
             daily_spend_limit_micros=0,
             prefix_hourly_spend_limit_micros=1,
             max_concurrent_calls=2,
+            late_usage_hours=1,
         ),
     )
     pool = MinutePool(
         organization_id=organization,
         month=Month(2026, 11),
         reserved_by_day={ANSWERED.date(): 4},
-        held=Holds((Hold(UNTIL, 5, 1),)),
+        held=Holds((Hold(UNTIL, 5, 1, used=True),)),
     )
     told = Spending(
         key=KEY, corrections=3, spent_micros=7, held=Holds((Hold(UNTIL, 5, 1),)), told_micros=0

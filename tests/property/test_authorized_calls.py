@@ -257,17 +257,18 @@ class World:
     def _note(self, call_id: str, call: Bridged) -> None:
         """Remember until when its end must have reached us."""
         reservation = self.store.under_way[ORGANIZATION, call_id]
-        held = reservation.held
         if not self.lots_expire or reservation.answer.granted_seconds:
-            call.until = held.until if held else self.now + timedelta(minutes=5)
+            lapses = [held.until for held in reservation.held if not held.used]
+            used = [held.until for held in reservation.held if held.used]
+            call.until = next(iter((*lapses, *used)), self.now + timedelta(minutes=5))
 
     def check(self) -> None:
         account = self.store.account(ORGANIZATION)
         assert account.balance_micros >= 0
-        held = [one.held for one in self.store.under_way.values() if one.held is not None]
-        live = [one for one in held if one.until > self.now]
+        held = [held for one in self.store.under_way.values() for held in one.held]
+        live = [one for one in held if one.used or one.until > self.now]
         assert account.reserved.amount_at(self.now) == sum(one.micros for one in live)
-        assert account.reserved.calls_at(self.now) == sum(one.calls for one in live)
+        assert account.reserved.calls_at(self.now) == sum(1 for one in live if not one.used)
         pools = self.store.pools(ORGANIZATION, MONTHS).values()
         held_minutes = sum(pool.held.amount_at(self.now) for pool in pools)
         assert held_minutes == sum(one.minutes for one in live)

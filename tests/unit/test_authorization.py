@@ -24,16 +24,15 @@ from builders import (
 
 from perminute.domain.accounts import Account
 from perminute.domain.authorization import Decided, Standing, authorize, release, update
-from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.credit_settings import LATE_USAGE_HOURS, CreditSettings
 from perminute.domain.errors import Conflict
 from perminute.domain.holds import Hold
-from perminute.domain.legs import Leg, LegType, MeetingType
+from perminute.domain.legs import MAX_LEG_SECONDS, Leg, LegType, MeetingType
 from perminute.domain.licensing import Licensing
 from perminute.domain.limit_news import full_house_news, limit_news
 from perminute.domain.notifications import FraudSuspected, SpendLimitReached
 from perminute.domain.pools import MinutePool, Month
 from perminute.domain.reservations import (
-    SETTLEMENT,
     Asked,
     Decision,
     Denied,
@@ -60,7 +59,7 @@ CARD = card(
     "tollFreeDialIn,1800,US,USD,0.022,,",
 )
 NOVEMBER = Month(2026, 11)
-MINUTE = timedelta(minutes=1)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 BY_THE_MINUTE = holds("payPerMinute", "communicationsCredits")
 SUBSCRIBED = holds("subscription", "communicationsCredits")
 
@@ -234,7 +233,65 @@ def test_a_release_gives_back_what_was_not_used_and_keeps_the_rest_for_the_charg
     assert released.answer.granted_seconds == 0
     assert scene.reserved(at) == 2 * RATE
     assert scene.account.reserved.calls_at(at) == 0
-    assert scene.reserved(at + SETTLEMENT - MINUTE) == 2 * RATE
+    assert scene.reserved(at + 90 * DAY) == 2 * RATE
+
+
+def test_what_is_used_stays_reserved_when_the_grant_has_lapsed() -> None:
+    scene = Scene()
+    first = scene.authorize(asks(300))
+    at = ANSWERED + 4 * MINUTE
+    second = scene.update(first, used(200, 1, 300), at)
+    granted, used_part = (
+        next(one for one in second.reservation.held if one.used is used) for used in (False, True)
+    )
+    assert (used_part.micros, granted.micros) == (4 * RATE, 5 * RATE)
+    assert scene.account.reserved.calls_at(at) == 1
+    assert scene.reserved(granted.until) == 4 * RATE
+    assert scene.account.reserved.calls_at(granted.until) == 0
+
+
+def test_what_was_reported_is_due_at_the_first_full_hour_after_usage_may_be_late() -> None:
+    scene = Scene()
+    first = scene.authorize(asks(300))
+    late = ANSWERED + 4 * MINUTE
+    due_at = ANSWERED + timedelta(hours=LATE_USAGE_HOURS + 1)
+    second = scene.update(first, used(200, 1), late)
+    assert second.reservation.charge_at == scene.account.reserved.charge_due_at == due_at
+    third = scene.release(second, 100, due_at - timedelta(hours=LATE_USAGE_HOURS))
+    assert third.reservation.charge_at == due_at
+    assert replace(scene.account, lots=()).due_at == due_at
+
+
+def test_nothing_is_due_while_the_call_may_go_on() -> None:
+    settings = configured(late_usage_hours=1)
+    scene = Scene(holding(lot("1", 100 * MICROS), settings=settings))
+    first = scene.authorize(asks(60))
+    second = scene.update(first, used(60, 1, 4 * 3_600), ANSWERED + MINUTE)
+    granted_until = max(one.until for one in second.reservation.held if not one.used)
+    assert granted_until > ANSWERED + timedelta(hours=8)
+    assert second.reservation.charge_at is not None
+    assert granted_until <= second.reservation.charge_at < granted_until + timedelta(hours=1)
+
+
+def test_a_call_that_reports_nothing_is_never_due() -> None:
+    scene = Scene()
+    released = scene.release(scene.authorize(asks(300)), 0, ANSWERED + MINUTE)
+    assert released.reservation.charge_at is None
+    assert replace(scene.account, lots=()).due_at is None
+
+
+def test_the_leg_that_a_bridge_describes_ends_with_its_last_report() -> None:
+    scene = Scene()
+    second = scene.update(scene.authorize(asks(600)), used(61, 1), ANSWERED + 2 * MINUTE)
+    ended_at = ANSWERED + 5 * MINUTE + timedelta(microseconds=7)
+    third = scene.release(second, 100, ended_at)
+    told = third.reservation.as_reported()
+    assert (told.answered_at, told.ended_at) == (ended_at - timedelta(seconds=161), ended_at)
+    assert told.connected_seconds == 161
+    endless = replace(third.reservation, used_seconds=10**6).as_reported()
+    assert endless.connected_seconds == MAX_LEG_SECONDS
+    with pytest.raises(ValueError, match="nothing was reported of call call-1"):
+        scene.authorize(asks(), call_id="call-1").reservation.as_reported()
 
 
 def test_a_call_that_was_never_answered_leaves_nothing_reserved() -> None:
@@ -344,7 +401,7 @@ def test_a_call_is_denied_with_the_reason(reason: str, scene: Scene, call: dict[
     decided = scene.authorize(**call)
     assert (decided.answer.decision, decided.answer.reason) == (Decision.DENY, reason)
     assert scene.account is before
-    assert decided.reservation.held is None
+    assert not decided.reservation.held
 
 
 @pytest.mark.parametrize("meeting_type", MeetingType)

@@ -103,7 +103,7 @@ class AuthorizeCall:
                 return answer
         decided = self._decide(account, call, request, rate_card)
         authorized = Authorized(decided.reservation, call)
-        holds = call is not None and call.held is not None
+        holds = call is not None and bool(call.held)
         if decided.booking.account is account and not holds:
             return decided.answer if self.under_way.keep(authorized) else Moved()
         booking = replace(decided.booking, notifications=_news_of(decided, account, request.at))
@@ -151,8 +151,7 @@ class AuthorizeCall:
         keys.update(before.keys if before else ())
         records = {key for key in keys if key.kind is not SpendingKind.DAY}
         pool = None
-        holds_minutes = before is not None and before.held is not None and before.held.minutes
-        if rating.draws_on_pool or holds_minutes:
+        if rating.draws_on_pool or (before is not None and before.holds_minutes):
             month = month_of(leg)
             pool = self.credit.pools(account.organization_id, [month])[month]
         spendings = spendings_of(self.credit, self.calls, account, records)

@@ -235,7 +235,7 @@ class ChargeLegs:
     ) -> Mapping[Month, MinutePool]:
         """Read the pools that the legs draw on, after the account, as with the licenses."""
         months = {month_of(rating.leg) for rating in ratings if rating.draws_on_pool}
-        months |= {month_of(one.leg) for one in reservations if one.held and one.held.minutes}
+        months |= {month_of(one.leg) for one in reservations if one.holds_minutes}
         missing = months - shared.pools.keys()
         if missing:
             shared.pools |= self.credit.pools(shared.organization_id, missing)

@@ -46,7 +46,8 @@ class Account:
     `as_of` is the latest instant at which anything was booked: it never goes back, however late
     an event comes. `user_facts` counts the licensing facts about all users: who reads their
     timelines one by one can tell by it whether any is missing. `reserved` is what calls under way
-    may still cost, and `calls_told` says that admins know of as many of them as they allow. `days`
+    may still cost, and what calls have used that are not charged yet; `calls_told` says that
+    admins know of as many calls under way as they allow. `days`
     is what the calls of the last few days have cost. `corrections` counts how often
     calls turned out to cost something else: what was spent of limits is then to be counted anew.
 
@@ -151,8 +152,12 @@ class Account:
 
     @property
     def due_at(self) -> datetime | None:
-        """When time alone next changes something; None if it never does."""
-        instants = (self.lots_due_at, self.recharge_due_at)
+        """When time alone next changes something; None if it never does.
+
+        What bridges reported counts until the last such call is charged: the daily run, which
+        charges them, must find the account until then, whatever an index knows of the calls.
+        """
+        instants = (self.lots_due_at, self.recharge_due_at, self.reserved.charge_due_at)
         return min((instant for instant in instants if instant is not None), default=None)
 
     @property

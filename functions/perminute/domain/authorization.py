@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.domain.accounts import Booking
-from perminute.domain.holds import lapses_at
+from perminute.domain.holds import full_hour, lapses_at
 from perminute.domain.legs import MAX_LEG_SECONDS
 from perminute.domain.licensing import Cover, Entitlement, NotEntitled
 from perminute.domain.pools import month_of
@@ -22,13 +22,13 @@ from perminute.domain.rate_card import SECONDS_PER_MINUTE
 from perminute.domain.reservations import (
     DEFAULT_QUOTA_SECONDS,
     RINGING,
-    SETTLEMENT,
     SHORTEST_VALIDITY,
     Answer,
     Asked,
     Decision,
     Denied,
     Held,
+    Operation,
     PaidBy,
     Reservation,
 )
@@ -121,7 +121,7 @@ def update(standing: Standing, before: Reservation, asked: Asked, at: datetime) 
 
 
 def release(standing: Standing, before: Reservation, asked: Asked, at: datetime) -> Decided:
-    """End what a call has reserved, but for what it has used: that waits for its `Call Ended`."""
+    """End what a call has reserved, but for what it has used: that waits to be charged."""
     return _Call(standing, before.leg, asked, at, before).released()
 
 
@@ -234,8 +234,8 @@ class _Call:
     # ── Answers ──────────────────────────────────────────────────────────────────────────────
 
     def denied(self, why: str, limit: LimitName | None = None) -> Decided:
-        """Grant nothing; what the call has used waits for its `Call Ended`."""
-        held = self._settling()
+        """Grant nothing; what the call has used waits to be charged."""
+        held = self._hold_used(self._at)
         answer = self._answer(Decision.DENY, reason=str(why), final_unit=True, limit=limit)
         return self._decided(answer, held)
 
@@ -248,7 +248,7 @@ class _Call:
         answer = self._allowed(
             granted, self._lapses(granted), PaidBy.NOBODY if free else PaidBy.SUBSCRIPTION
         )
-        return self._decided(answer, None)
+        return self._decided(answer, ())
 
     def granted(self) -> Decided:
         """Grant whole blocks: as many as were asked for, or as are covered."""
@@ -272,12 +272,12 @@ class _Call:
         quota = self._price.blocks(reached)
         granted = quota - self._used_seconds
         lapses_at_ = self._lapses(granted)
-        held = self._hold(quota, lapses_at_)
+        held = (*self._hold_used(lapses_at_), self._hold_granted(quota, lapses_at_))
         return self._decided(self._allowed(granted, lapses_at_, self._payer(quota), name), held)
 
     def released(self) -> Decided:
         """Keep what was used, and nothing else."""
-        return self._decided(self._answer(Decision.ALLOW), self._settling())
+        return self._decided(self._answer(Decision.ALLOW), self._hold_used(self._at))
 
     # ── How far it may go ────────────────────────────────────────────────────────────────────
 
@@ -338,13 +338,14 @@ class _Call:
 
     def _give_back(self) -> None:
         before = self._before
-        if before is None or before.held is None:
+        if before is None:
             return
-        self._set_account(reserved=self._account.reserved.without(before.held.credit))
-        if self._pool is not None and before.held.minutes:
-            self._pool = self._pool.without_held(before.held.pool)
-        for key in before.keys:
-            self._spendings.release(key, before.held.credit)
+        for held in before.held:
+            self._set_account(reserved=self._account.reserved.without(held.credit))
+            if self._pool is not None and held.minutes:
+                self._pool = self._pool.without_held(held.pool)
+            for key in before.keys:
+                self._spendings.release(key, held.credit)
 
     def _priced(self) -> _Price:
         """Price the call as if it were answered now, and as if it rang as long as it may."""
@@ -365,12 +366,32 @@ class _Call:
         minutes = min(self._terms.licensing.pool_minutes(at) for at in instants)
         return max(0, self._pool.left_at(self._at, minutes))
 
-    def _used_blocks(self) -> int:
-        return self._price.blocks(self._used_seconds)
+    def _hold_used(self, granted_until: datetime) -> tuple[Held, ...]:
+        """Reserve what the call costs if it has ended with this report, until it is charged.
 
-    def _hold(self, quota: int, until: datetime, calls: int = 1) -> Held:
-        """Reserve what the call costs if it ends with its quota."""
-        held = Held(until, self._price.micros(quota) or 0, self._price.minutes(quota), calls)
+        That is due when no `Call Ended` has come for as long as usage may be late, and not while
+        the call may still go on.
+        """
+        if not self._used_seconds or self.costs_nothing:
+            return ()
+        due_at = full_hour(max(self._at + self._account.late_usage, granted_until))
+        micros, minutes = self._cost(self._used_seconds)
+        return (self._hold(Held(due_at, micros, minutes, used=True)),)
+
+    def _hold_granted(self, quota: int, until: datetime) -> Held:
+        """Reserve what the call costs more than that if it ends with its quota."""
+        micros, minutes = self._cost(quota)
+        used_micros, used_minutes = self._cost(self._used_seconds)
+        return self._hold(Held(until, micros - used_micros, minutes - used_minutes))
+
+    def _cost(self, seconds: int) -> tuple[int, int]:
+        """Return what so many seconds in all take of the credit, and of the pool."""
+        if not seconds:
+            return 0, 0
+        blocks = self._price.blocks(seconds)
+        return self._price.micros(blocks) or 0, self._price.minutes(blocks)
+
+    def _hold(self, held: Held) -> Held:
         reserved = self._account.reserved.lapsed(self._at).with_added(held.credit)
         self._set_account(reserved=reserved)
         if self._pool is not None and held.minutes:
@@ -378,12 +399,6 @@ class _Call:
         for key in self._keys():
             self._spendings.hold(key, held.credit, self._at)
         return held
-
-    def _settling(self) -> Held | None:
-        """Reserve what a call has used that is not granted any more."""
-        if not self._used_seconds or self.costs_nothing:
-            return None
-        return self._hold(self._used_blocks(), lapses_at(self._at, SETTLEMENT), calls=0)
 
     def _keys(self) -> tuple[SpendingKey, ...]:
         """Name the records that count what is reserved: as they will count what it costs."""
@@ -437,7 +452,7 @@ class _Call:
             **said,
         )
 
-    def _decided(self, answer: Answer, held: Held | None) -> Decided:
+    def _decided(self, answer: Answer, held: tuple[Held, ...]) -> Decided:
         """Write down the call as it is now, and what became of its organization with it."""
         reservation = Reservation(
             leg=self._leg,
@@ -445,6 +460,7 @@ class _Call:
             answer=answer,
             wanted_seconds=self._wanted_seconds,
             used_seconds=self._used_seconds,
+            reported_at=None if self._asked.operation is Operation.AUTHORIZE else self._at,
             held=held,
             keys=self._keys() if held else (),
         )

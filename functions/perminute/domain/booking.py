@@ -353,11 +353,10 @@ def _late_call(leg: Leg, reported: Mapping[str, datetime], at: datetime) -> Late
 def _give_back(books: Books, reservations: Sequence[Reservation], spendings: Spendings) -> None:
     """Give back what calls have reserved of the credit, and of limits."""
     for reservation in reservations:
-        if reservation.held is not None:
-            hold = reservation.held.credit
-            books.set(reserved=books.account.reserved.without(hold))
+        for held in reservation.held:
+            books.set(reserved=books.account.reserved.without(held.credit))
             for key in reservation.keys:
-                spendings.release(key, hold)
+                spendings.release(key, held.credit)
 
 
 def _drawn(
@@ -368,8 +367,8 @@ def _drawn(
     What a call has reserved is given back only when its turn comes: until then it is not for the
     others of its batch either.
     """
-    authorized = {one.leg.call_id: one for one in reservations if one.held is not None}
-    left = {call_id: one for call_id, one in authorized.items() if one.held and one.held.minutes}
+    authorized = {one.leg.call_id: one for one in reservations if one.held}
+    left = {call_id: one for call_id, one in authorized.items() if one.holds_minutes}
     drawn: dict[str, tuple[int, int]] = {}
     for rating in sorted((one for one in ratings if one.draws_on_pool), key=_position):
         leg, own = rating.leg, None
@@ -403,9 +402,8 @@ def _own_minutes(
 
 
 def _release_minutes(reservation: Reservation, pools: Pools, now: datetime) -> int:
-    if reservation.held is None:
-        return 0
-    return pools.release(month_of(reservation.leg), reservation.held.pool, now)
+    month = month_of(reservation.leg)
+    return sum(pools.release(month, held.pool, now) for held in reservation.held if held.minutes)
 
 
 def _count_spending(

@@ -11,10 +11,9 @@ if TYPE_CHECKING:
 
     from perminute.domain.recharge import AutoRecharge
 
-
 LATE_USAGE_HOURS = 72
-"""How late usage may be reported where the admin does not say (ours): carriers report it up to two
-days late."""
+"""For how long usage may come late, unless the admin says otherwise (ours): carriers and operators
+report up to two days late."""
 
 LATE_USAGE = timedelta(hours=LATE_USAGE_HOURS)
 

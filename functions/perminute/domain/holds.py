@@ -4,6 +4,9 @@ However many calls hold something, what they hold is kept as sums by the instant
 lapses. Those instants lie on a grid that is coarser the further off they are, so there are some
 ten of them for most organizations, and the account that carries them stays small. They are exact
 all the same: who sets something aside chooses an instant of the grid and says so.
+
+What a call has used, as its bridge reported, does not lapse: it is held until the call is charged,
+and its instant, a full hour, says when that is due if no `Call Ended` comes.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ MAX_INSTANTS_PER_SPAN = 16
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FINEST = timedelta(minutes=1)
+_HOUR = timedelta(hours=1)
 
 
 class Hold(NamedTuple):
@@ -28,6 +32,12 @@ class Hold(NamedTuple):
     until: datetime
     amount: int
     calls: int
+    used: bool = False
+    """Whether calls have used it: then it does not lapse, and is due to be charged at `until`."""
+
+    def lasts_at(self, at: datetime) -> bool:
+        """Return whether it is still held at an instant."""
+        return self.used or self.until > at
 
 
 NO_HOLD = Hold(_EPOCH, 0, 0)
@@ -41,9 +51,14 @@ def lapses_at(at: datetime, span: timedelta) -> datetime:
     return at + span + (_EPOCH - (at + span)) % grid
 
 
+def full_hour(at: datetime) -> datetime:
+    """Return the first full hour that is not before an instant."""
+    return at + (_EPOCH - at) % _HOUR
+
+
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """What is held, by the instant at which it lapses, the earliest first."""
+    """What is held, by the instant at which it lapses or is due, the earliest first."""
 
     by_instant: tuple[Hold, ...] = ()
 
@@ -53,20 +68,25 @@ class Holds:
 
     def amount_at(self, at: datetime) -> int:
         """Add up what is held at an instant; what lapses then is no longer."""
-        return sum(hold.amount for hold in self.by_instant if hold.until > at)
+        return sum(hold.amount for hold in self.by_instant if hold.lasts_at(at))
 
     def calls_at(self, at: datetime) -> int:
-        """Count the calls that hold something at an instant."""
-        return sum(hold.calls for hold in self.by_instant if hold.until > at)
+        """Count the calls whose grants have not lapsed at an instant."""
+        return sum(hold.calls for hold in self.by_instant if not hold.used and hold.until > at)
 
     @property
     def last_instant(self) -> datetime | None:
         """Tell when the last of it lapses."""
         return self.by_instant[-1].until if self.by_instant else None
 
+    @property
+    def charge_due_at(self) -> datetime | None:
+        """Return when the first call is to be charged by what its bridge reported, if any is."""
+        return next((hold.until for hold in self.by_instant if hold.used), None)
+
     def keeps(self, hold: Hold) -> bool:
         """Whether what a call has set aside is still in here."""
-        return any(one.until == hold.until for one in self.by_instant)
+        return any(_same_sum(one, hold) for one in self.by_instant)
 
     def with_added(self, hold: Hold) -> Holds:
         """Set something aside."""
@@ -78,16 +98,20 @@ class Holds:
 
     def lapsed(self, at: datetime) -> Holds:
         """Forget what has lapsed by an instant."""
-        return Holds(tuple(hold for hold in self.by_instant if hold.until > at))
+        return Holds(tuple(hold for hold in self.by_instant if hold.lasts_at(at)))
 
     def _changed(self, hold: Hold, sign: int) -> Holds:
-        known = next((one for one in self.by_instant if one.until == hold.until), None)
+        known = next((one for one in self.by_instant if _same_sum(one, hold)), None)
         amount, calls = (known.amount, known.calls) if known else (0, 0)
-        changed = Hold(hold.until, amount + sign * hold.amount, calls + sign * hold.calls)
+        changed = hold._replace(amount=amount + sign * hold.amount, calls=calls + sign * hold.calls)
         others = [one for one in self.by_instant if one is not known]
         if changed.amount or changed.calls:
             others.append(changed)
         return Holds(tuple(sorted(others)))
+
+
+def _same_sum(one: Hold, other: Hold) -> bool:
+    return (one.until, one.used) == (other.until, other.used)
 
 
 NOTHING_HELD = Holds()

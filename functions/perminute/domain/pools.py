@@ -342,7 +342,7 @@ class Pools:
         if not pool.held.keeps(hold):
             return 0
         self.put(pool.without_held(hold))
-        return hold.amount if hold.until > now else 0
+        return hold.amount if hold.lasts_at(now) else 0
 
     def put(self, pool: MinutePool) -> None:
         """Put a pool in its place, to be written whether it has changed or not.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.errors import Conflict
 from perminute.domain.holds import NO_HOLD, Hold
+from perminute.domain.legs import MAX_LEG_SECONDS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,10 +31,6 @@ SHORTEST_VALIDITY = timedelta(minutes=5)
 
 RINGING = timedelta(minutes=1)
 """A call may ring so long before its granted seconds begin to run (ours)."""
-
-SETTLEMENT = timedelta(days=1)
-"""How long what a released call has used stays reserved for its `Call Ended` (ours): events come
-hours late, and what was used must not be granted again meanwhile."""
 
 
 class Operation(StrEnum):
@@ -104,22 +101,26 @@ class Asked(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What a call has reserved until an instant: micro-units of credit, and minutes of a pool."""
+    """What a call has reserved until an instant: micro-units of credit, and minutes of a pool.
+
+    Either for what it is granted, which lapses; or for what it has `used`, which is held until the
+    call is charged: by its `Call Ended`, or from `until` on by what its bridge reported.
+    """
 
     until: datetime
     micros: int
     minutes: int
-    calls: int = 1
+    used: bool = False
 
     @property
     def credit(self) -> Hold:
         """What the account holds for it."""
-        return Hold(self.until, self.micros, self.calls)
+        return Hold(self.until, self.micros, 1, self.used)
 
     @property
     def pool(self) -> Hold:
         """What the pool holds for it."""
-        return Hold(self.until, self.minutes, self.calls)
+        return Hold(self.until, self.minutes, 1, self.used)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +128,8 @@ class Reservation:
     """A call that was authorized, or refused, and has not ended yet.
 
     `leg` is what was asked for, answered when that was. `wanted_seconds` is what it is to be
-    granted at once, and `used_seconds` are those reported until now. `keys` name the spending
+    granted at once, and `used_seconds` are those reported until now, the last time at
+    `reported_at`. `held` is what it has reserved, one part for each kind. `keys` name the spending
     records that count what is held as well.
     """
 
@@ -136,13 +138,33 @@ class Reservation:
     answer: Answer
     wanted_seconds: int = DEFAULT_QUOTA_SECONDS
     used_seconds: int = 0
-    held: Held | None = None
+    reported_at: datetime | None = None
+    held: tuple[Held, ...] = ()
     keys: tuple[SpendingKey, ...] = ()
 
     @property
     def sequence(self) -> int:
         """The number of the last request."""
         return self.asked.sequence
+
+    @property
+    def charge_at(self) -> datetime | None:
+        """From when on it is charged by what was reported; None, it has nothing to be charged."""
+        return next((held.until for held in self.held if held.used), None)
+
+    @property
+    def holds_minutes(self) -> bool:
+        """Whether minutes of a pool are reserved for it."""
+        return any(held.minutes for held in self.held)
+
+    def as_reported(self) -> Leg:
+        """Return the leg that its bridge has described: it ended with the last report."""
+        if self.reported_at is None:
+            msg = f"nothing was reported of call {self.leg.call_id}"
+            raise ValueError(msg)
+        # More than a day is a slip of the bridge; a `Call Ended` would be refused for it.
+        lasted = timedelta(seconds=min(self.used_seconds, MAX_LEG_SECONDS))
+        return replace(self.leg, answered_at=self.reported_at - lasted, ended_at=self.reported_at)
 
     @property
     def may_go_on(self) -> bool:

@@ -16,7 +16,7 @@ from pydantic import (
 
 from perminute.application.book_credit import CreditEvent, FailedRecharge
 from perminute.domain.booking import Adjustment, Purchase
-from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.credit_settings import LATE_USAGE_HOURS, CreditSettings
 from perminute.domain.lots import twelve_months_after
 from perminute.domain.money import format_micros
 from perminute.domain.recharge import AutoRecharge
@@ -43,6 +43,9 @@ MAX_THRESHOLDS = 20
 
 MAX_CALLS = 1_000_000
 """Calls at once: more than any bridge holds is a slip."""
+
+MAX_LATE_USAGE_HOURS = 720
+"""Credit that is reserved for longer than a month for calls of which nobody hears is a slip."""
 
 
 class AutoRechargeDetail(Model):
@@ -99,6 +102,12 @@ class CreditsConfiguredDetail(Detail):
     )
     max_concurrent_calls: StrictInt | None = Field(
         default=None, ge=0, le=MAX_CALLS, description="calls under way at once"
+    )
+    late_usage_hours: StrictInt = Field(
+        default=LATE_USAGE_HOURS,
+        ge=1,
+        le=MAX_LATE_USAGE_HOURS,
+        description="how long the `Call Ended` of a call that a bridge reported may take",
     )
 
 
@@ -250,6 +259,7 @@ def _settings(event: CreditsConfigured) -> CreditSettings:
         daily_spend_limit_micros=detail.daily_spend_limit,
         prefix_hourly_spend_limit_micros=detail.prefix_hourly_spend_limit,
         max_concurrent_calls=detail.max_concurrent_calls,
+        late_usage_hours=detail.late_usage_hours,
     )
 
 

@@ -302,13 +302,13 @@ def books_of(organization_id: str, seen: Seen, now: datetime) -> Iterator[Broken
     if seen.waiting:
         why = f"{organization_id}: {seen.waiting} re-ratings were never carried out"
         yield Broken("everything settles", why)
-    held = [one.held for one in seen.reservations if one.held is not None]
-    live = [one for one in held if one.until > now]
+    held = [held for one in seen.reservations for held in one.held]
+    live = [one for one in held if one.used or one.until > now]
     reserved, pools = seen.account.reserved, seen.statement.pools
     minutes = sum(pool.held.amount_at(now) for pool in pools)
     for what, stated, summed in (
         ("reserved credit", reserved.amount_at(now), sum(one.micros for one in live)),
-        ("calls under way", reserved.calls_at(now), sum(one.calls for one in live)),
+        ("calls under way", reserved.calls_at(now), sum(1 for one in live if not one.used)),
         ("reserved minutes", minutes, sum(one.minutes for one in live)),
     ):
         if stated != summed:

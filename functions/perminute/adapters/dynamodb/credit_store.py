@@ -307,7 +307,7 @@ class DynamoDBCreditStore:
 
     def _usages(self, posting: Posting) -> Iterator[Operation]:
         """Put usages where no call has been recorded, or what was reserved for it is known."""
-        reserved = {one.leg.call_id: one for one in posting.settled if one.held is not None}
+        reserved = {one.leg.call_id: one for one in posting.settled if one.held}
         usages = self._schema.usages
         for usage in posting.usages:
             item, reservation = records.usage_item(usage), reserved.get(usage.leg.call_id)

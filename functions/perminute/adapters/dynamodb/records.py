@@ -125,14 +125,18 @@ def account_of(row: AccountRow) -> Account:
 def holds_record(holds: Holds) -> list[list[int]] | None:
     """Write holds as whole minutes since 1970: the grid that they lie on is made of them."""
     return [
-        [(hold.until - EPOCH) // MINUTE, hold.amount, hold.calls] for hold in holds.by_instant
+        [(until - EPOCH) // MINUTE, amount, calls, *((1,) if used else ())]
+        for until, amount, calls, used in holds.by_instant
     ] or None
 
 
 def holds_of(record: Sequence[Sequence[int]] | None) -> Holds:
     """Read holds; there may be none."""
     return Holds(
-        tuple(Hold(EPOCH + minutes * MINUTE, amount, calls) for minutes, amount, calls in record)
+        tuple(
+            Hold(EPOCH + minutes * MINUTE, amount, calls, bool(used))
+            for minutes, amount, calls, *used in record
+        )
         if record
         else ()
     )

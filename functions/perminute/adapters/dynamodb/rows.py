@@ -255,8 +255,10 @@ class ReservationRow(Model):
     """UsageTable: a leg that is authorized and has not ended; its usage is written in its place.
 
     `held` is there only while it has something reserved: then its usage must give that back, and
-    cannot be written without knowing it. `forget_at` is DynamoDB's time to live, for legs of which
-    nobody ever reports the end; nothing is decided by it.
+    cannot be written without knowing it. `charge_at` is there only while it has used something: by
+    this hour an index finds what is to be charged although nobody reports its end. `forget_at` is
+    DynamoDB's time to live, for legs of which nobody ever reports anything more; nothing is decided
+    by it, and what is to be charged is not forgotten.
     """
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
@@ -264,7 +266,8 @@ class ReservationRow(Model):
     sequence = IntegerAttribute(attr_name="sequenceNumber")
     held = CompactJSONAttribute(null=True)
     reservation = CompactJSONAttribute()
-    forget_at = IntegerAttribute(attr_name="forgetAt")
+    charge_at = UnicodeAttribute(null=True, attr_name="chargeAt")
+    forget_at = IntegerAttribute(null=True, attr_name="forgetAt")
 
 
 class TimelineRow(Model):

@@ -28,7 +28,7 @@ OUTCOME = "outcome"
 """The attribute of the usage table that a call has once it has ended."""
 
 FORGOTTEN_AFTER = timedelta(days=30)
-"""How long a call is known of whose end nobody reports."""
+"""How long a call is known of whose end nobody reports, and that has nothing to be charged."""
 
 _SECOND = timedelta(seconds=1)
 
@@ -81,6 +81,7 @@ def reservation_row(reservation: Reservation) -> ReservationRow:
         "reported": reservation.asked.used_seconds or None,
         "wanted": reservation.wanted_seconds,
         "used": reservation.used_seconds or None,
+        "reportedAt": reservation.reported_at and format_instant(reservation.reported_at),
         "keys": [
             [key.kind.value, key.subject, format_instant(key.since)] for key in reservation.keys
         ]
@@ -97,15 +98,19 @@ def reservation_row(reservation: Reservation) -> ReservationRow:
         "currency": answer.currency,
         "limit": answer.limit and answer.limit.value,
     }
-    held = reservation.held
+    charge_at = reservation.charge_at
     return ReservationRow(
         organization_id=leg.organization_id,
         call_id=leg.call_id,
         sequence=reservation.sequence,
-        held=held
-        and [(held.until - records.EPOCH) // records.MINUTE, held.micros, held.minutes, held.calls],
+        held=[
+            [(until - records.EPOCH) // records.MINUTE, micros, minutes, int(used)]
+            for until, micros, minutes, used in reservation.held
+        ]
+        or None,
+        charge_at=charge_at and records.due_text(charge_at),
         reservation={name: value for name, value in record.items() if value is not None},
-        forget_at=(at + FORGOTTEN_AFTER - records.EPOCH) // _SECOND,
+        forget_at=None if charge_at else (at + FORGOTTEN_AFTER - records.EPOCH) // _SECOND,
     )
 
 
@@ -114,10 +119,7 @@ def reservation_of(row: ReservationRow) -> Reservation:
     record: dict[str, Any] = row.reservation
     at = parse_instant(record["at"])
     valid_until, report_before = record.get("validUntil"), record.get("reportBefore")
-    held = None
-    if row.held is not None:
-        minutes, *amounts = row.held
-        held = Held(records.EPOCH + minutes * records.MINUTE, *amounts)
+    reported_at = record.get("reportedAt")
     return Reservation(
         leg=Leg(
             organization_id=row.organization_id,
@@ -153,7 +155,11 @@ def reservation_of(row: ReservationRow) -> Reservation:
         ),
         wanted_seconds=record["wanted"],
         used_seconds=record.get("used", 0),
-        held=held,
+        reported_at=parse_instant(reported_at) if reported_at else None,
+        held=tuple(
+            Held(records.EPOCH + until * records.MINUTE, micros, minutes, bool(used))
+            for until, micros, minutes, used in row.held or ()
+        ),
         keys=tuple(
             SpendingKey(SpendingKind(kind), subject, parse_instant(since))
             for kind, subject, since in record.get("keys", ())
