@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from perminute.application.patience import Deadline
 from perminute.bootstrap import Application
-from perminute.observability import logger, metrics, report_expiry
+from perminute.observability import logger, metrics, report_charged_by_reports, report_expiry
 from perminute.schedules import scheduled_time
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 application = Application(os.environ)
 expire_credit = application.expire_credit()
+charge_reported = application.charge_reported()
 
 
 @logger.inject_lambda_context
@@ -22,7 +23,10 @@ expire_credit = application.expire_credit()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Book what is due by the scheduled time; fails, to run again, if some of it could not be."""
     deadline = Deadline.in_milliseconds(context.get_remaining_time_in_millis())
-    run = expire_credit(scheduled_time(event), deadline)
-    report_expiry(run)
-    run.check()
-    return {"organizations": run.organizations}
+    at = scheduled_time(event)
+    expired, reported = expire_credit(at, deadline), charge_reported(at, deadline)
+    report_expiry(expired)
+    report_charged_by_reports(reported)
+    expired.check()
+    reported.check()
+    return {"organizations": expired.organizations}

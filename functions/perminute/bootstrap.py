@@ -11,6 +11,7 @@ from perminute.adapters.sqs_wakeups import SQSWakeups
 from perminute.application.apply_licensing import ApplyLicensing
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
+from perminute.application.charge_reported import ChargeReported
 from perminute.application.expire_credit import ExpireCredit
 from perminute.application.looking_again import LookingAgain
 from perminute.application.patience import Patience
@@ -67,6 +68,10 @@ class Application(Connected):
     def expire_credit(self) -> ExpireCredit:
         """Book what time alone brings."""
         return ExpireCredit(self.credit, Patience())
+
+    def charge_reported(self) -> ChargeReported:
+        """Charge calls of whose end nobody has told."""
+        return ChargeReported(self.credit, self.charge_legs())
 
     def reconcile_books(self) -> ReconcileBooks:
         """Hold the books against each other; what is just being booked has a moment to settle."""

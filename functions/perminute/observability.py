@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TypeVar
 
+    from perminute.application.charge_reported import ReportedRun
     from perminute.application.expire_credit import Run
     from perminute.application.looking_again import Progress
     from perminute.application.publish_notifications import Published
@@ -91,6 +92,26 @@ def report_expiry(run: Run) -> None:
         )
     metrics.add_metric("AccountsBroughtUpToDate", MetricUnit.Count, run.organizations)
     metrics.add_metric("RechargesUnanswered", MetricUnit.Count, len(run.unanswered))
+
+
+def report_charged_by_reports(run: ReportedRun) -> None:
+    """Log a run in one line, and each call of whose end nobody has told."""
+    logger.info(
+        "reported calls charged", extra={"calls": len(run.charged), "failed": len(run.failed)}
+    )
+    for usage in run.charged:
+        logger.warning(
+            "call ended without an event",
+            extra={"organizationId": usage.leg.organization_id, "callId": usage.leg.call_id},
+        )
+        if usage.outcome in UNCHARGED:
+            report_uncharged(usage)
+    for organization_id, error in run.failed.items():
+        logger.error(
+            "reported calls not charged",
+            extra={"organizationId": organization_id, "reason": str(error)},
+        )
+    metrics.add_metric("CallsReportedByBridge", MetricUnit.Count, len(run.charged))
 
 
 def report_reconciled(reconciled: Sequence[Reconciled]) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from perminute.domain.accounts import Account
     from perminute.domain.chargebacks import BoughtCredit, Chargeback
     from perminute.domain.ledger import LedgerEntry
+    from perminute.domain.legs import Leg
     from perminute.domain.licensing import Licensing, LicensingChange, Seats
     from perminute.domain.lots import Lot, Lots
     from perminute.domain.notifications import Notification
@@ -92,8 +93,9 @@ class Posting:
     is `before` itself where nothing changes; then its version is checked and left as it is. The
     notifications wait in the outbox from then on, to be published because they were committed,
     and so do the re-ratings, to be carried out. `rerated` are usages that take the place of those
-    recorded. `settled` are the reservations in whose place usages are written, as they were read;
-    one that has nothing reserved may be missing. `authorized` is a call under way.
+    recorded; of these, `relisted` are to be listed once more, as they are known by now. `settled`
+    are the reservations in whose place usages are written, as they were read; one that has nothing
+    reserved may be missing. `authorized` is a call under way.
     """
 
     before: Account
@@ -102,6 +104,7 @@ class Posting:
     notifications: tuple[Notification, ...] = ()
     usages: tuple[Usage, ...] = ()
     rerated: tuple[Usage, ...] = ()
+    relisted: tuple[Usage, ...] = ()
     pools: tuple[MinutePool, ...] = ()
     spendings: tuple[Spending, ...] = ()
     settled: tuple[Reservation, ...] = ()
@@ -193,6 +196,13 @@ class CreditStore(Protocol):
         """Read those of the calls that are authorized and have not ended; the account first."""
         ...
 
+    def reported_calls(self, organization_id: str, *, due_by: datetime) -> Iterator[str]:
+        """Name calls that are due by then to be charged by what their bridges reported.
+
+        Found in an index that may lag behind: what is to be charged is to be asked of the calls.
+        """
+        ...
+
     def pool_months(self, organization_id: str, since: Month) -> Sequence[Month]:
         """Name the months, from one on, whose pools calls have wanted to draw on."""
         ...
@@ -274,6 +284,11 @@ class ListedCall(NamedTuple):
     answered_at: datetime
     ended_at: datetime
 
+    @classmethod
+    def of(cls, leg: Leg) -> ListedCall:
+        """Say of a call what is listed."""
+        return cls(leg.call_id, *leg.listing)
+
 
 class CallList(NamedTuple):
     """The calls of one posting that ended on one UTC day; `key` orders lists by their last call."""
@@ -296,7 +311,9 @@ class Calls(Protocol):
         """Go through the calls that ended since an instant, list by list, in the order of the keys.
 
         No call is missing whose posting was committed before this is asked. Those that are free
-        whatever the licenses are in none. A list may hold calls that ended earlier on its day.
+        whatever the licenses are in none. A list may hold calls that ended earlier on its day. A
+        call may be listed twice, as its bridge reported it and as its `Call Ended` says: what is
+        not `ListedCall.of` its usage's leg is out of date.
         """
         ...
 

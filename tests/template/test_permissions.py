@@ -90,8 +90,10 @@ def test_money_moves_only_where_this_says(template: Template) -> None:
         ("RerateCallsRole", "dynamodb:Query"),
         ("RerateCallsRole", "dynamodb:PutItem"),
         ("RerateCallsRole", "dynamodb:DeleteItem"),
+        ("ExpireCreditRole", "dynamodb:BatchGetItem"),
         ("ExpireCreditRole", "dynamodb:GetItem"),
         ("ExpireCreditRole", "dynamodb:PutItem"),
+        ("ExpireCreditRole", "dynamodb:Query"),
         ("ReconcileBooksRole", "dynamodb:GetItem"),
         ("ReconcileBooksRole", "dynamodb:Query"),
     }
@@ -107,10 +109,24 @@ def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template)
     table = {"Fn::GetAtt": ["CreditTable", "Arn"]}
     reads_stream = ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
     changes = ("Get", "Put", "Delete")
+    reads_and_puts = ("dynamodb:GetItem", "dynamodb:PutItem")
     expected: dict[str, list[tuple[Any, set[str]]]] = {
         "ExpireCreditRole": [
             (index, {"dynamodb:Query"}),
-            (table, {"dynamodb:GetItem", "dynamodb:PutItem"}),
+            (table, {"dynamodb:BatchGetItem", *reads_and_puts, "dynamodb:Query"}),
+            (
+                {"Fn::Sub": "${UsageTable.Arn}/index/ReportedCallsByChargeTime"},
+                {"dynamodb:Query"},
+            ),
+            (
+                {"Fn::GetAtt": ["UsageTable", "Arn"]},
+                {"dynamodb:BatchGetItem", *reads_and_puts},
+            ),
+            (
+                {"Fn::GetAtt": ["LicensingTable", "Arn"]},
+                {"dynamodb:GetItem", "dynamodb:Query"},
+            ),
+            ({"Fn::Sub": "${RateCardBucket.Arn}/rate-cards/*"}, {"s3:GetObject"}),
             (failed_runs, {"sqs:SendMessage"}),
         ],
         "ReconcileBooksRole": [
@@ -204,5 +220,8 @@ def test_usage_is_never_deleted_and_corrected_by_one_function(template: Template
         ("ChargeCallsRole", "dynamodb:PutItem"),
         ("RerateCallsRole", "dynamodb:GetItem"),
         ("RerateCallsRole", "dynamodb:PutItem"),
+        ("ExpireCreditRole", "dynamodb:BatchGetItem"),
+        ("ExpireCreditRole", "dynamodb:GetItem"),
+        ("ExpireCreditRole", "dynamodb:PutItem"),
         ("ReconcileBooksRole", "dynamodb:Query"),
     }

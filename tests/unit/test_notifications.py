@@ -45,7 +45,7 @@ from perminute.domain.notifications import (
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import Disabled
 from perminute.domain.spending import LimitName
-from perminute.domain.usage import POLICY_FLAGS
+from perminute.domain.usage import POLICY_FLAGS, Flag
 from perminute.ports import Announcement, Rejection
 
 USD: Any = {"currency": "USD", "balance_micros": 12_500_000}
@@ -75,7 +75,10 @@ EVERY_NEWS: list[News] = [
     ),
     *(CallNotEntitled(call_id="call-1", reason=reason) for reason in NotEntitled),
     *(CallNotRated(call_id="call-1", reason=reason) for reason in Unpriced),
-    *(CallFlagged(call_id="call-1", reason=reason) for reason in POLICY_FLAGS),
+    *(
+        CallFlagged(call_id="call-1", reason=reason)
+        for reason in (*POLICY_FLAGS, Flag.REPORTED_BY_BRIDGE)
+    ),
     MinutePoolThreshold(percent=80, minutes=6_900, used=5_520, month="2026-11"),
     MinutePoolThreshold(percent=100, minutes=6_900, used=6_900, month="2026-11"),
     SpendLimitReached(

@@ -6,13 +6,22 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from builders import holding, lot
+from builders import holding, leg, lot
 
 from perminute.adapters.dynamodb.records import account_row
+from perminute.adapters.dynamodb.under_way import reservation_row
 from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.holds import NOTHING_HELD, Hold, lapses_at
 from perminute.domain.lots import MAX_LOTS_IN_ACCOUNT, FurtherLots, twelve_months_after
 from perminute.domain.recharge import AutoRecharge, RechargeRequest, RechargeState, recharge_id
+from perminute.domain.reservations import (
+    Answer,
+    Asked,
+    Decision,
+    Held,
+    Operation,
+    Reservation,
+)
 from perminute.domain.spending import Spending, day_of
 
 if TYPE_CHECKING:
@@ -106,3 +115,19 @@ def test_an_account_with_any_number_of_lots_is_a_small_item() -> None:
     lots = [bought(number, f"po-100{number}") for number in range(MAX_LOTS_IN_ACCOUNT)]
     further = FurtherLots.of([bought(number, "po") for number in range(300)])
     assert size_of(account_row(replace(account(*lots), further=further)).serialize()) <= KILOBYTE
+
+
+def test_only_calls_that_have_nothing_to_be_charged_are_forgotten() -> None:
+    called = leg(answered_at=AT, ended_at=AT)
+    asked, answer = (
+        Asked(Operation.UPDATE, 1),
+        Answer(sequence=1, decision=Decision.ALLOW),
+    )
+    silent = Reservation(leg=called, asked=asked, answer=answer, held=(Held(AT, 1, 0),))
+    reported = replace(silent, used_seconds=1, held=(Held(AT, 1, 0, used=True),))
+    a_month_on = int(datetime(2026, 12, 2, 14, 39, 50, tzinfo=UTC).timestamp())
+    rows = [reservation_row(one) for one in (silent, reported)]
+    assert [(row.forget_at, row.charge_at) for row in rows] == [
+        (a_month_on, None),
+        (None, "2026-11-02T14:39:50Z"),
+    ]

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from perminute.domain.accounts import Account
 from perminute.domain.chargebacks import BoughtCredit
 from perminute.domain.errors import Unavailable
-from perminute.domain.legs import LegType
 from perminute.domain.licensing import Licensing, Seats
 from perminute.domain.lots import in_order
 from perminute.domain.pools import MinutePool, Month, month_of
@@ -152,6 +151,16 @@ class InMemoryStore:
         with self._lock:
             known = ((call, self.under_way.get((organization_id, call))) for call in call_ids)
             return {call: reservation for call, reservation in known if reservation is not None}
+
+    def reported_calls(self, organization_id: str, *, due_by: datetime) -> Iterator[str]:
+        """See `CreditStore.reported_calls`."""
+        with self._lock:
+            due = sorted(
+                (one.charge_at, call_id)
+                for (name, call_id), one in self.under_way.items()
+                if name == organization_id and one.charge_at and one.charge_at <= due_by
+            )
+        return iter([call_id for _, call_id in due])
 
     def read(self, organization_id: str, call_id: str) -> CallUnderWay:
         """See `CallsUnderWay.read`."""
@@ -438,14 +447,8 @@ class InMemoryCalls:
 
 
 def _listed(leg: Leg) -> CallList:
-    call = ListedCall(
-        call_id=leg.call_id,
-        organizer_id=leg.organizer_id,
-        dial_out=leg.leg_type is LegType.DIAL_OUT,
-        answered_at=leg.answered_at or leg.ended_at,
-        ended_at=leg.ended_at,
-    )
-    return CallList(f"{leg.ended_at.isoformat(timespec='microseconds')}#{leg.call_id}", (call,))
+    key = f"{leg.ended_at.isoformat(timespec='microseconds')}#{leg.call_id}"
+    return CallList(key, (ListedCall.of(leg),))
 
 
 @dataclass

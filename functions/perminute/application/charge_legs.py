@@ -7,13 +7,15 @@ a repeated delivery finds the record and changes nothing, however much later it 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import TYPE_CHECKING, assert_never
 
 from perminute.application.advancing import brought_up_to
 from perminute.application.counted_spending import spendings_of
+from perminute.application.end_reported import EndReported
 from perminute.application.further_lots import decide_with_enough_lots, expired_lots
+from perminute.application.looking_again import LookingAgain
 from perminute.application.patience import NEVER, Deadline, contended
 from perminute.application.postings import posting_of
 from perminute.application.verdicts import Accepted, Repeated, Verdict
@@ -21,7 +23,7 @@ from perminute.domain.booking import charge
 from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
 from perminute.domain.pools import MinutePool, Month, Pools, month_of
 from perminute.domain.spending import SpendingKind, answered, records_of
-from perminute.domain.usage import Rating, Terms, Usage, rate_leg
+from perminute.domain.usage import Flag, Rating, Terms, Usage, rate_leg
 from perminute.ports import MAX_ITEMS_PER_POSTING, AlreadyKnown, Committed, Moved
 
 if TYPE_CHECKING:
@@ -50,12 +52,14 @@ _ALWAYS_FIT = _LEGS // 3
 class EndedLeg:
     """A leg, and when telephony reported it: the instant its charge is booked at.
 
-    `heard_at` is when the report reached our queue, if that is known.
+    `heard_at` is when the report reached our queue, if that is known. `reservation` is set where
+    no `Call Ended` came: the leg is what its bridge has reported until then.
     """
 
     leg: Leg
     reported_at: datetime
     heard_at: datetime | None = None
+    reservation: Reservation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,8 @@ class ChargeLegs:
                     case AlreadyKnown(usages=known, reservations=reserved):
                         shared.forget()
                         shared.reserved |= reserved
-                        settled = dict(_settle(pending, known))
+                        settled = dict(_settle(pending, known)) | _gone_on(pending, reserved)
+                        settled |= self._end_reported(shared, pending, known)
                     case Moved(why):
                         shared.forget()
                         if next(tries, None) is None:
@@ -141,6 +146,21 @@ class ChargeLegs:
             else:
                 verdicts |= dict.fromkeys(pending, error)
         return verdicts
+
+    def _end_reported(
+        self, shared: _Shared, pending: Mapping[int, EndedLeg], known: Mapping[str, Usage]
+    ) -> dict[int, Verdict[Usage]]:
+        """Replace what bridges had reported of calls; one that somebody else replaced is left."""
+        ended = [one for one in pending.values() if _replaces(one, known.get(one.leg.call_id))]
+        again = LookingAgain(
+            self.credit, self.calls, self.licensing, self.rate_cards, self.patience
+        )
+        replaced = EndReported(again)(shared.organization_id, ended, shared.deadline)
+        return {
+            position: Accepted(replaced[one.leg.call_id])
+            for position, one in pending.items()
+            if one.leg.call_id in replaced
+        }
 
     def _attempt(
         self, shared: _Shared, pending: Mapping[int, EndedLeg]
@@ -199,7 +219,7 @@ class ChargeLegs:
             currency=account.currency,
             credits_set_up_at=account.credits_set_up_at,
         )
-        ratings = [rate_leg(one.leg, terms) for one in ended]
+        ratings = [_rated(one, terms) for one in ended]
         reservations = self._reservations(account, ended, shared)
         keys = _spending_keys(account, ratings, reservations, licensing)
         booking = charge(
@@ -228,6 +248,8 @@ class ChargeLegs:
         known = {call: shared.reserved[call] for call in call_ids if call in shared.reserved}
         if account.reserved:
             known |= self.credit.reservations(shared.organization_id, call_ids)
+        # What was reported is charged as it was read: if the call goes on meanwhile, not at all.
+        known |= {one.leg.call_id: one.reservation for one in ended if one.reservation}
         return list(known.values())
 
     def _pools(
@@ -305,6 +327,13 @@ def _spending_keys(
     return {key for key in keys if key.kind is not SpendingKind.DAY}
 
 
+def _rated(one: EndedLeg, terms: Terms) -> Rating:
+    rating = rate_leg(one.leg, terms)
+    if one.reservation is None:
+        return rating
+    return replace(rating, flags=(*rating.flags, Flag.REPORTED_BY_BRIDGE))
+
+
 def _heard_at(ended: Iterable[EndedLeg]) -> datetime | None:
     return max((one.heard_at for one in ended if one.heard_at), default=None)
 
@@ -318,8 +347,26 @@ def _settle(
 ) -> Iterator[tuple[int, Verdict[Usage]]]:
     for position, one in pending.items():
         recorded = known.get(one.leg.call_id)
-        if recorded is not None:
+        if recorded is not None and one.reservation is not None:
+            yield position, Repeated()
+        elif recorded is not None and not _replaces(one, recorded):
             yield position, _against_record(one.leg, recorded.leg)
+
+
+def _replaces(one: EndedLeg, recorded: Usage | None) -> bool:
+    """Whether it is a `Call Ended`, and all that is recorded is what the bridge had reported."""
+    return one.reservation is None and recorded is not None and recorded.reported_by_bridge
+
+
+def _gone_on(
+    pending: Mapping[int, EndedLeg], reserved: Mapping[str, Reservation]
+) -> dict[int, Verdict[Usage]]:
+    """Leave calls alone whose bridges have reported more since what they reported was read."""
+    return {
+        position: Repeated()
+        for position, one in pending.items()
+        if one.reservation is not None and one.leg.call_id in reserved
+    }
 
 
 def _camel(name: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from perminute.domain.spending import Spending, SpendingKind, Spendings
+from perminute.ports import ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from perminute.domain.accounts import Account
     from perminute.domain.spending import SpendingKey
     from perminute.domain.usage import Usage
-    from perminute.ports import Calls, CreditStore, ListedCall
+    from perminute.ports import Calls, CreditStore
 
 CALLS_AT_ONCE = 500
 """Calls that are read before they are added up."""
@@ -49,13 +50,21 @@ def spendings_of(
 
 
 def _spent_micros(calls: Calls, organization_id: str, key: SpendingKey) -> int:
-    spent_micros, waiting = 0, list[str]()
+    spent_micros, waiting = 0, set[ListedCall]()
     for listed in calls.lists(organization_id, since=key.since):
-        waiting += (call.call_id for call in listed.calls if _may_count(key, call))
+        waiting.update(call for call in listed.calls if _may_count(key, call))
         if len(waiting) >= CALLS_AT_ONCE:
-            spent_micros += _total(key, calls.usages(organization_id, waiting))
-            waiting = []
-    return spent_micros + (_total(key, calls.usages(organization_id, waiting)) if waiting else 0)
+            spent_micros += _total(key, _usages(calls, organization_id, waiting))
+            waiting = set()
+    return spent_micros + (_total(key, _usages(calls, organization_id, waiting)) if waiting else 0)
+
+
+def _usages(
+    calls: Calls, organization_id: str, listed: Collection[ListedCall]
+) -> Collection[Usage]:
+    """Read the usages of listed calls, but for what is listed out of date."""
+    usages = calls.usages(organization_id, sorted({call.call_id for call in listed}))
+    return [usage for usage in usages if ListedCall.of(usage.leg) in listed]
 
 
 def _may_count(key: SpendingKey, call: ListedCall) -> bool:

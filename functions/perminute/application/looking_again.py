@@ -21,7 +21,7 @@ from perminute.application.postings import posting_of
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.rerating import Rerated, rerate
 from perminute.domain.usage import Rating, Terms, rate_leg
-from perminute.ports import AlreadyKnown, Committed, Moved
+from perminute.ports import AlreadyKnown, Committed, ListedCall, Moved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from perminute.domain.licensing import Licensing
     from perminute.domain.pools import Pools
     from perminute.domain.usage import Usage
-    from perminute.ports import Calls, CreditStore, ListedCall, RateCards
+    from perminute.ports import Calls, CreditStore, RateCards
 
 MAX_LOOKED_AT = 1_000
 """Calls of an organization that one invocation looks at: a few seconds' work."""
@@ -111,16 +111,18 @@ class LookingAgain:
     ) -> tuple[list[Usage], list[Rating], Licensing]:
         """Rate calls by what is known now, and by the rate card by which they were rated.
 
-        The usages come in the order of the list.
+        The usages come in the order of the list, without those that it lists out of date.
         """
         organization_id = account.organization_id
-        call_ids = [call.call_id for call in listed]
+        call_ids = list(dict.fromkeys(call.call_id for call in listed))
         found = {u.leg.call_id: u for u in self.calls.usages(organization_id, call_ids)}
         missing = [call_id for call_id in call_ids if call_id not in found]
         if missing:
             msg = f"call {missing[0]} of {organization_id} is listed, but has no usage record"
             raise Unavailable(msg)
-        usages = [found[call_id] for call_id in call_ids]
+        usages = [
+            found[call.call_id] for call in listed if call == ListedCall.of(found[call.call_id].leg)
+        ]
         licensing = self.licensing.for_account(account, {u.leg.organizer_id for u in usages})
         ratings = [
             rate_leg(

@@ -27,6 +27,7 @@ def posting_of(
         notifications=booking.notifications,
         usages=booking.usages,
         rerated=booking.rerated,
+        relisted=booking.relisted,
         pools=booking.pools,
         spendings=booking.spendings,
         settled=booking.settled,

@@ -130,6 +130,7 @@ class _Step:
         minutes: tuple[int, ...] = ()
         if calls:
             pool, minutes = pool.settled(_drawings(usages, ratings), licensing, at)
+            pool = pool.settled_past(last)
         rest = self.found.calls[CALLS_PER_POSTING:]
         if rest and is_as_read:
             self.left = _Next(pool, self.found.day, rest)

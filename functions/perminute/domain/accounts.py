@@ -191,9 +191,10 @@ class Account:
 class Booking:
     """What one decision makes of an account; `account` is the one before if nothing changed.
 
-    `usages` are new records, `rerated` those that take the place of the ones before. `settled` are
-    the reservations of new usages, in whose place these are written. `lots` are the lots that are
-    written as items of their own.
+    `usages` are new records, `rerated` those that take the place of the ones before, and of these
+    `relisted` are those of calls that lists know by other times. `settled` are the reservations of
+    new usages, in whose place these are written. `lots` are the lots that are written as items of
+    their own.
     """
 
     account: Account
@@ -201,6 +202,7 @@ class Booking:
     notifications: tuple[Notification, ...] = ()
     usages: tuple[Usage, ...] = ()
     rerated: tuple[Usage, ...] = ()
+    relisted: tuple[Usage, ...] = ()
     pools: tuple[MinutePool, ...] = ()
     spendings: tuple[Spending, ...] = ()
     settled: tuple[Reservation, ...] = ()

@@ -278,6 +278,8 @@ def news_of_call(usage: Usage) -> Iterator[News]:
             pass
     if usage.policy_flag is not None:
         yield CallFlagged(call_id=call_id, reason=usage.policy_flag)
+    if usage.reported_by_bridge:
+        yield CallFlagged(call_id=call_id, reason=Flag.REPORTED_BY_BRIDGE)
 
 
 def advance(
@@ -434,6 +436,15 @@ def _position(rating: Rating) -> Position:
 def _told(usage: Usage) -> tuple[Notification, ...]:
     leg = usage.leg
     return tuple(
-        notification(news, organization_id=leg.organization_id, at=leg.ended_at, cause=leg.call_id)
+        notification(
+            news, organization_id=leg.organization_id, at=leg.ended_at, cause=_cause(news, leg)
+        )
         for news in news_of_call(usage)
     )
+
+
+def _cause(news: News, leg: Leg) -> str:
+    """Name what is told of a call: it may be flagged for its policy, and for who reported it."""
+    if isinstance(news, CallFlagged) and news.reason is Flag.REPORTED_BY_BRIDGE:
+        return f"{leg.call_id}/{news.reason}"
+    return leg.call_id

@@ -72,6 +72,12 @@ class Leg:
         return self.remote_number if self.leg_type is LegType.DIAL_OUT else self.service_number
 
     @property
+    def listing(self) -> tuple[str, bool, datetime, datetime]:
+        """What a list of calls says of it: organizer, whether it calls out, answer and end."""
+        dial_out = self.leg_type is LegType.DIAL_OUT
+        return self.organizer_id, dial_out, self.answered_at or self.ended_at, self.ended_at
+
+    @property
     def connected_seconds(self) -> int:
         """Connected time in started seconds; ring time never counts.
 

@@ -154,6 +154,13 @@ def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911, PLR0912
                 f"{_WHY_NOT_RATED[news.reason]}. If such calls are to be made, the rate card "
                 "needs a rate for them; if not, stop them where calls are authorized.",
             )
+        case CallFlagged(reason=Flag.REPORTED_BY_BRIDGE) as news:
+            return Text(
+                f"{who}: the end of a call was not reported",
+                f"Call {news.call_id} of {who} was charged by the seconds that its bridge had "
+                "reported, because no Call Ended event came for it in time. Check that your "
+                "telephony sends one for every call. If it still comes, it corrects the charge.",
+            )
         case CallFlagged() as news:
             return Text(
                 f"{who}: a call went against a policy",

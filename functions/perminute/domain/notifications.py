@@ -128,7 +128,7 @@ class CallNotRated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFlagged:
-    """A call took place that its organizer's policies do not allow."""
+    """A call took place that its organizer's policies do not allow, or that nobody ended."""
 
     call_id: str
     reason: Flag

@@ -254,6 +254,12 @@ class MinutePool:
         )
         return pool.read_again(), tuple(taken)
 
+    def settled_past(self, position: Position) -> MinutePool:
+        """Move the cursor on within its day, past calls that have turned out to end elsewhere."""
+        if self.unsettled is None or self.unsettled.position >= position:
+            return self
+        return replace(self, unsettled=self.unsettled._replace(position=position))
+
     def read_again(self) -> MinutePool:
         """Have whoever settles it read its calls anew: what was read before is out of date."""
         return replace(self, drawn_from=None, steps=self.steps + 1)
@@ -343,6 +349,12 @@ class Pools:
             return 0
         self.put(pool.without_held(hold))
         return hold.amount if hold.lasts_at(now) else 0
+
+    def give_back(self, leg: Leg, minutes: int, reserved: int) -> None:
+        """Give back what a call has drawn that turns out to be another; others may get it."""
+        position = Position.of(leg)
+        pool = self._pools[month_of(leg)].with_drawn(position, -minutes, -reserved)
+        self.put(pool.unsettled_from(position))
 
     def put(self, pool: MinutePool) -> None:
         """Put a pool in its place, to be written whether it has changed or not.

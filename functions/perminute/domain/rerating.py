@@ -16,6 +16,7 @@ from perminute.domain.books import Books, LateCall
 from perminute.domain.corrections import Correction, correct
 from perminute.domain.ledger import RERATING
 from perminute.domain.licensing import POOL_ATTRIBUTES, SEAT_ATTRIBUTES, decides_calls
+from perminute.domain.pools import Position, minutes_wanted, month_of
 from perminute.domain.spending import Spendings, day_of
 from perminute.domain.usage import Adjusted, Flag
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from perminute.domain.notifications import News
     from perminute.domain.pools import Pools
     from perminute.domain.timelines import Fact
-    from perminute.domain.usage import Usage
+    from perminute.domain.usage import Rating, Usage
 
 EVERYBODY = None
 """The subject of a re-rating that concerns all calls of the organization."""
@@ -116,15 +117,25 @@ def rerating_for(
 
 
 class Rerated(NamedTuple):
-    """A call as it is recorded, and as it should be."""
+    """A call as it is recorded, and as it should be.
+
+    `ended` says that its `Call Ended` has come, which takes the place of what its bridge reported.
+    """
 
     before: Usage
     after: Usage
+    ended: bool = False
 
     @property
     def differs(self) -> bool:
         """Whether there is anything to correct."""
-        return _verdict(self.before) != _verdict(self.after)
+        return self.ended or self.has_changed
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether something else is known of the call, or was made of it."""
+        is_same_leg = self.before.leg == self.after.leg
+        return not is_same_leg or _verdict(self.before) != _verdict(self.after)
 
     @property
     def change_micros(self) -> int:
@@ -177,7 +188,10 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
     tell_pools(books, pools)
     fell = sum(one.change_micros for one in rerated) > 0
     booking = books.close(may_ask=fell)
-    return replace(booking, rerated=usages, pools=pools.touched)
+    relisted = tuple(
+        one.after for one in rerated if one.before.leg.listing != one.after.leg.listing
+    )
+    return replace(booking, rerated=usages, relisted=relisted, pools=pools.touched)
 
 
 def _count_spending(books: Books, rerated: Sequence[Rerated]) -> None:
@@ -200,9 +214,39 @@ def _verdict(usage: Usage) -> tuple[object, ...]:
     )
 
 
+def ended_after_all(usage: Usage, rating: Rating, pools: Pools, now: datetime) -> Rerated:
+    """Make of a call that was charged by its bridge's reports what its `Call Ended` says.
+
+    What it drew from a pool goes back. It is authorized, so what it is given instead is its own, as
+    far as it was, or as there is enough. The pool is gone over again from the earlier place.
+    """
+    own_minutes = 0
+    if usage.draws_on_pool:
+        if _draws_as_before(usage, rating):
+            as_before = rating.usage(usage.pool_minutes, usage.reserved_minutes)
+            return Rerated(usage, as_before, ended=True)
+        pools.give_back(usage.leg, usage.pool_minutes, usage.reserved_minutes)
+        is_same_month = rating.draws_on_pool and month_of(usage.leg) == month_of(rating.leg)
+        own_minutes = usage.reserved_minutes if is_same_month else 0
+    if not rating.draws_on_pool:
+        return Rerated(usage, rating.usage(), ended=True)
+    wanted = rating.pool_minutes_wanted
+    minutes = pools.draw(rating.leg, wanted, reserved=own_minutes, now=now)
+    return Rerated(usage, rating.usage(minutes, minutes), ended=True)
+
+
+def _draws_as_before(usage: Usage, rating: Rating) -> bool:
+    before, after = usage.leg, rating.leg
+    return (
+        rating.draws_on_pool
+        and (Position.of(before), before.answered_at) == (Position.of(after), after.answered_at)
+        and minutes_wanted(before) == rating.pool_minutes_wanted
+    )
+
+
 def _corrected(one: Rerated, entry: str, charge: Correction | None, *, overdrawn: bool) -> Usage:
     """Make the record that takes the place of the one before: its history goes on."""
-    before, after = one
+    before, after, ended = one
     adjustments, lots = before.adjustments, before.lots
     if charge is not None:
         adjustments = (*adjustments, Adjusted(entry, one.change_micros))
@@ -210,10 +254,15 @@ def _corrected(one: Rerated, entry: str, charge: Correction | None, *, overdrawn
     was_overdrawn = Flag.OVERDRAWN in before.flags
     if after.charge_micros and (was_overdrawn or (overdrawn and one.change_micros > 0)):
         after = replace(after, flags=(*after.flags, Flag.OVERDRAWN))
+    flags = after.flags
+    if before.reported_by_bridge and not ended:
+        flags = (*flags, Flag.REPORTED_BY_BRIDGE)
+    if one.has_changed or Flag.RERATED in before.flags:
+        flags = (*flags, Flag.RERATED)
     return replace(
         after,
         authorized_at=before.authorized_at,
-        flags=(*after.flags, Flag.RERATED),
+        flags=flags,
         entry_id=before.entry_id,
         adjustments=adjustments,
         lots=lots,

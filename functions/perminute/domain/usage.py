@@ -47,6 +47,7 @@ class Flag(StrEnum):
     TOLL_FREE_NOT_ALLOWED = "tollFreeNotAllowed"
     OVERDRAWN = "overdrawn"
     RERATED = "rerated"
+    REPORTED_BY_BRIDGE = "reportedByBridge"
 
 
 POLICY_FLAGS = (Flag.DIAL_OUT_NOT_ALLOWED, Flag.TOLL_FREE_NOT_ALLOWED)
@@ -117,6 +118,11 @@ class Usage:
         later_micros = sum(one.amount_micros for one in self.adjustments)
         first = Adjusted(self.entry_id, self.charge_micros - later_micros)
         return (first, *self.adjustments)
+
+    @property
+    def reported_by_bridge(self) -> bool:
+        """Whether it was charged by what its bridge reported, and no `Call Ended` has come yet."""
+        return Flag.REPORTED_BY_BRIDGE in self.flags
 
     @property
     def policy_flag(self) -> Flag | None:

@@ -44,6 +44,8 @@ _CONTENDS = frozenset(
 """What raises `Contended` then: the other transactions, and readings that are transactions."""
 _TOGETHER = frozenset({"read", "reservations", "spendings"})
 """Readings of several items, of which only some may be answered."""
+_FOUND_IN_AN_INDEX = frozenset({"organizations", "reported_calls"})
+"""Readings of an index that may lag behind."""
 _SENDS = (AnnouncedNotifications, RememberedWakeups, KeptRejections)
 """What takes several things at once."""
 
@@ -203,7 +205,7 @@ def _shows(  # noqa: PLR0911 - one for each kind of fault
             return partial(_unanswered, effect)
         case Fault.CUT if name in _TOGETHER:
             return _contended
-        case Fault.CUT if name == "organizations":
+        case Fault.CUT if name in _FOUND_IN_AN_INDEX:
             return lambda: iter(list(effect())[::2])
         case Fault.CUT if isinstance(adapter, _SENDS):
             return partial(_unanswered, cut)

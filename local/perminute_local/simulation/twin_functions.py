@@ -28,6 +28,7 @@ from perminute.application.ask_price import AskPrice
 from perminute.application.authorize_call import AuthorizeCall
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
+from perminute.application.charge_reported import ChargeReported
 from perminute.application.expire_credit import ExpireCredit
 from perminute.application.looking_again import LookingAgain
 from perminute.application.patience import Patience
@@ -129,6 +130,10 @@ class Twinned:
     def expire_credit(self) -> ExpireCredit:
         """See `Application.expire_credit`."""
         return ExpireCredit(self._store, PATIENCE)
+
+    def charge_reported(self) -> ChargeReported:
+        """See `Application.charge_reported`."""
+        return ChargeReported(self._store, self.charge_legs())
 
     def reconcile_books(self) -> ReconcileBooks:
         """See `Application.reconcile_books`."""

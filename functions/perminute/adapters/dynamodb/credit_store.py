@@ -148,6 +148,16 @@ class DynamoDBCreditStore:
                 if under_way.OUTCOME not in item
             }
 
+    def reported_calls(self, organization_id: str, *, due_by: datetime) -> Iterator[str]:
+        """See `CreditStore.reported_calls`."""
+        items = self._schema.reservations.query(
+            "organizationId = :organization AND chargeAt <= :due",
+            {":organization": organization_id, ":due": records.due_text(due_by)},
+            IndexName=under_way.REPORTED_INDEX,
+        )
+        for item in items:
+            yield item["callId"]["S"]
+
     def pool_months(self, organization_id: str, since: Month) -> Sequence[Month]:
         """See `CreditStore.pool_months`."""
         pools = self._pools(organization_id, records.pool_record(since))
@@ -371,6 +381,10 @@ class DynamoDBCreditStore:
             *(
                 schema.call_lists.insert(row.serialize())
                 for row in records.call_list_rows(posting.usages, _charge_of(posting))
+            ),
+            *(
+                schema.call_lists.insert(row.serialize())
+                for row in records.call_list_rows(posting.relisted, suffix=records.RELISTED)
             ),
             *(
                 schema.reratings.insert(records.rerating_row(one).serialize())

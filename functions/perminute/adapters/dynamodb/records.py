@@ -58,6 +58,8 @@ EXPIRED_LOT = "expired#"
 CHARGEBACK = "chargeback#"
 POOL = "pool#"
 CALLS = "calls#"
+RELISTED = "#ended"
+"""How the names of lists end whose calls had been listed before, as their bridges reported."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 SECOND, MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
@@ -596,7 +598,7 @@ def _position_of(record: Sequence[str]) -> Position:
 
 
 def call_list_rows(
-    usages: Sequence[Usage], charge: LedgerEntry | None = None
+    usages: Sequence[Usage], charge: LedgerEntry | None = None, *, suffix: str = ""
 ) -> Iterator[CallListRow]:
     """List the calls of a posting by the day on which they ended; see `Calls.lists`.
 
@@ -608,11 +610,11 @@ def call_list_rows(
             by_day[usage.leg.ended_at.date()].append(usage.leg)
     for legs in by_day.values():
         last = max(leg.ended_at for leg in legs)
-        # A call is listed once, so no other list can have this name.
+        # A call is listed once under each suffix, so no other list can have this name.
         name = hashlib.sha256(legs[0].call_id.encode()).hexdigest()[:32]
         yield CallListRow(
             organization_id=legs[0].organization_id,
-            record=f"{call_list_record(last)}#{name}",
+            record=f"{call_list_record(last)}#{name}{suffix}",
             calls=zlib.compress(_listed(legs)),
             dial_outs=sum(1 for leg in legs if leg.leg_type is LegType.DIAL_OUT) or None,
             entry=charge and _charge_record(charge),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from perminute.domain.usage import Usage
 
 SPENDING = "spent#"
+REPORTED_INDEX = "ReportedCallsByChargeTime"
 OUTCOME = "outcome"
 """The attribute of the usage table that a call has once it has ended."""
 

@@ -1,0 +1,214 @@
+"""Calls that bridges reported: found when they are due, listed where they ended after all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from builders import (
+    ANSWERED,
+    IMPATIENT,
+    LONG_AGO,
+    MICROS,
+    card,
+    entitled_changes,
+    fact,
+    leg,
+    purchase,
+    receipt,
+)
+
+from perminute.adapters.memory import PublishedRateCards
+from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
+from perminute.application.authorize_call import AuthorizeCall, Request
+from perminute.application.book_credit import BookCredit
+from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.charge_reported import ChargeReported
+from perminute.application.counted_spending import spendings_of
+from perminute.application.looking_again import LookingAgain
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.rerate_calls import RerateCalls
+from perminute.application.verdicts import Accepted
+from perminute.domain.licensing import LicensingChange
+from perminute.domain.pools import Month
+from perminute.domain.reconciliation import reconcile
+from perminute.domain.reservations import Asked, Operation
+from perminute.domain.spending import SpendingKey, SpendingKind
+from perminute.domain.usage import Flag, Usage
+from perminute.ports import ListedCall, ReceiptKind
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pytest
+    from stores import Stores
+
+    from perminute.domain.legs import Leg
+
+RATE = 15_000
+HOUR = timedelta(hours=1)
+UPDATED, DUE = ANSWERED + timedelta(minutes=5), ANSWERED + 73 * HOUR
+ENDED_AFTER_ALL = UPDATED + timedelta(minutes=2)
+NOVEMBER = Month(2026, 11)
+
+
+class Scene:
+    """The functions over the stores, with an organization that has credit."""
+
+    def __init__(self, stores: Stores, organization: str) -> None:
+        self.stores, self.organization = stores, organization
+        stores.licensing.record(organization, entitled_changes(organization))
+        bought = purchase(amount=1)
+        key = replace(bought.receipt.key, organization_id=organization)
+        event = replace(
+            bought, organization_id=organization, receipt=replace(bought.receipt, key=key)
+        )
+        assert key.kind is ReceiptKind.PURCHASE
+        assert isinstance(BookCredit(stores.credit, IMPATIENT)([event])[0], Accepted)
+        licensing, cards = RememberedLicensing(stores.licensing), PublishedRateCards(card())
+        parts = stores.credit, stores.calls, licensing, cards, IMPATIENT
+        self.charge = ChargeLegs(*parts)
+        self.charge_reported = ChargeReported(stores.credit, self.charge)
+        self.rerate = RerateCalls(LookingAgain(*parts), stores.reratings)
+        self.authorize = AuthorizeCall(
+            under_way=stores.under_way,
+            credit=stores.credit,
+            calls=stores.calls,
+            licensing=licensing,
+            rate_cards=cards,
+            patience=IMPATIENT,
+        )
+
+    def leg(self, **changed: Any) -> Leg:
+        return leg(**{"organization_id": self.organization, **changed})
+
+    def report(self, call_id: str = "call-1", *, at: datetime = UPDATED, **changed: Any) -> None:
+        one = self.leg(call_id=call_id, ended_at=ANSWERED, **changed)
+        asked = Asked(Operation.AUTHORIZE, 0)
+        self.authorize(Request(self.organization, call_id, asked, ANSWERED, one))
+        asked = Asked(Operation.UPDATE, 1, None, 300)
+        self.authorize(Request(self.organization, call_id, asked, at))
+
+    def end(self, call_id: str = "call-1", **changed: Any) -> Usage:
+        one = self.leg(call_id=call_id, **{"ended_at": ENDED_AFTER_ALL, **changed})
+        (verdict,) = self.charge([EndedLeg(one, DUE + HOUR)])
+        assert isinstance(verdict, Accepted), verdict
+        return verdict.result
+
+    def say(self, *facts: Any, user: str | None = None, name: str = "late") -> None:
+        change = LicensingChange(self.organization, user, facts)
+        key = receipt(f"{self.organization}-{name}", organization_id=self.organization)
+        event = LicensingEvent(change, key, ANSWERED)
+        apply = ApplyLicensing(self.stores.licensing, IMPATIENT)
+        assert apply([event]) == [Accepted(None)]
+
+    def work_off(self) -> list[str]:
+        (verdict,) = self.rerate([self.organization])
+        assert isinstance(verdict, Accepted), verdict
+        assert reconcile(self.stores.credit.statement(self.organization)) == ()
+        return [usage.leg.call_id for usage in verdict.result.rerated]
+
+    def found(self, at: datetime) -> list[str]:
+        return list(self.stores.credit.reported_calls(self.organization, due_by=at))
+
+    def is_due(self, at: datetime) -> bool:
+        return self.organization in self.stores.credit.organizations(due_by=at)
+
+    def listed(self) -> list[ListedCall]:
+        lists = self.stores.calls.lists(self.organization, since=LONG_AGO)
+        return [call for one in lists for call in one.calls]
+
+    def usage(self, call_id: str = "call-1") -> Usage:
+        (usage,) = self.stores.calls.usages(self.organization, [call_id])
+        return usage
+
+
+def test_calls_that_are_due_are_found_until_they_are_charged(
+    stores: Stores, organization: str
+) -> None:
+    scene = Scene(stores, organization)
+    scene.report()
+    scene.report("later", at=UPDATED + HOUR)
+    scene.authorize(
+        Request(
+            organization,
+            "silent",
+            Asked(Operation.AUTHORIZE, 0),
+            ANSWERED,
+            scene.leg(call_id="silent"),
+        )
+    )
+    moment = timedelta(seconds=1)
+    assert (scene.found(DUE - moment), scene.found(DUE)) == ([], ["call-1"])
+    assert (scene.is_due(DUE - moment), scene.is_due(DUE)) == (False, True)
+    assert scene.found(DUE + HOUR) == ["call-1", "later"]
+    assert scene.charge_reported(DUE).charged == [scene.usage()]
+    assert scene.found(DUE + HOUR) == ["later"]
+    assert (scene.is_due(DUE), scene.is_due(DUE + HOUR)) == (False, True)
+    scene.end("later")
+    assert scene.found(DUE + HOUR) == []
+    assert not scene.is_due(DUE + HOUR)
+    assert scene.usage("later").flags == ()
+
+
+def test_what_was_reported_is_charged_and_replaced_once(stores: Stores, organization: str) -> None:
+    scene = Scene(stores, organization)
+    scene.report()
+    scene.charge_reported(DUE)
+    assert scene.usage().flags == (Flag.REPORTED_BY_BRIDGE,)
+    usage = scene.end()
+    assert usage == scene.usage()
+    assert (usage.charge_micros, usage.flags) == (7 * RATE, (Flag.RERATED,))
+    account = stores.credit.account(organization)
+    assert (account.balance_micros, bool(account.reserved)) == (MICROS - 7 * RATE, False)
+    assert reconcile(stores.credit.statement(organization)) == ()
+
+
+def test_a_call_is_listed_where_it_ended_and_seen_once(
+    stores: Stores, organization: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perminute.application.counted_spending.CALLS_AT_ONCE", 1)
+    scene = Scene(stores, organization)
+    for call_id in ("call-1", "call-2", "call-3"):
+        scene.report(call_id)
+    scene.charge_reported(DUE)
+    scene.end()
+    scene.end("call-2", answered_at=ANSWERED - HOUR, ended_at=UPDATED)
+    scene.end("call-3", ended_at=UPDATED, meeting_id="other")
+    calls = [scene.usage(f"call-{n}") for n in (1, 2, 3)]
+    current = [one for one in scene.listed() if one in map(ListedCall.of, (u.leg for u in calls))]
+    assert sorted(one.call_id for one in current) == ["call-1", "call-2", "call-3"]
+    key = SpendingKey(SpendingKind.USER, "adele", NOVEMBER.start)
+    account = stores.credit.account(organization)
+    spent = spendings_of(stores.credit, stores.calls, account, [key])[key].spent_micros
+    assert spent == sum(usage.charge_micros for usage in calls) == (7 + 65 + 5) * RATE
+    scene.say(fact("dialOutPolicy", "none"), user="adele")
+    assert sorted(scene.work_off()) == ["call-1", "call-2", "call-3"]
+    assert scene.work_off() == []
+
+
+def test_a_pool_is_settled_over_calls_that_ended_elsewhere(
+    stores: Stores, organization: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where all that is read at once is out of date."""
+    monkeypatch.setattr("perminute.application.settle_pools.CALLS_PER_POSTING", 1)
+    scene = Scene(stores, organization)
+    scene.say(fact("purchased:MCOMEETADV", 1), fact("poolMinutesPerLicense", 12), name="pool")
+    scene.say(
+        fact("license:MCOMEETADV", value=True),
+        fact("license:MCOMEETACPEA", value=False),
+        user="adele",
+        name="user",
+    )
+    for call_id in ("call-1", "call-2"):
+        scene.report(call_id)
+    scene.charge_reported(DUE)
+    assert [scene.usage(f"call-{n}").pool_minutes for n in (1, 2)] == [5, 5]
+    tomorrow = UPDATED + timedelta(days=1)
+    for call_id, minutes in (("call-1", 7), ("call-2", 6)):
+        scene.end(call_id, answered_at=tomorrow - timedelta(minutes=minutes), ended_at=tomorrow)
+    assert scene.work_off() == []
+    pool = stores.credit.pools(organization, [NOVEMBER])[NOVEMBER]
+    assert (pool.unsettled, pool.used_by_day) == (None, {tomorrow.date(): 12})
+    assert [scene.usage(f"call-{n}").pool_minutes for n in (1, 2)] == [7, 5]

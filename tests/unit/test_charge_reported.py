@@ -1,0 +1,542 @@
+"""Calls that bridges reported and nobody ended: charged by the reports, corrected by the event."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builders import (
+    ANSWERED,
+    IMPATIENT,
+    LONG_AGO,
+    MICROS,
+    ORGANIZATION,
+    ORGANIZER,
+    card,
+    entitled_changes,
+    fact,
+    holds,
+    leg,
+    purchase,
+    receipt,
+)
+
+from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
+from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
+from perminute.application.authorize_call import AuthorizeCall, Request
+from perminute.application.book_credit import BookCredit, CreditEvent
+from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.charge_reported import ChargeReported, ReportedRun
+from perminute.application.looking_again import LookingAgain
+from perminute.application.patience import Deadline
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.rerate_calls import RerateCalls
+from perminute.application.verdicts import Accepted, Repeated
+from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.ledger import EntryType
+from perminute.domain.licensing import LicensingChange
+from perminute.domain.notifications import CallFlagged
+from perminute.domain.pools import Month
+from perminute.domain.reconciliation import reconcile
+from perminute.domain.reservations import Asked, Decision, Denied, Operation
+from perminute.domain.usage import Flag, Outcome, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+    from datetime import datetime
+
+    from perminute.application.verdicts import Verdict
+    from perminute.domain.legs import Leg
+    from perminute.domain.reservations import Answer, Reservation
+    from perminute.domain.timelines import Fact
+    from perminute.domain.usage import Usage
+    from perminute.ports import CommitResult, Posting
+
+RATE = 15_000
+NOVEMBER, DECEMBER = Month(2026, 11), Month(2026, 12)
+UPDATED, RELEASED = ANSWERED + timedelta(seconds=305), ANSWERED + timedelta(seconds=347)
+DUE = ANSWERED + timedelta(hours=73)
+SECOND = timedelta(seconds=1)
+
+
+@dataclass
+class Store(InMemoryStore):
+    """A twin, between whose reading and writing something may happen."""
+
+    meanwhile: Callable[[], object] | None = None
+    after_reading: Callable[[], object] | None = None
+    found_too: tuple[str, ...] = ()
+
+    def commit(self, posting: Posting) -> CommitResult:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return super().commit(posting)
+
+    def reservations(
+        self, organization_id: str, call_ids: Collection[str]
+    ) -> Mapping[str, Reservation]:
+        found = super().reservations(organization_id, call_ids)
+        after_reading, self.after_reading = self.after_reading, None
+        if after_reading is not None:
+            after_reading()
+        return found
+
+    def reported_calls(self, organization_id: str, *, due_by: datetime) -> Iterator[str]:
+        return iter([*self.found_too, *super().reported_calls(organization_id, due_by=due_by)])
+
+
+@dataclass
+class World:
+    store: Store = field(default_factory=Store)
+    events: int = 0
+
+    def __post_init__(self) -> None:
+        self.store.record(ORGANIZATION, entitled_changes())
+        BookCredit(self.store, IMPATIENT)([purchase(amount=1)])
+        calls, licensing = InMemoryCalls(self.store), RememberedLicensing(self.store)
+        rate_cards = PublishedRateCards(card())
+        self.charging = ChargeLegs(self.store, calls, licensing, rate_cards, IMPATIENT)
+        self.charge_reported = ChargeReported(self.store, self.charging)
+        again = LookingAgain(self.store, calls, licensing, rate_cards, IMPATIENT)
+        self.rerating = RerateCalls(again, self.store)
+        self.authorizing = AuthorizeCall(
+            under_way=self.store,
+            credit=self.store,
+            calls=calls,
+            licensing=RememberedLicensing(self.store),
+            rate_cards=rate_cards,
+            patience=IMPATIENT,
+        )
+
+    def authorize(self, call_id: str = "call-1", **changed: Any) -> Answer:
+        one = leg(call_id=call_id, ended_at=ANSWERED, **changed)
+        asked = Asked(Operation.AUTHORIZE, 0, 300)
+        return self.authorizing(Request(ORGANIZATION, call_id, asked, ANSWERED, one))
+
+    def update(self, seconds: int = 300, at: datetime = UPDATED, call_id: str = "call-1") -> Answer:
+        asked = Asked(Operation.UPDATE, 1, None, seconds)
+        return self.authorizing(Request(ORGANIZATION, call_id, asked, at))
+
+    def release(
+        self, seconds: int = 42, at: datetime = RELEASED, call_id: str = "call-1"
+    ) -> Answer:
+        asked = Asked(Operation.RELEASE, 2, None, seconds)
+        return self.authorizing(Request(ORGANIZATION, call_id, asked, at))
+
+    def report(self, call_id: str = "call-1", **changed: Any) -> None:
+        """Have a bridge report 342 seconds of a call, of whose end nobody tells."""
+        self.authorize(call_id, **changed)
+        self.update(call_id=call_id)
+        self.release(call_id=call_id)
+
+    def end(self, at: datetime = DUE, **changed: Any) -> Verdict[Usage]:
+        (verdict,) = self.charging([EndedLeg(as_told(**changed), at)])
+        return verdict
+
+    def run(self, at: datetime = DUE) -> ReportedRun:
+        run = self.charge_reported(at)
+        run.check()
+        self.check()
+        return run
+
+    def settle(self) -> None:
+        (verdict,) = self.rerating([ORGANIZATION])
+        assert isinstance(verdict, Accepted)
+        self.check()
+
+    def say(self, *facts: Fact, user: str | None = None) -> None:
+        self.events += 1
+        change = LicensingChange(ORGANIZATION, user, facts)
+        self.store.record(ORGANIZATION, [(change, receipt(f"said-{self.events}"))])
+
+    def configure(self, **settings: Any) -> None:
+        said = CreditSettings(
+            configured_at=LONG_AGO, event_id="settings", currency="USD", **settings
+        )
+        event = CreditEvent(
+            organization_id=ORGANIZATION, change=said, receipt=receipt("s"), issued_at=LONG_AGO
+        )
+        assert isinstance(BookCredit(self.store, IMPATIENT)([event])[0], Accepted)
+
+    def usage(self, call_id: str = "call-1") -> Usage:
+        return self.store.usages[ORGANIZATION, call_id]
+
+    @property
+    def balance(self) -> int:
+        return self.store.account(ORGANIZATION).balance_micros
+
+    def reasons(self) -> list[Any]:
+        return [one.news.reason for one in self.store.outbox if isinstance(one.news, CallFlagged)]
+
+    def check(self) -> None:
+        """Hold the books against each other, and what is reserved against the calls under way."""
+        assert reconcile(self.store.statement(ORGANIZATION)) == ()
+        held = [held for one in self.store.under_way.values() for held in one.held if held.used]
+        reserved = self.store.account(ORGANIZATION).reserved
+        assert sum(one.calls for one in reserved.by_instant if one.used) == len(held)
+        assert reserved.amount_at(DUE) == sum(one.micros for one in held)
+
+
+def as_told(**changed: Any) -> Leg:
+    """The call as telephony tells of it: as it was reported, unless said otherwise."""
+    parts = {"answered_at": RELEASED - 342 * SECOND, "ended_at": RELEASED, **changed}
+    return leg(**parts)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_what_a_bridge_reported_is_charged_once_when_its_end_is_overdue(world: World) -> None:
+    world.report()
+    assert world.run(DUE - SECOND).charged == []
+    assert world.store.account(ORGANIZATION).reserved.amount_at(DUE) == 6 * RATE
+    (usage,) = world.run().charged
+    assert usage == world.usage()
+    assert usage.leg == as_told()
+    assert (usage.outcome, usage.charge_micros) == (Outcome.CHARGED, 6 * RATE)
+    assert usage.flags == (Flag.REPORTED_BY_BRIDGE,)
+    assert usage.authorized_at == ANSWERED
+    assert world.balance == MICROS - 6 * RATE
+    account = world.store.account(ORGANIZATION)
+    assert not account.reserved
+    entry = world.store.entries[-1]
+    assert (entry.type, entry.at, entry.entry_id) == (EntryType.CHARGE, DUE, usage.entry_id)
+    assert world.reasons() == ["reportedByBridge"]
+    assert world.run(DUE + timedelta(days=1)).organizations == 0
+    assert world.balance == MICROS - 6 * RATE
+
+
+def test_a_call_that_was_never_released_is_charged_up_to_its_last_report(world: World) -> None:
+    world.authorize()
+    world.update()
+    (usage,) = world.run().charged
+    assert usage.leg == as_told(answered_at=UPDATED - 300 * SECOND, ended_at=UPDATED)
+    assert world.balance == MICROS - 5 * RATE
+
+
+def test_a_call_of_which_no_second_was_reported_costs_nothing(world: World) -> None:
+    world.authorize()
+    world.update(0)
+    world.release(0)
+    assert world.run().organizations == 0
+    assert world.store.usages == {}
+    assert not world.store.account(ORGANIZATION).reserved
+
+
+@pytest.mark.parametrize("hours", [1, 100])
+def test_how_long_is_waited_for_is_set_by_the_admin(world: World, hours: int) -> None:
+    world.configure(late_usage_hours=hours)
+    world.report()
+    due = ANSWERED + timedelta(hours=hours + 1)
+    assert world.run(due - SECOND).charged == []
+    assert len(world.run(due).charged) == 1
+
+
+def test_what_the_index_says_is_asked_of_the_calls_themselves(world: World) -> None:
+    """It may still name calls that have ended, or go on; what it lacks, the next run finds."""
+    world.store.found_too = ("ended", "goes-on", "unknown", "denied")
+    for call_id in ("ended", "goes-on"):
+        world.report(call_id)
+    world.authorize("denied", remote_number="+881612345678")
+    assert isinstance(world.end(call_id="ended"), Accepted)
+    world.store.under_way[ORGANIZATION, "goes-on"] = replace_due(world, "goes-on")
+    assert world.charge_reported(DUE).charged == []
+    assert set(world.store.usages) == {(ORGANIZATION, "ended")}
+    assert world.store.account(ORGANIZATION).due_at == DUE
+
+
+def replace_due(world: World, call_id: str) -> Reservation:
+    """Have a call due much later."""
+    one = world.store.under_way[ORGANIZATION, call_id]
+    held = tuple(held._replace(until=DUE + timedelta(days=9)) for held in one.held)
+    return replace(one, held=held)
+
+
+@pytest.mark.parametrize("when", ["meanwhile", "after_reading"])
+def test_a_call_that_goes_on_while_it_is_to_be_charged_is_left_alone(
+    world: World, when: str
+) -> None:
+    world.authorize()
+    world.update()
+    setattr(world.store, when, lambda: world.release(at=DUE))
+    assert world.run().charged == []
+    assert world.store.usages == {}
+    (usage,) = world.run(DUE + timedelta(hours=72)).charged
+    assert (usage.leg.ended_at, usage.leg.connected_seconds) == (DUE, 342)
+
+
+def test_an_event_that_comes_at_that_very_moment_is_charged_instead(world: World) -> None:
+    world.report()
+    told = {"ended_at": RELEASED + 60 * SECOND}
+    world.store.meanwhile = lambda: world.end(**told)
+    assert world.run().charged == []
+    assert world.usage().leg == as_told(**told)
+    assert world.usage().flags == ()
+    assert world.balance == MICROS - 7 * RATE
+
+
+@pytest.mark.parametrize(
+    ("changed", "outcome", "reason", "charge"),
+    [
+        ({"ended_at": RELEASED + 18 * SECOND}, Outcome.CHARGED, None, 6 * RATE),
+        ({"ended_at": RELEASED + 60 * SECOND}, Outcome.CHARGED, None, 7 * RATE),
+        ({"ended_at": UPDATED}, Outcome.CHARGED, None, 5 * RATE),
+        ({"billable_seconds": 1}, Outcome.CHARGED, None, RATE),
+        ({"answered_at": None}, Outcome.FREE, "notAnswered", 0),
+        ({"remote_number": "+881612345678"}, Outcome.UNRATED, "noRate", 0),
+        ({"organizer_id": "nobody"}, Outcome.NOT_ENTITLED, "noLicense", 0),
+    ],
+)
+def test_an_event_that_comes_after_all_replaces_what_was_reported_once(
+    world: World, changed: dict[str, Any], outcome: Outcome, reason: Reason | None, charge: int
+) -> None:
+    world.report()
+    world.run()
+    later = DUE + timedelta(hours=20)
+    verdict = world.end(later, **changed)
+    usage = world.usage()
+    assert verdict == Accepted(usage)
+    assert usage.leg == as_told(**changed)
+    assert (usage.outcome, usage.reason, usage.charge_micros) == (outcome, reason, charge)
+    assert usage.flags == (Flag.RERATED,)
+    assert usage.authorized_at == ANSWERED
+    assert world.balance == MICROS - charge
+    world.check()
+    adjustments = [one for one in world.store.entries if one.type is EntryType.ADJUSTMENT]
+    if charge == 6 * RATE:
+        assert (adjustments, usage.adjustments) == ([], ())
+    else:
+        (entry,) = adjustments
+        assert (entry.amount_micros, entry.at, entry.cause) == (
+            6 * RATE - charge,
+            later,
+            "rerating#callEnded",
+        )
+        assert usage.adjustments == ((entry.entry_id, charge - 6 * RATE),)
+    before = world.store.account(ORGANIZATION)
+    assert world.end(later, **changed) == Repeated()
+    third = world.end(later, **{**changed, "meeting_id": "another"})
+    assert isinstance(third, Refused)
+    assert "conflict: call call-1 of contoso is recorded with another meetingId" in str(third)
+    assert world.store.account(ORGANIZATION) == before
+    assert world.usage() == usage
+
+
+def test_an_event_that_says_the_same_confirms_what_was_reported(world: World) -> None:
+    world.report()
+    (reported,) = world.run().charged
+    assert isinstance(world.end(), Accepted)
+    assert world.usage() == replace(reported, flags=())
+    assert world.balance == MICROS - 6 * RATE
+    assert world.end() == Repeated()
+
+
+def test_among_many_calls_each_is_replaced_charged_or_repeated(world: World) -> None:
+    BookCredit(world.store, IMPATIENT)([purchase("po-2", amount=9)])
+    reported = [f"call-{n}" for n in range(60)]
+    for call_id in reported:
+        world.report(call_id)
+    world.run()
+    told = [*reported, "new", *reported[:2]]
+    legs = [as_told(call_id=call_id, ended_at=RELEASED + 60 * SECOND) for call_id in told]
+    verdicts = world.charging([EndedLeg(one, DUE) for one in legs])
+    assert [type(one) for one in verdicts] == [Accepted] * 61 + [Repeated] * 2
+    assert world.balance == 10 * MICROS - 61 * 7 * RATE
+    world.check()
+
+
+def test_what_cannot_be_replaced_now_comes_again(world: World) -> None:
+    world.report()
+    world.run()
+    over = Deadline(at=1, clock=iter(range(9)).__next__)
+    (verdict,) = world.charging([EndedLeg(as_told(ended_at=UPDATED), DUE)], over)
+    assert isinstance(verdict, Unavailable)
+    assert world.usage().reported_by_bridge
+
+
+def test_a_late_change_leaves_it_reported_until_its_event_comes(world: World) -> None:
+    world.report()
+    world.run()
+    policy = LicensingChange(ORGANIZATION, ORGANIZER, (fact("dialOutPolicy", "none"),))
+    event = LicensingEvent(policy, receipt("late"), DUE)
+    assert ApplyLicensing(world.store, IMPATIENT)([event]) == [Accepted(None)]
+    world.settle()
+    assert set(world.usage().flags) == {
+        Flag.DIAL_OUT_NOT_ALLOWED,
+        Flag.REPORTED_BY_BRIDGE,
+        Flag.RERATED,
+    }
+    assert world.reasons() == ["reportedByBridge", "dialOutNotAllowed"]
+    assert isinstance(world.end(), Accepted)
+    assert set(world.usage().flags) == {Flag.DIAL_OUT_NOT_ALLOWED, Flag.RERATED}
+    assert world.reasons() == ["reportedByBridge", "dialOutNotAllowed"]
+
+
+def test_it_is_told_beside_the_policy_that_it_went_against(world: World) -> None:
+    world.report()
+    world.say(fact("dialOutPolicy", "none"), user=ORGANIZER)
+    world.run()
+    assert world.reasons() == ["dialOutNotAllowed", "reportedByBridge"]
+    assert len({one.id for one in world.store.outbox}) == len(world.store.outbox)
+
+
+def test_after_that_a_bridge_is_answered_as_of_any_call_that_has_ended(world: World) -> None:
+    world.authorize()
+    world.update()
+    world.run()
+    late = world.release(at=DUE + SECOND)
+    assert late.decision is Decision.ALLOW
+    asked = Asked(Operation.UPDATE, 2, None, 60)
+    answer = world.authorizing(Request(ORGANIZATION, "call-1", asked, DUE + SECOND))
+    assert (answer.decision, answer.reason) == (Decision.DENY, Denied.CALL_ENDED)
+    assert world.usage().leg.ended_at == UPDATED
+
+
+def test_one_organization_that_cannot_be_charged_does_not_hold_up_the_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.report()
+    account = world.store.account(ORGANIZATION)
+    world.store.accounts["damaged"] = replace(account, organization_id="damaged")
+    world.store.listed.add("damaged")
+    reservations = world.store.reservations
+
+    def damaged(organization_id: str, call_ids: Collection[str]) -> Mapping[str, Reservation]:
+        if organization_id == "damaged":
+            msg = "cannot be read"
+            raise Unavailable(msg)
+        return reservations(organization_id, call_ids)
+
+    monkeypatch.setattr(world.store, "found_too", ("call-1",))
+    monkeypatch.setattr(world.store, "reservations", damaged)
+    run = world.charge_reported(DUE)
+    assert (run.organizations, set(run.failed), len(run.charged)) == (2, {"damaged"}, 1)
+    with pytest.raises(Unavailable, match="1 of 2 accounts: damaged: cannot be read"):
+        run.check()
+
+
+def test_a_run_without_time_left_says_so(world: World) -> None:
+    world.report()
+    run = world.charge_reported(DUE, Deadline(at=0, clock=lambda: 1))
+    assert run.charged == []
+    with pytest.raises(Unavailable, match="no time was left"):
+        run.check()
+
+
+def test_limits_count_what_was_reported_and_then_what_was_told(world: World) -> None:
+    world.configure(daily_spend_limit_micros=MICROS)
+    world.report()
+    day = world.store.account(ORGANIZATION).days[0]
+    assert (day.spent_micros, day.held.amount_at(DUE)) == (0, 6 * RATE)
+    world.say(fact("monthlySpendLimit", MICROS), user=ORGANIZER)
+    world.report("call-2")
+    (held,) = world.store.spending.values()
+    assert held.held.amount_at(DUE) == 6 * RATE
+    world.run()
+    (spent,) = world.store.spending.values()
+    assert (spent.spent_micros, bool(spent.held)) == (12 * RATE, False)
+
+
+# ── Minute pools ──────────────────────────────────────────────────────────────────────────────
+
+
+def subscribed(minutes: int) -> World:
+    world = World()
+    world.say(fact("purchased:MCOMEETADV", 1), fact("poolMinutesPerLicense", minutes))
+    for user in ("bob", "carol"):
+        world.say(*holds("subscription", "communicationsCredits").facts, user=user)
+    return world
+
+
+def pooled(world: World, month: Month = NOVEMBER) -> tuple[int, Mapping[datetime, int]]:
+    pool = world.store.pools(ORGANIZATION, [month])[month]
+    assert pool.unsettled is None
+    assert not pool.held
+    return pool.used, pool.used_by_day  # type: ignore[return-value] # days are compared as keys
+
+
+def test_minutes_that_were_reported_stay_reserved_and_are_drawn(world: World) -> None:
+    world = subscribed(8)
+    world.report(organizer_id="bob")
+    pool = world.store.pools(ORGANIZATION, [NOVEMBER])[NOVEMBER]
+    assert pool.held.amount_at(DUE) == 6
+    other = as_told(call_id="other", organizer_id="carol")
+    assert isinstance(world.charging([EndedLeg(other, RELEASED)])[0], Accepted)
+    assert world.usage("other").pool_minutes == 2
+    world.run()
+    usage = world.usage()
+    assert (usage.outcome, usage.pool_minutes, usage.reserved_minutes) == (Outcome.POOLED, 6, 6)
+    assert pooled(world)[0] == 8
+
+
+@pytest.mark.parametrize("minutes", [4, 6, 7, 8, 9, 60])
+@pytest.mark.parametrize("seconds", [0, 100, 341, 342, 343, 480, 3_000])
+@pytest.mark.parametrize("moved", [-1, 0, 1])
+def test_it_costs_the_same_whether_the_event_was_before_or_after(
+    minutes: int, seconds: int, moved: int
+) -> None:
+    """And so do the others that want minutes, whichever of them are read again."""
+    ended_at = RELEASED + moved * timedelta(days=1)
+    told: dict[str, Any] = {
+        "organizer_id": "bob",
+        "answered_at": ended_at - seconds * SECOND if seconds else None,
+        "ended_at": ended_at,
+    }
+    stands = []
+    for is_before in (True, False):
+        world = subscribed(minutes)
+        world.report(organizer_id="bob")
+        if is_before:
+            world.end(**told)
+        world.run()
+        world.end(**told)
+        world.settle()
+        one = replace(world.usage(), flags=(), adjustments=(), lots=(), entry_id=None)
+        stands.append((one, pooled(world), world.balance))
+    assert stands[0] == stands[1]
+
+
+def test_a_call_that_turns_out_to_be_of_another_month_draws_on_that(world: World) -> None:
+    world = subscribed(10)
+    world.report(organizer_id="bob")
+    world.run()
+    at = DECEMBER.start + timedelta(hours=1)
+    told = as_told(organizer_id="bob", answered_at=at - 120 * SECOND, ended_at=at)
+    assert isinstance(world.charging([EndedLeg(told, at)])[0], Accepted)
+    world.settle()
+    assert (pooled(world)[0], pooled(world, DECEMBER)[0]) == (0, 2)
+    assert world.usage().pool_minutes == 2
+
+
+def test_what_it_drew_is_its_own_although_there_are_fewer_minutes_by_now(world: World) -> None:
+    world = subscribed(12)
+    world.report(organizer_id="bob")
+    world.run()
+    world.authorize("under-way", organizer_id="carol")
+    world.say(fact("poolMinutesPerLicense", 6, ANSWERED - timedelta(days=1)))
+    world.end(organizer_id="bob", ended_at=RELEASED - 42 * SECOND)
+    assert world.usage().pool_minutes == 5
+
+
+def test_minutes_that_go_back_are_those_of_who_had_none(world: World) -> None:
+    world = subscribed(6)
+    world.report(organizer_id="bob")
+    world.run()
+    others = Counter[str]()
+    for n in range(3):
+        other = as_told(call_id=f"other-{n}", organizer_id="carol", ended_at=RELEASED + n * SECOND)
+        assert isinstance(world.charging([EndedLeg(other, DUE)])[0], Accepted)
+        others[other.call_id] = world.usage(other.call_id).pool_minutes
+    assert others.total() == 0
+    world.end(organizer_id="bob", answered_at=RELEASED - 60 * SECOND)
+    world.settle()
+    assert world.usage().pool_minutes == 1
+    assert world.usage("other-0").pool_minutes == 5
+    assert pooled(world)[0] == 6
