@@ -520,6 +520,7 @@ def test_what_it_drew_is_its_own_although_there_are_fewer_minutes_by_now(world: 
     world.report(organizer_id="bob")
     world.run()
     world.authorize("under-way", organizer_id="carol")
+    world.update(call_id="under-way")
     world.say(fact("poolMinutesPerLicense", 6, ANSWERED - timedelta(days=1)))
     world.end(organizer_id="bob", ended_at=RELEASED - 42 * SECOND)
     assert world.usage().pool_minutes == 5
