@@ -118,11 +118,12 @@ class Posting:
     def items(self) -> int:
         """Counts the items of its transaction: the account, and all that is written beside it."""
         listed = {u.leg.ended_at.date() for u in self.usages if u.outcome is not Outcome.FREE}
+        listed_again = {u.leg.ended_at.date() for u in self.relisted}
         in_a_list = 1 if self.usages else 0
         charges = sum(1 for entry in self.entries if entry.type is EntryType.CHARGE)
         parts: tuple[Sized, ...] = (
-            *(self.usages, self.rerated, listed, self.pools, self.spendings, self.receipts),
-            *(self.reratings, *self.lots, self.entries),
+            *(self.usages, self.rerated, listed, listed_again, self.pools, self.spendings),
+            *(self.receipts, self.reratings, *self.lots, self.entries),
         )
         single = (self.notifications, self.authorized, self.chargeback)
         return 1 + sum(map(len, parts)) + sum(map(bool, single)) - min(charges, in_a_list)

@@ -61,6 +61,14 @@ class EndedLeg:
     heard_at: datetime | None = None
     reservation: Reservation | None = None
 
+    @property
+    def used_reported_at(self) -> datetime:
+        """When its use was reported, which decides whether an expired lot of its time pays it.
+
+        A bridge reported it while the call lasted, however late it is charged.
+        """
+        return self.reported_at if self.reservation is None else self.leg.ended_at
+
 
 @dataclass(frozen=True, slots=True)
 class ChargeLegs:
@@ -230,9 +238,9 @@ class ChargeLegs:
             reservations=reservations,
             at=max(one.reported_at for one in ended),
             heard_at=_heard_at(ended),
-            reported={one.leg.call_id: one.reported_at for one in ended},
+            reported={one.leg.call_id: one.used_reported_at for one in ended},
             expired=expired_lots(
-                self.credit, account, ((one.leg.ended_at, one.reported_at) for one in ended)
+                self.credit, account, ((one.leg.ended_at, one.used_reported_at) for one in ended)
             ),
         )
         return posting_of(account, booking)

@@ -62,6 +62,9 @@ class LotHistory:
     def _taken_back(self, entry: LedgerEntry) -> Iterator[Broken]:
         """An expiry is taken back for a call that ended before it and was reported in time."""
         call_id, lots = str(entry.call_id), {lot.lot_id: lot for lot in self.seen.expired}
+        if self.seen.usages[call_id].authorized_at is not None:
+            # Its bridge reported it in time, whatever became of it later.
+            return
         ended_at = self.seen.usages[call_id].leg.ended_at
         for share in entry.lots:
             lot = lots[share.lot_id]
