@@ -14,7 +14,8 @@ from perminute_local.example_day import make_day
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+FOLDERS = (ROOT / "docs", ROOT / "examples")
+DOCUMENTS = [*ROOT.glob("*.md"), *(one for folder in FOLDERS for one in folder.rglob("*.md"))]
 
 
 def shown_runs() -> list[tuple[str, str]]:
