@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"perminute {version('perminute')}")
     commands_ = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_quote(commands_.add_parser("quote", help="what a call, or a file of calls, would cost"))
-    rates = commands_.add_parser("rates", help="check, convert and publish rate cards")
+    rates = commands_.add_parser("rates", help="check, convert, publish and correct rate cards")
     _add_rates(rates.add_subparsers(required=True, metavar="COMMAND"))
     _add_replay(commands_.add_parser("replay", help="run a folder of events on an embedded AWS"))
     _add_simulate(
@@ -145,6 +145,36 @@ def _add_rates(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     publish.set_defaults(
         run=lambda o: commands.publish_rates(o.file, bucket=o.bucket, version=o.version)
+    )
+    _add_correct(parsers.add_parser("correct", help="rate the calls of a time by another card"))
+
+
+def _add_correct(parser: argparse.ArgumentParser) -> None:
+    when = "date or time, UTC, by which calls were answered"
+    for name, bound in (("--from", f"first {when}"), ("--to", f"{when} before it")):
+        parser.add_argument(
+            name, dest=name[2:] + "_", required=True, type=_checked(_date_or_instant), help=bound
+        )
+    parser.add_argument(
+        "--version", required=True, type=_checked(_version), help="the version to rate them by"
+    )
+    _add_stack(parser)
+    parser.add_argument("--yes", action="store_true", help="book what differs; else only show it")
+    parser.set_defaults(run=_correct)
+
+
+def _correct(options: argparse.Namespace) -> int:
+    from perminute.application.correct_rates import RateCorrection  # noqa: PLC0415 - as for a replay
+    from perminute_local.correct_rates import run_correct_rates  # noqa: PLC0415
+
+    if options.from_ >= options.to_:
+        msg = "--to must lie after --from: calls answered at --to are not included"
+        raise WrongCall(msg)
+    correction = RateCorrection(
+        version=options.version, since=options.from_, until=options.to_, at=datetime.now(UTC)
+    )
+    return run_correct_rates(
+        correction, options.stack, options.organization, book=options.yes, as_json=options.json
     )
 
 
@@ -236,6 +266,12 @@ def _simulate(options: argparse.Namespace) -> int:
 
 
 def _add_reconcile(parser: argparse.ArgumentParser) -> None:
+    _add_stack(parser)
+    parser.set_defaults(run=_reconcile)
+
+
+def _add_stack(parser: argparse.ArgumentParser) -> None:
+    """Name a stack, and perhaps some of its organizations."""
     parser.add_argument("--stack", required=True, metavar="NAME", help="the stack's name")
     parser.add_argument(
         "--organization",
@@ -245,7 +281,6 @@ def _add_reconcile(parser: argparse.ArgumentParser) -> None:
         help="only this organization; may be given more than once",
     )
     parser.add_argument("--json", action="store_true")
-    parser.set_defaults(run=_reconcile)
 
 
 def _reconcile(options: argparse.Namespace) -> int:
@@ -375,6 +410,12 @@ def _probability(text: str) -> float:
         msg = "must be a probability from 0 to 1"
         raise ValueError(msg)
     return float(text)
+
+
+def _date_or_instant(text: str) -> datetime:
+    """Read a date as its first instant."""
+    is_date = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text, re.ASCII)
+    return parse_instant(f"{text}T00:00:00Z" if is_date else text)
 
 
 def _version(text: str) -> str:

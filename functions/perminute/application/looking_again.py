@@ -107,10 +107,11 @@ class LookingAgain:
         raise contended(organization_id, why)
 
     def rated_anew(
-        self, account: Account, listed: Sequence[ListedCall]
+        self, account: Account, listed: Sequence[ListedCall], version: str | None = None
     ) -> tuple[list[Usage], list[Rating], Licensing]:
         """Rate calls by what is known now, and by the rate card by which they were rated.
 
+        With a `version` all are rated by that version of the card instead.
         The usages come in the order of the list, without those that it lists out of date.
         """
         organization_id = account.organization_id
@@ -129,7 +130,7 @@ class LookingAgain:
                 usage.leg,
                 Terms(
                     licensing=licensing,
-                    rate_card=self.rate_cards.version(usage.price.rate_card_version),
+                    rate_card=self.rate_cards.version(version or usage.price.rate_card_version),
                     currency=account.currency,
                     credits_set_up_at=account.credits_set_up_at,
                 ),

@@ -138,6 +138,13 @@ class Rerated(NamedTuple):
         return not is_same_leg or _verdict(self.before) != _verdict(self.after)
 
     @property
+    def is_priced_alike(self) -> bool:
+        """Whether at most the version of the rate card differs by which it was priced."""
+        version = self.after.price.rate_card_version
+        renamed = replace(self.before.price, rate_card_version=version)
+        return _verdict(replace(self.before, price=renamed)) == _verdict(self.after)
+
+    @property
     def change_micros(self) -> int:
         """By how much credit is to pay more."""
         return self.after.charge_micros - self.before.charge_micros
@@ -257,7 +264,9 @@ def _corrected(one: Rerated, entry: str, charge: Correction | None, *, overdrawn
     flags = after.flags
     if before.reported_by_bridge and not ended:
         flags = (*flags, Flag.REPORTED_BY_BRIDGE)
-    if one.has_changed or Flag.RERATED in before.flags:
+    # A version that prices the call alike is recorded, but to its readers nothing has changed.
+    has_changed = before.leg != after.leg or not one.is_priced_alike
+    if has_changed or Flag.RERATED in before.flags:
         flags = (*flags, Flag.RERATED)
     return replace(
         after,

@@ -1,0 +1,196 @@
+"""`perminute rates correct`: rate the calls of a time by another version of the rate card."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+from perminute.adapters.dynamodb.call_store import DynamoDBCalls
+from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.schema import Schema
+from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.s3_rate_cards import S3RateCards
+from perminute.application.correct_rates import Corrected, CorrectRates
+from perminute.application.looking_again import LookingAgain
+from perminute.application.patience import Patience
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.domain.errors import Unavailable
+from perminute.domain.money import format_micros
+from perminute.domain.times import format_instant
+from perminute_local.commands import WrongCall
+from perminute_local.deployment import deployed_tables, output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from perminute.application.correct_rates import RateCorrection
+    from perminute.ports import RateCards
+
+_POOLS = (
+    "{organization}: calls begin or cease to draw on the minute pool of {months}. What they and "
+    "later calls get of it is settled within minutes after the booking, and is not in these figures"
+)
+
+
+class _Of(NamedTuple):
+    """What a correction brings an organization."""
+
+    organization_id: str
+    currency: str | None
+    corrected: Corrected
+
+    def document(self) -> dict[str, Any]:
+        """Write it as JSON."""
+        one = self.corrected
+        return {
+            "organizationId": self.organization_id,
+            "currency": self.currency,
+            "calls": one.looked_at,
+            "differing": one.calls,
+            "priced": one.priced,
+            "unpriced": one.unpriced,
+            "charge": format_micros(one.charge_micros),
+            "corrected": format_micros(one.charge_micros + one.change_micros),
+            "difference": format_micros(one.change_micros),
+            "pools": sorted(map(str, one.pools)),
+        }
+
+
+def run_correct_rates(
+    correction: RateCorrection,
+    stack_name: str,
+    organizations: Sequence[str],
+    *,
+    book: bool,
+    as_json: bool,
+) -> int:
+    """Show what differs, and book it if `book`; exit code 1 if an organization could not be."""
+    try:
+        again = _connect(stack_name)
+        _check_version(again.rate_cards, correction.version, stack_name)
+        chosen = list(_chosen(again, organizations))
+    except (BotoCoreError, ClientError, Unavailable) as error:
+        msg = f"{stack_name} cannot be read: {error}"
+        raise WrongCall(msg) from error
+    use_case = CorrectRates(again)
+    batches = use_case.book if book else use_case.preview
+    done: list[_Of] = []
+    failed: dict[str, str] = {}
+    with _progress() as show:
+        for organization_id, currency in chosen:
+            total = Corrected()
+            try:
+                for corrected in batches(organization_id, correction):
+                    total += corrected
+                    show(f"{organization_id}: {total.looked_at} calls")
+            except Unavailable as error:
+                failed[organization_id] = str(error)
+            if total.looked_at or organization_id in organizations:
+                done.append(_Of(organization_id, currency, total))
+    if as_json:
+        document = _document(correction, done, failed, booked=book)
+        json.dump(document, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.writelines(_table(done, correction.version))
+    sys.stderr.writelines(_remarks(done, failed, booked=book))
+    return 1 if failed else 0
+
+
+def _connect(stack_name: str) -> LookingAgain:
+    """Put together what re-rating needs, over the tables and the bucket of a stack."""
+    schema = Schema.bind(connect(), deployed_tables(stack_name))
+    rate_cards = S3RateCards(
+        lambda: boto3.client("s3"),
+        output(stack_name, "RateCardBucketName"),
+        report=Console(stderr=True).print,
+    )
+    return LookingAgain(
+        credit=DynamoDBCreditStore(schema),
+        calls=DynamoDBCalls(schema),
+        licensing=RememberedLicensing(DynamoDBLicensingStore(schema)),
+        rate_cards=rate_cards,
+        patience=Patience(),
+    )
+
+
+def _check_version(rate_cards: RateCards, version: str, stack_name: str) -> None:
+    try:
+        rate_cards.version(version)
+    except Unavailable as error:
+        bucket = output(stack_name, "RateCardBucketName")
+        msg = (
+            f"version {version} of the rate card cannot be used: {error}. Publish the right card "
+            f"first: perminute rates publish FILE --bucket {bucket} --version VERSION"
+        )
+        raise WrongCall(msg) from error
+
+
+def _chosen(again: LookingAgain, organizations: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Name the organizations and their currencies; one without account is most likely misspelt."""
+    for organization_id in sorted(set(organizations) or again.credit.organizations()):
+        account = again.credit.account(organization_id)
+        if account.version == 0 and organization_id in organizations:
+            msg = f"{organization_id} has no account: check --organization"
+            raise WrongCall(msg)
+        yield organization_id, account.currency
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Show on a terminal how far it has come."""
+    screen = Console(stderr=True)
+    columns = TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task("reading", total=None)
+        yield lambda text: bar.update(task, description=text)
+
+
+def _document(
+    correction: RateCorrection, done: Sequence[_Of], failed: dict[str, str], *, booked: bool
+) -> dict[str, Any]:
+    return {
+        "version": correction.version,
+        "from": format_instant(correction.since),
+        "to": format_instant(correction.until),
+        "booked": booked,
+        "organizations": [one.document() for one in done],
+        "failed": [{"organizationId": name, "reason": why} for name, why in failed.items()],
+    }
+
+
+def _table(done: Sequence[_Of], version: str) -> Iterator[str]:
+    """Write a line for each organization, in columns."""
+    head = ("organization", "calls", "differing", "charge", version, "difference", "currency")
+    rows = [head, *map(_row, done)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    for first, *middle, last in rows:
+        numbers = (text.rjust(width) for text, width in zip(middle, widths[1:-1], strict=True))
+        yield "  ".join([first.ljust(widths[0]), *numbers, last]) + "\n"
+
+
+def _row(one: _Of) -> tuple[str, ...]:
+    document = one.document()
+    names = ("organizationId", "calls", "differing", "charge", "corrected", "difference")
+    return (*(str(document[name]) for name in names), one.currency or "-")
+
+
+def _remarks(done: Sequence[_Of], failed: dict[str, str], *, booked: bool) -> Iterator[str]:
+    for organization_id, _, corrected in done:
+        if corrected.pools:
+            months = ", ".join(sorted(map(str, corrected.pools)))
+            yield _POOLS.format(organization=organization_id, months=months) + "\n"
+        if corrected.priced or corrected.unpriced:
+            counts = f"{corrected.priced} calls get a price, {corrected.unpriced} lose theirs"
+            yield f"{organization_id}: {counts}\n"
+    for organization_id, why in failed.items():
+        yield f"{organization_id}: stopped: {why}. Run the command again: it goes on from there\n"
+    yield "booked\n" if booked else "nothing is booked; the same command with --yes books it\n"
