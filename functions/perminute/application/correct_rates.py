@@ -13,7 +13,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.application.looking_again import CALLS_PER_POSTING
+from perminute.application.looking_again import fit_one_posting
 from perminute.application.patience import NEVER, contended
 from perminute.domain.errors import Contended
 from perminute.domain.ledger import RERATING
@@ -134,14 +134,12 @@ class CorrectRates:
         for listed in self.again.calls.lists(organization_id, since=correction.since):
             if listed.day > last_day:
                 break
-            gathered += (
-                call
-                for call in listed.calls
-                if correction.since <= call.answered_at < correction.until
-            )
-            while len(gathered) >= CALLS_PER_POSTING:
-                yield gathered[:CALLS_PER_POSTING]
-                del gathered[:CALLS_PER_POSTING]
+            for call in listed.calls:
+                if correction.since <= call.answered_at < correction.until:
+                    if not fit_one_posting([*gathered, call]):
+                        yield gathered
+                        gathered = []
+                    gathered.append(call)
         if gathered:
             yield gathered
 

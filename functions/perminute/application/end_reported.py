@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from perminute.domain.pools import Month
     from perminute.domain.usage import Rating, Usage
 
-CALLS_PER_POSTING = 24
-"""With a list and two minute pools for each of them they still fit a transaction."""
+CALLS_PER_POSTING = 10
+"""With a list and two minute pools for each of them, and lots, they still fit a transaction."""
 
 CAUSE = f"{RERATING}callEnded"
 

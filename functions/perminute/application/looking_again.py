@@ -19,6 +19,7 @@ from perminute.application.further_lots import (
 from perminute.application.patience import contended
 from perminute.application.postings import posting_of
 from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.pools import Month
 from perminute.domain.rerating import Rerated, rerate
 from perminute.domain.usage import Rating, Terms, rate_leg
 from perminute.ports import AlreadyKnown, Committed, ListedCall, Moved
@@ -38,8 +39,18 @@ if TYPE_CHECKING:
 MAX_LOOKED_AT = 1_000
 """Calls of an organization that one invocation looks at: a few seconds' work."""
 
-CALLS_PER_POSTING = 48
-"""With a minute pool for each of them they still fit a transaction."""
+CALLS_PER_POSTING = 40
+"""With the pools of a year, and all that their lots may call for, they fit a transaction: see the
+table in docs/architecture.md."""
+
+MONTHS_PER_POSTING = 12
+"""Months in which these calls were answered, each of which may have a minute pool."""
+
+
+def fit_one_posting(calls: Sequence[ListedCall]) -> bool:
+    """Whether calls can be corrected in one transaction."""
+    months = {Month.of(call.answered_at) for call in calls}
+    return len(calls) <= CALLS_PER_POSTING and len(months) <= MONTHS_PER_POSTING
 
 
 @dataclass(slots=True)

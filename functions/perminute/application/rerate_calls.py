@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.application.looking_again import CALLS_PER_POSTING, MAX_LOOKED_AT, Progress
+from perminute.application.looking_again import MAX_LOOKED_AT, Progress, fit_one_posting
 from perminute.application.patience import NEVER, Deadline
 from perminute.application.settle_pools import SettlePools
 from perminute.application.verdicts import Accepted
@@ -42,10 +42,10 @@ POOLS_PER_POSTING = 24
 
 
 class _Batch(NamedTuple):
-    """Calls that are looked at together, and the list that they end with."""
+    """Calls that are looked at together, and the last list that ends with them, if one does."""
 
     calls: tuple[ListedCall, ...]
-    last: str
+    last: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,16 +190,18 @@ class RerateCalls:
 def _batches(rerating: Rerating, lists: Iterable[CallList]) -> Iterator[_Batch]:
     """Gather the calls in question from list to list, as many as fit a posting.
 
-    A batch without calls says that many lists had none, and how far that was.
+    A list that does not fit is cut: until its last call is looked at, the list before it is the
+    last one. A batch without calls says that many lists had none, and how far that was.
     """
     gathered: list[ListedCall] = []
-    last, count = "", 0
+    last, count = rerating.after, 0
     for listed in lists:
-        concerned = [c for c in listed.calls if rerating.concerns(c.organizer_id, c.answered_at)]
-        if gathered and len(gathered) + len(concerned) > CALLS_PER_POSTING:
-            yield _Batch(tuple(gathered), last)
-            gathered = []
-        gathered += concerned
+        for call in listed.calls:
+            if rerating.concerns(call.organizer_id, call.answered_at):
+                if not fit_one_posting([*gathered, call]):
+                    yield _Batch(tuple(gathered), last)
+                    gathered = []
+                gathered.append(call)
         last, count = listed.key, count + 1
         if count % MAX_LISTS == 0:
             if gathered:

@@ -203,6 +203,11 @@ class Books:
         """Return the first lot of a purchase with something left; raises `FurtherLotsNeeded`."""
         return self._lots.named(purchase_id)
 
+    @property
+    def lots_written(self) -> int:
+        """How many lots are written beside the account until now."""
+        return sum(map(len, self._lots.items))
+
     def due_lots(self, at: datetime) -> list[Lot]:
         """Return the lots that are to be warned of or expire by then, of all that were read."""
         return [lot for lot in self._lots.known if lot.due_at <= at]

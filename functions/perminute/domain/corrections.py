@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from perminute.domain.ledger import RERATING, EntryType
 from perminute.domain.lots import (
+    MAX_LATE_CALLS_CORRECTED,
+    MAX_LOTS_GIVEN_BACK,
     Lot,
     LotShare,
     given_back,
@@ -46,13 +48,19 @@ def correct(
     """
     refunds = _Refunds(books, opened)
     shares: list[LotShare] = []
-    for one in sorted(corrections, key=lambda correction: correction.change_micros):
+    in_order = sorted(corrections, key=lambda correction: correction.change_micros)
+    for one in in_order:
         if one.change_micros < 0:
             shares += refunds.give_back(one)
-        else:
+    dearer = [one for one in in_order if one.change_micros > 0]
+    for number, one in enumerate(dearer):
+        if number < MAX_LATE_CALLS_CORRECTED:
             (drawn,) = books.draw_for_calls([(one.call, one.change_micros)])
-            one.lots = merged((*one.lots, *drawn.shares))
-            shares += drawn.shares
+            taken = drawn.shares
+        else:
+            taken = books.draw(one.change_micros)
+        one.lots = merged((*one.lots, *taken))
+        shares += taken
     total_micros = sum(one.change_micros for one in corrections)
     return books.enter(
         EntryType.ADJUSTMENT, -total_micros, merged(shares), cause, opens=refunds.opens
@@ -84,8 +92,15 @@ class _Refunds:
             yield LotShare(lot.lot_id, lot.purchase_id, amount_micros)
 
     def _lot(self, lot_id: str | None) -> Lot:
-        """Find the lot, or open it again if it is used up and has not expired."""
+        """Find the lot, or open it again if it is used up and has not expired.
+
+        Only so many: what calls have drawn from hundreds of lots must fit one transaction.
+        """
         held = None if lot_id is None else self.books.find(lot_id)
+        if held is not None and held in self.books.account.lots:
+            return held
+        if self.books.lots_written >= MAX_LOTS_GIVEN_BACK:
+            return self._common_lot()
         if held is not None:
             return held
         used_up = None if lot_id is None else self.opened.get(lot_id)

@@ -65,7 +65,7 @@ class LotChanges:
         self.further = further
         known = () if further is None else read
         self._read = None if known is None else {lot.lot_id: lot for lot in known}
-        self._expired = {lot.lot_id: lot for lot in expired}
+        self._expired = {lot.lot_id: lot for lot in expired[:MAX_EXPIRED_LOTS]}
         self._stored: dict[str, Lot] = {}
         self._removed: dict[str, Lot] = {}
         self._forfeited: dict[str, Lot] = {}
@@ -173,7 +173,7 @@ class LotChanges:
         if self.further is not None:
             last = self.first[-1].place if self.first else None
             found = [lot for lot in found if last is not None and lot.place < last]
-        return found[:MAX_EXPIRED_LOTS]
+        return found
 
     def _check_further(self, unpaid_micros: int) -> None:
         if unpaid_micros and self.further is not None:

@@ -28,8 +28,14 @@ and eight lots with ids of usual length take about half of one."""
 MAX_LOTS_MOVED = 40
 """Further lots that one transaction moves into the account item: with it, 41 of the 100 items."""
 
-MAX_EXPIRED_LOTS = 20
+MAX_EXPIRED_LOTS = 12
 """Expired lots that may pay late calls in one transaction, which writes each of them."""
+
+MAX_LATE_CALLS_CORRECTED = 8
+"""Calls of one correction that expired lots may pay: each has an entry of its own."""
+
+MAX_LOTS_GIVEN_BACK = 12
+"""Lots outside the account item to which one correction gives back: each is an item of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
