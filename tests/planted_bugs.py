@@ -11,6 +11,7 @@ from perminute.adapters.dynamodb import credit_store
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.notification_documents import document_of
+from perminute.application.charge_reported import ChargeReported, ReportedRun
 from perminute.domain import books
 from perminute.domain.lot_changes import LotChanges, LotItems
 from perminute.domain.lots import Lot
@@ -20,6 +21,7 @@ from perminute_local.simulation.effects import Effects
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from perminute.domain.accounts import Account
     from perminute.domain.chargebacks import BoughtCredit
@@ -43,6 +45,34 @@ def without_does_not_exist() -> Iterator[None]:
         patch.object(InMemoryStore, "commit", unconditional),
         patch.object(credit_store, "_NEW_CALL", always),
     ):
+        yield
+
+
+@contextmanager
+def never_charging_reports() -> Iterator[None]:
+    """What bridges report waits for a `Call Ended` for ever."""
+
+    def nothing(_: object, at: datetime, deadline: object) -> ReportedRun:
+        del at, deadline
+        return ReportedRun()
+
+    with patch.object(ChargeReported, "__call__", nothing):
+        yield
+
+
+@contextmanager
+def charging_reports_and_ends() -> Iterator[None]:
+    """A call that was charged by its reports is charged once more when its end is told."""
+    commit = InMemoryStore.commit
+
+    def forgetful(store: InMemoryStore, posting: Posting) -> CommitResult:
+        for usage in posting.usages:
+            key = posting.before.organization_id, usage.leg.call_id
+            if key in store.usages and store.usages[key].reported_by_bridge:
+                del store.usages[key]
+        return commit(store, posting)
+
+    with patch.object(InMemoryStore, "commit", forgetful):
         yield
 
 
@@ -181,4 +211,6 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_late_lots,
     chargebacks_by_other_lots,
     losing_further_lots,
+    never_charging_reports,
+    charging_reports_and_ends,
 )

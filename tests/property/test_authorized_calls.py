@@ -4,7 +4,8 @@ Bridges do as they are told: they report before they must, hang up at the end of
 and the end of a call reaches us before what it has reserved lapses; where lots expire, before what
 was granted to it last does. All else is left to chance: who calls whom and for how long, how
 requests and the ends of calls are mixed, what comes twice, how lots expire, where the minutes of a
-pool go, and whether a day, a month and a rate end meanwhile.
+pool go, whether a day, a month and a rate end meanwhile, and whether the end of a call that was
+reported is ever told.
 """
 
 from __future__ import annotations
@@ -33,12 +34,13 @@ from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRat
 from perminute.application.authorize_call import AuthorizeCall, Request
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.charge_reported import ChargeReported
 from perminute.application.looking_again import LookingAgain
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls
 from perminute.application.verdicts import Accepted, Repeated
 from perminute.domain.booking import Purchase
-from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.credit_settings import LATE_USAGE_HOURS, CreditSettings
 from perminute.domain.licensing import LicensingChange
 from perminute.domain.pools import Month
 from perminute.domain.reconciliation import reconcile
@@ -51,6 +53,7 @@ from perminute.domain.spending import (
     day_of,
     records_of,
 )
+from perminute.domain.usage import Flag
 from perminute.ports import ReceiptKind
 
 if TYPE_CHECKING:
@@ -108,6 +111,8 @@ class World:
     now: datetime = ANSWERED
     calls: dict[str, Bridged] = field(default_factory=dict)
     ended: dict[str, tuple[EndedLeg, datetime]] = field(default_factory=dict)
+    untold: dict[str, Leg] = field(default_factory=dict)
+    """Calls that were released, and of whose end nobody has told."""
     legs: dict[str, Leg] = field(default_factory=dict)
     """Each call as it was authorized."""
     count: int = 0
@@ -137,6 +142,7 @@ class World:
         rate_cards = PublishedRateCards(CARD)
         self.book = BookCredit(store, IMPATIENT)
         self.charge = ChargeLegs(store, calls, licensing, rate_cards, IMPATIENT)
+        self.charge_reported = ChargeReported(store, self.charge)
         self.authorize = AuthorizeCall(
             under_way=store,
             credit=store,
@@ -222,6 +228,34 @@ class World:
         answered = None if seconds == 0 else self.now - timedelta(seconds=seconds)
         ended = replace(call.leg, answered_at=answered, ended_at=self.now)
         self.ended[call_id] = EndedLeg(ended, self.now), call.until
+
+    def lose(self, call_id: str) -> None:
+        """Have a call end of which only its bridge tells."""
+        self.hang_up(call_id, released=True)
+        self.untold[call_id] = self.ended.pop(call_id)[0].leg
+
+    def run(self) -> None:
+        """Let days pass, at the end of which all that was reported is charged."""
+        self.pass_time(timedelta(hours=LATE_USAGE_HOURS + 1))
+        run = self.charge_reported(self.now)
+        run.check()
+        for usage in run.charged:
+            assert usage.leg == self.untold[usage.leg.call_id]
+            assert usage.flags == (Flag.REPORTED_BY_BRIDGE,)
+        paid = (usage.charge_micros or usage.pool_minutes for usage in run.charged)
+        assert all(paid)
+        for call_id, told in self.untold.items():
+            assert told.answered_at is None or (ORGANIZATION, call_id) in self.store.usages
+
+    def tell(self, call_id: str) -> None:
+        """Tell of the end of a call after all, which confirms what was reported."""
+        balance_micros = self.store.account(ORGANIZATION).balance_micros
+        was_charged = (ORGANIZATION, call_id) in self.store.usages
+        (verdict,) = self.charge([EndedLeg(self.untold.pop(call_id), self.now)])
+        assert isinstance(verdict, Accepted)
+        assert not verdict.result.reported_by_bridge
+        if was_charged:
+            assert self.store.account(ORGANIZATION).balance_micros == balance_micros
 
     def deliver(self, call_ids: list[str]) -> None:
         legs = [replace(self.ended.pop(call_id)[0], reported_at=self.now) for call_id in call_ids]
@@ -310,7 +344,21 @@ def replace_time(request: Request, at: datetime) -> Request:
 
 
 STEPS = st.sampled_from(
-    ["call", "call", "call", "update", "repeat", "hang up", "deliver", "deliver", "time", "buy"]
+    [
+        *[
+            "call",
+            "call",
+            "call",
+            "update",
+            "repeat",
+            "hang up",
+            "deliver",
+            "deliver",
+            "time",
+            "buy",
+        ],
+        *["lose", "run", "tell"],
+    ]
 )
 
 
@@ -319,7 +367,7 @@ CREDIT = st.sampled_from([15_000, 60_000, 200_000, 800_000])
 
 @settings(max_examples=300, deadline=None)
 @given(st.booleans(), st.booleans(), st.data())
-def test_the_balance_never_goes_below_zero(
+def test_the_balance_never_goes_below_zero(  # noqa: C901 - a case for each step
     limited: bool,  # noqa: FBT001 - drawn
     lots_expire: bool,  # noqa: FBT001 - drawn
     data: st.DataObject,
@@ -329,6 +377,7 @@ def test_the_balance_never_goes_below_zero(
     world.buy(data.draw(CREDIT), timedelta(days=300))
     for step in data.draw(st.lists(STEPS, min_size=12, max_size=50)):
         calls, ended = sorted(world.calls), sorted(world.ended)
+        untold = sorted(world.untold)
         match step:
             case "call":
                 world.call(
@@ -346,6 +395,12 @@ def test_the_balance_never_goes_below_zero(
                 world.hang_up(call_id, released=data.draw(st.booleans()))
             case "deliver" if ended:
                 world.deliver(data.draw(st.lists(st.sampled_from(ended), min_size=1, unique=True)))
+            case "lose" if calls and not lots_expire:
+                world.lose(data.draw(st.sampled_from(calls)))
+            case "run" if untold:
+                world.run()
+            case "tell" if untold:
+                world.tell(data.draw(st.sampled_from(untold)))
             case "time":
                 world.pass_time(
                     timedelta(seconds=data.draw(st.sampled_from([1, 30, 60, 120, 300, 400])))

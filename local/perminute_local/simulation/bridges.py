@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from perminute.api.endpoints import BY_NAME
 from perminute.domain.times import format_instant, parse_instant
 from perminute_local.replay.requests import http_event
 from perminute_local.simulation.effects import Broken
 from perminute_local.simulation.faults import Fault, chance
+from perminute_local.simulation.plan import Told
 from perminute_local.stack import ApiTrigger
 
 if TYPE_CHECKING:
@@ -23,21 +25,22 @@ if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
-    from perminute_local.simulation.effects import Effects
+    from perminute_local.simulation.effects import Effects, Reports
     from perminute_local.simulation.happenings import Functions, Happenings
     from perminute_local.simulation.plan import Bridged
 
 _OK = 200
 _TRIES = 6
 _PAUSE = timedelta(seconds=1)
-_SECOND = timedelta(seconds=1)
+_SECOND, _MINUTE, _HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 
 
 class Ended(NamedTuple):
-    """What telephony says of a call that is over."""
+    """What telephony says of a call that is over; `promptly`, or long after."""
 
     detail: dict[str, Any]
     call_id: str
+    promptly: bool = True
 
 
 @dataclass
@@ -48,6 +51,8 @@ class Bridges:
     functions: Functions
     effects: Effects
     on_ended: Callable[[Ended], None]
+    next_run: Callable[[datetime], datetime]
+    """Says when the daily run is next."""
 
     def call(self, number: int, call: Bridged) -> None:
         """Begin a call, if it may."""
@@ -64,6 +69,11 @@ class Bridges:
         event = http_event(BY_NAME[name], path, body, happenings.now)
         drawn = chance(happenings.seed, name, call.call_id, body["sequence"], call.tries)
         answer = self._ask(function, event, drawn)
+        if "usedSeconds" in body:
+            # The API takes the time of a request in milliseconds.
+            at = happenings.now.replace(microsecond=happenings.now.microsecond // 1_000 * 1_000)
+            sent = body["sequence"], body["usedSeconds"], at
+            self.effects.reports[call.key].send(*sent, answered=answer is not None)
         happenings.log(f"{name} {path['organizationId']} {call.call_id} {_said(answer)}")
         if answer is not None and happenings.happens(Fault.DUPLICATE, drawn):
             again = self._ask(function, event, drawn)
@@ -154,7 +164,13 @@ class _Call:
         seconds, now = self._connected, self._now
         answered_at = None if seconds == 0 else format_instant(now - seconds * _SECOND)
         detail = {**self._facts(), "answeredAt": answered_at, "endedAt": format_instant(now)}
-        self.bridges.on_ended(Ended({**self.path, **detail}, self.call_id))
+        told_at = self._told_at()
+        if told_at == now:
+            self.bridges.on_ended(Ended({**self.path, **detail}, self.call_id))
+        elif told_at is not None:
+            ended = Ended({**self.path, **detail}, self.call_id, promptly=False)
+            tell = partial(self._tell_late, ended, seconds)
+            self.bridges.happenings.add(told_at, f"telephony {self.call_id}", tell)
         if self.call.releases:
             self.sequence += 1
             self.tries = 0
@@ -164,6 +180,29 @@ class _Call:
     def _release(self, body: dict[str, Any]) -> None:
         if self.bridges.ask("release", self, body) is None:
             self._later(lambda: self._release(body))
+        elif self._reports.totals == {self.reported + body["usedSeconds"]}:
+            self.bridges.effects.covered.add(self.key)
+
+    def _told_at(self) -> datetime | None:
+        """Tell when telephony tells of the end; None, it never does."""
+        match self.call.told:
+            case Told.PROMPTLY:
+                return self._now
+            case Told.LATE:
+                return self._now + self.drawn.randint(80 * 60, 100 * 60) * _MINUTE
+            case Told.WITH_THE_RUN:
+                due_at = self._now + self.drawn.choice((3, 74)) * _HOUR
+                return self.bridges.next_run(due_at)
+            case Told.NEVER:
+                return None
+            case never:
+                assert_never(never)
+
+    def _tell_late(self, ended: Ended, seconds: int) -> None:
+        """Tell of the end: what was not reported until then, credit need not cover any more."""
+        if self.key not in self.bridges.effects.covered and seconds:
+            self.bridges.effects.excused.add(self.call.organization_id)
+        self.bridges.on_ended(ended)
 
     # ── What it knows ────────────────────────────────────────────────────────────────────────
 
@@ -177,9 +216,17 @@ class _Call:
         self.report_before = parse_instant(answer["reportBefore"])
         # For twice that time all that is reserved stays reserved (see AnswerDocument.valid_until).
         lasts = parse_instant(answer["validUntil"]) - self._now
-        key = self.call.organization_id, self.call_id
-        self.bridges.effects.promised[key] = self._now + 2 * lasts
+        self.bridges.effects.promised[self.key] = self._now + 2 * lasts
         return True
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The call's identity."""
+        return self.call.organization_id, self.call_id
+
+    @property
+    def _reports(self) -> Reports:
+        return self.bridges.effects.reports[self.key]
 
     @property
     def _now(self) -> datetime:

@@ -6,13 +6,14 @@ wrong, even if it comes right later.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.adapters.dynamodb.records import ACCOUNT
 from perminute.domain.accounts import Account
+from perminute.domain.ledger import EntryType
 from perminute.domain.money import format_micros
 
 if TYPE_CHECKING:
@@ -38,6 +39,31 @@ class Kept(NamedTuple):
     body: str
 
 
+@dataclass
+class Reports:
+    """What a bridge has reported of a call: all that it can add up to, and when the last one was.
+
+    A report that was never answered may have been taken or not.
+    """
+
+    totals: set[int] = field(default_factory=lambda: {0})
+    times: set[datetime] = field(default_factory=set)
+    _before: tuple[frozenset[int], frozenset[datetime]] = (frozenset({0}), frozenset())
+    _sequence: int = 0
+    _tries: set[datetime] = field(default_factory=set)
+
+    def send(self, sequence: int, seconds: int, at: datetime, *, answered: bool) -> None:
+        """Take note of a report that was sent, perhaps once more."""
+        if sequence != self._sequence:
+            self._sequence, self._tries = sequence, set()
+            self._before = frozenset(self.totals), frozenset(self.times)
+        self._tries.add(at)
+        totals, times = self._before
+        with_it = {total + seconds for total in totals}
+        self.totals = with_it if answered else with_it | totals
+        self.times = self._tries if answered else self._tries | times
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posted:
     """One transaction about an organization's credit; no account if that was only checked."""
@@ -48,6 +74,8 @@ class Posted:
     told: Sequence[Mapping[str, Any]] = ()
     call_ids: Sequence[str] = ()
     """Of calls that have ended, and were recorded."""
+    reported_ids: Sequence[str] = ()
+    """Of calls that were recorded as their bridges reported them."""
 
 
 def _in_the_beginning() -> datetime:
@@ -64,7 +92,9 @@ class Effects:
     """All that was done until now, and what the world has not taken note of yet.
 
     `promised` says until when the end of an authorized call must have reached us for its
-    organization to stay above zero; an organization that is `excused` may fall below.
+    organization to stay above zero; an organization that is `excused` may fall below. Of calls that
+    are `covered` all that they cost is reported: their end may be as late as it likes, unless
+    credit has expired since.
     """
 
     stream: list[dict[str, Any]] = field(default_factory=list)
@@ -77,6 +107,12 @@ class Effects:
     authorized: set[str] = field(default_factory=set)
     excused: set[str] = field(default_factory=set)
     promised: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    reports: defaultdict[tuple[str, str], Reports] = field(
+        default_factory=lambda: defaultdict(Reports)
+    )
+    covered: set[tuple[str, str]] = field(default_factory=set)
+    expired_at: dict[str, datetime] = field(default_factory=dict)
+    """When credit of an organization expired last."""
     broken: list[Broken] = field(default_factory=list)
     clock: Callable[[], datetime] = _in_the_beginning
     on_published: Callable[[Sequence[Mapping[str, Any]]], None] = _unheard
@@ -90,9 +126,11 @@ class Effects:
         """Take note of a transaction that took effect."""
         organization_id = posted.organization_id
         self.changed.add(organization_id)
-        for call_id in posted.call_ids:
-            until = self.promised.get((organization_id, call_id))
-            if until is not None and self.clock() > until:
+        for entry in posted.entries:
+            if entry.type is EntryType.EXPIRY:
+                self.expired_at[organization_id] = self.clock()
+        for call_id in (*posted.call_ids, *posted.reported_ids):
+            if self._comes_too_late(organization_id, call_id, posted):
                 self.excused.add(organization_id)
         before = self.accounts.get(organization_id, Account(organization_id=organization_id))
         if posted.account is not None:
@@ -106,6 +144,15 @@ class Effects:
                 why = f"{document['type']} {document['id']} of {organization_id} was decided twice"
                 self.broken.append(Broken("one id for each crossing", why))
             self.told[document["id"]] = document
+
+    def _comes_too_late(self, organization_id: str, call_id: str, posted: Posted) -> bool:
+        """Return whether a call is charged when what it may cost need not be there any more."""
+        until = self.promised.get((organization_id, call_id))
+        if until is None or self.clock() <= until:
+            return False
+        is_covered = (organization_id, call_id) in self.covered or call_id in posted.reported_ids
+        expired_at = self.expired_at.get(organization_id)
+        return not is_covered or (expired_at is not None and expired_at > until)
 
     def put(self, item: Item, *, is_new: bool) -> None:
         """Take note of an item of the credit table that was put: its stream tells of it."""

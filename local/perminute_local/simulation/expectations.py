@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from perminute.application.apply_licensing import LicensingEvent
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from perminute.domain.usage import Usage
     from perminute_local.simulation.effects import Effects
     from perminute_local.simulation.medium import Seen
+
+LATEST_CHARGE = timedelta(hours=100)
+"""A call is charged by what was reported of it when its `Call Ended` is so late (see plan.py)."""
 
 Opened = EndedLeg | CreditEvent | LicensingEvent
 
@@ -123,6 +127,7 @@ class Expectations:
         for body in refused.keys() - self.sent.keys():
             yield Broken("what is refused was sent", f"nobody sent {body}")
         yield from _told(effects, seen)
+        yield from _as_reported(effects, seen)
         for organization_id, one in seen.items():
             known = _Known(organization_id, one, taken[organization_id])
             yield from known.broken(self.cards, now)
@@ -314,6 +319,32 @@ def books_of(organization_id: str, seen: Seen, now: datetime) -> Iterator[Broken
         if stated != summed:
             why = f"{organization_id}: {what}: {stated}, but the calls under way have {summed}"
             yield Broken("reserved = open reservations", why)
+
+
+def _as_reported(effects: Effects, seen: Mapping[str, Seen]) -> Iterator[Broken]:
+    """What nobody ended is charged by the seconds that its bridge reported, to the last report."""
+    for organization_id, one in seen.items():
+        for call_id, usage in one.usages.items():
+            if not usage.reported_by_bridge:
+                continue
+            reports, leg = effects.reports[organization_id, call_id], usage.leg
+            seconds = leg.connected_seconds
+            if seconds not in reports.totals or seconds == 0 or leg.ended_at not in reports.times:
+                why = (
+                    f"{organization_id}: {call_id} is charged for {seconds} s until "
+                    f"{leg.ended_at}, but {sorted(reports.totals)} s were reported until "
+                    f"{', '.join(map(str, sorted(reports.times)))}"
+                )
+                yield Broken("what nobody ended costs what was reported", why)
+
+
+def never_charged(seen: Mapping[str, Seen], effects: Effects, now: datetime) -> Iterator[Broken]:
+    """Find calls that were reported long ago, and for which nobody has paid when all is due."""
+    for (organization_id, call_id), reports in effects.reports.items():
+        is_due = 0 not in reports.totals and now - max(reports.times) > LATEST_CHARGE
+        if is_due and call_id not in seen[organization_id].usages:
+            why = f"{organization_id}: {sorted(reports.totals)} s of {call_id} were never charged"
+            yield Broken("what nobody ended costs what was reported", why)
 
 
 def _is_taken(opened: Opened, seen: Mapping[str, Seen]) -> bool:

@@ -31,7 +31,13 @@ from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.receipts import receipt_of
 from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
-from perminute.adapters.dynamodb.rows import AccountRow, OutboxRow, SpendingRow, TimelineRow
+from perminute.adapters.dynamodb.rows import (
+    AccountRow,
+    OutboxRow,
+    SpendingRow,
+    TimelineRow,
+    UsageRow,
+)
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.s3_rate_cards import S3RateCards
@@ -179,7 +185,7 @@ class Moto:
         puts = [operation["Put"] for operation in operations if "Put" in operation]
         credit = [put["Item"] for put in puts if put["TableName"] == self._tables.credit]
         ended = [
-            put["Item"]["callId"]["S"]
+            records.usage_of(UsageRow.from_raw_data(put["Item"]))
             for put in puts
             if put["TableName"] == self._tables.usage
             and under_way.OUTCOME in put["Item"]
@@ -202,7 +208,8 @@ class Moto:
                     if item["record"]["S"].startswith(OUTBOX)
                     for document in OutboxRow.from_raw_data(item).notifications
                 ],
-                call_ids=ended,
+                call_ids=[usage.leg.call_id for usage in ended if not usage.reported_by_bridge],
+                reported_ids=[usage.leg.call_id for usage in ended if usage.reported_by_bridge],
             )
         )
 

@@ -164,7 +164,8 @@ class Twins:
                 account=None if posting.after is posting.before else posting.after,
                 entries=posting.entries,
                 told=told,
-                call_ids=[usage.leg.call_id for usage in posting.usages],
+                call_ids=[u.leg.call_id for u in posting.usages if not u.reported_by_bridge],
+                reported_ids=[u.leg.call_id for u in posting.usages if u.reported_by_bridge],
             )
         )
 

@@ -71,11 +71,26 @@ class Said:
     expected: Expected = Expected.TAKEN
 
 
+class Told(StrEnum):
+    """When telephony tells of the end of a call that a bridge has reported."""
+
+    PROMPTLY = "promptly"
+    LATE = "late"
+    """After 80 to 100 hours: mostly when it has been charged by the reports."""
+    WITH_THE_RUN = "withTheRun"
+    """At the very moment at which the daily run may charge it."""
+    NEVER = "never"
+
+
+_MOSTLY_PROMPTLY = (*(Told.PROMPTLY,) * 8, *Told)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bridged:
     """A call whose bridge asks before it puts anybody through, and does as it is told.
 
-    `wants` is how many seconds it asks for at a time, if it says so.
+    `wants` is how many seconds it asks for at a time, if it says so. `told` is when telephony tells
+    of its end.
     """
 
     organization_id: str
@@ -86,6 +101,7 @@ class Bridged:
     lasts: int
     wants: int | None
     releases: bool
+    told: Told
     dares: bool
     """Whether it puts a call through although nobody answers whether it may."""
 
@@ -268,6 +284,7 @@ class _Planner:
                 lasts=drawn.choice(_SECONDS[:10]),
                 wants=drawn.choice((None, None, 60, 90, 241, 600, 3_600)),
                 releases=drawn.random() < 2 / 3,
+                told=self._drawn_apart("told").choice(_MOSTLY_PROMPTLY),
                 dares=drawn.randrange(6) == 0,
             )
             self.add(bridged)
@@ -416,6 +433,9 @@ class _Planner:
         if drawn.random() < 1 / 2:
             settings |= {"dailySpendLimit": "20", "prefixHourlySpendLimit": "6"}
             settings |= {"maxConcurrentCalls": 5}
+        hours = self._drawn_apart("late").choice((None, None, 1, 24))
+        if hours is not None:
+            settings["lateUsageHours"] = hours
         self.say("billing", "Credits Configured", organization.name, settings)
 
     def change_rates(self, _: _Organization) -> None:
@@ -481,6 +501,10 @@ class _Planner:
         if asks or not self.weather.happens(Fault.CLOCK, self.drawn):
             return timedelta()
         return timedelta(seconds=self.drawn.choice((-7_200, -30, 5, 3_600)))
+
+    def _drawn_apart(self, what: str) -> Random:
+        """Return a chance of its own, which changes nothing about what is drawn after it."""
+        return chance(self.seed, what, len(self.items))
 
     def add(self, what: What) -> None:
         """Have something happen now."""

@@ -18,7 +18,7 @@ from perminute_local.simulation.billing import Billing
 from perminute_local.simulation.bridges import Bridges, Ended
 from perminute_local.simulation.bus import SimulatedQueue, SimulatedStream
 from perminute_local.simulation.effects import Broken
-from perminute_local.simulation.expectations import Expectations, books_of
+from perminute_local.simulation.expectations import Expectations, books_of, never_charged
 from perminute_local.simulation.faults import Fault, chance
 from perminute_local.simulation.happenings import Functions, Happenings
 from perminute_local.simulation.plan import Bridged, Expected, Published, Rest, Said, event_body
@@ -44,7 +44,7 @@ _DEEPEST = 2
 _MAX_ROUNDS = 200
 """Rounds within which all is settled once nothing goes wrong any more."""
 _DAY, _MOMENT = timedelta(days=1), timedelta(microseconds=1)
-_END = timedelta(days=2)
+_END = timedelta(days=7)
 """How long a world goes on after the last item: whatever is late has come by then."""
 
 
@@ -88,7 +88,9 @@ class Simulator:
         self.functions = Functions(
             self.medium, self.gate, self.happenings, self.effects, self._take_note
         )
-        self.bridges = Bridges(self.happenings, self.functions, self.effects, self._call_ended)
+        self.bridges = Bridges(
+            self.happenings, self.functions, self.effects, self._call_ended, self._next_run
+        )
         self.gate.overtake, self.gate.told = self._overtake, self.happenings.log
         self.effects.authorized |= self.plan.asking
         self.effects.clock = lambda: self.happenings.now
@@ -134,7 +136,7 @@ class Simulator:
             if broken:
                 break
         if broken is None:
-            broken = self._pass_until(self.happenings.now + _END) or self._rest()
+            broken = self._pass_until(self.happenings.now + _END) or self._rest(is_last=True)
         self._write_down()
         return Outcome(
             broken=broken,
@@ -173,14 +175,17 @@ class Simulator:
 
     def _next_expiry(self) -> datetime | None:
         """Tell when the daily run next has something to do; it runs once a day."""
-        trigger = self.schedules[_EXPIRY]
         if self.effects.due_at is None:
             return None
-        hour = time(trigger.hour, trigger.minute)
         at = max(self.effects.due_at, self.happenings.now)
         if self._expired_until is not None:
             at = max(at, self._expired_until + _MOMENT)
-        run = datetime.combine(at.date(), hour, at.tzinfo)
+        return self._next_run(at)
+
+    def _next_run(self, at: datetime) -> datetime:
+        """Tell when the daily run is next, from an instant on."""
+        trigger = self.schedules[_EXPIRY]
+        run = datetime.combine(at.date(), time(trigger.hour, trigger.minute), at.tzinfo)
         return run if run >= at else run + _DAY
 
     def _run_schedule(self, name: str, at: datetime) -> Any:  # noqa: ANN401 - what it answers
@@ -237,10 +242,10 @@ class Simulator:
         self.expectations.cards[version] = read_rate_card(content, version=version)
 
     def _call_ended(self, ended: Ended) -> None:
-        """Have telephony tell of the end of a call, before what it has reserved lapses."""
+        """Have telephony tell of the end of a call: mostly before what it has reserved lapses."""
         now, identity = self.happenings.now, f"ended-{ended.call_id}"
         body = event_body(identity, "telephony", "Call Ended", now, ended.detail)
-        self._send("telephony", body, Expected.TAKEN, identity, promptly=True)
+        self._send("telephony", body, Expected.TAKEN, identity, promptly=ended.promptly)
 
     def _take_note(self) -> None:
         """Hand on what an invocation has written and sent."""
@@ -271,12 +276,17 @@ class Simulator:
 
     # ── Rest ─────────────────────────────────────────────────────────────────────────────────
 
-    def _rest(self) -> Broken | None:
-        """Let everything settle without any fault, and look at the books."""
+    def _rest(self, *, is_last: bool = False) -> Broken | None:
+        """Let everything settle without any fault, and look at the books.
+
+        In the end the daily run is not left out: what is due by then is done.
+        """
         self.gate.calm = True
         try:
+            if is_last:
+                self._run_schedule(_EXPIRY, self.happenings.now)
             broken = self._settle() or self._reconcile() or self._settle() or self._broken()
-            return broken or next(self._checked(), None)
+            return broken or next(self._checked(is_last=is_last), None)
         finally:
             self.gate.calm = False
 
@@ -302,10 +312,12 @@ class Simulator:
             return Broken("balance = ledger = lots less debt", f"the nightly run says {answer}")
         return None
 
-    def _checked(self) -> Iterator[Broken]:
+    def _checked(self, *, is_last: bool) -> Iterator[Broken]:
         """Hold the books against what was sent; write down how they stand."""
         seen = {name: self.medium.seen(name) for name in self.plan.organizations}
         yield from self.expectations.check(seen, self.effects, self.happenings.now)
+        if is_last:
+            yield from never_charged(seen, self.effects, self.happenings.now)
         yield from self._refused_once()
 
     def _look_at_books(self) -> Broken | None:
