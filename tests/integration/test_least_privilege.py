@@ -255,6 +255,10 @@ def trouble() -> list[dict[str, Any]]:
         ask("update", "a", "08:41:00", sequence=1, usedSeconds=60),
         ask("authorize", "blocked", "08:41:30", sequence=0, remoteNumber="+19005550100"),
         call("a", "08:40:05", "08:50:05"),
+        # Of the end of a call that was reported nobody ever tells.
+        ask("authorize", "untold", "08:51:00", sequence=0),
+        ask("update", "untold", "08:53:00", sequence=1, usedSeconds=60),
+        ask("release", "untold", "08:54:00", sequence=2, usedSeconds=42),
         event("billing", "Credit Adjusted", "09:00:00", adjustmentId="x", amount="nonsense"),
         event("billing", "Recharge Failed", "09:00:01", rechargeId="unknown", reason="no"),
         # A lot expires at midnight, and nobody but the daily run is there to book it.
@@ -278,6 +282,15 @@ def trouble() -> list[dict[str, Any]]:
                 "effectiveAt": "2026-11-02T08:05:00Z",
             }
         },
+        # With another limit, what was spent is to be counted anew, by whoever charges next.
+        event(
+            "billing",
+            "Credits Configured",
+            "09:20:00",
+            currency="USD",
+            prefixHourlySpendLimit="21",
+            dailySpendLimit="40",
+        ),
         event(
             "billing",
             "Credit Adjusted",
@@ -285,6 +298,14 @@ def trouble() -> list[dict[str, Any]]:
             adjustmentId="y",
             amount="1",
             reason="the day after",
+        ),
+        event(
+            "billing",
+            "Credit Adjusted",
+            "2026-11-06T10:00:00Z",
+            adjustmentId="z",
+            amount="1",
+            reason="when all that was reported is due",
         ),
     ]
 
