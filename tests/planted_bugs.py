@@ -12,10 +12,11 @@ from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.notification_documents import document_of
 from perminute.application.charge_reported import ChargeReported, ReportedRun
-from perminute.domain import books
+from perminute.domain import books, recharge
 from perminute.domain.lot_changes import LotChanges, LotItems
 from perminute.domain.lots import Lot
 from perminute.domain.notifications import crossings
+from perminute.domain.recharge import RESEND_AFTER, RechargeState
 from perminute_local.simulation.effects import Effects
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from perminute.domain.chargebacks import BoughtCredit
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.notifications import Notification
+    from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest
     from perminute.ports import CommitResult, Posting
 
 
@@ -202,6 +204,34 @@ def _without_removed(changes: LotChanges) -> LotItems:
     return LotItems(tuple(stored.values()), (), tuple(forfeited.values()))
 
 
+@contextmanager
+def with_a_new_recharge_id_after_a_day() -> Iterator[None]:
+    """A recharge that nobody has answered for a day is given up, and another one requested."""
+    next_step = RechargeState.next_step
+
+    def forgetful(
+        state: RechargeState,
+        auto: AutoRecharge | None,
+        balance_micros: int,
+        *,
+        organization_id: str,
+        now: datetime,
+    ) -> tuple[RechargeState, RechargeRequest | Disabled | None]:
+        if state.open is not None and now >= state.open.attempted_at + RESEND_AFTER:
+            state = replace(state, open=None)
+        return next_step(state, auto, balance_micros, organization_id=organization_id, now=now)
+
+    with patch.object(RechargeState, "next_step", forgetful):
+        yield
+
+
+@contextmanager
+def without_a_limit_of_recharges_a_day() -> Iterator[None]:
+    """Each recharge that leaves the balance below the trigger is followed by the next one."""
+    with patch.object(recharge, "MAX_REQUESTS_A_DAY", 10**6):
+        yield
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
@@ -213,4 +243,6 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     losing_further_lots,
     never_charging_reports,
     charging_reports_and_ends,
+    with_a_new_recharge_id_after_a_day,
+    without_a_limit_of_recharges_a_day,
 )

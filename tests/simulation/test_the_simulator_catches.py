@@ -12,7 +12,9 @@ from planted_bugs import (
     never_charging_reports,
     publishing_before_the_commit,
     rearmed_on_every_call,
+    with_a_new_recharge_id_after_a_day,
     with_plain_add,
+    without_a_limit_of_recharges_a_day,
     without_does_not_exist,
     without_late_lots,
     without_version,
@@ -35,6 +37,8 @@ SETTLED = "everything settles"
 """What must not exist does, so another condition fails again and again."""
 PUBLISHED = "only what was committed is told"
 REPORTED = "what nobody ended costs what was reported"
+ONE_RECHARGE = "one recharge id for one crossing"
+DAY_LIMIT = "at most ten recharges are requested a day"
 
 SEEDS = range(12)
 EVENTS = 100
@@ -60,6 +64,8 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (losing_further_lots, {BOOKS, SETTLED}, 2),
         (never_charging_reports, {REPORTED}, 6),
         (charging_reports_and_ends, {BOOKS}, 2),
+        (with_a_new_recharge_id_after_a_day, {ONE_RECHARGE}, 2),
+        (without_a_limit_of_recharges_a_day, {DAY_LIMIT}, 2),
     ],
 )
 def test_a_bug_breaks_worlds(
@@ -74,12 +80,12 @@ def test_a_bug_breaks_worlds(
     assert set(broken) & promises
 
 
-@pytest.mark.parametrize("bug", [without_does_not_exist, without_version])
+@pytest.mark.parametrize(("bug", "seed"), [(without_does_not_exist, 4), (without_version, 18)])
 def test_a_condition_that_dynamodb_is_not_told_breaks_a_world_over_moto(
-    template: Template, bug: Callable[[], AbstractContextManager[None]]
+    template: Template, bug: Callable[[], AbstractContextManager[None]], seed: int
 ) -> None:
     """In a world in which functions do hardly anything but overtake each other, twice."""
-    world = World(seed=4, events=45, over=Over.MOTO)
+    world = World(seed=seed, events=45, over=Over.MOTO)
     weather = Weather({Fault.OVERTAKE: ONE // 2, Fault.DUPLICATE: ONE // 5})
     assert simulate(world, template, weather).broken is None
     with bug():

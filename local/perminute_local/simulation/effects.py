@@ -15,6 +15,7 @@ from perminute.adapters.dynamodb.records import ACCOUNT
 from perminute.domain.accounts import Account
 from perminute.domain.ledger import EntryType
 from perminute.domain.money import format_micros
+from perminute_local.simulation.recharges import Recharges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -118,6 +119,7 @@ class Effects:
     on_published: Callable[[Sequence[Mapping[str, Any]]], None] = _unheard
     changed: set[str] = field(default_factory=set)
     """Organizations whose books nobody has looked at since."""
+    recharges: Recharges = field(default_factory=Recharges)
     due_at: datetime | None = None
     """When time alone next changes an account."""
     _sequence: int = 0
@@ -139,6 +141,7 @@ class Effects:
             self.due_at = min(due, default=None)
             self.broken += self._unsound(before, posted.account, posted.entries)
         self._cross(before, posted.entries)
+        self._request(before, posted)
         for document in posted.told:
             if document["id"] in self.told:
                 why = f"{document['type']} {document['id']} of {organization_id} was decided twice"
@@ -199,6 +202,14 @@ class Effects:
         if who in self.authorized - self.excused and after.balance_micros < 0:
             why = f"{who} stands at {format_micros(after.balance_micros)}, and asked for each call"
             yield Broken("who asks first never falls below zero", why)
+
+    def _request(self, before: Account, posted: Posted) -> None:
+        """Hold what is told of recharges against what was told before."""
+        after = posted.account or before
+        self.recharges.configured(before, after)
+        for document in posted.told:
+            for promise, why in self.recharges.breaches(before, after, document):
+                self.broken.append(Broken(promise, why))
 
     def _cross(self, before: Account, entries: Sequence[LedgerEntry]) -> None:
         """Count the thresholds that a transaction passes, whatever its entries pass meanwhile."""

@@ -394,7 +394,7 @@ def _told(effects: Effects, seen: Mapping[str, Seen]) -> Iterator[Broken]:
     requested = Counter(
         document["organizationId"]
         for document in effects.told.values()
-        if document["type"] == "RechargeRequested"
+        if document["type"] == "RechargeRequested" and document["attempt"] == 1
     )
     for organization_id, one in seen.items():
         if requested[organization_id] != one.account.recharge.requests:

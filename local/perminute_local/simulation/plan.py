@@ -168,6 +168,7 @@ class _Planner:
     purchases: list[tuple[str, tuple[str, str]]] = field(default_factory=list)
     """By organization what was bought: the name of the purchase, and the amount."""
     calls: list[dict[str, Any]] = field(default_factory=list)
+    saved: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     # ── What there is from the start ─────────────────────────────────────────────────────────
 
@@ -416,19 +417,29 @@ class _Planner:
         self.say("billing", "Credit Adjusted", organization.name, adjusted)
 
     def configure(self, organization: _Organization) -> None:
-        """An admin says how credit is kept."""
-        self._configure(organization)
+        """An admin says how credit is kept, or saves once more what holds already."""
+        saved = self.saved.get(organization.name)
+        if saved is not None and self.drawn.randrange(2):
+            self.say("billing", "Credits Configured", organization.name, saved)
+        else:
+            self._configure(organization)
 
     def _configure(self, organization: _Organization) -> None:
         drawn = self.drawn
         thresholds = drawn.sample(("0", "0.5", "2", "5", "10", "40"), drawn.randint(0, 4))
         settings: dict[str, Any] = {"currency": "USD", "lowBalanceThresholds": thresholds}
         if drawn.random() < 2 / 3:
+            limit = {"monthlyLimit": "60"} if drawn.random() < 1 / 2 else {}
+            # The slip of an admin; bounded, for each cent that is bought is a lot.
+            slip = {"rechargeAmount": "0.01", "monthlyLimit": "0.12"}
             settings["autoRecharge"] = {
                 "enabled": drawn.random() < 4 / 5,
                 "triggerAmount": drawn.choice(("1", "4", "10")),
-                "rechargeAmount": drawn.choice(("2", "20")),
-                **({"monthlyLimit": "60"} if drawn.random() < 1 / 2 else {}),
+                **(
+                    slip
+                    if drawn.randrange(3) == 0
+                    else {"rechargeAmount": drawn.choice(("2", "20")), **limit}
+                ),
             }
         if drawn.random() < 1 / 2:
             settings |= {"dailySpendLimit": "20", "prefixHourlySpendLimit": "6"}
@@ -436,6 +447,7 @@ class _Planner:
         hours = self._drawn_apart("late").choice((None, None, 1, 24))
         if hours is not None:
             settings["lateUsageHours"] = hours
+        self.saved[organization.name] = settings
         self.say("billing", "Credits Configured", organization.name, settings)
 
     def change_rates(self, _: _Organization) -> None:
@@ -459,6 +471,18 @@ class _Planner:
                 "billing",
                 "Recharge Failed",
                 {"rechargeId": "", "reason": "expired card"},
+            ),
+            (
+                "billing",
+                "Credits Configured",
+                {
+                    "currency": "USD",
+                    "autoRecharge": {
+                        "enabled": False,
+                        "rechargeAmount": "1",
+                        "minimumPurchase": "50",
+                    },
+                },
             ),
             ("licensing", "License Assigned", {"userId": "user-0", "license": "golden"}),
             ("licensing", "User Changed", {"userId": "user-0", "effectiveAt": "yesterday"}),
@@ -520,7 +544,7 @@ _WEIGHED: tuple[tuple[_Happening, int], ...] = (
     (_Planner.adjust, 3),
     (_Planner.charge_back, 3),
     (_Planner.outlive_a_lot, 7),
-    (_Planner.configure, 4),
+    (_Planner.configure, 6),
     (_Planner.change_rates, 2),
     (_Planner.send_nonsense, 5),
     (_Planner.rest, 3),
