@@ -14,6 +14,7 @@ import pytest
 
 from perminute.domain.licensing import NotEntitled
 from perminute.domain.rate_card import Unpriced
+from perminute.domain.recharge import recharge_id
 from perminute.domain.usage import Free, Outcome
 from perminute_local.cli import main
 
@@ -324,7 +325,109 @@ def test_a_run_that_falls_between_two_events_of_a_second_comes_after_the_first(
     ]
 
 
-def _billing(detail_type: str, at: str, **detail: str) -> dict[str, Any]:
+def test_a_recharge_that_is_paid_days_later_keeps_its_id_and_is_paid_once(
+    replay: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    auto = {"enabled": True, "triggerAmount": "20", "rechargeAmount": "50", "minimumPurchase": "50"}
+    first, second, third = (recharge_id("contoso", number) for number in (1, 2, 3))
+    events = [
+        *_recharging(auto),
+        _bought("2026-11-04T10:00:00Z", "po-2", "50", rechargeId=first),
+        # Nobody answers the second one, and then it fails: that gives it up.
+        _adjusted("2026-11-04T11:00:00Z", "a-2", "-50"),
+        _billing(
+            "Recharge Failed",
+            "2026-11-06T09:00:00Z",
+            rechargeId=second,
+            reason="nobody knows",
+        ),
+        _bought("2026-11-06T10:00:00Z", "po-3", "50", rechargeId=third),
+        # It was paid after all.
+        _bought("2026-11-07T10:00:00Z", "po-4", "50", rechargeId=second),
+    ]
+    document = _replayed(replay, tmp_path, events)
+    told = [
+        (n["at"][:16], n["type"], n["rechargeId"], n.get("attempt"), n.get("afterFailure"))
+        for n in document["notifications"]
+        if "Recharge" in n["type"]
+    ]
+    assert told == [
+        ("2026-11-02T09:00", "RechargeRequested", first, 1, None),
+        ("2026-11-04T00:05", "RechargeRequested", first, 2, None),
+        ("2026-11-04T10:00", "RechargeSucceeded", first, None, None),
+        ("2026-11-04T11:00", "RechargeRequested", second, 1, None),
+        ("2026-11-06T00:05", "RechargeRequested", second, 2, None),
+        ("2026-11-06T09:00", "RechargeFailed", second, None, None),
+        ("2026-11-06T09:00", "RechargeRequested", third, 1, None),
+        ("2026-11-06T10:00", "RechargeSucceeded", third, None, None),
+        ("2026-11-07T10:00", "RechargeSucceeded", second, None, True),
+    ]
+    ids = [n["id"] for n in document["notifications"]]
+    assert len(ids) == len(set(ids))
+    assert document["organizations"]["contoso"]["balance"] == "118"
+    assert document["rejected"] == []
+
+
+def test_a_recharge_amount_that_is_a_slip_is_asked_for_ten_times_a_day(
+    replay: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    auto = {"enabled": True, "triggerAmount": "20", "rechargeAmount": "0.01"}
+    events = _recharging(auto)
+    for number in range(1, 12):
+        hour = "2026-11-02T10" if number < 11 else "2026-11-03T10"
+        name = recharge_id("contoso", number)
+        events.append(_bought(f"{hour}:{number:02}:00Z", f"po-1{number}", "0.01", rechargeId=name))
+        # A program saves the settings again after each.
+        events.append(_configured(f"{hour}:{number:02}:30Z", auto))
+    refused = {"minimumPurchase": "50", **auto}
+    events.append(_configured("2026-11-03T11:00:00Z", refused))
+    document = _replayed(replay, tmp_path, events)
+    told = [
+        (n["type"], n["at"][:10], n.get("reason"))
+        for n in document["notifications"]
+        if n["type"] in {"RechargeRequested", "RechargeDisabled"}
+    ]
+    assert told == [
+        *[("RechargeRequested", "2026-11-02", None)] * 10,
+        ("RechargeDisabled", "2026-11-02", "dailyLimit"),
+        *[("RechargeRequested", "2026-11-03", None)] * 2,
+    ]
+    assert [one["reason"] for one in document["rejected"]] == [
+        "detail.autoRecharge.rechargeAmount: must be at least minimumPurchase, 50"
+    ]
+
+
+def _recharging(auto: dict[str, Any]) -> list[dict[str, Any]]:
+    """Credit of 50 that falls to 18 on the next day, and how it is recharged."""
+    return [
+        _configured("2026-11-01T00:00:00Z", auto),
+        _bought("2026-11-01T00:00:01Z", "po-1", "50"),
+        _adjusted("2026-11-02T09:00:00Z", "a-1", "-32"),
+    ]
+
+
+def _configured(at: str, auto: dict[str, Any]) -> dict[str, Any]:
+    return _billing("Credits Configured", at, currency="USD", autoRecharge=auto)
+
+
+def _bought(at: str, name: str, amount: str, **answers: str) -> dict[str, Any]:
+    bought = {"purchaseId": name, "amount": amount, "currency": "USD", "purchasedAt": at}
+    return _billing("Credit Purchased", at, **bought, **answers)
+
+
+def _adjusted(at: str, name: str, amount: str) -> dict[str, Any]:
+    return _billing("Credit Adjusted", at, adjustmentId=name, amount=amount, reason="why")
+
+
+def _replayed(
+    replay: Callable[..., dict[str, Any]], folder: Path, events: list[dict[str, Any]]
+) -> dict[str, Any]:
+    (folder / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    (folder / "events.jsonl").write_text("\n".join(map(json.dumps, events)))
+    return replay(folder)
+
+
+def _billing(detail_type: str, at: str, **detail: Any) -> dict[str, Any]:
     return {
         "id": f"{detail_type} {at}",
         "source": "perminute.billing",
