@@ -36,7 +36,7 @@ from perminute.domain import lot_changes
 from perminute.domain.booking import Adjustment, Purchase
 from perminute.domain.credit_settings import LATE_USAGE, CreditSettings
 from perminute.domain.ledger import EntryType, LedgerEntry
-from perminute.domain.lots import WARNING_AHEAD, total_micros
+from perminute.domain.lots import WARNING_AHEAD, FurtherLots, total_micros
 from perminute.domain.notifications import (
     BalanceExhausted,
     CreditExpired,
@@ -228,11 +228,7 @@ def check_books(store: InMemoryStore) -> None:
     assert not (lots and account.debt_micros)
     assert all(one.remaining_micros > 0 for one in lots)
     assert list(lots) == sorted(lots, key=lambda one: one.purchased_at)
-    assert (account.further is None) == (further == ())
-    if account.further is not None:
-        assert account.further.agrees_with(further)
-        assert account.further.due_at <= min(one.due_at for one in further)
-        assert account.further.expires_from <= min(one.expires_at for one in further)
+    assert account.further == FurtherLots.of(further)
     assert reconcile(store.statement(ORGANIZATION)) == ()
 
 

@@ -26,10 +26,11 @@ from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRat
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_legs import ChargeLegs, EndedLeg
 from perminute.application.expire_credit import ExpireCredit
+from perminute.application.further_lots import further_lots
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted
 from perminute.domain.booking import Purchase, advance, move_lots_up, purchase
-from perminute.domain.errors import FurtherLotsNeeded
+from perminute.domain.errors import Contended, FurtherLotsNeeded
 from perminute.domain.lots import (
     MAX_LOTS_IN_ACCOUNT,
     MAX_LOTS_MOVED,
@@ -256,3 +257,14 @@ def test_further_lots_expire_by_the_daily_run() -> None:
     scene.check()
     assert (scene.account.lots, scene.account.further) == ((), None)
     assert len(scene.store.expired) == 100
+
+
+def test_lots_that_were_warned_of_since_the_account_was_read_are_not_taken_for_its_own() -> None:
+    scene = Scene()
+    for number in range(10):
+        scene.buy(number, CENT, LONG_AGO + timedelta(seconds=number))
+    stale = scene.account
+    scene.expire(twelve_months_after(LONG_AGO) - timedelta(days=29)).check()
+    with pytest.raises(Contended, match="were changed meanwhile"):
+        further_lots(scene.store, stale)
+    assert further_lots(scene.store, scene.account) == scene.store.further_lots(ORGANIZATION)

@@ -88,8 +88,8 @@ Lots = tuple[Lot, ...]
 class FurtherLots(NamedTuple):
     """What an account knows of its lots that are items of their own, without reading them.
 
-    All of them pay after the lots in the account item. None is due before `due_at`, and none
-    expires before `expires_from`; both may be too early, never too late.
+    All of them pay after the lots in the account item. The first is due at `due_at`, and the first
+    expires at `expires_from`.
     """
 
     number: int
@@ -120,7 +120,7 @@ class FurtherLots(NamedTuple):
 
     def agrees_with(self, lots: Collection[Lot]) -> bool:
         """Whether these lots are the ones that it sums up; else the account was changed since."""
-        return (self.number, self.remaining_micros) == (len(lots), total_micros(lots))
+        return self == FurtherLots.of(lots)
 
 
 def twelve_months_after(purchased_at: datetime) -> datetime:
