@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.awsrequest import AWSResponse
@@ -41,11 +41,11 @@ class _Body:
 class InstantAws:
     """Answers DynamoDB with one entitled organization that has credit, and S3 with a card."""
 
-    def __init__(self, rate_card: bytes) -> None:
+    def __init__(self, rate_card: bytes, account: dict[str, Any] | None = None) -> None:
         """Prepare the answers, so that the run pays for none of them."""
         self._rate_card = rate_card
         self.requests = 0
-        account = _account()
+        account = account or funded_account()
         self._account = json.dumps({"Item": account}).encode()
         # Of calls nobody has asked yet: there is no item of theirs.
         found = {"Responses": {"credit": [account]}, "UnprocessedKeys": {}}
@@ -91,18 +91,20 @@ def _body_of(request: AWSPreparedRequest) -> bytes:
     return body
 
 
-def _account() -> dict[str, Any]:
-    """An account as the store writes it, with credit for as long as anybody measures."""
-    bought = Purchase(
-        purchase_id="po-1001",
-        amount_micros=50_000_000_000,
-        currency="USD",
-        purchased_at=_SINCE,
-        expires_at=twelve_months_after(_SINCE),
-    )
+def funded_account(lots: int = 1) -> dict[str, Any]:
+    """Make an account as the store writes it, with credit for as long as anybody measures."""
     account = Account(organization_id=ORGANIZATION, version=6, entries=2)
-    booking = purchase(account, bought, at=_SINCE, cause="purchase#po-1001")
-    return account_row(booking.account).serialize()
+    for number in range(lots):
+        at = _SINCE + timedelta(minutes=number)
+        bought = Purchase(
+            purchase_id=f"po-{1001 + number}",
+            amount_micros=50_000_000_000,
+            currency="USD",
+            purchased_at=at,
+            expires_at=twelve_months_after(at),
+        )
+        account = purchase(account, bought, at=at, cause=f"purchase#{bought.purchase_id}").account
+    return account_row(account).serialize()
 
 
 def _timelines() -> list[dict[str, Any]]:
