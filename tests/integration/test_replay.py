@@ -297,6 +297,39 @@ def test_after_the_last_event_what_is_due_by_then_is_booked(
     assert [n["type"] for n in document["notifications"]] == ["BalanceExhausted", "CreditExpired"]
 
 
+def test_a_call_that_only_its_bridge_ends_is_charged_by_the_first_run_after_72_hours(
+    replay: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    """The example day's release is kept, its `Call Ended` is not; days later somebody asks."""
+    lines = (DAY / "events.jsonl").read_text().splitlines()
+    read = [json.loads(line) for line in lines if line.strip() and not line.startswith("#")]
+    events = [one for one in read if isinstance(one, dict)]
+    released = next(
+        one for one in events if one.get("request") == "release" and one["body"]["usedSeconds"]
+    )
+    call_id, organization = (released["body"][name] for name in ("callId", "organizationId"))
+    kept = [one for one in events if f'"{call_id}"' not in json.dumps(one.get("detail"))]
+    asked = {"request": "balance", "body": {"organizationId": organization}}
+    before, after = (asked | {"time": f"2026-11-0{day}T12:00:00Z"} for day in (5, 6))
+    (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, [*kept, before, after])))
+    document = replay(tmp_path)
+    (call,) = [one for one in document["calls"] if one["callId"] == call_id]
+    reported = sum(
+        one["body"].get("usedSeconds", 0)
+        for one in events
+        if one.get("request") in {"update", "release"} and one["body"]["callId"] == call_id
+    )
+    assert call["billedSeconds"] == -(-reported // 60) * 60
+    assert call["flags"] == ["reportedByBridge"]
+    told = [one for one in document["notifications"] if one.get("callId") == call_id]
+    assert [(one["type"], one["reason"]) for one in told] == [("CallFlagged", "reportedByBridge")]
+    (entry,) = [one for one in document["ledger"] if call_id in one["calls"]]
+    assert (entry["type"], entry["at"]) == ("charge", "2026-11-06T00:05:00Z")
+    reserved = [Decimal(one["reserved"]) for one in document["responses"][-2:]]
+    assert reserved[0] - reserved[1] == Decimal(call["charge"])
+
+
 def test_a_run_that_falls_between_two_events_of_a_second_comes_after_the_first(
     replay: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:

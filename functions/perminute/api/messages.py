@@ -131,7 +131,7 @@ class AnswerDocument(Message, frozen=True, kw_only=True):
     ]
     valid_until: Annotated[
         Instant | None,
-        Meta(description="Without a report, all that is reserved lapses after twice this time."),
+        Meta(description="Without a report, what is granted lapses after twice this time."),
     ]
     report_before: Annotated[
         Instant | None, Meta(description="When the quota is used up at the earliest.")
@@ -189,7 +189,10 @@ class BalanceDocument(Message, frozen=True, kw_only=True):
     at: Instant
     currency: str | None
     balance: Money
-    reserved: Annotated[Money, Meta(description="What calls under way may still cost.")]
+    reserved: Annotated[
+        Money,
+        Meta(description="What calls under way may cost, and what was used and is not charged."),
+    ]
     available: Annotated[
         Money,
         Meta(
