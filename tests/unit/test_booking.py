@@ -846,6 +846,14 @@ def test_settings_saved_again_as_they_are_set_no_limit_back() -> None:
     assert news(configure(account, differ)) == [requested(recharge_id("contoso", 11), 50, amount=2)]
 
 
+def test_settings_saved_again_as_they_are_ask_for_nothing_where_somebody_is_just_buying() -> None:
+    by_hand = buy(configure(EMPTY, recharging(50, 30)).account, bought(20)).account
+    auto = by_hand.auto_recharge
+    assert news(configure(by_hand, settings(5, "e-2", auto_recharge=auto))) == []
+    lower = settings(5, "e-2", auto_recharge=auto, low_balance_thresholds_micros=(5,))
+    assert news(configure(by_hand, lower)) == [requested(FIRST, 20)]
+
+
 def test_a_limit_of_the_month_that_is_met_on_the_next_day_is_told() -> None:
     account, told = answered(below(trigger=500, amount=1, limit=10).account, 10)
     assert told[-1] == RechargeDisabled(
