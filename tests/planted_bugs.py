@@ -16,6 +16,7 @@ from perminute.domain import books, recharge
 from perminute.domain.lot_changes import LotChanges, LotItems
 from perminute.domain.lots import Lot
 from perminute.domain.notifications import crossings
+from perminute.domain.provisional import Provisional
 from perminute.domain.recharge import RESEND_AFTER, RechargeState
 from perminute_local.simulation.effects import Effects
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from perminute.domain.accounts import Account
     from perminute.domain.chargebacks import BoughtCredit
     from perminute.domain.ledger import LedgerEntry
-    from perminute.domain.notifications import Notification
+    from perminute.domain.notifications import BalanceNow, Notification
     from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest
     from perminute.ports import CommitResult, Posting
 
@@ -163,8 +164,9 @@ def rearmed_on_every_call() -> Iterator[None]:
         _: int,
         thresholds_micros: Sequence[int],
         currency: str | None,
+        stands: BalanceNow | None,
     ) -> Iterator[Notification]:
-        return crossings(entries, 10**12, thresholds_micros, currency)
+        return crossings(entries, 10**12, thresholds_micros, currency, stands)
 
     with patch.object(books, "crossings", told):
         yield
@@ -232,6 +234,17 @@ def without_a_limit_of_recharges_a_day() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def telling_what_may_change() -> Iterator[None]:
+    """Nothing waits for pools to be settled."""
+
+    def never(_: Provisional, __: datetime) -> bool:
+        return False
+
+    with patch.object(Provisional, "waits_at", never):
+        yield
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
@@ -245,4 +258,5 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     charging_reports_and_ends,
     with_a_new_recharge_id_after_a_day,
     without_a_limit_of_recharges_a_day,
+    telling_what_may_change,
 )

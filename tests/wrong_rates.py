@@ -128,7 +128,7 @@ class WrongRates:
         """Have carried out what waits, as the deployed function would."""
         while self.stores.credit.unsettled_months(self.organization):
             rerate = RerateCalls(self.again, self.stores.reratings)
-            assert isinstance(rerate([self.organization])[0], Accepted)
+            assert isinstance(rerate([Wakeup(self.organization)])[0], Accepted)
 
     def usages(self) -> dict[str, Usage]:
         lists = self.stores.calls.lists(self.organization, since=LONG_AGO)

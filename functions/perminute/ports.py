@@ -351,11 +351,25 @@ class Reratings(Protocol):
         ...
 
 
+class Waiting(NamedTuple):
+    """An organization that has something waiting.
+
+    `unsettled_at` is set if a pool of it has just become unsettled.
+    """
+
+    organization_id: str
+    unsettled_at: datetime | None = None
+
+
 class Wakeups(Protocol):
     """Where it is told that something waits to be looked at again. Raises `Unavailable`."""
 
     def wake(self, organization_ids: Collection[str]) -> None:
         """Have what waits of these organizations carried out, soon, and at least once."""
+        ...
+
+    def wake_later(self, instants: Mapping[str, datetime]) -> None:
+        """Wake organizations once more in a quarter of an hour, which is the instant stated."""
         ...
 
 

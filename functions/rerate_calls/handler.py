@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from perminute.application.patience import Deadline
 from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
-from perminute.events.wakeups import organization_to_wake
+from perminute.events.wakeups import wakeup_of
 from perminute.observability import logger, metrics, report_batch, report_rerated
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from perminute.application.rerate_calls import Wakeup
     from perminute.arrivals import Arrival
 
 application = Application(os.environ)
@@ -21,8 +22,8 @@ rerate_calls = application.rerate_calls()
 rejections = application.rejections()
 
 
-def _open(body: str, _arrival: Arrival) -> str:
-    return organization_to_wake(body)
+def _open(body: str, arrival: Arrival) -> Wakeup:
+    return wakeup_of(body, arrival.heard_at)
 
 
 @logger.inject_lambda_context

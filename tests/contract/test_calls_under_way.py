@@ -19,6 +19,7 @@ from perminute.domain.legs import MAX_LEG_SECONDS
 from perminute.domain.licensing import Licensing
 from perminute.domain.lots import twelve_months_after
 from perminute.domain.pools import MinutePool, Month, Pools
+from perminute.domain.provisional import Provisional
 from perminute.domain.reconciliation import reconcile
 from perminute.domain.reservations import (
     Answer,
@@ -156,6 +157,13 @@ def test_what_is_reserved_and_spent_is_read_back_as_it_was_written(
             Spending(key=day_of(UNTIL + timedelta(days=1)), held=Holds((Hold(UNTIL, 5, 1),))),
         ),
         corrections=3,
+        provisional=Provisional(
+            months=frozenset({Month(2026, 11), Month(2026, 10)}),
+            since=UNTIL,
+            balance_micros=-(10**15),
+            may_ask=True,
+            news_held=True,
+        ),
         settings=CreditSettings(
             configured_at=ANSWERED,
             event_id="e",

@@ -28,7 +28,7 @@ from perminute.application.charge_reported import ChargeReported
 from perminute.application.counted_spending import spendings_of
 from perminute.application.looking_again import LookingAgain
 from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls
+from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.verdicts import Accepted
 from perminute.domain.licensing import LicensingChange
 from perminute.domain.pools import Month
@@ -104,7 +104,7 @@ class Scene:
         assert apply([event]) == [Accepted(None)]
 
     def work_off(self) -> list[str]:
-        (verdict,) = self.rerate([self.organization])
+        (verdict,) = self.rerate([Wakeup(self.organization)])
         assert isinstance(verdict, Accepted), verdict
         assert reconcile(self.stores.credit.statement(self.organization)) == ()
         return [usage.leg.call_id for usage in verdict.result.rerated]

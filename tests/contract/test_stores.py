@@ -207,6 +207,9 @@ def test_a_usage_comes_back_whole_whatever_is_empty_in_it(
     ]
     rated = [rate_leg(one, terms) for one in legs]
     posting = charge(empty(organization), *rated)
+    waits = replace(posting.usages[2], news_held=True)
+    usages = (*posting.usages[:2], waits, *posting.usages[3:])
+    posting = replace(posting, usages=usages)
     stores.credit.commit(posting)
     known = stores.credit.commit(charge(stores.credit.account(organization), *rated))
     assert known == AlreadyKnown({usage.leg.call_id: usage for usage in posting.usages})

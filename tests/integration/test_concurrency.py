@@ -31,7 +31,7 @@ from perminute.application.expire_credit import ExpireCredit
 from perminute.application.looking_again import LookingAgain
 from perminute.application.patience import Patience
 from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls
+from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.verdicts import Accepted
 from perminute.domain.booking import Adjustment, Purchase
 from perminute.domain.credit_settings import CreditSettings
@@ -367,7 +367,7 @@ def test_charges_late_changes_and_two_who_rerate_end_with_what_the_facts_say(
 
     def rerate() -> None:
         while not charging_done.is_set():
-            books.rerate()([organization])
+            books.rerate()([Wakeup(organization)])
 
     def charge_some(thread: int) -> None:
         charge = books.charge()
@@ -385,7 +385,7 @@ def test_charges_late_changes_and_two_who_rerate_end_with_what_the_facts_say(
             one.result()
     reratings = DynamoDBReratings(books.schema)
     for _ in range(50):
-        books.rerate()([organization])
+        books.rerate()([Wakeup(organization)])
     assert list(reratings.waiting(organization)) == []
     assert list(books.credit.unsettled_months(organization)) == []
     usages = DynamoDBCalls(books.schema).usages(organization, [one.leg.call_id for one in calls])

@@ -30,7 +30,7 @@ from perminute.application.charge_legs import ChargeLegs
 from perminute.application.looking_again import LookingAgain
 from perminute.application.patience import Patience
 from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls
+from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.verdicts import Accepted
 from perminute.domain.licensing import LicensingChange, license_attribute
 from perminute.domain.pools import Month
@@ -167,7 +167,7 @@ def change(side: Side, organization: str, one: Fact) -> None:
 
 def carry_out(side: Side, organization: str) -> None:
     _, _, rerate = side.functions()
-    (verdict,) = rerate([organization])
+    (verdict,) = rerate([Wakeup(organization)])
     assert isinstance(verdict, Accepted), verdict
 
 

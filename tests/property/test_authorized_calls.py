@@ -37,7 +37,7 @@ from perminute.application.charge_legs import ChargeLegs, EndedLeg
 from perminute.application.charge_reported import ChargeReported
 from perminute.application.looking_again import LookingAgain
 from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls
+from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.verdicts import Accepted, Repeated
 from perminute.domain.booking import Purchase
 from perminute.domain.credit_settings import LATE_USAGE_HOURS, CreditSettings
@@ -331,7 +331,7 @@ class World:
                 assert spendings[key].spent_micros == micros
 
     def work_off(self) -> None:
-        (verdict,) = self.rerate([ORGANIZATION])
+        (verdict,) = self.rerate([Wakeup(ORGANIZATION)])
         assert isinstance(verdict, Accepted)
 
 

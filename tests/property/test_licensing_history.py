@@ -21,7 +21,7 @@ from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs, EndedLeg
 from perminute.application.looking_again import LookingAgain
 from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls
+from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.verdicts import Accepted, Repeated
 from perminute.domain.legs import LegType
 from perminute.domain.licenses import product_named
@@ -91,7 +91,7 @@ class World:
 
     def carry_out(self) -> None:
         """Do one piece of everything that waits."""
-        (verdict,) = self.rerate([ORGANIZATION])
+        (verdict,) = self.rerate([Wakeup(ORGANIZATION)])
         assert isinstance(verdict, Accepted)
 
     def carry_out_all(self) -> None:

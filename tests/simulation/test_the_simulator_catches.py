@@ -12,6 +12,7 @@ from planted_bugs import (
     never_charging_reports,
     publishing_before_the_commit,
     rearmed_on_every_call,
+    telling_what_may_change,
     with_a_new_recharge_id_after_a_day,
     with_plain_add,
     without_a_limit_of_recharges_a_day,
@@ -35,6 +36,7 @@ RESERVED = "reserved = open reservations"
 CROSSINGS = "one id for each crossing"
 SETTLED = "everything settles"
 """What must not exist does, so another condition fails again and again."""
+PROVISIONAL = "nothing is told of a balance that may change"
 PUBLISHED = "only what was committed is told"
 REPORTED = "what nobody ended costs what was reported"
 ONE_RECHARGE = "one recharge id for one crossing"
@@ -66,6 +68,7 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (charging_reports_and_ends, {BOOKS}, 2),
         (with_a_new_recharge_id_after_a_day, {ONE_RECHARGE}, 2),
         (without_a_limit_of_recharges_a_day, {DAY_LIMIT}, 2),
+        (telling_what_may_change, {PROVISIONAL}, 1),
     ],
 )
 def test_a_bug_breaks_worlds(

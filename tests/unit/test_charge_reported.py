@@ -33,7 +33,7 @@ from perminute.application.charge_reported import ChargeReported, ReportedRun
 from perminute.application.looking_again import LookingAgain
 from perminute.application.patience import Deadline
 from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls
+from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.verdicts import Accepted, Repeated
 from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Refused, Unavailable
@@ -145,7 +145,7 @@ class World:
         return run
 
     def settle(self) -> None:
-        (verdict,) = self.rerating([ORGANIZATION])
+        (verdict,) = self.rerating([Wakeup(ORGANIZATION)])
         assert isinstance(verdict, Accepted)
         self.check()
 

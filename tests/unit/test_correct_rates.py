@@ -26,7 +26,7 @@ from perminute.adapters.memory import InMemoryStore
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.correct_rates import Corrected
 from perminute.application.looking_again import CALLS_PER_POSTING
-from perminute.application.rerate_calls import RerateCalls
+from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.verdicts import Accepted
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.ledger import EntryType
@@ -332,7 +332,7 @@ def test_later_changes_rate_by_the_new_version(world: WrongRates) -> None:
         change = LicensingChange("contoso", "adele", (one,))
         event = LicensingEvent(change, receipt(one.event_id), LATER)
         assert ApplyLicensing(twin(world), IMPATIENT)([event]) == [Accepted(None)]
-        RerateCalls(world.again, world.stores.reratings)(["contoso"])
+        RerateCalls(world.again, world.stores.reratings)([Wakeup("contoso")])
     assert world.usages()["first"].charge_micros == RIGHT_MICROS
 
 

@@ -42,7 +42,7 @@ from perminute.application.looking_again import (
 )
 from perminute.application.patience import NEVER, Deadline
 from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls
+from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.settle_pools import SettlePools
 from perminute.application.verdicts import Accepted
 from perminute.application.wake_reratings import WakeReratings
@@ -52,7 +52,7 @@ from perminute.domain.licensing import LicensingChange, license_attribute
 from perminute.domain.pools import Month, minutes_wanted
 from perminute.domain.reconciliation import reconcile
 from perminute.domain.usage import Outcome
-from perminute.ports import Rejection
+from perminute.ports import Rejection, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -114,7 +114,7 @@ def rerating(store: InMemoryStore, calls: Calls | None = None) -> RerateCalls:
 
 def piece(store: InMemoryStore, calls: Calls | None = None) -> Progress:
     """Do a piece of what waits."""
-    (verdict,) = rerating(store, calls)([ORGANIZATION])
+    (verdict,) = rerating(store, calls)([Wakeup(ORGANIZATION)])
     assert isinstance(verdict, Accepted), verdict
     return verdict.result
 
@@ -191,7 +191,7 @@ def test_a_piece_that_breaks_off_is_carried_out_again_without_harm(
     store = Breaking(**vars(plain))
     apply(store, LOST)
     store.breaks_at, store.after = breaks_at, after
-    (verdict,) = rerating(store)([ORGANIZATION])
+    (verdict,) = rerating(store)([Wakeup(ORGANIZATION)])
     assert isinstance(verdict, Unavailable)
     assert store.waiting(ORGANIZATION)
     pieces(store)
@@ -204,7 +204,7 @@ def test_a_piece_that_breaks_off_is_carried_out_again_without_harm(
 def test_what_is_left_without_time_comes_again() -> None:
     store = world(10)
     apply(store, LOST)
-    (verdict,) = rerating(store)([ORGANIZATION], Deadline(0, clock=lambda: 1))
+    (verdict,) = rerating(store)([Wakeup(ORGANIZATION)], Deadline(0, clock=lambda: 1))
     assert isinstance(verdict, Unavailable)
     assert "no time was left" in str(verdict)
 
@@ -213,7 +213,7 @@ def test_time_that_runs_out_ends_a_piece_whose_record_brings_the_next() -> None:
     store = world(300)
     apply(store, LOST)
     ticks = iter(range(10_000))
-    rerating(store)([ORGANIZATION], Deadline(4, clock=lambda: next(ticks)))
+    rerating(store)([Wakeup(ORGANIZATION)], Deadline(4, clock=lambda: next(ticks)))
     (left,) = store.waiting(ORGANIZATION)
     assert left.steps == 1
     assert sum(len(one.rerated) for one in pieces(store)) < 300
@@ -492,7 +492,7 @@ def test_a_pool_for_which_no_time_was_left_comes_again() -> None:
     """Nothing was written, so no record would bring it back."""
     store = subscribed(10)
     clock = iter([0, 0, 0, *[9] * 100])
-    (verdict,) = rerating(store)([ORGANIZATION], Deadline(5, clock=lambda: next(clock)))
+    (verdict,) = rerating(store)([Wakeup(ORGANIZATION)], Deadline(5, clock=lambda: next(clock)))
     assert list(store.waiting(ORGANIZATION)) == []
     assert isinstance(verdict, Unavailable)
     assert store.unsettled_months(ORGANIZATION)
@@ -501,7 +501,7 @@ def test_a_pool_for_which_no_time_was_left_comes_again() -> None:
 def test_time_that_runs_out_while_a_pool_is_settled_ends_the_piece_after_a_step() -> None:
     store = subscribed(400)
     clock = iter([0, 0, 0, 0, *[9] * 100])
-    (verdict,) = rerating(store)([ORGANIZATION], Deadline(5, clock=lambda: next(clock)))
+    (verdict,) = rerating(store)([Wakeup(ORGANIZATION)], Deadline(5, clock=lambda: next(clock)))
     assert isinstance(verdict, Accepted)
     assert verdict.result.looked_at == CALLS_PER_POSTING
     assert store.unsettled_months(ORGANIZATION)
@@ -515,7 +515,7 @@ def test_a_listed_call_without_a_record_is_said_and_comes_again() -> None:
         def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
             return list(super().usages(organization_id, call_ids))[1:]
 
-    (verdict,) = rerating(store, Lossy(InMemoryCalls(store)))([ORGANIZATION])
+    (verdict,) = rerating(store, Lossy(InMemoryCalls(store)))([Wakeup(ORGANIZATION)])
     assert isinstance(verdict, Unavailable)
     assert "call call-00000 of contoso is listed, but has no usage record" in str(verdict)
 
@@ -534,12 +534,22 @@ def test_one_organizations_trouble_is_not_anothers() -> None:
         ) -> Iterator[CallList]:
             raise Unavailable(f"the lists of {organization_id} cannot be read")
 
-    verdicts = rerating(store, Broken(InMemoryCalls(store)))([ORGANIZATION, "fabrikam"])
+    verdicts = rerating(store, Broken(InMemoryCalls(store)))(
+        [Wakeup(ORGANIZATION), Wakeup("fabrikam")]
+    )
     assert [type(verdict) for verdict in verdicts] == [Unavailable, Accepted]
 
 
 def test_waking_names_each_organization_once_and_keeps_what_cannot_be_read() -> None:
     wakeups, rejections = RememberedWakeups(), KeptRejections()
     strange = Rejection("e-1", "why", "body")
-    assert WakeReratings(wakeups, rejections)(["a", strange, "b", "a"]) == 2
+    records: list[Waiting | Rejection] = [
+        Waiting("a"),
+        strange,
+        Waiting("b", ANSWERED),
+        Waiting("a"),
+        Waiting("b"),
+    ]
+    assert WakeReratings(wakeups, rejections)(records) == 2
     assert (wakeups.woken, rejections.kept) == (["a", "b"], [strange])
+    assert wakeups.later == [("b", ANSWERED + timedelta(minutes=15))]

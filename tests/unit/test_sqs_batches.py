@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from builders import ANSWERED
 
+from perminute.adapters.dynamodb.records import pool_row
+from perminute.adapters.dynamodb.waiting import read_record
 from perminute.adapters.sqs_batches import MAX_ENTRIES, send_all
 from perminute.adapters.sqs_wakeups import SQSWakeups
-from perminute.domain.errors import Unavailable
+from perminute.application.rerate_calls import Wakeup
+from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.pools import Cursor, MinutePool, Month, Position
+from perminute.events.wakeups import wakeup_of
+from perminute.ports import Rejection, Waiting
 
 URL = "https://queue"
 
@@ -21,12 +30,14 @@ class Queue:
 
     answer: dict[str, Any] | Exception = field(default_factory=dict)
     requests: list[list[str]] = field(default_factory=list)
+    delays: list[list[int]] = field(default_factory=list)
 
     def send_message_batch(self, **request: Any) -> dict[str, Any]:
         assert request["QueueUrl"] == URL
         ids = [entry["Id"] for entry in request["Entries"]]
         assert len(set(ids)) == len(ids)
         self.requests.append([entry["MessageBody"] for entry in request["Entries"]])
+        self.delays.append([entry.get("DelaySeconds", 0) for entry in request["Entries"]])
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -70,3 +81,50 @@ def test_waking_nobody_makes_no_client() -> None:
         ['{"organizationId": "contoso"}'],
         ['{"organizationId": "fabrikam"}'],
     ]
+
+
+def test_who_is_woken_later_is_told_when_that_was_meant_to_be() -> None:
+    queue = Queue()
+    SQSWakeups(lambda: queue, URL).wake_later({"contoso": ANSWERED})
+    assert queue.delays == [[900]]
+    ((body,),) = queue.requests
+    sent_at = ANSWERED - timedelta(hours=3)
+    assert wakeup_of(body, sent_at) == Wakeup("contoso", ANSWERED)
+    assert wakeup_of('{"organizationId": "contoso"}', sent_at) == Wakeup("contoso", sent_at)
+    wrongs = ({"organizationId": "contoso", "at": "soon"}, {"organizationId": "a", "at": 7})
+    for wrong in map(json.dumps, wrongs):
+        with pytest.raises(Refused):
+            wakeup_of(wrong, sent_at)
+
+
+def record_of_pool(pool: MinutePool) -> dict[str, Any]:
+    item = pool_row(pool).serialize()
+    return {
+        "eventID": "event-1",
+        "dynamodb": {
+            "Keys": {name: item[name] for name in ("organizationId", "record")},
+            "NewImage": item,
+            "ApproximateCreationDateTime": ANSWERED.timestamp(),
+        },
+    }
+
+
+def test_the_first_records_of_an_unsettled_pool_tell_since_when_it_is() -> None:
+    pool = MinutePool(organization_id="contoso", month=Month(2026, 11))
+    late = Position(ANSWERED, "call-1")
+    begun = pool.unsettled_from(late)
+    seen_at = ANSWERED + timedelta(seconds=1)
+    assert read_record(record_of_pool(begun)) == Waiting("contoso", seen_at)
+    # Another call that comes meanwhile in the same transaction is among the first, too.
+    again = begun.unsettled_from(Position(ANSWERED, "call-2"))
+    assert read_record(record_of_pool(again)) == Waiting("contoso", seen_at)
+    under_way = replace(begun, unsettled=Cursor(late, 10))
+    assert read_record(record_of_pool(under_way)) == Waiting("contoso")
+    assert read_record(record_of_pool(pool)) == Waiting("contoso")
+
+
+@pytest.mark.parametrize("unsettled", ["", "{}", "[]", "7"])
+def test_a_record_that_makes_no_sense_is_kept(unsettled: str) -> None:
+    record = record_of_pool(MinutePool(organization_id="contoso", month=Month(2026, 11)))
+    record["dynamodb"]["NewImage"]["unsettled"] = {"S": unsettled}
+    assert isinstance(read_record(record), Rejection)

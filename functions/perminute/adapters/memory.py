@@ -494,10 +494,16 @@ class RememberedWakeups:
     """Organizations that were to be woken, in that order."""
 
     woken: list[str] = field(default_factory=list)
+    later: list[tuple[str, datetime]] = field(default_factory=list)
+    """Those that were to be woken later, and when."""
 
     def wake(self, organization_ids: Collection[str]) -> None:
         """See `Wakeups.wake`."""
         self.woken += organization_ids
+
+    def wake_later(self, instants: Mapping[str, datetime]) -> None:
+        """See `Wakeups.wake_later`."""
+        self.later += instants.items()
 
 
 @dataclass

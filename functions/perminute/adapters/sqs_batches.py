@@ -23,14 +23,20 @@ class SQSClient(Protocol):
         ...
 
 
-def send_all(client: SQSClient, queue_url: str, bodies: Sequence[str]) -> None:
+def send_all(
+    client: SQSClient, queue_url: str, bodies: Sequence[str], *, delay_seconds: int = 0
+) -> None:
     """Send all, or raise `Unavailable`; then some may have been sent, and sending again repeats.
 
     What SQS did not take inside its 200 raises as well.
     """
     for start in range(0, len(bodies), MAX_ENTRIES):
         some = bodies[start : start + MAX_ENTRIES]
-        entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(some)]
+        entries: list[dict[str, Any]] = [
+            {"Id": str(n), "MessageBody": body} for n, body in enumerate(some)
+        ]
+        if delay_seconds:
+            entries = [{**entry, "DelaySeconds": delay_seconds} for entry in entries]
         try:
             answer = client.send_message_batch(QueueUrl=queue_url, Entries=entries)
         except (BotoCoreError, ClientError) as error:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from perminute.adapters.sqs_batches import send_all
+from perminute.domain.provisional import PROVISIONAL_FOR
+from perminute.domain.times import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from datetime import datetime
 
     from perminute.adapters.sqs_batches import SQSClient
+
+DELAY_SECONDS = PROVISIONAL_FOR // timedelta(seconds=1)
+"""How long SQS hides a message that is for later; it takes no more than these 900."""
 
 
 class SQSWakeups:
@@ -24,7 +31,19 @@ class SQSWakeups:
 
     def wake(self, organization_ids: Collection[str]) -> None:
         """See `Wakeups.wake`."""
-        bodies = [json.dumps({"organizationId": one}) for one in organization_ids]
+        self._send([json.dumps({"organizationId": one}) for one in organization_ids])
+
+    def wake_later(self, instants: Mapping[str, datetime]) -> None:
+        """See `Wakeups.wake_later`."""
+        bodies = [later_body(one, at) for one, at in instants.items()]
+        self._send(bodies, delay_seconds=DELAY_SECONDS)
+
+    def _send(self, bodies: Sequence[str], *, delay_seconds: int = 0) -> None:
         if bodies:
             self._client = self._client or self._make_client()
-            send_all(self._client, self._queue_url, bodies)
+            send_all(self._client, self._queue_url, bodies, delay_seconds=delay_seconds)
+
+
+def later_body(organization_id: str, at: datetime) -> str:
+    """Write a message that is delayed: SQS states when it was sent, not when it is to be seen."""
+    return json.dumps({"organizationId": organization_id, "at": format_instant(at)})

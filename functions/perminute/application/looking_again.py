@@ -117,6 +117,23 @@ class LookingAgain:
                     assert_never(never)
         raise contended(organization_id, why)
 
+    def end_waiting(self, organization_id: str, heard_at: datetime, deadline: Deadline) -> Account:
+        """End what has waited long enough for unsettled pools; lots end by what is booked.
+
+        Raises `Unavailable` if the account keeps changing.
+        """
+        why = ""
+        for _ in self.patience.tries():
+            deadline.check()
+            account = self.credit.account(organization_id)
+            if account.provisional is None:
+                return account
+            current = brought_up_to(self.credit, account, account.as_of or heard_at, heard_at)
+            if not isinstance(current, Moved):
+                return current
+            why = current.why
+        raise contended(organization_id, why)
+
     def rated_anew(
         self, account: Account, listed: Sequence[ListedCall], version: str | None = None
     ) -> tuple[list[Usage], list[Rating], Licensing]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from perminute.application.looking_again import MAX_LOOKED_AT, Progress, fit_one_posting
 from perminute.application.patience import NEVER, Deadline
 from perminute.application.settle_pools import SettlePools
+from perminute.application.tell_held_news import TellHeldNews
 from perminute.application.verdicts import Accepted
 from perminute.domain.errors import Unavailable
 from perminute.domain.licensing import counts_seats
@@ -41,6 +42,13 @@ POOLS_PER_POSTING = 24
 """Pools that are unsettled in one transaction, with all that they may call for."""
 
 
+class Wakeup(NamedTuple):
+    """An organization that has something waiting, and when that was heard, if it is known."""
+
+    organization_id: str
+    heard_at: datetime | None = None
+
+
 class _Batch(NamedTuple):
     """Calls that are looked at together, and the last list that ends with them, if one does."""
 
@@ -56,23 +64,32 @@ class RerateCalls:
     reratings: Reratings
 
     def __call__(
-        self, organization_ids: Sequence[str], deadline: Deadline = NEVER
+        self, wakeups: Sequence[Wakeup], deadline: Deadline = NEVER
     ) -> list[Verdict[Progress]]:
         """Do a piece of what waits of each organization: its re-ratings, then its pools.
 
         One organization's trouble is not another's.
         """
         verdicts: dict[str, Verdict[Progress]] = {}
-        for organization_id in dict.fromkeys(organization_ids):
+        for organization_id in dict.fromkeys(one.organization_id for one in wakeups):
+            heard = [
+                one.heard_at
+                for one in wakeups
+                if one.organization_id == organization_id and one.heard_at is not None
+            ]
+            wakeup = Wakeup(organization_id, max(heard, default=None))
             try:
                 deadline.check()
-                verdicts[organization_id] = Accepted(self._work_off(organization_id, deadline))
+                verdicts[organization_id] = Accepted(self._work_off(wakeup, deadline))
             except Unavailable as error:
                 verdicts[organization_id] = error
-        return [verdicts[organization_id] for organization_id in organization_ids]
+        return [verdicts[one.organization_id] for one in wakeups]
 
-    def _work_off(self, organization_id: str, deadline: Deadline) -> Progress:
+    def _work_off(self, wakeup: Wakeup, deadline: Deadline) -> Progress:
+        organization_id, heard_at = wakeup
         progress = Progress()
+        if heard_at is not None:
+            self._notify(organization_id, heard_at, deadline)
         while rerating := self._next(organization_id):
             if not self._piece(rerating, progress, deadline):
                 break
@@ -83,6 +100,16 @@ class RerateCalls:
         for month in self.again.credit.unsettled_months(organization_id):
             settle(organization_id, month, progress, deadline)
         return progress
+
+    def _notify(self, organization_id: str, heard_at: datetime, deadline: Deadline) -> None:
+        """Send what has waited long enough for pools that are still unsettled.
+
+        Before anything else is done: what stands in the way of settling must not delay it further.
+        """
+        account = self.again.end_waiting(organization_id, heard_at, deadline)
+        provisional = account.provisional
+        if provisional is not None and provisional.due_at is None and provisional.news_held:
+            TellHeldNews(self.again)(account, deadline)
 
     def _next(self, organization_id: str) -> Rerating | None:
         """Choose what has begun, or make one of all that has not: one pass serves them all."""
@@ -181,6 +208,10 @@ class RerateCalls:
             else:
                 rerated.append(Rerated(usage, rating.usage()))
         months = {month_of(usage.leg) for usage in moving}
+        if account.provisional is not None:
+            # News of calls on unsettled pools waits: their minutes may change.
+            drawing = {month_of(one.leg) for one in ratings if one.draws_on_pool}
+            months |= drawing & account.provisional.months
         pools = Pools(self.again.credit.pools(account.organization_id, months), licensing)
         for usage in moving:
             pools.unsettle(usage.leg)

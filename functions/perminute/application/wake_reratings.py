@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perminute.application.patience import NEVER, Deadline
+from perminute.domain.provisional import PROVISIONAL_FOR
+from perminute.ports import Rejection, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from perminute.ports import CreditStore, Rejection, Rejections, Reratings, Wakeups
+    from perminute.ports import CreditStore, Rejections, Reratings, Wakeups
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +26,24 @@ class WakeReratings:
     wakeups: Wakeups
     rejections: Rejections
 
-    def __call__(self, records: Sequence[str | Rejection]) -> int:
+    def __call__(self, records: Sequence[Waiting | Rejection]) -> int:
         """Wake each organization once; gives how many. Raises `Unavailable`: then all come again.
 
-        A record that could not be read is kept with the reason.
+        Where a pool has become unsettled, once more when notifications wait for it no longer:
+        should it not be settled by then, they are sent by that. A record that could not be read is
+        kept with the reason.
         """
-        organizations = list(dict.fromkeys(one for one in records if isinstance(one, str)))
-        self.rejections.keep([one for one in records if not isinstance(one, str)])
+        waiting = [one for one in records if isinstance(one, Waiting)]
+        organizations = list(dict.fromkeys(one.organization_id for one in waiting))
+        later = {
+            one.organization_id: one.unsettled_at + PROVISIONAL_FOR
+            for one in waiting
+            if one.unsettled_at is not None
+        }
+        self.rejections.keep([one for one in records if isinstance(one, Rejection)])
         self.wakeups.wake(organizations)
+        if later:
+            self.wakeups.wake_later(later)
         return len(organizations)
 
 

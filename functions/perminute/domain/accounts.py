@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from perminute.domain.lots import FurtherLots, Lots
     from perminute.domain.notifications import Notification
     from perminute.domain.pools import MinutePool
+    from perminute.domain.provisional import Provisional
     from perminute.domain.recharge import AutoRecharge
     from perminute.domain.reservations import Reservation
     from perminute.domain.spending import Spending
@@ -53,7 +54,8 @@ class Account:
 
     `lots` are the first lots, which pay next, and `further` sums up those that are items of their
     own. `forfeited_at` is the latest expiry of a lot that had something left: calls that ended
-    before it may still be paid by such a lot.
+    before it may still be paid by such a lot. `provisional` is set while minute pools are
+    unsettled, and may still change the balance.
     """
 
     organization_id: str
@@ -75,6 +77,7 @@ class Account:
     calls_told: bool = False
     days: tuple[Spending, ...] = ()
     corrections: int = 0
+    provisional: Provisional | None = None
 
     def available_micros(
         self, at: datetime, *, lasting_until: datetime | None = None, further: Lots = ()
@@ -147,7 +150,9 @@ class Account:
 
     @property
     def recharge_due_at(self) -> datetime | None:
-        """When a recharge that is not possible now becomes possible."""
+        """When a recharge that is not possible now becomes possible; not from what may change."""
+        if self.provisional is not None and self.provisional.due_at is not None:
+            return None
         return self.recharge.due_at(self.auto_recharge, self.balance_micros)
 
     @property
@@ -157,7 +162,7 @@ class Account:
         What bridges reported counts until the last such call is charged: the daily run, which
         charges them, must find the account until then, whatever an index knows of the calls.
         """
-        instants = (self.lots_due_at, self.recharge_due_at, self.reserved.charge_due_at)
+        instants = (self.lots_due_at, *self._due_by_now, self.reserved.charge_due_at)
         return min((instant for instant in instants if instant is not None), default=None)
 
     @property
@@ -172,10 +177,15 @@ class Account:
 
     def is_due(self, at: datetime, heard_at: datetime | None = None) -> bool:
         """Whether something must be booked before anything else that happens at `at`."""
-        lots_at, recharge_at = self.lots_due_at, self.recharge_due_at
-        return (lots_at is not None and lots_at <= at) or (
-            recharge_at is not None and recharge_at <= self.now(at, heard_at)
+        lots_at, now = self.lots_due_at, self.now(at, heard_at)
+        return (lots_at is not None and lots_at <= at) or any(
+            instant is not None and instant <= now for instant in self._due_by_now
         )
+
+    @property
+    def _due_by_now(self) -> tuple[datetime | None, datetime | None]:
+        """What falls due by the time that it is, not by the time of the event that is booked."""
+        return self.recharge_due_at, self.provisional.due_at if self.provisional else None
 
     def now(self, at: datetime, heard_at: datetime | None = None) -> datetime:
         """Tell what time it is for what is to follow from an event.

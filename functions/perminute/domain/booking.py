@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from perminute.domain.accounts import Account
     from perminute.domain.credit_settings import CreditSettings
     from perminute.domain.legs import Leg
-    from perminute.domain.licensing import Licensing
     from perminute.domain.pools import Pools
     from perminute.domain.reservations import Reservation
     from perminute.domain.spending import Spendings
@@ -234,16 +233,18 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     _give_back(books, reservations, spendings)
     usages = _drawn(ratings, pools, reservations, books.now)
     total_micros = sum(usage.charge_micros for usage in usages)
-    single = tuple(chain.from_iterable(map(_told, usages)))
     moved = pools.touched or spendings.touched or books.account != account
     if not (total_micros or moved):
         settled = tuple(reservations)
+        single = tuple(chain.from_iterable(map(_told, usages)))
         return Booking(account=account, notifications=single, usages=usages, settled=settled)
     if total_micros:
         usages = _paid(books, usages, reported or {})
-        _count_spending(books, usages, pools.licensing, spendings)
-    books.set(days=spendings.days(books.now))
     tell_pools(books, pools)
+    usages = tuple(hold_news(books, usage, pools) for usage in usages)
+    single = tuple(chain.from_iterable(map(_told, usages)))
+    _count_spending(books, usages, pools, spendings)
+    books.set(days=spendings.days(books.now))
     booking = books.close(may_ask=total_micros > 0)
     return replace(
         booking,
@@ -259,6 +260,7 @@ def tell_pools(books: Books, pools: Pools) -> None:
     """Move the account with its pools, and tell the thresholds that these have reached."""
     if pools.touched:
         books.touch()
+    books.put_pools(pools.touched)
     for pool, percent, minutes in pools.reach(books.now):
         reached = MinutePoolThreshold(
             percent=percent, minutes=minutes, used=pool.used, month=str(pool.month)
@@ -267,9 +269,11 @@ def tell_pools(books: Books, pools: Pools) -> None:
 
 
 def news_of_call(usage: Usage) -> Iterator[News]:
-    """Say what is worth telling of a single call."""
+    """Say what is worth telling of a single call, and does not have to wait for its pool."""
     call_id = usage.leg.call_id
     match usage.outcome, usage.reason:
+        case _ if usage.news_held:
+            pass
         case Outcome.NOT_ENTITLED, NotEntitled() as why:
             yield CallNotEntitled(call_id=call_id, reason=why)
         case Outcome.UNRATED, Unpriced() as why:
@@ -280,6 +284,19 @@ def news_of_call(usage: Usage) -> Iterator[News]:
         yield CallFlagged(call_id=call_id, reason=usage.policy_flag)
     if usage.reported_by_bridge:
         yield CallFlagged(call_id=call_id, reason=Flag.REPORTED_BY_BRIDGE)
+
+
+def hold_news(books: Books, usage: Usage, pools: Pools) -> Usage:
+    """Have news of a call wait that its pool may still bear, and mark the call: it is settled soon.
+
+    Of a call of which there is nothing to say yet nothing is marked: what is to be said in the end
+    is new then.
+    """
+    tells = usage.outcome in {Outcome.NOT_ENTITLED, Outcome.UNRATED}
+    if not (tells and books.waits and usage.draws_on_pool and pools.may_change(usage.leg)):
+        return usage
+    books.hold_news()
+    return replace(usage, news_held=True)
 
 
 def advance(
@@ -409,10 +426,15 @@ def _release_minutes(reservation: Reservation, pools: Pools, now: datetime) -> i
 
 
 def _count_spending(
-    books: Books, usages: Sequence[Usage], licensing: Licensing, spendings: Spendings
+    books: Books, usages: Sequence[Usage], pools: Pools, spendings: Spendings
 ) -> None:
-    """Count what calls cost where limits do, and tell of those that they reach."""
+    """Count what calls cost where limits do, and tell of those that they reach.
+
+    A call that its pool may still bear reaches none: the next one that counts does, or a bridge
+    that asks.
+    """
     settings, currency = books.account.settings, books.account.currency
+    licensing = pools.licensing
     for usage in usages:
         micros = usage.charge_micros
         if not micros:
@@ -421,6 +443,8 @@ def _count_spending(
         spendings.spend(day_of(at), micros)
         for key in records_of(leg, prefix, at, licensing, settings):
             spendings.spend(key, micros)
+        if books.waits and usage.draws_on_pool and pools.may_change(leg):
+            continue
         for limit in limits_on(leg, prefix, at, licensing, settings):
             spent_micros = spendings[limit.key].spent_micros
             if spent_micros >= limit.micros and spendings.tell_once(limit, books.now):

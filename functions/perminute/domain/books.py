@@ -15,6 +15,7 @@ from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.lot_changes import Drawn, LotChanges
 from perminute.domain.lots import Lot, LotShare
 from perminute.domain.notifications import (
+    BalanceNow,
     CreditExpired,
     CreditExpiring,
     News,
@@ -24,6 +25,7 @@ from perminute.domain.notifications import (
     crossings,
     notification,
 )
+from perminute.domain.provisional import with_pools
 from perminute.domain.recharge import Disabled, RechargeRequest
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.accounts import Account
+    from perminute.domain.pools import MinutePool
 
 
 class LateCall(NamedTuple):
@@ -118,6 +121,28 @@ class Books:
             currency=self.account.currency,
         )
         self.tell(disabled, cause=self.account.version, at=self.now)
+
+    def put_pools(self, pools: Sequence[MinutePool]) -> None:
+        """Take note of pools as they are written: what depends on unsettled ones has to wait."""
+        provisional = with_pools(
+            self.account.provisional,
+            unsettled={pool.month for pool in pools if pool.unsettled is not None},
+            settled={pool.month for pool in pools if pool.unsettled is None},
+            balance_micros=self._before.balance_micros,
+            now=self.now,
+        )
+        self.set(provisional=provisional)
+
+    def hold_news(self) -> None:
+        """Take note that news of single calls waits for pools to be settled."""
+        if self.account.provisional is not None:
+            self.set(provisional=replace(self.account.provisional, news_held=True))
+
+    @property
+    def waits(self) -> bool:
+        """Whether notifications and recharges wait for pools to be settled."""
+        provisional = self.account.provisional
+        return provisional is not None and provisional.waits_at(self.now)
 
     def open_lot(self, entry_type: EntryType, lot: Lot, cause: str) -> None:
         """Pay the debt first, keep the rest.
@@ -291,8 +316,7 @@ class Books:
 
     def close(self, *, may_ask: bool = True) -> Booking:
         """Decide what the balance calls for, and make the account's next version."""
-        crossed = self._crossings()
-        self._recharge(may_ask=may_ask)
+        crossed = self._decide(may_ask=may_ask)
         changed = self._touched or self.account != self._before
         return Booking(
             account=(
@@ -305,12 +329,48 @@ class Books:
             lots=self._lots.items,
         )
 
-    def _crossings(self) -> tuple[Notification, ...]:
-        settings = self.account.settings
-        thresholds_micros = settings.low_balance_thresholds_micros if settings else ()
+    def _decide(self, *, may_ask: bool) -> tuple[Notification, ...]:
+        """Decide what the balance calls for, or have it wait while the balance may still change.
+
+        What has waited is decided by how the balance stands in the end, and by nothing between.
+        """
+        provisional, waited = self.account.provisional, self._before.provisional
         before_micros = self._before.balance_micros
+        # A fall of the balance needs no note: it is seen in the end, if it is still there.
+        asks_anyway = may_ask and self.account.balance_micros >= before_micros
+        if provisional is not None and provisional.waits_at(self.now):
+            if asks_anyway:
+                self.set(provisional=replace(provisional, may_ask=True))
+            return ()
+        if provisional is not None:
+            self.set(provisional=provisional.over())
+        if waited is None or waited.balance_micros is None:
+            crossed = self._crossings(before_micros)
+            self._recharge(may_ask=may_ask)
+            return crossed
+        stands = BalanceNow(
+            self.account.organization_id,
+            self.account.balance_micros,
+            self.now,
+            entry_id(self.account.entries),
+        )
+        crossed = self._crossings(waited.balance_micros, stands)
+        fell = self.account.balance_micros < waited.balance_micros
+        self._recharge(may_ask=fell or asks_anyway or waited.may_ask)
+        return crossed
+
+    def _crossings(
+        self, before_micros: int, stands: BalanceNow | None = None
+    ) -> tuple[Notification, ...]:
+        settings = self.account.settings
         return tuple(
-            crossings(self._entries, before_micros, thresholds_micros, self.account.currency)
+            crossings(
+                self._entries,
+                before_micros,
+                settings.low_balance_thresholds_micros if settings else (),
+                self.account.currency,
+                stands,
+            )
         )
 
     def _lots_at_hand(self) -> LotChanges:

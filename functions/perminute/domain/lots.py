@@ -4,7 +4,7 @@ First in, first out: lots are sorted by the time of their purchase, whatever the
 the purchases were reported, and each movement takes from the first that has something left.
 
 An account may have any number of lots. Its own item contains the first ones, which pay next; each
-further one is an item of its own (docs/adr/0016-an-account-has-any-number-of-lots.md).
+further one is an item of its own (docs/adr/0017-an-account-has-any-number-of-lots.md).
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -213,50 +214,60 @@ def notification(
     return Notification(str(uuid.uuid5(_NAMES, name)), organization_id, at, news)
 
 
+class BalanceNow(NamedTuple):
+    """A balance of an organization at an instant, in micro-units, and the entry that made it so."""
+
+    organization_id: str
+    micros: int
+    at: datetime
+    entry_id: str
+
+
 def crossings(
     entries: Sequence[LedgerEntry],
     before_micros: int,
     thresholds_micros: Sequence[int],
     currency: str | None,
+    stands: BalanceNow | None = None,
 ) -> Iterator[Notification]:
     """Decide every threshold that the entries of one booking together take the balance below.
 
     The highest comes first. A threshold that one entry passes and another one of the same booking
     takes back was never passed. Each notification states the instant and the balance of the last
-    entry that passed its threshold, so what happened long ago keeps its time.
+    entry that passed its threshold, so what happened long ago keeps its time. Where bookings have
+    waited to be decided together, `stands` is how they leave the balance, which is stated then.
     """
-    if not entries:
+    after = stands or (_after(entries[-1]) if entries else None)
+    if after is None:
         return
-    after_micros = entries[-1].balance_after_micros
+    tell = partial(notification, organization_id=after.organization_id)
     for threshold_micros in sorted(set(thresholds_micros), reverse=True):
-        if after_micros < threshold_micros <= before_micros:
-            entry = _last_below(entries, threshold_micros)
+        if after.micros < threshold_micros <= before_micros:
+            passed = stands or _last_below(entries, threshold_micros)
             low = LowBalance(
                 threshold_micros=threshold_micros,
-                balance_micros=entry.balance_after_micros,
+                balance_micros=passed.micros,
                 currency=currency,
             )
-            yield _of_entry(entry, low, cause=f"{entry.entry_id}/{threshold_micros}")
-    if after_micros <= 0 < before_micros:
+            yield tell(low, at=passed.at, cause=f"{passed.entry_id}/{threshold_micros}")
+    if after.micros <= 0 < before_micros:
         # Micro-units are whole: no longer above zero is below one of them.
-        entry = _last_below(entries, 1)
-        exhausted = BalanceExhausted(balance_micros=entry.balance_after_micros, currency=currency)
-        yield _of_entry(entry, exhausted, cause=entry.entry_id)
+        passed = stands or _last_below(entries, 1)
+        exhausted = BalanceExhausted(balance_micros=passed.micros, currency=currency)
+        yield tell(exhausted, at=passed.at, cause=passed.entry_id)
 
 
-def _last_below(entries: Sequence[LedgerEntry], threshold_micros: int) -> LedgerEntry:
-    """Return the last entry that took the balance below a threshold, or else the last of all."""
+def _last_below(entries: Sequence[LedgerEntry], threshold_micros: int) -> BalanceNow:
+    """Return what the last entry made that took the balance below a threshold."""
     passing = (
         entry
         for entry in reversed(entries)
-        if entry.balance_after_micros < threshold_micros <= _before_micros(entry)
+        if entry.balance_after_micros
+        < threshold_micros
+        <= entry.balance_after_micros - entry.amount_micros
     )
-    return next(passing, entries[-1])
+    return _after(next(passing, entries[-1]))
 
 
-def _before_micros(entry: LedgerEntry) -> int:
-    return entry.balance_after_micros - entry.amount_micros
-
-
-def _of_entry(entry: LedgerEntry, news: News, cause: str) -> Notification:
-    return notification(news, organization_id=entry.organization_id, at=entry.at, cause=cause)
+def _after(entry: LedgerEntry) -> BalanceNow:
+    return BalanceNow(entry.organization_id, entry.balance_after_micros, entry.at, entry.entry_id)

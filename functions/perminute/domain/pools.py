@@ -292,6 +292,10 @@ class MinutePool:
         until = max(since, self.month.nearest(until)) + _INSTANT
         return self.used + wanted <= licensing.fewest_pool_minutes(since, until)
 
+    def is_unsettled_at(self, position: Position) -> bool:
+        """Whether what a call at a place has drawn may still change."""
+        return self.unsettled is not None and self.unsettled.position < position
+
     def level(self, minutes: int) -> int:
         """Tell the highest threshold that is reached while the pool has so many minutes."""
         if minutes == 0:
@@ -368,6 +372,11 @@ class Pools:
     def unsettle(self, leg: Leg) -> None:
         """Mark the pool of a call as unsettled from it on."""
         self.put(self._pools[month_of(leg)].unsettled_from(Position.of(leg)))
+
+    def may_change(self, leg: Leg) -> bool:
+        """Whether what a call has drawn from its pool may change; not if the pool was not read."""
+        pool = self._pools.get(month_of(leg))
+        return pool is not None and pool.is_unsettled_at(Position.of(leg))
 
     def reach(self, at: datetime) -> Iterator[tuple[MinutePool, int, int]]:
         """Give each threshold that a pool has reached since it was last told, and its minutes.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.booking import news_of_call, tell_pools
+from perminute.domain.booking import hold_news, news_of_call, tell_pools
 from perminute.domain.books import Books, LateCall
 from perminute.domain.corrections import Correction, correct
 from perminute.domain.ledger import RERATING
@@ -128,7 +128,12 @@ class Rerated(NamedTuple):
 
     @property
     def differs(self) -> bool:
-        """Whether there is anything to correct."""
+        """Whether there is anything to correct, or news that has waited."""
+        return self.is_other or self.before.news_held != self.after.news_held
+
+    @property
+    def is_other(self) -> bool:
+        """Whether something else is made of the call, or it is known what it really was."""
         return self.ended or self.has_changed
 
     @property
@@ -161,14 +166,20 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
     at: datetime,
     cause: str,
 ) -> Booking:
-    """Correct calls, all of which differ: what they cost in one entry, which each of them names.
+    """Correct calls that differ: what they cost in one entry, which each of them names.
 
     `opened` holds, as they were when they were opened, the lots that paid and are used up;
     `further` are the further lots, if they were read, and `expired` those that may pay late calls.
-    What has been spent of limits changes with it, but nothing is told of these. Raises
-    `FurtherLotsNeeded`.
+    What has been spent of limits changes with it, but nothing is told of these. News of calls that
+    their pools may still bear waits until these are settled. Raises `FurtherLotsNeeded`.
     """
     books = Books(account, at, further=further, expired=expired)
+    tell_pools(books, pools)
+    rerated = [
+        held
+        for one in rerated
+        if (held := one._replace(after=hold_news(books, one.after, pools))).differs
+    ]
     charges = {
         one.after.leg.call_id: Correction(
             call=LateCall(one.after.leg.call_id, one.after.leg.ended_at, at),
@@ -192,7 +203,6 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
         books.touch()
     if charges:
         _count_spending(books, rerated)
-    tell_pools(books, pools)
     fell = sum(one.change_micros for one in rerated) > 0
     booking = books.close(may_ask=fell)
     relisted = tuple(
@@ -254,6 +264,8 @@ def _draws_as_before(usage: Usage, rating: Rating) -> bool:
 def _corrected(one: Rerated, entry: str, charge: Correction | None, *, overdrawn: bool) -> Usage:
     """Make the record that takes the place of the one before: its history goes on."""
     before, after, ended = one
+    if not one.is_other:
+        return replace(before, news_held=after.news_held)
     adjustments, lots = before.adjustments, before.lots
     if charge is not None:
         adjustments = (*adjustments, Adjusted(entry, one.change_micros))
@@ -279,6 +291,25 @@ def _corrected(one: Rerated, entry: str, charge: Correction | None, *, overdrawn
 
 
 def _news(one: Rerated) -> Iterator[News]:
-    """Say what is worth telling and was not so before."""
+    """Say what is worth telling and was not told before."""
     known = set(news_of_call(one.before))
     yield from (news for news in news_of_call(one.after) if news not in known)
+
+
+def tell_held_news(
+    account: Account, usages: Sequence[Usage], *, at: datetime, is_last: bool
+) -> Booking:
+    """Notify of calls whose pool has not been settled in time, by what they are now.
+
+    `is_last` says that there are no others.
+    """
+    books = Books(account, at)
+    told = tuple(replace(usage, news_held=False) for usage in usages)
+    for usage in told:
+        for news in news_of_call(usage):
+            books.tell(news, cause=f"{usage.leg.call_id}/{account.version}")
+    if is_last and account.provisional is not None:
+        books.set(provisional=replace(account.provisional, news_held=False))
+    if told:
+        books.touch()
+    return replace(books.close(may_ask=False), rerated=told)

@@ -88,7 +88,8 @@ class Usage:
     each re-rating changed. `lots` says which lots paid it; what they did not pay was made debt.
     A leg that draws on the pool has a place in its order even if it found nothing left. Of the
     minutes that it drew, `reserved_minutes` are its own. `authorized_at` is set if it had reserved
-    something before it began.
+    something before it began. `news_held` is set while news of its outcome waits for its pool to be
+    settled, after which the outcome may be another.
     """
 
     leg: Leg
@@ -104,6 +105,7 @@ class Usage:
     entry_id: str | None = None
     adjustments: tuple[Adjusted, ...] = ()
     lots: tuple[LotShare, ...] = ()
+    news_held: bool = False
 
     @property
     def began_at(self) -> datetime:

@@ -33,6 +33,7 @@ _STREAM_GIVES_UP_AFTER = 2
 class _Waiting:
     message: SQSMessage
     due: datetime
+    visible_at: datetime | None
 
 
 @dataclass
@@ -54,24 +55,37 @@ class SimulatedQueue:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is on its way, or waits for an operator."""
-        return not (self._waiting or self.dead)
+        """Whether nothing is on its way, or waits for an operator; what SQS delays is not yet."""
+        return not (self._visible() or self.dead)
 
-    def send(self, body: str, identity: str, drawn: Random, *, promptly: bool = False) -> None:
-        """Have the bus deliver a message: it may take its time, and do so more than once."""
+    def send(
+        self,
+        body: str,
+        identity: str,
+        drawn: Random,
+        *,
+        promptly: bool = False,
+        visible_at: datetime | None = None,
+    ) -> None:
+        """Have the bus deliver a message: it may take its time, and do so more than once.
+
+        It is not to be seen before `visible_at`, if its sender asks for that.
+        """
         copies = 1
         while copies < 4 and self.happenings.happens(Fault.DUPLICATE, drawn):  # noqa: PLR2004
             copies += 1
         sent_at = self.happenings.now
         for copy in range(copies):
             message = SQSMessage(body, sent_at=sent_at, id=f"{identity}.{copy}")
-            self._put(message, sent_at + self._delay(drawn, promptly=promptly))
+            due = (visible_at or sent_at) + self._delay(drawn, promptly=promptly)
+            self._put(message, due, visible_at=visible_at)
 
     def deliver_first(self) -> bool:
         """Deliver what is due first, however long it would still have been on its way."""
-        if not self._waiting:
+        visible = self._visible()
+        if not visible:
             return False
-        self._deliver(min(self._waiting, key=lambda one: (self._waiting[one].due, one)))
+        self._deliver(min(visible, key=lambda one: (self._waiting[one].due, one)))
         return True
 
     def redrive(self) -> None:
@@ -90,8 +104,18 @@ class SimulatedQueue:
             return drawn.choice(_DELAYS) * drawn.random()
         return timedelta(milliseconds=drawn.randrange(2_000))
 
-    def _put(self, message: SQSMessage, due: datetime) -> None:
-        self._waiting[message.id] = _Waiting(message, due)
+    def _visible(self) -> list[str]:
+        now = self.happenings.now
+        return [
+            name
+            for name, one in self._waiting.items()
+            if one.visible_at is None or one.visible_at <= now
+        ]
+
+    def _put(
+        self, message: SQSMessage, due: datetime, *, visible_at: datetime | None = None
+    ) -> None:
+        self._waiting[message.id] = _Waiting(message, due, visible_at)
         self.happenings.add(due, f"{self.name} {message.id}", lambda: self._deliver(message.id))
 
     def _deliver(self, first: str) -> None:
@@ -126,8 +150,10 @@ class SimulatedQueue:
         until = self.happenings.now + (drawn.choice(_WINDOWS) if disordered else _MOMENT)
         others = [
             name
-            for name, one in self._waiting.items()
-            if name != first and one.due <= until and (one.message.sent_at or until) <= until
+            for name in self._visible()
+            if name != first
+            and (one := self._waiting[name]).due <= until
+            and (one.message.sent_at or until) <= until
         ]
         if disordered:
             drawn.shuffle(others)

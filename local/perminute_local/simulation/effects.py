@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.adapters.dynamodb.records import ACCOUNT
 from perminute.domain.accounts import Account
 from perminute.domain.ledger import EntryType
 from perminute.domain.money import format_micros
+from perminute.domain.pools import Position, month_of
 from perminute_local.simulation.recharges import Recharges
 
 if TYPE_CHECKING:
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
 
     from perminute.adapters.dynamodb.rows import Item
     from perminute.domain.ledger import LedgerEntry
+    from perminute.domain.pools import MinutePool, Month
+    from perminute.domain.usage import Usage
     from perminute.ports import Announcement
+
+
+_OF_THE_BALANCE = {"LowBalance", "BalanceExhausted", "RechargeRequested"}
+_OF_THE_OUTCOME = {"CallNotEntitled", "CallNotRated"}
+_QUARTER = timedelta(minutes=15)
 
 
 class Broken(NamedTuple):
@@ -30,6 +38,13 @@ class Broken(NamedTuple):
 
     promise: str
     message: str
+
+
+class Waits(NamedTuple):
+    """Since when pools are unsettled, and the balance before; None once nothing waits for them."""
+
+    since: datetime
+    micros: int | None
 
 
 class Kept(NamedTuple):
@@ -77,6 +92,9 @@ class Posted:
     """Of calls that have ended, and were recorded."""
     reported_ids: Sequence[str] = ()
     """Of calls that were recorded as their bridges reported them."""
+    usages: Sequence[Usage] = ()
+    """The records of calls as they were written, new or changed."""
+    pools: Sequence[MinutePool] = ()
 
 
 def _in_the_beginning() -> datetime:
@@ -99,7 +117,8 @@ class Effects:
     """
 
     stream: list[dict[str, Any]] = field(default_factory=list)
-    woken: list[str] = field(default_factory=list)
+    woken: list[tuple[str, datetime | None]] = field(default_factory=list)
+    """Organizations that were woken, and not before when, if that was said."""
     kept: list[Kept] = field(default_factory=list)
     announced: Counter[str] = field(default_factory=Counter)
     told: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -117,6 +136,9 @@ class Effects:
     broken: list[Broken] = field(default_factory=list)
     clock: Callable[[], datetime] = _in_the_beginning
     on_published: Callable[[Sequence[Mapping[str, Any]]], None] = _unheard
+    unsettled: dict[tuple[str, Month], MinutePool] = field(default_factory=dict)
+    waits_from: dict[str, Waits] = field(default_factory=dict)
+    """Organizations of which some pool is unsettled: what they had when the first became so."""
     changed: set[str] = field(default_factory=set)
     """Organizations whose books nobody has looked at since."""
     recharges: Recharges = field(default_factory=Recharges)
@@ -140,8 +162,9 @@ class Effects:
             due = [one.due_at for one in self.accounts.values() if one.due_at is not None]
             self.due_at = min(due, default=None)
             self.broken += self._unsound(before, posted.account, posted.entries)
-        self._cross(before, posted.entries)
+        self._cross(before, posted)
         self._request(before, posted)
+        self.broken += self._told_too_early(posted)
         for document in posted.told:
             if document["id"] in self.told:
                 why = f"{document['type']} {document['id']} of {organization_id} was decided twice"
@@ -170,6 +193,7 @@ class Effects:
                 "dynamodb": {
                     "Keys": {name: item[name] for name in ("organizationId", "record")},
                     "NewImage": item,
+                    "ApproximateCreationDateTime": self.clock().timestamp() // 1,
                     "SequenceNumber": str(self._sequence),
                 },
             }
@@ -211,16 +235,84 @@ class Effects:
             for promise, why in self.recharges.breaches(before, after, document):
                 self.broken.append(Broken(promise, why))
 
-    def _cross(self, before: Account, entries: Sequence[LedgerEntry]) -> None:
-        """Count the thresholds that a transaction passes, whatever its entries pass meanwhile."""
+    def _cross(self, before: Account, posted: Posted) -> None:
+        """Count the thresholds that a transaction passes, whatever its entries pass meanwhile.
+
+        While a pool is unsettled nothing counts for a quarter of an hour; then all of it at once.
+        """
+        who = before.organization_id
         before_micros = before.balance_micros
-        after_micros = before_micros + sum(entry.amount_micros for entry in entries)
+        after_micros = before_micros + sum(entry.amount_micros for entry in posted.entries)
+        is_unsettled = self._settle(posted)
+        if is_unsettled and who not in self.waits_from:
+            since = self.accounts[who].as_of or _in_the_beginning()
+            self.waits_from[who] = Waits(since, before_micros)
+        if self._waits(who):
+            return
+        waits = self.waits_from.get(who)
+        if waits is not None and waits.micros is not None:
+            before_micros = waits.micros
+            self.waits_from[who] = waits._replace(micros=None)
+        if not is_unsettled:
+            self.waits_from.pop(who, None)
         thresholds_micros = before.settings.low_balance_thresholds_micros if before.settings else ()
         for threshold_micros in set(thresholds_micros):
             if before_micros >= threshold_micros > after_micros:
-                self.crossings[before.organization_id, "LowBalance", threshold_micros] += 1
+                self.crossings[who, "LowBalance", threshold_micros] += 1
         if before_micros > 0 >= after_micros:
-            self.crossings[before.organization_id, "BalanceExhausted", 0] += 1
+            self.crossings[who, "BalanceExhausted", 0] += 1
+
+    def _settle(self, posted: Posted) -> bool:
+        """Take note of pools as they were written; gives whether some of them is unsettled."""
+        who = posted.organization_id
+        for pool in posted.pools:
+            if pool.unsettled is None:
+                self.unsettled.pop((who, pool.month), None)
+            else:
+                self.unsettled[who, pool.month] = pool
+        return any(name == who for name, _ in self.unsettled)
+
+    def _waits(self, who: str) -> bool:
+        """Whether nothing may be said yet of what the balance is, nor bought."""
+        waits = self.waits_from.get(who)
+        as_of = self.accounts[who].as_of if who in self.accounts else None
+        return (
+            waits is not None
+            and waits.micros is not None
+            and as_of is not None
+            and any(name == who for name, _ in self.unsettled)
+            and as_of < waits.since + _QUARTER
+        )
+
+    def _told_too_early(self, posted: Posted) -> Iterator[Broken]:
+        """Nothing is told of, or bought for, what settling a pool may still take back."""
+        who = posted.organization_id
+        if not self._waits(who):
+            return
+        usages = {usage.leg.call_id: usage for usage in posted.usages}
+        for document in posted.told:
+            if document["type"] in _OF_THE_BALANCE:
+                why = f"{who} was told {document['type']} while a pool was unsettled"
+                yield Broken("nothing is told of a balance that may change", why)
+            usage = usages.get(str(document.get("callId")))
+            if (
+                document["type"] in _OF_THE_OUTCOME
+                and usage is not None
+                and self._may_change(usage)
+            ):
+                why = f"{who} was told {document['type']} of {usage.leg.call_id}, which may change"
+                yield Broken("nothing is told of a balance that may change", why)
+
+    def _may_change(self, usage: Usage) -> bool:
+        """Whether minutes of a pool may still be given to a call, or taken from it."""
+        leg = usage.leg
+        pool = self.unsettled.get((leg.organization_id, month_of(leg)))
+        return (
+            usage.draws_on_pool
+            and pool is not None
+            and pool.unsettled is not None
+            and pool.unsettled.position < Position.of(leg)
+        )
 
 
 def documents_of(announcements: Sequence[Announcement]) -> list[Mapping[str, Any]]:

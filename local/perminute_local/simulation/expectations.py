@@ -20,7 +20,7 @@ from perminute.domain.pools import THRESHOLDS, Month, Position, month_of
 from perminute.domain.reconciliation import reconcile
 from perminute.domain.spending import SpendingKind
 from perminute.domain.timelines import Timeline
-from perminute.domain.usage import Terms, rate_leg
+from perminute.domain.usage import Outcome, Terms, rate_leg
 from perminute.events.billing import BILLING, credit_event
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, licensing_event
@@ -391,6 +391,7 @@ def _told(effects: Effects, seen: Mapping[str, Seen]) -> Iterator[Broken]:
             )
             yield Broken("one id for each crossing", why)
     yield from _told_of_pools(effects, seen)
+    yield from _told_of_calls(effects, seen)
     requested = Counter(
         document["organizationId"]
         for document in effects.told.values()
@@ -403,6 +404,26 @@ def _told(effects: Effects, seen: Mapping[str, Seen]) -> Iterator[Broken]:
                 f"of {requested[organization_id]}"
             )
             yield Broken("one id for each crossing", why)
+
+
+def _told_of_calls(effects: Effects, seen: Mapping[str, Seen]) -> Iterator[Broken]:
+    """What became of each call in the end was told; at rest nothing waits to be told."""
+    told = {
+        (document["organizationId"], document["callId"], document["reason"])
+        for document in effects.told.values()
+        if document["type"] in {"CallNotEntitled", "CallNotRated"}
+    }
+    for organization_id, one in seen.items():
+        if one.account.provisional is not None:
+            why = f"{organization_id} waits for pools that are settled"
+            yield Broken("everything settles", why)
+        for call_id, usage in one.usages.items():
+            if usage.outcome not in {Outcome.NOT_ENTITLED, Outcome.UNRATED}:
+                continue
+            reason = usage.reason.value if usage.reason else ""
+            if usage.news_held or (organization_id, call_id, reason) not in told:
+                why = f"{organization_id} was never told that {call_id} is {usage.outcome}"
+                yield Broken("what became of each call is told", why)
 
 
 def _told_of_pools(effects: Effects, seen: Mapping[str, Seen]) -> Iterator[Broken]:

@@ -34,6 +34,7 @@ from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
 from perminute.adapters.dynamodb.rows import (
     AccountRow,
     OutboxRow,
+    PoolRow,
     SpendingRow,
     TimelineRow,
     UsageRow,
@@ -44,6 +45,7 @@ from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.api import bootstrap as api_bootstrap
 from perminute.application.patience import Patience
 from perminute.domain.reservations import Reservation
+from perminute.domain.times import parse_instant
 from perminute.domain.usage import Usage
 from perminute.ports import Receipt, ReceiptKey, ReceiptKind
 from perminute_local.commands import publish
@@ -150,8 +152,10 @@ class Moto:
                 self._note_written(params["TransactItems"])
             case "SendMessageBatch":
                 self._effects.woken += (
-                    json.loads(entry["MessageBody"])["organizationId"]
+                    (message["organizationId"], at and parse_instant(at))
                     for entry in _taken(params["Entries"], answer)
+                    for message in [json.loads(entry["MessageBody"])]
+                    for at in [message.get("at")]
                 )
             case "SendMessage":
                 reason = params["MessageAttributes"]["reason"]["StringValue"]
@@ -191,6 +195,9 @@ class Moto:
             and under_way.OUTCOME in put["Item"]
             and "ConditionExpression" in put
         ]
+        calls = [
+            under_way.call_of(put["Item"]) for put in puts if put["TableName"] == self._tables.usage
+        ]
         for item in credit:
             self._effects.put(item, is_new=False)
         owner = next(_owner(operation) for operation in operations)
@@ -210,6 +217,12 @@ class Moto:
                 ],
                 call_ids=[usage.leg.call_id for usage in ended if not usage.reported_by_bridge],
                 reported_ids=[usage.leg.call_id for usage in ended if usage.reported_by_bridge],
+                usages=[one for one in calls if isinstance(one, Usage)],
+                pools=[
+                    records.pool_of(PoolRow.from_raw_data(item))
+                    for item in credit
+                    if item["record"]["S"].startswith(records.POOL)
+                ],
             )
         )
 

@@ -112,7 +112,9 @@ class Twins:
 
     def _cut(self, adapter: object, name: str, args: tuple[Any, ...]) -> None:
         """Carry out the first half of what is to be sent."""
-        self._carry_out(adapter, name, (args[0][: len(args[0]) // 2],))
+        half = list(args[0])[: len(args[0]) // 2]
+        some = {one: args[0][one] for one in half} if isinstance(args[0], dict) else half
+        self._carry_out(adapter, name, (some,))
 
     def _carry_out(
         self,
@@ -130,7 +132,8 @@ class Twins:
                 taken = [one for one in announcements if one.id not in result]
                 self._effects.published(documents_of(taken))
             case RememberedWakeups():
-                self._effects.woken += args[0]
+                at: Mapping[str, datetime] = args[0] if name == "wake_later" else {}
+                self._effects.woken += ((one, at.get(one)) for one in args[0])
             case KeptRejections():
                 self._note_kept(adapter, args[0])
             case _:
@@ -166,6 +169,8 @@ class Twins:
                 told=told,
                 call_ids=[u.leg.call_id for u in posting.usages if not u.reported_by_bridge],
                 reported_ids=[u.leg.call_id for u in posting.usages if u.reported_by_bridge],
+                usages=(*posting.usages, *posting.rerated),
+                pools=posting.pools,
             )
         )
 

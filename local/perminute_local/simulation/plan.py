@@ -45,6 +45,7 @@ _NUMBERS = (
     "+49151234****",
 )
 _SECONDS = (0, 1, 59, 60, 61, 240, 599, 600, 601, 1_800, 3_600, 3_601, 7_199, 36_000, 86_400)
+_HALVES = [f"{halves / 2:g}" for halves in range(1, 21)]
 _DAY = timedelta(days=1)
 _LATE = (timedelta(), timedelta(), timedelta(), timedelta(hours=2), 20 * _DAY)
 _ENDED_AGO = (0, 0, 1, 60, 4_000, 4_000, 90_000, 200_000, 300_000)
@@ -209,6 +210,10 @@ class _Planner:
 
     def go_on(self) -> None:
         """Let some time pass, and something happen."""
+        # Drawn apart: what happens otherwise is the same with it and without.
+        late = chance(self.seed, "late", len(self.items))
+        if late.randrange(12) == 0:
+            self._report_late(late.choice(self.organizations), late)
         self._pass_time()
         organization = self.drawn.choice(self.organizations)
         what = self.drawn.choices(_HAPPENINGS, _WEIGHTS)[0]
@@ -271,6 +276,35 @@ class _Planner:
             call["billableSeconds"] = max(0, seconds - 1)
         self.calls.append({"organizationId": organization.name, **call})
         self.say("telephony", "Call Ended", organization.name, call)
+
+    def _report_late(self, organization: _Organization, drawn: Random) -> None:
+        """Calls out use up the minute pool, and telephony tells later of one that came before.
+
+        Of credit that has a threshold at each half, so that what a call costs for the moment passes
+        one of them.
+        """
+        if organization.asks:
+            return
+        if organization.is_funded and drawn.randrange(2):
+            settings = {"currency": "USD", "lowBalanceThresholds": _HALVES}
+            self.say("billing", "Credits Configured", organization.name, settings)
+        for hours, seconds in ((1, drawn.choice((600, 3_600, 7_199))), (3, 3_600), (1, 61)):
+            if drawn.randrange(8) == 0:
+                continue
+            ended_at = self.now - timedelta(hours=hours)
+            call = {
+                "callId": f"call-{len(self.items)}",
+                "organizerId": organization.users[0],
+                "meetingId": "meeting-late",
+                "meetingType": "scheduled",
+                "legType": "dialOut",
+                "answeredAt": format_instant(ended_at - timedelta(seconds=seconds)),
+                "endedAt": format_instant(ended_at),
+                "remoteNumber": drawn.choice(_NUMBERS[:4]),
+            }
+            self.calls.append({"organizationId": organization.name, **call})
+            self.say("telephony", "Call Ended", organization.name, call)
+            self.now += timedelta(seconds=drawn.choice((1, 5, 90)))
 
     def _call_bridged(self, organization: _Organization) -> None:
         drawn = self.drawn

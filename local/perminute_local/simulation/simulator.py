@@ -10,6 +10,7 @@ from datetime import datetime, time, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
+from perminute.adapters.sqs_wakeups import later_body
 from perminute.domain.money import format_micros
 from perminute.domain.rate_card_csv import read_rate_card
 from perminute.domain.times import format_instant
@@ -256,11 +257,13 @@ class Simulator:
             self._tell_operator(number, kept)
         self._looked_at = len(self.effects.kept)
         woken, self.effects.woken = self.effects.woken, []
-        for organization_id in woken:
+        for organization_id, at in woken:
             self._woken += 1
             body = json.dumps({"organizationId": organization_id})
+            if at is not None:
+                body = later_body(organization_id, at)
             drawn = chance(self.plan.seed, "wake", self._woken)
-            self.queues[_RERATINGS].send(body, f"wake-{self._woken}", drawn)
+            self.queues[_RERATINGS].send(body, f"wake-{self._woken}", drawn, visible_at=at)
 
     def _tell_operator(self, number: int, kept: Kept) -> None:
         """Have somebody send back what was refused, who does not know better."""

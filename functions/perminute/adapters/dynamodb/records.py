@@ -31,6 +31,7 @@ from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.domain.licensing import NotEntitled
 from perminute.domain.lots import FurtherLots, Lot, LotShare, twelve_months_after
 from perminute.domain.pools import Cursor, MinutePool, Month, Position
+from perminute.domain.provisional import Provisional
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest, RechargeState
 from perminute.domain.spending import (
@@ -94,6 +95,7 @@ def account_row(account: Account) -> AccountRow:
         calls_told=int(account.calls_told) or None,
         days=[_day_record(day) for day in account.days] or None,
         corrections=account.corrections or None,
+        provisional=account.provisional and _provisional_record(account.provisional),
         listed_as=ACCOUNT,
         due_at=NEVER_DUE if account.listed_from is None else due_text(account.listed_from),
     )
@@ -121,6 +123,29 @@ def account_of(row: AccountRow) -> Account:
         calls_told=bool(row.calls_told),
         days=tuple(_day_of(*day) for day in row.days or ()),
         corrections=row.corrections or 0,
+        provisional=_provisional_of(*row.provisional) if row.provisional else None,
+    )
+
+
+def _provisional_record(provisional: Provisional) -> list[Any]:
+    return [
+        sorted(str(month) for month in provisional.months),
+        format_instant(provisional.since),
+        provisional.balance_micros,
+        int(provisional.may_ask),
+        int(provisional.news_held),
+    ]
+
+
+def _provisional_of(
+    months: list[str], since: str, balance_micros: int | None, may_ask: int, news_held: int
+) -> Provisional:
+    return Provisional(
+        months=frozenset(map(Month.parse, months)),
+        since=parse_instant(since),
+        balance_micros=balance_micros,
+        may_ask=bool(may_ask),
+        news_held=bool(news_held),
     )
 
 
@@ -480,6 +505,7 @@ def usage_item(usage: Usage) -> Item:
         "lots": _shares_record(usage.lots),
         "drawsOnPool": usage.draws_on_pool or None,
         "reservedMinutes": usage.reserved_minutes or None,
+        "newsHeld": usage.news_held or None,
         "authorizedAt": usage.authorized_at and format_instant(usage.authorized_at),
         "rateCardVersion": price.rate_card_version,
         "billedSeconds": price.billed_seconds,
@@ -530,6 +556,7 @@ def usage_of(row: UsageRow) -> Usage:
         pool_minutes=row.pool_minutes or 0,
         draws_on_pool=record.get("drawsOnPool", False),
         reserved_minutes=record.get("reservedMinutes", 0),
+        news_held=record.get("newsHeld", False),
         authorized_at=parse_instant(authorized_at) if authorized_at else None,
         flags=tuple(Flag(flag) for flag in record.get("flags", ())),
         entry_id=row.entry_id,

@@ -109,6 +109,7 @@ class AccountRow(Model):
     calls_told = IntegerAttribute(null=True, attr_name="callsTold")
     days = CompactJSONAttribute(null=True)
     corrections = IntegerAttribute(null=True)
+    provisional = CompactJSONAttribute(null=True)
     listed_as = UnicodeAttribute(null=True, attr_name="listedAs")
     due_at = UnicodeAttribute(null=True, attr_name="dueAt")
 

@@ -6,19 +6,43 @@ How far it has come is read from the table itself.
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from perminute.ports import Rejection
+from perminute.ports import Rejection, Waiting
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def read_record(record: dict[str, Any]) -> str | Rejection:
+def read_record(record: dict[str, Any]) -> Waiting | Rejection:
     """Read the organization of a record; one that has none becomes a rejection with the reason.
 
     Raised instead, it would block its shard until the mapping gives up, and its neighbors with it.
     """
     try:
-        organization_id = record["dynamodb"]["Keys"]["organizationId"]["S"]
-    except (KeyError, TypeError) as error:
+        seen = record["dynamodb"]
+        organization_id = seen["Keys"]["organizationId"]["S"]
+        waiting = Waiting(
+            str(organization_id), _written_at(seen) if _begins(seen["NewImage"]) else None
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         reason = f"the record cannot be read: {error!r}"
         return Rejection(str(record.get("eventID")), reason, json.dumps(record, default=str))
-    return str(organization_id)
+    return waiting
+
+
+def _begins(image: dict[str, Any]) -> bool:
+    """Whether a pool has become unsettled, and no call has been gone over yet.
+
+    A pool that is being settled stands at a call; before that, at the start of a day, where no call
+    has a name. So of its many records only the first ones tell that it has begun.
+    """
+    if "unsettled" not in image:
+        return False
+    call_id: str = json.loads(image["unsettled"]["S"])[1]
+    return not call_id
+
+
+def _written_at(seen: dict[str, Any]) -> datetime:
+    """Read when a record was written, which the stream rounds down to a second: here, up."""
+    return _EPOCH + timedelta(seconds=int(seen["ApproximateCreationDateTime"]) + 1)

@@ -1,0 +1,426 @@
+"""Nothing is notified or bought from a balance that settling a minute pool may still change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from builders import (
+    ANSWERED,
+    IMPATIENT,
+    LONG_AGO,
+    MICROS,
+    ORGANIZATION,
+    card,
+    ended,
+    fact,
+    holds,
+    purchase,
+    receipt,
+)
+
+from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
+from perminute.application import tell_held_news
+from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
+from perminute.application.book_credit import BookCredit, CreditEvent, FailedRecharge
+from perminute.application.charge_legs import ChargeLegs
+from perminute.application.expire_credit import ExpireCredit
+from perminute.application.looking_again import LookingAgain
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.rerate_calls import RerateCalls, Wakeup
+from perminute.application.verdicts import Accepted
+from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.errors import Unavailable
+from perminute.domain.legs import LegType
+from perminute.domain.licensing import LicensingChange
+from perminute.domain.notifications import (
+    BalanceExhausted,
+    CallNotEntitled,
+    LowBalance,
+    MinutePoolThreshold,
+    News,
+    Notification,
+    RechargeFailed,
+    RechargeRequested,
+    SpendLimitReached,
+)
+from perminute.domain.pools import Month
+from perminute.domain.provisional import PROVISIONAL_FOR, Provisional
+from perminute.domain.recharge import AutoRecharge, recharge_id
+from perminute.domain.reconciliation import reconcile
+from perminute.domain.usage import Flag, Outcome
+from perminute.ports import ReceiptKind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from datetime import datetime
+
+    from perminute.application.charge_legs import EndedLeg
+    from perminute.domain.accounts import Account
+    from perminute.domain.usage import Usage
+    from perminute.ports import CallList, Calls
+
+HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
+NOVEMBER = Month(2026, 11)
+NOON = ANSWERED + 3 * HOUR
+LATE = NOON + 22 * HOUR
+CARD = card("dialOut,49,DE,USD,0.015,,", "dialOut,44,GB,USD,0.05,,", "tollDialIn,1,US,USD,0.0085,,")
+CHEAP_MICROS, DEAR_MICROS = 900_000, 3 * MICROS
+SETTINGS = CreditSettings(
+    configured_at=LONG_AGO,
+    event_id="settings",
+    currency="USD",
+    low_balance_thresholds_micros=(2 * MICROS,),
+    auto_recharge=AutoRecharge(trigger_micros=MICROS, recharge_micros=50 * MICROS),
+)
+
+
+@dataclass
+class Unreadable:
+    """Calls of which the lists can be read so many times more."""
+
+    calls: InMemoryCalls
+    times: int
+
+    def lists(
+        self, organization_id: str, *, since: datetime, after: str | None = None
+    ) -> Iterator[CallList]:
+        return self.calls.lists(organization_id, since=since, after=after)
+
+    def dial_outs(self, organization_id: str, *, since: datetime) -> Iterator[CallList]:
+        if not self.times:
+            raise Unavailable("the lists cannot be read")
+        self.times -= 1
+        return self.calls.dial_outs(organization_id, since=since)
+
+    def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
+        return self.calls.usages(organization_id, call_ids)
+
+
+def configured(identity: str, settings: CreditSettings, at: datetime) -> CreditEvent:
+    return CreditEvent(
+        organization_id=ORGANIZATION, change=settings, receipt=receipt(identity), issued_at=at
+    )
+
+
+class World:
+    """An organization with a pool of an hour, whose organizer adele draws on it."""
+
+    def __init__(
+        self, *licenses: str, credit: int = 3, settings: CreditSettings = SETTINGS
+    ) -> None:
+        self.store = InMemoryStore()
+        self.licensing = RememberedLicensing(self.store)
+        self.cards = PublishedRateCards(CARD)
+        bought = fact("purchased:MCOMEETADV", 1)
+        adele = tuple(holds("subscription", *licenses).facts)
+        for user, facts in ((None, (bought,)), ("adele", adele)):
+            change = LicensingChange(ORGANIZATION, user, facts)
+            self.store.record(ORGANIZATION, [(change, receipt(f"{user}"))])
+        self.book(purchase(amount=credit), configured("settings", settings, LONG_AGO + SECOND))
+        # There were no calls yet that the set-up of the credits could concern.
+        self.store.reratings.clear()
+
+    def book(self, *events: CreditEvent) -> None:
+        verdicts = BookCredit(self.store, IMPATIENT)(events)
+        assert all(isinstance(one, Accepted) for one in verdicts), verdicts
+
+    def charge(self, *calls: EndedLeg) -> None:
+        charging = ChargeLegs(
+            self.store, InMemoryCalls(self.store), self.licensing, self.cards, IMPATIENT
+        )
+        verdicts = charging(calls)
+        assert all(isinstance(one, Accepted) for one in verdicts), verdicts
+
+    def settle(self, heard_at: datetime | None = None, calls: Calls | None = None) -> None:
+        again = LookingAgain(
+            self.store,
+            calls or InMemoryCalls(self.store),
+            self.licensing,
+            self.cards,
+            IMPATIENT,
+        )
+        (verdict,) = RerateCalls(again, self.store)([Wakeup(ORGANIZATION, heard_at)])
+        if calls is None:
+            assert isinstance(verdict, Accepted), verdict
+
+    def wait(self, at: datetime) -> None:
+        """Another quarter of an hour, in which nothing settles the pool."""
+        self.settle(at, Unreadable(InMemoryCalls(self.store), times=0))
+
+    @property
+    def account(self) -> Account:
+        return self.store.account(ORGANIZATION)
+
+    def usage(self, call_id: str) -> Usage:
+        return self.store.usages[ORGANIZATION, call_id]
+
+    def told(self) -> list[Notification]:
+        """All but the thresholds of the pool, which are told when it is settled."""
+        assert reconcile(self.store.statement(ORGANIZATION)) == ()
+        assert len({one.id for one in self.store.outbox}) == len(self.store.outbox)
+        return [one for one in self.store.outbox if not isinstance(one.news, MinutePoolThreshold)]
+
+    def news(self) -> list[News]:
+        return [one.news for one in self.told()]
+
+
+def call(name: str, until: datetime, heard_at: datetime, **changed: object) -> EndedLeg:
+    """A call out of an hour, by which a pool is used up."""
+    one = ended(call_id=name, answered_at=until - HOUR, ended_at=until, **changed)
+    return replace(one, reported_at=max(until, heard_at), heard_at=heard_at)
+
+
+def cheap(name: str, until: datetime, heard_at: datetime) -> EndedLeg:
+    return call(name, until, heard_at)
+
+
+def dear(name: str, until: datetime, heard_at: datetime) -> EndedLeg:
+    return call(name, until, heard_at, remote_number="+442079460100")
+
+
+def dial_in(name: str, heard_at: datetime) -> EndedLeg:
+    """A call that no pool bears: of ten minutes, toll, included in the subscription."""
+    parts = {"leg_type": LegType.TOLL_DIAL_IN, "service_number": "+14255550199"}
+    return call(name, heard_at, heard_at, remote_number=None, **parts)
+
+
+def late_pool(*licenses: str, credit: int = 3, settings: CreditSettings = SETTINGS) -> World:
+    """A cheap call has the pool; a dear one that ended before it is reported a day late."""
+    world = World(*licenses or ("communicationsCredits",), credit=credit, settings=settings)
+    world.charge(cheap("first", NOON, NOON))
+    world.charge(dear("late", NOON - 2 * HOUR, LATE))
+    return world
+
+
+def low(balance_micros: int) -> LowBalance:
+    return LowBalance(threshold_micros=2 * MICROS, balance_micros=balance_micros, currency="USD")
+
+
+def asked(balance_micros: int, number: int = 1) -> RechargeRequested:
+    return RechargeRequested(
+        recharge_id=recharge_id(ORGANIZATION, number),
+        amount_micros=50 * MICROS,
+        balance_micros=balance_micros,
+        currency="USD",
+    )
+
+
+EXHAUSTED = BalanceExhausted(balance_micros=0, currency="USD")
+
+
+@pytest.mark.parametrize("at", [None, LATE, LATE + PROVISIONAL_FOR - SECOND])
+def test_what_settling_gives_back_was_never_missing(at: datetime | None) -> None:
+    world = late_pool()
+    assert world.account.balance_micros == 0
+    assert world.account.provisional == Provisional(
+        months=frozenset({NOVEMBER}), since=LATE, balance_micros=3 * MICROS
+    )
+    world.settle(at)
+    assert world.account.balance_micros == 3 * MICROS - CHEAP_MICROS
+    assert (world.usage("first").pool_minutes, world.usage("late").pool_minutes) == (0, 60)
+    assert world.account.provisional is None
+    assert world.news() == []
+
+
+def test_what_is_below_a_threshold_in_the_end_is_told_as_it_stands_then() -> None:
+    world = late_pool(credit=2, settings=replace(SETTINGS, auto_recharge=None))
+    world.charge(dear("later", LATE, LATE + SECOND))
+    assert world.account.balance_micros == 2 * MICROS - 2 * DEAR_MICROS
+    assert world.news() == []
+    world.settle()
+    balance_micros = 2 * MICROS - CHEAP_MICROS - DEAR_MICROS
+    exhausted = BalanceExhausted(balance_micros=balance_micros, currency="USD")
+    assert world.news() == [low(balance_micros), exhausted]
+    assert {one.at for one in world.told()} == {LATE + SECOND}
+
+
+def test_once_settled_credit_is_bought_by_the_balance_as_it_stands() -> None:
+    world = late_pool(credit=2, settings=replace(SETTINGS, low_balance_thresholds_micros=()))
+    world.charge(cheap("other", NOON + HOUR, LATE))
+    assert world.news() == []
+    world.settle()
+    assert world.news() == [asked(2 * MICROS - 2 * CHEAP_MICROS)]
+
+
+def test_a_failure_that_calls_for_another_recharge_is_told_at_once_and_asked_for_once_settled() -> (
+    None
+):
+    settings = replace(SETTINGS, low_balance_thresholds_micros=())
+    world = World("communicationsCredits", credit=50, settings=settings)
+    trigger = AutoRecharge(trigger_micros=60 * MICROS, recharge_micros=50 * MICROS)
+    again = replace(settings, auto_recharge=trigger, event_id="again", configured_at=NOON)
+    world.book(configured("again", again, NOON))
+    assert world.news() == [asked(50 * MICROS)]
+    world.charge(cheap("first", NOON, NOON))
+    world.charge(cheap("late", NOON - 2 * HOUR, LATE))
+    failed = recharge_id(ORGANIZATION, 1)
+    failure = CreditEvent(
+        organization_id=ORGANIZATION,
+        change=FailedRecharge(recharge_id=failed, reason="no"),
+        receipt=receipt(failed, kind=ReceiptKind.RECHARGE_FAILURE),
+        issued_at=LATE + SECOND,
+    )
+    world.book(failure)
+    balance_micros = 50 * MICROS - CHEAP_MICROS
+    refused = RechargeFailed(
+        recharge_id=failed, reason="no", balance_micros=balance_micros, currency="USD"
+    )
+    assert world.news()[1:] == [refused]
+    world.settle()
+    assert world.news()[2:] == [asked(balance_micros, number=2)]
+
+
+def test_credit_bought_by_hand_meanwhile_asks_for_nothing_more() -> None:
+    """It leaves the balance below the trigger, as it was before; nothing has fallen."""
+    settings = replace(SETTINGS, auto_recharge=None, low_balance_thresholds_micros=())
+    world = late_pool(credit=4, settings=settings)
+    trigger = AutoRecharge(trigger_micros=60 * MICROS, recharge_micros=50 * MICROS)
+    assert world.account.provisional is not None
+    world.store.accounts[ORGANIZATION] = replace(
+        world.account,
+        settings=replace(settings, auto_recharge=trigger),
+        provisional=replace(world.account.provisional, balance_micros=MICROS),
+    )
+    world.book(purchase("by-hand", amount=1, issued_at=LATE, heard_at=LATE))
+    world.settle()
+    assert world.news() == []
+
+
+@pytest.mark.parametrize("how", ["a charge", "a wake-up", "the daily run"])
+def test_after_a_quarter_of_an_hour_it_is_told_although_nobody_has_settled_the_pool(
+    how: str,
+) -> None:
+    world = late_pool()
+    assert world.account.due_at == LATE + PROVISIONAL_FOR
+    for at in (LATE + PROVISIONAL_FOR - SECOND, LATE + PROVISIONAL_FOR):
+        assert world.news() == []
+        match how:
+            case "a charge":
+                world.charge(dial_in(f"dial-in-{at}", at))
+            case "a wake-up":
+                world.wait(at)
+            case _:
+                ExpireCredit(world.store, IMPATIENT)(at).check()
+    assert world.news() == [low(0), EXHAUSTED, asked(0)]
+    assert {one.at for one in world.told()} == {LATE + PROVISIONAL_FOR}
+    assert world.account.provisional is not None
+    assert world.account.due_at != LATE + PROVISIONAL_FOR
+    world.settle()
+    assert len(world.news()) == 3
+    assert world.account.provisional is None
+
+
+def test_what_was_waited_for_once_is_not_waited_for_again_until_it_is_settled() -> None:
+    world = late_pool(settings=replace(SETTINGS, auto_recharge=None))
+    world.wait(LATE + PROVISIONAL_FOR)
+    world.book(purchase("more", amount=3, issued_at=LATE, heard_at=LATE + PROVISIONAL_FOR))
+    world.charge(dear("later", NOON - 3 * HOUR, LATE + HOUR))
+    assert world.news() == [low(0), EXHAUSTED] * 2
+    world.settle()
+    world.charge(dear("last", NOON - 4 * HOUR, LATE + 2 * HOUR))
+    assert len(world.news()) == 4
+    assert world.account.provisional is not None
+    assert world.account.provisional.since == LATE + 2 * HOUR
+
+
+def test_of_a_call_that_the_pool_may_still_bear_it_is_not_told_that_it_is_not_entitled() -> None:
+    world = late_pool("payPerMinute")
+    assert world.usage("late").outcome is Outcome.NOT_ENTITLED
+    assert world.usage("late").news_held
+    assert world.news() == []
+    world.settle()
+    assert world.usage("late").outcome is Outcome.POOLED
+    assert not world.usage("late").news_held
+    assert [news_of(one) for one in world.news()] == ["first"]
+
+
+def test_what_stays_as_it_was_is_told_once_that_is_known_and_is_not_rerated() -> None:
+    world = late_pool("payPerMinute")
+    world.charge(dear("later", LATE, LATE + SECOND))
+    before = world.usage("later")
+    assert before.news_held
+    world.settle()
+    assert world.usage("later") == replace(before, news_held=False)
+    assert Flag.RERATED in world.usage("late").flags
+    assert [news_of(one) for one in world.news()] == ["first", "later"]
+
+
+def test_of_a_call_that_no_pool_bears_it_is_told_at_once() -> None:
+    world = late_pool("payPerMinute")
+    parts = {"leg_type": LegType.TOLL_FREE_DIAL_IN, "service_number": "+18005550199"}
+    world.charge(call("toll-free", LATE, LATE + SECOND, remote_number=None, **parts))
+    assert [news_of(one) for one in world.news()] == ["toll-free"]
+
+
+def test_what_a_late_license_makes_of_a_call_waits_for_its_pool_too() -> None:
+    world = late_pool()
+    removed = fact("license:MCOPSTNC", value=False, since=LONG_AGO + SECOND, event_id="removed")
+    change = LicensingChange(ORGANIZATION, "adele", (removed,))
+    event = LicensingEvent(change, receipt("removed"), LATE)
+    assert ApplyLicensing(world.store, IMPATIENT)([event]) == [Accepted(None)]
+    # The license is known, and what the pool gives to each call is not yet.
+    world.settle(calls=Unreadable(InMemoryCalls(world.store), times=0))
+    assert world.usage("late").outcome is Outcome.NOT_ENTITLED
+    assert world.news() == []
+    world.settle()
+    assert [news_of(one) for one in world.news()] == ["first"]
+
+
+def test_news_of_calls_goes_out_after_a_quarter_of_an_hour_by_what_they_are_then() -> None:
+    world = late_pool("payPerMinute")
+    at = LATE + PROVISIONAL_FOR
+    world.wait(at - SECOND)
+    assert world.news() == []
+    world.settle(at, Unreadable(InMemoryCalls(world.store), times=1))
+    assert [news_of(one) for one in world.news()] == ["late"]
+    assert not world.usage("late").news_held
+    assert world.account.provisional == Provisional(
+        months=frozenset({NOVEMBER}), since=LATE, balance_micros=None
+    )
+    # Nothing is looked for any more: the lists are read to settle the pool, which takes two steps.
+    world.settle(at, Unreadable(InMemoryCalls(world.store), times=2))
+    assert world.account.provisional is None
+    assert [news_of(one) for one in world.news()] == ["late", "first"]
+
+
+def test_of_so_many_calls_those_are_told_that_come_first_and_the_others_as_they_are_settled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tell_held_news, "MAX_LOOKED_AT", 1)
+    world = late_pool("payPerMinute")
+    world.charge(dear("later", LATE, LATE + SECOND))
+    world.settle(LATE + PROVISIONAL_FOR, Unreadable(InMemoryCalls(world.store), times=1))
+    assert [news_of(one) for one in world.news()] == ["late"]
+    assert world.account.provisional is not None
+    assert world.account.provisional.news_held
+    world.settle()
+    assert [news_of(one) for one in world.news()] == ["late", "first", "later"]
+
+
+def test_a_limit_is_not_reached_by_what_the_pool_may_still_bear() -> None:
+    limited = replace(
+        SETTINGS,
+        auto_recharge=None,
+        low_balance_thresholds_micros=(),
+        daily_spend_limit_micros=2 * MICROS,
+    )
+    world = late_pool(credit=40, settings=limited)
+    assert world.news() == []
+    world.settle()
+    world.charge(cheap("other", NOON - HOUR, LATE))
+    assert world.news() == []
+    # 1.80 by now, and 3 more for the moment: nobody has settled that within a quarter of an hour.
+    world.charge(dear("again", NOON - 3 * HOUR, LATE))
+    assert world.news() == []
+    world.wait(LATE + PROVISIONAL_FOR)
+    world.charge(dear("more", NOON - 3 * HOUR, LATE + PROVISIONAL_FOR))
+    (told,) = world.news()
+    assert isinstance(told, SpendLimitReached)
+
+
+def news_of(news: News) -> str:
+    assert isinstance(news, CallNotEntitled)
+    return news.call_id
