@@ -269,8 +269,10 @@ def test_a_failure_that_calls_for_another_recharge_is_told_at_once_and_asked_for
         recharge_id=failed, reason="no", balance_micros=balance_micros, currency="USD"
     )
     assert world.news()[1:] == [refused]
+    # So the balance does not even fall; it is the failure that is remembered.
+    world.book(purchase("by-hand", amount=1, issued_at=LATE, heard_at=LATE + SECOND))
     world.settle()
-    assert world.news()[2:] == [asked(balance_micros, number=2)]
+    assert world.news()[2:] == [asked(balance_micros + MICROS, number=2)]
 
 
 def test_credit_bought_by_hand_meanwhile_asks_for_nothing_more() -> None:
