@@ -24,7 +24,7 @@ from perminute.application.charge_legs import ChargeLegs
 from perminute.application.correct_rates import Corrected, CorrectRates, RateCorrection
 from perminute.application.looking_again import LookingAgain
 from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls
+from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.verdicts import Accepted
 from perminute.domain.legs import LegType
 from perminute.domain.licensing import LicensingChange
