@@ -13,6 +13,7 @@ from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.notification_documents import document_of
 from perminute.application.charge_reported import ChargeReported, ReportedRun
 from perminute.domain import books, recharge
+from perminute.domain.licensing import Licensing
 from perminute.domain.lot_changes import LotChanges, LotItems
 from perminute.domain.lots import Lot
 from perminute.domain.notifications import crossings
@@ -245,6 +246,13 @@ def telling_what_may_change() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def minutes_used_before_drawn_again() -> Iterator[None]:
+    """Calls draw on the whole pool, though some of it was used before the cutover."""
+    with patch.object(Licensing, "pool_minutes_for_calls", Licensing.pool_minutes):
+        yield
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
@@ -259,4 +267,5 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     with_a_new_recharge_id_after_a_day,
     without_a_limit_of_recharges_a_day,
     telling_what_may_change,
+    minutes_used_before_drawn_again,
 )

@@ -25,7 +25,13 @@ from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.verdicts import Accepted, Repeated
 from perminute.domain.legs import LegType
 from perminute.domain.licenses import product_named
-from perminute.domain.licensing import Licensing, LicensingChange, Seats, license_attribute
+from perminute.domain.licensing import (
+    Licensing,
+    LicensingChange,
+    Seats,
+    holds_from,
+    license_attribute,
+)
 from perminute.domain.pools import Month, minutes_wanted
 from perminute.domain.reconciliation import reconcile
 from perminute.domain.timelines import Timeline
@@ -34,7 +40,7 @@ from perminute.domain.usage import Flag, Terms, Usage, rate_leg
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perminute.domain.timelines import FactValue
+    from perminute.domain.timelines import Fact, FactValue
 
 START = datetime(2026, 11, 30, 18, tzinfo=UTC)
 HOURS = 8
@@ -129,11 +135,21 @@ def expected(steps: Sequence[Step]) -> tuple[dict[str, Any], Counter[Month]]:
         if rating.draws_on_pool:
             assert leg.answered_at
             month = Month.of(leg.answered_at)
-            left = max(0, licensing.pool_minutes(leg.answered_at) - used[month])
+            gone = used[month] + used_before(facts[None], month)
+            left = max(0, licensing.pool_minutes(leg.answered_at) - gone)
             minutes = min(minutes_wanted(leg), left)
             used[month] += minutes
         verdicts[leg.call_id] = verdict(rating.usage(minutes))
     return verdicts, +used
+
+
+def used_before(facts: list[Fact], month: Month) -> int:
+    """What was said last of a month, whatever instant of it was named."""
+    said = [
+        f for f in facts if f.attribute == "poolMinutesUsed" and month == Month.of(f.effective_at)
+    ]
+    last = max(said, key=lambda f: (f.issued_at, f.event_id), default=None)
+    return 0 if last is None else int(last.value)
 
 
 hours = st.integers(0, HOURS).map(lambda n: START + timedelta(hours=n))
@@ -173,6 +189,7 @@ def statements() -> st.SearchStrategy[tuple[str | None, str, FactValue]]:
     of_organization = st.one_of(
         st.tuples(st.just("purchased:MCOMEETADV"), st.integers(0, 3)),
         st.tuples(st.just("poolMinutesPerLicense"), st.sampled_from([5, 20, 60])),
+        st.tuples(st.just("poolMinutesUsed"), st.sampled_from([0, 7, 15, 90])),
         st.tuples(st.just("poolBasis"), st.sampled_from(["purchased", "assigned", "assigned"])),
         st.tuples(st.just("licensingProgram"), st.sampled_from(["volume", "other"])),
         st.tuples(
@@ -191,7 +208,7 @@ def event(
     number: int, said: tuple[str | None, str, FactValue], since: datetime, issued: datetime
 ) -> LicensingEvent:
     subject, attribute, value = said
-    stated = fact(attribute, value, since, f"e-{number}")
+    stated = fact(attribute, value, holds_from(attribute, since), f"e-{number}")
     change = LicensingChange(ORGANIZATION, subject, (stated,))
     return LicensingEvent(change, receipt(f"e-{number}", content={"n": f"{number}"}), issued)
 

@@ -9,6 +9,7 @@ from planted_bugs import (
     chargebacks_by_other_lots,
     charging_reports_and_ends,
     losing_further_lots,
+    minutes_used_before_drawn_again,
     never_charging_reports,
     publishing_before_the_commit,
     rearmed_on_every_call,
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
 
 BOOKS = "balance = ledger = lots less debt"
 RESERVED = "reserved = open reservations"
+COVERED = "who asks first never falls below zero"
 CROSSINGS = "one id for each crossing"
 SETTLED = "everything settles"
 """What must not exist does, so another condition fails again and again."""
 PROVISIONAL = "nothing is told of a balance that may change"
+POOLS = "the pool's minutes go by the order of the calls"
 PUBLISHED = "only what was committed is told"
 REPORTED = "what nobody ended costs what was reported"
 ONE_RECHARGE = "one recharge id for one crossing"
@@ -69,6 +72,7 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (with_a_new_recharge_id_after_a_day, {ONE_RECHARGE}, 2),
         (without_a_limit_of_recharges_a_day, {DAY_LIMIT}, 2),
         (telling_what_may_change, {PROVISIONAL}, 1),
+        (minutes_used_before_drawn_again, {POOLS}, 1),
     ],
 )
 def test_a_bug_breaks_worlds(
@@ -94,7 +98,8 @@ def test_a_condition_that_dynamodb_is_not_told_breaks_a_world_over_moto(
     with bug():
         broken = simulate(world, template, weather).broken
     assert broken is not None
-    assert broken.promise in {BOOKS, RESERVED, SETTLED}
+    # A call that is charged twice may take more than it had reserved before the books are read.
+    assert broken.promise in {BOOKS, RESERVED, COVERED, SETTLED}
 
 
 def test_without_bugs_the_same_worlds_hold(template: Template) -> None:

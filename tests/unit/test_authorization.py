@@ -504,6 +504,14 @@ def test_licenses_that_go_while_a_call_is_under_way_leave_it_no_more_than_there_
     assert (second.answer.granted_seconds, second.answer.final_unit) == (180, True)
 
 
+def test_minutes_used_before_the_cutover_are_not_granted_again() -> None:
+    scene = pooled(10, holding(debt_micros=1))
+    used_before = fact("poolMinutesUsed", 4, ANSWERED.replace(day=1, hour=0), "cutover")
+    scene.organization = Timeline([*scene.organization.facts, used_before])
+    answer = scene.authorize(asks(600)).answer
+    assert (answer.granted_seconds, answer.final_unit) == (360, True)
+
+
 # ── Limits ───────────────────────────────────────────────────────────────────────────────────
 
 

@@ -155,6 +155,14 @@ def test_news_was_heard_of_when_it_arrived_or_else_when_it_was_issued() -> None:
     assert licensing_event(event).heard_at == datetime(2026, 10, 30, 12, 0, 5, tzinfo=UTC)
 
 
+def test_minutes_used_before_the_cutover_hold_from_the_start_of_their_month() -> None:
+    changed = {"poolMinutesUsed": 45, "effectiveAt": "2026-11-15T08:30:00Z"}
+    event = licensing_event(read_event(sample("organization-changed", **changed), LICENSING))
+    facts = {one.attribute: (one.value, one.effective_at) for one in event.change.facts}
+    assert facts["poolMinutesUsed"] == (45, datetime(2026, 11, 1, tzinfo=UTC))
+    assert facts["licensingProgram"] == ("volume", datetime(2026, 11, 15, 8, 30, tzinfo=UTC))
+
+
 def test_what_changes_about_a_user_or_an_organization_are_facts_and_the_rest_stays() -> None:
     user = licensing_event(read_event(sample("user-changed"), LICENSING)).change
     organization = licensing_event(read_event(sample("organization-changed"), LICENSING)).change
@@ -223,6 +231,11 @@ def test_what_changes_about_a_user_or_an_organization_are_facts_and_the_rest_sta
             "organization-changed",
             {"poolMinutesPerLicense": -1},
             "detail.poolMinutesPerLicense: must be greater than or equal to 0",
+        ),
+        (
+            "organization-changed",
+            {"poolMinutesUsed": -1},
+            "detail.poolMinutesUsed: must be greater than or equal to 0",
         ),
     ],
 )

@@ -211,6 +211,31 @@ def test_the_minutes_for_each_license_are_a_setting_and_may_be_none() -> None:
         assert Licensing(organization).pool_minutes(ANSWERED) == 10 * minutes
 
 
+def test_minutes_used_before_the_cutover_are_missing_from_their_month_only() -> None:
+    said = [("purchased:MCOMEETADV", 1), ("poolMinutesUsed", 45)]
+    november = ANSWERED.replace(day=1, hour=0)
+    facts = [fact(name, value, november) for name, value in said]
+    facts.append(fact("poolMinutesUsed", 75, november, "later"))
+    licensing = Licensing(Timeline(facts[:-1]))
+    december = ANSWERED.replace(month=12, day=1, hour=0)
+    for at, used, left in (
+        (november - timedelta(microseconds=1), 0, 0),
+        (november, 45, 15),
+        (december - timedelta(microseconds=1), 45, 15),
+        (december, 0, 60),
+    ):
+        assert (licensing.pool_minutes_used(at), licensing.pool_minutes_for_calls(at)) == (
+            used,
+            left,
+        )
+    assert licensing.pool_minutes(ANSWERED) == 60
+    assert licensing.fewest_pool_minutes(november, december) == 15
+    # What is issued later takes its place; and a pool never has fewer than no minutes.
+    corrected = Licensing(Timeline(facts))
+    assert corrected.pool_minutes_used(ANSWERED) == 75
+    assert corrected.pool_minutes_for_calls(ANSWERED) == 0
+
+
 def test_the_pool_may_count_the_licenses_that_are_assigned_instead() -> None:
     later = ANSWERED + timedelta(hours=1)
     basis = fact("poolBasis", "assigned", ANSWERED)

@@ -273,6 +273,19 @@ def test_a_threshold_is_told_once_and_again_after_more_licenses() -> None:
         assert pools[NOVEMBER].told == told
 
 
+def test_minutes_used_before_the_cutover_count_for_thresholds() -> None:
+    carried = fact("poolMinutesUsed", 6, NOVEMBER.start, "cutover")
+    licensing = Licensing(Timeline([*licensed((10, LONG_AGO)).organization.facts, carried]))
+    pools = Pools({NOVEMBER: POOL}, licensing)
+    pools.put(draw(POOL, licensing, ("a", 1, 3), ("b", 2, 3)))
+    assert pools[NOVEMBER].used == 4
+    assert reached(pools) == [(80, 10), (100, 10)]
+    told = replace(POOL, used_by_day={ANSWERED.date(): 2}, told=80)
+    pools = Pools({NOVEMBER: told}, licensing)
+    pools.put(told)
+    assert reached(pools) == []
+
+
 def test_licenses_that_were_announced_ahead_arm_a_threshold_again() -> None:
     """100 % of 10 were told; from noon on there are 20, of which one call uses up the rest."""
     before = replace(POOL, used_by_day={ANSWERED.date(): 10}, told=100)

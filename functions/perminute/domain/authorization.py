@@ -363,7 +363,7 @@ class _Call:
         if self._pool is None or not self._rating.draws_on_pool:
             return 0
         instants = (answered(self._leg), self._at)
-        minutes = min(self._terms.licensing.pool_minutes(at) for at in instants)
+        minutes = min(self._terms.licensing.pool_minutes_for_calls(at) for at in instants)
         return max(0, self._pool.left_at(self._at, minutes))
 
     def _hold_used(self, granted_until: datetime) -> tuple[Held, ...]:

@@ -262,8 +262,9 @@ def tell_pools(books: Books, pools: Pools) -> None:
         books.touch()
     books.put_pools(pools.touched)
     for pool, percent, minutes in pools.reach(books.now):
+        used = pool.used + pools.licensing.pool_minutes_used(pool.month.start)
         reached = MinutePoolThreshold(
-            percent=percent, minutes=minutes, used=pool.used, month=str(pool.month)
+            percent=percent, minutes=minutes, used=used, month=str(pool.month)
         )
         books.tell(reached, cause=f"{pool.month}/{percent}/{books.account.version}", at=books.now)
 

@@ -15,6 +15,7 @@ from perminute.domain.dial_out import DEFAULT_DIAL_OUT_MODE, DialOutMode, may_di
 from perminute.domain.legs import Leg, LegType
 from perminute.domain.licenses import PRODUCTS, SUBSCRIPTIONS, License
 from perminute.domain.timelines import Fact, Timeline
+from perminute.domain.times import month_start
 from perminute.domain.zone_a import is_zone_a
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ DIAL_OUT_POLICY = "dialOutPolicy"
 TOLL_FREE_DIAL_IN_ALLOWED = "tollFreeDialInAllowed"
 POOL_MINUTES_PER_LICENSE = "poolMinutesPerLicense"
 POOL_BASIS = "poolBasis"
+POOL_MINUTES_USED = "poolMinutesUsed"
 MONTHLY_SPEND_LIMIT = "monthlySpendLimit"
 
 VOLUME = "volume"
@@ -86,7 +88,7 @@ SEAT_ATTRIBUTES = tuple(map(license_attribute, SUBSCRIPTIONS))
 
 _HOLDINGS = tuple((license_attribute(product), brings) for product, brings in PRODUCTS.items())
 _PURCHASES = tuple(map(purchased_attribute, SUBSCRIPTIONS))
-POOL_ATTRIBUTES = (POOL_MINUTES_PER_LICENSE, POOL_BASIS, *_PURCHASES)
+POOL_ATTRIBUTES = (POOL_MINUTES_PER_LICENSE, POOL_BASIS, POOL_MINUTES_USED, *_PURCHASES)
 """What of an organization says how many minutes its pool has."""
 
 _DECISIVE = frozenset(
@@ -104,6 +106,15 @@ _DECISIVE = frozenset(
 def decides_calls(attribute: str) -> bool:
     """Whether what becomes of a call can depend on an attribute, the pool's minutes aside."""
     return attribute in _DECISIVE
+
+
+def holds_from(attribute: str, effective_at: datetime) -> datetime:
+    """Return from when a fact holds.
+
+    Minutes that were used before the cutover are missing from the whole of their month, whatever
+    instant of it the event names: so they hold from its start, and the one issued last counts.
+    """
+    return month_start(effective_at) if attribute == POOL_MINUTES_USED else effective_at
 
 
 class LicensingChange(NamedTuple):
@@ -230,11 +241,23 @@ class Licensing:
         quantities = (organization.value_at(attribute, at) for attribute in _PURCHASES)
         return per_license * sum(q for q in quantities if isinstance(q, int))
 
+    def pool_minutes_used(self, at: datetime) -> int:
+        """Return the minutes of the month of `at` that were used in another system before.
+
+        They hold for the UTC month of their fact only: the next month begins with a full pool.
+        """
+        used = dict(self.organization.changes_of(POOL_MINUTES_USED)).get(month_start(at))
+        return used if isinstance(used, int) else 0
+
+    def pool_minutes_for_calls(self, at: datetime) -> int:
+        """Return the minutes of the pool that calls can draw in all, by the licenses at `at`."""
+        return max(0, self.pool_minutes(at) - self.pool_minutes_used(at))
+
     def fewest_pool_minutes(self, since: datetime, until: datetime) -> int:
-        """Count the fewest minutes that the pool has at any instant of a half-open interval."""
+        """Count the fewest minutes for calls at any instant of a half-open interval."""
         changes = self.organization.changes_between(POOL_ATTRIBUTES, since, until)
         instants = {since, *changes, *self.seats.changes_between(since, until)}
-        return min(self.pool_minutes(at) for at in instants)
+        return min(self.pool_minutes_for_calls(at) for at in instants)
 
     def _by_pay_per_minute(
         self, user: Timeline, held: frozenset[License], at: datetime, *, credits_set_up: bool

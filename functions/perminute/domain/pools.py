@@ -170,7 +170,7 @@ class MinutePool:
         over again.
         """
         position = Position.of(leg)
-        minutes = licensing.pool_minutes(_answered(leg))
+        minutes = licensing.pool_minutes_for_calls(_answered(leg))
         own = min(reserved or 0, minutes - self.used)
         taken = min(wanted, max(0, own, self.left_at(now, minutes)))
         pool = self.with_drawn(position, taken, 0 if reserved is None else taken)
@@ -236,7 +236,7 @@ class MinutePool:
             if day != position.ended_at.date():
                 of_day = reserved_of_day = 0
             spoken_for -= reserved
-            left = licensing.pool_minutes(_answered(leg)) - used
+            left = licensing.pool_minutes_for_calls(_answered(leg)) - used
             own = min(reserved, wanted)
             minutes = min(wanted, max(0, min(own, left), left - spoken_for - held))
             used += minutes
@@ -296,11 +296,15 @@ class MinutePool:
         """Whether what a call at a place has drawn may still change."""
         return self.unsettled is not None and self.unsettled.position < position
 
-    def level(self, minutes: int) -> int:
-        """Tell the highest threshold that is reached while the pool has so many minutes."""
+    def level(self, minutes: int, used_before: int = 0) -> int:
+        """Tell the highest threshold that is reached while the pool has so many minutes.
+
+        `used_before` were used in another system: they count, as admins saw them there.
+        """
+        used = self.used + used_before
         if minutes == 0:
-            return max(THRESHOLDS) if self.used else 0
-        return max((p for p in THRESHOLDS if p * minutes <= 100 * self.used), default=0)
+            return max(THRESHOLDS) if used else 0
+        return max((p for p in THRESHOLDS if p * minutes <= 100 * used), default=0)
 
 
 class Drawing(NamedTuple):
@@ -389,8 +393,9 @@ class Pools:
             if pool.unsettled is not None:
                 continue
             minutes = self.licensing.pool_minutes(month.nearest(at))
-            level = pool.level(minutes)
-            told = min(pool.told, self._before[month].level(minutes))
+            used_before = self.licensing.pool_minutes_used(month.start)
+            level = pool.level(minutes, used_before)
+            told = min(pool.told, self._before[month].level(minutes, used_before))
             self._pools[month] = replace(pool, told=level)
             for percent in THRESHOLDS:
                 if told < percent <= level:

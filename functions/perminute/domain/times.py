@@ -31,6 +31,11 @@ def parse_instant(text: str) -> datetime:
         raise ValueError(msg) from error
 
 
+def month_start(at: datetime) -> datetime:
+    """Return the first instant of the UTC month in which an instant lies."""
+    return at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
 def format_instant(instant: datetime) -> str:
     """Write an aware time in UTC, with a fraction only where it has one."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

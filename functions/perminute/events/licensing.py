@@ -10,7 +10,12 @@ from pydantic import AfterValidator, StrictBool, StrictInt, StringConstraints, T
 from perminute.application.apply_licensing import LicensingEvent
 from perminute.domain.dial_out import dial_out_mode
 from perminute.domain.licenses import product_named
-from perminute.domain.licensing import LicensingChange, license_attribute, purchased_attribute
+from perminute.domain.licensing import (
+    LicensingChange,
+    holds_from,
+    license_attribute,
+    purchased_attribute,
+)
 from perminute.domain.timelines import Fact, FactValue
 from perminute.events.fields import Amount, Country, Detail, Event, Id, Instant, documented
 from perminute.events.receipts import receipt_of
@@ -20,6 +25,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 MAX_NAME_LENGTH = 100
+MAX_POOL_MINUTES = 1_000_000_000
+"""What an organization may have used of its pool: more is a slip."""
+
 MAX_QUANTITY = 100_000_000
 """Licenses of one organization: more than there are organizers in the world is a slip."""
 
@@ -85,6 +93,10 @@ class OrganizationDetail(_LicensingDetail):
     pool_basis: Literal["purchased", "assigned"] | None = Field(
         default=None, description="whether bought or assigned subscriptions bring minutes"
     )
+    pool_minutes_used: Annotated[StrictInt, Field(ge=0, le=MAX_POOL_MINUTES)] | None = Field(
+        default=None,
+        description="minutes of the UTC month of `effectiveAt` that were used in another system",
+    )
 
 
 class _LicensingEvent(Event):
@@ -142,7 +154,7 @@ def licensing_event(event: AnyLicensingEvent, heard_at: datetime | None = None) 
         Fact(
             attribute=attribute,
             value=value,
-            effective_at=event.detail.effective_at,
+            effective_at=holds_from(attribute, event.detail.effective_at),
             issued_at=event.time,
             event_id=event.id,
         )

@@ -56,7 +56,10 @@ class Response(NamedTuple):
 
 
 class PoolUse(NamedTuple):
-    """The minutes of a month's pool when the month ends, by what is known, and those drawn."""
+    """The minutes of a month's pool when the month ends, by what is known, and those used.
+
+    Those are included that were used in another system before the cutover.
+    """
 
     month: Month
     minutes: int
@@ -163,7 +166,11 @@ def _pools(tables: TableNames, usages: Sequence[Usage]) -> dict[str, list[PoolUs
         account = credit.account(organization_id)
         known = RememberedLicensing(licensing).for_account(account, ())
         uses = [
-            PoolUse(month, known.pool_minutes(month.nearest(month.end)), pool.used)
+            PoolUse(
+                month,
+                known.pool_minutes(month.nearest(month.end)),
+                pool.used + known.pool_minutes_used(month.start),
+            )
             for month, pool in sorted(credit.pools(organization_id, called).items())
         ]
         pools[organization_id] = [use for use in uses if use.minutes or use.used]

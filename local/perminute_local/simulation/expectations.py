@@ -14,7 +14,7 @@ from perminute.domain.booking import Adjustment, Purchase
 from perminute.domain.credit_settings import LATE_USAGE, CreditSettings
 from perminute.domain.errors import Refused
 from perminute.domain.ledger import EntryType
-from perminute.domain.licensing import Licensing, Seats
+from perminute.domain.licensing import POOL_MINUTES_USED, Licensing, Seats
 from perminute.domain.money import format_micros, parse_micros
 from perminute.domain.pools import THRESHOLDS, Month, Position, month_of
 from perminute.domain.reconciliation import reconcile
@@ -234,7 +234,7 @@ class _Known:
         """Where nothing is reserved, calls draw on a pool in the order in which they ended."""
         if any(usage.authorized_at for usage in self.seen.usages.values()):
             return
-        licensing, used = self._licensing(), Counter[Month]()
+        licensing, used = self._licensing(), self._used_before()
         drawing = [usage for usage in self.seen.usages.values() if usage.draws_on_pool]
         for usage in sorted(drawing, key=lambda one: Position.of(one.leg)):
             leg = usage.leg
@@ -270,6 +270,17 @@ class _Known:
             longest=max(late_usages),
         )
         yield from history.broken()
+
+    def _used_before(self) -> Counter[Month]:
+        """Count what was said last of the minutes of each month that were used elsewhere."""
+        said = [
+            (fact.issued_at, fact.event_id, Month.of(fact.effective_at), int(fact.value))
+            for event in self.taken
+            if isinstance(event, LicensingEvent)
+            for fact in event.change.facts
+            if fact.attribute == POOL_MINUTES_USED
+        ]
+        return Counter({month: minutes for _, _, month, minutes in sorted(said)})
 
     def _spendings(self) -> Iterator[Broken]:
         """What counts for a limit is what the calls of its period cost.

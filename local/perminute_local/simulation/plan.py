@@ -194,6 +194,7 @@ class _Planner:
         self.say("licensing", "Organization Changed", name, program)
         licenses = {"license": "subscription", "quantity": 1, "effectiveAt": since}
         self.say("licensing", "Licenses Purchased", name, licenses)
+        self._cut_over(name)
         for number, user in enumerate(organization.users):
             where = {"userId": user, "country": "DE", "effectiveAt": since}
             self.say("licensing", "User Changed", name, where)
@@ -205,6 +206,17 @@ class _Planner:
             if self.drawn.randrange(5):
                 self._configure(organization)
             self._buy(organization)
+
+    def _cut_over(self, name: str) -> None:
+        """Every other organization comes from a system in which it used some of this month's pool.
+
+        By a chance of its own, so that the rest of a world is as it would be without.
+        """
+        drawn = chance(self.seed, "cutover", name)
+        if drawn.randrange(2):
+            used = {"poolMinutesUsed": drawn.choice((7, 45, 55, 90))}
+            when = {"effectiveAt": format_instant(self.now)}
+            self.say("licensing", "Organization Changed", name, {**used, **when})
 
     # ── What goes on ─────────────────────────────────────────────────────────────────────────
 
@@ -370,6 +382,7 @@ class _Planner:
                         {"communicationsCreditsLicense": drawn.choice(("perUser", "organization"))},
                         {"poolBasis": drawn.choice(("purchased", "assigned"))},
                         {"poolMinutesPerLicense": drawn.choice((12, 60))},
+                        {"poolMinutesUsed": drawn.choice((0, 10, 45))},
                         {"licensingProgram": drawn.choice(("volume", "volume", "other"))},
                     )
                 )
