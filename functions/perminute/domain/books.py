@@ -221,11 +221,11 @@ class Books:
         return amount_micros - paid_micros
 
     def find(self, lot_id: str) -> Lot | None:
-        """Return a lot with something left, if there is; raises `FurtherLotsNeeded`."""
+        """Return a lot with something left, if there is; the further lots must have been read."""
         return self._lots.find(lot_id)
 
     def named(self, purchase_id: str) -> Lot | None:
-        """Return the first lot of a purchase with something left; raises `FurtherLotsNeeded`."""
+        """Return the first lot of a purchase with something left; all must have been read."""
         return self._lots.named(purchase_id)
 
     @property

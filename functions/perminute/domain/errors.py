@@ -44,9 +44,9 @@ class Conflict(Refused):
 
 
 class FurtherLotsNeeded(PerminuteError):  # noqa: N818 - a step of a decision, not a malfunction
-    """The lots in the account item do not suffice: read the further ones and decide again.
+    """The lots in the account item do not suffice: move further ones up and decide again.
 
-    `short_micros` is what a charge lacks; 0 if a certain lot is to be found.
+    `short_micros` is what the charge lacks.
     """
 
     def __init__(self, short_micros: int) -> None:

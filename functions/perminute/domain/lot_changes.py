@@ -48,8 +48,9 @@ class Drawn(NamedTuple):
 class LotChanges:
     """The lots in the account item (`first`), the further ones, and those that have expired.
 
-    Further lots are known only if they were read (`read` is not None) or if there are none. What
-    needs them and has not read them raises `FurtherLotsNeeded`.
+    Further lots are known only if they were read (`read` is not None) or if there are none. A draw
+    that the first lots do not cover raises `FurtherLotsNeeded`; who looks for a lot must have read
+    all of them.
     """
 
     def __init__(
@@ -96,9 +97,13 @@ class LotChanges:
         for lot in self.first:
             if is_such(lot):
                 return lot
+        return next(filter(is_such, self._all_read().values()), None)
+
+    def _all_read(self) -> dict[str, Lot]:
         if self._read is None:
-            raise FurtherLotsNeeded(0)
-        return next(filter(is_such, self._read.values()), None)
+            msg = "the further lots of the account were not read"
+            raise RuntimeError(msg)
+        return self._read
 
     def put(self, lot: Lot) -> None:
         """Writes a lot in its place, or in that of the lot it was."""
@@ -128,9 +133,7 @@ class LotChanges:
         The item has at least eight lots after that, if there are as many. At most
         `MAX_LOTS_MOVED` are moved, so it may have to be done again.
         """
-        if self._read is None:
-            raise FurtherLotsNeeded(short_micros)
-        for lot in in_order(self._read.values())[:MAX_LOTS_MOVED]:
+        for lot in in_order(self._all_read().values())[:MAX_LOTS_MOVED]:
             if short_micros <= 0 and len(self.first) >= MAX_LOTS_IN_ACCOUNT:
                 break
             self.remove(lot)
