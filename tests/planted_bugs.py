@@ -11,7 +11,9 @@ from perminute.adapters.dynamodb import credit_store
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.notification_documents import document_of
+from perminute.application import correct_rates
 from perminute.application.charge_reported import ChargeReported, ReportedRun
+from perminute.application.looking_again import LookingAgain
 from perminute.domain import books, recharge
 from perminute.domain.licensing import Licensing
 from perminute.domain.lot_changes import LotChanges, LotItems
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.notifications import BalanceNow, Notification
     from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest
-    from perminute.ports import CommitResult, Posting
+    from perminute.domain.usage import Rating, Usage
+    from perminute.ports import CommitResult, ListedCall, Posting
 
 
 @contextmanager
@@ -253,6 +256,27 @@ def minutes_used_before_drawn_again() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def corrected_by_the_card_of_the_call() -> Iterator[None]:
+    """A correction rates each call by the card that it was rated by, as every re-rating does."""
+    rated_anew = LookingAgain.rated_anew
+
+    def by_its_own_card(
+        again: LookingAgain, account: Account, listed: Sequence[ListedCall], _: str | None = None
+    ) -> tuple[list[Usage], list[Rating], Licensing]:
+        return rated_anew(again, account, listed)
+
+    with patch.object(LookingAgain, "rated_anew", by_its_own_card):
+        yield
+
+
+@contextmanager
+def corrected_without_settling() -> Iterator[None]:
+    """A correction leaves pools alone, though a number turns out to be in another country."""
+    with patch.object(correct_rates, "_moves", lambda *_: False):
+        yield
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
@@ -268,4 +292,6 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_a_limit_of_recharges_a_day,
     telling_what_may_change,
     minutes_used_before_drawn_again,
+    corrected_by_the_card_of_the_call,
+    corrected_without_settling,
 )

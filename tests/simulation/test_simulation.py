@@ -95,7 +95,7 @@ def test_another_process_has_the_same_history(template: Template, over: Over) ->
 def test_what_is_left_out_of_a_plan_changes_nothing_about_the_rest() -> None:
     plan = World(seed=8).plan()
     kinds = {type(item.what).__name__ for item in plan.items}
-    assert kinds == {"Bridged", "Published", "Rest", "Said"}
+    assert kinds == {"Bridged", "Corrected", "Published", "Rest", "Said"}
     assert [item.number for item in plan.items] == list(range(len(plan.items)))
     longer = World(seed=8, events=400).plan()
     same = len(plan.items) - 1

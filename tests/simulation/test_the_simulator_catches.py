@@ -8,6 +8,8 @@ import pytest
 from planted_bugs import (
     chargebacks_by_other_lots,
     charging_reports_and_ends,
+    corrected_by_the_card_of_the_call,
+    corrected_without_settling,
     losing_further_lots,
     minutes_used_before_drawn_again,
     never_charging_reports,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 BOOKS = "balance = ledger = lots less debt"
 RESERVED = "reserved = open reservations"
 COVERED = "who asks first never falls below zero"
+CORRECTED = "a correction reaches all calls of its time"
 CROSSINGS = "one id for each crossing"
 SETTLED = "everything settles"
 """What must not exist does, so another condition fails again and again."""
@@ -73,6 +76,8 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (without_a_limit_of_recharges_a_day, {DAY_LIMIT}, 2),
         (telling_what_may_change, {PROVISIONAL}, 1),
         (minutes_used_before_drawn_again, {POOLS}, 1),
+        (corrected_by_the_card_of_the_call, {CORRECTED}, 1),
+        (corrected_without_settling, {POOLS, BOOKS}, 1),
     ],
 )
 def test_a_bug_breaks_worlds(

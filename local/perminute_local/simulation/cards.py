@@ -61,6 +61,18 @@ class Cards:
         lines = (_HEADER, *_ALWAYS, *(row.line() for row in self.rows))
         return "\n".join(lines).encode()
 
+    def mended(self, drawn: Random) -> bytes:
+        """Write that version as it should have been: a rate was wrong, and perhaps a country."""
+        row = drawn.choice(self.rows)
+        leg_type, prefix, country = row.kind.split(",")
+        if leg_type == "dialOut" and drawn.randrange(2):
+            country = "AF"  # no minute pool reaches it
+        fee = row.rate.partition(",")[2]
+        right = replace(
+            row, kind=f"{leg_type},{prefix},{country}", rate=f"{drawn.choice(_RATES)},{fee}"
+        )
+        return Cards([right if one is row else one for one in self.rows]).csv()
+
     def change(self, drawn: Random, since: datetime) -> None:
         """End a rate that is open, and begin another in its place."""
         row = drawn.choice([row for row in self.rows if row.until is None])

@@ -235,11 +235,15 @@ class _Known:
         if any(usage.authorized_at for usage in self.seen.usages.values()):
             return
         licensing, used = self._licensing(), self._used_before()
-        drawing = [usage for usage in self.seen.usages.values() if usage.draws_on_pool]
+        drawing = [
+            usage
+            for usage in self.seen.usages.values()
+            if usage.draws_on_pool or usage.pool_minutes
+        ]
         for usage in sorted(drawing, key=lambda one: Position.of(one.leg)):
             leg = usage.leg
             minutes = licensing.pool_minutes(leg.answered_at or leg.ended_at)
-            wanted = -(-leg.connected_seconds // 60)
+            wanted = -(-leg.connected_seconds // 60) if usage.draws_on_pool else 0
             due = min(wanted, max(0, minutes - used[month_of(leg)]))
             used[month_of(leg)] += due
             if due != usage.pool_minutes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from perminute.application.correct_rates import RateCorrection
     from perminute.domain.accounts import Account
     from perminute.domain.licensing import Licensing
     from perminute.domain.lots import Lot
@@ -55,6 +56,14 @@ class Medium(Protocol):
 
     def publish(self, content: bytes, version: str) -> None:
         """Put a rate card in force."""
+        ...
+
+    def archive(self, content: bytes, version: str) -> None:
+        """Keep a rate card that is not put in force."""
+        ...
+
+    def correct_rates(self, organization_id: str, correction: RateCorrection) -> None:
+        """Book a correction of an organization's calls, as the command line does."""
         ...
 
     def seen(self, organization_id: str) -> Seen:

@@ -7,7 +7,7 @@ it copies for each transaction: so it is slow, and good for the adapters and not
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import contextmanager
 from copy import copy, deepcopy
@@ -27,6 +27,7 @@ from moto.dynamodb.models.table import Table
 
 from perminute import bootstrap, connected
 from perminute.adapters.dynamodb import records, under_way
+from perminute.adapters.dynamodb.call_store import DynamoDBCalls
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.receipts import receipt_of
@@ -43,7 +44,10 @@ from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.api import bootstrap as api_bootstrap
+from perminute.application.correct_rates import CorrectRates
+from perminute.application.looking_again import LookingAgain
 from perminute.application.patience import Patience
+from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.domain.reservations import Reservation
 from perminute.domain.times import parse_instant
 from perminute.domain.usage import Usage
@@ -63,6 +67,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from perminute.adapters.dynamodb.rows import Item
+    from perminute.application.correct_rates import RateCorrection
     from perminute.domain.accounts import Account
     from perminute.domain.timelines import Fact
     from perminute_local.simulation.effects import Effects
@@ -102,6 +107,25 @@ class Moto:
         """See `Medium.publish`."""
         bucket = self.stack.setting("RATE_CARD_BUCKET")
         publish(boto3.client("s3"), bucket, content, version=version)
+
+    def archive(self, content: bytes, version: str) -> None:
+        """See `Medium.archive`."""
+        bucket = self.stack.setting("RATE_CARD_BUCKET")
+        key = f"rate-cards/{version}.csv"
+        boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
+
+    def correct_rates(self, organization_id: str, correction: RateCorrection) -> None:
+        """See `Medium.correct_rates`."""
+        again = LookingAgain(
+            credit=DynamoDBCreditStore(self._schema),
+            calls=DynamoDBCalls(self._schema),
+            licensing=RememberedLicensing(DynamoDBLicensingStore(self._schema)),
+            rate_cards=S3RateCards(
+                lambda: boto3.client("s3"), self.stack.setting("RATE_CARD_BUCKET"), report=print
+            ),
+            patience=Patience(sleep=lambda _: None),
+        )
+        deque(CorrectRates(again).book(organization_id, correction), maxlen=0)
 
     def seen(self, organization_id: str) -> Seen:
         """See `Medium.seen`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,6 +16,7 @@ from perminute.adapters.memory import (
     PublishedRateCards,
     RememberedWakeups,
 )
+from perminute.application.correct_rates import CorrectRates
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.rate_card_csv import read_rate_card
 from perminute.ports import Committed, Moved, Posting
@@ -22,11 +24,17 @@ from perminute_local.simulation.effects import Kept, Posted, documents_of
 from perminute_local.simulation.faults import Fault
 from perminute_local.simulation.gate import Request
 from perminute_local.simulation.medium import Seen
-from perminute_local.simulation.twin_functions import Shared, described, twinned_function
+from perminute_local.simulation.twin_functions import (
+    Shared,
+    described,
+    looking_again,
+    twinned_function,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from perminute.application.correct_rates import RateCorrection
     from perminute.domain.rerating import Rerating
     from perminute.ports import Announcement, Rejection
     from perminute_local.replay.lambda_runtime import LoadedFunction
@@ -74,6 +82,15 @@ class Twins:
     def publish(self, content: bytes, version: str) -> None:
         """See `Medium.publish`."""
         self._shared.cards.publish(read_rate_card(content, version=version))
+
+    def archive(self, content: bytes, version: str) -> None:
+        """See `Medium.archive`."""
+        self._shared.cards.former[version] = read_rate_card(content, version=version)
+
+    def correct_rates(self, organization_id: str, correction: RateCorrection) -> None:
+        """See `Medium.correct_rates`."""
+        use_case = CorrectRates(looking_again(self._shared))
+        deque(use_case.book(organization_id, correction), maxlen=0)
 
     def seen(self, organization_id: str) -> Seen:
         """See `Medium.seen`."""

@@ -115,12 +115,21 @@ class Published:
     content: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corrected:
+    """A rate card that is not put in force, and by which an organization's calls are corrected."""
+
+    version: str
+    content: bytes
+    organization_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Rest:
     """Nothing goes wrong for a while, until all is settled; then the books are looked at."""
 
 
-What = Said | Bridged | Published | Rest
+What = Said | Bridged | Published | Corrected | Rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +239,7 @@ class _Planner:
         organization = self.drawn.choice(self.organizations)
         what = self.drawn.choices(_HAPPENINGS, _WEIGHTS)[0]
         what(self, organization)
+        self._correct_rates(organization)
 
     def _pass_time(self) -> None:
         drawn = self.drawn
@@ -505,6 +515,18 @@ class _Planner:
         self.cards.change(self.drawn, since)
         version = f"card-{len(self.items)}"
         self.add(Published(version=version, content=self.cards.csv()))
+
+    def _correct_rates(self, organization: _Organization) -> None:
+        """Once in a while somebody finds that the card was wrong until now.
+
+        Not where calls are authorized: that would take credit that they have counted on. By a
+        chance of its own, so that the rest of a world is as it would be without.
+        """
+        drawn = chance(self.seed, "correction", len(self.items))
+        if drawn.randrange(20) == 0 and not organization.asks:
+            mended = self.cards.mended(drawn)
+            version = f"mended-{len(self.items)}"
+            self.add(Corrected(version=version, content=mended, organization_id=organization.name))
 
     def send_nonsense(self, organization: _Organization) -> None:
         """Somebody sends what can never be right."""

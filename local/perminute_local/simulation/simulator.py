@@ -18,11 +18,20 @@ from perminute_local.replay.schedules import event_of_run
 from perminute_local.simulation.billing import Billing
 from perminute_local.simulation.bridges import Bridges, Ended
 from perminute_local.simulation.bus import SimulatedQueue, SimulatedStream
+from perminute_local.simulation.corrections import Corrections
 from perminute_local.simulation.effects import Broken
 from perminute_local.simulation.expectations import Expectations, books_of, never_charged
 from perminute_local.simulation.faults import Fault, chance
 from perminute_local.simulation.happenings import Functions, Happenings
-from perminute_local.simulation.plan import Bridged, Expected, Published, Rest, Said, event_body
+from perminute_local.simulation.plan import (
+    Bridged,
+    Corrected,
+    Expected,
+    Published,
+    Rest,
+    Said,
+    event_body,
+)
 from perminute_local.stack import QueueTrigger, ScheduleTrigger, StreamTrigger
 
 if TYPE_CHECKING:
@@ -92,6 +101,7 @@ class Simulator:
         self.bridges = Bridges(
             self.happenings, self.functions, self.effects, self._call_ended, self._next_run
         )
+        self.corrections = Corrections(self.medium, self.gate, self.happenings, self._take_note)
         self.gate.overtake, self.gate.told = self._overtake, self.happenings.log
         self.effects.authorized |= self.plan.asking
         self.effects.clock = lambda: self.happenings.now
@@ -217,6 +227,10 @@ class Simulator:
             case Published(version=version, content=content):
                 self.medium.publish(content, version)
                 self._publish(content, version)
+            case Corrected(version=version, content=content) as corrected:
+                self.medium.archive(content, version)
+                self._publish(content, version)
+                self.corrections.begin(item.number, corrected)
             case Rest():
                 return self._rest()
             case never:
@@ -288,7 +302,13 @@ class Simulator:
         try:
             if is_last:
                 self._run_schedule(_EXPIRY, self.happenings.now)
-            broken = self._settle() or self._reconcile() or self._settle() or self._broken()
+            broken = (
+                self._settle()
+                or self._correct()
+                or self._reconcile()
+                or self._settle()
+                or self._broken()
+            )
             return broken or next(self._checked(is_last=is_last), None)
         finally:
             self.gate.calm = False
@@ -307,6 +327,11 @@ class Simulator:
                 return None
         return Broken("everything settles", f"something still moves after {_MAX_ROUNDS} rounds")
 
+    def _correct(self) -> Broken | None:
+        """Have corrections that broke off repeated, and pools settled after them."""
+        self.corrections.repeat()
+        return self._settle()
+
     def _reconcile(self) -> Broken | None:
         answer = self._run_schedule(_RECONCILIATION, self.happenings.now)
         for stream in self.streams:
@@ -322,6 +347,7 @@ class Simulator:
         if is_last:
             yield from never_charged(seen, self.effects, self.happenings.now)
         yield from self._refused_once()
+        yield from self.corrections.finish(seen)
 
     def _look_at_books(self) -> Broken | None:
         """Look at the books that have changed, if nothing is on its way that may change them."""
@@ -378,6 +404,8 @@ def _described(what: What) -> str:
             return f"{event['detail-type']} {json.dumps(event['detail'])}"
         case Published(version=version):
             return f"rate card {version}"
+        case Corrected(version=version, organization_id=organization_id):
+            return f"calls of {organization_id} are corrected by rate card {version}"
         case Bridged():
             return str(what)
         case Rest():

@@ -152,6 +152,18 @@ PATIENCE = Patience(sleep=lambda _: None)
 """Nobody else is in the way here, so there is nothing to pause for."""
 
 
+def looking_again(shared: Shared) -> LookingAgain:
+    """Put together what a correction of rates needs: it is a command, and no function."""
+    store = shared.through(shared.store)
+    return LookingAgain(
+        credit=store,
+        calls=shared.through(InMemoryCalls(shared.store)),
+        licensing=RememberedLicensing(store),
+        rate_cards=shared.through(shared.cards),
+        patience=PATIENCE,
+    )
+
+
 def charging_api(shared: Shared) -> ChargingApi:
     """See `api.bootstrap.charging_api`."""
     store, cards = (
