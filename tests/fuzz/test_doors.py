@@ -25,7 +25,7 @@ from perminute.api.endpoints import BY_NAME
 from perminute.domain.errors import FaultyRateCard, Refused
 from perminute.domain.rate_card_csv import read_rate_card
 from perminute.observability import logger
-from perminute.ports import Rejection
+from perminute.ports import Rejection, Waiting
 from perminute_local.replay.deliveries import Delivery, NotAnEvent, read_events
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.requests import http_event
@@ -247,7 +247,7 @@ def test_a_record_of_the_stream_is_read_or_kept() -> None:
         for record in (image, told):
             if isinstance(record, dict):
                 assert isinstance(outbox.read_record(record), Rejection | list | tuple)
-                assert isinstance(waiting.read_record(record), Rejection | str)
+                assert isinstance(waiting.read_record(record), Rejection | Waiting)
 
     try_it()
 

@@ -322,7 +322,7 @@ def test_an_expired_lot_is_forfeited_and_told_of_once_and_pays_only_calls_that_e
     calls = {step.leg.call_id: step for step in steps if isinstance(step, EndedLeg)}
     expired, late_micros, paid_late_micros = Counter[str](), Counter[str](), Counter[str]()
     for entry in world.entries():
-        for lot_id, purchase_id, micros in entry.lots:
+        for lot_id, purchase_id, micros, late in entry.lots:
             expiry = expires_at.get(purchase_id)
             if entry.type is EntryType.EXPIRY and micros < 0:
                 expired[purchase_id] += 1
@@ -333,6 +333,7 @@ def test_an_expired_lot_is_forfeited_and_told_of_once_and_pays_only_calls_that_e
                 assert expiry is None or call.reported_at <= expiry + LATE_USAGE
             elif micros < 0 and expired[purchase_id]:
                 # Booked after the expiry, even if it was reported before.
+                assert late
                 paid_late_micros[lot_id] -= micros
     assert paid_late_micros == late_micros
     assert set(expired.values()) <= {1}

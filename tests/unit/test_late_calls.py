@@ -14,9 +14,10 @@ from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import FurtherLotsNeeded
 from perminute.domain.ledger import EntryType
 from perminute.domain.licensing import Licensing
-from perminute.domain.lots import FurtherLots, Lot, LotShare
+from perminute.domain.lots import MAX_EXPIRED_LOTS, FurtherLots, Lot, LotShare
 from perminute.domain.notifications import LowBalance
 from perminute.domain.pools import Pools
+from perminute.domain.rerating import Rerated, rerate
 from perminute.domain.spending import Spendings
 from perminute.domain.usage import Flag
 
@@ -69,7 +70,7 @@ def test_the_lot_of_its_time_pays_and_its_expiry_is_taken_back_in_part() -> None
     assert moved(booking) == [("expiry", 3, "call-0"), ("charge", -3, None)]
     back, paid = booking.entries
     assert back.lots == (LotShare("1", "po-1", 3),)
-    assert paid.lots == booking.usages[0].lots == (LotShare("1", "po-1", -3),)
+    assert paid.lots == booking.usages[0].lots == (LotShare("1", "po-1", -3, late=True),)
     assert booking.account.balance_micros == 20
     assert booking.account.lots == (NEW,)
     assert booking.lots.forfeited == (replace(OLD, remaining_micros=7),)
@@ -82,7 +83,10 @@ def test_what_it_does_not_hold_is_paid_by_the_next() -> None:
         ("expiry", 3, "call-1"),
         ("charge", -15, None),
     ]
-    assert booking.usages[1].lots == (LotShare("1", "po-1", -3), LotShare("2", "po-2", -5))
+    assert booking.usages[1].lots == (
+        LotShare("1", "po-1", -3, late=True),
+        LotShare("2", "po-2", -5),
+    )
     assert booking.account.balance_micros == 15
     assert booking.lots.forfeited == (replace(OLD, remaining_micros=0),)
 
@@ -90,7 +94,10 @@ def test_what_it_does_not_hold_is_paid_by_the_next() -> None:
 def test_lots_pay_in_the_order_of_their_purchase_whether_they_have_expired_or_not() -> None:
     first = replace(NEW, lot_id="0", purchase_id="po-0", purchased_at=LONG_AGO - timedelta(1))
     booking = report(expired(first, OLD), 25)
-    assert booking.usages[0].lots == (LotShare("0", "po-0", -20), LotShare("1", "po-1", -5))
+    assert booking.usages[0].lots == (
+        LotShare("0", "po-0", -20),
+        LotShare("1", "po-1", -5, late=True),
+    )
 
 
 @pytest.mark.parametrize(("hours", "pays"), [(0, True), (72, True), (72.01, False)])
@@ -139,7 +146,7 @@ def test_a_call_that_is_paid_from_an_expired_lot_while_there_is_debt_is_overdraw
     booking = report(account, 3)
     assert booking.account.balance_micros == -5
     assert booking.usages[0].flags == (Flag.OVERDRAWN,)
-    assert booking.usages[0].lots == (LotShare("1", "po-1", -3),)
+    assert booking.usages[0].lots == (LotShare("1", "po-1", -3, late=True),)
 
 
 def test_further_lots_that_were_bought_before_pay_before_an_expired_one() -> None:
@@ -155,3 +162,58 @@ def test_further_lots_that_were_bought_before_pay_before_an_expired_one() -> Non
         ("3", -20),
         ("1", -5),
     ]
+
+
+def test_lots_that_are_used_up_do_not_hide_others_that_expired_later() -> None:
+    lots = [
+        replace(OLD, lot_id=f"{n:03d}", purchase_id=f"po-{n}", remaining_micros=n % 2)
+        for n in range(200)
+    ]
+    account = holding(forfeited_at=EXPIRED)
+    booking = report(account, 30, 40, forfeited=tuple(lots))
+    assert [len(one.lots) for one in booking.usages] == [30, 40]
+    assert all(share.late for one in booking.usages for share in one.lots)
+    # One transaction has room for so many; the rest is debt here, and paid by living lots else.
+    most = report(account, 90, forfeited=tuple(lots))
+    assert len(most.lots.forfeited) == MAX_EXPIRED_LOTS
+    assert most.account.debt_micros == 90 - MAX_EXPIRED_LOTS
+
+
+def test_what_came_back_to_pay_a_call_is_forfeited_again_when_the_call_costs_less() -> None:
+    charged = report(expired(OLD, NEW), 9)
+    (usage,) = charged.usages
+    left = charged.lots.forfeited
+    cheaper = replace(usage, charge_micros=2, price=replace(usage.price, retail_micros=2))
+    corrected = rerate(
+        charged.account,
+        [Rerated(usage, cheaper)],
+        pools=Pools({}, Licensing()),
+        opened={"1": OLD},
+        expired=left,
+        at=EXPIRED + timedelta(hours=2),
+        cause="rerating#late",
+    )
+    assert moved(corrected) == [("adjustment", 7, None), ("expiry", -7, None)]
+    assert corrected.entries[1].cause == f"entry#{corrected.entries[0].entry_id}"
+    assert corrected.account.balance_micros == 20
+    assert corrected.account.lots == (NEW,)
+    assert corrected.lots.forfeited == (replace(OLD, remaining_micros=8),)
+    assert corrected.rerated[0].lots == (LotShare("1", "po-1", -2, late=True),)
+
+
+def test_what_a_lot_had_paid_before_it_expired_goes_into_the_lot_of_the_month() -> None:
+    before = report(holding(OLD, NEW), 9, at=EXPIRED - timedelta(minutes=1), forfeited=())
+    (usage,) = before.usages
+    account = advance(before.account, EXPIRED).account
+    cheaper = replace(usage, charge_micros=2, price=replace(usage.price, retail_micros=2))
+    corrected = rerate(
+        account,
+        [Rerated(usage, cheaper)],
+        pools=Pools({}, Licensing()),
+        opened={"1": OLD},
+        expired=(replace(OLD, remaining_micros=1),),
+        at=EXPIRED + timedelta(hours=2),
+        cause="rerating#late",
+    )
+    assert moved(corrected) == [("adjustment", 7, None)]
+    assert corrected.account.lots[-1].purchase_id == "rerating#2026-11"

@@ -153,6 +153,12 @@ class BookCredit:
             )
         except Contended as error:
             return Moved(str(error))
+        except Refused:
+            # A chargeback that was booked before leaves no more to take back: it is no refusal.
+            recorded = self._recorded(event)
+            if recorded is None:
+                raise
+            return recorded
         if isinstance(decided, Moved):
             return decided
         account, booking = decided
@@ -169,6 +175,12 @@ class BookCredit:
                 return result
             case never:
                 assert_never(never)
+
+    def _recorded(self, event: CreditEvent) -> AlreadyKnown | None:
+        """Find what was booked under the identity of an event; not of those known by their id."""
+        key = event.receipt.key
+        recorded = None if key.kind is ReceiptKind.EVENT else self.credit.receipt(key)
+        return None if recorded is None else AlreadyKnown(receipts={key: recorded})
 
     def _decide(self, account: Account, event: CreditEvent) -> Booking:
         match event.change:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from perminute.domain.accounts import Account
     from perminute.domain.lots import Lots
+    from perminute.domain.usage import Usage
     from perminute.ports import CreditStore
 
 T = TypeVar("T")
@@ -48,6 +49,12 @@ def expired_lots(
     until = forfeited_at + account.late_usage
     late = [at for at, reported_at in ended if at < forfeited_at and reported_at <= until]
     return credit.expired_lots(account.organization_id, since=min(late)) if late else ()
+
+
+def lots_that_paid_late(credit: CreditStore, account: Account, usages: Iterable[Usage]) -> Lots:
+    """Reads the expired lots that paid calls after their expiry, for what they may get back."""
+    ended = [usage.leg.ended_at for usage in usages if any(share.late for share in usage.lots)]
+    return credit.expired_lots(account.organization_id, since=min(ended)) if ended else ()
 
 
 def decide_with_enough_lots(

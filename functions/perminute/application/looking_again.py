@@ -15,6 +15,7 @@ from perminute.application.further_lots import (
     decide_with_enough_lots,
     expired_lots,
     further_lots,
+    lots_that_paid_late,
 )
 from perminute.application.patience import contended
 from perminute.application.postings import posting_of
@@ -191,13 +192,21 @@ class LookingAgain:
         }
         opened = self.credit.opened_lots(account.organization_id, used_up)
         more = [one.after.leg.ended_at for one in differing if one.change_micros > 0]
+        less = [one.before for one in differing if one.change_micros < 0]
+        expired = {
+            lot.lot_id: lot
+            for lot in (
+                *expired_lots(self.credit, account, ((ended_at, at) for ended_at in more)),
+                *lots_that_paid_late(self.credit, account, less),
+            )
+        }
         return rerate(
             account,
             differing,
             pools=pools,
             opened=opened,
             further=further,
-            expired=expired_lots(self.credit, account, ((ended_at, at) for ended_at in more)),
+            expired=tuple(expired.values()),
             at=at,
             cause=cause,
         )

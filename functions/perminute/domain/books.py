@@ -13,7 +13,7 @@ from perminute.domain.accounts import Booking
 from perminute.domain.errors import Refused
 from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.lot_changes import Drawn, LotChanges
-from perminute.domain.lots import Lot, LotShare
+from perminute.domain.lots import MAX_EXPIRED_LOTS, Lot, LotShare
 from perminute.domain.notifications import (
     BalanceNow,
     CreditExpired,
@@ -51,7 +51,7 @@ class Books:
     a lot that comes late) looks at `Account.now`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a booking rests on
         self,
         account: Account,
         at: datetime,
@@ -59,14 +59,21 @@ class Books:
         *,
         further: Sequence[Lot] | None = None,
         expired: Sequence[Lot] = (),
+        most_expired: int = MAX_EXPIRED_LOTS,
     ) -> None:
         """Open them at an instant; `heard_at` is when the event reached us, if that is known.
 
         `further` are the further lots, if they were read, and `expired` are lots that may pay
-        late calls.
+        late calls, at most so many of them.
         """
         self._before = account
-        self._lots = LotChanges(account.lots, account.further, read=further, expired=expired)
+        self._lots = LotChanges(
+            account.lots,
+            account.further,
+            read=further,
+            expired=expired,
+            most_expired=most_expired,
+        )
         self.at = at
         self.now = account.now(at, heard_at)
         self.account = account
@@ -193,9 +200,17 @@ class Books:
         self, shares: Sequence[LotShare], cause: str, *, call_id: str | None = None
     ) -> None:
         """Enter that expired lots get back what the next entry takes out of them."""
-        back = tuple(share._replace(amount_micros=-share.amount_micros) for share in shares)
+        back = tuple(LotShare(lot_id, name, -micros) for lot_id, name, micros, _ in shares)
         total_micros = sum(share.amount_micros for share in back)
         self.enter(EntryType.EXPIRY, total_micros, back, cause, call_id=call_id)
+
+    def forfeits_again(self, lot_id: str) -> bool:
+        """Whether what an expired lot had paid can be forfeited again; it must have been read."""
+        return self._lots.forfeits_again(lot_id)
+
+    def forfeit_again(self, share: LotShare) -> None:
+        """Forfeit a positive amount again that an expired lot had paid, without an entry yet."""
+        self._lots.forfeit_again(share)
 
     def draw_from(self, lot: Lot, amount_micros: int) -> LotShare:
         """Take an amount out of a certain lot that has as much, without an entry yet."""

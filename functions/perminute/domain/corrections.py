@@ -1,14 +1,15 @@
 """What calls cost turns out to be another amount: where credit comes from, and goes back to.
 
 Had less been charged at first, the lots that paid last would not have been touched. So they get
-back first, if they have not expired. What no lot had paid, or whose lot has expired, goes into one
-lot a month for all such refunds, with a year to be used: nobody loses what was charged wrongly
-(ours).
+back first, if they have not expired. What no lot had paid, or whose lot has expired since it paid,
+goes into one lot a month for all such refunds, with a year to be used: nobody loses what was
+charged wrongly (ours). What a lot paid after it had expired is forfeited again: it came back for
+that call alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from perminute.domain.ledger import RERATING, EntryType
@@ -62,18 +63,25 @@ def correct(
         one.lots = merged((*one.lots, *taken))
         shares += taken
     total_micros = sum(one.change_micros for one in corrections)
-    return books.enter(
+    entry = books.enter(
         EntryType.ADJUSTMENT, -total_micros, merged(shares), cause, opens=refunds.opens
-    ).entry_id
+    )
+    if refunds.forfeited:
+        refunds.enter_forfeited(entry.entry_id)
+    return entry.entry_id
 
 
 @dataclass(slots=True)
 class _Refunds:
-    """Where credit goes back to; `opens` is the lot that was opened for it, if one was."""
+    """Where credit goes back to; `opens` is the lot that was opened for it, if one was.
+
+    `forfeited` is what expired lots had paid for late calls: it is forfeited again.
+    """
 
     books: Books
     opened: Mapping[str, Lot]
     opens: Lot | None = None
+    forfeited: list[LotShare] = field(default_factory=list)
 
     def give_back(self, one: Correction) -> Iterator[LotShare]:
         """Give back what a charge is to be less, first what no lot had paid."""
@@ -82,7 +90,20 @@ class _Refunds:
         one.lots, back = given_back(one.lots, -one.change_micros - owed_micros)
         yield from self._put(owed_micros, None)
         for share in back:
-            yield from self._put(share.amount_micros, share.lot_id)
+            if share.late and self.books.forfeits_again(share.lot_id):
+                self.books.forfeit_again(share)
+                self.forfeited.append(share)
+                yield share
+            else:
+                yield from self._put(share.amount_micros, share.lot_id)
+
+    def enter_forfeited(self, because_of: str) -> None:
+        """Enter that credit is forfeited again which came back only to pay these calls."""
+        shares = merged(
+            LotShare(lot_id, name, -micros) for lot_id, name, micros, _ in self.forfeited
+        )
+        total_micros = sum(share.amount_micros for share in shares)
+        self.books.enter(EntryType.EXPIRY, total_micros, shares, f"entry#{because_of}")
 
     def _put(self, amount_micros: int, lot_id: str | None) -> Iterator[LotShare]:
         amount_micros = self.books.pay_debt(amount_micros)

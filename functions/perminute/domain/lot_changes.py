@@ -60,13 +60,18 @@ class LotChanges:
         *,
         read: Sequence[Lot] | None = None,
         expired: Sequence[Lot] = (),
+        most_expired: int = MAX_EXPIRED_LOTS,
     ) -> None:
-        """Begins with the lots as the account has them, and with what was read of the others."""
+        """Begins with the lots as the account has them, and with what was read of the others.
+
+        At most so many of the expired lots are changed.
+        """
         self.first = first
         self.further = further
         known = () if further is None else read
         self._read = None if known is None else {lot.lot_id: lot for lot in known}
-        self._expired = {lot.lot_id: lot for lot in expired[:MAX_EXPIRED_LOTS]}
+        self._expired = {lot.lot_id: lot for lot in expired}
+        self._most_expired = most_expired
         self._stored: dict[str, Lot] = {}
         self._removed: dict[str, Lot] = {}
         self._forfeited: dict[str, Lot] = {}
@@ -151,17 +156,29 @@ class LotChanges:
             self._check_further(unpaid_micros)
             self.first = lots
             return Drawn(shares, (), unpaid_micros)
-        _, shares, unpaid_micros = draw(in_order((*self.first, *late)), amount_micros)
+        _, drawn, unpaid_micros = draw(in_order((*self.first, *late)), amount_micros)
         self._check_further(unpaid_micros)
-        of_late = tuple(share for share in shares if share.lot_id in self._expired)
+        shares = tuple(share._replace(late=share.lot_id in self._expired) for share in drawn)
+        of_late = tuple(share for share in shares if share.late)
         for share in of_late:
-            lot = self._expired[share.lot_id]
-            left_micros = lot.remaining_micros + share.amount_micros
-            lot = replace(lot, remaining_micros=left_micros)
-            self._expired[share.lot_id] = self._forfeited[share.lot_id] = lot
-        paid_micros = -sum(s.amount_micros for s in shares if s.lot_id not in self._expired)
+            self._change_forfeited(share)
+        paid_micros = -sum(share.amount_micros for share in shares if not share.late)
         self.first, _, _ = draw(self.first, paid_micros)
         return Drawn(shares, of_late, unpaid_micros)
+
+    def forfeits_again(self, lot_id: str) -> bool:
+        """Whether an expired lot may be changed: it was read, and not too many were changed."""
+        room = lot_id in self._forfeited or len(self._forfeited) < self._most_expired
+        return lot_id in self._expired and room
+
+    def forfeit_again(self, share: LotShare) -> None:
+        """Forfeits a positive amount again that an expired lot had paid."""
+        self._change_forfeited(share)
+
+    def _change_forfeited(self, share: LotShare) -> None:
+        lot = self._expired[share.lot_id]
+        lot = replace(lot, remaining_micros=lot.remaining_micros + share.amount_micros)
+        self._expired[share.lot_id] = self._forfeited[share.lot_id] = lot
 
     def take_back(self, lot: Lot, amount_micros: int) -> None:
         """Takes an amount out of what is forfeited of an expired lot."""
@@ -173,6 +190,10 @@ class LotChanges:
         if pays_late is None or not self._expired:
             return []
         found = [lot for lot in self._expired.values() if lot.remaining_micros and pays_late(lot)]
+        if len(found) + len(self._forfeited) > self._most_expired:
+            changed = [lot for lot in found if lot.lot_id in self._forfeited]
+            others = in_order(lot for lot in found if lot.lot_id not in self._forfeited)
+            found = [*changed, *others[: self._most_expired - len(self._forfeited)]]
         if self.further is not None:
             last = self.first[-1].place if self.first else None
             found = [lot for lot in found if last is not None and lot.place < last]

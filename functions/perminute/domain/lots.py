@@ -28,8 +28,12 @@ and eight lots with ids of usual length take about half of one."""
 MAX_LOTS_MOVED = 40
 """Further lots that one transaction moves into the account item: with it, 41 of the 100 items."""
 
-MAX_EXPIRED_LOTS = 12
-"""Expired lots that may pay late calls in one transaction, which writes each of them."""
+MAX_EXPIRED_LOTS = 80
+"""Expired lots that may pay the late calls of one charge, which writes each of them. What one call
+costs beyond them is paid by living lots (ours)."""
+
+MAX_EXPIRED_LOTS_CORRECTED = 12
+"""The same for a correction, which has more else to write."""
 
 MAX_LATE_CALLS_CORRECTED = 8
 """Calls of one correction that expired lots may pay: each has an entry of its own."""
@@ -74,11 +78,15 @@ class Lot:
 
 
 class LotShare(NamedTuple):
-    """The part of a movement that one lot takes or gives; signed micro-units."""
+    """The part of a movement that one lot takes or gives; signed micro-units.
+
+    `late` says that the lot had expired before: what is given back of it is forfeited again.
+    """
 
     lot_id: str
     purchase_id: str
     amount_micros: int
+    late: bool = False
 
 
 Lots = tuple[Lot, ...]
@@ -162,11 +170,15 @@ def given_back(
 
 def merged(shares: Iterable[LotShare]) -> tuple[LotShare, ...]:
     """Adds up what the same lots gave and took; leaves out those that come out even."""
-    amounts: dict[tuple[str, str], int] = {}
-    for lot_id, purchase_id, amount_micros in shares:
-        key = lot_id, purchase_id
+    amounts: dict[tuple[str, str, bool], int] = {}
+    for lot_id, purchase_id, amount_micros, late in shares:
+        key = lot_id, purchase_id, late
         amounts[key] = amounts.get(key, 0) + amount_micros
-    return tuple(LotShare(*key, micros) for key, micros in amounts.items() if micros)
+    return tuple(
+        LotShare(lot_id, purchase_id, micros, late)
+        for (lot_id, purchase_id, late), micros in amounts.items()
+        if micros
+    )
 
 
 def total_micros(lots: Iterable[Lot]) -> int:

@@ -16,6 +16,7 @@ from perminute.domain.books import Books, LateCall
 from perminute.domain.corrections import Correction, correct
 from perminute.domain.ledger import RERATING
 from perminute.domain.licensing import POOL_ATTRIBUTES, SEAT_ATTRIBUTES, decides_calls
+from perminute.domain.lots import MAX_EXPIRED_LOTS_CORRECTED
 from perminute.domain.pools import Position, minutes_wanted, month_of
 from perminute.domain.spending import Spendings, day_of
 from perminute.domain.usage import Adjusted, Flag
@@ -173,7 +174,9 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
     What has been spent of limits changes with it, but nothing is told of these. News of calls that
     their pools may still bear waits until these are settled. Raises `FurtherLotsNeeded`.
     """
-    books = Books(account, at, further=further, expired=expired)
+    books = Books(
+        account, at, further=further, expired=expired, most_expired=MAX_EXPIRED_LOTS_CORRECTED
+    )
     tell_pools(books, pools)
     rerated = [
         held

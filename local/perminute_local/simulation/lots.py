@@ -40,6 +40,7 @@ class LotHistory:
     def broken(self) -> Iterator[Broken]:
         """Compares what expired lots hold, and who paid late calls and chargebacks."""
         yield from self._forfeited()
+        yield from self._paid_late()
         entries = {entry.entry_id: entry for entry in self.seen.statement.entries}
         for entry in entries.values():
             if entry.call_id is not None:
@@ -58,6 +59,20 @@ class LotHistory:
         if expired_micros != sum(held) or min(held, default=0) < 0:
             why = f"{expired_micros} micro-units expired, but expired lots hold {held}"
             yield self._says("what expired and was not taken back is forfeited", why)
+
+    def _paid_late(self) -> Iterator[Broken]:
+        """What came back from expiry to pay calls is what expired lots pay of them in the end."""
+        back_micros = sum(
+            entry.amount_micros
+            for entry in self.seen.statement.entries
+            if entry.type is EntryType.EXPIRY
+            and (entry.call_id is not None or (entry.cause or "").startswith("entry#"))
+        )
+        shares = [share for usage in self.seen.usages.values() for share in usage.lots]
+        paid_micros = -sum(share.amount_micros for share in shares if share.late)
+        if back_micros != paid_micros:
+            why = f"{back_micros} micro-units came back, and expired lots pay {paid_micros}"
+            yield self._says("credit that expired comes back only to pay calls", why)
 
     def _taken_back(self, entry: LedgerEntry) -> Iterator[Broken]:
         """An expiry is taken back for a call that ended before it and was reported in time."""

@@ -445,7 +445,7 @@ def _charge_record(entry: LedgerEntry) -> list[Any]:
         entry.amount_micros,
         entry.balance_after_micros,
         format_instant(entry.at),
-        entry.lots,
+        _shares_record(entry.lots) or [],
     ]
 
 
@@ -466,11 +466,15 @@ def entry_of(row: EntryRow) -> LedgerEntry:
 
 
 def _shares_record(shares: tuple[LotShare, ...]) -> list[list[str | int]] | None:
-    return [list(share) for share in shares] or None
+    """Writes shares; that a lot paid late is said only where it did."""
+    return [[*share[:3], 1] if share.late else list(share[:3]) for share in shares] or None
 
 
 def _shares_of(record: Sequence[Sequence[Any]]) -> tuple[LotShare, ...]:
-    return tuple(LotShare(*share) for share in record)
+    return tuple(
+        LotShare(lot_id, purchase_id, micros, bool(late))
+        for lot_id, purchase_id, micros, *late in record
+    )
 
 
 def outbox_row(notifications: Sequence[Notification], version: int) -> OutboxRow:
