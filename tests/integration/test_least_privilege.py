@@ -171,18 +171,20 @@ def physical_names(stack: Stack) -> dict[str, str]:
     }
 
 
+def event(source: str, kind: str, at: str, **detail: Any) -> dict[str, Any]:
+    """An event of Litware, if the detail names no other organization."""
+    detail = {"organizationId": "litware", **detail}
+    return {
+        "id": f"trouble-{detail['organizationId']}-{kind}-{at}-{len(detail)}",
+        "source": f"perminute.{source}",
+        "detail-type": kind,
+        "time": at if "T" in at else f"2026-11-02T{at}Z",
+        "detail": detail,
+    }
+
+
 def trouble() -> list[dict[str, Any]]:
     """What the example day does not have: limits, pools by assigned licenses, nonsense."""
-
-    def event(source: str, kind: str, at: str, **detail: Any) -> dict[str, Any]:
-        return {
-            "id": f"trouble-{kind}-{at}-{len(detail)}",
-            "source": f"perminute.{source}",
-            "detail-type": kind,
-            "time": at if "T" in at else f"2026-11-02T{at}Z",
-            "detail": {"organizationId": "litware", **detail},
-        }
-
     since = {"effectiveAt": "2026-11-01T00:00:00Z"}
     leg = {
         "organizerId": "lara",
@@ -310,6 +312,85 @@ def trouble() -> list[dict[str, Any]]:
     ]
 
 
+def many_lots() -> list[dict[str, Any]]:
+    """An account with more lots than its item contains: 28 of 0.10 USD, 20 of them further lots.
+
+    A call or an adjustment that is larger than the lots in the account item moves further ones up.
+    """
+    tailspin = {"organizationId": "tailspin"}
+    mia = {**tailspin, "userId": "mia"}
+    since = {"effectiveAt": "2026-11-01T00:00:00Z"}
+    leg = {
+        "organizerId": "mia",
+        "meetingId": "m",
+        "meetingType": "scheduled",
+        "legType": "dialOut",
+        "remoteNumber": "+493023125042",
+    }
+
+    def bought(number: int, **more: str) -> dict[str, Any]:
+        at = f"10:01:{number:02}"
+        terms = {"amount": "0.10", "currency": "USD", "purchasedAt": f"2026-11-02T{at}Z", **more}
+        name = {"purchaseId": f"lot-{number:02}"}
+        return event("billing", "Credit Purchased", at, **tailspin, **name, **terms)
+
+    def call(call_id: str, answered: str, ended: str) -> dict[str, Any]:
+        times = {"answeredAt": f"2026-11-02T{answered}Z", "endedAt": f"2026-11-02T{ended}Z"}
+        return event("telephony", "Call Ended", ended, callId=call_id, **tailspin, **leg, **times)
+
+    def adjusted(at: str, name: str, amount: str, **more: str) -> dict[str, Any]:
+        what = {"adjustmentId": name, "amount": amount, "reason": name, **more}
+        return event("billing", "Credit Adjusted", at, **tailspin, **what)
+
+    return [
+        event(
+            "licensing",
+            "Organization Changed",
+            "10:00:00",
+            **tailspin,
+            licensingProgram="volume",
+            **since,
+        ),
+        event("licensing", "User Changed", "10:00:04", **mia, country="US", **since),
+        *(
+            event("licensing", "License Assigned", f"10:00:0{n}", **mia, license=name, **since)
+            for n, name in enumerate(("payPerMinute", "communicationsCredits"), 1)
+        ),
+        event("billing", "Credits Configured", "10:00:05", **tailspin, currency="USD"),
+        *(bought(n) for n in range(27)),
+        # The last lot expires at midnight: the daily run finds it among the further ones.
+        bought(27, expiresAt="2026-11-03T00:00:00Z"),
+        # Each costs 0.90: the first empties nine lots, the second those that are moved up for it.
+        call("long", "10:10:00", "11:10:00"),
+        call("longer", "11:20:00", "12:20:00"),
+        adjusted("12:30:00", "lot 25 was not paid", "-0.10", purchaseId="lot-25"),
+        adjusted("12:31:00", "more than eight lots have", "-0.85"),
+        # Of the lots that get this back, some do not fit into the account item again.
+        event(
+            "licensing",
+            "License Removed",
+            "12:40:00",
+            **mia,
+            license="communicationsCredits",
+            effectiveAt="2026-11-02T11:15:00Z",
+        ),
+        event(
+            "licensing",
+            "License Assigned",
+            "12:41:00",
+            **mia,
+            license="communicationsCredits",
+            effectiveAt="2026-11-02T12:41:00Z",
+        ),
+        # A further lot expires before what is reserved lapses, so these lots are read.
+        {
+            "request": "authorize",
+            "time": "2026-11-02T23:50:00Z",
+            "body": {**tailspin, "callId": "late", **leg, "sequence": 0},
+        },
+    ]
+
+
 def forgotten(links: InProcess) -> None:
     """Have something wait of which nobody is told but the nightly check."""
     since = "2026-11-02T08:05:00Z"
@@ -341,7 +422,9 @@ def nonsense(links: InProcess) -> None:
 def test_no_role_is_granted_more_or_less_than_its_function_needs(
     template: Template, tmp_path: Path
 ) -> None:
-    events = (DAY / "events.jsonl").read_text() + "\n".join(map(json.dumps, trouble()))
+    events = (DAY / "events.jsonl").read_text() + "\n".join(
+        map(json.dumps, [*trouble(), *many_lots()])
+    )
     (tmp_path / "events.jsonl").write_text(events)
     (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
     plan = read_plan(tmp_path, batch_size=None, disturbance=Disturbance())

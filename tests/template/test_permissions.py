@@ -79,13 +79,16 @@ def test_money_moves_only_where_this_says(template: Template) -> None:
         ("ChargeCallsRole", "dynamodb:BatchGetItem"),
         ("ChargeCallsRole", "dynamodb:GetItem"),
         ("ChargeCallsRole", "dynamodb:PutItem"),
+        ("ChargeCallsRole", "dynamodb:DeleteItem"),
         ("ChargeCallsRole", "dynamodb:ConditionCheckItem"),
         ("ChargeCallsRole", "dynamodb:Query"),
         ("ApplyLicensingRole", "dynamodb:UpdateItem"),
         ("ApplyLicensingRole", "dynamodb:PutItem"),
         ("BookCreditRole", "dynamodb:GetItem"),
         ("BookCreditRole", "dynamodb:PutItem"),
+        ("BookCreditRole", "dynamodb:DeleteItem"),
         ("BookCreditRole", "dynamodb:ConditionCheckItem"),
+        ("BookCreditRole", "dynamodb:Query"),
         ("RerateCallsRole", "dynamodb:GetItem"),
         ("RerateCallsRole", "dynamodb:Query"),
         ("RerateCallsRole", "dynamodb:PutItem"),
@@ -93,6 +96,7 @@ def test_money_moves_only_where_this_says(template: Template) -> None:
         ("ExpireCreditRole", "dynamodb:BatchGetItem"),
         ("ExpireCreditRole", "dynamodb:GetItem"),
         ("ExpireCreditRole", "dynamodb:PutItem"),
+        ("ExpireCreditRole", "dynamodb:DeleteItem"),
         ("ExpireCreditRole", "dynamodb:Query"),
         ("ReconcileBooksRole", "dynamodb:GetItem"),
         ("ReconcileBooksRole", "dynamodb:Query"),
@@ -113,7 +117,15 @@ def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template)
     expected: dict[str, list[tuple[Any, set[str]]]] = {
         "ExpireCreditRole": [
             (index, {"dynamodb:Query"}),
-            (table, {"dynamodb:BatchGetItem", *reads_and_puts, "dynamodb:Query"}),
+            (
+                table,
+                {
+                    "dynamodb:BatchGetItem",
+                    *reads_and_puts,
+                    "dynamodb:DeleteItem",
+                    "dynamodb:Query",
+                },
+            ),
             (
                 {"Fn::Sub": "${UsageTable.Arn}/index/ReportedCallsByChargeTime"},
                 {"dynamodb:Query"},
