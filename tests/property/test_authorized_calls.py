@@ -41,6 +41,7 @@ from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.verdicts import Accepted, Repeated
 from perminute.domain.booking import Purchase
 from perminute.domain.credit_settings import LATE_USAGE_HOURS, CreditSettings
+from perminute.domain.holds import CHARGE_TIMES_APART
 from perminute.domain.licensing import LicensingChange
 from perminute.domain.pools import Month
 from perminute.domain.reconciliation import reconcile
@@ -236,7 +237,7 @@ class World:
 
     def run(self) -> None:
         """Let days pass, at the end of which all that was reported is charged."""
-        self.pass_time(timedelta(hours=LATE_USAGE_HOURS + 1))
+        self.pass_time(timedelta(hours=LATE_USAGE_HOURS) + CHARGE_TIMES_APART)
         run = self.charge_reported(self.now)
         run.check()
         for usage in run.charged:

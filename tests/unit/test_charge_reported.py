@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 RATE = 15_000
 NOVEMBER, DECEMBER = Month(2026, 11), Month(2026, 12)
 UPDATED, RELEASED = ANSWERED + timedelta(seconds=305), ANSWERED + timedelta(seconds=347)
-DUE = ANSWERED + timedelta(hours=73)
+DUE = ANSWERED + timedelta(hours=75)
 SECOND = timedelta(seconds=1)
 
 
@@ -230,11 +230,13 @@ def test_a_call_of_which_no_second_was_reported_costs_nothing(world: World) -> N
     assert not world.store.account(ORGANIZATION).reserved
 
 
-@pytest.mark.parametrize("hours", [1, 100])
-def test_how_long_is_waited_for_is_set_by_the_admin(world: World, hours: int) -> None:
+@pytest.mark.parametrize(("hours", "due_after_hours"), [(1, 3), (100, 105)])
+def test_how_long_is_waited_for_is_set_by_the_admin(
+    world: World, hours: int, due_after_hours: int
+) -> None:
     world.configure(late_usage_hours=hours)
     world.report()
-    due = ANSWERED + timedelta(hours=hours + 1)
+    due = ANSWERED + timedelta(hours=due_after_hours)
     assert world.run(due - SECOND).charged == []
     assert len(world.run(due).charged) == 1
 

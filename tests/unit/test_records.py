@@ -10,8 +10,8 @@ from builders import holding, leg, lot
 
 from perminute.adapters.dynamodb.records import account_row
 from perminute.adapters.dynamodb.under_way import reservation_row
-from perminute.domain.credit_settings import CreditSettings
-from perminute.domain.holds import NOTHING_HELD, Hold, lapses_at
+from perminute.domain.credit_settings import LATE_USAGE, CreditSettings
+from perminute.domain.holds import NOTHING_HELD, Hold, Holds, charge_time, lapses_at
 from perminute.domain.lots import MAX_LOTS_IN_ACCOUNT, FurtherLots, twelve_months_after
 from perminute.domain.recharge import AutoRecharge, RechargeRequest, RechargeState, recharge_id
 from perminute.domain.reservations import (
@@ -109,6 +109,26 @@ def test_what_any_number_of_calls_has_reserved_takes_another_kilobyte() -> None:
     )
     busy = replace(one, reserved=reserved, days=days, corrections=12, calls_told=True)
     assert size_of(account_row(busy).serialize()) <= 2 * KILOBYTE
+
+
+def used_for(span: timedelta) -> Holds:
+    """What calls have used that were reported within a span, and of which no `Call Ended` came."""
+    used = NOTHING_HELD
+    for number in range(span // timedelta(minutes=10)):
+        due_at = charge_time(AT + LATE_USAGE + number * timedelta(minutes=10))
+        used = used.with_added(Hold(due_at, 12_345_678, 1, used=True))
+    return used
+
+
+def test_what_waits_72_hours_to_be_charged_takes_no_kilobyte_of_its_own() -> None:
+    full = account(*(bought(number, f"po-100{number}") for number in range(MAX_LOTS_IN_ACCOUNT)))
+    plain = replace(full, settings=None, recharge=RechargeState())
+    waits = used_for(LATE_USAGE)
+    assert size_of(account_row(replace(full, reserved=waits)).serialize()) < 2 * KILOBYTE
+    assert size_of(account_row(replace(plain, reserved=waits)).serialize()) < KILOBYTE
+    # What is due stays for another day, until the daily run has charged it.
+    longest = used_for(LATE_USAGE + timedelta(days=1))
+    assert size_of(account_row(replace(full, reserved=longest)).serialize()) < 2 * KILOBYTE
 
 
 def test_an_account_with_any_number_of_lots_is_a_small_item() -> None:

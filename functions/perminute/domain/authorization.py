@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.domain.accounts import Booking
-from perminute.domain.holds import full_hour, lapses_at
+from perminute.domain.holds import charge_time, lapses_at
 from perminute.domain.legs import MAX_LEG_SECONDS
 from perminute.domain.licensing import Cover, Entitlement, NotEntitled
 from perminute.domain.pools import month_of
@@ -374,7 +374,7 @@ class _Call:
         """
         if not self._used_seconds or self.costs_nothing:
             return ()
-        due_at = full_hour(max(self._at + self._account.late_usage, granted_until))
+        due_at = charge_time(max(self._at + self._account.late_usage, granted_until))
         micros, minutes = self._cost(self._used_seconds)
         return (self._hold(Held(due_at, micros, minutes, used=True)),)
 

@@ -6,7 +6,7 @@ ten of them for most organizations, and the account that carries them stays smal
 all the same: who sets something aside chooses an instant of the grid and says so.
 
 What a call has used, as its bridge reported, does not lapse: it is held until the call is charged,
-and its instant, a full hour, says when that is due if no `Call Ended` comes.
+and its instant, one of four a day, says when that is due if no `Call Ended` comes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ MAX_INSTANTS_PER_SPAN = 16
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FINEST = timedelta(minutes=1)
-_HOUR = timedelta(hours=1)
+
+CHARGE_TIMES_APART = timedelta(hours=6)
+"""What calls have used is due to be charged at 00:00, 06:00, 12:00 or 18:00 UTC.
+
+These sums stay in the account, which every charge writes, until the calls are charged: the more of
+them, the larger the item. Usage that is reported within 72 hours makes 13 at most (full hours would
+make 73), and what is due four more until the daily run has charged it. That comes right after
+midnight, so no call is charged later than by full hours.
+"""
 
 
 class Hold(NamedTuple):
@@ -51,9 +59,9 @@ def lapses_at(at: datetime, span: timedelta) -> datetime:
     return at + span + (_EPOCH - (at + span)) % grid
 
 
-def full_hour(at: datetime) -> datetime:
-    """Return the first full hour that is not before an instant."""
-    return at + (_EPOCH - at) % _HOUR
+def charge_time(at: datetime) -> datetime:
+    """Return the first instant that is not before `at` and at which used holds may be due."""
+    return at + (_EPOCH - at) % CHARGE_TIMES_APART
 
 
 @dataclass(frozen=True, slots=True)

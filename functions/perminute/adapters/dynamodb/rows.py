@@ -257,7 +257,7 @@ class ReservationRow(Model):
 
     `held` is there only while it has something reserved: then its usage must give that back, and
     cannot be written without knowing it. `charge_at` is there only while it has used something: by
-    this hour an index finds what is to be charged although nobody reports its end. `forget_at` is
+    then an index finds what is to be charged although nobody reports its end. `forget_at` is
     DynamoDB's time to live, for legs of which nobody ever reports anything more; nothing is decided
     by it, and what is to be charged is not forgotten.
     """
