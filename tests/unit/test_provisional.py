@@ -31,6 +31,7 @@ from perminute.application.looking_again import LookingAgain
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.verdicts import Accepted
+from perminute.domain.booking import Purchase
 from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Unavailable
 from perminute.domain.legs import LegType
@@ -426,3 +427,37 @@ def test_a_limit_is_not_reached_by_what_the_pool_may_still_bear() -> None:
 def news_of(news: News) -> str:
     assert isinstance(news, CallNotEntitled)
     return news.call_id
+
+
+@pytest.mark.parametrize("is_late", [True, False])
+def test_a_lot_that_expires_before_a_late_pool_call_is_reported_makes_no_difference(
+    *, is_late: bool
+) -> None:
+    """The late call is charged from the expired lot for the moment, and pooled once settled."""
+    quiet = replace(SETTINGS, auto_recharge=None, low_balance_thresholds_micros=())
+    world = World("communicationsCredits", credit=1, settings=quiet)
+    old = Purchase(
+        purchase_id="old",
+        amount_micros=3 * MICROS,
+        currency="USD",
+        purchased_at=LONG_AGO - HOUR,
+        expires_at=NOON + HOUR,
+    )
+    proof = receipt("old", kind=ReceiptKind.PURCHASE)
+    world.book(
+        CreditEvent(
+            organization_id=ORGANIZATION, change=old, receipt=proof, issued_at=LONG_AGO + HOUR
+        )
+    )
+    if not is_late:
+        world.charge(dear("late", NOON - 2 * HOUR, NOON - 2 * HOUR))
+    world.charge(cheap("first", NOON, NOON))
+    ExpireCredit(world.store, IMPATIENT)(NOON + 2 * HOUR).check()
+    if is_late:
+        world.charge(dear("late", NOON - 2 * HOUR, LATE))
+        world.settle()
+    assert world.usage("late").outcome is Outcome.POOLED
+    assert [one.purchase_id for one in world.account.lots] == ["po-1"]
+    assert world.account.balance_micros == MICROS
+    forfeited = [one.remaining_micros for one in world.store.expired.values()]
+    assert forfeited == [3 * MICROS - 900_000]
