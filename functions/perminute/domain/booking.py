@@ -184,10 +184,11 @@ def fail_recharge(
     at: datetime,
     heard_at: datetime | None = None,
 ) -> Booking:
-    """Take note that a recharge failed; the third in a row switches it off, and says so.
+    """Record that a recharge failed; the third failure in a row disables auto-recharge.
 
-    Of a recharge whose outcome was not open it is told, as one that nobody requested, and nothing
-    else follows: a repeated failure, and that of one that was paid, do not come this far.
+    Both are notified. The failure of a recharge that is not open is notified as that of one that
+    was never requested, and changes nothing else. Callers must have sorted out repeated failures
+    and failures of recharges that were paid.
     """
     books = Books(account, at, heard_at)
     was_open = account.recharge.waits_for(recharge_id)
@@ -288,10 +289,11 @@ def news_of_call(usage: Usage) -> Iterator[News]:
 
 
 def hold_news(books: Books, usage: Usage, pools: Pools) -> Usage:
-    """Have news of a call wait that its pool may still bear, and mark the call: it is settled soon.
+    """Return a call marked as waiting if its pool may still pay it; else return it unchanged.
 
-    Of a call of which there is nothing to say yet nothing is marked: what is to be said in the end
-    is new then.
+    Only a call that is not entitled or not rated by now is marked: the notification of it waits
+    until the pool is settled. A call that becomes one of these while the pool is settled is
+    notified of then, and needs no mark.
     """
     tells = usage.outcome in {Outcome.NOT_ENTITLED, Outcome.UNRATED}
     if not (tells and books.waits and usage.draws_on_pool and pools.may_change(usage.leg)):

@@ -61,9 +61,10 @@ def with_pools(
     balance_micros: int,
     now: datetime,
 ) -> Provisional | None:
-    """Return what waits once these pools are unsettled and those are not; None if nothing does.
+    """Return the state of waiting after a booking that writes pools; None if all are settled.
 
-    `balance_micros` is the balance before the booking that changes the pools.
+    `unsettled` and `settled` are the months of the pools that the booking leaves so.
+    `balance_micros` is the balance before the booking, and `now` when it happens.
     """
     known: frozenset[Month] = frozenset() if provisional is None else provisional.months
     months = (known | unsettled) - settled

@@ -107,7 +107,11 @@ class CreditsConfiguredDetail(Detail):
         default=LATE_USAGE_HOURS,
         ge=1,
         le=MAX_LATE_USAGE_HOURS,
-        description="how long the `Call Ended` of a call that a bridge reported may take",
+        description=(
+            "how late usage may be reported: after so many hours a call that a bridge reported is "
+            "charged without its `Call Ended`, and for so many hours after its expiry a lot pays "
+            "calls that ended before it"
+        ),
     )
 
 

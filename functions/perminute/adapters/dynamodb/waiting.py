@@ -32,10 +32,13 @@ def read_record(record: dict[str, Any]) -> Waiting | Rejection:
 
 
 def _begins(image: dict[str, Any]) -> bool:
-    """Whether a pool has become unsettled, and no call has been gone over yet.
+    """Whether the cursor of an unsettled pool is at the start of a day, where no call has a name.
 
-    A pool that is being settled stands at a call; before that, at the start of a day, where no call
-    has a name. So of its many records only the first ones tell that it has begun.
+    It is there from when the pool becomes unsettled until the first step over its calls. Most later
+    steps leave it at a call, so most records of a pool that is being settled ask for no second
+    wake-up. A step that found no call of the pool in thousands of lists leaves it at the start of a
+    day again, as does a call that unsettles the pool from an earlier day: then one more wake-up is
+    sent, which does no harm.
     """
     if "unsettled" not in image:
         return False
