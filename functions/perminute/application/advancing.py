@@ -7,13 +7,13 @@ happen once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from perminute.application.further_lots import further_lots
-from perminute.application.postings import posting_of
+from perminute.application.postings import account_after
 from perminute.domain.booking import advance
 from perminute.domain.errors import Contended
-from perminute.ports import AlreadyKnown, Committed, Moved
+from perminute.ports import Moved
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,14 +35,8 @@ def brought_up_to(
         if booking.account is account:
             msg = f"the account of {account.organization_id} is due, but nothing falls due by {at}"
             raise RuntimeError(msg)
-        match credit.commit(posting_of(account, booking)):
-            case Committed():
-                account = booking.account
-            case Moved() as moved:
-                return moved
-            case AlreadyKnown():
-                # Nothing in it has an identity of its own that could be known already.
-                return Moved()
-            case never:
-                assert_never(never)
+        after = account_after(credit, account, booking)
+        if isinstance(after, Moved):
+            return after
+        account = after
     return account

@@ -6,11 +6,11 @@ before it is decided; what falls due, is given back or charged back needs them a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, assert_never
+from typing import TYPE_CHECKING, TypeVar
 
-from perminute.application.postings import posting_of
+from perminute.application.postings import account_after
 from perminute.domain.errors import Contended, FurtherLotsNeeded
-from perminute.ports import AlreadyKnown, Committed, Moved
+from perminute.ports import Moved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -72,13 +72,7 @@ def decide_with_enough_lots(
             from perminute.domain.booking import move_lots_up  # noqa: PLC0415
 
             booking = move_lots_up(account, further_lots(credit, account), needed.short_micros)
-        match credit.commit(posting_of(account, booking)):
-            case Committed():
-                account = booking.account
-            case Moved() as moved:
-                return moved
-            case AlreadyKnown():
-                # Nothing in it has an identity of its own that could be known already.
-                return Moved()
-            case never:
-                assert_never(never)
+        after = account_after(credit, account, booking)
+        if isinstance(after, Moved):
+            return after
+        account = after

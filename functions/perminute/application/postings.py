@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
-from perminute.ports import Posting
+from perminute.ports import AlreadyKnown, Committed, Moved, Posting
 
 if TYPE_CHECKING:
     from perminute.domain.accounts import Account, Booking
     from perminute.domain.rerating import Rerating
-    from perminute.ports import Authorized, Receipt
+    from perminute.ports import Authorized, CreditStore, Receipt
 
 
 def posting_of(
@@ -37,3 +37,16 @@ def posting_of(
         chargeback=booking.chargeback,
         reratings=reratings,
     )
+
+
+def account_after(credit: CreditStore, before: Account, booking: Booking) -> Account | Moved:
+    """Commits a booking in which nothing has an identity of its own; returns the account then."""
+    match credit.commit(posting_of(before, booking)):
+        case Committed():
+            return booking.account
+        case Moved() as moved:
+            return moved
+        case AlreadyKnown():
+            return Moved()
+        case never:
+            assert_never(never)
