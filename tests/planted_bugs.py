@@ -14,6 +14,7 @@ from perminute.adapters.notification_documents import document_of
 from perminute.application import correct_rates
 from perminute.application.charge_reported import ChargeReported, ReportedRun
 from perminute.application.looking_again import LookingAgain
+from perminute.application.settle_at_once import SettleAtOnce
 from perminute.domain import books, recharge
 from perminute.domain.licensing import Licensing
 from perminute.domain.lot_changes import LotChanges, LotItems
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from perminute.domain.chargebacks import BoughtCredit
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.notifications import BalanceNow, Notification
+    from perminute.domain.pools import MinutePool
     from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest
     from perminute.domain.usage import Rating, Usage
     from perminute.ports import CommitResult, ListedCall, Posting
@@ -277,6 +279,17 @@ def corrected_without_settling() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def settling_without_those_who_drew() -> Iterator[None]:
+    """A pool is settled with the late call that has unsettled it, and the others keep theirs."""
+
+    def nobody(_: SettleAtOnce, __: MinutePool) -> list[ListedCall]:
+        return []
+
+    with patch.object(SettleAtOnce, "_recorded", nobody):
+        yield
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
@@ -294,4 +307,5 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     minutes_used_before_drawn_again,
     corrected_by_the_card_of_the_call,
     corrected_without_settling,
+    settling_without_those_who_drew,
 )

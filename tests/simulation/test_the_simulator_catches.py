@@ -15,6 +15,7 @@ from planted_bugs import (
     never_charging_reports,
     publishing_before_the_commit,
     rearmed_on_every_call,
+    settling_without_those_who_drew,
     telling_what_may_change,
     with_a_new_recharge_id_after_a_day,
     with_plain_add,
@@ -78,6 +79,7 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (minutes_used_before_drawn_again, {POOLS}, 1),
         (corrected_by_the_card_of_the_call, {CORRECTED}, 1),
         (corrected_without_settling, {POOLS, BOOKS}, 1),
+        (settling_without_those_who_drew, {POOLS}, 1),
     ],
 )
 def test_a_bug_breaks_worlds(

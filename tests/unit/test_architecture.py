@@ -94,6 +94,7 @@ def test_no_float_comes_near_money() -> None:
         "recharge",
         "pools",
         "rerating",
+        "settling",
         "corrections",
         "ledger",
         "holds",

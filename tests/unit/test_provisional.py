@@ -107,7 +107,10 @@ def configured(identity: str, settings: CreditSettings, at: datetime) -> CreditE
 
 
 class World:
-    """An organization with a pool of an hour, whose organizer adele draws on it."""
+    """An organization with a pool of an hour, whose organizer adele draws on it.
+
+    What comes late for it is never settled at once, as where there are too many calls for that.
+    """
 
     def __init__(
         self, *licenses: str, credit: int = 3, settings: CreditSettings = SETTINGS
@@ -130,7 +133,12 @@ class World:
 
     def charge(self, *calls: EndedLeg) -> None:
         charging = ChargeLegs(
-            self.store, InMemoryCalls(self.store), self.licensing, self.cards, IMPATIENT
+            self.store,
+            InMemoryCalls(self.store),
+            self.licensing,
+            self.cards,
+            IMPATIENT,
+            settles_at_once=0,
         )
         verdicts = charging(calls)
         assert all(isinstance(one, Accepted) for one in verdicts), verdicts

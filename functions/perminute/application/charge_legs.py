@@ -18,6 +18,7 @@ from perminute.application.further_lots import decide_with_enough_lots, expired_
 from perminute.application.looking_again import LookingAgain
 from perminute.application.patience import NEVER, Deadline, contended
 from perminute.application.postings import posting_of
+from perminute.application.settle_at_once import MAX_SETTLED_AT_ONCE, SettleAtOnce
 from perminute.application.verdicts import Accepted, Repeated, Verdict
 from perminute.domain.booking import charge
 from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
 
     from perminute.application.patience import Patience
     from perminute.application.remembered_licensing import RememberedLicensing
-    from perminute.domain.accounts import Account
+    from perminute.domain.accounts import Account, Booking
     from perminute.domain.legs import Leg
     from perminute.domain.licensing import Licensing
     from perminute.domain.rate_card import RateCard
     from perminute.domain.reservations import Reservation
+    from perminute.domain.settling import Settlement
     from perminute.domain.spending import SpendingKey
     from perminute.ports import Calls, CreditStore, Posting, RateCards
 
@@ -72,13 +74,18 @@ class EndedLeg:
 
 @dataclass(frozen=True, slots=True)
 class ChargeLegs:
-    """The use case with what it needs from outside."""
+    """The use case with what it needs from outside.
+
+    A minute pool that would be left unsettled is settled at once if no more than `settles_at_once`
+    recorded calls are to be gone over for it.
+    """
 
     credit: CreditStore
     calls: Calls
     licensing: RememberedLicensing
     rate_cards: RateCards
     patience: Patience
+    settles_at_once: int = MAX_SETTLED_AT_ONCE
 
     def __call__(
         self, ended: Sequence[EndedLeg], deadline: Deadline = NEVER
@@ -160,15 +167,16 @@ class ChargeLegs:
     ) -> dict[int, Verdict[Usage]]:
         """Replace what bridges had reported of calls; one that somebody else replaced is left."""
         ended = [one for one in pending.values() if _replaces(one, known.get(one.leg.call_id))]
-        again = LookingAgain(
-            self.credit, self.calls, self.licensing, self.rate_cards, self.patience
-        )
-        replaced = EndReported(again)(shared.organization_id, ended, shared.deadline)
+        replaced = EndReported(self._again)(shared.organization_id, ended, shared.deadline)
         return {
             position: Accepted(replaced[one.leg.call_id])
             for position, one in pending.items()
             if one.leg.call_id in replaced
         }
+
+    @property
+    def _again(self) -> LookingAgain:
+        return LookingAgain(self.credit, self.calls, self.licensing, self.rate_cards, self.patience)
 
     def _attempt(
         self, shared: _Shared, pending: Mapping[int, EndedLeg]
@@ -211,7 +219,10 @@ class ChargeLegs:
     def _decide(
         self, account: Account, legs: dict[int, EndedLeg], shared: _Shared
     ) -> tuple[Posting, dict[int, EndedLeg]]:
-        """Decide what the legs cost; drops the last ones if all would not fit one transaction."""
+        """Decide what the legs cost; drops the last ones if all would not fit one transaction.
+
+        A posting that settles a pool drops some as well, but for that alone never all of them.
+        """
         while True:
             posting = self._posting(account, list(legs.values()), shared)
             excess = posting.items - MAX_ITEMS_PER_POSTING
@@ -230,19 +241,37 @@ class ChargeLegs:
         ratings = [_rated(one, terms) for one in ended]
         reservations = self._reservations(account, ended, shared)
         keys = _spending_keys(account, ratings, reservations, licensing)
-        booking = charge(
-            account,
-            ratings,
-            pools=Pools(self._pools(ratings, reservations, shared), licensing),
-            spendings=spendings_of(self.credit, self.calls, account, keys),
-            reservations=reservations,
-            at=max(one.reported_at for one in ended),
-            heard_at=_heard_at(ended),
-            reported={one.leg.call_id: one.used_reported_at for one in ended},
-            expired=expired_lots(
-                self.credit, account, ((one.leg.ended_at, one.used_reported_at) for one in ended)
-            ),
-        )
+        pools = self._pools(ratings, reservations, shared)
+        spendings = spendings_of(self.credit, self.calls, account, keys)
+        at, heard_at = max(one.reported_at for one in ended), _heard_at(ended)
+        now = account.now(at, heard_at)
+
+        def decide(settlement: Settlement | None = None) -> Booking:
+            late = [(one.leg.ended_at, one.used_reported_at) for one in ended]
+            if settlement is not None:
+                late += ((ended_at, now) for ended_at in settlement.dearer_ended_at)
+            return charge(
+                account,
+                ratings,
+                pools=Pools(pools, licensing),
+                spendings=spendings.copy(),
+                reservations=reservations,
+                at=at,
+                heard_at=heard_at,
+                reported={one.leg.call_id: one.used_reported_at for one in ended},
+                expired=expired_lots(
+                    self.credit, account, late, settlement.cheaper if settlement else ()
+                ),
+                settlement=settlement,
+            )
+
+        booking = decide()
+        settle = SettleAtOnce(self._again, self.settles_at_once)
+        settlement = settle(account, booking, ratings, now)
+        if settlement is not None:
+            settled = posting_of(account, decide(settlement))
+            if settled.items - MAX_ITEMS_PER_POSTING < len(ended):
+                return settled
         return posting_of(account, booking)
 
     def _reservations(

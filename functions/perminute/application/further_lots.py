@@ -36,25 +36,23 @@ def further_lots(credit: CreditStore, account: Account) -> Lots:
 
 
 def expired_lots(
-    credit: CreditStore, account: Account, ended: Iterable[tuple[datetime, datetime]]
+    credit: CreditStore,
+    account: Account,
+    ended: Iterable[tuple[datetime, datetime]],
+    cheaper: Iterable[Usage] = (),
 ) -> Lots:
     """Reads expired lots that may pay calls, which ended and were reported at these instants.
 
-    Hardly ever anything is read: a call must have ended before a lot expired, and be reported
-    after that.
+    And those that had paid, after their expiry, calls that turn out to be `cheaper`. Hardly ever
+    anything is read: a call must have ended before a lot expired, and be reported after that.
     """
     forfeited_at = account.forfeited_at
     if forfeited_at is None:
         return ()
     until = forfeited_at + account.late_usage
-    late = [at for at, reported_at in ended if at < forfeited_at and reported_at <= until]
-    return credit.expired_lots(account.organization_id, since=min(late)) if late else ()
-
-
-def lots_that_paid_late(credit: CreditStore, account: Account, usages: Iterable[Usage]) -> Lots:
-    """Reads the expired lots that paid calls after their expiry, for what they may get back."""
-    ended = [usage.leg.ended_at for usage in usages if any(share.late for share in usage.lots)]
-    return credit.expired_lots(account.organization_id, since=min(ended)) if ended else ()
+    since = [at for at, reported_at in ended if at < forfeited_at and reported_at <= until]
+    since += (usage.leg.ended_at for usage in cheaper if any(share.late for share in usage.lots))
+    return credit.expired_lots(account.organization_id, since=min(since)) if since else ()
 
 
 def decide_with_enough_lots(

@@ -15,7 +15,6 @@ from perminute.application.further_lots import (
     decide_with_enough_lots,
     expired_lots,
     further_lots,
-    lots_that_paid_late,
 )
 from perminute.application.patience import contended
 from perminute.application.postings import posting_of
@@ -26,13 +25,14 @@ from perminute.domain.usage import Rating, Terms, rate_leg
 from perminute.ports import AlreadyKnown, Committed, ListedCall, Moved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from perminute.application.patience import Deadline, Patience
     from perminute.application.remembered_licensing import RememberedLicensing
     from perminute.domain.accounts import Account, Booking
     from perminute.domain.licensing import Licensing
+    from perminute.domain.lots import Lot, Lots
     from perminute.domain.pools import Pools
     from perminute.domain.usage import Usage
     from perminute.ports import Calls, CreditStore, RateCards
@@ -180,6 +180,24 @@ class LookingAgain:
         differing = [one for one in rerated if one.differs]
         if not (differing or pools.touched):
             return None
+        further, opened = self.lots_given_back(account, differing)
+        more = [one.after.leg.ended_at for one in differing if one.change_micros > 0]
+        less = [one.before for one in differing if one.change_micros < 0]
+        return rerate(
+            account,
+            differing,
+            pools=pools,
+            opened=opened,
+            further=further,
+            expired=expired_lots(self.credit, account, ((ended_at, at) for ended_at in more), less),
+            at=at,
+            cause=cause,
+        )
+
+    def lots_given_back(
+        self, account: Account, differing: Sequence[Rerated]
+    ) -> tuple[Lots | None, Mapping[str, Lot]]:
+        """Read the further lots, and those used up as they were opened, if some may get back."""
         gives_back = any(one.change_micros < 0 for one in differing)
         further = further_lots(self.credit, account) if gives_back else None
         held = {lot.lot_id for lot in (*account.lots, *(further or ()))}
@@ -190,23 +208,4 @@ class LookingAgain:
             for share in one.before.lots
             if share.lot_id not in held
         }
-        opened = self.credit.opened_lots(account.organization_id, used_up)
-        more = [one.after.leg.ended_at for one in differing if one.change_micros > 0]
-        less = [one.before for one in differing if one.change_micros < 0]
-        expired = {
-            lot.lot_id: lot
-            for lot in (
-                *expired_lots(self.credit, account, ((ended_at, at) for ended_at in more)),
-                *lots_that_paid_late(self.credit, account, less),
-            )
-        }
-        return rerate(
-            account,
-            differing,
-            pools=pools,
-            opened=opened,
-            further=further,
-            expired=tuple(expired.values()),
-            at=at,
-            cause=cause,
-        )
+        return further, self.credit.opened_lots(account.organization_id, used_up)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from perminute.application.looking_again import CALLS_PER_POSTING, MAX_LOOKED_AT
 from perminute.domain.errors import Contended
 from perminute.domain.ledger import RERATING
-from perminute.domain.pools import Drawing, MinutePool, Month, Pools, Position
+from perminute.domain.pools import MinutePool, Month, Pools, Position
 from perminute.domain.rerating import Rerated
+from perminute.domain.settling import drawings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from perminute.application.patience import Deadline
     from perminute.domain.accounts import Account, Booking
     from perminute.domain.licensing import Licensing
-    from perminute.domain.usage import Rating, Usage
     from perminute.ports import ListedCall
 
 MAX_LISTS = 5_000
@@ -129,7 +129,7 @@ class _Step:
             pool = pool.settled_until(self.found.day)
         minutes: tuple[int, ...] = ()
         if calls:
-            pool, minutes = pool.settled(_drawings(usages, ratings), licensing, at)
+            pool, minutes = pool.settled(drawings(usages, ratings), licensing, at)
             pool = pool.settled_past(last)
         rest = self.found.calls[CALLS_PER_POSTING:]
         if rest and is_as_read:
@@ -152,18 +152,6 @@ class _Step:
         pools = Pools({pool.month: self.found.pool}, licensing)
         pools.put(pool)
         return self.again.booking(account, rerated, pools, at, f"{RERATING}pool#{pool.month}")
-
-
-def _drawings(usages: Sequence[Usage], ratings: Sequence[Rating]) -> list[Drawing]:
-    return [
-        Drawing(
-            leg=usage.leg,
-            had=usage.pool_minutes,
-            wanted=rating.pool_minutes_wanted,
-            reserved=usage.reserved_minutes,
-        )
-        for usage, rating in zip(usages, ratings, strict=True)
-    ]
 
 
 def _cursor(pool: MinutePool) -> Position:

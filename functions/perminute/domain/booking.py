@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from perminute.domain.legs import Leg
     from perminute.domain.pools import Pools
     from perminute.domain.reservations import Reservation
+    from perminute.domain.settling import Settlement
     from perminute.domain.spending import Spendings
 
 MAX_STEPS = 20
@@ -217,6 +218,7 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     heard_at: datetime | None = None,
     reported: Mapping[str, datetime] | None = None,
     expired: Sequence[Lot] = (),
+    settlement: Settlement | None = None,
 ) -> Booking:
     """Take the charges of a batch in one entry; a batch that costs nothing changes nothing.
 
@@ -227,12 +229,16 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     reach.
 
     `expired` are lots that may still pay late calls; `reported` says when each call was reported,
-    if not all of them at `at`. Raises `FurtherLotsNeeded` if the lots in the account item do not
-    suffice.
+    if not all of them at `at`. Where one comes late for its pool, the `settlement` corrects those
+    that drew before it came, in an entry of their own. Raises `FurtherLotsNeeded` if the lots in
+    the account item do not suffice.
     """
-    books = Books(account, at, heard_at, expired=expired)
+    further = None if settlement is None else settlement.further
+    books = Books(account, at, heard_at, further=further, expired=expired)
     _give_back(books, reservations, spendings)
     usages = _drawn(ratings, pools, reservations, books.now)
+    if settlement is not None:
+        usages = settlement.give_minutes(usages, ratings, pools)
     total_micros = sum(usage.charge_micros for usage in usages)
     moved = pools.touched or spendings.touched or books.account != account
     if not (total_micros or moved):
@@ -244,13 +250,18 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     tell_pools(books, pools)
     usages = tuple(hold_news(books, usage, pools) for usage in usages)
     single = tuple(chain.from_iterable(map(_told, usages)))
+    rerated: tuple[Usage, ...] = ()
+    if settlement is not None:
+        rerated = settlement.correct(books, spendings)
+        total_micros += settlement.change_micros
     _count_spending(books, usages, pools, spendings)
     books.set(days=spendings.days(books.now))
-    booking = books.close(may_ask=total_micros > 0)
+    booking = books.close(may_ask=total_micros > 0, as_it_stands=bool(rerated))
     return replace(
         booking,
         notifications=(*booking.notifications, *single),
         usages=usages,
+        rerated=rerated,
         pools=pools.touched,
         spendings=spendings.touched,
         settled=tuple(reservations),

@@ -329,9 +329,13 @@ class Books:
         # A lot that was used up and is opened again has something to be warned of again.
         self.tell(expiring, cause=f"{lot.lot_id}/{self.account.entries}")
 
-    def close(self, *, may_ask: bool = True) -> Booking:
-        """Decide what the balance calls for, and make the account's next version."""
-        crossed = self._decide(may_ask=may_ask)
+    def close(self, *, may_ask: bool = True, as_it_stands: bool = False) -> Booking:
+        """Decide what the balance calls for, and make the account's next version.
+
+        Where the entries are of one piece, what is told states the balance `as_it_stands` in the
+        end, not that after the entry that passed a threshold: nobody ever had that.
+        """
+        crossed = self._decide(may_ask=may_ask, as_it_stands=as_it_stands)
         changed = self._touched or self.account != self._before
         return Booking(
             account=(
@@ -344,7 +348,7 @@ class Books:
             lots=self._lots.items,
         )
 
-    def _decide(self, *, may_ask: bool) -> tuple[Notification, ...]:
+    def _decide(self, *, may_ask: bool, as_it_stands: bool) -> tuple[Notification, ...]:
         """Decide what the balance calls for, or have it wait while the balance may still change.
 
         What has waited is decided by how the balance stands in the end, and by nothing between.
@@ -359,16 +363,16 @@ class Books:
             return ()
         if provisional is not None:
             self.set(provisional=provisional.over())
-        if waited is None or waited.balance_micros is None:
-            crossed = self._crossings(before_micros)
-            self._recharge(may_ask=may_ask)
-            return crossed
         stands = BalanceNow(
             self.account.organization_id,
             self.account.balance_micros,
             self.now,
             entry_id(self.account.entries),
         )
+        if waited is None or waited.balance_micros is None:
+            crossed = self._crossings(before_micros, stands if as_it_stands else None)
+            self._recharge(may_ask=may_ask)
+            return crossed
         crossed = self._crossings(waited.balance_micros, stands)
         fell = self.account.balance_micros < waited.balance_micros
         self._recharge(may_ask=fell or asks_anyway or waited.may_ask)

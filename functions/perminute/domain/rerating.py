@@ -183,9 +183,29 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
         for one in rerated
         if (held := one._replace(after=hold_news(books, one.after, pools))).differs
     ]
+    usages = correct_calls(books, rerated, opened, cause)
+    if usages:
+        books.touch()
+    if any(one.change_micros for one in rerated):
+        _count_spending(books, rerated)
+    fell = sum(one.change_micros for one in rerated) > 0
+    booking = books.close(may_ask=fell)
+    relisted = tuple(
+        one.after for one in rerated if one.before.leg.listing != one.after.leg.listing
+    )
+    return replace(booking, rerated=usages, relisted=relisted, pools=pools.touched)
+
+
+def correct_calls(
+    books: Books, rerated: Sequence[Rerated], opened: Mapping[str, Lot], cause: str
+) -> tuple[Usage, ...]:
+    """Book what differs in one entry, tell what is new, and return the records as they are then.
+
+    What is corrected is as good as reported now, which decides if expired lots of its time pay it.
+    """
     charges = {
         one.after.leg.call_id: Correction(
-            call=LateCall(one.after.leg.call_id, one.after.leg.ended_at, at),
+            call=LateCall(one.after.leg.call_id, one.after.leg.ended_at, books.now),
             charge_micros=one.before.charge_micros,
             change_micros=one.change_micros,
             lots=one.before.lots,
@@ -201,17 +221,8 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
     )
     for one in rerated:
         for news in _news(one):
-            books.tell(news, cause=f"{one.after.leg.call_id}/{account.version}")
-    if usages:
-        books.touch()
-    if charges:
-        _count_spending(books, rerated)
-    fell = sum(one.change_micros for one in rerated) > 0
-    booking = books.close(may_ask=fell)
-    relisted = tuple(
-        one.after for one in rerated if one.before.leg.listing != one.after.leg.listing
-    )
-    return replace(booking, rerated=usages, relisted=relisted, pools=pools.touched)
+            books.tell(news, cause=f"{one.after.leg.call_id}/{books.account.version}")
+    return usages
 
 
 def _count_spending(books: Books, rerated: Sequence[Rerated]) -> None:

@@ -149,6 +149,10 @@ class Spendings:
         self._records = {one.key: one for one in days} | dict(records)
         self._touched = set(counted)
 
+    def copy(self) -> Spendings:
+        """Open them as they stand once more, for another decision."""
+        return Spendings((), self._records, self._touched)
+
     def __getitem__(self, key: SpendingKey) -> Spending:
         """Give a record as it stands; a day that nobody has counted yet is empty."""
         if key.kind is SpendingKind.DAY and key not in self._records:
@@ -158,6 +162,12 @@ class Spendings:
     def spend(self, key: SpendingKey, micros: int) -> None:
         """Count what a call costs."""
         self._put(replace(self[key], spent_micros=self[key].spent_micros + micros))
+
+    def correct(self, leg: Leg, prefix: str | None, at: datetime, micros: int) -> None:
+        """Count by how much a call costs more or less than was counted, wherever it is counted."""
+        self.spend(day_of(at), micros)
+        for key in [key for key in self._records if key.counts(leg, prefix, at)]:
+            self.spend(key, micros)
 
     def hold(self, key: SpendingKey, hold: Hold, at: datetime) -> None:
         """Count what a call under way has reserved; what has lapsed by then is forgotten."""

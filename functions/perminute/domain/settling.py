@@ -1,0 +1,137 @@
+"""What is a call's of its minute pool once all calls of the month are gone over in their order.
+
+A call that comes late for its pool changes what calls after it got. If these are few, they are
+corrected in the very booking that charges it (`Settlement`): then nothing is provisional. If not,
+the pool is marked as unsettled, and they are gone over afterwards, a piece at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from perminute.domain.ledger import RERATING
+from perminute.domain.pools import Drawing, MinutePool, Position, month_of
+from perminute.domain.rerating import Rerated, correct_calls
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from perminute.domain.books import Books
+    from perminute.domain.licensing import Licensing
+    from perminute.domain.lots import Lot
+    from perminute.domain.pools import Pools
+    from perminute.domain.spending import Spendings
+    from perminute.domain.usage import Rating, Usage
+
+
+def drawings(usages: Sequence[Usage], ratings: Sequence[Rating]) -> list[Drawing]:
+    """Say of recorded calls what they had of their pool, and what they want of it by now."""
+    return [
+        Drawing(
+            leg=usage.leg,
+            had=usage.pool_minutes,
+            wanted=rating.pool_minutes_wanted,
+            reserved=usage.reserved_minutes,
+        )
+        for usage, rating in zip(usages, ratings, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """A pool that is settled in the booking that would leave it unsettled, and whom it concerns.
+
+    `minutes` are those of the calls that the booking charges, by their ids. `corrected` are
+    recorded calls of which something else is made; `further` and `opened` are the lots to which
+    what they paid may go back (see `rerate`).
+    """
+
+    pool: MinutePool
+    minutes: Mapping[str, int]
+    corrected: tuple[Rerated, ...]
+    further: Sequence[Lot] | None = None
+    opened: Mapping[str, Lot] = field(default_factory=dict)
+
+    @property
+    def change_micros(self) -> int:
+        """By how much credit is to pay more for recorded calls."""
+        return sum(one.change_micros for one in self.corrected)
+
+    @property
+    def dearer_ended_at(self) -> list[datetime]:
+        """When recorded calls ended for which credit is to pay more: expired lots may do that."""
+        return [one.after.leg.ended_at for one in self.corrected if one.change_micros > 0]
+
+    @property
+    def cheaper(self) -> list[Usage]:
+        """The records of calls for which credit is to pay less, as they were before."""
+        return [one.before for one in self.corrected if one.change_micros < 0]
+
+    def give_minutes(
+        self, usages: Sequence[Usage], ratings: Sequence[Rating], pools: Pools
+    ) -> tuple[Usage, ...]:
+        """Give the calls that are charged what is theirs, and put the pool in its place."""
+        pools.put(self.pool)
+        return tuple(
+            replace(
+                rating.usage(self.minutes[rating.leg.call_id], usage.reserved_minutes),
+                authorized_at=usage.authorized_at,
+            )
+            if rating.leg.call_id in self.minutes
+            else usage
+            for usage, rating in zip(usages, ratings, strict=True)
+        )
+
+    def correct(self, books: Books, spendings: Spendings) -> tuple[Usage, ...]:
+        """Correct the recorded calls, and return their records as they are then.
+
+        What was spent of limits is counted anew where the records of these are not at hand.
+        """
+        cause = f"{RERATING}pool#{self.pool.month}"
+        usages = correct_calls(books, self.corrected, self.opened, cause)
+        dearer_or_cheaper = [one for one in self.corrected if one.change_micros]
+        for one in dearer_or_cheaper:
+            before = one.before
+            spendings.correct(before.leg, before.price.prefix, before.began_at, one.change_micros)
+        if dearer_or_cheaper:
+            books.set(corrections=books.account.corrections + 1)
+        return usages
+
+
+def settle_at_once(
+    pool: MinutePool,
+    charged: tuple[Sequence[Usage], Sequence[Rating]],
+    recorded: tuple[Sequence[Usage], Sequence[Rating]],
+    licensing: Licensing,
+    now: datetime,
+) -> Settlement:
+    """Give all calls from the place on at which a pool is unsettled what is theirs.
+
+    `charged` are the calls that have made it so, as they would be charged; those that drew before
+    that place have what is theirs. `recorded` are all others from there on.
+    """
+    new = [
+        (usage, rating)
+        for usage, rating in zip(*charged, strict=True)
+        if rating.draws_on_pool
+        and month_of(rating.leg) == pool.month
+        and pool.is_unsettled_at(Position.of(rating.leg))
+    ]
+    all_of_them = sorted(
+        (*new, *zip(*recorded, strict=True)), key=lambda one: Position.of(one[0].leg)
+    )
+    usages, ratings = [one for one, _ in all_of_them], [one for _, one in all_of_them]
+    pool, minutes = pool.settled(drawings(usages, ratings), licensing, now)
+    given = {usage.leg.call_id: taken for usage, taken in zip(usages, minutes, strict=True)}
+    rerated = (
+        Rerated(usage, rating.usage(given[usage.leg.call_id], usage.reserved_minutes))
+        for usage, rating in zip(*recorded, strict=True)
+    )
+    return Settlement(
+        pool=pool.settled_until(pool.month.last_day + timedelta(days=1)),
+        minutes={usage.leg.call_id: given[usage.leg.call_id] for usage, _ in new},
+        corrected=tuple(one for one in rerated if one.differs),
+    )

@@ -1,0 +1,99 @@
+"""A late call and what it changes of recorded ones are written in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from builders import ANSWERED, IMPATIENT, card, fact, holds, leg, purchase, receipt
+
+from perminute.adapters.memory import PublishedRateCards
+from perminute.application.book_credit import BookCredit
+from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.verdicts import Accepted, Repeated
+from perminute.domain.licensing import LicensingChange
+from perminute.domain.pools import Month
+from perminute.domain.reconciliation import reconcile
+from perminute.domain.usage import Flag, Outcome
+
+if TYPE_CHECKING:
+    from stores import Stores
+
+    from perminute.application.verdicts import Verdict
+    from perminute.domain.usage import Usage
+
+HOUR = timedelta(hours=1)
+NOVEMBER = Month(2026, 11)
+CENT = 10_000
+FIRST, LATE = ANSWERED + 2 * HOUR, ANSWERED + 24 * HOUR
+
+
+class Scene:
+    """The charging of calls over the stores, for an organization with a pool of an hour."""
+
+    def __init__(self, stores: Stores, organization: str) -> None:
+        self.stores, self.organization = stores, organization
+        pool = (fact("purchased:MCOMEETADV", 1),)
+        adele = tuple(holds("subscription", "communicationsCredits").facts)
+        for user, facts in ((None, pool), ("adele", adele)):
+            change = LicensingChange(organization, user, facts)
+            said = receipt(f"{organization}-{user}", organization_id=organization)
+            stores.licensing.record(organization, [(change, said)])
+        bought = purchase(amount=3)
+        key = replace(bought.receipt.key, organization_id=organization)
+        BookCredit(stores.credit, IMPATIENT)(
+            [
+                replace(
+                    bought,
+                    organization_id=organization,
+                    receipt=replace(bought.receipt, key=key),
+                )
+            ]
+        )
+        self._charge = ChargeLegs(
+            stores.credit,
+            stores.calls,
+            RememberedLicensing(stores.licensing),
+            PublishedRateCards(card()),
+            IMPATIENT,
+        )
+
+    def charge(self, *calls: dict[str, Any]) -> list[Verdict[Usage]]:
+        legs = [leg(organization_id=self.organization, **parts) for parts in calls]
+        return self._charge([EndedLeg(one, max(one.ended_at, LATE)) for one in legs])
+
+    def usages(self) -> list[Usage]:
+        usages = self.stores.calls.usages(self.organization, ["first", "late", "later"])
+        return sorted(usages, key=lambda one: one.leg.call_id)
+
+
+def test_a_late_call_its_pool_and_the_calls_that_it_changes(
+    stores: Stores, organization: str
+) -> None:
+    scene = Scene(stores, organization)
+    hour = {"answered_at": FIRST - HOUR, "ended_at": FIRST}
+    scene.charge({"call_id": "first", **hour})
+    assert [one.outcome for one in scene.usages()] == [Outcome.POOLED]
+    late = {"call_id": "late", "answered_at": ANSWERED, "ended_at": ANSWERED + HOUR}
+    later = {"call_id": "later", "answered_at": LATE - HOUR, "ended_at": LATE}
+    verdicts = scene.charge(late, later)
+    assert all(isinstance(one, Accepted) for one in verdicts)
+    first, pooled, charged = scene.usages()
+    assert (pooled.outcome, pooled.pool_minutes, pooled.flags) == (Outcome.POOLED, 60, ())
+    assert (first.charge_micros, first.flags) == (90 * CENT, (Flag.RERATED,))
+    assert charged.charge_micros == 90 * CENT
+    before = stores.credit.account(organization)
+    assert (before.balance_micros, before.provisional) == (120 * CENT, None)
+    assert stores.credit.unsettled_months(organization) == []
+    assert stores.credit.pools(organization, [NOVEMBER])[NOVEMBER].used == 60
+    statement = stores.credit.statement(organization)
+    assert [(one.type.value, one.amount_micros) for one in statement.entries[1:]] == [
+        ("charge", -90 * CENT),
+        ("adjustment", -90 * CENT),
+    ]
+    assert reconcile(statement) == ()
+    # Each of them comes again: one would unsettle the pool, and is recorded already.
+    assert scene.charge(late) == scene.charge(later) == [Repeated()]
+    assert stores.credit.account(organization) == before
