@@ -16,7 +16,9 @@ from builders import (
     card,
     ended,
     fact,
+    holding,
     holds,
+    lot,
     purchase,
     receipt,
 )
@@ -31,11 +33,14 @@ from perminute.application.looking_again import LookingAgain
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.verdicts import Accepted
-from perminute.domain.booking import Purchase
+from perminute.domain.booking import Adjustment, Purchase
+from perminute.domain.books import Books
 from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Unavailable
+from perminute.domain.ledger import EntryType
 from perminute.domain.legs import LegType
 from perminute.domain.licensing import LicensingChange
+from perminute.domain.lots import twelve_months_after
 from perminute.domain.notifications import (
     BalanceExhausted,
     CallNotEntitled,
@@ -298,6 +303,87 @@ def test_credit_bought_by_hand_meanwhile_asks_for_nothing_more() -> None:
     world.book(purchase("by-hand", amount=1, issued_at=LATE, heard_at=LATE))
     world.settle()
     assert world.news() == []
+
+
+def late_pool_at_four(threshold_micros: int) -> World:
+    """Three of four are charged for the moment; nothing has been requested below the trigger."""
+    unasked = replace(SETTINGS, auto_recharge=None, low_balance_thresholds_micros=())
+    world = late_pool(credit=4, settings=unasked)
+    auto = AutoRecharge(trigger_micros=threshold_micros, recharge_micros=50 * MICROS)
+    settings = replace(
+        unasked, auto_recharge=auto, low_balance_thresholds_micros=(threshold_micros,)
+    )
+    world.store.accounts[ORGANIZATION] = replace(world.account, settings=settings)
+    return world
+
+
+def given(amount: int) -> CreditEvent:
+    one = Adjustment(
+        adjustment_id="given",
+        amount_micros=amount * MICROS,
+        expires_at=twelve_months_after(LATE),
+    )
+    return CreditEvent(
+        organization_id=ORGANIZATION, change=one, receipt=receipt("given"), issued_at=LATE
+    )
+
+
+@pytest.mark.parametrize(
+    "credit", [purchase("by-hand", amount=10, issued_at=LATE, heard_at=LATE), given(10)]
+)
+def test_what_fell_after_credit_came_in_meanwhile_is_told_once_settled(credit: CreditEvent) -> None:
+    """The balance was below five before, above it in between, and is below it in the end."""
+    world = late_pool_at_four(5 * MICROS)
+    world.book(credit)
+    for name in ("later", "and-later"):
+        world.charge(dear(name, LATE, LATE + SECOND))
+    assert world.news() == []
+    world.charge(dear("last", LATE, LATE + SECOND))
+    world.settle()
+    balance_micros = 14 * MICROS - 3 * DEAR_MICROS - CHEAP_MICROS
+    assert balance_micros == 4_100_000
+    crossed = LowBalance(threshold_micros=5 * MICROS, balance_micros=balance_micros, currency="USD")
+    assert world.news() == [crossed, asked(balance_micros)]
+
+
+@pytest.mark.parametrize("threshold_micros", [3_500_000, 5_500_000])
+def test_credit_that_only_makes_up_for_what_settling_gives_back_crosses_nothing(
+    threshold_micros: int,
+) -> None:
+    world = late_pool_at_four(threshold_micros)
+    world.book(purchase("by-hand", amount=2, issued_at=LATE, heard_at=LATE))
+    assert world.account.balance_micros == 3 * MICROS
+    assert world.account.provisional is not None
+    assert world.account.provisional.balance_micros == 4 * MICROS
+    world.settle()
+    assert world.account.balance_micros == 6 * MICROS - CHEAP_MICROS
+    assert world.news() == []
+
+
+@pytest.mark.parametrize(
+    ("entries", "compared_with"),
+    [
+        ([(EntryType.PURCHASE, 3, "purchase#a")], 8),
+        ([(EntryType.ADJUSTMENT, 3, "adjustment#a")], 8),
+        ([(EntryType.PURCHASE, 3, "purchase#a"), (EntryType.EXPIRY, -1, "lot#a")], 7),
+        ([(EntryType.PURCHASE, 3, "purchase#a"), (EntryType.EXPIRY, -3, "lot#a")], 4),
+        ([(EntryType.ADJUSTMENT, 3, "rerating#pool#2026-11")], 4),
+        ([(EntryType.EXPIRY, 3, "call#a")], 4),
+        ([(EntryType.ADJUSTMENT, -3, "adjustment#a")], 4),
+    ],
+)
+def test_only_credit_that_is_bought_or_given_raises_what_the_balance_is_compared_with(
+    entries: list[tuple[EntryType, int, str]], compared_with: int
+) -> None:
+    provisional = Provisional(
+        months=frozenset({NOVEMBER}), since=ANSWERED, balance_micros=4 * MICROS
+    )
+    before = replace(holding(lot("1", 5 * MICROS)), provisional=provisional)
+    books = Books(before, ANSWERED)
+    for entry_type, amount, cause in entries:
+        books.enter(entry_type, amount * MICROS, (), cause)
+    after = books.close(may_ask=False).account
+    assert after.provisional == replace(provisional, balance_micros=compared_with * MICROS)
 
 
 @pytest.mark.parametrize("how", ["a charge", "a wake-up", "the daily run"])

@@ -360,9 +360,9 @@ def _paid(
     in_order = [usage for usage in usages if usage.charge_micros]
     in_order.sort(key=lambda one: (one.leg.ended_at, one.leg.call_id))
     balance_micros = books.account.balance_micros
-    drawn = books.draw_for_calls(
-        [(_late_call(usage.leg, reported, books.at), usage.charge_micros) for usage in in_order]
-    )
+    charges = [(_late_call(one.leg, reported, books.at), one.charge_micros) for one in in_order]
+    drawn = books.draw_for_calls(charges)
+    books.enter_late(charges, drawn)
     paid: dict[str, Usage] = {}
     for usage, (shares, late, _) in zip(in_order, drawn, strict=True):
         balance_micros -= usage.charge_micros + sum(share.amount_micros for share in late)

@@ -185,16 +185,19 @@ class Books:
     def draw_for_calls(self, charges: Sequence[tuple[LateCall, int]]) -> list[Drawn]:
         """Take what calls cost out of the lots, one after the other, without an entry yet.
 
-        A call may be paid by a lot that was alive when it ended and has expired since: so much of
-        that expiry is taken back, by an entry that names the call. Raises `FurtherLotsNeeded`.
+        A call may be paid by a lot that was alive when it ended and has expired since: see
+        `enter_late`. Raises `FurtherLotsNeeded`.
         """
         lots = self._lots_at_hand()
         drawn = [lots.draw(micros, self._pays(call)) for call, micros in charges]
         self._set_lots(sum(one.unpaid_micros for one in drawn))
+        return drawn
+
+    def enter_late(self, charges: Sequence[tuple[LateCall, int]], drawn: Sequence[Drawn]) -> None:
+        """Enter that expiries are taken back as far as their lots pay calls: an entry for each."""
         for (call, _), one in zip(charges, drawn, strict=True):
             if one.late:
                 self.take_back_expiry(one.late, f"call#{call.call_id}", call_id=call.call_id)
-        return drawn
 
     def take_back_expiry(
         self, shares: Sequence[LotShare], cause: str, *, call_id: str | None = None
@@ -351,7 +354,8 @@ class Books:
     def _decide(self, *, may_ask: bool, as_it_stands: bool) -> tuple[Notification, ...]:
         """Decide what the balance calls for, or have it wait while the balance may still change.
 
-        What has waited is decided by how the balance stands in the end, and by nothing between.
+        What has waited is decided by how the balance stands in the end and by the highest that it
+        stood at before: when the waiting began, or after credit was bought or given meanwhile.
         """
         provisional, waited = self.account.provisional, self._before.provisional
         before_micros = self._before.balance_micros
@@ -359,7 +363,12 @@ class Books:
         asks_anyway = may_ask and self.account.balance_micros >= before_micros
         if provisional is not None and provisional.waits_at(self.now):
             if asks_anyway:
-                self.set(provisional=replace(provisional, may_ask=True))
+                provisional = replace(provisional, may_ask=True)
+            # What settling gives back does not count: a fall that it takes back was never one.
+            rose = self.account.balance_micros > before_micros
+            if rose and any(entry.adds_credit for entry in self._entries):
+                provisional = provisional.with_added_credit(self.account.balance_micros)
+            self.set(provisional=provisional)
             return ()
         if provisional is not None:
             self.set(provisional=provisional.over())

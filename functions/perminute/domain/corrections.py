@@ -54,18 +54,21 @@ def correct(
         if one.change_micros < 0:
             shares += refunds.give_back(one)
     dearer = [one for one in in_order if one.change_micros > 0]
-    for number, one in enumerate(dearer):
-        if number < MAX_LATE_CALLS_CORRECTED:
-            (drawn,) = books.draw_for_calls([(one.call, one.change_micros)])
-            taken = drawn.shares
-        else:
-            taken = books.draw(one.change_micros)
-        one.lots = merged((*one.lots, *taken))
-        shares += taken
+    late = [(one.call, one.change_micros) for one in dearer[:MAX_LATE_CALLS_CORRECTED]]
+    drawn = books.draw_for_calls(late)
+    taken = [
+        *(one.shares for one in drawn),
+        *(books.draw(one.change_micros) for one in dearer[MAX_LATE_CALLS_CORRECTED:]),
+    ]
+    for one, paid in zip(dearer, taken, strict=True):
+        one.lots = merged((*one.lots, *paid))
+        shares += paid
     total_micros = sum(one.change_micros for one in corrections)
     entry = books.enter(
         EntryType.ADJUSTMENT, -total_micros, merged(shares), cause, opens=refunds.opens
     )
+    # A lot that is opened is named after the entry that opens it, so the others come behind that.
+    books.enter_late(late, drawn)
     if refunds.forfeited:
         refunds.enter_forfeited(entry.entry_id)
     return entry.entry_id

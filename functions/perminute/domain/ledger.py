@@ -53,6 +53,11 @@ class LedgerEntry:
         return self.type is EntryType.CHARGE or (self.cause or "").startswith(RERATING)
 
     @property
+    def adds_credit(self) -> bool:
+        """Whether credit was bought or given by it; what calls or lots get back is none."""
+        return self.amount_micros > 0 and not self.of_calls and self.type is not EntryType.EXPIRY
+
+    @property
     def debt_change_micros(self) -> int:
         """By how much the debt grew (or, negative, was paid): what no lot gave or took."""
         return sum(share.amount_micros for share in self.lots) - self.amount_micros

@@ -27,9 +27,10 @@ class Provisional:
     """Which pools of an account are unsettled, and what waits for them.
 
     `since` is the instant at which the first of them became so. `balance_micros` is the balance
-    by which notifications were last decided; None once they no longer wait. `may_ask` is set if
-    something other than a fall of the balance has called for a recharge, and `news_held` if news
-    of single calls waits: the records of these calls say which.
+    that the balance in the end is compared with: the one before, or a higher one after credit was
+    bought or given meanwhile; None once notifications no longer wait. `may_ask` is set if something
+    other than a fall of the balance has called for a recharge, and `news_held` if news of single
+    calls waits: the records of these calls say which.
     """
 
     months: frozenset[Month]
@@ -47,6 +48,12 @@ class Provisional:
         """Whether notifications and recharges still wait."""
         due_at = self.due_at
         return due_at is not None and now < due_at
+
+    def with_added_credit(self, balance_micros: int) -> Provisional:
+        """Compare with the balance after credit was bought or given, if it is higher."""
+        if self.balance_micros is None or self.balance_micros >= balance_micros:
+            return self
+        return replace(self, balance_micros=balance_micros)
 
     def over(self) -> Provisional:
         """End the waiting: nothing waits again until all of the pools have been settled."""

@@ -41,7 +41,10 @@ class Broken(NamedTuple):
 
 
 class Waits(NamedTuple):
-    """Since when pools are unsettled, and the balance before; None once nothing waits for them."""
+    """Since when pools are unsettled, and from which balance a fall counts once they are settled.
+
+    That is the one before, or a higher one after something was paid in; None once nothing waits.
+    """
 
     since: datetime
     micros: int | None
@@ -138,7 +141,8 @@ class Effects:
     on_published: Callable[[Sequence[Mapping[str, Any]]], None] = _unheard
     unsettled: dict[tuple[str, Month], MinutePool] = field(default_factory=dict)
     waits_from: dict[str, Waits] = field(default_factory=dict)
-    """Organizations of which some pool is unsettled: what they had when the first became so."""
+    """Organizations of which some pool is unsettled: what they had when the first became so, or
+    later if that was more."""
     changed: set[str] = field(default_factory=set)
     """Organizations whose books nobody has looked at since."""
     recharges: Recharges = field(default_factory=Recharges)
@@ -238,7 +242,8 @@ class Effects:
     def _cross(self, before: Account, posted: Posted) -> None:
         """Count the thresholds that a transaction passes, whatever its entries pass meanwhile.
 
-        While a pool is unsettled nothing counts for a quarter of an hour; then all of it at once.
+        While a pool is unsettled nothing counts for a quarter of an hour; then all of it at once,
+        from the highest balance that was there at first or after something was paid in.
         """
         who = before.organization_id
         before_micros = before.balance_micros
@@ -247,9 +252,11 @@ class Effects:
         if is_unsettled and who not in self.waits_from:
             since = self.accounts[who].as_of or _in_the_beginning()
             self.waits_from[who] = Waits(since, before_micros)
-        if self._waits(who):
-            return
         waits = self.waits_from.get(who)
+        if self._waits(who):
+            if after_micros > before_micros and _pay_in(posted.entries):
+                self._wait_higher(who, after_micros)
+            return
         if waits is not None and waits.micros is not None:
             before_micros = waits.micros
             self.waits_from[who] = waits._replace(micros=None)
@@ -261,6 +268,12 @@ class Effects:
                 self.crossings[who, "LowBalance", threshold_micros] += 1
         if before_micros > 0 >= after_micros:
             self.crossings[who, "BalanceExhausted", 0] += 1
+
+    def _wait_higher(self, who: str, micros: int) -> None:
+        """Fall from here, once it counts, if this is higher than what was there before."""
+        waits = self.waits_from[who]
+        if waits.micros is not None and waits.micros < micros:
+            self.waits_from[who] = waits._replace(micros=micros)
 
     def _settle(self, posted: Posted) -> bool:
         """Take note of pools as they were written; gives whether some of them is unsettled."""
@@ -318,6 +331,16 @@ class Effects:
 def documents_of(announcements: Sequence[Announcement]) -> list[Mapping[str, Any]]:
     """Say of announcements what the world takes note of."""
     return [{"id": one.id, "type": one.type, "document": one.document} for one in announcements]
+
+
+def _pay_in(entries: Sequence[LedgerEntry]) -> bool:
+    """Whether money came from outside: an admin or billing gave it, and no call got it back."""
+    return any(
+        entry.amount_micros > 0
+        and entry.type in {EntryType.PURCHASE, EntryType.ADJUSTMENT}
+        and str(entry.cause).startswith(("purchase#", "adjustment#"))
+        for entry in entries
+    )
 
 
 def _differs(who: str, balance_micros: int, what: str, micros: int) -> Broken:

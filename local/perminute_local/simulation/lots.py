@@ -43,6 +43,9 @@ class LotHistory:
         yield from self._paid_late()
         entries = {entry.entry_id: entry for entry in self.seen.statement.entries}
         for entry in entries.values():
+            if entry.opens is not None and entry.opens.lot_id != entry.entry_id:
+                why = f"entry {entry.entry_id} opens lot {entry.opens.lot_id}"
+                yield self._says("a lot is named after the entry that opens it", why)
             if entry.call_id is not None:
                 yield from self._taken_back(entry)
         for usage in self.seen.usages.values():
