@@ -176,6 +176,12 @@ class CorrectRates:
         both = list(zip(usages, ratings, strict=True))
         moving = [usage for usage, rating in both if _moves(usage, rating)]
         months = {month_of(usage.leg) for usage in moving}
+        if account.provisional is not None:
+            # News of calls on unsettled pools waits: their minutes may change.
+            drawing = {
+                month_of(u.leg) for u, rating in both if u.draws_on_pool or rating.draws_on_pool
+            }
+            months |= drawing & account.provisional.months
         pools = Pools(self.again.credit.pools(account.organization_id, months), licensing)
         for usage in moving:
             pools.unsettle(usage.leg)
@@ -197,7 +203,12 @@ def _anew(usage: Usage, rating: Rating) -> Usage:
     anew = rating.usage(usage.pool_minutes, usage.reserved_minutes)
     if not _moves(usage, rating):
         return anew
-    return replace(anew, draws_on_pool=usage.draws_on_pool, reserved_minutes=usage.reserved_minutes)
+    return replace(
+        anew,
+        draws_on_pool=usage.draws_on_pool,
+        reserved_minutes=usage.reserved_minutes,
+        news_held=True,
+    )
 
 
 def _is_priced(usage: Usage) -> bool:

@@ -307,8 +307,9 @@ def hold_news(books: Books, usage: Usage, pools: Pools) -> Usage:
     notified of then, and needs no mark.
     """
     tells = usage.outcome in {Outcome.NOT_ENTITLED, Outcome.UNRATED}
-    if not (tells and books.waits and usage.draws_on_pool and pools.may_change(usage.leg)):
-        return usage
+    may_draw = usage.draws_on_pool or usage.news_held
+    if not (tells and books.waits and may_draw and pools.may_change(usage.leg)):
+        return replace(usage, news_held=False) if usage.news_held else usage
     books.hold_news()
     return replace(usage, news_held=True)
 

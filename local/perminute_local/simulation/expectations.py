@@ -232,7 +232,7 @@ class _Known:
 
     def _pools(self) -> Iterator[Broken]:
         """Where nothing is reserved, calls draw on a pool in the order in which they ended."""
-        if any(usage.authorized_at for usage in self.seen.usages.values()):
+        if self.seen.reservations or any(u.authorized_at for u in self.seen.usages.values()):
             return
         licensing, used = self._licensing(), self._used_before()
         drawing = [

@@ -104,7 +104,7 @@ class LotHistory:
         }
         paid_micros = -sum(share.amount_micros for share in usage.lots)
         for lot in self.seen.expired:
-            if reported_at is None or not lot.remaining_micros:
+            if reported_at is None or self._held_at(lot, charged, entries) <= 0:
                 continue
             was_alive = lot.purchased_at <= leg.ended_at < lot.expires_at
             is_in_time = reported_at <= lot.expires_at + self.shortest
@@ -119,6 +119,17 @@ class LotHistory:
             if later or paid_micros < usage.charge_micros:
                 why = f"{leg.call_id} was paid by {later or 'nobody'}, and not by {lot.lot_id}"
                 yield self._says(LATE_CALL, why)
+
+    def _held_at(self, lot: Lot, before: str, entries: Mapping[str, LedgerEntry]) -> int:
+        """What a lot held at least when an entry was made: less what was forfeited again later."""
+        again = (
+            -share.amount_micros
+            for entry in entries.values()
+            if entry.entry_id > before and (entry.cause or "").startswith("entry#")
+            for share in entry.lots
+            if share.lot_id == lot.lot_id
+        )
+        return lot.remaining_micros - sum(again)
 
     def _had_expired(self, lot: Lot, before: str, entries: Mapping[str, LedgerEntry]) -> bool:
         return any(
@@ -140,7 +151,7 @@ class LotHistory:
             own = bought[f"purchase#{purchase_id}"]
             own_micros = -sum(s.amount_micros for s in entry.lots if s.lot_id == own)
             for lot in self.seen.expired:
-                forfeited = lot.lot_id == own and lot.remaining_micros
+                forfeited = lot.lot_id == own and self._held_at(lot, entry.entry_id, entries) > 0
                 had_expired = self._had_expired(lot, entry.entry_id, entries)
                 if forfeited and had_expired and own_micros < -entry.amount_micros:
                     why = f"{lot.purchase_id} has {lot.remaining_micros} left, but others paid"
