@@ -327,7 +327,7 @@ def test_an_expired_lot_is_forfeited_and_told_of_once_and_pays_only_calls_that_e
             if entry.type is EntryType.EXPIRY and micros < 0:
                 expired[purchase_id] += 1
             elif entry.type is EntryType.EXPIRY:
-                call = calls[str(entry.call_id)]
+                call = calls[entry.call_ids[0]]
                 late_micros[lot_id] += micros
                 assert expiry is None or call.leg.ended_at < expiry
                 assert expiry is None or call.reported_at <= expiry + LATE_USAGE

@@ -62,7 +62,10 @@ def report(
 
 
 def moved(booking: Booking) -> list[tuple[str, int, str | None]]:
-    return [(entry.type.value, entry.amount_micros, entry.call_id) for entry in booking.entries]
+    return [
+        (entry.type.value, entry.amount_micros, "+".join(entry.call_ids) or None)
+        for entry in booking.entries
+    ]
 
 
 def test_the_lot_of_its_time_pays_and_its_expiry_is_taken_back_in_part() -> None:

@@ -7,13 +7,14 @@ of them together call for, and gives everything, to be committed together.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.accounts import Booking
 from perminute.domain.errors import Refused
 from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.lot_changes import Drawn, LotChanges
-from perminute.domain.lots import MAX_EXPIRED_LOTS, Lot, LotShare
+from perminute.domain.lots import MAX_EXPIRED_LOTS, Lot, LotShare, merged
 from perminute.domain.notifications import (
     BalanceNow,
     CreditExpired,
@@ -197,15 +198,24 @@ class Books:
         """Enter that expiries are taken back as far as their lots pay calls: an entry for each."""
         for (call, _), one in zip(charges, drawn, strict=True):
             if one.late:
-                self.take_back_expiry(one.late, f"call#{call.call_id}", call_id=call.call_id)
+                self.take_back_expiry(one.late, f"call#{call.call_id}", call.call_id)
 
-    def take_back_expiry(
-        self, shares: Sequence[LotShare], cause: str, *, call_id: str | None = None
+    def enter_late_together(
+        self, charges: Sequence[tuple[LateCall, int]], drawn: Sequence[Drawn]
     ) -> None:
+        """Enter the same in one entry, which names all the calls: a correction has many."""
+        late = [(call.call_id, one.late) for (call, _), one in zip(charges, drawn, strict=True)]
+        call_ids = [call_id for call_id, shares in late if shares]
+        if call_ids:
+            more = f" and {len(call_ids) - 1} more" if len(call_ids) > 1 else ""
+            shares = merged(chain.from_iterable(shares for _, shares in late))
+            self.take_back_expiry(shares, f"call#{call_ids[0]}{more}", *call_ids)
+
+    def take_back_expiry(self, shares: Sequence[LotShare], cause: str, *call_ids: str) -> None:
         """Enter that expired lots get back what the next entry takes out of them."""
         back = tuple(LotShare(lot_id, name, -micros) for lot_id, name, micros, _ in shares)
         total_micros = sum(share.amount_micros for share in back)
-        self.enter(EntryType.EXPIRY, total_micros, back, cause, call_id=call_id)
+        self.enter(EntryType.EXPIRY, total_micros, back, cause, call_ids=call_ids)
 
     def forfeits_again(self, lot_id: str) -> bool:
         """Whether what an expired lot had paid can be forfeited again; it must have been read."""
@@ -274,7 +284,7 @@ class Books:
         *,
         at: datetime | None = None,
         opens: Lot | None = None,
-        call_id: str | None = None,
+        call_ids: tuple[str, ...] = (),
     ) -> LedgerEntry:
         """Move the balance: by an entry, for which lots and debt are changed as it says."""
         entry = LedgerEntry(
@@ -287,7 +297,7 @@ class Books:
             lots=shares,
             cause=cause,
             opens=opens,
-            call_id=call_id,
+            call_ids=call_ids,
         )
         self.set(entries=self.account.entries + 1, balance_micros=entry.balance_after_micros)
         self._entries.append(entry)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from perminute.domain.ledger import RERATING, EntryType
 from perminute.domain.lots import (
-    MAX_LATE_CALLS_CORRECTED,
     MAX_LOTS_GIVEN_BACK,
     Lot,
     LotShare,
@@ -54,21 +53,17 @@ def correct(
         if one.change_micros < 0:
             shares += refunds.give_back(one)
     dearer = [one for one in in_order if one.change_micros > 0]
-    late = [(one.call, one.change_micros) for one in dearer[:MAX_LATE_CALLS_CORRECTED]]
-    drawn = books.draw_for_calls(late)
-    taken = [
-        *(one.shares for one in drawn),
-        *(books.draw(one.change_micros) for one in dearer[MAX_LATE_CALLS_CORRECTED:]),
-    ]
-    for one, paid in zip(dearer, taken, strict=True):
-        one.lots = merged((*one.lots, *paid))
-        shares += paid
+    charges = [(one.call, one.change_micros) for one in dearer]
+    drawn = books.draw_for_calls(charges)
+    for one, paid in zip(dearer, drawn, strict=True):
+        one.lots = merged((*one.lots, *paid.shares))
+        shares += paid.shares
     total_micros = sum(one.change_micros for one in corrections)
     entry = books.enter(
         EntryType.ADJUSTMENT, -total_micros, merged(shares), cause, opens=refunds.opens
     )
     # A lot that is opened is named after the entry that opens it, so the others come behind that.
-    books.enter_late(late, drawn)
+    books.enter_late_together(charges, drawn)
     if refunds.forfeited:
         refunds.enter_forfeited(entry.entry_id)
     return entry.entry_id

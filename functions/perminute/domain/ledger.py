@@ -33,7 +33,7 @@ class LedgerEntry:
     paid. `opens` is the lot that the entry opened, as it then was. `cause` is the permanent
     identity of the event behind it (`purchase#po-1001`), or of the lot that expired, or says why
     calls were re-rated. Of a charge or a re-rating, the calls that name the entry explain it.
-    `call_id` is the late call for which an expiry was taken back in part.
+    `call_ids` are the late calls for which an expiry was taken back in part.
     """
 
     organization_id: str
@@ -45,7 +45,7 @@ class LedgerEntry:
     lots: tuple[LotShare, ...] = ()
     cause: str | None = None
     opens: Lot | None = None
-    call_id: str | None = None
+    call_ids: tuple[str, ...] = ()
 
     @property
     def of_calls(self) -> bool:

@@ -32,11 +32,8 @@ MAX_EXPIRED_LOTS = 80
 """Expired lots that may pay the late calls of one charge, which writes each of them. What one call
 costs beyond them is paid by living lots (ours)."""
 
-MAX_EXPIRED_LOTS_CORRECTED = 12
+MAX_EXPIRED_LOTS_CORRECTED = 24
 """The same for a correction, which has more else to write."""
-
-MAX_LATE_CALLS_CORRECTED = 8
-"""Calls of one correction that expired lots may pay: each has an entry of its own."""
 
 MAX_LOTS_GIVEN_BACK = 12
 """Lots outside the account item to which one correction gives back: each is an item of its own."""

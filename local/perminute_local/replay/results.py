@@ -88,8 +88,7 @@ class Results:
             for entry, _ in usage.movements:
                 calls_by_entry[usage.leg.organization_id, entry].append(usage.leg.call_id)
         for one in self.entries:
-            if one.call_id is not None:
-                calls_by_entry[one.organization_id, one.entry_id].append(one.call_id)
+            calls_by_entry[one.organization_id, one.entry_id] += one.call_ids
         return {
             "organizations": {
                 account.organization_id: _account_document(

@@ -46,7 +46,7 @@ class LotHistory:
             if entry.opens is not None and entry.opens.lot_id != entry.entry_id:
                 why = f"entry {entry.entry_id} opens lot {entry.opens.lot_id}"
                 yield self._says("a lot is named after the entry that opens it", why)
-            if entry.call_id is not None:
+            if len(entry.call_ids) == 1:
                 yield from self._taken_back(entry)
         for usage in self.seen.usages.values():
             # A call that came to cost something else was paid by later rules.
@@ -69,7 +69,7 @@ class LotHistory:
             entry.amount_micros
             for entry in self.seen.statement.entries
             if entry.type is EntryType.EXPIRY
-            and (entry.call_id is not None or (entry.cause or "").startswith("entry#"))
+            and (entry.call_ids or (entry.cause or "").startswith("entry#"))
         )
         shares = [share for usage in self.seen.usages.values() for share in usage.lots]
         paid_micros = -sum(share.amount_micros for share in shares if share.late)
@@ -79,7 +79,7 @@ class LotHistory:
 
     def _taken_back(self, entry: LedgerEntry) -> Iterator[Broken]:
         """An expiry is taken back for a call that ended before it and was reported in time."""
-        call_id, lots = str(entry.call_id), {lot.lot_id: lot for lot in self.seen.expired}
+        (call_id,), lots = entry.call_ids, {lot.lot_id: lot for lot in self.seen.expired}
         if self.seen.usages[call_id].authorized_at is not None:
             # Its bridge reported it in time, whatever became of it later.
             return

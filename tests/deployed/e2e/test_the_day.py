@@ -27,7 +27,7 @@ def test_what_is_deployed_does_what_was_tested(running: Running) -> None:
     assert {name: len(part) for name, part in tested.items()} == {
         "organizations": 4,
         "calls": 359,
-        "ledger": 147,
+        "ledger": 144,
         "notifications": 145,
         "responses": 8,
         "differences": 0,

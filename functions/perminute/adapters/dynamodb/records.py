@@ -411,7 +411,7 @@ def entry_row(entry: LedgerEntry) -> EntryRow:
         lots=_shares_record(entry.lots),
         cause=entry.cause,
         opens=entry.opens and _lot_record(entry.opens),
-        call_id=entry.call_id,
+        calls=list(entry.call_ids) or None,
     )
 
 
@@ -461,7 +461,7 @@ def entry_of(row: EntryRow) -> LedgerEntry:
         lots=_shares_of(row.lots or ()),
         cause=row.cause,
         opens=_lot_of(row.opens) if row.opens else None,
-        call_id=row.call_id,
+        call_ids=tuple(row.calls or ()),
     )
 
 

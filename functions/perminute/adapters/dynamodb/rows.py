@@ -127,7 +127,7 @@ class EntryRow(Model):
     lots = CompactJSONAttribute(null=True)
     cause = UnicodeAttribute(null=True)
     opens = CompactJSONAttribute(null=True)
-    call_id = UnicodeAttribute(null=True, attr_name="callId")
+    calls = CompactJSONAttribute(null=True)
 
 
 class LotRow(Model):
