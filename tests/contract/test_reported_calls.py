@@ -30,6 +30,7 @@ from perminute.application.looking_again import LookingAgain
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.verdicts import Accepted
+from perminute.domain.holds import CHARGE_TIMES_APART
 from perminute.domain.licensing import LicensingChange
 from perminute.domain.pools import Month
 from perminute.domain.reconciliation import reconcile
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
 
 RATE = 15_000
 HOUR = timedelta(hours=1)
-UPDATED, DUE = ANSWERED + timedelta(minutes=5), ANSWERED + 73 * HOUR
+UPDATED, DUE = ANSWERED + timedelta(minutes=5), ANSWERED + 75 * HOUR
+"""The first time of a day at which calls are charged, 72 hours after the report."""
 ENDED_AFTER_ALL = UPDATED + timedelta(minutes=2)
 NOVEMBER = Month(2026, 11)
 
@@ -129,7 +131,7 @@ def test_calls_that_are_due_are_found_until_they_are_charged(
 ) -> None:
     scene = Scene(stores, organization)
     scene.report()
-    scene.report("later", at=UPDATED + HOUR)
+    scene.report("later", at=UPDATED + CHARGE_TIMES_APART)
     scene.authorize(
         Request(
             organization,
@@ -142,13 +144,13 @@ def test_calls_that_are_due_are_found_until_they_are_charged(
     moment = timedelta(seconds=1)
     assert (scene.found(DUE - moment), scene.found(DUE)) == ([], ["call-1"])
     assert (scene.is_due(DUE - moment), scene.is_due(DUE)) == (False, True)
-    assert scene.found(DUE + HOUR) == ["call-1", "later"]
+    assert scene.found(DUE + CHARGE_TIMES_APART) == ["call-1", "later"]
     assert scene.charge_reported(DUE).charged == [scene.usage()]
-    assert scene.found(DUE + HOUR) == ["later"]
-    assert (scene.is_due(DUE), scene.is_due(DUE + HOUR)) == (False, True)
+    assert scene.found(DUE + CHARGE_TIMES_APART) == ["later"]
+    assert (scene.is_due(DUE), scene.is_due(DUE + CHARGE_TIMES_APART)) == (False, True)
     scene.end("later")
-    assert scene.found(DUE + HOUR) == []
-    assert not scene.is_due(DUE + HOUR)
+    assert scene.found(DUE + CHARGE_TIMES_APART) == []
+    assert not scene.is_due(DUE + CHARGE_TIMES_APART)
     assert scene.usage("later").flags == ()
 
 
