@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from perminute.domain.lots import Lot
 
 AT = datetime(2026, 11, 2, 14, 39, 50, 123_456, tzinfo=UTC)
-KILOBYTE, LARGEST_ITEM = 1_024, 400 * 1_024
+KILOBYTE = 1_024
 
 
 def size_of(item: dict[str, dict[str, Any]]) -> int:
