@@ -55,14 +55,19 @@ class System:
         body: dict[str, Any] | str | None = None,
         *,
         method: str = "POST",
+        after_seconds: int = 0,
         **changed: Any,
     ) -> tuple[int, dict[str, Any]]:
-        """Ask over HTTP; gives status and body."""
+        """Ask over HTTP, so long after the sample's time; gives status and body."""
         below = f"calls/{{callId}}/{operation}" if method == "POST" else operation
         event = {
             **self.http,
             "routeKey": f"{method} /organizations/{{organizationId}}/{below}",
             "body": body if isinstance(body, str | None) else json.dumps(body),
+            "requestContext": {
+                **self.http["requestContext"],
+                "timeEpoch": self.http["requestContext"]["timeEpoch"] + after_seconds * 1_000,
+            },
             **changed,
         }
         answer = self.raw(event)

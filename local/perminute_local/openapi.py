@@ -14,7 +14,7 @@ from msgspec.json import schema, schema_components
 
 from perminute.api.endpoints import ENDPOINTS
 from perminute.api.http import MAX_BODY_BYTES
-from perminute.api.messages import ErrorDocument, Id
+from perminute.api.messages import ErrorDocument, Id, ReportBody
 from perminute_local.published import without_references
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ def document() -> dict[str, Any]:
     _, components = schema_components(types, ref_template=_REF)
     paths: dict[str, Any] = {}
     for endpoint in ENDPOINTS:
+        if issubclass(endpoint.reads, ReportBody):
+            body = components[endpoint.reads.__name__]
+            body["oneOf"] = [_whole_number(name) for name in _USED]
+    for endpoint in ENDPOINTS:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(
             endpoint, components
         )
@@ -73,6 +77,14 @@ def document() -> dict[str, Any]:
         },
         "security": [{"iam": []}, {"token": []}],
     }
+
+
+_USED = ("usedSeconds", "totalUsedSeconds")
+"""What a call has used is said by one of these figures."""
+
+
+def _whole_number(name: str) -> dict[str, Any]:
+    return {"required": [name], "properties": {name: {"type": "integer"}}}
 
 
 def _operation(endpoint: Endpoint, components: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from perminute.application.postings import posting_of
 from perminute.domain.accounts import Account
 from perminute.domain.authorization import Standing, authorize
 from perminute.domain.booking import Purchase, charge, purchase
-from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.credit_settings import CreditSettings, FailureHandling
 from perminute.domain.holds import Hold, Holds
 from perminute.domain.legs import MAX_LEG_SECONDS
 from perminute.domain.licensing import Licensing
@@ -28,6 +28,7 @@ from perminute.domain.reservations import (
     Held,
     Operation,
     PaidBy,
+    Promise,
     Reservation,
 )
 from perminute.domain.spending import (
@@ -111,17 +112,23 @@ def every_field(organization: str) -> Reservation:
             granted_seconds=5,
             valid_until=UNTIL,
             report_before=ANSWERED + timedelta(microseconds=3),
+            hang_up_after_seconds=64,
+            remaining_seconds=MAX_LEG_SECONDS,
             final_unit=True,
             paid_by=PaidBy.POOL_AND_CREDITS,
             rate_micros_per_minute=15_000,
             connection_fee_micros=0,
             currency="USD",
             limit=LimitName.MONTHLY_SPEND,
+            failure_handling=FailureHandling.OPEN,
         ),
+        rate_card_version="2026-11",
         wanted_seconds=90,
+        default_seconds=300,
         used_seconds=MAX_LEG_SECONDS,
         reported_at=ANSWERED + timedelta(microseconds=5),
-        held=(Held(UNTIL, 10**15, 1_440, used=True), Held(UNTIL, 7, 0)),
+        promised=Promise(UNTIL, 10**15 + 7, 1_440),
+        held=(Held(UNTIL, 10**15, 1_440, used=True), Held(UNTIL, 7, 0), Held(UNTIL, 1, 1, calls=0)),
         keys=(KEY,),
     )
 
@@ -135,7 +142,7 @@ def test_a_call_under_way_is_read_back_as_it_was_written(stores: Stores, organiz
     assert stores.credit.reservations(organization, ["call-1", "call-2"]) == {"call-1": reservation}
     bare = Reservation(
         leg=under_way(organization, call_id="bare"),
-        asked=Asked(Operation.AUTHORIZE, 0),
+        asked=Asked(Operation.AUTHORIZE, 0, 300),
         answer=Answer(sequence=0, decision=Decision.ALLOW),
     )
     assert stores.under_way.keep(Authorized(bare, None))
@@ -264,7 +271,7 @@ def test_a_call_that_was_denied_or_costs_nothing_is_not_in_the_way_of_its_usage(
     account = funded(stores, organization)
     denied = Reservation(
         leg=under_way(organization),
-        asked=Asked(Operation.AUTHORIZE, 0),
+        asked=Asked(Operation.AUTHORIZE, 0, 300),
         answer=Answer(sequence=0, decision=Decision.DENY, reason="spendLimit"),
     )
     stores.under_way.keep(Authorized(denied, None))

@@ -54,17 +54,21 @@ def test_a_call_from_its_authorization_to_its_charge(system: System) -> None:
         "grantedSeconds": 600,
         "validUntil": "2026-11-02T09:11:00Z",
         "reportBefore": "2026-11-02T09:10:00Z",
+        "hangUpAfterSeconds": 598,
+        "remainingSeconds": 86_400,
         "finalUnit": False,
         "paidBy": "credits",
         "ratePerMinute": "0.015",
         "connectionFee": "0",
         "currency": "USD",
         "limit": None,
+        "failureHandling": "closed",
     }
     assert (system.balance()["balance"], system.balance()["reserved"]) == ("250", "0.15")
-    status, answer = system.ask("update", {"sequence": 1, "usedSeconds": 540})
+    status, answer = system.ask("update", {"sequence": 1, "usedSeconds": 540}, after_seconds=540)
     assert (status, answer["grantedSeconds"]) == (200, 600)
-    status, answer = system.ask("release", {"sequence": 2, "usedSeconds": 65})
+    release = {"sequence": 2, "totalUsedSeconds": 605}
+    status, answer = system.ask("release", release, after_seconds=605)
     assert (status, answer["grantedSeconds"]) == (200, 0)
     assert system.balance()["reserved"] == "0.165"
     ended = sample(

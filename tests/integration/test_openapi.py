@@ -62,7 +62,9 @@ class Gateway:
         environ: dict[str, Any],
         start_response: Callable[..., Any],
     ) -> Iterable[bytes]:
-        at = datetime(2026, 11, 2, 9, tzinfo=UTC)
+        # What a call has used cannot be more than the time since it was authorized.
+        day = 2 if route_key.endswith("/authorize") else 3
+        at = datetime(2026, 11, day, 9, tzinfo=UTC)
         query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
         length = int(environ.get("CONTENT_LENGTH") or 0)
         answer = self._system.raw(

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from authorizing import (
+    BY_THE_MINUTE,
+    DAY,
+    MINUTE,
+    RATE,
+    SUBSCRIBED,
+    Scene,
+    asks,
+    configured,
+    under_way,
+    used,
+)
 from builders import (
     ANSWERED,
-    LONG_AGO,
     MICROS,
     ORGANIZATION,
     ORGANIZER,
@@ -17,123 +28,24 @@ from builders import (
     fact,
     holding,
     holds,
-    leg,
     lot,
-    volume,
 )
 
 from perminute.domain.accounts import Account
-from perminute.domain.authorization import Decided, Standing, authorize, release, update
-from perminute.domain.credit_settings import LATE_USAGE_HOURS, CreditSettings
+from perminute.domain.credit_settings import LATE_USAGE_HOURS
 from perminute.domain.errors import Conflict
 from perminute.domain.holds import Hold
-from perminute.domain.legs import MAX_LEG_SECONDS, Leg, LegType, MeetingType
-from perminute.domain.licensing import Licensing
-from perminute.domain.limit_news import full_house_news, limit_news
+from perminute.domain.legs import MAX_LEG_SECONDS, LegType, MeetingType
 from perminute.domain.notifications import FraudSuspected, SpendLimitReached
-from perminute.domain.pools import MinutePool, Month
 from perminute.domain.reservations import (
     Asked,
     Decision,
     Denied,
-    Operation,
     PaidBy,
     check_first,
 )
-from perminute.domain.spending import LimitName, Spending, Spendings, answered, day_of, records_of
+from perminute.domain.spending import LimitName, Spending, day_of
 from perminute.domain.timelines import Timeline
-from perminute.domain.usage import Terms
-
-if TYPE_CHECKING:
-    from perminute.domain.rate_card import RateCard
-
-RATE = 15_000
-CARD = card(
-    "dialOut,49,DE,USD,0.015,,",
-    "dialOut,44,GB,USD,0.02,0.10,",
-    "dialOut,1,US,USD,0.01,,",
-    "dialOut,449,GB,USD,,,true",
-    "dialOut,33,FR,EUR,0.016,,",
-    "dialOut,371,LV,USD,0.50,,",
-    "tollDialIn,1,US,USD,0.0085,,",
-    "tollFreeDialIn,1800,US,USD,0.022,,",
-)
-NOVEMBER = Month(2026, 11)
-MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
-BY_THE_MINUTE = holds("payPerMinute", "communicationsCredits")
-SUBSCRIBED = holds("subscription", "communicationsCredits")
-
-
-def under_way(**changed: Any) -> Leg:
-    return leg(**{"answered_at": ANSWERED, "ended_at": ANSWERED, **changed})
-
-
-def asks(seconds: int | None = None, sequence: int = 0) -> Asked:
-    return Asked(Operation.AUTHORIZE, sequence, seconds)
-
-
-def used(seconds: int, sequence: int, requested: int | None = None) -> Asked:
-    return Asked(Operation.UPDATE, sequence, requested, seconds)
-
-
-@dataclass
-class Scene:
-    """One organization's account, and what its calls rest on, as it changes."""
-
-    account: Account = field(default_factory=lambda: holding(lot("1", MICROS)))
-    user: Timeline = BY_THE_MINUTE
-    organization: Timeline = field(default_factory=volume)
-    pool: MinutePool = field(
-        default_factory=lambda: MinutePool(organization_id=ORGANIZATION, month=NOVEMBER)
-    )
-    spent: dict[Any, Spending] = field(default_factory=dict)
-    told: list[Any] = field(default_factory=list)
-    rates: RateCard = field(default_factory=lambda: CARD)
-
-    def standing(self, one: Leg) -> Standing:
-        licensing = Licensing(self.organization, {ORGANIZER: self.user})
-        account = self.account
-        terms = Terms(licensing, self.rates, account.currency, account.credits_set_up_at)
-        keys = {
-            key
-            for prefix in ("49", "44", "371")
-            for key in records_of(one, prefix, answered(one), licensing, account.settings)
-        }
-        records = {key: self.spent.get(key, Spending(key=key)) for key in keys}
-        return Standing(account, terms, self.pool, Spendings(account.days, records))
-
-    def take(self, decided: Decided) -> Decided:
-        booking = decided.booking
-        self.account = booking.account
-        self.pool = booking.pools[0] if booking.pools else self.pool
-        self.spent |= {one.key: one for one in booking.spendings}
-        currency = booking.account.currency
-        self.told += [limit_news(one, currency)[0] for one in decided.reached]
-        if decided.full_house is not None:
-            self.told.append(full_house_news(decided.full_house)[0])
-        return decided
-
-    def authorize(
-        self, asked: Asked | None = None, at: datetime = ANSWERED, **leg_: Any
-    ) -> Decided:
-        one = under_way(answered_at=at, ended_at=at, **leg_)
-        return self.take(authorize(self.standing(one), one, asked or asks(), at))
-
-    def update(self, before: Decided, asked: Asked, at: datetime) -> Decided:
-        reservation = before.reservation
-        return self.take(update(self.standing(reservation.leg), reservation, asked, at))
-
-    def release(self, before: Decided, seconds: int, at: datetime) -> Decided:
-        reservation = before.reservation
-        asked = Asked(Operation.RELEASE, reservation.sequence + 1, None, seconds)
-        return self.take(release(self.standing(reservation.leg), reservation, asked, at))
-
-    def reserved(self, at: datetime = ANSWERED) -> int:
-        return self.account.reserved.amount_at(at)
-
-
-def configured(**limits: Any) -> CreditSettings:
-    return CreditSettings(configured_at=LONG_AGO, event_id="e", currency="USD", **limits)
 
 
 def test_a_call_that_is_covered_may_begin_and_is_told_all_that_it_needs_to_know() -> None:
@@ -263,7 +175,7 @@ def test_what_was_reported_is_due_at_the_first_quarter_of_a_day_after_usage_may_
 
 
 def test_nothing_is_due_while_the_call_may_go_on() -> None:
-    settings = configured(late_usage_hours=1)
+    settings = configured(late_usage_hours=1, max_grant_seconds=4 * 3_600)
     scene = Scene(holding(lot("1", 100 * MICROS), settings=settings))
     first = scene.authorize(asks(60))
     second = scene.update(first, used(60, 1, 4 * 3_600), ANSWERED + MINUTE)
@@ -431,7 +343,8 @@ def test_who_joins_with_the_app_costs_nobody_anything() -> None:
 
 
 def test_no_call_may_last_longer_than_a_meeting_can() -> None:
-    scene = Scene(user=SUBSCRIBED)
+    settings = configured(max_grant_seconds=MAX_LEG_SECONDS)
+    scene = Scene(holding(settings=settings), user=SUBSCRIBED)
     call: dict[str, Any] = {"leg_type": LegType.TOLL_DIAL_IN, "service_number": "+14255550100"}
     first = scene.authorize(asks(90_000), **call)
     assert (first.answer.granted_seconds, first.answer.final_unit) == (86_400, True)
@@ -611,7 +524,7 @@ def test_so_many_calls_at_once_and_no_more_told_again_when_half_of_them_are_over
 def test_the_last_request_again_has_the_answer_that_it_had() -> None:
     decided = Scene().authorize(asks(600))
     later = under_way(answered_at=ANSWERED + MINUTE, ended_at=ANSWERED + MINUTE)
-    again = decided.reservation.answer_again(asks(600), later)
+    again = decided.reservation.answer_again(asks(600), ANSWERED + MINUTE, later)
     assert again == decided.answer
 
 
@@ -627,29 +540,29 @@ def test_the_last_request_again_has_the_answer_that_it_had() -> None:
 def test_anything_but_the_next_request_is_a_conflict(asked: Asked, message: str) -> None:
     reservation = Scene().authorize(asks(600)).reservation
     with pytest.raises(Conflict, match=message):
-        reservation.answer_again(asked)
+        reservation.answer_again(asked, ANSWERED)
 
 
 def test_another_call_under_the_same_id_is_a_conflict() -> None:
     reservation = Scene().authorize(asks(600)).reservation
     with pytest.raises(Conflict, match="another request"):
-        reservation.answer_again(asks(600), under_way(organizer_id="bob"))
+        reservation.answer_again(asks(600), ANSWERED, under_way(organizer_id="bob"))
 
 
 def test_a_call_that_was_refused_can_be_asked_for_again_and_not_gone_on_with() -> None:
     reservation = Scene(user=Timeline()).authorize().reservation
-    assert reservation.answer_again(asks(None, 1), under_way()) is None
+    assert reservation.answer_again(asks(None, 1), ANSWERED, under_way()) is None
     with pytest.raises(Conflict, match="was refused; there is nothing to update"):
-        reservation.answer_again(used(60, 1))
+        reservation.answer_again(used(60, 1), ANSWERED)
 
 
 def test_a_call_that_was_released_is_over() -> None:
     scene = Scene()
     reservation = scene.release(scene.authorize(), 60, ANSWERED + MINUTE).reservation
     with pytest.raises(Conflict, match="was released; there is nothing to update"):
-        reservation.answer_again(used(60, 2))
+        reservation.answer_again(used(60, 2), ANSWERED)
     with pytest.raises(Conflict, match="was released; a new call needs an id of its own"):
-        reservation.answer_again(asks(60, 2), under_way())
+        reservation.answer_again(asks(60, 2), ANSWERED, under_way())
 
 
 @pytest.mark.parametrize(

@@ -27,12 +27,15 @@ def answer_document(answer: Answer) -> AnswerDocument:
         granted_seconds=answer.granted_seconds,
         valid_until=_instant(answer.valid_until),
         report_before=_instant(answer.report_before),
+        hang_up_after_seconds=answer.hang_up_after_seconds,
+        remaining_seconds=answer.remaining_seconds,
         final_unit=answer.final_unit,
         paid_by=answer.paid_by,
         rate_per_minute=_money(answer.rate_micros_per_minute),
         connection_fee=_money(answer.connection_fee_micros),
         currency=answer.currency,
         limit=answer.limit,
+        failure_handling=answer.failure_handling,
     )
 
 

@@ -14,6 +14,7 @@ from perminute.api.messages import (
     PriceDocument,
     PriceQuery,
     ReleaseBody,
+    ReportBody,
     UpdateBody,
 )
 from perminute.application.ask_price import Asking
@@ -70,13 +71,11 @@ class ChargingApi:
 
     def update(self, target: Target, body: UpdateBody) -> AnswerDocument:
         """Report what a call has used, and ask for more."""
-        asked = Asked(Operation.UPDATE, body.sequence, body.requested_seconds, body.used_seconds)
-        return self._ask(target, asked)
+        return self._ask(target, _report(Operation.UPDATE, body, body.requested_seconds))
 
     def release(self, target: Target, body: ReleaseBody) -> AnswerDocument:
         """Report that a call is over."""
-        asked = Asked(Operation.RELEASE, body.sequence, used_seconds=body.used_seconds)
-        return self._ask(target, asked)
+        return self._ask(target, _report(Operation.RELEASE, body))
 
     def price(self, target: Target, query: PriceQuery) -> PriceDocument:
         """Tell what a call would cost."""
@@ -108,6 +107,20 @@ class ChargingApi:
     def _ask(self, target: Target, asked: Asked, leg: Leg | None = None) -> AnswerDocument:
         request = Request(target.organization_id, target.call_id, asked, target.at, leg)
         return answer_document(self.authorize_call(request, target.deadline))
+
+
+def _report(operation: Operation, body: ReportBody, requested: int | None = None) -> Asked:
+    """Read a report, whose bridge says by one figure what was used."""
+    used, total = body.used_seconds, body.total_used_seconds
+    if used is None and total is None:
+        raise Refused(
+            "usedSeconds",
+            "is required: the seconds since the report before; or send "
+            "totalUsedSeconds, those since the call was answered",
+        )
+    if used is not None and total is not None:
+        raise Refused("totalUsedSeconds", "says what usedSeconds says as well; send one of them")
+    return Asked(operation, body.sequence, requested, used or 0, total)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

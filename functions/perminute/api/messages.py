@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from perminute.domain.credit_settings import FailureHandling
 from perminute.domain.legs import MAX_ID_LENGTH, MAX_LEG_SECONDS, LegType, MeetingType
 from perminute.domain.phone_numbers import PATTERN
 from perminute.domain.reservations import Decision, PaidBy
@@ -50,9 +51,19 @@ UsedSeconds = Annotated[
     Meta(
         ge=0,
         le=MAX_LEG_SECONDS,
-        description="Connected seconds since the report before, or since the answer of the call.",
+        description="Connected seconds since the report before; in the first report, since the "
+        "call was answered. Either this or totalUsedSeconds is required.",
     ),
 ]
+TotalUsedSeconds = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=MAX_LEG_SECONDS,
+        description="Connected seconds since the call was answered; instead of usedSeconds.",
+    ),
+]
+Seconds = Annotated[int, Meta(ge=0)]
 Money = Annotated[
     str,
     Meta(
@@ -88,19 +99,22 @@ class AuthorizeBody(CallFacts, frozen=True, kw_only=True):
     requested_seconds: RequestedSeconds | None = None
 
 
-class UpdateBody(CallFacts, frozen=True, kw_only=True):
-    """What a call has used; more is to be granted."""
+class ReportBody(CallFacts, frozen=True, kw_only=True):
+    """What a call has used, by one of two figures."""
 
     sequence: Sequence
-    used_seconds: UsedSeconds
+    used_seconds: UsedSeconds | None = None
+    total_used_seconds: TotalUsedSeconds | None = None
+
+
+class UpdateBody(ReportBody, frozen=True, kw_only=True):
+    """What a call has used; more is to be granted."""
+
     requested_seconds: RequestedSeconds | None = None
 
 
-class ReleaseBody(CallFacts, frozen=True, kw_only=True):
+class ReleaseBody(ReportBody, frozen=True, kw_only=True):
     """What a call has used; it has ended, or was never answered."""
-
-    sequence: Sequence
-    used_seconds: UsedSeconds
 
 
 class PriceQuery(Message, frozen=True, kw_only=True):
@@ -136,9 +150,26 @@ class AnswerDocument(Message, frozen=True, kw_only=True):
     report_before: Annotated[
         Instant | None, Meta(description="When the quota is used up at the earliest.")
     ]
+    hang_up_after_seconds: Annotated[
+        Seconds | None,
+        Meta(
+            description="When to begin to hang up, counted from when the call was answered, unless "
+            "more is granted before: two seconds before the end of what is granted.",
+        ),
+    ]
+    remaining_seconds: Annotated[
+        Seconds | None,
+        Meta(
+            description="How long credit, pool and limits would cover the call as they are now, "
+            "counted from when it was answered, however much is granted at a time; at most a day.",
+        ),
+    ]
     final_unit: Annotated[
         bool,
-        Meta(description="Less than was asked for: hang up at the end of it."),
+        Meta(
+            description="Less than was asked for, and not because of maxGrantSeconds: hang up at "
+            "the end of it."
+        ),
     ]
     paid_by: PaidBy | None
     rate_per_minute: Annotated[
@@ -153,6 +184,10 @@ class AnswerDocument(Message, frozen=True, kw_only=True):
     limit: Annotated[
         LimitName | None,
         Meta(description="The limit for which less is granted than was asked for, or nothing."),
+    ]
+    failure_handling: Annotated[
+        FailureHandling,
+        Meta(description="What to do with calls of this organization while nobody answers."),
     ]
 
 

@@ -20,10 +20,10 @@ from perminute.domain.authorization import (
     Decided,
     Standing,
     authorize,
-    rating_of,
     release,
     update,
 )
+from perminute.domain.call_prices import rating_of
 from perminute.domain.errors import Conflict, Contended
 from perminute.domain.pools import month_of
 from perminute.domain.reservations import (
@@ -77,12 +77,11 @@ class AuthorizeCall:
 
     def __call__(self, request: Request, deadline: Deadline = NEVER) -> Answer:
         """Answer it; raises `Conflict` if it is out of turn, and `Unavailable`."""
-        rate_card = self.rate_cards.current()
         why = ""
         for _ in self.patience.tries():
             deadline.check()
             try:
-                answer = self._attempt(request, rate_card)
+                answer = self._attempt(request)
             except Contended as error:
                 why = str(error)
                 continue
@@ -91,17 +90,17 @@ class AuthorizeCall:
             why = answer.why
         raise contended(request.organization_id, why)
 
-    def _attempt(self, request: Request, rate_card: RateCard) -> Answer | Moved:
+    def _attempt(self, request: Request) -> Answer | Moved:
         account, call = self.under_way.read(request.organization_id, request.call_id)
         if isinstance(call, Usage):
-            return _of_ended(request, call)
+            return _of_ended(request, call, account)
         if call is None:
             check_first(request.asked)
         else:
-            answer = call.answer_again(request.asked, request.leg)
+            answer = call.answer_again(request.asked, request.at, request.leg)
             if answer is not None:
                 return answer
-        decided = self._decide(account, call, request, rate_card)
+        decided = self._decide(account, call, request)
         authorized = Authorized(decided.reservation, call)
         holds = call is not None and bool(call.held)
         if decided.booking.account is account and not holds:
@@ -118,28 +117,35 @@ class AuthorizeCall:
             case never:
                 assert_never(never)
 
-    def _decide(
-        self, account: Account, before: Reservation | None, request: Request, card: RateCard
-    ) -> Decided:
-        leg = request.leg or (before.leg if before else None)
+    def _decide(self, account: Account, known: Reservation | None, request: Request) -> Decided:
+        asked, at, leg = request.asked, request.at, request.leg
+        before = None if asked.operation is Operation.AUTHORIZE else known
+        if before is not None:
+            asked, leg = before.next_request(asked, at), before.leg
         if leg is None:
-            msg = f"nothing is known of call {request.call_id} to {request.asked.operation}"
+            msg = f"nothing is known of call {request.call_id} to {asked.operation}"
             raise AssertionError(msg)
         terms = Terms(
             licensing=self.licensing.for_account(account, {leg.organizer_id}),
-            rate_card=card,
+            rate_card=self._rate_card(before),
             currency=account.currency,
             credits_set_up_at=account.credits_set_up_at,
         )
-        asked, at = request.asked, request.at
         standing = self._standing(account, before, leg, terms)
         if account.further_expire_by(at + LONGEST_RESERVATION):
             standing = standing._replace(further=further_lots(self.credit, account))
-        if before is None or asked.operation is Operation.AUTHORIZE:
+        if before is None:
             return authorize(standing, leg, asked, at)
         if asked.operation is Operation.UPDATE:
             return update(standing, before, asked, at)
         return release(standing, before, asked, at)
+
+    def _rate_card(self, before: Reservation | None) -> RateCard:
+        """Return the card that prices a call: that of its authorization, as long as it lasts."""
+        current = self.rate_cards.current()
+        if before is None or before.rate_card_version == current.version:
+            return current
+        return self.rate_cards.version(before.rate_card_version)
 
     def _standing(
         self, account: Account, before: Reservation | None, leg: Leg, terms: Terms
@@ -180,7 +186,7 @@ def _news_of(decided: Decided, account: Account, at: datetime) -> tuple[Notifica
     )
 
 
-def _of_ended(request: Request, usage: Usage) -> Answer:
+def _of_ended(request: Request, usage: Usage, account: Account) -> Answer:
     """Answer what is asked of a call that has ended: its `Call Ended` may be faster than a bridge.
 
     What it had reserved is given back already. The sequence is not known any more.
@@ -197,4 +203,5 @@ def _of_ended(request: Request, usage: Usage) -> Answer:
         rate_micros_per_minute=price.rate_micros_per_minute,
         connection_fee_micros=price.connection_fee_micros,
         currency=price.currency,
+        failure_handling=account.failure_handling,
     )

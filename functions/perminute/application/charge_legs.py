@@ -238,8 +238,9 @@ class ChargeLegs:
             currency=account.currency,
             credits_set_up_at=account.credits_set_up_at,
         )
-        ratings = [_rated(one, terms) for one in ended]
         reservations = self._reservations(account, ended, shared)
+        by_card = self._terms_by_card(terms, reservations)
+        ratings = [_rated(one, by_card.get(one.leg.call_id, terms)) for one in ended]
         keys = _spending_keys(account, ratings, reservations, licensing)
         pools = self._pools(ratings, reservations, shared)
         spendings = spendings_of(self.credit, self.calls, account, keys)
@@ -273,6 +274,17 @@ class ChargeLegs:
             if settled.items - MAX_ITEMS_PER_POSTING < len(ended):
                 return settled
         return posting_of(account, booking)
+
+    def _terms_by_card(self, terms: Terms, reservations: Sequence[Reservation]) -> dict[str, Terms]:
+        """Return the terms of calls that were authorized by another rate card than the current.
+
+        What was reserved for them is what they cost by that card.
+        """
+        return {
+            one.leg.call_id: replace(terms, rate_card=self.rate_cards.version(version))
+            for one in reservations
+            if one.held and (version := one.rate_card_version) != terms.rate_card.version
+        }
 
     def _reservations(
         self, account: Account, ended: Sequence[EndedLeg], shared: _Shared

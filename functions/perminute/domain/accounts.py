@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perminute.domain.credit_settings import LATE_USAGE
+from perminute.domain.credit_settings import LATE_USAGE, MAX_GRANT_SECONDS, FailureHandling
 from perminute.domain.holds import NOTHING_HELD, Holds
 from perminute.domain.lot_changes import NO_LOT_ITEMS, LotItems
 from perminute.domain.lots import total_micros
@@ -125,6 +125,16 @@ class Account:
     def late_usage(self) -> timedelta:
         """How long after its expiry a lot pays calls that ended before, if the admin set it."""
         return self.settings.late_usage if self.settings else LATE_USAGE
+
+    @property
+    def failure_handling(self) -> FailureHandling:
+        """What bridges are to do if no answer comes."""
+        return self.settings.failure_handling if self.settings else FailureHandling.CLOSED
+
+    @property
+    def max_grant_seconds(self) -> int:
+        """How much a call is granted at a time at most."""
+        return self.settings.max_grant_seconds if self.settings else MAX_GRANT_SECONDS
 
     @property
     def auto_recharge(self) -> AutoRecharge | None:

@@ -9,19 +9,19 @@ be charged then, for it is rated by the same rules.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.domain.accounts import Booking
+from perminute.domain.call_prices import CLOCK_SKEW, RINGING, CallPrice
 from perminute.domain.holds import charge_time, lapses_at
 from perminute.domain.legs import MAX_LEG_SECONDS
 from perminute.domain.licensing import Cover, Entitlement, NotEntitled
-from perminute.domain.pools import month_of
 from perminute.domain.rate_card import SECONDS_PER_MINUTE
 from perminute.domain.reservations import (
     DEFAULT_QUOTA_SECONDS,
-    RINGING,
+    HANG_UP,
     SHORTEST_VALIDITY,
     Answer,
     Asked,
@@ -30,7 +30,9 @@ from perminute.domain.reservations import (
     Held,
     Operation,
     PaidBy,
+    Promise,
     Reservation,
+    covered,
 )
 from perminute.domain.spending import (
     Limit,
@@ -41,7 +43,7 @@ from perminute.domain.spending import (
     limits_on,
     records_of,
 )
-from perminute.domain.usage import Free, Rating, rate_leg
+from perminute.domain.usage import Free
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
     from perminute.domain.spending import SpendingKey, Spendings
     from perminute.domain.usage import Terms
 
+
+_HANG_UP_SECONDS = HANG_UP // timedelta(seconds=1)
 
 LONGEST_RESERVATION = timedelta(days=3)
 """What a grant reserves lapses before: a day's grant is valid for a day and a minute, twice that
@@ -93,11 +97,6 @@ class Decided(NamedTuple):
         return self.reservation.answer
 
 
-def rating_of(leg: Leg, terms: Terms) -> Rating:
-    """Rate a call under way as it will be rated: as a leg of some length, answered when it was."""
-    return rate_leg(replace(leg, billable_seconds=1), terms)
-
-
 def authorize(standing: Standing, leg: Leg, asked: Asked, at: datetime) -> Decided:
     """Decide whether a call may begin, `at` when it is answered at the earliest."""
     call = _Call(standing, leg, asked, at)
@@ -105,8 +104,6 @@ def authorize(standing: Standing, leg: Leg, asked: Asked, at: datetime) -> Decid
         return call.denied(why)
     if call.costs_nothing:
         return call.allowed_for_nothing()
-    if call.too_many_at_once():
-        return call.denied(Denied.SPEND_LIMIT, LimitName.CONCURRENT_CALLS)
     return call.granted()
 
 
@@ -125,48 +122,6 @@ def release(standing: Standing, before: Reservation, asked: Asked, at: datetime)
     return _Call(standing, before.leg, asked, at, before).released()
 
 
-@dataclass(frozen=True, slots=True)
-class _Price:
-    """What a call costs that lasts for a number of seconds, of which a pool may bear the first.
-
-    None is more than anybody can pay: the pool is used up, and the licenses allow nothing else.
-    `soon` is how it is rated if it rings as long as it may, where that differs; then it may have
-    to do without the pool. The dearer of both is reserved.
-    """
-
-    rating: Rating
-    pool_minutes: int
-    soon: Rating | None = None
-    soon_pooled: bool = True
-
-    def blocks(self, seconds: int) -> int:
-        """Round up to whole billing blocks."""
-        return seconds if self.rating.rate is None else self.rating.rate.billed_seconds(seconds)
-
-    def minutes(self, seconds: int) -> int:
-        """Count the minutes that the pool bears."""
-        wanted = -(-seconds // SECONDS_PER_MINUTE) if self.rating.draws_on_pool else 0
-        return min(wanted, self.pool_minutes)
-
-    def micros(self, seconds: int) -> int | None:
-        """Price them."""
-        minutes = self.minutes(seconds)
-        micros = _price_micros(self.rating, seconds, minutes)
-        if micros is None or self.soon is None:
-            return micros
-        later = _price_micros(self.soon, seconds, minutes if self.soon_pooled else 0)
-        return max(micros, later or 0)
-
-
-def _price_micros(rating: Rating, seconds: int, minutes: int) -> int | None:
-    if minutes * SECONDS_PER_MINUTE >= seconds:
-        return 0
-    rate, cover = rating.rate, rating.cover
-    if rate is None or not isinstance(cover, Entitlement) or cover.rest is not Cover.CREDITS:
-        return None
-    return rate.charge_micros(rate.billed_seconds(seconds), minutes * SECONDS_PER_MINUTE)
-
-
 class _Call:
     """One call while one request about it is decided; what it has reserved before is given back."""
 
@@ -180,23 +135,26 @@ class _Call:
     ) -> None:
         self._standing = standing
         self._account, self._terms, self._pool, self._spendings, self._further = standing
-        self._leg, self._asked, self._at = leg, asked, at
-        self._used_seconds = asked.used_seconds + (before.used_seconds if before else 0)
+        self._leg, self._at = leg, at
         self._before = before
-        # An update that does not say how much it wants wants as much as the request before.
-        wanted = before.wanted_seconds if before else DEFAULT_QUOTA_SECONDS
-        self._wanted_seconds = asked.requested_seconds or wanted
-        self._rating = rating_of(leg, standing.terms)
+        reported, wanted = (
+            (before.used_seconds, before.wanted_seconds) if before else (0, DEFAULT_QUOTA_SECONDS)
+        )
+        self._default_seconds = wanted
+        self._asked = asked.in_full(wanted, reported)
+        self._used_seconds = reported + self._asked.used_seconds
+        self._wanted_seconds = self._asked.requested_seconds or wanted
+        self._promised: Promise | None = None
         self._reached: list[Reached] = []
         self._full_house: int | None = None
         self._give_back()
-        self._price = self._priced()
+        self._price = CallPrice.of(leg, standing.terms, self._pool_minutes_left())
 
     # ── What speaks against it ───────────────────────────────────────────────────────────────
 
     def refusal(self) -> str | None:
         """Say what stands against the call whatever it costs, if anything does."""
-        rating = self._rating
+        rating = self._price.rating
         if isinstance(rating.cover, Free):
             return self._ad_hoc() if rating.cover is Free.AD_HOC_MEETING else None
         rest, draws_on_pool = rating.cover
@@ -211,10 +169,9 @@ class _Call:
     @property
     def costs_nothing(self) -> bool:
         """Whether it is included or free: then nothing is reserved for it."""
-        cover = self._rating.cover
-        return isinstance(cover, Free) or cover.rest is Cover.INCLUDED
+        return self._price.costs_nothing
 
-    def too_many_at_once(self) -> bool:
+    def _too_many_at_once(self) -> bool:
         """Whether as many calls are under way as the admins allow, which is then told once.
 
         It is told again once no more than half as many were: a full house would else tell it
@@ -234,55 +191,76 @@ class _Call:
     # ── Answers ──────────────────────────────────────────────────────────────────────────────
 
     def denied(self, why: str, limit: LimitName | None = None) -> Decided:
-        """Grant nothing; what the call has used waits to be charged."""
-        held = self._hold_used(self._at)
+        """Grant nothing; what the call has used waits to be charged.
+
+        What the answer before granted stays reserved: this one may not be heard.
+        """
+        held = self._hold(self._promises())
         answer = self._answer(Decision.DENY, reason=str(why), final_unit=True, limit=limit)
         return self._decided(answer, held)
 
     def allowed_for_nothing(self) -> Decided:
         """Grant what was asked for: nobody pays by the minute."""
-        free = isinstance(self._rating.cover, Free) and self._rating.cover is Free.APP_JOIN
-        granted = min(self._wanted_seconds, MAX_LEG_SECONDS - self._used_seconds)
-        if granted <= 0:
+        left = MAX_LEG_SECONDS - self._used_seconds
+        if left <= 0:
             return self.denied(Denied.CALL_TOO_LONG)
+        granted = min(self._wanted_seconds, self._account.max_grant_seconds, left)
         answer = self._allowed(
-            granted, self._lapses(granted), PaidBy.NOBODY if free else PaidBy.SUBSCRIPTION
+            self._used_seconds + granted, self._lapses(granted), MAX_LEG_SECONDS, self._for_nothing
         )
-        return self._decided(answer, ())
+        is_final = granted == left < self._wanted_seconds
+        return self._decided(replace(answer, final_unit=is_final), ())
 
     def granted(self) -> Decided:
-        """Grant whole blocks: as many as were asked for, or as are covered."""
-        target = min(self._used_seconds + self._wanted_seconds, MAX_LEG_SECONDS)
+        """Grant whole blocks: as many as were asked for and may be at a time, or as are covered."""
+        used = self._used_seconds
+        if used >= MAX_LEG_SECONDS:
+            return self.denied(Denied.CALL_TOO_LONG)
+        if self._before is None and self._is_paid(1) and self._too_many_at_once():
+            return self.denied(Denied.SPEND_LIMIT, LimitName.CONCURRENT_CALLS)
         limits = tuple(
             (limit, limit.micros - self._spent_micros(limit)) for limit in self._limits()
         )
         least = min((micros for _, micros in limits), default=None)
-        reached = _furthest(
-            self._used_seconds,
-            target,
+        furthest = _furthest(
+            used,
+            MAX_LEG_SECONDS,
             lambda seconds: self._is_within(seconds, least) and self._is_paid(seconds),
         )
-        in_the_way = self._in_the_way(reached, limits) if reached < target else ()
+        target = min(used + self._wanted_seconds, MAX_LEG_SECONDS)
+        reached = min(target, furthest)
+        covered_quota = self._price.blocks(reached)
+        quota = min(covered_quota, self._most_at_a_time())
+        is_cut = quota < covered_quota
+        in_the_way = self._in_the_way(reached, limits) if reached < target and not is_cut else ()
         for limit in in_the_way:
             if self._spendings.tell_once(limit, self._at):
                 self._reached.append(self._reached_now(limit))
         name = in_the_way[0].name if in_the_way else None
-        if reached == self._used_seconds:
-            return self.denied(self._why_no_more(target, name), name)
-        quota = self._price.blocks(reached)
-        granted = quota - self._used_seconds
-        lapses_at_ = self._lapses(granted)
-        held = (*self._hold_used(lapses_at_), self._hold_granted(quota, lapses_at_))
-        return self._decided(self._allowed(granted, lapses_at_, self._payer(quota), name), held)
+        if reached == used:
+            return self.denied(self._why_no_more(name), name)
+        lapses_at_ = self._lapses(quota - used)
+        self._promised = Promise(lapses_at_, *self._cost(quota))
+        held = self._hold(self._promises())
+        remaining = min(self._price.blocks(furthest), MAX_LEG_SECONDS)
+        answer = self._allowed(quota, lapses_at_, remaining, self._payer(quota), name)
+        is_final = reached < used + self._wanted_seconds and not is_cut
+        return self._decided(replace(answer, final_unit=is_final), held)
 
     def released(self) -> Decided:
         """Keep what was used, and nothing else."""
-        return self._decided(self._answer(Decision.ALLOW), self._hold_used(self._at))
+        return self._decided(self._answer(Decision.ALLOW), self._hold(()))
 
     # ── How far it may go ────────────────────────────────────────────────────────────────────
 
+    def _most_at_a_time(self) -> int:
+        """Return where the longest grant ends: with a block, and after one at least."""
+        used, blocks = self._used_seconds, self._price.blocks
+        most = used + self._account.max_grant_seconds
+        return blocks(max(used + 1, _furthest(used, most, lambda end: blocks(end) <= most)))
+
     def _limits(self) -> tuple[Limit, ...]:
-        prefix, settings = self._rating.price.prefix, self._account.settings
+        prefix, settings = self._price.rating.price.prefix, self._account.settings
         return limits_on(self._leg, prefix, answered(self._leg), self._terms.licensing, settings)
 
     def _spent_micros(self, limit: Limit) -> int:
@@ -316,13 +294,11 @@ class _Call:
             return ()
         return tuple(limit for limit, micros in limits if not self._is_within(reached + 1, micros))
 
-    def _why_no_more(self, target: int, limit: LimitName | None) -> str:
+    def _why_no_more(self, limit: LimitName | None) -> str:
         """Say why not one more block is granted."""
-        if target <= self._used_seconds:
-            return Denied.CALL_TOO_LONG
-        rest = self._rating.cover.rest if isinstance(self._rating.cover, Entitlement) else None
-        if isinstance(rest, NotEntitled):
-            return rest
+        cover = self._price.rating.cover
+        if isinstance(cover, Entitlement) and isinstance(cover.rest, NotEntitled):
+            return cover.rest
         if limit is None:
             return Denied.INSUFFICIENT_CREDIT
         fraud = limit is LimitName.PREFIX_HOURLY_SPEND
@@ -347,42 +323,51 @@ class _Call:
             for key in before.keys:
                 self._spendings.release(key, held.credit)
 
-    def _priced(self) -> _Price:
-        """Price the call as if it were answered now, and as if it rang as long as it may."""
-        rating, left = self._rating, self._pool_minutes_left()
-        at = answered(self._leg) + RINGING
-        later = replace(self._leg, answered_at=at, ended_at=at)
-        soon = rating_of(later, self._terms)
-        same_month = month_of(later) == month_of(self._leg)
-        if soon.rate is rating.rate and soon.cover == rating.cover and same_month:
-            return _Price(rating, left)
-        return _Price(rating, left, soon, same_month and soon.draws_on_pool)
-
     def _pool_minutes_left(self) -> int:
-        """Count what is left by the licenses at the answer, or now, if that is less."""
-        if self._pool is None or not self._rating.draws_on_pool:
+        """Count what is left by the licenses whenever it was answered, or now, if that is less."""
+        if self._pool is None:
             return 0
-        instants = (answered(self._leg), self._at)
-        minutes = min(self._terms.licensing.pool_minutes_for_calls(at) for at in instants)
+        at, month, licensing = answered(self._leg), self._pool.month, self._terms.licensing
+        since, until = max(at - CLOCK_SKEW, month.start), min(at + RINGING, month.end)
+        minutes = min(
+            licensing.fewest_pool_minutes(since, until),
+            licensing.pool_minutes_for_calls(self._at),
+        )
         return max(0, self._pool.left_at(self._at, minutes))
 
-    def _hold_used(self, granted_until: datetime) -> tuple[Held, ...]:
-        """Reserve what the call costs if it has ended with this report, until it is charged.
+    def _promises(self) -> tuple[Promise, ...]:
+        """Return what the bridge may rely on: this answer, or the one before if this gets lost."""
+        before = self._before.promised if self._before else None
+        live = None if before is None or before.until <= self._at else before
+        return tuple(one for one in (live, self._promised) if one is not None)
 
-        That is due when no `Call Ended` has come for as long as usage may be late, and not while
-        the call may still go on.
+    def _hold(self, promises: tuple[Promise, ...]) -> tuple[Held, ...]:
+        """Reserve what is promised beside what was used.
+
+        What was used is held until it is charged. That is due when no `Call Ended` has come for as
+        long as usage may be late, and not while the call may still go on.
         """
-        if not self._used_seconds or self.costs_nothing:
+        if self.costs_nothing:
             return ()
-        due_at = charge_time(max(self._at + self._account.late_usage, granted_until))
-        micros, minutes = self._cost(self._used_seconds)
-        return (self._hold(Held(due_at, micros, minutes, used=True)),)
+        held: tuple[Held, ...] = ()
+        used = self._cost(self._used_seconds)
+        if self._used_seconds:
+            until = max((self._at, *(promise.until for promise in promises)))
+            due_at = charge_time(max(self._at + self._account.late_usage, until))
+            held = (Held(due_at, *used, used=True),)
+        if promises:
+            held = (*held, *covered(promises, used))
+        for one in held:
+            self._hold_one(one)
+        return held
 
-    def _hold_granted(self, quota: int, until: datetime) -> Held:
-        """Reserve what the call costs more than that if it ends with its quota."""
-        micros, minutes = self._cost(quota)
-        used_micros, used_minutes = self._cost(self._used_seconds)
-        return self._hold(Held(until, micros - used_micros, minutes - used_minutes))
+    def _hold_one(self, held: Held) -> None:
+        reserved = self._account.reserved.lapsed(self._at).with_added(held.credit)
+        self._set_account(reserved=reserved)
+        if self._pool is not None and held.minutes:
+            self._pool = self._pool.with_held(held.pool, self._at)
+        for key in self._keys():
+            self._spendings.hold(key, held.credit, self._at)
 
     def _cost(self, seconds: int) -> tuple[int, int]:
         """Return what so many seconds in all take of the credit, and of the pool."""
@@ -391,18 +376,9 @@ class _Call:
         blocks = self._price.blocks(seconds)
         return self._price.micros(blocks) or 0, self._price.minutes(blocks)
 
-    def _hold(self, held: Held) -> Held:
-        reserved = self._account.reserved.lapsed(self._at).with_added(held.credit)
-        self._set_account(reserved=reserved)
-        if self._pool is not None and held.minutes:
-            self._pool = self._pool.with_held(held.pool, self._at)
-        for key in self._keys():
-            self._spendings.hold(key, held.credit, self._at)
-        return held
-
     def _keys(self) -> tuple[SpendingKey, ...]:
         """Name the records that count what is reserved: as they will count what it costs."""
-        prefix, settings = self._rating.price.prefix, self._account.settings
+        prefix, settings = self._price.rating.price.prefix, self._account.settings
         at = answered(self._leg)
         records = records_of(self._leg, prefix, at, self._terms.licensing, settings)
         if settings is None or settings.daily_spend_limit_micros is None:
@@ -416,39 +392,51 @@ class _Call:
 
     # ── What is said and written ─────────────────────────────────────────────────────────────
 
+    @property
+    def _for_nothing(self) -> PaidBy:
+        app = self._price.rating.cover is Free.APP_JOIN
+        return PaidBy.NOBODY if app else PaidBy.SUBSCRIPTION
+
     def _payer(self, quota: int) -> PaidBy:
-        if not self._rating.draws_on_pool or not self._price.pool_minutes:
+        price = self._price
+        if price.is_included:
+            return self._for_nothing
+        if not price.rating.draws_on_pool or not price.pool_minutes:
             return PaidBy.CREDITS
-        if self._price.micros(quota) == 0:
+        if price.micros(quota) == 0:
             return PaidBy.POOL
-        of_pool = self._price.pool_minutes * SECONDS_PER_MINUTE
+        of_pool = price.pool_minutes * SECONDS_PER_MINUTE
         return PaidBy.POOL_AND_CREDITS if of_pool > self._used_seconds else PaidBy.CREDITS
 
     def _allowed(
         self,
-        granted: int,
+        quota: int,
         lapses_at_: datetime,
+        remaining: int,
         paid_by: PaidBy,
         limit: LimitName | None = None,
     ) -> Answer:
+        granted = quota - self._used_seconds
         return self._answer(
             Decision.ALLOW,
             granted_seconds=granted,
             valid_until=self._at + (lapses_at_ - self._at) // 2,
             report_before=self._at + timedelta(seconds=granted),
-            final_unit=granted < self._wanted_seconds,
+            hang_up_after_seconds=max(0, quota - _HANG_UP_SECONDS),
+            remaining_seconds=remaining,
             paid_by=paid_by,
             limit=limit,
         )
 
     def _answer(self, decision: Decision, **said: Any) -> Answer:  # noqa: ANN401 - its own fields
-        price = self._rating.price
+        price = self._price.rating.price
         return Answer(
             sequence=self._asked.sequence,
             decision=decision,
             rate_micros_per_minute=price.rate_micros_per_minute,
             connection_fee_micros=price.connection_fee_micros,
             currency=price.currency,
+            failure_handling=self._account.failure_handling,
             **said,
         )
 
@@ -458,9 +446,12 @@ class _Call:
             leg=self._leg,
             asked=self._asked,
             answer=answer,
+            rate_card_version=self._price.rating.price.rate_card_version,
             wanted_seconds=self._wanted_seconds,
+            default_seconds=self._default_seconds,
             used_seconds=self._used_seconds,
             reported_at=None if self._asked.operation is Operation.AUTHORIZE else self._at,
+            promised=self._promised,
             held=held,
             keys=self._keys() if held else (),
         )
@@ -482,6 +473,8 @@ class _Call:
 
 def _furthest(start: int, end: int, is_covered: Callable[[int], bool]) -> int:
     """Find the last of `start` to `end` that is covered, as all before it are; else `start`."""
+    if start < end and is_covered(end):
+        return end
     while start < end:
         middle = (start + end + 1) // 2
         if is_covered(middle):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +17,17 @@ LATE_USAGE_HOURS = 72
 report up to two days late."""
 
 LATE_USAGE = timedelta(hours=LATE_USAGE_HOURS)
+
+MAX_GRANT_SECONDS = 1_800
+"""How much is granted at a time at most, unless the admin says otherwise (ours): what is suspected
+of fraud, a lowered limit and a lost license take effect when the bridge asks again."""
+
+
+class FailureHandling(StrEnum):
+    """What bridges are to do with calls if no answer comes (RFC 8506 §5.7)."""
+
+    CLOSED = "closed"
+    OPEN = "open"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +46,8 @@ class CreditSettings:
     daily_spend_limit_micros: int | None = None
     prefix_hourly_spend_limit_micros: int | None = None
     max_concurrent_calls: int | None = None
+    max_grant_seconds: int = MAX_GRANT_SECONDS
+    failure_handling: FailureHandling = FailureHandling.CLOSED
     late_usage_hours: int = LATE_USAGE_HOURS
 
     @property

@@ -230,6 +230,11 @@ class Licensing:
         """Whether anything is known of a user's attribute, at whatever time."""
         return any(self.users.get(user_id, _NOTHING).changes_of(attribute))
 
+    def changes_between(self, user_id: str, since: datetime, until: datetime) -> Iterator[datetime]:
+        """Yield the instants after `since`, up to `until`, at which a user's rights may change."""
+        for timeline in (self.organization, self.users.get(user_id, _NOTHING)):
+            yield from timeline.any_change_between(since, until)
+
     def pool_minutes(self, at: datetime) -> int:
         """Count the minutes of the pool by the licenses at `at` (DOMAIN §4)."""
         organization = self.organization

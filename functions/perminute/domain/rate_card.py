@@ -14,7 +14,7 @@ from perminute.domain.legs import PHONE_LEG_TYPES, LegType
 from perminute.domain.money import round_half_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
 SECONDS_PER_MINUTE = 60
@@ -158,6 +158,15 @@ class RateCard:
         billed_seconds = rate.billed_seconds(seconds)
         return Quote(rate, billed_seconds, rate.charge_micros(billed_seconds))
 
+    def changes_between(
+        self, leg_type: LegType, number: str, since: datetime, until: datetime
+    ) -> Iterator[datetime]:
+        """Yield the instants after `since`, up to `until`, at which a number's rate may change."""
+        for rate in self._prefixes[leg_type].matching(number):
+            for instant in (rate.effective_from, rate.effective_to):
+                if instant is not None and since < instant <= until:
+                    yield instant
+
 
 class _PrefixIndex:
     """The rates of one leg type by prefix (with `+`), and which prefix lengths are worth trying."""
@@ -181,3 +190,8 @@ class _PrefixIndex:
                 if rate.in_force(at):
                     return rate
         return None
+
+    def matching(self, number: str) -> Iterator[Rate]:
+        """Yield the rates of all prefixes of a number, whenever they are in force."""
+        for length in self._lengths.get(number[: self._HEAD], self._shorter):
+            yield from self._by_prefix.get(number[:length], ())

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
 FactValue = str | bool | int
@@ -46,8 +46,10 @@ class Timeline:
         """Sort the facts of each attribute by when they hold."""
         self.facts = frozenset(facts)
         by_attribute: defaultdict[str, list[Fact]] = defaultdict(list)
-        for fact in sorted(self.facts, key=lambda f: (f.effective_at, f.issued_at, f.event_id)):
+        ordered = sorted(self.facts, key=lambda f: (f.effective_at, f.issued_at, f.event_id))
+        for fact in ordered:
             by_attribute[fact.attribute].append(fact)
+        self._instants = [fact.effective_at for fact in ordered]
         self._history = {
             attribute: ([fact.effective_at for fact in facts], [fact.value for fact in facts])
             for attribute, facts in by_attribute.items()
@@ -72,6 +74,11 @@ class Timeline:
         """Give the instants after `since` and before `until` at which one of these changes."""
         for attribute in attributes:
             yield from (at for at, _ in self.changes_of(attribute) if since < at < until)
+
+    def any_change_between(self, since: datetime, until: datetime) -> Sequence[datetime]:
+        """Return the instants after `since`, up to `until`, at which any attribute changes."""
+        first, end = bisect_right(self._instants, since), bisect_right(self._instants, until)
+        return self._instants[first:end]
 
     def __eq__(self, other: object) -> bool:
         """Two timelines are equal when they hold the same facts, however these arrived."""

@@ -16,7 +16,13 @@ from pydantic import (
 
 from perminute.application.book_credit import CreditEvent, FailedRecharge
 from perminute.domain.booking import Adjustment, Purchase
-from perminute.domain.credit_settings import LATE_USAGE_HOURS, CreditSettings
+from perminute.domain.credit_settings import (
+    LATE_USAGE_HOURS,
+    MAX_GRANT_SECONDS,
+    CreditSettings,
+    FailureHandling,
+)
+from perminute.domain.legs import MAX_LEG_SECONDS
 from perminute.domain.lots import twelve_months_after
 from perminute.domain.money import format_micros
 from perminute.domain.recharge import AutoRecharge
@@ -102,6 +108,21 @@ class CreditsConfiguredDetail(Detail):
     )
     max_concurrent_calls: StrictInt | None = Field(
         default=None, ge=0, le=MAX_CALLS, description="calls under way at once"
+    )
+    max_grant_seconds: StrictInt = Field(
+        default=MAX_GRANT_SECONDS,
+        ge=1,
+        le=MAX_LEG_SECONDS,
+        description=(
+            "how much a call is granted at a time at most: suspected fraud, a lowered limit and a "
+            "lost license take effect when a bridge reports next"
+        ),
+    )
+    failure_handling: FailureHandling = Field(
+        default=FailureHandling.CLOSED,
+        description=(
+            "what bridges are to do while nobody answers them: closed connects no call, open all"
+        ),
     )
     late_usage_hours: StrictInt = Field(
         default=LATE_USAGE_HOURS,
@@ -263,6 +284,8 @@ def _settings(event: CreditsConfigured) -> CreditSettings:
         daily_spend_limit_micros=detail.daily_spend_limit,
         prefix_hourly_spend_limit_micros=detail.prefix_hourly_spend_limit,
         max_concurrent_calls=detail.max_concurrent_calls,
+        max_grant_seconds=detail.max_grant_seconds,
+        failure_handling=detail.failure_handling,
         late_usage_hours=detail.late_usage_hours,
     )
 

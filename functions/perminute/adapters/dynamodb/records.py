@@ -8,7 +8,7 @@ import zlib
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from math import gcd
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from perminute.adapters.dynamodb.rows import (
     AccountRow,
@@ -24,7 +24,12 @@ from perminute.adapters.dynamodb.rows import (
     item_of,
 )
 from perminute.domain.accounts import Account
-from perminute.domain.credit_settings import LATE_USAGE_HOURS, CreditSettings
+from perminute.domain.credit_settings import (
+    LATE_USAGE_HOURS,
+    MAX_GRANT_SECONDS,
+    CreditSettings,
+    FailureHandling,
+)
 from perminute.domain.holds import Hold, Holds
 from perminute.domain.ledger import RERATING, EntryType, LedgerEntry, entry_id
 from perminute.domain.legs import Leg, LegType, MeetingType
@@ -48,6 +53,8 @@ if TYPE_CHECKING:
 
     from perminute.domain.notifications import Notification
     from perminute.domain.rerating import Rerating
+
+T = TypeVar("T")
 
 ACCOUNT = "account"
 ACCOUNTS_INDEX = "AccountsByDueDate"
@@ -361,7 +368,6 @@ def _request_of(
 def _settings_record(settings: CreditSettings) -> dict[str, Any]:
     """Writes settings; what is not set is left out, for charges write the account item."""
     recharge = settings.auto_recharge
-    is_default = settings.late_usage_hours == LATE_USAGE_HOURS
     record = {
         "configuredAt": _instant_record(settings.configured_at),
         "eventId": settings.event_id,
@@ -372,9 +378,16 @@ def _settings_record(settings: CreditSettings) -> dict[str, Any]:
         "dailyMicros": settings.daily_spend_limit_micros,
         "prefixHourlyMicros": settings.prefix_hourly_spend_limit_micros,
         "maxCalls": settings.max_concurrent_calls,
-        "lateUsageHours": None if is_default else settings.late_usage_hours,
+        "maxGrantSeconds": _unless(MAX_GRANT_SECONDS, settings.max_grant_seconds),
+        "failureHandling": _unless(FailureHandling.CLOSED.value, settings.failure_handling.value),
+        "lateUsageHours": _unless(LATE_USAGE_HOURS, settings.late_usage_hours),
     }
     return {name: value for name, value in record.items() if value is not None}
+
+
+def _unless(default: T, value: T) -> T | None:
+    """Leave out what is as it is by default."""
+    return None if value == default else value
 
 
 def _settings_of(record: dict[str, Any]) -> CreditSettings:
@@ -388,6 +401,8 @@ def _settings_of(record: dict[str, Any]) -> CreditSettings:
         daily_spend_limit_micros=record.get("dailyMicros"),
         prefix_hourly_spend_limit_micros=record.get("prefixHourlyMicros"),
         max_concurrent_calls=record.get("maxCalls"),
+        max_grant_seconds=record.get("maxGrantSeconds", MAX_GRANT_SECONDS),
+        failure_handling=FailureHandling(record.get("failureHandling", FailureHandling.CLOSED)),
         late_usage_hours=record.get("lateUsageHours", LATE_USAGE_HOURS),
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.rows import Item, ReservationRow, SpendingRow, UsageRow
+from perminute.domain.credit_settings import FailureHandling
 from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.domain.reservations import (
     Answer,
@@ -15,6 +16,7 @@ from perminute.domain.reservations import (
     Held,
     Operation,
     PaidBy,
+    Promise,
     Reservation,
 )
 from perminute.domain.spending import LimitName, Spending, SpendingKey, SpendingKind, answered
@@ -67,7 +69,7 @@ def spending_of(row: SpendingRow) -> Spending:
 
 def reservation_row(reservation: Reservation) -> ReservationRow:
     """Write a call under way; what is empty is left out."""
-    leg, answer = reservation.leg, reservation.answer
+    leg, answer, promised = reservation.leg, reservation.answer, reservation.promised
     at = answered(leg)
     record = {
         "organizerId": leg.organizer_id,
@@ -78,11 +80,14 @@ def reservation_row(reservation: Reservation) -> ReservationRow:
         "remoteNumber": leg.remote_number,
         "at": format_instant(at),
         "operation": reservation.asked.operation.value,
-        "requested": reservation.asked.requested_seconds,
+        "card": reservation.rate_card_version or None,
         "reported": reservation.asked.used_seconds or None,
         "wanted": reservation.wanted_seconds,
+        "default": reservation.default_seconds,
         "used": reservation.used_seconds or None,
         "reportedAt": reservation.reported_at and format_instant(reservation.reported_at),
+        "promised": promised
+        and [(promised.until - records.EPOCH) // records.MINUTE, promised.micros, promised.minutes],
         "keys": [
             [key.kind.value, key.subject, format_instant(key.since)] for key in reservation.keys
         ]
@@ -92,12 +97,15 @@ def reservation_row(reservation: Reservation) -> ReservationRow:
         "granted": answer.granted_seconds or None,
         "validUntil": answer.valid_until and format_instant(answer.valid_until),
         "reportBefore": answer.report_before and format_instant(answer.report_before),
+        "hangUp": answer.hang_up_after_seconds,
+        "remaining": answer.remaining_seconds,
         "final": int(answer.final_unit) or None,
         "paidBy": answer.paid_by and answer.paid_by.value,
         "rate": answer.rate_micros_per_minute,
         "fee": answer.connection_fee_micros,
         "currency": answer.currency,
         "limit": answer.limit and answer.limit.value,
+        "open": int(answer.failure_handling is FailureHandling.OPEN) or None,
     }
     charge_at = reservation.charge_at
     return ReservationRow(
@@ -105,8 +113,8 @@ def reservation_row(reservation: Reservation) -> ReservationRow:
         call_id=leg.call_id,
         sequence=reservation.sequence,
         held=[
-            [(until - records.EPOCH) // records.MINUTE, micros, minutes, int(used)]
-            for until, micros, minutes, used in reservation.held
+            [(until - records.EPOCH) // records.MINUTE, micros, minutes, int(used), calls]
+            for until, micros, minutes, used, calls in reservation.held
         ]
         or None,
         charge_at=charge_at and records.due_text(charge_at),
@@ -120,7 +128,9 @@ def reservation_of(row: ReservationRow) -> Reservation:
     record: dict[str, Any] = row.reservation
     at = parse_instant(record["at"])
     valid_until, report_before = record.get("validUntil"), record.get("reportBefore")
-    reported_at = record.get("reportedAt")
+    reported_at, promised = record.get("reportedAt"), record.get("promised")
+    operation = Operation(record["operation"])
+    is_over = operation is Operation.RELEASE
     return Reservation(
         leg=Leg(
             organization_id=row.organization_id,
@@ -135,9 +145,9 @@ def reservation_of(row: ReservationRow) -> Reservation:
             ended_at=at,
         ),
         asked=Asked(
-            operation=Operation(record["operation"]),
+            operation=operation,
             sequence=row.sequence,
-            requested_seconds=record.get("requested"),
+            requested_seconds=None if is_over else record["wanted"],
             used_seconds=record.get("reported", 0),
         ),
         answer=Answer(
@@ -147,25 +157,35 @@ def reservation_of(row: ReservationRow) -> Reservation:
             granted_seconds=record.get("granted", 0),
             valid_until=parse_instant(valid_until) if valid_until else None,
             report_before=parse_instant(report_before) if report_before else None,
+            hang_up_after_seconds=record.get("hangUp"),
+            remaining_seconds=record.get("remaining"),
             final_unit=bool(record.get("final")),
             paid_by=PaidBy(record["paidBy"]) if "paidBy" in record else None,
             rate_micros_per_minute=record.get("rate"),
             connection_fee_micros=record.get("fee"),
             currency=record.get("currency"),
             limit=LimitName(record["limit"]) if "limit" in record else None,
+            failure_handling=FailureHandling.OPEN if "open" in record else FailureHandling.CLOSED,
         ),
+        rate_card_version=record.get("card", ""),
         wanted_seconds=record["wanted"],
+        default_seconds=record["default"],
         used_seconds=record.get("used", 0),
         reported_at=parse_instant(reported_at) if reported_at else None,
+        promised=_promise(*promised) if promised else None,
         held=tuple(
-            Held(records.EPOCH + until * records.MINUTE, micros, minutes, bool(used))
-            for until, micros, minutes, used in row.held or ()
+            Held(records.EPOCH + until * records.MINUTE, micros, minutes, bool(used), calls)
+            for until, micros, minutes, used, calls in row.held or ()
         ),
         keys=tuple(
             SpendingKey(SpendingKind(kind), subject, parse_instant(since))
             for kind, subject, since in record.get("keys", ())
         ),
     )
+
+
+def _promise(until: int, micros: int, minutes: int) -> Promise:
+    return Promise(records.EPOCH + until * records.MINUTE, micros, minutes)
 
 
 def call_of(item: Item) -> Reservation | Usage:

@@ -1,0 +1,133 @@
+"""What a call under way costs, however long it lasts and whenever it was answered.
+
+A bridge asks before the call is answered, and its clock may differ from ours. By the instant that
+`Call Ended` states, another rate, license or month may be in force. So the dearest price of all
+instants from `CLOCK_SKEW` before the request to `RINGING` after it is reserved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from perminute.domain.legs import LegType
+from perminute.domain.licensing import Cover, Entitlement
+from perminute.domain.pools import month_of
+from perminute.domain.rate_card import SECONDS_PER_MINUTE
+from perminute.domain.spending import answered
+from perminute.domain.times import month_start
+from perminute.domain.usage import Free, Rating, rate_leg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from perminute.domain.legs import Leg
+    from perminute.domain.usage import Terms
+
+RINGING = timedelta(minutes=1)
+"""A call may ring so long before its granted seconds begin to run (ours). A clock that is ahead of
+ours takes from this time."""
+
+CLOCK_SKEW = timedelta(seconds=30)
+"""A clock may be so far behind ours (ours): many times what a synchronized clock is off."""
+
+
+def rating_of(leg: Leg, terms: Terms) -> Rating:
+    """Rate a call under way as it will be rated: as a leg of some length, answered when it was."""
+    return rate_leg(replace(leg, billable_seconds=1), terms)
+
+
+def _other_instants(leg: Leg, terms: Terms) -> Iterator[datetime]:
+    """Yield the other instants at which the call may have been answered, one for each price.
+
+    Nearly always the price changes at none of them.
+    """
+    at = answered(leg)
+    since, until = at - CLOCK_SKEW, at + RINGING
+    changes = set(_changes(leg, terms, since, until))
+    return iter((since, *sorted(changes - {at})) if changes else ())
+
+
+def _changes(leg: Leg, terms: Terms, since: datetime, until: datetime) -> Iterator[datetime]:
+    """Yield the instants after `since`, up to `until`, at which the price may change."""
+    number = leg.rated_number
+    if number is not None and leg.leg_type is not LegType.APP:
+        yield from terms.rate_card.changes_between(leg.leg_type, number, since, until)
+    yield from terms.licensing.changes_between(leg.organizer_id, since, until)
+    for instant in (month_start(until), terms.credits_set_up_at):
+        if instant is not None and since < instant <= until:
+            yield instant
+
+
+@dataclass(frozen=True, slots=True)
+class CallPrice:
+    """What a call costs that lasts for a number of seconds, of which a pool may bear the first.
+
+    `rating` is that of the instant of the request. `others` are those of the other instants at
+    which the call may have been answered, each with whether the pool bears its minutes then.
+    """
+
+    rating: Rating
+    pool_minutes: int
+    others: tuple[tuple[Rating, bool], ...] = ()
+
+    @classmethod
+    def of(cls, leg: Leg, terms: Terms, pool_minutes: int) -> CallPrice:
+        """Price a call that may draw so many minutes of the pool of its month."""
+        others: list[tuple[Rating, bool]] = []
+        for at in _other_instants(leg, terms):
+            other = replace(leg, answered_at=at, ended_at=at)
+            rating = rating_of(other, terms)
+            same_month = month_of(other) == month_of(leg)
+            others.append((rating, same_month and rating.draws_on_pool))
+        return cls(rating_of(leg, terms), pool_minutes, tuple(others))
+
+    @property
+    def costs_nothing(self) -> bool:
+        """Whether the call is included or free, whenever it is answered."""
+        return _is_free(self.rating) and not any(
+            _price_micros(other, 1, 0) or other.draws_on_pool for other, _ in self.others
+        )
+
+    @property
+    def is_included(self) -> bool:
+        """Whether it is included or free if it is answered at once."""
+        return _is_free(self.rating)
+
+    def blocks(self, seconds: int) -> int:
+        """Round up to whole billing blocks."""
+        return seconds if self.rating.rate is None else self.rating.rate.billed_seconds(seconds)
+
+    def minutes(self, seconds: int) -> int:
+        """Count the minutes that the pool bears."""
+        wanted = -(-seconds // SECONDS_PER_MINUTE) if self.rating.draws_on_pool else 0
+        return min(wanted, self.pool_minutes)
+
+    def micros(self, seconds: int) -> int | None:
+        """Price so many seconds in all; None if neither the pool nor the credit can pay them.
+
+        That is so if the pool is used up and the licenses allow nothing else.
+        """
+        minutes = self.minutes(seconds)
+        micros = _price_micros(self.rating, seconds, minutes)
+        if micros is None:
+            return None
+        for other, pooled in self.others:
+            # What nobody can pay then costs nothing: it would be recorded, and not charged.
+            micros = max(micros, _price_micros(other, seconds, minutes if pooled else 0) or 0)
+        return micros
+
+
+def _is_free(rating: Rating) -> bool:
+    return isinstance(rating.cover, Free) or rating.cover.rest is Cover.INCLUDED
+
+
+def _price_micros(rating: Rating, seconds: int, minutes: int) -> int | None:
+    if minutes * SECONDS_PER_MINUTE >= seconds or _is_free(rating):
+        return 0
+    rate, cover = rating.rate, rating.cover
+    if rate is None or not isinstance(cover, Entitlement) or cover.rest is not Cover.CREDITS:
+        return None
+    return rate.charge_micros(rate.billed_seconds(seconds), minutes * SECONDS_PER_MINUTE)

@@ -1,0 +1,126 @@
+"""One organization and its calls, decided one after the other: what unit tests of grants share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from builders import (
+    ANSWERED,
+    LONG_AGO,
+    MICROS,
+    ORGANIZATION,
+    ORGANIZER,
+    card,
+    holding,
+    holds,
+    leg,
+    lot,
+    volume,
+)
+
+from perminute.domain.authorization import Decided, Standing, authorize, release, update
+from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.licensing import Licensing
+from perminute.domain.limit_news import full_house_news, limit_news
+from perminute.domain.pools import MinutePool, Month
+from perminute.domain.reservations import Asked, Operation
+from perminute.domain.spending import Spending, Spendings, answered, records_of
+from perminute.domain.usage import Terms
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from perminute.domain.accounts import Account
+    from perminute.domain.legs import Leg
+    from perminute.domain.rate_card import RateCard
+    from perminute.domain.timelines import Timeline
+
+RATE = 15_000
+CARD = card(
+    "dialOut,49,DE,USD,0.015,,",
+    "dialOut,44,GB,USD,0.02,0.10,",
+    "dialOut,1,US,USD,0.01,,",
+    "dialOut,449,GB,USD,,,true",
+    "dialOut,33,FR,EUR,0.016,,",
+    "dialOut,371,LV,USD,0.50,,",
+    "tollDialIn,1,US,USD,0.0085,,",
+    "tollFreeDialIn,1800,US,USD,0.022,,",
+)
+NOVEMBER = Month(2026, 11)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+BY_THE_MINUTE = holds("payPerMinute", "communicationsCredits")
+SUBSCRIBED = holds("subscription", "communicationsCredits")
+
+
+def under_way(**changed: Any) -> Leg:
+    return leg(**{"answered_at": ANSWERED, "ended_at": ANSWERED, **changed})
+
+
+def asks(seconds: int | None = None, sequence: int = 0) -> Asked:
+    return Asked(Operation.AUTHORIZE, sequence, seconds)
+
+
+def used(seconds: int, sequence: int, requested: int | None = None) -> Asked:
+    return Asked(Operation.UPDATE, sequence, requested, seconds)
+
+
+@dataclass
+class Scene:
+    """One organization's account, and what its calls rest on, as it changes."""
+
+    account: Account = field(default_factory=lambda: holding(lot("1", MICROS)))
+    user: Timeline = BY_THE_MINUTE
+    organization: Timeline = field(default_factory=volume)
+    pool: MinutePool = field(
+        default_factory=lambda: MinutePool(organization_id=ORGANIZATION, month=NOVEMBER)
+    )
+    spent: dict[Any, Spending] = field(default_factory=dict)
+    told: list[Any] = field(default_factory=list)
+    rates: RateCard = field(default_factory=lambda: CARD)
+
+    def standing(self, one: Leg) -> Standing:
+        licensing = Licensing(self.organization, {ORGANIZER: self.user})
+        account = self.account
+        terms = Terms(licensing, self.rates, account.currency, account.credits_set_up_at)
+        keys = {
+            key
+            for prefix in ("49", "44", "371")
+            for key in records_of(one, prefix, answered(one), licensing, account.settings)
+        }
+        records = {key: self.spent.get(key, Spending(key=key)) for key in keys}
+        return Standing(account, terms, self.pool, Spendings(account.days, records))
+
+    def take(self, decided: Decided) -> Decided:
+        booking = decided.booking
+        self.account = booking.account
+        self.pool = booking.pools[0] if booking.pools else self.pool
+        self.spent |= {one.key: one for one in booking.spendings}
+        currency = booking.account.currency
+        self.told += [limit_news(one, currency)[0] for one in decided.reached]
+        if decided.full_house is not None:
+            self.told.append(full_house_news(decided.full_house)[0])
+        return decided
+
+    def authorize(
+        self, asked: Asked | None = None, at: datetime = ANSWERED, **leg_: Any
+    ) -> Decided:
+        one = under_way(answered_at=at, ended_at=at, **leg_)
+        return self.take(authorize(self.standing(one), one, asked or asks(), at))
+
+    def update(self, before: Decided, asked: Asked, at: datetime) -> Decided:
+        reservation = before.reservation
+        return self.take(update(self.standing(reservation.leg), reservation, asked, at))
+
+    def release(self, before: Decided, seconds: int, at: datetime) -> Decided:
+        reservation = before.reservation
+        asked = Asked(Operation.RELEASE, reservation.sequence + 1, None, seconds)
+        return self.take(release(self.standing(reservation.leg), reservation, asked, at))
+
+    def reserved(self, at: datetime = ANSWERED) -> int:
+        return self.account.reserved.amount_at(at)
+
+
+def configured(**limits: Any) -> CreditSettings:
+    return CreditSettings(configured_at=LONG_AGO, event_id="e", currency="USD", **limits)
