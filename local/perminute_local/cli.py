@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perminute.domain.errors import FaultyRateCard
+from perminute.domain.identifiers import check_spaces
 from perminute.domain.legs import MAX_LEG_SECONDS, PHONE_LEG_TYPES, LegType
 from perminute.domain.phone_numbers import check_e164
 from perminute.domain.times import parse_instant
@@ -277,6 +278,7 @@ def _add_stack(parser: argparse.ArgumentParser) -> None:
         "--organization",
         action="append",
         default=[],
+        type=_checked(check_spaces),
         metavar="ID",
         help="only this organization; may be given more than once",
     )
@@ -349,7 +351,13 @@ def _add_graph(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="users with assignedLicenses and usageLocation: an export, a delta, notifications",
     )
-    parser.add_argument("--organization", required=True, metavar="ID", help="whose users they are")
+    parser.add_argument(
+        "--organization",
+        required=True,
+        type=_checked(check_spaces),
+        metavar="ID",
+        help="whose users they are",
+    )
     parser.add_argument(
         "--stack",
         metavar="NAME",

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from perminute.domain.dial_out import PREDEFINED, DialOutMode
+from perminute.domain.legs import MAX_ID_LENGTH
 from perminute.domain.licenses import OUR_NAMES, PRODUCTS
 from perminute.events.billing import AnyBillingEvent
 from perminute.events.licensing import AnyLicensingEvent
@@ -41,6 +42,9 @@ dead-letter queue with the field and the reason. Fields that are not known are i
 
 - A *time* is RFC 3339 with an offset, such as `2026-11-02T09:00:00Z`; fractions are allowed.
 - An *amount* is a decimal string with at most 6 decimals, such as `"0.026"`, never a number.
+- An *id* is text of 1 to {MAX_ID_LENGTH} characters, without surrounding spaces. GUIDs, and ids
+  with `@`, are stored, compared and returned in lower case. Any other id is exact, and so is every
+  *organization id*.
 - A *phone number* is E.164 with `+`; up to four digits at its end may be masked by `*`.
 - A *country* is ISO 3166-1 alpha-2, a *currency* ISO 4217.
 - A *license* is {_names(OUR_NAMES)}; the part number of a SKU ({_names(PRODUCTS)}); or its GUID.
@@ -142,10 +146,10 @@ def _words(kind: dict[str, Any], definitions: dict[str, Any]) -> str:
             words = f"list of {_words(_resolved(items, definitions), definitions)}, {most} at most"
         case {"type": "integer", "minimum": least, "maximum": most}:
             words = f"whole number from {least:,} to {most:,}"
-        case {"type": "string", "maxLength": most}:
-            words = f"text, {most} characters at most"
         case {"type": "string", "title": title}:
             words = f"*{title}*"
+        case {"type": "string", "maxLength": most}:
+            words = f"text, {most} characters at most"
         case {"type": "integer"}:
             words = "whole number"
         case {"type": "boolean"}:

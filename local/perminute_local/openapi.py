@@ -14,7 +14,7 @@ from msgspec.json import schema, schema_components
 
 from perminute.api.endpoints import ENDPOINTS
 from perminute.api.http import MAX_BODY_BYTES
-from perminute.api.messages import ErrorDocument, Id, ReportBody
+from perminute.api.messages import ErrorDocument, Id, OrganizationId, ReportBody
 from perminute_local.published import without_references
 
 if TYPE_CHECKING:
@@ -89,8 +89,11 @@ def _whole_number(name: str) -> dict[str, Any]:
 
 def _operation(endpoint: Endpoint, components: dict[str, Any]) -> dict[str, Any]:
     asks = endpoint.method == "GET"
-    names = ["organizationId", *(["callId"] if _CALL in endpoint.path else [])]
-    path = [{"name": name, "in": "path", "required": True, "schema": schema(Id)} for name in names]
+    ids = {"organizationId": OrganizationId, **({"callId": Id} if _CALL in endpoint.path else {})}
+    path = [
+        {"name": name, "in": "path", "required": True, "schema": schema(kind)}
+        for name, kind in ids.items()
+    ]
     query = _query(components[endpoint.reads.__name__]) if asks else []
     failures = [status for status in _FAILURES if not (asks and status in _OF_BODIES)]
     operation: dict[str, Any] = {

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from builders import card
+from charging import sample
 
 from perminute.adapters.memory import PublishedRateCards
 from perminute.api.endpoints import BY_NAME
+from perminute_local.replay.lambda_runtime import SQSMessage
 from perminute_local.replay.requests import http_event
 from perminute_local.simulation.twin_functions import Shared, twinned_functions
 from perminute_local.stack import load_template
@@ -72,3 +74,105 @@ def test_an_organization_that_the_path_does_not_name_is_none(api: LoadedFunction
     status, answer = asked(api, "balance", pathParameters={})
     assert status == 400
     assert answer["message"].startswith("organizationId: must have 1 to")
+
+
+GUID = "9F4FE8EA-7E6E-486E-B8F4-8B3B2F6A5D21"
+LEG = {
+    "sequence": 0,
+    "organizerId": "adele@contoso.com",
+    "meetingId": "weekly",
+    "meetingType": "scheduled",
+    "legType": "dialOut",
+    "remoteNumber": "+493023125042",
+}
+
+
+@pytest.fixture
+def shared() -> Shared:
+    return Shared(PublishedRateCards(card()))
+
+
+@pytest.fixture
+def functions(shared: Shared) -> dict[str, LoadedFunction]:
+    """Functions of an organization with credit; events and requests spell its user differently."""
+    functions = twinned_functions(load_template(), shared)
+    user = {"userId": "Adele@Contoso.com"}
+    told = {
+        "ApplyLicensingFunction": [
+            sample("organization-changed"),
+            json.dumps({**json.loads(sample("user-changed", **user)), "id": "e-1"}),
+            json.dumps({**json.loads(sample("license-assigned", **user)), "id": "e-2"}),
+            json.dumps(
+                {
+                    **json.loads(
+                        sample("license-assigned", **user, license="communicationsCredits")
+                    ),
+                    "id": "e-3",
+                }
+            ),
+        ],
+        "BookCreditFunction": [sample("credit-purchased")],
+    }
+    for name, bodies in told.items():
+        assert functions[name].invoke([SQSMessage(body) for body in bodies], "arn") == []
+    return functions
+
+
+@pytest.mark.parametrize("organizer", ["adele@contoso.com", "ADELE@contoso.com"])
+def test_a_user_of_events_is_the_same_user_at_the_api(
+    functions: dict[str, LoadedFunction], organizer: str
+) -> None:
+    api = functions["AuthorizeCallsFunction"]
+    body = {**LEG, "organizerId": organizer}
+    status, answer = asked(api, "authorize", body=json.dumps(body))
+    assert (status, answer["decision"], answer["reason"]) == (200, "allow", None)
+    invoked = api.call({"operation": "authorize", **IDS, "callId": "c-2", **body})
+    assert invoked is not None
+    assert invoked["decision"] == "allow"
+    query = {"legType": "dialOut", "number": "+493023125042", "organizerId": organizer}
+    assert asked(api, "price", queryStringParameters=query)[1]["outcome"] == "charged"
+
+
+def test_a_call_is_the_same_call_in_either_case(
+    functions: dict[str, LoadedFunction], shared: Shared
+) -> None:
+    """The last request again, with its organizer and its call in another case, is a repeat."""
+    api = functions["AuthorizeCallsFunction"]
+    path = {**IDS, "callId": GUID}
+    first = asked(api, "authorize", pathParameters=path, body=json.dumps(LEG))
+    body = {**LEG, "callId": GUID, "organizerId": "Adele@Contoso.com"}
+    lower = {**IDS, "callId": GUID.lower()}
+    assert asked(api, "authorize", pathParameters=lower, body=json.dumps(body)) == first
+    assert api.call({"operation": "authorize", **path, **body}) == first[1]
+    assert shared.store.account("contoso").reserved.calls_at(AT) == 1
+    ended = sample("call-ended", callId=GUID, organizerId="Adele@contoso.com")
+    functions["ChargeCallsFunction"].invoke([SQSMessage(ended)], "arn")
+    assert list(shared.store.usages) == [("contoso", GUID.lower())]
+    assert shared.store.account("contoso").reserved.calls_at(AT) == 0
+
+
+@pytest.mark.parametrize("field", ["organizationId", "callId"])
+def test_a_body_may_spell_only_ids_without_case_as_it_likes(
+    functions: dict[str, LoadedFunction], field: str
+) -> None:
+    api = functions["AuthorizeCallsFunction"]
+    status, answer = asked(api, "authorize", body=json.dumps({**LEG, field: IDS[field].upper()}))
+    message = f"{field}: is another one than in the path; leave it out of the body"
+    assert (status, answer["message"]) == (400, message)
+
+
+@pytest.mark.parametrize("field", ["callId", "organizationId", "organizerId", "meetingId"])
+def test_surrounding_spaces_are_refused_at_every_door(
+    functions: dict[str, LoadedFunction], field: str
+) -> None:
+    api = functions["AuthorizeCallsFunction"]
+    refused = {"error": "invalid", "message": f"{field}: must not begin or end with a space"}
+    spaced = {**IDS, **LEG, field: f"{({**IDS, **LEG})[field]} "}
+    assert api.call({"operation": "authorize", **spaced}) == refused
+    assert asked(api, "authorize", body=json.dumps(spaced)) == (400, refused)
+    if field in IDS:
+        path = {**IDS, field: f" {IDS[field]}"}
+        assert asked(api, "authorize", pathParameters=path) == (400, refused)
+    if field == "organizerId":
+        query = {"legType": "dialOut", "number": "+493023125042", "organizerId": " adele"}
+        assert asked(api, "price", queryStringParameters=query) == (400, refused)

@@ -48,6 +48,22 @@ def quote(card: Path, number: str, *options: str) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["graph", "users.json", "--organization", "contoso "],
+        ["reconcile", "--stack", "perminute", "--organization", " contoso"],
+    ],
+)
+def test_an_organization_with_a_space_around_it_is_refused(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(command)
+    assert refused.value.code == 2
+    assert "--organization: must not begin or end with a space" in capsys.readouterr().err
+
+
 def test_a_quote_says_what_a_call_would_cost_and_why(
     card: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,6 +59,8 @@ def test_every_event_has_a_sample_that_the_schema_allows() -> None:
         with_detail("call-ended", legType="fax"),
         with_detail("call-ended", remoteNumber="0301234567"),
         with_detail("call-ended", callId=""),
+        with_detail("call-ended", organizerId="adele "),
+        with_detail("call-ended", organizationId="\tcontoso"),
         with_detail("call-ended", schemaVersion="2"),
     ],
 )
@@ -71,12 +73,14 @@ TYPES: dict[str, TypeAdapter[Any]] = {
     "Amount": TypeAdapter(fields.Amount),
     "PositiveAmount": TypeAdapter(fields.PositiveAmount),
     "PhoneNumber": TypeAdapter(fields.PhoneNumber),
+    "Id": TypeAdapter(fields.Id),
+    "OrganizationId": TypeAdapter(fields.OrganizationId),
 }
 """Of these the schema says all that is checked; it cannot say what calendars and lists hold."""
 
 
 @pytest.mark.parametrize("name", TYPES)
-@given(text=st.text("+-0123456789.*a", max_size=20))
+@given(text=st.text("+-0123456789.*a \n\u00a0\ufeff", max_size=20))
 @example("-0.0").via("an amount that is not negative")
 @example("-0.1").via("an amount that is")
 @example("+4930123****").via("four masked digits")

@@ -50,6 +50,37 @@ def test_a_call_becomes_the_leg_that_it_describes() -> None:
     )
 
 
+def test_ids_of_an_event_are_in_lower_case_where_case_does_not_count() -> None:
+    call = ended_leg(
+        read_event(
+            sample(
+                "call-ended",
+                organizationId="Contoso@Home",
+                callId="B6C1A0F4-7A3E-4A5F-8F0A-1F6A0C7B9D21",
+                organizerId="Adele@Contoso.com",
+                meetingId="Weekly-0211",
+            ),
+            TELEPHONY,
+        )
+    ).leg
+    assert (call.organization_id, call.call_id, call.organizer_id, call.meeting_id) == (
+        "Contoso@Home",
+        "b6c1a0f4-7a3e-4a5f-8f0a-1f6a0c7b9d21",
+        "adele@contoso.com",
+        "Weekly-0211",
+    )
+
+
+def test_an_event_in_another_spelling_is_the_same_event() -> None:
+    receipts = {
+        credit_event(read_event(sample("credit-purchased", purchaseId=identity), BILLING)).receipt
+        for identity in ("Order-1@shop.example", "order-1@Shop.example")
+    }
+    (receipt,) = receipts
+    key = ReceiptKey(ReceiptKind.PURCHASE, "contoso", "order-1@shop.example")
+    assert receipt.key == key
+
+
 def test_unknown_fields_are_ignored_and_an_absent_schema_version_means_1() -> None:
     body = sample("call-ended", schemaVersion="REMOVED", dialect="Bavarian")
     assert ended_leg(read_event(body, TELEPHONY)) == ended_leg(
@@ -64,6 +95,11 @@ def test_unknown_fields_are_ignored_and_an_absent_schema_version_means_1() -> No
         ({"organizationId": None}, "detail.organizationId: must not be null"),
         ({"organizationId": ""}, "detail.organizationId: must have at least 1 character"),
         ({"callId": "x" * 251}, "detail.callId: must have at most 250 characters"),
+        ({"organizerId": "adele "}, "detail.organizerId: must not begin or end with a space"),
+        (
+            {"organizationId": " contoso"},
+            "detail.organizationId: must not begin or end with a space",
+        ),
         ({"answeredAt": "REMOVED"}, "detail.answeredAt: is required"),
         (
             {"legType": "carrierPigeon"},

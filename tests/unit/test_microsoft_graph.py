@@ -139,6 +139,10 @@ def test_users_come_alone_in_pages_in_notifications_or_line_by_line(content: str
         ("[7]", "item 1: must be a JSON object: a user, or a change notification"),
         ('[{"usageLocation": "DE"}]', "item 1 id: field required"),
         (
+            '[{"id": "u-1 ", "usageLocation": "DE"}]',
+            "item 1 id: must not begin or end with a space",
+        ),
+        (
             '[{"changeType": "updated", "resourceData": [7]}]',
             "item 1 resourceData: must be a JSON object: the user that the notification is about",
         ),
@@ -196,6 +200,13 @@ def test_the_events_are_taken_in_as_they_are_and_then_there_is_no_more_news() ->
     assert compare(one, now, organization_id="contoso", seen_at=SEEN) == Compared(())
     before = SEEN - timedelta(microseconds=1)
     assert now.value_at("country", before) == "DE"
+
+
+def test_a_user_is_named_as_events_store_it() -> None:
+    (one,) = read(user(E5, id=USER.upper()))
+    compared = compare(one, Timeline(), organization_id="contoso", seen_at=SEEN)
+    assert one.id == USER
+    assert {event["detail"]["userId"] for event in compared.events} == {USER}
 
 
 def test_the_same_comparison_gives_the_same_ids_and_another_time_gives_others() -> None:

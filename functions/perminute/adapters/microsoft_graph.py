@@ -15,13 +15,14 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from perminute.domain.codes import check_country
 from perminute.domain.errors import Refused
+from perminute.domain.identifiers import read_id
 from perminute.domain.licenses import PRODUCTS, SERVICE_PLANS, product_of_sku
 from perminute.domain.licensing import COUNTRY, license_attribute
 from perminute.domain.times import format_instant
@@ -59,7 +60,8 @@ class AssignedLicense(_GraphModel):
 class GraphUser(_GraphModel):
     """What matters to us of a user; a part that was not sent is not known, and stays as it is."""
 
-    id: str = Field(min_length=1)
+    # What we hold of users is found by the spelling in which events store it.
+    id: Annotated[str, AfterValidator(read_id)] = Field(min_length=1)
     assigned_licenses: tuple[AssignedLicense, ...] | None = None
     usage_location: str | None = None
     removed: bool = False
@@ -186,7 +188,7 @@ def _user(place: str, said: object) -> GraphUser:
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         field = " ".join([place, ".".join(str(part) for part in fault["loc"])])
-        raise Refused(field, fault["msg"].lower()) from None
+        raise Refused(field, fault["msg"].removeprefix("Value error, ").lower()) from None
     if not removed and not {"assigned_licenses", "usage_location"} & user.model_fields_set:
         field = f"{place} assignedLicenses"
         raise Refused(

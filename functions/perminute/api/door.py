@@ -10,7 +10,9 @@ from msgspec import DecodeError, ValidationError, convert
 from msgspec.json import decode
 from msgspec.structs import fields as struct_fields
 
+from perminute.api.messages import NO_SURROUNDING_SPACES
 from perminute.domain.errors import Refused
+from perminute.domain.identifiers import SURROUNDING_SPACES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +25,10 @@ _AT_PATH = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<field>[^`]*)`)?", re.DOT
 _MISSING = re.compile(r"Object missing required field `(?P<field>\w+)`")
 _ENUM = re.compile(r"Invalid enum value .*", re.DOTALL)
 _OURS = (
+    (
+        rf"Expected `str` matching regex {re.escape(repr(NO_SURROUNDING_SPACES))}",
+        SURROUNDING_SPACES,
+    ),
     (
         r"Expected `str` matching regex .*",
         "must be an E.164 number such as +14255550100 (a masked **** is fine; in a query + is %2B)",

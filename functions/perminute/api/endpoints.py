@@ -21,6 +21,7 @@ from perminute.application.ask_price import Asking
 from perminute.application.authorize_call import Request
 from perminute.application.further_lots import further_lots
 from perminute.domain.errors import Refused
+from perminute.domain.identifiers import canonical_id
 from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.domain.reservations import Asked, Operation
 
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whom a request is about, when it came, and until when it must be answered."""
+    """Whom a request is about, when it came, and until when it must be answered.
+
+    `call_id` is in its canonical spelling (`perminute.domain.identifiers`).
+    """
 
     organization_id: str
     call_id: str
@@ -57,8 +61,8 @@ class ChargingApi:
         leg = Leg(
             organization_id=target.organization_id,
             call_id=target.call_id,
-            organizer_id=body.organizer_id,
-            meeting_id=body.meeting_id,
+            organizer_id=canonical_id(body.organizer_id),
+            meeting_id=canonical_id(body.meeting_id),
             meeting_type=body.meeting_type,
             leg_type=body.leg_type,
             service_number=body.service_number,
@@ -83,7 +87,7 @@ class ChargingApi:
         leg = Leg(
             organization_id=target.organization_id,
             call_id="",
-            organizer_id=query.organizer_id or "",
+            organizer_id=canonical_id(query.organizer_id or ""),
             meeting_id="",
             meeting_type=MeetingType.SCHEDULED,
             leg_type=query.leg_type,
@@ -197,9 +201,10 @@ BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 
 def check_target(body: Message, target: Target) -> None:
     """Refuse a body that names another organization or call than its path does."""
+    call_id = getattr(body, "call_id", None)
     for field, said, meant in (
         ("organizationId", getattr(body, "organization_id", None), target.organization_id),
-        ("callId", getattr(body, "call_id", None), target.call_id),
+        ("callId", call_id and canonical_id(call_id), target.call_id),
     ):
         if said is not None and said != meant:
             raise Refused(field, "is another one than in the path; leave it out of the body")

@@ -19,6 +19,7 @@ from perminute.api.door import check_text, read_body, read_fields
 from perminute.api.endpoints import BY_NAME, BY_ROUTE, Endpoint, Target, check_target
 from perminute.api.messages import ErrorDocument, Invocation, Message
 from perminute.domain.errors import Conflict, Refused, Unavailable
+from perminute.domain.identifiers import canonical_id, check_spaces
 from perminute.domain.legs import MAX_ID_LENGTH
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ def serve_http(
         return Served("none", "", "", error_document(error), str(error))
     endpoint = BY_ROUTE.get(request.route_key)
     path = request.path_parameters or {}
-    organization_id, call_id = path.get("organizationId", ""), path.get("callId", "")
+    organization_id = path.get("organizationId", "")
+    call_id = canonical_id(path.get("callId", ""))
     if endpoint is None:
         document = ErrorDocument(error="notFound", message="there is no such route")
         return Served("none", organization_id[:MAX_ID_LENGTH], call_id[:MAX_ID_LENGTH], document)
@@ -126,7 +128,8 @@ def serve_invocation(api: ChargingApi, event: object, deadline: Deadline, now: d
     if not isinstance(event, dict):
         document = error_document(Refused("event", "must be a JSON object"))
         return Served("none", "", "", document)
-    organization_id, call_id = (_text(event.get(field)) for field in ("organizationId", "callId"))
+    organization_id = _text(event.get("organizationId"))
+    call_id = canonical_id(_text(event.get("callId")))
     outcome: Message
     try:
         check_text(event)
@@ -188,6 +191,10 @@ def _check_ids(path: Mapping[str, str], endpoint: Endpoint) -> None:
         # A policy names an organization by its path: nothing in a path may look like another one.
         if "/" in value:
             raise Refused(field, "must have no slash in a path; invoke the function instead")
+        try:
+            check_spaces(value)
+        except ValueError as error:
+            raise Refused(field, str(error)) from None
 
 
 def _read(request: _Request, endpoint: Endpoint, target: Target) -> Message:

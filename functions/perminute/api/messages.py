@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from perminute.domain.credit_settings import FailureHandling
+from perminute.domain.identifiers import PATTERN as ID_PATTERN
 from perminute.domain.legs import MAX_ID_LENGTH, MAX_LEG_SECONDS, LegType, MeetingType
 from perminute.domain.phone_numbers import PATTERN
 from perminute.domain.reservations import Decision, PaidBy
@@ -24,7 +25,15 @@ MAX_SEQUENCE = 1_000_000
 E164 = rf"{PATTERN}(?!\n)"
 """In Python `$` also stands before a last line's end."""
 
-Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
+NO_SURROUNDING_SPACES = rf"{ID_PATTERN}(?!\n)"
+
+OrganizationId = Annotated[
+    str, Meta(min_length=1, max_length=MAX_ID_LENGTH, pattern=NO_SURROUNDING_SPACES)
+]
+Id = Annotated[
+    OrganizationId,
+    Meta(description="GUIDs, and ids with `@`, are stored and compared in lower case."),
+]
 PhoneNumber = Annotated[
     str, Meta(pattern=E164, description="E.164 with `+`; its last four digits at most may be `*`.")
 ]
@@ -82,7 +91,7 @@ class Message(Struct, frozen=True, kw_only=True, rename="camel"):
 class CallFacts(Message, frozen=True, kw_only=True):
     """What identifies a call, if it is not in the path."""
 
-    organization_id: Id | None = None
+    organization_id: OrganizationId | None = None
     call_id: Id | None = None
 
 
@@ -255,5 +264,5 @@ class Invocation(Message, frozen=True, kw_only=True):
     """Which operation a direct invocation of the function is about."""
 
     operation: Literal["authorize", "update", "release", "price", "balance"]
-    organization_id: Id
+    organization_id: OrganizationId
     call_id: Id | None = None

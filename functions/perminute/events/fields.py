@@ -17,6 +17,8 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from perminute.domain.codes import check_country, check_currency
+from perminute.domain.identifiers import PATTERN as ID_PATTERN
+from perminute.domain.identifiers import check_spaces, read_id
 from perminute.domain.legs import MAX_ID_LENGTH
 from perminute.domain.money import format_micros, parse_micros
 from perminute.domain.phone_numbers import PATTERN, check_e164
@@ -67,7 +69,7 @@ def _positive(micros: int) -> int:
     return micros
 
 
-def documented(title: str, **as_json: str) -> WithJsonSchema:
+def documented(title: str, **as_json: str | int) -> WithJsonSchema:
     """Say of a string what may stand in it, for the JSON Schema; it is not what checks it."""
     schema: JsonSchemaValue = {"type": "string", "title": title, **as_json}
     return WithJsonSchema(schema)
@@ -77,7 +79,18 @@ _DECIMAL = r"(0{0,3}[0-9]{1,15}(\.[0-9]{1,6})?|0{0,2}10{15}(\.0{1,6})?)$"
 """Up to the largest amount; 18 digits before the point at most, leading zeros among them."""
 
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_LENGTH)]
+_ID = StringConstraints(min_length=1, max_length=MAX_ID_LENGTH)
+_ID_LENGTHS = {"minLength": 1, "maxLength": MAX_ID_LENGTH}
+
+Id = Annotated[
+    str, _ID, AfterValidator(read_id), documented("id", **_ID_LENGTHS, pattern=ID_PATTERN)
+]
+OrganizationId = Annotated[
+    str,
+    _ID,
+    AfterValidator(check_spaces),
+    documented("organization id", **_ID_LENGTHS, pattern=ID_PATTERN),
+]
 Instant = Annotated[
     datetime,
     PlainValidator(_instant),
@@ -127,7 +140,7 @@ class Detail(Model):
     """What every detail says."""
 
     schema_version: Literal["1"] = "1"
-    organization_id: Id = Field(description="whose credit and licenses it is about")
+    organization_id: OrganizationId = Field(description="whose credit and licenses it is about")
 
 
 class Event(Model):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from perminute.api.endpoints import BY_NAME, Endpoint
+from perminute.domain.identifiers import canonical_id
 from perminute_local.replay.results import Response
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class ChargingRequests:
         body = json.loads(request.body)
         call_id = body.get("callId") if isinstance(body, dict) else None
         answer = self._answer(request, body)
-        return Response(request.at, request.request or "", str(call_id or ""), answer)
+        name = canonical_id(str(call_id or ""))
+        return Response(request.at, request.request or "", name, answer)
 
     def _answer(self, request: Delivery, body: object) -> dict[str, Any]:
         """Give the answer, or `{"error": …, "message": …}`."""

@@ -1,0 +1,43 @@
+"""Ids in one spelling: the same user or call, whichever system names it and by whichever door.
+
+Microsoft's directories compare GUIDs and user principal names without regard to case, and systems
+write them in either. So these are stored, compared and returned in lower case. Any other id, and
+the id of an organization, stays exactly as it is sent.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SPACE = r"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""What `str.strip` removes, written out: `\\s` is another set in each dialect of patterns."""
+
+PATTERN = rf"^[^{_SPACE}]([\s\S]*[^{_SPACE}])?$"
+"""An id without surrounding spaces; written so that JSON Schema means the same."""
+
+SURROUNDING_SPACES = "must not begin or end with a space"
+
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
+
+def canonical_id(identifier: str) -> str:
+    """Return the spelling of an id by which it is stored and compared.
+
+    Lower case may have more characters, but never more than four bytes for one: what has
+    `MAX_ID_LENGTH` characters as it is sent still fits a key.
+    """
+    if "@" in identifier or _GUID.fullmatch(identifier):
+        return identifier.lower()
+    return identifier
+
+
+def check_spaces(identifier: str) -> str:
+    """Return the id as it is; raises `ValueError` if a space surrounds it."""
+    if identifier != identifier.strip():
+        raise ValueError(SURROUNDING_SPACES)
+    return identifier
+
+
+def read_id(identifier: str) -> str:
+    """Return the id in its one spelling; raises `ValueError` if a space surrounds it."""
+    return canonical_id(check_spaces(identifier))
