@@ -19,7 +19,7 @@ from perminute.domain.licenses import OUR_NAMES, PRODUCTS
 from perminute.events.billing import AnyBillingEvent
 from perminute.events.licensing import AnyLicensingEvent
 from perminute.events.telephony import CallEnded
-from perminute_local.published import without_references
+from perminute_local.published import numbers_by_leg_type, without_references
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,7 +45,9 @@ dead-letter queue with the field and the reason. Fields that are not known are i
 - An *id* is text of 1 to {MAX_ID_LENGTH} characters, without surrounding spaces. GUIDs, and ids
   with `@`, are stored, compared and returned in lower case. Any other id is exact, and so is every
   *organization id*.
-- A *phone number* is E.164 with `+`; up to four digits at its end may be masked by `*`.
+- A *phone number* is E.164 with `+`, of 7 to 15 digits; up to four digits at its end may be masked
+  by `*`. *Withheld* is any other text, such as `anonymous`, a SIP URI or none at all, and the same
+  as null: two spellings of it are the same content. Only a number that sets the price must be one.
 - A *country* is ISO 3166-1 alpha-2, a *currency* ISO 4217.
 - A *license* is {_names(OUR_NAMES)}; the part number of a SKU ({_names(PRODUCTS)}); or its GUID.
 - A *dial-out policy* is {_names(DialOutMode)}; or one of Teams' own: {_names(PREDEFINED)}.
@@ -67,6 +69,7 @@ def schema() -> dict[str, Any]:
     """Make the JSON Schema (2020-12) of any event."""
     events: TypeAdapter[Any] = TypeAdapter(CallEnded | AnyLicensingEvent | AnyBillingEvent)
     made = events.json_schema(schema_generator=_Bare)
+    made["$defs"]["CallEndedDetail"]["allOf"] = numbers_by_leg_type()
     return {
         "$schema": GenerateJsonSchema.schema_dialect,
         "title": "perminute: events in",

@@ -14,8 +14,8 @@ from msgspec.json import schema, schema_components
 
 from perminute.api.endpoints import ENDPOINTS
 from perminute.api.http import MAX_BODY_BYTES
-from perminute.api.messages import ErrorDocument, Id, OrganizationId, ReportBody
-from perminute_local.published import without_references
+from perminute.api.messages import AuthorizeBody, ErrorDocument, Id, OrganizationId, ReportBody
+from perminute_local.published import numbers_by_leg_type, without_references
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +45,7 @@ def document() -> dict[str, Any]:
     """Make the document (OpenAPI 3.1)."""
     types = [ErrorDocument, *(t for e in ENDPOINTS for t in (e.reads, e.answers))]
     _, components = schema_components(types, ref_template=_REF)
+    components[AuthorizeBody.__name__]["allOf"] = numbers_by_leg_type()
     paths: dict[str, Any] = {}
     for endpoint in ENDPOINTS:
         if issubclass(endpoint.reads, ReportBody):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import Any
+
+from perminute.api.messages import E164
+from perminute.domain.legs import PRICED_BY
 
 _REFERENCE = re.compile(r" \((?:CONTRACT|DOMAIN) [^)]*\)")
 
@@ -10,3 +14,20 @@ _REFERENCE = re.compile(r" \((?:CONTRACT|DOMAIN) [^)]*\)")
 def without_references(text: str) -> str:
     """Leave out where a rule comes from: what our code refers to is not for its readers."""
     return _REFERENCE.sub("", text)
+
+
+def numbers_by_leg_type() -> list[dict[str, Any]]:
+    """Return what JSON Schema says of the numbers of a leg: which one must be there, and E.164."""
+    leg_types: dict[str, list[str]] = {}
+    for leg_type, field in PRICED_BY.items():
+        leg_types.setdefault(field, []).append(leg_type.value)
+    return [
+        {
+            "if": {"properties": {"legType": {"enum": names}}, "required": ["legType"]},
+            "then": {
+                "properties": {field: {"type": "string", "pattern": E164}},
+                "required": [field],
+            },
+        }
+        for field, names in leg_types.items()
+    ]

@@ -100,8 +100,8 @@ def api(system: System) -> OpenApiSchema:
 
 
 load_all_checks()
-# What API Gateway does and not the function: other methods, missing signatures. Two fields of a
-# leg depend on each other, which a schema does not say; and a conflict is no fault.
+# What API Gateway does and not the function: other methods, missing signatures. A conflict is no
+# fault.
 WITHOUT = {"unsupported_method", "ignored_auth", "positive_data_acceptance"}
 OURS: list[Any] = [CHECKS.get_one(n) for n in CHECKS.get_all_names() if n not in WITHOUT]
 

@@ -32,6 +32,12 @@ def api() -> LoadedFunction:
     ]
 
 
+NOT_E164 = (
+    "must be an E.164 number of 7 to 15 digits such as +14255550100 "
+    "(a masked tail such as **** is accepted)"
+)
+
+
 def asked(api: LoadedFunction, endpoint: str, **event: Any) -> tuple[int, dict[str, Any]]:
     answer = api.call(http_event(BY_NAME[endpoint], IDS, {}, AT) | event)
     assert answer is not None
@@ -176,3 +182,57 @@ def test_surrounding_spaces_are_refused_at_every_door(
     if field == "organizerId":
         query = {"legType": "dialOut", "number": "+493023125042", "organizerId": " adele"}
         assert asked(api, "price", queryStringParameters=query) == (400, refused)
+
+
+DIAL_IN = {**LEG, "legType": "tollDialIn", "serviceNumber": "+14255550100"}
+
+
+@pytest.mark.parametrize(
+    "caller", ["anonymous", "", "sip:anonymous@anonymous.invalid", "104", "+1206555*****", None]
+)
+def test_a_caller_who_withholds_the_number_is_put_through_and_charged(
+    functions: dict[str, LoadedFunction], shared: Shared, caller: str | None
+) -> None:
+    """Another spelling of withheld is the same request, and the same call."""
+    api = functions["AuthorizeCallsFunction"]
+    status, answer = asked(api, "authorize", body=json.dumps({**DIAL_IN, "remoteNumber": caller}))
+    assert (status, answer["decision"], answer["ratePerMinute"]) == (200, "allow", "0.0085")
+    again = {**DIAL_IN, "remoteNumber": "Restricted"}
+    assert asked(api, "authorize", body=json.dumps(again)) == (200, answer)
+    known = {k: DIAL_IN[k] for k in ("legType", "organizerId", "serviceNumber")}
+    for spelled in (caller, "Unavailable"):
+        ended = sample("call-ended", callId="c-1", **known, remoteNumber=spelled)
+        functions["ChargeCallsFunction"].invoke([SQSMessage(ended)], "arn")
+    (usage,) = shared.store.usages.values()
+    assert (usage.outcome, usage.leg.remote_number) == ("charged", None)
+    assert shared.kept["CallsDeadLetters"].kept == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"remoteNumber": "anonymous"}, f"remoteNumber: {NOT_E164}"),
+        ({"remoteNumber": "+493023"}, f"remoteNumber: {NOT_E164}"),
+        ({"remoteNumber": ""}, f"remoteNumber: {NOT_E164}"),
+        ({"legType": "tollDialIn", "serviceNumber": "104"}, f"serviceNumber: {NOT_E164}"),
+        (
+            {"legType": "tollDialIn", "serviceNumber": None},
+            "serviceNumber: is required for tollDialIn: it sets the rate",
+        ),
+        ({"serviceNumber": 104}, "serviceNumber: must be text"),
+    ],
+)
+def test_a_number_that_sets_the_price_and_is_none_is_refused(
+    functions: dict[str, LoadedFunction], changed: dict[str, Any], message: str
+) -> None:
+    api = functions["AuthorizeCallsFunction"]
+    refused = {"error": "invalid", "message": message}
+    assert asked(api, "authorize", body=json.dumps({**LEG, **changed})) == (400, refused)
+    assert api.call({"operation": "authorize", **IDS, **LEG, **changed}) == refused
+
+
+def test_a_price_is_asked_for_by_a_whole_number(api: LoadedFunction) -> None:
+    query = {"legType": "dialOut", "number": "+493023"}
+    status, answer = asked(api, "price", queryStringParameters=query)
+    message = "number: must be an E.164 number of 7 to 15 digits such as +14255550100"
+    assert (status, answer["message"].startswith(message)) == (400, True)

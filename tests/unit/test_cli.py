@@ -119,11 +119,17 @@ def call(number: str, **changed: Any) -> dict[str, Any]:
 def test_a_file_of_calls_is_priced_in_order_and_no_call_stops_the_others(
     card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = calls_file(tmp_path, call("+4930"), "# a comment", "", call("+88"), call("+4931"))
+    path = calls_file(
+        tmp_path, call("+4930234567"), "# a comment", "", call("+88234567"), call("+4931234567")
+    )
     assert main(["quote", "--rates", str(card), "--calls", path, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     answers = [(a["number"], a.get("charge"), a.get("error")) for a in document["calls"]]
-    assert answers == [("+4930", "0.04", None), ("+88", None, "noRate"), ("+4931", "0.04", None)]
+    assert answers == [
+        ("+4930234567", "0.04", None),
+        ("+88234567", None, "noRate"),
+        ("+4931234567", "0.04", None),
+    ]
     assert (document["total"], document["currency"]) == ("0.08", "USD")
     assert main(["quote", "--rates", str(card), "--calls", path]) == 0
     assert capsys.readouterr().out.endswith("total 0.08 USD\n")
@@ -132,7 +138,7 @@ def test_a_file_of_calls_is_priced_in_order_and_no_call_stops_the_others(
 def test_totals_never_mix_currencies(
     card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = calls_file(tmp_path, call("+4930"), call("+3310"))
+    path = calls_file(tmp_path, call("+4930234567"), call("+3310234567"))
     assert main(["quote", "--rates", str(card), "--calls", path, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["total"], document["currency"]) == (None, None)
@@ -147,17 +153,17 @@ def test_totals_never_mix_currencies(
         ("[" * 99_999, "calls.jsonl:2: is not JSON"),
         (b"\xff".decode("latin-1"), "calls.jsonl:2: is not JSON"),
         (call("0049"), "calls.jsonl:2: number: must be an E.164 number"),
-        (call("+49", seconds=-1), "calls.jsonl:2: seconds: must be a whole number from 0"),
-        (call("+49", seconds=True), "calls.jsonl:2: seconds: must be a whole number from 0"),
-        (call("+49", legType="app"), "calls.jsonl:2: legType: must be one of tollDialIn"),
-        (call("+49", at="2026-11-02"), "calls.jsonl:2: at: must be an RFC 3339 time"),
-        ({"number": "+49"}, "calls.jsonl:2: legType is required"),
+        (call("+49234567", seconds=-1), "calls.jsonl:2: seconds: must be a whole number from 0"),
+        (call("+49234567", seconds=True), "calls.jsonl:2: seconds: must be a whole number from 0"),
+        (call("+49234567", legType="app"), "calls.jsonl:2: legType: must be one of tollDialIn"),
+        (call("+49234567", at="2026-11-02"), "calls.jsonl:2: at: must be an RFC 3339 time"),
+        ({"number": "+49234567"}, "calls.jsonl:2: legType is required"),
     ],
 )
 def test_a_call_that_is_wrong_is_named_by_its_line(
     line: object, why: str, card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = calls_file(tmp_path, call("+4930"), line)
+    path = calls_file(tmp_path, call("+4930234567"), line)
     assert main(["quote", "--rates", str(card), "--calls", path]) == 2
     written = capsys.readouterr()
     assert written.out == ""
@@ -180,7 +186,7 @@ def test_a_wrong_call_says_what_is_wrong_and_exits_with_2(
     options: list[str], why: str, card: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:
-        code: object = main(quote(card, "+4930", *options))
+        code: object = main(quote(card, "+4930234567", *options))
     except SystemExit as exit_:
         code = exit_.code
     assert code == 2
@@ -188,7 +194,7 @@ def test_a_wrong_call_says_what_is_wrong_and_exits_with_2(
 
 
 def test_a_quote_needs_a_call(card: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["quote", "--rates", str(card), "--number", "+4930"]) == 2
+    assert main(["quote", "--rates", str(card), "--number", "+4930234567"]) == 2
     assert "quote needs --leg-type, --number and --seconds, or --calls" in capsys.readouterr().err
 
 
@@ -211,7 +217,7 @@ def test_a_faulty_card_is_checked_fault_by_fault_and_used_for_nothing(
     assert capsys.readouterr().out.splitlines() == [
         f"{path}:{fault['line']}: {fault['message']}" for fault in faults
     ]
-    assert main(quote(path, "+4930")) == 2
+    assert main(quote(path, "+4930234567")) == 2
     assert "line 3: prefix: must not be empty" in capsys.readouterr().err
 
 
@@ -270,7 +276,7 @@ def test_an_interrupted_command_ends_without_a_traceback(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("perminute_local.commands.load_rate_card", interrupt)
-    assert main(quote(card, "+4930")) == 130
+    assert main(quote(card, "+4930234567")) == 130
     assert capsys.readouterr().err == "perminute: interrupted\n"
 
 

@@ -71,6 +71,33 @@ def test_ids_of_an_event_are_in_lower_case_where_case_does_not_count() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "spelled",
+    ["anonymous", "", "sip:anonymous@anonymous.invalid", "104", "+1206555*****", "REMOVED"],
+)
+@pytest.mark.parametrize(
+    ("leg_type", "field"),
+    [
+        ("tollDialIn", "remoteNumber"),
+        ("tollFreeDialIn", "remoteNumber"),
+        ("dialOut", "serviceNumber"),
+        ("app", "serviceNumber"),
+        ("app", "remoteNumber"),
+    ],
+)
+def test_a_number_that_sets_no_price_and_is_none_is_withheld(
+    leg_type: str, field: str, spelled: str
+) -> None:
+    numbers = {"serviceNumber": "+14255550199", "remoteNumber": "+493023125042"}
+
+    def leg_of(number: str | None) -> EndedLeg:
+        changed = {**numbers, "legType": leg_type, field: number}
+        return ended_leg(read_event(sample("call-ended", **changed), TELEPHONY))
+
+    assert leg_of(spelled) == leg_of(None)
+    assert leg_of(None) != leg_of(numbers[field])
+
+
 def test_an_event_in_another_spelling_is_the_same_event() -> None:
     receipts = {
         credit_event(read_event(sample("credit-purchased", purchaseId=identity), BILLING)).receipt
@@ -116,9 +143,15 @@ def test_unknown_fields_are_ignored_and_an_absent_schema_version_means_1() -> No
         ),
         (
             {"remoteNumber": "030 23125042"},
-            "detail.remoteNumber: must be an E.164 number such as +14255550100 "
+            "detail.remoteNumber: must be an E.164 number of 7 to 15 digits such as +14255550100 "
             "(a masked tail such as **** is accepted)",
         ),
+        (
+            {"legType": "tollDialIn", "serviceNumber": "+12", "remoteNumber": "anonymous"},
+            "detail.serviceNumber: must be an E.164 number of 7 to 15 digits such as +14255550100 "
+            "(a masked tail such as **** is accepted)",
+        ),
+        ({"serviceNumber": 14255550100}, "detail.serviceNumber: must be a valid string"),
         ({"billableSeconds": "61"}, "detail.billableSeconds: must be a valid integer"),
         ({"billableSeconds": 61.0}, "detail.billableSeconds: must be a valid integer"),
         (

@@ -2,17 +2,25 @@ from __future__ import annotations
 
 import pytest
 
-from perminute.domain.phone_numbers import check_e164
+from perminute.domain.phone_numbers import check_e164, e164_or_withheld
 
 
-@pytest.mark.parametrize("number", ["+14255550100", "+49151234****", "+123456789012345", "+12"])
+@pytest.mark.parametrize(
+    "number", ["+14255550100", "+49151234****", "+123456789012345", "+6834321", "+683****"]
+)
 def test_e164_is_taken_even_with_a_masked_tail(number: str) -> None:
     assert check_e164(number) == number
+    assert e164_or_withheld(number) == number
 
 
 @pytest.mark.parametrize(
     "number",
     [
+        "+12",
+        "+683432",
+        "+68****",
+        "anonymous",
+        "sip:anonymous@anonymous.invalid",
         "14255550199",
         "+04255550100",
         "+1234567890123456",
@@ -30,3 +38,4 @@ def test_anything_else_is_refused_without_repeating_it(number: str) -> None:
     with pytest.raises(ValueError, match=r"must be an E\.164 number") as refusal:
         check_e164(number)
     assert not number or number not in str(refusal.value)
+    assert e164_or_withheld(number) is None

@@ -31,7 +31,10 @@ _OURS = (
     ),
     (
         r"Expected `str` matching regex .*",
-        "must be an E.164 number such as +14255550100 (a masked **** is fine; in a query + is %2B)",
+        (
+            "must be an E.164 number of 7 to 15 digits such as +14255550100 "
+            "(a masked **** is fine; in a query + is %2B)"
+        ),
     ),
     (r"Expected `int(?: \| null)?`, got .*", "must be a whole number"),
     (r"Expected `str(?: \| null)?`, got .*", "must be text"),

@@ -22,7 +22,7 @@ from perminute.application.authorize_call import Request
 from perminute.application.further_lots import further_lots
 from perminute.domain.errors import Refused
 from perminute.domain.identifiers import canonical_id
-from perminute.domain.legs import Leg, LegType, MeetingType
+from perminute.domain.legs import Leg, LegType, MeetingType, read_numbers
 from perminute.domain.reservations import Asked, Operation
 
 if TYPE_CHECKING:
@@ -58,6 +58,9 @@ class ChargingApi:
 
     def authorize(self, target: Target, body: AuthorizeBody) -> AnswerDocument:
         """Ask whether a call may begin."""
+        numbers = read_numbers(
+            body.leg_type, service_number=body.service_number, remote_number=body.remote_number
+        )
         leg = Leg(
             organization_id=target.organization_id,
             call_id=target.call_id,
@@ -65,8 +68,8 @@ class ChargingApi:
             meeting_id=canonical_id(body.meeting_id),
             meeting_type=body.meeting_type,
             leg_type=body.leg_type,
-            service_number=body.service_number,
-            remote_number=body.remote_number,
+            service_number=numbers.service_number,
+            remote_number=numbers.remote_number,
             answered_at=target.at,
             ended_at=target.at,
         )

@@ -37,6 +37,15 @@ Id = Annotated[
 PhoneNumber = Annotated[
     str, Meta(pattern=E164, description="E.164 with `+`; its last four digits at most may be `*`.")
 ]
+StatedNumber = Annotated[
+    str,
+    Meta(
+        description="Must be E.164 with `+`, of 7 to 15 digits, if it sets the price: the "
+        "`serviceNumber` of a dial-in, the `remoteNumber` of a `dialOut`. Its last four digits at "
+        "most may be `*`. Any other number that is no E.164 number counts as withheld, as if it "
+        "was null."
+    ),
+]
 Sequence = Annotated[
     int,
     Meta(
@@ -103,8 +112,8 @@ class AuthorizeBody(CallFacts, frozen=True, kw_only=True):
     meeting_id: Id
     meeting_type: MeetingType
     leg_type: LegType
-    service_number: PhoneNumber | None = None
-    remote_number: PhoneNumber | None = None
+    service_number: StatedNumber | None = None
+    remote_number: StatedNumber | None = None
     requested_seconds: RequestedSeconds | None = None
 
 

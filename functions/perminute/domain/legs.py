@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from perminute.domain.errors import Refused
+from perminute.domain.phone_numbers import check_e164, e164_or_withheld
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,6 +33,45 @@ class LegType(StrEnum):
 
 PHONE_LEG_TYPES = (LegType.TOLL_DIAL_IN, LegType.TOLL_FREE_DIAL_IN, LegType.DIAL_OUT)
 """The leg types that have rates; joining with the app is never charged."""
+
+
+NumberField = Literal["serviceNumber", "remoteNumber"]
+
+PRICED_BY: dict[LegType, NumberField] = {
+    LegType.TOLL_DIAL_IN: "serviceNumber",
+    LegType.TOLL_FREE_DIAL_IN: "serviceNumber",
+    LegType.DIAL_OUT: "remoteNumber",
+}
+"""The number that sets the price: what was dialled, whoever dialled it."""
+
+
+class Numbers(NamedTuple):
+    """The numbers of a leg as they are stored; None is absent or withheld."""
+
+    service_number: str | None
+    remote_number: str | None
+
+
+def read_numbers(
+    leg_type: LegType, *, service_number: str | None, remote_number: str | None
+) -> Numbers:
+    """Return the numbers as they are stored: whatever is no number counts as withheld.
+
+    Raises `Refused` if that is the number that sets the price.
+    """
+    return Numbers(
+        _read_number(leg_type, "serviceNumber", service_number),
+        _read_number(leg_type, "remoteNumber", remote_number),
+    )
+
+
+def _read_number(leg_type: LegType, field: NumberField, number: str | None) -> str | None:
+    if number is None or PRICED_BY.get(leg_type) != field:
+        return e164_or_withheld(number)
+    try:
+        return check_e164(number)
+    except ValueError as error:
+        raise Refused(field, str(error)) from None
 
 
 class MeetingType(StrEnum):

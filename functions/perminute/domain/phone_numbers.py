@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 
-PATTERN = r"^\+(?=[0-9*]{2,15}$)[1-9][0-9]+\*{0,4}$"
-"""E.164, the last four digits at most masked; written so that JSON Schema means the same."""
+PATTERN = r"^\+(?=[0-9*]{7,15}$)[1-9][0-9]+\*{0,4}$"
+"""E.164, the last four digits at most masked; written so that JSON Schema means the same.
+
+The shortest numbers that can be dialed from abroad have 7 digits (those of Niue): what is shorter
+is an extension or a slip, which would be priced by its first digits all the same.
+"""
 
 _E164 = re.compile(PATTERN, re.ASCII)
 
@@ -17,7 +21,17 @@ def check_e164(number: str) -> str:
     """
     if _E164.fullmatch(number) is None:
         msg = (
-            "must be an E.164 number such as +14255550100 (a masked tail such as **** is accepted)"
+            "must be an E.164 number of 7 to 15 digits such as +14255550100 (a masked tail such "
+            "as **** is accepted)"
         )
         raise ValueError(msg)
     return number
+
+
+def e164_or_withheld(number: str | None) -> str | None:
+    """Return the number if it is E.164; None, as for a withheld one, if it is anything else.
+
+    For numbers that do not set the price. Carriers write `anonymous`, an empty text, a SIP URI or
+    an extension for a caller who withholds the number; none of it may stop a call or its charge.
+    """
+    return number if number is not None and _E164.fullmatch(number) else None

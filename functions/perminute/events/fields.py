@@ -21,7 +21,6 @@ from perminute.domain.identifiers import PATTERN as ID_PATTERN
 from perminute.domain.identifiers import check_spaces, read_id
 from perminute.domain.legs import MAX_ID_LENGTH
 from perminute.domain.money import format_micros, parse_micros
-from perminute.domain.phone_numbers import PATTERN, check_e164
 from perminute.domain.times import format_instant, parse_instant
 
 if TYPE_CHECKING:
@@ -119,11 +118,8 @@ PositiveAmount = Annotated[
     AfterValidator(_positive),
     documented("amount above 0", pattern=f"^(?=.*[1-9]){_DECIMAL}"),
 ]
-PhoneNumber = Annotated[
-    str,
-    AfterValidator(check_e164),
-    documented("phone number", pattern=PATTERN),
-]
+StatedNumber = Annotated[str, documented("phone number or withheld")]
+"""What a number must look like depends on the leg: only one that sets the price must be E.164."""
 Country = Annotated[str, AfterValidator(check_country), documented("country", pattern="^[A-Z]{2}$")]
 Currency = Annotated[
     str, AfterValidator(check_currency), documented("currency", pattern="^[A-Z]{3}$")

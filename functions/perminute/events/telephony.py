@@ -9,8 +9,8 @@ from pydantic import StrictInt, TypeAdapter
 
 from perminute.application.charge_legs import EndedLeg
 from perminute.domain.errors import Refused
-from perminute.domain.legs import Leg, LegType, MeetingType
-from perminute.events.fields import BookingInstant, Detail, Event, Id, PhoneNumber
+from perminute.domain.legs import Leg, LegType, MeetingType, read_numbers
+from perminute.events.fields import BookingInstant, Detail, Event, Id, StatedNumber
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,12 +24,13 @@ class CallEndedDetail(Detail):
     meeting_id: Id = Field(description="the meeting that it belonged to")
     meeting_type: MeetingType = Field(description="only calls of scheduled meetings are charged")
     leg_type: LegType = Field(description="how the attendee joined")
-    service_number: PhoneNumber | None = Field(
-        default=None, description="the number dialed in to; required of dial-ins"
-    )
-    remote_number: PhoneNumber | None = Field(
+    service_number: StatedNumber | None = Field(
         default=None,
-        description="the attendee's phone; required of a dialOut; its tail may be masked",
+        description="the number dialed in to; a *phone number*, and required, of dial-ins",
+    )
+    remote_number: StatedNumber | None = Field(
+        default=None,
+        description="the attendee's phone; a *phone number*, and required, of a dialOut",
     )
     answered_at: BookingInstant | None = Field(description="null: it was never answered")
     ended_at: BookingInstant = Field(description="when the leg ended")
@@ -59,6 +60,9 @@ def ended_leg(event: CallEnded, heard_at: datetime | None = None) -> EndedLeg:
 
 
 def _leg(detail: CallEndedDetail) -> Leg:
+    numbers = read_numbers(
+        detail.leg_type, service_number=detail.service_number, remote_number=detail.remote_number
+    )
     return Leg(
         organization_id=detail.organization_id,
         call_id=detail.call_id,
@@ -66,8 +70,8 @@ def _leg(detail: CallEndedDetail) -> Leg:
         meeting_id=detail.meeting_id,
         meeting_type=detail.meeting_type,
         leg_type=detail.leg_type,
-        service_number=detail.service_number,
-        remote_number=detail.remote_number,
+        service_number=numbers.service_number,
+        remote_number=numbers.remote_number,
         answered_at=detail.answered_at,
         ended_at=detail.ended_at,
         billable_seconds=detail.billable_seconds,
