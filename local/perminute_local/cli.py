@@ -400,10 +400,11 @@ def _checked(parse: Callable[[str], object]) -> Callable[[str], object]:
 
 
 def _seconds(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= MAX_LEG_SECONDS):
+    whole = re.fullmatch(r"([0-9]+)(\.0+)?", text)
+    if whole is None or int(whole[1]) > MAX_LEG_SECONDS:
         msg = f"must be a whole number from 0 to {MAX_LEG_SECONDS} (24 h)"
         raise ValueError(msg)
-    return int(text)
+    return int(whole[1])
 
 
 def _positive(text: str) -> int:

@@ -15,6 +15,7 @@ from perminute.domain.phone_numbers import check_e164
 from perminute.domain.rate_card import NoQuote, Quote, Unpriced
 from perminute.domain.rate_card_csv import read_leg_type, read_rate_card, write_rate_card
 from perminute.domain.times import format_instant, parse_instant
+from perminute.domain.whole_numbers import without_fraction
 from perminute_local.decks import DECKS
 
 if TYPE_CHECKING:
@@ -236,6 +237,7 @@ def _text(value: object) -> str:
 
 
 def _seconds(value: object) -> int:
+    value = without_fraction(value)
     if type(value) is not int or not 0 <= value <= MAX_LEG_SECONDS:
         msg = f"must be a whole number from 0 to {MAX_LEG_SECONDS} (24 h)"
         raise ValueError(msg)

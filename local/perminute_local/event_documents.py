@@ -48,6 +48,7 @@ dead-letter queue with the field and the reason. Fields that are not known are i
 - A *phone number* is E.164 with `+`, of 7 to 15 digits; up to four digits at its end may be masked
   by `*`. *Withheld* is any other text, such as `anonymous`, a SIP URI or none at all, and the same
   as null: two spellings of it are the same content. Only a number that sets the price must be one.
+- A *whole number* may be written with a fraction of zero, as `61.0`; it is no string.
 - A *country* is ISO 3166-1 alpha-2, a *currency* ISO 4217.
 - A *license* is {_names(OUR_NAMES)}; the part number of a SKU ({_names(PRODUCTS)}); or its GUID.
 - A *dial-out policy* is {_names(DialOutMode)}; or one of Teams' own: {_names(PREDEFINED)}.
@@ -148,13 +149,13 @@ def _words(kind: dict[str, Any], definitions: dict[str, Any]) -> str:
         case {"type": "array", "items": items, "maxItems": most}:
             words = f"list of {_words(_resolved(items, definitions), definitions)}, {most} at most"
         case {"type": "integer", "minimum": least, "maximum": most}:
-            words = f"whole number from {least:,} to {most:,}"
+            words = f"*whole number* from {least:,} to {most:,}"
         case {"type": "string", "title": title}:
             words = f"*{title}*"
         case {"type": "string", "maxLength": most}:
             words = f"text, {most} characters at most"
         case {"type": "integer"}:
-            words = "whole number"
+            words = "*whole number*"
         case {"type": "boolean"}:
             words = "`true` \\| `false`"
         case {"type": "object"}:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import pytest
 import schemathesis
 from charging import ROOT, System, ready_system
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
@@ -139,7 +139,6 @@ def test_what_is_asked_of_a_call_in_its_turn_is_answered_as_documented(
         body = {name: value for name, value in case.body.items() if name not in path}
         numbers = {"serviceNumber": "+18005550100", "remoteNumber": "+493023125042"}
         case.path_parameters, case.body = path, {**body, **numbers, "sequence": 0}
-        assume(all(not isinstance(value, float) for value in body.values()))
         if endpoint.name != "authorize":
             first = json.loads(system.http["body"])
             assert system.ask("authorize", first, pathParameters=path)[0] == HTTPStatus.OK

@@ -236,3 +236,22 @@ def test_a_price_is_asked_for_by_a_whole_number(api: LoadedFunction) -> None:
     status, answer = asked(api, "price", queryStringParameters=query)
     message = "number: must be an E.164 number of 7 to 15 digits such as +14255550100"
     assert (status, answer["message"].startswith(message)) == (400, True)
+
+
+def test_a_whole_number_may_have_a_fraction_of_zero(functions: dict[str, LoadedFunction]) -> None:
+    api = functions["AuthorizeCallsFunction"]
+    first = asked(api, "authorize", body=json.dumps({**LEG, "requestedSeconds": 60}))
+    again = {**LEG, "sequence": 0.0, "requestedSeconds": 60.0}
+    assert asked(api, "authorize", body=json.dumps(again)) == first
+    assert api.call({"operation": "authorize", **IDS, **again}) == first[1]
+    assert (first[0], first[1]["grantedSeconds"]) == (200, 60)
+    query = {"legType": "dialOut", "number": "+493023125042", "seconds": "61.0"}
+    status, price = asked(api, "price", queryStringParameters=query)
+    assert (status, price["seconds"]) == (200, 61)
+
+
+@pytest.mark.parametrize("written", ["60.5", "true", '"60"', "[60.0]", "1e400"])
+def test_what_is_no_whole_number_is_refused(api: LoadedFunction, written: str) -> None:
+    body = json.dumps(LEG).replace('"sequence": 0', f'"sequence": {written}')
+    status, answer = asked(api, "authorize", body=body)
+    assert (status, answer["message"]) == (400, "sequence: must be a whole number")

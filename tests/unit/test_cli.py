@@ -116,6 +116,16 @@ def call(number: str, **changed: Any) -> dict[str, Any]:
     return {**sound, "number": number, **changed}
 
 
+def test_seconds_may_have_a_fraction_of_zero(
+    card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(quote(card, "+493023125042", "--seconds", "61.0", "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["seconds"] == 61
+    path = calls_file(tmp_path, call("+493023125042", seconds=61.0))
+    assert main(["quote", "--rates", str(card), "--calls", str(path), "--json"]) == 0
+    assert [call["seconds"] for call in json.loads(capsys.readouterr().out)["calls"]] == [61]
+
+
 def test_a_file_of_calls_is_priced_in_order_and_no_call_stops_the_others(
     card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -154,6 +164,7 @@ def test_totals_never_mix_currencies(
         (b"\xff".decode("latin-1"), "calls.jsonl:2: is not JSON"),
         (call("0049"), "calls.jsonl:2: number: must be an E.164 number"),
         (call("+49234567", seconds=-1), "calls.jsonl:2: seconds: must be a whole number from 0"),
+        (call("+49234567", seconds=61.5), "calls.jsonl:2: seconds: must be a whole number from 0"),
         (call("+49234567", seconds=True), "calls.jsonl:2: seconds: must be a whole number from 0"),
         (call("+49234567", legType="app"), "calls.jsonl:2: legType: must be one of tollDialIn"),
         (call("+49234567", at="2026-11-02"), "calls.jsonl:2: at: must be an RFC 3339 time"),
@@ -175,6 +186,7 @@ def test_a_call_that_is_wrong_is_named_by_its_line(
     [
         (["--number", "0049"], "argument --number: must be an E.164 number"),
         (["--seconds", "-1"], "argument --seconds: must be a whole number"),
+        (["--seconds", "61.5"], "argument --seconds: must be a whole number"),
         (["--seconds", "86401"], "argument --seconds: must be a whole number"),
         (["--at", "2026-11-02T09:00:00"], "argument --at: has no offset"),
         (["--leg-type", "app"], "argument --leg-type: invalid choice: 'app' (choose from"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 import pytest
@@ -15,8 +15,12 @@ from pydantic import TypeAdapter, ValidationError
 from perminute.domain.errors import Refused
 from perminute.events import fields
 from perminute.events.door import read_event
+from perminute.events.licensing import LICENSING, MAX_QUANTITY, licensing_event
 from perminute.events.telephony import TELEPHONY, ended_leg
 from perminute_local.event_documents import page, schema, schema_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted(ROOT.glob("events/*.v1.json"))
@@ -101,6 +105,14 @@ def test_the_schema_allows_exactly_what_is_read(name: str, text: str) -> None:
     assert jsonschema_rs.is_valid(kind.json_schema(), text) is read
 
 
+def is_read(event: Any, door: Any, to_domain: Callable[[Any], object]) -> bool:
+    try:
+        to_domain(read_event(json.dumps(event), door))
+    except Refused:
+        return False
+    return True
+
+
 NUMBERS: st.SearchStrategy[Any] = (
     st.none() | st.text("+-0123456789*a\n", max_size=17) | st.integers() | st.just([])
 )
@@ -124,10 +136,20 @@ def test_the_schema_allows_the_numbers_that_are_read(
     event = with_detail("call-ended", legType=leg_type)
     kept = {k: v for k, v in event["detail"].items() if k not in {"serviceNumber", "remoteNumber"}}
     event = {**event, "detail": {**kept, **numbers}}
-    try:
-        ended_leg(read_event(json.dumps(event), TELEPHONY))
-    except Refused:
-        read = False
-    else:
-        read = True
-    assert ANY_EVENT.is_valid(event) is read
+    assert ANY_EVENT.is_valid(event) is is_read(event, TELEPHONY, ended_leg)
+
+
+@given(
+    quantity=st.booleans()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(0, MAX_QUANTITY).map(round).map(float)
+    | st.integers(-(2**70), 2**70)
+    | st.text("0123456789", max_size=3)
+)
+@example(61.0).via("a whole number all the same")
+@example(-0.0).via("nothing")
+@example(61.5).via("no whole number")
+@example(1e300).via("a whole number that is too large")
+def test_the_schema_allows_the_whole_numbers_that_are_read(quantity: object) -> None:
+    event = with_detail("licenses-purchased", quantity=quantity)
+    assert ANY_EVENT.is_valid(event) is is_read(event, LICENSING, licensing_event)

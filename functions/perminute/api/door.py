@@ -13,6 +13,7 @@ from msgspec.structs import fields as struct_fields
 from perminute.api.messages import NO_SURROUNDING_SPACES
 from perminute.domain.errors import Refused
 from perminute.domain.identifiers import SURROUNDING_SPACES
+from perminute.domain.whole_numbers import with_whole_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +37,7 @@ _OURS = (
             "(a masked **** is fine; in a query + is %2B)"
         ),
     ),
-    (r"Expected `int(?: \| null)?`, got .*", "must be a whole number"),
+    (r"Expected `int(?: \| null)?`, got .*|Number out of range", "must be a whole number"),
     (r"Expected `str(?: \| null)?`, got .*", "must be text"),
     (r"Expected `object`, got .*", "must be a JSON object"),
     (r"Expected `str` of length >= 1", "must not be empty"),
@@ -53,7 +54,7 @@ def read_body(body: bytes, message: type[M]) -> M:
     if not body:
         raise Refused("body", "is empty; send a JSON object")
     try:
-        return decode(body, type=message)
+        return _decoded(body, message)
     except ValidationError as error:
         raise _refused(error, message) from None
     except (DecodeError, RecursionError) as error:
@@ -63,11 +64,24 @@ def read_body(body: bytes, message: type[M]) -> M:
 def read_fields(fields: Mapping[str, Any], message: type[M], *, text: bool = False) -> M:
     """Read what is parsed already; where all is `text`, numbers are read from it."""
     try:
-        return convert(dict(fields), type=message, strict=not text)
+        return convert(with_whole_numbers(fields), type=message, strict=not text)
     except ValidationError as error:
         raise _refused(error, message) from None
     except UnicodeEncodeError:
         raise _no_text() from None
+
+
+def _decoded(body: bytes, message: type[M]) -> M:
+    """Decode at once; only what is refused is read again, for whole numbers such as `61.0`."""
+    try:
+        return decode(body, type=message)
+    except ValidationError as refused:
+        try:
+            sent = decode(body)
+        except ValidationError:
+            # A number that no float can hold: the first refusal names its field.
+            raise refused from None
+        return convert(with_whole_numbers(sent) if isinstance(sent, dict) else sent, type=message)
 
 
 def check_text(sent: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from aws_lambda_powertools.utilities.parser import BaseModel, Field
+from aws_lambda_powertools.utilities.parser import BaseModel, Field, model_validator
 from pydantic import (
     AfterValidator,
     ConfigDict,
@@ -22,6 +22,7 @@ from perminute.domain.identifiers import check_spaces, read_id
 from perminute.domain.legs import MAX_ID_LENGTH
 from perminute.domain.money import format_micros, parse_micros
 from perminute.domain.times import format_instant, parse_instant
+from perminute.domain.whole_numbers import with_whole_numbers
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
@@ -130,6 +131,12 @@ class Model(BaseModel):
     """Our names in camelCase; immutable; unknown fields ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_whole_numbers(cls, sent: object) -> object:
+        """Read `61.0` as 61 before strict integers refuse it."""
+        return with_whole_numbers(sent) if isinstance(sent, dict) else sent
 
 
 class Detail(Model):
