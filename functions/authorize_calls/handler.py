@@ -12,13 +12,13 @@ from perminute.api.http import http_response, plain, serve_http, serve_invocatio
 from perminute.api.reports import report_served
 from perminute.application.patience import Deadline
 from perminute.observability import logger, metrics
-from perminute.settings import organization_claim
+from perminute.settings import TokenSettings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 api = charging_api(os.environ)
-claim = organization_claim(os.environ)
+tokens = TokenSettings.from_environment(os.environ)
 # See this package: all that has been made by now is here to stay.
 gc.freeze()
 gc.enable()
@@ -30,7 +30,7 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:  # noqa: ANN4
     """Answer a request that came over HTTP, or an invocation by its operation."""
     deadline = Deadline.in_milliseconds(context.get_remaining_time_in_millis())
     if isinstance(event, dict) and "routeKey" in event:
-        served = serve_http(api, event, deadline, claim)
+        served = serve_http(api, event, deadline, tokens)
         report_served(served)
         return http_response(served.outcome)
     served = serve_invocation(api, event, deadline, datetime.now(UTC))

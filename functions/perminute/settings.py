@@ -51,9 +51,21 @@ def rerating_queue_url(environment: Mapping[str, str]) -> str:
     return _required(environment, "RERATING_QUEUE_URL")
 
 
-def organization_claim(environment: Mapping[str, str]) -> str:
-    """Read which claim of a token names the organization that it is for."""
-    return _required(environment, "ORGANIZATION_CLAIM")
+@dataclass(frozen=True, slots=True)
+class TokenSettings:
+    """What a token that comes with a request over HTTP must say, and whether there must be one."""
+
+    organization_claim: str
+    """The claim that names the one organization that a token is for."""
+    required: bool
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> TokenSettings:
+        """Read the settings; whatever is not plainly `false` requires a token."""
+        return cls(
+            organization_claim=_required(environment, "ORGANIZATION_CLAIM"),
+            required=_required(environment, "TOKENS_REQUIRED") != "false",
+        )
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

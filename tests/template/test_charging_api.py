@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from perminute.api.endpoints import ENDPOINTS
-from perminute_local.stack import Template, resources
+from perminute.domain.errors import MissingSetting
+from perminute.settings import TokenSettings
+from perminute_local.stack import Template, environment_of, resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +39,17 @@ def test_nobody_is_let_in_without_a_signature_or_a_token(template: Template) -> 
     assert template["Parameters"]["JwtIssuer"]["Default"] == ""
 
 
+def test_the_function_itself_requires_a_token_where_the_routes_do(template: Template) -> None:
+    variables = environment_of(template["Resources"]["AuthorizeCallsFunction"], template)
+    assert variables["TOKENS_REQUIRED"] == {"Fn::If": ["HasJwt", "true", "false"]}
+    for value, required in (("true", True), ("false", False), ("yes", True)):
+        settings = TokenSettings.from_environment({**ENVIRONMENT, "TOKENS_REQUIRED": value})
+        assert settings == TokenSettings("organizationId", required)
+    with pytest.raises(MissingSetting, match="TOKENS_REQUIRED is not set"):
+        TokenSettings.from_environment(ENVIRONMENT)
+
+
+ENVIRONMENT = {"ORGANIZATION_CLAIM": "organizationId"}
 _ISSUER = {"Ref": "JwtIssuer"}
 
 

@@ -325,8 +325,8 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
         assert waking["RERATING_QUEUE_URL"] == {"Ref": "ReratingsQueue"}
     publisher = environment_of(functions(template)["PublishNotificationsFunction"], template)
     assert publisher["NOTIFICATION_TOPIC_ARN"] == {"Ref": "NotificationTopic"}
-    claim = environment_of(functions(template)[API], template)["ORGANIZATION_CLAIM"]
-    assert claim == {"Ref": "JwtOrganizationClaim"}
+    charging = environment_of(functions(template)[API], template)
+    assert charging["ORGANIZATION_CLAIM"] == {"Ref": "JwtOrganizationClaim"}
     for name in ("ChargeCallsFunction", "RerateCallsFunction", API):
         by_rates = environment_of(functions(template)[name], template)
         assert by_rates["RATE_CARD_BUCKET"] == {"Ref": "RateCardBucket"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from charging import sample
 
 from perminute.adapters.memory import PublishedRateCards
 from perminute.api.endpoints import BY_NAME
+from perminute.api.http import MAX_BODY_BYTES
 from perminute_local.replay.lambda_runtime import SQSMessage
 from perminute_local.replay.requests import http_event
 from perminute_local.simulation.twin_functions import Shared, twinned_functions
@@ -255,3 +257,66 @@ def test_what_is_no_whole_number_is_refused(api: LoadedFunction, written: str) -
     body = json.dumps(LEG).replace('"sequence": 0', f'"sequence": {written}')
     status, answer = asked(api, "authorize", body=body)
     assert (status, answer["message"]) == (400, "sequence: must be a whole number")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("letter", ["x", "é"])
+@pytest.mark.parametrize(("size", "status"), [(MAX_BODY_BYTES, 200), (MAX_BODY_BYTES + 1, 413)])
+def test_bytes_of_a_body_are_counted_as_they_were_sent(
+    functions: dict[str, LoadedFunction], letter: str, size: int, status: int, *, packed: bool
+) -> None:
+    """Neither letters count, nor the base64 that API Gateway may make of them."""
+    api, sound = functions["AuthorizeCallsFunction"], json.dumps({**LEG, "note": ""})
+    note = letter * ((size - len(sound)) // len(letter.encode()))
+    note += "x" * (size - len(sound) - len(note.encode()))
+    body = sound.replace('"note": ""', f'"note": "{note}"')
+    assert len(body.encode()) == size
+    sent = base64.b64encode(body.encode()).decode() if packed else body
+    answered, answer = asked(api, "authorize", body=sent, isBase64Encoded=packed)
+    assert answered == status
+    if status == 413:
+        message = f"the body must not have more than {MAX_BODY_BYTES} bytes"
+        assert answer == {"error": "tooLarge", "message": message}
+
+
+TOKEN = {"jwt": {"claims": {"organizationId": "contoso"}}}
+
+
+WITHOUT = "a token is required: this API serves nobody without one"
+FOR_ANOTHER = "the token is not for this organization: its claim organizationId must name it"
+SIGNED = {"iam": {"accountId": "000000000000"}}
+
+
+@pytest.mark.parametrize(
+    ("authorizer", "required", "refusal"),
+    [
+        (TOKEN, True, None),
+        ({"jwt": {"claims": {"organizationId": "fabrikam"}}}, True, FOR_ANOTHER),
+        ({"jwt": {}}, True, FOR_ANOTHER),
+        (SIGNED, True, WITHOUT),
+        ({}, True, WITHOUT),
+        (None, True, WITHOUT),
+        (TOKEN, False, None),
+        (SIGNED, False, None),
+    ],
+)
+def test_where_tokens_are_required_nobody_is_served_over_http_without_one(
+    shared: Shared, authorizer: dict[str, Any] | None, refusal: str | None, *, required: bool
+) -> None:
+    template = load_template()
+    settings = template["Resources"]["AuthorizeCallsFunction"]["Properties"]["Environment"]
+    settings["Variables"] |= {
+        "ORGANIZATION_CLAIM": "organizationId",
+        "TOKENS_REQUIRED": "true" if required else "false",
+    }
+    api = twinned_functions(template, shared)["AuthorizeCallsFunction"]
+    event = http_event(BY_NAME["balance"], IDS, {}, AT)
+    event["requestContext"]["authorizer"] = authorizer
+    status, answer = asked(api, "balance", **event)
+    if refusal is None:
+        assert (status, answer["organizationId"]) == (200, "contoso")
+    else:
+        assert (status, answer) == (403, {"error": "forbidden", "message": refusal})
+    invoked = api.call({"operation": "balance", **IDS})
+    assert invoked is not None
+    assert invoked["organizationId"] == "contoso"

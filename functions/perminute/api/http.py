@@ -2,7 +2,9 @@
 
 A caller that comes with a token reaches only the organization that its token names. One that
 signs with IAM reaches what its own policy allows: every path begins with the organization
-(docs/charging-api.md shows such a policy).
+(docs/charging-api.md shows such a policy). Where tokens are required, nobody is served over HTTP
+without one, whatever the routes say. A direct invocation carries no token: who may invoke the
+function reaches all organizations.
 """
 
 from __future__ import annotations
@@ -28,11 +30,12 @@ if TYPE_CHECKING:
     from perminute.api.endpoints import ChargingApi
     from perminute.api.messages import Error
     from perminute.application.patience import Deadline
+    from perminute.settings import TokenSettings
 
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _LAST_MILLISECOND = 253_402_300_799_999
 MAX_BODY_BYTES = 8_192
-"""Four times what the longest request takes."""
+"""More than the longest request takes, were each of its ids 250 letters of four bytes."""
 
 _STATUS: dict[Error, HTTPStatus] = {
     "invalid": HTTPStatus.BAD_REQUEST,
@@ -82,9 +85,9 @@ class _Turned(Exception):  # noqa: N818 - a caller turned away, not a malfunctio
 
 
 def serve_http(
-    api: ChargingApi, event: Mapping[str, Any], deadline: Deadline, claim: str
+    api: ChargingApi, event: Mapping[str, Any], deadline: Deadline, tokens: TokenSettings
 ) -> Served:
-    """Serve a request that API Gateway let through; `claim` names the organization in a token."""
+    """Serve a request that API Gateway let through."""
     try:
         request = read_fields(event, _Request)
         check_text((request.path_parameters, request.query_string_parameters))
@@ -103,7 +106,7 @@ def serve_http(
     target = Target(organization_id, call_id, at, deadline)
     outcome: Message
     try:
-        _check_token(context, organization_id, claim)
+        _check_token(context, organization_id, tokens)
         _check_ids(path, endpoint)
         outcome = endpoint.serve(api, target, _read(request, endpoint, target))
     except _Turned as turned:
@@ -170,10 +173,13 @@ def error_document(error: Refused | Unavailable) -> ErrorDocument:
     return ErrorDocument(error="unavailable", message=message)
 
 
-def _check_token(context: _Context, organization_id: str, claim: str) -> None:
+def _check_token(context: _Context, organization_id: str, tokens: TokenSettings) -> None:
     token = (context.authorizer or {}).get("jwt")
     if token is None:
+        if tokens.required:
+            raise _Turned("forbidden", "a token is required: this API serves nobody without one")
         return
+    claim = tokens.organization_claim
     claims = token.get("claims") if isinstance(token, dict) else None
     if not isinstance(claims, dict) or claims.get(claim) != organization_id:
         raise _Turned(
@@ -207,14 +213,18 @@ def _read(request: _Request, endpoint: Endpoint, target: Target) -> Message:
 
 
 def _body_of(request: _Request) -> bytes:
+    """Return the bytes that the caller sent, and that count: base64 is API Gateway's."""
     text = request.body or ""
-    if len(text) > MAX_BODY_BYTES:
-        raise _Turned("tooLarge", f"the body must not have more than {MAX_BODY_BYTES} bytes")
     check_text(text)
-    if request.is_base64_encoded:
-        try:
-            return base64.b64decode(text, validate=True)
-        except ValueError:
-            # Not `binascii.Error`: a letter beyond ASCII is another error.
-            raise Refused("body", "is not base64, although the event says so") from None
-    return text.encode()
+    body = _unpacked(text) if request.is_base64_encoded else text.encode()
+    if len(body) > MAX_BODY_BYTES:
+        raise _Turned("tooLarge", f"the body must not have more than {MAX_BODY_BYTES} bytes")
+    return body
+
+
+def _unpacked(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        # Not `binascii.Error`: a letter beyond ASCII is another error.
+        raise Refused("body", "is not base64, although the event says so") from None

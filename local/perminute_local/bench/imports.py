@@ -33,6 +33,7 @@ SETTINGS = {
     "RATE_CARD_BUCKET": "rate-cards",
     "DEAD_LETTER_QUEUE_URL": "http://127.0.0.1/dead-letters",
     "ORGANIZATION_CLAIM": "organizationId",
+    "TOKENS_REQUIRED": "false",
     "RERATING_QUEUE_URL": "http://127.0.0.1/reratings",
     "NOTIFICATION_TOPIC_ARN": "arn:aws:sns:us-east-1:000000000000:notifications",
     "POWERTOOLS_SERVICE_NAME": "bench",

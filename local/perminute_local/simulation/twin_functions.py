@@ -207,6 +207,10 @@ def described(template: Template) -> Stack:
 
 
 def _called(value: Any) -> str:  # noqa: ANN401 - an intrinsic function, or what stands there
+    match value:
+        case {"Fn::If": [_, _, otherwise]}:
+            # No parameter is set, and each condition says that one is.
+            return _called(otherwise)
     return str(next(iter(value.values()))) if isinstance(value, dict) else str(value)
 
 
