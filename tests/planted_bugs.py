@@ -11,15 +11,19 @@ from perminute.adapters.dynamodb import credit_store
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.notification_documents import document_of
+from perminute.api import endpoints
 from perminute.application import correct_rates
 from perminute.application.charge_reported import ChargeReported, ReportedRun
 from perminute.application.looking_again import LookingAgain
 from perminute.application.settle_at_once import SettleAtOnce
 from perminute.domain import books, recharge
+from perminute.domain.errors import Refused
+from perminute.domain.legs import Numbers
 from perminute.domain.licensing import Licensing
 from perminute.domain.lot_changes import LotChanges, LotItems
 from perminute.domain.lots import Lot
 from perminute.domain.notifications import crossings
+from perminute.domain.phone_numbers import e164_or_withheld
 from perminute.domain.provisional import Provisional
 from perminute.domain.recharge import RESEND_AFTER, RechargeState
 from perminute_local.simulation.effects import Effects
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from perminute.domain.accounts import Account
     from perminute.domain.chargebacks import BoughtCredit
     from perminute.domain.ledger import LedgerEntry
+    from perminute.domain.legs import LegType
     from perminute.domain.notifications import BalanceNow, Notification
     from perminute.domain.pools import MinutePool
     from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest
@@ -290,6 +295,28 @@ def settling_without_those_who_drew() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def spelling_users_as_requests_do() -> Iterator[None]:
+    """The API looks for users as it is asked for them, and events store them in lower case."""
+    with patch.object(endpoints, "canonical_id", lambda identifier: identifier):
+        yield
+
+
+@contextmanager
+def refusing_who_withholds_a_number() -> Iterator[None]:
+    """The API wants every number to be one, though only one of them sets the price."""
+
+    def strictly(_: LegType, *, service_number: str | None, remote_number: str | None) -> Numbers:
+        numbers = Numbers(service_number, remote_number)
+        for number in numbers:
+            if number is not None and e164_or_withheld(number) is None:
+                raise Refused("remoteNumber", "must be an E.164 number")
+        return numbers
+
+    with patch.object(endpoints, "read_numbers", strictly):
+        yield
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
@@ -308,4 +335,6 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     corrected_by_the_card_of_the_call,
     corrected_without_settling,
     settling_without_those_who_drew,
+    spelling_users_as_requests_do,
+    refusing_who_withholds_a_number,
 )

@@ -15,7 +15,9 @@ from planted_bugs import (
     never_charging_reports,
     publishing_before_the_commit,
     rearmed_on_every_call,
+    refusing_who_withholds_a_number,
     settling_without_those_who_drew,
+    spelling_users_as_requests_do,
     telling_what_may_change,
     with_a_new_recharge_id_after_a_day,
     with_plain_add,
@@ -47,6 +49,8 @@ POOLS = "the pool's minutes go by the order of the calls"
 PUBLISHED = "only what was committed is told"
 REPORTED = "what nobody ended costs what was reported"
 ONE_RECHARGE = "one recharge id for one crossing"
+ONE_USER = "a user is the same user at both doors"
+ANSWERED = "what is right is answered"
 DAY_LIMIT = "at most ten recharges are requested a day"
 
 SEEDS = range(12)
@@ -80,6 +84,8 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (corrected_by_the_card_of_the_call, {CORRECTED}, 1),
         (corrected_without_settling, {POOLS, BOOKS}, 1),
         (settling_without_those_who_drew, {POOLS}, 1),
+        (spelling_users_as_requests_do, {ONE_USER}, 6),
+        (refusing_who_withholds_a_number, {ANSWERED}, 3),
     ],
 )
 def test_a_bug_breaks_worlds(

@@ -16,8 +16,10 @@ from perminute.api.endpoints import BY_NAME
 from perminute.domain.times import format_instant, parse_instant
 from perminute_local.replay.requests import http_event
 from perminute_local.simulation.effects import Broken
+from perminute_local.simulation.expectations import unknown_user
 from perminute_local.simulation.faults import Fault, chance
 from perminute_local.simulation.plan import Told
+from perminute_local.simulation.spelling import spelled, withheld
 from perminute_local.stack import ApiTrigger
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from perminute_local.simulation.happenings import Functions, Happenings
     from perminute_local.simulation.plan import Bridged
 
-_OK = 200
+_OK, _INVALID = 200, 400
 _TRIES = 6
 _PAUSE = timedelta(seconds=1)
 _SECOND, _MINUTE, _HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -56,7 +58,9 @@ class Bridges:
 
     def call(self, number: int, call: Bridged) -> None:
         """Begin a call, if it may."""
-        _Call(self, f"call-{number}", call, chance(self.happenings.seed, "bridge", number)).begin()
+        seed = self.happenings.seed
+        drawn, spelling = chance(seed, "bridge", number), chance(seed, "spelling", number)
+        _Call(self, f"call-{number}", call, drawn, spelling).begin()
 
     def ask(self, name: str, call: _Call, body: dict[str, Any]) -> dict[str, Any] | None:
         """Ask the function behind the API; None if there is no answer."""
@@ -82,8 +86,18 @@ class Bridges:
                 self.effects.broken.append(Broken("one request has one answer", why))
         return answer
 
+    def check_user(self, call: _Call, answer: dict[str, Any] | None) -> None:
+        """Break the world if the API does not know a user whom events have given a license."""
+        organization_id, user_id = call.call.organization_id, call.call.organizer_id
+        if answer is not None and answer["reason"] == "noLicense":
+            seen = self.functions.medium.seen(organization_id)
+            self.effects.broken += unknown_user(organization_id, user_id, seen, self.effects)
+
     def _ask(self, function: str, event: dict[str, Any], drawn: Random) -> dict[str, Any] | None:
         response = self.functions.run(function, drawn, lambda one: one.call(event))
+        if response is not None and response["statusCode"] == _INVALID:
+            why = f"{event['body']} was answered {response['body']}"
+            self.effects.broken.append(Broken("what is right is answered", why))
         if response is None or response["statusCode"] != _OK:
             return None
         answer: dict[str, Any] = json.loads(response["body"])
@@ -98,6 +112,8 @@ class _Call:
     call_id: str
     call: Bridged
     drawn: Random
+    spelling: Random
+    """By it users and callers are written, in each request anew."""
     tries: int = 0
     sequence: int = 0
     reported: int = 0
@@ -105,10 +121,12 @@ class _Call:
     answered_at: datetime | None = None
     report_before: datetime | None = None
     path: dict[str, str] = field(init=False)
+    withholds: bool = field(init=False)
 
     def __post_init__(self) -> None:
         """Name the call as the API does."""
         self.path = {"organizationId": self.call.organization_id, "callId": self.call_id}
+        self.withholds = self.spelling.randrange(3) == 0
 
     # ── From the first request to the last ───────────────────────────────────────────────────
 
@@ -118,6 +136,7 @@ class _Call:
         if self.call.wants is not None:
             body["requestedSeconds"] = self.call.wants
         answer = self.bridges.ask("authorize", self, body)
+        self.bridges.check_user(self, answer)
         if answer is None:
             self._later(self.begin, otherwise=self._dare)
         elif self._take(answer):
@@ -247,10 +266,13 @@ class _Call:
         numbers = (
             {"remoteNumber": call.number}
             if call.leg_type == "dialOut"
-            else {"serviceNumber": "+18005550199", "remoteNumber": call.number}
+            else {
+                "serviceNumber": "+18005550199",
+                "remoteNumber": withheld(self.spelling) if self.withholds else call.number,
+            }
         )
         return {
-            "organizerId": call.organizer_id,
+            "organizerId": spelled(self.spelling, call.organizer_id),
             "meetingId": "meeting-1",
             "meetingType": "scheduled",
             "legType": call.leg_type,

@@ -14,7 +14,8 @@ from perminute.domain.booking import Adjustment, Purchase
 from perminute.domain.credit_settings import LATE_USAGE, CreditSettings
 from perminute.domain.errors import Refused
 from perminute.domain.ledger import EntryType
-from perminute.domain.licensing import POOL_MINUTES_USED, Licensing, Seats
+from perminute.domain.licenses import product_named
+from perminute.domain.licensing import POOL_MINUTES_USED, Licensing, Seats, license_attribute
 from perminute.domain.money import format_micros, parse_micros
 from perminute.domain.pools import THRESHOLDS, Month, Position, month_of
 from perminute.domain.reconciliation import reconcile
@@ -312,6 +313,26 @@ class _Known:
 
     def _say(self, message: str) -> str:
         return f"{self.organization_id}: {message}"
+
+
+def unknown_user(
+    organization_id: str, user_id: str, seen: Seen, effects: Effects
+) -> Iterator[Broken]:
+    """A user whom a license is known of is not denied for want of one, however it is spelled.
+
+    Where calls are authorized no license is ever taken away. Elsewhere one may be gone by now.
+    """
+    held = {
+        fact.attribute
+        for known, fact in seen.facts
+        if known is not None and known.lower() == user_id.lower() and fact.value is True
+    }
+    entitling = {
+        license_attribute(product_named(name)) for name in ("payPerMinute", "subscription")
+    }
+    if organization_id in effects.authorized and held & entitling:
+        why = f"{organization_id}: the API knows of no license of {user_id}, who has {sorted(held)}"
+        yield Broken("a user is the same user at both doors", why)
 
 
 def books_of(organization_id: str, seen: Seen, now: datetime) -> Iterator[Broken]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from perminute.domain.times import format_instant
 from perminute_local.simulation.cards import Cards
 from perminute_local.simulation.faults import Fault, chance
+from perminute_local.simulation.spelling import spelled, withheld
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -186,7 +187,7 @@ class _Planner:
         """Have organizations that buy licenses and credit, and wait until all that is known."""
         for number in range(self.drawn.randint(2, 4)):
             asks = number == 0 or self.drawn.random() < 1 / 3
-            users = tuple(f"user-{n}" for n in range(self.drawn.randint(2, 4)))
+            users = tuple(f"user-{n}@contoso.example" for n in range(self.drawn.randint(2, 4)))
             sometimes = self.drawn.randrange(3) == 0
             name = f"{'asks' if asks else 'mixed' if sometimes else 'org'}-{number}"
             funded = asks or self.drawn.randrange(4) > 0
@@ -292,6 +293,8 @@ class _Planner:
             "endedAt": format_instant(ended_at),
             **_numbers(leg_type, drawn.choice(_NUMBERS)),
         }
+        if leg_type != "dialOut" and self._drawn_apart("caller").randrange(3) == 0:
+            call["remoteNumber"] = withheld(self._drawn_apart("withheld"))
         if drawn.randrange(12) == 0:
             call["answeredAt"] = None
         elif drawn.randrange(8) == 0:
@@ -580,9 +583,15 @@ class _Planner:
     ) -> None:
         """Have an event sent."""
         at = self.now + self._skew(organization)
-        said = {"organizationId": organization, **detail}
+        said = {"organizationId": organization, **self._spelled(detail)}
         body = event_body(f"{self.seed}-{len(self.items)}", source, kind, at, said)
         self.add(Said(source=source, body=body, expected=expected))
+
+    def _spelled(self, detail: Mapping[str, Any]) -> dict[str, Any]:
+        """Name users as some system does, by a chance of its own."""
+        drawn = self._drawn_apart("spelling")
+        named = {name: detail[name] for name in ("userId", "organizerId") if name in detail}
+        return {**detail, **{name: spelled(drawn, user) for name, user in named.items()}}
 
     def _skew(self, organization_id: str) -> timedelta:
         """Tell by how much a sender's clock is wrong.
