@@ -264,8 +264,19 @@ class CallUnderWay(NamedTuple):
     call: Reservation | Usage | None
 
 
+class CallPlace(NamedTuple):
+    """The place of a call among those under way: when it was authorized, then its id."""
+
+    since: datetime
+    call_id: str
+
+
+MAX_CALLS_READ = 100
+"""Calls that `CallsUnderWay.read_calls` reads: as many as DynamoDB reads in one request."""
+
+
 class CallsUnderWay(Protocol):
-    """Calls while they are authorized, one at a time. Raises `Unavailable`."""
+    """Calls while they are authorized. Raises `Unavailable`."""
 
     def read(self, organization_id: str, call_id: str) -> CallUnderWay:
         """Read an account and a call in one request."""
@@ -273,6 +284,23 @@ class CallsUnderWay(Protocol):
 
     def keep(self, authorized: Authorized) -> bool:
         """Record a call under way whose account stays as it is; False if it has moved on."""
+        ...
+
+    def calls_by_start(
+        self, organization_id: str, *, limit: int, after: CallPlace | None = None
+    ) -> Iterator[CallPlace]:
+        """Name calls that were let in and are neither released nor recorded as ended.
+
+        In the order in which they were authorized; at most `limit`, beginning after a place, at
+        which there need not be a call any more. Found in an index that may lag behind: what they
+        are by now is to be read with `read_calls`.
+        """
+        ...
+
+    def read_calls(
+        self, organization_id: str, call_ids: Collection[str]
+    ) -> Mapping[str, Reservation | Usage]:
+        """Read calls as they are now, at most `MAX_CALLS_READ`; unknown ones are left out."""
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,7 +40,15 @@ from perminute.domain.spending import (
     day_of,
 )
 from perminute.domain.usage import Terms, Usage, rate_leg
-from perminute.ports import AlreadyKnown, Authorized, CallUnderWay, Committed, Moved, Posting
+from perminute.ports import (
+    AlreadyKnown,
+    Authorized,
+    CallPlace,
+    CallUnderWay,
+    Committed,
+    Moved,
+    Posting,
+)
 
 if TYPE_CHECKING:
     from stores import Stores
@@ -288,3 +296,124 @@ def test_any_number_of_calls_is_read_at_once(stores: Stores, organization: str, 
         )
         stores.under_way.keep(Authorized(reservation, None))
     assert stores.credit.reservations(organization, calls).keys() == calls
+
+
+def let_in(stores: Stores, organization: str, call_id: str, at: datetime = ANSWERED) -> Reservation:
+    """Have a call that costs nothing begin."""
+    called = under_way(organization, call_id=call_id)
+    reservation = Reservation(
+        leg=replace(called, answered_at=at, ended_at=at),
+        asked=Asked(Operation.AUTHORIZE, 0),
+        answer=Answer(sequence=0, decision=Decision.ALLOW, granted_seconds=300),
+    )
+    assert stores.under_way.keep(Authorized(reservation, None))
+    return reservation
+
+
+def go_on(
+    stores: Stores,
+    before: Reservation,
+    operation: Operation,
+    decision: Decision = Decision.ALLOW,
+) -> Reservation:
+    sequence = before.sequence + 1
+    answer = Answer(sequence=sequence, decision=decision)
+    after = replace(before, asked=Asked(operation, sequence), answer=answer)
+    assert stores.under_way.keep(Authorized(after, before))
+    return after
+
+
+def listed(stores: Stores, organization: str) -> list[str]:
+    found = stores.under_way.calls_by_start(organization, limit=100)
+    return [call_id for _, call_id in found]
+
+
+def test_a_call_is_listed_from_its_grant_to_its_release(stores: Stores, organization: str) -> None:
+    assert listed(stores, organization) == []
+    call = let_in(stores, organization, "call-1")
+    let_in(stores, f"{organization}-2", "another's")
+    assert listed(stores, organization) == ["call-1"]
+    for decision in Decision:
+        call = go_on(stores, call, Operation.UPDATE, decision)
+        assert listed(stores, organization) == ["call-1"]
+    go_on(stores, call, Operation.RELEASE)
+    assert listed(stores, organization) == []
+
+
+def test_a_call_that_was_denied_at_first_is_listed_once_it_is_let_in(
+    stores: Stores, organization: str
+) -> None:
+    denied = Reservation(
+        leg=under_way(organization),
+        asked=Asked(Operation.AUTHORIZE, 0),
+        answer=Answer(sequence=0, decision=Decision.DENY),
+    )
+    stores.under_way.keep(Authorized(denied, None))
+    assert listed(stores, organization) == []
+    go_on(stores, denied, Operation.AUTHORIZE)
+    assert listed(stores, organization) == ["call-1"]
+
+
+def test_a_call_that_has_ended_is_not_listed(stores: Stores, organization: str) -> None:
+    account = funded(stores, organization)
+    one = decided(account, under_way(organization))
+    stores.credit.commit(post(account, one))
+    assert listed(stores, organization) == ["call-1"]
+    posting = charged(one.booking.account, one.reservation.leg, one.reservation)
+    assert stores.credit.commit(posting) == Committed()
+    assert listed(stores, organization) == []
+    assert stores.under_way.read_calls(organization, ["call-1"]) == {"call-1": posting.usages[0]}
+
+
+def test_calls_are_listed_in_the_order_in_which_they_were_let_in(
+    stores: Stores, organization: str
+) -> None:
+    """Whole seconds and parts of one, and what is let in at one instant, page by page."""
+    at = datetime(2026, 11, 2, 9, tzinfo=UTC)
+    starts = {
+        "d": at + timedelta(microseconds=1),
+        "c": at + timedelta(milliseconds=500),
+        "b": at + timedelta(seconds=1),
+        "a2": at + timedelta(seconds=2),
+        "a1": at + timedelta(seconds=2),
+        "e": at,
+    }
+    for call_id, start in starts.items():
+        let_in(stores, organization, call_id, start)
+    places = [CallPlace(starts[call_id], call_id) for call_id in ("e", "d", "c", "b", "a1", "a2")]
+    for limit in (1, 2, 5, 6, 7):
+        found: list[CallPlace] = []
+        while page := list(
+            stores.under_way.calls_by_start(
+                organization, limit=limit, after=found[-1] if found else None
+            )
+        ):
+            assert len(page) <= limit
+            found += page
+            assert len(found) <= len(places)
+        # Of calls of one instant DynamoDB does not say which comes first.
+        assert sorted(found) == places
+        assert [place.since for place in found] == [place.since for place in places]
+
+
+def test_a_list_goes_on_after_a_call_that_is_gone_meanwhile(
+    stores: Stores, organization: str
+) -> None:
+    calls = [
+        let_in(stores, organization, call_id, ANSWERED + timedelta(seconds=n))
+        for n, call_id in enumerate(("d", "b", "c", "a"))
+    ]
+    (_, second) = stores.under_way.calls_by_start(organization, limit=2)
+    for call in calls[1:3]:
+        go_on(stores, call, Operation.RELEASE)
+    let_in(stores, organization, "new", ANSWERED + timedelta(minutes=1))
+    rest = stores.under_way.calls_by_start(organization, limit=9, after=second)
+    assert [call_id for _, call_id in rest] == ["a", "new"]
+
+
+def test_calls_are_read_as_they_are_now(stores: Stores, organization: str) -> None:
+    one = let_in(stores, organization, "one")
+    released = go_on(stores, let_in(stores, organization, "two"), Operation.RELEASE)
+    read = stores.under_way.read_calls(organization, ["one", "two", "three"])
+    assert read == {"one": one, "two": released}
+    assert stores.under_way.read_calls(organization, []) == {}

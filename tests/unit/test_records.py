@@ -20,6 +20,7 @@ from perminute.domain.reservations import (
     Decision,
     Held,
     Operation,
+    PaidBy,
     Reservation,
 )
 from perminute.domain.spending import Spending, day_of
@@ -135,6 +136,44 @@ def test_an_account_with_any_number_of_lots_is_a_small_item() -> None:
     lots = [bought(number, f"po-100{number}") for number in range(MAX_LOTS_IN_ACCOUNT)]
     further = FurtherLots.of([bought(number, "po") for number in range(300)])
     assert size_of(account_row(replace(account(*lots), further=further)).serialize()) <= KILOBYTE
+
+
+def test_a_call_under_way_takes_one_kilobyte() -> None:
+    """With ids like real ones, in the middle of it, where there is a limit for the day."""
+    guid = "8a5b2b1e-5c2f-4d3a-9a6e-1b2c3d4e5f60"
+    called = leg(
+        organization_id=guid,
+        call_id=guid,
+        organizer_id=guid,
+        meeting_id="19:meeting_MzQ0ZjI2YmMtYjBlYi00ZjY4LWI2ZGQtMTIzNDU2@thread.v2",
+        service_number="+493023125100",
+        remote_number="+493023125042",
+        answered_at=AT,
+        ended_at=AT,
+    )
+    reservation = Reservation(
+        leg=called,
+        asked=Asked(Operation.UPDATE, 12, 300, 300),
+        answer=Answer(
+            sequence=12,
+            decision=Decision.ALLOW,
+            granted_seconds=310,
+            valid_until=AT,
+            report_before=AT,
+            final_unit=True,
+            paid_by=PaidBy.CREDITS,
+            rate_micros_per_minute=15_000,
+            connection_fee_micros=15_000,
+            currency="USD",
+        ),
+        used_seconds=3_600,
+        reported_at=AT,
+        held=(Held(AT, 12_345_678, 0, used=True), Held(AT, 12_345_678, 0)),
+        keys=(day_of(AT),),
+    )
+    row = reservation_row(reservation)
+    assert row.under_way_since == "2026-11-02T14:39:50.123456Z"
+    assert size_of(row.serialize()) <= KILOBYTE
 
 
 def test_only_calls_that_have_nothing_to_be_charged_are_forgotten() -> None:

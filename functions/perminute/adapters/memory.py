@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from perminute.domain.accounts import Account
+from perminute.domain.call_states import under_way_since
 from perminute.domain.chargebacks import BoughtCredit
 from perminute.domain.errors import Unavailable
 from perminute.domain.licensing import Licensing, Seats
@@ -22,6 +23,7 @@ from perminute.domain.usage import Outcome
 from perminute.ports import (
     AlreadyKnown,
     CallList,
+    CallPlace,
     CallUnderWay,
     Committed,
     Full,
@@ -165,8 +167,7 @@ class InMemoryStore:
     def read(self, organization_id: str, call_id: str) -> CallUnderWay:
         """See `CallsUnderWay.read`."""
         with self._lock:
-            key = (organization_id, call_id)
-            call = self.usages.get(key) or self.under_way.get(key)
+            call = self._call(organization_id, call_id)
             return CallUnderWay(self._account(organization_id), call)
 
     def keep(self, authorized: Authorized) -> bool:
@@ -176,6 +177,26 @@ class InMemoryStore:
                 return False
             self._authorize(authorized)
             return True
+
+    def calls_by_start(
+        self, organization_id: str, *, limit: int, after: CallPlace | None = None
+    ) -> Iterator[CallPlace]:
+        """See `CallsUnderWay.calls_by_start`."""
+        with self._lock:
+            places = sorted(
+                CallPlace(since, call_id)
+                for (name, call_id), one in self.under_way.items()
+                if name == organization_id and (since := under_way_since(one)) is not None
+            )
+        return iter([one for one in places if after is None or one > after][:limit])
+
+    def read_calls(
+        self, organization_id: str, call_ids: Collection[str]
+    ) -> Mapping[str, Reservation | Usage]:
+        """See `CallsUnderWay.read_calls`."""
+        with self._lock:
+            known = ((one, self._call(organization_id, one)) for one in call_ids)
+            return {call_id: call for call_id, call in known if call is not None}
 
     def pool_months(self, organization_id: str, since: Month) -> Sequence[Month]:
         """See `CreditStore.pool_months`."""
@@ -345,6 +366,10 @@ class InMemoryStore:
                 + sum(len(change.facts) for change, _ in changes if change.user_id is not None),
             )
             return Committed()
+
+    def _call(self, organization_id: str, call_id: str) -> Reservation | Usage | None:
+        key = (organization_id, call_id)
+        return self.usages.get(key) or self.under_way.get(key)
 
     def _account(self, organization_id: str) -> Account:
         return self.accounts.get(organization_id, Account(organization_id=organization_id))

@@ -4,7 +4,8 @@
 
     PerminuteError
     ├── Refused             what came in cannot be processed, and never will be
-    │   └── Conflict        it is sound, but contradicts what came before it
+    │   ├── Conflict        it is sound, but contradicts what came before it
+    │   └── NotFound        it asks for something of which nothing is recorded
     ├── FaultyRateCard      a rate card is refused whole, with every fault it has
     ├── MissingSetting      the environment lacks what the template should have set
     ├── FurtherLotsNeeded   a decision needs lots that are not in the account item
@@ -41,6 +42,10 @@ class Refused(PerminuteError):  # noqa: N818 - an outcome of the business, not a
 
 class Conflict(Refused):
     """What is asked for contradicts what was asked for before, or what became of it."""
+
+
+class NotFound(Refused):
+    """Nothing is recorded of what is asked for."""
 
 
 class FurtherLotsNeeded(PerminuteError):  # noqa: N818 - a step of a decision, not a malfunction

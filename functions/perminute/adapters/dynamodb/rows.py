@@ -259,7 +259,8 @@ class ReservationRow(Model):
     cannot be written without knowing it. `charge_at` is there only while it has used something: by
     then an index finds what is to be charged although nobody reports its end. `forget_at` is
     DynamoDB's time to live, for legs of which nobody ever reports anything more; nothing is decided
-    by it, and what is to be charged is not forgotten.
+    by it, and what is to be charged is not forgotten. `under_way_since` is there only from the
+    authorization that lets it in to its release: an index lists the calls under way by it.
     """
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
@@ -269,6 +270,7 @@ class ReservationRow(Model):
     reservation = CompactJSONAttribute()
     charge_at = UnicodeAttribute(null=True, attr_name="chargeAt")
     forget_at = IntegerAttribute(null=True, attr_name="forgetAt")
+    under_way_since = UnicodeAttribute(null=True, attr_name="underWaySince")
 
 
 class TimelineRow(Model):

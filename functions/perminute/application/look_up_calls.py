@@ -1,0 +1,61 @@
+"""Look up calls and those under way: what a bridge that has restarted has to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from perminute.domain.call_states import under_way_since
+from perminute.domain.errors import NotFound
+from perminute.domain.reservations import Reservation
+
+if TYPE_CHECKING:
+    from perminute.domain.usage import Usage
+    from perminute.ports import CallPlace, CallsUnderWay
+
+
+class CallsPage(NamedTuple):
+    """Calls under way, and the place after which the next page begins; None after the last page."""
+
+    calls: tuple[Reservation, ...]
+    next: CallPlace | None
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpCalls:
+    """The use case with what it needs from outside. Raises `Unavailable`."""
+
+    under_way: CallsUnderWay
+
+    def call(self, organization_id: str, call_id: str) -> Reservation | Usage:
+        """Return a call as it is now; raises `NotFound` if nobody has asked for it."""
+        call = self.under_way.read_calls(organization_id, [call_id]).get(call_id)
+        if call is None:
+            raise NotFound(
+                "callId", "is not known: nobody has asked to authorize it, and no end is recorded"
+            )
+        return call
+
+    def page(
+        self, organization_id: str, *, limit: int, after: CallPlace | None = None
+    ) -> CallsPage:
+        """Return calls under way, as they are now, in the order in which they were authorized.
+
+        A page may have fewer than `limit` of them before the last one: the index that names them
+        lags behind, and what was released or has ended meanwhile is left out.
+        """
+        # One more than is wanted says whether there is a next page.
+        found = self.under_way.calls_by_start(organization_id, limit=limit + 1, after=after)
+        places = list(islice(found, limit + 1))
+        page, further = places[:limit], places[limit:]
+        calls = self.under_way.read_calls(organization_id, [place.call_id for place in page])
+        return CallsPage(
+            tuple(
+                call
+                for place in page
+                if isinstance(call := calls.get(place.call_id), Reservation)
+                and under_way_since(call) is not None
+            ),
+            page[-1] if further else None,
+        )
