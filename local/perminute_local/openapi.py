@@ -34,6 +34,7 @@ _DESCRIPTION = (
 _FAILURES = {
     HTTPStatus.BAD_REQUEST: "The request is wrong: the message names the field and what to do.",
     HTTPStatus.FORBIDDEN: "The caller may not ask for this organization.",
+    HTTPStatus.NOT_FOUND: "Nothing is recorded of what is asked for.",
     HTTPStatus.CONFLICT: "It is out of turn: another sequence number, or another request under it.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body has more than {MAX_BODY_BYTES} bytes.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Just now it could not be carried out: send it again as it is.",
@@ -96,7 +97,12 @@ def _operation(endpoint: Endpoint, components: dict[str, Any]) -> dict[str, Any]
         for name, kind in ids.items()
     ]
     query = _query(components[endpoint.reads.__name__]) if asks else []
-    failures = [status for status in _FAILURES if not (asks and status in _OF_BODIES)]
+    failures = [
+        status
+        for status in _FAILURES
+        if not (asks and status in _OF_BODIES)
+        and (endpoint.may_find_nothing or status is not HTTPStatus.NOT_FOUND)
+    ]
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
         "summary": endpoint.summary,

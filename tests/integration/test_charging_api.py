@@ -280,3 +280,183 @@ def test_limits_are_configured_by_events_and_told(system: System) -> None:
     body = json.loads(system.http["body"])
     _, answer = system.ask("authorize", body, pathParameters=other)
     assert (answer["reason"], answer["limit"]) == ("spendLimit", "dailySpendLimit")
+
+
+ASKED_AT_NINE = {
+    "callId": CALL,
+    "state": "underWay",
+    "sequence": 0,
+    "operation": "authorize",
+    "requestedSeconds": 600,
+    "usedSeconds": None,
+    "totalUsedSeconds": 0,
+    "grantedSeconds": 600,
+    "validUntil": "2026-11-02T09:11:00Z",
+    "reportBefore": "2026-11-02T09:10:00Z",
+    "finalUnit": False,
+    "reason": None,
+    "limit": None,
+    "authorizedAt": "2026-11-02T09:00:00Z",
+    "organizerId": "adele",
+    "legType": "dialOut",
+}
+"""What is known of the sample's call."""
+
+
+def call_at(system: System, hours: int, minutes: int = 0) -> dict[str, Any]:
+    """Ask what is known of the call, at a time of the day."""
+    midnight = system.http["requestContext"]["timeEpoch"] - 9 * 3_600_000
+    at = midnight + (hours * 60 + minutes) * 60_000
+    context = {**system.http["requestContext"], "timeEpoch": at}
+    status, document = system.ask("calls/{callId}", method="GET", requestContext=context)
+    assert status == 200
+    return document
+
+
+def test_a_bridge_that_has_restarted_is_told_what_it_had_known(system: System) -> None:
+    system.authorize()
+    assert call_at(system, 9) == ASKED_AT_NINE
+    _, calls = system.ask("calls", method="GET")
+    assert calls == {"calls": [ASKED_AT_NINE], "next": None}
+    system.ask("update", {"sequence": 1, "usedSeconds": 540})
+    system.ask("update", {"sequence": 2, "usedSeconds": 5, "requestedSeconds": 60})
+    document = call_at(system, 9)
+    assert document == ASKED_AT_NINE | {
+        "sequence": 2,
+        "operation": "update",
+        "requestedSeconds": 60,
+        "usedSeconds": 5,
+        "totalUsedSeconds": 545,
+        "grantedSeconds": 115,
+        "validUntil": "2026-11-02T09:05:00Z",
+        "reportBefore": "2026-11-02T09:01:55Z",
+    }
+    # It is the last request once more, and what comes next.
+    again = {name: document[name] for name in ("sequence", "usedSeconds", "requestedSeconds")}
+    assert system.ask("update", again)[1]["grantedSeconds"] == 115
+    assert system.ask("release", {"sequence": 3, "usedSeconds": 55})[0] == 200
+    released = call_at(system, 9)
+    assert (released["state"], released["totalUsedSeconds"]) == ("released", 600)
+    assert system.ask("calls", method="GET")[1] == {"calls": [], "next": None}
+
+
+def test_a_call_whose_bridge_died_is_listed_as_lapsed_until_it_is_charged(system: System) -> None:
+    system.authorize()
+    assert call_at(system, 9, 21)["state"] == "underWay"
+    assert call_at(system, 9, 22)["state"] == "lapsed"
+    (listed,) = system.ask("calls", method="GET")[1]["calls"]
+    assert listed["callId"] == CALL
+    system.send("CallsQueue", sample("call-ended", callId=CALL))
+    assert system.ask("calls", method="GET")[1]["calls"] == []
+    assert call_at(system, 9) == dict.fromkeys(ASKED_AT_NINE) | {
+        "callId": CALL,
+        "state": "ended",
+        "totalUsedSeconds": 1_728,
+        "grantedSeconds": 0,
+        "finalUnit": True,
+        "authorizedAt": "2026-11-02T09:00:00Z",
+        "organizerId": "adele",
+        "legType": "dialOut",
+    }
+
+
+def test_a_call_that_was_denied_says_why(system: System) -> None:
+    system.send("CreditQueue", sample("credits-configured", dailySpendLimit="0.03"))
+    system.authorize()
+    system.ask("update", {"sequence": 1, "usedSeconds": 120})
+    denied = call_at(system, 9)
+    assert (denied["state"], denied["reason"]) == ("denied", "spendLimit")
+    assert (denied["limit"], denied["grantedSeconds"]) == ("dailySpendLimit", 0)
+    assert system.ask("calls", method="GET")[1]["calls"] == [denied]
+
+
+def test_of_a_call_that_nobody_asked_for_nothing_is_known(system: System) -> None:
+    status, answer = system.ask("calls/{callId}", method="GET")
+    assert (status, answer["error"]) == (404, "notFound")
+    assert answer["message"].startswith("callId: is not known: nobody has asked to authorize it")
+    invoked = {"operation": "call", "organizationId": "contoso", "callId": CALL}
+    assert system.raw(invoked) == answer
+    system.authorize()
+    assert system.raw(invoked)["sequence"] == 0
+    del invoked["callId"]
+    assert system.raw(invoked)["message"] == "callId: is required"
+    # Another organization's calls are its own.
+    other = {"organizationId": "fabrikam", "callId": CALL}
+    assert system.ask("calls/{callId}", method="GET", pathParameters=other)[0] == 404
+
+
+def authorize_at_once(system: System, count: int) -> list[str]:
+    calls = [f"call-{number}" for number in range(count)]
+    for number, call_id in enumerate(calls):
+        path = {**system.http["pathParameters"], "callId": call_id}
+        context = dict(system.http["requestContext"])
+        context["timeEpoch"] += number
+        body = json.loads(system.http["body"])
+        system.ask("authorize", body, pathParameters=path, requestContext=context)
+    return calls
+
+
+def test_calls_under_way_come_page_by_page_while_some_end_and_others_begin(
+    system: System,
+) -> None:
+    calls = authorize_at_once(system, 5)
+    query = {"limit": "2"}
+    _, page = system.ask("calls", method="GET", queryStringParameters=query)
+    assert [call["callId"] for call in page["calls"]] == calls[:2]
+    for call_id in calls[1:3]:
+        path = {**system.http["pathParameters"], "callId": call_id}
+        system.ask("release", {"sequence": 1, "usedSeconds": 0}, pathParameters=path)
+    query["cursor"] = page["next"]
+    _, page = system.ask("calls", method="GET", queryStringParameters=query)
+    assert [call["callId"] for call in page["calls"]] == calls[3:]
+    assert page["next"] is None
+    invoked = {"operation": "callsUnderWay", "organizationId": "contoso"}
+    found = system.raw(invoked)
+    assert [call["callId"] for call in found["calls"]] == [calls[0], *calls[3:]]
+    assert found["next"] is None
+    found = system.raw(invoked | query | {"limit": 2})
+    assert [call["callId"] for call in found["calls"]] == calls[3:]
+
+
+def test_a_cursor_is_one_of_this_list_or_refused(system: System) -> None:
+    authorize_at_once(system, 2)
+    query = {"limit": "1"}
+    cursor = system.ask("calls", method="GET", queryStringParameters=query)[1]["next"]
+    whole = "is none that the list of this organization's calls has answered with"
+    for wrong, message in (
+        (cursor[:-1], whole),
+        (cursor[1:], whole),
+        (f"{cursor}=", whole),
+        ("é", whole),
+        ("AAAA", whole),
+        ("", "must not be empty"),
+        ("A" * 2_049, "must have at most 2048 characters"),
+    ):
+        query["cursor"] = wrong
+        status, answer = system.ask("calls", method="GET", queryStringParameters=query)
+        assert (status, answer["error"]) == (400, "invalid")
+        assert answer["message"].startswith(f"cursor: {message}"), answer
+    query["cursor"] = cursor
+    other = {"organizationId": "fabrikam"}
+    status, answer = system.ask(
+        "calls", method="GET", queryStringParameters=query, pathParameters=other
+    )
+    assert (status, answer["message"][:7]) == (400, "cursor:")
+    for limit in ("0", "101", "many"):
+        wrong_limit = {"limit": limit}
+        status, answer = system.ask("calls", method="GET", queryStringParameters=wrong_limit)
+        assert (status, answer["message"].split(":")[0]) == (400, "limit")
+
+
+def test_the_documents_show_the_list_as_it_is(system: System) -> None:
+    text = (ROOT / "docs" / "charging-api.md").read_text()
+    _, _, section = text.partition("## After a bridge restarts")
+    shown = json.loads(section.partition("```json")[2].partition("```")[0])
+    path = {**system.http["pathParameters"], "callId": "c1"}
+    body = {**json.loads(system.http["body"]), "requestedSeconds": None}
+    assert system.ask("authorize", body, pathParameters=path)[0] == 200
+    context = dict(system.http["requestContext"])
+    context["timeEpoch"] += 300_000
+    report = {"sequence": 1, "usedSeconds": 300}
+    system.ask("update", report, pathParameters=path, requestContext=context)
+    assert system.ask("calls", method="GET")[1] == shown

@@ -256,6 +256,9 @@ def trouble() -> list[dict[str, Any]]:
         ask("authorize", "a", "08:40:00", sequence=0, requestedSeconds=4_200),
         ask("update", "a", "08:41:00", sequence=1, usedSeconds=60),
         ask("authorize", "blocked", "08:41:30", sequence=0, remoteNumber="+19005550100"),
+        # Its bridge has restarted.
+        ask("callsUnderWay", "a", "08:41:31"),
+        ask("call", "a", "08:41:31"),
         call("a", "08:40:05", "08:50:05"),
         # Of the end of a call that was reported nobody ever tells.
         ask("authorize", "untold", "08:51:00", sequence=0),

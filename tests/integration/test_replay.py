@@ -151,12 +151,16 @@ def test_what_is_asked_wrongly_is_answered_in_its_place(
         {"request": "authorize", "time": at},
         {"request": "authorize", "time": at, "body": {"organizationId": "contoso"}},
         {"request": "authorize", "time": at, "body": {**body, "callId": "c-2", "legType": "x"}},
+        {"request": "call", "time": at, "body": {"organizationId": "contoso"}},
+        {"request": "call", "time": at, "body": body | {"callId": "c-2"}},
+        {"request": "call", "time": at, "body": body},
+        {"request": "callsUnderWay", "time": at, "body": {"organizationId": "contoso"}},
         {"request": "balance", "time": at, "body": {"organizationId": "contoso"}},
     ]
     (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
     (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, lines)))
     document = replay(tmp_path, "--seed", "3", "--duplicate", "1.0", "--shuffle")
-    first, again, *others, balance = document["responses"]
+    first, again, *others, call, calls, balance = document["responses"]
     assert (first["decision"], first["reason"]) == ("deny", "noLicense")
     assert again == first
     assert [(one["error"], one["message"].partition(":")[0]) for one in others] == [
@@ -167,7 +171,11 @@ def test_what_is_asked_wrongly_is_answered_in_its_place(
         ("invalid", "body"),
         ("invalid", "body.callId"),
         ("invalid", "legType"),
+        ("invalid", "body.callId"),
+        ("notFound", "callId"),
     ]
+    assert (call["state"], call["reason"]) == ("denied", "noLicense")
+    assert calls == {"calls": [], "next": None}
     assert balance["balance"] == "0"
     assert document["rejected"] == []
 

@@ -189,6 +189,13 @@ def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template)
         ]
 
 
+def test_calls_under_way_are_listed_by_who_answers_bridges_and_nobody_else(
+    template: Template,
+) -> None:
+    index = {"Fn::Sub": "${UsageTable.Arn}/index/CallsUnderWayByStart"}
+    assert granted(template, index) == {("AuthorizeCallsRole", "dynamodb:Query")}
+
+
 def test_who_checks_the_books_may_change_nothing(template: Template) -> None:
     allowed = {
         action

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,8 +12,13 @@ from builders import card
 from charging import sample
 
 from perminute.adapters.memory import PublishedRateCards
+from perminute.api.call_documents import cursor_of, read_cursor
+from perminute.api.call_messages import MAX_CURSOR_LENGTH
 from perminute.api.endpoints import BY_NAME
 from perminute.api.http import MAX_BODY_BYTES
+from perminute.domain.errors import Refused
+from perminute.domain.legs import MAX_ID_LENGTH
+from perminute.ports import CallPlace
 from perminute_local.replay.lambda_runtime import SQSMessage
 from perminute_local.replay.requests import http_event
 from perminute_local.simulation.twin_functions import Shared, twinned_functions
@@ -320,3 +325,21 @@ def test_where_tokens_are_required_nobody_is_served_over_http_without_one(
     invoked = api.call({"operation": "balance", **IDS})
     assert invoked is not None
     assert invoked["organizationId"] == "contoso"
+
+
+@pytest.mark.parametrize("call_id", ["c", "a b", "\N{GRINNING FACE}" * MAX_ID_LENGTH])
+@pytest.mark.parametrize("since", [AT, AT + timedelta(microseconds=1)])
+def test_a_cursor_is_read_back_as_the_place_that_it_names(call_id: str, since: datetime) -> None:
+    place = CallPlace(since, call_id)
+    cursor = cursor_of("contoso", place)
+    assert cursor.replace("-", "").replace("_", "").isalnum(), "it would be escaped in a query"
+    assert len(cursor) <= MAX_CURSOR_LENGTH
+    assert read_cursor("contoso", cursor) == place
+    with pytest.raises(Refused, match="cursor: is none"):
+        read_cursor("fabrikam", cursor)
+
+
+@pytest.mark.parametrize("call_id", ["", "x" * (MAX_ID_LENGTH + 1)])
+def test_a_cursor_that_somebody_made_up_asks_dynamodb_for_no_impossible_key(call_id: str) -> None:
+    with pytest.raises(Refused, match="cursor: is none"):
+        read_cursor("contoso", cursor_of("contoso", CallPlace(AT, call_id)))

@@ -176,6 +176,32 @@ def test_a_call_under_way_takes_one_kilobyte() -> None:
     assert size_of(row.serialize()) <= KILOBYTE
 
 
+def test_reports_of_a_call_write_nothing_to_the_index_of_calls_under_way() -> None:
+    """An index is paid for when its keys change: once a call is let in, and once it is over."""
+    called = leg(answered_at=AT, ended_at=AT)
+    let_in = Answer(sequence=0, decision=Decision.ALLOW, granted_seconds=60)
+    denied = Answer(sequence=1, decision=Decision.DENY, reason="insufficientCredit")
+    calls = [
+        Reservation(
+            leg=called,
+            asked=Asked(operation, 1),
+            answer=answer,
+            reported_at=AT + timedelta(minutes=number),
+        )
+        for number, (operation, answer) in enumerate(
+            (
+                (Operation.AUTHORIZE, denied),
+                (Operation.AUTHORIZE, let_in),
+                (Operation.UPDATE, let_in),
+                (Operation.UPDATE, denied),
+                (Operation.RELEASE, let_in),
+            )
+        )
+    ]
+    at = "2026-11-02T14:39:50.123456Z"
+    assert [reservation_row(one).under_way_since for one in calls] == [None, at, at, at, None]
+
+
 def test_only_calls_that_have_nothing_to_be_charged_are_forgotten() -> None:
     called = leg(answered_at=AT, ended_at=AT)
     asked, answer = (

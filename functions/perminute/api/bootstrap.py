@@ -9,6 +9,7 @@ from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
 from perminute.api.endpoints import ChargingApi
 from perminute.application.ask_price import AskPrice
 from perminute.application.authorize_call import AuthorizeCall
+from perminute.application.look_up_calls import LookUpCalls
 from perminute.application.patience import Patience
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.connected import Connected
@@ -21,9 +22,10 @@ def charging_api(environment: Mapping[str, str]) -> ChargingApi:
     """Connect it; its use cases share the rate card and the licenses that they remember."""
     aws = Connected(environment)
     rate_cards, licensing = aws.rate_cards(), RememberedLicensing(aws.licensing)
+    under_way = DynamoDBCallsUnderWay(aws.schema)
     return ChargingApi(
         authorize_call=AuthorizeCall(
-            under_way=DynamoDBCallsUnderWay(aws.schema),
+            under_way=under_way,
             credit=aws.credit,
             calls=DynamoDBCalls(aws.schema),
             licensing=licensing,
@@ -32,6 +34,7 @@ def charging_api(environment: Mapping[str, str]) -> ChargingApi:
         ),
         ask_price=AskPrice(aws.credit, licensing, rate_cards),
         credit=aws.credit,
+        look_up_calls=LookUpCalls(under_way),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from perminute.api.call_messages import CallDocument, CallsDocument, CallsQuery
 from perminute.api.documents import answer_document, balance_document, price_document
 from perminute.api.messages import (
     AnswerDocument,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from perminute.application.ask_price import AskPrice
     from perminute.application.authorize_call import AuthorizeCall
+    from perminute.application.look_up_calls import LookUpCalls
     from perminute.application.patience import Deadline
     from perminute.ports import CreditStore
 
@@ -55,6 +57,7 @@ class ChargingApi:
     authorize_call: AuthorizeCall
     ask_price: AskPrice
     credit: CreditStore
+    look_up_calls: LookUpCalls
 
     def authorize(self, target: Target, body: AuthorizeBody) -> AnswerDocument:
         """Ask whether a call may begin."""
@@ -111,6 +114,23 @@ class ChargingApi:
             account, at, further_lots(self.credit, account) if needs_all else ()
         )
 
+    def call(self, target: Target, _: Message) -> CallDocument:
+        """Return what is known of a call; raises `NotFound`."""
+        # Imported where it is needed: bridges seldom restart, and each start would pay (ADR 11).
+        from perminute.api.call_documents import call_document  # noqa: PLC0415
+
+        call = self.look_up_calls.call(target.organization_id, target.call_id)
+        return call_document(call, target.at)
+
+    def calls_under_way(self, target: Target, query: CallsQuery) -> CallsDocument:
+        """Return a page of the calls under way."""
+        from perminute.api.call_documents import calls_document, read_cursor  # noqa: PLC0415
+
+        organization_id, cursor = target.organization_id, query.cursor
+        after = None if cursor is None else read_cursor(organization_id, cursor)
+        page = self.look_up_calls.page(organization_id, limit=query.limit, after=after)
+        return calls_document(organization_id, page, target.at)
+
     def _ask(self, target: Target, asked: Asked, leg: Leg | None = None) -> AnswerDocument:
         request = Request(target.organization_id, target.call_id, asked, target.at, leg)
         return answer_document(self.authorize_call(request, target.deadline))
@@ -141,6 +161,8 @@ class Endpoint:
     reads: type[Message]
     answers: type[Message]
     serve: Callable[[ChargingApi, Target, Any], Message]
+    may_find_nothing: bool = False
+    """Whether it may be answered that what is asked for is not there."""
 
     @property
     def route_key(self) -> str:
@@ -196,6 +218,25 @@ ENDPOINTS = (
         reads=Message,
         answers=BalanceDocument,
         serve=ChargingApi.balance,
+    ),
+    Endpoint(
+        name="call",
+        method="GET",
+        path=_CALL,
+        summary="What is known of a call?",
+        reads=Message,
+        answers=CallDocument,
+        serve=ChargingApi.call,
+        may_find_nothing=True,
+    ),
+    Endpoint(
+        name="callsUnderWay",
+        method="GET",
+        path=f"{_ORGANIZATION}/calls",
+        summary="Which calls are under way?",
+        reads=CallsQuery,
+        answers=CallsDocument,
+        serve=ChargingApi.calls_under_way,
     ),
 )
 BY_ROUTE = {endpoint.route_key: endpoint for endpoint in ENDPOINTS}

@@ -20,7 +20,7 @@ from msgspec.json import encode
 from perminute.api.door import check_text, read_body, read_fields
 from perminute.api.endpoints import BY_NAME, BY_ROUTE, Endpoint, Target, check_target
 from perminute.api.messages import ErrorDocument, Invocation, Message
-from perminute.domain.errors import Conflict, Refused, Unavailable
+from perminute.domain.errors import Conflict, NotFound, Refused, Unavailable
 from perminute.domain.identifiers import canonical_id, check_spaces
 from perminute.domain.legs import MAX_ID_LENGTH
 
@@ -167,6 +167,8 @@ def error_document(error: Refused | Unavailable) -> ErrorDocument:
     """Say why a request is not answered; of what is broken behind us only that it is."""
     if isinstance(error, Conflict):
         return ErrorDocument(error="conflict", message=str(error))
+    if isinstance(error, NotFound):
+        return ErrorDocument(error="notFound", message=str(error))
     if isinstance(error, Refused):
         return ErrorDocument(error="invalid", message=str(error))
     message = "the request could not be carried out just now; send it again, as it is"

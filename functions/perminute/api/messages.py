@@ -272,6 +272,8 @@ class ErrorDocument(Message, frozen=True, kw_only=True):
 class Invocation(Message, frozen=True, kw_only=True):
     """Which operation a direct invocation of the function is about."""
 
-    operation: Literal["authorize", "update", "release", "price", "balance"]
+    operation: Literal[
+        "authorize", "update", "release", "price", "balance", "call", "callsUnderWay"
+    ]
     organization_id: OrganizationId
     call_id: Id | None = None

@@ -114,6 +114,10 @@ def _answer(answer: Mapping[str, Any]) -> str:
             words = f"{seconds} s granted, paid by {payer}" + (", the last" if final else "")
         case {"available": available, "reserved": reserved}:
             words = f"{available} available, {reserved} reserved"
+        case {"state": state, "totalUsedSeconds": seconds}:
+            words = f"{state}, {seconds} s used"
+        case {"calls": calls, "next": further}:
+            words = f"{len(calls)} under way" + (", and more" if further else "")
         case {"retailCost": cost, "outcome": outcome}:
             words = f"{cost or 'no price'}" + (f", {outcome}" if outcome else "")
     return words

@@ -30,6 +30,7 @@ from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.charge_reported import ChargeReported
 from perminute.application.expire_credit import ExpireCredit
+from perminute.application.look_up_calls import LookUpCalls
 from perminute.application.looking_again import LookingAgain
 from perminute.application.patience import Patience
 from perminute.application.publish_notifications import PublishNotifications
@@ -182,6 +183,7 @@ def charging_api(shared: Shared) -> ChargingApi:
         ),
         ask_price=AskPrice(store, licensing, cards),
         credit=store,
+        look_up_calls=LookUpCalls(store),
     )
 
 

@@ -1,0 +1,122 @@
+"""Answers of the charging API about calls, and the cursors by which a list of them is paged."""
+
+from __future__ import annotations
+
+from base64 import b64decode, urlsafe_b64encode
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from perminute.api.call_messages import CallDocument, CallsDocument
+from perminute.domain.call_states import CallState, state_of
+from perminute.domain.errors import Refused
+from perminute.domain.legs import MAX_ID_LENGTH
+from perminute.domain.reservations import Operation, Reservation
+from perminute.domain.spending import answered
+from perminute.domain.times import format_instant, parse_instant
+from perminute.ports import CallPlace
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from perminute.application.look_up_calls import CallsPage
+    from perminute.domain.usage import Usage
+
+
+def call_document(call: Reservation | Usage, at: datetime) -> CallDocument:
+    """Write what is known of a call at an instant, without any phone number."""
+    if not isinstance(call, Reservation):
+        return _ended(call)
+    asked, answer = call.asked, call.answer
+    is_report = asked.operation is not Operation.AUTHORIZE
+    return CallDocument(
+        call_id=call.leg.call_id,
+        state=state_of(call, at),
+        sequence=asked.sequence,
+        operation=asked.operation,
+        requested_seconds=asked.requested_seconds,
+        used_seconds=asked.used_seconds if is_report else None,
+        total_used_seconds=call.used_seconds,
+        granted_seconds=answer.granted_seconds,
+        valid_until=_instant(answer.valid_until),
+        report_before=_instant(answer.report_before),
+        final_unit=answer.final_unit,
+        reason=answer.reason,
+        limit=answer.limit,
+        authorized_at=format_instant(answered(call.leg)),
+        organizer_id=call.leg.organizer_id,
+        leg_type=call.leg.leg_type,
+    )
+
+
+def _ended(usage: Usage) -> CallDocument:
+    """Write what is known of a call that has ended: its last request is not, any more."""
+    return CallDocument(
+        call_id=usage.leg.call_id,
+        state=CallState.ENDED,
+        sequence=None,
+        operation=None,
+        requested_seconds=None,
+        used_seconds=None,
+        total_used_seconds=usage.leg.connected_seconds,
+        granted_seconds=0,
+        valid_until=None,
+        report_before=None,
+        final_unit=True,
+        reason=None,
+        limit=None,
+        authorized_at=_instant(usage.authorized_at),
+        organizer_id=usage.leg.organizer_id,
+        leg_type=usage.leg.leg_type,
+    )
+
+
+def calls_document(organization_id: str, page: CallsPage, at: datetime) -> CallsDocument:
+    """Write a page of calls under way."""
+    return CallsDocument(
+        calls=[call_document(call, at) for call in page.calls],
+        next=page.next and cursor_of(organization_id, page.next),
+    )
+
+
+_CHECK_BYTES = 8
+
+
+def cursor_of(organization_id: str, place: CallPlace) -> str:
+    """Write a place in the list of an organization's calls, so that it survives a URL."""
+    text = f"{format_instant(place.since)} {place.call_id}".encode()
+    return urlsafe_b64encode(_check(organization_id, text) + text).decode().rstrip("=")
+
+
+def read_cursor(organization_id: str, cursor: str) -> CallPlace:
+    """Read a place in the list of an organization's calls.
+
+    Raises `Refused` for what this list has not answered with. It finds slips, not forgery: a place
+    that somebody makes up is one among the calls of an organization that they may list anyway.
+    """
+    try:
+        # Padding is not asked for: it would have to be escaped in a query.
+        raw = b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        since, _, call_id = raw[_CHECK_BYTES:].decode().partition(" ")
+        place = CallPlace(parse_instant(since), call_id)
+    except ValueError:
+        raise _no_cursor() from None
+    if cursor != cursor_of(organization_id, place) or not 1 <= len(call_id) <= MAX_ID_LENGTH:
+        raise _no_cursor()
+    return place
+
+
+def _check(organization_id: str, text: bytes) -> bytes:
+    """Digest a place with its organization: what was cut short or is another's does not match."""
+    return sha256(f"{organization_id}\n".encode() + text).digest()[:_CHECK_BYTES]
+
+
+def _no_cursor() -> Refused:
+    return Refused(
+        "cursor",
+        "is none that the list of this organization's calls has answered with as next; leave it "
+        "out to begin with the first page",
+    )
+
+
+def _instant(at: datetime | None) -> str | None:
+    return None if at is None else format_instant(at)

@@ -1,0 +1,113 @@
+"""What is said over the charging API of calls that were asked for: for bridges that restart."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from perminute.api.messages import Instant, Message
+from perminute.domain.call_states import CallState
+from perminute.domain.legs import LegType
+from perminute.domain.reservations import Operation
+from perminute.domain.spending import LimitName
+from perminute.ports import MAX_CALLS_READ
+
+MAX_CURSOR_LENGTH = 2_048
+"""A cursor names a call, whose id may have 250 characters of four bytes: some 1,400."""
+
+CALLS_ON_A_PAGE = 50
+"""Of whoever does not say how many are wanted (ours)."""
+
+
+class CallsQuery(Message, frozen=True, kw_only=True):
+    """Which calls under way are wanted: so many, after those of the page before."""
+
+    limit: Annotated[
+        int,
+        Meta(ge=1, le=MAX_CALLS_READ, description="How many calls a page has at most."),
+    ] = CALLS_ON_A_PAGE
+    cursor: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=MAX_CURSOR_LENGTH,
+                description="`next` of the page before, as it is; the first page has none.",
+            ),
+        ]
+        | None
+    ) = None
+
+
+class CallDocument(Message, frozen=True, kw_only=True):
+    """What is known of a call: enough to go on with it, or to end it."""
+
+    call_id: str
+    state: Annotated[
+        CallState,
+        Meta(
+            description="`underWay`: its last grant has not lapsed. `denied`: its last request was "
+            "denied; it was never let in, or waits for its release. `lapsed`: its last grant has "
+            "lapsed, so nothing is reserved but what it has used. `released`. `ended`: its `Call "
+            "Ended` is recorded, or it was charged by what was reported."
+        ),
+    ]
+    sequence: Annotated[
+        int | None,
+        Meta(description="The number of the last request: go on with the next one. Null: ended."),
+    ]
+    operation: Annotated[
+        Operation | None, Meta(description="What the last request asked for. Null: ended.")
+    ]
+    requested_seconds: Annotated[
+        int | None, Meta(description="`requestedSeconds` of the last request, if it had any.")
+    ]
+    used_seconds: Annotated[
+        int | None,
+        Meta(
+            description="`usedSeconds` of the last report. With `sequence`, `operation` and "
+            "`requestedSeconds` it is that request once more. Null: nothing was reported, or ended."
+        ),
+    ]
+    total_used_seconds: Annotated[
+        int,
+        Meta(ge=0, description="Seconds reported in all; of a call that ended, those it lasted."),
+    ]
+    granted_seconds: Annotated[
+        int, Meta(ge=0, description="What the last answer granted; 0 once the call has ended.")
+    ]
+    valid_until: Instant | None
+    report_before: Instant | None
+    final_unit: Annotated[
+        bool, Meta(description="As the last answer said; true once the call has ended.")
+    ]
+    reason: Annotated[str | None, Meta(description="Why the last request was denied, if it was.")]
+    limit: LimitName | None
+    authorized_at: Annotated[
+        Instant | None,
+        Meta(
+            description="When it was last authorized. Null: it ended, and had nothing reserved "
+            "before, or was not authorized."
+        ),
+    ]
+    organizer_id: str
+    leg_type: LegType
+
+
+class CallsDocument(Message, frozen=True, kw_only=True):
+    """A page of calls under way, in the order in which they were authorized."""
+
+    calls: Annotated[
+        list[CallDocument],
+        Meta(
+            description="Calls that were let in and are neither released nor ended: `underWay`, "
+            "`denied` or `lapsed`. Each is as it is now; but they are found in an index that lags "
+            "behind by a moment, so a call that has just been authorized may be missing. A page "
+            "may have fewer calls than `limit`, even none, and not be the last one."
+        ),
+    ]
+    next: Annotated[
+        str | None,
+        Meta(description="The `cursor` of the next page. Null: this is the last one."),
+    ]
