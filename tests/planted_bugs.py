@@ -7,16 +7,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
+from msgspec import structs
+
+from perminute.adapters import memory
 from perminute.adapters.dynamodb import credit_store
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.notification_documents import document_of
-from perminute.api import endpoints
+from perminute.api import call_documents, endpoints
 from perminute.application import correct_rates
 from perminute.application.charge_reported import ChargeReported, ReportedRun
 from perminute.application.looking_again import LookingAgain
 from perminute.application.settle_at_once import SettleAtOnce
 from perminute.domain import books, recharge
+from perminute.domain.call_states import under_way_since
 from perminute.domain.errors import Refused
 from perminute.domain.legs import Numbers
 from perminute.domain.licensing import Licensing
@@ -26,6 +30,7 @@ from perminute.domain.notifications import crossings
 from perminute.domain.phone_numbers import e164_or_withheld
 from perminute.domain.provisional import Provisional
 from perminute.domain.recharge import RESEND_AFTER, RechargeState
+from perminute.domain.reservations import Operation
 from perminute_local.simulation.effects import Effects
 
 if TYPE_CHECKING:
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from perminute.api.call_messages import CallDocument
     from perminute.domain.accounts import Account
     from perminute.domain.chargebacks import BoughtCredit
     from perminute.domain.ledger import LedgerEntry
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
     from perminute.domain.notifications import BalanceNow, Notification
     from perminute.domain.pools import MinutePool
     from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest
+    from perminute.domain.reservations import Reservation
     from perminute.domain.usage import Rating, Usage
     from perminute.ports import CommitResult, ListedCall, Posting
 
@@ -303,6 +310,20 @@ def spelling_users_as_requests_do() -> Iterator[None]:
 
 
 @contextmanager
+def without_the_last_report() -> Iterator[None]:
+    """What a call has used in all is told without its last report."""
+    document = call_documents.call_document
+
+    def behind(call: Reservation | Usage, at: datetime) -> CallDocument:
+        said = document(call, at)
+        total = said.total_used_seconds - (said.used_seconds or 0)
+        return structs.replace(said, total_used_seconds=total)
+
+    with patch.object(call_documents, "call_document", behind):
+        yield
+
+
+@contextmanager
 def refusing_who_withholds_a_number() -> Iterator[None]:
     """The API wants every number to be one, though only one of them sets the price."""
 
@@ -314,6 +335,18 @@ def refusing_who_withholds_a_number() -> Iterator[None]:
         return numbers
 
     with patch.object(endpoints, "read_numbers", strictly):
+        yield
+
+
+@contextmanager
+def unlisted_once_reported() -> Iterator[None]:
+    """A call is listed when it is let in, and no more when it goes on."""
+
+    def first(call: Reservation) -> datetime | None:
+        authorized = call.asked.operation is Operation.AUTHORIZE
+        return under_way_since(call) if authorized else None
+
+    with patch.object(memory, "under_way_since", first):
         yield
 
 
@@ -337,4 +370,6 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     settling_without_those_who_drew,
     spelling_users_as_requests_do,
     refusing_who_withholds_a_number,
+    without_the_last_report,
+    unlisted_once_reported,
 )

@@ -19,16 +19,19 @@ from planted_bugs import (
     settling_without_those_who_drew,
     spelling_users_as_requests_do,
     telling_what_may_change,
+    unlisted_once_reported,
     with_a_new_recharge_id_after_a_day,
     with_plain_add,
     without_a_limit_of_recharges_a_day,
     without_does_not_exist,
     without_late_lots,
+    without_the_last_report,
     without_version,
 )
 
 from perminute_local.simulation.faults import ALL_FAULTS, ONE, Fault, Weather
 from perminute_local.simulation.lots import CHARGEBACK, LATE_CALL
+from perminute_local.simulation.restarts import KNOWN, LISTED
 from perminute_local.simulation.worlds import Over, World, simulate
 
 if TYPE_CHECKING:
@@ -86,6 +89,8 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (settling_without_those_who_drew, {POOLS}, 1),
         (spelling_users_as_requests_do, {ONE_USER}, 6),
         (refusing_who_withholds_a_number, {ANSWERED}, 3),
+        (without_the_last_report, {KNOWN}, 4),
+        (unlisted_once_reported, {LISTED}, 2),
     ],
 )
 def test_a_bug_breaks_worlds(

@@ -19,6 +19,7 @@ from perminute_local.simulation.effects import Broken
 from perminute_local.simulation.expectations import unknown_user
 from perminute_local.simulation.faults import Fault, chance
 from perminute_local.simulation.plan import Told
+from perminute_local.simulation.restarts import Known, restarted
 from perminute_local.simulation.spelling import spelled, withheld
 from perminute_local.stack import ApiTrigger
 
@@ -62,14 +63,19 @@ class Bridges:
         drawn, spelling = chance(seed, "bridge", number), chance(seed, "spelling", number)
         _Call(self, f"call-{number}", call, drawn, spelling).begin()
 
-    def ask(self, name: str, call: _Call, body: dict[str, Any]) -> dict[str, Any] | None:
-        """Ask the function behind the API; None if there is no answer."""
-        happenings, path = self.happenings, call.path
-        (function,) = (
+    @property
+    def api(self) -> str:
+        """Name the function behind the API."""
+        (name,) = (
             function.name
             for function in self.functions.medium.stack.functions
             if isinstance(function.trigger, ApiTrigger)
         )
+        return name
+
+    def ask(self, name: str, call: _Call, body: dict[str, Any]) -> dict[str, Any] | None:
+        """Ask the function behind the API; None if there is no answer."""
+        happenings, path, function = self.happenings, call.path, self.api
         event = http_event(BY_NAME[name], path, body, happenings.now)
         drawn = chance(happenings.seed, name, call.call_id, body["sequence"], call.tries)
         answer = self._ask(function, event, drawn)
@@ -156,10 +162,10 @@ class _Call:
         ends_at = self._answered + self.call.lasts * _SECOND
         must_at = self.report_before or self._now
         if ends_at <= must_at:
-            self._at(ends_at, self._hang_up)
+            self._at(ends_at, partial(self._restarted, self._hang_up))
         else:
             early = self.drawn.choice((0, 0, 1, 5)) * _SECOND
-            self._at(max(self._now, must_at - early), self._report)
+            self._at(max(self._now, must_at - early), partial(self._restarted, self._report))
 
     def _report(self) -> None:
         """Report what was used, and ask for more; hang up where there is none."""
@@ -176,7 +182,7 @@ class _Call:
         if self._take(answer):
             self._go_on()
         else:
-            self._hang_up()
+            self._restarted(self._hang_up, "denied")
 
     def _hang_up(self) -> None:
         """End the call, say so, and give back what is left."""
@@ -201,6 +207,8 @@ class _Call:
             self._later(lambda: self._release(body))
         elif self._reports.totals == {self.reported + body["usedSeconds"]}:
             self.bridges.effects.covered.add(self.key)
+            self.reported, self.granted = self.reported + body["usedSeconds"], 0
+            self._look_back("released", "ended")
 
     def _told_at(self) -> datetime | None:
         """Tell when telephony tells of the end; None, it never does."""
@@ -222,6 +230,20 @@ class _Call:
         if self.key not in self.bridges.effects.covered and seconds:
             self.bridges.effects.excused.add(self.call.organization_id)
         self.bridges.on_ended(ended)
+
+    # ── After a restart ──────────────────────────────────────────────────────────────────────
+
+    def _restarted(self, does: Callable[[], None], state: str = "underWay") -> None:
+        """Go on with it; sometimes by what the API says of the call, and nothing else."""
+        document = self._look_back(state)
+        if document is not None:
+            self.sequence, self.reported, self.granted = Known.of(document)
+        does()
+
+    def _look_back(self, *states: str) -> dict[str, Any] | None:
+        """Ask, once in a while, what is known of the call, which is in one of these states."""
+        knows = Known(self.sequence, self.reported, self.granted)
+        return restarted(self.bridges, self.path, knows, states)
 
     # ── What it knows ────────────────────────────────────────────────────────────────────────
 

@@ -50,9 +50,9 @@ _CONTENDS = frozenset(
     {"finish", "keep", "licensing", "merge", "pools", "proceed", "usages"},
 )
 """What raises `Contended` then: the other transactions, and readings that are transactions."""
-_TOGETHER = frozenset({"read", "reservations", "spendings"})
+_TOGETHER = frozenset({"read", "read_calls", "reservations", "spendings"})
 """Readings of several items, of which only some may be answered."""
-_FOUND_IN_AN_INDEX = frozenset({"organizations", "reported_calls"})
+_FOUND_IN_AN_INDEX = frozenset({"calls_by_start", "organizations", "reported_calls"})
 """Readings of an index that may lag behind."""
 _SENDS = (AnnouncedNotifications, RememberedWakeups, KeptRejections)
 """What takes several things at once."""
