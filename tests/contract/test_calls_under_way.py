@@ -303,7 +303,7 @@ def let_in(stores: Stores, organization: str, call_id: str, at: datetime = ANSWE
     called = under_way(organization, call_id=call_id)
     reservation = Reservation(
         leg=replace(called, answered_at=at, ended_at=at),
-        asked=Asked(Operation.AUTHORIZE, 0),
+        asked=Asked(Operation.AUTHORIZE, 0, 300),
         answer=Answer(sequence=0, decision=Decision.ALLOW, granted_seconds=300),
     )
     assert stores.under_way.keep(Authorized(reservation, None))
@@ -345,7 +345,7 @@ def test_a_call_that_was_denied_at_first_is_listed_once_it_is_let_in(
 ) -> None:
     denied = Reservation(
         leg=under_way(organization),
-        asked=Asked(Operation.AUTHORIZE, 0),
+        asked=Asked(Operation.AUTHORIZE, 0, 300),
         answer=Answer(sequence=0, decision=Decision.DENY),
     )
     stores.under_way.keep(Authorized(denied, None))

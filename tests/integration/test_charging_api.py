@@ -293,6 +293,7 @@ ASKED_AT_NINE = {
     "grantedSeconds": 600,
     "validUntil": "2026-11-02T09:11:00Z",
     "reportBefore": "2026-11-02T09:10:00Z",
+    "hangUpAfterSeconds": 598,
     "finalUnit": False,
     "reason": None,
     "limit": None,
@@ -318,9 +319,10 @@ def test_a_bridge_that_has_restarted_is_told_what_it_had_known(system: System) -
     assert call_at(system, 9) == ASKED_AT_NINE
     _, calls = system.ask("calls", method="GET")
     assert calls == {"calls": [ASKED_AT_NINE], "next": None}
-    system.ask("update", {"sequence": 1, "usedSeconds": 540})
-    system.ask("update", {"sequence": 2, "usedSeconds": 5, "requestedSeconds": 60})
-    document = call_at(system, 9)
+    system.ask("update", {"sequence": 1, "usedSeconds": 540}, after_seconds=540)
+    last = {"sequence": 2, "usedSeconds": 5, "requestedSeconds": 60}
+    system.ask("update", last, after_seconds=545)
+    document = call_at(system, 9, 10)
     assert document == ASKED_AT_NINE | {
         "sequence": 2,
         "operation": "update",
@@ -328,14 +330,16 @@ def test_a_bridge_that_has_restarted_is_told_what_it_had_known(system: System) -
         "usedSeconds": 5,
         "totalUsedSeconds": 545,
         "grantedSeconds": 115,
-        "validUntil": "2026-11-02T09:05:00Z",
-        "reportBefore": "2026-11-02T09:01:55Z",
+        "validUntil": "2026-11-02T09:14:32.500000Z",
+        "reportBefore": "2026-11-02T09:11:00Z",
+        "hangUpAfterSeconds": 658,
     }
     # It is the last request once more, and what comes next.
     again = {name: document[name] for name in ("sequence", "usedSeconds", "requestedSeconds")}
-    assert system.ask("update", again)[1]["grantedSeconds"] == 115
-    assert system.ask("release", {"sequence": 3, "usedSeconds": 55})[0] == 200
-    released = call_at(system, 9)
+    assert system.ask("update", again, after_seconds=546)[1]["grantedSeconds"] == 115
+    release = {"sequence": 3, "usedSeconds": 55}
+    assert system.ask("release", release, after_seconds=600)[0] == 200
+    released = call_at(system, 9, 10)
     assert (released["state"], released["totalUsedSeconds"]) == ("released", 600)
     assert system.ask("calls", method="GET")[1] == {"calls": [], "next": None}
 
@@ -363,7 +367,7 @@ def test_a_call_whose_bridge_died_is_listed_as_lapsed_until_it_is_charged(system
 def test_a_call_that_was_denied_says_why(system: System) -> None:
     system.send("CreditQueue", sample("credits-configured", dailySpendLimit="0.03"))
     system.authorize()
-    system.ask("update", {"sequence": 1, "usedSeconds": 120})
+    system.ask("update", {"sequence": 1, "usedSeconds": 120}, after_seconds=120)
     denied = call_at(system, 9)
     assert (denied["state"], denied["reason"]) == ("denied", "spendLimit")
     assert (denied["limit"], denied["grantedSeconds"]) == ("dailySpendLimit", 0)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from perminute.api.messages import Instant, Message
+from perminute.api.messages import Instant, Message, Seconds
 from perminute.domain.call_states import CallState
 from perminute.domain.legs import LegType
 from perminute.domain.reservations import Operation
@@ -61,7 +61,11 @@ class CallDocument(Message, frozen=True, kw_only=True):
         Operation | None, Meta(description="What the last request asked for. Null: ended.")
     ]
     requested_seconds: Annotated[
-        int | None, Meta(description="`requestedSeconds` of the last request, if it had any.")
+        int | None,
+        Meta(
+            description="How much the last request wanted, by default or not. Null: a release, or "
+            "ended."
+        ),
     ]
     used_seconds: Annotated[
         int | None,
@@ -79,6 +83,13 @@ class CallDocument(Message, frozen=True, kw_only=True):
     ]
     valid_until: Instant | None
     report_before: Instant | None
+    hang_up_after_seconds: Annotated[
+        Seconds | None,
+        Meta(
+            description="When to begin to hang up, counted from when the call was answered, unless "
+            "more is granted before."
+        ),
+    ]
     final_unit: Annotated[
         bool, Meta(description="As the last answer said; true once the call has ended.")
     ]
