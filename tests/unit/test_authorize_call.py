@@ -32,9 +32,10 @@ from perminute.application.patience import Patience
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted, Repeated
 from perminute.domain.credit_settings import CreditSettings
-from perminute.domain.errors import Conflict, Contended
+from perminute.domain.errors import Conflict, Contended, Refused
 from perminute.domain.licensing import LicensingChange
 from perminute.domain.notifications import SpendLimitReached
+from perminute.domain.rate_card import RateCard
 from perminute.domain.reservations import Answer, Asked, Decision, Operation
 from perminute.domain.spending import SpendingKey, SpendingKind, day_of
 from perminute.ports import CallUnderWay, Moved
@@ -78,7 +79,7 @@ class World:
         self.store.record(ORGANIZATION, entitled_changes())
         BookCredit(self.store, IMPATIENT)([purchase(amount=1)])
         calls, licensing = InMemoryCalls(self.store), RememberedLicensing(self.store)
-        rate_cards = PublishedRateCards(card())
+        rate_cards = self.rate_cards = PublishedRateCards(card())
         self.charging = ChargeLegs(self.store, calls, licensing, rate_cards, IMPATIENT)
         self.authorizing = AuthorizeCall(
             under_way=self.store,
@@ -88,6 +89,13 @@ class World:
             rate_cards=rate_cards,
             patience=Patience(attempts=3, sleep=lambda _: None),
         )
+
+    def own(self, micros: int) -> None:
+        """Have no more credit than this."""
+        account = self.store.account(ORGANIZATION)
+        (one,) = account.lots
+        lots = (replace(one, remaining_micros=micros),)
+        self.store.accounts[ORGANIZATION] = replace(account, lots=lots, balance_micros=micros)
 
     def authorize(self, call_id: str, at: datetime = ANSWERED, **changed: Any) -> Answer:
         one = leg(call_id=call_id, answered_at=at, ended_at=at)
@@ -368,3 +376,41 @@ def test_charges_that_reach_a_limit_without_authorization_tell_it_once() -> None
         world.end(call_id)
     told = [n.news.limit for n in world.store.outbox if isinstance(n.news, SpendLimitReached)]
     assert told == ["dailySpendLimit", "monthlySpendLimit"]
+
+
+def test_a_lost_answer_uncovers_no_call() -> None:
+    """Ten blocks are paid: what `a` asks less for, and is not told of, is not for `b`."""
+    world = World()
+    world.own(PAID)
+    assert world.authorize("a").granted_seconds == 600
+    at = ANSWERED + timedelta(seconds=55)
+    asked = Asked(Operation.UPDATE, 1, 60, 55)
+    assert world.authorizing(Request(ORGANIZATION, "a", asked, at)).granted_seconds == 65
+    denied = world.authorize("b", ANSWERED + timedelta(seconds=60))
+    assert (denied.decision, denied.reason) == (Decision.DENY, "insufficientCredit")
+    world.end("a")
+    assert world.store.account(ORGANIZATION).balance_micros == 0
+
+
+def test_a_card_that_is_published_in_mid_call_prices_no_call_under_way() -> None:
+    world = World()
+    world.authorize("a", requested_seconds=60)
+    dearer = card("dialOut,49,DE,USD,0.90,,").rates
+    world.rate_cards.publish(RateCard(dearer, version="dearer"))
+    answer = world.report(Operation.UPDATE, "a", 1, 60, ANSWERED + timedelta(minutes=1))
+    assert answer.rate_micros_per_minute == PAID // 10
+    assert world.reserved(ANSWERED + timedelta(minutes=1)) == PAID // 5
+    world.authorize("b", ANSWERED + timedelta(minutes=1))
+    world.end("a")
+    world.end("b", ANSWERED + timedelta(minutes=1))
+    charged = {name: usage.charge_micros for (_, name), usage in world.store.usages.items()}
+    assert charged == {"a": PAID, "b": 9_000_000}
+
+
+def test_a_report_that_cannot_be_true_uses_up_no_number() -> None:
+    world = World()
+    world.authorize("a")
+    at = ANSWERED + timedelta(minutes=1)
+    with pytest.raises(Refused, match="makes 300 s in all"):
+        world.report(Operation.UPDATE, "a", 1, 300, at)
+    assert world.report(Operation.UPDATE, "a", 1, 60, at).granted_seconds == 600

@@ -103,3 +103,16 @@ def test_without_any_card_there_is_none_to_go_on_with() -> None:
     desk.bucket.objects[POINTER_KEY] = json.dumps({"version": "v1", "key": "gone.csv"}).encode()
     with pytest.raises(Unavailable, match=r"s3://cards/gone.csv cannot be read"):
         desk.cards().current()
+
+
+def test_the_card_before_is_kept_for_the_calls_that_it_authorized() -> None:
+    desk = Desk()
+    desk.bucket.publish("v1", "dialOut,49,USD,0.1")
+    cards = desk.cards()
+    first = cards.current()
+    desk.bucket.publish("v2", "dialOut,49,USD,0.2")
+    desk.now = MAX_AGE_SECONDS
+    assert cards.current().version == "v2"
+    read = list(desk.bucket.reads)
+    assert cards.version("v1") is first
+    assert desk.bucket.reads == read

@@ -102,16 +102,24 @@ class S3RateCards:
         if self._card is not None and self._card.version == version:
             return self._card
         card = self._former.pop(version, None) or self._read(f"rate-cards/{version}.csv", version)
-        self._former[version] = card
-        if len(self._former) > MAX_FORMER:
-            del self._former[next(iter(self._former))]
+        self._remember(card)
         return card
 
     def _look(self) -> RateCard:
         pointer = self._pointer()
         if self._card is not None and pointer.version == self._card.version:
             return self._card
-        return self._read(pointer.key, pointer.version)
+        card = self._read(pointer.key, pointer.version)
+        if self._card is not None:
+            # It prices the calls that it authorized until they are charged.
+            self._remember(self._card)
+        return card
+
+    def _remember(self, card: RateCard) -> None:
+        """Keep a card that is not in force; the one that was asked for longest ago goes."""
+        self._former[card.version] = card
+        if len(self._former) > MAX_FORMER:
+            del self._former[next(iter(self._former))]
 
     def _read(self, key: str, version: str) -> RateCard:
         # Imported where it is needed: reading a card takes long anyway, and a start must not.
