@@ -19,7 +19,7 @@ from perminute.application import correct_rates
 from perminute.application.charge_reported import ChargeReported, ReportedRun
 from perminute.application.looking_again import LookingAgain
 from perminute.application.settle_at_once import SettleAtOnce
-from perminute.domain import books, recharge
+from perminute.domain import authorization, books, recharge
 from perminute.domain.call_states import under_way_since
 from perminute.domain.errors import Refused
 from perminute.domain.legs import Numbers
@@ -350,6 +350,13 @@ def unlisted_once_reported() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def granting_to_the_last_second() -> Iterator[None]:
+    """A bridge is told to begin to hang up when all that it was granted is used."""
+    with patch.object(authorization, "_HANG_UP_SECONDS", 0):
+        yield
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
@@ -372,4 +379,5 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     refusing_who_withholds_a_number,
     without_the_last_report,
     unlisted_once_reported,
+    granting_to_the_last_second,
 )

@@ -10,6 +10,7 @@ from planted_bugs import (
     charging_reports_and_ends,
     corrected_by_the_card_of_the_call,
     corrected_without_settling,
+    granting_to_the_last_second,
     losing_further_lots,
     minutes_used_before_drawn_again,
     never_charging_reports,
@@ -29,6 +30,7 @@ from planted_bugs import (
     without_version,
 )
 
+from perminute_local.simulation.bridges import WITHIN_GRANT
 from perminute_local.simulation.faults import ALL_FAULTS, ONE, Fault, Weather
 from perminute_local.simulation.lots import CHARGEBACK, LATE_CALL
 from perminute_local.simulation.restarts import KNOWN, LISTED
@@ -91,6 +93,7 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (refusing_who_withholds_a_number, {ANSWERED}, 3),
         (without_the_last_report, {KNOWN}, 4),
         (unlisted_once_reported, {LISTED}, 2),
+        (granting_to_the_last_second, {WITHIN_GRANT}, 6),
     ],
 )
 def test_a_bug_breaks_worlds(

@@ -1,7 +1,8 @@
 """Bridges that ask before they put somebody through, and do as they are told (docs/charging-api).
 
-They report before they must and hang up at the end of what was granted. A request without an
-answer is sent again, as it is; if none ever comes, the call does not take place or ends in time.
+They report before they must, and begin to hang up by `hangUpAfterSeconds`; that takes a moment. A
+request without an answer is sent again, as it is; if none ever comes, the call does not take place
+or ends in time.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _OK, _INVALID = 200, 400
 _TRIES = 6
+WITHIN_GRANT = "a bridge that obeys stays within its grant"
 _PAUSE = timedelta(seconds=1)
 _SECOND, _MINUTE, _HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 
@@ -123,9 +125,11 @@ class _Call:
     tries: int = 0
     sequence: int = 0
     reported: int = 0
-    granted: int = 0
+    quotas: tuple[int, int] = (0, 0)
+    """Until which second of the call it was granted by the answer before the last one, and that."""
+    hang_up_after: int = 0
     answered_at: datetime | None = None
-    report_before: datetime | None = None
+    is_over: bool = False
     path: dict[str, str] = field(init=False)
     withholds: bool = field(init=False)
 
@@ -147,47 +151,56 @@ class _Call:
             self._later(self.begin, otherwise=self._dare)
         elif self._take(answer):
             self.answered_at = self._now + self.call.rings * _SECOND
-            self._go_on()
+            self._go_on() if self.hang_up_after else self._hang_up()
 
     def _dare(self) -> None:
         """Put the call through unasked, if its bridge does so: nobody can promise anything then."""
         if self.call.dares:
             self.bridges.effects.excused.add(self.call.organization_id)
             self.answered_at = self._now + self.call.rings * _SECOND
-            self.granted = self.call.lasts
             self._at(self.answered_at + self.call.lasts * _SECOND, self._hang_up)
 
     def _go_on(self) -> None:
-        """Talk until the call is over, or must report."""
-        ends_at = self._answered + self.call.lasts * _SECOND
-        must_at = self.report_before or self._now
+        """Talk until the call is over, or must report, or must be hung up."""
+        ends_at = self._answered + self.call.lasts * _SECOND + self.call.manners.beyond
+        must_at = self._must_hang_up_at
         if ends_at <= must_at:
             self._at(ends_at, partial(self._restarted, self._hang_up))
+        elif must_at <= self._now:
+            self._begin_to_hang_up()
         else:
-            early = self.drawn.choice((0, 0, 1, 5)) * _SECOND
-            self._at(max(self._now, must_at - early), partial(self._restarted, self._report))
+            early = self.drawn.choice((1, 2, 4, 8)) * _SECOND
+            soon = min(self._now + _SECOND, must_at)
+            self._at(max(soon, must_at - early), partial(self._restarted, self._report))
 
     def _report(self) -> None:
         """Report what was used, and ask for more; hang up where there is none."""
-        used = self._connected - self.reported
+        used = self._connected // _SECOND - self.reported
         self.sequence += 1
         self._send_report({"sequence": self.sequence, "usedSeconds": used})
 
     def _send_report(self, body: dict[str, Any]) -> None:
         answer = self.bridges.ask("update", self, body)
         if answer is None:
-            self._later(lambda: self._send_report(body), otherwise=self._hang_up)
+            again = partial(self._send_report, body)
+            self._later(again, otherwise=self._begin_to_hang_up)
             return
         self.reported += body["usedSeconds"]
         if self._take(answer):
             self._go_on()
         else:
-            self._restarted(self._hang_up, "denied")
+            self._restarted(self._begin_to_hang_up, "denied")
+
+    def _begin_to_hang_up(self) -> None:
+        """Ask the far end to hang up, which takes a moment."""
+        self._at(self._now + self.call.manners.hanging_up, self._hang_up)
 
     def _hang_up(self) -> None:
-        """End the call, say so, and give back what is left."""
-        seconds, now = self._connected, self._now
-        answered_at = None if seconds == 0 else format_instant(now - seconds * _SECOND)
+        """The call is over: say so, and give back what is left."""
+        self.is_over = True
+        now, lasted = self._now, self._connected
+        seconds = -(-lasted // _SECOND)
+        answered_at = format_instant(self._answered) if lasted else None
         detail = {**self._facts(), "answeredAt": answered_at, "endedAt": format_instant(now)}
         told_at = self._told_at()
         if told_at == now:
@@ -196,18 +209,32 @@ class _Call:
             ended = Ended({**self.path, **detail}, self.call_id, promptly=False)
             tell = partial(self._tell_late, ended, seconds)
             self.bridges.happenings.add(told_at, f"telephony {self.call_id}", tell)
+        self._hold_against_grant(lasted)
         if self.call.releases:
             self.sequence += 1
             self.tries = 0
             body = {"sequence": self.sequence, "usedSeconds": seconds - self.reported}
             self._release(body)
 
+    def _hold_against_grant(self, lasted: timedelta) -> None:
+        """See that a bridge that obeys stays within what it was granted.
+
+        Within the grant before the last, where that was longer: the last one may not be heard.
+        """
+        if self.call.organization_id in self.bridges.effects.excused:
+            return
+        granted = max(self.quotas)
+        if lasted > granted * _SECOND:
+            why = f"{self.call_id} lasted {lasted}, and was granted {granted} s until its end"
+            self.bridges.effects.broken.append(Broken(WITHIN_GRANT, why))
+
     def _release(self, body: dict[str, Any]) -> None:
         if self.bridges.ask("release", self, body) is None:
             self._later(lambda: self._release(body))
         elif self._reports.totals == {self.reported + body["usedSeconds"]}:
             self.bridges.effects.covered.add(self.key)
-            self.reported, self.granted = self.reported + body["usedSeconds"], 0
+            self.reported += body["usedSeconds"]
+            self.quotas = self.quotas[1], self.reported
             self._look_back("released", "ended")
 
     def _told_at(self) -> datetime | None:
@@ -237,12 +264,14 @@ class _Call:
         """Go on with it; sometimes by what the API says of the call, and nothing else."""
         document = self._look_back(state)
         if document is not None:
-            self.sequence, self.reported, self.granted = Known.of(document)
+            self.sequence, self.reported, granted = Known.of(document)
+            self.quotas = self.quotas[0], self.reported + granted
+            self.hang_up_after = document["hangUpAfterSeconds"] or self.hang_up_after
         does()
 
     def _look_back(self, *states: str) -> dict[str, Any] | None:
         """Ask, once in a while, what is known of the call, which is in one of these states."""
-        knows = Known(self.sequence, self.reported, self.granted)
+        knows = Known(self.sequence, self.reported, self.quotas[1] - self.reported)
         return restarted(self.bridges, self.path, knows, states)
 
     # ── What it knows ────────────────────────────────────────────────────────────────────────
@@ -250,11 +279,11 @@ class _Call:
     def _take(self, answer: dict[str, Any]) -> bool:
         """Take an answer; gives whether the call may go on."""
         self.tries = 0
-        if answer["decision"] != "allow" or not answer["grantedSeconds"]:
-            self.granted = 0
+        granted = answer["grantedSeconds"]
+        self.quotas = self.quotas[1], self.reported + granted
+        if answer["decision"] != "allow" or not granted:
             return False
-        self.granted = answer["grantedSeconds"]
-        self.report_before = parse_instant(answer["reportBefore"])
+        self.hang_up_after = answer["hangUpAfterSeconds"]
         # For twice that time all that is reserved stays reserved (see AnswerDocument.valid_until).
         lasts = parse_instant(answer["validUntil"]) - self._now
         self.bridges.effects.promised[self.key] = self._now + 2 * lasts
@@ -278,10 +307,13 @@ class _Call:
         return self.answered_at or self._now
 
     @property
-    def _connected(self) -> int:
-        """Tell how long it has lasted, which is never longer than was granted."""
-        seconds = max(0, (self._now - self._answered) // _SECOND)
-        return min(seconds, self.reported + self.granted)
+    def _connected(self) -> timedelta:
+        """Tell how long it has lasted."""
+        return max(timedelta(), self._now - self._answered)
+
+    @property
+    def _must_hang_up_at(self) -> datetime:
+        return self._answered + self.hang_up_after * _SECOND
 
     def _facts(self) -> dict[str, Any]:
         call = self.call
@@ -306,10 +338,12 @@ class _Call:
     def _later(
         self, again: Callable[[], None], otherwise: Callable[[], None] | None = None
     ) -> None:
-        """Do it again in a moment; after so many times, something else."""
+        """Do it again in a moment; after so many times, or when it must hang up, something else."""
         self.tries += 1
-        if self.tries < _TRIES:
-            self._at(self._now + _PAUSE, again)
+        at = self._now + _PAUSE
+        talks = self.answered_at is not None and not self.is_over
+        if self.tries < _TRIES and not (talks and at > self._must_hang_up_at):
+            self._at(at, again)
         elif otherwise is not None:
             otherwise()
 

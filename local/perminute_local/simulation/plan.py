@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from perminute.domain.times import format_instant
 from perminute_local.simulation.cards import Cards
 from perminute_local.simulation.faults import Fault, chance
+from perminute_local.simulation.manners import Manners, manners_drawn
 from perminute_local.simulation.spelling import spelled, withheld
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class Bridged:
     told: Told
     dares: bool
     """Whether it puts a call through although nobody answers whether it may."""
+    manners: Manners = field(default_factory=Manners)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,6 +348,7 @@ class _Planner:
                 releases=drawn.random() < 2 / 3,
                 told=self._drawn_apart("told").choice(_MOSTLY_PROMPTLY),
                 dares=drawn.randrange(6) == 0,
+                manners=manners_drawn(self._drawn_apart("manners")),
             )
             self.add(bridged)
 

@@ -1,0 +1,46 @@
+"""How a bridge does what it is told, and what it gets wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from perminute.domain.reservations import HANG_UP
+
+if TYPE_CHECKING:
+    from random import Random
+
+_MILLISECOND = timedelta(milliseconds=1)
+_HANG_UP = HANG_UP // _MILLISECOND
+"""A bridge takes so many milliseconds to hang up at most, which is what answers leave it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """What differs from bridge to bridge, all of it allowed; times in milliseconds.
+
+    `hangs_up_in` is how long its request to hang up takes, `ends_past` what a call that ends by
+    itself lasts beyond whole seconds.
+    """
+
+    hangs_up_in: int = 0
+    ends_past: int = 0
+
+    @property
+    def hanging_up(self) -> timedelta:
+        """How long the call goes on after the bridge has begun to hang up."""
+        return self.hangs_up_in * _MILLISECOND
+
+    @property
+    def beyond(self) -> timedelta:
+        """What is added to the whole seconds that a call lasts."""
+        return self.ends_past * _MILLISECOND
+
+
+def manners_drawn(drawn: Random) -> Manners:
+    """Draw those of a bridge: many take as long to hang up as they may."""
+    return Manners(
+        hangs_up_in=drawn.choice((0, 1, 180, _HANG_UP - 1, _HANG_UP)),
+        ends_past=drawn.choice((0, 0, 1, 999)),
+    )
