@@ -79,6 +79,7 @@ class Scene:
     spent: dict[Any, Spending] = field(default_factory=dict)
     told: list[Any] = field(default_factory=list)
     rates: RateCard = field(default_factory=lambda: CARD)
+    prefixes: tuple[str, ...] = ("49", "44", "371")
 
     def standing(self, one: Leg) -> Standing:
         licensing = Licensing(self.organization, {ORGANIZER: self.user})
@@ -86,7 +87,7 @@ class Scene:
         terms = Terms(licensing, self.rates, account.currency, account.credits_set_up_at)
         keys = {
             key
-            for prefix in ("49", "44", "371")
+            for prefix in self.prefixes
             for key in records_of(one, prefix, answered(one), licensing, account.settings)
         }
         records = {key: self.spent.get(key, Spending(key=key)) for key in keys}

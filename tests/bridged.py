@@ -184,7 +184,7 @@ class World:
             daily_spend_limit_micros=DAILY,
             prefix_hourly_spend_limit_micros=HOURLY,
             max_concurrent_calls=4,
-            max_grant_seconds=240,
+            max_grant_seconds=60,
         )
         self.book([credit_event(configured, receipt("settings"), LONG_AGO)])
 
@@ -264,11 +264,19 @@ class World:
         )
         self.ended[call_id] = EndedLeg(ended, self.now), call.until
 
-    def lose(self, call_id: str) -> None:
-        """Have a call end that only its bridge reports."""
-        self.calls[call_id].skew = timedelta()
-        self.hang_up(call_id, released=True)
-        self.untold[call_id] = self.ended.pop(call_id)[0].leg
+    def lose(self, call_id: str, waits: timedelta) -> None:
+        """Have a call end that only its bridge reports, and that not at once."""
+        call = self.calls.pop(call_id)
+        seconds, released_at = call.connected(self.now), self.now + waits
+        asked = Asked(Operation.RELEASE, call.sequence + 1, None, seconds - call.reported)
+        self.authorize(Request(ORGANIZATION, call_id, asked, released_at))
+        lasted, authorized_at = seconds * SECOND, answered(call.leg)
+        answered_at = min(released_at - lasted, authorized_at + timedelta(minutes=1))
+        self.untold[call_id] = replace(
+            call.leg,
+            answered_at=answered_at if seconds else None,
+            ended_at=answered_at + lasted,
+        )
 
     def run(self) -> None:
         """Let days pass, at the end of which all that was reported is charged."""

@@ -32,7 +32,7 @@ from perminute.application.patience import Patience
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted, Repeated
 from perminute.domain.credit_settings import CreditSettings
-from perminute.domain.errors import Conflict, Contended, Refused
+from perminute.domain.errors import Conflict, Contended, FormerRateCardUnavailable, Refused
 from perminute.domain.licensing import LicensingChange
 from perminute.domain.notifications import SpendLimitReached
 from perminute.domain.rate_card import RateCard
@@ -414,3 +414,18 @@ def test_a_report_that_cannot_be_true_uses_up_no_number() -> None:
     with pytest.raises(Refused, match="makes 300 s in all"):
         world.report(Operation.UPDATE, "a", 1, 300, at)
     assert world.report(Operation.UPDATE, "a", 1, 60, at).granted_seconds == 600
+
+
+def test_a_former_card_that_cannot_be_read_holds_up_only_the_calls_that_it_prices() -> None:
+    world = World()
+    world.authorize("a", requested_seconds=60)
+    world.rate_cards.publish(RateCard(card().rates, version="newer"))
+    world.authorize("b", requested_seconds=60)
+    world.rate_cards.former.clear()
+    legs = [
+        ended(call_id=name, answered_at=ANSWERED, ended_at=ANSWERED + timedelta(minutes=1))
+        for name in "ab"
+    ]
+    waits, charged = world.charging(legs)
+    assert isinstance(waits, FormerRateCardUnavailable)
+    assert isinstance(charged, Accepted)

@@ -89,6 +89,18 @@ def test_what_is_held_for_a_lost_answer_lapses_with_the_grant_before() -> None:
     assert scene.reserved(lapse(first)) == RATE
 
 
+def test_what_others_have_forgotten_as_lapsed_is_not_held_again() -> None:
+    """Requests need not be decided in the order of their times."""
+    scene = Scene()
+    first, other = scene.authorize(asks(600)), scene.authorize(asks(600), call_id="b")
+    just_before, just_after = lapse(first) - SECOND, lapse(first) + SECOND
+    scene.authorize(asks(60), just_after, call_id="c")
+    scene.update(first, used(60, 1, 60), just_before)
+    scene.release(other, 60, just_before)
+    assert min(hold.amount for hold in scene.account.reserved.by_instant) >= 0
+    assert min(hold.calls for hold in scene.account.reserved.by_instant) >= 0
+
+
 def test_a_lasting_smaller_grant_outlives_the_greater_one_before() -> None:
     scene = Scene()
     first = scene.authorize(asks(600))
@@ -212,7 +224,7 @@ def test_no_grant_is_longer_than_half_an_hour_and_such_a_cut_is_not_final() -> N
 
 @pytest.mark.parametrize(
     ("most", "reported", "granted"),
-    [(600, 0, 600), (590, 0, 540), (600, 290, 550), (30, 0, 60), (30, 50, 10), (1, 60, 60)],
+    [(600, 0, 600), (590, 0, 540), (600, 290, 550), (30, 0, 60), (30, 50, 70), (1, 60, 60)],
 )
 def test_admins_say_how_much_and_a_grant_ends_with_a_block(
     most: int, reported: int, granted: int
@@ -224,6 +236,20 @@ def test_admins_say_how_much_and_a_grant_ends_with_a_block(
         scene.update(first, used(reported, 1), ANSWERED + reported * SECOND) if reported else first
     )
     assert (decided.answer.granted_seconds, decided.answer.final_unit) == (granted, False)
+
+
+@pytest.mark.parametrize(("most", "block"), [(1, 60), (60, 60), (90, 60), (1_800, 3_600)])
+def test_a_bridge_that_asks_in_time_gets_past_its_block(most: int, block: int) -> None:
+    rates = card(f"dialOut,49,DE,USD,0.015,{block},{block}", header=BY_SECONDS)
+    settings = configured(max_grant_seconds=most)
+    scene = Scene(holding(lot("1", 1_000 * MICROS), settings=settings), rates=rates)
+    decided = scene.authorize(asks(600))
+    for sequence in range(1, 5):
+        must_ask = decided.answer.hang_up_after_seconds
+        assert must_ask is not None
+        since = must_ask - decided.reservation.used_seconds
+        decided = scene.update(decided, used(since, sequence), ANSWERED + must_ask * SECOND)
+        assert (decided.answer.hang_up_after_seconds or 0) > must_ask
 
 
 def test_what_credit_cuts_further_is_final() -> None:
@@ -288,6 +314,26 @@ def test_a_report_may_be_a_minute_ahead_and_the_sum_of_all_reports_counts() -> N
         second.reservation.next_request(used(90, 2), at + 10 * SECOND)
 
 
+def test_a_report_of_nothing_is_true_by_any_clock() -> None:
+    reservation = Scene().authorize().reservation
+    early = ANSWERED - timedelta(hours=1)
+    assert reservation.next_request(used(0, 1), early) == used(0, 1, 300)
+
+
+@pytest.mark.parametrize(
+    ("reported_at", "answered_after"),
+    [(58, 0), (110, 52), (7 * 60, 60), (0, -30)],
+)
+def test_a_report_that_waited_moves_no_call_out_of_its_price(
+    reported_at: int, answered_after: int
+) -> None:
+    scene = Scene()
+    released = scene.release(scene.authorize(), 58, ANSWERED + reported_at * SECOND)
+    leg_ = released.reservation.as_reported()
+    assert leg_.answered_at == ANSWERED + answered_after * SECOND
+    assert leg_.ended_at == leg_.answered_at + 58 * SECOND
+
+
 def test_a_total_may_be_reported_instead() -> None:
     scene = Scene()
     second = scene.update(scene.authorize(), used(60, 1), ANSWERED + MINUTE)
@@ -345,11 +391,16 @@ def test_once_a_grant_has_lapsed_the_same_request_grants_nothing() -> None:
     assert (again.valid_until, again.paid_by, again.final_unit) == (None, None, True)
 
 
-def test_what_reserves_nothing_never_lapses() -> None:
-    included: dict[str, Any] = {"leg_type": LegType.TOLL_DIAL_IN, "service_number": "+14255550100"}
-    first = Scene(user=SUBSCRIBED).authorize(**included)
-    leg_ = under_way(**included)
-    assert first.reservation.answer_again(asks(), ANSWERED + 60 * MINUTE, leg_) == first.answer
+def test_a_grant_for_nothing_lapses_as_others_do() -> None:
+    included: dict[str, Any] = {
+        "leg_type": LegType.TOLL_DIAL_IN,
+        "service_number": "+14255550100",
+    }
+    first, leg_ = Scene(user=SUBSCRIBED).authorize(**included), under_way(**included)
+    assert first.reservation.answer_again(asks(), ANSWERED + 11 * MINUTE, leg_) == first.answer
+    again = first.reservation.answer_again(asks(), ANSWERED + 12 * MINUTE, leg_)
+    assert again is not None
+    assert again.reason == Denied.GRANT_LAPSED
 
 
 def test_what_to_do_when_nobody_answers_comes_with_each_answer() -> None:
@@ -450,6 +501,17 @@ def test_a_new_month_has_its_whole_pool_from_its_first_second() -> None:
     assert scene.pool.held.amount_at(december) == 1
     # It may have been answered in November, whose pool is used up.
     assert scene.reserved(december) == RATE
+
+
+def test_a_limit_holds_for_each_prefix_by_which_a_call_may_be_rated() -> None:
+    soon = f"{ANSWERED + 30 * SECOND:%Y-%m-%dT%H:%M:%S}Z"
+    rates = card("dialOut,49,DE,USD,0.01,,", f"dialOut,4930,DE,USD,0.01,{soon},", header=PERIODS)
+    settings = configured(prefix_hourly_spend_limit_micros=50_000)
+    prefixes = ("49", "4930")
+    scene = Scene(holding(lot("1", MICROS), settings=settings), rates=rates, prefixes=prefixes)
+    scene.authorize(asks(180))
+    late = scene.authorize(asks(180), ANSWERED + 91 * SECOND, call_id="b")
+    assert (late.answer.granted_seconds, late.answer.limit) == (120, LimitName.PREFIX_HOURLY_SPEND)
 
 
 # ── Which reason is named ────────────────────────────────────────────────────────────────────

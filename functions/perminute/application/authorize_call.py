@@ -23,7 +23,7 @@ from perminute.domain.authorization import (
     release,
     update,
 )
-from perminute.domain.call_prices import rating_of
+from perminute.domain.call_prices import prefixes_of, rating_of
 from perminute.domain.errors import Conflict, Contended
 from perminute.domain.pools import month_of
 from perminute.domain.reservations import (
@@ -152,8 +152,12 @@ class AuthorizeCall:
     ) -> Standing:
         """Read what else the decision rests on, after the account: mostly nothing."""
         rating = rating_of(leg, terms)
-        prefix = rating.price.prefix
-        keys = set(records_of(leg, prefix, answered(leg), terms.licensing, account.settings))
+        at, licensing, settings = answered(leg), terms.licensing, account.settings
+        keys = {
+            key
+            for prefix in prefixes_of(leg, terms)
+            for key in records_of(leg, prefix, at, licensing, settings)
+        }
         keys.update(before.keys if before else ())
         records = {key for key in keys if key.kind is not SpendingKind.DAY}
         pool = None

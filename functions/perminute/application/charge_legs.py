@@ -21,7 +21,13 @@ from perminute.application.postings import posting_of
 from perminute.application.settle_at_once import MAX_SETTLED_AT_ONCE, SettleAtOnce
 from perminute.application.verdicts import Accepted, Repeated, Verdict
 from perminute.domain.booking import charge
-from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
+from perminute.domain.errors import (
+    Contended,
+    FormerRateCardUnavailable,
+    Refused,
+    Unavailable,
+    Unwritable,
+)
 from perminute.domain.pools import MinutePool, Month, Pools, month_of
 from perminute.domain.spending import SpendingKind, answered, records_of
 from perminute.domain.usage import Flag, Rating, Terms, Usage, rate_leg
@@ -155,7 +161,8 @@ class ChargeLegs:
                 pending = {n: one for n, one in pending.items() if n not in settled}
         except Unavailable as error:
             shared.forget()
-            if isinstance(error, Unwritable) and len(pending) > 1:
+            is_of_some = isinstance(error, Unwritable | FormerRateCardUnavailable)
+            if is_of_some and len(pending) > 1:
                 for n, one in pending.items():
                     verdicts |= self._charge(shared, {n: one})
             else:
@@ -281,10 +288,16 @@ class ChargeLegs:
         What was reserved for them is what they cost by that card.
         """
         return {
-            one.leg.call_id: replace(terms, rate_card=self.rate_cards.version(version))
+            one.leg.call_id: replace(terms, rate_card=self._former_card(version))
             for one in reservations
             if one.held and (version := one.rate_card_version) != terms.rate_card.version
         }
+
+    def _former_card(self, version: str) -> RateCard:
+        try:
+            return self.rate_cards.version(version)
+        except Unavailable as error:
+            raise FormerRateCardUnavailable(str(error)) from error
 
     def _reservations(
         self, account: Account, ended: Sequence[EndedLeg], shared: _Shared

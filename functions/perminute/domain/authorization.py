@@ -14,7 +14,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.domain.accounts import Booking
-from perminute.domain.call_prices import CLOCK_SKEW, RINGING, CallPrice
+from perminute.domain.call_prices import CallPrice
+from perminute.domain.call_times import CLOCK_SKEW, RINGING
 from perminute.domain.holds import charge_time, lapses_at
 from perminute.domain.legs import MAX_LEG_SECONDS
 from perminute.domain.licensing import Cover, Entitlement, NotEntitled
@@ -144,6 +145,7 @@ class _Call:
         self._asked = asked.in_full(wanted, reported)
         self._used_seconds = reported + self._asked.used_seconds
         self._wanted_seconds = self._asked.requested_seconds or wanted
+        self._promised_before: Promise | None = None
         self._promised: Promise | None = None
         self._reached: list[Reached] = []
         self._full_house: int | None = None
@@ -254,14 +256,24 @@ class _Call:
     # ── How far it may go ────────────────────────────────────────────────────────────────────
 
     def _most_at_a_time(self) -> int:
-        """Return where the longest grant ends: with a block, and after one at least."""
+        """Return where the longest grant ends: with a block, the next one after now at least.
+
+        A grant that ended with the block in use would let nobody go on: a bridge asks before.
+        """
         used, blocks = self._used_seconds, self._price.blocks
-        most = used + self._account.max_grant_seconds
-        return blocks(max(used + 1, _furthest(used, most, lambda end: blocks(end) <= most)))
+        most = max(used + self._account.max_grant_seconds, blocks(blocks(used) + 1))
+        return blocks(_furthest(used, most, lambda end: blocks(end) <= most))
 
     def _limits(self) -> tuple[Limit, ...]:
-        prefix, settings = self._price.rating.price.prefix, self._account.settings
-        return limits_on(self._leg, prefix, answered(self._leg), self._terms.licensing, settings)
+        """Return the limits in the order in which they are named, those of all its prefixes."""
+        at, licensing, settings = answered(self._leg), self._terms.licensing, self._account.settings
+        limits = {
+            limit: None
+            for prefix in sorted(self._price.prefixes, key=str)
+            for limit in limits_on(self._leg, prefix, at, licensing, settings)
+        }
+        order = list(LimitName)
+        return tuple(sorted(limits, key=lambda limit: order.index(limit.name)))
 
     def _spent_micros(self, limit: Limit) -> int:
         """Tell what was spent of a limit, or is reserved by others."""
@@ -316,6 +328,10 @@ class _Call:
         before = self._before
         if before is None:
             return
+        promised = before.promised
+        # What others, by a later clock, have forgotten as lapsed must not be held once more.
+        if promised is not None and self._account.reserved.lasts(promised.until, self._at):
+            self._promised_before = promised
         for held in before.held:
             self._set_account(reserved=self._account.reserved.without(held.credit))
             if self._pool is not None and held.minutes:
@@ -337,9 +353,7 @@ class _Call:
 
     def _promises(self) -> tuple[Promise, ...]:
         """Return what the bridge may rely on: this answer, or the one before if this gets lost."""
-        before = self._before.promised if self._before else None
-        live = None if before is None or before.until <= self._at else before
-        return tuple(one for one in (live, self._promised) if one is not None)
+        return tuple(one for one in (self._promised_before, self._promised) if one is not None)
 
     def _hold(self, promises: tuple[Promise, ...]) -> tuple[Held, ...]:
         """Reserve what is promised beside what was used.
@@ -378,12 +392,15 @@ class _Call:
 
     def _keys(self) -> tuple[SpendingKey, ...]:
         """Name the records that count what is reserved: as they will count what it costs."""
-        prefix, settings = self._price.rating.price.prefix, self._account.settings
-        at = answered(self._leg)
-        records = records_of(self._leg, prefix, at, self._terms.licensing, settings)
+        at, licensing, settings = answered(self._leg), self._terms.licensing, self._account.settings
+        records = {
+            key
+            for prefix in self._price.prefixes
+            for key in records_of(self._leg, prefix, at, licensing, settings)
+        }
         if settings is None or settings.daily_spend_limit_micros is None:
-            return records
-        return (day_of(at), *records)
+            return tuple(sorted(records))
+        return (day_of(at), *sorted(records))
 
     def _lapses(self, granted: int) -> datetime:
         """Tell when a reservation lapses: twice the validity of what it grants."""
@@ -399,7 +416,7 @@ class _Call:
 
     def _payer(self, quota: int) -> PaidBy:
         price = self._price
-        if price.is_included:
+        if price.is_free_at_once:
             return self._for_nothing
         if not price.rating.draws_on_pool or not price.pool_minutes:
             return PaidBy.CREDITS
@@ -422,7 +439,7 @@ class _Call:
             granted_seconds=granted,
             valid_until=self._at + (lapses_at_ - self._at) // 2,
             report_before=self._at + timedelta(seconds=granted),
-            hang_up_after_seconds=max(0, quota - _HANG_UP_SECONDS),
+            hang_up_after_seconds=max(0, min(quota, MAX_LEG_SECONDS) - _HANG_UP_SECONDS),
             remaining_seconds=remaining,
             paid_by=paid_by,
             limit=limit,

@@ -8,9 +8,9 @@ instants from `CLOCK_SKEW` before the request to `RINGING` after it is reserved.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from perminute.domain.call_times import CLOCK_SKEW, RINGING
 from perminute.domain.legs import LegType
 from perminute.domain.licensing import Cover, Entitlement
 from perminute.domain.pools import month_of
@@ -26,17 +26,20 @@ if TYPE_CHECKING:
     from perminute.domain.legs import Leg
     from perminute.domain.usage import Terms
 
-RINGING = timedelta(minutes=1)
-"""A call may ring so long before its granted seconds begin to run (ours). A clock that is ahead of
-ours takes from this time."""
-
-CLOCK_SKEW = timedelta(seconds=30)
-"""A clock may be so far behind ours (ours): many times what a synchronized clock is off."""
-
 
 def rating_of(leg: Leg, terms: Terms) -> Rating:
     """Rate a call under way as it will be rated: as a leg of some length, answered when it was."""
     return rate_leg(replace(leg, billable_seconds=1), terms)
+
+
+def prefixes_of(leg: Leg, terms: Terms) -> set[str | None]:
+    """Return the prefixes by which a call may be rated, whenever it is answered."""
+    return {rating.price.prefix for rating in (rating_of(leg, terms), *_other_ratings(leg, terms))}
+
+
+def _other_ratings(leg: Leg, terms: Terms) -> Iterator[Rating]:
+    for at in _other_instants(leg, terms):
+        yield rating_of(replace(leg, answered_at=at, ended_at=at), terms)
 
 
 def _other_instants(leg: Leg, terms: Terms) -> Iterator[datetime]:
@@ -76,13 +79,12 @@ class CallPrice:
     @classmethod
     def of(cls, leg: Leg, terms: Terms, pool_minutes: int) -> CallPrice:
         """Price a call that may draw so many minutes of the pool of its month."""
-        others: list[tuple[Rating, bool]] = []
-        for at in _other_instants(leg, terms):
-            other = replace(leg, answered_at=at, ended_at=at)
-            rating = rating_of(other, terms)
-            same_month = month_of(other) == month_of(leg)
-            others.append((rating, same_month and rating.draws_on_pool))
-        return cls(rating_of(leg, terms), pool_minutes, tuple(others))
+        month = month_of(leg)
+        others = tuple(
+            (other, other.draws_on_pool and month_of(other.leg) == month)
+            for other in _other_ratings(leg, terms)
+        )
+        return cls(rating_of(leg, terms), pool_minutes, others)
 
     @property
     def costs_nothing(self) -> bool:
@@ -92,9 +94,14 @@ class CallPrice:
         )
 
     @property
-    def is_included(self) -> bool:
-        """Whether it is included or free if it is answered at once."""
+    def is_free_at_once(self) -> bool:
+        """Whether it is included or free if it is answered at the instant of the request."""
         return _is_free(self.rating)
+
+    @property
+    def prefixes(self) -> set[str | None]:
+        """The prefixes by which it may be rated."""
+        return {rating.price.prefix for rating in (self.rating, *(one for one, _ in self.others))}
 
     def blocks(self, seconds: int) -> int:
         """Round up to whole billing blocks."""

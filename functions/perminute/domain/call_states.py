@@ -37,20 +37,8 @@ def state_of(call: Reservation | Usage, at: datetime) -> CallState:
         return CallState.RELEASED
     if call.answer.decision is Decision.DENY:
         return CallState.DENIED
-    until = grant_lapses_at(call)
+    until = call.grant_lapses_at
     return CallState.LAPSED if until is None or until <= at else CallState.UNDER_WAY
-
-
-def grant_lapses_at(call: Reservation) -> datetime | None:
-    """Return when the last grant lapses: as long after `valid_until` as that is after the request.
-
-    None if the last answer granted nothing.
-    """
-    valid_until = call.answer.valid_until
-    if valid_until is None:
-        return None
-    asked_at = call.reported_at or answered(call.leg)
-    return valid_until + (valid_until - asked_at)
 
 
 def under_way_since(call: Reservation) -> datetime | None:

@@ -102,3 +102,10 @@ class Unwritable(Unavailable):
 
     One such item cancels its whole transaction: what else is in it must be written without it.
     """
+
+
+class FormerRateCardUnavailable(Unavailable):
+    """A rate card that is no longer in force cannot be read.
+
+    Only the calls that it prices wait for it: what else is charged with them must be charged alone.
+    """

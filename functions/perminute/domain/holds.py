@@ -96,6 +96,10 @@ class Holds:
         """Whether what a call has set aside is still in here."""
         return any(_same_sum(one, hold) for one in self.by_instant)
 
+    def lasts(self, until: datetime, at: datetime) -> bool:
+        """Return whether anything that lapses at an instant is held at `at`, and not forgotten."""
+        return until > at and any(one.until == until and not one.used for one in self.by_instant)
+
     def with_added(self, hold: Hold) -> Holds:
         """Set something aside."""
         return self._changed(hold, 1)

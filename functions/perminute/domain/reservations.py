@@ -16,6 +16,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from perminute.domain.call_times import CLOCK_SKEW, RINGING
 from perminute.domain.credit_settings import FailureHandling
 from perminute.domain.errors import Conflict, Refused
 from perminute.domain.holds import NO_HOLD, Hold
@@ -243,13 +244,30 @@ class Reservation:
         return any(held.minutes for held in self.held)
 
     def as_reported(self) -> Leg:
-        """Return the leg that its bridge has described: it ended with the last report."""
+        """Return the leg that its bridge has described: it ended with the last report, or before.
+
+        That report may have waited. So the leg was answered within the time that a call may ring.
+        """
         if self.reported_at is None:
             msg = f"nothing was reported of call {self.leg.call_id}"
             raise ValueError(msg)
         # More than a day is a slip of the bridge; a `Call Ended` would be refused for it.
         lasted = timedelta(seconds=min(self.used_seconds, MAX_LEG_SECONDS))
-        return replace(self.leg, answered_at=self.reported_at - lasted, ended_at=self.reported_at)
+        # The last report may come late. The price of these instants is what was reserved.
+        earliest, latest = answered(self.leg) - CLOCK_SKEW, answered(self.leg) + RINGING
+        answered_at = min(max(self.reported_at - lasted, earliest), latest)
+        return replace(self.leg, answered_at=answered_at, ended_at=answered_at + lasted)
+
+    @property
+    def grant_lapses_at(self) -> datetime | None:
+        """When the last grant lapses: as long after `valid_until` as that is after the request.
+
+        None if the last answer granted nothing.
+        """
+        valid_until = self.answer.valid_until
+        if valid_until is None:
+            return None
+        return valid_until + (valid_until - (self.reported_at or answered(self.leg)))
 
     @property
     def may_go_on(self) -> bool:
@@ -270,7 +288,7 @@ class Reservation:
             )
         total = self.used_seconds + in_full.used_seconds
         since = at - answered(self.leg)
-        if timedelta(seconds=total) > since + REPORT_TOLERANCE:
+        if total and timedelta(seconds=total) > since + REPORT_TOLERANCE:
             raise Refused(
                 "usedSeconds" if asked.total_used_seconds is None else "totalUsedSeconds",
                 f"makes {total} s in all, but the call was authorized {max(0, since // _SECOND)} s "
@@ -289,12 +307,12 @@ class Reservation:
             reported = self.used_seconds - self.asked.used_seconds
             same_call = leg is None or _facts(leg) == _facts(self.leg)
             if asked.in_full(self.default_seconds, reported) == self.asked and same_call:
-                is_lapsed = self.promised is not None and self.promised.until <= at
-                return self.answer.lapsed() if is_lapsed else self.answer
+                lapses_at = self.grant_lapses_at
+                return self.answer if lapses_at is None or at < lapses_at else self.answer.lapsed()
             raise Conflict(
                 "sequence",
-                f"{asked.sequence} was used for another request of this call; use "
-                f"{self.sequence + 1} for the next one",
+                f"{asked.sequence} was used for another request of this call; send that one again "
+                f"to hear its answer, and use {self.sequence + 1} for the next one",
             )
         if asked.sequence != self.sequence + 1:
             raise Conflict(

@@ -33,12 +33,12 @@ _DAY = timedelta(days=1)
 
 
 class LimitName(StrEnum):
-    """A limit, as whoever sets it names it."""
+    """The name of a limit; of several in the way of a call the first of these is named."""
 
+    CONCURRENT_CALLS = "maxConcurrentCalls"
     DAILY_SPEND = "dailySpendLimit"
     MONTHLY_SPEND = "monthlySpendLimit"
     PREFIX_HOURLY_SPEND = "prefixHourlySpendLimit"
-    CONCURRENT_CALLS = "maxConcurrentCalls"
 
 
 class SpendingKind(StrEnum):
