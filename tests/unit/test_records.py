@@ -21,6 +21,7 @@ from perminute.domain.reservations import (
     Held,
     Operation,
     PaidBy,
+    Promise,
     Reservation,
 )
 from perminute.domain.spending import Spending, day_of
@@ -160,14 +161,18 @@ def test_a_call_under_way_takes_one_kilobyte() -> None:
             granted_seconds=310,
             valid_until=AT,
             report_before=AT,
+            hang_up_after_seconds=3_898,
+            remaining_seconds=86_400,
             final_unit=True,
             paid_by=PaidBy.CREDITS,
             rate_micros_per_minute=15_000,
             connection_fee_micros=15_000,
             currency="USD",
         ),
+        rate_card_version="2026-11-02-corrected",
         used_seconds=3_600,
         reported_at=AT,
+        promised=Promise(AT, 12_345_678, 0),
         held=(Held(AT, 12_345_678, 0, used=True), Held(AT, 12_345_678, 0)),
         keys=(day_of(AT),),
     )

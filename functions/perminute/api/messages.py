@@ -70,7 +70,7 @@ UsedSeconds = Annotated[
         ge=0,
         le=MAX_LEG_SECONDS,
         description="Connected seconds since the report before; in the first report, since the "
-        "call was answered. Either this or totalUsedSeconds is required.",
+        "call was answered. A started second counts. Either this or totalUsedSeconds is required.",
     ),
 ]
 TotalUsedSeconds = Annotated[
@@ -78,7 +78,8 @@ TotalUsedSeconds = Annotated[
     Meta(
         ge=0,
         le=MAX_LEG_SECONDS,
-        description="Connected seconds since the call was answered; instead of usedSeconds.",
+        description="Connected seconds since the call was answered, a started one counting; "
+        "instead of usedSeconds.",
     ),
 ]
 Seconds = Annotated[int, Meta(ge=0)]
