@@ -13,7 +13,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute.domain.accounts import Booking
 from perminute.domain.call_prices import CallPrice
 from perminute.domain.call_times import CLOCK_SKEW, RINGING
 from perminute.domain.holds import charge_time, lapses_at
@@ -35,6 +34,7 @@ from perminute.domain.reservations import (
     Reservation,
     covered,
 )
+from perminute.domain.reserving import Reserving
 from perminute.domain.spending import (
     Limit,
     LimitName,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from perminute.domain.accounts import Account
+    from perminute.domain.accounts import Account, Booking
     from perminute.domain.legs import Leg
     from perminute.domain.lots import Lots
     from perminute.domain.pools import MinutePool
@@ -134,8 +134,8 @@ class _Call:
         at: datetime,
         before: Reservation | None = None,
     ) -> None:
-        self._standing = standing
-        self._account, self._terms, self._pool, self._spendings, self._further = standing
+        account, self._terms, pool, spendings, self._further = standing
+        self._has = Reserving(account, pool, spendings, at)
         self._leg, self._at = leg, at
         self._before = before
         reported, wanted = (
@@ -145,11 +145,10 @@ class _Call:
         self._asked = asked.in_full(wanted, reported)
         self._used_seconds = reported + self._asked.used_seconds
         self._wanted_seconds = self._asked.requested_seconds or wanted
-        self._promised_before: Promise | None = None
+        self._promised_before = self._has.give_back(before) if before else None
         self._promised: Promise | None = None
         self._reached: list[Reached] = []
         self._full_house: int | None = None
-        self._give_back()
         self._price = CallPrice.of(leg, standing.terms, self._pool_minutes_left())
 
     # ── What speaks against it ───────────────────────────────────────────────────────────────
@@ -179,15 +178,15 @@ class _Call:
         It is told again once no more than half as many were: a full house would else tell it
         with every call that ends and makes room for another.
         """
-        settings = self._account.settings
+        settings = self._has.account.settings
         if settings is None or settings.max_concurrent_calls is None:
             return False
-        calls, most = self._account.reserved.calls_at(self._at), settings.max_concurrent_calls
-        if calls >= most and not self._account.calls_told:
-            self._set_account(calls_told=True)
+        calls, most = self._has.account.reserved.calls_at(self._at), settings.max_concurrent_calls
+        if calls >= most and not self._has.account.calls_told:
+            self._has.calls_told(told=True)
             self._full_house = calls
-        elif self._account.calls_told and calls <= most // 2:
-            self._set_account(calls_told=False)
+        elif self._has.account.calls_told and calls <= most // 2:
+            self._has.calls_told(told=False)
         return calls >= most
 
     # ── Answers ──────────────────────────────────────────────────────────────────────────────
@@ -206,7 +205,7 @@ class _Call:
         left = MAX_LEG_SECONDS - self._used_seconds
         if left <= 0:
             return self.denied(Denied.CALL_TOO_LONG)
-        granted = min(self._wanted_seconds, self._account.max_grant_seconds, left)
+        granted = min(self._wanted_seconds, self._has.account.max_grant_seconds, left)
         answer = self._allowed(
             self._used_seconds + granted, self._lapses(granted), MAX_LEG_SECONDS, self._for_nothing
         )
@@ -236,7 +235,7 @@ class _Call:
         is_cut = quota < covered_quota
         in_the_way = self._in_the_way(reached, limits) if reached < target and not is_cut else ()
         for limit in in_the_way:
-            if self._spendings.tell_once(limit, self._at):
+            if self._has.spendings.tell_once(limit, self._at):
                 self._reached.append(self._reached_now(limit))
         name = in_the_way[0].name if in_the_way else None
         if reached == used:
@@ -261,12 +260,16 @@ class _Call:
         A grant that ended with the block in use would let nobody go on: a bridge asks before.
         """
         used, blocks = self._used_seconds, self._price.blocks
-        most = max(used + self._account.max_grant_seconds, blocks(blocks(used) + 1))
+        most = max(used + self._has.account.max_grant_seconds, blocks(blocks(used) + 1))
         return blocks(_furthest(used, most, lambda end: blocks(end) <= most))
 
     def _limits(self) -> tuple[Limit, ...]:
         """Return the limits in the order in which they are named, those of all its prefixes."""
-        at, licensing, settings = answered(self._leg), self._terms.licensing, self._account.settings
+        at, licensing, settings = (
+            answered(self._leg),
+            self._terms.licensing,
+            self._has.account.settings,
+        )
         limits = {
             limit: None
             for prefix in sorted(self._price.prefixes, key=str)
@@ -281,7 +284,7 @@ class _Call:
         return spent_micros + reserved_micros
 
     def _reached_now(self, limit: Limit) -> Reached:
-        spending = self._spendings[limit.key]
+        spending = self._has.spendings[limit.key]
         return Reached(limit, spending.spent_micros, spending.held.amount_at(self._at))
 
     def _is_within(self, seconds: int, most_micros: int | None) -> bool:
@@ -296,7 +299,7 @@ class _Call:
         if not micros:
             return micros == 0
         lapses_at_ = self._lapses(quota - self._used_seconds)
-        return micros <= self._account.available_micros(
+        return micros <= self._has.account.available_micros(
             self._at, lasting_until=lapses_at_, further=self._further
         )
 
@@ -324,32 +327,17 @@ class _Call:
 
     # ── What it reserves ─────────────────────────────────────────────────────────────────────
 
-    def _give_back(self) -> None:
-        before = self._before
-        if before is None:
-            return
-        promised = before.promised
-        # What others, by a later clock, have forgotten as lapsed must not be held once more.
-        if promised is not None and self._account.reserved.lasts(promised.until, self._at):
-            self._promised_before = promised
-        for held in before.held:
-            self._set_account(reserved=self._account.reserved.without(held.credit))
-            if self._pool is not None and held.minutes:
-                self._pool = self._pool.without_held(held.pool)
-            for key in before.keys:
-                self._spendings.release(key, held.credit)
-
     def _pool_minutes_left(self) -> int:
         """Count what is left by the licenses whenever it was answered, or now, if that is less."""
-        if self._pool is None:
+        if self._has.pool is None:
             return 0
-        at, month, licensing = answered(self._leg), self._pool.month, self._terms.licensing
+        at, month, licensing = answered(self._leg), self._has.pool.month, self._terms.licensing
         since, until = max(at - CLOCK_SKEW, month.start), min(at + RINGING, month.end)
         minutes = min(
             licensing.fewest_pool_minutes(since, until),
             licensing.pool_minutes_for_calls(self._at),
         )
-        return max(0, self._pool.left_at(self._at, minutes))
+        return max(0, self._has.pool.left_at(self._at, minutes))
 
     def _promises(self) -> tuple[Promise, ...]:
         """Return what the bridge may rely on: this answer, or the one before if this gets lost."""
@@ -367,21 +355,13 @@ class _Call:
         used = self._cost(self._used_seconds)
         if self._used_seconds:
             until = max((self._at, *(promise.until for promise in promises)))
-            due_at = charge_time(max(self._at + self._account.late_usage, until))
+            due_at = charge_time(max(self._at + self._has.account.late_usage, until))
             held = (Held(due_at, *used, used=True),)
         if promises:
             held = (*held, *covered(promises, used))
         for one in held:
-            self._hold_one(one)
+            self._has.hold(one, self._keys())
         return held
-
-    def _hold_one(self, held: Held) -> None:
-        reserved = self._account.reserved.lapsed(self._at).with_added(held.credit)
-        self._set_account(reserved=reserved)
-        if self._pool is not None and held.minutes:
-            self._pool = self._pool.with_held(held.pool, self._at)
-        for key in self._keys():
-            self._spendings.hold(key, held.credit, self._at)
 
     def _cost(self, seconds: int) -> tuple[int, int]:
         """Return what so many seconds in all take of the credit, and of the pool."""
@@ -392,7 +372,11 @@ class _Call:
 
     def _keys(self) -> tuple[SpendingKey, ...]:
         """Name the records that count what is reserved: as they will count what it costs."""
-        at, licensing, settings = answered(self._leg), self._terms.licensing, self._account.settings
+        at, licensing, settings = (
+            answered(self._leg),
+            self._terms.licensing,
+            self._has.account.settings,
+        )
         records = {
             key
             for prefix in self._price.prefixes
@@ -453,7 +437,7 @@ class _Call:
             rate_micros_per_minute=price.rate_micros_per_minute,
             connection_fee_micros=price.connection_fee_micros,
             currency=price.currency,
-            failure_handling=self._account.failure_handling,
+            failure_handling=self._has.account.failure_handling,
             **said,
         )
 
@@ -472,20 +456,7 @@ class _Call:
             held=held,
             keys=self._keys() if held else (),
         )
-        before, _, pool_before, spendings, _ = self._standing
-        account = replace(self._account, days=spendings.days(self._at))
-        pools = () if self._pool is None or self._pool is pool_before else (self._pool,)
-        if account == before and not pools and not spendings.touched:
-            return Decided(reservation, Booking(account=before))
-        booking = Booking(
-            account=replace(account, version=before.version + 1),
-            pools=pools,
-            spendings=spendings.touched,
-        )
-        return Decided(reservation, booking, tuple(self._reached), self._full_house)
-
-    def _set_account(self, **changed: Any) -> None:  # noqa: ANN401 - its own fields
-        self._account = replace(self._account, **changed)
+        return Decided(reservation, self._has.booking(), tuple(self._reached), self._full_house)
 
 
 def _furthest(start: int, end: int, is_covered: Callable[[int], bool]) -> int:
