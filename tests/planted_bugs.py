@@ -20,9 +20,11 @@ from perminute.application.charge_reported import ChargeReported, ReportedRun
 from perminute.application.looking_again import LookingAgain
 from perminute.application.settle_at_once import SettleAtOnce
 from perminute.domain import authorization, books, recharge
+from perminute.domain.accounts import Account
 from perminute.domain.call_states import under_way_since
+from perminute.domain.credit_settings import FailureHandling
 from perminute.domain.errors import Refused
-from perminute.domain.legs import Numbers
+from perminute.domain.legs import MAX_LEG_SECONDS, Numbers
 from perminute.domain.licensing import Licensing
 from perminute.domain.lot_changes import LotChanges, LotItems
 from perminute.domain.lots import Lot
@@ -30,7 +32,7 @@ from perminute.domain.notifications import crossings
 from perminute.domain.phone_numbers import e164_or_withheld
 from perminute.domain.provisional import Provisional
 from perminute.domain.recharge import RESEND_AFTER, RechargeState
-from perminute.domain.reservations import Operation
+from perminute.domain.reservations import Asked, Operation, Reservation
 from perminute_local.simulation.effects import Effects
 
 if TYPE_CHECKING:
@@ -39,14 +41,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.api.call_messages import CallDocument
-    from perminute.domain.accounts import Account
     from perminute.domain.chargebacks import BoughtCredit
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.legs import LegType
     from perminute.domain.notifications import BalanceNow, Notification
     from perminute.domain.pools import MinutePool
     from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest
-    from perminute.domain.reservations import Reservation
     from perminute.domain.usage import Rating, Usage
     from perminute.ports import CommitResult, ListedCall, Posting
 
@@ -357,6 +357,44 @@ def granting_to_the_last_second() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def taking_any_report() -> Iterator[None]:
+    """Used seconds are taken as they are reported, whether they can be true or not."""
+
+    def unchecked(reservation: Reservation, asked: Asked, _: datetime) -> Asked:
+        return asked.in_full(reservation.wanted_seconds, reservation.used_seconds)
+
+    with patch.object(Reservation, "next_request", unchecked):
+        yield
+
+
+@contextmanager
+def repeats_word_for_word() -> Iterator[None]:
+    """A repeat that spells out how much it wants is another request."""
+    in_full = Asked.in_full
+
+    def unspelled(asked: Asked, default_seconds: int, reported_seconds: int) -> Asked:
+        whole = in_full(asked, default_seconds, reported_seconds)
+        return whole._replace(requested_seconds=asked.requested_seconds)
+
+    with patch.object(Asked, "in_full", unspelled):
+        yield
+
+
+@contextmanager
+def granting_as_much_as_is_wanted() -> Iterator[None]:
+    """`maxGrantSeconds` is configured, and ignored."""
+    with patch.object(Account, "max_grant_seconds", MAX_LEG_SECONDS):
+        yield
+
+
+@contextmanager
+def failing_closed_always() -> Iterator[None]:
+    """`failureHandling` is configured, and ignored."""
+    with patch.object(Account, "failure_handling", FailureHandling.CLOSED):
+        yield
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
@@ -380,4 +418,8 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_the_last_report,
     unlisted_once_reported,
     granting_to_the_last_second,
+    taking_any_report,
+    repeats_word_for_word,
+    granting_as_much_as_is_wanted,
+    failing_closed_always,
 )

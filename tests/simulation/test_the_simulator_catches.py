@@ -10,6 +10,8 @@ from planted_bugs import (
     charging_reports_and_ends,
     corrected_by_the_card_of_the_call,
     corrected_without_settling,
+    failing_closed_always,
+    granting_as_much_as_is_wanted,
     granting_to_the_last_second,
     losing_further_lots,
     minutes_used_before_drawn_again,
@@ -17,8 +19,10 @@ from planted_bugs import (
     publishing_before_the_commit,
     rearmed_on_every_call,
     refusing_who_withholds_a_number,
+    repeats_word_for_word,
     settling_without_those_who_drew,
     spelling_users_as_requests_do,
+    taking_any_report,
     telling_what_may_change,
     unlisted_once_reported,
     with_a_new_recharge_id_after_a_day,
@@ -30,10 +34,12 @@ from planted_bugs import (
     without_version,
 )
 
+from perminute_local.simulation.answers import LONGEST, SETTING
 from perminute_local.simulation.bridges import WITHIN_GRANT
 from perminute_local.simulation.faults import ALL_FAULTS, ONE, Fault, Weather
 from perminute_local.simulation.lots import CHARGEBACK, LATE_CALL
 from perminute_local.simulation.restarts import KNOWN, LISTED
+from perminute_local.simulation.slips import REFUSED
 from perminute_local.simulation.worlds import Over, World, simulate
 
 if TYPE_CHECKING:
@@ -56,6 +62,7 @@ REPORTED = "what nobody ended costs what was reported"
 ONE_RECHARGE = "one recharge id for one crossing"
 ONE_USER = "a user is the same user at both doors"
 ANSWERED = "what is right is answered"
+ONE_ANSWER = "one request has one answer"
 DAY_LIMIT = "at most ten recharges are requested a day"
 
 SEEDS = range(12)
@@ -94,6 +101,10 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (without_the_last_report, {KNOWN}, 4),
         (unlisted_once_reported, {LISTED}, 2),
         (granting_to_the_last_second, {WITHIN_GRANT}, 6),
+        (taking_any_report, {REFUSED}, 6),
+        (repeats_word_for_word, {ONE_ANSWER}, 2),
+        (granting_as_much_as_is_wanted, {LONGEST}, 1),
+        (failing_closed_always, {SETTING}, 1),
     ],
 )
 def test_a_bug_breaks_worlds(

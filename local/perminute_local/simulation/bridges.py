@@ -14,13 +14,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from perminute.api.endpoints import BY_NAME
+from perminute.domain.reservations import DEFAULT_QUOTA_SECONDS
 from perminute.domain.times import format_instant, parse_instant
 from perminute_local.replay.requests import http_event
+from perminute_local.simulation.answers import Answered
 from perminute_local.simulation.effects import Broken
 from perminute_local.simulation.expectations import unknown_user
 from perminute_local.simulation.faults import Fault, chance
 from perminute_local.simulation.plan import Told
 from perminute_local.simulation.restarts import Known, restarted
+from perminute_local.simulation.slips import REFUSED, Report, slip_of
 from perminute_local.simulation.spelling import spelled, withheld
 from perminute_local.stack import ApiTrigger
 
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from perminute_local.simulation.happenings import Functions, Happenings
     from perminute_local.simulation.plan import Bridged
 
-_OK, _INVALID = 200, 400
+_OK, _INVALID, _CONFLICT = 200, 400, 409
 _TRIES = 6
 WITHIN_GRANT = "a bridge that obeys stays within its grant"
 _PAUSE = timedelta(seconds=1)
@@ -77,22 +80,48 @@ class Bridges:
 
     def ask(self, name: str, call: _Call, body: dict[str, Any]) -> dict[str, Any] | None:
         """Ask the function behind the API; None if there is no answer."""
-        happenings, path, function = self.happenings, call.path, self.api
-        event = http_event(BY_NAME[name], path, body, happenings.now)
+        happenings, path = self.happenings, call.path
         drawn = chance(happenings.seed, name, call.call_id, body["sequence"], call.tries)
-        answer = self._ask(function, event, drawn)
-        if "usedSeconds" in body:
-            # The API takes the time of a request in milliseconds.
-            at = happenings.now.replace(microsecond=happenings.now.microsecond // 1_000 * 1_000)
-            sent = body["sequence"], body["usedSeconds"], at
-            self.effects.reports[call.key].send(*sent, answered=answer is not None)
+        with self.effects.watched(path["organizationId"]) as accounts:
+            status, answer = self._ask(name, call, body, drawn)
+        self._take_note(call, body, is_answered=answer is not None)
         happenings.log(f"{name} {path['organizationId']} {call.call_id} {_said(answer)}")
+        if answer is not None and call.tries == 0:
+            self.effects.broken += Answered(call.call_id, answer, accounts).broken()
+        if status == _CONFLICT and call.slipped_at == body["sequence"]:
+            why = f"{call.call_id} cannot send the right figure as {body['sequence']}"
+            self.effects.broken.append(Broken(REFUSED, why))
         if answer is not None and happenings.happens(Fault.DUPLICATE, drawn):
-            again = self._ask(function, event, drawn)
-            if again is not None and again != answer and name != "release":
+            status, again = self._ask(name, call, call.repeated(name, body), drawn)
+            differs = again is not None and again != answer and name != "release"
+            if differs or status == _CONFLICT:
                 why = f"{name} {call.call_id} was answered {_said(answer)}, then {_said(again)}"
                 self.effects.broken.append(Broken("one request has one answer", why))
         return answer
+
+    def slip(self, name: str, call: _Call, body: dict[str, Any]) -> None:
+        """Report what cannot be true."""
+        happenings = self.happenings
+        drawn = chance(happenings.seed, "slip", call.call_id, body["sequence"])
+        status, _ = self._ask(name, call, body, drawn, slips=True)
+        happenings.log(f"{name} {call.call_id} by mistake {body['usedSeconds']} s: {status}")
+        if status == _OK:
+            why = f"{name} {call.call_id} took {body['usedSeconds']} s more for possible"
+            self.effects.broken.append(Broken(REFUSED, why))
+        if status == _INVALID:
+            call.slipped_at = body["sequence"]
+
+    def _take_note(self, call: _Call, body: dict[str, Any], *, is_answered: bool) -> None:
+        """Take note of what was reported, if anything was."""
+        now, total = self.happenings.now, body.get("totalUsedSeconds")
+        seconds = body.get("usedSeconds", total)
+        if seconds is None:
+            return
+        # The API takes the time of a request in milliseconds.
+        at = now.replace(microsecond=now.microsecond // 1_000 * 1_000)
+        self.effects.reports[call.key].send(
+            body["sequence"], seconds, at, answered=is_answered, in_all=total is not None
+        )
 
     def check_user(self, call: _Call, answer: dict[str, Any] | None) -> None:
         """Break the world if the API does not know a user whom events have given a license."""
@@ -101,15 +130,19 @@ class Bridges:
             seen = self.functions.medium.seen(organization_id)
             self.effects.broken += unknown_user(organization_id, user_id, seen, self.effects)
 
-    def _ask(self, function: str, event: dict[str, Any], drawn: Random) -> dict[str, Any] | None:
-        response = self.functions.run(function, drawn, lambda one: one.call(event))
-        if response is not None and response["statusCode"] == _INVALID:
+    def _ask(
+        self, name: str, call: _Call, body: dict[str, Any], drawn: Random, *, slips: bool = False
+    ) -> tuple[int | None, dict[str, Any] | None]:
+        """Send a request; gives the status, and the answer if all is well."""
+        event = http_event(BY_NAME[name], call.path, body, self.happenings.now)
+        response = self.functions.run(self.api, drawn, lambda one: one.call(event))
+        if response is None:
+            return None, None
+        status: int = response["statusCode"]
+        if status == _INVALID and not slips:
             why = f"{event['body']} was answered {response['body']}"
             self.effects.broken.append(Broken("what is right is answered", why))
-        if response is None or response["statusCode"] != _OK:
-            return None
-        answer: dict[str, Any] = json.loads(response["body"])
-        return answer
+        return status, json.loads(response["body"]) if status == _OK else None
 
 
 @dataclass
@@ -130,6 +163,11 @@ class _Call:
     hang_up_after: int = 0
     answered_at: datetime | None = None
     is_over: bool = False
+    begun_at: datetime | None = None
+    is_unheard: bool = False
+    """Whether it cannot know if its last report was taken."""
+    slipped_at: int | None = None
+    """The number of the last request that was refused for what it reported."""
     path: dict[str, str] = field(init=False)
     withholds: bool = field(init=False)
 
@@ -142,10 +180,11 @@ class _Call:
 
     def begin(self) -> None:
         """Ask; again if there is no answer, and not for ever."""
+        self.begun_at = self.begun_at or self._now
         body = {**self._facts(), "sequence": 0}
         if self.call.wants is not None:
             body["requestedSeconds"] = self.call.wants
-        answer = self.bridges.ask("authorize", self, body)
+        answer = self._ask("authorize", body)
         self.bridges.check_user(self, answer)
         if answer is None:
             self._later(self.begin, otherwise=self._dare)
@@ -175,21 +214,26 @@ class _Call:
 
     def _report(self) -> None:
         """Report what was used, and ask for more; hang up where there is none."""
-        used = self._connected // _SECOND - self.reported
         self.sequence += 1
-        self._send_report({"sequence": self.sequence, "usedSeconds": used})
+        used = self._connected // _SECOND
+        self._slip("update", used)
+        self._send_report({"sequence": self.sequence, **self._used(used)}, used)
 
-    def _send_report(self, body: dict[str, Any]) -> None:
-        answer = self.bridges.ask("update", self, body)
+    def _send_report(self, body: dict[str, Any], used: int) -> None:
+        answer = self._ask("update", body)
         if answer is None:
-            again = partial(self._send_report, body)
-            self._later(again, otherwise=self._begin_to_hang_up)
+            self._later(partial(self._send_report, body, used), otherwise=self._give_up)
             return
-        self.reported += body["usedSeconds"]
+        self.reported = used
         if self._take(answer):
             self._go_on()
         else:
             self._restarted(self._begin_to_hang_up, "denied")
+
+    def _give_up(self) -> None:
+        """End the call, since nobody says that it may go on."""
+        self.is_unheard = True
+        self._begin_to_hang_up()
 
     def _begin_to_hang_up(self) -> None:
         """Ask the far end to hang up, which takes a moment."""
@@ -202,6 +246,10 @@ class _Call:
         seconds = -(-lasted // _SECOND)
         answered_at = format_instant(self._answered) if lasted else None
         detail = {**self._facts(), "answeredAt": answered_at, "endedAt": format_instant(now)}
+        self.tries = 0
+        self.sequence += 1
+        if self.call.releases:
+            self._slip("release", seconds)
         told_at = self._told_at()
         if told_at == now:
             self.bridges.on_ended(Ended({**self.path, **detail}, self.call_id))
@@ -211,10 +259,7 @@ class _Call:
             self.bridges.happenings.add(told_at, f"telephony {self.call_id}", tell)
         self._hold_against_grant(lasted)
         if self.call.releases:
-            self.sequence += 1
-            self.tries = 0
-            body = {"sequence": self.sequence, "usedSeconds": seconds - self.reported}
-            self._release(body)
+            self._release({"sequence": self.sequence, **self._used(seconds)}, seconds)
 
     def _hold_against_grant(self, lasted: timedelta) -> None:
         """See that a bridge that obeys stays within what it was granted.
@@ -228,14 +273,36 @@ class _Call:
             why = f"{self.call_id} lasted {lasted}, and was granted {granted} s until its end"
             self.bridges.effects.broken.append(Broken(WITHIN_GRANT, why))
 
-    def _release(self, body: dict[str, Any]) -> None:
+    def _release(self, body: dict[str, Any], used: int) -> None:
         if self.bridges.ask("release", self, body) is None:
-            self._later(lambda: self._release(body))
-        elif self._reports.totals == {self.reported + body["usedSeconds"]}:
+            self._later(partial(self._release, body, used))
+        elif self._reports.totals == {used}:
             self.bridges.effects.covered.add(self.key)
-            self.reported += body["usedSeconds"]
+            self.reported = used
             self.quotas = self.quotas[1], self.reported
             self._look_back("released", "ended")
+
+    def _used(self, seconds: int) -> dict[str, int]:
+        """Report so many seconds in all; since the report before, only if that was heard of."""
+        if self.call.manners.reports_totals or self.is_unheard:
+            return {"totalUsedSeconds": seconds}
+        return {"usedSeconds": seconds - self.reported}
+
+    def _slip(self, name: str, used: int) -> None:
+        """Report something wrong at first, if its bridge does."""
+        report = Report(name, self.reported, used, self._now - (self.begun_at or self._now))
+        wrong = slip_of(self.call.manners.slip, report)
+        if wrong is not None:
+            self.bridges.slip(name, self, {"sequence": self.sequence, "usedSeconds": wrong})
+
+    def _ask(self, name: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        return self.bridges.ask(name, self, self.repeated(name, body) if self.tries else body)
+
+    def repeated(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Say again what was asked, perhaps with the default spelled out."""
+        if name == "release" or not self.call.manners.spells_out:
+            return body
+        return {"requestedSeconds": self.call.wants or DEFAULT_QUOTA_SECONDS, **body}
 
     def _told_at(self) -> datetime | None:
         """Tell when telephony tells of the end; None, it never does."""

@@ -7,6 +7,7 @@ wrong, even if it comes right later.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -71,14 +72,19 @@ class Reports:
     _sequence: int = 0
     _tries: set[datetime] = field(default_factory=set)
 
-    def send(self, sequence: int, seconds: int, at: datetime, *, answered: bool) -> None:
-        """Take note of a report that was sent, perhaps once more."""
+    def send(
+        self, sequence: int, seconds: int, at: datetime, *, answered: bool, in_all: bool = False
+    ) -> None:
+        """Take note of a report that was sent, perhaps once more.
+
+        The seconds are those since the report before, or `in_all`.
+        """
         if sequence != self._sequence:
             self._sequence, self._tries = sequence, set()
             self._before = frozenset(self.totals), frozenset(self.times)
         self._tries.add(at)
         totals, times = self._before
-        with_it = {total + seconds for total in totals}
+        with_it = {seconds if in_all else total + seconds for total in totals}
         self.totals = with_it if answered else with_it | totals
         self.times = self._tries if answered else self._tries | times
 
@@ -149,6 +155,16 @@ class Effects:
     due_at: datetime | None = None
     """When time alone next changes an account."""
     _sequence: int = 0
+    _watchers: list[tuple[str, list[Account]]] = field(default_factory=list)
+
+    @contextmanager
+    def watched(self, organization_id: str) -> Iterator[list[Account]]:
+        """Yield what an organization's account is, to which all is added that it becomes."""
+        unknown = Account(organization_id=organization_id)
+        accounts = [self.accounts.get(organization_id, unknown)]
+        self._watchers.append((organization_id, accounts))
+        yield accounts
+        self._watchers.pop()
 
     def posted(self, posted: Posted) -> None:
         """Take note of a transaction that took effect."""
@@ -163,6 +179,9 @@ class Effects:
         before = self.accounts.get(organization_id, Account(organization_id=organization_id))
         if posted.account is not None:
             self.accounts[organization_id] = posted.account
+            for name, accounts in self._watchers:
+                if name == organization_id:
+                    accounts.append(posted.account)
             due = [one.due_at for one in self.accounts.values() if one.due_at is not None]
             self.due_at = min(due, default=None)
             self.broken += self._unsound(before, posted.account, posted.entries)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from perminute.domain.reservations import HANG_UP
+from perminute_local.simulation.slips import Slip
 
 if TYPE_CHECKING:
     from random import Random
@@ -18,14 +19,18 @@ _HANG_UP = HANG_UP // _MILLISECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manners:
-    """What differs from bridge to bridge, all of it allowed; times in milliseconds.
+    """What differs from bridge to bridge, all of it allowed but a slip; times in milliseconds.
 
     `hangs_up_in` is how long its request to hang up takes, `ends_past` what a call that ends by
-    itself lasts beyond whole seconds.
+    itself lasts beyond whole seconds. `reports_totals` is whether it reports by `totalUsedSeconds`,
+    and `spells_out` whether a repeat says how much is wanted where the request before left it out.
     """
 
     hangs_up_in: int = 0
     ends_past: int = 0
+    slip: Slip | None = None
+    reports_totals: bool = False
+    spells_out: bool = False
 
     @property
     def hanging_up(self) -> timedelta:
@@ -43,4 +48,7 @@ def manners_drawn(drawn: Random) -> Manners:
     return Manners(
         hangs_up_in=drawn.choice((0, 1, 180, _HANG_UP - 1, _HANG_UP)),
         ends_past=drawn.choice((0, 0, 1, 999)),
+        slip=drawn.choice((None, None, None, *Slip)),
+        reports_totals=drawn.randrange(3) == 0,
+        spells_out=drawn.randrange(2) == 0,
     )

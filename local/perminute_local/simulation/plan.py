@@ -49,6 +49,12 @@ _NUMBERS = (
 _SECONDS = (0, 1, 59, 60, 61, 240, 599, 600, 601, 1_800, 3_600, 3_601, 7_199, 36_000, 86_400)
 _HALVES = [f"{halves / 2:g}" for halves in range(1, 21)]
 _DAY = timedelta(days=1)
+_OF_GRANTS: tuple[dict[str, Any], ...] = (
+    {},
+    {"failureHandling": "open"},
+    {"failureHandling": "closed", "maxGrantSeconds": 120},
+    {"failureHandling": "open", "maxGrantSeconds": 86_400},
+)
 _LATE = (timedelta(), timedelta(), timedelta(), timedelta(hours=2), 20 * _DAY)
 _ENDED_AGO = (0, 0, 1, 60, 4_000, 4_000, 90_000, 200_000, 300_000)
 """Seconds after which the end of a call is reported: after a lot has expired, or too late."""
@@ -510,6 +516,7 @@ class _Planner:
         hours = self._drawn_apart("late").choice((None, None, 1, 24))
         if hours is not None:
             settings["lateUsageHours"] = hours
+        settings |= self._drawn_apart("grants").choice(_OF_GRANTS)
         self.saved[organization.name] = settings
         self.say("billing", "Credits Configured", organization.name, settings)
 
