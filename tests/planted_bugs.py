@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
@@ -16,10 +17,12 @@ from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.notification_documents import document_of
 from perminute.api import call_documents, endpoints
 from perminute.application import correct_rates
+from perminute.application.authorize_call import AuthorizeCall
+from perminute.application.charge_legs import ChargeLegs
 from perminute.application.charge_reported import ChargeReported, ReportedRun
 from perminute.application.looking_again import LookingAgain
 from perminute.application.settle_at_once import SettleAtOnce
-from perminute.domain import authorization, books, recharge
+from perminute.domain import authorization, books, call_prices, recharge
 from perminute.domain.accounts import Account
 from perminute.domain.call_states import under_way_since
 from perminute.domain.credit_settings import FailureHandling
@@ -32,7 +35,8 @@ from perminute.domain.notifications import crossings
 from perminute.domain.phone_numbers import e164_or_withheld
 from perminute.domain.provisional import Provisional
 from perminute.domain.recharge import RESEND_AFTER, RechargeState
-from perminute.domain.reservations import Asked, Operation, Reservation
+from perminute.domain.reservations import Answer, Asked, Denied, Operation, Reservation
+from perminute.domain.spending import LimitName
 from perminute_local.simulation.effects import Effects
 
 if TYPE_CHECKING:
@@ -41,12 +45,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.api.call_messages import CallDocument
+    from perminute.domain.authorization import Decided
     from perminute.domain.chargebacks import BoughtCredit
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.legs import LegType
     from perminute.domain.notifications import BalanceNow, Notification
     from perminute.domain.pools import MinutePool
     from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest
+    from perminute.domain.reservations import Promise
     from perminute.domain.usage import Rating, Usage
     from perminute.ports import CommitResult, ListedCall, Posting
 
@@ -395,6 +401,61 @@ def failing_closed_always() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def freeing_what_no_answer_proves() -> Iterator[None]:
+    """What an answer takes back is free at once, whether it is heard or not."""
+
+    def latest(call: authorization._Call) -> tuple[Promise, ...]:
+        return () if call._promised is None else (call._promised,)  # noqa: SLF001
+
+    with patch.object(authorization._Call, "_promises", latest):  # noqa: SLF001
+        yield
+
+
+@contextmanager
+def counting_calls_before_credit() -> Iterator[None]:
+    """As many calls as may be under way are named, though credit is short as well."""
+    granted = authorization._Call.granted  # noqa: SLF001
+
+    def counted(call: authorization._Call) -> Decided:
+        if call._before is None and call._too_many_at_once():  # noqa: SLF001
+            return call.denied(Denied.SPEND_LIMIT, LimitName.CONCURRENT_CALLS)
+        return granted(call)
+
+    with patch.object(authorization._Call, "granted", counted):  # noqa: SLF001
+        yield
+
+
+@contextmanager
+def trusting_all_clocks() -> Iterator[None]:
+    """A call is reserved for as if telephony's clock were never behind ours."""
+    with patch.object(call_prices, "CLOCK_SKEW", timedelta()):
+        yield
+
+
+@contextmanager
+def going_on_by_the_card_in_force() -> Iterator[None]:
+    """An update prices a call by the rate card in force, which came after it had begun."""
+    with patch.object(
+        AuthorizeCall, "_rate_card", lambda use_case, _: use_case.rate_cards.current()
+    ):
+        yield
+
+
+@contextmanager
+def charging_by_the_card_in_force() -> Iterator[None]:
+    """A call is charged by the rate card in force, which came after it had begun."""
+    with patch.object(ChargeLegs, "_terms_by_card", lambda *_: {}):
+        yield
+
+
+@contextmanager
+def repeating_what_has_lapsed() -> Iterator[None]:
+    """A grant that has lapsed is given once more to who repeats the request."""
+    with patch.object(Answer, "lapsed", lambda answer: answer):
+        yield
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
@@ -422,4 +483,10 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     repeats_word_for_word,
     granting_as_much_as_is_wanted,
     failing_closed_always,
+    freeing_what_no_answer_proves,
+    counting_calls_before_credit,
+    trusting_all_clocks,
+    going_on_by_the_card_in_force,
+    charging_by_the_card_in_force,
+    repeating_what_has_lapsed,
 )

@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perminute.domain.credit_settings import MAX_GRANT_SECONDS, FailureHandling
+from perminute.domain.money import parse_micros
 from perminute_local.simulation.effects import Broken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from perminute.domain.accounts import Account
+    from perminute_local.simulation.plan import Bridged
 
 SETTING = "answers carry the failureHandling in force"
 LONGEST = "no grant is longer than maxGrantSeconds and a block"
+CREDIT_FIRST = "credit that is short is named before any limit"
 _BLOCK = 60
 """The longest block of the simulated rate cards."""
 
@@ -27,8 +31,11 @@ class Answered:
     """
 
     call_id: str
+    call: Bridged
+    name: str
     answer: Mapping[str, Any]
     accounts: Sequence[Account]
+    at: datetime
 
     def broken(self) -> Iterator[Broken]:
         """Yield what is wrong with it."""
@@ -40,6 +47,23 @@ class Answered:
         if answer["grantedSeconds"] > longest + _BLOCK:
             why = f"grants {answer['grantedSeconds']} s, and at most {longest} s are to be granted"
             yield self._breaks(LONGEST, why)
+        if self._names_a_limit and not any(map(self._bears_a_block, self.accounts)):
+            yield self._breaks(CREDIT_FIRST, f"names {answer['limit']}, and credit is short")
+
+    @property
+    def _names_a_limit(self) -> bool:
+        """Whether a limit is why a call may not begin that would be paid by credit alone."""
+        is_denied = self.answer["decision"] == "deny" and self.answer["limit"] is not None
+        return is_denied and self.name == "authorize" and not self.call.draws_on_pool
+
+    def _bears_a_block(self, account: Account) -> bool:
+        """Whether the credit may have paid a minute, the block of all that such calls cost.
+
+        Credit that has expired may be counted, and perhaps the call is dearer in a moment.
+        """
+        available_micros = account.balance_micros - account.reserved.amount_at(self.at)
+        fee, rate = (parse_micros(self.answer[what]) for what in ("connectionFee", "ratePerMinute"))
+        return available_micros >= fee + rate
 
     def _breaks(self, promise: str, why: str) -> Broken:
         return Broken(promise, f"an answer to {self.call_id} {why}")

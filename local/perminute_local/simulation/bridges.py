@@ -18,7 +18,7 @@ from perminute.domain.reservations import DEFAULT_QUOTA_SECONDS
 from perminute.domain.times import format_instant, parse_instant
 from perminute_local.replay.requests import http_event
 from perminute_local.simulation.answers import Answered
-from perminute_local.simulation.effects import Broken
+from perminute_local.simulation.effects import RESERVING, Broken
 from perminute_local.simulation.expectations import unknown_user
 from perminute_local.simulation.faults import Fault, chance
 from perminute_local.simulation.plan import Told
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _OK, _INVALID, _CONFLICT = 200, 400, 409
 _TRIES = 6
+_LAPSED = ("deny", "grantLapsed")
+LAPSED = "a grant that has lapsed is not given again"
 WITHIN_GRANT = "a bridge that obeys stays within its grant"
 _PAUSE = timedelta(seconds=1)
 _SECOND, _MINUTE, _HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -62,11 +64,11 @@ class Bridges:
     next_run: Callable[[datetime], datetime]
     """Says when the daily run is next."""
 
-    def call(self, number: int, call: Bridged) -> None:
+    def call(self, label: str, call: Bridged) -> None:
         """Begin a call, if it may."""
         seed = self.happenings.seed
-        drawn, spelling = chance(seed, "bridge", number), chance(seed, "spelling", number)
-        _Call(self, f"call-{number}", call, drawn, spelling).begin()
+        drawn, spelling = chance(seed, "bridge", label), chance(seed, "spelling", label)
+        _Call(self, f"call-{label}", call, drawn, spelling).begin()
 
     @property
     def api(self) -> str:
@@ -87,7 +89,8 @@ class Bridges:
         self._take_note(call, body, is_answered=answer is not None)
         happenings.log(f"{name} {path['organizationId']} {call.call_id} {_said(answer)}")
         if answer is not None and call.tries == 0:
-            self.effects.broken += Answered(call.call_id, answer, accounts).broken()
+            answered = Answered(call.call_id, call.call, name, answer, accounts, happenings.now)
+            self.effects.broken += answered.broken()
         if status == _CONFLICT and call.slipped_at == body["sequence"]:
             why = f"{call.call_id} cannot send the right figure as {body['sequence']}"
             self.effects.broken.append(Broken(REFUSED, why))
@@ -189,8 +192,26 @@ class _Call:
         if answer is None:
             self._later(self.begin, otherwise=self._dare)
         elif self._take(answer):
+            self.bridges.effects.authorized_by(self.key, answer["paidBy"])
+            if self.call.manners.sleeps:
+                self._sleep(body, answer["paidBy"])
+                return
             self.answered_at = self._now + self.call.rings * _SECOND
             self._go_on() if self.hang_up_after else self._hang_up()
+
+    def _sleep(self, body: dict[str, Any], paid_by: str) -> None:
+        """Ask again when what was granted has lapsed; where it costs nothing, it never does."""
+        lapses_at = self.bridges.effects.promised[self.key]
+        if paid_by in RESERVING:
+            # A repeat may have been answered: then it was granted some seconds ago.
+            self._at(lapses_at + _TRIES * _PAUSE, partial(self._wake, body))
+
+    def _wake(self, body: dict[str, Any]) -> None:
+        self.tries = _TRIES
+        answer = self._ask("authorize", body)
+        if answer is not None and (answer["decision"], answer["reason"]) != _LAPSED:
+            why = f"{self.call_id} was told once more: {_said(answer)}"
+            self.bridges.effects.broken.append(Broken(LAPSED, why))
 
     def _dare(self) -> None:
         """Put the call through unasked, if its bridge does so: nobody can promise anything then."""
@@ -201,9 +222,11 @@ class _Call:
 
     def _go_on(self) -> None:
         """Talk until the call is over, or must report, or must be hung up."""
-        ends_at = self._answered + self.call.lasts * _SECOND + self.call.manners.beyond
-        must_at = self._must_hang_up_at
-        if ends_at <= must_at:
+        ends_at, must_at = self._ends_at, self._must_hang_up_at
+        first = self._first_report_at
+        if first is not None and self._now <= first < min(ends_at, must_at):
+            self._at(first, partial(self._restarted, self._report))
+        elif ends_at <= must_at:
             self._at(ends_at, partial(self._restarted, self._hang_up))
         elif must_at <= self._now:
             self._begin_to_hang_up()
@@ -217,11 +240,14 @@ class _Call:
         self.sequence += 1
         used = self._connected // _SECOND
         self._slip("update", used)
-        self._send_report({"sequence": self.sequence, **self._used(used)}, used)
+        body = {"sequence": self.sequence, **self._used(used)}
+        if self.call.manners.then_wants is not None:
+            body["requestedSeconds"] = self.call.manners.then_wants
+        self._send_report(body, used)
 
     def _send_report(self, body: dict[str, Any], used: int) -> None:
         answer = self._ask("update", body)
-        if answer is None:
+        if answer is None or self.call.manners.is_deaf:
             self._later(partial(self._send_report, body, used), otherwise=self._give_up)
             return
         self.reported = used
@@ -231,9 +257,14 @@ class _Call:
             self._restarted(self._begin_to_hang_up, "denied")
 
     def _give_up(self) -> None:
-        """End the call, since nobody says that it may go on."""
+        """End the call, since nobody says that it may go on; or rely on what was said before."""
         self.is_unheard = True
-        self._begin_to_hang_up()
+        if not self.call.manners.is_deaf:
+            self._begin_to_hang_up()
+        elif self._ends_at <= self._must_hang_up_at:
+            self._at(self._ends_at, self._hang_up)
+        else:
+            self._at(self._must_hang_up_at, self._begin_to_hang_up)
 
     def _begin_to_hang_up(self) -> None:
         """Ask the far end to hang up, which takes a moment."""
@@ -244,8 +275,12 @@ class _Call:
         self.is_over = True
         now, lasted = self._now, self._connected
         seconds = -(-lasted // _SECOND)
-        answered_at = format_instant(self._answered) if lasted else None
-        detail = {**self._facts(), "answeredAt": answered_at, "endedAt": format_instant(now)}
+        skew = self.call.manners.skew * _SECOND
+        detail = {
+            **self._facts(),
+            "answeredAt": format_instant(self._answered + skew) if lasted else None,
+            "endedAt": format_instant(now + skew),
+        }
         self.tries = 0
         self.sequence += 1
         if self.call.releases:
@@ -377,6 +412,16 @@ class _Call:
     def _connected(self) -> timedelta:
         """Tell how long it has lasted."""
         return max(timedelta(), self._now - self._answered)
+
+    @property
+    def _ends_at(self) -> datetime:
+        return self._answered + self.call.lasts * _SECOND + self.call.manners.beyond
+
+    @property
+    def _first_report_at(self) -> datetime | None:
+        """Tell when it is to report first, if that is not just before it must; None once it has."""
+        seconds = self.call.manners.reports_at
+        return None if seconds is None or self.sequence else self._answered + seconds * _SECOND
 
     @property
     def _must_hang_up_at(self) -> datetime:

@@ -17,6 +17,7 @@ from perminute.domain.accounts import Account
 from perminute.domain.ledger import EntryType
 from perminute.domain.money import format_micros
 from perminute.domain.pools import Position, month_of
+from perminute.domain.reservations import PaidBy
 from perminute_local.simulation.recharges import Recharges
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 _OF_THE_BALANCE = {"LowBalance", "BalanceExhausted", "RechargeRequested"}
 _OF_THE_OUTCOME = {"CallNotEntitled", "CallNotRated"}
+RESERVING = frozenset({PaidBy.CREDITS, PaidBy.POOL, PaidBy.POOL_AND_CREDITS})
+"""Who pays for a call that has reserved something."""
+OWN_CARD = "a call is priced by the card that it was authorized by"
 _QUARTER = timedelta(minutes=15)
 
 
@@ -142,6 +146,10 @@ class Effects:
     covered: set[tuple[str, str]] = field(default_factory=set)
     expired_at: dict[str, datetime] = field(default_factory=dict)
     """When credit of an organization expired last."""
+    versions: list[str] = field(default_factory=list)
+    """Of rate cards that were put in force until now."""
+    priced: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    """By which versions a call may be priced that was granted something for money or minutes."""
     broken: list[Broken] = field(default_factory=list)
     clock: Callable[[], datetime] = _in_the_beginning
     on_published: Callable[[Sequence[Mapping[str, Any]]], None] = _unheard
@@ -176,6 +184,7 @@ class Effects:
         for call_id in (*posted.call_ids, *posted.reported_ids):
             if self._comes_too_late(organization_id, call_id, posted):
                 self.excused.add(organization_id)
+        self.broken += self._priced_otherwise(posted)
         before = self.accounts.get(organization_id, Account(organization_id=organization_id))
         if posted.account is not None:
             self.accounts[organization_id] = posted.account
@@ -202,6 +211,29 @@ class Effects:
         is_covered = (organization_id, call_id) in self.covered or call_id in posted.reported_ids
         expired_at = self.expired_at.get(organization_id)
         return not is_covered or (expired_at is not None and expired_at > until)
+
+    def authorized_by(self, key: tuple[str, str], paid_by: str) -> None:
+        """Take note that a call was authorized by a rate card of now or before."""
+        if paid_by in RESERVING:
+            self.priced[key] = frozenset(self.versions)
+
+    def _priced_otherwise(self, posted: Posted) -> Iterator[Broken]:
+        """Find calls that were authorized by another rate card than they are priced by.
+
+        Once what was granted has lapsed that is allowed, but not if what was reported is charged.
+        """
+        for usage in posted.usages:
+            leg, version = usage.leg, usage.price.rate_card_version
+            key = leg.organization_id, leg.call_id
+            in_time = self.clock() <= self.promised.get(key, _in_the_beginning())
+            if (
+                key in self.priced
+                and leg.call_id in (posted.call_ids if in_time else posted.reported_ids)
+                and leg.connected_seconds
+                and version not in self.priced[key]
+            ):
+                why = f"{leg.call_id} is priced by {version}, which came after it had begun"
+                yield Broken(OWN_CARD, why)
 
     def put(self, item: Item, *, is_new: bool) -> None:
         """Take note of an item of the credit table that was put: its stream tells of it."""

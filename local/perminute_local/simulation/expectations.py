@@ -11,6 +11,7 @@ from perminute.application.apply_licensing import LicensingEvent
 from perminute.application.book_credit import CreditEvent
 from perminute.application.charge_legs import EndedLeg
 from perminute.domain.booking import Adjustment, Purchase
+from perminute.domain.call_times import CLOCK_SKEW, RINGING
 from perminute.domain.credit_settings import LATE_USAGE, CreditSettings
 from perminute.domain.errors import Refused
 from perminute.domain.ledger import EntryType
@@ -349,7 +350,7 @@ def books_of(organization_id: str, seen: Seen, now: datetime) -> Iterator[Broken
     minutes = sum(pool.held.amount_at(now) for pool in pools)
     for what, stated, summed in (
         ("reserved credit", reserved.amount_at(now), sum(one.micros for one in live)),
-        ("calls under way", reserved.calls_at(now), sum(1 for one in live if not one.used)),
+        ("calls under way", reserved.calls_at(now), sum(one.calls for one in live if not one.used)),
         ("reserved minutes", minutes, sum(one.minutes for one in live)),
     ):
         if stated != summed:
@@ -365,13 +366,21 @@ def _as_reported(effects: Effects, seen: Mapping[str, Seen]) -> Iterator[Broken]
                 continue
             reports, leg = effects.reports[organization_id, call_id], usage.leg
             seconds = leg.connected_seconds
-            if seconds not in reports.totals or seconds == 0 or leg.ended_at not in reports.times:
+            ends = {_ended_at(usage, at) for at in reports.times}
+            if seconds not in reports.totals or seconds == 0 or leg.ended_at not in ends:
                 why = (
                     f"{organization_id}: {call_id} is charged for {seconds} s until "
                     f"{leg.ended_at}, but {sorted(reports.totals)} s were reported until "
                     f"{', '.join(map(str, sorted(reports.times)))}"
                 )
                 yield Broken("what nobody ended costs what was reported", why)
+
+
+def _ended_at(usage: Usage, reported_at: datetime) -> datetime:
+    """Return when a call ended by a report, which may have waited; it rang for a minute at most."""
+    lasted = timedelta(seconds=usage.leg.connected_seconds)
+    earliest, latest = usage.began_at - CLOCK_SKEW, usage.began_at + RINGING
+    return min(max(reported_at - lasted, earliest), latest) + lasted
 
 
 def never_charged(seen: Mapping[str, Seen], effects: Effects, now: datetime) -> Iterator[Broken]:

@@ -19,11 +19,14 @@ _HANG_UP = HANG_UP // _MILLISECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manners:
-    """What differs from bridge to bridge, all of it allowed but a slip; times in milliseconds.
+    """What differs from bridge to bridge, all of it allowed but a slip.
 
-    `hangs_up_in` is how long its request to hang up takes, `ends_past` what a call that ends by
-    itself lasts beyond whole seconds. `reports_totals` is whether it reports by `totalUsedSeconds`,
-    and `spells_out` whether a repeat says how much is wanted where the request before left it out.
+    Its request to hang up takes so many milliseconds, and a call that ends by itself lasts some
+    milliseconds `ends_past` whole seconds. It may report by `totalUsedSeconds`, and may say in a
+    repeat how much is wanted where the request before left it out. It first reports at the second
+    `reports_at`, if that is set, and wants other seconds then. If it `is_deaf`, it hears no answer
+    to a report. Telephony's clock is off by `skew` seconds. If it `sleeps`, it is granted a call,
+    and asks again when that has lapsed.
     """
 
     hangs_up_in: int = 0
@@ -31,6 +34,11 @@ class Manners:
     slip: Slip | None = None
     reports_totals: bool = False
     spells_out: bool = False
+    reports_at: int | None = None
+    then_wants: int | None = None
+    is_deaf: bool = False
+    skew: int = 0
+    sleeps: bool = False
 
     @property
     def hanging_up(self) -> timedelta:

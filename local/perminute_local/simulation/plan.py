@@ -114,6 +114,8 @@ class Bridged:
     dares: bool
     """Whether it puts a call through although nobody answers whether it may."""
     manners: Manners = field(default_factory=Manners)
+    draws_on_pool: bool = True
+    """Whether the organizer may have minutes of a pool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,11 +145,16 @@ What = Said | Bridged | Published | Corrected | Rest
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing that happens in the world."""
+    """One thing that happens in the world, `at` an instant or so long `after`.
+
+    `label` stands in the names of what it brings about: calls, messages, chances.
+    """
 
     number: int
     at: datetime
     what: What
+    label: str
+    after: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -620,7 +627,8 @@ class _Planner:
 
     def add(self, what: What) -> None:
         """Have something happen now."""
-        self.items.append(Item(len(self.items), self.now, what))
+        number = len(self.items)
+        self.items.append(Item(number, self.now, what, str(number)))
 
 
 _Happening = Callable[[_Planner, _Organization], None]

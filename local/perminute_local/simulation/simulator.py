@@ -107,6 +107,7 @@ class Simulator:
         self.effects.clock = lambda: self.happenings.now
         billing = Billing(self.happenings, self.effects, self._send_bill)
         self.effects.on_published = billing.hear
+        self.effects.versions.append(self.plan.card[1])
         self._publish(*self.plan.card)
         for function in self.medium.stack.functions:
             match function.trigger:
@@ -218,24 +219,35 @@ class Simulator:
 
     def _happen(self, item: Item) -> Broken | None:
         self.happenings.log(f"item {item.number}: {_described(item.what)}")
+        if isinstance(item.what, Rest):
+            return self._rest()
+        if item.after:
+            at, begin = item.at + item.after, partial(self._begin, item)
+            self.happenings.add(at, f"item {item.label}", begin)
+        else:
+            self._begin(item)
+        return None
+
+    def _begin(self, item: Item) -> None:
+        label = item.label
         match item.what:
             case Said(source=source, body=body, expected=expected):
-                self._send(source, body, expected, str(item.number))
+                self._send(source, body, expected, label)
             case Bridged() as call:
-                begin = partial(self.bridges.call, item.number, call)
-                self.happenings.add(item.at, f"item {item.number}", begin)
+                begin = partial(self.bridges.call, label, call)
+                self.happenings.add(item.at + item.after, f"item {label}", begin)
             case Published(version=version, content=content):
                 self.medium.publish(content, version)
+                self.effects.versions.append(version)
                 self._publish(content, version)
             case Corrected(version=version, content=content) as corrected:
                 self.medium.archive(content, version)
                 self._publish(content, version)
                 self.corrections.begin(item.number, corrected)
             case Rest():
-                return self._rest()
+                pass
             case never:
                 assert_never(never)
-        return None
 
     def _send(
         self,

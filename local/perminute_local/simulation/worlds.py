@@ -15,6 +15,7 @@ from perminute_local.simulation.gate import Gate
 from perminute_local.simulation.over_twins import Twins
 from perminute_local.simulation.plan import only, plan_of
 from perminute_local.simulation.simulator import Outcome, Simulator
+from perminute_local.simulation.tight import woven
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ class World:
 
     def plan(self) -> Plan:
         """Plan what happens."""
-        return plan_of(self.seed, self.events, Weather.of(self.seed, self.faults))
+        return woven(plan_of(self.seed, self.events, Weather.of(self.seed, self.faults)))
 
 
 def simulate(world: World, template: Template, weather: Weather | None = None) -> Outcome:
