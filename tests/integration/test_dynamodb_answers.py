@@ -2,81 +2,40 @@
 
 from __future__ import annotations
 
-import json
-from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-from botocore.compat import HTTPHeaders
 from botocore.exceptions import ReadTimeoutError
 from builders import ANSWERED, leg, receipt
+from scripted_dynamodb import scripted_over, unreachable
 
 from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
-from perminute.adapters.dynamodb.schema import Schema
-from perminute.adapters.dynamodb.tables import connect
 from perminute.domain.accounts import Account
 from perminute.domain.errors import Contended, Unavailable, Unwritable
 from perminute.domain.licensing import Licensing
 from perminute.domain.rerating import Rerating
 from perminute.domain.reservations import Answer, Asked, Decision, Operation, Reservation
 from perminute.ports import AlreadyKnown, Authorized, Committed, Moved, Posting, Receipt
-from perminute.settings import TableNames
-from perminute_local.embedded_aws import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from scripted_dynamodb import Scripted
+
+    from perminute.adapters.dynamodb.schema import Schema
+
 ACCOUNT = Account(organization_id="contoso")
 POSTING = Posting(before=ACCOUNT, after=Account(organization_id="contoso", version=1))
-NAMES = TableNames(credit="credit", usage="usage", licensing="licensing", events="events")
-KEYS = {
-    "AWS_ACCESS_KEY_ID": "none",
-    "AWS_SECRET_ACCESS_KEY": "none",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-}
-
-
-class Body:
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-
-    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
-        yield self.content
-
-
-@dataclass
-class Scripted:
-    """Gives the answers that a test wants, in order; an exception is raised."""
-
-    answers: deque[dict[str, Any] | Exception] = field(default_factory=deque)
-    questions: list[dict[str, Any]] = field(default_factory=list)
-
-    def answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
-        assert isinstance(request.body, bytes)
-        self.questions.append(json.loads(request.body))
-        answer = self.answers.popleft()
-        if isinstance(answer, Exception):
-            raise answer
-        headers = HTTPHeaders.from_dict({"content-type": "application/x-amz-json-1.0"})
-        status = 400 if "__type" in answer else 200
-        return AWSResponse(request.url, status, headers, Body(json.dumps(answer).encode()))
 
 
 @pytest.fixture
 def scripted() -> Iterator[tuple[Schema, Scripted]]:
-    with environment(**KEYS):
-        connection = connect()
-        script = Scripted()
-        events = connection.client.meta.events
-        # botocore's annotations have all handlers return nothing; this hook's answer is used.
-        events.register("before-send.*.*", script.answer)  # type: ignore[arg-type]
-        yield Schema.bind(connection, NAMES), script
+    with unreachable() as connection, scripted_over(connection) as schema_and_script:
+        yield schema_and_script
 
 
 def cancelled(*codes: str) -> dict[str, Any]:
