@@ -1,0 +1,471 @@
+"""What each reading asks of DynamoDB, and that it takes all that is answered, however it comes.
+
+DynamoDB cuts a query into pages, of which any may be empty, answers only some keys of a batch when
+it is throttled, and in any order. Small tables on an emulator do none of it; and an emulator has
+no old state to answer with, so that a read is consistent is seen in the request alone.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builders import ANSWERED, ENDED, ORGANIZATION, charge, fact, holding, leg, lot, rating
+from scripted_dynamodb import NAMES, scripted_over, unreachable
+
+from perminute.adapters import dynamodb
+from perminute.adapters.dynamodb import records, under_way
+from perminute.adapters.dynamodb.call_store import DynamoDBCalls
+from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
+from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore, call_key
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
+from perminute.adapters.dynamodb.rows import TimelineRow
+from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
+from perminute.domain.pools import Cursor, MinutePool, Month, Position
+from perminute.domain.reconciliation import Statement
+from perminute.domain.rerating import Rerating
+from perminute.domain.reservations import (
+    DEFAULT_QUOTA_SECONDS,
+    Answer,
+    Asked,
+    Decision,
+    Operation,
+    Reservation,
+)
+from perminute.domain.spending import Spending, SpendingKey, SpendingKind
+from perminute.ports import CallPlace, CallUnderWay, ListedCall, ReceiptKey, ReceiptKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from pynamodb.connection import Connection
+    from scripted_dynamodb import Scripted
+
+    from perminute.adapters.dynamodb.rows import Item
+    from perminute.adapters.dynamodb.schema import Schema
+
+HOUR = timedelta(hours=1)
+Tables = tuple["Schema", "Scripted"]
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[Connection]:
+    with unreachable() as connection:
+        yield connection
+
+
+@pytest.fixture
+def scripted(connection: Connection) -> Iterator[Tables]:
+    with scripted_over(connection) as schema_and_script:
+        yield schema_and_script
+
+
+def pages(items: Sequence[Item]) -> list[dict[str, Any]]:
+    """A page for each item, and an empty one after the first: a filter may let nothing pass."""
+    items, last = items[:-1], items[-1]
+    cut = [
+        {"Items": [item], "LastEvaluatedKey": {"after": {"S": f"{n}"}}}
+        for n, item in enumerate(items)
+    ]
+    empty = {"Items": [], "LastEvaluatedKey": {"after": {"S": "nothing"}}}
+    return [*cut[:1], empty, *cut[1:], {"Items": [last]}]
+
+
+def assert_followed(questions: Sequence[dict[str, Any]], answers: Sequence[dict[str, Any]]) -> None:
+    """Each page is asked for by where the one before stopped, and by the same question."""
+    starts = [question.pop("ExclusiveStartKey", None) for question in questions]
+    assert starts[1:] == [answer["LastEvaluatedKey"] for answer in answers[:-1]]
+    assert all(question == questions[0] for question in questions)
+
+
+FURTHER = lot("a", 5), lot("b", 6, purchased_at=ANSWERED)
+POOLS = tuple(
+    MinutePool(
+        organization_id=ORGANIZATION,
+        month=Month(2026, month),
+        unsettled=Cursor(Position(ANSWERED, "call-1")),
+    )
+    for month in (10, 11)
+)
+RERATINGS = tuple(
+    Rerating(organization_id=ORGANIZATION, rerating_id=f"event#{name}", at=ANSWERED)
+    for name in "ab"
+)
+USER = fact("license:MCOMEETADV", value=True)
+USAGES = charge(holding(), [rating("a", 3), rating("b", 4)], at=ENDED).usages
+LATER = replace(USAGES[1], leg=replace(USAGES[1].leg, ended_at=ENDED + HOUR))
+LISTS = [next(iter(records.call_list_rows([one]))).serialize() for one in (USAGES[0], LATER)]
+LISTED = [ListedCall.of(one.leg) for one in (USAGES[0], LATER)]
+
+
+def reservation(call_id: str) -> Reservation:
+    return Reservation(
+        leg=replace(leg(call_id=call_id), ended_at=ANSWERED),
+        asked=Asked(Operation.AUTHORIZE, 0, DEFAULT_QUOTA_SECONDS),
+        answer=Answer(sequence=0, decision=Decision.DENY, reason="noLicense"),
+    )
+
+
+def reserved(call_id: str) -> Item:
+    return under_way.reservation_row(reservation(call_id)).serialize()
+
+
+def account_named(name: str) -> Item:
+    return {"organizationId": {"S": name}, "record": {"S": "account"}}
+
+
+def listed(schema: Schema) -> list[ListedCall]:
+    lists = DynamoDBCalls(schema).lists(ORGANIZATION, since=ANSWERED)
+    return [call for one in lists for call in one.calls]
+
+
+def dialled(schema: Schema) -> list[ListedCall]:
+    lists = DynamoDBCalls(schema).dial_outs(ORGANIZATION, since=ANSWERED)
+    return [call for one in lists for call in one.calls]
+
+
+@dataclass
+class Reading:
+    """A query, what lies in its table, and what is read of it."""
+
+    read: Callable[[Schema], Collection[object]]
+    items: Sequence[Item]
+    found: Collection[object]
+
+
+CONSISTENT = {
+    "lists": Reading(listed, LISTS, LISTED),
+    "dial_outs": Reading(dialled, LISTS, LISTED),
+    "pool_months": Reading(
+        lambda schema: DynamoDBCreditStore(schema).pool_months(ORGANIZATION, Month(2026, 1)),
+        [records.pool_row(pool).serialize() for pool in POOLS],
+        [Month(2026, 10), Month(2026, 11)],
+    ),
+    "unsettled_months": Reading(
+        lambda schema: DynamoDBCreditStore(schema).unsettled_months(ORGANIZATION),
+        [records.pool_row(pool).serialize() for pool in POOLS],
+        [Month(2026, 10), Month(2026, 11)],
+    ),
+    "further_lots": Reading(
+        lambda schema: DynamoDBCreditStore(schema).further_lots(ORGANIZATION),
+        [records.further_lot_row(ORGANIZATION, one).serialize() for one in FURTHER],
+        FURTHER,
+    ),
+    "expired_lots": Reading(
+        lambda schema: DynamoDBCreditStore(schema).expired_lots(ORGANIZATION, since=ANSWERED),
+        [records.expired_lot_row(ORGANIZATION, one).serialize() for one in FURTHER],
+        FURTHER,
+    ),
+    "seats": Reading(
+        lambda schema: [
+            DynamoDBLicensingStore(schema).seats(holding(user_facts=2)).count_at(ANSWERED)
+        ],
+        [
+            TimelineRow(
+                organization_id=ORGANIZATION,
+                subject=records.subject_of(f"user-{number}"),
+                facts=[records.fact_text(USER)],
+            ).serialize()
+            for number in range(2)
+        ],
+        [2],
+    ),
+    "waiting": Reading(
+        lambda schema: DynamoDBReratings(schema).waiting(ORGANIZATION),
+        [records.rerating_row(one).serialize() for one in RERATINGS],
+        list(RERATINGS),
+    ),
+}
+"""Queries of a table itself, on whose answer something is decided: by what was committed."""
+
+BY_INDEX = {
+    "organizations": Reading(
+        lambda schema: list(DynamoDBCreditStore(schema).organizations()),
+        [account_named("contoso"), account_named("fabrikam")],
+        ["contoso", "fabrikam"],
+    ),
+    "organizations_due": Reading(
+        lambda schema: list(DynamoDBCreditStore(schema).organizations(due_by=ANSWERED)),
+        [account_named("contoso"), account_named("fabrikam")],
+        ["contoso", "fabrikam"],
+    ),
+    "reported_calls": Reading(
+        lambda schema: list(
+            DynamoDBCreditStore(schema).reported_calls(ORGANIZATION, due_by=ANSWERED)
+        ),
+        [call_key(ORGANIZATION, "a"), call_key(ORGANIZATION, "b")],
+        ["a", "b"],
+    ),
+    "calls_by_start": Reading(
+        lambda schema: list(DynamoDBCallsUnderWay(schema).calls_by_start(ORGANIZATION, limit=3)),
+        [
+            {**call_key(ORGANIZATION, name), "underWaySince": {"S": under_way.start_text(ANSWERED)}}
+            for name in "ab"
+        ],
+        [CallPlace(ANSWERED, "a"), CallPlace(ANSWERED, "b")],
+    ),
+}
+"""Queries of an index: DynamoDB refuses a consistent read of it."""
+
+
+QUERIES = {**CONSISTENT, **BY_INDEX}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_is_followed_to_its_last_page(scripted: Tables, name: str) -> None:
+    schema, script = scripted
+    reading = QUERIES[name]
+    answers = pages(reading.items)
+    script.answers.extend(answers)
+    assert reading.read(schema) == reading.found
+    assert_followed(script.questions, answers)
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_of_a_table_is_consistent_and_one_of_an_index_does_not_ask_for_it(
+    scripted: Tables, name: str
+) -> None:
+    schema, script = scripted
+    script.answers.extend(pages(QUERIES[name].items))
+    QUERIES[name].read(schema)
+    for question in script.questions:
+        assert question.get("ConsistentRead", False) is (name in CONSISTENT)
+        assert ("IndexName" in question) is (name in BY_INDEX)
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_page_that_cannot_be_read_is_not_taken_for_the_end(scripted: Tables, name: str) -> None:
+    schema, script = scripted
+    reading = QUERIES[name]
+    denied = {"__type": "com.amazon.coral.service#AccessDeniedException", "message": "no"}
+    script.answers.extend([pages(reading.items)[0], denied])
+    with pytest.raises(Unavailable, match="AccessDenied"):
+        reading.read(schema)
+
+
+def test_calls_under_way_are_not_read_beyond_as_many_as_are_wanted(scripted: Tables) -> None:
+    schema, script = scripted
+    start = {
+        **call_key(ORGANIZATION, "before"),
+        "underWaySince": {"S": "2026-11-02T09:00:00.000000Z"},
+    }
+    script.answers.extend(pages(BY_INDEX["calls_by_start"].items))
+    places = DynamoDBCallsUnderWay(schema).calls_by_start(
+        ORGANIZATION, limit=1, after=CallPlace(ANSWERED, "before")
+    )
+    assert list(places) == [CallPlace(ANSWERED, "a")]
+    (question,) = script.questions
+    assert (question["Limit"], question["ExclusiveStartKey"]) == (1, start)
+
+
+def entry(number: int, kind: EntryType) -> LedgerEntry:
+    return LedgerEntry(
+        organization_id=ORGANIZATION,
+        entry_id=entry_id(number),
+        type=kind,
+        amount_micros=number,
+        balance_after_micros=number,
+        at=ENDED,
+    )
+
+
+ENTRIES = tuple(
+    entry(number, kind)
+    for number, kind in enumerate(
+        [EntryType.PURCHASE, EntryType.CHARGE, EntryType.CHARGE, EntryType.PURCHASE], 1
+    )
+)
+DRAWN = [
+    {"answeredAt": {"S": at}, "chargeMicros": {"N": "0"}, "poolMinutes": {"N": "3"}}
+    for at in ("2026-10-31T23:59:59Z", "2026-11-01T00:00:00Z")
+]
+
+
+def test_a_statement_reads_every_page_of_the_books_as_they_are_now(scripted: Tables) -> None:
+    schema, script = scripted
+    account = holding(entries=4)
+    queries = [
+        pages(part)
+        for part in (
+            [records.pool_row(pool).serialize() for pool in POOLS],
+            [
+                next(iter(records.call_list_rows([usage], one))).serialize()
+                for usage, one in zip(USAGES, ENTRIES[1:3], strict=True)
+            ],
+            [records.entry_row(one).serialize() for one in (ENTRIES[0], ENTRIES[3])],
+            DRAWN,
+            [records.pool_row(pool).serialize() for pool in POOLS],
+            [records.further_lot_row(ORGANIZATION, one).serialize() for one in FURTHER],
+        )
+    ]
+    script.answers.append({"Item": records.account_row(account).serialize()})
+    script.answers.extend(page for query in queries for page in query)
+    assert DynamoDBCreditStore(schema).statement(ORGANIZATION) == Statement(
+        account=account,
+        entries=ENTRIES,
+        charges_micros={None: 0},
+        further=FURTHER,
+        pools=POOLS,
+        pool_minutes={Month(2026, 10): 3, Month(2026, 11): 3},
+    )
+    assert all(question["ConsistentRead"] is True for question in script.questions)
+    questions = script.questions[1:]
+    for query in queries:
+        assert_followed(questions[: len(query)], query)
+        questions = questions[len(query) :]
+    assert not questions
+
+
+def test_there_is_no_query_but_those_of_which_these_tests_know() -> None:
+    """Who adds one adds it above: nothing else would see that it stops after a page."""
+    found = {
+        function.name
+        for module in Path(dynamodb.__file__).parent.glob("*.py")
+        for function in ast.walk(ast.parse(module.read_text()))
+        if isinstance(function, ast.FunctionDef)
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in {"query", "scan"}
+    }
+    reached_by = {
+        "_lists": {"lists", "dial_outs"},
+        "_pools": {"pool_months", "unsettled_months"},
+        "_lots": {"further_lots", "expired_lots"},
+        "_entries": {"statement"},
+        "_summed": {"statement"},
+        "query": {"lists"},
+    }
+    names = {name for one in found for name in reached_by.get(one, {one})}
+    assert names == {*QUERIES, "statement"} - {"organizations_due"}
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda store: store.account(ORGANIZATION),
+        lambda store: store.receipt(ReceiptKey(ReceiptKind.PURCHASE, ORGANIZATION, "po-1")),
+        lambda store: store.opened_lots(ORGANIZATION, ["a"]),
+    ],
+    ids=["account", "receipt", "opened_lots"],
+)
+def test_one_item_is_read_as_it_is_now(
+    scripted: Tables, read: Callable[[DynamoDBCreditStore], object]
+) -> None:
+    schema, script = scripted
+    script.answers.append({})
+    read(DynamoDBCreditStore(schema))
+    (question,) = script.questions
+    assert question["ConsistentRead"] is True
+
+
+SPENDINGS = {
+    key: Spending(key=key, spent_micros=spent)
+    for spent, key in enumerate(
+        (
+            SpendingKey(SpendingKind.USER, "adele", datetime(2026, 11, 1, tzinfo=ANSWERED.tzinfo)),
+            SpendingKey(SpendingKind.PREFIX, "49", ANSWERED),
+        ),
+        7,
+    )
+}
+ACCOUNT = holding(lot("a", 5))
+
+
+@dataclass
+class Batch:
+    """Keys that are read together, what lies in their tables, and what is read of it."""
+
+    read: Callable[[Schema], object]
+    items: dict[str, list[Item]]
+    found: object
+
+
+BATCHES = {
+    "spendings": Batch(
+        lambda schema: DynamoDBCreditStore(schema).spendings(ORGANIZATION, SPENDINGS),
+        {
+            NAMES.credit: [
+                under_way.spending_row(ORGANIZATION, one).serialize() for one in SPENDINGS.values()
+            ]
+        },
+        SPENDINGS,
+    ),
+    "reservations": Batch(
+        lambda schema: DynamoDBCreditStore(schema).reservations(ORGANIZATION, ["a", "b", "c"]),
+        {NAMES.usage: [reserved("a"), reserved("b"), records.usage_item(USAGES[0])]},
+        {"a": reservation("a"), "b": reservation("b")},
+    ),
+    "read_calls": Batch(
+        lambda schema: DynamoDBCallsUnderWay(schema).read_calls(ORGANIZATION, ["a", "c"]),
+        {NAMES.usage: [records.usage_item(USAGES[0]), reserved("c")]},
+        {"a": USAGES[0], "c": reservation("c")},
+    ),
+    "read": Batch(
+        lambda schema: DynamoDBCallsUnderWay(schema).read(ORGANIZATION, "a"),
+        {NAMES.credit: [records.account_row(ACCOUNT).serialize()], NAMES.usage: [reserved("a")]},
+        CallUnderWay(ACCOUNT, reservation("a")),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_a_batch_is_read_as_it_is_now_in_whatever_order_it_is_answered(
+    scripted: Tables, name: str
+) -> None:
+    schema, script = scripted
+    batch = BATCHES[name]
+    reordered = {table: items[::-1] for table, items in reversed(batch.items.items())}
+    script.answers.append({"Responses": reordered, "UnprocessedKeys": {}})
+    assert batch.read(schema) == batch.found
+    (question,) = script.questions
+    assert set(question["RequestItems"]) == set(batch.items)
+    for asked in question["RequestItems"].values():
+        assert asked["ConsistentRead"] is True
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_a_batch_of_which_a_part_was_throttled_is_not_taken_for_whole(
+    scripted: Tables, name: str
+) -> None:
+    """What was not read looks as if it did not exist: a call anew, a limit with nothing spent."""
+    schema, script = scripted
+    batch = BATCHES[name]
+    table = next(iter(batch.items))
+    left = {"Keys": [call_key(ORGANIZATION, "a")], "ConsistentRead": True}
+    answered = {name: items[1:] for name, items in batch.items.items()}
+    script.answers.append({"Responses": answered, "UnprocessedKeys": {table: left}})
+    with pytest.raises(Contended, match="not all of it"):
+        batch.read(schema)
+
+
+def test_more_keys_than_one_batch_takes_are_read_in_further_ones(scripted: Tables) -> None:
+    schema, script = scripted
+    names = [f"call-{number}" for number in range(101)]
+    script.answers.extend(
+        {"Responses": {NAMES.usage: [reserved(one) for one in part]}, "UnprocessedKeys": {}}
+        for part in (names[:100], names[100:])
+    )
+    assert list(DynamoDBCallsUnderWay(schema).read_calls(ORGANIZATION, names)) == names
+    asked = [question["RequestItems"][NAMES.usage]["Keys"] for question in script.questions]
+    assert asked == [
+        [call_key(ORGANIZATION, one) for one in part] for part in (names[:100], names[100:])
+    ]
+
+
+def test_more_items_than_one_snapshot_takes_are_read_in_further_ones(scripted: Tables) -> None:
+    """Those that do not exist are answered as nothing, in their place."""
+    schema, script = scripted
+    first, second = ({"Item": records.usage_item(usage)} for usage in USAGES)
+    script.answers.extend([{"Responses": [first, *[{}] * 24]}, {"Responses": [{}, second]}])
+    names = [f"call-{number}" for number in range(27)]
+    assert DynamoDBCalls(schema).usages(ORGANIZATION, names) == list(USAGES)
+    keys = [get["Get"]["Key"] for question in script.questions for get in question["TransactItems"]]
+    assert keys == [call_key(ORGANIZATION, one) for one in names]
+    assert [len(question["TransactItems"]) for question in script.questions] == [25, 2]
