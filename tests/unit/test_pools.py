@@ -19,6 +19,7 @@ from perminute.domain.pools import (
     Pools,
     Position,
     minutes_wanted,
+    month_of,
 )
 from perminute.domain.timelines import Timeline
 
@@ -325,6 +326,12 @@ def test_a_month_is_half_open_and_reads_back(month: Month, start: datetime, end:
     assert Month.of(start) == Month.of(end - timedelta(microseconds=1)) == month
     assert Month.of(end) != month
     assert Month.parse(str(month)) == month
+
+
+def test_a_call_draws_from_the_month_in_which_it_was_answered() -> None:
+    over_the_turn = call("a", NOVEMBER.end + MINUTE, lasted=2 * MINUTE)
+    assert month_of(over_the_turn) == NOVEMBER
+    assert month_of(call("b", NOVEMBER.end + MINUTE)) == Month(2026, 12)
 
 
 @pytest.mark.parametrize(("seconds", "minutes"), [(1, 1), (60, 1), (61, 2), (86_400, 1_440)])

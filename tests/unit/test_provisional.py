@@ -483,6 +483,24 @@ def test_news_of_calls_goes_out_after_a_quarter_of_an_hour_by_what_they_are_then
     assert [news_of(one) for one in world.news()] == ["late", "first"]
 
 
+def test_calls_that_ended_in_the_next_month_are_told_and_settled_with_that_of_their_answer() -> (
+    None
+):
+    turn = NOVEMBER.end
+    heard_at = turn + 3 * HOUR
+    world = World("payPerMinute")
+    world.charge(cheap("first", turn + HOUR / 2, turn + HOUR / 2))
+    world.charge(dear("late", turn + HOUR / 3, heard_at))
+    assert world.news() == []
+    at = heard_at + PROVISIONAL_FOR
+    world.settle(at, Unreadable(InMemoryCalls(world.store), times=1))
+    assert [news_of(one) for one in world.news()] == ["late"]
+    world.settle(at)
+    assert world.usage("late").outcome is Outcome.POOLED
+    assert world.usage("first").outcome is not Outcome.POOLED
+    assert world.store.minute_pools[ORGANIZATION, NOVEMBER].used == 60
+
+
 def test_of_so_many_calls_those_are_told_that_come_first_and_the_others_as_they_are_settled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

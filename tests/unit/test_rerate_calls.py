@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING
@@ -37,22 +37,25 @@ from perminute.application.charge_legs import ChargeLegs
 from perminute.application.looking_again import (
     CALLS_PER_POSTING,
     MAX_LOOKED_AT,
+    MONTHS_PER_POSTING,
     LookingAgain,
     Progress,
+    fit_one_posting,
 )
 from perminute.application.patience import NEVER, Deadline
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.settle_pools import SettlePools
 from perminute.application.verdicts import Accepted
-from perminute.application.wake_reratings import WakeReratings
+from perminute.application.wake_reratings import WakeForgotten, WakeReratings
 from perminute.domain.errors import Unavailable
 from perminute.domain.ledger import EntryType
 from perminute.domain.licensing import LicensingChange, license_attribute
-from perminute.domain.pools import Month, minutes_wanted
+from perminute.domain.pools import MinutePool, Month, Position, minutes_wanted
 from perminute.domain.reconciliation import reconcile
+from perminute.domain.rerating import Rerating
 from perminute.domain.usage import Outcome
-from perminute.ports import Rejection, Waiting
+from perminute.ports import ListedCall, Rejection, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -538,6 +541,34 @@ def test_one_organizations_trouble_is_not_anothers() -> None:
         [Wakeup(ORGANIZATION), Wakeup("fabrikam")]
     )
     assert [type(verdict) for verdict in verdicts] == [Unavailable, Accepted]
+
+
+def test_calls_fit_one_posting_by_the_months_of_their_answers() -> None:
+    months = [Month(2026, number + 1) for number in range(MONTHS_PER_POSTING)]
+    calls = [
+        ListedCall(f"{one}", "adele", dial_out=True, answered_at=one.start, ended_at=one.start)
+        for one in months
+    ]
+    after = calls[0]._replace(answered_at=months[-1].end, ended_at=months[-1].end)
+    over_the_turn = after._replace(answered_at=after.ended_at - timedelta(minutes=1))
+    assert fit_one_posting([*calls, over_the_turn])
+    assert not fit_one_posting([*calls, after])
+
+
+def test_the_nightly_run_wakes_whoever_still_has_something_waiting() -> None:
+    """All that told of it may have been lost: the record's own message, and those of each step."""
+    store, wakeups = InMemoryStore(), RememberedWakeups()
+    store.reratings["has-rerating", "event#e"] = Rerating(
+        organization_id="has-rerating", rerating_id="event#e", at=ANSWERED
+    )
+    pool = MinutePool(organization_id="has-unsettled", month=NOVEMBER)
+    store.minute_pools["has-unsettled", NOVEMBER] = pool.unsettled_from(
+        Position.start_of(ANSWERED.date())
+    )
+    store.minute_pools["settled", NOVEMBER] = replace(pool, organization_id="settled")
+    names = ["has-rerating", "settled", "has-unsettled", "unknown"]
+    assert WakeForgotten(store, store, wakeups)(names) == 2
+    assert wakeups.woken == ["has-rerating", "has-unsettled"]
 
 
 def test_waking_names_each_organization_once_and_keeps_what_cannot_be_read() -> None:

@@ -364,6 +364,19 @@ def test_calls_of_another_month_and_those_listed_out_of_date_are_left_alone() ->
     assert ListedCall.of(posting.rerated[0].leg).dial_out
 
 
+def test_a_call_makes_room_in_the_pool_of_its_answer_though_it_ended_in_the_next_month() -> None:
+    """What is settled at once is found by the lists: those of the next month are read as well."""
+    turn = NOVEMBER.end
+    world = World(credit=50)
+    world.charge(call("over-the-turn", turn + HOUR / 2, turn + HOUR / 2))
+    assert world.usage("over-the-turn").outcome is Outcome.POOLED
+    world.charge(dear("late", turn - HOUR, turn + HOUR))
+    assert world.is_settled
+    assert world.usage("late").outcome is Outcome.POOLED
+    assert world.usage("over-the-turn").outcome is Outcome.CHARGED
+    assert world.store.minute_pools[ORGANIZATION, NOVEMBER].used == 60
+
+
 EXPIRY = LONG_AGO.replace(year=2027) + HOUR * 12
 """When the first lot expires that these worlds have: calls of that day are to be paid."""
 

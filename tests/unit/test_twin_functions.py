@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from builders import card
+from builders import ANSWERED, IMPATIENT, ORGANIZATION, card, purchase
 
 from perminute.adapters.memory import PublishedRateCards
+from perminute.application.book_credit import BookCredit
 from perminute.bootstrap import Application
 from perminute.connected import Connected
+from perminute.domain.rerating import Rerating
 from perminute_local.replay.lambda_runtime import SQSMessage
 from perminute_local.simulation.twin_functions import Shared, Twinned, twinned_functions
 from perminute_local.stack import resources
@@ -53,3 +55,16 @@ def test_what_one_function_books_another_reads(template: Template) -> None:
     assert world.store.account("contoso").balance_micros == 80_000_000
     assert not functions["BookCreditFunction"].invoke([SQSMessage("no event")], "arn")
     assert [one.body for one in world.kept["CreditDeadLetters"].kept] == ["no event"]
+
+
+def test_the_nightly_run_wakes_those_of_whom_something_still_waits(template: Template) -> None:
+    world = Shared(PublishedRateCards(card()))
+    BookCredit(world.store, IMPATIENT)([purchase()])
+    world.store.reratings.clear()
+    nightly = twinned_functions(template, world)["ReconcileBooksFunction"]
+    assert nightly.call({}) == {"organizations": 1, "differences": 0}
+    assert world.wakeups.woken == []
+    forgotten = Rerating(organization_id=ORGANIZATION, rerating_id="event#e", at=ANSWERED)
+    world.store.reratings[ORGANIZATION, forgotten.rerating_id] = forgotten
+    assert nightly.call({}) == {"organizations": 1, "differences": 0}
+    assert world.wakeups.woken == [ORGANIZATION]
