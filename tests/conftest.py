@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 from moto import mock_aws
 
 from perminute_local.embedded_aws import client_environment, embedded_aws, environment
@@ -14,6 +15,14 @@ from perminute_local.stack import BACKING_TYPES, Stack, Template, create_stack, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# How long an example takes says how busy the machine is, not whether the code is right: what must
+# be fast is measured by `make bench`. `@settings` of a test add to this; a profile named on the
+# command line is loaded later, and takes its place.
+settings.register_profile(
+    "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
 
 MOTO = {
     "AWS_ACCESS_KEY_ID": "moto",

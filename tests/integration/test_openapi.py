@@ -113,7 +113,7 @@ def test_every_answer_is_one_that_the_document_names(
 ) -> None:
     operation = api[endpoint.path][endpoint.method]
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
     @given(operation.as_strategy(generation_mode=mode))
     def ask(case: schemathesis.Case[Any]) -> None:
         response = case.call()
@@ -131,7 +131,7 @@ def test_what_is_asked_of_a_call_in_its_turn_is_answered_as_documented(
     """Whatever is asked for, with what a schema cannot say set right."""
     operation, calls = api[endpoint.path][endpoint.method], count()
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
     @given(operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
     def ask(case: schemathesis.Case[Any]) -> None:
         path = {"organizationId": "contoso", "callId": f"call-{next(calls)}"}
