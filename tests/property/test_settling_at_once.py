@@ -107,7 +107,8 @@ class World:
                 month: (pool.used_by_day, pool.bound, pool.told)
                 for (_, month), pool in self.store.minute_pools.items()
             },
-            "days": [(one.key, one.spent_micros) for one in account.days],
+            # A day that was charged for a moment stays there with nothing spent, as if it were not.
+            "days": [(one.key, one.spent_micros) for one in account.days if one.spent_micros],
         }
 
     def check_limits(self) -> None:
