@@ -23,7 +23,7 @@ demo: $(VENV)/.ready $(MINISTACK)/.ready ## Replay a day of calls on an embedded
 	$(BIN)/perminute replay examples/day
 
 test: $(VENV)/.ready $(MINISTACK)/.ready ## Run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
 e2e: $(VENV)/.ready $(MINISTACK)/.ready $(SAM)/.ready $(LAMBDA)/.ready ## Run the day again on what is built and deployed
 	$(BIN)/pytest -v tests/deployed/e2e
