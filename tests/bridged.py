@@ -267,11 +267,12 @@ class World:
     def lose(self, call_id: str, waits: timedelta) -> None:
         """Have a call end that only its bridge reports, and that not at once."""
         call = self.calls.pop(call_id)
-        seconds, released_at = call.connected(self.now), self.now + waits
+        seconds = call.connected(self.now)
+        self.pass_time(waits)
         asked = Asked(Operation.RELEASE, call.sequence + 1, None, seconds - call.reported)
-        self.authorize(Request(ORGANIZATION, call_id, asked, released_at))
+        self.authorize(Request(ORGANIZATION, call_id, asked, self.now))
         lasted, authorized_at = seconds * SECOND, answered(call.leg)
-        answered_at = min(released_at - lasted, authorized_at + timedelta(minutes=1))
+        answered_at = min(self.now - lasted, authorized_at + timedelta(minutes=1))
         self.untold[call_id] = replace(
             call.leg,
             answered_at=answered_at if seconds else None,
@@ -286,20 +287,20 @@ class World:
         for usage in run.charged:
             assert usage.leg == self.untold[usage.leg.call_id]
             assert usage.flags == (Flag.REPORTED_BY_BRIDGE,)
-        paid = (usage.charge_micros or usage.pool_minutes for usage in run.charged)
-        assert all(paid)
+            # What is reserved of a pool is of the month of the authorization.
+            same_month = Month.of(usage.began_at) == Month.of(answered(usage.leg))
+            assert usage.charge_micros or usage.pool_minutes or not same_month
         for call_id, told in self.untold.items():
             assert told.answered_at is None or (ORGANIZATION, call_id) in self.store.usages
 
     def tell(self, call_id: str) -> None:
-        """Tell of the end of a call after all, which confirms what was reported."""
-        balance_micros = self.store.account(ORGANIZATION).balance_micros
-        was_charged = (ORGANIZATION, call_id) in self.store.usages
+        """Have a `Call Ended` come after all, which confirms what was reported."""
+        charged = self.store.usages.get((ORGANIZATION, call_id))
         (verdict,) = self.charge([EndedLeg(self.untold.pop(call_id), self.now)])
         assert isinstance(verdict, Accepted)
         assert not verdict.result.reported_by_bridge
-        if was_charged:
-            assert self.store.account(ORGANIZATION).balance_micros == balance_micros
+        if charged is not None:
+            assert verdict.result.charge_micros == charged.charge_micros
 
     def deliver(self, call_ids: list[str]) -> None:
         legs = [replace(self.ended.pop(call_id)[0], reported_at=self.now) for call_id in call_ids]

@@ -85,7 +85,7 @@ def test_the_balance_never_goes_below_zero(  # noqa: C901, PLR0912 - a case for 
                 world.hang_up(call_id, released=data.draw(st.booleans()), takes=takes)
             case "deliver" if ended:
                 world.deliver(data.draw(st.lists(st.sampled_from(ended), min_size=1, unique=True)))
-            case "lose" if heard and not lots_expire:
+            case "lose" if heard:
                 waits = timedelta(seconds=data.draw(st.sampled_from([0, 0, 30, 200])))
                 world.lose(data.draw(st.sampled_from(heard)), waits)
             case "run" if untold:
