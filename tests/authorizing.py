@@ -21,6 +21,7 @@ from builders import (
 )
 
 from perminute.domain.authorization import Decided, Standing, authorize, release, update
+from perminute.domain.call_prices import ratings_of
 from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.licensing import Licensing
 from perminute.domain.limit_news import full_house_news, limit_news
@@ -91,7 +92,9 @@ class Scene:
             for key in records_of(one, prefix, answered(one), licensing, account.settings)
         }
         records = {key: self.spent.get(key, Spending(key=key)) for key in keys}
-        return Standing(account, terms, self.pool, Spendings(account.days, records))
+        ratings = ratings_of(one, terms)
+        spendings = Spendings(account.days, records)
+        return Standing(account, terms, ratings, self.pool, spendings)
 
     def take(self, decided: Decided) -> Decided:
         booking = decided.booking

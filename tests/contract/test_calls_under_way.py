@@ -13,6 +13,7 @@ from perminute.application.postings import posting_of
 from perminute.domain.accounts import Account
 from perminute.domain.authorization import Standing, authorize
 from perminute.domain.booking import Purchase, charge, purchase
+from perminute.domain.call_prices import ratings_of
 from perminute.domain.credit_settings import CreditSettings, FailureHandling
 from perminute.domain.holds import Hold, Holds
 from perminute.domain.legs import MAX_LEG_SECONDS
@@ -73,7 +74,8 @@ def under_way(organization: str, **changed: Any) -> Leg:
 
 
 def decided(account: Account, one: Leg) -> Decided:
-    standing = Standing(account, terms(), None, Spendings(account.days, {}))
+    ratings = ratings_of(one, terms())
+    standing = Standing(account, terms(), ratings, None, Spendings(account.days, {}))
     return authorize(standing, one, Asked(Operation.AUTHORIZE, 0, 120), ANSWERED)
 
 

@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from perminute.api.call_messages import CallDocument, CallsDocument
+from perminute.api.documents import instant_text
 from perminute.domain.call_states import CallState, state_of
 from perminute.domain.errors import Refused
 from perminute.domain.legs import MAX_ID_LENGTH
@@ -37,8 +38,8 @@ def call_document(call: Reservation | Usage, at: datetime) -> CallDocument:
         used_seconds=asked.used_seconds if is_report else None,
         total_used_seconds=call.used_seconds,
         granted_seconds=answer.granted_seconds,
-        valid_until=_instant(answer.valid_until),
-        report_before=_instant(answer.report_before),
+        valid_until=instant_text(answer.valid_until),
+        report_before=instant_text(answer.report_before),
         hang_up_after_seconds=answer.hang_up_after_seconds,
         final_unit=answer.final_unit,
         reason=answer.reason,
@@ -66,7 +67,7 @@ def _ended(usage: Usage) -> CallDocument:
         final_unit=True,
         reason=None,
         limit=None,
-        authorized_at=_instant(usage.authorized_at),
+        authorized_at=instant_text(usage.authorized_at),
         organizer_id=usage.leg.organizer_id,
         leg_type=usage.leg.leg_type,
     )
@@ -118,7 +119,3 @@ def _no_cursor() -> Refused:
         "is none that the list of this organization's calls has answered with as next; leave it "
         "out to begin with the first page",
     )
-
-
-def _instant(at: datetime | None) -> str | None:
-    return None if at is None else format_instant(at)

@@ -25,8 +25,8 @@ def answer_document(answer: Answer) -> AnswerDocument:
         decision=answer.decision,
         reason=answer.reason,
         granted_seconds=answer.granted_seconds,
-        valid_until=_instant(answer.valid_until),
-        report_before=_instant(answer.report_before),
+        valid_until=instant_text(answer.valid_until),
+        report_before=instant_text(answer.report_before),
         hang_up_after_seconds=answer.hang_up_after_seconds,
         remaining_seconds=answer.remaining_seconds,
         final_unit=answer.final_unit,
@@ -85,7 +85,8 @@ def balance_document(account: Account, at: datetime, further: Lots = ()) -> Bala
     )
 
 
-def _instant(instant: datetime | None) -> str | None:
+def instant_text(instant: datetime | None) -> str | None:
+    """Write an instant; null if there is none."""
     return None if instant is None else format_instant(instant)
 
 

@@ -23,7 +23,7 @@ from perminute.domain.authorization import (
     release,
     update,
 )
-from perminute.domain.call_prices import prefixes_of, rating_of
+from perminute.domain.call_prices import prefixes_of, ratings_of
 from perminute.domain.errors import Conflict, Contended
 from perminute.domain.pools import month_of
 from perminute.domain.reservations import (
@@ -151,21 +151,21 @@ class AuthorizeCall:
         self, account: Account, before: Reservation | None, leg: Leg, terms: Terms
     ) -> Standing:
         """Read what else the decision rests on, after the account: mostly nothing."""
-        rating = rating_of(leg, terms)
+        ratings = ratings_of(leg, terms)
         at, licensing, settings = answered(leg), terms.licensing, account.settings
         keys = {
             key
-            for prefix in prefixes_of(leg, terms)
+            for prefix in prefixes_of(ratings)
             for key in records_of(leg, prefix, at, licensing, settings)
         }
         keys.update(before.keys if before else ())
         records = {key for key in keys if key.kind is not SpendingKind.DAY}
         pool = None
-        if rating.draws_on_pool or (before is not None and before.holds_minutes):
+        if ratings[0].draws_on_pool or (before is not None and before.holds_minutes):
             month = month_of(leg)
             pool = self.credit.pools(account.organization_id, [month])[month]
         spendings = spendings_of(self.credit, self.calls, account, records)
-        return Standing(account, terms, pool, spendings)
+        return Standing(account, terms, ratings, pool, spendings)
 
 
 def _news_of(decided: Decided, account: Account, at: datetime) -> tuple[Notification, ...]:

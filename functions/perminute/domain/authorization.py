@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute.domain.call_prices import CallPrice
+from perminute.domain.call_prices import CallPrice, prefixes_of
 from perminute.domain.call_times import CLOCK_SKEW, RINGING
 from perminute.domain.holds import charge_time, lapses_at
 from perminute.domain.legs import MAX_LEG_SECONDS
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from perminute.domain.lots import Lots
     from perminute.domain.pools import MinutePool
     from perminute.domain.spending import SpendingKey, Spendings
-    from perminute.domain.usage import Terms
+    from perminute.domain.usage import Rating, Terms
 
 
 _HANG_UP_SECONDS = HANG_UP // timedelta(seconds=1)
@@ -68,6 +69,7 @@ is reserved, and the grid of `holds` adds less than a sixteenth."""
 class Standing(NamedTuple):
     """All that a decision about a call under way rests on, beside the call.
 
+    `ratings` are those by which it may be priced, that of the request's instant first.
     `pool` is that of the month in which it was authorized, None if it draws on none. `spendings`
     has a record for each limit that holds for it, and for each in which it has reserved something.
     `further` are the lots that are not in the account item, read only if one may expire soon.
@@ -75,6 +77,7 @@ class Standing(NamedTuple):
 
     account: Account
     terms: Terms
+    ratings: Sequence[Rating]
     pool: MinutePool | None
     spendings: Spendings
     further: Lots = ()
@@ -134,7 +137,7 @@ class _Call:
         at: datetime,
         before: Reservation | None = None,
     ) -> None:
-        account, self._terms, pool, spendings, self._further = standing
+        account, self._terms, self._ratings, pool, spendings, self._further = standing
         self._has = Reserving(account, pool, spendings, at)
         self._leg, self._at = leg, at
         self._before = before
@@ -149,7 +152,7 @@ class _Call:
         self._promised: Promise | None = None
         self._reached: list[Reached] = []
         self._full_house: int | None = None
-        self._price = CallPrice.of(leg, standing.terms, self._pool_minutes_left())
+        self._price = CallPrice.of(self._ratings, self._pool_minutes_left())
 
     # ── What speaks against it ───────────────────────────────────────────────────────────────
 
@@ -270,13 +273,12 @@ class _Call:
             self._terms.licensing,
             self._has.account.settings,
         )
-        limits = {
-            limit: None
-            for prefix in sorted(self._price.prefixes, key=str)
+        limits = (
+            limit
+            for prefix in prefixes_of(self._ratings)
             for limit in limits_on(self._leg, prefix, at, licensing, settings)
-        }
-        order = list(LimitName)
-        return tuple(sorted(limits, key=lambda limit: order.index(limit.name)))
+        )
+        return tuple(dict.fromkeys(limits))
 
     def _spent_micros(self, limit: Limit) -> int:
         """Tell what was spent of a limit, or is reserved by others."""
@@ -360,7 +362,7 @@ class _Call:
         if promises:
             held = (*held, *covered(promises, used))
         for one in held:
-            self._has.hold(one, self._keys())
+            self._has.hold(one, self._keys)
         return held
 
     def _cost(self, seconds: int) -> tuple[int, int]:
@@ -370,6 +372,7 @@ class _Call:
         blocks = self._price.blocks(seconds)
         return self._price.micros(blocks) or 0, self._price.minutes(blocks)
 
+    @cached_property
     def _keys(self) -> tuple[SpendingKey, ...]:
         """Name the records that count what is reserved: as they will count what it costs."""
         at, licensing, settings = (
@@ -379,7 +382,7 @@ class _Call:
         )
         records = {
             key
-            for prefix in self._price.prefixes
+            for prefix in prefixes_of(self._ratings)
             for key in records_of(self._leg, prefix, at, licensing, settings)
         }
         if settings is None or settings.daily_spend_limit_micros is None:
@@ -454,7 +457,7 @@ class _Call:
             reported_at=None if self._asked.operation is Operation.AUTHORIZE else self._at,
             promised=self._promised,
             held=held,
-            keys=self._keys() if held else (),
+            keys=self._keys if held else (),
         )
         return Decided(reservation, self._has.booking(), tuple(self._reached), self._full_house)
 

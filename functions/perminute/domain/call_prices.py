@@ -20,26 +20,30 @@ from perminute.domain.times import month_start
 from perminute.domain.usage import Free, Rating, rate_leg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from perminute.domain.legs import Leg
     from perminute.domain.usage import Terms
 
 
-def rating_of(leg: Leg, terms: Terms) -> Rating:
-    """Rate a call under way as it will be rated: as a leg of some length, answered when it was."""
-    return rate_leg(replace(leg, billable_seconds=1), terms)
+def ratings_of(leg: Leg, terms: Terms) -> tuple[Rating, ...]:
+    """Rate a call under way as it may be rated: at the instant of the request first.
+
+    Further ratings follow if it may be answered at an instant at which it is rated differently.
+    """
+    # A leg of some length: what has no length costs nothing.
+    started = replace(leg, billable_seconds=1)
+    others = (
+        rate_leg(replace(started, answered_at=at, ended_at=at), terms)
+        for at in _other_instants(leg, terms)
+    )
+    return (rate_leg(started, terms), *others)
 
 
-def prefixes_of(leg: Leg, terms: Terms) -> set[str | None]:
-    """Return the prefixes by which a call may be rated, whenever it is answered."""
-    return {rating.price.prefix for rating in (rating_of(leg, terms), *_other_ratings(leg, terms))}
-
-
-def _other_ratings(leg: Leg, terms: Terms) -> Iterator[Rating]:
-    for at in _other_instants(leg, terms):
-        yield rating_of(replace(leg, answered_at=at, ended_at=at), terms)
+def prefixes_of(ratings: Sequence[Rating]) -> tuple[str | None, ...]:
+    """Return the prefixes by which a call may be rated, each once."""
+    return tuple(dict.fromkeys(rating.price.prefix for rating in ratings))
 
 
 def _other_instants(leg: Leg, terms: Terms) -> Iterator[datetime]:
@@ -77,14 +81,17 @@ class CallPrice:
     others: tuple[tuple[Rating, bool], ...] = ()
 
     @classmethod
-    def of(cls, leg: Leg, terms: Terms, pool_minutes: int) -> CallPrice:
+    def of(cls, ratings: Sequence[Rating], pool_minutes: int) -> CallPrice:
         """Price a call that may draw so many minutes of the pool of its month."""
-        month = month_of(leg)
-        others = tuple(
-            (other, other.draws_on_pool and month_of(other.leg) == month)
-            for other in _other_ratings(leg, terms)
+        first, *others = ratings
+        month = month_of(first.leg)
+        return cls(
+            first,
+            pool_minutes,
+            tuple(
+                (other, other.draws_on_pool and month_of(other.leg) == month) for other in others
+            ),
         )
-        return cls(rating_of(leg, terms), pool_minutes, others)
 
     @property
     def costs_nothing(self) -> bool:
@@ -97,11 +104,6 @@ class CallPrice:
     def is_free_at_once(self) -> bool:
         """Whether it is included or free if it is answered at the instant of the request."""
         return _is_free(self.rating)
-
-    @property
-    def prefixes(self) -> set[str | None]:
-        """The prefixes by which it may be rated."""
-        return {rating.price.prefix for rating in (self.rating, *(one for one, _ in self.others))}
 
     def blocks(self, seconds: int) -> int:
         """Round up to whole billing blocks."""
