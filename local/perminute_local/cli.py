@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perminute.domain.codes import check_currency
 from perminute.domain.errors import FaultyRateCard
 from perminute.domain.identifiers import check_spaces
 from perminute.domain.legs import MAX_LEG_SECONDS, PHONE_LEG_TYPES, LegType
@@ -96,6 +97,11 @@ def _add_quote(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="instead of one call, JSON lines of legType, number, seconds and at",
     )
+    parser.add_argument(
+        "--currency",
+        type=_checked(check_currency),
+        help="the currency of the credit: a price in another one is none",
+    )
     parser.add_argument("--json", action="store_true")
     parser.set_defaults(run=_quote)
 
@@ -107,7 +113,9 @@ def _quote(options: argparse.Namespace) -> int:
         if any(part is not None for part in (*one_call, options.at)):
             msg = "--calls takes the place of --leg-type, --number, --seconds and --at"
             raise WrongCall(msg)
-        return commands.quote_calls(card, options.calls, as_json=options.json)
+        return commands.quote_calls(
+            card, options.calls, currency=options.currency, as_json=options.json
+        )
     if any(part is None for part in one_call):
         msg = "quote needs --leg-type, --number and --seconds, or --calls"
         raise WrongCall(msg)
@@ -117,7 +125,7 @@ def _quote(options: argparse.Namespace) -> int:
         options.seconds,
         options.at or datetime.now(UTC),
     )
-    return commands.quote_call(card, call, as_json=options.json)
+    return commands.quote_call(card, call, currency=options.currency, as_json=options.json)
 
 
 def _add_rates(parsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

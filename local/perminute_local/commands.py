@@ -12,7 +12,7 @@ from perminute.domain.errors import FaultyRateCard
 from perminute.domain.legs import MAX_LEG_SECONDS, LegType
 from perminute.domain.money import format_micros
 from perminute.domain.phone_numbers import check_e164
-from perminute.domain.rate_card import NoQuote, Quote, Unpriced
+from perminute.domain.rate_card import NoQuote, Quote, Rate, Unpriced
 from perminute.domain.rate_card_csv import read_leg_type, read_rate_card, write_rate_card
 from perminute.domain.times import format_instant, parse_instant
 from perminute.domain.whole_numbers import without_fraction
@@ -34,6 +34,7 @@ T = TypeVar("T")
 _WHY = {
     Unpriced.NO_RATE: "the card has no {legType} rate for it at that time",
     Unpriced.BLOCKED_NUMBER: "the card blocks prefix {prefix}",
+    Unpriced.CURRENCY_MISMATCH: "the card prices prefix {prefix} in {currency}",
 }
 
 
@@ -55,9 +56,9 @@ def load_rate_card(path: Path) -> RateCard:
     return read_rate_card(path.read_bytes(), version=path.name)
 
 
-def quote_call(card: RateCard, call: Call, *, as_json: bool) -> int:
-    """Price one call; exit code 1 if the card has no price for it."""
-    quote = card.quote(*call)
+def quote_call(card: RateCard, call: Call, *, currency: str | None, as_json: bool) -> int:
+    """Price one call; exit code 1 if the card has no price for it in the `currency`, if given."""
+    quote = card.quote(*call, currency=currency)
     document = _answer(call, quote)
     if as_json:
         _write_json(document)
@@ -66,9 +67,9 @@ def quote_call(card: RateCard, call: Call, *, as_json: bool) -> int:
     return 0 if isinstance(quote, Quote) else 1
 
 
-def quote_calls(card: RateCard, path: Path, *, as_json: bool) -> int:
+def quote_calls(card: RateCard, path: Path, *, currency: str | None, as_json: bool) -> int:
     """Price a file of calls; one that has no price does not stop the others."""
-    quoted = [(call, card.quote(*call)) for call in _read_calls(path)]
+    quoted = [(call, card.quote(*call, currency=currency)) for call in _read_calls(path)]
     answers = [_answer(call, quote) for call, quote in quoted]
     micros: Counter[str] = Counter()
     for _, quote in quoted:
@@ -165,6 +166,8 @@ def _answer(call: Call, quote: Quote | NoQuote) -> dict[str, Any]:
         "at": format_instant(call.at),
     }
     match quote:
+        case NoQuote(Unpriced.CURRENCY_MISMATCH as reason, Rate() as rate):
+            return {"error": reason, **asked, "prefix": rate.prefix, "currency": rate.currency}
         case NoQuote(reason, rate):
             return {"error": reason, **asked, "prefix": rate.prefix if rate else None}
         case Quote(rate, billed_seconds, charge_micros):

@@ -89,6 +89,7 @@ def make_day(seed: int = SEED) -> list[Event]:
     _particular_calls(day)
     _trouble(day)
     _asked_first(day)
+    _priced_in_euros(day)
     return list(day.in_order())
 
 
@@ -294,6 +295,20 @@ def _call(day: Day, call: str, organization: str, organizer: str, **parts: Any) 
         organizationId=organization,
         organizerId=organizer,
         **{"meetingId": "m-1", "meetingType": "scheduled", **parts},
+    )
+
+
+def _priced_in_euros(day: Day) -> None:
+    """A carrier whose prices are in euros reaches Italy; Contoso's credit is kept in dollars."""
+    _call(
+        day,
+        "contoso-euros",
+        CONTOSO,
+        "adele",
+        answeredAt="2026-11-02T15:00:00Z",
+        endedAt="2026-11-02T15:10:00Z",
+        legType="dialOut",
+        remoteNumber="+39061234567",
     )
 
 

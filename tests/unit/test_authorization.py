@@ -298,7 +298,7 @@ def test_nothing_is_granted_on_a_debt() -> None:
             {"leg_type": LegType.TOLL_FREE_DIAL_IN, "service_number": "+18005550100"},
         ),
         ("noRate", Scene(), {"remote_number": "+881612345678"}),
-        ("noRate", Scene(), {"remote_number": "+33123456789"}),
+        ("currencyMismatch", Scene(), {"remote_number": "+33123456789"}),
         ("blockedNumber", Scene(), {"remote_number": "+449098790100"}),
         ("adHocMeeting", Scene(), {"meeting_type": MeetingType.AD_HOC}),
         (

@@ -248,10 +248,12 @@ def test_a_batch_that_costs_nothing_leaves_the_account_as_it_was() -> None:
 def test_calls_that_nobody_pays_for_are_told_each() -> None:
     unlicensed = rating("a", 0, organizer_id="nobody")
     unpriced = rating("b", 0, remote_number="+881612345678")
-    booking = charge(EMPTY, [unlicensed, unpriced, rating("c", 0)], at=ANSWERED)
+    in_euros = rating("d", 0, remote_number="+33199001234")
+    booking = charge(EMPTY, [unlicensed, unpriced, rating("c", 0), in_euros], at=ANSWERED)
     assert news(booking) == [
         CallNotEntitled(call_id="a", reason=NotEntitled.NO_LICENSE),
         CallNotRated(call_id="b", reason=Unpriced.NO_RATE),
+        CallNotRated(call_id="d", reason=Unpriced.CURRENCY_MISMATCH, rate_currency="EUR"),
     ]
     assert {one.at for one in booking.notifications} == {unlicensed.leg.ended_at}
 

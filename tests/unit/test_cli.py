@@ -105,6 +105,51 @@ def test_a_number_without_a_price_is_a_no(
     }
 
 
+def test_a_price_in_another_currency_than_asked_for_is_a_no(
+    card: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(quote(card, "+33199001234", "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["currency"] == "EUR"
+    assert main(quote(card, "+33199001234", "--currency", "EUR", "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["charge"] == "0.04"
+    assert main(quote(card, "+33199001234", "--currency", "USD", "--json")) == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "error": "currencyMismatch",
+        "legType": "dialOut",
+        "number": "+33199001234",
+        "seconds": 61,
+        "at": "2026-11-02T09:00:00Z",
+        "prefix": "33",
+        "currency": "EUR",
+    }
+    assert main(quote(card, "+33199001234", "--currency", "USD")) == 1
+    assert capsys.readouterr().out == (
+        "+33199001234: currencyMismatch: the card prices prefix 33 in EUR\n"
+    )
+    # What is blocked or has no rate is so in every currency.
+    assert main(quote(card, "+449098790100", "--currency", "EUR", "--json")) == 1
+    assert json.loads(capsys.readouterr().out)["error"] == "blockedNumber"
+
+
+def test_a_currency_that_does_not_exist_is_a_wrong_call(
+    card: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(quote(card, "+33199001234", "--currency", "UDS"))
+    assert refused.value.code == 2
+    assert "--currency: must be an ISO 4217 code" in capsys.readouterr().err
+
+
+def test_a_file_of_calls_is_priced_in_one_currency_if_that_is_asked_for(
+    card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = calls_file(tmp_path, call("+4930234567"), call("+33199001234"))
+    main(["quote", "--rates", str(card), "--calls", path, "--currency", "USD", "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert [a.get("error") for a in document["calls"]] == [None, "currencyMismatch"]
+    assert (document["totals"], document["currency"]) == ({"USD": "0.04"}, "USD")
+
+
 def calls_file(folder: Path, *calls: object) -> str:
     path = folder / "calls.jsonl"
     path.write_text("\n".join(c if isinstance(c, str) else json.dumps(c) for c in calls))

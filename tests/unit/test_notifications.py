@@ -74,7 +74,14 @@ EVERY_NEWS: list[News] = [
         **USD,
     ),
     *(CallNotEntitled(call_id="call-1", reason=reason) for reason in NotEntitled),
-    *(CallNotRated(call_id="call-1", reason=reason) for reason in Unpriced),
+    *(
+        CallNotRated(
+            call_id="call-1",
+            reason=reason,
+            rate_currency="EUR" if reason is Unpriced.CURRENCY_MISMATCH else None,
+        )
+        for reason in Unpriced
+    ),
     *(
         CallFlagged(call_id="call-1", reason=reason)
         for reason in (*POLICY_FLAGS, Flag.REPORTED_BY_BRIDGE)

@@ -107,7 +107,8 @@ def test_what_the_subscription_includes_costs_nothing() -> None:
                 rate_card_version="card-1",
                 prefix="33",
                 country="FR",
-                unpriced=Unpriced.NO_RATE,
+                currency="EUR",
+                unpriced=Unpriced.CURRENCY_MISMATCH,
             ),
         ),
     ],
@@ -195,7 +196,7 @@ def test_a_rate_in_another_currency_still_tells_the_country_for_pool_and_policy(
     split = rating.usage(4)
     assert (split.outcome, split.reason, split.charge_micros) == (
         Outcome.UNRATED,
-        Unpriced.NO_RATE,
+        Unpriced.CURRENCY_MISMATCH,
         0,
     )
 

@@ -290,7 +290,8 @@ def news_of_call(usage: Usage) -> Iterator[News]:
         case Outcome.NOT_ENTITLED, NotEntitled() as why:
             yield CallNotEntitled(call_id=call_id, reason=why)
         case Outcome.UNRATED, Unpriced() as why:
-            yield CallNotRated(call_id=call_id, reason=why)
+            # Without a price, a currency is that of the rate that cannot be charged.
+            yield CallNotRated(call_id=call_id, reason=why, rate_currency=usage.price.currency)
         case _:
             pass
     if usage.policy_flag is not None:

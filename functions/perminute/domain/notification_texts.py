@@ -70,6 +70,8 @@ _NOT_ENTITLED = {
 _WHY_NOT_RATED = {
     Unpriced.NO_RATE: "has no price for its number",
     Unpriced.BLOCKED_NUMBER: "blocks its number",
+    Unpriced.CURRENCY_MISMATCH: "prices its number in {currency}, and the credit is kept in "
+    "another currency",
 }
 
 
@@ -151,8 +153,9 @@ def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911, PLR0912
             return Text(
                 f"{who}: a call could not be priced",
                 f"Call {news.call_id} of {who} was given free, because the rate card "
-                f"{_WHY_NOT_RATED[news.reason]}. If such calls are to be made, the rate card "
-                "needs a rate for them; if not, stop them where calls are authorized.",
+                f"{_WHY_NOT_RATED[news.reason].format(currency=news.rate_currency)}. If such "
+                "calls are to be made, the rate card needs a rate for them in the currency of the "
+                "credit; if not, stop them where calls are authorized.",
             )
         case CallFlagged(reason=Flag.REPORTED_BY_BRIDGE) as news:
             return Text(

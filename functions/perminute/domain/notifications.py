@@ -121,10 +121,14 @@ class CallNotEntitled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallNotRated:
-    """A call took place that the rate card has no price for; it was given free."""
+    """A call took place that the rate card has no price for; it was given free.
+
+    `rate_currency` is set if the rate card has a rate, but in another currency than the credit's.
+    """
 
     call_id: str
     reason: Unpriced
+    rate_currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,10 +115,15 @@ class Unpriced(StrEnum):
 
     NO_RATE = "noRate"
     BLOCKED_NUMBER = "blockedNumber"
+    CURRENCY_MISMATCH = "currencyMismatch"
+    """The number has a price, but in another currency than the credit's; nothing converts."""
 
 
 class NoQuote(NamedTuple):
-    """The rate card does not price this number; `rate` is the row that blocks it, if one does."""
+    """The rate card does not price this number.
+
+    `rate` is the row that blocks it or prices it in another currency, if there is one.
+    """
 
     reason: Unpriced
     rate: Rate | None
@@ -145,16 +150,28 @@ class RateCard:
             prefixes[key] = (*prefixes.get(key, ()), rate)
         self._prefixes = {t: _PrefixIndex(prefixes) for t, prefixes in by_leg_type.items()}
 
-    def quote(self, leg_type: LegType, number: str, seconds: int, at: datetime) -> Quote | NoQuote:
+    def quote(
+        self,
+        leg_type: LegType,
+        number: str,
+        seconds: int,
+        at: datetime,
+        *,
+        currency: str | None = None,
+    ) -> Quote | NoQuote:
         """Price `seconds` of connected time to an E.164 `number`, answered `at`.
 
-        The longest prefix in force wins. A blocked prefix hides every shorter one.
+        The longest prefix in force wins. A blocked prefix hides every shorter one, and so does one
+        whose rate is not in the `currency` asked for: the price of another destination is none.
+        Without a `currency`, a rate in any is a price.
         """
         rate = self._prefixes[leg_type].find(number, at)
         if rate is None:
             return _NO_RATE
         if rate.blocked:
             return NoQuote(Unpriced.BLOCKED_NUMBER, rate)
+        if currency is not None and rate.currency != currency:
+            return NoQuote(Unpriced.CURRENCY_MISMATCH, rate)
         billed_seconds = rate.billed_seconds(seconds)
         return Quote(rate, billed_seconds, rate.charge_micros(billed_seconds))
 

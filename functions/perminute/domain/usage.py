@@ -59,7 +59,8 @@ class Price:
     """What the rate card says of a leg, whoever pays; money in micro-units of `currency`.
 
     Where the card has no price, `retail_micros` is None, `unpriced` says why, and `prefix` names
-    the row that blocks the number, if one does.
+    the row that blocks the number or prices it in another currency. In the latter case `currency`
+    is that row's; otherwise it is None without a price.
     """
 
     rate_card_version: str
@@ -247,21 +248,14 @@ def _price(leg: Leg, terms: Terms) -> tuple[Price, Rate | None]:
     if leg.leg_type is LegType.APP or number is None:
         return Price(rate_card_version=card.version, retail_micros=0), None
     at = leg.answered_at or leg.ended_at
-    match card.quote(leg.leg_type, number, leg.connected_seconds, at):
+    match card.quote(leg.leg_type, number, leg.connected_seconds, at, currency=terms.currency):
         case NoQuote(reason, rate):
             price = Price(
                 rate_card_version=card.version,
                 prefix=rate.prefix if rate else None,
                 country=rate.country if rate else None,
+                currency=rate.currency if rate and reason is Unpriced.CURRENCY_MISMATCH else None,
                 unpriced=reason,
-            )
-            return price, None
-        case Quote(rate) if terms.currency is not None and rate.currency != terms.currency:
-            price = Price(
-                rate_card_version=card.version,
-                prefix=rate.prefix,
-                country=rate.country,
-                unpriced=Unpriced.NO_RATE,
             )
             return price, None
         case Quote(rate, billed_seconds, charge_micros):

@@ -39,8 +39,9 @@ _ALWAYS = (
     "dialOut,449,GB,USD,,,60,60,0,,,true",
     "dialOut,371,LV,USD,0.50,0.05,60,60,0,,,",
     "dialOut,371,LV,USD,0.70,,60,60,120,,,",
+    "dialOut,39,IT,EUR,0.05,,60,60,0,,,",
 )
-"""What never changes: among it a blocked prefix, and a rate in two steps."""
+"""What never changes: a blocked prefix, a rate in two steps, and one in another currency."""
 
 
 @dataclass

@@ -46,6 +46,7 @@ _NUMBERS = (
     "+881612345678",
     "+49151234****",
 )
+_PRICED_IN_EUROS = "+39061234567"
 _SECONDS = (0, 1, 59, 60, 61, 240, 599, 600, 601, 1_800, 3_600, 3_601, 7_199, 36_000, 86_400)
 _HALVES = [f"{halves / 2:g}" for halves in range(1, 21)]
 _DAY = timedelta(days=1)
@@ -308,6 +309,8 @@ class _Planner:
             "endedAt": format_instant(ended_at),
             **_numbers(leg_type, drawn.choice(_NUMBERS)),
         }
+        if leg_type == "dialOut" and self._drawn_apart("euros").randrange(8) == 0:
+            call["remoteNumber"] = _PRICED_IN_EUROS
         if leg_type != "dialOut" and self._drawn_apart("caller").randrange(3) == 0:
             call["remoteNumber"] = withheld(self._drawn_apart("withheld"))
         if drawn.randrange(12) == 0:
