@@ -22,7 +22,7 @@ from perminute.application.charge_legs import ChargeLegs
 from perminute.application.charge_reported import ChargeReported, ReportedRun
 from perminute.application.looking_again import LookingAgain
 from perminute.application.settle_at_once import SettleAtOnce
-from perminute.domain import authorization, books, call_prices, recharge
+from perminute.domain import authorization, booking, books, call_prices, recharge
 from perminute.domain.accounts import Account
 from perminute.domain.call_states import under_way_since
 from perminute.domain.credit_settings import FailureHandling
@@ -456,6 +456,13 @@ def repeating_what_has_lapsed() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def adjusting_before_any_currency() -> Iterator[None]:
+    """A correction is booked before it is known in which currency the credit is kept."""
+    with patch.object(booking, "_check_currency_known", lambda _: None):
+        yield
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
@@ -489,4 +496,5 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     going_on_by_the_card_in_force,
     charging_by_the_card_in_force,
     repeating_what_has_lapsed,
+    adjusting_before_any_currency,
 )

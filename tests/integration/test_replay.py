@@ -292,12 +292,7 @@ def test_after_the_last_event_what_is_due_by_then_is_booked(
         expiresAt="2026-11-02T11:00:00Z",
     )
     elsewhere = _billing(
-        "Credit Adjusted",
-        "2026-11-02T11:00:00Z",
-        organizationId="fabrikam",
-        adjustmentId="a-1",
-        amount="1",
-        reason="why",
+        "Credits Configured", "2026-11-02T11:00:00Z", organizationId="fabrikam", currency="USD"
     )
     (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, [bought, elsewhere])))
     document = replay(tmp_path)

@@ -97,6 +97,9 @@ class World:
 
     def __post_init__(self) -> None:
         self.store.record(ORGANIZATION, entitled_changes())
+        # An adjustment is refused before any currency is known, and histories begin with any step.
+        account = replace(self.store.account(ORGANIZATION), currency="USD")
+        self.store.accounts[ORGANIZATION] = account
         licensing = RememberedLicensing(self.store)
         self.charge = ChargeLegs(
             self.store, InMemoryCalls(self.store), licensing, PublishedRateCards(card()), IMPATIENT

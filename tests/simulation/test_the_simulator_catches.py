@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from planted_bugs import (
+    adjusting_before_any_currency,
     chargebacks_by_other_lots,
     charging_by_the_card_in_force,
     charging_reports_and_ends,
@@ -70,6 +71,7 @@ ONE_RECHARGE = "one recharge id for one crossing"
 ONE_USER = "a user is the same user at both doors"
 ANSWERED = "what is right is answered"
 ONE_ANSWER = "one request has one answer"
+CURRENCY = "all that is booked has a currency"
 DAY_LIMIT = "at most ten recharges are requested a day"
 
 SEEDS = range(12)
@@ -118,6 +120,7 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (going_on_by_the_card_in_force, {OWN_CARD}, 2),
         (charging_by_the_card_in_force, {OWN_CARD}, 2),
         (repeating_what_has_lapsed, {LAPSED}, 2),
+        (adjusting_before_any_currency, {CURRENCY}, 1),
     ],
 )
 def test_a_bug_breaks_worlds(

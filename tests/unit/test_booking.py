@@ -191,9 +191,17 @@ def test_an_adjustment_upward_is_a_lot_of_its_own_and_downward_takes_from_the_fi
     assert down.entries[0].lots == (LotShare("1", "po-1", -10),)
 
 
-def test_an_adjustment_sets_nothing_up() -> None:
-    account = correct(EMPTY, -3).account
-    assert (account.balance_micros, account.currency, account.credits_set_up_at) == (-3, None, None)
+@pytest.mark.parametrize("amount_micros", [3, -3])
+def test_an_adjustment_is_refused_before_any_currency_is_known(amount_micros: int) -> None:
+    with pytest.raises(Refused, match=r"^amount: has no currency yet, since the credit of contoso"):
+        correct(EMPTY, amount_micros)
+    account = configure(EMPTY, settings()).account
+    assert correct(account, amount_micros).account.balance_micros == amount_micros
+
+
+def test_an_adjustment_does_not_change_since_when_credits_are_set_up() -> None:
+    before = buy(EMPTY, bought(5)).account
+    assert correct(before, -3, ANSWERED).account.credits_set_up_at == before.credits_set_up_at
 
 
 def test_a_batch_is_charged_in_one_entry_that_its_paid_usages_name() -> None:

@@ -361,14 +361,19 @@ def test_an_amount_in_another_currency_is_refused() -> None:
     assert (verdict.field, balance(store)) == ("currency", 50 * MICROS)
 
 
-def test_an_adjustment_may_come_before_any_purchase() -> None:
+def test_an_adjustment_before_any_currency_is_refused_and_is_booked_when_it_comes_again() -> None:
     store = InMemoryStore()
+    book = BookCredit(store, IMPATIENT)
     down = purchase(
         change=Adjustment(adjustment_id="a", amount_micros=-5, expires_at=ANSWERED),
         receipt=receipt("a", kind=ReceiptKind.ADJUSTMENT),
     )
-    BookCredit(store, IMPATIENT)([down, purchase()])
-    assert balance(store) == 50 * MICROS - 5
+    (refused,) = book([down])
+    assert isinstance(refused, Refused)
+    assert store.account(ORGANIZATION).version == 0
+    verdicts = book([purchase(currency="EUR")]) + book([down]) + book([down])
+    assert [type(verdict) for verdict in verdicts] == [Accepted, Accepted, Repeated]
+    assert (balance(store), store.account(ORGANIZATION).currency) == (50 * MICROS - 5, "EUR")
 
 
 def licensing_event(identity: str, user_id: str = "adele", **content: str) -> LicensingEvent:

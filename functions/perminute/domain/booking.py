@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from perminute.domain.accounts import Booking
 from perminute.domain.books import Books, LateCall
+from perminute.domain.errors import Refused
 from perminute.domain.ledger import EntryType
 from perminute.domain.licensing import NotEntitled
 from perminute.domain.limit_news import limit_news
@@ -131,7 +132,11 @@ def adjust(
     cause: str,
     heard_at: datetime | None = None,
 ) -> Booking:
-    """Correct the balance up, by a lot of its own, or down, out of the lots that pay first."""
+    """Correct the balance up, by a lot of its own, or down, out of the lots that pay first.
+
+    Raises `Refused` while the credit has no currency.
+    """
+    _check_currency_known(account)
     books = Books(account, at, heard_at)
     if adjustment.amount_micros > 0:
         books.open_lot(
@@ -148,6 +153,17 @@ def adjust(
     else:
         books.pay(EntryType.ADJUSTMENT, -adjustment.amount_micros, cause)
     return books.close(may_ask=adjustment.amount_micros < 0)
+
+
+def _check_currency_known(account: Account) -> None:
+    # An adjustment names no currency. Booked now, it would be worth that amount of whatever
+    # currency comes first.
+    if account.currency is None:
+        raise Refused(
+            "amount",
+            f"has no currency yet, since the credit of {account.organization_id} is not set up; "
+            "send this again after its first Credits Configured or Credit Purchased",
+        )
 
 
 def configure(

@@ -173,7 +173,8 @@ class CreditAdjustedDetail(Detail):
 
     adjustment_id: Id = Field(description="unique in the organization")
     amount: Annotated[SignedAmount, AfterValidator(_not_zero)] = Field(
-        description="above 0 it is added, below 0 taken; never 0"
+        description="in the currency of the credit; above 0 it is added, below 0 taken; never 0. "
+        "Refused until the first Credits Configured or Credit Purchased names a currency"
     )
     reason: Reason = Field(description="for those who read the ledger")
     purchase_id: Id | None = Field(

@@ -341,6 +341,9 @@ def books_of(organization_id: str, seen: Seen, now: datetime) -> Iterator[Broken
     for difference in reconcile(seen.statement):
         why = f"{organization_id}: {difference.message}"
         yield Broken("balance = ledger = lots less debt", why)
+    if seen.account.entries and seen.account.currency is None:
+        why = f"{organization_id}: {seen.account.entries} entries, and no currency"
+        yield Broken("all that is booked has a currency", why)
     if seen.waiting:
         why = f"{organization_id}: {seen.waiting} re-ratings were never carried out"
         yield Broken("everything settles", why)

@@ -69,7 +69,7 @@ class Expected(StrEnum):
     EITHER = "either"
     """It depends on what came before it; but one of both it must be."""
     ONCE_KNOWN = "onceKnown"
-    """It is refused until what it names has arrived, and may be taken when it is sent again."""
+    """It is refused until what it needs has arrived, and may be taken when it is sent again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +232,10 @@ class _Planner:
             if self.drawn.randrange(5):
                 self._configure(organization)
             self._buy(organization)
+        elif chance(self.seed, "early", name).randrange(4) == 0:
+            # Nobody has said yet in which currency its credit is kept.
+            adjusted = {"adjustmentId": "early", "amount": "2", "reason": "too early"}
+            self.say("billing", "Credit Adjusted", name, adjusted, Expected.ONCE_KNOWN)
 
     def _cut_over(self, name: str) -> None:
         """Every other organization comes from a system in which it used some of this month's pool.
@@ -493,7 +497,9 @@ class _Planner:
         if organization.asks and amount.startswith("-"):
             return
         adjusted = {"adjustmentId": f"a-{len(self.items)}", "amount": amount, "reason": "mended"}
-        self.say("billing", "Credit Adjusted", organization.name, adjusted)
+        # Without credit from the start, it may come before any currency is known.
+        expected = Expected.TAKEN if organization.is_funded else Expected.ONCE_KNOWN
+        self.say("billing", "Credit Adjusted", organization.name, adjusted, expected)
 
     def configure(self, organization: _Organization) -> None:
         """An admin says how credit is kept, or saves once more what holds already."""
