@@ -166,7 +166,11 @@ def test_what_is_reserved_and_spent_is_read_back_as_it_was_written(
         organization_id=organization,
         version=0,
         reserved=Holds(
-            (Hold(UNTIL, 10**15, 12), Hold(UNTIL, 5, 2, used=True), Hold(UNTIL + DAY, 0, 1))
+            (
+                Hold(UNTIL, 10**15, 12),
+                Hold(UNTIL, 5, 2, used=True, began_at=UNTIL - DAY),
+                Hold(UNTIL + DAY, 0, 1),
+            )
         ),
         calls_told=True,
         days=(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from authorizing import (
@@ -46,6 +46,9 @@ from perminute.domain.reservations import (
 )
 from perminute.domain.spending import LimitName, Spending, day_of
 from perminute.domain.timelines import Timeline
+
+if TYPE_CHECKING:
+    from perminute.domain.lots import Lot
 
 
 def test_a_call_that_is_covered_may_begin_and_is_told_all_that_it_needs_to_know() -> None:
@@ -267,6 +270,28 @@ def test_a_lot_that_expires_before_one_that_pays_first_is_no_cover_for_long() ->
     assert scene.account.available_micros(ANSWERED) == 8 * RATE
     longer = scene.account.reserved.with_added(Hold(ANSWERED + 14 * MINUTE, 0, 1))
     assert replace(scene.account, reserved=longer).available_micros(ANSWERED) == -RATE
+
+
+def used_beside(second: Lot) -> int:
+    """Have a call use the first lot, and count what others may spend beside that."""
+    scene = Scene(holding(lot("1", 4 * RATE), second))
+    call = scene.authorize(asks(240))
+    released = ANSWERED + 4 * MINUTE
+    scene.release(call, 240, released)
+    return scene.account.available_micros(released, lasting_until=released + 12 * MINUTE)
+
+
+def test_what_a_call_has_used_is_paid_by_a_lot_of_its_time_though_that_expires_first() -> None:
+    assert used_beside(lot("2", 9 * RATE, expires_at=ANSWERED + 2 * DAY)) == 9 * RATE
+
+
+@pytest.mark.parametrize(("days", "counts"), [(2, False), (4, False), (5, True)])
+def test_a_lot_that_is_bought_after_a_call_counts_if_it_lives_until_that_is_charged(
+    days: int, *, counts: bool
+) -> None:
+    expires_at = ANSWERED + days * DAY
+    bought = lot("2", 9 * RATE, purchased_at=ANSWERED + MINUTE, expires_at=expires_at)
+    assert used_beside(bought) == (9 * RATE if counts else 0)
 
 
 def test_nothing_is_granted_on_a_debt() -> None:

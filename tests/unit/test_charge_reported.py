@@ -335,6 +335,23 @@ def test_an_event_that_comes_after_all_replaces_what_was_reported_once(
     assert world.usage() == usage
 
 
+@pytest.mark.parametrize(("seconds", "of_expired"), [(0, 6 * RATE), (1, 0)])
+def test_an_expired_lot_pays_what_a_bridge_reported_however_late_the_event_comes(
+    world: World, seconds: int, of_expired: int
+) -> None:
+    expires_at = RELEASED + timedelta(hours=1)
+    long_before = expires_at - timedelta(days=365)
+    BookCredit(world.store, IMPATIENT)([purchase("older", 1, purchased_at=long_before)])
+    world.report()
+    BookCredit(world.store, IMPATIENT)([purchase("later", 1, purchased_at=expires_at)])
+    assert isinstance(
+        world.end(expires_at + timedelta(hours=73), ended_at=RELEASED + seconds * SECOND), Accepted
+    )
+    (expiry, *again) = [one for one in world.store.entries if one.type is EntryType.EXPIRY]
+    assert expiry.amount_micros == -MICROS
+    assert sum(one.amount_micros for one in again) == of_expired
+
+
 def test_an_event_that_says_the_same_confirms_what_was_reported(world: World) -> None:
     world.report()
     (reported,) = world.run().charged

@@ -118,7 +118,7 @@ def used_for(span: timedelta) -> Holds:
     used = NOTHING_HELD
     for number in range(span // timedelta(minutes=10)):
         due_at = charge_time(AT + LATE_USAGE + number * timedelta(minutes=10))
-        used = used.with_added(Hold(due_at, 12_345_678, 1, used=True))
+        used = used.with_added(Hold(due_at, 12_345_678, 1, used=True, began_at=AT))
     return used
 
 

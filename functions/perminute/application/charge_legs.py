@@ -69,13 +69,15 @@ class EndedLeg:
     heard_at: datetime | None = None
     reservation: Reservation | None = None
 
-    @property
-    def used_reported_at(self) -> datetime:
-        """When its use was reported, which decides whether an expired lot of its time pays it.
+    def used_reported_at(self, reservations: Mapping[str, Reservation]) -> datetime:
+        """Return when its use was reported: that decides whether an expired lot of its time pays.
 
-        A bridge reported it while the call lasted, however late it is charged.
+        A bridge that reported all of it did so while the call lasted, however late it is charged.
         """
-        return self.reported_at if self.reservation is None else self.leg.ended_at
+        call = self.reservation or reservations.get(self.leg.call_id)
+        if call is None or call.used_seconds < self.leg.connected_seconds:
+            return self.reported_at
+        return min(self.leg.ended_at, self.reported_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,9 +255,11 @@ class ChargeLegs:
         spendings = spendings_of(self.credit, self.calls, account, keys)
         at, heard_at = max(one.reported_at for one in ended), _heard_at(ended)
         now = account.now(at, heard_at)
+        under_way = {one.leg.call_id: one for one in reservations}
+        reported = {one.leg.call_id: one.used_reported_at(under_way) for one in ended}
 
         def decide(settlement: Settlement | None = None) -> Booking:
-            late = [(one.leg.ended_at, one.used_reported_at) for one in ended]
+            late = [(one.leg.ended_at, reported[one.leg.call_id]) for one in ended]
             if settlement is not None:
                 late += ((ended_at, now) for ended_at in settlement.dearer_ended_at)
             return charge(
@@ -266,7 +270,7 @@ class ChargeLegs:
                 reservations=reservations,
                 at=at,
                 heard_at=heard_at,
-                reported={one.leg.call_id: one.used_reported_at for one in ended},
+                reported=reported,
                 expired=expired_lots(
                     self.credit, account, late, settlement.cheaper if settlement else ()
                 ),

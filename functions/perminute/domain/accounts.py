@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perminute.domain.credit_settings import LATE_USAGE, MAX_GRANT_SECONDS, FailureHandling
-from perminute.domain.holds import NOTHING_HELD, Holds
+from perminute.domain.holds import CHARGED_WITHIN, NOTHING_HELD, Holds
 from perminute.domain.lot_changes import NO_LOT_ITEMS, LotItems
 from perminute.domain.lots import total_micros
 from perminute.domain.recharge import RechargeState
@@ -87,21 +87,33 @@ class Account:
         What is to pay for a call that ends later must be there then: lots that expire by
         `lasting_until` do not count. Where a lot expires before one that pays first, no call may
         count on it that others could outlast: they would find it gone, and the other one spent.
+        Nor does a lot count that may be gone when what calls have used is charged.
 
         `further` are the further lots, if `further_expire_by` asks for them: else they count
         nothing.
         """
         until = lasting_until or at
-        expiries = [lot.expires_at for lot in (*self.lots, *further)]
+        lots = (*self.lots, *further)
+        expiries = [lot.expires_at for lot in lots]
         if expiries != sorted(expiries):
-            until = max(until, self.reserved.last_instant or until)
-        return self.balance_at(until, further) - self.reserved.amount_at(at)
+            until = max(until, self.reserved.last_grant_lapses_at or until)
+        used = self.reserved.used
+        passing_micros = sum(
+            lot.remaining_micros
+            for lot in lots
+            if lot.expires_at > until and not all(hold.is_paid_by(lot, at) for hold in used)
+        )
+        return self.balance_at(until, further) - passing_micros - self.reserved.amount_at(at)
 
     def further_expire_by(self, until: datetime) -> bool:
-        """Whether further lots may expire by an instant, or before what is reserved lapses."""
+        """Whether further lots may expire by an instant, or before what is reserved is charged."""
         if self.further is None:
             return False
-        return self.further.expires_from <= max(until, self.reserved.last_instant or until)
+        instants = (
+            max(hold.until, until) + CHARGED_WITHIN if hold.used else hold.until
+            for hold in self.reserved.by_instant
+        )
+        return self.further.expires_from <= max((until, *instants))
 
     def balance_at(self, at: datetime, further: Lots = ()) -> int:
         """Tell the balance as it is, whether what has expired by then is booked or not.

@@ -362,7 +362,7 @@ class _Call:
         if promises:
             held = (*held, *covered(promises, used))
         for one in held:
-            self._has.hold(one, self._keys)
+            self._has.hold(one, self._keys, self._leg)
         return held
 
     def _cost(self, seconds: int) -> tuple[int, int]:

@@ -6,14 +6,19 @@ ten of them for most organizations, and the account that carries them stays smal
 all the same: who sets something aside chooses an instant of the grid and says so.
 
 What a call has used, as its bridge reported, does not lapse: it is held until the call is charged,
-and its instant, one of four a day, says when that is due if no `Call Ended` comes.
+and its instant, one of four a day, says when that is due if no `Call Ended` comes. A lot that is
+bought after such a call pays it only while the lot lives: so an account also knows since when the
+calls of such a sum began.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from perminute.domain.lots import Lot
 
 MAX_INSTANTS_PER_SPAN = 16
 """How fine the grid is: a span of time has at most so many instants of it."""
@@ -30,6 +35,9 @@ make 73), and what is due four more until the daily run has charged it. That com
 midnight, so no call is charged later than by full hours.
 """
 
+CHARGED_WITHIN = timedelta(days=1, hours=1)
+"""How long after it is due the daily run has charged what calls have used, at the latest."""
+
 
 class Hold(NamedTuple):
     """An amount that calls hold until an instant, and how many calls these are.
@@ -42,6 +50,17 @@ class Hold(NamedTuple):
     calls: int
     used: bool = False
     """Whether calls have used it: then it does not lapse, and is due to be charged at `until`."""
+    began_at: datetime | None = None
+    """When the first of the calls that have used credit began, at the earliest."""
+
+    def is_paid_by(self, lot: Lot, at: datetime) -> bool:
+        """Return whether a lot pays what calls have used, whenever after `at` they are charged.
+
+        A lot that was bought before a call pays it even after its expiry. Any other must live until
+        the call is charged: by the daily run that comes after `until`, at the latest.
+        """
+        bought_before = self.began_at is not None and lot.purchased_at <= self.began_at
+        return bought_before or lot.expires_at > max(self.until, at) + CHARGED_WITHIN
 
     def lasts_at(self, at: datetime) -> bool:
         """Return whether it is still held at an instant."""
@@ -83,14 +102,19 @@ class Holds:
         return sum(hold.calls for hold in self.by_instant if not hold.used and hold.until > at)
 
     @property
-    def last_instant(self) -> datetime | None:
-        """Tell when the last of it lapses."""
-        return self.by_instant[-1].until if self.by_instant else None
+    def last_grant_lapses_at(self) -> datetime | None:
+        """Return when the last of what is granted lapses, if anything is."""
+        return max((hold.until for hold in self.by_instant if not hold.used), default=None)
+
+    @property
+    def used(self) -> tuple[Hold, ...]:
+        """Return what calls have used and are not charged for yet."""
+        return tuple(hold for hold in self.by_instant if hold.used)
 
     @property
     def charge_due_at(self) -> datetime | None:
         """Return when the first call is to be charged by what its bridge reported, if any is."""
-        return next((hold.until for hold in self.by_instant if hold.used), None)
+        return next((hold.until for hold in self.used), None)
 
     def keeps(self, hold: Hold) -> bool:
         """Whether what a call has set aside is still in here."""
@@ -115,7 +139,12 @@ class Holds:
     def _changed(self, hold: Hold, sign: int) -> Holds:
         known = next((one for one in self.by_instant if _same_sum(one, hold)), None)
         amount, calls = (known.amount, known.calls) if known else (0, 0)
-        changed = hold._replace(amount=amount + sign * hold.amount, calls=calls + sign * hold.calls)
+        began = [one.began_at for one in (known, hold) if one is not None and one.began_at]
+        changed = hold._replace(
+            amount=amount + sign * hold.amount,
+            calls=calls + sign * hold.calls,
+            began_at=min(began, default=None),
+        )
         others = [one for one in self.by_instant if one is not known]
         if changed.amount or changed.calls:
             others.append(changed)

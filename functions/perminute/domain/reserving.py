@@ -6,12 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from perminute.domain.accounts import Booking
+from perminute.domain.call_times import CLOCK_SKEW
+from perminute.domain.spending import answered
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
     from perminute.domain.accounts import Account
+    from perminute.domain.legs import Leg
     from perminute.domain.pools import MinutePool
     from perminute.domain.reservations import Held, Promise, Reservation
     from perminute.domain.spending import SpendingKey, Spendings
@@ -45,9 +48,12 @@ class Reserving:
                 self.spendings.release(key, held.credit)
         return promised
 
-    def hold(self, held: Held, keys: Collection[SpendingKey]) -> None:
+    def hold(self, held: Held, keys: Collection[SpendingKey], leg: Leg) -> None:
         """Hold something of the credit, of the pool and of the limits that count it."""
-        reserved = self.account.reserved.lapsed(self._at).with_added(held.credit)
+        credit = held.credit
+        if held.used:
+            credit = credit._replace(began_at=answered(leg) - CLOCK_SKEW)
+        reserved = self.account.reserved.lapsed(self._at).with_added(credit)
         self.account = replace(self.account, reserved=reserved)
         if self.pool is not None and held.minutes:
             self.pool = self.pool.with_held(held.pool, self._at)

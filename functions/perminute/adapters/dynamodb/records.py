@@ -157,23 +157,31 @@ def _provisional_of(
 
 
 def holds_record(holds: Holds) -> list[list[int]] | None:
-    """Write holds as whole minutes since 1970: the grid that they lie on is made of them."""
+    """Write holds as whole minutes since 1970: the grid that they lie on is made of them.
+
+    A fourth figure says that it is used: for how many minutes it is held since its calls began,
+    rounded up, as if they had begun before; 0 if that is not kept.
+    """
     return [
-        [(until - EPOCH) // MINUTE, amount, calls, *((1,) if used else ())]
-        for until, amount, calls, used in holds.by_instant
+        [
+            (until - EPOCH) // MINUTE,
+            amount,
+            calls,
+            *((-((began_at - until) // MINUTE) if began_at else 0,) if used else ()),
+        ]
+        for until, amount, calls, used, began_at in holds.by_instant
     ] or None
 
 
 def holds_of(record: Sequence[Sequence[int]] | None) -> Holds:
     """Read holds; there may be none."""
-    return Holds(
-        tuple(
-            Hold(EPOCH + minutes * MINUTE, amount, calls, bool(used))
-            for minutes, amount, calls, *used in record
-        )
-        if record
-        else ()
-    )
+    return Holds(tuple(_hold_of(*figures) for figures in record or ()))
+
+
+def _hold_of(minutes: int, amount: int, calls: int, held_for: int | None = None) -> Hold:
+    until = EPOCH + minutes * MINUTE
+    began_at = until - held_for * MINUTE if held_for else None
+    return Hold(until, amount, calls, held_for is not None, began_at)
 
 
 def _day_record(day: Spending) -> list[Any]:
