@@ -34,9 +34,11 @@ from perminute.domain.lots import Lot
 from perminute.domain.notifications import crossings
 from perminute.domain.phone_numbers import e164_or_withheld
 from perminute.domain.provisional import Provisional
+from perminute.domain.rate_card import SECONDS_PER_MINUTE
 from perminute.domain.recharge import RESEND_AFTER, RechargeState
 from perminute.domain.reservations import Answer, Asked, Denied, Operation, Reservation
 from perminute.domain.spending import LimitName
+from perminute.domain.usage import Price
 from perminute_local.simulation.effects import Effects
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from perminute.domain.legs import LegType
     from perminute.domain.notifications import BalanceNow, Notification
     from perminute.domain.pools import MinutePool
+    from perminute.domain.rate_card import RateCard
     from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest
     from perminute.domain.reservations import Promise
     from perminute.domain.usage import Rating, Usage
@@ -463,6 +466,27 @@ def adjusting_before_any_currency() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def repricing_in_whole_minutes() -> Iterator[None]:
+    """A call that is rated again costs its first rate by the minute, whatever its card said."""
+    as_card = Price.as_card
+
+    def plain(price: Price, leg_type: LegType, currency: str | None) -> RateCard | None:
+        return as_card(
+            replace(
+                price,
+                initial_increment_seconds=SECONDS_PER_MINUTE,
+                increment_seconds=SECONDS_PER_MINUTE,
+                later_steps=(),
+            ),
+            leg_type,
+            currency,
+        )
+
+    with patch.object(Price, "as_card", plain):
+        yield
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
@@ -497,4 +521,5 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     charging_by_the_card_in_force,
     repeating_what_has_lapsed,
     adjusting_before_any_currency,
+    repricing_in_whole_minutes,
 )

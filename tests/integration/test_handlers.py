@@ -487,23 +487,30 @@ def test_a_subscription_that_was_held_all_along_draws_on_the_pool(ready: System)
 def test_what_cannot_be_rated_anew_comes_again_and_does_not_stop_the_others(
     ready: System,
 ) -> None:
-    """The bucket has lost the version by which the call was rated."""
+    """The usage table was restored without the call."""
     ready.send("CallsQueue", sample("call-ended"))
     ready.send("LicensingQueue", sample("license-removed", effectiveAt="2026-11-01T00:00:00Z"))
     ready.send("LicensingQueue", sample("license-assigned", "o-1", organizationId="fabrikam"))
-    bucket = ready.stack.setting("RATE_CARD_BUCKET")
-    s3 = boto3.client("s3")
-    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]]
-    cards = {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
-    for key in cards:
-        s3.delete_object(Bucket=bucket, Key=key)
+    table, dynamodb = ready.stack.setting("USAGE_TABLE"), boto3.client("dynamodb")
+    (usage,) = dynamodb.scan(TableName=table)["Items"]
+    key = {name: usage[name] for name in ("organizationId", "callId")}
+    dynamodb.delete_item(TableName=table, Key=key)
     assert ready.rerate() == ['{"organizationId": "contoso"}']
     left = {
         record["dynamodb"]["Keys"]["organizationId"]["S"] for record in ready.stream("rerating")
     }
     assert left == {"contoso"}
-    for key, content in cards.items():
-        s3.put_object(Bucket=bucket, Key=key, Body=content)
+    dynamodb.put_item(TableName=table, Item=usage)
+    assert not ready.rerate()
+    assert ready.state()["calls"][0]["outcome"] == "notEntitled"
+
+
+def test_calls_are_rated_anew_though_the_bucket_has_lost_their_card(ready: System) -> None:
+    ready.send("CallsQueue", sample("call-ended"))
+    ready.send("LicensingQueue", sample("license-removed", effectiveAt="2026-11-01T00:00:00Z"))
+    bucket, s3 = ready.stack.setting("RATE_CARD_BUCKET"), boto3.client("s3")
+    for one in s3.list_objects_v2(Bucket=bucket)["Contents"]:
+        s3.delete_object(Bucket=bucket, Key=one["Key"])
     assert not ready.rerate()
     assert ready.state()["calls"][0]["outcome"] == "notEntitled"
 

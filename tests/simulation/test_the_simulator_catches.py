@@ -26,6 +26,7 @@ from planted_bugs import (
     refusing_who_withholds_a_number,
     repeating_what_has_lapsed,
     repeats_word_for_word,
+    repricing_in_whole_minutes,
     settling_without_those_who_drew,
     spelling_users_as_requests_do,
     taking_any_report,
@@ -72,6 +73,7 @@ ONE_USER = "a user is the same user at both doors"
 ANSWERED = "what is right is answered"
 ONE_ANSWER = "one request has one answer"
 CURRENCY = "all that is booked has a currency"
+RULES = "each call costs what the rules say"
 DAY_LIMIT = "at most ten recharges are requested a day"
 
 SEEDS = range(12)
@@ -121,6 +123,7 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (charging_by_the_card_in_force, {OWN_CARD}, 2),
         (repeating_what_has_lapsed, {LAPSED}, 2),
         (adjusting_before_any_currency, {CURRENCY}, 1),
+        (repricing_in_whole_minutes, {RULES}, 2),
     ],
 )
 def test_a_bug_breaks_worlds(

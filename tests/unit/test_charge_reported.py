@@ -99,7 +99,7 @@ class World:
         self.store.record(ORGANIZATION, entitled_changes())
         BookCredit(self.store, IMPATIENT)([purchase(amount=1)])
         calls, licensing = InMemoryCalls(self.store), RememberedLicensing(self.store)
-        rate_cards = PublishedRateCards(card())
+        rate_cards = self.rate_cards = PublishedRateCards(card())
         self.charging = ChargeLegs(self.store, calls, licensing, rate_cards, IMPATIENT)
         self.charge_reported = ChargeReported(self.store, self.charging)
         again = LookingAgain(self.store, calls, licensing, rate_cards, IMPATIENT)
@@ -382,6 +382,28 @@ def test_what_cannot_be_replaced_now_comes_again(world: World) -> None:
     (verdict,) = world.charging([EndedLeg(as_told(ended_at=UPDATED), DUE)], over)
     assert isinstance(verdict, Unavailable)
     assert world.usage().reported_by_bridge
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_known"),
+    [
+        ({"ended_at": RELEASED + 60 * SECOND}, True),
+        ({"answered_at": RELEASED - 341 * SECOND}, False),
+        ({"remote_number": "+442079460018"}, False),
+    ],
+    ids=["it lasted longer", "it was answered later", "another number was called"],
+)
+def test_the_card_is_read_again_only_where_another_row_of_it_may_price_the_call(
+    world: World, changed: dict[str, Any], *, is_known: bool
+) -> None:
+    world.report()
+    world.run()
+    other = card("dialOut,33,FR,USD,0.016,,")
+    other.version = "other"
+    world.rate_cards.card = other
+    verdict = world.end(**changed)
+    assert isinstance(verdict, Accepted if is_known else Unavailable)
+    assert world.usage().price.rate_card_version == "card-1"
 
 
 def test_a_late_change_leaves_it_reported_until_its_event_comes(world: World) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from builders import holding, leg, lot
 
+from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.records import account_row
 from perminute.adapters.dynamodb.under_way import reservation_row
 from perminute.domain.credit_settings import LATE_USAGE, CreditSettings
 from perminute.domain.holds import NOTHING_HELD, Hold, Holds, charge_time, lapses_at
-from perminute.domain.lots import MAX_LOTS_IN_ACCOUNT, FurtherLots, twelve_months_after
+from perminute.domain.ledger import entry_id
+from perminute.domain.lots import MAX_LOTS_IN_ACCOUNT, FurtherLots, LotShare, twelve_months_after
+from perminute.domain.rate_card import Step
 from perminute.domain.recharge import AutoRecharge, RechargeRequest, RechargeState, recharge_id
 from perminute.domain.reservations import (
     Answer,
@@ -25,6 +29,7 @@ from perminute.domain.reservations import (
     Reservation,
 )
 from perminute.domain.spending import Spending, day_of
+from perminute.domain.usage import Flag, Outcome, Price, Usage
 
 if TYPE_CHECKING:
     from perminute.domain.accounts import Account
@@ -179,6 +184,57 @@ def test_a_call_under_way_takes_one_kilobyte() -> None:
     row = reservation_row(reservation)
     assert row.under_way_since == "2026-11-02T14:39:50.123456Z"
     assert size_of(row.serialize()) <= KILOBYTE
+
+
+def charged(price: Price) -> Usage:
+    """A call with ids like real ones, paid by two lots, with a flag."""
+    guid = "8a5b2b1e-5c2f-4d3a-9a6e-1b2c3d4e5f60"
+    called = leg(
+        organization_id=guid,
+        call_id=guid,
+        organizer_id=guid,
+        meeting_id="19:meeting_MzQ0ZjI2YmMtYjBlYi00ZjY4LWI2ZGQtMTIzNDU2@thread.v2",
+        service_number="+493023125100",
+        remote_number="+493023125042",
+        answered_at=AT,
+        ended_at=AT,
+        billable_seconds=3_599,
+    )
+    shares = (LotShare(entry_id(n), guid, 123_456_789) for n in (1, 2))
+    return Usage(
+        leg=called,
+        outcome=Outcome.CHARGED,
+        reason=None,
+        price=price,
+        charge_micros=246_913_578,
+        authorized_at=AT,
+        flags=(Flag.OVERDRAWN,),
+        entry_id=entry_id(98_765),
+        lots=tuple(shares),
+    )
+
+
+PRICE = Price(
+    rate_card_version="2026-11-02-corrected",
+    billed_seconds=3_600,
+    prefix="4930",
+    country="DE",
+    rate_micros_per_minute=15_000,
+    connection_fee_micros=15_000,
+    retail_micros=246_913_578,
+    currency="USD",
+)
+
+
+def test_the_rate_of_most_calls_takes_no_more_room_for_its_steps() -> None:
+    record = records.usage_item(charged(PRICE))["record"]["S"]
+    assert not {"increments", "laterSteps"} & json.loads(record).keys()
+
+
+def test_a_call_with_a_rate_in_three_steps_takes_one_kilobyte() -> None:
+    steps = Step(120, 1_234_567, 60), Step(3_600, 2_345_678, 60)
+    stepped = replace(PRICE, initial_increment_seconds=30, increment_seconds=6, later_steps=steps)
+    assert size_of(records.usage_item(charged(stepped))) <= KILOBYTE
 
 
 def test_reports_of_a_call_write_nothing_to_the_index_of_calls_under_way() -> None:

@@ -1,6 +1,6 @@
 """Rate the calls of a time anew by another version of the rate card: a wrong card was in force.
 
-A call keeps the version that it was rated by, and every later re-rating uses that version again.
+A call stores the row that it was rated by, and every later re-rating uses that row again.
 So a wrong card is corrected here and nowhere else. The preview and the booking rate and compare by
 the same code. Each batch is one transaction, and its calls name the new version from then on: a
 run that was interrupted is repeated, and finds only what is left.

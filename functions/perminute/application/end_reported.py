@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from perminute.application.looking_again import LookingAgain
     from perminute.application.patience import Deadline
     from perminute.domain.accounts import Account, Booking
+    from perminute.domain.legs import Leg, LegType
     from perminute.domain.licensing import Licensing
     from perminute.domain.pools import Month
     from perminute.domain.usage import Rating, Usage
@@ -65,10 +66,10 @@ class EndReported:
         ]
         organizers = {legs[usage.leg.call_id].organizer_id for usage in usages}
         licensing = self.again.licensing.for_account(account, organizers)
-        both = [
-            (usage, rate_leg(legs[usage.leg.call_id], self._terms(usage, account, licensing)))
-            for usage in usages
-        ]
+        both = []
+        for usage in usages:
+            leg = legs[usage.leg.call_id]
+            both.append((usage, rate_leg(leg, self._terms(usage, leg, account, licensing))))
         months = {month for usage, rating in both for month in _months(usage, rating)}
         pools = Pools(self.again.credit.pools(account.organization_id, months), licensing)
         rerated = [
@@ -77,14 +78,29 @@ class EndReported:
         ]
         return self.again.booking(account, rerated, pools, at, CAUSE)
 
-    def _terms(self, usage: Usage, account: Account, licensing: Licensing) -> Terms:
-        """Rate a call by the card by which it was rated: only what is known of it has changed."""
+    def _terms(self, usage: Usage, leg: Leg, account: Account, licensing: Licensing) -> Terms:
+        """Rate a call by the card by which it was rated: only what is known of it has changed.
+
+        Another number or another answer may find another row of it: then all of it is needed.
+        """
+        again = self.again
         return Terms(
             licensing=licensing,
-            rate_card=self.again.rate_cards.version(usage.price.rate_card_version),
+            rate_card=again.card_of(usage, account.currency)
+            if _finds_the_same_row(usage.leg, leg)
+            else again.rate_cards.version(usage.price.rate_card_version),
             currency=account.currency,
             credits_set_up_at=account.credits_set_up_at,
         )
+
+
+def _finds_the_same_row(one: Leg, other: Leg) -> bool:
+    """Whether a rate card has one row for both: their prices differ by the time connected."""
+    return _finds_row_by(one) == _finds_row_by(other)
+
+
+def _finds_row_by(leg: Leg) -> tuple[LegType, str | None, datetime]:
+    return leg.leg_type, leg.rated_number, leg.answered_at or leg.ended_at
 
 
 def _months(usage: Usage, rating: Rating) -> Iterator[Month]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from perminute.domain.licensing import Licensing
     from perminute.domain.lots import Lot, Lots
     from perminute.domain.pools import Pools
+    from perminute.domain.rate_card import RateCard
     from perminute.domain.usage import Usage
     from perminute.ports import Calls, CreditStore, RateCards
 
@@ -138,7 +139,7 @@ class LookingAgain:
     def rated_anew(
         self, account: Account, listed: Sequence[ListedCall], version: str | None = None
     ) -> tuple[list[Usage], list[Rating], Licensing]:
-        """Rate calls by what is known now, and by the rate card by which they were rated.
+        """Rate calls by what is known now, and by the row of the rate card that priced them.
 
         With a `version` all are rated by that version of the card instead.
         The usages come in the order of the list, without those that it lists out of date.
@@ -159,7 +160,9 @@ class LookingAgain:
                 usage.leg,
                 Terms(
                     licensing=licensing,
-                    rate_card=self.rate_cards.version(version or usage.price.rate_card_version),
+                    rate_card=self.rate_cards.version(version)
+                    if version
+                    else self.card_of(usage, account.currency),
                     currency=account.currency,
                     credits_set_up_at=account.credits_set_up_at,
                 ),
@@ -167,6 +170,14 @@ class LookingAgain:
             for usage in usages
         ]
         return usages, ratings, licensing
+
+    def card_of(self, usage: Usage, currency: str | None) -> RateCard:
+        """Return what prices a call again as its card does: the row that it was priced by.
+
+        A licensing change does not change the row, so the card need not even be there any more.
+        """
+        recorded = usage.price.as_card(usage.leg.leg_type, currency)
+        return recorded or self.rate_cards.version(usage.price.rate_card_version)
 
     def booking(
         self,

@@ -32,7 +32,8 @@ class Step(NamedTuple):
 class Rate:
     """The price of one leg type to one prefix in one effective period.
 
-    `steps` is never empty and starts at second 0. The period is half-open in UTC; None is open.
+    `steps` starts at second 0 and is never empty, but in a row without a price that was read back
+    from a usage (`Price.as_card`). The period is half-open in UTC; None is open.
     """
 
     leg_type: LegType

@@ -145,9 +145,18 @@ class Rerated(NamedTuple):
 
     @property
     def is_priced_alike(self) -> bool:
-        """Whether at most the version of the rate card differs by which it was priced."""
-        version = self.after.price.rate_card_version
-        renamed = replace(self.before.price, rate_card_version=version)
+        """Whether at most the card differs by which it was priced: its version, and its steps.
+
+        Steps that a call did not reach, or that bill as many seconds, price it alike.
+        """
+        after = self.after.price
+        renamed = replace(
+            self.before.price,
+            rate_card_version=after.rate_card_version,
+            initial_increment_seconds=after.initial_increment_seconds,
+            increment_seconds=after.increment_seconds,
+            later_steps=after.later_steps,
+        )
         return _verdict(replace(self.before, price=renamed)) == _verdict(self.after)
 
     @property

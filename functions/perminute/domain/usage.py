@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, NamedTuple, assert_never
 from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.domain.licensing import Cover, Entitlement, Licensing, NotEntitled
 from perminute.domain.pools import minutes_wanted
-from perminute.domain.rate_card import SECONDS_PER_MINUTE, NoQuote, Quote, Rate, Unpriced
+from perminute.domain.rate_card import (
+    SECONDS_PER_MINUTE,
+    NoQuote,
+    Quote,
+    Rate,
+    RateCard,
+    Step,
+    Unpriced,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.lots import LotShare
-    from perminute.domain.rate_card import RateCard
 
 
 class Outcome(StrEnum):
@@ -61,6 +68,10 @@ class Price:
     Where the card has no price, `retail_micros` is None, `unpriced` says why, and `prefix` names
     the row that blocks the number or prices it in another currency. In the latter case `currency`
     is that row's; otherwise it is None without a price.
+
+    The row that priced the leg is here with all its steps, so that the leg can be priced again, and
+    its price explained, without the card: the first step is `rate_micros_per_minute` in blocks of
+    `increment_seconds`.
     """
 
     rate_card_version: str
@@ -72,6 +83,42 @@ class Price:
     retail_micros: int | None = None
     currency: str | None = None
     unpriced: Unpriced | None = None
+    initial_increment_seconds: int = SECONDS_PER_MINUTE
+    increment_seconds: int = SECONDS_PER_MINUTE
+    later_steps: tuple[Step, ...] = ()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps of the row that priced the leg; empty without a price."""
+        if self.rate_micros_per_minute is None:
+            return ()
+        return (Step(0, self.rate_micros_per_minute, self.increment_seconds), *self.later_steps)
+
+    def as_card(self, leg_type: LegType, currency: str | None) -> RateCard | None:
+        """Return a card that says of this leg what its whole card says, in credit's `currency`.
+
+        None if only the whole card can: what a row in another currency than the credit's costs is
+        not recorded, and is wanted only if the credit were kept in that currency after all.
+        """
+        if self.unpriced is Unpriced.CURRENCY_MISMATCH and currency in {None, self.currency}:
+            return None
+        if self.prefix is None:
+            return RateCard((), version=self.rate_card_version)
+        row = Rate(
+            leg_type=leg_type,
+            prefix=self.prefix,
+            country=self.country,
+            description="",
+            currency=self.currency or "",
+            connection_fee_micros=self.connection_fee_micros or 0,
+            initial_increment_seconds=self.initial_increment_seconds,
+            steps=self.steps,
+            # It was in force when the leg was answered, which is all that is asked of it.
+            effective_from=None,
+            effective_to=None,
+            blocked=self.unpriced is Unpriced.BLOCKED_NUMBER,
+        )
+        return RateCard((row,), version=self.rate_card_version)
 
 
 class Adjusted(NamedTuple):
@@ -268,6 +315,9 @@ def _price(leg: Leg, terms: Terms) -> tuple[Price, Rate | None]:
                 connection_fee_micros=rate.connection_fee_micros,
                 retail_micros=charge_micros,
                 currency=rate.currency,
+                initial_increment_seconds=rate.initial_increment_seconds,
+                increment_seconds=rate.steps[0].increment_seconds,
+                later_steps=rate.steps[1:],
             )
             return price, rate
         case never:

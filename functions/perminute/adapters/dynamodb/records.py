@@ -37,7 +37,7 @@ from perminute.domain.licensing import NotEntitled
 from perminute.domain.lots import FurtherLots, Lot, LotShare, twelve_months_after
 from perminute.domain.pools import Cursor, MinutePool, Month, Position
 from perminute.domain.provisional import Provisional
-from perminute.domain.rate_card import Unpriced
+from perminute.domain.rate_card import SECONDS_PER_MINUTE, Step, Unpriced
 from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest, RechargeState
 from perminute.domain.spending import (
     Spending,
@@ -74,6 +74,7 @@ SECOND, MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
 MICROS_PER_SECOND = 1_000_000
 LEAST_MICROS = 10**12
 """From it on a number is an instant in micro-seconds: in seconds that would be the year 33658."""
+_WHOLE_MINUTES = [SECONDS_PER_MINUTE, SECONDS_PER_MINUTE]
 _REASONS: dict[str, Reason] = {
     reason.value: reason for kind in (Free, NotEntitled, Unpriced) for reason in kind
 }
@@ -543,6 +544,8 @@ def usage_item(usage: Usage) -> Item:
         "retailMicros": price.retail_micros,
         "currency": price.currency,
         "unpriced": price.unpriced and price.unpriced.value,
+        "increments": _increments_record(price),
+        "laterSteps": [list(step) for step in price.later_steps] or None,
     }
     return item_of(
         UsageRow,
@@ -559,6 +562,12 @@ def usage_item(usage: Usage) -> Item:
             "record": {name: value for name, value in record.items() if value is not None},
         },
     )
+
+
+def _increments_record(price: Price) -> list[int] | None:
+    """Writes the first block and the further ones; those of nearly every rate are left out."""
+    increments = [price.initial_increment_seconds, price.increment_seconds]
+    return None if increments == _WHOLE_MINUTES else increments
 
 
 def movements_of(item: Item) -> Iterator[tuple[str | None, int]]:
@@ -766,6 +775,7 @@ def _leg_of(row: UsageRow, record: dict[str, Any]) -> Leg:
 
 def _price_of(record: dict[str, Any]) -> Price:
     unpriced = record.get("unpriced")
+    initial_increment, increment = record.get("increments", _WHOLE_MINUTES)
     return Price(
         rate_card_version=record["rateCardVersion"],
         billed_seconds=record["billedSeconds"],
@@ -776,6 +786,9 @@ def _price_of(record: dict[str, Any]) -> Price:
         retail_micros=record.get("retailMicros"),
         currency=record.get("currency"),
         unpriced=Unpriced(unpriced) if unpriced else None,
+        initial_increment_seconds=initial_increment,
+        increment_seconds=increment,
+        later_steps=tuple(Step(*step) for step in record.get("laterSteps", ())),
     )
 
 
