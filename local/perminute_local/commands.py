@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer
+from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer, pointer_key
 from perminute.domain.errors import FaultyRateCard
 from perminute.domain.legs import MAX_LEG_SECONDS, LegType
 from perminute.domain.money import format_micros
@@ -132,12 +132,21 @@ def publish_rates(path: Path, *, bucket: str, version: str) -> int:
 
 
 def publish(client: S3Client, bucket: str, content: bytes, *, version: str) -> Pointer:
-    """Put the card first and the pointer last, so that no function looks for what is not there.
+    """Put the card first and the pointer in force last: no function looks for what is not there.
 
-    A version is never written twice, since usage records name the version that priced them; but
-    publishing that broke off in between can be done again with the same card.
+    Publishing that broke off in between can be done again with the same card.
     """
-    pointer = Pointer(version, f"rate-cards/{version}.csv")
+    pointer = store_version(client, bucket, content, version=version)
+    client.put_object(Bucket=bucket, Key=POINTER_KEY, Body=pointer.content())
+    return pointer
+
+
+def store_version(client: S3Client, bucket: str, content: bytes, *, version: str) -> Pointer:
+    """Put a card and its own pointer, without putting it in force.
+
+    A version is never written twice, since usage records name the version that priced them.
+    """
+    pointer = Pointer.of(version, content)
     try:
         client.put_object(Bucket=bucket, Key=pointer.key, Body=content, IfNoneMatch="*")
     except client.exceptions.ClientError as error:
@@ -146,7 +155,7 @@ def publish(client: S3Client, bucket: str, content: bytes, *, version: str) -> P
         if client.get_object(Bucket=bucket, Key=pointer.key)["Body"].read() != content:
             msg = f"version {version} in {bucket} is another card; give this one a new version"
             raise WrongCall(msg) from error
-    client.put_object(Bucket=bucket, Key=POINTER_KEY, Body=pointer.content())
+    client.put_object(Bucket=bucket, Key=pointer_key(version), Body=pointer.content())
     return pointer
 
 

@@ -216,7 +216,7 @@ def faults_of(content: bytes) -> list[str]:
 
 
 def test_a_pointer_to_a_rate_card_is_read_or_refused() -> None:
-    right = Pointer("2026-11", "rate-cards/2026-11.csv").content()
+    right = Pointer.of("2026-11", b"a card").content()
 
     @fuzzed(
         content=st.binary(max_size=60) | documents.map(json.dumps).map(str.encode) | damaged(right)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from perminute.adapters.s3_rate_cards import Pointer
 from perminute_local import doctor
 from perminute_local.cli import main
 from perminute_local.deployment import Resource, resources_of
@@ -109,12 +110,17 @@ def test_a_table_that_cannot_be_restored_is_found(
         (
             "rate-cards/current.json",
             b"{}",
-            "pointer cannot be read: rate-cards/current.json must be an object",
+            "pointer cannot be read: rate-cards/current.json must be an object with version, key",
         ),
         (
             "rate-cards/current.json",
-            b'{"version":"x","key":"nowhere.csv"}',
+            b'{"version":"x","key":"nowhere.csv","digest":"0"}',
             "nowhere.csv cannot be read: An error",
+        ),
+        (
+            "rate-cards/current.json",
+            b'{"version":"x","key":"rate-cards/x.csv"}',
+            "rate-cards/current.json has no digest, so an older perminute published version x",
         ),
         (
             "bad",
@@ -136,7 +142,7 @@ def test_a_rate_card_that_is_missing_or_faulty_is_found(
     else:
         s3.put_object(Bucket=bucket, Key=key, Body=content)
     if key == "bad":
-        pointer = json.dumps({"version": "bad", "key": "bad"}).encode()
+        pointer = Pointer.of("bad", content)._replace(key="bad").content()
         s3.put_object(Bucket=bucket, Key="rate-cards/current.json", Body=pointer)
     (found,) = findings(capsys, code=1)
     assert (found["health"], found["what"]) == ("ill", "rate card")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -297,7 +298,13 @@ def test_publishing_puts_the_card_under_its_version_and_points_at_it_once(
             CARD.encode()
         )
         pointer = json.loads(s3.get_object(Bucket="the-cards", Key=POINTER_KEY)["Body"].read())
-        assert pointer == {"version": "2026-11", "key": "rate-cards/2026-11.csv"}
+        assert pointer == {
+            "version": "2026-11",
+            "key": "rate-cards/2026-11.csv",
+            "digest": hashlib.sha256(CARD.encode()).hexdigest(),
+        }
+        own = s3.get_object(Bucket="the-cards", Key="rate-cards/pointers/2026-11.json")
+        assert json.loads(own["Body"].read()) == pointer
         assert main(publish) == 0
         card.write_text(CARD.replace("0.015", "0.016"))
         assert main(publish) == 2

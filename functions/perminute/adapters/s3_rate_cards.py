@@ -1,12 +1,18 @@
-"""Rate cards in S3: immutable versions, and a pointer to the one in force.
+"""Rate cards in S3: immutable versions, each with its pointer, and the pointer in force.
 
-`rate-cards/current.json` says `{"version": …, "key": …}`. A function reads the pointer at most
-once a minute and the card only when the version changed, so a new card needs no deployment. A
-card that turns out to be faulty is refused whole, and the last good one stays in use.
+A pointer says `{"version": …, "key": …, "digest": …}`: which object holds a version, and its
+SHA-256. `rate-cards/pointers/<version>.json` is the pointer of a version for ever, and
+`rate-cards/current.json` a copy of the one in force. So a card in force and a former one are found
+in one way, and a card that was changed or cut off after it was published is refused.
+
+A function reads the current pointer at most once a minute and the card only when the version
+changed, so a new card needs no deployment. A card that turns out to be faulty is refused whole, and
+the last good one stays in use.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -44,20 +50,57 @@ class S3Client(Protocol):
         ...
 
 
+def pointer_key(version: str) -> str:
+    """Return the object that points at a version, whether it is in force or not."""
+    return f"rate-cards/pointers/{version}.json"
+
+
 class Pointer(NamedTuple):
-    """Which version of the rate card is in force, and the object that holds it."""
+    """A version of the rate card, the object that holds it, and its SHA-256 in hexadecimal."""
 
     version: str
     key: str
+    digest: str
+
+    @classmethod
+    def of(cls, version: str, content: bytes) -> Pointer:
+        """Return the pointer to a card that is to be published."""
+        return cls(version, f"rate-cards/{version}.csv", hashlib.sha256(content).hexdigest())
 
     @classmethod
     def parse(cls, content: bytes) -> Pointer:
-        """Read the pointer object; `ValueError` says what is wrong with it."""
+        """Read a pointer object; `ValueError` says what is wrong with it."""
         document = json.loads(content)
         if not isinstance(document, dict) or not {"version", "key"} <= document.keys():
-            msg = f"{POINTER_KEY} must be an object with version and key"
+            msg = "must be an object with version, key and digest"
             raise ValueError(msg)
-        return cls(str(document["version"]), str(document["key"]))
+        if "digest" not in document:
+            msg = (
+                f"has no digest, so an older perminute published version {document['version']}: "
+                "publish that card once more, with perminute rates publish"
+            )
+            raise ValueError(msg)
+        return cls(*(str(document[name]) for name in cls._fields))
+
+    def check(self, content: bytes) -> None:
+        """Raise `Unavailable` unless this is the card that was published."""
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != self.digest:
+            msg = (
+                f"rate card {self.version} in {self.key} is refused: its SHA-256 is {digest}, and "
+                f"{self.digest} was published. Put back what was published, or publish the right "
+                "card under a new version"
+            )
+            raise Unavailable(msg)
+
+    def check_same(self, digest: str) -> None:
+        """Raise `Unavailable` unless the version is still the card of this digest."""
+        if self.digest != digest:
+            msg = (
+                f"version {self.version} of the rate card was {digest} and is {self.digest} now: "
+                "publish the new card under a version of its own"
+            )
+            raise Unavailable(msg)
 
     def content(self) -> bytes:
         """Write the pointer object."""
@@ -82,6 +125,7 @@ class S3RateCards:
         self._clock = clock
         self._client: S3Client | None = None
         self._card: RateCard | None = None
+        self._digest = ""
         self._looked_at = float("-inf")
         self._former: dict[str, RateCard] = {}
 
@@ -101,15 +145,25 @@ class S3RateCards:
         """See `RateCards.version`: a version never changes, so the last few are kept."""
         if self._card is not None and self._card.version == version:
             return self._card
-        card = self._former.pop(version, None) or self._read(f"rate-cards/{version}.csv", version)
+        card = self._former.pop(version, None) or self._former_card(version)
         self._remember(card)
         return card
 
+    def _former_card(self, version: str) -> RateCard:
+        key = pointer_key(version)
+        pointer = self._pointer(key)
+        if pointer.version != version:
+            msg = f"{key} is the pointer to version {pointer.version}, and not to {version}"
+            raise Unavailable(msg)
+        return self._read(pointer)
+
     def _look(self) -> RateCard:
-        pointer = self._pointer()
+        pointer = self._pointer(POINTER_KEY)
         if self._card is not None and pointer.version == self._card.version:
+            pointer.check_same(self._digest)
             return self._card
-        card = self._read(pointer.key, pointer.version)
+        card = self._read(pointer)
+        self._digest = pointer.digest
         if self._card is not None:
             # It prices the calls that it authorized until they are charged.
             self._remember(self._card)
@@ -121,21 +175,23 @@ class S3RateCards:
         if len(self._former) > MAX_FORMER:
             del self._former[next(iter(self._former))]
 
-    def _read(self, key: str, version: str) -> RateCard:
+    def _read(self, pointer: Pointer) -> RateCard:
+        content = self._get(pointer.key)
+        pointer.check(content)
         # Imported where it is needed: reading a card takes long anyway, and a start must not.
         from perminute.domain.rate_card_csv import read_rate_card  # noqa: PLC0415
 
         try:
-            return read_rate_card(self._get(key), version=version)
+            return read_rate_card(content, version=pointer.version)
         except FaultyRateCard as error:
-            msg = f"rate card {version} in {key} is refused: {error}"
+            msg = f"rate card {pointer.version} in {pointer.key} is refused: {error}"
             raise Unavailable(msg) from error
 
-    def _pointer(self) -> Pointer:
+    def _pointer(self, key: str) -> Pointer:
         try:
-            return Pointer.parse(self._get(POINTER_KEY))
+            return Pointer.parse(self._get(key))
         except ValueError as error:
-            msg = f"the rate card pointer cannot be read: {error}"
+            msg = f"the rate card pointer cannot be read: {key} {error}"
             raise Unavailable(msg) from error
 
     def _get(self, key: str) -> bytes:

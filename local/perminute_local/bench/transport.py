@@ -69,7 +69,7 @@ class InstantAws:
         if operation:
             return _response(request, self._account if operation == "GetItem" else b"{}")
         if request.url.endswith(POINTER_KEY):
-            return _response(request, Pointer("bench", "rate-cards/bench.csv").content())
+            return _response(request, Pointer.of("bench", self._rate_card).content())
         return _response(request, self._rate_card)
 
     def _asked_for(self, question: dict[str, Any]) -> bytes:

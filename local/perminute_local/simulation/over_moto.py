@@ -52,7 +52,7 @@ from perminute.domain.reservations import Reservation
 from perminute.domain.times import parse_instant
 from perminute.domain.usage import Usage
 from perminute.ports import Receipt, ReceiptKey, ReceiptKind
-from perminute_local.commands import publish
+from perminute_local.commands import publish, store_version
 from perminute_local.embedded_aws import REGION, environment
 from perminute_local.replay.lambda_runtime import LoadedFunction
 from perminute_local.replay.run import table_names
@@ -111,8 +111,7 @@ class Moto:
     def archive(self, content: bytes, version: str) -> None:
         """See `Medium.archive`."""
         bucket = self.stack.setting("RATE_CARD_BUCKET")
-        key = f"rate-cards/{version}.csv"
-        boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
+        store_version(boto3.client("s3"), bucket, content, version=version)
 
     def correct_rates(self, organization_id: str, correction: RateCorrection) -> None:
         """See `Medium.correct_rates`."""
