@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from perminute.adapters.s3_rate_cards import Pointer
+from perminute.domain.rate_card_csv import read_rate_card
 from perminute_local import doctor
 from perminute_local.cli import main
 from perminute_local.deployment import Resource, resources_of
@@ -84,7 +85,8 @@ def test_a_stack_that_is_fit_says_so_of_each_part(
     lines = capsys.readouterr().out.splitlines()
     assert "well      CreditTable: is active and can be restored" in lines
     assert "well      CallsDeadLetters: nothing waits" in lines
-    assert any("with 25 rates is in force" in line for line in lines)
+    count = len(read_rate_card(RATES.read_bytes()).rates)
+    assert any(f"with {count} rates is in force" in line for line in lines)
     assert any(line.startswith("well      notifications: 1 subscribe") for line in lines)
 
 
