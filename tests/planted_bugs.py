@@ -39,6 +39,7 @@ from perminute.domain.recharge import RESEND_AFTER, RechargeState
 from perminute.domain.reservations import Answer, Asked, Denied, Operation, Reservation
 from perminute.domain.spending import LimitName
 from perminute.domain.usage import Price
+from perminute.events import billing, door, telephony
 from perminute_local.simulation.effects import Effects
 
 if TYPE_CHECKING:
@@ -487,6 +488,24 @@ def repricing_in_whole_minutes() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def believing_any_instant() -> Iterator[None]:
+    """A call may have ended, and credit been bought, long after the event that reports it."""
+    with patch.object(door, "check_has_happened", lambda _: None):
+        yield
+
+
+@contextmanager
+def booking_by_senders_clocks() -> Iterator[None]:
+    """An event is booked at the time that it states, though it arrived before that."""
+
+    def stated(sent_at: datetime, _: datetime | None) -> datetime:
+        return sent_at
+
+    with patch.object(telephony, "booked_at", stated), patch.object(billing, "booked_at", stated):
+        yield
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
@@ -522,4 +541,6 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     repeating_what_has_lapsed,
     adjusting_before_any_currency,
     repricing_in_whole_minutes,
+    believing_any_instant,
+    booking_by_senders_clocks,
 )

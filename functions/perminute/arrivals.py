@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 MAX_AHEAD = timedelta(days=1)
-"""How far a sender's clock may be ahead of ours (ours). Time is booked by the events' own times, so
-one of next year would forfeit a year's credit; it is refused, and kept, instead."""
+"""How far a sender's clock may be ahead of ours (ours). What it says of calls and purchases is kept
+as it is said, so an event of next year is refused, and kept, instead."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -17,6 +17,14 @@ class Arrival(NamedTuple):
 
     heard_at: datetime | None
     latest: datetime
+
+
+def booked_at(sent_at: datetime, heard_at: datetime | None) -> datetime:
+    """Return the instant at which an event is booked: its own time, or its arrival if earlier.
+
+    Booking it by a clock that is ahead would expire credit before its time.
+    """
+    return sent_at if heard_at is None else min(sent_at, heard_at)
 
 
 def arrival_of(record: dict[str, Any], now: datetime) -> Arrival:

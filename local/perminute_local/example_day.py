@@ -371,7 +371,7 @@ def _trouble(day: Day) -> None:
     day.events += [
         _broken(sound, "x-conflict", remoteNumber="+14255550111", legType="dialOut"),
         _broken(sound, "x-negative", callId="x-2", endedAt="2026-11-02T07:00:00Z"),
-        _broken(sound, "x-too-long", callId="x-3", endedAt="2026-11-04T07:00:00Z"),
+        _broken(sound, "x-too-long", callId="x-3", answeredAt="2026-10-31T14:00:00Z"),
         _broken(sound, "x-leg-type", callId="x-4", legType="carrierPigeon"),
         _broken(sound, "x-number", callId="x-5", legType="dialOut", remoteNumber="555-0100"),
         _broken(sound, "x-no-offset", callId="x-6", endedAt="2026-11-02T15:10:00"),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from planted_bugs import (
     adjusting_before_any_currency,
+    believing_any_instant,
+    booking_by_senders_clocks,
     chargebacks_by_other_lots,
     charging_by_the_card_in_force,
     charging_reports_and_ends,
@@ -44,7 +46,7 @@ from planted_bugs import (
 
 from perminute_local.simulation.answers import CREDIT_FIRST, LONGEST, SETTING
 from perminute_local.simulation.bridges import LAPSED, WITHIN_GRANT
-from perminute_local.simulation.effects import OWN_CARD
+from perminute_local.simulation.effects import OUR_CLOCK, OWN_CARD
 from perminute_local.simulation.faults import ALL_FAULTS, ONE, Fault, Weather
 from perminute_local.simulation.lots import CHARGEBACK, LATE_CALL
 from perminute_local.simulation.restarts import KNOWN, LISTED
@@ -72,6 +74,7 @@ ONE_RECHARGE = "one recharge id for one crossing"
 ONE_USER = "a user is the same user at both doors"
 ANSWERED = "what is right is answered"
 ONE_ANSWER = "one request has one answer"
+REFUSED_EVENT = "what is wrong is refused"
 CURRENCY = "all that is booked has a currency"
 RULES = "each call costs what the rules say"
 DAY_LIMIT = "at most ten recharges are requested a day"
@@ -124,6 +127,8 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (repeating_what_has_lapsed, {LAPSED}, 2),
         (adjusting_before_any_currency, {CURRENCY}, 1),
         (repricing_in_whole_minutes, {RULES}, 2),
+        (believing_any_instant, {REFUSED_EVENT}, 2),
+        (booking_by_senders_clocks, {OUR_CLOCK}, 2),
     ],
 )
 def test_a_bug_breaks_worlds(

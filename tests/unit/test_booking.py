@@ -125,6 +125,15 @@ def test_credits_are_set_up_at_the_earliest_of_what_sets_them_up_whatever_comes_
     assert configure(account, settings(1)).account.credits_set_up_at == LONG_AGO
 
 
+def test_a_clock_that_is_ahead_neither_sets_credits_up_later_nor_lets_a_lot_pay_too_early() -> None:
+    ahead = ANSWERED + timedelta(hours=23)
+    account = buy(EMPTY, bought(1, purchased_at=ahead)).account
+    assert account.credits_set_up_at == account.lots[0].purchased_at == account.as_of == ANSWERED
+    configured = configure(EMPTY, settings(23 * 60), at=ANSWERED).account
+    assert configured.credits_set_up_at == ANSWERED
+    assert configured.settings == settings(23 * 60)
+
+
 def test_the_currency_cannot_change() -> None:
     account = buy(EMPTY, bought(1)).account
     with pytest.raises(Refused, match=r"^currency: is EUR, but the credit of contoso is kept"):

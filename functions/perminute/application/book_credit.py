@@ -57,7 +57,8 @@ class FailedRecharge:
 class CreditEvent:
     """One event about an organization's credit, its receipt, and when it was issued.
 
-    `heard_at` is when it reached our queue, if that is known.
+    `heard_at` is when it reached our queue, if that is known. `issued_at`, at which it is booked,
+    is never after that: what a clock that is ahead says does not advance time.
     """
 
     organization_id: str
@@ -225,7 +226,7 @@ def _book(account: Account, event: CreditEvent, *, after_failure: bool) -> Booki
         case Adjustment() as adjustment:
             return adjust(account, adjustment, at=at, cause=cause, heard_at=heard_at)
         case CreditSettings() as settings:
-            return configure(account, settings, heard_at=heard_at)
+            return configure(account, settings, at=at, heard_at=heard_at)
         case FailedRecharge(recharge_id=recharge_id, reason=reason):
             return fail_recharge(account, recharge_id, reason, at=at, heard_at=heard_at)
         case never:

@@ -60,6 +60,7 @@ _ALWAYS_FIT = _LEGS // 3
 class EndedLeg:
     """A leg, and when telephony reported it: the instant its charge is booked at.
 
+    `reported_at` is never after `heard_at`: what a clock that is ahead says does not advance time.
     `heard_at` is when the report reached our queue, if that is known. `reservation` is set where
     no `Call Ended` came: the leg is what its bridge has reported until then.
     """

@@ -93,15 +93,19 @@ def purchase(  # noqa: PLR0913 - the parts of a purchase
     Credit bought by hand asks for no recharge, even if it leaves the balance below the trigger:
     somebody is just buying. It does where it switches recharging on again. A recharge that is paid
     `after_failure` was given back to the monthly limit when it failed, and counts from now on.
+
+    Credit that is booked was bought by then, even if the seller's clock is ahead: no lot pays
+    before the purchase that opened it.
     """
     books = Books(account, at, heard_at)
-    books.set_up(bought.currency, bought.purchased_at)
+    purchased_at = min(bought.purchased_at, at)
+    books.set_up(bought.currency, purchased_at)
     books.open_lot(
         EntryType.PURCHASE,
         Lot(
             lot_id=books.next_entry_id,
             purchase_id=bought.purchase_id,
-            purchased_at=bought.purchased_at,
+            purchased_at=purchased_at,
             expires_at=bought.expires_at,
             remaining_micros=bought.amount_micros,
         ),
@@ -167,15 +171,23 @@ def _check_currency_known(account: Account) -> None:
 
 
 def configure(
-    account: Account, settings: CreditSettings, *, heard_at: datetime | None = None
+    account: Account,
+    settings: CreditSettings,
+    *,
+    at: datetime | None = None,
+    heard_at: datetime | None = None,
 ) -> Booking:
     """Take over settings unless later ones are already known; the first set the credits up.
+
+    They are booked `at` an instant, by default when they were issued; a clock that is ahead does
+    not set the credits up any later.
 
     Those that are saved again as they are change nothing: else a program that saves them every
     hour would set the limits of recharging back every hour.
     """
-    books = Books(account, settings.configured_at, heard_at)
-    books.set_up(settings.currency, settings.configured_at)
+    at = at or settings.configured_at
+    books = Books(account, at, heard_at)
+    books.set_up(settings.currency, min(settings.configured_at, at))
     known = account.settings
     is_latest = known is None or (known.configured_at, known.event_id) <= (
         settings.configured_at,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self, assert_never
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, assert_never
 
 from aws_lambda_powertools.utilities.parser import Field, field_validator, model_validator
 from pydantic import (
@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from perminute.application.book_credit import CreditEvent, FailedRecharge
+from perminute.arrivals import booked_at
 from perminute.domain.booking import Adjustment, Purchase
 from perminute.domain.credit_settings import (
     LATE_USAGE_HOURS,
@@ -139,10 +140,15 @@ class CreditsConfiguredDetail(Detail):
 class CreditPurchasedDetail(Detail):
     """A lot of credit that was bought."""
 
+    has_happened: ClassVar[tuple[str, ...]] = ("purchased_at",)
+
     purchase_id: Id = Field(description="unique in the organization")
     amount: PositiveAmount = Field(description="what the lot holds")
     currency: Currency = Field(description="the credit's own")
-    purchased_at: BookingInstant = Field(description="from when it may be spent")
+    purchased_at: BookingInstant = Field(
+        description="when it was bought: what was bought first pays first; at most 5 minutes after "
+        "the event's `time`"
+    )
     recharge_id: Id | None = Field(
         default=None, description="the RechargeRequested that it answers"
     )
@@ -238,6 +244,7 @@ BILLING: TypeAdapter[AnyBillingEvent] = TypeAdapter(
 def credit_event(event: AnyBillingEvent, heard_at: datetime | None = None) -> CreditEvent:
     """Turn the event into the change of the account that it brings."""
     change: Purchase | Adjustment | CreditSettings | FailedRecharge
+    at = booked_at(event.time, heard_at)
     match event:
         case CreditsConfigured(detail=detail):
             change = _settings(event)
@@ -256,7 +263,7 @@ def credit_event(event: AnyBillingEvent, heard_at: datetime | None = None) -> Cr
             change = Adjustment(
                 adjustment_id=detail.adjustment_id,
                 amount_micros=detail.amount,
-                expires_at=twelve_months_after(event.time),
+                expires_at=twelve_months_after(at),
                 purchase_id=detail.purchase_id,
             )
             receipt = receipt_of(event, ReceiptKind.ADJUSTMENT, detail.adjustment_id)
@@ -269,7 +276,7 @@ def credit_event(event: AnyBillingEvent, heard_at: datetime | None = None) -> Cr
         organization_id=event.detail.organization_id,
         change=change,
         receipt=receipt,
-        issued_at=event.time,
+        issued_at=at,
         heard_at=heard_at,
     )
 

@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.parser import ValidationError, parse
 
 from perminute.arrivals import MAX_AHEAD
 from perminute.domain.errors import Refused
+from perminute.events.clocks import check_has_happened
 from perminute.events.fields import Event
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ _E = TypeVar("_E", bound=Event)
 def read_event(body: str, source: TypeAdapter[_E], arrival: Arrival | None = None) -> _E:
     """Parse the JSON of one event; `Refused` names every field that is missing or impossible.
 
-    So is a time that lies too far after the event's arrival.
+    So is a time that lies too far after the event's arrival, and an instant of what has happened
+    that lies too far after the event's time.
     """
     try:
         # Powertools takes JSON text and adapters as well; its annotations know neither.
@@ -38,6 +40,7 @@ def read_event(body: str, source: TypeAdapter[_E], arrival: Arrival | None = Non
             f"lies more than {MAX_AHEAD.days} day after the event arrived; set the sender's clock "
             "right and send it again",
         )
+    check_has_happened(event)
     return event
 
 

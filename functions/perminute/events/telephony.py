@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from aws_lambda_powertools.utilities.parser import Field
 from pydantic import StrictInt, TypeAdapter
 
 from perminute.application.charge_legs import EndedLeg
+from perminute.arrivals import booked_at
 from perminute.domain.errors import Refused
 from perminute.domain.legs import Leg, LegType, MeetingType, read_numbers
 from perminute.events.fields import BookingInstant, Detail, Event, Id, StatedNumber
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 class CallEndedDetail(Detail):
     """One phone leg that has ended."""
+
+    has_happened: ClassVar[tuple[str, ...]] = ("answered_at", "ended_at")
 
     call_id: Id = Field(description="the leg; unique in the organization")
     organizer_id: Id = Field(description="the user whose licenses and policies count")
@@ -32,8 +35,12 @@ class CallEndedDetail(Detail):
         default=None,
         description="the attendee's phone; a *phone number*, and required, of a dialOut",
     )
-    answered_at: BookingInstant | None = Field(description="null: it was never answered")
-    ended_at: BookingInstant = Field(description="when the leg ended")
+    answered_at: BookingInstant | None = Field(
+        description="null: it was never answered; at most 5 minutes after the event's `time`"
+    )
+    ended_at: BookingInstant = Field(
+        description="when the leg ended; at most 5 minutes after the event's `time`"
+    )
     billable_seconds: StrictInt | None = Field(
         default=None, description="what telephony measured; wins over endedAt - answeredAt"
     )
@@ -53,7 +60,7 @@ TELEPHONY: TypeAdapter[CallEnded] = TypeAdapter(CallEnded)
 def ended_leg(event: CallEnded, heard_at: datetime | None = None) -> EndedLeg:
     """Turn the event into the domain's words; `Refused` if the leg contradicts itself."""
     try:
-        return EndedLeg(_leg(event.detail), event.time, heard_at)
+        return EndedLeg(_leg(event.detail), booked_at(event.time, heard_at), heard_at)
     except Refused as refusal:
         field = f"detail.{refusal.field}"
         raise Refused(field, refusal.message) from None

@@ -35,7 +35,8 @@ _OF_THE_OUTCOME = {"CallNotEntitled", "CallNotRated"}
 RESERVING = frozenset({PaidBy.CREDITS, PaidBy.POOL, PaidBy.POOL_AND_CREDITS})
 """Who pays for a call that has reserved something."""
 OWN_CARD = "a call is priced by the card that it was authorized by"
-_QUARTER = timedelta(minutes=15)
+OUR_CLOCK = "time is advanced by no clock but ours"
+_MINUTE, _QUARTER = timedelta(minutes=1), timedelta(minutes=15)
 
 
 class Broken(NamedTuple):
@@ -178,6 +179,7 @@ class Effects:
         """Take note of a transaction that took effect."""
         organization_id = posted.organization_id
         self.changed.add(organization_id)
+        self.broken += self._ahead_of_time(posted)
         for entry in posted.entries:
             if entry.type is EntryType.EXPIRY:
                 self.expired_at[organization_id] = self.clock()
@@ -202,6 +204,18 @@ class Effects:
                 why = f"{document['type']} {document['id']} of {organization_id} was decided twice"
                 self.broken.append(Broken("one id for each crossing", why))
             self.told[document["id"]] = document
+
+    def _ahead_of_time(self, posted: Posted) -> Iterator[Broken]:
+        """Find what is booked at an instant that has not come yet.
+
+        A function that was overtaken may find what was booked a minute later than it began.
+        """
+        instants = [entry.at for entry in posted.entries]
+        if posted.account is not None and posted.account.as_of is not None:
+            instants.append(posted.account.as_of)
+        if instants and max(instants) > self.clock() + _MINUTE:
+            why = f"{posted.organization_id} is booked at {max(instants)}: it is {self.clock()}"
+            yield Broken(OUR_CLOCK, why)
 
     def _comes_too_late(self, organization_id: str, call_id: str, posted: Posted) -> bool:
         """Return whether a call is charged when what it may cost need not be there any more."""

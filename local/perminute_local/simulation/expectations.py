@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -57,7 +57,7 @@ class Sent:
 
 
 def open_event(source: str, body: str) -> Opened | None:
-    """Read an event as its function does."""
+    """Read an event as its function does that does not know when it arrived."""
     try:
         match source:
             case "telephony":
@@ -102,11 +102,14 @@ class Expectations:
     )
     """What was said under one identity, in all the ways in which it was."""
 
-    def send(self, source: str, body: str, expected: Expected) -> None:
+    def send(self, source: str, body: str, expected: Expected, at: datetime) -> None:
         """Take note of an event that was sent."""
         if body in self.sent:
             return
         opened = open_event(source, body)
+        if opened is not None:
+            # A copy that an operator sends back arrives later.
+            opened = replace(opened, heard_at=at)
         self.sent[body] = Sent(body, expected, opened)
         if opened is not None:
             self.contents[identity_of(opened)].add(body)
@@ -210,27 +213,47 @@ class _Known:
 
     def _calls(self, cards: Mapping[str, RateCard]) -> Iterator[Broken]:
         """Each call is what the rules make of it by all that is known by now."""
-        set_up = [
-            event.change.configured_at
-            if isinstance(event.change, CreditSettings)
-            else event.change.purchased_at
-            for event in self.taken
-            if isinstance(event, CreditEvent)
-            and isinstance(event.change, CreditSettings | Purchase)
-        ]
+        earliest, latest = self._set_up()
+        if earliest is not None and latest is not None:
+            yield from self._set_up_between(earliest, latest)
         licensing = self._licensing()
         for usage in self.seen.usages.values():
             terms = Terms(
                 licensing=licensing,
                 rate_card=cards[usage.price.rate_card_version],
                 currency=self.seen.account.currency,
-                credits_set_up_at=min(set_up, default=None),
+                credits_set_up_at=self.seen.account.credits_set_up_at,
             )
             rating = rate_leg(usage.leg, terms)
             due = rating.usage(usage.pool_minutes, usage.reserved_minutes)
             if _verdict(usage) != _verdict(due):
                 why = f"{usage.leg.call_id} is {_verdict(usage)}, and the rules say {_verdict(due)}"
                 yield Broken("each call costs what the rules say", self._say(why))
+
+    def _set_up_between(self, earliest: datetime, latest: datetime) -> Iterator[Broken]:
+        set_up_at = self.seen.account.credits_set_up_at
+        if set_up_at is None or not earliest <= set_up_at <= latest:
+            why = f"the credits are set up at {set_up_at}, not from {earliest} to {latest}"
+            yield Broken("credits are set up by what came first", self._say(why))
+
+    def _set_up(self) -> tuple[datetime | None, datetime | None]:
+        """Return from when to when the credits may be set up, if they are.
+
+        What is said by a clock that is ahead sets them up when it arrives.
+        """
+        said = [
+            (
+                event.change.configured_at
+                if isinstance(event.change, CreditSettings)
+                else event.change.purchased_at,
+                event.heard_at,
+            )
+            for event in self.taken
+            if isinstance(event, CreditEvent)
+            and isinstance(event.change, CreditSettings | Purchase)
+        ]
+        earliest = min((min(at, heard_at or at) for at, heard_at in said), default=None)
+        return earliest, min((at for at, _ in said), default=None)
 
     def _pools(self) -> Iterator[Broken]:
         """Where nothing is reserved, calls draw on a pool in the order in which they ended."""
@@ -254,13 +277,13 @@ class _Known:
 
     def _lots(self) -> Iterator[Broken]:
         """Late calls and chargebacks are paid by the lots that have to."""
-        reported: dict[str, datetime] = {}
+        reported: dict[str, tuple[datetime, datetime]] = {}
         charged_back: dict[str, str] = {}
         late_usages = [LATE_USAGE]
         for event in self.taken:
             match event:
-                case EndedLeg(leg=leg, reported_at=at):
-                    reported[leg.call_id] = at
+                case EndedLeg(leg=leg, reported_at=at, heard_at=heard_at):
+                    reported[leg.call_id] = min(at, heard_at or at), at
                 case CreditEvent(change=Adjustment(adjustment_id=name, purchase_id=str() as what)):
                     charged_back[name] = what
                 case CreditEvent(change=CreditSettings(late_usage=late_usage)):

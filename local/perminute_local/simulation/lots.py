@@ -25,14 +25,15 @@ CHARGEBACK = "a chargeback takes what was forfeited first"
 class LotHistory:
     """The lots of an organization as its ledger tells them.
 
-    `reported` says when calls were reported, and `charged_back` by the ids of adjustments which
-    purchase they took back. `shortest` and `longest` are how late usage could be reported, by all
-    settings that there were.
+    `reported` says when calls were reported, at the earliest and at the latest: by a clock that is
+    ahead, when they arrived, which may be more than once. `charged_back` says by the ids of
+    adjustments which purchase they took back. `shortest` and `longest` are how late usage could be
+    reported, by all settings that there were.
     """
 
     organization_id: str
     seen: Seen
-    reported: Mapping[str, datetime]
+    reported: Mapping[str, tuple[datetime, datetime]]
     charged_back: Mapping[str, str]
     shortest: timedelta
     longest: timedelta
@@ -86,7 +87,8 @@ class LotHistory:
         ended_at = self.seen.usages[call_id].leg.ended_at
         for share in entry.lots:
             lot = lots[share.lot_id]
-            reported_at = max(self.reported.get(call_id, ended_at), ended_at)
+            earliest, _ = self.reported.get(call_id, (ended_at, ended_at))
+            reported_at = max(earliest, ended_at)
             is_in_time = reported_at <= lot.expires_at + self.longest
             if not (lot.purchased_at <= ended_at < lot.expires_at and is_in_time):
                 yield self._says(LATE_CALL, f"{call_id} was paid by {lot.purchase_id} all the same")
@@ -96,7 +98,7 @@ class LotHistory:
     ) -> Iterator[Broken]:
         """No later lot paid, and no debt was made, while a lot of the call's time had enough."""
         leg, charged = usage.leg, str(usage.entry_id)
-        reported_at = self.reported.get(leg.call_id)
+        _, reported_at = self.reported.get(leg.call_id, (None, None))
         bought_at = {
             entry.opens.lot_id: entry.opens.purchased_at
             for entry in entries.values()

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from perminute.domain.times import format_instant
+from perminute.domain.times import format_instant, parse_instant
 from perminute_local.simulation.cards import Cards
 from perminute_local.simulation.faults import Fault, chance
 from perminute_local.simulation.manners import Manners, manners_drawn
@@ -57,6 +57,13 @@ _OF_GRANTS: tuple[dict[str, Any], ...] = (
     {"failureHandling": "open", "maxGrantSeconds": 86_400},
 )
 _LATE = (timedelta(), timedelta(), timedelta(), timedelta(hours=2), 20 * _DAY)
+_STAMPED = ("answeredAt", "endedAt", "purchasedAt", "expiresAt")
+"""What a sender stamps by its own clock, as it does the event."""
+_SKEWS = (-7_200, -30, 5, 3_600, 72_000)
+"""By how many seconds a sender's clock is wrong."""
+_JUST_AHEAD = (timedelta(minutes=2), timedelta(minutes=5))
+_TOO_FAR_AHEAD = (timedelta(minutes=5, microseconds=1), timedelta(hours=14), 400 * _DAY)
+"""How far the clock of a switch or a shop is ahead of the one that stamps its events."""
 _ENDED_AGO = (0, 0, 1, 60, 4_000, 4_000, 90_000, 200_000, 300_000)
 """Seconds after which the end of a call is reported: after a lot has expired, or too late."""
 
@@ -256,6 +263,9 @@ class _Planner:
         late = chance(self.seed, "late", len(self.items))
         if late.randrange(12) == 0:
             self._report_late(late.choice(self.organizations), late)
+        ahead = chance(self.seed, "ahead", len(self.items))
+        if ahead.randrange(6) == 0:
+            self._stamp_ahead(ahead.choice(self.organizations), ahead)
         self._pass_time()
         organization = self.drawn.choice(self.organizations)
         what = self.drawn.choices(_HAPPENINGS, _WEIGHTS)[0]
@@ -352,6 +362,26 @@ class _Planner:
             self.calls.append({"organizationId": organization.name, **call})
             self.say("telephony", "Call Ended", organization.name, call)
             self.now += timedelta(seconds=drawn.choice((1, 5, 90)))
+
+    def _stamp_ahead(self, organization: _Organization, drawn: Random) -> None:
+        """A call has ended, or credit was bought, by a clock that is ahead.
+
+        Of the event's own clock it may be ahead by minutes; by more it is refused. If both are
+        ahead by hours the event is taken, but time is not advanced by it.
+        """
+        if organization.asks or not organization.is_funded:
+            return
+        ahead, skew, expected = timedelta(), timedelta(), Expected.TAKEN
+        match drawn.randrange(3):
+            case 0:
+                ahead = drawn.choice(_JUST_AHEAD)
+            case 1:
+                ahead, expected = drawn.choice(_TOO_FAR_AHEAD), Expected.REFUSED
+            case _:
+                skew = timedelta(hours=20)
+        at, number = self.now + ahead, len(self.items)
+        source, kind, detail = drawn.choice((_bought_at, _ended_at))(number, at)
+        self.say(source, kind, organization.name, detail, expected, skew=skew)
 
     def _call_bridged(self, organization: _Organization) -> None:
         drawn = self.drawn
@@ -599,17 +629,21 @@ class _Planner:
 
     # ── Writing it down ──────────────────────────────────────────────────────────────────────
 
-    def say(
+    def say(  # noqa: PLR0913 - the parts of an event, and who sends it
         self,
         source: str,
         kind: str,
         organization: str,
         detail: Mapping[str, Any],
         expected: Expected = Expected.TAKEN,
+        *,
+        skew: timedelta | None = None,
     ) -> None:
-        """Have an event sent."""
-        at = self.now + self._skew(organization)
-        said = {"organizationId": organization, **self._spelled(detail)}
+        """Have an event sent, by a clock that is wrong by `skew`, or by chance."""
+        if skew is None:
+            skew = self._skew(organization)
+        at = self.now + skew
+        said = {"organizationId": organization, **self._spelled(_stamped(detail, skew))}
         body = event_body(f"{self.seed}-{len(self.items)}", source, kind, at, said)
         self.add(Said(source=source, body=body, expected=expected))
 
@@ -628,7 +662,7 @@ class _Planner:
         asks = any(one.asks for one in self.organizations if one.name == organization_id)
         if asks or not self.weather.happens(Fault.CLOCK, self.drawn):
             return timedelta()
-        return timedelta(seconds=self.drawn.choice((-7_200, -30, 5, 3_600)))
+        return timedelta(seconds=self.drawn.choice(_SKEWS))
 
     def _drawn_apart(self, what: str) -> Random:
         """Return a chance of its own, which changes nothing about what is drawn after it."""
@@ -695,6 +729,35 @@ def only(plan: Plan, numbers: Sequence[int]) -> Iterator[Item]:
     """Give some of the items of a plan, in their order."""
     wanted = set(numbers)
     return (item for item in plan.items if item.number in wanted)
+
+
+def _stamped(detail: Mapping[str, Any], skew: timedelta) -> dict[str, Any]:
+    """Write what a sender stamps as its own clock shows it."""
+    stamped = {
+        name: format_instant(parse_instant(detail[name]) + skew)
+        for name in _STAMPED
+        if detail.get(name) is not None
+    }
+    return {**detail, **stamped}
+
+
+def _bought_at(number: int, at: datetime) -> tuple[str, str, dict[str, Any]]:
+    bought = {"purchaseId": f"ahead-{number}", "amount": "2", "currency": "USD"}
+    return "billing", "Credit Purchased", {**bought, "purchasedAt": format_instant(at)}
+
+
+def _ended_at(number: int, at: datetime) -> tuple[str, str, dict[str, Any]]:
+    call = {
+        "callId": f"call-{number}",
+        "organizerId": "user-1@contoso.example",
+        "meetingId": "meeting-ahead",
+        "meetingType": "scheduled",
+        "legType": "dialOut",
+        "answeredAt": format_instant(at - timedelta(minutes=4)),
+        "endedAt": format_instant(at),
+        "remoteNumber": _NUMBERS[0],
+    }
+    return "telephony", "Call Ended", call
 
 
 def _numbers(leg_type: str, number: str) -> dict[str, str]:

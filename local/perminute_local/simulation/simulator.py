@@ -258,7 +258,7 @@ class Simulator:
         *,
         promptly: bool = False,
     ) -> None:
-        self.expectations.send(source, body, expected)
+        self.expectations.send(source, body, expected, self.happenings.now)
         drawn = chance(self.plan.seed, "bus", identity)
         self.queues[_QUEUES[source]].send(body, identity, drawn, promptly=promptly)
 

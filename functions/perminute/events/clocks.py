@@ -1,0 +1,34 @@
+"""An event cannot report what had not happened when it was sent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from perminute.domain.errors import Refused
+
+if TYPE_CHECKING:
+    from perminute.events.fields import Event
+
+MAX_CLOCK_AHEAD = timedelta(minutes=5)
+"""How far the clock that stamped a detail may be ahead of the one that stamped the event's `time`.
+
+Without a bound a call that "ended" in 2056 is charged, and credit that was "bought" in 2031 pays
+calls of today. Synchronized clocks differ by far less (ours)."""
+
+
+def check_has_happened(event: Event) -> None:
+    """Raises `Refused`, by field, for what lies more than `MAX_CLOCK_AHEAD` after the event."""
+    detail = event.detail
+    stated = {name: getattr(detail, name) for name in detail.has_happened}
+    latest = event.time + MAX_CLOCK_AHEAD
+    ahead = [name for name, at in stated.items() if at is not None and at > latest]
+    if ahead:
+        fields = [f"detail.{type(detail).model_fields[name].alias}" for name in ahead]
+        minutes = MAX_CLOCK_AHEAD // timedelta(minutes=1)
+        raise Refused(
+            fields[0],
+            f"lies more than {minutes} minutes after the event's time"
+            + "".join(f"; so does {field}" for field in fields[1:])
+            + "; set the sender's clocks right and send it again",
+        )
