@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from builders import (
@@ -367,10 +368,21 @@ class World:
             licensing = self.store.licensing(ORGANIZATION, [leg.organizer_id])
             records = records_of(leg, prefix, at, licensing, account.settings)
             costs.update(dict.fromkeys((day_of(at), *records), usage.charge_micros))
-        spendings = Spendings(account.days, {k: one for (_, k), one in self.store.spending.items()})
+        corrected = self.store.spending_changes(ORGANIZATION, after=0, until=account.corrections)
+        counted = {
+            key: one.with_changes(
+                chain.from_iterable(
+                    changes for number, changes in corrected.items() if number > one.corrections
+                ),
+                account.corrections,
+            )
+            for (_, key), one in self.store.spending.items()
+        }
+        spendings = Spendings(account.days, counted)
+        kept = {day.key for day in account.days}
         for key, micros in costs.items():
             assert micros <= limits[key.kind]
-            if micros and spendings[key].corrections == account.corrections:
+            if micros and (key.kind is not SpendingKind.DAY or key in kept):
                 assert spendings[key].spent_micros == micros
 
     def work_off(self) -> None:

@@ -22,10 +22,18 @@ from perminute.application.charge_legs import ChargeLegs
 from perminute.application.charge_reported import ChargeReported, ReportedRun
 from perminute.application.looking_again import LookingAgain
 from perminute.application.settle_at_once import SettleAtOnce
-from perminute.domain import authorization, booking, books, call_prices, recharge
+from perminute.domain import (
+    authorization,
+    booking,
+    books,
+    call_prices,
+    recharge,
+    rerating,
+    spending,
+)
 from perminute.domain.accounts import Account
 from perminute.domain.call_states import under_way_since
-from perminute.domain.credit_settings import FailureHandling
+from perminute.domain.credit_settings import CreditSettings, FailureHandling
 from perminute.domain.errors import Refused
 from perminute.domain.legs import MAX_LEG_SECONDS, Numbers
 from perminute.domain.licensing import Licensing
@@ -40,10 +48,11 @@ from perminute.domain.reservations import Answer, Asked, Denied, Operation, Rese
 from perminute.domain.spending import LimitName
 from perminute.domain.usage import Price
 from perminute.events import billing, door, telephony
+from perminute.domain.spending import LimitName, SpendingChange, SpendingKind
 from perminute_local.simulation.effects import Effects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -506,6 +515,23 @@ def booking_by_senders_clocks() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def correcting_past_the_limits() -> Iterator[None]:
+    """A correction changes what calls cost, and not what was counted for limits."""
+    changes_of = spending.spending_changes
+
+    def of_days(
+        corrected: Iterable[tuple[Usage, Usage]],
+        licensing: Licensing,
+        settings: CreditSettings | None,
+    ) -> tuple[SpendingChange, ...]:
+        changes = changes_of(corrected, licensing, settings)
+        return tuple(change for change in changes if change.key.kind is SpendingKind.DAY)
+
+    with patch.object(rerating, "spending_changes", of_days):
+        yield
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
@@ -543,4 +569,5 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     repricing_in_whole_minutes,
     believing_any_instant,
     booking_by_senders_clocks,
+    correcting_past_the_limits,
 )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from perminute.domain.reconciliation import Statement
     from perminute.domain.rerating import Rerating
     from perminute.domain.reservations import Reservation
-    from perminute.domain.spending import Spending, SpendingKey
+    from perminute.domain.spending import Spending, SpendingChange, SpendingKey
     from perminute.domain.usage import Usage
 
 MAX_ITEMS_PER_POSTING = 100
@@ -93,7 +93,8 @@ class Posting:
     is `before` itself where nothing changes; then its version is checked and left as it is. The
     notifications wait in the outbox from then on, to be published because they were committed,
     and so do the re-ratings, to be carried out. `rerated` are usages that take the place of those
-    recorded; of these, `relisted` are to be listed once more, as they are known by now. `settled`
+    recorded; of these, `relisted` are to be listed once more, as they are known by now, and
+    `corrected` is what they change of what was counted for limits. `settled`
     are the reservations in whose place usages are written, as they were read; one that has nothing
     reserved may be missing. `authorized` is a call under way.
     """
@@ -107,6 +108,7 @@ class Posting:
     relisted: tuple[Usage, ...] = ()
     pools: tuple[MinutePool, ...] = ()
     spendings: tuple[Spending, ...] = ()
+    corrected: tuple[SpendingChange, ...] = ()
     settled: tuple[Reservation, ...] = ()
     authorized: Authorized | None = None
     receipts: tuple[Receipt, ...] = ()
@@ -125,7 +127,7 @@ class Posting:
             *(self.usages, self.rerated, listed, listed_again, self.pools, self.spendings),
             *(self.receipts, self.reratings, *self.lots, self.entries),
         )
-        single = (self.notifications, self.authorized, self.chargeback)
+        single = (self.notifications, self.authorized, self.chargeback, self.corrected)
         return 1 + sum(map(len, parts)) + sum(map(bool, single)) - min(charges, in_a_list)
 
 
@@ -188,6 +190,15 @@ class CreditStore(Protocol):
         """Read what was spent of limits; those that nobody has counted are left out.
 
         As with licensing, read the account first.
+        """
+        ...
+
+    def spending_changes(
+        self, organization_id: str, *, after: int, until: int
+    ) -> Mapping[int, Sequence[SpendingChange]]:
+        """Read what corrections changed for limits, those after one number up to another.
+
+        By their numbers; the account must have been read first, and have as many as `until`.
         """
         ...
 

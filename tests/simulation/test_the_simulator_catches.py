@@ -14,6 +14,7 @@ from planted_bugs import (
     charging_reports_and_ends,
     corrected_by_the_card_of_the_call,
     corrected_without_settling,
+    correcting_past_the_limits,
     counting_calls_before_credit,
     failing_closed_always,
     freeing_what_no_answer_proves,
@@ -75,6 +76,7 @@ ONE_USER = "a user is the same user at both doors"
 ANSWERED = "what is right is answered"
 ONE_ANSWER = "one request has one answer"
 REFUSED_EVENT = "what is wrong is refused"
+COUNTED = "limits count what calls cost"
 CURRENCY = "all that is booked has a currency"
 RULES = "each call costs what the rules say"
 DAY_LIMIT = "at most ten recharges are requested a day"
@@ -129,6 +131,7 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (repricing_in_whole_minutes, {RULES}, 2),
         (believing_any_instant, {REFUSED_EVENT}, 2),
         (booking_by_senders_clocks, {OUR_CLOCK}, 2),
+        (correcting_past_the_limits, {COUNTED}, 1),
     ],
 )
 def test_a_bug_breaks_worlds(

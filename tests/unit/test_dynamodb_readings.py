@@ -38,7 +38,13 @@ from perminute.domain.reservations import (
     Operation,
     Reservation,
 )
-from perminute.domain.spending import Spending, SpendingKey, SpendingKind
+from perminute.domain.spending import (
+    Spending,
+    SpendingChange,
+    SpendingKey,
+    SpendingKind,
+    day_of,
+)
 from perminute.ports import CallPlace, CallUnderWay, ListedCall, ReceiptKey, ReceiptKind
 
 if TYPE_CHECKING:
@@ -97,6 +103,7 @@ RERATINGS = tuple(
     Rerating(organization_id=ORGANIZATION, rerating_id=f"event#{name}", at=ANSWERED)
     for name in "ab"
 )
+CHANGE = SpendingChange(day_of(ANSWERED), ANSWERED.date(), -5)
 USER = fact("license:MCOMEETADV", value=True)
 USAGES = charge(holding(), [rating("a", 3), rating("b", 4)], at=ENDED).usages
 LATER = replace(USAGES[1], leg=replace(USAGES[1].leg, ended_at=ENDED + HOUR))
@@ -161,6 +168,13 @@ CONSISTENT = {
         lambda schema: DynamoDBCreditStore(schema).expired_lots(ORGANIZATION, since=ANSWERED),
         [records.expired_lot_row(ORGANIZATION, one).serialize() for one in FURTHER],
         FURTHER,
+    ),
+    "spending_changes": Reading(
+        lambda schema: (
+            DynamoDBCreditStore(schema).spending_changes(ORGANIZATION, after=0, until=2).items()
+        ),
+        [under_way.correction_row(ORGANIZATION, number, [CHANGE]).serialize() for number in (1, 2)],
+        {1: [CHANGE], 2: [CHANGE]}.items(),
     ),
     "seats": Reading(
         lambda schema: [

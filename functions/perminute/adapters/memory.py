@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from perminute.domain.rate_card import RateCard
     from perminute.domain.rerating import Rerating
     from perminute.domain.reservations import Reservation
-    from perminute.domain.spending import Spending, SpendingKey
+    from perminute.domain.spending import Spending, SpendingChange, SpendingKey
     from perminute.domain.timelines import Fact
     from perminute.domain.usage import Usage
     from perminute.ports import (
@@ -77,6 +77,8 @@ class InMemoryStore:
     """What was taken back of purchases, by organization and purchase; micro-units."""
     minute_pools: dict[tuple[str, Month], MinutePool] = field(default_factory=dict)
     spending: dict[tuple[str, SpendingKey], Spending] = field(default_factory=dict)
+    corrected: dict[tuple[str, int], Sequence[SpendingChange]] = field(default_factory=dict)
+    """What corrections changed for limits, by organization and number."""
     reratings: dict[tuple[str, str], Rerating] = field(default_factory=dict)
     receipts: dict[ReceiptKey, Receipt] = field(default_factory=dict)
     facts: defaultdict[tuple[str, str | None], set[Fact]] = field(
@@ -121,6 +123,8 @@ class InMemoryStore:
                 self.minute_pools[organization_id, pool.month] = pool
             for spending in posting.spendings:
                 self.spending[organization_id, spending.key] = spending
+            if posting.corrected:
+                self.corrected[organization_id, posting.after.corrections] = posting.corrected
             if posting.authorized is not None:
                 self._authorize(posting.authorized)
             self._keep(posting.receipts)
@@ -145,6 +149,17 @@ class InMemoryStore:
         with self._lock:
             known = ((key, self.spending.get((organization_id, key))) for key in keys)
             return {key: spending for key, spending in known if spending is not None}
+
+    def spending_changes(
+        self, organization_id: str, *, after: int, until: int
+    ) -> Mapping[int, Sequence[SpendingChange]]:
+        """See `CreditStore.spending_changes`."""
+        with self._lock:
+            return {
+                number: changes
+                for (name, number), changes in self.corrected.items()
+                if name == organization_id and after < number <= until
+            }
 
     def reservations(
         self, organization_id: str, call_ids: Collection[str]

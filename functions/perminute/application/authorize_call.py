@@ -9,9 +9,10 @@ makes another reading necessary. Who loses a race reads again and decides anew.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
-from perminute.application.counted_spending import spendings_of
+from perminute.application.counted_spending import spendings_of, spendings_so_far
 from perminute.application.further_lots import further_lots
 from perminute.application.patience import NEVER, Deadline, contended
 from perminute.application.postings import posting_of
@@ -40,6 +41,7 @@ from perminute.domain.usage import Terms, Usage
 from perminute.ports import AlreadyKnown, Authorized, Committed, Moved
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
     from datetime import datetime
 
     from perminute.application.patience import Patience
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from perminute.domain.legs import Leg
     from perminute.domain.notifications import Notification
     from perminute.domain.rate_card import RateCard
+    from perminute.domain.spending import SpendingKey, Spendings
     from perminute.ports import Calls, CallsUnderWay, CreditStore, RateCards
 
 
@@ -81,7 +84,7 @@ class AuthorizeCall:
         for _ in self.patience.tries():
             deadline.check()
             try:
-                answer = self._attempt(request)
+                answer = self._attempt(request, deadline)
             except Contended as error:
                 why = str(error)
                 continue
@@ -90,7 +93,7 @@ class AuthorizeCall:
             why = answer.why
         raise contended(request.organization_id, why)
 
-    def _attempt(self, request: Request) -> Answer | Moved:
+    def _attempt(self, request: Request, deadline: Deadline) -> Answer | Moved:
         account, call = self.under_way.read(request.organization_id, request.call_id)
         if isinstance(call, Usage):
             return _of_ended(request, call, account)
@@ -100,7 +103,7 @@ class AuthorizeCall:
             answer = call.answer_again(request.asked, request.at, request.leg)
             if answer is not None:
                 return answer
-        decided = self._decide(account, call, request)
+        decided = self._decide(account, call, request, deadline)
         authorized = Authorized(decided.reservation, call)
         holds = call is not None and bool(call.held)
         if decided.booking.account is account and not holds:
@@ -117,7 +120,9 @@ class AuthorizeCall:
             case never:
                 assert_never(never)
 
-    def _decide(self, account: Account, known: Reservation | None, request: Request) -> Decided:
+    def _decide(
+        self, account: Account, known: Reservation | None, request: Request, deadline: Deadline
+    ) -> Decided:
         asked, at, leg = request.asked, request.at, request.leg
         before = None if asked.operation is Operation.AUTHORIZE else known
         if before is not None:
@@ -131,7 +136,9 @@ class AuthorizeCall:
             currency=account.currency,
             credits_set_up_at=account.credits_set_up_at,
         )
-        standing = self._standing(account, before, leg, terms)
+        is_over = asked.operation is Operation.RELEASE
+        count = spendings_so_far if is_over else partial(spendings_of, deadline=deadline)
+        standing = self._standing(account, before, leg, terms, count)
         if account.further_expire_by(at + LONGEST_RESERVATION):
             standing = standing._replace(further=further_lots(self.credit, account))
         if before is None:
@@ -148,9 +155,17 @@ class AuthorizeCall:
         return self.rate_cards.version(before.rate_card_version)
 
     def _standing(
-        self, account: Account, before: Reservation | None, leg: Leg, terms: Terms
+        self,
+        account: Account,
+        before: Reservation | None,
+        leg: Leg,
+        terms: Terms,
+        count: Callable[[CreditStore, Calls, Account, Collection[SpendingKey]], Spendings],
     ) -> Standing:
-        """Read what else the decision rests on, after the account: mostly nothing."""
+        """Read what else the decision rests on, after the account: mostly nothing.
+
+        A release decides nothing by limits, so it need not wait until calls are counted for them.
+        """
         ratings = ratings_of(leg, terms)
         at, licensing, settings = answered(leg), terms.licensing, account.settings
         keys = {
@@ -164,7 +179,7 @@ class AuthorizeCall:
         if ratings[0].draws_on_pool or (before is not None and before.holds_minutes):
             month = month_of(leg)
             pool = self.credit.pools(account.organization_id, [month])[month]
-        spendings = spendings_of(self.credit, self.calls, account, records)
+        spendings = count(self.credit, self.calls, account, records)
         return Standing(account, terms, ratings, pool, spendings)
 
 

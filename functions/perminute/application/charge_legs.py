@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, assert_never
 
 from perminute.application.advancing import brought_up_to
-from perminute.application.counted_spending import spendings_of
+from perminute.application.counted_spending import spendings_so_far
 from perminute.application.end_reported import EndReported
 from perminute.application.further_lots import decide_with_enough_lots, expired_lots
 from perminute.application.looking_again import LookingAgain
@@ -253,7 +253,7 @@ class ChargeLegs:
         ratings = [_rated(one, by_card.get(one.leg.call_id, terms)) for one in ended]
         keys = _spending_keys(account, ratings, reservations, licensing)
         pools = self._pools(ratings, reservations, shared)
-        spendings = spendings_of(self.credit, self.calls, account, keys)
+        spendings = spendings_so_far(self.credit, self.calls, account, keys)
         at, heard_at = max(one.reported_at for one in ended), _heard_at(ended)
         now = account.now(at, heard_at)
         under_way = {one.leg.call_id: one for one in reservations}

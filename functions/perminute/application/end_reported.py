@@ -65,6 +65,8 @@ class EndReported:
             if usage.reported_by_bridge
         ]
         organizers = {legs[usage.leg.call_id].organizer_id for usage in usages}
+        # Those whom bridges had named as well: what was counted of their limits is taken back.
+        organizers |= {usage.leg.organizer_id for usage in usages}
         licensing = self.again.licensing.for_account(account, organizers)
         both = []
         for usage in usages:

@@ -30,6 +30,7 @@ def posting_of(
         relisted=booking.relisted,
         pools=booking.pools,
         spendings=booking.spendings,
+        corrected=booking.corrected,
         settled=booking.settled,
         authorized=authorized,
         receipts=receipts,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from perminute.domain.provisional import Provisional
     from perminute.domain.recharge import AutoRecharge
     from perminute.domain.reservations import Reservation
-    from perminute.domain.spending import Spending
+    from perminute.domain.spending import Spending, SpendingChange
     from perminute.domain.usage import Usage
 
 _NOTHING_ASKED = RechargeState()
@@ -49,8 +49,10 @@ class Account:
     timelines one by one can tell by it whether any is missing. `reserved` is what calls under way
     may still cost, and what calls have used that are not charged yet; `calls_told` says that
     admins know of as many calls under way as they allow. `days`
-    is what the calls of the last few days have cost. `corrections` counts how often
-    calls turned out to cost something else: what was spent of limits is then to be counted anew.
+    is what the calls of the last few days have cost. `corrections` numbers the bookings that
+    changed what had been counted for limits of users and prefixes; each wrote down its changes.
+    What was counted for prefixes before the number `prefixes_from` is void: there was no such
+    limit in between.
 
     `lots` are the first lots, which pay next, and `further` sums up those that are items of their
     own. `forfeited_at` is the latest expiry of a lot that had something left: calls that ended
@@ -77,6 +79,7 @@ class Account:
     calls_told: bool = False
     days: tuple[Spending, ...] = ()
     corrections: int = 0
+    prefixes_from: int = 0
     provisional: Provisional | None = None
 
     def available_micros(
@@ -226,7 +229,8 @@ class Booking:
     `usages` are new records, `rerated` those that take the place of the ones before, and of these
     `relisted` are those of calls that lists know by other times. `settled` are the reservations of
     new usages, in whose place these are written. `lots` are the lots that are written as items of
-    their own.
+    their own. `corrected` is what corrected calls change in records of limits, under the number
+    that the account has of it.
     """
 
     account: Account
@@ -237,6 +241,7 @@ class Booking:
     relisted: tuple[Usage, ...] = ()
     pools: tuple[MinutePool, ...] = ()
     spendings: tuple[Spending, ...] = ()
+    corrected: tuple[SpendingChange, ...] = ()
     settled: tuple[Reservation, ...] = ()
     lots: LotItems = NO_LOT_ITEMS
     chargeback: Chargeback | None = None

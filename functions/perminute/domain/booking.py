@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from perminute.domain.pools import Pools
     from perminute.domain.reservations import Reservation
     from perminute.domain.settling import Settlement
-    from perminute.domain.spending import Spendings
+    from perminute.domain.spending import SpendingChange, Spendings
 
 MAX_STEPS = 20
 """Warnings and expiries of one booking: with all that they may call for, they fit a transaction."""
@@ -198,10 +198,11 @@ def configure(
         books.set(settings=settings)
     if differ:
         books.set(recharge=account.recharge.reconfigured())
-        before = known and known.prefix_hourly_spend_limit_micros
-        if settings.prefix_hourly_spend_limit_micros != before:
+        had_limit = known is not None and known.prefix_hourly_spend_limit_micros is not None
+        if settings.prefix_hourly_spend_limit_micros is not None and not had_limit:
             # While there was no such limit, nothing was counted for it.
-            books.set(corrections=account.corrections + 1)
+            number = account.corrections + 1
+            books.set(corrections=number, prefixes_from=number)
     return books.close(may_ask=differ)
 
 
@@ -279,8 +280,9 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     usages = tuple(hold_news(books, usage, pools) for usage in usages)
     single = tuple(chain.from_iterable(map(_told, usages)))
     rerated: tuple[Usage, ...] = ()
+    corrected: tuple[SpendingChange, ...] = ()
     if settlement is not None:
-        rerated = settlement.correct(books, spendings)
+        rerated, corrected = settlement.correct(books, spendings)
         total_micros += settlement.change_micros
     _count_spending(books, usages, pools, spendings)
     books.set(days=spendings.days(books.now))
@@ -292,6 +294,7 @@ def charge(  # noqa: PLR0913 - the parts of a charge
         rerated=rerated,
         pools=pools.touched,
         spendings=spendings.touched,
+        corrected=corrected,
         settled=tuple(reservations),
     )
 
@@ -475,7 +478,7 @@ def _count_spending(
     """Count what calls cost where limits do, and tell of those that they reach.
 
     A call that its pool may still bear reaches none: the next one that counts does, or a bridge
-    that asks.
+    that asks. So it is as long as the calls before are not all counted.
     """
     settings, currency = books.account.settings, books.account.currency
     licensing = pools.licensing
@@ -484,12 +487,13 @@ def _count_spending(
         if not micros:
             continue
         leg, prefix, at = usage.leg, usage.price.prefix, usage.began_at
-        spendings.spend(day_of(at), micros)
-        for key in records_of(leg, prefix, at, licensing, settings):
-            spendings.spend(key, micros)
+        for key in (day_of(at), *records_of(leg, prefix, at, licensing, settings)):
+            spendings.spend(key, micros, leg.ended_at.date())
         if books.waits and usage.draws_on_pool and pools.may_change(leg):
             continue
         for limit in limits_on(leg, prefix, at, licensing, settings):
+            if not spendings.is_counted(limit.key):
+                continue
             spent_micros = spendings[limit.key].spent_micros
             if spent_micros >= limit.micros and spendings.tell_once(limit, books.now):
                 held_micros = spendings[limit.key].held.amount_at(books.now)

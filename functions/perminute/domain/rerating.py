@@ -18,7 +18,7 @@ from perminute.domain.ledger import RERATING
 from perminute.domain.licensing import POOL_ATTRIBUTES, SEAT_ATTRIBUTES, decides_calls
 from perminute.domain.lots import MAX_EXPIRED_LOTS_CORRECTED
 from perminute.domain.pools import Position, minutes_wanted, month_of
-from perminute.domain.spending import Spendings, day_of
+from perminute.domain.spending import SpendingKind, Spendings, spending_changes
 from perminute.domain.usage import Adjusted, Flag
 
 if TYPE_CHECKING:
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.accounts import Account, Booking
+    from perminute.domain.licensing import Licensing
     from perminute.domain.lots import Lot
     from perminute.domain.notifications import News
     from perminute.domain.pools import Pools
+    from perminute.domain.spending import SpendingChange
     from perminute.domain.timelines import Fact
     from perminute.domain.usage import Rating, Usage
 
@@ -180,7 +182,8 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
 
     `opened` holds, as they were when they were opened, the lots that paid and are used up;
     `further` are the further lots, if they were read, and `expired` those that may pay late calls.
-    What has been spent of limits changes with it, but nothing is told of these. News of calls that
+    What has been spent of limits changes with it, but nothing is told of these. The licensing of
+    the pools must contain the organizers of the calls, before and after. News of calls that
     their pools may still bear waits until these are settled. Raises `FurtherLotsNeeded`.
     """
     books = Books(
@@ -195,14 +198,17 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
     usages = correct_calls(books, rerated, opened, cause)
     if usages:
         books.touch()
-    if any(one.change_micros for one in rerated):
-        _count_spending(books, rerated)
+    both = zip((one.before for one in rerated), usages, strict=True)
+    spendings = Spendings(account.days, {})
+    corrected = count_corrected(books, both, spendings, pools.licensing)
     fell = sum(one.change_micros for one in rerated) > 0
     booking = books.close(may_ask=fell)
     relisted = tuple(
         one.after for one in rerated if one.before.leg.listing != one.after.leg.listing
     )
-    return replace(booking, rerated=usages, relisted=relisted, pools=pools.touched)
+    return replace(
+        booking, rerated=usages, relisted=relisted, pools=pools.touched, corrected=corrected
+    )
 
 
 def correct_calls(
@@ -234,12 +240,25 @@ def correct_calls(
     return usages
 
 
-def _count_spending(books: Books, rerated: Sequence[Rerated]) -> None:
-    """Count it for the days, and have all other records counted anew: there may be many."""
-    spendings = Spendings(books.account.days, {})
-    for one in rerated:
-        spendings.spend(day_of(one.before.began_at), one.change_micros)
-    books.set(days=spendings.days(books.now), corrections=books.account.corrections + 1)
+def count_corrected(
+    books: Books,
+    corrected: Iterable[tuple[Usage, Usage]],
+    spendings: Spendings,
+    licensing: Licensing,
+) -> tuple[SpendingChange, ...]:
+    """Count corrected calls for the days; returns what they change in the records of limits.
+
+    These may be many, of users who have nothing to do with each other: so the changes are written
+    down, and each record takes in its own when it is read next.
+    """
+    changes = spending_changes(corrected, licensing, books.account.settings)
+    if not changes:
+        return ()
+    in_records = tuple(one for one in changes if one.key.kind is not SpendingKind.DAY)
+    number = books.account.corrections + bool(in_records)
+    spendings.correct(changes, number)
+    books.set(days=spendings.days(books.now), corrections=number)
+    return in_records
 
 
 def _verdict(usage: Usage) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from perminute.domain.ledger import RERATING
 from perminute.domain.pools import Drawing, MinutePool, Position, month_of
-from perminute.domain.rerating import Rerated, correct_calls
+from perminute.domain.rerating import Rerated, correct_calls, count_corrected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perminute.domain.licensing import Licensing
     from perminute.domain.lots import Lot
     from perminute.domain.pools import Pools
-    from perminute.domain.spending import Spendings
+    from perminute.domain.spending import SpendingChange, Spendings
     from perminute.domain.usage import Rating, Usage
 
 
@@ -46,10 +46,11 @@ class Settlement:
 
     `minutes` are those of the calls that the booking charges, by their ids. `corrected` are
     recorded calls of which something else is made; `further` and `opened` are the lots to which
-    what they paid may go back (see `rerate`).
+    what they paid may go back (see `rerate`). `licensing` is that of the recorded calls.
     """
 
     pool: MinutePool
+    licensing: Licensing
     minutes: Mapping[str, int]
     corrected: tuple[Rerated, ...]
     further: Sequence[Lot] | None = None
@@ -85,20 +86,14 @@ class Settlement:
             for usage, rating in zip(usages, ratings, strict=True)
         )
 
-    def correct(self, books: Books, spendings: Spendings) -> tuple[Usage, ...]:
-        """Correct the recorded calls, and return their records as they are then.
-
-        What was spent of limits is counted anew where the records of these are not at hand.
-        """
+    def correct(
+        self, books: Books, spendings: Spendings
+    ) -> tuple[tuple[Usage, ...], tuple[SpendingChange, ...]]:
+        """Correct the recorded calls; returns their records, and what that changes for limits."""
         cause = f"{RERATING}pool#{self.pool.month}"
         usages = correct_calls(books, self.corrected, self.opened, cause)
-        dearer_or_cheaper = [one for one in self.corrected if one.change_micros]
-        for one in dearer_or_cheaper:
-            before = one.before
-            spendings.correct(before.leg, before.price.prefix, before.began_at, one.change_micros)
-        if dearer_or_cheaper:
-            books.set(corrections=books.account.corrections + 1)
-        return usages
+        both = zip((one.before for one in self.corrected), usages, strict=True)
+        return usages, count_corrected(books, both, spendings, self.licensing)
 
 
 def settle_at_once(
@@ -132,6 +127,7 @@ def settle_at_once(
     )
     return Settlement(
         pool=pool.settled_until(pool.month.last_day + timedelta(days=1)),
+        licensing=licensing,
         minutes={usage.leg.call_id: given[usage.leg.call_id] for usage, _ in new},
         corrected=tuple(one for one in rerated if one.differs),
     )

@@ -7,13 +7,16 @@ none of them can be passed by calls that are authorized: a grant ends where the 
 All periods are UTC (ours).
 
 The days of an organization are kept with its account, the last few of them. The others are records
-of their own, kept only of those who have such a limit.
+of their own, kept only of those who have such a limit. A booking that corrects calls writes down by
+how much each of these records changes (`SpendingChange`), and the record is brought up to date when
+it is read next: so a correction never has calls counted anew.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit_settings import CreditSettings
     from perminute.domain.legs import Leg
     from perminute.domain.licensing import Licensing
+    from perminute.domain.usage import Usage
 
 _DAY = timedelta(days=1)
 
@@ -66,8 +70,8 @@ class Spending:
     """What calls of a period cost, and what those under way have reserved.
 
     `told_micros` is the limit that was last told as reached: it is told again if it is another.
-    A record of its own was counted when the account had made so many `corrections`, and holds only
-    as long.
+    A record of its own contains the account's corrections up to the number `corrections`. Until its
+    calls are counted in full, it contains those that ended before the day `counted_before`.
     """
 
     key: SpendingKey
@@ -75,6 +79,45 @@ class Spending:
     spent_micros: int = 0
     held: Holds = NOTHING_HELD
     told_micros: int | None = None
+    counted_before: date | None = None
+
+    def contains(self, ended_on: date) -> bool:
+        """Whether calls that ended on a day are counted in it."""
+        return self.counted_before is None or ended_on < self.counted_before
+
+    def with_changes(self, changes: Iterable[SpendingChange], corrections: int) -> Spending:
+        """Return the record brought up to a number of corrections, by what has changed since."""
+        micros = sum(
+            change.micros
+            for change in changes
+            if change.key == self.key and self.contains(change.ended_on)
+        )
+        return replace(self, spent_micros=self.spent_micros + micros, corrections=corrections)
+
+
+class SpendingChange(NamedTuple):
+    """By how much calls that ended on a day cost more than a record had counted; or less."""
+
+    key: SpendingKey
+    ended_on: date
+    micros: int
+
+
+def spending_changes(
+    corrected: Iterable[tuple[Usage, Usage]], licensing: Licensing, settings: CreditSettings | None
+) -> tuple[SpendingChange, ...]:
+    """Sum what corrected calls change in each record, the days among them.
+
+    Each call comes as it was recorded and as it is by now: it may count elsewhere than before. The
+    licensing must contain the organizers of both.
+    """
+    micros: Counter[tuple[SpendingKey, date]] = Counter()
+    for before, after in corrected:
+        for usage, sign in ((before, -1), (after, 1)):
+            leg, at = usage.leg, usage.began_at
+            for key in (day_of(at), *records_of(leg, usage.price.prefix, at, licensing, settings)):
+                micros[key, leg.ended_at.date()] += sign * usage.charge_micros
+    return tuple(SpendingChange(*where, sum_) for where, sum_ in sorted(micros.items()) if sum_)
 
 
 class Limit(NamedTuple):
@@ -159,15 +202,22 @@ class Spendings:
             return Spending(key=key)
         return self._records[key]
 
-    def spend(self, key: SpendingKey, micros: int) -> None:
-        """Count what a call costs."""
-        self._put(replace(self[key], spent_micros=self[key].spent_micros + micros))
+    def spend(self, key: SpendingKey, micros: int, ended_on: date) -> None:
+        """Count what a call costs, unless it will be counted with the others of its day."""
+        if self[key].contains(ended_on):
+            self._put(replace(self[key], spent_micros=self[key].spent_micros + micros))
 
-    def correct(self, leg: Leg, prefix: str | None, at: datetime, micros: int) -> None:
-        """Count by how much a call costs more or less than was counted, wherever it is counted."""
-        self.spend(day_of(at), micros)
-        for key in [key for key in self._records if key.counts(leg, prefix, at)]:
-            self.spend(key, micros)
+    def correct(self, changes: Iterable[SpendingChange], corrections: int) -> None:
+        """Count what a correction changes, whose number it is, in the days and all records read."""
+        changes = tuple(changes)
+        for key in dict.fromkeys(change.key for change in changes):
+            if key.kind is SpendingKind.DAY or key in self._records:
+                number = 0 if key.kind is SpendingKind.DAY else corrections
+                self._put(self[key].with_changes(changes, number))
+
+    def is_counted(self, key: SpendingKey) -> bool:
+        """Whether all calls of a record are counted; else nobody knows if its limit is reached."""
+        return self[key].counted_before is None
 
     def hold(self, key: SpendingKey, hold: Hold, at: datetime) -> None:
         """Count what a call under way has reserved; what has lapsed by then is forgotten."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from perminute.application.apply_licensing import LicensingEvent
@@ -312,25 +313,28 @@ class _Known:
         return Counter({month: minutes for _, _, month, minutes in sorted(said)})
 
     def _spendings(self) -> Iterator[Broken]:
-        """What counts for a limit is what the calls of its period cost.
+        """What counts for a limit is what the calls of its period cost, corrections included.
 
-        Not where it is to be counted anew before it counts again: after corrections, or while
-        there is no such limit.
+        Not where it is void: nothing is counted for prefixes while there is no such limit.
         """
         account, settings = self.seen.account, self.seen.account.settings
         by_prefix = settings is not None and settings.prefix_hourly_spend_limit_micros is not None
         for spending in self.seen.spendings:
-            out_of_use = spending.key.kind is SpendingKind.PREFIX and not by_prefix
-            if spending.corrections != account.corrections or out_of_use:
+            is_void = not by_prefix or spending.corrections < account.prefixes_from
+            if spending.key.kind is SpendingKind.PREFIX and is_void:
                 continue
             spent_micros = sum(
                 usage.charge_micros
                 for usage in self.seen.usages.values()
                 if spending.key.counts(usage.leg, usage.price.prefix, usage.began_at)
+                and spending.contains(usage.leg.ended_at.date())
             )
-            if spent_micros != spending.spent_micros:
+            corrected = self.seen.spending_changes
+            later = (corrected[n] for n in corrected if n > spending.corrections)
+            known = spending.with_changes(chain.from_iterable(later), account.corrections)
+            if spent_micros != known.spent_micros:
                 why = (
-                    f"of {spending.key} {format_micros(spending.spent_micros)} were spent, but its "
+                    f"of {spending.key} {format_micros(known.spent_micros)} were spent, but its "
                     f"calls cost {format_micros(spent_micros)}"
                 )
                 yield Broken("limits count what calls cost", self._say(why))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from perminute.domain.lots import Lot
     from perminute.domain.reconciliation import Statement
     from perminute.domain.reservations import Reservation
-    from perminute.domain.spending import Spending
+    from perminute.domain.spending import Spending, SpendingChange
     from perminute.domain.timelines import Fact
     from perminute.domain.usage import Usage
     from perminute.ports import Receipt, ReceiptKey
@@ -35,6 +35,8 @@ class Seen:
     facts: frozenset[tuple[str | None, Fact]]
     spendings: Sequence[Spending]
     """What was spent of limits, but for the days, which the account has."""
+    spending_changes: Mapping[int, Sequence[SpendingChange]]
+    """What corrections changed for limits, by their numbers."""
     waiting: int
     """Re-ratings that nobody has carried out."""
     receipt: Callable[[ReceiptKey], Receipt | None]

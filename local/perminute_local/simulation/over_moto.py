@@ -152,6 +152,9 @@ class Moto:
                 for item in self._items("spendings", organization_id)
                 if item["record"]["S"].startswith(under_way.SPENDING)
             ],
+            spending_changes=credit.spending_changes(
+                organization_id, after=0, until=account.corrections
+            ),
             waiting=len(DynamoDBReratings(self._schema).waiting(organization_id)),
             receipt=self._receipt,
         )

@@ -112,6 +112,9 @@ class Twins:
                 for fact in facts
             ),
             spendings=[one for (name, _), one in store.spending.items() if name == organization_id],
+            spending_changes=store.spending_changes(
+                organization_id, after=0, until=account.corrections
+            ),
             waiting=len(store.waiting(organization_id)),
             receipt=store.receipt,
         )

@@ -10,6 +10,7 @@ from perminute.adapters.dynamodb.receipts import insert_receipt, receipt_of, rec
 from perminute.adapters.dynamodb.rows import (
     AccountRow,
     ChargebackRow,
+    CorrectionRow,
     LotRow,
     PoolRow,
     ReservationRow,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.lots import Lot, Lots
     from perminute.domain.reconciliation import Statement
-    from perminute.domain.spending import Spending, SpendingKey
+    from perminute.domain.spending import Spending, SpendingChange, SpendingKey
     from perminute.ports import Authorized, CommitResult, Posting
 
 
@@ -133,6 +134,23 @@ class DynamoDBCreditStore:
         with readable(f"the spending of {organization_id}"):
             found = [under_way.spending_of(SpendingRow.from_raw_data(item)) for item in items]
         return {spending.key: spending for spending in found}
+
+    def spending_changes(
+        self, organization_id: str, *, after: int, until: int
+    ) -> Mapping[int, Sequence[SpendingChange]]:
+        """See `CreditStore.spending_changes`."""
+        items = self._schema.corrections.query(
+            "organizationId = :organization AND #record BETWEEN :first AND :last",
+            {
+                ":organization": organization_id,
+                ":first": under_way.correction_record(after + 1),
+                ":last": under_way.correction_record(until),
+            },
+            ExpressionAttributeNames={"#record": "record"},
+            ConsistentRead=True,
+        )
+        with readable(f"the corrections of {organization_id}"):
+            return dict(under_way.correction_of(CorrectionRow.from_raw_data(one)) for one in items)
 
     def reservations(
         self, organization_id: str, call_ids: Collection[str]
@@ -391,6 +409,10 @@ class DynamoDBCreditStore:
                 for one in posting.reratings
             ),
         ]
+        if posting.corrected:
+            number = posting.after.corrections
+            row = under_way.correction_row(organization_id, number, posting.corrected)
+            transaction.puts.append(schema.corrections.insert(row.serialize()))
 
 
 def _charge_of(posting: Posting) -> LedgerEntry | None:

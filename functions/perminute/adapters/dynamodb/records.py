@@ -103,6 +103,7 @@ def account_row(account: Account) -> AccountRow:
         calls_told=int(account.calls_told) or None,
         days=[_day_record(day) for day in account.days] or None,
         corrections=account.corrections or None,
+        prefixes_from=account.prefixes_from or None,
         provisional=account.provisional and _provisional_record(account.provisional),
         listed_as=ACCOUNT,
         due_at=NEVER_DUE if account.listed_from is None else due_text(account.listed_from),
@@ -131,6 +132,7 @@ def account_of(row: AccountRow) -> Account:
         calls_told=bool(row.calls_told),
         days=tuple(_day_of(*day) for day in row.days or ()),
         corrections=row.corrections or 0,
+        prefixes_from=row.prefixes_from or 0,
         provisional=_provisional_of(*row.provisional) if row.provisional else None,
     )
 

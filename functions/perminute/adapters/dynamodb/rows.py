@@ -109,6 +109,7 @@ class AccountRow(Model):
     calls_told = IntegerAttribute(null=True, attr_name="callsTold")
     days = CompactJSONAttribute(null=True)
     corrections = IntegerAttribute(null=True)
+    prefixes_from = IntegerAttribute(null=True, attr_name="prefixesFrom")
     provisional = CompactJSONAttribute(null=True)
     listed_as = UnicodeAttribute(null=True, attr_name="listedAs")
     due_at = UnicodeAttribute(null=True, attr_name="dueAt")
@@ -177,6 +178,18 @@ class SpendingRow(Model):
     corrections = IntegerAttribute(default=0)
     held = CompactJSONAttribute(null=True)
     told_micros = IntegerAttribute(null=True, attr_name="toldMicros")
+    counted_before = UnicodeAttribute(null=True, attr_name="countedBefore")
+
+
+class CorrectionRow(Model):
+    """CreditTable, record `corrected#…`: what one correction changed of what limits count.
+
+    Under the number that the account has of it: a record of a limit takes in those that it lacks.
+    """
+
+    organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    record = UnicodeAttribute(range_key=True)
+    changes = CompactJSONAttribute()
 
 
 class CallListRow(Model):

@@ -9,6 +9,7 @@ from perminute.adapters.dynamodb.rows import (
     AccountRow,
     CallListRow,
     ChargebackRow,
+    CorrectionRow,
     EntryRow,
     EventRow,
     LotRow,
@@ -44,6 +45,7 @@ class Schema:
     call_lists: Table[CallListRow]
     reratings: Table[ReratingRow]
     spendings: Table[SpendingRow]
+    corrections: Table[CorrectionRow]
     usages: Table[UsageRow]
     reservations: Table[ReservationRow]
     events: Table[EventRow]
@@ -64,6 +66,7 @@ class Schema:
             call_lists=Table(connection, names.credit, CallListRow),
             reratings=Table(connection, names.credit, ReratingRow),
             spendings=Table(connection, names.credit, SpendingRow),
+            corrections=Table(connection, names.credit, CorrectionRow),
             usages=Table(connection, names.usage, UsageRow),
             reservations=Table(connection, names.usage, ReservationRow),
             events=Table(connection, names.events, EventRow),

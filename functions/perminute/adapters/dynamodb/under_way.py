@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from perminute.adapters.dynamodb import records
-from perminute.adapters.dynamodb.rows import Item, ReservationRow, SpendingRow, UsageRow
+from perminute.adapters.dynamodb.rows import (
+    CorrectionRow,
+    Item,
+    ReservationRow,
+    SpendingRow,
+    UsageRow,
+)
 from perminute.domain.call_states import under_way_since
 from perminute.domain.credit_settings import FailureHandling
 from perminute.domain.legs import Leg, LegType, MeetingType
@@ -20,13 +26,23 @@ from perminute.domain.reservations import (
     Promise,
     Reservation,
 )
-from perminute.domain.spending import LimitName, Spending, SpendingKey, SpendingKind, answered
+from perminute.domain.spending import (
+    LimitName,
+    Spending,
+    SpendingChange,
+    SpendingKey,
+    SpendingKind,
+    answered,
+)
 from perminute.domain.times import format_instant, parse_instant
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perminute.domain.usage import Usage
 
 SPENDING = "spent#"
+CORRECTION = "corrected#"
 REPORTED_INDEX = "ReportedCallsByChargeTime"
 UNDER_WAY_INDEX = "CallsUnderWayByStart"
 OUTCOME = "outcome"
@@ -47,6 +63,7 @@ def spending_row(organization_id: str, spending: Spending) -> SpendingRow:
         corrections=spending.corrections,
         held=records.holds_record(spending.held),
         told_micros=spending.told_micros,
+        counted_before=spending.counted_before and spending.counted_before.isoformat(),
     )
 
 
@@ -57,16 +74,49 @@ def spending_record(key: SpendingKey) -> str:
 
 def spending_of(row: SpendingRow) -> Spending:
     """Read what was spent of a limit."""
-    letter, since, subject = row.record.removeprefix(SPENDING).split("#", 2)
-    kind = next(kind for kind in SpendingKind if kind[0] == letter)
-    at = datetime.strptime(since, "%Y%m%dT%H").replace(tzinfo=UTC)
     return Spending(
-        key=SpendingKey(kind, subject, at),
+        key=_spending_key(row.record),
         spent_micros=row.spent_micros,
         corrections=row.corrections,
         held=records.holds_of(row.held),
         told_micros=row.told_micros,
+        counted_before=date.fromisoformat(row.counted_before) if row.counted_before else None,
     )
+
+
+def _spending_key(record: str) -> SpendingKey:
+    letter, since, subject = record.removeprefix(SPENDING).split("#", 2)
+    kind = next(kind for kind in SpendingKind if kind[0] == letter)
+    at = datetime.strptime(since, "%Y%m%dT%H").replace(tzinfo=UTC)
+    return SpendingKey(kind, subject, at)
+
+
+def correction_row(
+    organization_id: str, number: int, changes: Sequence[SpendingChange]
+) -> CorrectionRow:
+    """Write what a correction changed for limits."""
+    return CorrectionRow(
+        organization_id=organization_id,
+        record=correction_record(number),
+        changes=[
+            [spending_record(key).removeprefix(SPENDING), ended_on.isoformat(), micros]
+            for key, ended_on, micros in changes
+        ],
+    )
+
+
+def correction_record(number: int) -> str:
+    """Name the record of a correction so that text sorts as numbers do."""
+    return f"{CORRECTION}{number:012d}"
+
+
+def correction_of(row: CorrectionRow) -> tuple[int, list[SpendingChange]]:
+    """Read the number of a correction, and what it changed for limits."""
+    changes = [
+        SpendingChange(_spending_key(key), date.fromisoformat(ended_on), micros)
+        for key, ended_on, micros in row.changes
+    ]
+    return int(row.record.removeprefix(CORRECTION)), changes
 
 
 def reservation_row(reservation: Reservation) -> ReservationRow:

@@ -1,0 +1,62 @@
+"""What corrections change for limits is written with them, and read by their numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+from builders import ANSWERED, holding
+
+from perminute.domain.spending import Spending, SpendingChange, SpendingKey, SpendingKind
+from perminute.ports import Committed, Posting
+
+if TYPE_CHECKING:
+    from stores import Stores
+
+DAY = date(2026, 11, 2)
+OF_MONTH = SpendingKey(SpendingKind.USER, "adèle#1@contoso.com", ANSWERED.replace(day=1, hour=0))
+OF_HOUR = SpendingKey(SpendingKind.PREFIX, "49", ANSWERED.replace(minute=0))
+
+
+def test_changes_are_read_from_one_number_to_another(stores: Stores, organization: str) -> None:
+    account = holding(organization_id=organization, version=0)
+    written = {
+        number: (
+            SpendingChange(OF_MONTH, DAY, -number),
+            SpendingChange(OF_HOUR, DAY, 10**15),
+        )
+        for number in (1, 2, 10)
+    }
+    for number, changes in written.items():
+        after = replace(account, version=account.version + 1, corrections=number)
+        posting = Posting(before=account, after=after, corrected=changes)
+        assert stores.credit.commit(posting) == Committed()
+        account = after
+    moved = replace(account, version=1, corrections=11)
+    lost = Posting(before=moved, after=replace(moved, version=2), corrected=written[1])
+    assert stores.credit.commit(lost) != Committed()
+
+    def read(after: int, until: int) -> dict[int, tuple[SpendingChange, ...]]:
+        found = stores.credit.spending_changes(organization, after=after, until=until)
+        return {number: tuple(changes) for number, changes in found.items()}
+
+    assert read(0, 11) == written
+    assert read(1, 9) == {2: written[2]}
+    assert read(2, 10) == {10: written[10]}
+    assert stores.credit.account(organization).corrections == 10
+
+
+def test_a_record_that_is_being_counted_says_how_far(stores: Stores, organization: str) -> None:
+    """Also with an account that stays as it is, whose version is checked all the same."""
+    account = holding(organization_id=organization, version=0, prefixes_from=7)
+    after = replace(account, version=1)
+    stores.credit.commit(Posting(before=account, after=after))
+    assert stores.credit.account(organization).prefixes_from == 7
+    piece = Spending(key=OF_MONTH, spent_micros=5, corrections=7, counted_before=DAY)
+    stale = Posting(before=account, after=account, spendings=(replace(piece, spent_micros=6),))
+    assert stores.credit.commit(stale) != Committed()
+    posting = Posting(before=after, after=after, spendings=(piece,))
+    assert stores.credit.commit(posting) == Committed()
+    assert stores.credit.spendings(organization, [OF_MONTH, OF_HOUR]) == {OF_MONTH: piece}
+    assert stores.credit.account(organization) == after
