@@ -45,10 +45,9 @@ from perminute.domain.provisional import Provisional
 from perminute.domain.rate_card import SECONDS_PER_MINUTE
 from perminute.domain.recharge import RESEND_AFTER, RechargeState
 from perminute.domain.reservations import Answer, Asked, Denied, Operation, Reservation
-from perminute.domain.spending import LimitName
+from perminute.domain.spending import LimitName, SpendingChange, SpendingKind
 from perminute.domain.usage import Price
 from perminute.events import billing, door, telephony
-from perminute.domain.spending import LimitName, SpendingChange, SpendingKind
 from perminute_local.simulation.effects import Effects
 
 if TYPE_CHECKING:
