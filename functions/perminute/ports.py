@@ -49,6 +49,8 @@ class ReceiptKind(StrEnum):
     """What identifies an event for ever (CONTRACT §2, in brackets)."""
 
     EVENT = "event"
+    CHANGE = "change"
+    """A `changeId`, which is numbered by organization: one may read like an event's id."""
     PURCHASE = "purchase"
     ADJUSTMENT = "adjustment"
     RECHARGE = "recharge"

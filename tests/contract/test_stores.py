@@ -95,8 +95,9 @@ def test_an_account_that_was_never_written_is_empty(stores: Stores, organization
 
 def test_a_posting_is_read_back_as_it_was_written(stores: Stores, organization: str) -> None:
     settings = CreditSettings(
-        configured_at=ANSWERED,
+        configured_at=ANSWERED + timedelta(microseconds=250_000),
         event_id="e",
+        has_change_id=True,
         currency="USD",
         low_balance_thresholds_micros=(5, 10**20),
         auto_recharge=AutoRecharge(trigger_micros=1, recharge_micros=2, monthly_limit_micros=None),
@@ -259,7 +260,11 @@ def test_an_event_id_is_one_identity_and_a_purchase_number_one_of_each_organizat
     stores: Stores, organization: str
 ) -> None:
     other = f"{organization}-2"
-    for kind, result in [(ReceiptKind.EVENT, AlreadyKnown), (ReceiptKind.PURCHASE, Committed)]:
+    for kind, result in [
+        (ReceiptKind.EVENT, AlreadyKnown),
+        (ReceiptKind.CHANGE, Committed),
+        (ReceiptKind.PURCHASE, Committed),
+    ]:
         ours = receipt(f"{organization}-{kind}", kind=kind, organization_id=organization)
         theirs = receipt(f"{organization}-{kind}", kind=kind, organization_id=other)
         stores.credit.commit(buy(stores.credit.account(organization), ours))
@@ -292,7 +297,19 @@ def test_facts_gather_on_their_timelines_and_the_account_moves_on(
 
 
 def test_facts_keep_their_kind(stores: Stores, organization: str) -> None:
-    facts = (fact("a", value=True), fact("b", value=False), fact("c", 60), fact("d", "Ünïcode"))
+    of_a_change = replace(
+        fact("e", "DE"),
+        issued_at=LONG_AGO + timedelta(microseconds=5),
+        event_id="Ünïcode",
+        has_change_id=True,
+    )
+    facts = (
+        fact("a", value=True),
+        fact("b", value=False),
+        fact("c", 60),
+        fact("d", "Ünïcode"),
+        of_a_change,
+    )
     proof = receipt(organization, organization_id=organization)
     stores.licensing.record(organization, [(LicensingChange(organization, None, facts), proof)])
     assert stores.licensing.licensing(organization, []).organization == Timeline(facts)
@@ -320,6 +337,17 @@ def test_a_licensing_event_that_is_known_is_handed_back_and_nothing_is_written(
         first[0].facts
     )
     assert stores.credit.account(organization).version == 1
+
+
+def test_a_change_is_known_by_its_change_id_which_is_no_event_id(
+    stores: Stores, organization: str
+) -> None:
+    event, proof = change(organization, "adele", "1")
+    named = replace(proof, key=replace(proof.key, kind=ReceiptKind.CHANGE))
+    assert stores.licensing.record(organization, [(event, proof)]) == Committed()
+    assert stores.licensing.record(organization, [(event, named)]) == Committed()
+    known = AlreadyKnown(receipts={named.key: named})
+    assert stores.licensing.record(organization, [(event, named)]) == known
 
 
 def test_one_record_takes_as_many_changes_as_it_says(stores: Stores, organization: str) -> None:

@@ -423,7 +423,7 @@ def test_an_expired_lot_pays_recorded_calls_of_its_time_though_the_late_one_ende
     assert world.usage("early").outcome is Outcome.NOT_ENTITLED
     world.charge(call("first", EXPIRY + 3 * HOUR, EXPIRY + 3 * HOUR))
     back = fact(license_attribute("MCOPSTNC"), value=True, since=LONG_AGO, event_id="g")
-    world.say(back, user="bob")
+    world.say(replace(back, issued_at=LONG_AGO + HOUR), user="bob")
     world.charge(dear("late", EXPIRY + 2 * HOUR, EXPIRY + 4 * HOUR))
     assert world.is_settled
     assert payers(world, "early") == ["po-1"]

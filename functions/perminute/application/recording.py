@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _FIELDS = {
     ReceiptKind.EVENT: "id",
+    ReceiptKind.CHANGE: "changeId",
     ReceiptKind.PURCHASE: "purchaseId",
     ReceiptKind.ADJUSTMENT: "adjustmentId",
     ReceiptKind.RECHARGE: "rechargeId",

@@ -189,10 +189,7 @@ def configure(
     books = Books(account, at, heard_at)
     books.set_up(settings.currency, min(settings.configured_at, at))
     known = account.settings
-    is_latest = known is None or (known.configured_at, known.event_id) <= (
-        settings.configured_at,
-        settings.event_id,
-    )
+    is_latest = known is None or known.order <= settings.order
     differ = is_latest and not settings.is_same_as(known)
     if is_latest:
         books.set(settings=settings)

@@ -7,10 +7,13 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from perminute.domain.ties import caution_of_settings
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.recharge import AutoRecharge
+    from perminute.domain.ties import SettingsCaution
 
 LATE_USAGE_HOURS = 72
 """For how long usage may come late, unless the admin says otherwise (ours): carriers and operators
@@ -34,12 +37,16 @@ class FailureHandling(StrEnum):
 class CreditSettings:
     """What the organization's admin configured, and the event that said so.
 
-    Of two settings the one configured later holds, whichever arrives first. `auto_recharge` is
-    None where it is not configured or switched off, and so are limits that are not set.
+    Of two settings the one configured later holds, whichever arrives first. Of two that were
+    configured at one instant the more cautious one holds (`ties`), and then the one with the
+    greater identity. `event_id` is the `changeId` of the event if it `has_change_id`.
+    `auto_recharge` is None where it is not configured or switched off, and so are limits that are
+    not set.
     """
 
     configured_at: datetime
     event_id: str
+    has_change_id: bool = False
     currency: str
     low_balance_thresholds_micros: tuple[int, ...] = ()
     auto_recharge: AutoRecharge | None = None
@@ -55,8 +62,25 @@ class CreditSettings:
         """How late usage may be reported."""
         return timedelta(hours=self.late_usage_hours)
 
+    @property
+    def order(self) -> tuple[datetime, SettingsCaution, str, bool]:
+        """The place of these settings among all of an organization: the last of them holds."""
+        cautious = caution_of_settings(self)
+        return self.configured_at, cautious, self.event_id, self.has_change_id
+
+    def ties_with(self, other: CreditSettings | None) -> bool:
+        """Whether only `ties` decides which of two settings holds, and it matters which."""
+        return (
+            other is not None
+            and other.configured_at == self.configured_at
+            and not self.is_same_as(other)
+        )
+
     def is_same_as(self, other: CreditSettings | None) -> bool:
         """Whether both configure the same, whichever event said so and when."""
         return other is not None and self == replace(
-            other, configured_at=self.configured_at, event_id=self.event_id
+            other,
+            configured_at=self.configured_at,
+            event_id=self.event_id,
+            has_change_id=self.has_change_id,
         )

@@ -13,6 +13,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perminute.domain.ties import caution
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import datetime
@@ -28,8 +30,10 @@ fact takes 400 bytes at most where they are ASCII, and some 130 with ids like re
 class Fact:
     """From `effective_at` on, `attribute` has this value, until a later fact says otherwise.
 
-    Of two facts for one instant the one issued later wins; the event's id breaks the last tie,
-    so that every order of arrival gives one answer.
+    Of two facts for one instant the one issued later holds. Of two that were issued at one instant
+    the more cautious one holds (`ties`), and then the one with the greater identity: every order
+    of arrival has one result. `event_id` is the `changeId` of the event if it `has_change_id`:
+    a copy under another event id is the same fact.
     """
 
     attribute: str
@@ -37,6 +41,20 @@ class Fact:
     effective_at: datetime
     issued_at: datetime
     event_id: str
+    has_change_id: bool = False
+
+    @property
+    def order(self) -> tuple[datetime, datetime, int, str, bool]:
+        """The place of the fact among those of its attribute: of two, the later one holds."""
+        cautious = caution(self.attribute, self.value)
+        return self.effective_at, self.issued_at, cautious, self.event_id, self.has_change_id
+
+    def ties_with(self, other: Fact) -> bool:
+        """Whether only `ties` decides which of two facts holds, and it matters which."""
+        return self.value != other.value and (
+            (self.attribute, self.effective_at, self.issued_at)
+            == (other.attribute, other.effective_at, other.issued_at)
+        )
 
 
 class Timeline:
@@ -46,7 +64,7 @@ class Timeline:
         """Sort the facts of each attribute by when they hold."""
         self.facts = frozenset(facts)
         by_attribute: defaultdict[str, list[Fact]] = defaultdict(list)
-        ordered = sorted(self.facts, key=lambda f: (f.effective_at, f.issued_at, f.event_id))
+        ordered = sorted(self.facts, key=lambda fact: fact.order)
         for fact in ordered:
             by_attribute[fact.attribute].append(fact)
         self._instants = [fact.effective_at for fact in ordered]

@@ -382,6 +382,7 @@ def _settings_record(settings: CreditSettings) -> dict[str, Any]:
     record = {
         "configuredAt": _instant_record(settings.configured_at),
         "eventId": settings.event_id,
+        "isChangeId": int(settings.has_change_id) or None,
         "currency": settings.currency,
         "thresholds": settings.low_balance_thresholds_micros or None,
         "autoRecharge": recharge
@@ -406,6 +407,7 @@ def _settings_of(record: dict[str, Any]) -> CreditSettings:
     return CreditSettings(
         configured_at=_instant_of(record["configuredAt"]),
         event_id=record["eventId"],
+        has_change_id=bool(record.get("isChangeId")),
         currency=record["currency"],
         low_balance_thresholds_micros=tuple(record.get("thresholds", ())),
         auto_recharge=recharge and _auto_recharge_of(*recharge),
@@ -803,7 +805,7 @@ def subject_of(user_id: str | None) -> str:
 
 
 def fact_text(fact: Fact) -> str:
-    """Write a fact as one JSON line."""
+    """Write a fact as one JSON line; most have no `changeId`, and say nothing of it."""
     return json.dumps(
         [
             fact.attribute,
@@ -811,6 +813,7 @@ def fact_text(fact: Fact) -> str:
             format_instant(fact.effective_at),
             format_instant(fact.issued_at),
             fact.event_id,
+            *((1,) if fact.has_change_id else ()),
         ],
         ensure_ascii=False,
         separators=(",", ":"),
@@ -823,11 +826,12 @@ def timeline_of(row: TimelineRow) -> Timeline:
 
 
 def _fact_of(text: str) -> Fact:
-    attribute, value, effective_at, issued_at, event_id = json.loads(text)
+    attribute, value, effective_at, issued_at, event_id, *is_change_id = json.loads(text)
     return Fact(
         attribute=attribute,
         value=value,
         effective_at=parse_instant(effective_at),
         issued_at=parse_instant(issued_at),
         event_id=event_id,
+        has_change_id=bool(is_change_id),
     )

@@ -233,7 +233,8 @@ class OutboxRow(Model):
 class ReceiptRow(Model):
     """CreditTable, record `purchase#…`, `adjustment#…`, `recharge#…` or `rechargeFailure#…`.
 
-    A billing event that was booked, or the purchase that paid a recharge.
+    A billing event that was booked, or the purchase that paid a recharge. And record `change#…`:
+    an event about licenses or settings that was taken in under its `changeId`.
     """
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
