@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -16,7 +17,9 @@ from pydantic.json_schema import GenerateJsonSchema
 from perminute.domain.dial_out import PREDEFINED, DialOutMode
 from perminute.domain.legs import MAX_ID_LENGTH
 from perminute.domain.licenses import OUR_NAMES, PRODUCTS
+from perminute.domain.ties import FIRST_HOLDS
 from perminute.events.billing import AnyBillingEvent
+from perminute.events.clocks import MAX_CLOCK_AHEAD
 from perminute.events.licensing import AnyLicensingEvent
 from perminute.events.telephony import CallEnded
 from perminute_local.published import numbers_by_leg_type, without_references
@@ -27,6 +30,28 @@ if TYPE_CHECKING:
 
 def _names(of: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in of)
+
+
+def _holding() -> str:
+    """Write which of two statements of one instant holds, a line for each kind."""
+    first = [(f"`{name}`", f"the first of {_names(of)}") for name, of in FIRST_HOLDS.items()]
+    settings = (
+        "the one without auto-recharge, then the one with the lower `dailySpendLimit`, "
+        "`prefixHourlySpendLimit`, `maxConcurrentCalls`, `rechargeAmount`, in this order; "
+        "what is absent is higher than any"
+    )
+    rows = [
+        ("licenses assigned and removed, `tollFreeDialInAllowed`", "removed, `false`"),
+        *first,
+        ("`quantity`, `poolMinutesPerLicense`, `monthlySpendLimit`", "the smaller"),
+        ("`poolMinutesUsed`", "the larger, which leaves the smaller pool"),
+        ("`Credits Configured`", settings),
+        (
+            "anything else, and where all of that is equal",
+            "the one with the greater identity, as text: its `changeId`, or its event id",
+        ),
+    ]
+    return "\n".join(f"| {of} | {holds} |" for of, holds in rows)
 
 
 _INTRODUCTION = f"""\
@@ -55,6 +80,31 @@ dead-letter queue with the field and the reason. Fields that are not known are i
 
 What is not marked *required* may be absent. `schemaVersion` is `"1"` in every detail, and `"1"`
 if it is absent.
+
+## Which of two holds
+
+EventBridge gives an event a new id each time that it is put on a bus, and a `time` in whole
+seconds. So a producer of events about licenses or credit had best send two fields more:
+
+- `issuedAt`: when it was decided, with fractions. Of two statements about one instant the one
+  issued later holds, whichever arrives first. `Credits Configured` holds from its `issuedAt`, and
+  the one issued last is in force. Without it the event's `time` counts. It may lie any time before
+  that, and at most {MAX_CLOCK_AHEAD // timedelta(minutes=1)} minutes after it.
+- `changeId`: the identity of the event in its organization, in place of the event id. Then the same
+  event may be put on a bus again, as by a replay of the bus's archive, and changes nothing. One
+  `changeId` belongs to one event, whatever its `detail-type`: with other content, of which
+  `issuedAt` is a part, it is refused. `Credit Purchased`, `Credit Adjusted` and `Recharge Failed`
+  have an identity of their own, and keep it.
+
+Two statements may be issued at one instant all the same. Then the cautious one holds, with which
+nobody spends without an admin's act:
+
+| of two | holds |
+|---|---|
+{_holding()}
+
+Such a tie is logged, and counted as `TiesDecided`
+([runbook](runbook.md#two-statements-of-one-instant)).
 """
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -368,8 +368,9 @@ def test_the_same_said_in_another_way_is_the_same_content() -> None:
 def test_settings_are_kept_whole() -> None:
     event = credit_event(read_event(sample("credits-configured"), BILLING))
     assert event.change == CreditSettings(
-        configured_at=datetime(2026, 10, 30, 12, 1, tzinfo=UTC),
-        event_id="1a2b3c4d-5e6f-4a7b-8c9d-0e1f2a3b4c15",
+        configured_at=datetime(2026, 10, 30, 12, 0, 59, 700_000, tzinfo=UTC),
+        event_id="console-4711",
+        has_change_id=True,
         currency="USD",
         low_balance_thresholds_micros=(100_000_000, 20_000_000),
         auto_recharge=AutoRecharge(
@@ -381,6 +382,102 @@ def test_settings_are_kept_whole() -> None:
         prefix_hourly_spend_limit_micros=50_000_000,
         max_concurrent_calls=200,
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "door", "to_domain"),
+    [
+        ("license-assigned", LICENSING, licensing_event),
+        ("license-removed", LICENSING, licensing_event),
+        ("licenses-purchased", LICENSING, licensing_event),
+        ("user-changed", LICENSING, licensing_event),
+        ("organization-changed", LICENSING, licensing_event),
+        ("credits-configured", BILLING, credit_event),
+    ],
+)
+def test_a_change_id_is_the_identity_of_an_event_under_any_event_id(
+    name: str, door: Any, to_domain: Any
+) -> None:
+    sent = json.loads(sample(name, changeId="CHANGE@hr", issuedAt="2026-10-30T11:00:00.5Z"))
+    copy = {**sent, "id": "of-a-replay", "time": "2026-10-30T23:00:00Z"}
+    first, again = (to_domain(read_event(json.dumps(body), door)) for body in (sent, copy))
+    assert first.receipt == again.receipt
+    assert first.receipt.key == ReceiptKey(ReceiptKind.CHANGE, "contoso", "change@hr")
+    assert first.change == again.change
+    other = to_domain(read_event(sample(name, changeId="change@hr", issuedAt="REMOVED"), door))
+    assert other.receipt.key == first.receipt.key
+    assert other.receipt.content != first.receipt.content
+
+
+def test_an_event_without_a_change_id_is_known_by_its_id_even_if_a_change_id_reads_the_same() -> (
+    None
+):
+    body = json.loads(sample("license-removed"))
+    plain = licensing_event(read_event(json.dumps(body), LICENSING))
+    named = sample("license-removed", changeId=body["id"])
+    change = licensing_event(read_event(named, LICENSING))
+    assert plain.receipt.key == ReceiptKey(ReceiptKind.EVENT, "contoso", body["id"])
+    assert change.receipt.key == ReceiptKey(ReceiptKind.CHANGE, "contoso", body["id"])
+    assert plain.change != change.change
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "identity"),
+    [
+        ("credit-purchased", ReceiptKind.PURCHASE, "po-1001"),
+        ("credit-adjusted", ReceiptKind.ADJUSTMENT, "goodwill-1"),
+        ("recharge-failed", ReceiptKind.RECHARGE_FAILURE, "d4c1c3a5-9d54-5b52-8f6a-6d2c6a0c0b11"),
+    ],
+)
+def test_what_has_an_identity_of_its_own_keeps_it_beside_a_change_id(
+    name: str, kind: ReceiptKind, identity: str
+) -> None:
+    receipts = {
+        credit_event(read_event(sample(name, changeId=change_id), BILLING)).receipt
+        for change_id in ("REMOVED", "a", "b")
+    }
+    (receipt,) = receipts
+    assert receipt.key == ReceiptKey(kind, "contoso", identity)
+
+
+@pytest.mark.parametrize(
+    ("name", "door", "to_domain"),
+    [
+        ("license-assigned", LICENSING, licensing_event),
+        ("organization-changed", LICENSING, licensing_event),
+        ("credits-configured", BILLING, credit_event),
+        ("credit-purchased", BILLING, credit_event),
+        ("credit-adjusted", BILLING, credit_event),
+        ("recharge-failed", BILLING, credit_event),
+    ],
+)
+def test_issued_at_lies_at_most_five_minutes_after_the_event(
+    name: str, door: Any, to_domain: Any
+) -> None:
+    time = datetime.fromisoformat(json.loads(sample(name))["time"])
+    latest = time + timedelta(minutes=5)
+    to_domain(read_event(sample(name, issuedAt=latest.isoformat()), door))
+    later = latest + timedelta(microseconds=1)
+    assert refusal(sample(name, issuedAt=later.isoformat()), door, to_domain) == (
+        "detail.issuedAt: lies more than 5 minutes after the event's time; set the sender's clocks "
+        "right and send it again"
+    )
+    said = refusal(sample(name, issuedAt="2026-10-30T12:00:00.5"), door, to_domain)
+    assert said == "detail.issuedAt: has no offset; times are UTC, such as 2026-11-02T09:00:00Z"
+
+
+def test_a_fact_is_as_old_as_its_decision() -> None:
+    issued = datetime(2026, 10, 29, 9, 0, 0, 250_000, tzinfo=UTC)
+    body = sample("license-assigned", issuedAt="2026-10-29T10:00:00.250+01:00")
+    (fact,) = licensing_event(read_event(body, LICENSING)).change.facts
+    assert fact.issued_at == issued
+
+
+def test_credit_is_booked_at_the_time_of_its_event_and_in_the_order_of_the_decisions() -> None:
+    body = json.loads(sample("credits-configured"))
+    event = credit_event(read_event(json.dumps(body), BILLING))
+    assert event.issued_at == datetime.fromisoformat(body["time"])
+    assert event.decided_at == datetime(2026, 10, 30, 12, 0, 59, 700_000, tzinfo=UTC)
 
 
 def test_an_adjustment_may_be_negative() -> None:

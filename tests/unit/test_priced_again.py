@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,9 +51,11 @@ def world() -> WrongRates:
 
 def licensed(world: WrongRates, *, value: bool) -> None:
     """Have it heard late that the organizer held the license, or did not, and rate again."""
-    lost = fact("license:MCOMEETACPEA", value=value, since=ANSWERED, event_id=f"{value}")
+    told = fact("license:MCOMEETACPEA", value=value, since=ANSWERED, event_id=f"{value}")
+    # It was never lost after all: that is said later.
+    told = replace(told, issued_at=ANSWERED + int(value) * timedelta(seconds=1))
     event = LicensingEvent(
-        LicensingChange(world.organization, "adele", (lost,)), receipt(f"{value}"), ANSWERED
+        LicensingChange(world.organization, "adele", (told,)), receipt(f"{value}"), ANSWERED
     )
     assert ApplyLicensing(world.stores.licensing, IMPATIENT)([event]) == [Accepted(None)]
     rerate = RerateCalls(world.again, world.stores.reratings)

@@ -58,13 +58,15 @@ class CreditEvent:
     """One event about an organization's credit, its receipt, and when it was issued.
 
     `heard_at` is when it reached our queue, if that is known. `issued_at`, at which it is booked,
-    is never after that: what a clock that is ahead says does not advance time.
+    is the event's own time, but never after that: what a clock that is ahead says does not advance
+    time. `decided_at` is its `issuedAt`, if that is known, which may lie days before.
     """
 
     organization_id: str
     change: Purchase | Adjustment | CreditSettings | FailedRecharge
     receipt: Receipt
     issued_at: datetime
+    decided_at: datetime | None = None
     heard_at: datetime | None = None
 
 
@@ -85,7 +87,7 @@ class BookCredit:
         """
         by_time = sorted(
             range(len(events)),
-            key=lambda n: (events[n].issued_at, events[n].receipt.key.id, n),
+            key=lambda n: (_decided_at(events[n]), events[n].receipt.key.id, n),
         )
         verdicts = {n: self._book(events[n], deadline) for n in by_time}
         return [verdicts[n] for n in range(len(events))]
@@ -231,6 +233,10 @@ def _book(account: Account, event: CreditEvent, *, after_failure: bool) -> Booki
             return fail_recharge(account, recharge_id, reason, at=at, heard_at=heard_at)
         case never:
             assert_never(never)
+
+
+def _decided_at(event: CreditEvent) -> datetime:
+    return event.decided_at or event.issued_at
 
 
 def _cause(event: CreditEvent) -> str:

@@ -31,19 +31,22 @@ from perminute.events.fields import (
     Amount,
     BookingInstant,
     Currency,
-    Detail,
     Event,
     Id,
     Instant,
+    IssuedDetail,
     Model,
     PositiveAmount,
     SignedAmount,
+    issued_at,
 )
-from perminute.events.receipts import receipt_of
+from perminute.events.receipts import receipt_of, receipt_of_change
 from perminute.ports import ReceiptKind
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from perminute.ports import Receipt
 
 MAX_THRESHOLDS = 20
 """They live in the account item, which every charge writes: it must stay small."""
@@ -91,7 +94,7 @@ class AutoRechargeDetail(Model):
         return self
 
 
-class CreditsConfiguredDetail(Detail):
+class CreditsConfiguredDetail(IssuedDetail):
     """How an organization keeps its credit."""
 
     currency: Currency = Field(description="cannot change once the credit is set up")
@@ -137,10 +140,18 @@ class CreditsConfiguredDetail(Detail):
     )
 
 
-class CreditPurchasedDetail(Detail):
+class _NumberedDetail(IssuedDetail):
+    """The producer has numbered what it says: that stays its identity, beside any `changeId`."""
+
+    change_id: Id | None = Field(
+        default=None, description="means nothing here: these events have an identity of their own"
+    )
+
+
+class CreditPurchasedDetail(_NumberedDetail):
     """A lot of credit that was bought."""
 
-    has_happened: ClassVar[tuple[str, ...]] = ("purchased_at",)
+    has_happened: ClassVar[tuple[str, ...]] = ("issued_at", "purchased_at")
 
     purchase_id: Id = Field(description="unique in the organization")
     amount: PositiveAmount = Field(description="what the lot holds")
@@ -174,7 +185,7 @@ def _not_zero(micros: int) -> int:
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
 
-class CreditAdjustedDetail(Detail):
+class CreditAdjustedDetail(_NumberedDetail):
     """A correction of the balance, up or down."""
 
     adjustment_id: Id = Field(description="unique in the organization")
@@ -195,7 +206,7 @@ class CreditAdjustedDetail(Detail):
         return self
 
 
-class RechargeFailedDetail(Detail):
+class RechargeFailedDetail(_NumberedDetail):
     """A recharge that was requested and could not be bought."""
 
     recharge_id: Id = Field(description="the RechargeRequested that it answers")
@@ -207,7 +218,7 @@ class _BillingEvent(Event):
 
 
 class CreditsConfigured(_BillingEvent):
-    """An admin set the credits up, or changed how they are kept [event id]."""
+    """An admin set the credits up, or changed how they are kept [changeId or event id]."""
 
     detail_type: Literal["Credits Configured"] = Field(alias="detail-type")
     detail: CreditsConfiguredDetail
@@ -245,10 +256,11 @@ def credit_event(event: AnyBillingEvent, heard_at: datetime | None = None) -> Cr
     """Turn the event into the change of the account that it brings."""
     change: Purchase | Adjustment | CreditSettings | FailedRecharge
     at = booked_at(event.time, heard_at)
+    issued = issued_at(event, event.detail)
     match event:
         case CreditsConfigured(detail=detail):
-            change = _settings(event)
-            receipt = receipt_of(event, ReceiptKind.EVENT, event.id)
+            receipt = receipt_of_change(event, detail)
+            change = _settings(detail, receipt, issued)
         case CreditPurchased(detail=detail):
             change = Purchase(
                 purchase_id=detail.purchase_id,
@@ -277,15 +289,18 @@ def credit_event(event: AnyBillingEvent, heard_at: datetime | None = None) -> Cr
         change=change,
         receipt=receipt,
         issued_at=at,
+        decided_at=event.detail.issued_at,
         heard_at=heard_at,
     )
 
 
-def _settings(event: CreditsConfigured) -> CreditSettings:
-    detail = event.detail
+def _settings(
+    detail: CreditsConfiguredDetail, receipt: Receipt, configured_at: datetime
+) -> CreditSettings:
     return CreditSettings(
-        configured_at=event.time,
-        event_id=event.id,
+        configured_at=configured_at,
+        event_id=receipt.key.id,
+        has_change_id=receipt.key.kind is ReceiptKind.CHANGE,
         currency=detail.currency,
         low_balance_thresholds_micros=detail.low_balance_thresholds,
         auto_recharge=_auto_recharge(detail.auto_recharge),

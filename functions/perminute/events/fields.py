@@ -159,3 +159,24 @@ class Event(Model):
     if TYPE_CHECKING:
         # Each event has a detail of its own kind; a field here would move it before the source.
         detail: Detail
+
+
+class IssuedDetail(Detail):
+    """What a detail says of the decision behind it."""
+
+    has_happened: ClassVar[tuple[str, ...]] = ("issued_at",)
+
+    issued_at: BookingInstant | None = Field(
+        default=None,
+        description="when it was decided, with fractions, at most 5 minutes after the event's "
+        "`time`, which it is by default",
+    )
+    change_id: Id | None = Field(
+        default=None,
+        description="unique in the organization; the identity, in place of the event id",
+    )
+
+
+def issued_at(event: Event, detail: IssuedDetail) -> datetime:
+    """Return when an event was issued: by default at its own time."""
+    return detail.issued_at or event.time

@@ -17,8 +17,17 @@ from perminute.domain.licensing import (
     purchased_attribute,
 )
 from perminute.domain.timelines import Fact, FactValue
-from perminute.events.fields import Amount, Country, Detail, Event, Id, Instant, documented
-from perminute.events.receipts import receipt_of
+from perminute.events.fields import (
+    Amount,
+    Country,
+    Event,
+    Id,
+    Instant,
+    IssuedDetail,
+    documented,
+    issued_at,
+)
+from perminute.events.receipts import receipt_of_change
 from perminute.ports import ReceiptKind
 
 if TYPE_CHECKING:
@@ -35,7 +44,7 @@ Product = Annotated[str, AfterValidator(product_named), documented("license")]
 DialOutPolicy = Annotated[str, AfterValidator(dial_out_mode), documented("dial-out policy")]
 
 
-class _LicensingDetail(Detail):
+class _LicensingDetail(IssuedDetail):
     effective_at: Instant = Field(
         description="from when it holds; may lie before calls that were charged"
     )
@@ -104,35 +113,35 @@ class _LicensingEvent(Event):
 
 
 class LicenseAssigned(_LicensingEvent):
-    """From `effectiveAt` on the user holds the product [event id]."""
+    """From `effectiveAt` on the user holds the product [changeId or event id]."""
 
     detail_type: Literal["License Assigned"] = Field(alias="detail-type")
     detail: LicenseDetail
 
 
 class LicenseRemoved(_LicensingEvent):
-    """From `effectiveAt` on the user no longer holds the product [event id]."""
+    """From `effectiveAt` on the user no longer holds the product [changeId or event id]."""
 
     detail_type: Literal["License Removed"] = Field(alias="detail-type")
     detail: LicenseDetail
 
 
 class LicensesPurchased(_LicensingEvent):
-    """From `effectiveAt` on the organization owns so many licenses of a product [event id]."""
+    """From `effectiveAt` on so many licenses of a product are owned [changeId or event id]."""
 
     detail_type: Literal["Licenses Purchased"] = Field(alias="detail-type")
     detail: PurchasedDetail
 
 
 class UserChanged(_LicensingEvent):
-    """From `effectiveAt` on this holds of the user [event id]."""
+    """From `effectiveAt` on this holds of the user [changeId or event id]."""
 
     detail_type: Literal["User Changed"] = Field(alias="detail-type")
     detail: UserDetail
 
 
 class OrganizationChanged(_LicensingEvent):
-    """From `effectiveAt` on this holds of the organization [event id]."""
+    """From `effectiveAt` on this holds of the organization [changeId or event id]."""
 
     detail_type: Literal["Organization Changed"] = Field(alias="detail-type")
     detail: OrganizationDetail
@@ -150,18 +159,19 @@ LICENSING: TypeAdapter[AnyLicensingEvent] = TypeAdapter(
 def licensing_event(event: AnyLicensingEvent, heard_at: datetime | None = None) -> LicensingEvent:
     """Turn the event into the facts that it states about its subject."""
     subject, values = _stated(event)
+    receipt, issued = receipt_of_change(event, event.detail), issued_at(event, event.detail)
     facts = tuple(
         Fact(
             attribute=attribute,
             value=value,
             effective_at=holds_from(attribute, event.detail.effective_at),
-            issued_at=event.time,
-            event_id=event.id,
+            issued_at=issued,
+            event_id=receipt.key.id,
+            has_change_id=receipt.key.kind is ReceiptKind.CHANGE,
         )
         for attribute, value in values.items()
     )
     change = LicensingChange(event.detail.organization_id, subject, facts)
-    receipt = receipt_of(event, ReceiptKind.EVENT, event.id)
     return LicensingEvent(change, receipt, heard_at or event.time)
 
 
