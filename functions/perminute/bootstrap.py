@@ -21,6 +21,7 @@ from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls
 from perminute.application.wake_reratings import WakeForgotten, WakeReratings
 from perminute.connected import Connected
+from perminute.observability import report_ties
 
 
 class Application(Connected):
@@ -63,7 +64,7 @@ class Application(Connected):
 
     def book_credit(self) -> BookCredit:
         """Book purchases, adjustments and settings."""
-        return BookCredit(self.credit, Patience())
+        return BookCredit(self.credit, Patience(), report_ties)
 
     def expire_credit(self) -> ExpireCredit:
         """Book what time alone brings."""
@@ -86,7 +87,7 @@ class Application(Connected):
 
     def apply_licensing(self) -> ApplyLicensing:
         """Take in licensing facts."""
-        return ApplyLicensing(self.licensing, Patience())
+        return ApplyLicensing(self.licensing, Patience(), report_ties)
 
     def _wakeups(self) -> SQSWakeups:
         queue_url = settings.rerating_queue_url(self.environment)

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from perminute.domain.errors import Unavailable
+from perminute.domain.times import format_instant
 from perminute.domain.usage import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from typing import TypeVar
 
     from perminute.application.charge_reported import ReportedRun
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from perminute.application.publish_notifications import Published
     from perminute.application.reconcile_books import Reconciled
     from perminute.batches import Settled
+    from perminute.domain.ties import Tie
     from perminute.domain.usage import Usage
     from perminute.ports import Rejection
 
@@ -56,6 +59,29 @@ def report_uncharged(usage: Usage) -> None:
             "reason": usage.reason,
         },
     )
+
+
+def report_ties(organization_id: str, found: Collection[Tie] | Unavailable) -> None:
+    """Count and log statements that contradict each other, of which neither was issued later."""
+    if isinstance(found, Unavailable):
+        logger.warning(
+            "ties not looked for", extra={"organizationId": organization_id, "reason": str(found)}
+        )
+        metrics.add_metric("TiesNotLookedFor", MetricUnit.Count, 1)
+        return
+    for tie in found:
+        logger.warning(
+            "tie decided",
+            extra={
+                "organizationId": tie.organization_id,
+                "userId": tie.user_id,
+                "attribute": tie.what,
+                "issuedAt": format_instant(tie.issued_at),
+                "holds": tie.holds,
+                "yields": tie.yields,
+            },
+        )
+    metrics.add_metric("TiesDecided", MetricUnit.Count, len(found))
 
 
 def report_batch(settled: Settled[R], counts: Mapping[str, int] | None = None) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from builders import LONG_AGO
+
 from perminute.application.expire_credit import Run
-from perminute.observability import metrics, report_expiry
+from perminute.domain.errors import Unavailable
+from perminute.domain.ties import Tie
+from perminute.observability import metrics, report_expiry, report_ties
 
 if TYPE_CHECKING:
     import pytest
@@ -24,3 +28,33 @@ def test_recharges_that_nobody_answers_are_named_and_counted(
     assert counted == {"AccountsBroughtUpToDate": [5.0], "RechargesUnanswered": [2.0]}
     named = [vars(line) for line in caplog.records if line.message == "recharge unanswered"]
     assert {line["organizationId"]: line["rechargeId"] for line in named} == unanswered
+
+
+def test_ties_are_named_and_counted_and_so_is_where_nobody_could_look(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tie = Tie(
+        organization_id="contoso",
+        user_id="adele",
+        what="country",
+        issued_at=LONG_AGO,
+        holds="e-2",
+        yields="e-1",
+    )
+    metrics.clear_metrics()
+    try:
+        report_ties("contoso", [tie])
+        report_ties("fabrikam", Unavailable("there was no answer"))
+        counted = {name: values["Value"] for name, values in metrics.metric_set.items()}
+    finally:
+        metrics.clear_metrics()
+    assert counted == {"TiesDecided": [1.0], "TiesNotLookedFor": [1.0]}
+    decided, unknown = (vars(line) for line in caplog.records)
+    names = ("message", "organizationId", "userId", "attribute", "issuedAt", "holds", "yields")
+    said = "tie decided", "contoso", "adele", "country", "2026-01-01T00:00:00Z", "e-2", "e-1"
+    assert tuple(decided[name] for name in names) == said
+    assert (unknown["message"], unknown["organizationId"], unknown["reason"]) == (
+        "ties not looked for",
+        "fabrikam",
+        "there was no answer",
+    )

@@ -2,15 +2,81 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from builders import ANSWERED, IMPATIENT, LONG_AGO, ORGANIZATION, purchase, receipt
+import pytest
+from builders import ANSWERED, IMPATIENT, LONG_AGO, ORGANIZATION, fact, purchase, receipt
 
 from perminute.adapters.memory import InMemoryStore
-from perminute.application.book_credit import BookCredit
+from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
+from perminute.application.book_credit import BookCredit, CreditEvent
+from perminute.application.patience import Deadline
+from perminute.application.verdicts import Accepted, Repeated
 from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.licensing import Licensing, LicensingChange
+from perminute.domain.ties import Tie
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from perminute.domain.timelines import FactValue
 
 SECOND = timedelta(seconds=1)
+LICENSE = "license:MCOMEETACPEA"
+
+
+@dataclass
+class Reported:
+    """Remembers what was reported."""
+
+    found: list[Collection[Tie] | Unavailable] = field(default_factory=list)
+
+    def __call__(self, organization_id: str, found: Collection[Tie] | Unavailable) -> None:
+        assert organization_id == ORGANIZATION
+        self.found.append(found)
+
+    @property
+    def ties(self) -> set[Tie]:
+        return {tie for found in self.found if not isinstance(found, Unavailable) for tie in found}
+
+
+def says(
+    identity: str,
+    value: FactValue,
+    *,
+    attribute: str = LICENSE,
+    user: str | None = "adele",
+    later: int = 0,
+) -> LicensingEvent:
+    stated = replace(
+        fact(attribute, value, event_id=identity), issued_at=LONG_AGO + later * SECOND / 1_000
+    )
+    change = LicensingChange(ORGANIZATION, user, (stated,))
+    return LicensingEvent(change, receipt(identity), ANSWERED)
+
+
+def tie(holds: str, yields: str, *, what: str = LICENSE, user: str | None = "adele") -> Tie:
+    return Tie(
+        organization_id=ORGANIZATION,
+        user_id=user,
+        what=what,
+        issued_at=LONG_AGO,
+        holds=holds,
+        yields=yields,
+    )
+
+
+def saves(identity: str, limit: int | None, configured_at: int = 0) -> CreditEvent:
+    said = CreditSettings(
+        configured_at=LONG_AGO + configured_at * SECOND,
+        event_id=identity,
+        currency="USD",
+        max_concurrent_calls=limit,
+    )
+    return purchase(change=said, receipt=receipt(identity), issued_at=ANSWERED)
 
 
 def test_credit_of_one_second_is_booked_in_the_order_in_which_it_was_decided() -> None:
@@ -33,3 +99,99 @@ def test_settings_are_booked_when_they_were_sent_and_hold_since_they_were_decide
     BookCredit(store, IMPATIENT)([event])
     account = store.account(ORGANIZATION)
     assert (account.as_of, account.credits_set_up_at) == (ANSWERED, LONG_AGO)
+
+
+@pytest.mark.parametrize("batches", [[["a", "b"]], [["a"], ["b"]], [["b"], ["a"]]])
+def test_a_tie_of_facts_is_reported_once_they_are_recorded(batches: list[list[str]]) -> None:
+    events = {"a": says("a", value=True), "b": says("b", value=False)}
+    reported, store = Reported(), InMemoryStore()
+    apply = ApplyLicensing(store, IMPATIENT, reported)
+    for batch in batches:
+        apply([events[name] for name in batch])
+    assert reported.ties == {tie(holds="b", yields="a")}
+    assert sum(len(found) for found in reported.found if not isinstance(found, Unavailable)) == 1
+    reported.found.clear()
+    assert apply([events["a"]]) == [Repeated()]
+    assert not reported.ties
+
+
+def test_a_tie_of_an_organization_is_its_own_and_no_user_s() -> None:
+    reported = Reported()
+    basis = {"attribute": "poolBasis", "user": None}
+    of_all = [says("a", "purchased", **basis), says("b", "assigned", **basis)]  # type: ignore[arg-type] # as it is spelled
+    of_one = says("c", "other", attribute="poolBasis")
+    ApplyLicensing(InMemoryStore(), IMPATIENT, reported)([*of_all, of_one])
+    assert reported.ties == {tie(holds="b", yields="a", what="poolBasis", user=None)}
+
+
+def test_what_is_no_tie_is_not_reported() -> None:
+    reported = Reported()
+    ApplyLicensing(InMemoryStore(), IMPATIENT, reported)(
+        [
+            says("a", value=True),
+            says("b", value=True),
+            says("c", value=False, later=1),
+            says("d", value=False, attribute="license:MCOPSTNC"),
+            says("e", value=False, user="alex"),
+        ]
+    )
+    assert reported.found == [frozenset()]
+
+
+@dataclass
+class Unreadable(InMemoryStore):
+    """A store whose timelines cannot be read: each reading meets the next of its errors."""
+
+    errors: list[Unavailable] = field(default_factory=list)
+
+    def licensing(self, organization_id: str, user_ids: Collection[str]) -> Licensing:
+        if self.errors:
+            raise self.errors.pop(0)
+        return super().licensing(organization_id, user_ids)
+
+
+def test_facts_stand_though_it_cannot_be_read_whether_they_tie() -> None:
+    reported, why = Reported(), Unavailable("there was no answer")
+    store = Unreadable(errors=[why])
+    (verdict,) = ApplyLicensing(store, IMPATIENT, reported)([says("a", value=True)])
+    assert verdict == Accepted(None)
+    assert reported.found == [why]
+    assert store.facts[ORGANIZATION, "adele"]
+
+
+def test_a_reading_that_others_were_in_the_way_of_is_repeated_until_time_is_up() -> None:
+    reported, busy = Reported(), Contended("in the way")
+    events = [says("a", value=True), says("b", value=False)]
+    store = Unreadable(errors=[busy])
+    ApplyLicensing(store, IMPATIENT, reported)(events)
+    assert reported.ties == {tie(holds="b", yields="a")}
+    reported.found.clear()
+    store = Unreadable(errors=[busy] * 100)
+    ApplyLicensing(store, IMPATIENT, reported)(events)
+    assert reported.found == [busy]
+    reported.found.clear()
+    clock = iter([0.0, 2.0])
+    deadline = Deadline(at=1.0, clock=lambda: next(clock))
+    verdicts = ApplyLicensing(InMemoryStore(), IMPATIENT, reported)(events, deadline)
+    assert verdicts == [Accepted(None)] * 2
+    (found,) = reported.found
+    assert str(found) == "no time was left in this invocation"
+
+
+@pytest.mark.parametrize("order", [["a", "b"], ["b", "a"]])
+def test_a_tie_of_settings_is_reported_when_the_second_of_them_is_booked(order: list[str]) -> None:
+    said = {"a": saves("a", limit=2), "b": saves("b", limit=None)}
+    reported, store = Reported(), InMemoryStore()
+    for name in order:
+        BookCredit(store, IMPATIENT, reported)([said[name]])
+    settings = store.account(ORGANIZATION).settings
+    assert settings is not None
+    assert settings.max_concurrent_calls == 2
+    assert reported.ties == {tie(holds="a", yields="b", what="Credits Configured", user=None)}
+
+
+def test_settings_that_say_the_same_or_were_issued_later_do_not_tie() -> None:
+    reported = Reported()
+    book = BookCredit(InMemoryStore(), IMPATIENT, reported)
+    book([saves("a", limit=2), saves("b", limit=2), saves("c", limit=None, configured_at=1)])
+    assert reported.found == [[], [], []]

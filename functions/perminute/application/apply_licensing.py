@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
+from perminute.application.find_ties import ReportTies, ties_of_facts, unreported
 from perminute.application.patience import NEVER, Deadline, contended
 from perminute.application.recording import against_receipt
 from perminute.application.verdicts import Accepted, Verdict
@@ -44,6 +45,7 @@ class ApplyLicensing:
 
     licensing: LicensingStore
     patience: Patience
+    report_ties: ReportTies = unreported
 
     def __call__(
         self, events: Sequence[LicensingEvent], deadline: Deadline = NEVER
@@ -86,6 +88,7 @@ class ApplyLicensing:
                 rerating = _rerating(organization_id, list(pending.values()))
                 match self.licensing.record(organization_id, changes, rerating):
                     case Committed():
+                        self._find_ties(organization_id, pending, deadline)
                         return verdicts | dict.fromkeys(pending, Accepted(None))
                     case AlreadyKnown(receipts=known):
                         settled = dict(_against_receipts(pending, known))
@@ -106,6 +109,13 @@ class ApplyLicensing:
                 return verdicts
             return verdicts | dict.fromkeys(pending, error)
         return verdicts
+
+    def _find_ties(
+        self, organization_id: str, events: Mapping[int, LicensingEvent], deadline: Deadline
+    ) -> None:
+        changes = [event.change for event in events.values()]
+        found = ties_of_facts(self.licensing, changes, patience=self.patience, deadline=deadline)
+        self.report_ties(organization_id, found)
 
 
 def _rerating(organization_id: str, events: Sequence[LicensingEvent]) -> Rerating | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
 from perminute.application.advancing import brought_up_to
+from perminute.application.find_ties import ReportTies, tie_of_settings, unreported
 from perminute.application.further_lots import decide_with_enough_lots, further_lots
 from perminute.application.patience import NEVER, Deadline, contended
 from perminute.application.postings import posting_of
@@ -76,6 +77,7 @@ class BookCredit:
 
     credit: CreditStore
     patience: Patience
+    report_ties: ReportTies = unreported
 
     def __call__(
         self, events: Sequence[CreditEvent], deadline: Deadline = NEVER
@@ -173,6 +175,10 @@ class BookCredit:
         )
         match self.credit.commit(posting):
             case Committed():
+                if isinstance(event.change, CreditSettings):
+                    known = account.settings
+                    ties = tie_of_settings(event.organization_id, known, event.change)
+                    self.report_ties(event.organization_id, ties)
                 return posting
             case AlreadyKnown() | Moved() as result:
                 return result

@@ -1,0 +1,105 @@
+"""Look for ties: statements that contradict each other, of which neither was issued later.
+
+Which of them holds is decided without regard to arrival (`domain.ties`). An admin may have meant
+the other one, so each tie is reported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.ties import Tie
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from perminute.application.patience import Deadline, Patience
+    from perminute.domain.credit_settings import CreditSettings
+    from perminute.domain.licensing import Licensing, LicensingChange
+    from perminute.domain.timelines import Fact
+    from perminute.ports import LicensingStore
+
+SETTINGS = "Credits Configured"
+"""What a tie of settings is about."""
+
+
+class ReportTies(Protocol):
+    """Where ties are counted and logged."""
+
+    def __call__(self, organization_id: str, found: Collection[Tie] | Unavailable) -> None:
+        """Report ties of an organization, or why it is not known whether there are any."""
+        ...
+
+
+def unreported(organization_id: str, found: Collection[Tie] | Unavailable) -> None:
+    """Report nothing: what runs on no function has no metrics."""
+    del organization_id, found
+
+
+def tie_of_settings(
+    organization_id: str, known: CreditSettings | None, said: CreditSettings
+) -> list[Tie]:
+    """Return the tie of settings with those that were in force before, if there is one."""
+    if known is None or not said.ties_with(known):
+        return []
+    yields, holds = sorted((known, said), key=lambda settings: settings.order)
+    tie = Tie(
+        organization_id=organization_id,
+        what=SETTINGS,
+        issued_at=said.configured_at,
+        holds=holds.event_id,
+        yields=yields.event_id,
+    )
+    return [tie]
+
+
+def ties_of_facts(
+    licensing: LicensingStore,
+    changes: Sequence[LicensingChange],
+    *,
+    patience: Patience,
+    deadline: Deadline,
+) -> Collection[Tie] | Unavailable:
+    """Return the ties of facts of one organization that were just recorded, or why not.
+
+    Nothing is read before facts are recorded: two that are recorded at the same time would not see
+    each other. Read afterwards, the later one sees both. What cannot be read changes nothing about
+    the facts, which are recorded.
+    """
+    organization_id = changes[0].organization_id
+    user_ids = {change.user_id for change in changes if change.user_id is not None}
+    why = Unavailable(f"{organization_id} was not read: there was no time for it")
+    for _ in patience.tries():
+        try:
+            deadline.check()
+            known = licensing.licensing(organization_id, user_ids)
+        except Contended as error:
+            why = error
+        except Unavailable as error:
+            return error
+        else:
+            return frozenset(tie for change in changes for tie in _ties(change, known))
+    return why
+
+
+def _ties(change: LicensingChange, known: Licensing) -> Iterator[Tie]:
+    said = {(fact.attribute, fact.effective_at): fact for fact in change.facts}
+    is_of_user = change.user_id is not None
+    timeline = known.users.get(str(change.user_id)) if is_of_user else known.organization
+    for other in timeline.facts if timeline is not None else ():
+        fact = said.get((other.attribute, other.effective_at))
+        if fact is not None and fact.ties_with(other):
+            yield _tie(change, fact, other)
+
+
+def _tie(change: LicensingChange, *facts: Fact) -> Tie:
+    yields, holds = sorted(facts, key=lambda fact: fact.order)
+    return Tie(
+        organization_id=change.organization_id,
+        user_id=change.user_id,
+        what=holds.attribute,
+        issued_at=holds.issued_at,
+        holds=holds.event_id,
+        yields=yields.event_id,
+    )
