@@ -55,7 +55,8 @@ def run_graph(
         ]
         events = [event for one in compared for event in one.events]
         if send and stack_name:
-            # Straight to the queue: EventBridge would give each event an id of its own.
+            # Straight to the queue: EventBridge would give each event another id than the one by
+            # which logs and dead letters are to name it.
             queue_url = output(stack_name, "LicensingQueueUrl")
             send_all(boto3.client("sqs"), queue_url, [json.dumps(event) for event in events])
         else:

@@ -49,7 +49,7 @@ def said(document: object, held: Timeline | None = None) -> list[tuple[str, dict
     """What the events say beside whom they are about and since when."""
     (one,) = read(document)
     compared = compare(one, held or Timeline(), organization_id="contoso", seen_at=SEEN)
-    common = {"schemaVersion", "organizationId", "userId", "effectiveAt"}
+    common = {"schemaVersion", "organizationId", "issuedAt", "changeId", "userId", "effectiveAt"}
     return [
         (event["detail-type"], {k: v for k, v in event["detail"].items() if k not in common})
         for event in compared.events
@@ -221,6 +221,19 @@ def test_the_same_comparison_gives_the_same_ids_and_another_time_gives_others() 
     assert ids("contoso", SEEN) == first
     assert not ids("contoso", ANSWERED) & first
     assert not ids("fabrikam", SEEN) & first
+
+
+def test_an_event_that_a_bus_gave_another_id_and_time_is_the_same_event() -> None:
+    (one,) = read(user(E5))
+    seen_at = SEEN + timedelta(microseconds=250_000)
+    events = compare(one, Timeline(), organization_id="contoso", seen_at=seen_at).events
+    for event in events:
+        over_a_bus = {**event, "id": "of-the-bus", "time": "2026-11-24T06:00:07Z"}
+        ours, theirs = (
+            licensing_event(read_event(json.dumps(body), LICENSING)) for body in (event, over_a_bus)
+        )
+        assert (ours.receipt, ours.change) == (theirs.receipt, theirs.change)
+        assert {stated.issued_at for stated in ours.change.facts} == {seen_at}
 
 
 def test_products_that_bring_nothing_of_ours_are_named() -> None:

@@ -120,15 +120,18 @@ def _event(
     name: str, user: GraphUser, organization_id: str, seen_at: datetime, detail: dict[str, str]
 ) -> Event:
     at = format_instant(seen_at)
-    identity = json.dumps([organization_id, user.id, name, detail, at])
+    identity = str(uuid.uuid5(_NAMES, json.dumps([organization_id, user.id, name, detail, at])))
     return {
-        "id": str(uuid.uuid5(_NAMES, identity)),
+        "id": identity,
         "source": "perminute.licensing",
         "detail-type": name,
         "time": at,
         "detail": {
             "schemaVersion": "1",
             "organizationId": organization_id,
+            # A bus would give the event another id, and a time in whole seconds.
+            "issuedAt": at,
+            "changeId": identity,
             "userId": user.id,
             **detail,
             "effectiveAt": at,
