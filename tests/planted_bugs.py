@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -30,6 +30,9 @@ from perminute.domain import (
     recharge,
     rerating,
     spending,
+    credit_settings,
+    recharge,
+    timelines,
 )
 from perminute.domain.accounts import Account
 from perminute.domain.call_states import under_way_since
@@ -48,6 +51,11 @@ from perminute.domain.reservations import Answer, Asked, Denied, Operation, Rese
 from perminute.domain.spending import LimitName, SpendingChange, SpendingKind
 from perminute.domain.usage import Price
 from perminute.events import billing, door, telephony
+from perminute.domain.spending import LimitName
+from perminute.events import billing as billing_events
+from perminute.events import licensing as licensing_events
+from perminute.events import receipts
+from perminute.ports import ReceiptKind
 from perminute_local.simulation.effects import Effects
 
 if TYPE_CHECKING:
@@ -66,7 +74,8 @@ if TYPE_CHECKING:
     from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest
     from perminute.domain.reservations import Promise
     from perminute.domain.usage import Rating, Usage
-    from perminute.ports import CommitResult, ListedCall, Posting
+    from perminute.events.fields import Event, IssuedDetail
+    from perminute.ports import CommitResult, ListedCall, Posting, Receipt
 
 
 @contextmanager
@@ -497,9 +506,23 @@ def repricing_in_whole_minutes() -> Iterator[None]:
 
 
 @contextmanager
+def facts_of_one_instant_by_identity() -> Iterator[None]:
+    """Of two facts that were issued at one instant the one with the greater id holds."""
+    with patch.object(timelines, "caution", lambda *_: 0):
+        yield
+
+
+@contextmanager
 def believing_any_instant() -> Iterator[None]:
     """A call may have ended, and credit been bought, long after the event that reports it."""
     with patch.object(door, "check_has_happened", lambda _: None):
+        yield
+
+
+@contextmanager
+def settings_of_one_instant_by_identity() -> Iterator[None]:
+    """Of two settings that were saved at one instant those with the greater id hold."""
+    with patch.object(credit_settings, "caution_of_settings", lambda _: ()):
         yield
 
 
@@ -511,6 +534,13 @@ def booking_by_senders_clocks() -> Iterator[None]:
         return sent_at
 
     with patch.object(telephony, "booked_at", stated), patch.object(billing, "booked_at", stated):
+        yield
+
+
+@contextmanager
+def settings_by_arrival() -> Iterator[None]:
+    """The settings that arrive last are in force, whenever they were issued."""
+    with patch.object(CreditSettings, "order", 0):
         yield
 
 
@@ -528,6 +558,47 @@ def correcting_past_the_limits() -> Iterator[None]:
         return tuple(change for change in changes if change.key.kind is SpendingKind.DAY)
 
     with patch.object(rerating, "spending_changes", of_days):
+        yield
+
+
+@contextmanager
+def issued_when_sent() -> Iterator[None]:
+    """Nobody reads when something was decided: the event's time counts, in whole seconds."""
+
+    def sent_at(event: Event, _: IssuedDetail) -> datetime:
+        return event.time
+
+    with (
+        patch.object(licensing_events, "issued_at", sent_at),
+        patch.object(billing_events, "issued_at", sent_at),
+    ):
+        yield
+
+
+def _changes_known_as(receipt_of: Callable[[Event, IssuedDetail], Receipt]) -> ExitStack:
+    patches = ExitStack()
+    for events in (licensing_events, billing_events):
+        patches.enter_context(patch.object(events, "receipt_of_change", receipt_of))
+    return patches
+
+
+@contextmanager
+def knowing_changes_by_their_event_ids() -> Iterator[None]:
+    """What a bus gave another id counts once more, whatever its `changeId`."""
+    with _changes_known_as(
+        lambda event, _: receipts.receipt_of(event, ReceiptKind.EVENT, event.id)
+    ):
+        yield
+
+
+@contextmanager
+def keeping_change_ids_as_event_ids() -> Iterator[None]:
+    """A `changeId` that reads like the id of another event is taken for it."""
+
+    def of_either(event: Event, detail: IssuedDetail) -> Receipt:
+        return receipts.receipt_of(event, ReceiptKind.EVENT, detail.change_id or event.id)
+
+    with _changes_known_as(of_either):
         yield
 
 
@@ -569,4 +640,10 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     believing_any_instant,
     booking_by_senders_clocks,
     correcting_past_the_limits,
+    facts_of_one_instant_by_identity,
+    settings_of_one_instant_by_identity,
+    settings_by_arrival,
+    issued_when_sent,
+    knowing_changes_by_their_event_ids,
+    keeping_change_ids_as_event_ids,
 )

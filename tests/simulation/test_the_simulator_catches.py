@@ -16,11 +16,15 @@ from planted_bugs import (
     corrected_without_settling,
     correcting_past_the_limits,
     counting_calls_before_credit,
+    facts_of_one_instant_by_identity,
     failing_closed_always,
     freeing_what_no_answer_proves,
     going_on_by_the_card_in_force,
     granting_as_much_as_is_wanted,
     granting_to_the_last_second,
+    issued_when_sent,
+    keeping_change_ids_as_event_ids,
+    knowing_changes_by_their_event_ids,
     losing_further_lots,
     minutes_used_before_drawn_again,
     never_charging_reports,
@@ -30,6 +34,8 @@ from planted_bugs import (
     repeating_what_has_lapsed,
     repeats_word_for_word,
     repricing_in_whole_minutes,
+    settings_by_arrival,
+    settings_of_one_instant_by_identity,
     settling_without_those_who_drew,
     spelling_users_as_requests_do,
     taking_any_report,
@@ -51,6 +57,7 @@ from perminute_local.simulation.effects import OUR_CLOCK, OWN_CARD
 from perminute_local.simulation.faults import ALL_FAULTS, ONE, Fault, Weather
 from perminute_local.simulation.lots import CHARGEBACK, LATE_CALL
 from perminute_local.simulation.restarts import KNOWN, LISTED
+from perminute_local.simulation.same_second import CAUTIOUS, ONCE, TAKEN
 from perminute_local.simulation.slips import REFUSED
 from perminute_local.simulation.worlds import Over, World, simulate
 
@@ -132,6 +139,12 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (believing_any_instant, {REFUSED_EVENT}, 2),
         (booking_by_senders_clocks, {OUR_CLOCK}, 2),
         (correcting_past_the_limits, {COUNTED}, 1),
+        (facts_of_one_instant_by_identity, {CAUTIOUS}, 4),
+        (settings_of_one_instant_by_identity, {CAUTIOUS}, 2),
+        (settings_by_arrival, {CAUTIOUS}, 4),
+        (issued_when_sent, {CAUTIOUS}, 2),
+        (knowing_changes_by_their_event_ids, {ONCE}, 6),
+        (keeping_change_ids_as_event_ids, {TAKEN}, 2),
     ],
 )
 def test_a_bug_breaks_worlds(

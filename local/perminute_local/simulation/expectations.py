@@ -28,6 +28,8 @@ from perminute.events.billing import BILLING, credit_event
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, licensing_event
 from perminute.events.telephony import TELEPHONY, ended_leg
+from perminute.ports import ReceiptKind
+from perminute_local.simulation import same_second
 from perminute_local.simulation.effects import Broken
 from perminute_local.simulation.lots import LotHistory
 from perminute_local.simulation.plan import Expected
@@ -91,6 +93,20 @@ def identity_of(opened: Opened) -> tuple[object, ...]:
             return receipt.key.kind, receipt.key.organization_id, receipt.key.id
 
 
+def content_of(opened: Opened) -> object:
+    """Return what an event says, whatever it is known by."""
+    match opened:
+        case EndedLeg(leg=leg):
+            return leg
+        case CreditEvent(receipt=receipt) | LicensingEvent(receipt=receipt):
+            return receipt.content
+
+
+def is_change(opened: Opened) -> bool:
+    """Whether an event is known by its `changeId`, so that it may be put on a bus again."""
+    return not isinstance(opened, EndedLeg) and opened.receipt.key.kind is ReceiptKind.CHANGE
+
+
 @dataclass
 class Expectations:
     """The events of all organizations, and the rate cards by which calls were rated."""
@@ -98,7 +114,7 @@ class Expectations:
     cards: dict[str, RateCard] = field(default_factory=dict)
     sent: dict[str, Sent] = field(default_factory=dict)
     """By their bodies: what is sent twice is one event."""
-    contents: defaultdict[tuple[object, ...], set[str]] = field(
+    contents: defaultdict[tuple[object, ...], set[object]] = field(
         default_factory=lambda: defaultdict(set)
     )
     """What was said under one identity, in all the ways in which it was."""
@@ -113,25 +129,30 @@ class Expectations:
             opened = replace(opened, heard_at=at)
         self.sent[body] = Sent(body, expected, opened)
         if opened is not None:
-            self.contents[identity_of(opened)].add(body)
+            said = content_of(opened) if is_change(opened) else body
+            self.contents[identity_of(opened)].add(said)
 
     def check(self, seen: Mapping[str, Seen], effects: Effects, now: datetime) -> Iterator[Broken]:
         """Hold everything against everything else; nothing may be under way."""
         taken: defaultdict[str, list[Opened]] = defaultdict(list)
         refused = Counter(kept.body for kept in effects.kept)
-        stands: set[tuple[object, ...]] = set()
+        stands: dict[tuple[object, ...], object] = {}
         for sent in self.sent.values():
             is_taken = sent.opened is not None and _is_taken(sent.opened, seen)
             yield from self._settled_once(sent, is_taken=is_taken, refusals=refused[sent.body])
             if sent.opened is None or not is_taken:
                 continue
-            identity = identity_of(sent.opened)
+            identity, content = identity_of(sent.opened), content_of(sent.opened)
             if identity in stands:
-                yield Broken("one identity has one content", f"another one stands: {sent.body}")
-            stands.add(identity)
+                # The copy of a replay is taken for what it is; else another one stands as well.
+                if stands[identity] != content or not is_change(sent.opened):
+                    yield Broken("one identity has one content", f"another one stands: {sent.body}")
+                continue
+            stands[identity] = content
             taken[organization_of(sent.opened)].append(sent.opened)
         for body in refused.keys() - self.sent.keys():
             yield Broken("what is refused was sent", f"nobody sent {body}")
+        yield from same_second.broken_of(self.sent, refused, seen)
         yield from _told(effects, seen)
         yield from _as_reported(effects, seen)
         for organization_id, one in seen.items():
@@ -304,13 +325,14 @@ class _Known:
     def _used_before(self) -> Counter[Month]:
         """Count what was said last of the minutes of each month that were used elsewhere."""
         said = [
-            (fact.issued_at, fact.event_id, Month.of(fact.effective_at), int(fact.value))
+            fact
             for event in self.taken
             if isinstance(event, LicensingEvent)
             for fact in event.change.facts
             if fact.attribute == POOL_MINUTES_USED
         ]
-        return Counter({month: minutes for _, _, month, minutes in sorted(said)})
+        in_order = sorted(said, key=lambda fact: fact.order)
+        return Counter({Month.of(fact.effective_at): int(fact.value) for fact in in_order})
 
     def _spendings(self) -> Iterator[Broken]:
         """What counts for a limit is what the calls of its period cost, corrections included.

@@ -124,4 +124,4 @@ class Recharges:
 
 def _as_of_nobody(settings: CreditSettings | None) -> CreditSettings | None:
     """Settings without when they were configured and by which event."""
-    return settings and replace(settings, configured_at=_NEVER, event_id="")
+    return settings and replace(settings, configured_at=_NEVER, event_id="", has_change_id=False)

@@ -14,6 +14,7 @@ from perminute_local.simulation.faults import ALL_FAULTS, Fault, Weather
 from perminute_local.simulation.gate import Gate
 from perminute_local.simulation.over_twins import Twins
 from perminute_local.simulation.plan import only, plan_of
+from perminute_local.simulation.same_second import with_same_seconds
 from perminute_local.simulation.simulator import Outcome, Simulator
 from perminute_local.simulation.tight import woven
 
@@ -50,7 +51,8 @@ class World:
 
     def plan(self) -> Plan:
         """Plan what happens."""
-        return woven(plan_of(self.seed, self.events, Weather.of(self.seed, self.faults)))
+        plan = plan_of(self.seed, self.events, Weather.of(self.seed, self.faults))
+        return with_same_seconds(woven(plan))
 
 
 def simulate(world: World, template: Template, weather: Weather | None = None) -> Outcome:
