@@ -27,11 +27,10 @@ from perminute.domain import (
     booking,
     books,
     call_prices,
+    credit_settings,
     recharge,
     rerating,
     spending,
-    credit_settings,
-    recharge,
     timelines,
 )
 from perminute.domain.accounts import Account
@@ -50,11 +49,9 @@ from perminute.domain.recharge import RESEND_AFTER, RechargeState
 from perminute.domain.reservations import Answer, Asked, Denied, Operation, Reservation
 from perminute.domain.spending import LimitName, SpendingChange, SpendingKind
 from perminute.domain.usage import Price
-from perminute.events import billing, door, telephony
-from perminute.domain.spending import LimitName
+from perminute.events import billing, door, receipts, telephony
 from perminute.events import billing as billing_events
 from perminute.events import licensing as licensing_events
-from perminute.events import receipts
 from perminute.ports import ReceiptKind
 from perminute_local.simulation.effects import Effects
 
