@@ -599,6 +599,13 @@ def keeping_change_ids_as_event_ids() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def cutting_before_the_difference() -> Iterator[None]:
+    """How long a call lasted is told by instants that are cut to microseconds."""
+    with patch.object(telephony, "_exact_seconds", lambda _: None):
+        yield
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
@@ -643,4 +650,5 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     issued_when_sent,
     knowing_changes_by_their_event_ids,
     keeping_change_ids_as_event_ids,
+    cutting_before_the_difference,
 )

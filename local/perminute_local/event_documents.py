@@ -65,7 +65,9 @@ late, in any order and more than once. Each has a permanent identity: the same o
 content changes nothing, with other content it is refused. An event that is refused waits in a
 dead-letter queue with the field and the reason. Fields that are not known are ignored.
 
-- A *time* is RFC 3339 with an offset, such as `2026-11-02T09:00:00Z`; fractions are allowed.
+- A *time* is RFC 3339 with an offset, such as `2026-11-02T09:00:00Z`, with any number of decimals.
+  Times are kept to the microsecond, but how long a call lasted is computed from all decimals: a
+  call of 60.0000002 s has 61 connected seconds.
 - An *amount* is a decimal string with at most 6 decimals, such as `"0.026"`, never a number.
 - An *id* is text of 1 to {MAX_ID_LENGTH} characters, without surrounding spaces. GUIDs, and ids
   with `@`, are stored, compared and returned in lower case. Any other id is exact, and so is every

@@ -205,6 +205,7 @@ def test_a_usage_comes_back_whole_whatever_is_empty_in_it(
         ),
         leg(organization_id=organization, call_id="3", remote_number="+449098790100"),
         leg(organization_id=organization, call_id="4", meeting_type=MeetingType.AD_HOC),
+        leg(organization_id=organization, call_id="5", exact_seconds=601),
     ]
     rated = [rate_leg(one, terms) for one in legs]
     posting = charge(empty(organization), *rated)

@@ -16,6 +16,7 @@ from planted_bugs import (
     corrected_without_settling,
     correcting_past_the_limits,
     counting_calls_before_credit,
+    cutting_before_the_difference,
     facts_of_one_instant_by_identity,
     failing_closed_always,
     freeing_what_no_answer_proves,
@@ -54,6 +55,7 @@ from planted_bugs import (
 from perminute_local.simulation.answers import CREDIT_FIRST, LONGEST, SETTING
 from perminute_local.simulation.bridges import LAPSED, WITHIN_GRANT
 from perminute_local.simulation.effects import OUR_CLOCK, OWN_CARD
+from perminute_local.simulation.expectations import ALL_DIGITS
 from perminute_local.simulation.faults import ALL_FAULTS, ONE, Fault, Weather
 from perminute_local.simulation.lots import CHARGEBACK, LATE_CALL
 from perminute_local.simulation.restarts import KNOWN, LISTED
@@ -145,6 +147,7 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (issued_when_sent, {CAUTIOUS}, 2),
         (knowing_changes_by_their_event_ids, {ONCE}, 6),
         (keeping_change_ids_as_event_ids, {TAKEN}, 2),
+        (cutting_before_the_difference, {ALL_DIGITS}, 6),
     ],
 )
 def test_a_bug_breaks_worlds(

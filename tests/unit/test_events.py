@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import leg
+from builders import ENDED, leg
 
 from perminute.application.book_credit import CreditEvent, FailedRecharge
-from perminute.application.charge_legs import EndedLeg
+from perminute.application.charge_legs import EndedLeg, _against_record
 from perminute.domain.booking import Adjustment, Purchase
 from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Refused
@@ -335,6 +336,50 @@ def test_a_licensing_event_that_is_wrong_is_refused(
     name: str, changed: dict[str, Any], message: str
 ) -> None:
     assert refusal(sample(name, **changed), LICENSING, licensing_event) == message
+
+
+@pytest.mark.parametrize(
+    ("answered", "ended", "seconds"),
+    [
+        ("09:00:00Z", "09:01:00.0010000Z", 61),
+        ("09:10:00.1234569Z", "09:11:00.1234571Z", 61),
+        ("09:20:00.1234561Z", "09:21:00.1234569Z", 61),
+        ("09:20:00.1234569Z", "09:21:00.1234561Z", 60),
+        ("09:20:00.1234560Z", "09:21:00.123456Z", 60),
+        ("09:20:00.123456789Z", "09:20:00.123456789Z", 0),
+        ("09:20:00.123456788Z", "09:20:00.123456789Z", 1),
+        ("10:20:00.999999999+01:00", "09:20:01.000000001Z", 1),
+    ],
+)
+def test_a_call_lasts_as_long_as_all_digits_say(answered: str, ended: str, seconds: int) -> None:
+    times = {"answeredAt": f"2026-11-02T{answered}", "endedAt": f"2026-11-02T{ended}"}
+    body = sample("call-ended", **times, billableSeconds="REMOVED")
+    assert ended_leg(read_event(body, TELEPHONY)).leg.connected_seconds == seconds
+    billed = ended_leg(read_event(sample("call-ended", **times, billableSeconds=7), TELEPHONY)).leg
+    assert (billed.connected_seconds, billed.exact_seconds) == (7, None)
+
+
+def test_a_call_that_ends_before_its_answer_by_a_nanosecond_is_refused() -> None:
+    times = {
+        "answeredAt": "2026-11-02T09:20:00.12345678Z",
+        "endedAt": "2026-11-02T09:20:00.1234567Z",
+    }
+    body = sample("call-ended", **times, billableSeconds="REMOVED")
+    assert refusal(body, TELEPHONY, ended_leg) == "detail.endedAt: lies before answeredAt"
+
+
+def test_another_length_by_less_than_a_microsecond_is_named_in_plain_words() -> None:
+    one = leg(ended_at=ENDED)
+    refused = _against_record(replace(one, exact_seconds=601), one)
+    assert "is recorded with another time below the microsecond;" in str(refused)
+
+
+def test_digits_that_do_not_change_how_long_a_call_was_change_no_content() -> None:
+    def said(ended: str) -> EndedLeg:
+        body = sample("call-ended", endedAt=f"2026-11-02T{ended}", billableSeconds="REMOVED")
+        return ended_leg(read_event(body, TELEPHONY))
+
+    assert said("09:30:59.1Z") == said("09:30:59.1000000Z") == said("09:30:59.1000004Z")
 
 
 def test_a_purchase_is_known_by_its_purchase_id_and_by_what_it_said() -> None:

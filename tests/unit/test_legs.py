@@ -18,6 +18,9 @@ from perminute.domain.legs import LegType
         ({"ended_at": ANSWERED}, 0),
         ({"ended_at": ANSWERED + timedelta(microseconds=1)}, 1),
         ({"ended_at": ANSWERED + timedelta(seconds=60, microseconds=1)}, 61),
+        ({"exact_seconds": 601}, 601),
+        ({"exact_seconds": 601, "answered_at": None}, 0),
+        ({"exact_seconds": 601, "billable_seconds": 540}, 540),
         ({"billable_seconds": 540}, 540),
         ({"billable_seconds": 0}, 0),
         ({"ended_at": ANSWERED + timedelta(hours=24)}, 86_400),
@@ -34,6 +37,7 @@ def test_connected_time_counts_started_seconds_and_the_billable_figure_wins(
     [
         ({"ended_at": ANSWERED - timedelta(seconds=1)}, "endedAt"),
         ({"ended_at": ANSWERED + timedelta(hours=24, microseconds=1)}, "endedAt"),
+        ({"ended_at": ANSWERED + timedelta(hours=24), "exact_seconds": 86_401}, "endedAt"),
         ({"billable_seconds": -1}, "billableSeconds"),
         ({"billable_seconds": 86_401}, "billableSeconds"),
         ({"billable_seconds": 1, "answered_at": None}, "billableSeconds"),

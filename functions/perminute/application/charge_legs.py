@@ -437,7 +437,9 @@ def _gone_on(
 
 
 def _camel(name: str) -> str:
-    """Name a field as telephony does."""
+    """Name a field as telephony does; digits below the microsecond have none of their own."""
+    if name == "exact_seconds":
+        return "time below the microsecond"
     first, *rest = name.split("_")
     return first + "".join(word.title() for word in rest)
 

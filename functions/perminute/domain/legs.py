@@ -19,6 +19,8 @@ MAX_ID_LENGTH = 250
 MAX_LEG_SECONDS = 24 * 60 * 60
 """A meeting ends after 24 h: a longer leg is a broken record, not a bill (DOMAIN §2, ours)."""
 
+ENDS_BEFORE_ANSWER = "lies before answeredAt"
+
 _SECOND = timedelta(seconds=1)
 
 
@@ -87,6 +89,9 @@ class Leg:
 
     Two legs are equal when telephony said the same of both, which is what tells a repeated
     delivery from a conflict. Raises `Refused` for a leg that contradicts itself.
+
+    `exact_seconds` are the connected seconds by all digits that telephony stated, where the
+    instants, which are cut to microseconds, say one less.
     """
 
     organization_id: str
@@ -100,6 +105,7 @@ class Leg:
     answered_at: datetime | None
     ended_at: datetime
     billable_seconds: int | None = None
+    exact_seconds: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no rate could make right."""
@@ -128,8 +134,13 @@ class Leg:
             return 0
         if self.billable_seconds is not None:
             return self.billable_seconds
+        return self._seconds_between(self.answered_at)
+
+    def _seconds_between(self, answered_at: datetime) -> int:
+        if self.exact_seconds is not None:
+            return self.exact_seconds
         # Floor division of the negated difference rounds a part of a second up.
-        return -((self.answered_at - self.ended_at) // _SECOND)
+        return -((answered_at - self.ended_at) // _SECOND)
 
     def _check_numbers(self) -> None:
         if self.leg_type is LegType.APP or self.rated_number is not None:
@@ -147,8 +158,8 @@ class Leg:
                 raise Refused("billableSeconds", "must be 0 or absent when answeredAt is null")
             return
         if self.ended_at < self.answered_at:
-            raise Refused("endedAt", "lies before answeredAt")
-        if self.ended_at - self.answered_at > MAX_LEG_SECONDS * _SECOND:
+            raise Refused("endedAt", ENDS_BEFORE_ANSWER)
+        if self._seconds_between(self.answered_at) > MAX_LEG_SECONDS:
             raise Refused(
                 "endedAt", "lies more than 24 h after answeredAt; no meeting lasts as long"
             )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?",
@@ -14,8 +15,8 @@ _RFC3339 = re.compile(
 def parse_instant(text: str) -> datetime:
     """Read an RFC 3339 time; `ValueError` says what is wrong.
 
-    An offset is required and converted to UTC. Digits below the microsecond are dropped, as
-    Graph's seven decimals (DOMAIN §8) need.
+    An offset is required and converted to UTC. Digits below the microsecond are dropped; see
+    `digits_below_microsecond`.
     """
     match = _RFC3339.fullmatch(text)
     if match is None:
@@ -29,6 +30,43 @@ def parse_instant(text: str) -> datetime:
     except (ValueError, OverflowError) as error:
         msg = f"is no time of any calendar: {error}"
         raise ValueError(msg) from error
+
+
+_MICROSECOND, _SECOND = timedelta(microseconds=1), timedelta(seconds=1)
+
+
+class ExactInstant(NamedTuple):
+    """An instant as it was stated: cut to microseconds, and the decimal digits that follow.
+
+    Compares like the instants themselves, since the digits have no zeros at their end.
+    """
+
+    at: datetime
+    below: str = ""
+
+    def __str__(self) -> str:
+        """Write it as RFC 3339, with all its digits."""
+        if not self.below:
+            return format_instant(self.at)
+        whole = self.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+        return f"{whole}{self.below}Z"
+
+
+def digits_below_microsecond(text: str) -> str:
+    """Return the digits of an RFC 3339 time that `parse_instant` drops, without zeros at the end.
+
+    RFC 3339 allows any number of digits, and Graph writes seven.
+    """
+    match = _RFC3339.fullmatch(text)
+    fraction = match[1] if match is not None else None
+    return "" if fraction is None else fraction[1 + 6 :].rstrip("0")
+
+
+def started_seconds(start: ExactInstant, end: ExactInstant) -> int:
+    """Return the seconds from one instant to a later one; a part of a second counts as one."""
+    # Less than a microsecond more is rounded up with the rest, and less than one less as well.
+    elapsed = end.at - start.at + _MICROSECOND * (end.below > start.below)
+    return -(-elapsed // _SECOND)
 
 
 def month_start(at: datetime) -> datetime:

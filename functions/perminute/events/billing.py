@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, assert_never
+from typing import TYPE_CHECKING, Annotated, Literal, Self, assert_never
 
 from aws_lambda_powertools.utilities.parser import Field, field_validator, model_validator
 from pydantic import (
@@ -151,8 +151,6 @@ class _NumberedDetail(IssuedDetail):
 class CreditPurchasedDetail(_NumberedDetail):
     """A lot of credit that was bought."""
 
-    has_happened: ClassVar[tuple[str, ...]] = ("issued_at", "purchased_at")
-
     purchase_id: Id = Field(description="unique in the organization")
     amount: PositiveAmount = Field(description="what the lot holds")
     currency: Currency = Field(description="the credit's own")
@@ -173,6 +171,10 @@ class CreditPurchasedDetail(_NumberedDetail):
             msg = "expiresAt must lie after purchasedAt"
             raise ValueError(msg)
         return self
+
+    def happened(self) -> dict[str, datetime | None]:
+        """Return when it was bought, beside when that was said."""
+        return {**super().happened(), "purchasedAt": self.purchased_at}
 
 
 def _not_zero(micros: int) -> int:

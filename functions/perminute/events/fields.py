@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from aws_lambda_powertools.utilities.parser import BaseModel, Field, model_validator
 from pydantic import (
@@ -21,7 +21,12 @@ from perminute.domain.identifiers import PATTERN as ID_PATTERN
 from perminute.domain.identifiers import check_spaces, read_id
 from perminute.domain.legs import MAX_ID_LENGTH
 from perminute.domain.money import format_micros, parse_micros
-from perminute.domain.times import format_instant, parse_instant
+from perminute.domain.times import (
+    ExactInstant,
+    digits_below_microsecond,
+    format_instant,
+    parse_instant,
+)
 from perminute.domain.whole_numbers import with_whole_numbers
 
 if TYPE_CHECKING:
@@ -49,6 +54,11 @@ def _booking_instant(value: object) -> datetime:
         msg = f"must lie in the years {FIRST_YEAR} to {LAST_YEAR}"
         raise ValueError(msg)
     return instant
+
+
+def _exact_instant(value: object) -> ExactInstant:
+    instant = _booking_instant(value)
+    return ExactInstant(instant, digits_below_microsecond(_text(value, "")))
 
 
 def _amount(value: object) -> int:
@@ -103,6 +113,12 @@ BookingInstant = Annotated[
     PlainSerializer(format_instant),
     documented("time", format="date-time"),
 ]
+ExactBookingInstant = Annotated[
+    ExactInstant,
+    PlainValidator(_exact_instant),
+    PlainSerializer(str),
+    documented("time", format="date-time"),
+]
 SignedAmount = Annotated[
     int,
     PlainValidator(_amount),
@@ -140,15 +156,14 @@ class Model(BaseModel):
 
 
 class Detail(Model):
-    """What every detail says.
-
-    `has_happened` names the fields whose instant cannot lie after the event's own time.
-    """
-
-    has_happened: ClassVar[tuple[str, ...]] = ()
+    """What every detail says."""
 
     schema_version: Literal["1"] = "1"
     organization_id: OrganizationId = Field(description="whose credit and licenses it is about")
+
+    def happened(self) -> dict[str, datetime | None]:
+        """Return by field the instants that cannot lie after the event's own time."""
+        return {}
 
 
 class Event(Model):
@@ -164,8 +179,6 @@ class Event(Model):
 class IssuedDetail(Detail):
     """What a detail says of the decision behind it."""
 
-    has_happened: ClassVar[tuple[str, ...]] = ("issued_at",)
-
     issued_at: BookingInstant | None = Field(
         default=None,
         description="when it was decided, with fractions, at most 5 minutes after the event's "
@@ -175,6 +188,10 @@ class IssuedDetail(Detail):
         default=None,
         description="unique in the organization; the identity, in place of the event id",
     )
+
+    def happened(self) -> dict[str, datetime | None]:
+        """Return when it was decided."""
+        return {"issuedAt": self.issued_at}
 
 
 def issued_at(event: Event, detail: IssuedDetail) -> datetime:

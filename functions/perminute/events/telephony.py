@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from aws_lambda_powertools.utilities.parser import Field
 from pydantic import StrictInt, TypeAdapter
@@ -10,8 +10,9 @@ from pydantic import StrictInt, TypeAdapter
 from perminute.application.charge_legs import EndedLeg
 from perminute.arrivals import booked_at
 from perminute.domain.errors import Refused
-from perminute.domain.legs import Leg, LegType, MeetingType, read_numbers
-from perminute.events.fields import BookingInstant, Detail, Event, Id, StatedNumber
+from perminute.domain.legs import ENDS_BEFORE_ANSWER, Leg, LegType, MeetingType, read_numbers
+from perminute.domain.times import ExactInstant, started_seconds
+from perminute.events.fields import Detail, Event, ExactBookingInstant, Id, StatedNumber
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 class CallEndedDetail(Detail):
     """One phone leg that has ended."""
-
-    has_happened: ClassVar[tuple[str, ...]] = ("answered_at", "ended_at")
 
     call_id: Id = Field(description="the leg; unique in the organization")
     organizer_id: Id = Field(description="the user whose licenses and policies count")
@@ -35,15 +34,20 @@ class CallEndedDetail(Detail):
         default=None,
         description="the attendee's phone; a *phone number*, and required, of a dialOut",
     )
-    answered_at: BookingInstant | None = Field(
+    answered_at: ExactBookingInstant | None = Field(
         description="null: it was never answered; at most 5 minutes after the event's `time`"
     )
-    ended_at: BookingInstant = Field(
+    ended_at: ExactBookingInstant = Field(
         description="when the leg ended; at most 5 minutes after the event's `time`"
     )
     billable_seconds: StrictInt | None = Field(
         default=None, description="what telephony measured; wins over endedAt - answeredAt"
     )
+
+    def happened(self) -> dict[str, datetime | None]:
+        """Return when the call was answered, and when it ended."""
+        answered_at = self.answered_at
+        return {"answeredAt": answered_at and answered_at.at, "endedAt": self.ended_at.at}
 
 
 class CallEnded(Event):
@@ -79,7 +83,23 @@ def _leg(detail: CallEndedDetail) -> Leg:
         leg_type=detail.leg_type,
         service_number=numbers.service_number,
         remote_number=numbers.remote_number,
-        answered_at=detail.answered_at,
-        ended_at=detail.ended_at,
+        answered_at=detail.answered_at and detail.answered_at.at,
+        ended_at=detail.ended_at.at,
         billable_seconds=detail.billable_seconds,
+        exact_seconds=_exact_seconds(detail),
     )
+
+
+def _exact_seconds(detail: CallEndedDetail) -> int | None:
+    """Return the connected seconds where only digits below the microsecond say so many.
+
+    Raises `Refused` for a call that ends before its answer by less than a microsecond.
+    """
+    answered, ended = detail.answered_at, detail.ended_at
+    if answered is None or detail.billable_seconds is not None:
+        return None
+    if ended < answered:
+        raise Refused("endedAt", ENDS_BEFORE_ANSWER)
+    seconds = started_seconds(answered, ended)
+    cut = started_seconds(ExactInstant(answered.at), ExactInstant(ended.at))
+    return None if seconds == cut else seconds

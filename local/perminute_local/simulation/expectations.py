@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from itertools import chain
+from math import ceil
 from typing import TYPE_CHECKING
 
 from perminute.application.apply_licensing import LicensingEvent
@@ -36,7 +39,6 @@ from perminute_local.simulation.plan import Expected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import datetime
 
     from perminute.domain.rate_card import RateCard
     from perminute.domain.timelines import Fact
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
 
 LATEST_CHARGE = timedelta(hours=100)
 """A call is charged by what was reported of it when its `Call Ended` is so late (see plan.py)."""
+
+ALL_DIGITS = "a call lasts as long as all digits say"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Opened = EndedLeg | CreditEvent | LicensingEvent
 
@@ -150,6 +155,7 @@ class Expectations:
                 continue
             stands[identity] = content
             taken[organization_of(sent.opened)].append(sent.opened)
+            yield from _lasted(sent.body, sent.opened, seen)
         for body in refused.keys() - self.sent.keys():
             yield Broken("what is refused was sent", f"nobody sent {body}")
         yield from same_second.broken_of(self.sent, refused, seen)
@@ -466,6 +472,27 @@ def _verdict(usage: Usage) -> tuple[object, ...]:
         usage.draws_on_pool,
         usage.policy_flag,
     )
+
+
+def _lasted(body: str, opened: Opened, seen: Mapping[str, Seen]) -> Iterator[Broken]:
+    """Each call lasted as long as all digits of its answer and its end say."""
+    if not isinstance(opened, EndedLeg):
+        return
+    detail, leg = json.loads(body)["detail"], opened.leg
+    if detail["answeredAt"] is None or "billableSeconds" in detail:
+        return
+    exact = _exactly(detail["endedAt"]) - _exactly(detail["answeredAt"])
+    recorded = seen[leg.organization_id].usages[leg.call_id].leg.connected_seconds
+    if recorded != ceil(exact):
+        why = f"{leg.call_id} lasted {float(exact)} s, and is recorded with {recorded} s"
+        yield Broken(ALL_DIGITS, why)
+
+
+def _exactly(instant: str) -> Fraction:
+    """Read an instant as seconds, with all of its digits."""
+    whole, _, digits = instant.removesuffix("Z").partition(".")
+    at = datetime.fromisoformat(f"{whole}+00:00")
+    return Fraction(f"{(at - _EPOCH) // timedelta(seconds=1)}.{digits or '0'}")
 
 
 def _told(effects: Effects, seen: Mapping[str, Seen]) -> Iterator[Broken]:

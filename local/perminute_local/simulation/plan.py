@@ -50,6 +50,8 @@ _PRICED_IN_EUROS = "+39061234567"
 _SECONDS = (0, 1, 59, 60, 61, 240, 599, 600, 601, 1_800, 3_600, 3_601, 7_199, 36_000, 86_400)
 _HALVES = [f"{halves / 2:g}" for halves in range(1, 21)]
 _DAY = timedelta(days=1)
+_DIGITS = (("", ""), ("", ""), ("", "8"), ("1", "9"), ("25", "25"), ("9", "1"))
+"""What switches write of the answer and the end below the microsecond."""
 _OF_GRANTS: tuple[dict[str, Any], ...] = (
     {},
     {"failureHandling": "open"},
@@ -331,6 +333,11 @@ class _Planner:
             call["answeredAt"] = None
         elif drawn.randrange(8) == 0:
             call["billableSeconds"] = max(0, seconds - 1)
+        if 0 < seconds < _SECONDS[-1] and call["answeredAt"]:
+            for name, digits in zip(
+                ("answeredAt", "endedAt"), self._drawn_apart("digits").choice(_DIGITS), strict=True
+            ):
+                call[name] = _with_digits(call[name], digits)
         self.calls.append({"organizationId": organization.name, **call})
         self.say("telephony", "Call Ended", organization.name, call)
 
@@ -731,8 +738,18 @@ def only(plan: Plan, numbers: Sequence[int]) -> Iterator[Item]:
     return (item for item in plan.items if item.number in wanted)
 
 
+def _with_digits(instant: str, digits: str) -> str:
+    """Write an instant with digits below the microsecond."""
+    if not digits:
+        return instant
+    whole, _, micros = instant.removesuffix("Z").partition(".")
+    return f"{whole}.{micros or '000000'}{digits}Z"
+
+
 def _stamped(detail: Mapping[str, Any], skew: timedelta) -> dict[str, Any]:
-    """Write what a sender stamps as its own clock shows it."""
+    """Write what a sender stamps as its own clock shows it, which may cost it some digits."""
+    if not skew:
+        return dict(detail)
     stamped = {
         name: format_instant(parse_instant(detail[name]) + skew)
         for name in _STAMPED

@@ -532,6 +532,7 @@ def usage_item(usage: Usage) -> Item:
         "remoteNumber": leg.remote_number,
         "endedAt": format_instant(leg.ended_at),
         "billableSeconds": leg.billable_seconds,
+        "exactSeconds": leg.exact_seconds,
         "reason": usage.reason and usage.reason.value,
         "flags": [flag.value for flag in usage.flags] or None,
         "lots": _shares_record(usage.lots),
@@ -774,6 +775,7 @@ def _leg_of(row: UsageRow, record: dict[str, Any]) -> Leg:
         answered_at=row.answered_at,
         ended_at=parse_instant(record["endedAt"]),
         billable_seconds=record.get("billableSeconds"),
+        exact_seconds=record.get("exactSeconds"),
     )
 
 
