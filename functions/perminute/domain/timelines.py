@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 FactValue = str | bool | int
 
 MAX_FACTS = 1_000
-"""Facts that a subject may gather. An item may have 400 KB: as long as ids and names may be, a
-fact takes 400 bytes at most where they are ASCII, and some 130 with ids like real ones."""
+"""Facts to which more may be appended; then they are rolled over, see `domain/folding.py`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
