@@ -159,13 +159,20 @@ class AlreadyKnown:
 
 @dataclass(frozen=True, slots=True)
 class Full:
-    """Nothing was written: these subjects have all the facts that a timeline may hold."""
+    """Nothing was written: the timelines of these subjects must be rolled over before."""
 
     subjects: frozenset[str | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Nothing was written: of these subjects, facts from before these instants are folded."""
+
+    until: Mapping[str | None, datetime]
+
+
 CommitResult = Committed | Moved | AlreadyKnown
-RecordResult = Committed | Moved | AlreadyKnown | Full
+RecordResult = Committed | Moved | AlreadyKnown | Full | Folded
 
 
 class CreditStore(Protocol):
@@ -440,6 +447,16 @@ class LicensingStore(Protocol):
 
         At most `MAX_CHANGES_PER_RECORD` changes, none with an identity that stands twice. The
         re-rating that they call for waits from then on to be carried out.
+        """
+        ...
+
+    def roll_over(
+        self, organization_id: str, user_id: str | None, *, fold_before: datetime
+    ) -> Committed | Moved:
+        """Make room on a full timeline: move its facts on, and leave out what `fold` leaves out.
+
+        `user_id` None means the organization. From then on no fact is taken that is effective
+        before an instant for which facts were left out. No value changes at any instant.
         """
         ...
 

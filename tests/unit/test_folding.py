@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from builders import fact
@@ -37,7 +38,7 @@ def test_the_first_that_is_said_of_an_attribute_stays_even_if_it_is_a_removal() 
 def test_of_one_old_instant_the_fact_that_holds_stays() -> None:
     """Though it repeats: without it the other would hold, should that one be left behind."""
     first, removed = held(value=True, days=9), held(value=False, days=5, identity="1")
-    holds = held(value=True, days=5, identity="2")
+    holds = replace(held(value=True, days=5, identity="2"), issued_at=BEFORE)
     kept = fold([holds, removed, first], BEFORE)
     assert kept == {first, holds}
     assert fold(kept, BEFORE) == {first}

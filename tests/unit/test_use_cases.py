@@ -31,7 +31,7 @@ from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
 from perminute.domain.licensing import LicensingChange, license_attribute
 from perminute.domain.timelines import MAX_FACTS
 from perminute.domain.usage import Outcome
-from perminute.ports import Committed, Moved, ReceiptKind
+from perminute.ports import Committed, Full, Moved, ReceiptKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -405,7 +405,7 @@ def test_many_licensing_events_are_taken_in_in_several_transactions() -> None:
     assert store.account(ORGANIZATION).version == 3
 
 
-def test_a_user_whose_timeline_is_full_is_refused_and_the_others_are_not() -> None:
+def test_a_full_timeline_is_rolled_over_and_takes_more() -> None:
     store = InMemoryStore()
     facts = tuple(
         fact("country", "FR", ANSWERED + timedelta(seconds=n), str(n)) for n in range(MAX_FACTS)
@@ -415,7 +415,55 @@ def test_a_user_whose_timeline_is_full_is_refused_and_the_others_are_not() -> No
     verdicts = ApplyLicensing(store, IMPATIENT)(
         [licensing_event("1"), licensing_event("2", "alex")]
     )
-    assert [type(verdict) for verdict in verdicts] == [Refused, Accepted]
+    assert verdicts == [Accepted(None)] * 2
+    known = store.licensing(ORGANIZATION, ["adele"]).users["adele"]
+    assert known.facts > set(facts)
+    assert store.account(ORGANIZATION).user_facts == MAX_FACTS + 2
+
+
+def said(days: int, country: str = "DE", user_id: str = "adele") -> LicensingEvent:
+    """Says where a user has been since so many days before the call was answered."""
+    since, identity = ANSWERED - timedelta(days=days), f"{country}-{user_id}-{days}"
+    change = LicensingChange(ORGANIZATION, user_id, (fact("country", country, since, identity),))
+    return LicensingEvent(change, receipt(identity), ANSWERED)
+
+
+def known_days(store: InMemoryStore) -> list[int]:
+    facts = store.licensing(ORGANIZATION, ["adele"]).users["adele"].facts
+    return sorted((ANSWERED - one.effective_at).days for one in facts)
+
+
+def test_facts_are_folded_once_the_horizon_and_its_margin_are_past() -> None:
+    store = InMemoryStore(max_facts=4)
+    apply = ApplyLicensing(store, IMPATIENT)
+    for days in (600, 446, 445, 401, 1):
+        assert apply([said(days)]) == [Accepted(None)]
+    assert known_days(store) == [1, 401, 445, 600]
+
+
+def test_what_takes_effect_before_folded_facts_is_refused_by_name_whatever_the_horizon_is() -> None:
+    """The horizon was 10 days for a while, and is 400 again; repeats of 200 days ago are gone."""
+    store = InMemoryStore(max_facts=3)
+    shortly = ApplyLicensing(store, IMPATIENT, horizon=timedelta(days=10))
+    for days in (300, 200, 90, 1):
+        assert shortly([said(days)]) == [Accepted(None)]
+    assert known_days(store) == [1, 300]
+    late = [said(250, "FR"), said(250, "FR", "alex"), said(54, "FR")]
+    verdicts = ApplyLicensing(store, IMPATIENT)(late)
+    assert [type(verdict) for verdict in verdicts] == [Refused, Accepted, Accepted]
     assert str(verdicts[0]) == (
-        "userId: would have more than 1000 facts on its timeline, its limit"
+        "effectiveAt: lies before 2026-09-08T00:00:00Z, and this user's earlier facts are folded; "
+        "send the event with that effectiveAt or a later one"
     )
+    assert ApplyLicensing(store, IMPATIENT)([said(300)]) == [Repeated()]
+    assert known_days(store) == [1, 54, 300]
+
+
+def test_a_timeline_that_never_has_room_is_given_up_and_comes_again() -> None:
+    class AlwaysFull(InMemoryStore):
+        def record(self, *_: object) -> RecordResult:
+            return Full(frozenset({"adele"}))
+
+    (verdict,) = ApplyLicensing(AlwaysFull(), IMPATIENT)([licensing_event("1")])
+    assert isinstance(verdict, Contended)
+    assert "full again and again" in str(verdict)

@@ -14,6 +14,7 @@ from perminute.domain.accounts import Account
 from perminute.domain.call_states import under_way_since
 from perminute.domain.chargebacks import BoughtCredit
 from perminute.domain.errors import Unavailable
+from perminute.domain.folding import fold
 from perminute.domain.licensing import Licensing, Seats
 from perminute.domain.lots import in_order
 from perminute.domain.pools import MinutePool, Month, month_of
@@ -26,6 +27,7 @@ from perminute.ports import (
     CallPlace,
     CallUnderWay,
     Committed,
+    Folded,
     Full,
     ListedCall,
     Moved,
@@ -84,6 +86,13 @@ class InMemoryStore:
     facts: defaultdict[tuple[str, str | None], set[Fact]] = field(
         default_factory=lambda: defaultdict(set)
     )
+    """By organization and user the facts to which more are appended."""
+    further_facts: defaultdict[tuple[str, str | None], frozenset[Fact]] = field(
+        default_factory=lambda: defaultdict(frozenset)
+    )
+    """Those that were moved from there when a timeline was full."""
+    folded_until: dict[tuple[str, str | None], datetime] = field(default_factory=dict)
+    max_facts: int = MAX_FACTS
     _lock: Lock = field(default_factory=Lock)
 
     def account(self, organization_id: str) -> Account:
@@ -341,18 +350,15 @@ class InMemoryStore:
         """See `LicensingStore.licensing`."""
         with self._lock:
             return Licensing(
-                Timeline(self.facts[organization_id, None]),
-                {user_id: Timeline(self.facts[organization_id, user_id]) for user_id in user_ids},
+                self._timeline(organization_id, None),
+                {user_id: self._timeline(organization_id, user_id) for user_id in user_ids},
             )
 
     def seats(self, account: Account) -> Seats:
         """See `LicensingStore.seats`."""
         with self._lock:
-            return Seats(
-                Timeline(facts)
-                for (organization, user_id), facts in self.facts.items()
-                if organization == account.organization_id and user_id is not None
-            )
+            users = [key for key in self.facts if key[0] == account.organization_id and key[1]]
+            return Seats([self._timeline(*key) for key in users])
 
     def record(
         self,
@@ -365,6 +371,8 @@ class InMemoryStore:
             known = self._known_receipts([receipt for _, receipt in changes])
             if known:
                 return AlreadyKnown(receipts=known)
+            if folded := self._folded(organization_id, changes):
+                return Folded(folded)
             full = self._full(organization_id, changes)
             if full:
                 return Full(full)
@@ -381,6 +389,32 @@ class InMemoryStore:
                 + sum(len(change.facts) for change, _ in changes if change.user_id is not None),
             )
             return Committed()
+
+    def roll_over(
+        self, organization_id: str, user_id: str | None, *, fold_before: datetime
+    ) -> Committed | Moved:
+        """See `LicensingStore.roll_over`."""
+        key = organization_id, user_id
+        with self._lock:
+            facts = self.further_facts[key] | self.facts[key]
+            kept = fold(facts, fold_before)
+            self.further_facts[key] = kept
+            self.facts[key] = set()
+            left_out = len(facts) - len(kept)
+            if left_out:
+                self.folded_until[key] = max(fold_before, self.folded_until.get(key, fold_before))
+                account = self._account(organization_id)
+                self.accounts[organization_id] = replace(
+                    account,
+                    version=account.version + 1,
+                    licensing_version=account.licensing_version + 1,
+                    user_facts=account.user_facts - (left_out if user_id is not None else 0),
+                )
+            return Committed()
+
+    def _timeline(self, organization_id: str, user_id: str | None) -> Timeline:
+        key = organization_id, user_id
+        return Timeline(self.further_facts[key] | self.facts[key])
 
     def _call(self, organization_id: str, call_id: str) -> Reservation | Usage | None:
         key = (organization_id, call_id)
@@ -454,8 +488,19 @@ class InMemoryStore:
         return frozenset(
             user_id
             for user_id, count in more.items()
-            if len(self.facts[organization_id, user_id]) + count > MAX_FACTS
+            if self.facts[organization_id, user_id]
+            and len(self.facts[organization_id, user_id]) + count > self.max_facts
         )
+
+    def _folded(
+        self, organization_id: str, changes: Sequence[tuple[LicensingChange, Receipt]]
+    ) -> dict[str | None, datetime]:
+        return {
+            change.user_id: until
+            for change, _ in changes
+            if (until := self.folded_until.get((organization_id, change.user_id))) is not None
+            and any(fact.effective_at < until for fact in change.facts)
+        }
 
 
 @dataclass

@@ -16,13 +16,22 @@ from perminute.application.patience import NEVER, Deadline, contended
 from perminute.application.recording import against_receipt
 from perminute.application.verdicts import Accepted, Verdict
 from perminute.domain.errors import Refused, Unavailable, Unwritable
+from perminute.domain.folding import FOLD_MARGIN, RERATING_HORIZON
 from perminute.domain.rerating import rerating_for
-from perminute.domain.timelines import MAX_FACTS
-from perminute.ports import MAX_CHANGES_PER_RECORD, AlreadyKnown, Committed, Full, Moved, Receipt
+from perminute.domain.times import format_instant
+from perminute.ports import (
+    MAX_CHANGES_PER_RECORD,
+    AlreadyKnown,
+    Committed,
+    Folded,
+    Full,
+    Moved,
+    Receipt,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from perminute.application.patience import Patience
     from perminute.domain.licensing import LicensingChange
@@ -46,6 +55,8 @@ class ApplyLicensing:
     licensing: LicensingStore
     patience: Patience
     report_ties: ReportTies = unreported
+    horizon: timedelta = RERATING_HORIZON
+    """How long before its event's time a fact may take effect."""
 
     def __call__(
         self, events: Sequence[LicensingEvent], deadline: Deadline = NEVER
@@ -92,9 +103,10 @@ class ApplyLicensing:
                         return verdicts | dict.fromkeys(pending, Accepted(None))
                     case AlreadyKnown(receipts=known):
                         settled = dict(_against_receipts(pending, known))
-                    case Full(subjects=subjects):
-                        settled = dict(_refuse_full(pending, subjects))
-                    case Moved(why):
+                    case Folded(until=until):
+                        settled = dict(_refuse_folded(pending, until))
+                    case (Full() | Moved()) as in_the_way:
+                        why = self._make_way(organization_id, in_the_way, pending.values())
                         if next(tries, None) is None:
                             raise contended(organization_id, why)
                         settled = {}
@@ -116,6 +128,22 @@ class ApplyLicensing:
         changes = [event.change for event in events.values()]
         found = ties_of_facts(self.licensing, changes, patience=self.patience, deadline=deadline)
         self.report_ties(organization_id, found)
+
+    def _make_way(
+        self, organization_id: str, in_the_way: Full | Moved, events: Collection[LicensingEvent]
+    ) -> str:
+        """Roll over what is full, and return why nothing was written.
+
+        A timeline that others are just changing stays full, and is tried again. Whole days are
+        folded, so that a refusal names an instant that people can read.
+        """
+        if isinstance(in_the_way, Moved):
+            return in_the_way.why
+        oldest = min(event.heard_at for event in events) - self.horizon - FOLD_MARGIN
+        midnight = oldest.replace(hour=0, minute=0, second=0, microsecond=0)
+        for subject in in_the_way.subjects:
+            self.licensing.roll_over(organization_id, subject, fold_before=midnight)
+        return "its timelines are full again and again"
 
 
 def _rerating(organization_id: str, events: Sequence[LicensingEvent]) -> Rerating | None:
@@ -141,15 +169,16 @@ def _against_receipts(
             yield position, against_receipt(event.receipt, recorded)
 
 
-def _refuse_full(
-    pending: Mapping[int, LicensingEvent], subjects: Collection[str | None]
+def _refuse_folded(
+    pending: Mapping[int, LicensingEvent], until: Mapping[str | None, datetime]
 ) -> Iterator[tuple[int, Verdict[None]]]:
+    """Refuse what came so late, or long after the horizon was shorter, that it can't be judged."""
     for position, event in pending.items():
-        if event.change.user_id in subjects:
-            yield (
-                position,
-                Refused(
-                    "userId" if event.change.user_id else "organizationId",
-                    f"would have more than {MAX_FACTS} facts on its timeline, its limit",
-                ),
+        folded = until.get(event.change.user_id)
+        if folded and any(fact.effective_at < folded for fact in event.change.facts):
+            whose = "this user's" if event.change.user_id else "the organization's"
+            message = (
+                f"lies before {format_instant(folded)}, and {whose} earlier facts are folded; "
+                "send the event with that effectiveAt or a later one"
             )
+            yield position, Refused("effectiveAt", message)

@@ -129,17 +129,15 @@ class Moto:
     def seen(self, organization_id: str) -> Seen:
         """See `Medium.seen`."""
         calls = [under_way.call_of(item) for item in self._items("usages", organization_id)]
-        timelines = [
-            TimelineRow.from_raw_data(item) for item in self._items("timelines", organization_id)
-        ]
-        subjects = {_user_of(row.subject): records.timeline_of(row) for row in timelines}
         facts: frozenset[tuple[str | None, Fact]] = frozenset(
-            (user, fact) for user, timeline in subjects.items() for fact in timeline.facts
+            (_user_of(records.subject_of_further(row.subject)), fact)
+            for row in map(TimelineRow.from_raw_data, self._items("timelines", organization_id))
+            for fact in records.facts_of(row)
         )
         credit = DynamoDBCreditStore(self._schema)
         account = credit.account(organization_id)
         store = DynamoDBLicensingStore(self._schema)
-        users = [user for user in subjects if user is not None]
+        users = {user for user, _ in facts if user is not None}
         return Seen(
             statement=credit.statement(organization_id),
             usages={one.leg.call_id: one for one in calls if isinstance(one, Usage)},

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 
-_MOVES = frozenset({"commit", "record"})
+_MOVES = frozenset({"commit", "record", "roll_over"})
 """Transactions that are answered with `Moved` if another one is in the way."""
 _CONTENDS = frozenset(
     {"finish", "keep", "licensing", "merge", "pools", "proceed", "usages"},
@@ -107,7 +107,7 @@ class Twins:
             licensing=replace(store.licensing(organization_id, users), seats=store.seats(account)),
             facts=frozenset(
                 (user, fact)
-                for (name, user), facts in store.facts.items()
+                for (name, user), facts in (*store.facts.items(), *store.further_facts.items())
                 if name == organization_id
                 for fact in facts
             ),

@@ -1,4 +1,9 @@
-"""Licensing timelines on DynamoDB: facts are appended without being read."""
+"""Licensing timelines on DynamoDB: facts are appended without being read.
+
+They are appended to a subject's first item. When that is full it is rolled over: its facts move
+into further items, which the first item counts. A timeline of ordinary length has none, and costs
+the same to append to and to read as if there were no such thing.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +13,23 @@ from typing import TYPE_CHECKING, assert_never
 from pynamodb.expressions.condition import size
 
 from perminute.adapters.dynamodb import records
+from perminute.adapters.dynamodb.further_facts import (
+    MAX_FIRST_BYTES,
+    fact_bytes,
+    plan_roll_over,
+    read_timelines,
+)
 from perminute.adapters.dynamodb.receipts import insert_receipt, receipt_of
 from perminute.adapters.dynamodb.rows import AccountRow, TimelineRow
 from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written, readable
 from perminute.domain.errors import Contended
 from perminute.domain.licensing import Licensing, Seats
 from perminute.domain.timelines import MAX_FACTS, Timeline
-from perminute.ports import AlreadyKnown, Committed, Full, Moved
+from perminute.ports import AlreadyKnown, Committed, Folded, Full, Moved
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
 
     from perminute.adapters.dynamodb.rows import Item
     from perminute.adapters.dynamodb.schema import Schema
@@ -25,6 +37,7 @@ if TYPE_CHECKING:
     from perminute.domain.accounts import Account
     from perminute.domain.licensing import LicensingChange
     from perminute.domain.rerating import Rerating
+    from perminute.domain.timelines import Fact
     from perminute.ports import Receipt, RecordResult
 
 
@@ -41,22 +54,24 @@ class DynamoDBLicensingStore:
     def licensing(self, organization_id: str, user_ids: Collection[str]) -> Licensing:
         """See `LicensingStore.licensing`."""
         subjects = {records.subject_of(user_id): user_id for user_id in (None, *user_ids)}
-        organization, users = Timeline(), {}
         keys = [(organization_id, subject) for subject in subjects]
-        for row in self._schema.timelines.get_snapshot(keys):
-            user_id = subjects[row.subject]
-            if user_id is None:
-                organization = records.timeline_of(row)
-            else:
-                users[user_id] = records.timeline_of(row)
+        table = self._schema.timelines
+        timelines = read_timelines(table, table.get_snapshot(keys))
+        organization = timelines.pop(records.ORGANIZATION, Timeline())
+        users = {
+            user_id: timelines[subject]
+            for subject, user_id in subjects.items()
+            if user_id is not None and subject in timelines
+        }
         return Licensing(organization, users)
 
     def seats(self, account: Account) -> Seats:
         """See `LicensingStore.seats`.
 
         The users are read by a query, which may see a part of a transaction. But facts are only
-        added, and the account counts those about users: if as many are found, none is missing;
-        and if one has come that was not counted, the account has moved meanwhile.
+        added, or left out when the account is counted up as well, and the account counts those
+        about users: if as many are found, none is missing; and if one has come that was not
+        counted, the account has moved meanwhile.
         """
         organization_id = account.organization_id
         items = self._schema.timelines.query(
@@ -65,7 +80,8 @@ class DynamoDBLicensingStore:
             ConsistentRead=True,
         )
         with readable(f"the licenses of {organization_id}"):
-            users = [records.timeline_of(TimelineRow.from_raw_data(item)) for item in items]
+            rows = [TimelineRow.from_raw_data(item) for item in items]
+            users = list(read_timelines(self._schema.timelines, rows).values())
         found = sum(len(user.facts) for user in users)
         if found != account.user_facts:
             msg = (
@@ -82,17 +98,17 @@ class DynamoDBLicensingStore:
         rerating: Rerating | None = None,
     ) -> RecordResult:
         """See `LicensingStore.record`: nothing is read, so nothing read can be out of date."""
-        facts: defaultdict[str | None, list[str]] = defaultdict(list)
+        facts: defaultdict[str | None, list[Fact]] = defaultdict(list)
         for change, _ in changes:
-            facts[change.user_id] += map(records.fact_text, change.facts)
-        of_users = sum(len(texts) for user_id, texts in facts.items() if user_id is not None)
+            facts[change.user_id] += change.facts
+        of_users = sum(len(stated) for user_id, stated in facts.items() if user_id is not None)
         transaction = Transaction(self._schema.connection)
         transaction.puts += [insert_receipt(self._schema, receipt) for _, receipt in changes]
         if rerating is not None:
             row = records.rerating_row(rerating).serialize()
             transaction.puts.append(self._schema.reratings.insert(row))
         transaction.updates += [
-            *(self._append(organization_id, user_id, texts) for user_id, texts in facts.items()),
+            *(self._append(organization_id, user_id, stated) for user_id, stated in facts.items()),
             self._next_version(organization_id, of_users),
         ]
         match transaction.write():
@@ -102,17 +118,57 @@ class DynamoDBLicensingStore:
                 return Moved(why)
             case Failed(items):
                 receipts = [receipt for _, receipt in changes]
-                return _refused(receipts, list(facts), items, first=len(transaction.puts))
+                return _refused(receipts, facts, items, first=len(transaction.puts))
             case never:
                 assert_never(never)
 
-    def _append(self, organization_id: str, user_id: str | None, texts: list[str]) -> Operation:
+    def roll_over(
+        self, organization_id: str, user_id: str | None, *, fold_before: datetime
+    ) -> Committed | Moved:
+        """See `LicensingStore.roll_over`."""
+        table, subject = self._schema.timelines, records.subject_of(user_id)
+        first = table.get(organization_id, subject)
+        if first is None or not first.facts:
+            return Committed()
+        plan = plan_roll_over(table, first, fold_before)
+        transaction = Transaction(self._schema.connection)
+        plan.write_to(transaction, table)
+        if plan.left_out:
+            gone = 0 if user_id is None else -plan.left_out
+            transaction.updates.append(self._next_version(organization_id, gone))
+        match transaction.write():
+            case Written():
+                return Committed()
+            case Collided(why):
+                return Moved(why)
+            case Failed():
+                return Moved(f"the timeline {subject} has changed")
+            case never:
+                assert_never(never)
+
+    def _append(
+        self, organization_id: str, user_id: str | None, facts: Sequence[Fact]
+    ) -> Operation:
+        """Append facts; if there is no room for them, the item that stands is handed back.
+
+        An item without facts takes any number: what is stated at once is never divided.
+        """
         row = TimelineRow(
             organization_id=organization_id, subject=records.subject_of(user_id), facts=[]
         )
-        grown = (TimelineRow.facts | []).append(texts)
-        room = TimelineRow.facts.does_not_exist() | (size(_FACTS) <= MAX_FACTS - len(texts))  # type: ignore[no-untyped-call]
-        return self._schema.timelines.update(row, [TimelineRow.facts.set(grown)], room)
+        texts = [records.fact_text(fact) for fact in facts]
+        more = fact_bytes(texts)
+        actions = [
+            TimelineRow.facts.set((TimelineRow.facts | []).append(texts)),
+            TimelineRow.fact_bytes.set((TimelineRow.fact_bytes | 0) + more),
+        ]
+        has_none = TimelineRow.facts.does_not_exist() | (size(_FACTS) == 0)  # type: ignore[no-untyped-call]
+        has_room = (size(_FACTS) <= MAX_FACTS - len(texts)) & (  # type: ignore[no-untyped-call]
+            TimelineRow.fact_bytes <= MAX_FIRST_BYTES - more
+        )
+        until = TimelineRow.folded_until
+        is_open = until.does_not_exist() | (until <= _earliest(facts))
+        return self._schema.timelines.update_if(row, actions, (has_none | has_room) & is_open)
 
     def _next_version(self, organization_id: str, of_users: int) -> Operation:
         """Count up the account's versions, whatever they are: the receipts make it happen once."""
@@ -128,7 +184,7 @@ class DynamoDBLicensingStore:
 
 def _refused(
     receipts: Sequence[Receipt],
-    subjects: Sequence[str | None],
+    facts: Mapping[str | None, Sequence[Fact]],
     items: dict[int, Item],
     *,
     first: int,
@@ -141,5 +197,14 @@ def _refused(
     }
     if known:
         return AlreadyKnown(receipts=known)
-    full = (subject for position, subject in enumerate(subjects, first) if position in items)
-    return Full(frozenset(full))
+    failed = {user_id: items[n] for n, user_id in enumerate(facts, first) if n in items}
+    folded = {
+        user_id: records.folded_until(item["foldedUntil"]["S"])
+        for user_id, item in failed.items()
+        if "foldedUntil" in item and item["foldedUntil"]["S"] > _earliest(facts[user_id])
+    }
+    return Folded(folded) if folded else Full(frozenset(failed))
+
+
+def _earliest(facts: Sequence[Fact]) -> str:
+    return records.folded_text(min(fact.effective_at for fact in facts))

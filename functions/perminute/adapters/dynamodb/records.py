@@ -43,7 +43,7 @@ from perminute.domain.spending import (
     Spending,
     day_of,
 )
-from perminute.domain.timelines import Fact, Timeline
+from perminute.domain.timelines import Fact
 from perminute.domain.times import format_instant, parse_instant
 from perminute.domain.usage import Adjusted, Flag, Free, Outcome, Price, Reason, Usage
 from perminute.ports import CallList, ListedCall
@@ -799,11 +799,21 @@ def _price_of(record: dict[str, Any]) -> Price:
 
 
 USERS = "user#"
+FURTHER = "further#"
+"""How the names of further items of timelines begin."""
 
 
 def subject_of(user_id: str | None) -> str:
     """Name the timeline of a user, or of the organization itself."""
     return ORGANIZATION if user_id is None else f"{USERS}{user_id}"
+
+
+def further_subject(subject: str, number: int) -> str:
+    """Name a further item of a timeline; no user's id can make a first item of that name.
+
+    With the longest id it has 1,024 bytes, the longest sort key: a number has ten digits at most.
+    """
+    return f"{FURTHER}{subject}#{number}"
 
 
 def fact_text(fact: Fact) -> str:
@@ -822,9 +832,24 @@ def fact_text(fact: Fact) -> str:
     )
 
 
-def timeline_of(row: TimelineRow) -> Timeline:
-    """Read the facts of a subject."""
-    return Timeline(map(_fact_of, row.facts))
+def folded_text(until: datetime) -> str:
+    """Write from when a fact holds, or until when facts are folded: text sorts as time does."""
+    return _sortable(until)
+
+
+def folded_until(text: str) -> datetime:
+    """Read until when facts are folded."""
+    return parse_instant(text)
+
+
+def subject_of_further(name: str) -> str:
+    """Return whose facts a further item holds, or the name itself if it is a first item's."""
+    return name.removeprefix(FURTHER).rpartition("#")[0] if name.startswith(FURTHER) else name
+
+
+def facts_of(row: TimelineRow) -> frozenset[Fact]:
+    """Read the facts of an item."""
+    return frozenset(map(_fact_of, row.facts))
 
 
 def _fact_of(text: str) -> Fact:

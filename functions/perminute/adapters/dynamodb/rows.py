@@ -288,8 +288,22 @@ class ReservationRow(Model):
 
 
 class TimelineRow(Model):
-    """LicensingTable: the facts about an organization or one of its users, in no order."""
+    """LicensingTable: the facts about an organization or one of its users, in no order.
+
+    Facts are appended to a subject's first item. What was moved from it lies in further items,
+    each of which is written once, never changed, and deleted when its facts move on.
+    """
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     subject = UnicodeAttribute(range_key=True)
     facts: ListAttribute[str] = ListAttribute()
+    fact_bytes = IntegerAttribute(null=True, attr_name="factBytes")
+    """The facts of a first item, in bytes."""
+    further = CompactJSONAttribute(null=True)
+    """In a first item: the numbers of the subject's further items."""
+    rolled = IntegerAttribute(null=True)
+    """In a first item: how many further items it ever had. It only grows, so it is the version of
+    all that is not appended."""
+    folded_until = UnicodeAttribute(null=True, attr_name="foldedUntil")
+    """In a first item: before this instant facts are left out, and none is taken any more. Written
+    so that text sorts as time does, for a condition compares it."""

@@ -216,6 +216,15 @@ class Table(Generic[M]):
         """Change attributes of the row of the same key, which is made if it does not exist."""
         return self._operation(row, actions=actions, condition=condition)
 
+    def update_if(self, row: M, actions: Sequence[Action], condition: Condition) -> Operation:
+        """Do so under a condition; if it fails, the one that stands is handed back."""
+        return self._operation(
+            row,
+            actions=actions,
+            condition=condition,
+            return_values_on_condition_failure=_ALL_OLD,
+        )
+
     def _operation(self, row: M, **parts: Any) -> Operation:  # noqa: ANN401 - handed through
         item = row.serialize()
         hash_key, *range_keys = (item[key]["S"] for key in self._keys)

@@ -1,0 +1,308 @@
+"""Timelines of more facts than one item holds, over all stores: they grow and fold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+import pytest
+from builders import ANSWERED, LONG_AGO, fact, receipt
+
+from perminute.adapters.dynamodb import further_facts, licensing_store, records
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.domain.accounts import Account
+from perminute.domain.errors import Contended
+from perminute.domain.licensing import LicensingChange
+from perminute.domain.timelines import MAX_FACTS, Fact, Timeline
+from perminute.ports import Committed, Folded, Full, Moved
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from stores import Stores
+
+    from perminute.domain.licensing import Licensing
+    from perminute.ports import RecordResult
+
+LICENSE = "license:MCOMEETADV"
+DAY = timedelta(days=1)
+CHARACTER = "\N{GRINNING FACE}"
+"""Of four bytes."""
+NEVER = LONG_AGO - 1_000 * DAY
+
+
+def nightly(nights: range) -> tuple[Fact, ...]:
+    """Says once a night that a license is held."""
+    return tuple(fact(LICENSE, True, LONG_AGO + night * DAY, f"{night}") for night in nights)  # noqa: FBT003 - what the facts say
+
+
+def gone(night: int) -> Fact:
+    """Says that it was removed at noon after a night."""
+    return fact(LICENSE, value=False, since=LONG_AGO + night * DAY + DAY / 2, event_id=f"-{night}")
+
+
+def append(
+    stores: Stores, organization: str, facts: Sequence[Fact], user_id: str | None = "adele"
+) -> RecordResult:
+    proof = receipt(f"{organization}-{user_id}-{facts[0].event_id}", organization_id=organization)
+    change = LicensingChange(organization, user_id, tuple(facts))
+    return stores.licensing.record(organization, [(change, proof)])
+
+
+def fill(stores: Stores, organization: str, nights: range) -> None:
+    """Append a fact for each of these nights."""
+    for start in range(nights.start, nights.stop, 200):
+        some = nightly(range(start, min(start + 200, nights.stop)))
+        assert append(stores, organization, some) == Committed()
+
+
+def known(stores: Stores, organization: str) -> Licensing:
+    return stores.licensing.licensing(organization, ["adele", "alex"])
+
+
+def test_a_full_timeline_goes_on_when_it_is_rolled_over_and_nothing_is_lost(
+    stores: Stores, organization: str
+) -> None:
+    nights = range(MAX_FACTS)
+    fill(stores, organization, nights)
+    more = nightly(range(MAX_FACTS, MAX_FACTS + 150))
+    assert append(stores, organization, more) == Full(frozenset({"adele"}))
+    version = stores.credit.account(organization).version
+    assert stores.licensing.roll_over(organization, "adele", fold_before=NEVER) == Committed()
+    assert stores.credit.account(organization).version == version
+    assert append(stores, organization, more) == Committed()
+    assert append(stores, organization, [gone(30)]) == Committed()
+    said = {*nightly(nights), *more, gone(30)}
+    assert known(stores, organization).users["adele"] == Timeline(said)
+    account = stores.credit.account(organization)
+    assert account.user_facts == len(said) == MAX_FACTS + 151
+    seats = stores.licensing.seats(account)
+    at = [LONG_AGO + night * DAY for night in (-1, 0, 30.5, 31, 1_149)]
+    assert list(map(seats.count_at, at)) == [0, 1, 0, 1, 1]
+
+
+def test_old_repeats_are_folded_and_the_account_counts_what_is_left(
+    stores: Stores, organization: str
+) -> None:
+    fill(stores, organization, range(MAX_FACTS))
+    assert stores.licensing.roll_over(organization, "adele", fold_before=NEVER) == Committed()
+    assert append(stores, organization, [gone(10)]) == Committed()
+    nights = range(MAX_FACTS, 2 * MAX_FACTS - 1)
+    fill(stores, organization, nights)
+    assert append(stores, organization, nightly(range(5_000, 5_001))) == Full(frozenset({"adele"}))
+    before = stores.credit.account(organization)
+    horizon = LONG_AGO + 1_500 * DAY
+    assert stores.licensing.roll_over(organization, "adele", fold_before=horizon) == Committed()
+    kept = {*nightly(range(1)), gone(10), *nightly(range(11, 12))}
+    kept |= {*nightly(range(1_500, nights.stop))}
+    timeline = known(stores, organization).users["adele"]
+    assert timeline.facts == kept
+    account = stores.credit.account(organization)
+    assert account == replace(
+        before,
+        version=before.version + 1,
+        licensing_version=before.licensing_version + 1,
+        user_facts=len(kept),
+    )
+    at = [LONG_AGO + night * DAY for night in (-1, 0, 10.5, 11, 1_499)]
+    assert list(map(stores.licensing.seats(account).count_at, at)) == [0, 1, 0, 1, 1]
+
+
+def test_no_fact_is_taken_from_before_what_is_folded_and_a_known_one_is_still_known(
+    stores: Stores, organization: str
+) -> None:
+    first = nightly(range(3))
+    assert append(stores, organization, first) == Committed()
+    until = LONG_AGO + 2 * DAY
+    assert stores.licensing.roll_over(organization, "adele", fold_before=until) == Committed()
+    assert known(stores, organization).users["adele"].facts == {first[0], first[2]}
+    late = [gone(1), gone(2), gone(3)]
+    assert append(stores, organization, late) == Folded({"adele": until})
+    assert append(stores, organization, late, "alex") == Committed()
+    assert append(stores, organization, late[1:]) == Committed()
+    again = append(stores, organization, first)
+    assert not isinstance(again, Committed | Moved | Full | Folded)
+
+
+def test_where_nothing_is_folded_facts_of_any_time_are_taken(
+    stores: Stores, organization: str
+) -> None:
+    assert append(stores, organization, nightly(range(1))) == Committed()
+    horizon = LONG_AGO + DAY
+    assert stores.licensing.roll_over(organization, "adele", fold_before=horizon) == Committed()
+    assert append(stores, organization, nightly(range(-9, -8))) == Committed()
+    assert stores.credit.account(organization).user_facts == 2
+
+
+def test_the_timeline_of_an_organization_is_rolled_over_and_counts_no_users(
+    stores: Stores, organization: str
+) -> None:
+    said = [fact("name", "Contoso", LONG_AGO + n * DAY, str(n)) for n in range(3)]
+    assert append(stores, organization, said, None) == Committed()
+    horizon = LONG_AGO + 2 * DAY
+    assert stores.licensing.roll_over(organization, None, fold_before=horizon) == Committed()
+    assert known(stores, organization).organization == Timeline([said[0], said[2]])
+    account = stores.credit.account(organization)
+    assert (account.version, account.user_facts) == (2, 0)
+
+
+def test_a_timeline_that_has_nothing_to_move_stays_as_it_is(
+    stores: Stores, organization: str
+) -> None:
+    assert stores.licensing.roll_over(organization, "adele", fold_before=ANSWERED) == Committed()
+    assert stores.credit.account(organization) == Account(organization_id=organization)
+
+
+def test_a_user_whose_id_ends_like_a_further_item_is_somebody_else(
+    stores: Stores, organization: str
+) -> None:
+    for user in ("adele", "adele#1", "#1"):
+        said = [fact("country", "DE", event_id=user)]
+        assert append(stores, organization, said, user) == Committed()
+        assert stores.licensing.roll_over(organization, user, fold_before=NEVER) == Committed()
+    users = stores.licensing.licensing(organization, ["adele", "adele#1", "#1"]).users
+    assert [len(timeline.facts) for timeline in users.values()] == [1, 1, 1]
+
+
+# ── What only the items of DynamoDB can be ───────────────────────────────────────────────────
+
+
+@pytest.fixture
+def on_dynamodb(stores: Stores) -> Iterator[DynamoDBLicensingStore]:
+    """A store that rolls over early; the twin has no items."""
+    if not isinstance(stores.licensing, DynamoDBLicensingStore):
+        pytest.skip("the twin has no items")
+    with patch.object(licensing_store, "MAX_FACTS", 3):
+        yield stores.licensing
+
+
+def test_a_fact_that_comes_while_a_timeline_is_rolled_over_is_not_lost(
+    on_dynamodb: DynamoDBLicensingStore, stores: Stores, organization: str
+) -> None:
+    append(stores, organization, nightly(range(2)))
+    table = on_dynamodb._schema.timelines  # noqa: SLF001 - between two requests of the store
+    read = table.get
+
+    def overtaken(*key: str) -> object:
+        found = read(*key)
+        assert append(stores, organization, nightly(range(7, 8))) == Committed()
+        return found
+
+    with patch.object(table, "get", overtaken):
+        result = on_dynamodb.roll_over(organization, "adele", fold_before=NEVER)
+    assert isinstance(result, Moved)
+    assert len(known(stores, organization).users["adele"].facts) == 3
+
+
+def test_as_many_facts_after_another_roll_over_are_others(
+    on_dynamodb: DynamoDBLicensingStore, stores: Stores, organization: str
+) -> None:
+    append(stores, organization, nightly(range(2)))
+    table = on_dynamodb._schema.timelines  # noqa: SLF001 - between two requests of the store
+    read = table.get
+
+    def overtaken(*key: str) -> object:
+        found = read(*key)
+        with patch.object(table, "get", read):
+            on_dynamodb.roll_over(organization, "adele", fold_before=NEVER)
+        assert append(stores, organization, nightly(range(5, 7))) == Committed()
+        return found
+
+    with patch.object(table, "get", overtaken):
+        result = on_dynamodb.roll_over(organization, "adele", fold_before=NEVER)
+    assert isinstance(result, Moved)
+    assert len(known(stores, organization).users["adele"].facts) == 4
+
+
+def test_a_timeline_that_folds_while_it_is_read_is_to_be_read_again(
+    on_dynamodb: DynamoDBLicensingStore, stores: Stores, organization: str
+) -> None:
+    append(stores, organization, nightly(range(3)))
+    on_dynamodb.roll_over(organization, "adele", fold_before=NEVER)
+    append(stores, organization, nightly(range(3, 6)))
+    table = on_dynamodb._schema.timelines  # noqa: SLF001 - between two requests of the store
+    read = table.get_snapshot
+
+    def overtaken(keys: Sequence[tuple[str, str]]) -> object:
+        found = read(keys)
+        with patch.object(table, "get_snapshot", read):
+            on_dynamodb.roll_over(organization, "adele", fold_before=ANSWERED)
+        return found
+
+    with patch.object(table, "get_snapshot", overtaken), pytest.raises(Contended):
+        known(stores, organization)
+    assert known(stores, organization).users["adele"].facts == set(nightly(range(1)))
+
+
+def test_what_is_moved_while_a_timeline_is_read_is_read_once(
+    on_dynamodb: DynamoDBLicensingStore, stores: Stores, organization: str
+) -> None:
+    append(stores, organization, nightly(range(3)))
+    on_dynamodb.roll_over(organization, "adele", fold_before=NEVER)
+    append(stores, organization, nightly(range(3, 6)))
+    table = on_dynamodb._schema.timelines  # noqa: SLF001 - between two requests of the store
+    read = table.get_snapshot
+
+    def overtaken(keys: Sequence[tuple[str, str]]) -> object:
+        found = read(keys)
+        with patch.object(table, "get_snapshot", read):
+            on_dynamodb.roll_over(organization, "adele", fold_before=NEVER)
+        return found
+
+    with patch.object(table, "get_snapshot", overtaken):
+        assert known(stores, organization).users["adele"].facts == set(nightly(range(6)))
+
+
+def test_bytes_fill_an_item_as_facts_do(
+    on_dynamodb: DynamoDBLicensingStore, stores: Stores, organization: str
+) -> None:
+    """Ids may have 250 characters of four bytes; they are as long as they may be."""
+    ids = [f"{n:02}{CHARACTER * 248}" for n in range(4)]
+    facts = [fact("name", CHARACTER * 100, event_id=identity) for identity in ids]
+    size = max(further_facts.fact_bytes([records.fact_text(one)]) for one in facts)
+    with (
+        patch.multiple(licensing_store, MAX_FACTS=1_000, MAX_FIRST_BYTES=2 * size),
+        patch.object(further_facts, "MAX_FURTHER_BYTES", 2 * size),
+    ):
+        for one in facts[:2]:
+            assert append(stores, organization, [one]) == Committed()
+        assert append(stores, organization, facts[2:3]) == Full(frozenset({"adele"}))
+        on_dynamodb.roll_over(organization, "adele", fold_before=NEVER)
+        # What is stated at once is never divided: an empty item takes it.
+        assert append(stores, organization, [*facts[2:], *nightly(range(3))]) == Committed()
+        on_dynamodb.roll_over(organization, "adele", fold_before=NEVER)
+    assert known(stores, organization).users["adele"].facts == {*facts, *nightly(range(3))}
+    row = on_dynamodb._schema.timelines.get(organization, records.subject_of("adele"))  # noqa: SLF001
+    assert row is not None
+    assert (row.further, row.rolled, row.facts) == ([1, 2, 3], 3, [])
+
+
+def test_a_name_of_a_further_item_fits_the_longest_id() -> None:
+    subject = records.subject_of(CHARACTER * 250)
+    name = records.further_subject(subject, 10**10 - 1)
+    assert len(name.encode()) == 1_024
+    assert records.subject_of_further(name) == subject
+    assert records.subject_of_further(subject) == subject
+    assert records.subject_of_further(records.ORGANIZATION) == records.ORGANIZATION
+
+
+def test_more_is_left_out_than_one_transaction_writes(
+    on_dynamodb: DynamoDBLicensingStore, stores: Stores, organization: str
+) -> None:
+    """What a roll-over leaves behind the next one finds."""
+    for start in range(0, 21, 3):
+        append(stores, organization, nightly(range(start, start + 3)))
+        on_dynamodb.roll_over(organization, "adele", fold_before=NEVER)
+    append(stores, organization, nightly(range(21, 24)))
+    found = []
+    for night in (24, 25):
+        on_dynamodb.roll_over(organization, "adele", fold_before=LONG_AGO + 23 * DAY)
+        account = stores.credit.account(organization)
+        timeline = known(stores, organization).users["adele"]
+        assert account.user_facts == len(timeline.facts)
+        assert stores.licensing.seats(account).count_at(LONG_AGO + 9 * DAY) == 1
+        found.append(len(timeline.facts))
+        append(stores, organization, nightly(range(night, night + 1)))
+    assert found == [11, 3]
