@@ -9,7 +9,7 @@ from perminute.application.patience import Deadline
 from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
 from perminute.events.door import read_event
-from perminute.events.licensing import LICENSING, licensing_event
+from perminute.events.licensing import LICENSING, check_within_horizon, licensing_event
 from perminute.observability import logger, metrics, report_batch
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ rejections = application.rejections()
 
 
 def _open(body: str, arrival: Arrival) -> LicensingEvent:
-    return licensing_event(read_event(body, LICENSING, arrival), arrival.heard_at)
+    stated = read_event(body, LICENSING, arrival)
+    check_within_horizon(stated, apply_licensing.horizon)
+    return licensing_event(stated, arrival.heard_at)
 
 
 @logger.inject_lambda_context

@@ -87,7 +87,8 @@ class Application(Connected):
 
     def apply_licensing(self) -> ApplyLicensing:
         """Take in licensing facts."""
-        return ApplyLicensing(self.licensing, Patience(), report_ties)
+        horizon = settings.rerating_horizon(self.environment)
+        return ApplyLicensing(self.licensing, Patience(), report_ties, horizon)
 
     def _wakeups(self) -> SQSWakeups:
         queue_url = settings.rerating_queue_url(self.environment)

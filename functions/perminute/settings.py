@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from perminute.domain.errors import MissingSetting
@@ -49,6 +50,11 @@ def notification_topic_arn(environment: Mapping[str, str]) -> str:
 def rerating_queue_url(environment: Mapping[str, str]) -> str:
     """Read where organizations are woken whose calls are to be looked at again."""
     return _required(environment, "RERATING_QUEUE_URL")
+
+
+def rerating_horizon(environment: Mapping[str, str]) -> timedelta:
+    """Read how long before its event's time a licensing fact may take effect."""
+    return timedelta(days=int(_required(environment, "RERATING_HORIZON_DAYS")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from unittest.mock import patch
 import pytest
 from botocore.client import BaseClient
 
+from perminute.adapters.dynamodb import licensing_store
 from perminute_local.replay.deliveries import Disturbance
 from perminute_local.replay.in_process import InProcess
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
@@ -410,6 +411,17 @@ def forgotten(links: InProcess) -> None:
     assert list(links.clock.run_all()) == []
 
 
+def rolled_over(links: InProcess) -> None:
+    """Have a timeline filled twice, so that facts move on, and old ones are folded."""
+    _, licensing = links.readers["LicensingQueue"]
+    with patch.object(licensing_store, "MAX_FACTS", 1):
+        for day in ("2024-05-01", "2024-05-02", "2024-05-03", "2026-11-02"):
+            user = {"organizationId": "litware", "userId": "nina", "country": "DE"}
+            at = f"{day}T11:00:00Z"
+            said = event("licensing", "User Changed", at, **user, effectiveAt=at)
+            assert not licensing.invoke([SQSMessage(json.dumps(said))], "arn")
+
+
 def nonsense(links: InProcess) -> None:
     """Show functions what nobody should send them, for they keep it."""
     record = {"organizationId": {"S": "litware"}, "record": {"S": "outbox#1"}}
@@ -436,6 +448,7 @@ def test_no_role_is_granted_more_or_less_than_its_function_needs(
         links = InProcess(stack)
         System(links, plan.rate_card).replay(plan, advance=lambda _: None)
         forgotten(links)
+        rolled_over(links)
         nonsense(links)
         names = physical_names(stack)
     allowed = granted(template, names)

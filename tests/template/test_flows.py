@@ -8,6 +8,7 @@ from typing import Any
 from translated import translate
 
 from perminute import settings
+from perminute.domain.folding import RERATING_HORIZON
 from perminute_local.replay.table_stream import matches
 from perminute_local.stack import Template, environment_of, resources
 
@@ -327,6 +328,8 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
     assert publisher["NOTIFICATION_TOPIC_ARN"] == {"Ref": "NotificationTopic"}
     charging = environment_of(functions(template)[API], template)
     assert charging["ORGANIZATION_CLAIM"] == {"Ref": "JwtOrganizationClaim"}
+    licensing = environment_of(functions(template)["ApplyLicensingFunction"], template)
+    assert licensing["RERATING_HORIZON_DAYS"] == {"Ref": "ReratingHorizonDays"}
     for name in ("ChargeCallsFunction", "RerateCallsFunction", API):
         by_rates = environment_of(functions(template)[name], template)
         assert by_rates["RATE_CARD_BUCKET"] == {"Ref": "RateCardBucket"}
@@ -337,6 +340,15 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
         events='{"Ref": "EventsTable"}',
     )
     assert told == dict.fromkeys(functions(template), tables)
+
+
+def test_late_licensing_events_are_taken_as_long_as_the_code_says_unless_it_is_set(
+    template: Template,
+) -> None:
+    parameter = template["Parameters"]["ReratingHorizonDays"]
+    days = str(parameter["Default"])
+    assert settings.rerating_horizon({"RERATING_HORIZON_DAYS": days}) == RERATING_HORIZON
+    assert (parameter["Type"], parameter["MinValue"]) == ("Number", 1)
 
 
 def test_a_rule_may_write_to_its_queue_and_where_it_keeps_what_it_cannot_deliver(

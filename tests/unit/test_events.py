@@ -14,10 +14,12 @@ from perminute.application.charge_legs import EndedLeg, _against_record
 from perminute.domain.booking import Adjustment, Purchase
 from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Refused
+from perminute.domain.folding import RERATING_HORIZON
 from perminute.domain.recharge import AutoRecharge
+from perminute.domain.times import format_instant
 from perminute.events.billing import BILLING, credit_event
 from perminute.events.door import read_event
-from perminute.events.licensing import LICENSING, licensing_event
+from perminute.events.licensing import LICENSING, check_within_horizon, licensing_event
 from perminute.events.telephony import TELEPHONY, ended_leg
 from perminute.ports import Receipt, ReceiptKey, ReceiptKind
 
@@ -380,6 +382,35 @@ def test_digits_that_do_not_change_how_long_a_call_was_change_no_content() -> No
         return ended_leg(read_event(body, TELEPHONY))
 
     assert said("09:30:59.1Z") == said("09:30:59.1000000Z") == said("09:30:59.1000004Z")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "license-assigned",
+        "license-removed",
+        "licenses-purchased",
+        "user-changed",
+        "organization-changed",
+    ],
+)
+def test_what_takes_effect_before_the_horizon_is_refused_by_name(name: str) -> None:
+    first = read_event(sample(name), LICENSING).time - RERATING_HORIZON
+
+    def refused(effective_at: datetime) -> str | None:
+        changed = sample(name, effectiveAt=format_instant(effective_at))
+        try:
+            check_within_horizon(read_event(changed, LICENSING), RERATING_HORIZON)
+        except Refused as error:
+            return str(error)
+        return None
+
+    assert refused(first) is None
+    assert refused(first + timedelta(days=800)) is None
+    assert refused(first - timedelta(microseconds=1)) == (
+        "effectiveAt: lies more than 400 days before the event's time; send the event with a later "
+        "effectiveAt, or raise ReratingHorizonDays and redrive it"
+    )
 
 
 def test_a_purchase_is_known_by_its_purchase_id_and_by_what_it_said() -> None:

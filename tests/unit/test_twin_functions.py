@@ -28,6 +28,37 @@ def test_it_offers_the_use_cases_that_the_real_one_does() -> None:
     assert methods(Twinned) == methods(Application) - methods(Connected)
 
 
+def test_a_licensing_event_from_before_the_horizon_is_kept_and_changes_nothing(
+    template: Template,
+) -> None:
+    """By the event's own time, whenever it arrives."""
+    world = Shared(PublishedRateCards(card()))
+    function = twinned_functions(template, world)["ApplyLicensingFunction"]
+    for identity, effective_at in (
+        ("e-1", "2025-09-28T09:00:00Z"),
+        ("e-2", "2025-09-28T08:59:59Z"),
+    ):
+        stated = {
+            "id": identity,
+            "source": "perminute.licensing",
+            "detail-type": "User Changed",
+            "time": "2026-11-02T09:00:00Z",
+            "detail": {
+                "organizationId": ORGANIZATION,
+                "userId": "adele",
+                "country": "DE",
+                "effectiveAt": effective_at,
+            },
+        }
+        assert not function.invoke([SQSMessage(json.dumps(stated))], "arn")
+    assert world.store.account(ORGANIZATION).user_facts == 1
+    (kept,) = world.kept["LicensingDeadLetters"].kept
+    assert (kept.event_id, kept.reason.partition(";")[0]) == (
+        "e-2",
+        "effectiveAt: lies more than 400 days before the event's time",
+    )
+
+
 def test_what_one_function_books_another_reads(template: Template) -> None:
     world = Shared(PublishedRateCards(card()))
     functions = twinned_functions(template, world)

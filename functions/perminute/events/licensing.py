@@ -9,6 +9,7 @@ from pydantic import AfterValidator, StrictBool, StrictInt, StringConstraints, T
 
 from perminute.application.apply_licensing import LicensingEvent
 from perminute.domain.dial_out import dial_out_mode
+from perminute.domain.errors import Refused
 from perminute.domain.licenses import product_named
 from perminute.domain.licensing import (
     LicensingChange,
@@ -31,7 +32,7 @@ from perminute.events.receipts import receipt_of_change
 from perminute.ports import ReceiptKind
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
 MAX_NAME_LENGTH = 100
 MAX_POOL_MINUTES = 1_000_000_000
@@ -46,7 +47,8 @@ DialOutPolicy = Annotated[str, AfterValidator(dial_out_mode), documented("dial-o
 
 class _LicensingDetail(IssuedDetail):
     effective_at: Instant = Field(
-        description="from when it holds; may lie before calls that were charged"
+        description="from when it holds; may lie before calls that were charged, at most 400 days "
+        "(`ReratingHorizonDays`) before the event's time"
     )
 
 
@@ -173,6 +175,19 @@ def licensing_event(event: AnyLicensingEvent, heard_at: datetime | None = None) 
     )
     change = LicensingChange(event.detail.organization_id, subject, facts)
     return LicensingEvent(change, receipt, heard_at or event.time)
+
+
+def check_within_horizon(event: AnyLicensingEvent, horizon: timedelta) -> None:
+    """Raise `Refused` if the event takes effect longer before its own time than is looked back.
+
+    By its own time and not by its arrival, so that it is judged alike whenever it is delivered.
+    """
+    if event.time - event.detail.effective_at > horizon:
+        raise Refused(
+            "effectiveAt",
+            f"lies more than {horizon.days} days before the event's time; send the event with a "
+            "later effectiveAt, or raise ReratingHorizonDays and redrive it",
+        )
 
 
 def _stated(event: AnyLicensingEvent) -> tuple[str | None, dict[str, FactValue]]:
