@@ -90,6 +90,7 @@ def make_day(seed: int = SEED) -> list[Event]:
     _trouble(day)
     _asked_first(day)
     _priced_in_euros(day)
+    _saved_twice(day)
     return list(day.in_order())
 
 
@@ -431,6 +432,23 @@ def _asked_first(day: Day) -> None:
             endedAt=format_instant(answered_at + timedelta(seconds=seconds)),
         )
     _ask(day, "release", begins + timedelta(seconds=580), "w-4", 2, usedSeconds=121)
+
+
+def _saved_twice(day: Day) -> None:
+    """Woodgrove had saved another limit moments before, and an archive says so again at noon."""
+    at = SETTING_UP + timedelta(hours=2)
+    for sent_at in (at, WORKING_DAY.replace(hour=12)):
+        day.send(
+            "billing",
+            "Credits Configured",
+            sent_at,
+            organizationId=WOODGROVE,
+            issuedAt=format_instant(at - timedelta(milliseconds=400)),
+            changeId="save-1",
+            currency="USD",
+            maxConcurrentCalls=9,
+            dailySpendLimit="100",
+        )
 
 
 def _ask(  # noqa: PLR0913, PLR0917 - the parts of a request
