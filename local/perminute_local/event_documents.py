@@ -88,10 +88,11 @@ if it is absent.
 EventBridge gives an event a new id each time that it is put on a bus, and a `time` in whole
 seconds. So a producer of events about licenses or credit had best send two fields more:
 
-- `issuedAt`: when it was decided, with fractions. Of two statements about one instant the one
+- `issuedAt`: when it was decided, to the microsecond. Of two statements about one instant the one
   issued later holds, whichever arrives first. `Credits Configured` holds from its `issuedAt`, and
   the one issued last is in force. Without it the event's `time` counts. It may lie any time before
-  that, and at most {MAX_CLOCK_AHEAD // timedelta(minutes=1)} minutes after it.
+  that, and at most {MAX_CLOCK_AHEAD // timedelta(minutes=1)} minutes after it, else the event is
+  refused.
 - `changeId`: the identity of the event in its organization, in place of the event id. Then the same
   event may be put on a bus again, as by a replay of the bus's archive, and changes nothing. One
   `changeId` belongs to one event, whatever its `detail-type`: with other content, of which

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.licensing import Licensing, LicensingChange
 from perminute.domain.ties import Tie
+from perminute.events.door import read_event
+from perminute.events.licensing import LICENSING, licensing_event
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -99,6 +102,35 @@ def test_settings_are_booked_when_they_were_sent_and_hold_since_they_were_decide
     BookCredit(store, IMPATIENT)([event])
     account = store.account(ORGANIZATION)
     assert (account.as_of, account.credits_set_up_at) == (ANSWERED, LONG_AGO)
+
+
+def test_a_change_id_that_is_used_for_something_else_is_refused_by_its_name() -> None:
+    def sent(event_id: str, issued_at: str) -> LicensingEvent:
+        detail = {
+            "organizationId": ORGANIZATION,
+            "changeId": "hr-1",
+            "issuedAt": issued_at,
+            "userId": "adele",
+            "license": "payPerMinute",
+            "effectiveAt": "2026-11-02T09:00:00Z",
+        }
+        event = {
+            "id": event_id,
+            "source": "perminute.licensing",
+            "detail-type": "License Assigned",
+            "time": "2026-11-02T09:00:00Z",
+            "detail": detail,
+        }
+        return licensing_event(read_event(json.dumps(event), LICENSING))
+
+    first, again = sent("e-1", "2026-11-02T09:00:00.5Z"), sent("e-2", "2026-11-02T09:00:00.50Z")
+    other = sent("e-3", "2026-11-02T09:00:00.6Z")
+    accepted, repeated, refused = ApplyLicensing(InMemoryStore(), IMPATIENT)([first, again, other])
+    assert (accepted, repeated) == (Accepted(None), Repeated())
+    assert str(refused) == (
+        "changeId: conflict: hr-1 is recorded with another issuedAt; the record stands, send the "
+        "new facts under an identity of their own"
+    )
 
 
 @pytest.mark.parametrize("batches", [[["a", "b"]], [["a"], ["b"]], [["b"], ["a"]]])
