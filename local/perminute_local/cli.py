@@ -357,7 +357,8 @@ def _add_graph(parser: argparse.ArgumentParser) -> None:
         "file",
         type=Path,
         metavar="FILE",
-        help="users with assignedLicenses and usageLocation: an export, a delta, notifications",
+        help="users with assignedPlans, assignedLicenses and usageLocation: an export, a delta, "
+        "notifications",
     )
     parser.add_argument(
         "--organization",

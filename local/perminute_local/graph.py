@@ -12,12 +12,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
-from perminute.adapters.microsoft_graph import compare, read_users, unknown_skus
+from perminute.adapters.microsoft_graph import SELECT, compare, next_pages, read_users, unknown_skus
 from perminute.adapters.sqs_batches import send_all
 from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.timelines import Timeline
 from perminute_local.commands import WrongCall
 from perminute_local.deployment import deployed_tables, output
+from perminute_local.text_files import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,9 +38,9 @@ def run_graph(
     Without a stack nothing is held: then everything that Graph says is news.
     """
     try:
-        # What PowerShell exports begins with a byte order mark.
-        users = read_users(file.read_text(encoding="utf-8-sig"))
-    except (Refused, UnicodeDecodeError) as error:
+        content = read_text(file)
+        users = read_users(content)
+    except Refused as error:
         msg = f"{file}: {error}"
         raise WrongCall(msg) from error
     try:
@@ -67,6 +68,8 @@ def run_graph(
     problems = [problem for one in compared for problem in one.problems]
     sys.stderr.writelines(f"{problem}\n" for problem in problems)
     _tell(users, events, sent=send)
+    for link in next_pages(content):
+        sys.stderr.write(f"{file}: the page has a next one, which was not compared: {link}\n")
     return 1 if problems else 0
 
 
@@ -85,5 +88,10 @@ def _held(
 def _tell(users: Sequence[GraphUser], events: Sequence[Event], *, sent: bool) -> None:
     others = unknown_skus(users)
     done = "sent" if sent else "written"
-    ignored = f"; {len(others)} other products bring no license of ours" if others else ""
+    ignored = f"; {len(others)} other products bring no license that we know of" if others else ""
     sys.stderr.write(f"{len(users)} users compared, {len(events)} events {done}{ignored}\n")
+    if others:
+        sys.stderr.write(
+            "what a product brings is certain only with assignedPlans; ask Graph for "
+            f"/users?$select={SELECT}\n"
+        )

@@ -59,7 +59,9 @@ def test_without_a_stack_all_that_graph_says_is_news(
         ("User Changed", "adele", "2026-11-24T06:00:00Z"),
     ]
     assert shown.err == (
-        "2 users compared, 2 events written; 1 other products bring no license of ours\n"
+        "2 users compared, 2 events written; 1 other products bring no license that we know of\n"
+        "what a product brings is certain only with assignedPlans; ask Graph for "
+        "/users?$select=id,assignedLicenses,assignedPlans,usageLocation\n"
     )
 
 
@@ -100,9 +102,26 @@ def test_an_export_of_powershell_is_read_and_other_bytes_are_refused(
     call = ["graph", str(export), "--organization", "contoso", *AT]
     export.write_bytes(b"\xef\xbb\xbf" + export.read_bytes())
     assert main(call) == 0
-    export.write_bytes(b"\xff\xfe")
+    capsys.readouterr()
+    export.write_text(export.read_text(encoding="utf-8-sig"), encoding="utf-16")
     assert main(call) == 2
-    assert f"perminute: {export}: 'utf-8' codec can't decode" in capsys.readouterr().err
+    said = f"perminute: {export}: is UTF-16, not UTF-8; save the file as UTF-8\n"
+    assert capsys.readouterr().err == said
+    export.write_bytes(b'[\n{"id": "Andr\xe9"}]')
+    assert main(call) == 2
+    said = f"perminute: {export}: line 2 is not UTF-8; save the file as UTF-8\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_page_that_was_not_fetched_is_named(
+    export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = "https://graph.microsoft.com/v1.0/users?$skiptoken=abc"
+    export.write_text(json.dumps({**json.loads(export.read_text()), "@odata.nextLink": link}))
+    assert main(["graph", str(export), "--organization", "contoso", *AT]) == 0
+    assert capsys.readouterr().err.endswith(
+        f"{export}: the page has a next one, which was not compared: {link}\n"
+    )
 
 
 def test_what_is_wrong_with_the_call_or_the_file_is_said(

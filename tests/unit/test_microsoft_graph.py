@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import ANSWERED, fact, holds
 
-from perminute.adapters.microsoft_graph import Compared, compare, read_users, unknown_skus
+from perminute.adapters.microsoft_graph import (
+    Compared,
+    compare,
+    next_pages,
+    read_users,
+    unknown_skus,
+)
 from perminute.domain.errors import Refused
 from perminute.domain.licenses import PRODUCTS, SERVICE_PLANS, product_named
 from perminute.domain.licensing import license_attribute
@@ -26,6 +32,7 @@ CREDITS = "47794cd0-f0e5-45c5-9033-2eb6b5fc84e0"
 PER_MINUTE = "df9561a4-4969-4e6a-8e73-c601b68ec077"
 AUDIO_CONFERENCING_PLAN = "3e26ee1f-8a5f-4d52-aee2-b81ce45c8f40"
 USER = "9f4fe8ea-7e6e-486e-b8f4-8b3b2f6a5d21"
+GRAPH = "https://graph.microsoft.com/v1.0/users"
 SEEN = datetime(2026, 11, 24, 6, tzinfo=UTC)
 
 
@@ -92,6 +99,80 @@ def test_a_suite_whose_audio_conferencing_is_switched_off_brings_no_subscription
     assert said(user(assignedLicenses=[other]), holds("SPE_E5", country="DE")) == []
 
 
+A5 = "e97c048c-37a4-45fb-ab50-922fbf07a370"
+
+
+def plans(*plan_ids: str, status: str = "Enabled") -> list[dict[str, str]]:
+    """Service plans as `assignedPlans` has them."""
+    return [
+        {
+            "assignedDateTime": "2026-01-01T00:00:00Z",
+            "capabilityStatus": status,
+            "service": "MicrosoftCommunicationsOnline",
+            "servicePlanId": plan_id,
+        }
+        for plan_id in plan_ids
+    ]
+
+
+OTHER_PLAN = "57ff2da0-773e-42df-b2af-ffb7a2317929"
+
+
+def test_a_service_plan_brings_the_license_by_whatever_product_it_comes() -> None:
+    """A5 and a room's license are in no list of ours."""
+    of_a5 = user(A5, assignedPlans=plans(AUDIO_CONFERENCING_PLAN.upper(), OTHER_PLAN))
+    assert said(of_a5, holds(country="DE")) == [("License Assigned", {"license": "MCOMEETADV"})]
+    assert said(of_a5, holds("MCOMEETADV", country="DE")) == []
+    assert unknown_skus(read(of_a5)) == frozenset()
+
+
+def test_a_product_that_we_know_of_is_what_brings_its_plan() -> None:
+    every_plan = plans(*SERVICE_PLANS.values())
+    of_e5 = user(E5, CREDITS, assignedPlans=every_plan)
+    assert said(of_e5, holds("SPE_E5", "MCOPSTNC", country="DE")) == [
+        ("License Assigned", {"license": "MCOMEETACPEA"})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "works"),
+    [
+        ("Enabled", True),
+        ("Warning", True),
+        ("Suspended", False),
+        ("Deleted", False),
+        ("LockedOut", False),
+    ],
+)
+def test_a_plan_that_does_not_work_brings_nothing_whatever_the_product(
+    status: str, *, works: bool
+) -> None:
+    of_e5 = user(E5, assignedPlans=plans(AUDIO_CONFERENCING_PLAN, status=status))
+    assert (said(of_e5, holds("SPE_E5", country="DE")) == []) is works
+    assert (said(of_e5, holds(country="DE")) == []) is not works
+    assert said(user(E5, assignedPlans=[]), holds("SPE_E5", country="DE")) == [
+        ("License Removed", {"license": "SPE_E5"})
+    ]
+
+
+def test_plans_alone_leave_a_product_that_we_know_of_as_it_is() -> None:
+    delta = {"id": USER, "assignedPlans": plans(AUDIO_CONFERENCING_PLAN)}
+    assert said(delta, holds("SPE_E5")) == []
+    assert said(delta) == [("License Assigned", {"license": "MCOMEETADV"})]
+    assert said({**delta, "assignedPlans": plans(OTHER_PLAN)}, holds("SPE_E5")) == [
+        ("License Removed", {"license": "SPE_E5"})
+    ]
+
+
+def test_the_next_page_is_named() -> None:
+    first, second = f"{GRAPH}?$skiptoken=1", f"{GRAPH}?$skiptoken=2"
+    pages = [{"@odata.nextLink": link, "value": [user(E5)]} for link in (first, second)]
+    assert next_pages(json.dumps(pages[0])) == [first]
+    assert next_pages("\n".join(map(json.dumps, pages))) == [first, second]
+    assert next_pages(json.dumps({"@odata.deltaLink": first, "value": []})) == []
+    assert next_pages(json.dumps([user(E5)])) == []
+
+
 def test_what_a_delta_leaves_out_stays_as_it_is() -> None:
     held = holds("SPE_E5", country="DE")
     assert said({"id": USER, "usageLocation": "SE"}, held) == [("User Changed", {"country": "SE"})]
@@ -128,7 +209,7 @@ def test_a_user_who_is_gone_holds_nothing(gone: dict[str, Any]) -> None:
 )
 def test_users_come_alone_in_pages_in_notifications_or_line_by_line(content: str) -> None:
     (one,) = read_users(content)
-    assert (one.id, one.products) == (USER, frozenset({"SPE_E5"}))
+    assert (one.id, one.products()) == (USER, frozenset({"SPE_E5"}))
 
 
 @pytest.mark.parametrize(
@@ -152,9 +233,15 @@ def test_users_come_alone_in_pages_in_notifications_or_line_by_line(content: str
         ),
         (
             '{"value": [{"changeType": "updated", "resourceData": {"id": "u-1"}}]}',
-            "item 1 assignedLicenses: is missing, and so is usageLocation: a notification names "
-            "the user only; ask Graph for "
-            "/users/u-1?$select=id,assignedLicenses,usageLocation and give me that",
+            "item 1 assignedLicenses: is missing, and so are assignedPlans and usageLocation: a "
+            "notification names the user only; ask Graph for "
+            "/users/u-1?$select=id,assignedLicenses,assignedPlans,usageLocation and give me that",
+        ),
+        (
+            '{"value": [{"id": "c-1", "callId": "a", "userId": "u-1", '
+            '"startDateTime": "2026-11-02T08:25:11.7208889Z"}]}',
+            "item 1: is a call record, not a user; ask Graph for "
+            "/users?$select=id,assignedLicenses,assignedPlans,usageLocation",
         ),
     ],
 )

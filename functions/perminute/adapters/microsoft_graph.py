@@ -5,9 +5,13 @@ change notification is compared with the user's timeline, and what differs becom
 (CONTRACT §2) that take effect when Graph was asked. Compared again after they were taken in, the
 same object says nothing more.
 
-Microsoft Graph docs: user resource (`assignedLicenses`, `usageLocation`), assignedLicense
-(`skuId`, `disabledPlans`), delta query (`@removed`), changeNotification (`changeType`,
-`resourceData`).
+A license of ours is a service plan, which any number of products bring: more than a list of them
+can name. So what counts is `assignedPlans`; by the products a user is only told what nobody said of
+plans, and which product it is that brings a plan.
+
+Microsoft Graph docs: user resource (`assignedLicenses`, `assignedPlans`, `usageLocation`),
+assignedLicense (`skuId`, `disabledPlans`), assignedPlan (`servicePlanId`, `capabilityStatus`),
+delta query (`@removed`), changeNotification (`changeType`, `resourceData`).
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from pydantic.alias_generators import to_camel
 from perminute.domain.codes import check_country
 from perminute.domain.errors import Refused
 from perminute.domain.identifiers import read_id
-from perminute.domain.licenses import PRODUCTS, SERVICE_PLANS, product_of_sku
+from perminute.domain.licenses import OUR_NAMES, PRODUCTS, SERVICE_PLANS, product_of_sku
 from perminute.domain.licensing import COUNTRY, license_attribute
 from perminute.domain.times import format_instant
 
@@ -35,6 +39,18 @@ if TYPE_CHECKING:
 
 _NAMES = uuid.UUID("4d1f0f8a-7c39-5d8e-8a55-2b9f1c6e0d37")
 """The namespace of the ids of these events: any constant would do, but it must never change."""
+
+SELECT = "id,assignedLicenses,assignedPlans,usageLocation"
+"""What to ask Graph for; `assignedPlans` comes only to who asks for it."""
+
+_USERS = f"/users?$select={SELECT}"
+_SAYS_SOMETHING = {"assigned_licenses", "assigned_plans", "usage_location"}
+
+_IN_USE = frozenset({"enabled", "warning"})
+"""States of a plan in which it works: a subscription that was not renewed warns first."""
+
+_STANDALONE = {SERVICE_PLANS[product]: product for product in OUR_NAMES.values()}
+"""The product of each plan of ours that a user holds by a product that nobody here knows."""
 
 Event = dict[str, Any]
 
@@ -57,24 +73,46 @@ class AssignedLicense(_GraphModel):
         return None if product is None or SERVICE_PLANS[product] in disabled else product
 
 
+class AssignedPlan(_GraphModel):
+    """A service plan that a user has by whichever product, and whether it works."""
+
+    service_plan_id: str
+    capability_status: str = "Enabled"
+
+    @property
+    def works(self) -> bool:
+        """Whether the user may use it."""
+        return self.capability_status.lower() in _IN_USE
+
+
 class GraphUser(_GraphModel):
     """What matters to us of a user; a part that was not sent is not known, and stays as it is."""
 
     # What we hold of users is found by the spelling in which events store it.
     id: Annotated[str, AfterValidator(read_id)] = Field(min_length=1)
     assigned_licenses: tuple[AssignedLicense, ...] | None = None
+    assigned_plans: tuple[AssignedPlan, ...] | None = None
     usage_location: str | None = None
     removed: bool = False
 
-    @property
-    def products(self) -> frozenset[str] | None:
-        """The products of ours that the user holds; None if nothing was said of licenses."""
+    def products(self, known: frozenset[str] = frozenset()) -> frozenset[str] | None:
+        """Return the products of ours that the user holds; None if nothing was said of licenses.
+
+        `known` are those that we know of the user: they name a plan's product where Graph does not.
+        """
         if self.removed:
             return frozenset()
-        if self.assigned_licenses is None:
-            return None
-        held = (one.product for one in self.assigned_licenses)
-        return frozenset(product for product in held if product is not None)
+        assigned = [one.product for one in self.assigned_licenses or ()]
+        sold = frozenset(product for product in assigned if product is not None)
+        if self.assigned_plans is None:
+            return None if self.assigned_licenses is None else sold
+        named = known if self.assigned_licenses is None else sold
+        works = {one.service_plan_id.lower() for one in self.assigned_plans if one.works}
+        held: set[str] = set()
+        for plan in works & _STANDALONE.keys():
+            by_product = {product for product in named if SERVICE_PLANS[product] == plan}
+            held |= by_product or {_STANDALONE[plan]}
+        return frozenset(held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,25 +131,37 @@ def read_users(content: str) -> list[GraphUser]:
     return [_user(place, said) for place, said in _objects(content)]
 
 
+def next_pages(content: str) -> list[str]:
+    """Return where the pages go on that are in what Graph sent; it must be readable."""
+    documents = (document for _, document in _documents(content))
+    links = (one.get("@odata.nextLink") for one in documents if isinstance(one, dict))
+    return [link for link in links if isinstance(link, str)]
+
+
 def compare(
     user: GraphUser, held: Timeline, *, organization_id: str, seen_at: datetime
 ) -> Compared:
     """Say what changed between what we hold of a user at `seen_at` and what Graph says then."""
     said: list[tuple[str, dict[str, str]]] = []
-    if user.products is not None:
+    known = frozenset(
+        product
+        for product in PRODUCTS
+        if held.value_at(license_attribute(product), seen_at) is True
+    )
+    products = user.products(known)
+    if products is not None:
         for product in PRODUCTS:
-            holds = held.value_at(license_attribute(product), seen_at) is True
-            if holds != (product in user.products):
-                name = "License Removed" if holds else "License Assigned"
+            if (product in known) != (product in products):
+                name = "License Removed" if product in known else "License Assigned"
                 said.append((name, {"license": product}))
     problem = None
-    known = held.value_at(COUNTRY, seen_at)
-    if user.usage_location and user.usage_location != known:
+    country = held.value_at(COUNTRY, seen_at)
+    if user.usage_location and user.usage_location != country:
         problem = _not_a_country(user.usage_location)
         if problem is None:
             said.append(("User Changed", {"country": user.usage_location}))
-    elif not user.usage_location and "usage_location" in user.model_fields_set and known:
-        problem = f"usageLocation is empty, and {known} stays: no event takes a country away"
+    elif not user.usage_location and "usage_location" in user.model_fields_set and country:
+        problem = f"usageLocation is empty, and {country} stays: no event takes a country away"
     events = tuple(_event(name, user, organization_id, seen_at, detail) for name, detail in said)
     return Compared(events, () if problem is None else (f"user {user.id}: {problem}",))
 
@@ -149,6 +199,11 @@ def _not_a_country(code: str) -> str | None:
 
 def _objects(content: str) -> Iterator[tuple[str, object]]:
     """Take the file apart; each object comes with its place."""
+    for place, document in _documents(content):
+        yield from _items(place, document)
+
+
+def _documents(content: str) -> Iterator[tuple[str, object]]:
     try:
         document = json.loads(content)
     except json.JSONDecodeError as whole:
@@ -161,9 +216,9 @@ def _objects(content: str) -> Iterator[tuple[str, object]]:
                 document = json.loads(line)
             except json.JSONDecodeError as error:
                 raise Refused(place, f"is not JSON: {error}") from error
-            yield from _items(place, document)
+            yield place, document
     else:
-        yield from _items("", document)
+        yield "", document
 
 
 def _items(place: str, document: object) -> Iterator[tuple[str, object]]:
@@ -179,6 +234,8 @@ def _items(place: str, document: object) -> Iterator[tuple[str, object]]:
 def _user(place: str, said: object) -> GraphUser:
     if not isinstance(said, dict):
         raise Refused(place, "must be a JSON object: a user, or a change notification")
+    if "startDateTime" in said:
+        raise Refused(place, "is a call record, not a user; ask Graph for " + _USERS)
     removed = "@removed" in said
     if "changeType" in said:
         removed = said["changeType"] == "deleted"
@@ -192,17 +249,21 @@ def _user(place: str, said: object) -> GraphUser:
         fault = error.errors(include_url=False)[0]
         field = " ".join([place, ".".join(str(part) for part in fault["loc"])])
         raise Refused(field, fault["msg"].removeprefix("Value error, ").lower()) from None
-    if not removed and not {"assigned_licenses", "usage_location"} & user.model_fields_set:
+    if not removed and not _SAYS_SOMETHING & user.model_fields_set:
         field = f"{place} assignedLicenses"
         raise Refused(
             field,
-            "is missing, and so is usageLocation: a notification names the user only; ask Graph "
-            f"for /users/{user.id}?$select=id,assignedLicenses,usageLocation and give me that",
+            "is missing, and so are assignedPlans and usageLocation: a notification names the user "
+            f"only; ask Graph for /users/{user.id}?$select={SELECT} and give me that",
         )
     return user
 
 
 def unknown_skus(users: Sequence[GraphUser]) -> frozenset[str]:
-    """Name the products that users hold and that bring none of our licenses, as far as we know."""
-    assigned = (one for user in users for one in user.assigned_licenses or ())
+    """Name the products that users hold and of which nobody here knows what they bring.
+
+    Of users whose plans were told that does not matter.
+    """
+    by_product = (user for user in users if user.assigned_plans is None)
+    assigned = (one for user in by_product for one in user.assigned_licenses or ())
     return frozenset(one.sku_id for one in assigned if product_of_sku(one.sku_id) is None)

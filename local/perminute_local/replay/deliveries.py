@@ -6,6 +6,7 @@ a second of that clock lies between them. Requests to the charging API are answe
 
 from __future__ import annotations
 
+import codecs
 import json
 import random
 from dataclasses import dataclass, replace
@@ -58,10 +59,13 @@ class Disturbance:
 
 
 def read_events(path: Path) -> Iterator[Delivery | NotAnEvent]:
-    """Read one event or request a line; blank lines and those with a `#` first are skipped."""
+    """Read one event or request a line; blank lines and those with a `#` first are skipped.
+
+    So is a byte order mark, which Windows programs put in front of the first line.
+    """
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            text = line.strip()
+            text = (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).strip()
             if text and not text.startswith(b"#"):
                 yield _read_line(text, f"{path.name}:{number}")
 

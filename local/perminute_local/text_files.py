@@ -1,0 +1,37 @@
+"""Text that people save by hand, and what their editors and shells make of it."""
+
+from __future__ import annotations
+
+import codecs
+from typing import TYPE_CHECKING
+
+from perminute_local.commands import WrongCall
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file, without the byte order mark that Windows programs begin it with.
+
+    Raises `WrongCall` if it is not UTF-8.
+    """
+    content = path.read_bytes()
+    check_encoding(path)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        msg = f"{path}: line {line} is not UTF-8; save the file as UTF-8"
+        raise WrongCall(msg) from error
+
+
+def check_encoding(path: Path) -> None:
+    """Raises `WrongCall` if a file is UTF-16, which Windows PowerShell writes by `>`."""
+    with path.open("rb") as content:
+        start = content.read(2)
+    if start in _UTF_16 or b"\0" in start:
+        msg = f"{path}: is UTF-16, not UTF-8; save the file as UTF-8"
+        raise WrongCall(msg)

@@ -1,0 +1,45 @@
+"""Files that Windows programs have saved are read, or refused in plain words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from perminute_local.cli import main
+from perminute_local.replay.deliveries import Delivery, read_events
+from perminute_local.text_files import read_text
+
+DAY = Path(__file__).parents[2] / "examples" / "day"
+EVENT = json.dumps({"id": "e-1", "source": "perminute.billing", "time": "2026-11-02T09:00:00Z"})
+
+
+@pytest.mark.parametrize("first", ["# a comment\n", "", "\n"])
+def test_events_may_begin_with_a_byte_order_mark(tmp_path: Path, first: str) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text(first + EVENT, encoding="utf-8-sig")
+    (event,) = read_events(file)
+    assert isinstance(event, Delivery)
+    assert event.event_id == "e-1"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_events_in_utf_16_are_refused_before_anything_starts(
+    tmp_path: Path, encoding: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    file = tmp_path / "events.jsonl"
+    file.write_text(EVENT, encoding=encoding)
+    assert main(["replay", str(tmp_path), "--json"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == f"perminute: {file}: is UTF-16, not UTF-8; save the file as UTF-8\n"
+
+
+def test_text_is_read_without_its_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "users.json"
+    file.write_text("[]", encoding="utf-8-sig")
+    assert read_text(file) == "[]"
+    file.write_bytes(b"")
+    assert read_text(file) == ""
