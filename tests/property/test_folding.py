@@ -16,7 +16,7 @@ from perminute.application.verdicts import Accepted
 from perminute.domain.folding import RERATING_HORIZON, fold
 from perminute.domain.licenses import product_named
 from perminute.domain.licensing import Licensing, LicensingChange, Seats, license_attribute
-from perminute.domain.timelines import Fact, Timeline, order_of
+from perminute.domain.timelines import Fact, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ facts = st.builds(
 
 @given(
     # An event says one thing of an attribute.
-    st.lists(facts, max_size=18, unique_by=lambda one: (one.attribute, order_of(one))),
+    st.lists(facts, max_size=18, unique_by=lambda one: (one.attribute, one.order)),
     st.integers(0, 18),
     st.data(),
 )
