@@ -16,7 +16,7 @@ from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Refused
 from perminute.domain.folding import RERATING_HORIZON
 from perminute.domain.recharge import AutoRecharge
-from perminute.domain.times import format_instant
+from perminute.domain.times import format_instant, parse_instant
 from perminute.events.billing import BILLING, credit_event
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, check_within_horizon, licensing_event
@@ -395,10 +395,12 @@ def test_digits_that_do_not_change_how_long_a_call_was_change_no_content() -> No
     ],
 )
 def test_what_takes_effect_before_the_horizon_is_refused_by_name(name: str) -> None:
-    first = read_event(sample(name), LICENSING).time - RERATING_HORIZON
+    issued = format_instant(read_event(sample(name), LICENSING).time - timedelta(days=1000))
+    first = parse_instant(issued) - RERATING_HORIZON
 
-    def refused(effective_at: datetime) -> str | None:
-        changed = sample(name, effectiveAt=format_instant(effective_at))
+    def refused(effective_at: datetime, **said: str) -> str | None:
+        times = {"effectiveAt": format_instant(effective_at), "issuedAt": issued}
+        changed = sample(name, **{**times, **said})
         try:
             check_within_horizon(read_event(changed, LICENSING), RERATING_HORIZON)
         except Refused as error:
@@ -407,10 +409,14 @@ def test_what_takes_effect_before_the_horizon_is_refused_by_name(name: str) -> N
 
     assert refused(first) is None
     assert refused(first + timedelta(days=800)) is None
-    assert refused(first - timedelta(microseconds=1)) == (
-        "effectiveAt: lies more than 400 days before the event's time; send the event with a later "
-        "effectiveAt, or raise ReratingHorizonDays and redrive it"
+    too_old = (
+        "effectiveAt: lies more than 400 days before the event was issued; send the event with a "
+        "later effectiveAt, or raise ReratingHorizonDays and redrive it"
     )
+    assert refused(first - timedelta(microseconds=1)) == too_old
+    # Without `issuedAt` it was issued at its own time.
+    assert refused(first + timedelta(days=1000), issuedAt="REMOVED") is None
+    assert refused(first, issuedAt="REMOVED") == too_old
 
 
 def test_a_purchase_is_known_by_its_purchase_id_and_by_what_it_said() -> None:

@@ -55,7 +55,7 @@ def test_a_licensing_event_from_before_the_horizon_is_kept_and_changes_nothing(
     (kept,) = world.kept["LicensingDeadLetters"].kept
     assert (kept.event_id, kept.reason.partition(";")[0]) == (
         "e-2",
-        "effectiveAt: lies more than 400 days before the event's time",
+        "effectiveAt: lies more than 400 days before the event was issued",
     )
 
 

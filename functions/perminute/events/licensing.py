@@ -48,7 +48,7 @@ DialOutPolicy = Annotated[str, AfterValidator(dial_out_mode), documented("dial-o
 class _LicensingDetail(IssuedDetail):
     effective_at: Instant = Field(
         description="from when it holds; may lie before calls that were charged, at most 400 days "
-        "(`ReratingHorizonDays`) before the event's time"
+        "(`ReratingHorizonDays`) before it was issued"
     )
 
 
@@ -178,15 +178,15 @@ def licensing_event(event: AnyLicensingEvent, heard_at: datetime | None = None) 
 
 
 def check_within_horizon(event: AnyLicensingEvent, horizon: timedelta) -> None:
-    """Raise `Refused` if the event takes effect longer before its own time than is looked back.
+    """Raise `Refused` if the event takes effect longer before it was issued than is looked back.
 
-    By its own time and not by its arrival, so that it is judged alike whenever it is delivered.
+    What was issued is judged alike whenever it arrives, and when it is put on a bus again.
     """
-    if event.time - event.detail.effective_at > horizon:
+    if min(event.time, issued_at(event, event.detail)) - event.detail.effective_at > horizon:
         raise Refused(
             "effectiveAt",
-            f"lies more than {horizon.days} days before the event's time; send the event with a "
-            "later effectiveAt, or raise ReratingHorizonDays and redrive it",
+            f"lies more than {horizon.days} days before the event was issued; send the event with "
+            "a later effectiveAt, or raise ReratingHorizonDays and redrive it",
         )
 
 
