@@ -126,7 +126,9 @@ def test_a_rate_in_another_currency_is_looked_up_if_credit_is_kept_in_it_after_a
     world.charge(world.call("two", ANSWERED, remote_number="+442079460018"))
     usage = world.usages()["two"]
     world.cards = PublishedRateCards(ELSEWHERE)
-    for currency in ("EUR", None):
+    account = world.stores.credit.account(world.organization)
+    not_set_up = replace(account, credits_set_up_at=None)
+    for other in (replace(account, currency="EUR"), not_set_up):
         with pytest.raises(Unavailable, match="rate card euros is not known"):
-            world.again.card_of(usage, currency)
-    assert world.again.card_of(usage, "USD").version == "euros"
+            world.again.card_of(usage, other)
+    assert world.again.card_of(usage, account).version == "euros"

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders import LONG_AGO, ORGANIZER, card, fact, holds, leg, volume
+from builders import ENDED, LONG_AGO, ORGANIZER, card, fact, holds, leg, volume
 
 from perminute.domain.legs import LegType, MeetingType
 from perminute.domain.licensing import Licensing, NotEntitled
@@ -199,6 +199,16 @@ def test_a_rate_in_another_currency_still_tells_the_country_for_pool_and_policy(
         Unpriced.CURRENCY_MISMATCH,
         0,
     )
+
+
+def test_before_the_credits_were_set_up_a_price_may_be_in_any_currency() -> None:
+    """Whether the currency is known by then, when the call is reported late, or not yet."""
+    one = leg(remote_number="+33199001234")
+    later = replace(TERMS, credits_set_up_at=ENDED)
+    known = rate_leg(one, later)
+    assert (known.price.currency, known.price.unpriced) == ("EUR", None)
+    assert known.usage().reason is NotEntitled.CREDITS_NOT_SET_UP
+    assert rate_leg(one, replace(later, currency=None, credits_set_up_at=None)) == known
 
 
 def test_pay_per_minute_alone_draws_on_no_pool() -> None:

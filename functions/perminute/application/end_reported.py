@@ -88,7 +88,7 @@ class EndReported:
         again = self.again
         return Terms(
             licensing=licensing,
-            rate_card=again.card_of(usage, account.currency)
+            rate_card=again.card_of(usage, account)
             if _finds_the_same_row(usage.leg, leg)
             else again.rate_cards.version(usage.price.rate_card_version),
             currency=account.currency,

@@ -21,7 +21,7 @@ from perminute.application.postings import posting_of
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.pools import Month
 from perminute.domain.rerating import Rerated, rerate
-from perminute.domain.usage import Rating, Terms, rate_leg
+from perminute.domain.usage import Rating, Terms, charged_in, rate_leg
 from perminute.ports import AlreadyKnown, Committed, ListedCall, Moved
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class LookingAgain:
                     licensing=licensing,
                     rate_card=self.rate_cards.version(version)
                     if version
-                    else self.card_of(usage, account.currency),
+                    else self.card_of(usage, account),
                     currency=account.currency,
                     credits_set_up_at=account.credits_set_up_at,
                 ),
@@ -171,11 +171,12 @@ class LookingAgain:
         ]
         return usages, ratings, licensing
 
-    def card_of(self, usage: Usage, currency: str | None) -> RateCard:
+    def card_of(self, usage: Usage, account: Account) -> RateCard:
         """Return what prices a call again as its card does: the row that it was priced by.
 
         A licensing change does not change the row, so the card need not even be there any more.
         """
+        currency = charged_in(usage.leg, account.currency, account.credits_set_up_at)
         recorded = usage.price.as_card(usage.leg.leg_type, currency)
         return recorded or self.rate_cards.version(usage.price.rate_card_version)
 

@@ -190,6 +190,21 @@ class Terms:
     credits_set_up_at: datetime | None
 
 
+def charged_in(leg: Leg, currency: str | None, credits_set_up_at: datetime | None) -> str | None:
+    """Return the currency in which a leg can be charged; None, nothing can be charged at all.
+
+    Before the credits were set up a leg cost nobody anything, whatever currency they have now: so
+    it is priced alike whether it is reported before that or after.
+    """
+    was_set_up = credits_set_up_at is not None and credits_set_up_at <= began_at(leg)
+    return currency if was_set_up else None
+
+
+def began_at(leg: Leg) -> datetime:
+    """Return when a leg was answered, or when it ended if it never was."""
+    return leg.answered_at or leg.ended_at
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rating:
     """What the rules say of a leg, but for the minutes that the pool has left when its turn comes.
@@ -294,8 +309,9 @@ def _price(leg: Leg, terms: Terms) -> tuple[Price, Rate | None]:
     number = leg.rated_number
     if leg.leg_type is LegType.APP or number is None:
         return Price(rate_card_version=card.version, retail_micros=0), None
-    at = leg.answered_at or leg.ended_at
-    match card.quote(leg.leg_type, number, leg.connected_seconds, at, currency=terms.currency):
+    at = began_at(leg)
+    currency = charged_in(leg, terms.currency, terms.credits_set_up_at)
+    match card.quote(leg.leg_type, number, leg.connected_seconds, at, currency=currency):
         case NoQuote(reason, rate):
             price = Price(
                 rate_card_version=card.version,
