@@ -301,6 +301,9 @@ def test_the_same_comparison_gives_the_same_ids_and_another_time_gives_others() 
 
     def ids(organization_id: str, seen_at: datetime) -> set[str]:
         compared = compare(one, Timeline(), organization_id=organization_id, seen_at=seen_at)
+        assert [e["detail"]["changeId"] for e in compared.events] == [
+            e["id"] for e in compared.events
+        ]
         return {event["id"] for event in compared.events}
 
     first = ids("contoso", SEEN)
