@@ -144,11 +144,11 @@ def expected(steps: Sequence[Step]) -> tuple[dict[str, Any], Counter[Month]]:
 
 
 def used_before(facts: list[Fact], month: Month) -> int:
-    """What was said last of a month, whatever instant of it was named."""
+    """What was issued last of a month, or the most of that; whatever instant of it was named."""
     said = [
         f for f in facts if f.attribute == "poolMinutesUsed" and month == Month.of(f.effective_at)
     ]
-    last = max(said, key=lambda f: (f.issued_at, f.event_id), default=None)
+    last = max(said, key=lambda f: (f.issued_at, f.value), default=None)
     return 0 if last is None else int(last.value)
 
 
