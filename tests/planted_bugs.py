@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
@@ -37,6 +37,7 @@ from perminute.domain.accounts import Account
 from perminute.domain.call_states import under_way_since
 from perminute.domain.credit_settings import CreditSettings, FailureHandling
 from perminute.domain.errors import Refused
+from perminute.domain.folding import fold
 from perminute.domain.legs import MAX_LEG_SECONDS, Numbers
 from perminute.domain.licensing import Licensing
 from perminute.domain.lot_changes import LotChanges, LotItems
@@ -48,8 +49,9 @@ from perminute.domain.rate_card import SECONDS_PER_MINUTE
 from perminute.domain.recharge import RESEND_AFTER, RechargeState
 from perminute.domain.reservations import Answer, Asked, Denied, Operation, Reservation
 from perminute.domain.spending import LimitName, SpendingChange, SpendingKind
+from perminute.domain.timelines import Timeline
 from perminute.domain.usage import Price
-from perminute.events import billing, door, receipts, telephony
+from perminute.events import billing, door, licensing, receipts, telephony
 from perminute.events import billing as billing_events
 from perminute.events import licensing as licensing_events
 from perminute.ports import ReceiptKind
@@ -58,7 +60,6 @@ from perminute_local.simulation.effects import Effects
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
-    from datetime import datetime
 
     from perminute.api.call_messages import CallDocument
     from perminute.domain.authorization import Decided
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from perminute.domain.rate_card import RateCard
     from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest
     from perminute.domain.reservations import Promise
+    from perminute.domain.timelines import Fact
     from perminute.domain.usage import Rating, Usage
     from perminute.events.fields import Event, IssuedDetail
     from perminute.ports import CommitResult, ListedCall, Posting, Receipt
@@ -503,6 +505,17 @@ def repricing_in_whole_minutes() -> Iterator[None]:
 
 
 @contextmanager
+def reading_first_items_only() -> Iterator[None]:
+    """What was moved when a timeline was full is stored, and read no more."""
+
+    def first(store: InMemoryStore, organization_id: str, user_id: str | None) -> Timeline:
+        return Timeline(store.facts[organization_id, user_id])
+
+    with patch.object(InMemoryStore, "_timeline", first):
+        yield
+
+
+@contextmanager
 def facts_of_one_instant_by_identity() -> Iterator[None]:
     """Of two facts that were issued at one instant the one with the greater id holds."""
     with patch.object(timelines, "caution", lambda *_: 0):
@@ -559,6 +572,17 @@ def correcting_past_the_limits() -> Iterator[None]:
 
 
 @contextmanager
+def folding_within_the_horizon() -> Iterator[None]:
+    """A repeat goes at once, and a removal that comes late takes the license away for good."""
+
+    def at_once(facts: Iterable[Fact], _: datetime) -> frozenset[Fact]:
+        return fold(facts, datetime.max.replace(tzinfo=UTC))
+
+    with patch.object(memory, "fold", at_once):
+        yield
+
+
+@contextmanager
 def issued_when_sent() -> Iterator[None]:
     """Nobody reads when something was decided: the event's time counts, in whole seconds."""
 
@@ -603,6 +627,17 @@ def keeping_change_ids_as_event_ids() -> Iterator[None]:
 def cutting_before_the_difference() -> Iterator[None]:
     """How long a call lasted is told by instants that are cut to microseconds."""
     with patch.object(telephony, "_exact_seconds", lambda _: None):
+        yield
+
+
+@contextmanager
+def without_a_horizon() -> Iterator[None]:
+    """A licensing event takes effect as long ago as it likes."""
+
+    def unchecked(event: object, horizon: object) -> None:
+        del event, horizon
+
+    with patch.object(licensing, "check_within_horizon", unchecked):
         yield
 
 
@@ -651,4 +686,7 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     knowing_changes_by_their_event_ids,
     keeping_change_ids_as_event_ids,
     cutting_before_the_difference,
+    reading_first_items_only,
+    folding_within_the_horizon,
+    without_a_horizon,
 )

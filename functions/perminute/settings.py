@@ -53,7 +53,7 @@ def rerating_queue_url(environment: Mapping[str, str]) -> str:
 
 
 def rerating_horizon(environment: Mapping[str, str]) -> timedelta:
-    """Read how long before its event's time a licensing fact may take effect."""
+    """Read how long before its event was issued a licensing fact may take effect."""
     return timedelta(days=int(_required(environment, "RERATING_HORIZON_DAYS")))
 
 

@@ -16,7 +16,7 @@ from perminute.domain.accounts import Account
 from perminute.domain.errors import Contended
 from perminute.domain.licensing import LicensingChange
 from perminute.domain.timelines import MAX_FACTS, Fact, Timeline
-from perminute.ports import Committed, Folded, Full, Moved
+from perminute.ports import AlreadyKnown, Committed, Folded, Full, Moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -146,6 +146,17 @@ def test_the_timeline_of_an_organization_is_rolled_over_and_counts_no_users(
     assert known(stores, organization).organization == Timeline([said[0], said[2]])
     account = stores.credit.account(organization)
     assert (account.version, account.user_facts) == (2, 0)
+
+
+def test_an_event_that_states_nothing_is_recorded_and_touches_no_timeline(
+    stores: Stores, organization: str
+) -> None:
+    proof = receipt(organization, organization_id=organization)
+    change = LicensingChange(organization, "adele", ())
+    assert stores.licensing.record(organization, [(change, proof)]) == Committed()
+    again = stores.licensing.record(organization, [(change, proof)])
+    assert again == AlreadyKnown(receipts={proof.key: proof})
+    assert stores.credit.account(organization).version == 1
 
 
 def test_a_timeline_that_has_nothing_to_move_stays_as_it_is(

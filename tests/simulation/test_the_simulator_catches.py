@@ -19,6 +19,7 @@ from planted_bugs import (
     cutting_before_the_difference,
     facts_of_one_instant_by_identity,
     failing_closed_always,
+    folding_within_the_horizon,
     freeing_what_no_answer_proves,
     going_on_by_the_card_in_force,
     granting_as_much_as_is_wanted,
@@ -30,6 +31,7 @@ from planted_bugs import (
     minutes_used_before_drawn_again,
     never_charging_reports,
     publishing_before_the_commit,
+    reading_first_items_only,
     rearmed_on_every_call,
     refusing_who_withholds_a_number,
     repeating_what_has_lapsed,
@@ -45,6 +47,7 @@ from planted_bugs import (
     unlisted_once_reported,
     with_a_new_recharge_id_after_a_day,
     with_plain_add,
+    without_a_horizon,
     without_a_limit_of_recharges_a_day,
     without_does_not_exist,
     without_late_lots,
@@ -86,6 +89,9 @@ ANSWERED = "what is right is answered"
 ONE_ANSWER = "one request has one answer"
 REFUSED_EVENT = "what is wrong is refused"
 COUNTED = "limits count what calls cost"
+RULES = "each call costs what the rules say"
+FACTS = "no fact is lost"
+WRONG = "what is wrong is refused"
 CURRENCY = "all that is booked has a currency"
 RULES = "each call costs what the rules say"
 DAY_LIMIT = "at most ten recharges are requested a day"
@@ -148,6 +154,9 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (knowing_changes_by_their_event_ids, {ONCE}, 6),
         (keeping_change_ids_as_event_ids, {TAKEN}, 2),
         (cutting_before_the_difference, {ALL_DIGITS}, 6),
+        (reading_first_items_only, {RULES}, 2),
+        (folding_within_the_horizon, {FACTS}, 2),
+        (without_a_horizon, {WRONG}, 2),
     ],
 )
 def test_a_bug_breaks_worlds(

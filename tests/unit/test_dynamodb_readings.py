@@ -336,6 +336,43 @@ def test_a_statement_reads_every_page_of_the_books_as_they_are_now(scripted: Tab
     assert not questions
 
 
+def test_further_items_of_timelines_are_read_as_many_at_once_as_a_transaction_answers(
+    scripted: Tables,
+) -> None:
+    """10 of 300 KB at most, for it answers 4 MB."""
+    schema, script = scripted
+    first = TimelineRow(
+        organization_id=ORGANIZATION, subject="user#adele", facts=[], further=[*range(1, 13)]
+    )
+    said = [fact("country", "DE", event_id=str(number)) for number in range(1, 13)]
+    further = [
+        TimelineRow(
+            organization_id=ORGANIZATION,
+            subject=f"further#user#adele#{number}",
+            facts=[records.fact_text(one)],
+        )
+        for number, one in enumerate(said, 1)
+    ]
+    for rows in ([first], further[:10], further[10:]):
+        script.answers.append({"Responses": [{"Item": row.serialize()} for row in rows]})
+    found = DynamoDBLicensingStore(schema).licensing(ORGANIZATION, ["adele"])
+    assert found.users["adele"].facts == set(said)
+    asked = [
+        [get["Get"]["Key"]["subject"]["S"] for get in question["TransactItems"]]
+        for question in script.questions
+    ]
+    names = [row.subject for row in further]
+    assert asked == [["organization", "user#adele"], names[:10], names[10:]]
+
+
+def test_a_timeline_that_was_never_full_is_read_by_one_request(scripted: Tables) -> None:
+    schema, script = scripted
+    row = TimelineRow(organization_id=ORGANIZATION, subject="user#adele", facts=[])
+    script.answers.append({"Responses": [{}, {"Item": row.serialize()}]})
+    DynamoDBLicensingStore(schema).licensing(ORGANIZATION, ["adele"])
+    assert len(script.questions) == 1
+
+
 def test_there_is_no_query_but_those_of_which_these_tests_know() -> None:
     """Who adds one adds it above: nothing else would see that it stops after a page."""
     found = {

@@ -56,7 +56,7 @@ class ApplyLicensing:
     patience: Patience
     report_ties: ReportTies = unreported
     horizon: timedelta = RERATING_HORIZON
-    """How long before its event's time a fact may take effect."""
+    """How long before its event was issued a fact may take effect."""
 
     def __call__(
         self, events: Sequence[LicensingEvent], deadline: Deadline = NEVER

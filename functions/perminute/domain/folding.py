@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perminute.domain.timelines import Fact, FactValue
 
 RERATING_HORIZON = timedelta(days=400)
-"""How long before its event's time a licensing fact may take effect, unless the deployment says
+"""How long before its event was issued a licensing fact may take effect, unless the deployment says
 otherwise (`ReratingHorizonDays`). More than a year, so that the same month of last year can still
 be put right."""
 

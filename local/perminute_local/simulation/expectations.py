@@ -18,6 +18,7 @@ from perminute.domain.booking import Adjustment, Purchase
 from perminute.domain.call_times import CLOCK_SKEW, RINGING
 from perminute.domain.credit_settings import LATE_USAGE, CreditSettings
 from perminute.domain.errors import Refused
+from perminute.domain.folding import RERATING_HORIZON
 from perminute.domain.ledger import EntryType
 from perminute.domain.licenses import product_named
 from perminute.domain.licensing import POOL_MINUTES_USED, Licensing, Seats, license_attribute
@@ -38,10 +39,10 @@ from perminute_local.simulation.lots import LotHistory
 from perminute_local.simulation.plan import Expected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from perminute.domain.rate_card import RateCard
-    from perminute.domain.timelines import Fact
+    from perminute.domain.timelines import Fact, FactValue
     from perminute.domain.usage import Usage
     from perminute_local.simulation.effects import Effects
     from perminute_local.simulation.medium import Seen
@@ -189,7 +190,7 @@ class _Known:
     def broken(self, cards: Mapping[str, RateCard], now: datetime) -> Iterator[Broken]:
         yield from books_of(self.organization_id, self.seen, now)
         yield from self._money()
-        yield from self._facts()
+        yield from self._facts(now)
         yield from self._calls(cards)
         yield from self._pools()
         yield from self._spendings()
@@ -216,17 +217,26 @@ class _Known:
                 ),
             )
 
-    def _facts(self) -> Iterator[Broken]:
-        """What is known of licenses is what was said of them: nothing lost, nothing made up."""
+    def _facts(self, now: datetime) -> Iterator[Broken]:
+        """What is known of licenses is what was said of them: nothing lost, nothing made up.
+
+        But of what lies before the horizon only what changes a value has to be left.
+        """
         said = {
             (event.change.user_id, fact)
             for event in self.taken
             if isinstance(event, LicensingEvent)
             for fact in event.change.facts
         }
-        if said != self.seen.facts:
-            lost, made_up = said - self.seen.facts, self.seen.facts - said
-            why = f"of the facts that were said {len(lost)} are lost, and {len(made_up)} made up"
+        lost, made_up = said - self.seen.facts, self.seen.facts - said
+        missing = [
+            one
+            for one in lost
+            if one[1].effective_at >= now - RERATING_HORIZON
+            or _value(said, *one) != _value(self.seen.facts, *one)
+        ]
+        if made_up or missing:
+            why = f"of the facts that were said {len(missing)} are lost, and {len(made_up)} made up"
             yield Broken("no fact is lost", self._say(why))
 
     def _licensing(self) -> Licensing:
@@ -448,6 +458,16 @@ def never_charged(seen: Mapping[str, Seen], effects: Effects, now: datetime) -> 
         if is_due and call_id not in seen[organization_id].usages:
             why = f"{organization_id}: {sorted(reports.totals)} s of {call_id} were never charged"
             yield Broken("what nobody ended costs what was reported", why)
+
+
+def _value(
+    facts: Iterable[tuple[str | None, Fact]], user_id: str | None, fact: Fact
+) -> FactValue | None:
+    """Return the value that holds by these facts when one of them takes effect."""
+    timeline = Timeline(one for whose, one in facts if whose == user_id)
+    if fact.attribute == POOL_MINUTES_USED:
+        return dict(timeline.changes_of(fact.attribute)).get(fact.effective_at)
+    return timeline.value_at(fact.attribute, fact.effective_at)
 
 
 def _is_taken(opened: Opened, seen: Mapping[str, Seen]) -> bool:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from perminute_local.stack import Stack
 
 
+MOST_FACTS = 6
+"""Facts to which a timeline of a world takes more before it is rolled over, instead of a thousand:
+a world is no year of nightly synchronizations."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """All of an organization at a moment at which nothing is under way."""

@@ -26,7 +26,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table
 
 from perminute import bootstrap, connected
-from perminute.adapters.dynamodb import records, under_way
+from perminute.adapters.dynamodb import licensing_store, records, under_way
 from perminute.adapters.dynamodb.call_store import DynamoDBCalls
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
@@ -60,7 +60,7 @@ from perminute_local.simulation.bus import OUTBOX
 from perminute_local.simulation.effects import Kept, Posted
 from perminute_local.simulation.faults import Fault
 from perminute_local.simulation.gate import Request
-from perminute_local.simulation.medium import Seen
+from perminute_local.simulation.medium import MOST_FACTS, Seen
 from perminute_local.stack import BACKING_TYPES, create_stack
 
 if TYPE_CHECKING:
@@ -293,6 +293,7 @@ def over_moto(
             patch.object(bootstrap, "Patience", patient),
             patch.object(api_bootstrap, "Patience", patient),
             patch.object(connected, "S3RateCards", cards),
+            patch.object(licensing_store, "MAX_FACTS", MOST_FACTS),
             patch.object(connected, "connect", lambda: connection),
             patch.object(connected.Connected, "client", lambda _, service: client(service)),
         ):

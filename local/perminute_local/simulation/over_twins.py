@@ -23,7 +23,7 @@ from perminute.ports import Committed, Moved, Posting
 from perminute_local.simulation.effects import Kept, Posted, documents_of
 from perminute_local.simulation.faults import Fault
 from perminute_local.simulation.gate import Request
-from perminute_local.simulation.medium import Seen
+from perminute_local.simulation.medium import MOST_FACTS, Seen
 from perminute_local.simulation.twin_functions import (
     Shared,
     described,
@@ -72,7 +72,8 @@ class Twins:
         self.stack = described(template)
         self._gate, self._effects = gate, effects
         cards = PublishedRateCards(read_rate_card(card[0], version=card[1]))
-        self._shared = Shared(cards, through=self._through)
+        store = InMemoryStore(max_facts=MOST_FACTS)
+        self._shared = Shared(cards, store, through=self._through)
         self._functions = {function.name: function for function in self.stack.functions}
 
     def load(self, name: str) -> LoadedFunction:

@@ -16,6 +16,7 @@ from perminute_local.simulation.over_twins import Twins
 from perminute_local.simulation.plan import only, plan_of
 from perminute_local.simulation.same_second import with_same_seconds
 from perminute_local.simulation.simulator import Outcome, Simulator
+from perminute_local.simulation.synchronized import synchronized
 from perminute_local.simulation.tight import woven
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class World:
     def plan(self) -> Plan:
         """Plan what happens."""
         plan = plan_of(self.seed, self.events, Weather.of(self.seed, self.faults))
-        return with_same_seconds(woven(plan))
+        return synchronized(with_same_seconds(woven(plan)))
 
 
 def simulate(world: World, template: Template, weather: Weather | None = None) -> Outcome:

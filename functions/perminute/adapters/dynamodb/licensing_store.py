@@ -100,7 +100,8 @@ class DynamoDBLicensingStore:
         """See `LicensingStore.record`: nothing is read, so nothing read can be out of date."""
         facts: defaultdict[str | None, list[Fact]] = defaultdict(list)
         for change, _ in changes:
-            facts[change.user_id] += change.facts
+            if change.facts:
+                facts[change.user_id] += change.facts
         of_users = sum(len(stated) for user_id, stated in facts.items() if user_id is not None)
         transaction = Transaction(self._schema.connection)
         transaction.puts += [insert_receipt(self._schema, receipt) for _, receipt in changes]
