@@ -16,7 +16,7 @@ from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.notification_documents import document_of
 from perminute.api import call_documents, endpoints
-from perminute.application import correct_rates
+from perminute.application import correct_rates, settle_pools
 from perminute.application.authorize_call import AuthorizeCall
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.charge_reported import ChargeReported, ReportedRun
@@ -641,6 +641,17 @@ def without_a_horizon() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def settling_the_first_calls_only() -> Iterator[None]:
+    """A pool counts as settled when some calls were gone over, whatever those after them got."""
+
+    def settled(pool: MinutePool) -> MinutePool:
+        return pool.settled_until(pool.month.last_day + timedelta(days=1))
+
+    with patch.object(settle_pools, "settled_where_rest_stays", settled):
+        yield
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
@@ -689,4 +700,5 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     reading_first_items_only,
     folding_within_the_horizon,
     without_a_horizon,
+    settling_the_first_calls_only,
 )

@@ -17,7 +17,7 @@ from perminute.domain.ledger import EntryType, LedgerEntry
 from perminute.domain.legs import LegType, MeetingType
 from perminute.domain.licensing import LicensingChange
 from perminute.domain.lots import LotShare
-from perminute.domain.pools import Cursor, MinutePool, Month, Position
+from perminute.domain.pools import Cursor, Disturbance, MinutePool, Month, Position
 from perminute.domain.rerating import Rerating
 from perminute.domain.usage import Adjusted, Flag, Outcome
 from perminute.ports import MAX_MERGED, Committed, ListedCall, Moved, Posting
@@ -60,6 +60,7 @@ def test_pools_come_back_as_they_were_written_with_the_account(
         month=DECEMBER,
         used_by_day={date(2026, 12, 1): 17, date(2027, 1, 1): 3},
         bound=Position(ANSWERED, "call#1"),
+        disturbed=Disturbance(Position(ANSWERED, "call#2"), -7, Position(ANSWERED, "call#3")),
         unsettled=Cursor(Position(MIDNIGHT, ""), 5),
         drawn_from=Position(ENDED, "call#2"),
         steps=7,

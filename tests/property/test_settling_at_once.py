@@ -34,6 +34,7 @@ from perminute.application.verdicts import Accepted, Repeated
 from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.licensing import LicensingChange
 from perminute.domain.notifications import LowBalance
+from perminute.domain.pools import Position, month_of
 from perminute.domain.reconciliation import reconcile
 from perminute.domain.spending import SpendingKey, SpendingKind
 
@@ -97,6 +98,12 @@ class World:
         """All that must not depend on when pools are settled."""
         account = self.store.account(ORGANIZATION)
         assert reconcile(self.store.statement(ORGANIZATION)) == ()
+        for usage in self.store.usages.values():
+            if usage.pool_minutes:
+                # A bound may be too high, by how far a pool was settled; too low it would be wrong.
+                bound = self.store.minute_pools[ORGANIZATION, month_of(usage.leg)].bound
+                assert bound is not None
+                assert bound >= Position.of(usage.leg)
         return {
             "calls": {
                 call_id: (one.outcome, one.reason, one.charge_micros, one.pool_minutes)
@@ -104,7 +111,7 @@ class World:
             },
             "balance": account.balance_micros,
             "pools": {
-                month: (pool.used_by_day, pool.bound, pool.told)
+                month: (pool.used_by_day, pool.told)
                 for (_, month), pool in self.store.minute_pools.items()
             },
             # A day that was charged for a moment stays there with nothing spent, as if it were not.

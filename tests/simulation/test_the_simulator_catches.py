@@ -39,6 +39,7 @@ from planted_bugs import (
     repricing_in_whole_minutes,
     settings_by_arrival,
     settings_of_one_instant_by_identity,
+    settling_the_first_calls_only,
     settling_without_those_who_drew,
     spelling_users_as_requests_do,
     taking_any_report,
@@ -88,6 +89,7 @@ ONE_USER = "a user is the same user at both doors"
 ANSWERED = "what is right is answered"
 ONE_ANSWER = "one request has one answer"
 REFUSED_EVENT = "what is wrong is refused"
+BY_THE_RULES = "each call costs what the rules say"
 COUNTED = "limits count what calls cost"
 RULES = "each call costs what the rules say"
 FACTS = "no fact is lost"
@@ -157,6 +159,7 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (reading_first_items_only, {RULES}, 2),
         (folding_within_the_horizon, {FACTS}, 2),
         (without_a_horizon, {WRONG}, 2),
+        (settling_the_first_calls_only, {POOLS, BY_THE_RULES}, 1),
     ],
 )
 def test_a_bug_breaks_worlds(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ from perminute.adapters.memory import (
 )
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
-from perminute.application.charge_legs import ChargeLegs
+from perminute.application.charge_legs import ChargeLegs, EndedLeg
 from perminute.application.looking_again import (
     CALLS_PER_POSTING,
     MAX_LOOKED_AT,
@@ -59,7 +59,6 @@ from perminute.ports import ListedCall, Rejection, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
-    from datetime import datetime
 
     from perminute.domain.timelines import Fact
     from perminute.domain.usage import Usage
@@ -584,3 +583,48 @@ def test_waking_names_each_organization_once_and_keeps_what_cannot_be_read() -> 
     assert WakeReratings(wakeups, rejections)(records) == 2
     assert (wakeups.woken, rejections.kept) == (["a", "b"], [strange])
     assert wakeups.later == [("b", ANSWERED + timedelta(minutes=15))]
+
+
+def test_a_late_call_has_only_days_gone_over_on_which_something_can_change() -> None:
+    """Its own, and the one on which the pool was used up: those between have what they wanted."""
+    store = InMemoryStore()
+    store.record(ORGANIZATION, entitled_changes())
+    for number, one in enumerate(
+        (
+            fact("purchased:MCOMEETADV", 1),
+            fact("poolMinutesPerLicense", 100),
+            fact(license_attribute("MCOMEETADV"), value=True),
+        )
+    ):
+        apply(store, one, f"said-{number}")
+    BookCredit(store, IMPATIENT)([purchase(amount=1_000)])
+    store.reratings.clear()
+    calls = CountedUsages(store)
+    again = looking_again(store, calls)
+    charging = ChargeLegs(store, calls, again.licensing, again.rate_cards, IMPATIENT, 0)
+
+    def call(name: str, until: datetime) -> EndedLeg:
+        return ended(call_id=name, answered_at=until - timedelta(minutes=1), ended_at=until)
+
+    first = datetime(2026, 11, 1, 9, tzinfo=UTC)
+    legs = [call(f"call-{n:03}", first + timedelta(hours=4 * n)) for n in range(150)]
+    assert all(isinstance(one, Accepted) for one in charging(legs))
+    assert isinstance(charging([call("late", first + timedelta(days=2))])[0], Accepted)
+    calls.read = 0
+    (verdict,) = RerateCalls(again, store)([Wakeup(ORGANIZATION)])
+    assert isinstance(verdict, Accepted)
+    assert store.unsettled_months(ORGANIZATION) == []
+    assert [one.leg.call_id for one in verdict.result.rerated] == ["late", "call-099"]
+    # Six calls a day, and at the end all of a step.
+    assert calls.read <= 2 * 6 + 1
+
+
+@dataclass
+class CountedUsages(InMemoryCalls):
+    """Counts the usages that are read."""
+
+    read: int = 0
+
+    def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
+        self.read += len(call_ids)
+        return super().usages(organization_id, call_ids)

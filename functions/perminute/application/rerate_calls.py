@@ -185,7 +185,7 @@ class RerateCalls:
         pools = Pools(read, self.again.licensing.for_account(account, ()))
         for month in months:
             start = Position.start_of(max(since, month.start).date())
-            pools.put(pools[month].unsettled_from(start))
+            pools.put(pools[month].unsettled_for_all_from(start))
         return rerate(account, (), pools=pools, opened={}, at=at, cause=cause)
 
     def _with_calls(

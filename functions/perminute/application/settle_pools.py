@@ -1,4 +1,9 @@
-"""Go over the calls of an unsettled minute pool in their order, a bounded piece at a time."""
+"""Go over the calls of an unsettled minute pool in their order, a bounded piece at a time.
+
+Only as far as any of them can get another number of minutes: days on which there was enough for all
+and still is are passed over, and where the calls up to a place have drawn as much as before, those
+after it keep what they have.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from perminute.domain.errors import Contended
 from perminute.domain.ledger import RERATING
 from perminute.domain.pools import MinutePool, Month, Pools, Position
 from perminute.domain.rerating import Rerated
-from perminute.domain.settling import drawings
+from perminute.domain.settling import drawings, past_ample_days, settled_where_rest_stays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,7 +137,10 @@ class _Step:
             pool, minutes = pool.settled(drawings(usages, ratings), licensing, at)
             pool = pool.settled_past(last)
         rest = self.found.calls[CALLS_PER_POSTING:]
-        if rest and is_as_read:
+        pool = settled_where_rest_stays(pool)
+        if not rest:
+            pool = past_ample_days(pool, licensing, at)
+        if rest and is_as_read and pool.unsettled is not None:
             self.left = _Next(pool, self.found.day, rest)
         self.settled = len(calls)
         rerated = [

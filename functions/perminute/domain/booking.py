@@ -340,6 +340,8 @@ def hold_news(books: Books, usage: Usage, pools: Pools) -> Usage:
     if not (tells and books.waits and may_draw and pools.may_change(usage.leg)):
         return replace(usage, news_held=False) if usage.news_held else usage
     books.hold_news()
+    # Who settles the pool has to come by, though the minutes of the call may stay as they are.
+    pools.visit(usage.leg)
     return replace(usage, news_held=True)
 
 

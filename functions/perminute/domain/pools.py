@@ -7,7 +7,8 @@ whatever the order of delivery, and so is what each of them gets.
 
 Calls mostly arrive in that order, and then each draws when it is charged. One that comes late is
 given its minutes at once too, if that cannot change what later calls got. If it can, the pool is
-marked as unsettled from there on, and those calls are gone over again, in order (`settled`).
+marked as unsettled from there on, and those calls are gone over again, in order (`settled`), as far
+as any of them can get another number of minutes (`Disturbance`).
 
 A call that was authorized may have minutes reserved. Those are its own, whichever call ends
 first: others draw from what is left beside them.
@@ -67,6 +68,19 @@ class Cursor(NamedTuple):
     reserved_of_day: int = 0
 
 
+class Disturbance(NamedTuple):
+    """What is known of how far an unsettled pool must be gone over.
+
+    Calls after `until` got their minutes in order. So what they got can differ from what is theirs
+    only if calls before them have drawn more or fewer minutes since: by now `more` in all (negative
+    if fewer). No call after `last` has drawn any.
+    """
+
+    until: Position
+    more: int = 0
+    last: Position | None = None
+
+
 class Month(NamedTuple):
     """A UTC month: the half-open interval that a pool is for."""
 
@@ -120,7 +134,8 @@ class MinutePool:
 
     Whoever settles a pool reads its calls first and decides after. `drawn_from` is the first place
     at which a call has drawn, or begun to draw, since `steps` was counted up last: what was read
-    under the same count still holds for all calls before that place.
+    under the same count still holds for all calls before that place. `disturbed` says how far it
+    must go; None, to the end of the month.
     """
 
     organization_id: str
@@ -131,6 +146,7 @@ class MinutePool:
     bound: Position | None = None
     unsettled: Cursor | None = None
     drawn_from: Position | None = None
+    disturbed: Disturbance | None = None
     steps: int = 0
     told: int = 0
 
@@ -167,12 +183,14 @@ class MinutePool:
         given that was authorized at all, since what it had reserved of the credit is given back.
         None, it was not. What is given is final if no call after it has drawn, since then it is
         the next in order; or if there is enough for all. Else the day of the call is to be gone
-        over again.
+        over again; or, if it is unsettled already and the call is the next in order and would get
+        the same when it is settled, at least nothing more than before.
         """
         position = Position.of(leg)
         minutes = licensing.pool_minutes_for_calls(_answered(leg))
         own = min(reserved or 0, minutes - self.used)
-        taken = min(wanted, max(0, own, self.left_at(now, minutes)))
+        left = self.left_at(now, minutes)
+        taken = min(wanted, max(0, own, left))
         pool = self.with_drawn(position, taken, 0 if reserved is None else taken)
         if self.unsettled is None and (self.bound is None or position > self.bound):
             return pool, taken
@@ -182,18 +200,27 @@ class MinutePool:
             and self._is_ample(position, wanted, licensing)
         ):
             return pool, taken
-        return pool.unsettled_from(position), taken
+        if self.disturbed is not None and self._is_next(position):
+            more = self.disturbed.more
+            own = min(reserved or 0, minutes - self.used + more)
+            if taken == min(wanted, max(0, own, left + more)):
+                return pool.with_drawn_from(position), taken
+        return pool.unsettled_from(position, taken), taken
 
     def with_drawn(self, position: Position, minutes: int, reserved: int = 0) -> MinutePool:
         """Count minutes that a call draws, and those of them that it had reserved."""
         if minutes == 0 and reserved == 0:
             return self
         day = position.ended_at.date()
-        bound = self.bound
+        bound, disturbed = self.bound, self.disturbed
         if minutes:
             bound = position if bound is None else max(bound, position)
+            if disturbed is not None:
+                last = max(disturbed.last or position, position)
+                disturbed = disturbed._replace(last=last)
         return replace(
             self,
+            disturbed=disturbed,
             used_by_day=_counted(self.used_by_day, {day: minutes}),
             reserved_by_day=_counted(self.reserved_by_day, {day: reserved}),
             bound=bound,
@@ -207,16 +234,45 @@ class MinutePool:
         """Give back what a call has reserved."""
         return replace(self, held=self.held.without(hold))
 
-    def unsettled_from(self, position: Position) -> MinutePool:
+    def unsettled_from(self, position: Position, more: int = 0) -> MinutePool:
         """Mark that calls from a place on may not have what is theirs, from that day's start on.
 
-        Where that is known already, whoever settles must hear of the call, which it may have read
-        before the call began to draw.
+        The call there has just drawn so many minutes `more`, which are counted already. Where the
+        pool is unsettled before that place, whoever settles must hear of the call, which it may
+        have read before the call began to draw.
         """
+        pool = self._disturbed_at(position, more)
         if self.unsettled is not None and self.unsettled.position < position:
-            first = position if self.drawn_from is None else min(self.drawn_from, position)
-            return replace(self, drawn_from=first)
-        return replace(self, unsettled=Cursor(Position.start_of(position.ended_at.date())))
+            return pool.with_drawn_from(position)
+        return replace(pool, unsettled=Cursor(Position.start_of(position.ended_at.date())))
+
+    def unsettled_for_all_from(self, position: Position) -> MinutePool:
+        """Mark that no call from a place on may have what is theirs, to the end of the month."""
+        return replace(self.unsettled_from(position), disturbed=None)
+
+    def with_visit(self, position: Position) -> MinutePool:
+        """Have the call at a place gone over before an unsettled pool is settled."""
+        return self if self.unsettled is None else self._disturbed_at(position, 0)
+
+    def _disturbed_at(self, position: Position, more: int) -> MinutePool:
+        if self.unsettled is None:
+            return replace(self, disturbed=Disturbance(position, more, self.bound))
+        if self.disturbed is None:
+            return self
+        until, before, last = self.disturbed
+        return replace(self, disturbed=Disturbance(max(until, position), before + more, last))
+
+    def with_drawn_from(self, position: Position) -> MinutePool:
+        """Note that a call has drawn, or begun to draw, which may not have been read."""
+        first = position if self.drawn_from is None else min(self.drawn_from, position)
+        return replace(self, drawn_from=first)
+
+    def _is_next(self, position: Position) -> bool:
+        """Whether a call comes after all that have drawn, and after all that must be gone over."""
+        if self.unsettled is None or self.disturbed is None:
+            return False
+        until, _, last = self.disturbed
+        return position > max(until, self.unsettled.position, last or until)
 
     def settled(
         self, drawings: Sequence[Drawing], licensing: Licensing, now: datetime
@@ -226,6 +282,7 @@ class MinutePool:
             msg = f"the pool of {self.organization_id} for {self.month} is settled"
             raise ValueError(msg)
         position, of_day, reserved_of_day = self.unsettled
+        disturbed = self.disturbed
         used, spoken_for = self.used_before(self.unsettled), self.reserved_after(self.unsettled)
         held = self.held.amount_at(now)
         used_by_day, reserved_by_day = Counter[date](), Counter[date]()
@@ -242,6 +299,8 @@ class MinutePool:
             used += minutes
             of_day, reserved_of_day = of_day + minutes, reserved_of_day + own
             used_by_day[day] += minutes - had
+            if disturbed is not None:
+                disturbed = disturbed._replace(more=disturbed.more + minutes - had)
             reserved_by_day[day] += own - reserved
             position, bound = place, place if minutes else bound
             taken.append(minutes)
@@ -250,6 +309,7 @@ class MinutePool:
             used_by_day=_counted(self.used_by_day, used_by_day),
             reserved_by_day=_counted(self.reserved_by_day, reserved_by_day),
             bound=bound,
+            disturbed=disturbed,
             unsettled=Cursor(position, of_day, reserved_of_day),
         )
         return pool.read_again(), tuple(taken)
@@ -267,7 +327,7 @@ class MinutePool:
     def settled_until(self, day: date) -> MinutePool:
         """Move the cursor to the start of a day, before which no call is left; or be done."""
         if day > self.month.last_day:
-            return replace(self.read_again(), unsettled=None)
+            return replace(self.read_again(), unsettled=None, disturbed=None)
         return replace(self.read_again(), unsettled=Cursor(Position.start_of(day)))
 
     def is_at_step_of(self, read: MinutePool) -> bool:
@@ -362,7 +422,7 @@ class Pools:
         """Give back what a call has drawn that turns out to be another; others may get it."""
         position = Position.of(leg)
         pool = self._pools[month_of(leg)].with_drawn(position, -minutes, -reserved)
-        self.put(pool.unsettled_from(position))
+        self.put(pool.unsettled_from(position, -minutes))
 
     def put(self, pool: MinutePool) -> None:
         """Put a pool in its place, to be written whether it has changed or not.
@@ -376,6 +436,10 @@ class Pools:
     def unsettle(self, leg: Leg) -> None:
         """Mark the pool of a call as unsettled from it on."""
         self.put(self._pools[month_of(leg)].unsettled_from(Position.of(leg)))
+
+    def visit(self, leg: Leg) -> None:
+        """Have a call gone over before its pool is settled, if it is unsettled."""
+        self.put(self._pools[month_of(leg)].with_visit(Position.of(leg)))
 
     def may_change(self, leg: Leg) -> bool:
         """Whether what a call has drawn from its pool may change; not if the pool was not read."""

@@ -2,7 +2,8 @@
 
 A call that comes late for its pool changes what calls after it got. If these are few, they are
 corrected in the very booking that charges it (`Settlement`): then nothing is provisional. If not,
-the pool is marked as unsettled, and they are gone over afterwards, a piece at a time.
+the pool is marked as unsettled, and they are gone over afterwards, a piece at a time: no further
+than any of them can get another number of minutes (`settled_where_rest_stays`, `past_ample_days`).
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from perminute.domain.ledger import RERATING
+from perminute.domain.legs import MAX_LEG_SECONDS
 from perminute.domain.pools import Drawing, MinutePool, Position, month_of
 from perminute.domain.rerating import Rerated, correct_calls, count_corrected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from perminute.domain.books import Books
     from perminute.domain.licensing import Licensing
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from perminute.domain.pools import Pools
     from perminute.domain.spending import SpendingChange, Spendings
     from perminute.domain.usage import Rating, Usage
+
+_DAY = timedelta(days=1)
+_LONGEST_LEG = timedelta(seconds=MAX_LEG_SECONDS)
 
 
 def drawings(usages: Sequence[Usage], ratings: Sequence[Rating]) -> list[Drawing]:
@@ -94,6 +99,66 @@ class Settlement:
         usages = correct_calls(books, self.corrected, self.opened, cause)
         both = zip((one.before for one in self.corrected), usages, strict=True)
         return usages, count_corrected(books, both, spendings, self.licensing)
+
+
+def settled_where_rest_stays(pool: MinutePool) -> MinutePool:
+    """Settle a pool if no call after its cursor can get another number of minutes.
+
+    That is so if all that has changed lies before the cursor, and the calls up to there have drawn
+    as many minutes as they had when those after them got theirs.
+    """
+    if pool.unsettled is None or pool.disturbed is None:
+        return pool
+    until, more, _ = pool.disturbed
+    if until > pool.unsettled.position or more:
+        return pool
+    return replace(_with_bound_of_rest(pool).read_again(), unsettled=None, disturbed=None)
+
+
+def past_ample_days(pool: MinutePool, licensing: Licensing, now: datetime) -> MinutePool:
+    """Move the cursor to the start of the next day on which calls may get other minutes.
+
+    All calls of its own day must have been gone over. A day is passed over if there is enough for
+    all calls up to its end, as there was when they got their minutes: then each of them has all
+    that it wanted. Not before the last call that did not get its minutes in order: on the days up
+    to it there may be others like it.
+    """
+    if pool.unsettled is None or pool.disturbed is None:
+        return pool
+    position, (until, more, _) = pool.unsettled.position, pool.disturbed
+    if until > position:
+        return pool
+    day = first = position.ended_at.date() + _DAY
+    end = pool.month.last_day + _DAY
+    spoken_for = pool.reserved_after(pool.unsettled) + pool.held.amount_at(now)
+    while day < end and spoken_for + _most_used(pool, day, more) <= _fewest(pool, day, licensing):
+        day += _DAY
+    return pool if day <= first else _with_bound_of_rest(pool).settled_until(day)
+
+
+def _most_used(pool: MinutePool, day: date, more: int) -> int:
+    """Count the minutes drawn until the end of a day, by now, or before if that was more.
+
+    One more than before: then a call that found just nothing left did not get all that it wanted.
+    """
+    used = sum(minutes for other, minutes in pool.used_by_day.items() if other <= day)
+    return max(used, used - more + 1)
+
+
+def _fewest(pool: MinutePool, day: date, licensing: Licensing) -> int:
+    """Count the fewest minutes that there can have been for any call that ended on a day."""
+    start = Position.start_of(day).ended_at
+    since = pool.month.nearest(start - _LONGEST_LEG)
+    until = pool.month.nearest(start + _DAY)
+    return licensing.fewest_pool_minutes(since, until + timedelta(microseconds=1))
+
+
+def _with_bound_of_rest(pool: MinutePool) -> MinutePool:
+    """Put the bound where it was, if that is behind the cursor: those calls keep what they have."""
+    last = pool.disturbed.last if pool.disturbed is not None else None
+    if last is None or (pool.unsettled is not None and last <= pool.unsettled.position):
+        return pool
+    return replace(pool, bound=last)
 
 
 def settle_at_once(

@@ -35,7 +35,7 @@ from perminute.domain.ledger import RERATING, EntryType, LedgerEntry, entry_id
 from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.domain.licensing import NotEntitled
 from perminute.domain.lots import FurtherLots, Lot, LotShare, twelve_months_after
-from perminute.domain.pools import Cursor, MinutePool, Month, Position
+from perminute.domain.pools import Cursor, Disturbance, MinutePool, Month, Position
 from perminute.domain.provisional import Provisional
 from perminute.domain.rate_card import SECONDS_PER_MINUTE, Step, Unpriced
 from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest, RechargeState
@@ -618,6 +618,7 @@ def pool_row(pool: MinutePool) -> PoolRow:
         unsettled=pool.unsettled
         and [*_position_record(pool.unsettled.position), *pool.unsettled[1:]],
         drawn_from=pool.drawn_from and _position_record(pool.drawn_from),
+        disturbed=pool.disturbed and _disturbed_record(pool.disturbed),
         steps=pool.steps,
         told=pool.told,
     )
@@ -643,9 +644,19 @@ def pool_of(row: PoolRow) -> MinutePool:
         bound=None if row.bound is None else _position_of(row.bound),
         unsettled=unsettled,
         drawn_from=None if row.drawn_from is None else _position_of(row.drawn_from),
+        disturbed=None if row.disturbed is None else _disturbed_of(*row.disturbed),
         steps=row.steps,
         told=row.told,
     )
+
+
+def _disturbed_record(disturbed: Disturbance) -> list[Any]:
+    until, more, last = disturbed
+    return [_position_record(until), more, last and _position_record(last)]
+
+
+def _disturbed_of(until: list[str], more: int, last: list[str] | None) -> Disturbance:
+    return Disturbance(_position_of(until), more, None if last is None else _position_of(last))
 
 
 def _by_day_record(by_day: Mapping[date, int]) -> dict[str, int]:

@@ -165,6 +165,7 @@ class PoolRow(Model):
     bound = CompactJSONAttribute(null=True)
     unsettled = CompactJSONAttribute(null=True)
     drawn_from = CompactJSONAttribute(null=True, attr_name="drawnFrom")
+    disturbed = CompactJSONAttribute(null=True)
     steps = IntegerAttribute(default=0)
     told = IntegerAttribute(default=0)
 

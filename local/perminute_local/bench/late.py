@@ -1,0 +1,182 @@
+"""What late calls and corrections have read, beside reading all that might be concerned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
+from perminute.application import settle_pools
+from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.counted_spending import spendings_of
+from perminute.application.looking_again import LookingAgain
+from perminute.application.patience import Patience
+from perminute.application.postings import posting_of
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.rerate_calls import RerateCalls, Wakeup
+from perminute.domain.accounts import Booking
+from perminute.domain.booking import Purchase, purchase
+from perminute.domain.legs import Leg, LegType, MeetingType
+from perminute.domain.licensing import MONTHLY_SPEND_LIMIT, LicensingChange, license_attribute
+from perminute.domain.lots import twelve_months_after
+from perminute.domain.rate_card_csv import read_rate_card
+from perminute.domain.spending import SpendingKey, SpendingKind
+from perminute.domain.timelines import Fact
+from perminute.ports import Receipt, ReceiptKey, ReceiptKind
+from perminute_local.bench.handler import RATE_CARD
+from perminute_local.bench.report import print_result
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from perminute.domain.rate_card import RateCard
+    from perminute.domain.timelines import FactValue
+    from perminute.domain.usage import Usage
+    from perminute.ports import CallList
+
+ORGANIZATION, ORGANIZER = "contoso", "adele"
+CALLS = 1_660
+DESCRIPTION = "the rest of the month is gone over; what counts for limits is counted again"
+_SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+_FIRST = datetime(2026, 11, 1, 9, tzinfo=UTC)
+_APART = timedelta(minutes=25)
+_EXHAUSTED_AFTER = CALLS * 9 // 10
+
+
+@dataclass
+class _Counted(InMemoryCalls):
+    """Counts what is read of calls."""
+
+    lists_read: int = 0
+    usages_read: int = 0
+
+    def lists(
+        self, organization_id: str, *, since: datetime, after: str | None = None
+    ) -> Iterator[CallList]:
+        """Read lists, and count them."""
+        for listed in super().lists(organization_id, since=since, after=after):
+            self.lists_read += 1
+            yield listed
+
+    def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
+        """Read usages, and count them."""
+        self.usages_read += len(call_ids)
+        return super().usages(organization_id, call_ids)
+
+
+def main() -> None:
+    """Bring one call late for its pool, which was used up before the end of the month."""
+    ours = _measured()
+    with patch.multiple(
+        settle_pools,
+        settled_where_rest_stays=lambda pool: pool,
+        past_ample_days=lambda pool, *_: pool,
+    ):
+        naive = _measured()
+    print_result(
+        "late calls",
+        "a late call has a few days gone over, and what it corrects has nothing counted again",
+        ours=ours,
+        naive=DESCRIPTION,
+        naiveFigures={**naive, "listsReadForALimit": naive["listsReadForTheFirstCount"]},
+    )
+
+
+def _measured() -> dict[str, int]:
+    store = _organization()
+    calls = _Counted(store)
+    parts = calls, RememberedLicensing(store), PublishedRateCards(_card()), Patience()
+    charge = ChargeLegs(store, *parts, settles_at_once=0)
+    charge([_ended(f"call-{number}", _FIRST + number * _APART) for number in range(CALLS)])
+    _say(store, ORGANIZER, {MONTHLY_SPEND_LIMIT: 10**12})
+    calls.lists_read = 0
+    _count(store, calls)
+    first_count = calls.lists_read
+    charge([_ended("late", _FIRST + timedelta(days=2))])
+    calls.lists_read = calls.usages_read = 0
+    rerate = RerateCalls(LookingAgain(store, *parts), store)
+    while store.unsettled_months(ORGANIZATION):
+        rerate([Wakeup(ORGANIZATION)])
+    usages_read = calls.usages_read
+    calls.lists_read = 0
+    _count(store, calls)
+    return {
+        "calls": CALLS + 1,
+        "corrected": sum(bool(usage.adjustments) for usage in store.usages_of(ORGANIZATION)),
+        "usagesReadToSettle": usages_read,
+        "listsReadForTheFirstCount": first_count,
+        "listsReadForALimit": calls.lists_read,
+    }
+
+
+def _count(store: InMemoryStore, calls: _Counted) -> None:
+    """Read what was spent of a user's limit, as whoever authorizes does, and write it down."""
+    key = SpendingKey(SpendingKind.USER, ORGANIZER, datetime(2026, 11, 1, tzinfo=UTC))
+    account = store.account(ORGANIZATION)
+    spendings = spendings_of(store, calls, account, [key])
+    store.commit(posting_of(account, Booking(account=account, spendings=spendings.touched)))
+
+
+def _organization() -> InMemoryStore:
+    """Make one whose pool is used up when nine tenths of the calls have ended."""
+    store = InMemoryStore()
+    held = {license_attribute(product): True for product in ("MCOMEETADV", "MCOPSTNC")}
+    pool: dict[str, FactValue] = {
+        "purchased:MCOMEETADV": 1,
+        "poolMinutesPerLicense": _EXHAUSTED_AFTER,
+    }
+    users: dict[str, FactValue] = {"country": "DE", **held}
+    for user, said in ((None, pool), (ORGANIZER, users)):
+        _say(store, user, said)
+    account = store.account(ORGANIZATION)
+    bought = Purchase(
+        purchase_id="po-1001",
+        amount_micros=10**9,
+        currency="USD",
+        purchased_at=_SINCE,
+        expires_at=twelve_months_after(_SINCE),
+    )
+    store.commit(posting_of(account, purchase(account, bought, at=_SINCE, cause="bench")))
+    return store
+
+
+def _say(store: InMemoryStore, user: str | None, said: Mapping[str, FactValue]) -> None:
+    facts = tuple(
+        Fact(
+            attribute=attribute,
+            value=value,
+            effective_at=_SINCE,
+            issued_at=_SINCE,
+            event_id="bench",
+        )
+        for attribute, value in said.items()
+    )
+    key = ReceiptKey(ReceiptKind.EVENT, ORGANIZATION, f"{user}/{len(store.receipts)}")
+    store.record(ORGANIZATION, [(LicensingChange(ORGANIZATION, user, facts), Receipt(key, ""))])
+
+
+def _card() -> RateCard:
+    return read_rate_card(RATE_CARD.read_bytes(), version="0123456789ab")
+
+
+def _ended(call_id: str, ended_at: datetime) -> EndedLeg:
+    """End a call out that took a minute."""
+    one = Leg(
+        organization_id=ORGANIZATION,
+        call_id=call_id,
+        organizer_id=ORGANIZER,
+        meeting_id="meeting-1",
+        meeting_type=MeetingType.SCHEDULED,
+        leg_type=LegType.DIAL_OUT,
+        service_number=None,
+        remote_number="+493023125042",
+        answered_at=ended_at - timedelta(minutes=1),
+        ended_at=ended_at,
+    )
+    return EndedLeg(one, ended_at)
+
+
+if __name__ == "__main__":
+    main()

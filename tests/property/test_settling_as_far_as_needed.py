@@ -1,0 +1,164 @@
+"""Settling a pool stops where nothing can change, and comes to what going over all comes to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+from builders import (
+    IMPATIENT,
+    LONG_AGO,
+    ORGANIZATION,
+    card,
+    ended,
+    fact,
+    holds,
+    purchase,
+    receipt,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
+from perminute.application import settle_pools
+from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
+from perminute.application.book_credit import BookCredit
+from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.looking_again import LookingAgain
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.rerate_calls import RerateCalls, Wakeup
+from perminute.application.verdicts import Accepted
+from perminute.domain.licensing import LicensingChange, license_attribute
+from perminute.domain.pools import Month, Position
+from perminute.domain.reconciliation import reconcile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from perminute.domain.timelines import Fact
+
+START = datetime(2026, 11, 1, 9, tzinfo=UTC)
+NOVEMBER = Month(2026, 11)
+USERS = ("adele", "bob", "carol")
+
+
+@dataclass
+class World:
+    """An organization whose pool has twenty minutes, or forty from the tenth to the fifteenth."""
+
+    store: InMemoryStore = field(default_factory=InMemoryStore)
+    said: int = 0
+
+    def __post_init__(self) -> None:
+        pool = (
+            fact("purchased:MCOMEETADV", 1),
+            fact("poolMinutesPerLicense", 20),
+            fact("poolMinutesPerLicense", 40, START + timedelta(days=9)),
+            fact("poolMinutesPerLicense", 20, START + timedelta(days=14)),
+        )
+        subscribed = tuple(holds("subscription", "communicationsCredits").facts)
+        for user, facts in ((None, pool), *((user, subscribed) for user in USERS)):
+            change = LicensingChange(ORGANIZATION, user, facts)
+            self.store.record(ORGANIZATION, [(change, receipt(f"{user}"))])
+        BookCredit(self.store, IMPATIENT)([purchase("po-1", 1_000)])
+        self.store.reratings.clear()
+        parts = (
+            InMemoryCalls(self.store),
+            RememberedLicensing(self.store),
+            PublishedRateCards(card()),
+            IMPATIENT,
+        )
+        self.charge = ChargeLegs(self.store, *parts, settles_at_once=0)
+        self.rerate = RerateCalls(LookingAgain(self.store, *parts), self.store)
+
+    def deliver(self, one: EndedLeg) -> None:
+        assert isinstance(self.charge([one])[0], Accepted)
+
+    def say(self, user: str | None, one: Fact) -> None:
+        self.said += 1
+        change = LicensingChange(ORGANIZATION, user, (one,))
+        event = LicensingEvent(change, receipt(f"late-{self.said}"), START)
+        assert ApplyLicensing(self.store, IMPATIENT)([event]) == [Accepted(None)]
+
+    def piece(self) -> None:
+        self.rerate([Wakeup(ORGANIZATION)])
+
+    def work_off(self) -> None:
+        while self.store.unsettled_months(ORGANIZATION) or self.store.waiting(ORGANIZATION):
+            self.piece()
+
+    def check(self) -> None:
+        """Each call has what is left by those that ended before it."""
+        usages = [one for one in self.store.usages.values() if one.draws_on_pool]
+        licensing = self.store.licensing(ORGANIZATION, USERS)
+        used: Counter[Month] = Counter()
+        last: Position | None = None
+        for usage in sorted(usages, key=lambda one: Position.of(one.leg)):
+            leg = usage.leg
+            assert leg.answered_at is not None
+            left = licensing.pool_minutes_for_calls(leg.answered_at) - used[NOVEMBER]
+            due = min(-(-leg.connected_seconds // 60), max(0, left))
+            assert usage.pool_minutes == due
+            used[NOVEMBER] += due
+            last = Position.of(leg) if due else last
+        pool = self.store.pools(ORGANIZATION, [NOVEMBER])[NOVEMBER]
+        assert (pool.unsettled, pool.disturbed, pool.used) == (None, None, used[NOVEMBER])
+        # Too low a bound would have a late call draw without another look.
+        assert last is None or (pool.bound is not None and pool.bound >= last)
+        assert reconcile(self.store.statement(ORGANIZATION)) == ()
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> list[EndedLeg]:
+    found = []
+    for number in range(draw(st.integers(3, 16))):
+        until = START + timedelta(hours=draw(st.integers(0, 24 * 28)))
+        found.append(
+            ended(
+                call_id=f"call-{number}",
+                organizer_id=draw(st.sampled_from(USERS)),
+                answered_at=until - timedelta(minutes=draw(st.integers(1, 15))),
+                ended_at=until,
+            )
+        )
+    return sorted(found, key=lambda one: (one.leg.ended_at, one.leg.call_id))
+
+
+LATE_FACTS = (
+    (None, fact("poolMinutesPerLicense", 30, START + timedelta(days=20))),
+    (None, fact("poolMinutesUsed", 7, NOVEMBER.start)),
+    ("bob", fact(license_attribute("MCOMEETADV"), value=False, since=START + timedelta(days=6))),
+    ("carol", fact(license_attribute("MCOMEETADV"), value=False, since=LONG_AGO + timedelta(1))),
+)
+
+
+@settings(max_examples=400)
+@given(calls(), st.data())
+def test_in_whatever_order_calls_and_pieces_come(
+    history: Sequence[EndedLeg], data: st.DataObject
+) -> None:
+    world = World()
+    late = data.draw(st.lists(st.sampled_from(history), max_size=4, unique_by=id))
+    facts = data.draw(st.lists(st.sampled_from(LATE_FACTS), max_size=2, unique_by=id))
+    todo: list[Callable[[], None]]
+    todo = [partial(world.deliver, one) for one in history if one not in late]
+    for one in late:
+        place = data.draw(st.integers(0, len(todo)))
+        todo.insert(place, partial(world.deliver, one))
+    for user, said in facts:
+        place = data.draw(st.integers(0, len(todo)))
+        todo.insert(place, partial(world.say, user, said))
+    with (
+        patch.object(settle_pools, "CALLS_PER_POSTING", data.draw(st.integers(1, 3))),
+        patch.object(settle_pools, "MAX_STEPS", 1),
+    ):
+        for do in todo:
+            do()
+            for _ in range(data.draw(st.integers(0, 2))):
+                world.piece()
+        world.work_off()
+    world.check()
