@@ -129,8 +129,19 @@ class Posting:
             *(self.usages, self.rerated, listed, listed_again, self.pools, self.spendings),
             *(self.receipts, self.reratings, *self.lots, self.entries),
         )
-        single = (self.notifications, self.authorized, self.chargeback, self.corrected)
-        return 1 + sum(map(len, parts)) + sum(map(bool, single)) - min(charges, in_a_list)
+        single = (self.authorized, self.chargeback, self.corrected)
+        beside = sum(map(len, parts)) + sum(map(bool, single)) - min(charges, in_a_list)
+        return 1 + beside + len(self.outbox)
+
+    @property
+    def outbox(self) -> Sequence[tuple[Notification, ...]]:
+        """The notifications as they are divided into records of the outbox."""
+        if not self.notifications:
+            return ()
+        # Imported where it is needed: few of the calls that are authorized have anything to tell.
+        from perminute.domain.notifications import in_records  # noqa: PLC0415
+
+        return in_records(self.notifications)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from builders import holding, leg, lot
+from items import size_of
 
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.records import account_row
@@ -37,16 +38,6 @@ if TYPE_CHECKING:
 
 AT = datetime(2026, 11, 2, 14, 39, 50, 123_456, tzinfo=UTC)
 KILOBYTE = 1_024
-
-
-def size_of(item: dict[str, dict[str, Any]]) -> int:
-    """Count as DynamoDB does: names and texts in UTF-8, numbers at half a byte a digit, and one."""
-    total = 0
-    for name, value in item.items():
-        ((kind, content),) = value.items()
-        size = len(content.encode()) if kind == "S" else len(content) // 2 + 2
-        total += len(name.encode()) + size
-    return total
 
 
 def bought(number: int, purchase_id: str) -> Lot:

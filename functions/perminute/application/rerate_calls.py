@@ -36,7 +36,11 @@ MAX_LISTS = 2_000
 """Lists of calls that one piece goes through, though they may concern nobody in question."""
 
 MAX_SUBJECTS = 1_000
-"""Users that one re-rating names: its record must stay far below what an item may have."""
+"""Users that one re-rating names: each call is compared with all of them."""
+
+MAX_SUBJECT_BYTES = 300_000
+"""What their names may take in its record: an item may have 409,600 bytes. A thousand names like
+real ones take some 80,000; of the longest that are allowed, less than three hundred fit."""
 
 POOLS_PER_POSTING = 24
 """Pools that are unsettled in one transaction, with all that they may call for."""
@@ -118,11 +122,14 @@ class RerateCalls:
         if begun or not waiting:
             return begun
         first, *others = waiting
-        subjects, absorbed = len(first.since), list[Rerating]()
+        absorbed: list[Rerating] = []
+        subjects, left = len(first.since), MAX_SUBJECT_BYTES - first.subject_bytes
         for one in others[:MAX_MERGED]:
             subjects += len(one.since)
-            if subjects <= MAX_SUBJECTS:
-                absorbed.append(one)
+            left -= one.subject_bytes
+            if subjects > MAX_SUBJECTS or left < 0:
+                break
+            absorbed.append(one)
         if not absorbed:
             return first
         merged = first.merged_with(absorbed)

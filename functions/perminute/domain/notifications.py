@@ -7,8 +7,9 @@ balance was back on the other side; nothing has to remember what was told.
 
 from __future__ import annotations
 
+import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -216,6 +217,43 @@ def notification(
     """
     name = "\n".join([organization_id, type(news).__name__, str(cause)])
     return Notification(str(uuid.uuid5(_NAMES, name)), organization_id, at, news)
+
+
+MAX_BYTES_PER_RECORD = 380_000
+"""What the notifications of one outbox record may take: an item may have 409,600 bytes."""
+
+_SENTENCES_BYTES = 2_500
+"""What the sentences and the other fields of a notification take at most, without its names."""
+
+_TIMES_SAID = 4
+"""How often a notification says a name at most: in its own field, in the subject and the text."""
+
+
+def in_records(notifications: Sequence[Notification]) -> list[tuple[Notification, ...]]:
+    """Divide the notifications of one posting into as few records as are sure to be taken.
+
+    With names like real ones a hundred fit one record, with the longest that are allowed some
+    twenty. How many there are must be known before they are written out, since each is an item of
+    the posting's transaction.
+    """
+    divided: list[list[Notification]] = []
+    left = 0
+    for one in notifications:
+        size = bytes_at_most(one)
+        if not divided or size > left:
+            divided.append([])
+            left = MAX_BYTES_PER_RECORD
+        divided[-1].append(one)
+        left -= size
+    return [tuple(some) for some in divided]
+
+
+def bytes_at_most(one: Notification) -> int:
+    """Count how many bytes a notification takes at most, with its text; in UTF-8, as JSON."""
+    said = (one.organization_id, *(getattr(one.news, field.name) for field in fields(one.news)))
+    names = [value for value in said if not isinstance(value, int | None)]
+    text = json.dumps(names, ensure_ascii=False, default=str)
+    return _SENTENCES_BYTES + _TIMES_SAID * len(text.encode())
 
 
 class BalanceNow(NamedTuple):

@@ -8,6 +8,7 @@ differs is booked. So doing it twice, in pieces, or together with another one ch
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from perminute.domain.spending import SpendingChange
     from perminute.domain.timelines import Fact
     from perminute.domain.usage import Rating, Usage
+
+_INSTANT_BYTES = 40
+"""What an instant takes beside the name of a user in the record of a re-rating, at most."""
 
 EVERYBODY = None
 """The subject of a re-rating that concerns all calls of the organization."""
@@ -79,6 +83,12 @@ class Rerating:
             seats_since=_earliest(one.seats_since for one in all_of_them),
             others=self.others + sum(one.others + 1 for one in others),
         )
+
+    @property
+    def subject_bytes(self) -> int:
+        """How many bytes the users take that it names, each with its instant; in UTF-8, as JSON."""
+        names = json.dumps(list(self.since), ensure_ascii=False)
+        return len(names.encode()) + _INSTANT_BYTES * len(self.since)
 
     def concerns(self, organizer_id: str, answered_at: datetime) -> bool:
         """Whether a call is to be looked at."""

@@ -173,10 +173,10 @@ class Twins:
                 pass
 
     def _note_posting(self, posting: Posting) -> None:
-        effects, told = self._effects, ()
-        if posting.notifications:
-            row = records.outbox_row(posting.notifications, posting.after.version)
-            told = row.notifications
+        effects, told = self._effects, list[Any]()
+        for notifications in posting.outbox:
+            row = records.outbox_row(notifications, posting.after.version)
+            told += row.notifications
             effects.put(row.serialize(), is_new=True)
         for pool in posting.pools:
             effects.put(records.pool_row(pool).serialize(), is_new=False)

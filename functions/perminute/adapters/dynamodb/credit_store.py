@@ -358,8 +358,8 @@ class DynamoDBCreditStore:
             for entry in posting.entries
             if entry.type is not EntryType.CHARGE or not posting.usages
         )
-        if posting.notifications:
-            outbox = records.outbox_row(posting.notifications, posting.after.version)
+        for notifications in posting.outbox:
+            outbox = records.outbox_row(notifications, posting.after.version)
             transaction.puts.append(schema.outbox.insert(outbox.serialize()))
 
     def _add_lots(self, transaction: Transaction, posting: Posting) -> None:

@@ -506,7 +506,7 @@ def _shares_of(record: Sequence[Sequence[Any]]) -> tuple[LotShare, ...]:
 
 
 def outbox_row(notifications: Sequence[Notification], version: int) -> OutboxRow:
-    """Write the notifications of one posting.
+    """Write notifications of one posting, as many as fit a record: see `Posting.outbox`.
 
     Under the account's version that it makes, and the id of the first: a posting that makes none
     tells only of new calls, each once for ever.

@@ -1,0 +1,250 @@
+"""No item outgrows what DynamoDB takes, with the longest names there may be."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from datetime import date, timedelta
+from itertools import count
+from typing import TYPE_CHECKING, Any, get_args
+
+import pytest
+from builders import (
+    ANSWERED,
+    IMPATIENT,
+    LONG_AGO,
+    card,
+    ended,
+    fact,
+    holding,
+    leg,
+    lot,
+    purchase,
+    receipt,
+)
+from items import size_of
+
+from perminute.adapters.dynamodb import records, under_way
+from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
+from perminute.adapters.notification_documents import document_of
+from perminute.application.book_credit import BookCredit
+from perminute.application.charge_legs import ChargeLegs
+from perminute.application.looking_again import CALLS_PER_POSTING, LookingAgain
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.rerate_calls import RerateCalls, Wakeup
+from perminute.application.verdicts import Accepted
+from perminute.domain.ledger import EntryType, LedgerEntry
+from perminute.domain.legs import MAX_ID_LENGTH
+from perminute.domain.licensing import LicensingChange, NotEntitled
+from perminute.domain.lots import MAX_EXPIRED_LOTS, MAX_LOTS_IN_ACCOUNT, LotShare
+from perminute.domain.notifications import CallNotEntitled, News, bytes_at_most, notification
+from perminute.domain.pools import Cursor, Disturbance, MinutePool, Month, Position
+from perminute.domain.rate_card import Unpriced
+from perminute.domain.recharge import Disabled
+from perminute.domain.rerating import Rerating
+from perminute.domain.spending import LimitName, SpendingChange, SpendingKey, SpendingKind
+from perminute.domain.usage import Adjusted, Flag
+from perminute.ports import MAX_CHANGES_PER_RECORD, MAX_ITEMS_PER_POSTING, MAX_MERGED, Posting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perminute.ports import CommitResult
+
+MOST = 409_600
+"""Bytes of an item (AWS: 400 KB)."""
+
+_numbers = count()
+
+
+def longest(kind: str = "") -> str:
+    """A name as long as it may be: of four bytes each, and of those that JSON writes as six."""
+    number = f"{kind}{next(_numbers)}"
+    return (number + "\x1f\U0001f600" * MAX_ID_LENGTH)[:MAX_ID_LENGTH]
+
+
+def sized(row: Any) -> int:
+    return size_of(
+        {
+            name: {kind: content.decode("latin-1") if isinstance(content, bytes) else content}
+            for name, value in row.serialize().items()
+            for kind, content in value.items()
+        }
+    )
+
+
+def waiting(subjects: int) -> Rerating:
+    return Rerating(
+        organization_id=ORGANIZATION,
+        rerating_id=f"event#{longest()}"[:MAX_ID_LENGTH],
+        at=ANSWERED,
+        since={longest(): ANSWERED for _ in range(subjects)},
+    )
+
+
+ORGANIZATION = longest("o")
+
+REASONS: dict[str, Any] = {
+    "NotEntitled": NotEntitled.NO_CREDITS_LICENSE,
+    "Unpriced": Unpriced.CURRENCY_MISMATCH,
+    "Disabled": Disabled.THREE_FAILURES,
+    "Flag": Flag.DIAL_OUT_NOT_ALLOWED,
+    "LimitName": LimitName.CONCURRENT_CALLS,
+}
+
+
+def value_of(name: str, annotation: str) -> Any:
+    """The longest value that a field of a notification may have."""
+    for reason, value in REASONS.items():
+        if reason in annotation:
+            return value
+    if "tuple" in annotation:
+        return tuple(longest() for _ in range(10))
+    if "datetime" in annotation:
+        return ANSWERED
+    if "int" in annotation:
+        return 10**15
+    if "bool" in annotation:
+        return True
+    return {"currency": "USD", "month": "2026-11", "prefix": "4930231251"}.get(name, longest())
+
+
+EVERY_NEWS = [
+    kind(**{field.name: value_of(field.name, str(field.type)) for field in fields(kind)})
+    for kind in get_args(News)
+]
+
+
+class Merging(InMemoryStore):
+    """Refuses what DynamoDB would."""
+
+    def merge(self, merged: Rerating, absorbed: Sequence[Rerating]) -> bool:
+        assert sized(records.rerating_row(merged)) <= MOST
+        return super().merge(merged, absorbed)
+
+
+@pytest.mark.parametrize("of_each", [1, 5, MAX_CHANGES_PER_RECORD])
+def test_reratings_of_users_with_long_names_are_merged_as_far_as_an_item_goes(
+    of_each: int,
+) -> None:
+    store = Merging()
+    for number in range(MAX_MERGED + 3):
+        one = replace(waiting(of_each), rerating_id=f"event#{number:03}")
+        store.reratings[ORGANIZATION, one.rerating_id] = one
+    parts = InMemoryCalls(store), RememberedLicensing(store), PublishedRateCards(card()), IMPATIENT
+    rerate = RerateCalls(LookingAgain(store, *parts), store)
+    (verdict,) = rerate([Wakeup(ORGANIZATION)])
+    assert isinstance(verdict, Accepted), verdict
+    assert store.waiting(ORGANIZATION) == []
+
+
+@pytest.mark.parametrize("news", EVERY_NEWS, ids=lambda news: type(news).__name__)
+def test_what_a_notification_takes_is_never_estimated_too_low(news: Any) -> None:
+    one = notification(news, organization_id=ORGANIZATION, at=ANSWERED, cause="c")
+    written = records.outbox_row([one], 1)
+    assert sized(written) - len(ORGANIZATION.encode()) <= bytes_at_most(one)
+    assert document_of(one)["text"]
+
+
+class Measured(InMemoryStore):
+    """Measures each item of a posting as DynamoDB would."""
+
+    def commit(self, posting: Posting) -> CommitResult:
+        rows = [
+            records.account_row(posting.after),
+            *records.call_list_rows(posting.usages),
+            *(records.outbox_row(some, posting.after.version) for some in posting.outbox),
+        ]
+        assert max(map(sized, rows)) <= MOST
+        assert sum(map(sized, rows)) <= 10 * MOST
+        assert posting.items <= MAX_ITEMS_PER_POSTING
+        return super().commit(posting)
+
+
+def test_a_batch_of_calls_that_all_have_news_is_told_in_several_records() -> None:
+    """Nobody may make them, so there are two notifications of each of them."""
+    store = Measured()
+    change = LicensingChange(ORGANIZATION, None, (fact("dialOutPolicy", "none"),))
+    store.record(ORGANIZATION, [(change, receipt("policy", organization_id=ORGANIZATION))])
+    bought = purchase(amount=1)
+    key = replace(bought.receipt.key, organization_id=ORGANIZATION)
+    event = replace(bought, organization_id=ORGANIZATION, receipt=replace(bought.receipt, key=key))
+    BookCredit(store, IMPATIENT)([event])
+    licensing, cards = RememberedLicensing(store), PublishedRateCards(card())
+    charge = ChargeLegs(store, InMemoryCalls(store), licensing, cards, IMPATIENT)
+    batch = [
+        ended(organization_id=ORGANIZATION, call_id=longest("c"), organizer_id=longest("u"))
+        for _ in range(98)
+    ]
+    assert all(isinstance(one, Accepted) for one in charge(batch))
+    assert len({one.id for one in store.outbox}) == 2 * len(batch)
+
+
+def test_one_record_takes_what_a_full_batch_tells_of_calls_with_names_like_real_ones() -> None:
+    guid = "8a5b2b1e-5c2f-4d3a-9a6e-1b2c3d4e5f60"
+    news = CallNotEntitled(call_id=guid, reason=NotEntitled.NO_LICENSE)
+    told = tuple(notification(news, organization_id=guid, at=ANSWERED, cause=n) for n in range(98))
+    account = holding(organization_id=guid)
+    posting = Posting(before=account, after=account, notifications=told)
+    assert [len(some) for some in posting.outbox] == [98]
+    assert posting.items == 2
+
+
+SHARES = tuple(LotShare(f"{n:012}", longest(), -(10**9), late=True) for n in range(100))
+USAGE_FLAGS = (Flag.OVERDRAWN, Flag.RERATED, Flag.REPORTED_BY_BRIDGE)
+
+
+def test_what_else_grows_stays_far_below() -> None:
+    at = ANSWERED
+    place = Position(at, longest())
+    pool = MinutePool(
+        organization_id=ORGANIZATION,
+        month=Month(2026, 11),
+        used_by_day={date(2026, 11, 1) + timedelta(days=n): 10**6 for n in range(32)},
+        reserved_by_day={date(2026, 11, 1) + timedelta(days=n): 10**6 for n in range(32)},
+        bound=place,
+        unsettled=Cursor(place, 10**6, 10**6),
+        drawn_from=place,
+        disturbed=Disturbance(place, 10**6, place),
+    )
+    entry = LedgerEntry(
+        organization_id=ORGANIZATION,
+        entry_id="000000000001",
+        type=EntryType.EXPIRY,
+        amount_micros=10**15,
+        balance_after_micros=10**15,
+        at=at,
+        lots=SHARES[: MAX_EXPIRED_LOTS + MAX_LOTS_IN_ACCOUNT],
+        cause=longest(),
+        opens=lot("1", 1, purchase_id=longest()),
+        call_ids=tuple(longest() for _ in range(CALLS_PER_POSTING)),
+    )
+    changes = [
+        SpendingChange(SpendingKey(kind, longest(), LONG_AGO), at.date(), -(10**15))
+        for _ in range(2 * CALLS_PER_POSTING)
+        for kind in (SpendingKind.USER, SpendingKind.PREFIX)
+    ]
+    lots = tuple(lot(f"{n}", 1, purchase_id=longest()) for n in range(MAX_LOTS_IN_ACCOUNT))
+    rows = [
+        records.pool_row(pool),
+        records.entry_row(entry),
+        under_way.correction_row(ORGANIZATION, 1, changes),
+        records.account_row(holding(*lots, organization_id=ORGANIZATION)),
+        records.rerating_row(waiting(MAX_CHANGES_PER_RECORD)),
+    ]
+    assert max(map(sized, rows)) <= MOST * 2 // 3
+
+
+def test_a_call_that_was_corrected_a_thousand_times_fits_its_item() -> None:
+    named = {"organization_id": ORGANIZATION, "call_id": longest(), "organizer_id": longest()}
+    store = InMemoryStore()
+    licensing, cards = RememberedLicensing(store), PublishedRateCards(card())
+    charge = ChargeLegs(store, InMemoryCalls(store), licensing, cards, IMPATIENT)
+    (verdict,) = charge([replace(ended(), leg=leg(**named, meeting_id=longest()))])
+    assert isinstance(verdict, Accepted)
+    usage = replace(
+        verdict.result,
+        flags=USAGE_FLAGS,
+        lots=SHARES,
+        adjustments=tuple(Adjusted(f"{n:012}", -(10**9)) for n in range(1_000)),
+    )
+    assert size_of(records.usage_item(usage)) <= MOST * 2 // 3
