@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from perminute.domain.licensing import Licensing, LicensingChange, Seats
     from perminute.domain.lots import Lot, Lots
     from perminute.domain.notifications import Notification
-    from perminute.domain.pools import MinutePool, Month
+    from perminute.domain.pools import MinutePool, Month, PoolStep
     from perminute.domain.rate_card import RateCard
     from perminute.domain.reconciliation import Statement
     from perminute.domain.rerating import Rerating
@@ -98,7 +98,8 @@ class Posting:
     recorded; of these, `relisted` are to be listed once more, as they are known by now, and
     `corrected` is what they change of what was counted for limits. `settled`
     are the reservations in whose place usages are written, as they were read; one that has nothing
-    reserved may be missing. `authorized` is a call under way.
+    reserved may be missing. `authorized` is a call under way. Only the `steps` among the pools have
+    their organization woken to settle them.
     """
 
     before: Account
@@ -109,6 +110,7 @@ class Posting:
     rerated: tuple[Usage, ...] = ()
     relisted: tuple[Usage, ...] = ()
     pools: tuple[MinutePool, ...] = ()
+    steps: Mapping[Month, PoolStep] = field(default_factory=dict)
     spendings: tuple[Spending, ...] = ()
     corrected: tuple[SpendingChange, ...] = ()
     settled: tuple[Reservation, ...] = ()

@@ -7,7 +7,18 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import ANSWERED, ENDED, LONG_AGO, charge, fact, holds, lot, rating, receipt
+from builders import (
+    ANSWERED,
+    ENDED,
+    LONG_AGO,
+    charge,
+    entitled_changes,
+    fact,
+    holds,
+    lot,
+    rating,
+    receipt,
+)
 
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.application.postings import posting_of
@@ -318,3 +329,21 @@ def test_seats_are_counted_only_if_all_facts_about_users_are_found(
         ahead = replace(account, user_facts=account.user_facts + 1)
         with pytest.raises(Contended, match=r"of 3 facts about users of .* 2 were found"):
             stores.licensing.seats(ahead)
+
+
+def test_an_organization_of_which_only_licenses_are_known_is_listed_and_not_due(
+    stores: Stores, organization: str
+) -> None:
+    """The nightly run wakes whoever has something waiting: it must know of everybody."""
+    assert organization not in stores.credit.organizations()
+    stores.licensing.record(organization, entitled_changes(organization))
+    assert organization in stores.credit.organizations()
+    assert organization not in stores.credit.organizations(due_by=ANSWERED)
+    known = stores.credit.account(organization)
+    after = replace(touched(known), lots=(lot("1", 5),), balance_micros=5)
+    assert stores.credit.commit(Posting(before=known, after=after)) == Committed()
+    assert after.due_at is not None
+    change = LicensingChange(organization, None, (fact("dialOutPolicy", "none"),))
+    said = receipt(f"{organization}-later", organization_id=organization)
+    assert stores.licensing.record(organization, [(change, said)]) == Committed()
+    assert organization in stores.credit.organizations(due_by=after.due_at)

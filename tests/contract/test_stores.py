@@ -407,7 +407,7 @@ def test_accounts_are_found_by_when_they_are_due(stores: Stores, organization: s
 
     assert found(due_at - timedelta(seconds=1)) == set()
     assert found(due_at) == {organization}
-    assert found(None) == {organization, never}
+    assert found(None) == {organization, never, licensed}
 
 
 def test_an_account_is_found_while_nobody_answers_its_recharge_even_if_it_is_not_due(

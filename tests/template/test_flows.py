@@ -154,6 +154,7 @@ def test_each_reader_of_the_stream_begins_at_its_beginning_and_sees_its_own_reco
 ) -> None:
     key = "organizationId"
     unsettled = {"unsettled": {"S": "[]"}}
+    step = {**unsettled, "step": {"S": "next"}}
 
     def readers(record: str, event: str, image: object = None) -> set[str]:
         changed = {
@@ -177,7 +178,9 @@ def test_each_reader_of_the_stream_begins_at_its_beginning_and_sees_its_own_reco
     for event in ("INSERT", "MODIFY"):
         assert readers("outbox#1", event) == {publisher}
         assert readers("rerating#event#1", event) == {waking}
-        assert readers("pool#2026-11", event, unsettled) == {waking}
+        assert readers("pool#2026-11", event, step) == {waking}
+        # A call that draws on an unsettled pool is no step of settling it.
+        assert readers("pool#2026-11", event, unsettled) == set()
         assert readers("pool#2026-11", event) == set()
     for other in ("outbox#1", "rerating#event#1"):
         assert readers(other, "REMOVE") == set()

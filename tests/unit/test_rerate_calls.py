@@ -628,3 +628,54 @@ class CountedUsages(InMemoryCalls):
     def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
         self.read += len(call_ids)
         return super().usages(organization_id, call_ids)
+
+
+def test_the_slowness_of_one_organization_takes_no_time_of_the_others() -> None:
+    """Their messages would fail for it, and be given up after ten of these failures."""
+    store = InMemoryStore()
+    now = 0.0
+    asked: dict[str, list[float]] = {}
+
+    class Slow(InMemoryStore):
+        def waiting(self, organization_id: str) -> Sequence[Rerating]:
+            nonlocal now
+            asked.setdefault(organization_id, []).append(now)
+            now += 30 if organization_id == "slow" else 1
+            if organization_id != "slow":
+                return ()
+            one = Rerating(organization_id="slow", rerating_id=f"r-{now}", at=ANSWERED)
+            self.reratings["slow", one.rerating_id] = one
+            return [one]
+
+    slow = Slow()
+    wakeups = [Wakeup(name) for name in ("slow", "a", "b")]
+    deadline = Deadline(80, clock=lambda: now)
+    verdicts = RerateCalls(looking_again(store, InMemoryCalls(store)), slow)(wakeups, deadline)
+    assert [type(verdict) for verdict in verdicts] == [Accepted] * 3
+    assert set(asked) == {"slow", "a", "b"}
+
+
+def test_time_is_shared_equally_and_what_is_left_goes_to_the_next() -> None:
+    now = 10.0
+    deadline = Deadline(40, clock=lambda: now)
+    assert deadline.share(3).at == 20
+    now = 12.0
+    assert deadline.share(2).at == 26
+    now = 50.0
+    assert deadline.share(1) is deadline
+    assert deadline.share(2).passed
+    assert not NEVER.share(2).passed
+
+
+def test_a_piece_that_has_no_time_left_leaves_pools_to_the_next() -> None:
+    """It has written how far it came, so the next is on its way: to fail would gain nothing."""
+    store = world(MAX_LOOKED_AT // 10, fact("license:MCOMEETACPEA", value=True))
+    apply(store, fact("license:MCOMEETACPEA", value=False, since=BEFORE))
+    pool = MinutePool(organization_id=ORGANIZATION, month=NOVEMBER)
+    store.minute_pools[ORGANIZATION, NOVEMBER] = pool.unsettled_from(Position(ANSWERED, "a"))
+    times = iter(range(1_000))
+    deadline = Deadline(6, clock=lambda: next(times))
+    (verdict,) = rerating(store)([Wakeup(ORGANIZATION)], deadline)
+    assert isinstance(verdict, Accepted), verdict
+    assert store.waiting(ORGANIZATION)
+    assert store.unsettled_months(ORGANIZATION)

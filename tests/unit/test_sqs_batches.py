@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from builders import ANSWERED
+from builders import ANSWERED, leg
 
 from perminute.adapters.dynamodb.records import pool_row
 from perminute.adapters.dynamodb.waiting import read_record
@@ -17,7 +17,10 @@ from perminute.adapters.sqs_batches import MAX_ENTRIES, send_all
 from perminute.adapters.sqs_wakeups import SQSWakeups
 from perminute.application.rerate_calls import Wakeup
 from perminute.domain.errors import Refused, Unavailable
-from perminute.domain.pools import Cursor, MinutePool, Month, Position
+from perminute.domain.holds import Hold
+from perminute.domain.licensing import Licensing
+from perminute.domain.pools import MinutePool, Month, Pools, PoolStep, Position
+from perminute.domain.timelines import Timeline
 from perminute.events.wakeups import wakeup_of
 from perminute.ports import Rejection, Waiting
 
@@ -97,8 +100,8 @@ def test_who_is_woken_later_is_told_when_that_was_meant_to_be() -> None:
             wakeup_of(wrong, sent_at)
 
 
-def record_of_pool(pool: MinutePool) -> dict[str, Any]:
-    item = pool_row(pool).serialize()
+def record_of_pool(pool: MinutePool, step: PoolStep | None = None) -> dict[str, Any]:
+    item = pool_row(pool, step).serialize()
     return {
         "eventID": "event-1",
         "dynamodb": {
@@ -109,22 +112,42 @@ def record_of_pool(pool: MinutePool) -> dict[str, Any]:
     }
 
 
-def test_the_first_records_of_an_unsettled_pool_tell_since_when_it_is() -> None:
+def test_the_record_of_a_pool_that_becomes_unsettled_tells_since_when_it_is() -> None:
     pool = MinutePool(organization_id="contoso", month=Month(2026, 11))
     late = Position(ANSWERED, "call-1")
     begun = pool.unsettled_from(late)
     seen_at = ANSWERED + timedelta(seconds=1)
-    assert read_record(record_of_pool(begun)) == Waiting("contoso", seen_at)
-    # Another call that comes meanwhile in the same transaction is among the first, too.
-    again = begun.unsettled_from(Position(ANSWERED, "call-2"))
-    assert read_record(record_of_pool(again)) == Waiting("contoso", seen_at)
-    under_way = replace(begun, unsettled=Cursor(late, 10))
-    assert read_record(record_of_pool(under_way)) == Waiting("contoso")
+    assert read_record(record_of_pool(begun, PoolStep.FIRST)) == Waiting("contoso", seen_at)
+    # A step that passes over days leaves the cursor at the start of one as well.
+    assert read_record(record_of_pool(begun, PoolStep.NEXT)) == Waiting("contoso")
     assert read_record(record_of_pool(pool)) == Waiting("contoso")
 
 
-@pytest.mark.parametrize("unsettled", ["", "{}", "[]", "7"])
-def test_a_record_that_makes_no_sense_is_kept(unsettled: str) -> None:
+def test_only_what_unsettles_a_pool_or_settles_it_further_asks_for_a_step() -> None:
+    settled = MinutePool(organization_id="contoso", month=Month(2026, 11))
+    late = leg(call_id="late", ended_at=ANSWERED + timedelta(minutes=2))
+    begun = settled.unsettled_from(Position.of(late))
+
+    def steps(before: MinutePool, after: MinutePool) -> list[PoolStep]:
+        pools = Pools({before.month: before}, Licensing(Timeline(), {}))
+        pools.put(after)
+        return list(pools.steps.values())
+
+    assert steps(settled, begun) == [PoolStep.FIRST]
+    # Another call of the same posting that comes late as well.
+    assert steps(settled, begun.unsettled_from(Position(ANSWERED, "z"))) == [PoolStep.FIRST]
+    assert steps(begun, begun.with_drawn(Position.of(late), 2)) == []
+    assert steps(begun, begun.with_held(Hold(ANSWERED, 2, 1), ANSWERED)) == []
+    assert steps(begun, begun.unsettled_from(Position(ANSWERED, "z"), 1)) == []
+    earlier = Position(ANSWERED - timedelta(days=1), "earlier")
+    assert steps(begun, begun.unsettled_from(earlier)) == [PoolStep.NEXT]
+    assert steps(begun, begun.read_again()) == [PoolStep.NEXT]
+    assert steps(begun, begun.settled_until(begun.month.end.date())) == [PoolStep.NEXT]
+    assert steps(begun, settled) == []
+
+
+@pytest.mark.parametrize("step", ["", "{}", "[]", "7"])
+def test_a_record_that_makes_no_sense_is_kept(step: str) -> None:
     record = record_of_pool(MinutePool(organization_id="contoso", month=Month(2026, 11)))
-    record["dynamodb"]["NewImage"]["unsettled"] = {"S": unsettled}
+    record["dynamodb"]["NewImage"]["step"] = {"S": step}
     assert isinstance(read_record(record), Rejection)

@@ -69,7 +69,7 @@ class InMemoryStore:
     entries: list[LedgerEntry] = field(default_factory=list)
     outbox: list[Notification] = field(default_factory=list)
     listed: set[str] = field(default_factory=set)
-    """Organizations whose credit has been written; licensing alone lists nobody."""
+    """Organizations whose account has been written, be it by licensing alone."""
     usages: dict[tuple[str, str], Usage] = field(default_factory=dict)
     under_way: dict[tuple[str, str], Reservation] = field(default_factory=dict)
     further: dict[tuple[str, str], Lot] = field(default_factory=dict)
@@ -381,6 +381,7 @@ class InMemoryStore:
             self._keep([receipt for _, receipt in changes])
             self._wait([] if rerating is None else [rerating])
             account = self._account(organization_id)
+            self.listed.add(organization_id)
             self.accounts[organization_id] = replace(
                 account,
                 version=account.version + 1,

@@ -41,6 +41,13 @@ class Deadline:
         """Set it by what Lambda says is left of the invocation."""
         return cls(clock() + remaining / 1000 - MARGIN_SECONDS, clock)
 
+    def share(self, of: int) -> Deadline:
+        """Return one after an equal share of the time left, of so many that follow one another."""
+        if of == 1:
+            return self
+        now = self.clock()
+        return Deadline(now + max(0.0, self.at - now) / of, self.clock)
+
     @property
     def passed(self) -> bool:
         """Whether nothing more is to be begun."""

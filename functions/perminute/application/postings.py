@@ -29,6 +29,7 @@ def posting_of(
         rerated=booking.rerated,
         relisted=booking.relisted,
         pools=booking.pools,
+        steps=booking.steps,
         spendings=booking.spendings,
         corrected=booking.corrected,
         settled=booking.settled,

@@ -72,10 +72,14 @@ class RerateCalls:
     ) -> list[Verdict[Progress]]:
         """Do a piece of what waits of each organization: its re-ratings, then its pools.
 
-        One organization's trouble is not another's.
+        One organization's trouble is not another's, nor is its slowness: each has its share of the
+        time that is left, and what it does not need is for the others. Else those after it would
+        fail for want of time, and their messages be given up after so many of these failures.
         """
         verdicts: dict[str, Verdict[Progress]] = {}
-        for organization_id in dict.fromkeys(one.organization_id for one in wakeups):
+        organization_ids = list(dict.fromkeys(one.organization_id for one in wakeups))
+        for position, organization_id in enumerate(organization_ids):
+            share = deadline.share(len(organization_ids) - position)
             heard = [
                 one.heard_at
                 for one in wakeups
@@ -84,7 +88,7 @@ class RerateCalls:
             wakeup = Wakeup(organization_id, max(heard, default=None))
             try:
                 deadline.check()
-                verdicts[organization_id] = Accepted(self._work_off(wakeup, deadline))
+                verdicts[organization_id] = Accepted(self._work_off(wakeup, share))
             except Unavailable as error:
                 verdicts[organization_id] = error
         return [verdicts[one.organization_id] for one in wakeups]
@@ -94,12 +98,17 @@ class RerateCalls:
         progress = Progress()
         if heard_at is not None:
             self._notify(organization_id, heard_at, deadline)
+        is_followed = False
         while rerating := self._next(organization_id):
             if not self._piece(rerating, progress, deadline):
+                is_followed = True
                 break
             if progress.looked_at >= MAX_LOOKED_AT or deadline.passed:
-                self._leave(organization_id)
+                is_followed = self._leave(organization_id)
                 break
+        if is_followed and deadline.passed:
+            # The next piece is on its way: without time this one would only fail.
+            return progress
         settle = SettlePools(self.again)
         for month in self.again.credit.unsettled_months(organization_id):
             settle(organization_id, month, progress, deadline)
@@ -137,10 +146,15 @@ class RerateCalls:
             return replace(merged, steps=merged.steps + 1)
         return first
 
-    def _leave(self, organization_id: str) -> None:
-        """Leave what has not begun for the next piece: its record must change, or none follows."""
-        for rerating in self.reratings.waiting(organization_id)[:1]:
+    def _leave(self, organization_id: str) -> bool:
+        """Leave what has not begun for the next piece; returns whether there is anything left.
+
+        Its record must change, or no piece follows.
+        """
+        left = self.reratings.waiting(organization_id)[:1]
+        for rerating in left:
             self.reratings.proceed(rerating)
+        return bool(left)
 
     def _piece(self, rerating: Rerating, progress: Progress, deadline: Deadline) -> bool:
         """Go on with a re-rating; gives whether it is done."""

@@ -7,7 +7,7 @@ account is in `booking` and `authorization`; what they make of it is a `Booking`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from perminute.domain.credit_settings import LATE_USAGE, MAX_GRANT_SECONDS, FailureHandling
@@ -17,6 +17,7 @@ from perminute.domain.lots import total_micros
 from perminute.domain.recharge import RechargeState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime, timedelta
 
     from perminute.domain.chargebacks import Chargeback
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.lots import FurtherLots, Lots
     from perminute.domain.notifications import Notification
-    from perminute.domain.pools import MinutePool
+    from perminute.domain.pools import MinutePool, Month, PoolStep
     from perminute.domain.provisional import Provisional
     from perminute.domain.recharge import AutoRecharge
     from perminute.domain.reservations import Reservation
@@ -230,7 +231,7 @@ class Booking:
     `relisted` are those of calls that lists know by other times. `settled` are the reservations of
     new usages, in whose place these are written. `lots` are the lots that are written as items of
     their own. `corrected` is what corrected calls change in records of limits, under the number
-    that the account has of it.
+    that the account has of it. `steps` are the pools whose writing has them settled further.
     """
 
     account: Account
@@ -240,6 +241,7 @@ class Booking:
     rerated: tuple[Usage, ...] = ()
     relisted: tuple[Usage, ...] = ()
     pools: tuple[MinutePool, ...] = ()
+    steps: Mapping[Month, PoolStep] = field(default_factory=dict)
     spendings: tuple[Spending, ...] = ()
     corrected: tuple[SpendingChange, ...] = ()
     settled: tuple[Reservation, ...] = ()

@@ -290,6 +290,7 @@ def charge(  # noqa: PLR0913 - the parts of a charge
         usages=usages,
         rerated=rerated,
         pools=pools.touched,
+        steps=pools.steps,
         spendings=spendings.touched,
         corrected=corrected,
         settled=tuple(reservations),

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -367,6 +368,15 @@ class MinutePool:
         return max((p for p in THRESHOLDS if p * minutes <= 100 * used), default=0)
 
 
+class PoolStep(StrEnum):
+    """What the writing of an unsettled pool asks for: nothing that only draws on it asks again."""
+
+    FIRST = "first"
+    """It has become unsettled."""
+    NEXT = "next"
+    """It was settled one step further, or from an earlier place."""
+
+
 class Drawing(NamedTuple):
     """A call that draws from a pool, what it had until now, what it wants, and had reserved."""
 
@@ -464,6 +474,18 @@ class Pools:
             for percent in THRESHOLDS:
                 if told < percent <= level:
                     yield pool, percent, minutes
+
+    @property
+    def steps(self) -> Mapping[Month, PoolStep]:
+        """Which of the pools that are to be written ask for a step of settling, and which one."""
+        steps: dict[Month, PoolStep] = {}
+        for pool in self.touched:
+            before = self._before[pool.month]
+            if pool.unsettled is not None and before.unsettled is None:
+                steps[pool.month] = PoolStep.FIRST
+            elif pool.unsettled is not None and not pool.is_at_step_of(before):
+                steps[pool.month] = PoolStep.NEXT
+        return steps
 
     @property
     def touched(self) -> tuple[MinutePool, ...]:

@@ -217,7 +217,12 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
         one.after for one in rerated if one.before.leg.listing != one.after.leg.listing
     )
     return replace(
-        booking, rerated=usages, relisted=relisted, pools=pools.touched, corrected=corrected
+        booking,
+        rerated=usages,
+        relisted=relisted,
+        pools=pools.touched,
+        steps=pools.steps,
+        corrected=corrected,
     )
 
 

@@ -179,7 +179,8 @@ class Twins:
             told += row.notifications
             effects.put(row.serialize(), is_new=True)
         for pool in posting.pools:
-            effects.put(records.pool_row(pool).serialize(), is_new=False)
+            written = records.pool_row(pool, posting.steps.get(pool.month))
+            effects.put(written.serialize(), is_new=False)
         for rerating in posting.reratings:
             self._put(rerating, is_new=True)
         effects.posted(

@@ -391,7 +391,10 @@ class DynamoDBCreditStore:
         schema, organization_id = self._schema, posting.before.organization_id
         transaction.puts += [
             *(schema.usages.put(records.usage_item(usage)) for usage in posting.rerated),
-            *(schema.pools.put(records.pool_row(pool).serialize()) for pool in posting.pools),
+            *(
+                schema.pools.put(records.pool_row(pool, posting.steps.get(pool.month)).serialize())
+                for pool in posting.pools
+            ),
             *(
                 schema.spendings.put(under_way.spending_row(organization_id, one).serialize())
                 for one in posting.spendings

@@ -172,14 +172,21 @@ class DynamoDBLicensingStore:
         return self._schema.timelines.update_if(row, actions, (has_none | has_room) & is_open)
 
     def _next_version(self, organization_id: str, of_users: int) -> Operation:
-        """Count up the account's versions, whatever they are: the receipts make it happen once."""
+        """Count up the account's versions, whatever they are: the receipts make it happen once.
+
+        An account that begins with it is listed, for the nightly run finds organizations by that.
+        """
         row = AccountRow(organization_id=organization_id, record=records.ACCOUNT)
         counts = (
             (AccountRow.version, 1),
             (AccountRow.licensing_version, 1),
             (AccountRow.user_facts, of_users),
         )
-        actions = [count.set((count | 0) + more) for count, more in counts]
+        actions = [
+            *(count.set((count | 0) + more) for count, more in counts),
+            AccountRow.listed_as.set(AccountRow.listed_as | records.ACCOUNT),
+            AccountRow.due_at.set(AccountRow.due_at | records.NEVER_DUE),
+        ]
         return self._schema.accounts.update(row, actions)
 
 

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from perminute.domain.notifications import Notification
+    from perminute.domain.pools import PoolStep
     from perminute.domain.rerating import Rerating
 
 T = TypeVar("T")
@@ -606,8 +607,8 @@ def usage_of(row: UsageRow) -> Usage:
     )
 
 
-def pool_row(pool: MinutePool) -> PoolRow:
-    """Write a minute pool."""
+def pool_row(pool: MinutePool, step: PoolStep | None = None) -> PoolRow:
+    """Write a minute pool, and which step of settling that asks for, if any."""
     return PoolRow(
         organization_id=pool.organization_id,
         record=pool_record(pool.month),
@@ -618,6 +619,7 @@ def pool_row(pool: MinutePool) -> PoolRow:
         unsettled=pool.unsettled
         and [*_position_record(pool.unsettled.position), *pool.unsettled[1:]],
         drawn_from=pool.drawn_from and _position_record(pool.drawn_from),
+        step=step and step.value,
         disturbed=pool.disturbed and _disturbed_record(pool.disturbed),
         steps=pool.steps,
         told=pool.told,

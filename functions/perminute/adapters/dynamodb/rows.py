@@ -154,7 +154,8 @@ class ChargebackRow(Model):
 class PoolRow(Model):
     """CreditTable, record `pool#2026-11`: what calls drew from a month's minutes.
 
-    `unsettled` is there only while calls are to be gone over again: the stream is filtered by it.
+    `unsettled` is there only while calls are to be gone over again, and `step` only if this writing
+    asks for it: the stream is filtered by that. What calls draw meanwhile asks nobody again.
     """
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
@@ -166,6 +167,7 @@ class PoolRow(Model):
     unsettled = CompactJSONAttribute(null=True)
     drawn_from = CompactJSONAttribute(null=True, attr_name="drawnFrom")
     disturbed = CompactJSONAttribute(null=True)
+    step = UnicodeAttribute(null=True)
     steps = IntegerAttribute(default=0)
     told = IntegerAttribute(default=0)
 

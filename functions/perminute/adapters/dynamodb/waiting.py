@@ -9,6 +9,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from perminute.domain.pools import PoolStep
 from perminute.ports import Rejection, Waiting
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,18 +33,8 @@ def read_record(record: dict[str, Any]) -> Waiting | Rejection:
 
 
 def _begins(image: dict[str, Any]) -> bool:
-    """Whether the cursor of an unsettled pool is at the start of a day, where no call has a name.
-
-    It is there from when the pool becomes unsettled until the first step over its calls. Most later
-    steps leave it at a call, so most records of a pool that is being settled ask for no second
-    wake-up. A step that found no call of the pool in thousands of lists leaves it at the start of a
-    day again, as does a call that unsettles the pool from an earlier day: then one more wake-up is
-    sent, which does no harm.
-    """
-    if "unsettled" not in image:
-        return False
-    call_id: str = json.loads(image["unsettled"]["S"])[1]
-    return not call_id
+    """Whether a pool has just become unsettled: only then is it woken once more, later."""
+    return "step" in image and PoolStep(image["step"]["S"]) is PoolStep.FIRST
 
 
 def _written_at(seen: dict[str, Any]) -> datetime:
