@@ -288,7 +288,8 @@ def trouble() -> list[dict[str, Any]]:
                 "effectiveAt": "2026-11-02T08:05:00Z",
             }
         },
-        # With another limit, what was spent is to be counted anew, by whoever charges next.
+        # While there is no limit nothing is counted for it: whoever charges next counts it anew.
+        event("billing", "Credits Configured", "09:19:00", currency="USD", dailySpendLimit="40"),
         event(
             "billing",
             "Credits Configured",
