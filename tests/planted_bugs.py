@@ -44,6 +44,7 @@ from perminute.domain.lot_changes import LotChanges, LotItems
 from perminute.domain.lots import Lot
 from perminute.domain.notifications import crossings
 from perminute.domain.phone_numbers import e164_or_withheld
+from perminute.domain.pools import Pools
 from perminute.domain.provisional import Provisional
 from perminute.domain.rate_card import SECONDS_PER_MINUTE
 from perminute.domain.recharge import RESEND_AFTER, RechargeState
@@ -652,6 +653,13 @@ def settling_the_first_calls_only() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def asking_for_no_next_step() -> Iterator[None]:
+    """A pool that becomes unsettled wakes nobody, nor does a step that was not the last."""
+    with patch.object(Pools, "steps", {}):
+        yield
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
@@ -701,4 +709,5 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     folding_within_the_horizon,
     without_a_horizon,
     settling_the_first_calls_only,
+    asking_for_no_next_step,
 )

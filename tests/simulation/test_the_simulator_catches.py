@@ -9,6 +9,7 @@ from planted_bugs import (
     adjusting_before_any_currency,
     believing_any_instant,
     booking_by_senders_clocks,
+    asking_for_no_next_step,
     chargebacks_by_other_lots,
     charging_by_the_card_in_force,
     charging_reports_and_ends,
@@ -60,6 +61,7 @@ from perminute_local.simulation.answers import CREDIT_FIRST, LONGEST, SETTING
 from perminute_local.simulation.bridges import LAPSED, WITHIN_GRANT
 from perminute_local.simulation.effects import OUR_CLOCK, OWN_CARD
 from perminute_local.simulation.expectations import ALL_DIGITS
+from perminute_local.simulation.effects import OWN_CARD, WOKEN
 from perminute_local.simulation.faults import ALL_FAULTS, ONE, Fault, Weather
 from perminute_local.simulation.lots import CHARGEBACK, LATE_CALL
 from perminute_local.simulation.restarts import KNOWN, LISTED
@@ -159,6 +161,7 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
         (reading_first_items_only, {RULES}, 2),
         (folding_within_the_horizon, {FACTS}, 2),
         (without_a_horizon, {WRONG}, 2),
+        (asking_for_no_next_step, {WOKEN}, 1),
         (settling_the_first_calls_only, {POOLS, BY_THE_RULES}, 1),
     ],
 )

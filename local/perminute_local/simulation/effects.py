@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute.adapters.dynamodb.records import ACCOUNT
+from perminute.adapters.dynamodb.records import ACCOUNT, POOL
 from perminute.domain.accounts import Account
 from perminute.domain.ledger import EntryType
 from perminute.domain.money import format_micros
-from perminute.domain.pools import Position, month_of
+from perminute.domain.pools import PoolStep, Position, month_of
 from perminute.domain.reservations import PaidBy
 from perminute_local.simulation.recharges import Recharges
 
@@ -34,6 +34,7 @@ _OF_THE_BALANCE = {"LowBalance", "BalanceExhausted", "RechargeRequested"}
 _OF_THE_OUTCOME = {"CallNotEntitled", "CallNotRated"}
 RESERVING = frozenset({PaidBy.CREDITS, PaidBy.POOL, PaidBy.POOL_AND_CREDITS})
 """Who pays for a call that has reserved something."""
+WOKEN = "who has an unsettled pool is woken"
 OWN_CARD = "a call is priced by the card that it was authorized by"
 OUR_CLOCK = "time is advanced by no clock but ours"
 _MINUTE, _QUARTER = timedelta(minutes=1), timedelta(minutes=15)
@@ -164,6 +165,7 @@ class Effects:
     due_at: datetime | None = None
     """When time alone next changes an account."""
     _sequence: int = 0
+    _unsettled: set[tuple[str, str]] = field(default_factory=set)
     _watchers: list[tuple[str, list[Account]]] = field(default_factory=list)
 
     @contextmanager
@@ -253,6 +255,8 @@ class Effects:
         """Take note of an item of the credit table that was put: its stream tells of it."""
         if item["record"]["S"] == ACCOUNT:
             return
+        if item["record"]["S"].startswith(POOL):
+            self._pool_written(item)
         self._sequence += 1
         self.stream.append(
             {
@@ -267,6 +271,17 @@ class Effects:
                 },
             }
         )
+
+    def _pool_written(self, item: Item) -> None:
+        """A pool that becomes unsettled has its organization woken: the night may be long."""
+        pool = item["organizationId"]["S"], item["record"]["S"]
+        if "unsettled" not in item:
+            self._unsettled.discard(pool)
+        elif pool not in self._unsettled:
+            self._unsettled.add(pool)
+            if item.get("step") != {"S": PoolStep.FIRST.value}:
+                why = f"{pool[1]} of {pool[0]} became unsettled, and nobody is woken to settle it"
+                self.broken.append(Broken(WOKEN, why))
 
     def published(self, documents: Sequence[Mapping[str, Any]]) -> None:
         """Take note of notifications that were published."""
