@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from planted_bugs import (
     adjusting_before_any_currency,
+    asking_for_no_next_step,
     believing_any_instant,
     booking_by_senders_clocks,
-    asking_for_no_next_step,
     chargebacks_by_other_lots,
     charging_by_the_card_in_force,
     charging_reports_and_ends,
@@ -59,9 +59,8 @@ from planted_bugs import (
 
 from perminute_local.simulation.answers import CREDIT_FIRST, LONGEST, SETTING
 from perminute_local.simulation.bridges import LAPSED, WITHIN_GRANT
-from perminute_local.simulation.effects import OUR_CLOCK, OWN_CARD
+from perminute_local.simulation.effects import OUR_CLOCK, OWN_CARD, WOKEN
 from perminute_local.simulation.expectations import ALL_DIGITS
-from perminute_local.simulation.effects import OWN_CARD, WOKEN
 from perminute_local.simulation.faults import ALL_FAULTS, ONE, Fault, Weather
 from perminute_local.simulation.lots import CHARGEBACK, LATE_CALL
 from perminute_local.simulation.restarts import KNOWN, LISTED
