@@ -43,6 +43,7 @@ conformance: $(VENV)/.ready ## Hold the stores to their contract on Amazon's Dyn
 simulate: $(VENV)/.ready ## Simulate a thousand worlds in which everything goes wrong that can
 	$(BIN)/perminute simulate --seeds 1000
 	$(BIN)/perminute simulate --seeds 50 --over moto --events 100
+	$(BIN)/perminute simulate --seeds 50 --over adverse --events 100
 
 fuzz: $(VENV)/.ready ## Try every door with 100,000 inputs that nobody should send
 	$(BIN)/pytest -v --fuzz-inputs 100000 tests/fuzz

@@ -237,7 +237,10 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
         "--faults", default="all", metavar="KINDS", help="what goes wrong: all, none, or throttle,…"
     )
     parser.add_argument(
-        "--over", choices=("twins", "moto"), default="twins", help="what the functions run over"
+        "--over",
+        choices=("twins", "moto", "adverse"),
+        default="twins",
+        help="what the functions run over",
     )
     parser.add_argument("--items", metavar="NUMBERS", help="only these items of the plan: 0-5,17")
     parser.add_argument("--history", action="store_true", help="print all that happened")

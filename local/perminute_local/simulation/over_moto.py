@@ -1,7 +1,8 @@
 """The functions as they are, over moto: each call of a botocore client may go wrong.
 
 moto knows no throttling, no conflict and no lost answer, and it keeps whole tables in memory, which
-it copies for each transaction: so it is slow, and good for the adapters and nothing else.
+it copies for each transaction: so it is slow, and good for the adapters and nothing else. Nor does
+it cut answers into pages, or leave out a part: that is added by `adverse`.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ from perminute_local.commands import publish, store_version
 from perminute_local.embedded_aws import REGION, environment
 from perminute_local.replay.lambda_runtime import LoadedFunction
 from perminute_local.replay.run import table_names
+from perminute_local.simulation.adverse import AdverseDynamoDB, half_of_batch
 from perminute_local.simulation.bus import OUTBOX
 from perminute_local.simulation.effects import Kept, Posted
 from perminute_local.simulation.faults import Fault
@@ -98,6 +100,8 @@ class Moto:
         self._tables = table_names(stack)
         self._functions = {function.name: function for function in stack.functions}
         self._queues = {queue.url: name for name, queue in stack.queues.items()}
+        self.adverse: AdverseDynamoDB | None = None
+        """What DynamoDB may answer otherwise than moto; None, nothing."""
 
     def load(self, name: str) -> LoadedFunction:
         """See `Medium.load`."""
@@ -162,6 +166,8 @@ class Moto:
     def ask(self, call: Call, client: BaseClient, operation: str, params: Answer) -> Answer:
         """Have a client make a request."""
         make = partial(call, client, operation)
+        if self.adverse is not None:
+            make = partial(self.adverse.answer, make, operation)
         effect = partial(self._carry_out, make, operation, params)
         cut = partial(self._cut, make, operation, params)
         shows = partial(_shows, operation, params, effect, cut)
@@ -195,8 +201,7 @@ class Moto:
     def _cut(self, make: Callable[[Answer], Answer], operation: str, params: Answer) -> Answer:
         """Carry out the first half, and say of the rest that it was not."""
         if operation == "BatchGetItem":
-            table, keys = next(iter(params["RequestItems"].items()))
-            return {**make(params), "UnprocessedKeys": {table: keys}}
+            return half_of_batch(make, params["RequestItems"])
         name = _PARTS[operation]
         entries = params[name]
         half = len(entries) // 2
@@ -270,7 +275,12 @@ class Moto:
 
 @contextmanager
 def over_moto(
-    template: Template, card: tuple[bytes, str], gate: Gate, effects: Effects
+    template: Template,
+    card: tuple[bytes, str],
+    gate: Gate,
+    effects: Effects,
+    *,
+    adverse: bool = False,
 ) -> Iterator[Moto]:
     """Run the template's resources on moto for as long as the context lasts.
 
@@ -286,6 +296,7 @@ def over_moto(
         connection = connect()
         medium = Moto(stack, Schema.bind(connection, table_names(stack)), gate, effects)
         medium.publish(*card)
+        medium.adverse = AdverseDynamoDB(gate) if adverse else None
         client = cache(connection.session.create_client)
         with (
             patch.object(BaseClient, "_make_api_call", _asking(medium, original)),

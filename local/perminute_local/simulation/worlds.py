@@ -1,4 +1,4 @@
-"""One seed from its plan to its outcome, over the twins or over moto."""
+"""One seed from its plan to its outcome, over the twins or over moto, adverse or not."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class Over(StrEnum):
 
     TWINS = "twins"
     MOTO = "moto"
+    ADVERSE = "adverse"
+    """moto, which answers in pages, in part, in any order and stale, as DynamoDB may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +74,12 @@ def _medium(
     match over:
         case Over.TWINS:
             yield Twins(template, plan.card, gate, effects)
-        case Over.MOTO:
+        case Over.MOTO | Over.ADVERSE:
             # Imported where it is needed: the twins want no AWS, and moto takes a second to start.
             from perminute_local.simulation.over_moto import over_moto  # noqa: PLC0415
 
-            with over_moto(template, plan.card, gate, effects) as medium:
+            adverse = over is Over.ADVERSE
+            with over_moto(template, plan.card, gate, effects, adverse=adverse) as medium:
                 yield medium
         case never:
             assert_never(never)

@@ -1,0 +1,119 @@
+"""Bugs in what stands between our ports and DynamoDB: the twins cannot have them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from copy import copy
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import patch
+
+from perminute.adapters.dynamodb import calls_under_way, credit_store, tables
+from perminute.adapters.dynamodb.rows import CallListRow
+from perminute.adapters.dynamodb.tables import Collided, Failed, Table, Written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from pynamodb.connection import Connection
+    from pynamodb.exceptions import TransactWriteError
+
+    from perminute.adapters.dynamodb.rows import Item
+
+
+@contextmanager
+def stopping_after_the_first_page() -> Iterator[None]:
+    """A query is taken for answered when its first page is."""
+    query = Table.query
+
+    def first_page(table: Table[Any], *question: Any, **options: Any) -> Iterator[Item]:
+        client: Any = table.connection.client
+
+        def once(**request: Any) -> Any:
+            return {"Items": client.query(**request)["Items"]}
+
+        one = copy(table)
+        one.connection = cast("Connection", SimpleNamespace(client=SimpleNamespace(query=once)))
+        return query(one, *question, **options)
+
+    with patch.object(Table, "query", first_page):
+        yield
+
+
+@contextmanager
+def reading_lists_as_they_were() -> Iterator[None]:
+    """Lists of calls are read without `ConsistentRead`."""
+    query = Table.query
+
+    def stale(table: Table[Any], *question: Any, **options: Any) -> Iterator[Item]:
+        if table.row is CallListRow:
+            options.pop("ConsistentRead")
+        return query(table, *question, **options)
+
+    with patch.object(Table, "query", stale):
+        yield
+
+
+@contextmanager
+def ignoring_unprocessed_keys() -> Iterator[None]:
+    """What a batch does not answer is taken for what does not exist."""
+    with _reading_together(lambda _, items: items):
+        yield
+
+
+@contextmanager
+def trusting_the_order_of_a_batch() -> Iterator[None]:
+    """The first item of an answer is taken for that of the first key, and so on."""
+
+    def in_order(keys: Sequence[Item], items: list[Item]) -> list[Item]:
+        return [{**item, **key} for key, item in zip(keys, items, strict=False)]
+
+    with _reading_together(in_order):
+        yield
+
+
+@contextmanager
+def _reading_together(
+    take: Callable[[Sequence[Item], list[Item]], list[Item]],
+) -> Iterator[None]:
+    """Have batches read in one request, and of their answers what is taken."""
+
+    def read(connection: Connection, keys: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
+        client: Any = connection.client
+        asked = {
+            table: {"Keys": of_table, "ConsistentRead": True}
+            for table, of_table in keys.items()
+            if of_table
+        }
+        with tables.unavailable("reading"):
+            answer = client.batch_get_item(RequestItems=asked)["Responses"] if asked else {}
+        return {table: take(keys[table], answer.get(table, [])) for table in keys}
+
+    with (
+        patch.object(credit_store, "get_together", read),
+        patch.object(calls_under_way, "get_together", read),
+    ):
+        yield
+
+
+@contextmanager
+def taking_a_throttled_transaction_for_written() -> Iterator[None]:
+    """Of a canceled transaction only conditions that failed are looked at."""
+    why: Callable[[TransactWriteError], Collided | Failed] = tables._why  # noqa: SLF001
+
+    def only_conditions(error: TransactWriteError) -> Written | Failed:
+        found = why(error)
+        return Written() if isinstance(found, Collided) else found
+
+    with patch.object(tables, "_why", only_conditions):
+        yield
+
+
+ADAPTER_BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
+    stopping_after_the_first_page,
+    reading_lists_as_they_were,
+    ignoring_unprocessed_keys,
+    trusting_the_order_of_a_batch,
+    taking_a_throttled_transaction_for_written,
+)

@@ -1,0 +1,246 @@
+"""The adapters over a DynamoDB that answers in pages, in part, in any order and stale."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+from planted_adapter_bugs import (
+    ADAPTER_BUGS,
+    ignoring_unprocessed_keys,
+    reading_lists_as_they_were,
+    stopping_after_the_first_page,
+    taking_a_throttled_transaction_for_written,
+    trusting_the_order_of_a_batch,
+)
+
+from perminute_local.embedded_aws import REGION, environment
+from perminute_local.simulation import adverse
+from perminute_local.simulation.adverse import LONGEST_PAGE, AdverseDynamoDB
+from perminute_local.simulation.command import report_of
+from perminute_local.simulation.faults import Weather
+from perminute_local.simulation.gate import Gate
+from perminute_local.simulation.restarts import KNOWN, LISTED
+from perminute_local.simulation.worlds import Over, World, simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from perminute_local.stack import Template
+
+AWS = {
+    "AWS_ACCESS_KEY_ID": "moto",
+    "AWS_SECRET_ACCESS_KEY": "moto",
+    "AWS_DEFAULT_REGION": REGION,
+}
+TABLE = "calls"
+
+
+WHOLE = World(seed=0, events=60, over=Over.ADVERSE)
+
+FOUND: tuple[tuple[Callable[[], AbstractContextManager[None]], World, str], ...] = (
+    (
+        stopping_after_the_first_page,
+        replace(WHOLE, seed=4, items=(33, 39, 40, 41, 43, 68, 69)),
+        LISTED,
+    ),
+    (
+        reading_lists_as_they_were,
+        replace(WHOLE, seed=2, events=100, items=(131, 146)),
+        "each call costs what the rules say",
+    ),
+    (ignoring_unprocessed_keys, WHOLE, "one request has one answer"),
+    (trusting_the_order_of_a_batch, WHOLE, KNOWN),
+    (
+        taking_a_throttled_transaction_for_written,
+        replace(WHOLE, seed=4, items=(31,)),
+        "each event is taken or refused",
+    ),
+)
+"""A bug, a world in which it shows, in its shortest history where one was found, and the promise
+that it breaks."""
+
+
+@pytest.mark.parametrize("world", dict.fromkeys(world for _, world, _ in FOUND))
+def test_every_promise_holds_over_it(template: Template, world: World) -> None:
+    outcome = simulate(world, template)
+    assert outcome.broken is None, report_of(world, outcome, template)
+
+
+@pytest.mark.parametrize(("bug", "world", "promise"), FOUND)
+def test_a_bug_in_an_adapter_breaks_its_promise(
+    template: Template,
+    bug: Callable[[], AbstractContextManager[None]],
+    world: World,
+    promise: str,
+) -> None:
+    with bug():
+        broken = simulate(world, template).broken
+    assert broken is not None
+    assert broken.promise == promise
+
+
+def test_each_bug_has_such_a_world() -> None:
+    assert [bug for bug, _, _ in FOUND] == list(ADAPTER_BUGS)
+
+
+# ── What it does ─────────────────────────────────────────────────────────────────────────────
+
+
+class Asked:
+    """A table with ten items, over a DynamoDB that is asked by a function."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.gate = Gate(Weather({}))
+        self.dynamodb = AdverseDynamoDB(self.gate)
+        self.drawn = Random(7)
+
+    def __call__(self, operation: str, *, by_function: bool = True, **params: Any) -> Any:
+        method = {
+            "Query": self.client.query,
+            "BatchGetItem": self.client.batch_get_item,
+            "GetItem": self.client.get_item,
+            "PutItem": self.client.put_item,
+            "TransactWriteItems": self.client.transact_write_items,
+        }[operation]
+
+        def make(asked: dict[str, Any]) -> Any:
+            return method(**asked)
+
+        if not by_function:
+            return self.dynamodb.answer(make, operation, params)
+        with self.gate.invocation(self.drawn):
+            return self.dynamodb.answer(make, operation, params)
+
+    def until_answered(self, operation: str, **params: Any) -> Any:
+        while True:
+            try:
+                return self(operation, **params)
+            except ClientError:
+                continue
+
+
+def item(number: int, content: str = "new") -> dict[str, dict[str, str]]:
+    return {"owner": {"S": "contoso"}, "name": {"S": f"{number}"}, "content": {"S": content}}
+
+
+def key(number: int) -> dict[str, dict[str, str]]:
+    return {name: value for name, value in item(number).items() if name != "content"}
+
+
+@pytest.fixture
+def asked() -> Iterator[Asked]:
+    with environment(**AWS), mock_aws():
+        client = boto3.client("dynamodb")
+        client.create_table(
+            TableName=TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[
+                {"AttributeName": "owner", "KeyType": "HASH"},
+                {"AttributeName": "name", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"} for name in ("owner", "name")
+            ],
+        )
+        one = Asked(client)
+        for number in range(10):
+            one("PutItem", by_function=False, TableName=TABLE, Item=item(number, "old"))
+            one("PutItem", by_function=False, TableName=TABLE, Item=item(number))
+        yield one
+
+
+QUERY: dict[str, Any] = {
+    "TableName": TABLE,
+    "KeyConditionExpression": "#owner = :owner",
+    "ExpressionAttributeNames": {"#owner": "owner"},
+    "ExpressionAttributeValues": {":owner": {"S": "contoso"}},
+}
+
+
+def test_a_query_is_answered_in_pages_that_make_up_the_whole(asked: Asked) -> None:
+    found: list[Any] = []
+    start: dict[str, Any] = {}
+    while True:
+        page = asked.until_answered("Query", ConsistentRead=True, **QUERY, **start)
+        assert len(page["Items"]) <= LONGEST_PAGE
+        found += page["Items"]
+        if "LastEvaluatedKey" not in page:
+            break
+        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+    assert found == [item(number) for number in range(10)]
+
+
+def test_a_batch_is_answered_in_any_order_and_at_times_in_part(asked: Asked) -> None:
+    keys = [key(number) for number in range(10)]
+    request = {TABLE: {"Keys": keys, "ConsistentRead": True}}
+    answers = [asked.until_answered("BatchGetItem", RequestItems=request) for _ in range(60)]
+    whole = [answer for answer in answers if not answer["UnprocessedKeys"]]
+    part = [answer for answer in answers if answer["UnprocessedKeys"]]
+    assert len(whole) > len(part) > 0
+    assert any(answer["Responses"][TABLE] != [item(n) for n in range(10)] for answer in whole)
+    for answer in answers:
+        left = answer["UnprocessedKeys"].get(TABLE, {"Keys": []})["Keys"]
+        names = [one["name"]["S"] for one in (*answer["Responses"][TABLE], *left)]
+        assert sorted(names) == sorted(f"{number}" for number in range(10))
+
+
+def test_only_a_read_that_is_not_consistent_finds_what_was_there_before(asked: Asked) -> None:
+    def contents(*, consistent: bool) -> set[str]:
+        read = {"TableName": TABLE, "Key": key(3), "ConsistentRead": consistent}
+        of_one = [asked.until_answered("GetItem", **read)["Item"] for _ in range(20)]
+        pages = [
+            asked.until_answered("Query", ConsistentRead=consistent, **QUERY) for _ in range(20)
+        ]
+        keys = {TABLE: {"Keys": [key(3), key(4)], "ConsistentRead": consistent}}
+        batches = [asked.until_answered("BatchGetItem", RequestItems=keys) for _ in range(20)]
+        items = [
+            *of_one,
+            *(one for page in pages for one in page["Items"]),
+            *(one for batch in batches for one in batch["Responses"][TABLE]),
+        ]
+        return {one["content"]["S"] for one in items}
+
+    assert contents(consistent=True) == {"new"}
+    assert contents(consistent=False) == {"new", "old"}
+
+
+def test_an_item_that_is_new_may_not_be_found_yet(asked: Asked) -> None:
+    asked.until_answered("PutItem", TableName=TABLE, Item=item(10))
+    read = {"TableName": TABLE, "Key": key(10)}
+    answers = [asked.until_answered("GetItem", **read).get("Item") for _ in range(20)]
+    assert item(10) in answers
+    assert None in answers
+
+
+def test_a_transaction_is_turned_away_for_the_sake_of_any_of_its_items(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adverse, "_TURNED_AWAY", 1)
+    writes = [{"Put": {"TableName": TABLE, "Item": item(number, "next")}} for number in range(3)]
+    reasons = set()
+    for _ in range(100):
+        with pytest.raises(ClientError) as raised:
+            asked("TransactWriteItems", TransactItems=writes)
+        response: Any = raised.value.response
+        codes = [reason["Code"] for reason in response["CancellationReasons"]]
+        reasons |= {pair for pair in enumerate(codes) if pair[1] != "None"}
+    assert {position for position, _ in reasons} == {0, 1, 2}
+    assert {code for _, code in reasons} == {
+        "TransactionConflict",
+        "ThrottlingError",
+        "ProvisionedThroughputExceeded",
+    }
+
+
+def test_the_simulator_itself_is_answered_plainly(asked: Asked) -> None:
+    for _ in range(20):
+        page = asked("Query", by_function=False, **QUERY)
+        assert page["Items"] == [item(number) for number in range(10)]
