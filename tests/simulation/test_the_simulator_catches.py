@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import pkgutil
+from importlib import import_module
 from typing import TYPE_CHECKING
 
+import planted_adapter_bugs
+import planted_event_bugs
 import pytest
+from planted_adapter_bugs import ADAPTER_BUGS
 from planted_bugs import (
+    BUGS,
     adjusting_before_any_currency,
     asking_for_no_next_step,
     believing_any_instant,
@@ -56,7 +64,9 @@ from planted_bugs import (
     without_the_last_report,
     without_version,
 )
+from planted_event_bugs import EVENT_BUGS
 
+from perminute_local import simulation
 from perminute_local.simulation.answers import CREDIT_FIRST, LONGEST, SETTING
 from perminute_local.simulation.bridges import LAPSED, WITHIN_GRANT
 from perminute_local.simulation.effects import OUR_CLOCK, OWN_CARD, WOKEN
@@ -69,8 +79,9 @@ from perminute_local.simulation.slips import REFUSED
 from perminute_local.simulation.worlds import Over, World, simulate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from types import ModuleType
 
     from perminute_local.stack import Template
 
@@ -199,3 +210,68 @@ def test_it_takes_faults_to_find_that_a_version_is_missing(template: Template) -
     """Nothing goes wrong by itself: what finds this bug is that functions overtake each other."""
     with without_version():
         assert broken_promises(template, ALL_FAULTS - {Fault.OVERTAKE}) == []
+
+
+@pytest.mark.parametrize("bug", EVENT_BUGS)
+def test_a_bug_in_what_becomes_of_events_breaks_its_promise(
+    template: Template, bug: Callable[[], AbstractContextManager[None]]
+) -> None:
+    promise, worlds = EVENT_BUGS[bug]
+    with bug():
+        broken = broken_promises(template)
+    assert broken.count(promise) >= worlds
+
+
+BROKEN_BY_NONE = {
+    # A store has one place for an identity: as long as it says what lies there, two contents
+    # cannot both be found. It would take two bugs, one of which hides that the other is there.
+    "one identity has one content",
+}
+
+
+def test_each_promise_is_broken_by_a_bug() -> None:
+    """What no bug breaks may be a promise that nothing looks at."""
+    broken = {promise for promise, _ in EVENT_BUGS.values()} | {*ADAPTER_BUGS.values()}
+    for _, promises, _ in caught():
+        broken |= promises
+    assert promised() - broken == BROKEN_BY_NONE
+    assert broken <= promised()
+
+
+def test_each_bug_that_is_planted_is_looked_for() -> None:
+    assert {bug for bug, _, _ in caught()} == set(BUGS)
+    assert set(bugs_in(planted_event_bugs)) == set(EVENT_BUGS)
+    assert set(bugs_in(planted_adapter_bugs)) == set(ADAPTER_BUGS)
+    assert len({*BUGS, *EVENT_BUGS, *ADAPTER_BUGS}) >= 30
+
+
+def caught() -> list[tuple[Callable[[], AbstractContextManager[None]], set[str], int]]:
+    """Return the bugs of the domain, the promises that they may break, and in how many worlds."""
+    marks: list[pytest.Mark] = vars(test_a_bug_breaks_worlds)["pytestmark"]
+    found: list[tuple[Callable[[], AbstractContextManager[None]], set[str], int]]
+    found = marks[0].args[1]
+    return found
+
+
+def bugs_in(module: ModuleType) -> Iterator[object]:
+    for name, one in inspect.getmembers(module, inspect.isfunction):
+        if not name.startswith("_") and one.__module__ == module.__name__:
+            yield one
+
+
+def promised() -> set[str]:
+    """Find the promises of the simulator: what `Broken` is made with, as text or by a name."""
+    found: set[str] = set()
+    for info in pkgutil.iter_modules(simulation.__path__):
+        module = import_module(f"{simulation.__name__}.{info.name}")
+        for call in ast.walk(ast.parse(inspect.getsource(module))):
+            match call:
+                case ast.Call(func=ast.Name("Broken"), args=[ast.Constant(str() as text), *_]):
+                    found.add(text)
+                case _:
+                    pass
+        # Promises that have a name are sentences; no other public constant is one.
+        names = (name for name in vars(module) if name.isupper() and not name.startswith("_"))
+        texts = (vars(module)[name] for name in names)
+        found |= {text for text in texts if isinstance(text, str) and " " in text}
+    return found

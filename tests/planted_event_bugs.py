@@ -1,0 +1,232 @@
+"""Bugs in what becomes of an event, from its queue to what is told of it, to see them found."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from perminute import batches
+from perminute.adapters.memory import InMemoryStore
+from perminute.application import book_credit
+from perminute.application.book_credit import BookCredit
+from perminute.application.publish_notifications import PublishNotifications
+from perminute.domain import booking, rerating
+from perminute.domain.books import Books
+from perminute.domain.notifications import CallNotRated
+from perminute.domain.phone_numbers import check_e164
+from perminute.domain.recharge import AutoRecharge, Disabled, RechargeState
+from perminute.domain.spending import SpendingKind, Spendings
+from perminute.domain.usage import Outcome
+from perminute.ports import Committed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from perminute.application.book_credit import CreditEvent
+    from perminute.batches import Message, Settled
+    from perminute.domain.accounts import Account, Booking
+    from perminute.domain.booking import Purchase
+    from perminute.domain.errors import Refused
+    from perminute.domain.licensing import LicensingChange
+    from perminute.domain.notifications import News
+    from perminute.domain.rerating import Rerating
+    from perminute.domain.spending import SpendingKey
+    from perminute.domain.usage import Usage
+    from perminute.ports import (
+        Announcement,
+        Receipt,
+        RecordResult,
+        Rejection,
+        Rejections,
+    )
+
+
+@contextmanager
+def publishing_one_of_each_record() -> Iterator[None]:
+    """Of what was committed together only the first notification is published."""
+    publish = PublishNotifications._publish  # noqa: SLF001
+
+    def first(use_case: PublishNotifications, told: Sequence[Announcement]) -> list[Rejection]:
+        return publish(use_case, told[:1])
+
+    with patch.object(PublishNotifications, "_publish", first):
+        yield
+
+
+@contextmanager
+def keeping_an_extract_beside_what_is_refused() -> Iterator[None]:
+    """What was refused is kept, and its beginning as a message of its own."""
+    asked = batches._keep  # noqa: SLF001
+
+    def both(
+        message: Message, refusal: Refused, settled: Settled[Any], rejections: Rejections
+    ) -> None:
+        asked(message, refusal, settled, rejections)
+        asked(replace(message, body=message.body[:99]), refusal, settled, rejections)
+
+    with patch.object(batches, "_keep", both):
+        yield
+
+
+@contextmanager
+def keeping_refusals_twice() -> Iterator[None]:
+    """What was refused is kept, and kept again."""
+    keep = batches._keep  # noqa: SLF001
+
+    def twice(message: object, refusal: object, settled: object, rejections: Rejections) -> None:
+        for _ in range(2):
+            keep(message, refusal, settled, rejections)  # type: ignore[arg-type]
+
+    with patch.object(batches, "_keep", twice):
+        yield
+
+
+@contextmanager
+def counting_purchases_twice() -> Iterator[None]:
+    """What was bought is there twice; the ledger and the lots agree on that."""
+    purchase = booking.purchase
+
+    def doubled(account: Account, bought: Purchase, **options: Any) -> Booking:
+        twice = replace(bought, amount_micros=2 * bought.amount_micros)
+        return purchase(account, twice, **options)
+
+    with patch.object(book_credit, "purchase", doubled):
+        yield
+
+
+@contextmanager
+def remembering_the_last_event_only() -> Iterator[None]:
+    """What is said of a user takes the place of all that was said before."""
+    record = InMemoryStore.record
+
+    def forgetful(
+        store: InMemoryStore,
+        organization_id: str,
+        changes: Sequence[tuple[LicensingChange, Receipt]],
+        rerating: Rerating | None = None,
+    ) -> RecordResult:
+        result = record(store, organization_id, changes, rerating)
+        if isinstance(result, Committed):
+            for change, _ in changes:
+                store.facts[organization_id, change.user_id] = set(change.facts)
+        return result
+
+    with patch.object(InMemoryStore, "record", forgetful):
+        yield
+
+
+@contextmanager
+def counting_days_only() -> Iterator[None]:
+    """What a call costs is counted for its day, and for no user and no prefix."""
+    spend = Spendings.spend
+
+    def of_days(spendings: Spendings, key: SpendingKey, micros: int) -> None:
+        if key.kind is SpendingKind.DAY:
+            spend(spendings, key, micros)
+
+    with patch.object(Spendings, "spend", of_days):
+        yield
+
+
+@contextmanager
+def saying_nothing_of_unrated_calls() -> Iterator[None]:
+    """A call that the rate card has no price for is given free, and nobody hears of it."""
+    with _saying(lambda news: None if isinstance(news, CallNotRated) else news):
+        yield
+
+
+@contextmanager
+def failing_on_an_outcome() -> Iterator[None]:
+    """Nobody has thought of what to say of a call without a price."""
+
+    def unknown(news: News) -> News:
+        if isinstance(news, CallNotRated):
+            raise KeyError(Outcome.UNRATED)
+        return news
+
+    with _saying(unknown):
+        yield
+
+
+@contextmanager
+def _saying(change: Callable[[News], News | None]) -> Iterator[None]:
+    news_of_call = booking.news_of_call
+
+    def changed(usage: Usage) -> Iterator[News]:
+        return (news for one in news_of_call(usage) if (news := change(one)) is not None)
+
+    with (
+        patch.object(booking, "news_of_call", changed),
+        patch.object(rerating, "news_of_call", changed),
+    ):
+        yield
+
+
+@contextmanager
+def refusing_masked_numbers() -> Iterator[None]:
+    """A destination whose last digits are masked is refused, though its prefix has a price."""
+
+    def strictly(number: str) -> str:
+        if "*" in number:
+            msg = "must be digits"
+            raise ValueError(msg)
+        return check_e164(number)
+
+    with patch("perminute.domain.legs.check_e164", strictly):
+        yield
+
+
+@contextmanager
+def taking_any_currency() -> Iterator[None]:
+    """Credit that was bought in another currency counts as if it were the account's."""
+    set_up = Books.set_up
+
+    def whatever(books: Books, currency: str, at: datetime) -> None:
+        set_up(books, books.account.currency or currency, at)
+
+    with patch.object(Books, "set_up", whatever):
+        yield
+
+
+@contextmanager
+def passing_the_monthly_limit() -> Iterator[None]:
+    """Recharges of a month are limited by how many there are a day, and by nothing else."""
+    limit_before = RechargeState._limit_before  # noqa: SLF001
+
+    def of_the_day(state: RechargeState, auto: AutoRecharge, now: datetime) -> Disabled | None:
+        return limit_before(state, replace(auto, monthly_limit_micros=None), now)
+
+    with patch.object(RechargeState, "_limit_before", of_the_day):
+        yield
+
+
+@contextmanager
+def forgetting_that_a_recharge_failed() -> Iterator[None]:
+    """A purchase that answers a recharge which was given up is told as any other."""
+
+    def never(_: BookCredit, __: Account, ___: CreditEvent) -> bool:
+        return False
+
+    with patch.object(BookCredit, "_has_failed", never):
+        yield
+
+
+EVENT_BUGS: dict[Callable[[], AbstractContextManager[None]], tuple[str, int]] = {
+    publishing_one_of_each_record: ("what was committed is published", 12),
+    keeping_an_extract_beside_what_is_refused: ("what is refused was sent", 12),
+    keeping_refusals_twice: ("what is wrong is refused once", 12),
+    counting_purchases_twice: ("every purchase and every charge counts once", 6),
+    remembering_the_last_event_only: ("no fact is lost", 6),
+    counting_days_only: ("limits count what calls cost", 6),
+    saying_nothing_of_unrated_calls: ("what became of each call is told", 4),
+    failing_on_an_outcome: ("functions fail only for want of AWS", 4),
+    refusing_masked_numbers: ("what is right is taken", 1),
+    taking_any_currency: ("what is wrong is refused", 1),
+    passing_the_monthly_limit: ("no month is asked for more than its limit", 2),
+    forgetting_that_a_recharge_failed: ("what is told of a recharge is true", 3),
+}
+"""Each bug with the promise that it breaks, and in how many of twelve worlds at least."""
