@@ -24,7 +24,7 @@ from perminute.ports import Committed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
-    from datetime import datetime
+    from datetime import date, datetime
 
     from perminute.application.book_credit import CreditEvent
     from perminute.batches import Message, Settled
@@ -124,9 +124,9 @@ def counting_days_only() -> Iterator[None]:
     """What a call costs is counted for its day, and for no user and no prefix."""
     spend = Spendings.spend
 
-    def of_days(spendings: Spendings, key: SpendingKey, micros: int) -> None:
+    def of_days(spendings: Spendings, key: SpendingKey, micros: int, ended_on: date) -> None:
         if key.kind is SpendingKind.DAY:
-            spend(spendings, key, micros)
+            spend(spendings, key, micros, ended_on)
 
     with patch.object(Spendings, "spend", of_days):
         yield
