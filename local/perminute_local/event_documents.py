@@ -22,7 +22,8 @@ from perminute.events.billing import AnyBillingEvent
 from perminute.events.clocks import MAX_CLOCK_AHEAD
 from perminute.events.licensing import AnyLicensingEvent
 from perminute.events.telephony import CallEnded
-from perminute_local.published import numbers_by_leg_type, without_references
+from perminute_local.event_rules import add_rules
+from perminute_local.published import without_references
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,7 +59,8 @@ _INTRODUCTION = f"""\
 # Events
 
 Made from what reads them, by `make documents`. [events.schema.json](events.schema.json) says the
-same as a JSON Schema, for those who check what they send.
+same as a JSON Schema, for those who check what they send; its description names the few rules
+that no schema can say.
 
 Events go on the bus that the stack's output `EventBusName` names, `detail` as JSON. They may come
 late, in any order and more than once. Each has a permanent identity: the same one with the same
@@ -123,7 +125,7 @@ def schema() -> dict[str, Any]:
     """Make the JSON Schema (2020-12) of any event."""
     events: TypeAdapter[Any] = TypeAdapter(CallEnded | AnyLicensingEvent | AnyBillingEvent)
     made = events.json_schema(schema_generator=_Bare)
-    made["$defs"]["CallEndedDetail"]["allOf"] = numbers_by_leg_type()
+    add_rules(made)
     return {
         "$schema": GenerateJsonSchema.schema_dialect,
         "title": "perminute: events in",
@@ -197,6 +199,8 @@ def _not_null(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
 
 def _words(kind: dict[str, Any], definitions: dict[str, Any]) -> str:
     match kind:
+        case {"title": "country" | "currency" | "dial-out policy" as title}:
+            words = f"*{title}*"
         case {"enum": names}:
             words = " \\| ".join(f"`{name}`" for name in names)
         case {"type": "array", "items": items, "maxItems": most}:

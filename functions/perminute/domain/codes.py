@@ -32,6 +32,9 @@ _COUNTRIES = frozenset(
 )
 
 
+CURRENCIES, COUNTRIES = tuple(sorted(_CURRENCIES)), tuple(sorted(_COUNTRIES))
+
+
 def check_currency(code: str) -> str:
     """Return the code if it is a currency's."""
     if code not in _CURRENCIES:

@@ -64,6 +64,10 @@ PREDEFINED = {
 """What Teams' own policies allow calls from meetings; their names speak of other calls as well."""
 
 
+POLICY_NAMES = (*DialOutMode, *PREDEFINED, *(f"tag:{name}" for name in PREDEFINED))
+"""All names of policies: PowerShell writes those of Teams with a tag."""
+
+
 def dial_out_mode(name: str) -> DialOutMode:
     """Read one of the four modes or of the twelve policy names; `ValueError` for any other."""
     mode = PREDEFINED.get(name.removeprefix("tag:"))

@@ -38,6 +38,9 @@ _GUIDS = {
     "3e26ee1f-8a5f-4d52-aee2-b81ce45c8f40": "MCOMEETADV",
     "505e180f-f7e0-4b65-91d4-00d670bbd18c": "MCOPSTNC",
 }
+GUIDS = tuple(_GUIDS)
+"""Of products and of their service plans; in lower case, and read in any."""
+
 SERVICE_PLANS = {
     "MCOMEETACPEA": "bb038288-76ab-49d6-afc1-eaa6c222c65a",
     "MCOMEETADV": "3e26ee1f-8a5f-4d52-aee2-b81ce45c8f40",
@@ -70,7 +73,9 @@ def product_named(name: str) -> str:
     The product is kept, not only the license it brings: a user may hold the subscription twice,
     in a suite and on its own, and losing the one leaves the other.
     """
-    product = OUR_NAMES.get(name) or _GUIDS.get(name.lower()) or name.upper()
+    # Only ASCII: elsewhere there are letters whose upper case is that of another.
+    part_number = name.upper() if name.isascii() else name
+    product = OUR_NAMES.get(name) or _GUIDS.get(name.lower()) or part_number
     if product not in PRODUCTS:
         known = ", ".join((*OUR_NAMES, *PRODUCTS))
         shown = name[:MAX_SHOWN]

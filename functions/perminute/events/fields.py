@@ -92,6 +92,19 @@ _DECIMAL = r"(0{0,3}[0-9]{1,15}(\.[0-9]{1,6})?|0{0,2}10{15}(\.0{1,6})?)$"
 _ID = StringConstraints(min_length=1, max_length=MAX_ID_LENGTH)
 _ID_LENGTHS = {"minLength": 1, "maxLength": MAX_ID_LENGTH}
 
+_AT_ANY_TIME = (
+    r"-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\.[0-9]+)?"
+    r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+)
+"""Beside the format `date-time`, which many do not check, and which allows leap seconds."""
+
+_TIME = {"format": "date-time", "pattern": rf"^(?!0000)[0-9]{{4}}{_AT_ANY_TIME}"}
+_BOOKING_TIME = {
+    "format": "date-time",
+    "pattern": rf"^(19[7-9][0-9]|[2-8][0-9]{{3}}|9[0-8][0-9]{{2}}|99[0-8][0-9]|9990){_AT_ANY_TIME}",
+}
+"""Of the years from `FIRST_YEAR` to `LAST_YEAR`."""
+
 Id = Annotated[
     str, _ID, AfterValidator(read_id), documented("id", **_ID_LENGTHS, pattern=ID_PATTERN)
 ]
@@ -105,19 +118,19 @@ Instant = Annotated[
     datetime,
     PlainValidator(_instant),
     PlainSerializer(format_instant),
-    documented("time", format="date-time"),
+    documented("time", **_TIME),
 ]
 BookingInstant = Annotated[
     datetime,
     PlainValidator(_booking_instant),
     PlainSerializer(format_instant),
-    documented("time", format="date-time"),
+    documented("time", **_BOOKING_TIME),
 ]
 ExactBookingInstant = Annotated[
     ExactInstant,
     PlainValidator(_exact_instant),
     PlainSerializer(str),
-    documented("time", format="date-time"),
+    documented("time", **_BOOKING_TIME),
 ]
 SignedAmount = Annotated[
     int,

@@ -1,0 +1,89 @@
+"""What the JSON Schema of events says beyond the models: rules that code checks after them.
+
+A test generates values from both sides, so a rule that is missing here is found.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from perminute.domain.codes import COUNTRIES, CURRENCIES
+from perminute.domain.dial_out import POLICY_NAMES
+from perminute.domain.legs import MAX_LEG_SECONDS
+from perminute.domain.licenses import GUIDS, OUR_NAMES, PRODUCTS
+from perminute_local.published import numbers_by_leg_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+UNSAID = (
+    "What is valid is taken, but for what no JSON Schema can say: `answeredAt`, `endedAt` and "
+    "`purchasedAt` lie at most 5 minutes after the event's `time`; `endedAt` lies not before "
+    "`answeredAt`, and at most 24 hours after it; `expiresAt` lies after `purchasedAt`; "
+    "`rechargeAmount` is at least `minimumPurchase`; a time of the years 1970 to 9990, or 1 to "
+    "9999, still lies in them in UTC; and what was sent before under the same identity said the "
+    "same."
+)
+
+_ANY_CASE = re.compile("[a-z]", re.IGNORECASE)
+
+
+def add_rules(schema: dict[str, Any]) -> None:
+    """Add what the models do not say to the schema of all events."""
+    schema["description"] = UNSAID
+    definitions = schema["$defs"]
+    for place in _places(definitions):
+        place.update(_BY_TITLE.get(str(place.get("title")), {}))
+    call = definitions["CallEndedDetail"]
+    call["properties"]["billableSeconds"]["anyOf"][0] |= {
+        "minimum": 0,
+        "maximum": MAX_LEG_SECONDS,
+    }
+    unanswered = {"properties": {"answeredAt": {"type": "null"}}, "required": ["answeredAt"]}
+    uncharged = {"properties": {"billableSeconds": {"enum": [0, None]}}}
+    call["allOf"] = [*numbers_by_leg_type(), {"if": unanswered, "then": uncharged}]
+    adjusted = definitions["CreditAdjustedDetail"]
+    adjusted["properties"]["amount"]["pattern"] = _but_not(
+        r"-?[0.]*$", adjusted["properties"]["amount"]["pattern"]
+    )
+    takes_back = {"properties": {"purchaseId": {"type": "string"}}, "required": ["purchaseId"]}
+    adjusted["allOf"] = [{"if": takes_back, "then": {"properties": {"amount": {"pattern": "^-"}}}}]
+    amounts = ("triggerAmount", "rechargeAmount")
+    definitions["AutoRechargeDetail"]["allOf"] = [
+        {
+            "if": {"properties": {"enabled": {"const": True}}, "required": ["enabled"]},
+            "then": {
+                "properties": {name: {"type": "string"} for name in amounts},
+                "required": list(amounts),
+            },
+        }
+    ]
+
+
+def _places(within: object) -> Iterator[dict[str, Any]]:
+    """Yield every object in a schema."""
+    if isinstance(within, dict):
+        yield within
+        within = list(within.values())
+    if isinstance(within, list):
+        for one in within:
+            yield from _places(one)
+
+
+def _but_not(what: str, pattern: str) -> str:
+    return f"^(?!{what}){pattern.removeprefix('^')}"
+
+
+def _in_any_case(text: str) -> str:
+    return _ANY_CASE.sub(lambda letter: f"[{letter[0].upper()}{letter[0].lower()}]", text)
+
+
+_BY_TITLE: dict[str, dict[str, Any]] = {
+    "country": {"enum": list(COUNTRIES)},
+    "currency": {"enum": list(CURRENCIES)},
+    "dial-out policy": {"enum": list(POLICY_NAMES)},
+    "license": {
+        "pattern": f"^({'|'.join((*OUR_NAMES, *map(_in_any_case, (*PRODUCTS, *GUIDS))))})$"
+    },
+}
