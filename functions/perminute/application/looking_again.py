@@ -79,16 +79,22 @@ class LookingAgain:
         not_before: datetime,
         deadline: Deadline,
         decide: Callable[[Account, datetime], Booking | None],
+        *,
+        is_now: bool = True,
     ) -> Sequence[Usage]:
         """Decide from the account as it is now, and commit; again if it moved meanwhile.
 
         What is corrected happens now, as the account has it: not before what was booked last.
+        Where `not_before` is not what time it is, such as the start of a month that a clock which
+        is ahead has brought, it counts only if nothing was ever booked.
         """
         why = ""
         for _ in self.patience.tries():
             deadline.check()
             account = self.credit.account(organization_id)
-            at = max(not_before, account.as_of or not_before)
+            at = account.as_of or not_before
+            if is_now:
+                at = max(at, not_before)
             current = brought_up_to(self.credit, account, at)
             if isinstance(current, Moved):
                 why = current.why

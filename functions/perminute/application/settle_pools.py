@@ -67,7 +67,9 @@ class SettlePools:
                 left = self._next(pool)
             step = _Step(self.again, left)
             # Without time it raises: if nothing was written, no record brings the next piece.
-            progress.rerated += self.again.commit(organization_id, month.start, deadline, step)
+            progress.rerated += self.again.commit(
+                organization_id, month.start, deadline, step, is_now=False
+            )
             progress.looked_at += step.settled
             left = step.left
             if progress.looked_at >= end or deadline.passed:

@@ -45,7 +45,7 @@ class TellHeldNews:
                 call_ids[start : start + CALLS_PER_POSTING],
                 is_last=is_all and start == pieces[-1],
             )
-            self.again.commit(organization_id, min(months).start, deadline, step)
+            self.again.commit(organization_id, min(months).start, deadline, step, is_now=False)
 
     def _unsettled(self, pool: MinutePool) -> Iterator[str]:
         """Name the calls that may draw on a pool after the place that it is settled up to."""
