@@ -199,7 +199,8 @@ def test_a_condition_that_dynamodb_is_not_told_breaks_a_world_over_moto(
         broken = simulate(world, template, weather).broken
     assert broken is not None
     # A call that is charged twice may take more than it had reserved before the books are read.
-    assert broken.promise in {BOOKS, RESERVED, COVERED, SETTLED}
+    # One that nobody pays for moves nothing, and is notified of twice.
+    assert broken.promise in {BOOKS, RESERVED, COVERED, SETTLED, CROSSINGS}
 
 
 def test_without_bugs_the_same_worlds_hold(template: Template) -> None:
