@@ -162,3 +162,36 @@ def test_in_whatever_order_calls_and_pieces_come(
                 world.piece()
         world.work_off()
     world.check()
+
+
+def test_calls_that_have_got_other_minutes_are_gone_over_again_when_the_pool_is_moved_back() -> (
+    None
+):
+    """Bob loses his license while the pool is settled: as many minutes more and fewer are drawn."""
+    world = World()
+    plan = (
+        ("late", "adele", 4, 10),
+        ("y", "bob", 7, 4),
+        ("a", "adele", 8, 12),
+        ("c", "carol", 9, 8),
+    )
+    late, *others = (
+        ended(
+            call_id=call_id,
+            organizer_id=user,
+            answered_at=START + timedelta(days=day, minutes=-minutes),
+            ended_at=START + timedelta(days=day),
+        )
+        for call_id, user, day, minutes in plan
+    )
+    for one in (*others, late):
+        world.deliver(one)
+    with (
+        patch.object(settle_pools, "CALLS_PER_POSTING", 1),
+        patch.object(settle_pools, "MAX_STEPS", 1),
+    ):
+        for _ in range(len(plan) - 1):
+            world.piece()
+        world.say("bob", LATE_FACTS[2][1])
+        world.work_off()
+    world.check()

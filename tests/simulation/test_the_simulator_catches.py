@@ -6,6 +6,7 @@ import ast
 import inspect
 import pkgutil
 from importlib import import_module
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import planted_adapter_bugs
@@ -112,13 +113,20 @@ DAY_LIMIT = "at most ten recharges are requested a day"
 
 SEEDS = range(12)
 EVENTS = 100
+MORE_EVENTS: dict[Callable[[], AbstractContextManager[None]], int] = {
+    corrected_without_settling: 150
+}
+"""Worlds in which a wrong card is corrected are few, and pools matter in few of these."""
 
 
-def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -> list[str]:
-    outcomes = [
-        simulate(World(seed=seed, events=EVENTS, faults=faults), template) for seed in SEEDS
-    ]
-    return [outcome.broken.promise for outcome in outcomes if outcome.broken is not None]
+def broken_promises(
+    template: Template, faults: frozenset[Fault] = ALL_FAULTS, events: int = EVENTS
+) -> Iterator[str]:
+    """Yield what is broken in one world after the other: who has seen enough stops there."""
+    for seed in SEEDS:
+        broken = simulate(World(seed=seed, events=events, faults=faults), template).broken
+        if broken is not None:
+            yield broken.promise
 
 
 @pytest.mark.parametrize(
@@ -126,7 +134,7 @@ def broken_promises(template: Template, faults: frozenset[Fault] = ALL_FAULTS) -
     [
         (without_does_not_exist, {BOOKS, CROSSINGS}, 6),
         (with_plain_add, {BOOKS, RESERVED}, 2),
-        (publishing_before_the_commit, {PUBLISHED}, len(SEEDS)),
+        (publishing_before_the_commit, {PUBLISHED}, 6),
         (without_version, {BOOKS, RESERVED}, 2),
         (rearmed_on_every_call, {CROSSINGS}, 6),
         (without_late_lots, {LATE_CALL}, 1),
@@ -181,10 +189,13 @@ def test_a_bug_breaks_worlds(
     promises: set[str],
     worlds: int,
 ) -> None:
+    found: list[str] = []
     with bug():
-        broken = broken_promises(template)
-    assert len(broken) >= worlds
-    assert set(broken) & promises
+        for promise in broken_promises(template, events=MORE_EVENTS.get(bug, EVENTS)):
+            found.append(promise)
+            if len(found) >= worlds and set(found) & promises:
+                return
+    pytest.fail(f"in {len(found)} worlds was found {set(found)}")
 
 
 @pytest.mark.parametrize(("bug", "seed"), [(without_does_not_exist, 4), (without_version, 18)])
@@ -200,17 +211,18 @@ def test_a_condition_that_dynamodb_is_not_told_breaks_a_world_over_moto(
     assert broken is not None
     # A call that is charged twice may take more than it had reserved before the books are read.
     # One that nobody pays for moves nothing, and is notified of twice.
-    assert broken.promise in {BOOKS, RESERVED, COVERED, SETTLED, CROSSINGS}
+    # Settings that were written over are those of somebody who was not told so.
+    assert broken.promise in {BOOKS, RESERVED, COVERED, SETTLED, CROSSINGS, CAUTIOUS}
 
 
 def test_without_bugs_the_same_worlds_hold(template: Template) -> None:
-    assert broken_promises(template) == []
+    assert [*broken_promises(template)] == []
 
 
 def test_it_takes_faults_to_find_that_a_version_is_missing(template: Template) -> None:
     """Nothing goes wrong by itself: what finds this bug is that functions overtake each other."""
     with without_version():
-        assert broken_promises(template, ALL_FAULTS - {Fault.OVERTAKE}) == []
+        assert [*broken_promises(template, ALL_FAULTS - {Fault.OVERTAKE})] == []
 
 
 @pytest.mark.parametrize("bug", EVENT_BUGS)
@@ -219,8 +231,8 @@ def test_a_bug_in_what_becomes_of_events_breaks_its_promise(
 ) -> None:
     promise, worlds = EVENT_BUGS[bug]
     with bug():
-        broken = broken_promises(template)
-    assert broken.count(promise) >= worlds
+        found = (one for one in broken_promises(template) if one == promise)
+        assert len([*islice(found, worlds)]) == worlds
 
 
 BROKEN_BY_NONE = {

@@ -35,6 +35,7 @@ def test_an_rfc_3339_time_is_read_as_utc(text: str, instant: datetime) -> None:
     ("text", "why"),
     [
         ("2026-11-02T09:00:00", "has no offset"),
+        ("2026-11-02T09:00:00+05:60", "must be an RFC 3339 time"),
         ("2026-11-02 09:00:00Z", "must be an RFC 3339 time"),
         ("2026-11-02", "must be an RFC 3339 time"),
         ("20261102T090000Z", "must be an RFC 3339 time"),

@@ -8,16 +8,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import ANSWERED, IMPATIENT, LONG_AGO, ORGANIZATION, fact, purchase, receipt
+from builders import ANSWERED, IMPATIENT, LONG_AGO, MICROS, ORGANIZATION, fact, purchase, receipt
 
 from perminute.adapters.memory import InMemoryStore
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.patience import Deadline
 from perminute.application.verdicts import Accepted, Repeated
+from perminute.domain.booking import Adjustment
 from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.licensing import Licensing, LicensingChange
+from perminute.domain.notifications import RechargeRequested
+from perminute.domain.recharge import AutoRecharge
 from perminute.domain.ties import Tie
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, licensing_event
@@ -93,6 +96,36 @@ def test_credit_of_one_second_is_booked_in_the_order_in_which_it_was_decided() -
     )
     causes = [entry.cause for entry in store.statement(ORGANIZATION).entries]
     assert causes == ["purchase#po-b", "purchase#po-c", "purchase#po-a"]
+
+
+def test_what_was_decided_before_is_booked_no_earlier_than_it_was_sent() -> None:
+    """Else a lot that expires in between would be gone before the adjustment is taken from it."""
+    store = InMemoryStore()
+    book = BookCredit(store, IMPATIENT)
+    bought_before = ANSWERED.replace(year=ANSWERED.year - 1)
+    book([purchase("short", 100, purchased_at=bought_before), purchase("long", 100)])
+    taken = Adjustment(
+        adjustment_id="a", amount_micros=-60 * MICROS, expires_at=ANSWERED, purchase_id=None
+    )
+    adjusted = purchase(change=taken, receipt=receipt("a"), issued_at=ANSWERED - SECOND)
+    settings = replace(saves("s", 5), issued_at=ANSWERED + SECOND, decided_at=ANSWERED - 2 * SECOND)
+    book([settings, adjusted])
+    assert store.account(ORGANIZATION).balance_micros == 100 * MICROS
+
+
+def test_of_settings_saved_in_one_second_those_that_do_not_hold_buy_nothing() -> None:
+    for identity, other in (("a", "b"), ("b", "a")):
+        store = InMemoryStore()
+        book = BookCredit(store, IMPATIENT)
+        book([purchase("po", 100)])
+        buying = AutoRecharge(trigger_micros=200 * MICROS, recharge_micros=500 * MICROS)
+        on = CreditSettings(
+            configured_at=LONG_AGO, event_id=identity, currency="USD", auto_recharge=buying
+        )
+        saved = purchase(change=on, receipt=receipt(identity), issued_at=ANSWERED)
+        book([saved, saves(other, None)])
+        asked = [one.news for one in store.outbox if isinstance(one.news, RechargeRequested)]
+        assert asked == []
 
 
 def test_settings_are_booked_when_they_were_sent_and_hold_since_they_were_decided() -> None:

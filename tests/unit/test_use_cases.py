@@ -35,6 +35,7 @@ from perminute.ports import Committed, Full, Moved, ReceiptKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
+    from datetime import datetime
 
     from perminute.domain.accounts import Account
     from perminute.domain.licensing import Licensing
@@ -421,10 +422,13 @@ def test_a_full_timeline_is_rolled_over_and_takes_more() -> None:
     assert store.account(ORGANIZATION).user_facts == MAX_FACTS + 2
 
 
-def said(days: int, country: str = "DE", user_id: str = "adele") -> LicensingEvent:
+def said(
+    days: int, country: str = "DE", user_id: str = "adele", issued_at: datetime = ANSWERED
+) -> LicensingEvent:
     """Says where a user has been since so many days before the call was answered."""
     since, identity = ANSWERED - timedelta(days=days), f"{country}-{user_id}-{days}"
-    change = LicensingChange(ORGANIZATION, user_id, (fact("country", country, since, identity),))
+    one = replace(fact("country", country, since, identity), issued_at=issued_at)
+    change = LicensingChange(ORGANIZATION, user_id, (one,))
     return LicensingEvent(change, receipt(identity), ANSWERED)
 
 
@@ -439,6 +443,13 @@ def test_facts_are_folded_once_the_horizon_and_its_margin_are_past() -> None:
     for days in (600, 446, 445, 401, 1):
         assert apply([said(days)]) == [Accepted(None)]
     assert known_days(store) == [1, 401, 445, 600]
+
+
+def test_an_archive_is_folded_by_its_own_time_however_late_it_is_replayed() -> None:
+    apply = ApplyLicensing(InMemoryStore(max_facts=4), IMPATIENT)
+    for days in range(2_000, 600, -100):
+        event = said(days, issued_at=ANSWERED - timedelta(days=days))
+        assert apply([event]) == [Accepted(None)]
 
 
 def test_what_takes_effect_before_folded_facts_is_refused_by_name_whatever_the_horizon_is() -> None:

@@ -135,12 +135,15 @@ class ApplyLicensing:
         """Roll over what is full, and return why nothing was written.
 
         A timeline that others are just changing stays full, and is tried again. Whole days are
-        folded, so that a refusal names an instant that people can read.
+        folded, so that a refusal names an instant that people can read. What a replayed archive
+        brings is folded by the time of the archive: the events after these are as old.
         """
         if isinstance(in_the_way, Moved):
             return in_the_way.why
-        oldest = min(event.heard_at for event in events) - self.horizon - FOLD_MARGIN
-        midnight = oldest.replace(hour=0, minute=0, second=0, microsecond=0)
+        issued = (fact.issued_at for event in events for fact in event.change.facts)
+        oldest = min(*(event.heard_at for event in events), *issued)
+        before = oldest - self.horizon - FOLD_MARGIN
+        midnight = before.replace(hour=0, minute=0, second=0, microsecond=0)
         for subject in in_the_way.subjects:
             self.licensing.roll_over(organization_id, subject, fold_before=midnight)
         return "its timelines are full again and again"

@@ -26,6 +26,7 @@ from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Contended, Refused, Unavailable
 from perminute.domain.ledger import EntryType
 from perminute.domain.rerating import EVERYBODY, Rerating
+from perminute.domain.ties import caution_of_settings
 from perminute.ports import (
     AlreadyKnown,
     Committed,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from perminute.application.patience import Patience
     from perminute.application.verdicts import Repeated
     from perminute.domain.accounts import Account, Booking
+    from perminute.domain.ties import SettingsCaution
     from perminute.ports import CreditStore
 
 
@@ -82,14 +84,21 @@ class BookCredit:
     def __call__(
         self, events: Sequence[CreditEvent], deadline: Deadline = NEVER
     ) -> list[Verdict[Account]]:
-        """Book each event in its own transaction, in the order in which they were issued.
+        """Book each event in its own transaction, in the order of the times of booking.
 
         Within a batch the order of delivery is chance, and which purchase pays a debt, or whether
-        a threshold is passed, should not be.
+        a threshold is passed, should not be. Of two that are booked at one instant the one that was
+        decided first comes first, and of settings the one that holds: what the other one would
+        have bought is not asked for.
         """
+        cautious_first = sorted(range(len(events)), key=lambda n: _caution(events[n]), reverse=True)
         by_time = sorted(
-            range(len(events)),
-            key=lambda n: (_decided_at(events[n]), events[n].receipt.key.id, n),
+            cautious_first,
+            key=lambda n: (
+                events[n].issued_at,
+                _decided_at(events[n]),
+                *_name(events[n]),
+            ),
         )
         verdicts = {n: self._book(events[n], deadline) for n in by_time}
         return [verdicts[n] for n in range(len(events))]
@@ -243,6 +252,16 @@ def _book(account: Account, event: CreditEvent, *, after_failure: bool) -> Booki
 
 def _decided_at(event: CreditEvent) -> datetime:
     return event.decided_at or event.issued_at
+
+
+def _caution(event: CreditEvent) -> tuple[SettingsCaution, ...]:
+    return (caution_of_settings(event.change),) if isinstance(event.change, CreditSettings) else ()
+
+
+def _name(event: CreditEvent) -> tuple[bool, str]:
+    """Put settings last, in the order in which they are given, and others by their identity."""
+    is_settings = isinstance(event.change, CreditSettings)
+    return is_settings, "" if is_settings else event.receipt.key.id
 
 
 def _cause(event: CreditEvent) -> str:

@@ -243,8 +243,11 @@ class MinutePool:
         have read before the call began to draw.
         """
         pool = self._disturbed_at(position, more)
-        if self.unsettled is not None and self.unsettled.position < position:
-            return pool.with_drawn_from(position)
+        if self.unsettled is not None:
+            if self.unsettled.position < position:
+                return pool.with_drawn_from(position)
+            # Calls up to where it was settled have got other minutes than before.
+            pool = pool.settled_no_earlier_than(self.unsettled.position)
         return replace(pool, unsettled=Cursor(Position.start_of(position.ended_at.date())))
 
     def unsettled_for_all_from(self, position: Position) -> MinutePool:
@@ -262,6 +265,13 @@ class MinutePool:
             return self
         until, before, last = self.disturbed
         return replace(self, disturbed=Disturbance(max(until, position), before + more, last))
+
+    def settled_no_earlier_than(self, position: Position) -> MinutePool:
+        """Have all calls up to a place gone over before the rest may stay as it is."""
+        if self.disturbed is None:
+            return self
+        until = max(self.disturbed.until, position)
+        return replace(self, disturbed=self.disturbed._replace(until=until))
 
     def with_drawn_from(self, position: Position) -> MinutePool:
         """Note that a call has drawn, or begun to draw, which may not have been read."""

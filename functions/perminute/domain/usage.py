@@ -18,6 +18,7 @@ from perminute.domain.rate_card import (
     Step,
     Unpriced,
 )
+from perminute.domain.spending import answered
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -196,13 +197,8 @@ def charged_in(leg: Leg, currency: str | None, credits_set_up_at: datetime | Non
     Before the credits were set up a leg cost nobody anything, whatever currency they have now: so
     it is priced alike whether it is reported before that or after.
     """
-    was_set_up = credits_set_up_at is not None and credits_set_up_at <= began_at(leg)
+    was_set_up = credits_set_up_at is not None and credits_set_up_at <= answered(leg)
     return currency if was_set_up else None
-
-
-def began_at(leg: Leg) -> datetime:
-    """Return when a leg was answered, or when it ended if it never was."""
-    return leg.answered_at or leg.ended_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,7 +305,7 @@ def _price(leg: Leg, terms: Terms) -> tuple[Price, Rate | None]:
     number = leg.rated_number
     if leg.leg_type is LegType.APP or number is None:
         return Price(rate_card_version=card.version, retail_micros=0), None
-    at = began_at(leg)
+    at = answered(leg)
     currency = charged_in(leg, terms.currency, terms.credits_set_up_at)
     match card.quote(leg.leg_type, number, leg.connected_seconds, at, currency=currency):
         case NoQuote(reason, rate):

@@ -161,7 +161,8 @@ LICENSING: TypeAdapter[AnyLicensingEvent] = TypeAdapter(
 def licensing_event(event: AnyLicensingEvent, heard_at: datetime | None = None) -> LicensingEvent:
     """Turn the event into the facts that it states about its subject."""
     subject, values = _stated(event)
-    receipt, issued = receipt_of_change(event, event.detail), issued_at(event, event.detail)
+    receipt = receipt_of_change(event, event.detail)
+    issued = issued_at(event, event.detail)
     facts = tuple(
         Fact(
             attribute=attribute,

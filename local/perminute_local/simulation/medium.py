@@ -26,6 +26,10 @@ MOST_FACTS = 6
 """Facts to which a timeline of a world takes more before it is rolled over, instead of a thousand:
 a world is no year of nightly synchronizations."""
 
+MOST_SETTLED_AT_ONCE = 1
+"""Calls of a world that are gone over while others wait to be charged, instead of forty: a month of
+a world has few that draw on a pool, and what is settled afterwards is to happen as well."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:

@@ -40,6 +40,7 @@ from perminute.application.rerate_calls import RerateCalls
 from perminute.application.wake_reratings import WakeForgotten, WakeReratings
 from perminute.settings import dead_letter_queue_url
 from perminute_local.replay.lambda_runtime import LoadedFunction
+from perminute_local.simulation.medium import MOST_SETTLED_AT_ONCE
 from perminute_local.stack import (
     Stack,
     Template,
@@ -108,7 +109,9 @@ class Twinned:
     def charge_legs(self) -> ChargeLegs:
         """See `Application.charge_legs`."""
         licensing = RememberedLicensing(self._store)
-        return ChargeLegs(self._store, self._calls, licensing, self._cards, PATIENCE)
+        return ChargeLegs(
+            self._store, self._calls, licensing, self._cards, PATIENCE, MOST_SETTLED_AT_ONCE
+        )
 
     def rerate_calls(self) -> RerateCalls:
         """See `Application.rerate_calls`."""
