@@ -96,7 +96,9 @@ seconds. So a producer of events about licenses or credit had best send two fiel
   that, and at most {MAX_CLOCK_AHEAD // timedelta(minutes=1)} minutes after it, else the event is
   refused.
 - `changeId`: the identity of the event in its organization, in place of the event id. Then the same
-  event may be put on a bus again, as by a replay of the bus's archive, and changes nothing. One
+  event may be put on a bus again, as by a replay of the bus's archive, and changes nothing. Send
+  `issuedAt` with it: an event that is put on a bus anew has a later `time`, and without `issuedAt`
+  the copy that arrives first says when it was issued. One
   `changeId` belongs to one event, whatever its `detail-type`: with other content, of which
   `issuedAt` is a part, it is refused. `Credit Purchased`, `Credit Adjusted` and `Recharge Failed`
   have an identity of their own, and keep it.
@@ -108,7 +110,8 @@ nobody spends without an admin's act:
 |---|---|
 {_holding()}
 
-Such a tie is logged, and counted as `TiesDecided`
+What the settings that do not hold have already asked for (a `RechargeRequested`) stays asked for:
+if they arrive first, nothing else is known then. Such a tie is logged, and counted as `TiesDecided`
 ([runbook](runbook.md#two-statements-of-one-instant)).
 """
 

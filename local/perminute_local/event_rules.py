@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 UNSAID = (
-    "What is valid is taken, but for what no JSON Schema can say: `answeredAt`, `endedAt` and "
-    "`purchasedAt` lie at most 5 minutes after the event's `time`; `endedAt` lies not before "
-    "`answeredAt`, and at most 24 hours after it; `expiresAt` lies after `purchasedAt`; "
-    "`rechargeAmount` is at least `minimumPurchase`; a time of the years 1970 to 9990, or 1 to "
-    "9999, still lies in them in UTC; and what was sent before under the same identity said the "
-    "same."
+    "What is valid is taken, but for what no JSON Schema can say: `answeredAt`, `endedAt`, "
+    "`purchasedAt` and `issuedAt` lie at most 5 minutes after the event's `time`, and `time` at "
+    "most a day after the event arrives; `effectiveAt` lies at most 400 days "
+    "(`ReratingHorizonDays`) before the event was issued; `Credit Adjusted` comes after the credit "
+    "has a currency, and that of all events is the same; `endedAt` lies not before `answeredAt`, "
+    "and at most 24 hours after it; `expiresAt` lies after `purchasedAt`; `rechargeAmount` is at "
+    "least `minimumPurchase`; a time of the years 1970 to 9990, or 1 to 9999, still lies in them "
+    "in UTC; and what was sent before under the same identity said the same."
 )
 
 _ANY_CASE = re.compile("[a-z]", re.IGNORECASE)
