@@ -118,22 +118,22 @@ def settled_where_rest_stays(pool: MinutePool) -> MinutePool:
 def past_ample_days(pool: MinutePool, licensing: Licensing, now: datetime) -> MinutePool:
     """Move the cursor to the start of the next day on which calls may get other minutes.
 
-    All calls of its own day must have been gone over. A day is passed over if there is enough for
-    all calls up to its end, as there was when they got their minutes: then each of them has all
-    that it wanted. Not before the last call that did not get its minutes in order: on the days up
-    to it there may be others like it.
+    A day is passed over if there is enough for all calls up to its end, as there was when they got
+    their minutes: then each of them has all that it wanted. That must hold on the cursor's own day
+    as well, since calls of it may not have been read. Not before the last call that did not get its
+    minutes in order: on the days up to it there may be others like it.
     """
     if pool.unsettled is None or pool.disturbed is None:
         return pool
     position, (until, more, _) = pool.unsettled.position, pool.disturbed
     if until > position:
         return pool
-    day = first = position.ended_at.date() + _DAY
+    day = own = position.ended_at.date()
     end = pool.month.last_day + _DAY
     spoken_for = pool.reserved_after(pool.unsettled) + pool.held.amount_at(now)
     while day < end and spoken_for + _most_used(pool, day, more) <= _fewest(pool, day, licensing):
         day += _DAY
-    return pool if day <= first else _with_bound_of_rest(pool).settled_until(day)
+    return pool if day <= own + _DAY else _with_bound_of_rest(pool).settled_until(day)
 
 
 def _most_used(pool: MinutePool, day: date, more: int) -> int:
