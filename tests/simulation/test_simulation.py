@@ -48,7 +48,7 @@ def test_where_every_request_fails_all_is_done_once_they_do_not(
     template: Template, kind: Fault
 ) -> None:
     """What was done without an answer is done once, what was not is done later; nothing is lost."""
-    world = World(seed=11, events=60)
+    world = World(seed=11, events=12)
     outcome = simulate(world, template, Weather({kind: ONE}))
     assert outcome.broken is None
     assert outcome.faults[kind] >= 10

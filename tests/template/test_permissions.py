@@ -167,7 +167,6 @@ def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template)
                 {"Fn::GetAtt": ["LicensingTable", "Arn"]},
                 {"dynamodb:GetItem", "dynamodb:Query"},
             ),
-            ({"Fn::Sub": "${RateCardBucket.Arn}/rate-cards/*"}, {"s3:GetObject"}),
             ({"Fn::GetAtt": ["ReratingsDeadLetters", "Arn"]}, {"sqs:SendMessage"}),
         ],
         "PublishNotificationsRole": [
