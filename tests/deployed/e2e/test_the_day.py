@@ -26,9 +26,9 @@ def test_what_is_deployed_does_what_was_tested(running: Running) -> None:
         tested = replayed(plan, InProcess(stack))
     assert {name: len(part) for name, part in tested.items()} == {
         "organizations": 4,
-        "calls": 359,
+        "calls": 360,
         "ledger": 144,
-        "notifications": 145,
+        "notifications": 146,
         "responses": 8,
         "differences": 0,
         "rejected": 12,
