@@ -551,7 +551,7 @@ def booking_by_senders_clocks() -> Iterator[None]:
 @contextmanager
 def settings_by_arrival() -> Iterator[None]:
     """The settings that arrive last are in force, whenever they were issued."""
-    with patch.object(CreditSettings, "order", 0):
+    with patch.object(CreditSettings, "order", ()):
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from perminute.ports import AlreadyKnown, Committed, Folded, Full, Moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from stores import Stores
 
@@ -230,22 +232,31 @@ def test_as_many_facts_after_another_roll_over_are_others(
     assert len(known(stores, organization).users["adele"].facts) == 5
 
 
+@contextmanager
+def overtaken(
+    store: DynamoDBLicensingStore, organization: str, *, fold_before: datetime
+) -> Iterator[None]:
+    """Have a timeline rolled over between two requests of one reading."""
+    table = store._schema.timelines  # noqa: SLF001 - between two requests of the store
+    read = table.get_snapshot
+
+    def rolled_over(keys: Sequence[tuple[str, str]]) -> object:
+        found = read(keys)
+        with patch.object(table, "get_snapshot", read):
+            store.roll_over(organization, "adele", fold_before=fold_before)
+        return found
+
+    with patch.object(table, "get_snapshot", rolled_over):
+        yield
+
+
 def test_a_timeline_that_folds_while_it_is_read_is_to_be_read_again(
     on_dynamodb: DynamoDBLicensingStore, stores: Stores, organization: str
 ) -> None:
     append(stores, organization, nightly(range(3)))
     on_dynamodb.roll_over(organization, "adele", fold_before=NEVER)
     append(stores, organization, nightly(range(3, 6)))
-    table = on_dynamodb._schema.timelines  # noqa: SLF001 - between two requests of the store
-    read = table.get_snapshot
-
-    def overtaken(keys: Sequence[tuple[str, str]]) -> object:
-        found = read(keys)
-        with patch.object(table, "get_snapshot", read):
-            on_dynamodb.roll_over(organization, "adele", fold_before=ANSWERED)
-        return found
-
-    with patch.object(table, "get_snapshot", overtaken), pytest.raises(Contended):
+    with overtaken(on_dynamodb, organization, fold_before=ANSWERED), pytest.raises(Contended):
         known(stores, organization)
     assert known(stores, organization).users["adele"].facts == set(nightly(range(1)))
 
@@ -256,16 +267,7 @@ def test_what_is_moved_while_a_timeline_is_read_is_read_once(
     append(stores, organization, nightly(range(3)))
     on_dynamodb.roll_over(organization, "adele", fold_before=NEVER)
     append(stores, organization, nightly(range(3, 6)))
-    table = on_dynamodb._schema.timelines  # noqa: SLF001 - between two requests of the store
-    read = table.get_snapshot
-
-    def overtaken(keys: Sequence[tuple[str, str]]) -> object:
-        found = read(keys)
-        with patch.object(table, "get_snapshot", read):
-            on_dynamodb.roll_over(organization, "adele", fold_before=NEVER)
-        return found
-
-    with patch.object(table, "get_snapshot", overtaken):
+    with overtaken(on_dynamodb, organization, fold_before=NEVER):
         assert known(stores, organization).users["adele"].facts == set(nightly(range(6)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from perminute.application.advancing import brought_up_to
 from perminute.application.find_ties import ReportTies, tie_of_settings, unreported
@@ -26,7 +26,6 @@ from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Contended, Refused, Unavailable
 from perminute.domain.ledger import EntryType
 from perminute.domain.rerating import EVERYBODY, Rerating
-from perminute.domain.ties import caution_of_settings
 from perminute.ports import (
     AlreadyKnown,
     Committed,
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from perminute.application.patience import Patience
     from perminute.application.verdicts import Repeated
     from perminute.domain.accounts import Account, Booking
-    from perminute.domain.ties import SettingsCaution
     from perminute.ports import CreditStore
 
 
@@ -91,9 +89,9 @@ class BookCredit:
         decided first comes first, and of settings the one that holds: what the other one would
         have bought is not asked for.
         """
-        cautious_first = sorted(range(len(events)), key=lambda n: _caution(events[n]), reverse=True)
+        holding_first = sorted(range(len(events)), key=lambda n: _order(events[n]), reverse=True)
         by_time = sorted(
-            cautious_first,
+            holding_first,
             key=lambda n: (
                 events[n].issued_at,
                 _decided_at(events[n]),
@@ -254,8 +252,9 @@ def _decided_at(event: CreditEvent) -> datetime:
     return event.decided_at or event.issued_at
 
 
-def _caution(event: CreditEvent) -> tuple[SettingsCaution, ...]:
-    return (caution_of_settings(event.change),) if isinstance(event.change, CreditSettings) else ()
+def _order(event: CreditEvent) -> tuple[Any, ...]:
+    """Return the place of settings among others; what is no settings comes before all of them."""
+    return event.change.order if isinstance(event.change, CreditSettings) else ()
 
 
 def _name(event: CreditEvent) -> tuple[bool, str]:
