@@ -26,6 +26,8 @@ _MOMENT = timedelta(seconds=1)
 _DELAYS = (timedelta(minutes=5), timedelta(minutes=50), timedelta(hours=7), timedelta(days=1))
 _WINDOWS = (_MOMENT, timedelta(minutes=1), timedelta(hours=1))
 _STREAM_GIVES_UP_AFTER = 2
+_LONGEST_WAIT = 64
+"""A stream's batch that fails waits twice as long each time, up to so many moments."""
 """Failures of one batch after which a stream may give it up: in truth it is an hour of them."""
 
 
@@ -238,7 +240,7 @@ class SimulatedStream:
 
     def _pump(self) -> None:
         if self.deliver_first() and self._records:
-            self._go_on(_MOMENT)
+            self._go_on(_MOMENT * min(2**self._failures, _LONGEST_WAIT))
 
     def _deliver(self) -> None:
         happenings = self.happenings
