@@ -489,7 +489,7 @@ def repricing_in_whole_minutes() -> Iterator[None]:
     """A call that is rated again costs its first rate by the minute, whatever its card said."""
     as_card = Price.as_card
 
-    def plain(price: Price, leg_type: LegType, currency: str | None) -> RateCard | None:
+    def plain(price: Price, leg_type: LegType) -> RateCard:
         return as_card(
             replace(
                 price,
@@ -498,7 +498,6 @@ def repricing_in_whole_minutes() -> Iterator[None]:
                 later_steps=(),
             ),
             leg_type,
-            currency,
         )
 
     with patch.object(Price, "as_card", plain):

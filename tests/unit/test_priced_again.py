@@ -15,10 +15,10 @@ from perminute.adapters.memory import PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.verdicts import Accepted
-from perminute.domain.errors import Unavailable
 from perminute.domain.licensing import LicensingChange
-from perminute.domain.rate_card import Step
-from perminute.domain.usage import Outcome, Price
+from perminute.domain.rate_card import Step, Unpriced
+from perminute.domain.rerating import Rerated
+from perminute.domain.usage import Flag, Outcome, Price
 
 if TYPE_CHECKING:
     from perminute.domain.rate_card import RateCard
@@ -36,7 +36,20 @@ def stepped(name: str, *rows: str) -> RateCard:
     return one
 
 
-OLD = stepped("old", "dialOut,49,DE,USD,0.5,30,6,0", "dialOut,49,DE,USD,0.7,60,60,120")
+IN_DOLLARS = "dialOut,49,DE,USD,0.5,30,6,0", "dialOut,49,DE,USD,0.7,60,60,120"
+OLD = stepped("old", *IN_DOLLARS)
+EUROS = stepped("euros", "dialOut,44,GB,EUR,0.02,60,60,0", *IN_DOLLARS)
+IN_EUROS = Price(
+    rate_card_version="euros",
+    billed_seconds=600,
+    prefix="44",
+    country="GB",
+    rate_micros_per_minute=20_000,
+    connection_fee_micros=0,
+    retail_micros=200_000,
+    currency="EUR",
+    unpriced=Unpriced.CURRENCY_MISMATCH,
+)
 ELSEWHERE = stepped("elsewhere", "dialOut,44,GB,USD,0.02,60,60,0")
 
 
@@ -107,8 +120,7 @@ def test_a_correction_that_prices_a_call_alike_records_the_steps_of_its_card(
     world: WrongRates,
 ) -> None:
     """Steps that the call never reached: nothing has changed for it, until it is corrected anew."""
-    rows = "dialOut,49,DE,USD,0.5,30,6,0", "dialOut,49,DE,USD,0.7,60,60,120"
-    alike = stepped("alike", *rows, "dialOut,49,DE,USD,0.9,60,60,600")
+    alike = stepped("alike", *IN_DOLLARS, "dialOut,49,DE,USD,0.9,60,60,600")
     world.cards.publish(alike)
     before = only(world)
     assert world.book(version="alike").calls == 0
@@ -118,17 +130,59 @@ def test_a_correction_that_prices_a_call_alike_records_the_steps_of_its_card(
     assert after.price.later_steps == (Step(120, 700_000, 60), Step(600, 900_000, 60))
 
 
-def test_a_rate_in_another_currency_is_looked_up_if_credit_is_kept_in_it_after_all(
+def test_a_price_in_another_currency_is_stated_while_credit_does_not_have_to_pay_it(
     world: WrongRates,
 ) -> None:
-    euros = stepped("euros", "dialOut,44,GB,EUR,0.02,60,60,0")
-    world.cards.publish(euros)
+    """Its card may be gone as well."""
+    world.cards.publish(EUROS)
     world.charge(world.call("two", ANSWERED, remote_number="+442079460018"))
-    usage = world.usages()["two"]
     world.cards = PublishedRateCards(ELSEWHERE)
-    account = world.stores.credit.account(world.organization)
-    not_set_up = replace(account, credits_set_up_at=None)
-    for other in (replace(account, currency="EUR"), not_set_up):
-        with pytest.raises(Unavailable, match="rate card euros is not known"):
-            world.again.card_of(usage, other)
-    assert world.again.card_of(usage, account).version == "euros"
+    before = world.usages()["two"]
+    assert (before.outcome, before.stated_price.retail_micros) == (Outcome.UNRATED, None)
+    licensed(world, value=False)
+    lost = world.usages()["two"]
+    assert (lost.outcome, lost.stated_price) == (Outcome.NOT_ENTITLED, IN_EUROS)
+    licensed(world, value=True)
+    assert world.usages()["two"] == replace(before, flags=(Flag.RERATED,))
+    assert world.balance_micros == 100 * MICROS - 6_600_000
+
+
+def test_a_price_in_another_currency_that_is_stated_nowhere_differs_from_none(
+    world: WrongRates,
+) -> None:
+    """Nobody sees that a correction changes it; the record has it, should it be stated later."""
+    world.cards.publish(EUROS)
+    world.charge(world.call("two", ANSWERED, remote_number="+442079460018"))
+    world.cards.publish(stepped("dearer", "dialOut,44,GB,EUR,0.03,60,60,0", *IN_DOLLARS))
+    assert world.book(version="dearer").calls == 0
+    assert world.usages()["two"].flags == ()
+    licensed(world, value=False)
+    assert world.usages()["two"].stated_price == replace(
+        IN_EUROS, rate_card_version="dearer", rate_micros_per_minute=30_000, retail_micros=300_000
+    )
+
+
+def test_a_correction_of_a_call_that_credit_does_not_pay_prices_it_in_any_currency(
+    world: WrongRates,
+) -> None:
+    """It had a price, and has one."""
+    licensed(world, value=False)
+    world.cards.publish(stepped("euros", "dialOut,49,DE,EUR,0.5,30,6,0"))
+    corrected = world.book(version="euros")
+    assert (corrected.calls, corrected.priced, corrected.unpriced) == (1, 0, 0)
+    usage = only(world)
+    assert (usage.outcome, usage.charge_micros) == (Outcome.NOT_ENTITLED, 0)
+    assert (usage.stated_price.retail_micros, usage.stated_price.currency) == (5_000_000, "EUR")
+
+
+def test_credits_that_turn_out_to_have_been_set_up_earlier_change_no_stated_price(
+    world: WrongRates,
+) -> None:
+    """Before that a price may be in any currency, and after it too: nothing has changed."""
+    world.cards.publish(EUROS)
+    world.charge(world.call("two", ANSWERED, remote_number="+442079460018"))
+    licensed(world, value=False)
+    after = world.usages()["two"]
+    before = replace(after, price=replace(after.price, unpriced=None))
+    rerated = Rerated(before, after)
+    assert (rerated.has_changed, rerated.is_priced_alike) == (True, True)

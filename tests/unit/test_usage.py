@@ -100,23 +100,46 @@ def test_what_the_subscription_includes_costs_nothing() -> None:
                 unpriced=Unpriced.BLOCKED_NUMBER,
             ),
         ),
-        # The card prices France in euros, and nothing converts.
-        (
-            "+33199001234",
-            Price(
-                rate_card_version="card-1",
-                prefix="33",
-                country="FR",
-                currency="EUR",
-                unpriced=Unpriced.CURRENCY_MISMATCH,
-            ),
-        ),
     ],
 )
 def test_what_cannot_be_priced_is_given_free_and_says_why(number: str, price: Price) -> None:
     one = leg(remote_number=number)
     assert rate_leg(one, TERMS).usage() == Usage(
         leg=one, outcome=Outcome.UNRATED, reason=price.unpriced, price=price, charge_micros=0
+    )
+
+
+IN_EUROS = Price(
+    rate_card_version="card-1",
+    billed_seconds=600,
+    prefix="33",
+    country="FR",
+    rate_micros_per_minute=16_000,
+    connection_fee_micros=0,
+    retail_micros=160_000,
+    currency="EUR",
+    unpriced=Unpriced.CURRENCY_MISMATCH,
+)
+"""The card prices France in euros, the credit is kept in dollars, and nothing converts."""
+TO_FRANCE = "+33199001234"
+
+
+def test_what_credit_cannot_pay_is_unrated_and_states_its_currency_but_no_amount() -> None:
+    one = leg(remote_number=TO_FRANCE)
+    usage = rate_leg(one, TERMS).usage()
+    assert usage == Usage(
+        leg=one,
+        outcome=Outcome.UNRATED,
+        reason=Unpriced.CURRENCY_MISMATCH,
+        price=IN_EUROS,
+        charge_micros=0,
+    )
+    assert usage.stated_price == Price(
+        rate_card_version="card-1",
+        prefix="33",
+        country="FR",
+        currency="EUR",
+        unpriced=Unpriced.CURRENCY_MISMATCH,
     )
 
 
@@ -192,13 +215,40 @@ def test_a_rate_in_another_currency_still_tells_the_country_for_pool_and_policy(
     terms = replace(SUBSCRIBER, licensing=Licensing(volume(), {ORGANIZER: user}))
     rating = rate_leg(leg(remote_number="+33199001234"), terms)
     assert (rating.pool_minutes_wanted, rating.flags) == (10, ())
-    assert rating.usage(10).outcome is Outcome.POOLED
+    pooled = rating.usage(10)
+    assert (pooled.outcome, pooled.stated_price) == (Outcome.POOLED, IN_EUROS)
     split = rating.usage(4)
     assert (split.outcome, split.reason, split.charge_micros) == (
         Outcome.UNRATED,
         Unpriced.CURRENCY_MISMATCH,
         0,
     )
+    assert split.stated_price.retail_micros is None
+
+
+@pytest.mark.parametrize(
+    ("licensing", "changed", "outcome"),
+    [
+        (Licensing(volume()), {"remote_number": TO_FRANCE}, Outcome.NOT_ENTITLED),
+        (
+            TERMS.licensing,
+            {"remote_number": TO_FRANCE, "meeting_type": MeetingType.AD_HOC},
+            Outcome.FREE,
+        ),
+        (
+            SUBSCRIBER.licensing,
+            {"leg_type": LegType.TOLL_DIAL_IN, "service_number": TO_FRANCE},
+            Outcome.INCLUDED,
+        ),
+    ],
+)
+def test_what_credit_does_not_pay_states_its_price_in_any_currency(
+    licensing: Licensing, changed: dict[str, Any], outcome: Outcome
+) -> None:
+    rates = card("dialOut,33,FR,EUR,0.016,,", "tollDialIn,33,FR,EUR,0.016,,")
+    terms = replace(TERMS, licensing=licensing, rate_card=rates)
+    usage = rate_leg(leg(**changed), terms).usage()
+    assert (usage.outcome, usage.stated_price, usage.charge_micros) == (outcome, IN_EUROS, 0)
 
 
 def test_before_the_credits_were_set_up_a_price_may_be_in_any_currency() -> None:
@@ -206,7 +256,7 @@ def test_before_the_credits_were_set_up_a_price_may_be_in_any_currency() -> None
     one = leg(remote_number="+33199001234")
     later = replace(TERMS, credits_set_up_at=ENDED)
     known = rate_leg(one, later)
-    assert (known.price.currency, known.price.unpriced) == ("EUR", None)
+    assert known.price == replace(IN_EUROS, unpriced=None)
     assert known.usage().reason is NotEntitled.CREDITS_NOT_SET_UP
     assert rate_leg(one, replace(later, currency=None, credits_set_up_at=None)) == known
 

@@ -40,8 +40,11 @@ def answer_document(answer: Answer) -> AnswerDocument:
 
 
 def price_document(usage: Usage, *, entitled: bool) -> PriceDocument:
-    """Write what a call would become; without an organizer only what the rate card says."""
-    leg, price = usage.leg, usage.price
+    """Write what a call would become; without an organizer only what the rate card says.
+
+    Then `reason` says why there is no price, or that credit could not pay the one that there is.
+    """
+    leg, price = usage.leg, usage.stated_price
     unpriced = price.unpriced and price.unpriced.value
     return PriceDocument(
         leg_type=leg.leg_type,

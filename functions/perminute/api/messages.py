@@ -222,9 +222,19 @@ class PriceDocument(Message, frozen=True, kw_only=True):
     rate_per_minute: Money | None
     connection_fee: Money | None
     retail_cost: Annotated[
-        Money | None, Meta(description="What the rate card says; null if it has no price.")
+        Money | None,
+        Meta(
+            description="What the rate card says, whoever pays; null if it has no price, and where "
+            "`outcome` is `unrated`."
+        ),
     ]
-    currency: str | None
+    currency: Annotated[
+        str | None,
+        Meta(
+            description="That of the rate, which may be another than the credit's: then the call "
+            "costs credit nothing."
+        ),
+    ]
     outcome: Annotated[
         Outcome | None, Meta(description="What would become of the call; with an organizer only.")
     ]

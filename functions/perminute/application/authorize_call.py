@@ -210,7 +210,7 @@ def _of_ended(request: Request, usage: Usage, account: Account) -> Answer:
 
     What it had reserved is given back already. The sequence is not known any more.
     """
-    asked, price = request.asked, usage.price
+    asked, price = request.asked, usage.stated_price
     if asked.operation is Operation.AUTHORIZE:
         raise Conflict("callId", "has ended already; a new call needs an id of its own")
     over = asked.operation is Operation.RELEASE

@@ -212,4 +212,4 @@ def _anew(usage: Usage, rating: Rating) -> Usage:
 
 
 def _is_priced(usage: Usage) -> bool:
-    return usage.price.unpriced is None
+    return usage.stated_price.retail_micros is not None

@@ -88,7 +88,7 @@ class EndReported:
         again = self.again
         return Terms(
             licensing=licensing,
-            rate_card=again.card_of(usage, account)
+            rate_card=usage.price.as_card(usage.leg.leg_type)
             if _finds_the_same_row(usage.leg, leg)
             else again.rate_cards.version(usage.price.rate_card_version),
             currency=account.currency,

@@ -21,7 +21,7 @@ from perminute.application.postings import posting_of
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.pools import Month
 from perminute.domain.rerating import Rerated, rerate
-from perminute.domain.usage import Rating, Terms, charged_in, rate_leg
+from perminute.domain.usage import Rating, Terms, rate_leg
 from perminute.ports import AlreadyKnown, Committed, ListedCall, Moved
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from perminute.domain.licensing import Licensing
     from perminute.domain.lots import Lot, Lots
     from perminute.domain.pools import Pools
-    from perminute.domain.rate_card import RateCard
     from perminute.domain.usage import Usage
     from perminute.ports import Calls, CreditStore, RateCards
 
@@ -147,6 +146,7 @@ class LookingAgain:
     ) -> tuple[list[Usage], list[Rating], Licensing]:
         """Rate calls by what is known now, and by the row of the rate card that priced them.
 
+        A licensing change does not change that row, so the card need not even be there any more.
         With a `version` all are rated by that version of the card instead.
         The usages come in the order of the list, without those that it lists out of date.
         """
@@ -168,7 +168,7 @@ class LookingAgain:
                     licensing=licensing,
                     rate_card=self.rate_cards.version(version)
                     if version
-                    else self.card_of(usage, account),
+                    else usage.price.as_card(usage.leg.leg_type),
                     currency=account.currency,
                     credits_set_up_at=account.credits_set_up_at,
                 ),
@@ -176,15 +176,6 @@ class LookingAgain:
             for usage in usages
         ]
         return usages, ratings, licensing
-
-    def card_of(self, usage: Usage, account: Account) -> RateCard:
-        """Return what prices a call again as its card does: the row that it was priced by.
-
-        A licensing change does not change the row, so the card need not even be there any more.
-        """
-        currency = charged_in(usage.leg, account.currency, account.credits_set_up_at)
-        recorded = usage.price.as_card(usage.leg.leg_type, currency)
-        return recorded or self.rate_cards.version(usage.price.rate_card_version)
 
     def booking(
         self,

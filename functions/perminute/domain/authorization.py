@@ -19,7 +19,7 @@ from perminute.domain.call_times import CLOCK_SKEW, RINGING
 from perminute.domain.holds import charge_time, lapses_at
 from perminute.domain.legs import MAX_LEG_SECONDS
 from perminute.domain.licensing import Cover, Entitlement, NotEntitled
-from perminute.domain.rate_card import SECONDS_PER_MINUTE
+from perminute.domain.rate_card import SECONDS_PER_MINUTE, Unpriced
 from perminute.domain.reservations import (
     DEFAULT_QUOTA_SECONDS,
     HANG_UP,
@@ -434,6 +434,9 @@ class _Call:
 
     def _answer(self, decision: Decision, **said: Any) -> Answer:  # noqa: ANN401 - its own fields
         price = self._price.rating.price
+        if said.get("reason") == Unpriced.CURRENCY_MISMATCH:
+            # As in the record of such a call: credit cannot pay it, so no amount is stated.
+            price = price.without_amounts()
         return Answer(
             sequence=self._asked.sequence,
             decision=decision,

@@ -319,7 +319,7 @@ def news_of_call(usage: Usage) -> Iterator[News]:
         case Outcome.NOT_ENTITLED, NotEntitled() as why:
             yield CallNotEntitled(call_id=call_id, reason=why)
         case Outcome.UNRATED, Unpriced() as why:
-            # Without a price, a currency is that of the rate that cannot be charged.
+            # An unrated call has a currency only if the rate is in another one than the credit.
             yield CallNotRated(call_id=call_id, reason=why, rate_currency=usage.price.currency)
         case _:
             pass

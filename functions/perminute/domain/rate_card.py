@@ -90,6 +90,11 @@ class Rate:
                 sixtieths += (end - start) * step.rate_micros_per_minute
         return self.connection_fee_micros + round_half_up(sixtieths, SECONDS_PER_MINUTE)
 
+    def quote(self, seconds: int) -> Quote:
+        """Price so many seconds of connected time, in the currency of this row."""
+        billed_seconds = self.billed_seconds(seconds)
+        return Quote(self, billed_seconds, self.charge_micros(billed_seconds))
+
     def _spans(self) -> Iterable[tuple[Step, int | None]]:
         if len(self.steps) == 1:
             # Nearly every rate of a real deck: worth a path of its own (`make bench`, rating).
@@ -173,8 +178,7 @@ class RateCard:
             return NoQuote(Unpriced.BLOCKED_NUMBER, rate)
         if currency is not None and rate.currency != currency:
             return NoQuote(Unpriced.CURRENCY_MISMATCH, rate)
-        billed_seconds = rate.billed_seconds(seconds)
-        return Quote(rate, billed_seconds, rate.charge_micros(billed_seconds))
+        return rate.quote(seconds)
 
     def changes_between(
         self, leg_type: LegType, number: str, since: datetime, until: datetime

@@ -159,7 +159,8 @@ class Rerated(NamedTuple):
     def is_priced_alike(self) -> bool:
         """Whether at most the card differs by which it was priced: its version, and its steps.
 
-        Steps that a call did not reach, or that bill as many seconds, price it alike.
+        Steps that a call did not reach, or that bill as many seconds, price it alike. So does the
+        currency of the credit, as long as credit does not have to pay the call.
         """
         after = self.after.price
         renamed = replace(
@@ -168,6 +169,7 @@ class Rerated(NamedTuple):
             initial_increment_seconds=after.initial_increment_seconds,
             increment_seconds=after.increment_seconds,
             later_steps=after.later_steps,
+            unpriced=after.unpriced,
         )
         return _verdict(replace(self.before, price=renamed)) == _verdict(self.after)
 
@@ -280,7 +282,7 @@ def _verdict(usage: Usage) -> tuple[object, ...]:
     return (
         usage.outcome,
         usage.reason,
-        usage.price,
+        usage.stated_price,
         usage.charge_micros,
         usage.pool_minutes,
         usage.draws_on_pool,

@@ -67,8 +67,8 @@ class Price:
     """What the rate card says of a leg, whoever pays; money in micro-units of `currency`.
 
     Where the card has no price, `retail_micros` is None, `unpriced` says why, and `prefix` names
-    the row that blocks the number or prices it in another currency. In the latter case `currency`
-    is that row's; otherwise it is None without a price.
+    the row that blocks the number. A price in another currency than the credit's is here whole, and
+    `unpriced` says that credit cannot pay it: see `Usage.stated_price` for what is stated of it.
 
     The row that priced the leg is here with all its steps, so that the leg can be priced again, and
     its price explained, without the card: the first step is `rate_micros_per_minute` in blocks of
@@ -95,14 +95,18 @@ class Price:
             return ()
         return (Step(0, self.rate_micros_per_minute, self.increment_seconds), *self.later_steps)
 
-    def as_card(self, leg_type: LegType, currency: str | None) -> RateCard | None:
-        """Return a card that says of this leg what its whole card says, in credit's `currency`.
+    def without_amounts(self) -> Price:
+        """Return what is stated of a price that nobody pays: which row and currency it is in."""
+        return Price(
+            rate_card_version=self.rate_card_version,
+            prefix=self.prefix,
+            country=self.country,
+            currency=self.currency,
+            unpriced=self.unpriced,
+        )
 
-        None if only the whole card can: what a row in another currency than the credit's costs is
-        not recorded, and is wanted only if the credit were kept in that currency after all.
-        """
-        if self.unpriced is Unpriced.CURRENCY_MISMATCH and currency in {None, self.currency}:
-            return None
+    def as_card(self, leg_type: LegType) -> RateCard:
+        """Return a card that says of this leg what its whole card says."""
         if self.prefix is None:
             return RateCard((), version=self.rate_card_version)
         row = Rate(
@@ -157,6 +161,15 @@ class Usage:
     news_held: bool = False
 
     @property
+    def stated_price(self) -> Price:
+        """The price as it is shown and summed: an unrated leg has no amounts.
+
+        If credit would have to pay a price in another currency, the leg is unrated. The record has
+        that price all the same, for a leg that is rated again may turn out to be pooled.
+        """
+        return self.price.without_amounts() if self.outcome is Outcome.UNRATED else self.price
+
+    @property
     def began_at(self) -> datetime:
         """The instant by which it belongs to the period of a limit."""
         return self.authorized_at or self.leg.answered_at or self.leg.ended_at
@@ -205,7 +218,7 @@ def charged_in(leg: Leg, currency: str | None, credits_set_up_at: datetime | Non
 class Rating:
     """What the rules say of a leg, but for the minutes that the pool has left when its turn comes.
 
-    `rate` is what its price was made by; None where the card has no price.
+    `rate` is what credit pays by; None where the card has no price, or one in another currency.
     """
 
     leg: Leg
@@ -300,7 +313,10 @@ def _free(leg: Leg) -> Free | None:
 
 
 def _price(leg: Leg, terms: Terms) -> tuple[Price, Rate | None]:
-    """Ask the card; a rate in another currency than the credit's cannot price (no conversion)."""
+    """Ask the card; a rate in another currency than the credit's is not charged by.
+
+    Nothing converts: what such a leg costs is stated in the currency of the rate.
+    """
     card = terms.rate_card
     number = leg.rated_number
     if leg.leg_type is LegType.APP or number is None:
@@ -308,29 +324,35 @@ def _price(leg: Leg, terms: Terms) -> tuple[Price, Rate | None]:
     at = answered(leg)
     currency = charged_in(leg, terms.currency, terms.credits_set_up_at)
     match card.quote(leg.leg_type, number, leg.connected_seconds, at, currency=currency):
+        case NoQuote(Unpriced.CURRENCY_MISMATCH as why, Rate() as rate):
+            return _price_by(rate.quote(leg.connected_seconds), card.version, why), None
         case NoQuote(reason, rate):
             price = Price(
                 rate_card_version=card.version,
                 prefix=rate.prefix if rate else None,
                 country=rate.country if rate else None,
-                currency=rate.currency if rate and reason is Unpriced.CURRENCY_MISMATCH else None,
                 unpriced=reason,
             )
             return price, None
-        case Quote(rate, billed_seconds, charge_micros):
-            price = Price(
-                rate_card_version=card.version,
-                billed_seconds=billed_seconds,
-                prefix=rate.prefix,
-                country=rate.country,
-                rate_micros_per_minute=rate.rate_micros_per_minute,
-                connection_fee_micros=rate.connection_fee_micros,
-                retail_micros=charge_micros,
-                currency=rate.currency,
-                initial_increment_seconds=rate.initial_increment_seconds,
-                increment_seconds=rate.steps[0].increment_seconds,
-                later_steps=rate.steps[1:],
-            )
-            return price, rate
+        case Quote(rate) as quote:
+            return _price_by(quote, card.version), rate
         case never:
             assert_never(never)
+
+
+def _price_by(quote: Quote, version: str, unpriced: Unpriced | None = None) -> Price:
+    rate, billed_seconds, charge_micros = quote
+    return Price(
+        rate_card_version=version,
+        billed_seconds=billed_seconds,
+        prefix=rate.prefix,
+        country=rate.country,
+        rate_micros_per_minute=rate.rate_micros_per_minute,
+        connection_fee_micros=rate.connection_fee_micros,
+        retail_micros=charge_micros,
+        currency=rate.currency,
+        unpriced=unpriced,
+        initial_increment_seconds=rate.initial_increment_seconds,
+        increment_seconds=rate.steps[0].increment_seconds,
+        later_steps=rate.steps[1:],
+    )

@@ -224,14 +224,16 @@ def _figures(usages: Sequence[Usage]) -> tuple[str, ...]:
 
 def _not_paid(organization_id: str, usages: Sequence[Usage]) -> Table:
     title = f"{organization_id}: calls that credit did not pay"
-    table = _table(title, "outcome", "reason", "calls", "retail cost")
-    groups: defaultdict[tuple[str, str], list[Usage]] = defaultdict(list)
+    table = _table(title, "outcome", "reason", "calls", "retail cost", "currency")
+    # Amounts of two currencies are never added up.
+    groups: defaultdict[tuple[str, str, str], list[Usage]] = defaultdict(list)
     for usage in usages:
         if usage.outcome is not Outcome.CHARGED:
-            groups[usage.outcome, usage.reason or ""].append(usage)
-    for (outcome, reason), of_group in sorted(groups.items()):
-        retail_micros = sum(usage.price.retail_micros or 0 for usage in of_group)
-        table.add_row(outcome, reason, str(len(of_group)), _aligned(retail_micros))
+            currency = usage.stated_price.currency or ""
+            groups[usage.outcome, usage.reason or "", currency].append(usage)
+    for (outcome, reason, currency), of_group in sorted(groups.items()):
+        retail_micros = sum(usage.stated_price.retail_micros or 0 for usage in of_group)
+        table.add_row(outcome, reason, str(len(of_group)), _aligned(retail_micros), currency)
     return table
 
 
@@ -247,7 +249,7 @@ def _refused(rejected: Sequence[Rejected]) -> Table:
 def _table(title: str | None, *columns: str) -> Table:
     table = Table(title=_plain(title) if title else None, **_STYLE)
     for column in columns:
-        text = column in {"leg", "lot", "expires", "outcome", "reason"}
+        text = column in {"leg", "lot", "expires", "outcome", "reason", "currency"}
         table.add_column(column, justify="left" if text else "right")
     return table
 

@@ -254,7 +254,7 @@ def _account_document(
 
 
 def _usage_document(usage: Usage) -> dict[str, Any]:
-    price = usage.price
+    price = usage.stated_price
     return {
         "organizationId": usage.leg.organization_id,
         "callId": usage.leg.call_id,
