@@ -182,6 +182,53 @@ def test_what_a_call_would_cost_touches_nothing(system: System) -> None:
 
 
 @pytest.mark.parametrize(
+    ("organizer", "outcome", "reason", "amounts"),
+    [
+        ({}, None, "currencyMismatch", (60, "0.05", "0", "0.05", "EUR", None)),
+        (
+            {"organizerId": "nobody"},
+            "notEntitled",
+            "noLicense",
+            (60, "0.05", "0", "0.05", "EUR", "0"),
+        ),
+        (
+            {"organizerId": "adele"},
+            "unrated",
+            "currencyMismatch",
+            (0, None, None, None, "EUR", "0"),
+        ),
+    ],
+)
+def test_a_price_in_another_currency_is_stated_unless_credit_has_to_pay_it(
+    system: System,
+    organizer: dict[str, str],
+    outcome: str | None,
+    reason: str,
+    amounts: tuple[int | str | None, ...],
+) -> None:
+    query = {"legType": "dialOut", "number": "+39061234567", "seconds": "60", **organizer}
+    status, price = system.ask("price", method="GET", queryStringParameters=query)
+    assert (status, price["outcome"], price["reason"]) == (200, outcome, reason)
+    names = ("billedSeconds", "ratePerMinute", "connectionFee", "retailCost", "currency", "charge")
+    assert tuple(price[name] for name in names) == amounts
+
+
+def test_an_answer_about_a_call_in_another_currency_states_no_rate_that_credit_cannot_pay(
+    system: System,
+) -> None:
+    status, answer = system.authorize(remoteNumber="+39061234567")
+    assert (status, answer["reason"]) == (200, "currencyMismatch")
+    assert (answer["ratePerMinute"], answer["connectionFee"], answer["currency"]) == (
+        None,
+        None,
+        "EUR",
+    )
+    system.send("CallsQueue", sample("call-ended", callId=CALL, remoteNumber="+39061234567"))
+    status, answer = system.ask("release", {"sequence": 1, "usedSeconds": 60})
+    assert (status, answer["ratePerMinute"], answer["currency"]) == (200, None, "EUR")
+
+
+@pytest.mark.parametrize(
     ("changed", "message"),
     [
         ({"sequence": ...}, "sequence: is required"),

@@ -177,6 +177,26 @@ def test_a_call_is_charged_from_event_to_balance(ready: System) -> None:
     ]
 
 
+def test_a_call_in_another_currency_has_a_price_unless_credit_has_to_pay_it(
+    ready: System,
+) -> None:
+    to_italy = {"remoteNumber": "+39061234567"}
+    entitled = sample("call-ended", callId="entitled", **to_italy)
+    stranger = sample("call-ended", callId="stranger", organizerId="nobody", **to_italy)
+    assert not ready.send("CallsQueue", entitled, stranger)
+    document = ready.results().document()
+    assert document["organizations"]["contoso"]["balance"] == "250"
+    names = ("outcome", "reason", "billedSeconds", "ratePerMinute", "connectionFee", "retailCost")
+    calls = {
+        call["callId"]: tuple(call[name] for name in (*names, "charge", "currency"))
+        for call in document["calls"]
+    }
+    assert calls == {
+        "entitled": ("unrated", "currencyMismatch", 0, None, None, None, "0", "EUR"),
+        "stranger": ("notEntitled", "noLicense", 1740, "0.05", "0", "1.45", "0", "EUR"),
+    }
+
+
 @pytest.mark.parametrize(
     ("queue", "names"),
     [

@@ -50,6 +50,9 @@ from perminute.domain.timelines import Timeline
 if TYPE_CHECKING:
     from perminute.domain.lots import Lot
 
+TO_FRANCE = "+33123456789"
+"""The card prices it in euros, and the credit is kept in dollars."""
+
 
 def test_a_call_that_is_covered_may_begin_and_is_told_all_that_it_needs_to_know() -> None:
     scene = Scene()
@@ -323,7 +326,7 @@ def test_nothing_is_granted_on_a_debt() -> None:
             {"leg_type": LegType.TOLL_FREE_DIAL_IN, "service_number": "+18005550100"},
         ),
         ("noRate", Scene(), {"remote_number": "+881612345678"}),
-        ("currencyMismatch", Scene(), {"remote_number": "+33123456789"}),
+        ("currencyMismatch", Scene(), {"remote_number": TO_FRANCE}),
         ("blockedNumber", Scene(), {"remote_number": "+449098790100"}),
         ("adHocMeeting", Scene(), {"meeting_type": MeetingType.AD_HOC}),
         (
@@ -359,6 +362,18 @@ def test_what_a_subscription_includes_is_allowed_without_touching_the_account(
         PaidBy.SUBSCRIPTION,
     )
     assert scene.account is before
+
+
+def test_what_a_subscription_includes_has_a_rate_in_any_currency() -> None:
+    scene = Scene(user=SUBSCRIBED, rates=card("tollDialIn,33,FR,EUR,0.016,0.01,"))
+    call: dict[str, Any] = {"leg_type": LegType.TOLL_DIAL_IN, "service_number": TO_FRANCE}
+    answer = scene.authorize(**call).answer
+    assert (answer.decision, answer.paid_by) == (Decision.ALLOW, PaidBy.SUBSCRIPTION)
+    assert (answer.rate_micros_per_minute, answer.connection_fee_micros, answer.currency) == (
+        16_000,
+        10_000,
+        "EUR",
+    )
 
 
 def test_who_joins_with_the_app_costs_nobody_anything() -> None:

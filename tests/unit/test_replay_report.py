@@ -1,0 +1,44 @@
+"""What the tables of a replay say of calls that credit did not pay."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+from builders import LONG_AGO, ORGANIZATION, ORGANIZER, holds, leg, volume
+from builders import card as rates
+from rich.console import Console
+
+from perminute.domain.accounts import Account
+from perminute.domain.licensing import Licensing
+from perminute.domain.usage import Terms, Usage, rate_leg
+from perminute_local.replay.report import report
+from perminute_local.replay.results import Results
+
+NOBODY = Terms(Licensing(volume()), rates(), "USD", LONG_AGO)
+LICENSED = replace(
+    NOBODY,
+    licensing=Licensing(volume(), {ORGANIZER: holds("payPerMinute", "communicationsCredits")}),
+)
+
+
+def rows(*usages: Usage) -> list[list[str]]:
+    """The words of each row of the table."""
+    file = io.StringIO()
+    account = Account(organization_id=ORGANIZATION)
+    for part in report(Results([account], list(usages), [])):
+        Console(file=file, width=200).print(part)
+    shown = file.getvalue()
+    _, _, table = shown.partition("calls that credit did not pay")
+    return [line.split() for line in table.splitlines() if ORGANIZATION not in line]
+
+
+def test_retail_costs_in_two_currencies_are_not_added_up() -> None:
+    of_germany = [rate_leg(leg(call_id=f"{n}"), NOBODY).usage() for n in range(2)]
+    to_france = leg(remote_number="+33199001234")
+    of_france = rate_leg(to_france, NOBODY).usage()
+    unrated = rate_leg(to_france, LICENSED).usage()
+    shown = rows(*of_germany, of_france, unrated)
+    assert ["notEntitled", "noLicense", "2", "0.300000", "USD"] in shown
+    assert ["notEntitled", "noLicense", "1", "0.160000", "EUR"] in shown
+    assert ["unrated", "currencyMismatch", "1", "0.000000", "EUR"] in shown
