@@ -33,6 +33,7 @@ from perminute.domain import (
     spending,
     timelines,
 )
+from perminute.domain import usage as usage_rules
 from perminute.domain.accounts import Account
 from perminute.domain.call_states import under_way_since
 from perminute.domain.credit_settings import CreditSettings, FailureHandling
@@ -46,12 +47,12 @@ from perminute.domain.notifications import crossings
 from perminute.domain.phone_numbers import e164_or_withheld
 from perminute.domain.pools import Pools
 from perminute.domain.provisional import Provisional
-from perminute.domain.rate_card import SECONDS_PER_MINUTE
+from perminute.domain.rate_card import SECONDS_PER_MINUTE, Unpriced
 from perminute.domain.recharge import RESEND_AFTER, RechargeState
 from perminute.domain.reservations import Answer, Asked, Denied, Operation, Reservation
 from perminute.domain.spending import LimitName, SpendingChange, SpendingKind
 from perminute.domain.timelines import Timeline
-from perminute.domain.usage import Price
+from perminute.domain.usage import Price, Usage
 from perminute.events import billing, door, licensing, receipts, telephony
 from perminute.events import billing as billing_events
 from perminute.events import licensing as licensing_events
@@ -73,7 +74,7 @@ if TYPE_CHECKING:
     from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest
     from perminute.domain.reservations import Promise
     from perminute.domain.timelines import Fact
-    from perminute.domain.usage import Rating, Usage
+    from perminute.domain.usage import Rating
     from perminute.events.fields import Event, IssuedDetail
     from perminute.ports import CommitResult, ListedCall, Posting, Receipt
 
@@ -485,6 +486,25 @@ def adjusting_before_any_currency() -> Iterator[None]:
 
 
 @contextmanager
+def stating_no_price_in_another_currency() -> Iterator[None]:
+    """A price in another currency than the credit's is stated as none, whoever pays."""
+
+    def stated(one: Usage) -> Price:
+        is_foreign = one.price.unpriced is Unpriced.CURRENCY_MISMATCH
+        return one.price.without_amounts() if is_foreign else one.price
+
+    with patch.object(Usage, "stated_price", property(stated)):
+        yield
+
+
+@contextmanager
+def charging_in_any_currency() -> Iterator[None]:
+    """Credit pays what the card says, as if it were kept in the currency of the rate."""
+    with patch.object(usage_rules, "charged_in", lambda *_: None):
+        yield
+
+
+@contextmanager
 def repricing_in_whole_minutes() -> Iterator[None]:
     """A call that is rated again costs its first rate by the minute, whatever its card said."""
     as_card = Price.as_card
@@ -693,6 +713,8 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     charging_by_the_card_in_force,
     repeating_what_has_lapsed,
     adjusting_before_any_currency,
+    stating_no_price_in_another_currency,
+    charging_in_any_currency,
     repricing_in_whole_minutes,
     believing_any_instant,
     booking_by_senders_clocks,

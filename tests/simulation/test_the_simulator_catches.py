@@ -21,6 +21,7 @@ from planted_bugs import (
     booking_by_senders_clocks,
     chargebacks_by_other_lots,
     charging_by_the_card_in_force,
+    charging_in_any_currency,
     charging_reports_and_ends,
     corrected_by_the_card_of_the_call,
     corrected_without_settling,
@@ -52,6 +53,7 @@ from planted_bugs import (
     settling_the_first_calls_only,
     settling_without_those_who_drew,
     spelling_users_as_requests_do,
+    stating_no_price_in_another_currency,
     taking_any_report,
     telling_what_may_change,
     trusting_all_clocks,
@@ -70,6 +72,7 @@ from planted_event_bugs import EVENT_BUGS
 from perminute_local import simulation
 from perminute_local.simulation.answers import CREDIT_FIRST, LONGEST, SETTING
 from perminute_local.simulation.bridges import LAPSED, WITHIN_GRANT
+from perminute_local.simulation.currencies import OWN_CURRENCY, RETAIL
 from perminute_local.simulation.effects import OUR_CLOCK, OWN_CARD, WOKEN
 from perminute_local.simulation.expectations import ALL_DIGITS
 from perminute_local.simulation.faults import ALL_FAULTS, ONE, Fault, Weather
@@ -162,6 +165,8 @@ def broken_promises(
         (charging_by_the_card_in_force, {OWN_CARD}, 2),
         (repeating_what_has_lapsed, {LAPSED}, 2),
         (adjusting_before_any_currency, {CURRENCY}, 1),
+        (stating_no_price_in_another_currency, {RETAIL}, 2),
+        (charging_in_any_currency, {OWN_CURRENCY}, 2),
         (repricing_in_whole_minutes, {RULES}, 2),
         (believing_any_instant, {WRONG}, 2),
         (booking_by_senders_clocks, {OUR_CLOCK}, 2),
