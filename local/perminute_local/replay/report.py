@@ -232,8 +232,10 @@ def _not_paid(organization_id: str, usages: Sequence[Usage]) -> Table:
             currency = usage.stated_price.currency or ""
             groups[usage.outcome, usage.reason or "", currency].append(usage)
     for (outcome, reason, currency), of_group in sorted(groups.items()):
-        retail_micros = sum(usage.stated_price.retail_micros or 0 for usage in of_group)
-        table.add_row(outcome, reason, str(len(of_group)), _aligned(retail_micros), currency)
+        amounts = [usage.stated_price.retail_micros for usage in of_group]
+        stated = [micros for micros in amounts if micros is not None]
+        cost = _aligned(sum(stated)) if stated else "-"
+        table.add_row(outcome, reason, str(len(of_group)), cost, currency)
     return table
 
 
