@@ -58,14 +58,15 @@ def _holding() -> str:
 _INTRODUCTION = f"""\
 # Events
 
-Made from what reads them, by `make documents`. [events.schema.json](events.schema.json) says the
-same as a JSON Schema, for those who check what they send; its description names the few rules
-that no schema can say.
+Written by `make documents`, from the code that reads events.
+[events.schema.json](events.schema.json) is the same as a JSON Schema, for those who check what they
+send; its description names the few rules that no schema can express.
 
-Events go on the bus that the stack's output `EventBusName` names, `detail` as JSON. They may come
-late, in any order and more than once. Each has a permanent identity: the same one with the same
-content changes nothing, with other content it is refused. An event that is refused waits in a
-dead-letter queue with the field and the reason. Fields that are not known are ignored.
+Put events on the bus that the stack's output `EventBusName` names, with `detail` as JSON. They may
+arrive late, in any order and more than once. Each has a permanent identity. An event with a known
+identity changes nothing if its content is the same, and is refused if it is another. An event that
+is refused waits in a dead-letter queue with the field and the reason. Fields that are not known are
+ignored.
 
 - A *time* is RFC 3339 with an offset, such as `2026-11-02T09:00:00Z`, with any number of decimals.
   Times are kept to the microsecond, but how long a call lasted is computed from all decimals: a
@@ -103,15 +104,15 @@ seconds. So a producer of events about licenses or credit had best send two fiel
   `issuedAt` is a part, it is refused. `Credit Purchased`, `Credit Adjusted` and `Recharge Failed`
   have an identity of their own, and keep it.
 
-Two statements may be issued at one instant all the same. Then the cautious one holds, with which
-nobody spends without an admin's act:
+Two statements may be issued at one instant all the same. Then the more cautious one holds, so that
+nothing is spent that an admin has not decided:
 
-| of two | holds |
+| two statements about | which one holds |
 |---|---|
 {_holding()}
 
-What the settings that do not hold have already asked for (a `RechargeRequested`) stays asked for:
-if they arrive first, nothing else is known then. Such a tie is logged, and counted as `TiesDecided`
+If the settings that do not hold arrive first, they may cause a `RechargeRequested` before the
+others are known. That request stays open. Such a tie is logged, and counted as `TiesDecided`
 ([runbook](runbook.md#two-statements-of-one-instant)).
 """
 
@@ -168,7 +169,7 @@ def _event(event: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
     yield f"### `{name}`\n"
     identity = said[2].replace(", ", " and ")
     yield f"{said[1]}. Its identity: {identity}. A sample: [{sample}](../{sample}).\n"
-    yield "| field | what stands in it | meaning |"
+    yield "| field | value | meaning |"
     yield "|---|---|---|"
     detail = _resolved(event["properties"]["detail"], definitions)
     yield from _rows(detail, definitions, within="")
