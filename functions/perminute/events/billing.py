@@ -99,7 +99,9 @@ class CreditsConfiguredDetail(IssuedDetail):
 
     currency: Currency = Field(description="cannot change once the credit is set up")
     low_balance_thresholds: tuple[Amount, ...] = Field(
-        default=(), max_length=MAX_THRESHOLDS, description="balances below which it is told"
+        default=(),
+        max_length=MAX_THRESHOLDS,
+        description="below each of these balances a `LowBalance` is sent",
     )
     auto_recharge: AutoRechargeDetail | None = Field(
         default=None, description="when credit is asked for"
@@ -212,7 +214,7 @@ class RechargeFailedDetail(_NumberedDetail):
     """A recharge that was requested and could not be bought."""
 
     recharge_id: Id = Field(description="the RechargeRequested that it answers")
-    reason: Reason = Field(description="for those who are told")
+    reason: Reason = Field(description="for the people who are notified")
 
 
 class _BillingEvent(Event):

@@ -69,7 +69,7 @@ class PurchasedDetail(_LicensingDetail):
 class UserDetail(_LicensingDetail):
     """What changed about a user; what is absent stays as it was."""
 
-    user_id: Id = Field(description="about whom it is")
+    user_id: Id = Field(description="the user that it is about")
     country: Country | None = Field(default=None, description="the usage location")
     dial_out_policy: DialOutPolicy | None = Field(
         default=None,

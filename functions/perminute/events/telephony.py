@@ -41,7 +41,7 @@ class CallEndedDetail(Detail):
         description="when the leg ended; at most 5 minutes after the event's `time`"
     )
     billable_seconds: StrictInt | None = Field(
-        default=None, description="what telephony measured; wins over endedAt - answeredAt"
+        default=None, description="what telephony measured; used instead of endedAt - answeredAt"
     )
 
     def happened(self) -> dict[str, datetime | None]:
