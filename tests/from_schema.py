@@ -23,6 +23,10 @@ NUMBERS = (
     "",
     "+6834321\n",
 )
+NO_TEXTS: tuple[Any, ...] = (
+    *(None, True, 0, 493023125042, 61.5, 1e300),
+    *([], ["+493023125042"], {}, {"number": None}),
+)
 ODD_TIMES = (
     "2016-12-31T23:59:60Z",
     "2026-02-29T00:00:00Z",
@@ -72,7 +76,9 @@ near_misses: st.SearchStrategy[Any] = st.sampled_from(
         *("spe_e5", "\u017fPE_E5", "SPE_E5\n", "tag:DialoutCPCDomesticPSTNDisabled", "tag:none"),
         *("3E26EE1F-8A5F-4D52-AEE2-B81CE45C8F40", "PERUSER", "zonea"),
         *([], {}, [[]], ["1"], ["1"] * 21, ["-1"], {"enabled": True}, {"enabled": False}),
+        *("adele\n", "0.026\n", "-5\n", "USD\n", "MCOMEETADV\n", "2026-11-02T09:00:00Z\n"),
         *NUMBERS,
+        *NO_TEXTS,
         *ODD_TIMES,
     ]
 )
@@ -94,8 +100,11 @@ class Values:
                 return st.sampled_from(several)
             case {"const": only}:
                 return st.just(only)
-            case _:
+            case {"type": str()}:
                 return self._of_type(part)
+            case _:
+                # Only numbers that set no price may be anything.
+                return st.sampled_from((*NUMBERS, *NO_TEXTS))
 
     def _of_type(self, part: Mapping[str, Any]) -> st.SearchStrategy[Any]:
         match part["type"]:
@@ -124,12 +133,13 @@ def _texts(part: Mapping[str, Any]) -> st.SearchStrategy[str]:
         case {"title": "time"}:
             return times
         case {"pattern": pattern}:
-            return st.from_regex(pattern, fullmatch=True)
+            # Not `fullmatch`: what Python's `$` allows, a line's end after it, is made as well.
+            return st.from_regex(pattern)
         case {"maxLength": most}:
             return st.text(min_size=part.get("minLength", 0), max_size=most)
-        case _:
-            # Only numbers that set no price may be any text.
-            return st.sampled_from(NUMBERS)
+        case other:
+            msg = f"what are texts of {other}?"
+            raise ValueError(msg)
 
 
 @st.composite

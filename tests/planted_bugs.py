@@ -355,12 +355,11 @@ def without_the_last_report() -> Iterator[None]:
 def refusing_who_withholds_a_number() -> Iterator[None]:
     """The API wants every number to be one, though only one of them sets the price."""
 
-    def strictly(_: LegType, *, service_number: str | None, remote_number: str | None) -> Numbers:
-        numbers = Numbers(service_number, remote_number)
-        for number in numbers:
+    def strictly(_: LegType, *, service_number: object, remote_number: object) -> Numbers:
+        for number in (service_number, remote_number):
             if number is not None and e164_or_withheld(number) is None:
                 raise Refused("remoteNumber", "must be an E.164 number")
-        return numbers
+        return Numbers(e164_or_withheld(service_number), e164_or_withheld(remote_number))
 
     with patch.object(endpoints, "read_numbers", strictly):
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from unittest.mock import patch
 
 from perminute import batches
@@ -12,13 +12,15 @@ from perminute.adapters.memory import InMemoryStore
 from perminute.application import book_credit
 from perminute.application.book_credit import BookCredit
 from perminute.application.publish_notifications import PublishNotifications
-from perminute.domain import booking, rerating
+from perminute.domain import booking, legs, rerating
 from perminute.domain.books import Books
+from perminute.domain.errors import Refused
 from perminute.domain.notifications import CallNotRated
 from perminute.domain.phone_numbers import check_e164
 from perminute.domain.recharge import AutoRecharge, Disabled, RechargeState
 from perminute.domain.spending import SpendingKind, Spendings
 from perminute.domain.usage import Outcome
+from perminute.events import door, telephony
 from perminute.ports import Committed
 from perminute_local.simulation.same_second import CAUTIOUS
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from perminute.batches import Message, Settled
     from perminute.domain.accounts import Account, Booking
     from perminute.domain.booking import Purchase
-    from perminute.domain.errors import Refused
+    from perminute.domain.legs import LegType, Numbers
     from perminute.domain.licensing import LicensingChange
     from perminute.domain.notifications import News
     from perminute.domain.rerating import Rerating
@@ -182,6 +184,32 @@ def refusing_masked_numbers() -> Iterator[None]:
 
 
 @contextmanager
+def refusing_numbers_that_are_no_text() -> Iterator[None]:
+    """A call is refused for a number that nobody needs, because it is no text."""
+    read_numbers = legs.read_numbers
+
+    def strictly(leg_type: LegType, *, service_number: object, remote_number: object) -> Numbers:
+        for number in (service_number, remote_number):
+            if not isinstance(number, str | None):
+                raise Refused("remoteNumber", "must be text")
+        return read_numbers(leg_type, service_number=service_number, remote_number=remote_number)
+
+    with patch.object(telephony, "read_numbers", strictly):
+        yield
+
+
+@contextmanager
+def refusing_half_a_surrogate_pair_anywhere() -> Iterator[None]:
+    """A call is refused for a text that nobody reads, because it is none."""
+
+    def strictly(text: str) -> NoReturn:
+        raise ValueError(text)
+
+    with patch.object(door, "read_leniently", strictly):
+        yield
+
+
+@contextmanager
 def taking_any_currency() -> Iterator[None]:
     """Credit that was bought in another currency counts as if it were the account's."""
     set_up = Books.set_up
@@ -240,6 +268,8 @@ EVENT_BUGS: dict[Callable[[], AbstractContextManager[None]], tuple[str, int]] = 
     saying_nothing_of_unrated_calls: ("what became of each call is told", 4),
     failing_on_an_outcome: ("functions fail only for want of AWS", 4),
     refusing_masked_numbers: ("what is right is taken", 1),
+    refusing_numbers_that_are_no_text: ("what is right is taken", 6),
+    refusing_half_a_surrogate_pair_anywhere: ("what is right is taken", 6),
     taking_any_currency: ("what is wrong is refused", 1),
     passing_the_monthly_limit: ("no month is asked for more than its limit", 2),
     forgetting_that_a_recharge_failed: ("what is told of a recharge is true", 3),

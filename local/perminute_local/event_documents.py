@@ -76,8 +76,9 @@ ignored.
   with `@`, are stored, compared and returned in lower case. Any other id is exact, and so is every
   *organization id*.
 - A *phone number* is E.164 with `+`, of 7 to 15 digits; up to four digits at its end may be masked
-  by `*`. *Withheld* is any other text, such as `anonymous`, a SIP URI or none at all, and the same
-  as null: two spellings of it are the same content. Only a number that sets the price must be one.
+  by `*`. *Withheld* is anything else, such as `"anonymous"`, a SIP URI, an empty text or what is no
+  text, and the same as null: two spellings of it are the same content. Only a number that sets the
+  price must be one.
 - A *whole number* may be written with a fraction of zero, as `61.0`; it is no string.
 - A *country* is ISO 3166-1 alpha-2, a *currency* ISO 4217.
 - A *license* is {_names(OUR_NAMES)}; the part number of a SKU ({_names(PRODUCTS)}); or its GUID.
@@ -203,7 +204,12 @@ def _not_null(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
 
 def _words(kind: dict[str, Any], definitions: dict[str, Any]) -> str:
     match kind:
-        case {"title": "country" | "currency" | "dial-out policy" as title}:
+        case {
+            "title": "country"
+            | "currency"
+            | "dial-out policy"
+            | "phone number or withheld" as title
+        }:
             words = f"*{title}*"
         case {"enum": names}:
             words = " \\| ".join(f"`{name}`" for name in names)

@@ -86,6 +86,6 @@ _BY_TITLE: dict[str, dict[str, Any]] = {
     "currency": {"enum": list(CURRENCIES)},
     "dial-out policy": {"enum": list(POLICY_NAMES)},
     "license": {
-        "pattern": f"^({'|'.join((*OUR_NAMES, *map(_in_any_case, (*PRODUCTS, *GUIDS))))})$"
+        "pattern": rf"^({'|'.join((*OUR_NAMES, *map(_in_any_case, (*PRODUCTS, *GUIDS))))})$(?!\n)"
     },
 }

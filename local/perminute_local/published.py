@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from perminute.api.messages import E164
 from perminute.domain.legs import PRICED_BY
+from perminute.domain.phone_numbers import PATTERN
 
 _REFERENCE = re.compile(r" \((?:CONTRACT|DOMAIN) [^)]*\)")
 
@@ -25,7 +25,7 @@ def numbers_by_leg_type() -> list[dict[str, Any]]:
         {
             "if": {"properties": {"legType": {"enum": names}}, "required": ["legType"]},
             "then": {
-                "properties": {field: {"type": "string", "pattern": E164}},
+                "properties": {field: {"type": "string", "pattern": PATTERN}},
                 "required": [field],
             },
         }

@@ -51,9 +51,35 @@ def asked(api: LoadedFunction, endpoint: str, **event: Any) -> tuple[int, dict[s
     return answer["statusCode"], json.loads(answer["body"])
 
 
-@pytest.mark.parametrize("event", [{"\ud800": 1}, {"operation": "balance", "x": ["\ud800"]}])
-def test_half_a_surrogate_pair_is_no_text(api: LoadedFunction, event: dict[str, Any]) -> None:
-    assert api.call(event) == NO_TEXT
+@pytest.mark.parametrize("event", [{"\ud800": 1}, {"x": ["\ud800"]}])
+def test_half_a_surrogate_pair_in_a_field_that_nobody_reads_is_ignored(
+    functions: dict[str, LoadedFunction], event: dict[str, Any]
+) -> None:
+    api = functions["AuthorizeCallsFunction"]
+    status, answer = asked(api, "authorize", body=json.dumps({**LEG, **event}))
+    assert (status, answer["decision"]) == (200, "allow")
+    invoked = api.call({"operation": "balance", "organizationId": "contoso", **event})
+    assert invoked is not None
+    assert invoked["organizationId"] == "contoso"
+
+
+@pytest.mark.parametrize("field", ["organizerId", "meetingId", "legType", "callId"])
+def test_half_a_surrogate_pair_in_a_field_that_is_read_is_refused_by_name(
+    api: LoadedFunction, field: str
+) -> None:
+    said = {**IDS, **LEG, field: "\ud800"}
+    message = f"{field}: is no Unicode text: it has half of a surrogate pair"
+    refused = {"error": "invalid", "message": message}
+    assert asked(api, "authorize", body=json.dumps(said)) == (400, refused)
+    assert api.call({"operation": "authorize", **said}) == refused
+
+
+@pytest.mark.parametrize("body", ["NaN", '{"x": NaN}', "[" * 3_000, '{"sequence": 0', "\ufeff{}"])
+def test_what_is_no_json_is_refused_however_leniently_it_is_read(
+    api: LoadedFunction, body: str
+) -> None:
+    status, answer = asked(api, "authorize", body=body)
+    assert (status, answer["message"].split(":")[0]) == (400, "body")
 
 
 def test_nor_is_it_one_in_what_pretends_to_come_over_http(api: LoadedFunction) -> None:
@@ -198,10 +224,14 @@ DIAL_IN = {**LEG, "legType": "tollDialIn", "serviceNumber": "+14255550100"}
 
 
 @pytest.mark.parametrize(
-    "caller", ["anonymous", "", "sip:anonymous@anonymous.invalid", "104", "+1206555*****", None]
+    "caller",
+    [
+        *("anonymous", "", "sip:anonymous@anonymous.invalid", "104", "+1206555*****", None),
+        *(14255550199, 10**400, True, ["+14255550199"], {"number": None}, "\ud800"),
+    ],
 )
 def test_a_caller_who_withholds_the_number_is_put_through_and_charged(
-    functions: dict[str, LoadedFunction], shared: Shared, caller: str | None
+    functions: dict[str, LoadedFunction], shared: Shared, caller: object
 ) -> None:
     """Another spelling of withheld is the same request, and the same call."""
     api = functions["AuthorizeCallsFunction"]
@@ -229,7 +259,8 @@ def test_a_caller_who_withholds_the_number_is_put_through_and_charged(
             {"legType": "tollDialIn", "serviceNumber": None},
             "serviceNumber: is required for tollDialIn: it sets the rate",
         ),
-        ({"serviceNumber": 104}, "serviceNumber: must be text"),
+        ({"remoteNumber": 493023125042}, f"remoteNumber: {NOT_E164}"),
+        ({"remoteNumber": "+493023125042\ud800"}, f"remoteNumber: {NOT_E164}"),
     ],
 )
 def test_a_number_that_sets_the_price_and_is_none_is_refused(

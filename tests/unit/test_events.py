@@ -26,7 +26,7 @@ from perminute.ports import Receipt, ReceiptKey, ReceiptKind
 EVENTS = Path(__file__).parents[2] / "events"
 
 
-def sample(name: str, **changed: Any) -> str:
+def sample(name: str, /, **changed: Any) -> str:
     """A sample event; `None` removes a field of its detail."""
     event = json.loads((EVENTS / f"{name}.v1.json").read_text())
     detail = {**event["detail"], **changed}
@@ -76,7 +76,10 @@ def test_ids_of_an_event_are_in_lower_case_where_case_does_not_count() -> None:
 
 @pytest.mark.parametrize(
     "spelled",
-    ["anonymous", "", "sip:anonymous@anonymous.invalid", "104", "+1206555*****", "REMOVED"],
+    [
+        *("anonymous", "", "sip:anonymous@anonymous.invalid", "104", "+1206555*****", "REMOVED"),
+        *(14255550199, 10**400, 1e300, True, ["+14255550199"], {"number": None}, "\ud800"),
+    ],
 )
 @pytest.mark.parametrize(
     ("leg_type", "field"),
@@ -89,16 +92,58 @@ def test_ids_of_an_event_are_in_lower_case_where_case_does_not_count() -> None:
     ],
 )
 def test_a_number_that_sets_no_price_and_is_none_is_withheld(
-    leg_type: str, field: str, spelled: str
+    leg_type: str, field: str, spelled: object
 ) -> None:
     numbers = {"serviceNumber": "+14255550199", "remoteNumber": "+493023125042"}
 
-    def leg_of(number: str | None) -> EndedLeg:
+    def leg_of(number: object) -> EndedLeg:
         changed = {**numbers, "legType": leg_type, field: number}
         return ended_leg(read_event(sample("call-ended", **changed), TELEPHONY))
 
     assert leg_of(spelled) == leg_of(None)
     assert leg_of(None) != leg_of(numbers[field])
+
+
+@pytest.mark.parametrize("number", [493023125042, ["+493023125042"], "+493023125042\ud800"])
+def test_a_number_that_sets_the_price_is_text(number: object) -> None:
+    body = sample("call-ended", remoteNumber=number)
+    why = "detail.remoteNumber: must be an E.164 number of 7 to 15 digits such as +14255550100"
+    assert refusal(body, TELEPHONY, ended_leg).startswith(why)
+
+
+@pytest.mark.parametrize("odd", [r'"\ud800"', r'{"\udfff": ["\ud800"]}', "1" * 5_000])
+@pytest.mark.parametrize(
+    ("name", "door", "to_domain"),
+    [
+        ("call-ended", TELEPHONY, ended_leg),
+        ("organization-changed", LICENSING, licensing_event),
+        ("credits-configured", BILLING, credit_event),
+    ],
+)
+def test_what_a_field_holds_that_nobody_reads_refuses_no_event(
+    name: str, door: Any, to_domain: Any, odd: str
+) -> None:
+    body = sample(name)
+    changed = body.replace('"detail": {', f'"detail": {{"x": {odd}, ')
+    assert changed != body
+    assert to_domain(read_event(changed, door)) == to_domain(read_event(body, door))
+
+
+@pytest.mark.parametrize(
+    ("name", "door", "field"),
+    [
+        ("call-ended", TELEPHONY, "callId"),
+        ("call-ended", TELEPHONY, "legType"),
+        ("organization-changed", LICENSING, "name"),
+        ("license-assigned", LICENSING, "userId"),
+        ("credit-adjusted", BILLING, "reason"),
+    ],
+)
+def test_half_a_surrogate_pair_in_what_is_read_is_refused_by_name(
+    name: str, door: Any, field: str
+) -> None:
+    why = refusal(sample(name, **{field: "a\ud800"}), door, lambda event: event)
+    assert why == f"detail.{field}: is no Unicode text: it has half of a surrogate pair"
 
 
 @pytest.mark.parametrize(
@@ -176,7 +221,7 @@ def test_unknown_fields_are_ignored_and_an_absent_schema_version_means_1() -> No
             "detail.serviceNumber: must be an E.164 number of 7 to 15 digits such as +14255550100 "
             "(a masked tail such as **** is accepted)",
         ),
-        ({"serviceNumber": 14255550100}, "detail.serviceNumber: must be a valid string"),
+        ({"meetingId": 211}, "detail.meetingId: must be a valid string"),
         ({"billableSeconds": "61"}, "detail.billableSeconds: must be a valid integer"),
         ({"billableSeconds": 61.5}, "detail.billableSeconds: must be a valid integer"),
         ({"billableSeconds": True}, "detail.billableSeconds: must be a valid integer"),

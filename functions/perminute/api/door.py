@@ -10,9 +10,11 @@ from msgspec import DecodeError, ValidationError, convert
 from msgspec.json import decode
 from msgspec.structs import fields as struct_fields
 
-from perminute.api.messages import NO_SURROUNDING_SPACES
 from perminute.domain.errors import Refused
+from perminute.domain.identifiers import PATTERN as ID_PATTERN
 from perminute.domain.identifiers import SURROUNDING_SPACES
+from perminute.domain.legs import PRICED_BY
+from perminute.domain.lenient_json import NO_TEXT, is_text, read_leniently
 from perminute.domain.whole_numbers import with_whole_numbers
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ _MISSING = re.compile(r"Object missing required field `(?P<field>\w+)`")
 _ENUM = re.compile(r"Invalid enum value .*", re.DOTALL)
 _OURS = (
     (
-        rf"Expected `str` matching regex {re.escape(repr(NO_SURROUNDING_SPACES))}",
+        rf"Expected `str` matching regex {re.escape(repr(ID_PATTERN))}",
         SURROUNDING_SPACES,
     ),
     (
@@ -48,6 +50,8 @@ _OURS = (
 _MESSAGES = tuple((re.compile(pattern, re.DOTALL), ours) for pattern, ours in _OURS)
 """What msgspec says, and what we do."""
 
+_NUMBERS = frozenset(PRICED_BY.values())
+
 
 def read_body(body: bytes, message: type[M]) -> M:
     """Read JSON; `Refused` names the field that is missing or impossible, and never a number."""
@@ -64,24 +68,37 @@ def read_body(body: bytes, message: type[M]) -> M:
 def read_fields(fields: Mapping[str, Any], message: type[M], *, text: bool = False) -> M:
     """Read what is parsed already; where all is `text`, numbers are read from it."""
     try:
-        return convert(with_whole_numbers(fields), type=message, strict=not text)
+        return convert(_known(fields, message), type=message, strict=not text)
     except ValidationError as error:
         raise _refused(error, message) from None
     except UnicodeEncodeError:
         raise _no_text() from None
 
 
+def _known(fields: Mapping[str, Any], message: type[M]) -> dict[str, Any]:
+    """Return the fields that a message has; `Refused` names one that is no text.
+
+    Half of a surrogate pair refuses nothing in a field that is ignored, nor in a number: whether
+    that may be withheld depends on the leg.
+    """
+    names = [field.encode_name for field in struct_fields(message)]
+    known = with_whole_numbers({name: fields[name] for name in names if name in fields})
+    for name, value in known.items():
+        if isinstance(value, str) and name not in _NUMBERS and not is_text(value):
+            raise Refused(name, NO_TEXT)
+    return known
+
+
 def _decoded(body: bytes, message: type[M]) -> M:
-    """Decode at once; only what is refused is read again, for whole numbers such as `61.0`."""
+    """Decode at once; only what is refused is read again, leniently."""
     try:
         return decode(body, type=message)
-    except ValidationError as refused:
+    except (DecodeError, RecursionError) as refused:
         try:
-            sent = decode(body)
-        except ValidationError:
-            # A number that no float can hold: the first refusal names its field.
+            sent = read_leniently(body.decode())
+        except (ValueError, RecursionError):
             raise refused from None
-        return convert(with_whole_numbers(sent) if isinstance(sent, dict) else sent, type=message)
+        return convert(_known(sent, message) if isinstance(sent, dict) else sent, type=message)
 
 
 def check_text(sent: object) -> None:

@@ -23,6 +23,7 @@ from perminute.api.messages import ErrorDocument, Invocation, Message
 from perminute.domain.errors import Conflict, NotFound, Refused, Unavailable
 from perminute.domain.identifiers import canonical_id, check_spaces
 from perminute.domain.legs import MAX_ID_LENGTH
+from perminute.domain.lenient_json import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,7 +136,6 @@ def serve_invocation(api: ChargingApi, event: object, deadline: Deadline, now: d
     call_id = canonical_id(_text(event.get("callId")))
     outcome: Message
     try:
-        check_text(event)
         invocation = read_fields(event, Invocation)
         endpoint = BY_NAME[invocation.operation]
         _check_call(endpoint, invocation)
@@ -154,7 +154,7 @@ def _check_call(endpoint: Endpoint, invocation: Invocation) -> None:
 
 
 def _text(value: object) -> str:
-    return value[:MAX_ID_LENGTH] if isinstance(value, str) else ""
+    return value[:MAX_ID_LENGTH] if isinstance(value, str) and is_text(value) else ""
 
 
 def plain(outcome: Message) -> dict[str, Any]:

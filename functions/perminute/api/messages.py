@@ -7,14 +7,14 @@ OpenAPI document are made from these same types.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
 from perminute.domain.credit_settings import FailureHandling
 from perminute.domain.identifiers import PATTERN as ID_PATTERN
 from perminute.domain.legs import MAX_ID_LENGTH, MAX_LEG_SECONDS, LegType, MeetingType
-from perminute.domain.phone_numbers import PATTERN
+from perminute.domain.phone_numbers import PATTERN as E164_PATTERN
 from perminute.domain.reservations import Decision, PaidBy
 from perminute.domain.spending import LimitName
 from perminute.domain.usage import Flag, Outcome
@@ -22,28 +22,24 @@ from perminute.domain.usage import Flag, Outcome
 MAX_SEQUENCE = 1_000_000
 """Reports of one call: more than a day has seconds to send them in is a slip."""
 
-E164 = rf"{PATTERN}(?!\n)"
-"""In Python `$` also stands before a last line's end."""
-
-NO_SURROUNDING_SPACES = rf"{ID_PATTERN}(?!\n)"
-
-OrganizationId = Annotated[
-    str, Meta(min_length=1, max_length=MAX_ID_LENGTH, pattern=NO_SURROUNDING_SPACES)
-]
+OrganizationId = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH, pattern=ID_PATTERN)]
 Id = Annotated[
     OrganizationId,
     Meta(description="GUIDs, and ids with `@`, are stored and compared in lower case."),
 ]
 PhoneNumber = Annotated[
-    str, Meta(pattern=E164, description="E.164 with `+`; its last four digits at most may be `*`.")
+    str,
+    Meta(
+        pattern=E164_PATTERN,
+        description="E.164 with `+`; its last four digits at most may be `*`.",
+    ),
 ]
 StatedNumber = Annotated[
-    str,
+    Any,
     Meta(
         description="Must be E.164 with `+`, of 7 to 15 digits, if it sets the price: the "
         "`serviceNumber` of a dial-in, the `remoteNumber` of a `dialOut`. Its last four digits at "
-        "most may be `*`. Any other number that is no E.164 number counts as withheld, as if it "
-        "was null."
+        "most may be `*`. Whatever else is no E.164 number counts as withheld, as if it was null."
     ),
 ]
 Sequence = Annotated[
@@ -113,8 +109,8 @@ class AuthorizeBody(CallFacts, frozen=True, kw_only=True):
     meeting_id: Id
     meeting_type: MeetingType
     leg_type: LegType
-    service_number: StatedNumber | None = None
-    remote_number: StatedNumber | None = None
+    service_number: StatedNumber = None
+    remote_number: StatedNumber = None
     requested_seconds: RequestedSeconds | None = None
 
 

@@ -12,8 +12,10 @@ import re
 _SPACE = r"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 """What `str.strip` removes, written out: `\\s` is another set in each dialect of patterns."""
 
-PATTERN = rf"^[^{_SPACE}]([\s\S]*[^{_SPACE}])?$"
-"""An id without surrounding spaces; written so that JSON Schema means the same."""
+PATTERN = rf"^[^{_SPACE}]([\s\S]*[^{_SPACE}])?$(?!\n)"
+"""An id without surrounding spaces; written so that JSON Schema means the same.
+
+In Python `$` also stands before a last line's end."""
 
 SURROUNDING_SPACES = "must not begin or end with a space"
 

@@ -54,10 +54,8 @@ class Numbers(NamedTuple):
     remote_number: str | None
 
 
-def read_numbers(
-    leg_type: LegType, *, service_number: str | None, remote_number: str | None
-) -> Numbers:
-    """Return the numbers as they are stored: whatever is no number counts as withheld.
+def read_numbers(leg_type: LegType, *, service_number: object, remote_number: object) -> Numbers:
+    """Return the numbers as they are stored: whatever JSON can say and is no number is withheld.
 
     Raises `Refused` if that is the number that sets the price.
     """
@@ -67,7 +65,7 @@ def read_numbers(
     )
 
 
-def _read_number(leg_type: LegType, field: NumberField, number: str | None) -> str | None:
+def _read_number(leg_type: LegType, field: NumberField, number: object) -> str | None:
     if number is None or PRICED_BY.get(leg_type) != field:
         return e164_or_withheld(number)
     try:

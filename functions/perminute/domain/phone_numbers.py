@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-PATTERN = r"^\+(?=[0-9*]{7,15}$)[1-9][0-9]+\*{0,4}$"
-"""E.164, the last four digits at most masked; written so that JSON Schema means the same.
+PATTERN = r"^\+(?=[0-9*]{7,15}$)[1-9][0-9]+\*{0,4}$(?!\n)"
+"""E.164, the last four digits at most masked; written so that JSON Schema means the same, and that
+Python, whose `$` also stands before a last line's end, does.
 
 The shortest numbers that can be dialed from abroad have 7 digits (those of Niue): what is shorter
 is an extension or a slip, which would be priced by its first digits all the same.
@@ -14,12 +15,12 @@ is an extension or a slip, which would be priced by its first digits all the sam
 _E164 = re.compile(PATTERN, re.ASCII)
 
 
-def check_e164(number: str) -> str:
+def check_e164(number: object) -> str:
     """Return the number if it is E.164 with `+`; its last four digits at most may be `*`.
 
     The message never repeats the number: it ends up in logs and queues.
     """
-    if _E164.fullmatch(number) is None:
+    if not isinstance(number, str) or _E164.fullmatch(number) is None:
         msg = (
             "must be an E.164 number of 7 to 15 digits such as +14255550100 (a masked tail such "
             "as **** is accepted)"
@@ -28,10 +29,11 @@ def check_e164(number: str) -> str:
     return number
 
 
-def e164_or_withheld(number: str | None) -> str | None:
+def e164_or_withheld(number: object) -> str | None:
     """Return the number if it is E.164; None, as for a withheld one, if it is anything else.
 
-    For numbers that do not set the price. Carriers write `anonymous`, an empty text, a SIP URI or
-    an extension for a caller who withholds the number; none of it may stop a call or its charge.
+    For numbers that do not set the price. Carriers write `anonymous`, an empty text, a SIP URI, an
+    extension, or what is no text at all for a caller who withholds the number; none of it may stop
+    a call or its charge.
     """
-    return number if number is not None and _E164.fullmatch(number) else None
+    return number if isinstance(number, str) and _E164.fullmatch(number) else None

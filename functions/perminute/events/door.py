@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.parser import ValidationError, parse
 
 from perminute.arrivals import MAX_AHEAD
 from perminute.domain.errors import Refused
+from perminute.domain.lenient_json import NO_TEXT, read_leniently
 from perminute.events.clocks import check_has_happened
 from perminute.events.fields import Event
 
@@ -27,8 +28,7 @@ def read_event(body: str, source: TypeAdapter[_E], arrival: Arrival | None = Non
     that lies too far after the event's time.
     """
     try:
-        # Powertools takes JSON text and adapters as well; its annotations know neither.
-        event: _E = parse(event=body, model=source)  # type: ignore[call-overload]
+        event = _parsed(body, source)
     except ValidationError as error:
         faults = [_fault(fault) for fault in error.errors(include_url=False)]
         (field, message), *more = faults
@@ -41,6 +41,25 @@ def read_event(body: str, source: TypeAdapter[_E], arrival: Arrival | None = Non
             "right and send it again",
         )
     check_has_happened(event)
+    return event
+
+
+def _parsed(body: str, source: TypeAdapter[_E]) -> _E:
+    """Parse at once; what pydantic takes for no JSON is read again, leniently.
+
+    Half of a surrogate pair in a field that is ignored refuses no event.
+    """
+    try:
+        # Powertools takes JSON text and adapters as well; its annotations know neither.
+        event: _E = parse(event=body, model=source)  # type: ignore[call-overload]
+    except ValidationError as error:
+        if error.errors(include_url=False)[0]["type"] != "json_invalid":
+            raise
+        try:
+            sent = read_leniently(body)
+        except (ValueError, RecursionError):
+            raise error from None
+        return source.validate_python(sent)
     return event
 
 
@@ -65,6 +84,8 @@ def _message(fault: ErrorDetails) -> str:
             return "must not be null"
         case "model_type" | "model_attributes_type" | "dict_type":
             return "must be a JSON object"
+        case "string_unicode":
+            return NO_TEXT
         case "too_long":
             return f"must have at most {fault['ctx']['max_length']} items"
         case _:

@@ -85,8 +85,10 @@ def documented(title: str, **as_json: str | int) -> WithJsonSchema:
     return WithJsonSchema(schema)
 
 
-_DECIMAL = r"(0{0,3}[0-9]{1,15}(\.[0-9]{1,6})?|0{0,2}10{15}(\.0{1,6})?)$"
-"""Up to the largest amount; 18 digits before the point at most, leading zeros among them."""
+_DECIMAL = r"(0{0,3}[0-9]{1,15}(\.[0-9]{1,6})?|0{0,2}10{15}(\.0{1,6})?)$(?!\n)"
+"""Up to the largest amount; 18 digits before the point at most, leading zeros among them.
+
+In Python `$` also stands before a last line's end: hence `(?!\\n)`, here and in all patterns."""
 
 
 _ID = StringConstraints(min_length=1, max_length=MAX_ID_LENGTH)
@@ -94,7 +96,7 @@ _ID_LENGTHS = {"minLength": 1, "maxLength": MAX_ID_LENGTH}
 
 _AT_ANY_TIME = (
     r"-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\.[0-9]+)?"
-    r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+    r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$(?!\n)"
 )
 """Beside the format `date-time`, which many do not check, and which allows leap seconds."""
 
@@ -148,8 +150,8 @@ PositiveAmount = Annotated[
     AfterValidator(_positive),
     documented("amount above 0", pattern=f"^(?=.*[1-9]){_DECIMAL}"),
 ]
-StatedNumber = Annotated[str, documented("phone number or withheld")]
-"""What a number must look like depends on the leg: only one that sets the price must be E.164."""
+StatedNumber = Annotated[object, WithJsonSchema({"title": "phone number or withheld"})]
+"""What a number must look like depends on the leg: one that sets no price may be anything."""
 Country = Annotated[str, AfterValidator(check_country), documented("country", pattern="^[A-Z]{2}$")]
 Currency = Annotated[
     str, AfterValidator(check_currency), documented("currency", pattern="^[A-Z]{3}$")

@@ -26,11 +26,11 @@ class CallEndedDetail(Detail):
     meeting_id: Id = Field(description="the meeting that it belonged to")
     meeting_type: MeetingType = Field(description="only calls of scheduled meetings are charged")
     leg_type: LegType = Field(description="how the attendee joined")
-    service_number: StatedNumber | None = Field(
+    service_number: StatedNumber = Field(
         default=None,
         description="the number dialed in to; a *phone number*, and required, of dial-ins",
     )
-    remote_number: StatedNumber | None = Field(
+    remote_number: StatedNumber = Field(
         default=None,
         description="the attendee's phone; a *phone number*, and required, of a dialOut",
     )

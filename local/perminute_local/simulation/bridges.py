@@ -24,7 +24,7 @@ from perminute_local.simulation.faults import Fault, chance
 from perminute_local.simulation.plan import Told
 from perminute_local.simulation.restarts import Known, restarted
 from perminute_local.simulation.slips import REFUSED, Report, slip_of
-from perminute_local.simulation.spelling import spelled, withheld
+from perminute_local.simulation.spelling import ignored, spelled, withheld
 from perminute_local.stack import ApiTrigger
 
 if TYPE_CHECKING:
@@ -443,6 +443,7 @@ class _Call:
             "meetingType": "scheduled",
             "legType": call.leg_type,
             **numbers,
+            **(ignored(self.spelling) if self.spelling.randrange(4) == 0 else {}),
         }
 
     # ── When ─────────────────────────────────────────────────────────────────────────────────

@@ -17,7 +17,7 @@ from perminute.domain.times import format_instant, parse_instant
 from perminute_local.simulation.cards import Cards
 from perminute_local.simulation.faults import Fault, chance
 from perminute_local.simulation.manners import Manners, manners_drawn
-from perminute_local.simulation.spelling import spelled, withheld
+from perminute_local.simulation.spelling import ignored, spelled, withheld
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -329,6 +329,8 @@ class _Planner:
             call["remoteNumber"] = _PRICED_IN_EUROS
         if leg_type != "dialOut" and self._drawn_apart("caller").randrange(3) == 0:
             call["remoteNumber"] = withheld(self._drawn_apart("withheld"))
+        if self._drawn_apart("ignored").randrange(8) == 0:
+            call |= ignored(self._drawn_apart("ignored fields"))
         if drawn.randrange(12) == 0:
             call["answeredAt"] = None
         elif drawn.randrange(8) == 0:
