@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from perminute.batches import Message, Settled
     from perminute.domain.accounts import Account, Booking
     from perminute.domain.booking import Purchase
+    from perminute.domain.credit_settings import CreditSettings
     from perminute.domain.legs import LegType, Numbers
     from perminute.domain.licensing import LicensingChange
     from perminute.domain.notifications import News
@@ -257,6 +258,17 @@ def setting_credits_up_by_what_comes_last() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def setting_credits_up_by_the_arrival() -> Iterator[None]:
+    """Settings that were issued by a clock which is ahead set the credits up before that."""
+
+    def no_later(settings: CreditSettings, at: datetime) -> datetime:
+        return min(settings.configured_at, at)
+
+    with patch.object(booking, "_set_up_at", no_later):
+        yield
+
+
 EVENT_BUGS: dict[Callable[[], AbstractContextManager[None]], tuple[str, int]] = {
     publishing_one_of_each_record: ("what was committed is published", 12),
     keeping_an_extract_beside_what_is_refused: ("what is refused was sent", 12),
@@ -264,6 +276,7 @@ EVENT_BUGS: dict[Callable[[], AbstractContextManager[None]], tuple[str, int]] = 
     counting_purchases_twice: ("every purchase and every charge counts once", 6),
     remembering_the_last_event_only: (CAUTIOUS, 6),
     setting_credits_up_by_what_comes_last: ("credits are set up by what came first", 1),
+    setting_credits_up_by_the_arrival: ("credits are set up by what came first", 4),
     counting_days_only: ("limits count what calls cost", 6),
     saying_nothing_of_unrated_calls: ("what became of each call is told", 4),
     failing_on_an_outcome: ("functions fail only for want of AWS", 4),

@@ -18,8 +18,8 @@ from perminute.domain.dial_out import PREDEFINED, DialOutMode
 from perminute.domain.legs import MAX_ID_LENGTH
 from perminute.domain.licenses import OUR_NAMES, PRODUCTS
 from perminute.domain.ties import FIRST_HOLDS
+from perminute.domain.times import MAX_CLOCK_AHEAD
 from perminute.events.billing import AnyBillingEvent
-from perminute.events.clocks import MAX_CLOCK_AHEAD
 from perminute.events.licensing import AnyLicensingEvent
 from perminute.events.telephony import CallEnded
 from perminute_local.event_rules import add_rules

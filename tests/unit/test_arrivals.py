@@ -10,8 +10,8 @@ import pytest
 from perminute.arrivals import MAX_AHEAD, Arrival, arrival_of, booked_at
 from perminute.domain.booking import Adjustment
 from perminute.domain.errors import Refused
+from perminute.domain.times import MAX_CLOCK_AHEAD
 from perminute.events.billing import BILLING, CreditPurchased, credit_event
-from perminute.events.clocks import MAX_CLOCK_AHEAD
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING
 from perminute.events.telephony import TELEPHONY, ended_leg

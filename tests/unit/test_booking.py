@@ -134,6 +134,25 @@ def test_a_clock_that_is_ahead_neither_sets_credits_up_later_nor_lets_a_lot_pay_
     assert configured.settings == settings(23 * 60)
 
 
+@pytest.mark.parametrize(
+    ("issued_after", "set_up_after"), [(-3_600, -3_600), (0, 0), (300, 300), (301, 0), (82_800, 0)]
+)
+def test_settings_set_the_credits_up_when_they_were_issued_as_far_ahead_as_clocks_differ(
+    issued_after: int, set_up_after: int
+) -> None:
+    issued_at = ANSWERED + timedelta(seconds=issued_after)
+    issued = replace(settings(), configured_at=issued_at)
+    account = configure(EMPTY, issued, at=ANSWERED).account
+    assert account.credits_set_up_at == ANSWERED + timedelta(seconds=set_up_after)
+    assert account.as_of == ANSWERED
+
+
+def test_a_purchase_sets_the_credits_up_before_settings_that_are_issued_later() -> None:
+    configured = configure(EMPTY, settings(4), at=ANSWERED).account
+    account = buy(configured, bought(1, purchased_at=ANSWERED)).account
+    assert account.credits_set_up_at == ANSWERED
+
+
 def test_the_currency_cannot_change() -> None:
     account = buy(EMPTY, bought(1)).account
     with pytest.raises(Refused, match=r"^currency: is EUR, but the credit of contoso is kept"):

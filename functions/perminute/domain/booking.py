@@ -34,6 +34,7 @@ from perminute.domain.pools import Position, month_of
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import MAX_FAILURES, Disabled
 from perminute.domain.spending import Reached, answered, day_of, limits_on, records_of
+from perminute.domain.times import MAX_CLOCK_AHEAD
 from perminute.domain.usage import Flag, Outcome, Rating, Usage
 
 if TYPE_CHECKING:
@@ -179,15 +180,14 @@ def configure(
 ) -> Booking:
     """Take over settings unless later ones are already known; the first set the credits up.
 
-    They are booked `at` an instant, by default when they were issued; a clock that is ahead does
-    not set the credits up any later.
+    They are booked `at` an instant, by default when they were issued.
 
     Those that are saved again as they are change nothing: else a program that saves them every
     hour would set the limits of recharging back every hour.
     """
     at = at or settings.configured_at
     books = Books(account, at, heard_at)
-    books.set_up(settings.currency, min(settings.configured_at, at))
+    books.set_up(settings.currency, _set_up_at(settings, at))
     known = account.settings
     is_latest = known is None or known.order <= settings.order
     differ = is_latest and not settings.is_same_as(known)
@@ -201,6 +201,16 @@ def configure(
             number = account.corrections + 1
             books.set(corrections=number, prefixes_from=number)
     return books.close(may_ask=differ)
+
+
+def _set_up_at(settings: CreditSettings, at: datetime) -> datetime:
+    """Return from when settings that are booked at an instant set the credits up.
+
+    That is when they were issued, if it lies ahead by no more than clocks differ. What lies further
+    ahead was said by a clock that is wrong: until then calls would not be paid for.
+    """
+    is_believable = settings.configured_at - at <= MAX_CLOCK_AHEAD
+    return settings.configured_at if is_believable else at
 
 
 def fail_recharge(

@@ -32,6 +32,12 @@ def parse_instant(text: str) -> datetime:
         raise ValueError(msg) from error
 
 
+MAX_CLOCK_AHEAD = timedelta(minutes=5)
+"""How far the clock that stamped a detail may be ahead of the one that stamped the event's `time`.
+
+Without a bound a call that "ended" in 2056 is charged, and credit that was "bought" in 2031 pays
+calls of today. Synchronized clocks differ by far less (ours)."""
+
 _MICROSECOND, _SECOND = timedelta(microseconds=1), timedelta(seconds=1)
 
 

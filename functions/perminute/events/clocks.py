@@ -6,15 +6,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from perminute.domain.errors import Refused
+from perminute.domain.times import MAX_CLOCK_AHEAD
 
 if TYPE_CHECKING:
     from perminute.events.fields import Event
-
-MAX_CLOCK_AHEAD = timedelta(minutes=5)
-"""How far the clock that stamped a detail may be ahead of the one that stamped the event's `time`.
-
-Without a bound a call that "ended" in 2056 is charged, and credit that was "bought" in 2031 pays
-calls of today. Synchronized clocks differ by far less (ours)."""
 
 
 def check_has_happened(event: Event) -> None:

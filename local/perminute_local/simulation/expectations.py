@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 LATEST_CHARGE = timedelta(hours=100)
 """A call is charged by what was reported of it when its `Call Ended` is so late (see plan.py)."""
 
+_BELIEVED = timedelta(minutes=5)
+"""How far the clock of somebody who issues settings may be ahead of ours."""
+
 ALL_DIGITS = "a call lasts as long as all digits say"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -278,21 +281,21 @@ class _Known:
     def _set_up(self) -> tuple[datetime | None, datetime | None]:
         """Return from when to when the credits may be set up, if they are.
 
-        What is said by a clock that is ahead sets them up when it arrives.
+        A purchase by a clock that is ahead sets them up when it arrives; so do settings by a clock
+        that is further ahead than clocks are. Else these do so when they were issued.
         """
-        said = [
-            (
-                event.change.configured_at
-                if isinstance(event.change, CreditSettings)
-                else event.change.purchased_at,
-                event.heard_at,
-            )
-            for event in self.taken
-            if isinstance(event, CreditEvent)
-            and isinstance(event.change, CreditSettings | Purchase)
-        ]
-        earliest = min((min(at, heard_at or at) for at, heard_at in said), default=None)
-        return earliest, min((at for at, _ in said), default=None)
+        earliest, latest = [], []
+        for event in self.taken:
+            match event:
+                case CreditEvent(change=CreditSettings(configured_at=at), heard_at=heard_at):
+                    ahead = timedelta() if heard_at is None else at - heard_at
+                    earliest.append(at - ahead if ahead > _BELIEVED else at)
+                case CreditEvent(change=Purchase(purchased_at=at), heard_at=heard_at):
+                    earliest.append(min(at, heard_at or at))
+                case _:
+                    continue
+            latest.append(at)
+        return min(earliest, default=None), min(latest, default=None)
 
     def _pools(self) -> Iterator[Broken]:
         """Where nothing is reserved, calls draw on a pool in the order in which they ended."""

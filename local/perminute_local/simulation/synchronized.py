@@ -1,7 +1,8 @@
 """An organization whose directory is synchronized, and says every night what it has said before.
 
 It is woven into a plan: between its items, which stay as they are, and with a chance of its own.
-Its subscriber is called for free, as long as the license is held, so that its calls show it.
+Its subscriber is called for free, as long as the license is held, so that its calls show it. Its
+admin, whose clock is ahead of the bus, sets up the credits, of which nothing is ever bought.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ class _Directory:
             self._call(now, now - timedelta(hours=hours))
         if drawn.randrange(2):
             self._license("License Removed", now, _BEFORE_THE_HORIZON, Expected.REFUSED)
+        issued_at = now + timedelta(seconds=drawn.choice((0, 1, 60, 299, 300)))
+        settings = {"currency": "USD", "issuedAt": format_instant(issued_at)}
+        self._say("billing", "Credits Configured", now, settings, Expected.TAKEN)
 
     def _license(
         self, kind: str, now: datetime, ago: timedelta, expected: Expected = Expected.TAKEN
