@@ -12,7 +12,7 @@ from perminute.adapters.memory import InMemoryStore
 from perminute.application import book_credit
 from perminute.application.book_credit import BookCredit
 from perminute.application.publish_notifications import PublishNotifications
-from perminute.domain import booking, legs, rerating
+from perminute.domain import booking, legs, rerating, timelines
 from perminute.domain.books import Books
 from perminute.domain.errors import Refused
 from perminute.domain.notifications import CallNotRated
@@ -21,7 +21,7 @@ from perminute.domain.recharge import AutoRecharge, Disabled, RechargeState
 from perminute.domain.spending import SpendingKind, Spendings
 from perminute.domain.usage import Outcome
 from perminute.events import door, telephony
-from perminute.ports import Committed
+from perminute.ports import Committed, Receipt
 from perminute_local.simulation.same_second import CAUTIOUS
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from perminute.domain.usage import Usage
     from perminute.ports import (
         Announcement,
-        Receipt,
         RecordResult,
         Rejection,
         Rejections,
@@ -269,6 +268,24 @@ def setting_credits_up_by_the_arrival() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def believing_the_first_copy() -> Iterator[None]:
+    """The copy of a change that arrives first says when it was issued, and not the earliest."""
+
+    def never(_: Receipt, __: Receipt) -> bool:
+        return False
+
+    with patch.object(Receipt, "is_earlier_than", never):
+        yield
+
+
+@contextmanager
+def believing_every_copy() -> Iterator[None]:
+    """Of a change that was put on a bus again the copy with the latest time counts."""
+    with patch.object(timelines, "standing", frozenset):
+        yield
+
+
 EVENT_BUGS: dict[Callable[[], AbstractContextManager[None]], tuple[str, int]] = {
     publishing_one_of_each_record: ("what was committed is published", 12),
     keeping_an_extract_beside_what_is_refused: ("what is refused was sent", 12),
@@ -277,6 +294,8 @@ EVENT_BUGS: dict[Callable[[], AbstractContextManager[None]], tuple[str, int]] = 
     remembering_the_last_event_only: (CAUTIOUS, 6),
     setting_credits_up_by_what_comes_last: ("credits are set up by what came first", 1),
     setting_credits_up_by_the_arrival: ("credits are set up by what came first", 4),
+    believing_the_first_copy: (CAUTIOUS, 1),
+    believing_every_copy: (CAUTIOUS, 1),
     counting_days_only: ("limits count what calls cost", 6),
     saying_nothing_of_unrated_calls: ("what became of each call is told", 4),
     failing_on_an_outcome: ("functions fail only for want of AWS", 4),

@@ -73,11 +73,25 @@ class ReceiptKey:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Proof that an event was taken in, and what it said: canonical JSON, equal if it repeats."""
+    """Proof that an event was taken in, and what it said: canonical JSON, equal if it repeats.
+
+    `issued_at` is when an event was issued that has a `changeId` and does not say so itself: the
+    `time` of that copy. None of other events.
+    """
 
     key: ReceiptKey
     content: str
     entry_id: str | None = None
+    issued_at: datetime | None = None
+
+    def is_earlier_than(self, recorded: Receipt) -> bool:
+        """Return whether this is of a copy of the recorded event which was issued earlier."""
+        return (
+            self.content == recorded.content
+            and self.issued_at is not None
+            and recorded.issued_at is not None
+            and self.issued_at < recorded.issued_at
+        )
 
 
 class Authorized(NamedTuple):
@@ -196,7 +210,10 @@ class CreditStore(Protocol):
         ...
 
     def commit(self, posting: Posting) -> CommitResult:
-        """Write a posting as one transaction: of at most `MAX_ITEMS_PER_POSTING`, see there."""
+        """Write a posting as one transaction: of at most `MAX_ITEMS_PER_POSTING`, see there.
+
+        A receipt that `is_earlier_than` the recorded one takes its place.
+        """
         ...
 
     def pools(self, organization_id: str, months: Collection[Month]) -> dict[Month, MinutePool]:
@@ -459,7 +476,9 @@ class LicensingStore(Protocol):
         """Add facts and their receipts, and make the account's next versions, in one transaction.
 
         At most `MAX_CHANGES_PER_RECORD` changes, none with an identity that stands twice. The
-        re-rating that they call for waits from then on to be carried out.
+        re-rating that they call for waits from then on to be carried out. A receipt that
+        `is_earlier_than` the recorded one takes its place, and its facts are added to those of the
+        other copy (`timelines.standing`).
         """
         ...
 

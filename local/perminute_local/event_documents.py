@@ -99,8 +99,10 @@ seconds. So a producer of events about licenses or credit had best send two fiel
   refused.
 - `changeId`: the identity of the event in its organization, in place of the event id. Then the same
   event may be put on a bus again, as by a replay of the bus's archive, and changes nothing. Send
-  `issuedAt` with it: an event that is put on a bus anew has a later `time`, and without `issuedAt`
-  the copy that arrives first says when it was issued. One
+  `issuedAt` with it: an event that is put on a bus anew has a later `time`. Without `issuedAt` the
+  copy with the earliest `time` says when it was issued, whichever arrives first. Of `Credits
+  Configured` that is so with one exception: settings that were superseded by a later copy, before
+  the earliest one arrived, stay superseded, although they were issued after it. One
   `changeId` belongs to one event, whatever its `detail-type`: with other content, of which
   `issuedAt` is a part, it is refused. `Credit Purchased`, `Credit Adjusted` and `Recharge Failed`
   have an identity of their own, and keep it.

@@ -33,7 +33,7 @@ from perminute.domain.licensing import Licensing, LicensingChange
 from perminute.domain.lots import WARNING_AHEAD, twelve_months_after
 from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest, RechargeState
 from perminute.domain.reconciliation import Statement, reconcile
-from perminute.domain.timelines import MAX_FACTS, Timeline
+from perminute.domain.timelines import MAX_FACTS, Timeline, standing
 from perminute.domain.usage import Rating, Terms, rate_leg
 from perminute.ports import (
     MAX_CHANGES_PER_RECORD,
@@ -271,6 +271,69 @@ def test_an_event_id_is_one_identity_and_a_purchase_number_one_of_each_organizat
         stores.credit.commit(buy(stores.credit.account(organization), ours))
         answer = stores.credit.commit(buy(stores.credit.account(other), theirs))
         assert isinstance(answer, result)
+
+
+def copy(proof: Receipt, seconds: float) -> Receipt:
+    """A receipt of a copy that was put on a bus so long after the event."""
+    key = replace(proof.key, kind=ReceiptKind.CHANGE)
+    return replace(proof, key=key, issued_at=LONG_AGO + timedelta(seconds=seconds))
+
+
+def test_an_earlier_copy_of_a_change_takes_the_place_of_a_later_one(
+    stores: Stores, organization: str
+) -> None:
+    proof = receipt(organization, organization_id=organization)
+    # With a fraction and without: where it is kept as text, that has to sort as time does.
+    for number, seconds in enumerate((10, 7.5, 7, 0.5, 0)):
+        of_copy = copy(proof, seconds)
+        account = stores.credit.account(organization)
+        assert stores.credit.commit(buy(account, of_copy)) == Committed()
+        assert stores.credit.receipt(of_copy.key) == of_copy
+        assert stores.credit.account(organization).version == number + 1
+
+
+def test_a_later_copy_of_a_change_or_one_that_says_something_else_changes_nothing(
+    stores: Stores, organization: str
+) -> None:
+    proof = copy(receipt(organization, organization_id=organization), 5)
+    stores.credit.commit(buy(empty(organization), proof))
+    account = stores.credit.account(organization)
+    known = AlreadyKnown(receipts={proof.key: proof})
+    earlier = copy(proof, 1)
+    without_time = replace(proof, issued_at=None)
+    other = replace(earlier, content="other")
+    for again in (proof, copy(proof, 6), without_time, other):
+        assert stores.credit.commit(buy(account, again)) == known
+    assert stores.credit.account(organization) == account
+
+
+def test_facts_of_an_earlier_copy_of_a_change_count_in_place_of_those_of_a_later_one(
+    stores: Stores, organization: str
+) -> None:
+    (said, proof) = change(organization, "adele", "1")
+
+    def of_copy(seconds: int) -> tuple[LicensingChange, Receipt]:
+        facts = tuple(
+            replace(
+                one,
+                issued_at=LONG_AGO + timedelta(seconds=seconds),
+                event_id="c",
+                has_change_id=True,
+            )
+            for one in said.facts
+        )
+        return said._replace(facts=facts), copy(proof, seconds)
+
+    later, earlier = of_copy(10), of_copy(5)
+    assert stores.licensing.record(organization, [later]) == Committed()
+    assert stores.licensing.record(organization, [earlier]) == Committed()
+    known = AlreadyKnown(receipts={earlier[1].key: earlier[1]})
+    for again in (earlier, later, of_copy(7)):
+        assert stores.licensing.record(organization, [again]) == known
+    timeline = stores.licensing.licensing(organization, ["adele"]).users["adele"]
+    assert standing(timeline.facts) == {*earlier[0].facts}
+    # Both are there: none is ever changed, and all are counted.
+    assert stores.credit.account(organization).user_facts == len(timeline.facts) == 2
 
 
 def test_what_nobody_spoke_of_has_no_facts(stores: Stores, organization: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -40,12 +42,25 @@ facts = st.builds(
 )
 
 
-@given(
+@st.composite
+def copies(draw: st.DrawFn) -> list[Fact]:
+    """Facts of an event that has a `changeId`, and of copies that say another time of issue."""
+    of_event = replace(draw(facts), has_change_id=True)
+    issued = draw(st.sets(days, min_size=1, max_size=3))
+    return [replace(of_event, issued_at=issued_at) for issued_at in sorted(issued)]
+
+
+@st.composite
+def statements(draw: st.DrawFn) -> list[Fact]:
     # An event says one thing of an attribute.
-    st.lists(facts, max_size=18, unique_by=lambda one: (one.attribute, one.order)),
-    st.integers(0, 18),
-    st.data(),
-)
+    single = draw(st.lists(facts, max_size=12, unique_by=lambda one: (one.attribute, one.order)))
+    of_events = draw(
+        st.lists(copies(), max_size=3, unique_by=lambda all_: (all_[0].attribute, all_[0].event_id))
+    )
+    return draw(st.permutations([*single, *chain.from_iterable(of_events)]))
+
+
+@given(statements(), st.integers(0, 18), st.data())
 def test_whatever_goes_of_what_may_go_no_value_changes_at_any_instant(
     said: list[Fact], heard: int, data: st.DataObject
 ) -> None:

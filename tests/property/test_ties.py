@@ -30,6 +30,7 @@ from perminute.events.licensing import LICENSING, licensing_event
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perminute.application.apply_licensing import LicensingEvent
     from perminute.domain.timelines import Fact
 
 INSTANTS = [LONG_AGO + timedelta(microseconds=n) for n in (0, 0, 1)]
@@ -109,12 +110,56 @@ def test_one_of_all_settings_is_in_force_whatever_order_they_arrive_in(
     assert in_force(said) == max(said, key=lambda one: one.order, default=None)
 
 
+LICENSE = "license:MCOMEETACPEA"
 CHANGES = st.fixed_dictionaries(
     {
         "detail-type": st.sampled_from(["License Assigned", "License Removed"]),
         "effectiveAt": st.sampled_from([format_instant(at) for at in INSTANTS]),
     }
 )
+
+
+@given(st.data(), st.lists(CHANGES, max_size=4))
+def test_of_copies_that_a_bus_stamps_anew_the_earliest_holds_whatever_order_they_arrive_in(
+    data: st.DataObject, changes: list[dict[str, str]]
+) -> None:
+    first, copies = [], []
+    for number, change in enumerate(changes):
+        times = data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=3))
+        said = [licensing_copy(f"{number}-{n}", number, change, at) for n, at in enumerate(times)]
+        first.append(min(said, key=lambda one: one.change.facts[0].issued_at))
+        copies += said
+    store, due = InMemoryStore(), InMemoryStore()
+    arrived = data.draw(st.permutations(copies))
+    if data.draw(st.booleans()):
+        ApplyLicensing(store, IMPATIENT)(arrived)
+    else:
+        for one in arrived:
+            ApplyLicensing(store, IMPATIENT)([one])
+    ApplyLicensing(due, IMPATIENT)(first)
+    (held, expected) = (
+        one.licensing("contoso", ["adele"]).users.get("adele", Timeline()) for one in (store, due)
+    )
+    assert [*held.changes_of(LICENSE)] == [*expected.changes_of(LICENSE)]
+
+
+def licensing_copy(
+    event_id: str, number: int, change: dict[str, str], seconds: int
+) -> LicensingEvent:
+    event = {
+        "id": event_id,
+        "source": "perminute.licensing",
+        "time": format_instant(LONG_AGO + timedelta(seconds=seconds)),
+        "detail-type": change["detail-type"],
+        "detail": {
+            "organizationId": "contoso",
+            "changeId": f"license-{number}",
+            "userId": "adele",
+            "license": "payPerMinute",
+            "effectiveAt": change["effectiveAt"],
+        },
+    }
+    return licensing_event(read_event(json.dumps(event), LICENSING))
 
 
 @given(st.data(), st.lists(CHANGES, max_size=6), st.lists(LIMITS, max_size=4))

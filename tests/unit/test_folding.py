@@ -54,3 +54,14 @@ def test_minutes_used_before_the_cutover_repeat_nothing_for_they_hold_for_one_mo
 def test_nothing_old_is_nothing_to_fold() -> None:
     assert fold([], BEFORE) == frozenset()
     assert Timeline(fold([held(value=True, days=1)], BEFORE)).value_at("license:X", BEFORE) is True
+
+
+def test_the_earliest_copy_of_an_event_stays_until_the_copies_that_it_hides_are_gone() -> None:
+    """Else a later copy, should it be left behind, would hold against what was said in between."""
+    earliest = replace(held(value=True, days=5), issued_at=BEFORE - 5 * DAY, has_change_id=True)
+    copy = replace(earliest, issued_at=BEFORE - 3 * DAY)
+    between = replace(held(value=False, days=5, identity="2"), issued_at=BEFORE - 4 * DAY)
+    kept = fold([copy, between, earliest], BEFORE)
+    assert kept == {earliest, between}
+    assert Timeline([copy, *kept]).value_at("license:X", BEFORE) is False
+    assert fold(kept, BEFORE) == {between}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import permutations
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,7 @@ from perminute.domain.licensing import Licensing, LicensingChange
 from perminute.domain.notifications import RechargeRequested
 from perminute.domain.recharge import AutoRecharge
 from perminute.domain.ties import Tie
+from perminute.events.billing import BILLING, credit_event
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, licensing_event
 
@@ -260,3 +262,96 @@ def test_settings_that_say_the_same_or_were_issued_later_do_not_tie() -> None:
     book = BookCredit(InMemoryStore(), IMPATIENT, reported)
     book([saves("a", limit=2), saves("b", limit=2), saves("c", limit=None, configured_at=1)])
     assert reported.found == [[], [], []]
+
+
+def put_on_a_bus(at: str, kind: str, change_id: str, **detail: object) -> str:
+    """An event without `issuedAt`, as a copy of it is that was put on a bus at a time."""
+    source = "billing" if kind == "Credits Configured" else "licensing"
+    return json.dumps(
+        {
+            "id": f"{change_id}-{at}",
+            "source": f"perminute.{source}",
+            "detail-type": kind,
+            "time": f"2026-11-02T09:{at}:00Z",
+            "detail": {"organizationId": ORGANIZATION, "changeId": change_id, **detail},
+        }
+    )
+
+
+def license_copies(kind: str, change_id: str, *times: str) -> list[LicensingEvent]:
+    held = {"userId": "adele", "license": "payPerMinute", "effectiveAt": "2026-11-02T08:00:00Z"}
+    bodies = [put_on_a_bus(at, kind, change_id, **held) for at in times]
+    return [licensing_event(read_event(body, LICENSING)) for body in bodies]
+
+
+ASSIGNED = license_copies("License Assigned", "a", "00", "20")
+REMOVED = license_copies("License Removed", "r", "10", "11")
+
+
+@pytest.mark.parametrize("order", [*permutations([*ASSIGNED, *REMOVED])])
+@pytest.mark.parametrize("batched", [True, False])
+def test_the_earliest_copy_of_a_change_says_when_it_was_issued_whichever_arrives_first(
+    order: tuple[LicensingEvent, ...], *, batched: bool
+) -> None:
+    store = InMemoryStore()
+    apply = ApplyLicensing(store, IMPATIENT)
+    for batch in [order] if batched else [[event] for event in order]:
+        assert {type(verdict) for verdict in apply(batch)} <= {Accepted, Repeated}
+    user = store.licensing(ORGANIZATION, ["adele"]).users["adele"]
+    assert user.value_at(LICENSE, ANSWERED.replace(hour=12)) is False
+    # Each copy that changed something has the calls looked at again that it concerns.
+    assert len(store.reratings) == len(set(store.reratings)) >= 1
+
+
+def test_a_copy_that_was_issued_earlier_has_calls_looked_at_again_beside_the_other_one() -> None:
+    store = InMemoryStore()
+    apply = ApplyLicensing(store, IMPATIENT)
+    for event in (*reversed(ASSIGNED), *ASSIGNED):
+        apply([event])
+    assert sorted(name for _, name in store.reratings) == [
+        "change#a#2026-11-02T09:00:00Z",
+        "change#a#2026-11-02T09:20:00Z",
+    ]
+
+
+def test_a_tie_is_looked_for_among_the_earliest_copies_only() -> None:
+    reported = Reported()
+    apply = ApplyLicensing(InMemoryStore(), IMPATIENT, reported)
+    removed = license_copies("License Removed", "r", "20")
+    for event in (*reversed(ASSIGNED), *removed):
+        apply([event])
+    assert reported.ties == set()
+
+
+def settings_copies(change_id: str, limit: int, *times: str) -> list[CreditEvent]:
+    said = {"currency": "USD", "maxConcurrentCalls": limit}
+    bodies = [put_on_a_bus(at, "Credits Configured", change_id, **said) for at in times]
+    return [credit_event(read_event(body, BILLING)) for body in bodies]
+
+
+def in_force(*events: CreditEvent) -> int | None:
+    store = InMemoryStore()
+    for event in events:
+        BookCredit(store, IMPATIENT)([event])
+    settings = store.account(ORGANIZATION).settings
+    assert settings is not None
+    return settings.max_concurrent_calls
+
+
+def test_settings_in_force_yield_to_what_was_issued_after_their_earliest_copy() -> None:
+    copy, first = settings_copies("a", 5, "20", "00")
+    (between,) = settings_copies("b", 7, "10")
+    assert in_force(copy, first, between) == 7
+    assert in_force(first, between, copy) == 7
+    assert in_force(between, first, copy) == 7
+    # These were superseded for good by the later copy, which was all that was known.
+    assert in_force(copy, between, first) == 5
+
+
+def test_the_earliest_copy_of_settings_says_when_the_credits_were_set_up() -> None:
+    copy, first = settings_copies("a", 5, "20", "00")
+    for order in ((copy, first), (first, copy)):
+        store = InMemoryStore()
+        for event in order:
+            BookCredit(store, IMPATIENT)([event])
+        assert store.account(ORGANIZATION).credits_set_up_at == first.issued_at

@@ -468,6 +468,7 @@ class InMemoryStore:
             receipt.key: self.receipts[_identity(receipt.key)]
             for receipt in receipts
             if _identity(receipt.key) in self.receipts
+            and not receipt.is_earlier_than(self.receipts[_identity(receipt.key)])
         }
 
     def _keep(self, receipts: Sequence[Receipt]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from perminute.application.find_ties import ReportTies, ties_of_facts, unreported
 from perminute.application.patience import NEVER, Deadline, contended
-from perminute.application.recording import against_receipt
+from perminute.application.recording import against_receipt, rerating_id
 from perminute.application.verdicts import Accepted, Verdict
 from perminute.domain.errors import Refused, Unavailable, Unwritable
 from perminute.domain.folding import FOLD_MARGIN, RERATING_HORIZON
@@ -154,10 +154,9 @@ def _rerating(organization_id: str, events: Sequence[LicensingEvent]) -> Reratin
 
     Whether there are such calls need not be known: one that takes effect later concerns none.
     """
-    key = events[0].receipt.key
     return rerating_for(
         organization_id,
-        f"{key.kind}#{key.id}",
+        rerating_id(events[0].receipt),
         [(event.change.user_id, fact) for event in events for fact in event.change.facts],
         max(event.heard_at for event in events),
     )

@@ -11,7 +11,7 @@ from perminute.application.find_ties import ReportTies, tie_of_settings, unrepor
 from perminute.application.further_lots import decide_with_enough_lots, further_lots
 from perminute.application.patience import NEVER, Deadline, contended
 from perminute.application.postings import posting_of
-from perminute.application.recording import against_receipt
+from perminute.application.recording import against_receipt, rerating_id
 from perminute.application.verdicts import Accepted, Verdict
 from perminute.domain.booking import (
     Adjustment,
@@ -272,10 +272,9 @@ def _reratings(before: Account, after: Account, event: CreditEvent) -> tuple[Rer
     set_up_at = after.credits_set_up_at
     if set_up_at is None or set_up_at == before.credits_set_up_at:
         return ()
-    key = event.receipt.key
     rerating = Rerating(
         organization_id=event.organization_id,
-        rerating_id=f"{key.kind}#{key.id}",
+        rerating_id=rerating_id(event.receipt),
         at=event.heard_at or event.issued_at,
         since={EVERYBODY: set_up_at},
     )

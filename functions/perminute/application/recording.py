@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from perminute.application.verdicts import Repeated
 from perminute.domain.errors import Refused
+from perminute.domain.times import format_instant
 from perminute.ports import ReceiptKind
 
 if TYPE_CHECKING:
@@ -20,7 +21,19 @@ _FIELDS = {
     ReceiptKind.RECHARGE: "rechargeId",
     ReceiptKind.RECHARGE_FAILURE: "rechargeId",
 }
+_MAX_NAMED = 200
+"""Characters of a `changeId` in the name of a re-rating: of four bytes each they leave room in a
+sort key for a time. Where two names are the same the second event waits for the first re-rating."""
+
 _FAILS_ONCE = {ReceiptKind.RECHARGE, ReceiptKind.RECHARGE_FAILURE}
+
+
+def rerating_id(receipt: Receipt) -> str:
+    """Name the re-rating that an event calls for; the copies of one event call for one each."""
+    key = receipt.key
+    if receipt.issued_at is None:
+        return f"{key.kind}#{key.id}"
+    return f"{key.kind}#{key.id[:_MAX_NAMED]}#{format_instant(receipt.issued_at)}"
 
 
 def against_receipt(receipt: Receipt, recorded: Receipt) -> Repeated | Refused:

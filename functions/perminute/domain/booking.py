@@ -180,7 +180,9 @@ def configure(
 ) -> Booking:
     """Take over settings unless later ones are already known; the first set the credits up.
 
-    They are booked `at` an instant, by default when they were issued.
+    They are booked `at` an instant, by default when they were issued. If a copy of the event whose
+    settings are in force says that it was issued earlier, it counts from then on against others;
+    those that it has superseded by then stay superseded.
 
     Those that are saved again as they are change nothing: else a program that saves them every
     hour would set the limits of recharging back every hour.
@@ -191,7 +193,7 @@ def configure(
     known = account.settings
     is_latest = known is None or known.order <= settings.order
     differ = is_latest and not settings.is_same_as(known)
-    if is_latest:
+    if is_latest or settings.is_earlier_copy_of(known):
         books.set(settings=settings)
     if differ:
         books.set(recharge=account.recharge.reconfigured())

@@ -68,6 +68,15 @@ class CreditSettings:
         cautious = caution_of_settings(self)
         return self.configured_at, cautious, self.event_id, self.has_change_id
 
+    def is_earlier_copy_of(self, other: CreditSettings | None) -> bool:
+        """Whether both are of one event, whose copies do not agree on when it was issued."""
+        return (
+            other is not None
+            and self.has_change_id
+            and (self.event_id, self.has_change_id) == (other.event_id, other.has_change_id)
+            and self.configured_at < other.configured_at
+        )
+
     def ties_with(self, other: CreditSettings | None) -> bool:
         """Whether only `ties` decides which of two settings holds, and it matters which."""
         return (

@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from perminute.domain.licensing import POOL_MINUTES_USED
+from perminute.domain.timelines import standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -38,14 +39,19 @@ def fold(facts: Iterable[Fact], before: datetime) -> frozenset[Fact]:
 
     Any of the others may go, together or only some of them: no value changes at any instant.
     """
+    facts = frozenset(facts)
+    stand = standing(facts)
     by_attribute: defaultdict[str, list[Fact]] = defaultdict(list)
-    for fact in facts:
+    for fact in stand:
         by_attribute[fact.attribute].append(fact)
-    return frozenset(
+    kept = frozenset(
         fact
         for attribute, of_attribute in by_attribute.items()
         for fact in _kept(attribute, sorted(of_attribute, key=lambda fact: fact.order), before)
     )
+    # The earliest copy of an event hides the later ones, so it goes only when they are gone.
+    hidden = {(fact.attribute, fact.event_id) for fact in facts - stand}
+    return kept | {fact for fact in stand if (fact.attribute, fact.event_id) in hidden}
 
 
 def _kept(attribute: str, facts: Sequence[Fact], before: datetime) -> Iterator[Fact]:

@@ -56,6 +56,25 @@ class Fact:
         )
 
 
+def standing(facts: Iterable[Fact]) -> frozenset[Fact]:
+    """Return the facts without those of which a copy of the same event says an earlier time.
+
+    An event with a `changeId` that does not say when it was issued has another time with each copy
+    on a bus. Each of them may be recorded; the earliest counts, whichever arrives first.
+    """
+    facts = frozenset(facts)
+    issued: dict[tuple[str, str], datetime] = {}
+    for fact in facts:
+        if fact.has_change_id:
+            name = fact.attribute, fact.event_id
+            issued[name] = min(issued.get(name, fact.issued_at), fact.issued_at)
+    return frozenset(
+        fact
+        for fact in facts
+        if not fact.has_change_id or fact.issued_at == issued[fact.attribute, fact.event_id]
+    )
+
+
 class Timeline:
     """The facts of one subject: an organization, or one of its users."""
 
@@ -63,7 +82,7 @@ class Timeline:
         """Sort the facts of each attribute by when they hold."""
         self.facts = frozenset(facts)
         by_attribute: defaultdict[str, list[Fact]] = defaultdict(list)
-        ordered = sorted(self.facts, key=lambda fact: fact.order)
+        ordered = sorted(standing(self.facts), key=lambda fact: fact.order)
         for fact in ordered:
             by_attribute[fact.attribute].append(fact)
         self._instants = [fact.effective_at for fact in ordered]

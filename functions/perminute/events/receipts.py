@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from perminute.ports import Receipt, ReceiptKey, ReceiptKind
@@ -31,4 +32,5 @@ def receipt_of_change(event: Event, detail: IssuedDetail) -> Receipt:
     """Keep what an event said under its `changeId`; or under its event id, if it has none."""
     if detail.change_id is None:
         return receipt_of(event, ReceiptKind.EVENT, event.id)
-    return receipt_of(event, ReceiptKind.CHANGE, detail.change_id)
+    receipt = receipt_of(event, ReceiptKind.CHANGE, detail.change_id)
+    return replace(receipt, issued_at=event.time) if detail.issued_at is None else receipt

@@ -152,10 +152,10 @@ class Expectations:
             if sent.opened is None or not is_taken:
                 continue
             identity, content = identity_of(sent.opened), content_of(sent.opened)
-            if identity in stands:
-                # The copy of a replay is taken for what it is; else another one stands as well.
-                if stands[identity] != content or not is_change(sent.opened):
-                    yield Broken("one identity has one content", f"another one stands: {sent.body}")
+            # The copy of a replay is taken for what it is; else another one stands as well.
+            is_copy = is_change(sent.opened) and stands.get(identity) == content
+            if identity in stands and not is_copy:
+                yield Broken("one identity has one content", f"another one stands: {sent.body}")
                 continue
             stands[identity] = content
             taken[organization_of(sent.opened)].append(sent.opened)
@@ -232,7 +232,9 @@ class _Known:
             if isinstance(event, LicensingEvent)
             for fact in event.change.facts
         }
-        lost, made_up = said - self.seen.facts, self.seen.facts - said
+        made_up = self.seen.facts - said
+        # Of copies of one event which say another time it takes the earliest.
+        lost = same_second.earliest_copies(said) - self.seen.facts
         missing = [
             one
             for one in lost
@@ -344,14 +346,15 @@ class _Known:
 
     def _used_before(self) -> Counter[Month]:
         """Count what was said last of the minutes of each month that were used elsewhere."""
-        said = [
-            fact
+        said = {
+            (event.change.user_id, fact)
             for event in self.taken
             if isinstance(event, LicensingEvent)
             for fact in event.change.facts
             if fact.attribute == POOL_MINUTES_USED
-        ]
-        in_order = sorted(said, key=lambda fact: fact.order)
+        }
+        known = (fact for _, fact in same_second.earliest_copies(said))
+        in_order = sorted(known, key=lambda fact: fact.order)
         return Counter({Month.of(fact.effective_at): int(fact.value) for fact in in_order})
 
     def _spendings(self) -> Iterator[Broken]:

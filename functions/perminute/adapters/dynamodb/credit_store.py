@@ -6,7 +6,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, assert_never
 
 from perminute.adapters.dynamodb import records, under_way
-from perminute.adapters.dynamodb.receipts import insert_receipt, receipt_of, receipt_record
+from perminute.adapters.dynamodb.receipts import (
+    insert_receipt,
+    receipt_of,
+    receipt_record,
+    stored_receipt,
+)
 from perminute.adapters.dynamodb.rows import (
     AccountRow,
     ChargebackRow,
@@ -257,7 +262,7 @@ class DynamoDBCreditStore:
     def receipt(self, key: ReceiptKey) -> Receipt | None:
         """See `CreditStore.receipt`."""
         row = self._schema.receipts.get(key.organization_id, receipt_record(key))
-        return None if row is None else Receipt(key, row.content, row.entry_id)
+        return None if row is None else stored_receipt(key, row)
 
     def organizations(self, *, due_by: datetime | None = None) -> Iterator[str]:
         """See `CreditStore.organizations`."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from perminute.adapters.dynamodb.records import sortable
 from perminute.adapters.dynamodb.rows import EventRow, Item, ReceiptRow
+from perminute.domain.times import parse_instant
 from perminute.ports import Receipt, ReceiptKey, ReceiptKind
 
 if TYPE_CHECKING:
@@ -12,8 +15,12 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.tables import Operation
 
 
+_EARLIER = "attribute_not_exists(organizationId) OR (content = :content AND issuedAt > :issued)"
+"""`Receipt.is_earlier_than`, as DynamoDB reads it."""
+
+
 def insert_receipt(schema: Schema, receipt: Receipt) -> Operation:
-    """Write a receipt where one of the same identity must not exist yet."""
+    """Write a receipt where none of the same identity exists yet, but for that of a later copy."""
     key = receipt.key
     if key.kind is ReceiptKind.EVENT:
         event = EventRow(
@@ -25,8 +32,12 @@ def insert_receipt(schema: Schema, receipt: Receipt) -> Operation:
         record=receipt_record(key),
         content=receipt.content,
         entry_id=receipt.entry_id,
+        issued_at=None if receipt.issued_at is None else sortable(receipt.issued_at),
     )
-    return schema.receipts.insert(row.serialize())
+    item = row.serialize()
+    if row.issued_at is None:
+        return schema.receipts.insert(item)
+    return schema.receipts.put_if(item, _EARLIER, content=row.content, issued=row.issued_at)
 
 
 def receipt_record(key: ReceiptKey) -> str:
@@ -39,4 +50,10 @@ def receipt_of(key: ReceiptKey, item: Item) -> Receipt:
     if key.kind is ReceiptKind.EVENT:
         return Receipt(key, EventRow.from_raw_data(item).content)
     row = ReceiptRow.from_raw_data(item)
-    return Receipt(key, row.content, row.entry_id)
+    return stored_receipt(key, row)
+
+
+def stored_receipt(key: ReceiptKey, row: ReceiptRow) -> Receipt:
+    """Read a receipt from its row."""
+    receipt = Receipt(key, row.content, row.entry_id)
+    return replace(receipt, issued_at=parse_instant(row.issued_at)) if row.issued_at else receipt

@@ -289,7 +289,7 @@ def further_lot_row(organization_id: str, lot: Lot) -> LotRow:
 
 def further_lot_record(lot: Lot) -> str:
     """Names the record of a further lot so that text sorts as lots pay."""
-    return f"{FURTHER_LOT}{_sortable(lot.purchased_at)}#{lot.lot_id}"
+    return f"{FURTHER_LOT}{sortable(lot.purchased_at)}#{lot.lot_id}"
 
 
 def expired_lot_row(organization_id: str, lot: Lot) -> LotRow:
@@ -306,7 +306,7 @@ def expired_lot_record(lot: Lot) -> str:
 
 def expired_lots_since(at: datetime) -> str:
     """Returns what the records of lots that expired at an instant begin with."""
-    return f"{EXPIRED_LOT}{_sortable(at)}"
+    return f"{EXPIRED_LOT}{sortable(at)}"
 
 
 def lot_of(row: LotRow) -> Lot:
@@ -319,7 +319,7 @@ def chargeback_record(purchase_id: str) -> str:
     return f"{CHARGEBACK}{purchase_id}"
 
 
-def _sortable(at: datetime) -> str:
+def sortable(at: datetime) -> str:
     """Writes an instant so that text sorts as time does: with all digits of its second."""
     return at.isoformat(timespec="microseconds")
 
@@ -705,7 +705,7 @@ def call_list_rows(
 
 def call_list_record(ended_at: datetime) -> str:
     """Name a list of calls by its last so that text sorts as time does."""
-    return f"{CALLS}{_sortable(ended_at)}"
+    return f"{CALLS}{sortable(ended_at)}"
 
 
 def _listed(legs: Sequence[Leg]) -> bytes:
@@ -847,7 +847,7 @@ def fact_text(fact: Fact) -> str:
 
 def folded_text(until: datetime) -> str:
     """Write from when a fact holds, or until when facts are folded: text sorts as time does."""
-    return _sortable(until)
+    return sortable(until)
 
 
 def folded_until(text: str) -> datetime:

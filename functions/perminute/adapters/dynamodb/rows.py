@@ -237,13 +237,15 @@ class ReceiptRow(Model):
     """CreditTable, record `purchase#…`, `adjustment#…`, `recharge#…` or `rechargeFailure#…`.
 
     A billing event that was booked, or the purchase that paid a recharge. And record `change#…`:
-    an event about licenses or settings that was taken in under its `changeId`.
+    an event about licenses or settings that was taken in under its `changeId`. If that event does
+    not say when it was issued, `issued_at` is the time of its earliest copy, as text that sorts.
     """
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     record = UnicodeAttribute(range_key=True)
     content = UnicodeAttribute()
     entry_id = UnicodeAttribute(null=True, attr_name="entryId")
+    issued_at = UnicodeAttribute(null=True, attr_name="issuedAt")
 
 
 class EventRow(Model):

@@ -171,10 +171,10 @@ class Table(Generic[M]):
         """Put an item that must not exist yet; if it does, the one that stands is handed back."""
         return self.put_if(item, f"attribute_not_exists({self._keys[0]})")
 
-    def put_if(self, item: Item, condition: str, **values: int) -> Operation:
+    def put_if(self, item: Item, condition: str, **values: int | str) -> Operation:
         """Put an item under a condition; if it fails, the one that stands is handed back.
 
-        The condition is spelt out, with `:name` for whole numbers: made from pynamodb's
+        The condition is spelt out, with `:name` for whole numbers and texts: made from pynamodb's
         expressions for each of 96 items, it would cost as much as sending them.
         """
         operation = {
@@ -184,8 +184,10 @@ class Table(Generic[M]):
             "ReturnValuesOnConditionCheckFailure": _ALL_OLD,
         }
         if values:
-            numbers = {f":{name}": {NUMBER: str(value)} for name, value in values.items()}
-            operation["ExpressionAttributeValues"] = numbers
+            operation["ExpressionAttributeValues"] = {
+                f":{name}": {STRING: value} if isinstance(value, str) else {NUMBER: str(value)}
+                for name, value in values.items()
+            }
         return operation
 
     def put(self, item: Item) -> Operation:
