@@ -203,7 +203,12 @@ def _line(answer: dict[str, Any]) -> str:
 
 
 def _read_calls(path: Path) -> Iterator[Call]:
+    # It imports from here.
+    from perminute_local.text_files import check_start  # noqa: PLC0415
+
     with path.open("rb") as lines:
+        # Not read: the file may be a pipe.
+        check_start(path, lines.peek(2)[:2])
         for number, line in enumerate(lines, 1):
             if line.strip() and not line.startswith(b"#"):
                 try:

@@ -89,8 +89,9 @@ if it is absent.
 
 ## Which of two holds
 
-EventBridge gives an event a new id each time that it is put on a bus, and a `time` in whole
-seconds. So a producer of events about licenses or credit had best send two fields more:
+An event that is sent again gets a new id from EventBridge, and its `time` has whole seconds only.
+Neither shows that two events are the same, or which of two was decided first. So producers of
+events about licenses or credit should send two more fields:
 
 - `issuedAt`: when it was decided, to the microsecond. Of two statements about one instant the one
   issued later holds, whichever arrives first. `Credits Configured` holds from its `issuedAt`, and

@@ -31,7 +31,11 @@ def read_text(path: Path) -> str:
 def check_encoding(path: Path) -> None:
     """Raises `WrongCall` if a file is UTF-16, which Windows PowerShell writes by `>`."""
     with path.open("rb") as content:
-        start = content.read(2)
+        check_start(path, content.read(2))
+
+
+def check_start(path: Path, start: bytes) -> None:
+    """Raises `WrongCall` if a file that begins with these two bytes is UTF-16."""
     if start in _UTF_16 or b"\0" in start:
         msg = f"{path}: is UTF-16, not UTF-8; save the file as UTF-8"
         raise WrongCall(msg)

@@ -47,19 +47,19 @@ def listed(capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, list[dic
 def test_what_waits_is_shown_with_the_reason_and_without_its_content(
     moto_stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused(moto_stack, "t-1", "detail.endedAt: lies before answeredAt")
+    refused(moto_stack, "t-1", "endedAt: lies before answeredAt")
     given_up(moto_stack, "t-2")
     assert main(["dlq", "list", *OF_STACK]) == 1
     shown = capsys.readouterr().out
     assert "CallsDeadLetters: 2\n" in shown
     assert "CreditDeadLetters: nothing\n" in shown
-    assert "t-1  detail.endedAt: lies before answeredAt\n" in shown
+    assert "t-1  endedAt: lies before answeredAt\n" in shown
     assert "t-2  was given up: see the log of its function\n" in shown
     assert NUMBER not in shown
     # It is all still there, and nobody has to wait to look at it.
     letters = listed(capsys, "--queue", "CallsDeadLetters")["CallsDeadLetters"]
     assert {(one["eventId"], one["reason"]) for one in letters} == {
-        ("t-1", "detail.endedAt: lies before answeredAt"),
+        ("t-1", "endedAt: lies before answeredAt"),
         ("t-2", None),
     }
 

@@ -429,7 +429,7 @@ def test_a_recharge_amount_that_is_a_slip_is_asked_for_ten_times_a_day(
         *[("RechargeRequested", "2026-11-03", None)] * 2,
     ]
     assert [one["reason"] for one in document["rejected"]] == [
-        "detail.autoRecharge.rechargeAmount: must be at least minimumPurchase, 50"
+        "autoRecharge.rechargeAmount: must be at least minimumPurchase, 50"
     ]
 
 
@@ -546,7 +546,7 @@ def test_the_tables_tell_balances_minutes_and_reasons(
         "The books agree.",
         "toll dial-in",
         "notVolumeLicensing",
-        "detail.remoteNumber: must be an E.164 number",
+        "remoteNumber: must be an E.164 number",
     ):
         assert words in shown
 

@@ -107,7 +107,7 @@ def test_a_number_that_sets_no_price_and_is_none_is_withheld(
 @pytest.mark.parametrize("number", [493023125042, ["+493023125042"], "+493023125042\ud800"])
 def test_a_number_that_sets_the_price_is_text(number: object) -> None:
     body = sample("call-ended", remoteNumber=number)
-    why = "detail.remoteNumber: must be an E.164 number of 7 to 15 digits such as +14255550100"
+    why = "remoteNumber: must be an E.164 number of 7 to 15 digits such as +14255550100"
     assert refusal(body, TELEPHONY, ended_leg).startswith(why)
 
 
@@ -143,7 +143,7 @@ def test_half_a_surrogate_pair_in_what_is_read_is_refused_by_name(
     name: str, door: Any, field: str
 ) -> None:
     why = refusal(sample(name, **{field: "a\ud800"}), door, lambda event: event)
-    assert why == f"detail.{field}: is no Unicode text: it has half of a surrogate pair"
+    assert why == f"{field}: is no Unicode text: it has half of a surrogate pair"
 
 
 @pytest.mark.parametrize(
@@ -188,49 +188,49 @@ def test_unknown_fields_are_ignored_and_an_absent_schema_version_means_1() -> No
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"organizationId": "REMOVED"}, "detail.organizationId: is required"),
-        ({"organizationId": None}, "detail.organizationId: must not be null"),
-        ({"organizationId": ""}, "detail.organizationId: must have at least 1 character"),
-        ({"callId": "x" * 251}, "detail.callId: must have at most 250 characters"),
-        ({"organizerId": "adele "}, "detail.organizerId: must not begin or end with a space"),
+        ({"organizationId": "REMOVED"}, "organizationId: is required"),
+        ({"organizationId": None}, "organizationId: must not be null"),
+        ({"organizationId": ""}, "organizationId: must have at least 1 character"),
+        ({"callId": "x" * 251}, "callId: must have at most 250 characters"),
+        ({"organizerId": "adele "}, "organizerId: must not begin or end with a space"),
         (
             {"organizationId": " contoso"},
-            "detail.organizationId: must not begin or end with a space",
+            "organizationId: must not begin or end with a space",
         ),
-        ({"answeredAt": "REMOVED"}, "detail.answeredAt: is required"),
+        ({"answeredAt": "REMOVED"}, "answeredAt: is required"),
         (
             {"legType": "carrierPigeon"},
-            "detail.legType: must be 'tollDialIn', 'tollFreeDialIn', 'dialOut' or 'app'",
+            "legType: must be 'tollDialIn', 'tollFreeDialIn', 'dialOut' or 'app'",
         ),
-        ({"meetingType": "wild"}, "detail.meetingType: must be 'scheduled' or 'adHoc'"),
+        ({"meetingType": "wild"}, "meetingType: must be 'scheduled' or 'adHoc'"),
         (
             {"endedAt": "2026-11-02T09:30:59"},
-            "detail.endedAt: has no offset; times are UTC, such as 2026-11-02T09:00:00Z",
+            "endedAt: has no offset; times are UTC, such as 2026-11-02T09:00:00Z",
         ),
         (
             {"endedAt": 1762074000},
-            "detail.endedAt: must be a string such as '2026-11-02T09:00:00Z'",
+            "endedAt: must be a string such as '2026-11-02T09:00:00Z'",
         ),
         (
             {"remoteNumber": "030 23125042"},
-            "detail.remoteNumber: must be an E.164 number of 7 to 15 digits such as +14255550100 "
+            "remoteNumber: must be an E.164 number of 7 to 15 digits such as +14255550100 "
             "(a masked tail such as **** is accepted)",
         ),
         (
             {"legType": "tollDialIn", "serviceNumber": "+12", "remoteNumber": "anonymous"},
-            "detail.serviceNumber: must be an E.164 number of 7 to 15 digits such as +14255550100 "
+            "serviceNumber: must be an E.164 number of 7 to 15 digits such as +14255550100 "
             "(a masked tail such as **** is accepted)",
         ),
-        ({"meetingId": 211}, "detail.meetingId: must be a valid string"),
-        ({"billableSeconds": "61"}, "detail.billableSeconds: must be a valid integer"),
-        ({"billableSeconds": 61.5}, "detail.billableSeconds: must be a valid integer"),
-        ({"billableSeconds": True}, "detail.billableSeconds: must be a valid integer"),
+        ({"meetingId": 211}, "meetingId: must be a valid string"),
+        ({"billableSeconds": "61"}, "billableSeconds: must be a valid integer"),
+        ({"billableSeconds": 61.5}, "billableSeconds: must be a valid integer"),
+        ({"billableSeconds": True}, "billableSeconds: must be a valid integer"),
         (
             {"billableSeconds": -5},
-            "detail.billableSeconds: must lie between 0 and 86400 (24 h)",
+            "billableSeconds: must lie between 0 and 86400 (24 h)",
         ),
-        ({"endedAt": "2026-11-02T08:00:00Z"}, "detail.endedAt: lies before answeredAt"),
-        ({"schemaVersion": "2"}, "detail.schemaVersion: must be '1'"),
+        ({"endedAt": "2026-11-02T08:00:00Z"}, "endedAt: lies before answeredAt"),
+        ({"schemaVersion": "2"}, "schemaVersion: must be '1'"),
     ],
 )
 def test_a_call_that_is_wrong_is_refused_by_the_name_of_the_field(
@@ -331,19 +331,19 @@ def test_what_changes_about_a_user_or_an_organization_are_facts_and_the_rest_sta
         (
             "license-assigned",
             {"license": "pigeon"},
-            "detail.license: 'pigeon' is no license we know; use one of payPerMinute, "
+            "license: 'pigeon' is no license we know; use one of payPerMinute, "
             "subscription, communicationsCredits, MCOMEETACPEA, MCOMEETADV, ENTERPRISEPREMIUM, "
             "SPE_E5, SPE_E5_CALLINGMINUTES, MCOPSTNC, or the GUID of one of them",
         ),
         (
             "user-changed",
             {"country": "XX"},
-            "detail.country: must be an ISO 3166-1 alpha-2 code such as DE",
+            "country: must be an ISO 3166-1 alpha-2 code such as DE",
         ),
         (
             "user-changed",
             {"dialOutPolicy": "sometimes"},
-            "detail.dialOutPolicy: 'sometimes' is no policy we know; use one of anyDestination, "
+            "dialOutPolicy: 'sometimes' is no policy we know; use one of anyDestination, "
             "sameCountry, zoneA, none, DialoutCPCandPSTNInternational, "
             "DialoutCPCInternationalPSTNDomestic, DialoutCPCInternationalPSTNDisabled, "
             "DialoutCPCDomesticPSTNInternational, DialoutCPCandPSTNDomestic, "
@@ -355,27 +355,27 @@ def test_what_changes_about_a_user_or_an_organization_are_facts_and_the_rest_sta
         (
             "organization-changed",
             {"licensingProgram": "retail"},
-            "detail.licensingProgram: must be 'volume' or 'other'",
+            "licensingProgram: must be 'volume' or 'other'",
         ),
         (
             "licenses-purchased",
             {"quantity": -1},
-            "detail.quantity: must be greater than or equal to 0",
+            "quantity: must be greater than or equal to 0",
         ),
         (
             "licenses-purchased",
             {"quantity": 1.5},
-            "detail.quantity: must be a valid integer",
+            "quantity: must be a valid integer",
         ),
         (
             "organization-changed",
             {"poolMinutesPerLicense": -1},
-            "detail.poolMinutesPerLicense: must be greater than or equal to 0",
+            "poolMinutesPerLicense: must be greater than or equal to 0",
         ),
         (
             "organization-changed",
             {"poolMinutesUsed": -1},
-            "detail.poolMinutesUsed: must be greater than or equal to 0",
+            "poolMinutesUsed: must be greater than or equal to 0",
         ),
     ],
 )
@@ -412,7 +412,7 @@ def test_a_call_that_ends_before_its_answer_by_a_nanosecond_is_refused() -> None
         "endedAt": "2026-11-02T09:20:00.1234567Z",
     }
     body = sample("call-ended", **times, billableSeconds="REMOVED")
-    assert refusal(body, TELEPHONY, ended_leg) == "detail.endedAt: lies before answeredAt"
+    assert refusal(body, TELEPHONY, ended_leg) == "endedAt: lies before answeredAt"
 
 
 def test_another_length_by_less_than_a_microsecond_is_named_in_plain_words() -> None:
@@ -586,11 +586,11 @@ def test_issued_at_lies_at_most_five_minutes_after_the_event(
     to_domain(read_event(sample(name, issuedAt=latest.isoformat()), door))
     later = latest + timedelta(microseconds=1)
     assert refusal(sample(name, issuedAt=later.isoformat()), door, to_domain) == (
-        "detail.issuedAt: lies more than 5 minutes after the event's time; set the sender's clocks "
+        "issuedAt: lies more than 5 minutes after the event's time; set the sender's clocks "
         "right and send it again"
     )
     said = refusal(sample(name, issuedAt="2026-10-30T12:00:00.5"), door, to_domain)
-    assert said == "detail.issuedAt: has no offset; times are UTC, such as 2026-11-02T09:00:00Z"
+    assert said == "issuedAt: has no offset; times are UTC, such as 2026-11-02T09:00:00Z"
 
 
 def test_a_fact_is_as_old_as_its_decision() -> None:
@@ -664,45 +664,44 @@ NO_AMOUNT = "must be a decimal string with at most 6 decimals, such as 0.026"
         (
             "credit-purchased",
             {"purchasedAt": "9999-01-01T00:00:00Z"},
-            "detail.purchasedAt: must lie in the years 1970 to 9990",
+            "purchasedAt: must lie in the years 1970 to 9990",
         ),
-        ("recharge-failed", {"reason": ""}, "detail.reason: must have at least 1 character"),
-        ("credit-purchased", {"amount": "NaN"}, f"detail.amount: {NO_AMOUNT}"),
-        ("credit-purchased", {"amount": 250}, "detail.amount: must be a string such as '0.026'"),
-        ("credit-purchased", {"amount": "-1"}, "detail.amount: must be greater than 0"),
-        ("credit-purchased", {"amount": "0"}, "detail.amount: must be greater than 0"),
+        ("recharge-failed", {"reason": ""}, "reason: must have at least 1 character"),
+        ("credit-purchased", {"amount": "NaN"}, f"amount: {NO_AMOUNT}"),
+        ("credit-purchased", {"amount": 250}, "amount: must be a string such as '0.026'"),
+        ("credit-purchased", {"amount": "-1"}, "amount: must be greater than 0"),
+        ("credit-purchased", {"amount": "0"}, "amount: must be greater than 0"),
         (
             "credit-purchased",
             {"currency": "usd"},
-            "detail.currency: must be an ISO 4217 code such as USD",
+            "currency: must be an ISO 4217 code such as USD",
         ),
         (
             "credit-purchased",
             {"currency": "UDS"},
-            "detail.currency: must be an ISO 4217 code such as USD",
+            "currency: must be an ISO 4217 code such as USD",
         ),
         (
             "credit-purchased",
             {"expiresAt": "2026-10-30T12:02:00Z"},
             "detail: expiresAt must lie after purchasedAt",
         ),
-        ("credit-adjusted", {"amount": "0.00"}, "detail.amount: must not be 0"),
+        ("credit-adjusted", {"amount": "0.00"}, "amount: must not be 0"),
         (
             "credits-configured",
             {"lowBalanceThresholds": ["1"] * 21},
-            "detail.lowBalanceThresholds: must have at most 20 items",
+            "lowBalanceThresholds: must have at most 20 items",
         ),
-        ("credit-adjusted", {"amount": "1e3"}, f"detail.amount: {NO_AMOUNT}"),
+        ("credit-adjusted", {"amount": "1e3"}, f"amount: {NO_AMOUNT}"),
         (
             "credits-configured",
             {"lowBalanceThresholds": ["5", "-5"]},
-            "detail.lowBalanceThresholds.1: must not be negative",
+            "lowBalanceThresholds.1: must not be negative",
         ),
         (
             "credits-configured",
             {"autoRecharge": {"enabled": True}},
-            "detail.autoRecharge: triggerAmount and rechargeAmount are required "
-            "when enabled is true",
+            "autoRecharge: triggerAmount and rechargeAmount are required when enabled is true",
         ),
         (
             "credits-configured",
@@ -714,7 +713,7 @@ NO_AMOUNT = "must be a decimal string with at most 6 decimals, such as 0.026"
                     "minimumPurchase": "50",
                 }
             },
-            "detail.autoRecharge.rechargeAmount: must be at least minimumPurchase, 50",
+            "autoRecharge.rechargeAmount: must be at least minimumPurchase, 50",
         ),
         (
             "credits-configured",
@@ -725,7 +724,7 @@ NO_AMOUNT = "must be a decimal string with at most 6 decimals, such as 0.026"
                     "minimumPurchase": "0.5",
                 }
             },
-            "detail.autoRecharge.rechargeAmount: must be at least minimumPurchase, 0.5",
+            "autoRecharge.rechargeAmount: must be at least minimumPurchase, 0.5",
         ),
         (
             "credits-configured",
@@ -736,7 +735,7 @@ NO_AMOUNT = "must be a decimal string with at most 6 decimals, such as 0.026"
                     "minimumPurchase": "-1",
                 }
             },
-            "detail.autoRecharge.minimumPurchase: must not be negative",
+            "autoRecharge.minimumPurchase: must not be negative",
         ),
     ],
 )

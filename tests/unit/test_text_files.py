@@ -24,6 +24,22 @@ def test_events_may_begin_with_a_byte_order_mark(tmp_path: Path, first: str) -> 
     assert event.event_id == "e-1"
 
 
+CALL = '{"legType":"dialOut","number":"+493023125042","seconds":61,"at":"2026-11-02T09:00:00Z"}'
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_calls_in_utf_16_are_refused_by_the_name_of_the_encoding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], encoding: str, as_json: list[str]
+) -> None:
+    rates, file = DAY / "rates.csv", tmp_path / "calls.jsonl"
+    file.write_text(CALL, encoding=encoding)
+    assert main(["quote", "--rates", str(rates), "--calls", str(file), *as_json]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == f"perminute: {file}: is UTF-16, not UTF-8; save the file as UTF-8\n"
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
 def test_events_in_utf_16_are_refused_before_anything_starts(
     tmp_path: Path, encoding: str, capsys: pytest.CaptureFixture[str]

@@ -16,7 +16,7 @@ def check_has_happened(event: Event) -> None:
     """Raises `Refused`, by field, for what lies more than `MAX_CLOCK_AHEAD` after the event."""
     latest = event.time + MAX_CLOCK_AHEAD
     happened = event.detail.happened().items()
-    fields = [f"detail.{name}" for name, at in happened if at is not None and at > latest]
+    fields = [name for name, at in happened if at is not None and at > latest]
     if fields:
         minutes = MAX_CLOCK_AHEAD // timedelta(minutes=1)
         raise Refused(

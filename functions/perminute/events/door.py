@@ -71,8 +71,11 @@ def _fault(fault: ErrorDetails) -> tuple[str, str]:
     if fault["type"] == "json_invalid":
         return "event", f"is not JSON: {fault['ctx']['error']}"
     # In a union pydantic puts the detail-type in front; no field of an event has a space.
-    path = ".".join(str(part) for part in fault["loc"] if " " not in str(part))
-    return path or "event", _message(fault)
+    path = [str(part) for part in fault["loc"] if " " not in str(part)]
+    # The use cases name fields of a detail without it, and so does the charging API.
+    if path[:1] == ["detail"] and len(path) > 1:
+        path = path[1:]
+    return ".".join(path) or "event", _message(fault)
 
 
 def _message(fault: ErrorDetails) -> str:

@@ -63,11 +63,7 @@ TELEPHONY: TypeAdapter[CallEnded] = TypeAdapter(CallEnded)
 
 def ended_leg(event: CallEnded, heard_at: datetime | None = None) -> EndedLeg:
     """Turn the event into the domain's words; `Refused` if the leg contradicts itself."""
-    try:
-        return EndedLeg(_leg(event.detail), booked_at(event.time, heard_at), heard_at)
-    except Refused as refusal:
-        field = f"detail.{refusal.field}"
-        raise Refused(field, refusal.message) from None
+    return EndedLeg(_leg(event.detail), booked_at(event.time, heard_at), heard_at)
 
 
 def _leg(detail: CallEndedDetail) -> Leg:
