@@ -38,7 +38,9 @@ NAMESPACE = "perminute"
 UNCHARGED = frozenset({Outcome.NOT_ENTITLED, Outcome.UNRATED})
 """Outcomes of calls that took place and that nobody pays for."""
 
-logger = Logger(stream=sys.stderr)
+# Lambda takes a line whose timestamp is not RFC 3339 for one of level INFO: were it to keep errors
+# alone (ApplicationLogLevel), it would drop them.
+logger = Logger(stream=sys.stderr, use_rfc3339=True, utc=True)
 metrics = Metrics(namespace=NAMESPACE)
 
 

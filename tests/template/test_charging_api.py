@@ -87,3 +87,16 @@ def test_the_function_may_start_from_a_snapshot(template: Template) -> None:
 def function(template: Template) -> dict[str, Any]:
     properties: dict[str, Any] = template["Resources"]["AuthorizeCallsFunction"]["Properties"]
     return properties
+
+
+def test_its_log_lies_where_the_policy_for_api_gateway_need_not_name_it(
+    template: Template,
+) -> None:
+    """Below this prefix (AWS: "Enable logging from AWS services"); forgotten like the others."""
+    stage = template["Resources"]["ChargingStage"]["Properties"]
+    destination = {"Fn::GetAtt": ["ChargingApiLog", "Arn"]}
+    assert stage["AccessLogSettings"]["DestinationArn"] == destination
+    assert template["Resources"]["ChargingApiLog"]["Properties"] == {
+        "LogGroupName": {"Fn::Sub": "/aws/vendedlogs/${AWS::StackName}/charging-api"},
+        "RetentionInDays": {"Fn::FindInMap": ["Stages", {"Ref": "Stage"}, "LogRetentionDays"]},
+    }
