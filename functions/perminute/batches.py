@@ -18,6 +18,7 @@ from perminute.application.patience import NEVER, Deadline
 from perminute.application.verdicts import Accepted, Repeated
 from perminute.arrivals import arrival_of
 from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.printable import one_line
 from perminute.ports import Rejection
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ def settle_batch(
 
 def _keep(message: Message, refusal: Refused, settled: Settled[R], rejections: Rejections) -> None:
     """Keep what was refused; what cannot be kept comes again, for nothing may be lost."""
-    rejection = Rejection(event_id_of(message.body), str(refusal)[:MAX_REASON_LENGTH], message.body)
+    reason = one_line(str(refusal), at_most=MAX_REASON_LENGTH)
+    rejection = Rejection(event_id_of(message.body), reason, message.body)
     try:
         rejections.keep([rejection])
     except Unavailable as error:

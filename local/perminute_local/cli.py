@@ -24,6 +24,7 @@ from perminute.domain.times import parse_instant
 from perminute_local import commands
 from perminute_local.commands import WrongCall
 from perminute_local.decks import DECKS
+from perminute_local.terminal import remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,17 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
-        sys.stderr.write("perminute: interrupted\n")
+        remark("perminute: interrupted")
         return INTERRUPTED
     except (WrongCall, FaultyRateCard, OSError) as error:
-        sys.stderr.write(f"perminute: {_describe(error)}\n")
+        remark(f"perminute: {_describe(error)}")
+        if isinstance(error, FaultyRateCard):
+            for fault in error.faults:
+                remark(f"line {fault.line}: {fault.message}")
         return WRONG
 
 
 def _describe(error: Exception) -> str:
     if isinstance(error, FaultyRateCard):
-        faults = (f"line {fault.line}: {fault.message}" for fault in error.faults)
-        return "\n".join(["the file is refused:", *faults])
+        return "the file is refused:"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)

@@ -17,6 +17,7 @@ from perminute.domain.rate_card_csv import read_leg_type, read_rate_card, write_
 from perminute.domain.times import format_instant, parse_instant
 from perminute.domain.whole_numbers import without_fraction
 from perminute_local.decks import DECKS
+from perminute_local.terminal import write_line, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +64,7 @@ def quote_call(card: RateCard, call: Call, *, currency: str | None, as_json: boo
     if as_json:
         _write_json(document)
     else:
-        sys.stdout.write(_line(document))
+        write_line(_line(document))
     return 0 if isinstance(quote, Quote) else 1
 
 
@@ -79,8 +80,8 @@ def quote_calls(card: RateCard, path: Path, *, currency: str | None, as_json: bo
     if as_json:
         _write_json({"calls": answers, **_one_total(totals), "totals": totals})
         return 0
-    sys.stdout.writelines(map(_line, answers))
-    sys.stdout.writelines(f"total {total} {currency}\n" for currency, total in totals.items())
+    write_lines(map(_line, answers))
+    write_lines(f"total {total} {currency}" for currency, total in totals.items())
     return 0
 
 
@@ -96,9 +97,9 @@ def check_rates(path: Path, *, as_json: bool) -> int:
         listed = [{"line": fault.line, "message": fault.message} for fault in faults]
         _write_json({"valid": not faults, "rates": count, "faults": listed})
     elif faults:
-        sys.stdout.writelines(f"{path}:{fault.line}: {fault.message}\n" for fault in faults)
+        write_lines(f"{path}:{fault.line}: {fault.message}" for fault in faults)
     else:
-        sys.stdout.write(f"{path}: {count} rates, no fault\n")
+        write_line(f"{path}: {count} rates, no fault")
     return 1 if faults else 0
 
 
@@ -127,7 +128,7 @@ def publish_rates(path: Path, *, bucket: str, version: str) -> int:
     except (BotoCoreError, ClientError) as error:
         msg = f"s3://{bucket} cannot be written: {error}"
         raise WrongCall(msg) from error
-    sys.stdout.write(f"s3://{bucket}/{pointer.key}: {count} rates are in force within a minute\n")
+    write_line(f"s3://{bucket}/{pointer.key}: {count} rates are in force within a minute")
     return 0
 
 
@@ -195,10 +196,10 @@ def _answer(call: Call, quote: Quote | NoQuote) -> dict[str, Any]:
 def _line(answer: dict[str, Any]) -> str:
     if "error" in answer:
         why = _WHY[answer["error"]].format(**answer)
-        return f"{answer['number']}: {answer['error']}: {why}\n"
+        return f"{answer['number']}: {answer['error']}: {why}"
     return (
         "{number}: {charge} {currency} ({billedSeconds} s billed at {ratePerMinute} a minute, "
-        "connection fee {connectionFee}, prefix {prefix})\n".format(**answer)
+        "connection fee {connectionFee}, prefix {prefix})".format(**answer)
     )
 
 

@@ -24,9 +24,11 @@ from perminute.application.patience import Patience
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.domain.errors import Unavailable
 from perminute.domain.money import format_micros
+from perminute.domain.printable import one_line
 from perminute.domain.times import format_instant
 from perminute_local.commands import WrongCall
 from perminute_local.deployment import deployed_tables, output
+from perminute_local.terminal import remark, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -100,8 +102,9 @@ def run_correct_rates(
         json.dump(document, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        sys.stdout.writelines(_table(done, correction.version))
-    sys.stderr.writelines(_remarks(done, failed, booked=book))
+        write_lines(_table(done, correction.version))
+    for line in _remarks(done, failed, booked=book):
+        remark(line)
     return 1 if failed else 0
 
 
@@ -111,7 +114,7 @@ def _connect(stack_name: str) -> LookingAgain:
     rate_cards = S3RateCards(
         lambda: boto3.client("s3"),
         output(stack_name, "RateCardBucketName"),
-        report=Console(stderr=True).print,
+        report=remark,
     )
     return LookingAgain(
         credit=DynamoDBCreditStore(schema),
@@ -148,10 +151,11 @@ def _chosen(again: LookingAgain, organizations: Sequence[str]) -> Iterator[tuple
 def _progress() -> Iterator[Callable[[str], None]]:
     """Show on a terminal how far it has come."""
     screen = Console(stderr=True)
-    columns = TextColumn("{task.description}"), TimeElapsedColumn()
+    # Without markup: an organization may be called "[/]".
+    columns = TextColumn("{task.description}", markup=False), TimeElapsedColumn()
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("reading", total=None)
-        yield lambda text: bar.update(task, description=text)
+        yield lambda text: bar.update(task, description=one_line(text))
 
 
 def _document(
@@ -174,23 +178,24 @@ def _table(done: Sequence[_Of], version: str) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     for first, *middle, last in rows:
         numbers = (text.rjust(width) for text, width in zip(middle, widths[1:-1], strict=True))
-        yield "  ".join([first.ljust(widths[0]), *numbers, last]) + "\n"
+        yield "  ".join([first.ljust(widths[0]), *numbers, last])
 
 
 def _row(one: _Of) -> tuple[str, ...]:
     document = one.document()
     names = ("organizationId", "calls", "differing", "charge", "corrected", "difference")
-    return (*(str(document[name]) for name in names), one.currency or "-")
+    # As wide as it is written, or the columns would not stand below each other.
+    return (*(one_line(str(document[name])) for name in names), one.currency or "-")
 
 
 def _remarks(done: Sequence[_Of], failed: dict[str, str], *, booked: bool) -> Iterator[str]:
     for organization_id, _, corrected in done:
         if corrected.pools:
             months = ", ".join(sorted(map(str, corrected.pools)))
-            yield _POOLS.format(organization=organization_id, months=months) + "\n"
+            yield _POOLS.format(organization=organization_id, months=months)
         if corrected.priced or corrected.unpriced:
             counts = f"{corrected.priced} calls get a price, {corrected.unpriced} lose theirs"
-            yield f"{organization_id}: {counts}\n"
+            yield f"{organization_id}: {counts}"
     for organization_id, why in failed.items():
-        yield f"{organization_id}: stopped: {why}. Run the command again: it goes on from there\n"
-    yield "booked\n" if booked else "nothing is booked; the same command with --yes books it\n"
+        yield f"{organization_id}: stopped: {why}. Run the command again: it goes on from there"
+    yield "booked" if booked else "nothing is booked; the same command with --yes books it"

@@ -16,6 +16,7 @@ from perminute.batches import event_id_of
 from perminute.domain.times import format_instant
 from perminute_local.commands import WrongCall
 from perminute_local.deployment import outputs
+from perminute_local.terminal import remark, write_line, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -55,7 +56,7 @@ def run_list(stack_name: str, queue: str | None, *, as_json: bool) -> int:
         )
         sys.stdout.write("\n")
     else:
-        sys.stdout.writelines(_lines(waiting))
+        write_lines(_lines(waiting))
     return 1 if any(waiting.values()) else 0
 
 
@@ -205,16 +206,16 @@ def _document(letter: Letter) -> dict[str, str | None]:
 def _lines(waiting: dict[str, list[Letter]]) -> Iterator[str]:
     """Show what waits; a body is not shown, for it may hold phone numbers."""
     for queue, letters in waiting.items():
-        yield f"{queue}: {len(letters) or 'nothing'}\n"
+        yield f"{queue}: {len(letters) or 'nothing'}"
         for one in letters:
             why = one.reason or "was given up: see the log of its function"
-            yield f"  {one.message_id}  {one.sent_at:%Y-%m-%d %H:%M}  {one.event_id}  {why}\n"
+            yield f"  {one.message_id}  {one.sent_at:%Y-%m-%d %H:%M}  {one.event_id}  {why}"
 
 
 def _done(moved: Sequence[str], asked_for: Sequence[str], what: str) -> int:
     """Say what was done; exit code 1 if a message was not there."""
-    sys.stdout.write(f"{len(moved)} {what}\n")
+    write_line(f"{len(moved)} {what}")
     missing = [message_id for message_id in asked_for if message_id not in moved]
     for message_id in missing:
-        sys.stderr.write(f"perminute: {message_id} was not found; somebody may be looking at it\n")
+        remark(f"perminute: {message_id} was not found; somebody may be looking at it")
     return 1 if missing else 0

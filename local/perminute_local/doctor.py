@@ -16,6 +16,7 @@ from perminute.domain.errors import Unavailable
 from perminute_local.commands import WrongCall
 from perminute_local.dead_letters import DEAD_LETTERS, UNKNOWN
 from perminute_local.deployment import outputs, resources_of
+from perminute_local.terminal import remark, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +54,7 @@ def run_doctor(stack_name: str, *, as_json: bool) -> int:
         json.dump([asdict(finding) for finding in findings], sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        sys.stdout.writelines(f"{f.health:<9} {f.what}: {f.message}\n" for f in findings)
+        write_lines(f"{f.health:<9} {f.what}: {f.message}" for f in findings)
     return 1 if any(finding.health is Health.ILL for finding in findings) else 0
 
 
@@ -95,7 +96,7 @@ class _Patient:
 
     def _rate_card(self) -> Iterator[Finding]:
         cards = S3RateCards(
-            lambda: boto3.client("s3"), self._outputs["RateCardBucketName"], report=print
+            lambda: boto3.client("s3"), self._outputs["RateCardBucketName"], report=remark
         )
         try:
             card = cards.current()

@@ -18,6 +18,7 @@ from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.timelines import Timeline
 from perminute_local.commands import WrongCall
 from perminute_local.deployment import deployed_tables, output
+from perminute_local.terminal import remark
 from perminute_local.text_files import read_text
 
 if TYPE_CHECKING:
@@ -66,10 +67,11 @@ def run_graph(
         msg = f"{stack_name}: {error}"
         raise WrongCall(msg) from error
     problems = [problem for one in compared for problem in one.problems]
-    sys.stderr.writelines(f"{problem}\n" for problem in problems)
+    for problem in problems:
+        remark(problem)
     _tell(users, events, sent=send)
     for link in next_pages(content):
-        sys.stderr.write(f"{file}: the page has a next one, which was not compared: {link}\n")
+        remark(f"{file}: the page has a next one, which was not compared: {link}")
     return 1 if problems else 0
 
 
@@ -89,9 +91,9 @@ def _tell(users: Sequence[GraphUser], events: Sequence[Event], *, sent: bool) ->
     others = unknown_skus(users)
     done = "sent" if sent else "written"
     ignored = f"; {len(others)} other products bring no license that we know of" if others else ""
-    sys.stderr.write(f"{len(users)} users compared, {len(events)} events {done}{ignored}\n")
+    remark(f"{len(users)} users compared, {len(events)} events {done}{ignored}")
     if others:
-        sys.stderr.write(
+        remark(
             "what a product brings is certain only with assignedPlans; ask Graph for "
-            f"/users?$select={SELECT}\n"
+            f"/users?$select={SELECT}"
         )

@@ -17,6 +17,7 @@ from perminute.domain.errors import Unavailable
 from perminute_local.commands import WrongCall
 from perminute_local.deployment import deployed_tables
 from perminute_local.replay.results import difference_document
+from perminute_local.terminal import remark, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,10 +44,10 @@ def run_reconcile(stack_name: str, organizations: Sequence[str], *, as_json: boo
         json.dump(document, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        sys.stdout.writelines(line for books in reconciled for line in _lines(books))
+        write_lines(line for books in reconciled for line in _lines(books))
     unread = [books for books in reconciled if books.unavailable]
     for books in unread:
-        sys.stderr.write(f"{books.organization_id}: could not be read: {books.unavailable}\n")
+        remark(f"{books.organization_id}: could not be read: {books.unavailable}")
     return 1 if differences or unread else 0
 
 
@@ -67,7 +68,7 @@ def _check_known(reconciled: Sequence[Reconciled], named: Sequence[str]) -> None
 def _lines(books: Reconciled) -> Iterator[str]:
     counted = f"{books.organization_id}: {books.entries} ledger entries"
     if not (books.differences or books.unavailable):
-        yield f"{counted}, no difference\n"
+        yield f"{counted}, no difference"
     for one in books.differences:
         entries = f" (entries {', '.join(one.entry_ids)})" if one.entry_ids else ""
-        yield f"{counted}: {one.message}{entries}\n"
+        yield f"{counted}: {one.message}{entries}"

@@ -64,6 +64,22 @@ def test_what_waits_is_shown_with_the_reason_and_without_its_content(
     }
 
 
+def test_what_somebody_has_sent_moves_no_cursor_and_makes_no_line(
+    moto_stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given_up(moto_stack, "t-\x1b[2J\nCallsDeadLetters: nothing")
+    refused(moto_stack, "t-2", "userId: \u202eadele\r has no country")
+    assert main(["dlq", "list", *OF_STACK, "--queue", "CallsDeadLetters"]) == 1
+    shown = capsys.readouterr().out
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert len(shown.splitlines()) == 3
+    assert "  t-\\x1b[2J CallsDeadLetters: nothing  was given up" in shown
+    # A program gets it as it was sent.
+    assert "t-\x1b[2J\nCallsDeadLetters: nothing" in {
+        one["eventId"] for one in listed(capsys)["CallsDeadLetters"]
+    }
+
+
 def test_nothing_waits(moto_stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     assert moto_stack.queues
     assert main(["dlq", "list", *OF_STACK]) == 0

@@ -24,6 +24,7 @@ from perminute.domain.errors import Conflict, NotFound, Refused, Unavailable
 from perminute.domain.identifiers import canonical_id, check_spaces
 from perminute.domain.legs import MAX_ID_LENGTH
 from perminute.domain.lenient_json import is_text
+from perminute.domain.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -166,11 +167,11 @@ def plain(outcome: Message) -> dict[str, Any]:
 def error_document(error: Refused | Unavailable) -> ErrorDocument:
     """Say why a request is not answered; of what is broken behind us only that it is."""
     if isinstance(error, Conflict):
-        return ErrorDocument(error="conflict", message=str(error))
+        return ErrorDocument(error="conflict", message=one_line(str(error)))
     if isinstance(error, NotFound):
-        return ErrorDocument(error="notFound", message=str(error))
+        return ErrorDocument(error="notFound", message=one_line(str(error)))
     if isinstance(error, Refused):
-        return ErrorDocument(error="invalid", message=str(error))
+        return ErrorDocument(error="invalid", message=one_line(str(error)))
     message = "the request could not be carried out just now; send it again, as it is"
     return ErrorDocument(error="unavailable", message=message)
 

@@ -25,6 +25,7 @@ from perminute.domain.notifications import (
     RechargeSucceeded,
     SpendLimitReached,
 )
+from perminute.domain.printable import one_line
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import MAX_FAILURES, MAX_REQUESTS_A_DAY, Disabled
 from perminute.domain.spending import LimitName
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Text(NamedTuple):
-    """A subject of one line, and two or three sentences."""
+    """A subject, and two or three sentences; each of one line."""
 
     subject: str
     body: str
@@ -82,8 +83,16 @@ _POLICIES = {
 """What a policy does not allow."""
 
 
-def text_of(notification: Notification) -> Text:  # noqa: C901, PLR0911, PLR0912 - a case for each kind
-    """Write a notification for people; amounts are in the currency of the credit."""
+def text_of(notification: Notification) -> Text:
+    """Write a notification for people; amounts are in the currency of the credit.
+
+    Names and reasons from outside can neither end a line nor hide what follows them.
+    """
+    subject, body = _written(notification)
+    return Text(one_line(subject), one_line(body))
+
+
+def _written(notification: Notification) -> Text:  # noqa: C901, PLR0911, PLR0912 - a case for each kind
     who = notification.organization_id
     match notification.news:
         case LowBalance() as news:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from perminute.domain.printable import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
@@ -249,11 +251,18 @@ def in_records(notifications: Sequence[Notification]) -> list[tuple[Notification
 
 
 def bytes_at_most(one: Notification) -> int:
-    """Count how many bytes a notification takes at most, with its text; in UTF-8, as JSON."""
+    """Count how many bytes a notification takes at most, with its text; in UTF-8, as JSON.
+
+    What cannot be printed takes more bytes in the text than by itself.
+    """
     said = (one.organization_id, *(getattr(one.news, field.name) for field in fields(one.news)))
     names = [value for value in said if not isinstance(value, int | None)]
-    text = json.dumps(names, ensure_ascii=False, default=str)
-    return _SENTENCES_BYTES + _TIMES_SAID * len(text.encode())
+    shown = [one_line(value) if isinstance(value, str) else value for value in names]
+    return _SENTENCES_BYTES + _TIMES_SAID * max(map(_bytes_of, (names, shown)))
+
+
+def _bytes_of(names: Sequence[object]) -> int:
+    return len(json.dumps(names, ensure_ascii=False, default=str).encode())
 
 
 class BalanceNow(NamedTuple):

@@ -19,6 +19,7 @@ from perminute.domain.codes import check_currency
 from perminute.domain.errors import Fault, FaultyRateCard
 from perminute.domain.legs import MAX_LEG_SECONDS, PHONE_LEG_TYPES, LegType
 from perminute.domain.money import format_micros, parse_micros
+from perminute.domain.printable import spreadsheet_text
 from perminute.domain.rate_card import Rate, RateCard, Step
 from perminute.domain.times import format_instant, parse_instant
 
@@ -108,7 +109,8 @@ def _cells(rate: Rate, step: Step) -> dict[str, str]:
         "leg_type": rate.leg_type,
         "prefix": rate.prefix,
         "country": rate.country or "",
-        "description": rate.description,
+        # A carrier's words, and people open a card in a spreadsheet before they publish it.
+        "description": spreadsheet_text(rate.description),
         "currency": rate.currency,
         "rate_per_minute": format_micros(step.rate_micros_per_minute),
         "connection_fee": format_micros(rate.connection_fee_micros),

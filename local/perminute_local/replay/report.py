@@ -12,6 +12,7 @@ from rich.text import Text
 from perminute.domain.ledger import EntryType
 from perminute.domain.legs import LegType
 from perminute.domain.money import MICROS_PER_UNIT, format_micros
+from perminute.domain.printable import one_line
 from perminute.domain.usage import Flag, Outcome
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _summary(results: Results) -> Text:
     books = "The books agree"
     if results.differences:
         found = "; ".join(f"{one.organization_id}: {one.message}" for one in results.differences)
-        books = f"THE BOOKS DIFFER: {found}"
+        books = f"THE BOOKS DIFFER: {one_line(found)}"
     return Text(
         f"{len(results.usages)} calls recorded, {charged} of them charged, {rerated} rated anew "
         f"after a late change, {flagged} against a policy; "
@@ -263,5 +264,5 @@ def _aligned(micros: int) -> str:
 
 
 def _plain(text: str, style: str = "") -> Text:
-    """Show what came from outside as it is: no markup, and nothing that cannot be encoded."""
-    return Text(text.encode(errors="backslashreplace").decode(), style)
+    """Show what came from outside as one line of what can be printed, without markup."""
+    return Text(one_line(text), style)

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from perminute.domain.printable import one_line
 from perminute_local.commands import WrongCall
 from perminute_local.simulation.faults import ALL_FAULTS, Fault
 from perminute_local.simulation.shrinking import shortest
 from perminute_local.simulation.worlds import Over, World, simulate
 from perminute_local.stack import load_template
+from perminute_local.terminal import write_line, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,18 +53,19 @@ def run_simulate(world: World, seeds: int, *, history: bool, as_json: bool) -> i
             broken += outcome.broken is not None
             documents.append(document)
             if not as_json and (outcome.broken or seeds == 1):
-                sys.stdout.writelines(_lines(document, history=history))
+                write_lines(_lines(document, history=history))
     if as_json:
         json.dump({"worlds": [_plain(one, history=history) for one in documents]}, sys.stdout)
         sys.stdout.write("\n")
     elif seeds > 1:
-        sys.stdout.write(_summary(documents, broken))
+        write_line(_summary(documents, broken))
     return BROKEN if broken else HELD
 
 
 def report_of(world: World, outcome: Outcome, template: Template) -> str:
     """Say what broke in a world, how to have it again, and the shortest history found."""
-    return "".join(_lines(_with_shortest(world, outcome, template), history=False))
+    lines = _lines(_with_shortest(world, outcome, template), history=False)
+    return "".join(f"{one_line(line)}\n" for line in lines)
 
 
 def faults_named(text: str) -> frozenset[Fault]:
@@ -152,18 +155,18 @@ def _ranges(items: Sequence[int]) -> str:
 def _lines(document: dict[str, Any], *, history: bool) -> list[str]:
     broken, shorter = document["broken"], document.get("shortest")
     counts = ", ".join(f"{document[name]:,} {name}" for name in _COUNTS)
-    lines = [f"seed {document['seed']}: {counts}\n"]
+    lines = [f"seed {document['seed']}: {counts}"]
     if broken:
-        lines += [f"broken: {broken['promise']}\n", f"  {broken['message']}\n"]
-        lines.append(f"again:  {document['command']}\n")
+        lines += [f"broken: {broken['promise']}", f"  {broken['message']}"]
+        lines.append(f"again:  {document['command']}")
     else:
-        lines.append(f"every promise held; history {document['history']}\n")
+        lines.append(f"every promise held; history {document['history']}")
     if shorter:
         count = f"{shorter['items']} of {document['items']} items"
-        lines.append(f"the shortest history found, {count}: {shorter['broken']['message']}\n")
-        lines.append(f"        {shorter['command']} --history\n")
+        lines.append(f"the shortest history found, {count}: {shorter['broken']['message']}")
+        lines.append(f"        {shorter['command']} --history")
     if history or shorter:
-        lines += (f"  {line}\n" for line in (shorter or document)["lines"])
+        lines += (f"  {line}" for line in (shorter or document)["lines"])
     return lines
 
 
@@ -180,4 +183,4 @@ def _summary(documents: Sequence[dict[str, Any]], broken: int) -> str:
     seeds = [document["seed"] for document in documents if document["broken"]]
     what = ", ".join(f"{count:,} {name}" for name, count in sums.items())
     found = f"{broken} broken, of the seeds {seeds}" if broken else "every promise held"
-    return f"{len(documents):,} worlds, {what}: {found}\n"
+    return f"{len(documents):,} worlds, {what}: {found}"

@@ -1,0 +1,45 @@
+"""Text from outside as people read it: in e-mails, on terminals, in spreadsheets.
+
+Ids and reasons are stored, compared and returned as they were sent, whatever their characters. A
+person reads one line of printable characters: nothing there starts another line, moves the cursor
+or colors it (ESC), or turns the reading direction (U+202E), and a spreadsheet computes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_CHARACTERS = 25_000
+"""More than an e-mail has whose names and reason are as long as may be, and cannot be printed."""
+
+_FORMULA = re.compile(r"[=+\-@\uff1d\uff0b\uff0d\uff20]")
+"""What begins a formula, also as wide East Asian letters (OWASP: "CSV Injection")."""
+
+_NUMBER = re.compile(r"[+-]?[0-9][0-9., ]*\*{0,4}")
+"""A number, an amount, or a phone number, perhaps with a masked tail: computes nothing."""
+
+
+def one_line(text: str, *, at_most: int = MAX_CHARACTERS) -> str:
+    r"""Return the text as one line of printable characters.
+
+    White space becomes a space, and what else cannot be printed its escape, such as `\x1b`: so two
+    ids that differ look different. A longer text ends with an ellipsis.
+    """
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else _shown(char) for char in text)
+    return text if len(text) <= at_most else text[: at_most - 1] + "…"
+
+
+def spreadsheet_text(text: str) -> str:
+    """Return text for a cell of a CSV file, which no spreadsheet takes for a formula.
+
+    One that begins like a formula has an apostrophe before it. Numbers stay as they are.
+    """
+    line = one_line(text).strip()
+    is_formula = _FORMULA.match(line) is not None and _NUMBER.fullmatch(line) is None
+    return f"'{line}" if is_formula else line
+
+
+def _shown(char: str) -> str:
+    # Half a surrogate pair has an escape, too; written as it is, it could not be encoded.
+    return " " if char.isspace() else char.encode("unicode_escape").decode("ascii")

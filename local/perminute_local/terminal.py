@@ -1,0 +1,30 @@
+"""What commands write for people: each line one line, whatever somebody has sent.
+
+JSON documents need none of this: `json` escapes what is not ASCII.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from perminute.domain.printable import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def write_line(line: str) -> None:
+    """Write a line to standard output."""
+    sys.stdout.write(f"{one_line(line)}\n")
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Write lines to standard output as they come."""
+    for line in lines:
+        write_line(line)
+
+
+def remark(line: str) -> None:
+    """Write a line to standard error, where everything goes that is no data."""
+    sys.stderr.write(f"{one_line(line)}\n")

@@ -1,0 +1,269 @@
+"""How text from outside leaves: each exit writes what a person reads with that text in it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, get_args
+from unittest.mock import patch
+
+from builders import ANSWERED, holding, lot, rating
+from rich.console import Console
+
+from perminute.adapters.memory import KeptRejections
+from perminute.adapters.notification_documents import announcement_of, document_of
+from perminute.adapters.sns_topic import _entry
+from perminute.api.http import error_document
+from perminute.application.correct_rates import Corrected
+from perminute.application.reconcile_books import Reconciled
+from perminute.batches import Settled, settle_batch
+from perminute.domain.errors import Conflict, NotFound, Refused
+from perminute.domain.ledger import EntryType, LedgerEntry
+from perminute.domain.licensing import NotEntitled
+from perminute.domain.notifications import News, Notification, notification
+from perminute.domain.pools import Month
+from perminute.domain.rate_card import Unpriced
+from perminute.domain.rate_card_csv import COLUMNS
+from perminute.domain.recharge import Disabled
+from perminute.domain.reconciliation import Difference
+from perminute.domain.spending import LimitName
+from perminute.domain.usage import Flag
+from perminute_local import cli, dead_letters, doctor, reconcile
+from perminute_local.commands import WrongCall
+from perminute_local.correct_rates import _Of, _remarks, _table
+from perminute_local.dead_letters import Letter, _done
+from perminute_local.doctor import Finding, Health
+from perminute_local.replay.report import report
+from perminute_local.replay.results import Rejected, Response, Results
+from perminute_local.simulation.command import _lines
+from perminute_local.terminal import remark, write_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REASONS: dict[str, Any] = {
+    "NotEntitled": NotEntitled.NO_CREDITS_LICENSE,
+    "Unpriced": Unpriced.CURRENCY_MISMATCH,
+    "Disabled": Disabled.THREE_FAILURES,
+    "Flag": Flag.DIAL_OUT_NOT_ALLOWED,
+    "LimitName": LimitName.MONTHLY_SPEND,
+}
+
+
+def encodable(text: str) -> str:
+    return text.encode(errors="replace").decode()
+
+
+def value_of(name: str, annotation: str, text: str) -> Any:
+    for reason, value in REASONS.items():
+        if reason in annotation:
+            return value
+    if "tuple" in annotation:
+        return (text,)
+    if "datetime" in annotation:
+        return ANSWERED
+    if "int" in annotation:
+        return 10
+    if "bool" in annotation:
+        return None
+    return {"currency": "USD", "month": "2026-11", "prefix": "49302"}.get(name, text)
+
+
+def all_news(text: str) -> list[Notification]:
+    """Every kind of notification; what cannot be encoded reaches no account."""
+    text = encodable(text)
+    return [
+        notification(
+            kind(**{f.name: value_of(f.name, str(f.type), text) for f in fields(kind)}),
+            organization_id=text,
+            at=ANSWERED,
+            cause="c",
+        )
+        for kind in get_args(News)
+    ]
+
+
+def e_mails(text: str) -> str:
+    documents = [document_of(one) for one in all_news(text)]
+    return "\n".join(part for one in documents for part in (one["subject"], one["text"]))
+
+
+def subjects(text: str) -> str:
+    announcements = [announcement_of(document_of(one)) for one in all_news(text)]
+    return "\n".join(_entry("1", one)["Subject"] for one in announcements)
+
+
+def refusals(text: str) -> str:
+    def refuse(_: str, __: object) -> object:
+        raise Refused("callId", f"conflict: {text} is recorded with another endedAt")
+
+    record = {"messageId": "m", "body": "{}", "attributes": {}}
+    kept = KeptRejections()
+    settled: Settled[object] = settle_batch(
+        {"Records": [record]}, open_message=refuse, use_case=lambda *_: (), rejections=kept
+    )
+    (refused,) = settled.refused
+    return refused.reason
+
+
+def answers(text: str) -> str:
+    errors = (kind("callId", text) for kind in (Refused, Conflict, NotFound))
+    return "\n".join(error_document(error).message for error in errors)
+
+
+def screen_of(run: Callable[[], object]) -> str:
+    """What a command writes, on both streams."""
+    written = io.StringIO()
+    with redirect_stdout(written), redirect_stderr(written):
+        run()
+    return written.getvalue()
+
+
+def dlq_list(text: str) -> str:
+    letter = Letter(message_id=text, event_id=text, sent_at=ANSWERED, reason=text)
+
+    class Stack:
+        queues = ("CallsDeadLetters",)
+
+        def __init__(self, _: str) -> None:
+            pass
+
+        def look(self, _: str) -> list[Letter]:
+            return [letter, replace(letter, reason=None)]
+
+    with patch.object(dead_letters, "_Stack", Stack):
+        return screen_of(lambda: dead_letters.run_list("stack", None, as_json=False))
+
+
+def dlq_discard(text: str) -> str:
+    return screen_of(lambda: _done([], [text], "discarded"))
+
+
+def reconciled(text: str) -> str:
+    difference = Difference(organization_id=text, message=text, entry_ids=(text,))
+    books = [
+        Reconciled(text, 1, 2),
+        Reconciled(text, 1, 2, (difference,)),
+        Reconciled(text, unavailable=text),
+    ]
+    with (
+        patch.object(reconcile, "deployed_tables", lambda _: None),
+        patch.object(reconcile, "reconcile", lambda *_: books),
+    ):
+        return screen_of(lambda: reconcile.run_reconcile("stack", [], as_json=False))
+
+
+def doctored(text: str) -> str:
+    class Patient:
+        def __init__(self, _: str) -> None:
+            self.checks = (lambda: [Finding(Health.ILL, text, text)],)
+
+    with patch.object(doctor, "_Patient", Patient):
+        return screen_of(lambda: doctor.run_doctor("stack", as_json=False))
+
+
+def rates_corrected(text: str) -> str:
+    corrected = Corrected(priced=1, unpriced=1, pools=frozenset([Month(2026, 11)]))
+    done = [_Of(text, "USD", corrected)]
+
+    def write() -> None:
+        write_lines(_table(done, "2026-11"))
+        for line in _remarks(done, {text: text}, booked=False):
+            remark(line)
+
+    return screen_of(write)
+
+
+def graph_problems(text: str) -> str:
+    users = [
+        {"id": text, "assignedPlans": [], "usageLocation": "DE"},
+        {"id": f"{text}2", "assignedPlans": [], "usageLocation": text},
+    ]
+    page = json.dumps({"value": users, "@odata.nextLink": text})
+    return command_over("users.json", page.encode(), ["graph", "--organization", "contoso"])
+
+
+def faults(text: str) -> str:
+    """A rate card with nonsense in every cell, in a file of that name."""
+    card = io.StringIO()
+    csv.writer(card).writerows([COLUMNS, [text] * len(COLUMNS)])
+    content = card.getvalue().encode(errors="replace")
+    name = f"{encodable(text).replace('/', '').replace(chr(0), '')}.csv"
+    checked = command_over(name, content, ["rates", "check"])
+    return checked + command_over(name, content, ["quote", "--calls", "x", "--rates"])
+
+
+def command_over(name: str, content: bytes, command: list[str]) -> str:
+    with TemporaryDirectory() as folder:
+        file = Path(folder, name)
+        file.write_bytes(content)
+        return screen_of(lambda: cli.main([*command, str(file)]))
+
+
+def replayed(text: str) -> str:
+    # A dial-out to Japan, of which the card has no price.
+    call = rating(text, 0, organization_id=text, remote_number="+81312345678")
+    opened = lot("000000000001", 5, purchase_id=text)
+    entry = LedgerEntry(
+        organization_id=text,
+        entry_id="000000000001",
+        type=EntryType.PURCHASE,
+        amount_micros=5,
+        balance_after_micros=5,
+        at=ANSWERED,
+        lots=(),
+        cause=text,
+        opens=opened,
+    )
+    results = Results(
+        accounts=[holding(opened, organization_id=text)],
+        usages=[call.usage(0, 0)],
+        entries=[entry],
+        rejected=[Rejected(text, text)],
+        notifications=[document_of(news) for news in all_news(text)],
+        differences=[Difference(organization_id=text, message=text, entry_ids=())],
+        responses=[Response(ANSWERED, text, text, {"error": "invalid", "message": text})],
+    )
+    written = io.StringIO()
+    # As wide as all of it: a table folds what is longer, into further lines.
+    Console(file=written, width=20_000).print(*report(results), sep="\n")
+    return written.getvalue()
+
+
+def errors(text: str) -> str:
+    def fail(_: object) -> int:
+        raise WrongCall(text)
+
+    with patch.object(cli, "_doctor", fail):
+        return screen_of(lambda: cli.main(["doctor", "--stack", "s"]))
+
+
+def simulated(text: str) -> str:
+    document: dict[str, Any] = dict.fromkeys(("items", "invocations", "requests", "faults"), 1)
+    broken = {"promise": "p", "message": text}
+    document |= {"seed": 1, "broken": broken, "command": "c", "lines": [text]}
+    return screen_of(lambda: write_lines(_lines({**document, "shortest": document}, history=True)))
+
+
+OF_A_NAME: tuple[Callable[[str], str], ...] = (
+    e_mails,
+    subjects,
+    refusals,
+    answers,
+    dlq_list,
+    dlq_discard,
+    reconciled,
+    doctored,
+    rates_corrected,
+    errors,
+    simulated,
+)
+"""These write as many lines of one name as of any other."""
+
+OF_SOME_LINES: tuple[Callable[[str], str], ...] = (replayed, graph_problems, faults)
+"""These fold a long name, or write what they make of a file in which the text means something."""
