@@ -19,6 +19,7 @@ ROLES = {
     "PublishNotificationsFunction": "PublishNotificationsRole",
 }
 SCHEDULER = "SchedulerRole"
+PUBLISHER = "RateCardPublisherRole"
 
 
 def statements(template: Template) -> list[tuple[str, dict[str, Any]]]:
@@ -48,7 +49,7 @@ def test_every_function_has_a_role_of_its_own_that_sam_adds_nothing_to(template:
         for name, role in resources(template, "AWS::IAM::Role")
     }
     assert roles == ROLES
-    assert managed == dict.fromkeys([*ROLES.values(), SCHEDULER])
+    assert managed == dict.fromkeys([*ROLES.values(), SCHEDULER, PUBLISHER])
 
 
 def test_a_statement_names_what_it_is_for_its_actions_and_one_resource(template: Template) -> None:
@@ -243,3 +244,41 @@ def test_usage_is_never_deleted_and_corrected_by_one_function(template: Template
         ("ExpireCreditRole", "dynamodb:PutItem"),
         ("ReconcileBooksRole", "dynamodb:Query"),
     }
+
+
+def test_rate_cards_are_put_by_who_publishes_them_and_that_is_all_they_may(
+    template: Template,
+) -> None:
+    cards = {"Fn::Sub": "${RateCardBucket.Arn}/rate-cards/*"}
+    readers = ("AuthorizeCallsRole", "ChargeCallsRole", "ExpireCreditRole", PUBLISHER)
+    assert granted(template, cards) == {
+        *((role, "s3:GetObject") for role in readers),
+        (PUBLISHER, "s3:PutObject"),
+    }
+    own = [s["Resource"] for role, s in statements(template) if role == PUBLISHER]
+    assert own == [cards, cards]
+
+
+def test_the_bucket_refuses_prices_from_functions_and_if_wanted_from_all_but_the_publisher(
+    template: Template,
+) -> None:
+    policy = template["Resources"]["RateCardBucketPolicy"]["Properties"]["PolicyDocument"]
+    _, functions, others = policy["Statement"]
+    whose = functions["Principal"]["AWS"]
+    assert sorted(arn["Fn::GetAtt"][0] for arn in whose) == sorted(ROLES.values())
+    assert "Condition" not in functions
+    wanted, statement, otherwise = others["Fn::If"]
+    assert (wanted, otherwise) == ("OnlyPublisherWrites", {"Ref": "AWS::NoValue"})
+    # Who deploys for the first time publishes as who they are.
+    assert template["Parameters"]["OnlyPublisherWritesRateCards"]["Default"] == "false"
+    publisher = {"Fn::GetAtt": [PUBLISHER, "Arn"]}
+    assert statement["Principal"] == "*"
+    assert statement["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": publisher}}
+    for denied in (functions, statement):
+        assert denied["Effect"] == "Deny"
+        assert set(denied["Action"]) == {
+            "s3:PutObject",
+            "s3:DeleteObject",
+            "s3:DeleteObjectVersion",
+        }
+        assert denied["Resource"] == {"Fn::Sub": "${RateCardBucket.Arn}/*"}

@@ -69,7 +69,7 @@ def test_rate_cards_are_versioned_encrypted_private_and_kept(template: Template)
 
 def test_rate_cards_are_read_over_tls_only(template: Template) -> None:
     policy = template["Resources"]["RateCardBucketPolicy"]["Properties"]["PolicyDocument"]
-    (statement,) = policy["Statement"]
+    statement, *_ = policy["Statement"]
     assert (statement["Effect"], statement["Principal"], statement["Condition"]) == (
         "Deny",
         "*",

@@ -94,6 +94,16 @@ def test_a_new_version_is_picked_up_without_a_deployment() -> None:
             "older perminute published version v2: publish that card once more, with perminute "
             "rates publish",
         ),
+        (
+            POINTER_KEY,
+            b'{"version": "v2", "key": "rate-cards/v2.csv", "digest": null}',
+            "rate-cards/current.json has no digest",
+        ),
+        (
+            POINTER_KEY,
+            b'{"version": "v2", "key": "rate-cards/v2.csv", "digest": ""}',
+            "rate-cards/current.json has no digest",
+        ),
     ],
 )
 def test_a_faulty_card_is_reported_and_the_last_good_one_stays(
@@ -138,7 +148,7 @@ def test_without_any_card_there_is_none_to_go_on_with() -> None:
     desk = Desk()
     with pytest.raises(Unavailable, match=r"s3://cards/rate-cards/current.json cannot be read"):
         desk.cards().current()
-    desk.bucket.objects[POINTER_KEY] = Pointer("v1", "gone.csv", "0").content()
+    desk.bucket.objects[POINTER_KEY] = Pointer("v1", "gone.csv", "0" * 64).content()
     with pytest.raises(Unavailable, match=r"s3://cards/gone.csv cannot be read"):
         desk.cards().current()
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from perminute.domain.rate_card import RateCard
 
 POINTER_KEY = "rate-cards/current.json"
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
 MAX_AGE_SECONDS = 60
 """How long a function may go on with a card after the pointer moved."""
 
@@ -74,7 +77,7 @@ class Pointer(NamedTuple):
         if not isinstance(document, dict) or not {"version", "key"} <= document.keys():
             msg = "must be an object with version, key and digest"
             raise ValueError(msg)
-        if "digest" not in document:
+        if not _DIGEST.fullmatch(str(document.get("digest"))):
             msg = (
                 f"has no digest, so an older perminute published version {document['version']}: "
                 "publish that card once more, with perminute rates publish"
