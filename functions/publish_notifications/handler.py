@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from perminute.adapters.dynamodb.heartbeats import pass_over_heartbeats
 from perminute.adapters.dynamodb.outbox import read_record
 from perminute.bootstrap import Application
 from perminute.observability import logger, metrics, report_published
@@ -18,6 +19,7 @@ application = Application(os.environ)
 publish_notifications = application.publish_notifications()
 
 
+@pass_over_heartbeats
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> BatchResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from perminute.adapters.dynamodb.heartbeats import pass_over_heartbeats
 from perminute.adapters.dynamodb.waiting import read_record
 from perminute.bootstrap import Application
 from perminute.observability import logger, metrics, report_woken
@@ -16,6 +17,7 @@ application = Application(os.environ)
 wake_reratings = application.wake_reratings()
 
 
+@pass_over_heartbeats
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[object]]:

@@ -433,6 +433,42 @@ def test_subscribers_can_filter_by_type_and_organization(ready: System) -> None:
     assert values == {"type": "RechargeFailed", "organizationId": "contoso"}
 
 
+BEAT = {
+    "eventName": "MODIFY",
+    "dynamodb": {
+        "Keys": {"organizationId": {"S": "#heartbeat"}, "record": {"S": "heartbeat"}},
+        "SequenceNumber": "0",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "report"),
+    [
+        ("PublishNotificationsFunction", "publish_notifications.handler.report_published"),
+        ("WakeReratingsFunction", "wake_reratings.handler.report_woken"),
+    ],
+)
+def test_a_heartbeat_of_the_stream_is_passed_over_and_not_counted(
+    ready: System, monkeypatch: pytest.MonkeyPatch, name: str, report: str
+) -> None:
+    ready.call(name, {"Records": []})
+    counted: list[object] = []
+    # A metric has its price by the hours that have data.
+    monkeypatch.setattr(report, counted.append)
+    assert ready.call(name, {"Records": [BEAT, BEAT]}) == {"batchItemFailures": []}
+    assert counted == []
+    assert ready.results().rejected == []
+
+
+def test_a_heartbeat_keeps_no_other_record_waiting(ready: System) -> None:
+    ready.send("CreditQueue", sample("recharge-failed"))
+    boto3.client("sns").delete_topic(TopicArn=ready.stack.setting("NOTIFICATION_TOPIC_ARN"))
+    answer = ready.call("PublishNotificationsFunction", {"Records": [BEAT, *ready.outbox()]})
+    first = ready.outbox()[0]["dynamodb"]["SequenceNumber"]
+    assert answer == {"batchItemFailures": [{"itemIdentifier": first}]}
+
+
 def test_without_the_topic_the_outbox_comes_again_from_the_first_record(ready: System) -> None:
     ready.send("CreditQueue", sample("recharge-failed"))
     ready.send("CreditQueue", sample("recharge-failed", rechargeId="another"))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from template_queues import read_queues
 
+from perminute.adapters.dynamodb.heartbeats import HEARTBEAT
 from perminute.adapters.sqs_wakeups import DELAY_SECONDS
 from perminute.observability import NAMESPACE
+from perminute_local.replay.table_stream import matches
 from perminute_local.stack import Template, environment_of, resources
+from perminute_local.template_parameters import parameters_of, present
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
@@ -69,7 +74,7 @@ def test_what_our_own_counts_tell_of_raises_an_alarm(template: Template) -> None
     ours = {
         alarm["MetricName"]: (alarm["Dimensions"], alarm["Statistic"], alarm["Threshold"])
         for alarm in alarms(template).values()
-        if alarm.get("Namespace") == NAMESPACE
+        if alarm["Namespace"] == NAMESPACE and alarm["Statistic"] == "Sum"
     }
     counted_by = {
         "CallsUnrated": "ChargeCallsFunction",
@@ -90,30 +95,139 @@ def service_of(template: Template, function: str) -> object:
     return environment["POWERTOOLS_SERVICE_NAME"]
 
 
-def test_a_notification_that_waits_in_the_stream_raises_an_alarm(template: Template) -> None:
-    late = [
-        alarm for alarm in alarms(template).values() if alarm.get("MetricName") == "IteratorAge"
-    ]
-    reading = [
-        name
+def stream_mappings(template: Template) -> dict[str, Any]:
+    return {
+        name: event["Properties"]
         for name, function in resources(template, "AWS::Serverless::Function")
         for event in function["Properties"].get("Events", {}).values()
         if event["Type"] == "DynamoDB"
-    ]
+    }
+
+
+def test_what_waits_in_the_stream_raises_an_alarm_even_if_nobody_reads_it(
+    template: Template,
+) -> None:
+    late = [alarm for alarm in alarms(template).values() if alarm["MetricName"] == "IteratorAge"]
     assert [alarm["Dimensions"] for alarm in late] == [
-        [{"Name": "FunctionName", "Value": {"Ref": name}}] for name in reading
+        [{"Name": "FunctionName", "Value": {"Ref": name}}] for name in stream_mappings(template)
     ]
     assert {(alarm["Statistic"], alarm["Threshold"]) for alarm in late} == {("Maximum", 900_000)}
+    # Of a mapping that is disabled there is no age at all.
+    assert {alarm["TreatMissingData"] for alarm in late} == {"breaching"}
 
 
-def test_requests_that_fail_or_wait_raise_an_alarm(template: Template) -> None:
-    watched_ = {
-        alarm["MetricName"]: (alarm["Dimensions"], alarm["Threshold"])
+def test_a_heartbeat_comes_to_every_reader_of_the_stream_within_each_period(
+    template: Template,
+) -> None:
+    schedule = template["Resources"]["StreamHeartbeat"]["Properties"]
+    minutes = re.fullmatch(r"rate\(([0-9]+) minutes\)", schedule["ScheduleExpression"])
+    assert minutes is not None
+    periods = {
+        alarm["Period"]
         for alarm in alarms(template).values()
-        if alarm.get("Namespace") == "AWS/ApiGateway"
+        if alarm["MetricName"] == "IteratorAge"
+    }
+    assert int(minutes[1]) * 60 < min(periods)
+    written = json.loads(schedule["Target"]["Input"]["Fn::Sub"])
+    assert written["TableName"] == "${CreditTable}"
+    assert written["Item"]["record"] == {"S": HEARTBEAT}
+    # DynamoDB leaves what is written as it was out of the stream.
+    assert written["Item"]["at"] == {"S": "<aws.scheduler.scheduled-time>"}
+    keys = {name: written["Item"][name] for name in ("organizationId", "record")}
+    for event in ("INSERT", "MODIFY"):
+        record = {"eventName": event, "dynamodb": {"Keys": keys}}
+        for name, mapping in stream_mappings(template).items():
+            filters = mapping["FilterCriteria"]["Filters"]
+            assert any(matches(json.loads(one["Pattern"]), record) for one in filters), name
+
+
+def test_requests_that_fail_wait_or_are_refused_raise_an_alarm(template: Template) -> None:
+    watched_ = {
+        alarm["MetricName"]: (
+            alarm["Dimensions"],
+            alarm.get("Statistic") or alarm["ExtendedStatistic"],
+            alarm["Threshold"],
+        )
+        for alarm in alarms(template).values()
+        if alarm["Namespace"] == "AWS/ApiGateway"
     }
     api = [{"Name": "ApiId", "Value": {"Ref": "ChargingApi"}}]
-    assert watched_ == {"5xx": (api, 0), "Latency": (api, 2_000)}
+    assert watched_ == {
+        "5xx": (api, "Sum", 0),
+        "4xx": (api, "Average", 0.1),
+        "Latency": (api, "p99", 2_000),
+    }
+
+
+def test_requests_that_are_throttled_are_counted_in_the_log_of_the_api(template: Template) -> None:
+    found = template["Resources"]
+    counting = found["ThrottledRequests"]["Properties"]
+    (counted,) = counting["MetricTransformations"]
+    alarm = found["RequestsAreThrottledAlarm"]["Properties"]
+    assert (alarm["Namespace"], alarm["MetricName"], alarm["Threshold"]) == (
+        counted["MetricNamespace"],
+        counted["MetricName"],
+        0,
+    )
+    # With a value for the time without any it would have its price all month.
+    assert "DefaultValue" not in counted
+    logged = found["ChargingStage"]["Properties"]["AccessLogSettings"]
+    assert logged["DestinationArn"]["Fn::GetAtt"][0] == counting["LogGroupName"]["Ref"]
+    assert json.loads(logged["Format"])["status"] == "$context.status"
+    assert counting["FilterPattern"] == '{ $.status = "429" }'
+
+
+def test_functions_that_are_not_let_run_raise_an_alarm_whosever_they_are(
+    template: Template,
+) -> None:
+    alarm = alarms(template)["FunctionsAreThrottledAlarm"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Throttles")
+    # Without dimensions it is the sum over all functions of the account and region.
+    assert "Dimensions" not in alarm
+    reserved = [
+        name
+        for name, function in resources(template, "AWS::Serverless::Function")
+        if "ReservedConcurrentExecutions" in function["Properties"]
+    ]
+    assert reserved == []
+
+
+READS = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"}
+
+
+def test_a_table_that_refuses_what_is_read_or_written_raises_an_alarm(template: Template) -> None:
+    watched_ = {
+        (alarm["Dimensions"][0]["Value"]["Ref"], alarm["MetricName"])
+        for alarm in alarms(template).values()
+        if alarm["MetricName"].endswith("ThrottleEvents")
+    }
+    tables = {name for name, _ in resources(template, "AWS::DynamoDB::Table")}
+    read = {
+        statement["Resource"]["Fn::GetAtt"][0]
+        for _, role in resources(template, "AWS::IAM::Role")
+        for policy in role["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if READS & set(statement["Action"]) and "Fn::GetAtt" in statement["Resource"]
+    }
+    assert watched_ == {
+        *((table, "WriteThrottleEvents") for table in tables),
+        *((table, "ReadThrottleEvents") for table in read & tables),
+    }
+
+
+def test_the_failures_of_every_function_raise_an_alarm(template: Template) -> None:
+    watched_ = {
+        alarm["Dimensions"][0]["Value"]["Ref"]
+        for alarm in alarms(template).values()
+        if alarm["MetricName"] == "Errors"
+    }
+    events = {
+        name: {event["Type"] for event in function["Properties"].get("Events", {}).values()}
+        for name, function in resources(template, "AWS::Serverless::Function")
+    }
+    # A daily run that fails is a dead letter, and a request that fails a 5xx.
+    elsewhere = {name for name, kinds in events.items() if kinds in ({"ScheduleV2"}, set())}
+    assert watched_ == set(events) - elsewhere
 
 
 def test_a_notification_that_a_subscriber_does_not_get_raises_an_alarm(template: Template) -> None:
@@ -125,23 +239,29 @@ def test_a_notification_that_a_subscriber_does_not_get_raises_an_alarm(template:
     assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
 
 
-def test_calls_that_are_read_and_not_counted_raise_an_alarm(template: Template) -> None:
-    """All that is counted of charging comes by its log: nothing else tells that it is silent."""
-    silence, *parts = alarms(template)["CallsAreNotCountedAlarm"]["Metrics"]
-    assert silence["Expression"] == ("IF(read > 0 AND FILL(batches, 0) == 0, 1, 0)")
-    metrics = {part["Id"]: part["MetricStat"]["Metric"] for part in parts}
-    queue = {"Fn::GetAtt": ["CallsQueue", "QueueName"]}
-    service = service_of(template, "ChargeCallsFunction")
-    assert {
-        name: (m["MetricName"], m["Dimensions"][0]["Value"]) for name, m in metrics.items()
-    } == {
-        "read": ("NumberOfMessagesDeleted", queue),
-        "batches": ("EventsAccepted", service),
-    }
+def test_no_call_that_is_counted_for_long_raises_an_alarm(template: Template) -> None:
+    """All that is counted of charging comes by its log: nothing else says that it is silent."""
+    alarm = alarms(template)["CallsAreNotCountedAlarm"]
+    assert (alarm["MetricName"], alarm["Dimensions"][0]["Value"]) == (
+        "EventsAccepted",
+        service_of(template, "ChargeCallsFunction"),
+    )
     # A batch of repeats alone is counted with a 0: what matters is that there is a count.
-    stats = {part["Id"]: part["MetricStat"]["Stat"] for part in parts}
-    assert stats == {"read": "Sum", "batches": "SampleCount"}
+    assert (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]) == (
+        "SampleCount",
+        "LessThanThreshold",
+        1,
+    )
+    assert alarm["TreatMissingData"] == "breaching"
     assert 'add_metric("EventsAccepted", MetricUnit.Count, len(settled.accepted))' in COUNTING
+    # CloudWatch looks back for seven days at most.
+    hours = template["Parameters"][alarm["EvaluationPeriods"]["Ref"]]
+    assert hours["MaxValue"] * alarm["Period"] <= 7 * 86_400
+
+
+def test_no_alarm_is_computed_from_several_metrics(template: Template) -> None:
+    # Ten are the most, and the emulator takes none: the template could not be deployed there.
+    assert [name for name, alarm in alarms(template).items() if "Metrics" in alarm] == []
 
 
 def test_every_alarm_links_to_its_heading_in_the_runbook(template: Template) -> None:
@@ -161,7 +281,49 @@ def test_no_link_within_the_runbook_leads_nowhere() -> None:
     assert set(re.findall(r"\(#([^)]+)\)", prose)) - anchors == set()
 
 
-def test_every_alarm_tells_the_topic_if_there_is_one(template: Template) -> None:
-    told = {name: alarm["AlarmActions"] for name, alarm in alarms(template).items()}
+@pytest.mark.parametrize("when", ["AlarmActions", "OKActions"])
+def test_the_topic_hears_of_every_alarm_that_rings_and_that_it_is_over(
+    template: Template, when: str
+) -> None:
+    told = {name: alarm[when] for name, alarm in alarms(template).items()}
     topic = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}
     assert told == dict.fromkeys(alarms(template), topic)
+
+
+ESSENTIAL = {
+    "AuthorizationsFailAlarm",
+    "BooksDifferAlarm",
+    "CallsAreLateAlarm",
+    "CallsDeadLettersAlarm",
+    "CreditDeadLettersAlarm",
+}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "essential"),
+    [
+        ({"Stage": "dev"}, True),
+        ({"Stage": "dev", "Alarms": "all"}, False),
+        ({"Stage": "dev", "GradualDeployment": "true"}, False),
+        ({"Stage": "prod"}, False),
+        ({"Stage": "prod", "Alarms": "essential"}, True),
+    ],
+)
+def test_a_stage_has_the_alarms_that_are_asked_for(
+    template: Template, chosen: dict[str, str], *, essential: bool
+) -> None:
+    there = present(template, parameters_of(template, chosen))
+    found = {name for name, _ in resources(there, "AWS::CloudWatch::Alarm")}
+    assert found == (ESSENTIAL if essential else set(alarms(template)))
+    # Where no alarm waits for the heartbeat, none is sent.
+    assert ("StreamHeartbeat" in there["Resources"]) is not essential
+
+
+def test_a_stage_that_expects_no_calls_is_not_alarmed_by_none(template: Template) -> None:
+    there = present(template, parameters_of(template, {"Stage": "prod", "QuietHours": "0"}))
+    assert set(alarms(template)) - set(alarms(there)) == {"CallsAreNotCountedAlarm"}
+
+
+def test_the_runbook_names_the_essential_alarms() -> None:
+    said = RUNBOOK.partition("`Alarms=essential`")[2].partition("###")[0]
+    assert set(re.findall(r"\[(\w+Alarm)\]", said)) == ESSENTIAL

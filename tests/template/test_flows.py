@@ -132,8 +132,18 @@ def test_no_property_of_an_event_is_misspelt(template: Template) -> None:
     for kind, known in KNOWN.items():
         for name, properties in triggers(template, kind).items():
             assert set(properties) - known == set(), name
-    scaling = {name: set(mapping["ScalingConfig"]) for name, mapping in mappings(template).items()}
-    assert scaling == {name: {"MaximumConcurrency"} for name in mappings(template)}
+    scaling = {name: mapping["ScalingConfig"] for name, mapping in mappings(template).items()}
+    assert scaling == {
+        name: {"MaximumConcurrency": {"Ref": f"{name.removesuffix('Function')}Concurrency"}}
+        for name in mappings(template)
+    }
+
+
+def test_how_much_runs_at_once_is_within_what_lambda_takes(template: Template) -> None:
+    for mapping in mappings(template).values():
+        allowed = template["Parameters"][mapping["ScalingConfig"]["MaximumConcurrency"]["Ref"]]
+        assert (allowed["MinValue"], allowed["MaxValue"]) == (2, 1000)
+        assert 2 <= allowed["Default"] <= 1000
 
 
 def test_one_record_of_the_stream_cannot_block_its_shard(template: Template) -> None:
@@ -182,6 +192,7 @@ def test_each_reader_of_the_stream_begins_at_its_beginning_and_sees_its_own_reco
         # A call that draws on an unsettled pool is no step of settling it.
         assert readers("pool#2026-11", event, unsettled) == set()
         assert readers("pool#2026-11", event) == set()
+        assert readers("heartbeat", event) == {publisher, waking}
     for other in ("outbox#1", "rerating#event#1"):
         assert readers(other, "REMOVE") == set()
     for other in ("entry#000000000001", "account", "calls#2026-11-02"):
@@ -227,7 +238,7 @@ def test_what_sam_makes_of_the_template_has_no_fixed_name(template: Template) ->
     }
     assert named == set()
     schedules = [r for r in translated["Resources"].values() if "Schedule" in r["Type"]]
-    assert len(schedules) == 2
+    assert len(schedules) == 3
 
 
 def test_every_function_is_traced_and_tells_its_metrics_by_its_log(template: Template) -> None:

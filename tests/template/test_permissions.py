@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 from perminute_local.stack import Template, resources
@@ -20,6 +21,7 @@ ROLES = {
 }
 SCHEDULER = "SchedulerRole"
 PUBLISHER = "RateCardPublisherRole"
+HEARTBEAT = "StreamHeartbeatRole"
 
 
 def statements(template: Template) -> list[tuple[str, dict[str, Any]]]:
@@ -49,7 +51,7 @@ def test_every_function_has_a_role_of_its_own_that_sam_adds_nothing_to(template:
         for name, role in resources(template, "AWS::IAM::Role")
     }
     assert roles == ROLES
-    assert managed == dict.fromkeys([*ROLES.values(), SCHEDULER, PUBLISHER])
+    assert managed == dict.fromkeys([*ROLES.values(), SCHEDULER, PUBLISHER, HEARTBEAT])
 
 
 def test_a_statement_names_what_it_is_for_its_actions_and_one_resource(template: Template) -> None:
@@ -101,7 +103,19 @@ def test_money_moves_only_where_this_says(template: Template) -> None:
         ("ExpireCreditRole", "dynamodb:Query"),
         ("ReconcileBooksRole", "dynamodb:GetItem"),
         ("ReconcileBooksRole", "dynamodb:Query"),
+        (HEARTBEAT, "dynamodb:PutItem"),
     }
+
+
+def test_the_heartbeat_can_be_no_account(template: Template) -> None:
+    (writing,) = (one for role, one in statements(template) if role == HEARTBEAT)
+    assert writing["Condition"] == {
+        "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["#heartbeat"]},
+        "Null": {"dynamodb:LeadingKeys": False},
+    }
+    target = template["Resources"]["StreamHeartbeat"]["Properties"]["Target"]
+    written = json.loads(target["Input"]["Fn::Sub"])
+    assert written["Item"]["organizationId"] == {"S": "#heartbeat"}
 
 
 def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template) -> None:
