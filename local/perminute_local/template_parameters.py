@@ -16,10 +16,15 @@ SAM_CONFIG = TEMPLATE.parent / "samconfig.toml"
 
 
 def stage_parameters(template: Template, stage: str) -> dict[str, str]:
-    """Returns the value of each parameter with which `samconfig.toml` deploys a stage."""
+    """Returns the value of each parameter of a stage."""
+    return parameters_of(template, chosen_for(stage))
+
+
+def chosen_for(stage: str) -> dict[str, str]:
+    """Returns the parameters that `samconfig.toml` chooses for a stage."""
     config = tomllib.loads(SAM_CONFIG.read_text(encoding="utf-8"))
     overrides: str = config[stage]["deploy"]["parameters"]["parameter_overrides"]
-    return parameters_of(template, dict(pair.split("=", 1) for pair in overrides.split()))
+    return dict(pair.split("=", 1) for pair in overrides.split())
 
 
 def parameters_of(template: Template, chosen: Parameters) -> dict[str, str]:

@@ -8,6 +8,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from perminute_local.deployed.artifact import ROOT, ToolError, run_sam
+from perminute_local.deployed.emulator_needs import WITHOUT_CODEDEPLOY, adapt
 from perminute_local.deployment import resources_of
 from perminute_local.embedded_aws import REGION
 from perminute_local.stack import (
@@ -19,6 +20,7 @@ from perminute_local.stack import (
     resources,
     stack_of,
 )
+from perminute_local.template_parameters import chosen_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,17 +35,21 @@ class Deployment(NamedTuple):
 
 
 def deploy(template_file: Path, stage: str = "dev") -> Deployment:
-    """Deploy a stage by `samconfig.toml`, with whatever AWS the environment points at."""
+    """Deploy a stage by `samconfig.toml`, with whatever emulator the environment points at."""
     stack_name = f"perminute-{stage}"
     config = ("--config-file", str(ROOT / "samconfig.toml"), "--config-env", stage)
+    chosen = {**chosen_for(stage), **WITHOUT_CODEDEPLOY}
+    overrides = " ".join(f"{name}={value}" for name, value in chosen.items())
     try:
         # Nobody is asked whether they agree: this AWS is gone in a minute.
-        options = (*config, "--region", REGION, "--no-confirm-changeset")
-        run_sam("deploy", "--template-file", str(template_file), *options)
+        options = ("--region", REGION, "--no-confirm-changeset", "--parameter-overrides", overrides)
+        run_sam("deploy", "--template-file", str(template_file), *config, *options)
     except ToolError as error:
         msg = "\n".join([str(error), *_what_failed(stack_name)])
         raise ToolError(msg) from error
-    return deployed(load_template(template_file), stack_name)
+    template = load_template(template_file)
+    adapt(template, resources_of(stack_name))
+    return deployed(template, stack_name)
 
 
 def _what_failed(stack_name: str) -> Iterator[str]:

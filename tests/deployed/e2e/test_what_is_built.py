@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from perminute_local.deployed.artifact import BUILD
 from perminute_local.deployed.deploying import deploy
+from perminute_local.deployed.emulator_needs import BATCHES
 from perminute_local.deployed.functions import DeployedFunction, deployed_functions
 from perminute_local.stack import (
     ApiTrigger,
@@ -22,6 +23,7 @@ from perminute_local.stack import (
     load_template,
     resources,
 )
+from perminute_local.template_parameters import present, stage_parameters
 
 if TYPE_CHECKING:
     from deployed_stack import Running
@@ -37,8 +39,6 @@ ANSWERS: dict[type, set[str]] = {
     StreamTrigger: {"batchItemFailures"},
     ApiTrigger: {"statusCode", "headers", "body"},
 }
-NOT_HERE = ("CallsAreNotCountedAlarm", "FunctionsFailAlarm", "RateCardBucketPolicy")
-BATCHES = {"sns:PublishBatch", "sqs:DeleteMessageBatch", "sqs:SendMessageBatch"}
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +97,18 @@ def test_the_emulator_holds_functions_to_their_roles(
         publishing.client("sqs").receive_message(QueueUrl=queue)
 
 
-def test_another_stage_lives_beside_it_and_shares_nothing(running: Running, artifact: Path) -> None:
+def test_another_stage_lives_beside_it_and_shares_nothing(
+    running: Running, artifact: Path, template: Template
+) -> None:
     beside = deploy(artifact, "prod")
     ours = running.deployment
-    assert set(beside.names) == set(ours.names)
+    there = {
+        stage: set(present(template, stage_parameters(template, stage))["Resources"])
+        for stage in ("dev", "prod")
+    }
+    # All alarms, and the heartbeat that two of them wait for.
+    assert set(beside.names) - set(ours.names) == there["prod"] - there["dev"] > set()
+    assert set(ours.names) - set(beside.names) == set()
     # The stage of an API has a name within it.
     shared = {name for name in ours.names if ours.names[name] == beside.names[name]}
     assert shared == {"ChargingStage"}
@@ -113,36 +121,51 @@ def test_another_stage_lives_beside_it_and_shares_nothing(running: Running, arti
         assert "perminute-dev" not in text
 
 
-def test_what_is_changed_for_this_machine_is_no_more_than_it_says(
-    artifact: Path, template: Template
+def test_what_is_deployed_is_the_template_as_it_is(
+    running: Running, artifact: Path, template: Template
 ) -> None:
-    built, adapted = load_template(BUILD / "template.yaml"), load_template(artifact)
-    undone = undo(adapted)
-    # Paths of the code aside, which the build gives, what was built is what is in the repository.
-    assert set(built["Resources"]) == set(template["Resources"])
-    for name in NOT_HERE:
-        undone["Resources"][name] = built["Resources"][name]
-    common = built["Globals"]["Function"]
-    undone["Globals"]["Function"] |= {
-        name: common[name] for name in ("DeploymentPreference", "Runtime")
-    }
-    assert undone == built
+    def compared(one: Template) -> Template:
+        """What the build and the deployment give: where the code of this machine lies."""
+        alike: Template = json.loads(json.dumps(one))
+        for resource in alike["Resources"].values():
+            resource.pop("Metadata", None)
+            for name in ("CodeUri", "ContentUri"):
+                resource["Properties"].pop(name, None)
+        alike["Globals"]["Function"].pop("CodeUri", None)
+        return alike
+
+    assert running.deployment.names
+    answer = boto3.client("cloudformation").get_template(
+        StackName="perminute-dev", TemplateStage="Original"
+    )
+    packaged = artifact.with_name("packaged.yaml")
+    packaged.write_text(answer["TemplateBody"], encoding="utf-8")
+    assert compared(load_template(packaged)) == compared(load_template(artifact))
+    assert compared(load_template(artifact)) == compared(template)
 
 
-def undo(adapted: Template) -> Template:
-    """Take back what `for_this_machine` says that it does."""
-    undone: Template = json.loads(json.dumps(adapted))
-    for _, function in resources(undone, "AWS::Serverless::Function"):
-        for event in function["Properties"].get("Events", {}).values():
-            if event["Type"] == "ScheduleV2":
-                assert event["Properties"].pop("State") == "DISABLED"
-            else:
-                assert event["Properties"].pop("Enabled") is False
-    for _, role in resources(undone, "AWS::IAM::Role"):
-        for statement in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
-            us = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}
-            assert statement["Principal"].pop("AWS", us) == us
-        for policy in role["Properties"]["Policies"]:
-            for statement in policy["PolicyDocument"]["Statement"]:
-                statement["Action"] = [one for one in statement["Action"] if one not in BATCHES]
-    return undone
+def test_roles_are_changed_for_the_emulator_by_no_more_than_it_says(
+    running: Running, template: Template
+) -> None:
+    iam, names = boto3.client("iam"), running.deployment.names
+    account = boto3.client("sts").get_caller_identity()["Account"]
+    roles = dict(resources(template, "AWS::IAM::Role"))
+    for _, function in resources(template, "AWS::Serverless::Function"):
+        role = function["Properties"]["Role"]["Fn::GetAtt"][0]
+        (policy,) = roles[role]["Properties"]["Policies"]
+        live = iam.get_role_policy(RoleName=names[role], PolicyName=policy["PolicyName"])
+        granted = {one["Sid"]: set(one["Action"]) for one in statements_of(live["PolicyDocument"])}
+        ours = {one["Sid"]: set(one["Action"]) for one in statements_of(policy["PolicyDocument"])}
+        assert {sid: actions - set(BATCHES.values()) for sid, actions in granted.items()} == ours
+        (trust,) = statements_of(
+            iam.get_role(RoleName=names[role])["Role"]["AssumeRolePolicyDocument"]
+        )
+        assert trust["Principal"] == {
+            "Service": "lambda.amazonaws.com",
+            "AWS": f"arn:aws:iam::{account}:root",
+        }
+
+
+def statements_of(document: Any) -> list[dict[str, Any]]:
+    statements: list[dict[str, Any]] = document["Statement"]
+    return statements
