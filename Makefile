@@ -14,7 +14,7 @@ CHECKOV := $(VENV)/checkov
 LAMBDA := $(VENV)/lambda
 MICROBURST := $(VENV)/microburst
 
-.PHONY: help demo test e2e chaos conformance simulate fuzz bench lint types template security check format documents lock clean
+.PHONY: help demo test e2e chaos conformance simulate fuzz bench cost lint types template security check format documents lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,9 @@ fuzz: $(VENV)/.ready ## Try every door with 100,000 inputs that nobody should se
 
 bench: $(VENV)/.ready $(MINISTACK)/.ready ## Measure, each figure beside the naive way
 	$(BIN)/python -m perminute_local.bench
+
+cost: $(VENV)/.ready ## Show what a stage costs while idle, and what a million calls cost
+	@$(BIN)/python -m perminute_local.cost
 
 lint: $(VENV)/.ready ## Check style and formatting
 	$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""What a stage costs while nothing happens, and what a million calls cost: `make cost`."""

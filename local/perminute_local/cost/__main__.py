@@ -1,0 +1,53 @@
+"""Print what the stages of `samconfig.toml` cost: `python -m perminute_local.cost`."""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from perminute_local.cost.calls import DYNAMODB_MILLISECONDS, call_costs, measured
+from perminute_local.cost.idle import idle_costs
+from perminute_local.cost.prices import AS_OF
+from perminute_local.stack import load_template
+from perminute_local.template_parameters import stage_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from perminute_local.cost.idle import Cost
+
+STAGES = ("dev", "prod")
+
+
+def main() -> None:
+    """Print a table for each stage, and one for each size of batches."""
+    template = load_template()
+    sys.stdout.write(f"Dollars, by list prices of {AS_OF} in us-east-1 without any free tier\n")
+    for stage in STAGES:
+        costs = idle_costs(template, stage_parameters(template, stage))
+        _print(f"{stage}: a month of 30 days in which nothing is sent", costs)
+    for one in measured():
+        title = f"a million calls of one organization, in batches of {one.calls}"
+        _print(title, call_costs(template, one))
+    sys.stdout.write(
+        f"\nA request to DynamoDB is taken to last {DYNAMODB_MILLISECONDS} ms. Beside that, each"
+        "\nmetric of ours has its price by the hours with data, and one trace a second its own.\n"
+    )
+
+
+def _print(title: str, costs: Iterable[Cost]) -> None:
+    costs = list(costs)
+    sys.stdout.write(f"\n{title}\n")
+    sys.stdout.writelines(_lines(costs))
+    total = sum((cost.dollars for cost in costs), Decimal())
+    sys.stdout.write(f"  {'in all':<20}{total:>8.3f}\n")
+
+
+def _lines(costs: Iterable[Cost]) -> Iterator[str]:
+    for cost in costs:
+        yield f"  {cost.kind:<20}{cost.dollars:>8.3f}  {cost.counted}\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Dollars for a million calls, from the requests that charging them makes (`make bench`)."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from decimal import Decimal
+from logging import StreamHandler
+from typing import TYPE_CHECKING, Any
+
+from perminute.observability import logger
+from perminute_local.bench.handler import CONTEXT, RATE_CARD, batch
+from perminute_local.bench.imports import SETTINGS
+from perminute_local.bench.report import best_cpu_seconds
+from perminute_local.bench.transport import InstantAws
+from perminute_local.cost.capacity_units import read_units, write_units
+from perminute_local.cost.idle import Cost, log_dollars
+from perminute_local.cost.prices import MILLION, gigabytes, of_a_million
+from perminute_local.embedded_aws import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+
+    from perminute_local.stack import Template
+
+BATCHES = (1, 10, 96)
+"""A transaction takes 96 calls of one organization at most."""
+ROUNDS = 20
+FUNCTION = "ChargeCallsFunction"
+
+# What AWS does, as it says; nothing of it can be measured here.
+SQS_AT_ONCE = 10
+"""Messages that Lambda receives, and deletes, in one request."""
+CORE_MEGABYTES = 1_769
+"""Memory with which a function has one core; with less it has as much less of it."""
+TRACED_PERCENT = 5
+"""X-Ray: of invocations beyond the first one in each second, which is always traced."""
+LAMBDA_LOG_BYTES = 700
+"""Lambda's own lines of an invocation: that it starts, and its report."""
+
+DYNAMODB_MILLISECONDS = 10
+"""How long DynamoDB takes for a request, about; the function waits, and pays for its memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What it takes to charge one batch, once the function has warmed up."""
+
+    calls: int
+    requests: int
+    write_units: int
+    read_units: Decimal
+    cpu_microseconds: int
+    log_bytes: int
+
+
+class MeteredAws(InstantAws):
+    """An AWS that answers at once, and counts what DynamoDB would bill."""
+
+    def __init__(self, rate_card: bytes) -> None:
+        """Begin to count at nothing."""
+        super().__init__(rate_card)
+        self.write_units = 0
+        self.read_units = Decimal()
+
+    def answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:  # noqa: ANN401 - botocore's
+        """Answer one request, and count it."""
+        response = super().answer(request)
+        target = request.headers.get("X-Amz-Target", b"")
+        operation = (target.decode() if isinstance(target, bytes) else target).partition(".")[2]
+        if operation and isinstance(request.body, bytes):
+            asked = json.loads(request.body)
+            self.write_units += write_units(operation, asked)
+            self.read_units += read_units(operation, asked, json.loads(response.content))
+        return response
+
+
+def measured() -> list[Measured]:
+    """Charge batches of one organization through the function's own handler."""
+    aws = MeteredAws(RATE_CARD.read_bytes())
+    with environment(**SETTINGS):
+        module = importlib.import_module("charge_calls.handler")
+        connection = module.application.connection
+        aws.register(connection.client.meta.events)
+        aws.register(connection.session.get_component("event_emitter"))
+        return [_measure(aws, module.handler, size) for size in BATCHES]
+
+
+def _measure(aws: MeteredAws, handler: Any, size: int) -> Measured:  # noqa: ANN401 - Lambda's
+    event, written = batch(size), io.StringIO()
+    with _logged_to(written):
+        handler(event, CONTEXT)
+        start = (aws.requests, aws.write_units, aws.read_units, len(written.getvalue()))
+        answer = handler(event, CONTEXT)
+        end = (aws.requests, aws.write_units, aws.read_units, len(written.getvalue()))
+        seconds = best_cpu_seconds(lambda: handler(event, CONTEXT), ROUNDS)
+    if answer["batchItemFailures"]:
+        msg = f"the calls whose cost was to be measured were not charged: {answer}"
+        raise RuntimeError(msg)
+    return Measured(
+        calls=size,
+        requests=end[0] - start[0],
+        write_units=end[1] - start[1],
+        read_units=end[2] - start[2],
+        cpu_microseconds=round(seconds * 1e6),
+        log_bytes=end[3] - start[3],
+    )
+
+
+@contextmanager
+def _logged_to(written: io.StringIO) -> Iterator[None]:
+    """Have the function's log lines, and its metrics, written there."""
+    handler = logger.registered_handler
+    if not isinstance(handler, StreamHandler):
+        msg = f"the functions' logger writes by {handler}, not to a stream"
+        raise TypeError(msg)
+    before = handler.setStream(written)
+    try:
+        with redirect_stdout(written):
+            yield
+    finally:
+        if before is not None:
+            handler.setStream(before)
+
+
+def call_costs(template: Template, one: Measured) -> list[Cost]:
+    """Returns what each kind costs for a million calls that come in such batches."""
+    return list(_costs(template, one))
+
+
+def _costs(template: Template, one: Measured) -> Iterator[Cost]:
+    batches = Decimal(MILLION) / one.calls
+    yield Cost(
+        "EventBridge", of_a_million("eventbridge", "million_events", MILLION), "one event a call"
+    )
+    reads = -(-one.calls // SQS_AT_ONCE)
+    requests = MILLION + 2 * reads * batches
+    yield Cost(
+        "SQS",
+        of_a_million("sqs", "million_requests", requests),
+        f"sent one by one; {reads} to receive a batch and {reads} to delete it",
+    )
+    time = _milliseconds(template, one)
+    billed = gigabytes(_memory(template)) * time * batches / 1_000
+    yield Cost(
+        "Lambda",
+        of_a_million("lambda", "million_requests", batches)
+        + of_a_million("lambda", "million_gigabyte_seconds", billed),
+        f"{round(time)} ms a batch: {one.requests} requests and {one.cpu_microseconds} µs of CPU",
+    )
+    yield Cost(
+        "DynamoDB writes",
+        of_a_million("dynamodb", "million_write_units", one.write_units * batches),
+        f"{one.write_units} units a batch",
+    )
+    yield Cost(
+        "DynamoDB reads",
+        of_a_million("dynamodb", "million_read_units", one.read_units * batches),
+        f"{one.read_units} units a batch",
+    )
+    logged = one.log_bytes + LAMBDA_LOG_BYTES
+    yield Cost("logs", log_dollars(1) * logged * batches, f"{logged} bytes a batch")
+    traced = batches * TRACED_PERCENT / 100
+    yield Cost("traces", of_a_million("xray", "million_traces", traced), f"{TRACED_PERCENT} %")
+
+
+def _milliseconds(template: Template, one: Measured) -> Decimal:
+    cpu = Decimal(one.cpu_microseconds) / 1_000 * CORE_MEGABYTES / _memory(template)
+    return cpu + DYNAMODB_MILLISECONDS * one.requests
+
+
+def _memory(template: Template) -> int:
+    memory: int = template["Resources"][FUNCTION]["Properties"]["MemorySize"]
+    return memory

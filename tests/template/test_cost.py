@@ -1,0 +1,138 @@
+"""What a stage costs is known from the template, and stays within what was promised."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from perminute_local.cost import prices
+from perminute_local.cost.calls import FUNCTION, Measured, call_costs, measured
+from perminute_local.cost.idle import Cost, idle_costs, snapshot_month
+from perminute_local.template_parameters import parameters_of, stage_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from perminute_local.stack import Template
+
+PAGE = (Path(__file__).parents[2] / "docs" / "capacity-and-costs.md").read_text()
+AT_MOST = {"dev": Decimal(2), "prod": Decimal(6)}
+
+
+def total(costs: Iterable[Cost]) -> Decimal:
+    return sum((cost.dollars for cost in costs), Decimal())
+
+
+def by_kind(template: Template, **chosen: str) -> dict[str, Decimal]:
+    costs = idle_costs(template, parameters_of(template, chosen))
+    return {cost.kind: cost.dollars for cost in costs}
+
+
+@pytest.mark.parametrize("stage", AT_MOST)
+def test_an_idle_stage_costs_no_more_than_was_promised(template: Template, stage: str) -> None:
+    costs = idle_costs(template, stage_parameters(template, stage))
+    assert total(costs) <= AT_MOST[stage], costs
+    assert f"`{stage}` costs at most ${AT_MOST[stage]} a month" in PAGE
+
+
+def test_each_alarm_and_each_metric_that_one_is_computed_from_has_its_price(
+    template: Template,
+) -> None:
+    computed = json.loads(json.dumps(template))
+    before = by_kind(computed, Stage="dev")["alarms"]
+    metric = {"MetricStat": {"Metric": {"MetricName": "Errors"}}}
+    properties = {"Metrics": [{"Expression": "SUM(METRICS())"}, metric, metric, metric]}
+    alarm = {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}
+    computed["Resources"]["AnotherAlarm"] = alarm
+    assert by_kind(computed, Stage="dev")["alarms"] - before == Decimal("0.30")
+
+
+def test_what_can_be_switched_on_costs_what_its_description_says(template: Template) -> None:
+    without = by_kind(template, Stage="prod")
+    assert without["dashboard"] + without["SnapStart"] == 0
+    with_all = by_kind(template, Stage="prod", ShowDashboard="true", SnapStart="PublishedVersions")
+    costs = {
+        "Alarms": prices.price("cloudwatch", "alarm_month"),
+        "ShowDashboard": with_all["dashboard"],
+        "SnapStart": with_all["SnapStart"].quantize(Decimal("0.01")),
+    }
+    said = {
+        name: Decimal(found[1])
+        for name, parameter in template["Parameters"].items()
+        if (found := re.search(r"\$([0-9.]+[0-9])", parameter.get("Description", "")))
+    }
+    assert said == costs
+
+
+def test_a_queue_that_is_empty_is_asked_all_month(template: Template) -> None:
+    queues = sum(
+        event["Type"] == "SQS"
+        for resource in template["Resources"].values()
+        for event in resource["Properties"].get("Events", {}).values()
+    )
+    # Five pollers, each of which waits for twenty seconds: 648,000 requests.
+    assert by_kind(template, Stage="dev")["polling"] == queues * Decimal("0.2592")
+
+
+def test_a_snapshot_is_paid_by_its_memory_all_month() -> None:
+    assert snapshot_month(1_769).quantize(Decimal("0.01")) == Decimal("6.74")
+
+
+def test_the_heartbeat_is_paid_only_where_an_alarm_waits_for_it(template: Template) -> None:
+    runs = {stage: by_kind(template, Stage=stage)["scheduled runs"] for stage in AT_MOST}
+    assert runs["dev"] < Decimal("0.01") < runs["prod"] < Decimal("0.20")
+
+
+def test_prices_are_exact() -> None:
+    assert prices.price("dynamodb", "million_write_units") == Decimal("0.625")
+    assert prices.of_a_million("sqs", "million_requests", 1) == Decimal("0.0000004")
+
+
+@pytest.fixture(scope="module")
+def batches() -> list[Measured]:
+    return measured()
+
+
+def test_a_call_in_a_batch_of_n_takes_two_write_units_and_its_part_of_four(
+    batches: list[Measured],
+) -> None:
+    units = {one.calls: one.write_units for one in batches}
+    assert units == {calls: 2 * calls + 4 for calls in (1, 10, 96)}
+    assert {one.requests for one in batches} == {2}
+    assert {one.read_units for one in batches} == {1}
+
+
+def test_what_a_million_calls_cost_stands_in_the_docs(
+    template: Template, batches: list[Measured]
+) -> None:
+    rows = re.findall(r"^\| ([\w ]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", PAGE, re.MULTILINE)
+    said = {kind: list(map(Decimal, values)) for kind, *values in rows}
+    costs = [call_costs(template, one) for one in batches]
+    real = {cost.kind: [one[row].dollars for one in costs] for row, cost in enumerate(costs[0])}
+    real["in all"] = [total(one) for one in costs]
+    assert list(said) == list(real)
+    for kind, dollars in real.items():
+        # CPU is measured, and differs from run to run.
+        apart = Decimal("0.25") if kind in {"Lambda", "in all"} else Decimal("0.005")
+        for written, counted in zip(said[kind], dollars, strict=True):
+            assert abs(written - counted) <= apart, kind
+
+
+def test_what_a_function_waits_for_is_billed_by_its_memory(template: Template) -> None:
+    one = Measured(
+        calls=1,
+        requests=2,
+        write_units=0,
+        read_units=Decimal(),
+        cpu_microseconds=0,
+        log_bytes=0,
+    )
+    lambda_ = next(cost for cost in call_costs(template, one) if cost.kind == "Lambda")
+    memory = template["Resources"][FUNCTION]["Properties"]["MemorySize"]
+    # Two requests of 10 ms each; 13.3334 dollars for a million GB-s, 0.20 for the invocations.
+    assert lambda_.dollars == Decimal("0.20") + Decimal("13.3334") * memory / 1024 * 20 / 1000
