@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.domain.errors import Unavailable
+from perminute_local.alarm_topics import Hearing, hearing_of
 from perminute_local.commands import WrongCall
 from perminute_local.dead_letters import DEAD_LETTERS, UNKNOWN
 from perminute_local.deployment import outputs, resources_of
@@ -73,6 +74,7 @@ class _Patient:
             self._mappings,
             self._dead_letters,
             self._alarms,
+            self._alarm_topics,
             self._subscriptions,
         )
 
@@ -130,14 +132,18 @@ class _Patient:
             else:
                 yield Finding(Health.WELL, name, "nothing waits")
 
-    def _alarms(self) -> Iterator[Finding]:
+    def _described_alarms(self) -> list[Any]:
         client = boto3.client("cloudwatch")
-        by_name = {alarm: name for name, alarm in self._of_type("AWS::CloudWatch::Alarm").items()}
-        names = list(by_name)
+        names = list(self._of_type("AWS::CloudWatch::Alarm").values())
         alarms: list[Any] = []
         for start in range(0, len(names), MAX_ALARMS_AT_ONCE):
             some = names[start : start + MAX_ALARMS_AT_ONCE]
             alarms += client.describe_alarms(AlarmNames=some)["MetricAlarms"]
+        return alarms
+
+    def _alarms(self) -> Iterator[Finding]:
+        by_name = {alarm: name for name, alarm in self._of_type("AWS::CloudWatch::Alarm").items()}
+        alarms = self._described_alarms()
         ringing = [alarm for alarm in alarms if alarm["StateValue"] == "ALARM"]
         for alarm in ringing:
             name = by_name[alarm["AlarmName"]]
@@ -148,6 +154,15 @@ class _Patient:
             yield Finding(Health.DOUBTFUL, "alarms", message)
         if not ringing:
             yield Finding(Health.WELL, "alarms", f"none of {len(alarms)} rings")
+
+    def _alarm_topics(self) -> Iterator[Finding]:
+        actions = {
+            action for alarm in self._described_alarms() for action in alarm.get("AlarmActions", [])
+        }
+        for topic in sorted(action for action in actions if ":sns:" in action):
+            hearing = hearing_of(topic)
+            health = {Hearing.HEARD: Health.WELL, Hearing.UNKNOWN: Health.DOUBTFUL}
+            yield Finding(health.get(hearing, Health.ILL), f"topic {topic}", hearing.value)
 
     def _subscriptions(self) -> Iterator[Finding]:
         topic = self._outputs["NotificationTopicArn"]

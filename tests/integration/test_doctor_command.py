@@ -44,7 +44,7 @@ def stack(moto_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
         Protocol="sqs",
         Endpoint=moto_stack.queues["UnknownEvents"].arn,
     )
-    set_alarm(actions=["arn:aws:sns:us-east-1:123456789012:on-call"])
+    set_alarm(actions=[topic()])
     also_has(monkeypatch, ALARM)
     return moto_stack
 
@@ -61,6 +61,27 @@ def set_alarm(*, actions: list[str]) -> None:
         Threshold=0,
         ComparisonOperator="GreaterThanThreshold",
     )
+
+
+def topic() -> str:
+    """Make the topic that hears of alarms; returns its ARN."""
+    made = boto3.client("sns").create_topic(Name="on-call")
+    arn: str = made["TopicArn"]
+    return arn
+
+
+def key(*statements: dict[str, Any]) -> str:
+    """Make a key of one's own with this policy beside the usual one; returns its id."""
+    account = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+    policy = {"Version": "2012-10-17", "Statement": [account, *statements]}
+    made = boto3.client("kms").create_key(Policy=json.dumps(policy))
+    key_id: str = made["KeyMetadata"]["KeyId"]
+    return key_id
 
 
 def also_has(monkeypatch: pytest.MonkeyPatch, resource: Resource) -> None:
@@ -188,6 +209,91 @@ def test_alarms_that_nobody_hears_are_doubtful(
     ]
 
 
+def statement(**parts: Any) -> dict[str, Any]:
+    return {
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+        "Resource": "*",
+        **parts,
+    }
+
+
+OF_THIS_ACCOUNT = {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+BY_OTHERS = {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}}
+
+
+@pytest.mark.usefixtures("stack")
+@pytest.mark.parametrize(
+    ("statements", "heard"),
+    [
+        ([], False),
+        ([statement()], True),
+        ([statement(Condition=OF_THIS_ACCOUNT)], True),
+        ([statement(Condition=BY_OTHERS)], False),
+        ([statement(Action="kms:Decrypt")], False),
+        ([statement(Action="kms:Decrypt"), statement(Action="kms:generate*")], True),
+        ([statement(Principal={"Service": ["events.amazonaws.com"]})], False),
+        ([statement(Principal={"AWS": "*"})], True),
+        ([statement(Principal="*")], True),
+        ([statement(), statement(Effect="Deny", Action="kms:GenerateDataKey*")], False),
+        (
+            [
+                statement(),
+                statement(Effect="Deny", Action="kms:GenerateDataKey*", Condition=BY_OTHERS),
+            ],
+            True,
+        ),
+    ],
+)
+def test_an_alarm_topic_whose_key_cloudwatch_may_not_use_is_found(
+    capsys: pytest.CaptureFixture[str], statements: list[dict[str, Any]], *, heard: bool
+) -> None:
+    key_id = key(*statements)
+    boto3.client("kms").create_alias(AliasName="alias/on-call", TargetKeyId=key_id)
+    arn = topic()
+    for name in (key_id, "alias/on-call"):
+        boto3.client("sns").set_topic_attributes(
+            TopicArn=arn, AttributeName="KmsMasterKeyId", AttributeValue=name
+        )
+        found = findings(capsys, code=int(not heard))
+        assert [(one["health"], one["what"]) for one in found] == (
+            [] if heard else [("ill", f"topic {arn}")]
+        )
+    if not heard:
+        (one,) = found
+        assert one["message"] == (
+            "CloudWatch may not use its key, so no alarm is heard: let cloudwatch.amazonaws.com"
+            " kms:Decrypt and kms:GenerateDataKey* in the key's policy"
+        )
+
+
+@pytest.mark.usefixtures("stack")
+def test_an_alarm_topic_with_the_key_of_aws_hears_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arn = topic()
+    boto3.client("sns").set_topic_attributes(
+        TopicArn=arn, AttributeName="KmsMasterKeyId", AttributeValue="alias/aws/sns"
+    )
+    (found,) = findings(capsys, code=1)
+    assert found["message"].startswith("is encrypted with AWS's own key")
+
+
+@pytest.mark.usefixtures("stack")
+def test_an_alarm_topic_that_is_gone_or_whose_key_is_out_of_reach_is_found(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arn = topic()
+    boto3.client("sns").set_topic_attributes(
+        TopicArn=arn, AttributeName="KmsMasterKeyId", AttributeValue="a-key-of-another-account"
+    )
+    assert [one["health"] for one in findings(capsys, code=0)] == ["doubtful"]
+    boto3.client("sns").delete_topic(TopicArn=arn)
+    (found,) = findings(capsys, code=1)
+    assert found["message"] == "is not there: no alarm is heard"
+
+
 class Lambda:
     """A service whose mappings are all switched off."""
 
@@ -200,6 +306,9 @@ class Topic:
 
     def __init__(self, *arns: str) -> None:
         self.arns = arns
+
+    def get_topic_attributes(self, **_: str) -> dict[str, Any]:
+        return {"Attributes": {}}
 
     def get_paginator(self, _: str) -> Topic:
         return self
