@@ -87,6 +87,13 @@ ignored.
 What is not marked *required* may be absent. `schemaVersion` is `"1"` in every detail, and `"1"`
 if it is absent.
 
+## Who may send them
+
+Who is named by `BillingProducers`, `LicensingProducers` and `TelephonyProducers`: by default
+whoever has the right to in the account of the stack ([access](access.md)). Anybody else, and any
+other `source` or `detail-type`, is denied by the bus. A ledger entry of a purchase or an adjustment
+keeps the `account` and the `source` of its event.
+
 ## Which of two holds
 
 An event that is sent again gets a new id from EventBridge, and its `time` has whole seconds only.

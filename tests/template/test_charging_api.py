@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from perminute.api.endpoints import ENDPOINTS
+from perminute.api.http import http_response, serve_http
+from perminute.application.patience import NEVER
 from perminute.domain.errors import MissingSetting
 from perminute.settings import TokenSettings
 from perminute_local.stack import Template, environment_of, resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from perminute.api.endpoints import ChargingApi
 
 
 def routes(template: Template) -> Iterator[dict[str, Any]]:
@@ -49,6 +54,53 @@ def test_the_function_itself_requires_a_token_where_the_routes_do(template: Temp
         TokenSettings.from_environment(ENVIRONMENT)
 
 
+CHARGE, READ = {"Ref": "JwtChargeScope"}, {"Ref": "JwtReadScope"}
+SCOPES = {
+    "authorize": [CHARGE],
+    "update": [CHARGE],
+    "release": [CHARGE],
+    "price": [READ],
+    "balance": [READ],
+    # A bridge that has forgotten its calls looks for them.
+    "call": [CHARGE, READ],
+    "callsUnderWay": [CHARGE, READ],
+}
+"""Which scopes a token needs one of, by endpoint: a new one must be named here."""
+
+
+def test_every_route_asks_a_token_for_a_scope(template: Template) -> None:
+    names = {endpoint.route_key: endpoint.name for endpoint in ENDPOINTS}
+    asked = {names[one["RouteKey"]]: one["AuthorizationScopes"] for one in routes(template)}
+    nothing = {"Ref": "AWS::NoValue"}
+    assert asked == {n: {"Fn::If": ["HasJwt", scopes, nothing]} for n, scopes in SCOPES.items()}
+
+
+AUTHORIZERS_OF_OTHERS: tuple[dict[str, Any] | None, ...] = (
+    None,
+    {},
+    {"jwt": None},
+    {"jwt": {"claims": {}}},
+    {"jwt": {"claims": {"organizationId": "fabrikam"}}},
+    {"jwt": {"claims": {"organizationId": "CONTOSO"}}},
+    {"jwt": {"claims": {"organizationId": ["contoso", "fabrikam"]}}},
+    {"iam": {"userArn": "arn:aws:iam::123456789012:user/bridge"}},
+)
+
+
+def test_every_route_turns_away_a_token_of_another_organization(template: Template) -> None:
+    tokens = TokenSettings("organizationId", required=True)
+    for route in routes(template):
+        for authorizer in AUTHORIZERS_OF_OTHERS:
+            event = {
+                "routeKey": route["RouteKey"],
+                "requestContext": {"timeEpoch": 1, "authorizer": authorizer},
+                "pathParameters": {"organizationId": "contoso", "callId": "c-1"},
+            }
+            # There is no API behind it: whoever got that far would fail.
+            served = serve_http(cast("ChargingApi", None), event, NEVER, tokens)
+            assert http_response(served.outcome)["statusCode"] == 403, route["RouteKey"]
+
+
 ENVIRONMENT = {"ORGANIZATION_CLAIM": "organizationId"}
 _ISSUER = {"Ref": "JwtIssuer"}
 
@@ -66,9 +118,24 @@ def test_requests_are_limited_in_number_and_logged_without_what_they_ask(
         "ThrottlingRateLimit": {"Ref": "ApiRequestsPerSecond"},
         "ThrottlingBurstLimit": {"Ref": "ApiBurst"},
     }
-    logged = stage["AccessLogSettings"]["Format"]
-    assert "path" not in logged.lower()
-    assert "query" not in logged.lower()
+    logged = json.loads(stage["AccessLogSettings"]["Format"])
+    said = " ".join(logged.values()).lower()
+    assert not [word for word in ("path", "query", "body", "header") if word in said]
+    assert logged == {
+        "requestId": "$context.requestId",
+        "at": "$context.requestTime",
+        "route": "$context.routeKey",
+        "status": "$context.status",
+        "latency": "$context.responseLatency",
+        "sourceIp": "$context.identity.sourceIp",
+        "userArn": "$context.identity.userArn",
+        "subject": "$context.authorizer.claims.sub",
+        "error": "$context.error.message",
+        "authorizerError": "$context.authorizer.error",
+        "integrationStatus": "$context.integration.status",
+        "integrationError": "$context.integrationErrorMessage",
+        "functionRequestId": "$context.integration.requestId",
+    }
 
 
 def test_the_api_may_invoke_its_function_and_nobody_else_is_let_in(template: Template) -> None:

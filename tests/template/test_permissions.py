@@ -22,6 +22,7 @@ ROLES = {
 SCHEDULER = "SchedulerRole"
 PUBLISHER = "RateCardPublisherRole"
 HEARTBEAT = "StreamHeartbeatRole"
+BRIDGES = "BridgeRole"
 
 
 def statements(template: Template) -> list[tuple[str, dict[str, Any]]]:
@@ -51,7 +52,8 @@ def test_every_function_has_a_role_of_its_own_that_sam_adds_nothing_to(template:
         for name, role in resources(template, "AWS::IAM::Role")
     }
     assert roles == ROLES
-    assert managed == dict.fromkeys([*ROLES.values(), SCHEDULER, PUBLISHER, HEARTBEAT])
+    others = [SCHEDULER, PUBLISHER, HEARTBEAT, BRIDGES]
+    assert managed == dict.fromkeys([*ROLES.values(), *others])
 
 
 def test_a_statement_names_what_it_is_for_its_actions_and_one_resource(template: Template) -> None:
@@ -241,6 +243,26 @@ def test_the_scheduler_may_run_what_is_scheduled_and_nothing_else(template: Temp
         if role == SCHEDULER and statement["Action"] == ["lambda:InvokeFunction"]
     }
     assert invoked == {f"{name}.Alias" for name in scheduled}
+
+
+def test_bridges_of_other_accounts_reach_the_routes_of_calls_and_no_other(
+    template: Template,
+) -> None:
+    place = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${ChargingApi}/"
+    reached = {
+        (action, statement["Resource"]["Fn::Sub"].removeprefix(place))
+        for role, statement in statements(template)
+        if role == BRIDGES
+        for action in statement["Action"]
+    }
+    assert reached == {
+        ("execute-api:Invoke", "$default/POST/organizations/*/calls/*"),
+        ("execute-api:Invoke", "$default/GET/organizations/*/calls/*"),
+        ("execute-api:Invoke", "$default/GET/organizations/*/calls"),
+    }
+    (trust,) = template["Resources"][BRIDGES]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"AWS": {"Ref": "Bridges"}}
+    assert template["Resources"][BRIDGES]["Condition"] == "HasBridges"
 
 
 def test_usage_is_never_deleted_and_corrected_by_one_function(template: Template) -> None:

@@ -2,7 +2,8 @@
 
 It runs in ministack's own environment and knows nothing of ours. Only what is told of time to
 functions comes from that clock, and how long messages are hidden and records kept; signatures are
-held against the machine's, and so are the functions' time limits.
+held against the machine's, and so are the functions' time limits. Policies are evaluated as
+`emulated_policies.py` says.
 """
 
 from __future__ import annotations
@@ -38,10 +39,11 @@ class Clock:
 
 
 def main() -> None:
-    """Have the services look at the clock, then run the emulator."""
+    """Have the services look at the clock and all policies, then run the emulator."""
     clock = Clock(Path(sys.argv.pop(1)))
     for service in SERVICES:
         vars(importlib.import_module(f"ministack.services.{service}"))["time"] = clock
+    importlib.import_module("emulated_policies").install()
     runpy.run_module("ministack", run_name="__main__")
 
 

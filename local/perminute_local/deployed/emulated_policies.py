@@ -1,0 +1,96 @@
+"""What ministack leaves out when it evaluates policies (`AUTH=true`), and AWS does not.
+
+It runs in ministack's own environment, where `clocked_emulator.py` installs it.
+
+- The policy of a bus decides on `PutEvents`: entry by entry, by source and detail type. It is the
+  one that the template gives the bus, which the emulator's CloudFormation ignores.
+- `sns:Protocol` of a request to subscribe is known.
+- `aws:PrincipalArn` of a session is its role, not the session.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BUS = "AWS::Events::EventBus"
+_SAID: ContextVar[dict[str, Any]] = ContextVar("said")
+"""The condition keys of the entry or request that is being decided on."""
+
+
+def install() -> None:
+    """Have the emulator evaluate all of that."""
+    evaluator = importlib.import_module("ministack.core.iam_evaluator")
+    _know_what_is_said(vars(evaluator))
+    _keep_policies_of_buses(
+        vars(importlib.import_module("ministack.services.eventbridge")),
+        vars(importlib.import_module("ministack.services.cloudformation.provisioners")),
+    )
+    vars(evaluator)["_RESOURCE_POLICY_LOOKUPS"]["events"] = ("eventbridge", "policy_of_bus")
+
+
+def _know_what_is_said(evaluator: dict[str, Any]) -> None:
+    enforce, resolve = evaluator["enforce"], evaluator["_resolve_condition_key"]
+
+    def enforce_each(key: str, action: str, *more: Any, **context: Any) -> Any:  # noqa: ANN401 - the emulator's own
+        # The first check of a request takes what was signed.
+        signed = evaluator["_signed_request"].get()
+        for said in _said(action, b"" if signed is None else signed.body):
+            _SAID.set(said)
+            denied = enforce(key, action, *more, **context)
+            if denied is not None:
+                return denied
+        return None
+
+    def resolve_all(key: str, context: Any) -> Any:  # noqa: ANN401 - the emulator's own
+        if key.lower() == "aws:principalarn":
+            return _role_of(context.principal_arn)
+        value = resolve(key, context)
+        return _SAID.get({}).get(key.lower()) if value is None else value
+
+    evaluator |= {"enforce": enforce_each, "_resolve_condition_key": resolve_all}
+
+
+def _said(action: str, body: bytes) -> Iterator[dict[str, Any]]:
+    match action if body else None:
+        case "events:PutEvents":
+            for entry in json.loads(body)["Entries"]:
+                detail_type = entry["DetailType"]
+                yield {"events:source": [entry["Source"]], "events:detail-type": detail_type}
+        case "sns:Subscribe":
+            yield {"sns:protocol": parse_qs(body.decode())["Protocol"][0]}
+        case _:
+            yield {}
+
+
+def _role_of(arn: str) -> str:
+    """Name the role of a session; one of ours has no path, which a session does not have either."""
+    if ":assumed-role/" not in arn:
+        return arn
+    role, _, _ = arn.replace(":sts:", ":iam:").replace(":assumed-role/", ":role/").rpartition("/")
+    return role
+
+
+def _keep_policies_of_buses(events: dict[str, Any], provisioners: dict[str, Any]) -> None:
+    handlers = provisioners["_RESOURCE_HANDLERS"][BUS]
+    create, policies = handlers["create"], events["_event_bus_policies"]
+
+    def create_with_policy(logical_id: str, properties: dict[str, Any], stack: str) -> Any:  # noqa: ANN401 - the emulator's own
+        made = create(logical_id, properties, stack)
+        if "Policy" in properties:
+            policies[made[0]] = properties["Policy"]
+        return made
+
+    def policy_of_bus(arn: str) -> tuple[dict[str, Any], str] | None:
+        _, _, _, region, account, name = arn.split(":", 5)
+        policy = policies.get_scoped(account, region, name.removeprefix("event-bus/"))
+        return None if policy is None else (policy, account)
+
+    handlers["create"] = create_with_policy
+    events["policy_of_bus"] = policy_of_bus
