@@ -190,6 +190,30 @@ def test_a_call_is_listed_where_it_ended_and_seen_once(
     assert scene.work_off() == []
 
 
+def test_a_call_that_moves_in_the_midst_of_a_count_is_counted_once(
+    stores: Stores, organization: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lists of its day are read again: it has been in one of them, and is in another now."""
+    monkeypatch.setattr("perminute.application.counted_spending.MAX_LISTS", 1)
+    scene = Scene(stores, organization)
+    for call_id in ("call-1", "call-2"):
+        scene.report(call_id)
+    scene.charge_reported(DUE)
+    scene.end("call-3", ended_at=UPDATED + HOUR)
+    scene.say(fact("monthlySpendLimit", 10**12), user="adele")
+    key = SpendingKey(SpendingKind.USER, "adele", NOVEMBER.start)
+    scene.end("call-4", ended_at=UPDATED + timedelta(seconds=1))
+    (begun,) = stores.credit.spendings(organization, [key]).values()
+    assert begun.part is not None
+    assert begun.counted_before == ANSWERED.date()
+    scene.end("call-1", ended_at=UPDATED + 2 * HOUR)
+    scene.end("call-5", ended_at=UPDATED + HOUR)
+    account = stores.credit.account(organization)
+    spent = spendings_of(stores.credit, stores.calls, account, [key])[key].spent_micros
+    usages = [scene.usage(f"call-{n}") for n in range(1, 6)]
+    assert spent == sum(usage.charge_micros for usage in usages)
+
+
 def test_a_pool_is_settled_over_calls_that_ended_elsewhere(
     stores: Stores, organization: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

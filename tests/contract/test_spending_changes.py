@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from builders import ANSWERED, holding
 
-from perminute.domain.spending import Spending, SpendingChange, SpendingKey, SpendingKind
+from perminute.domain.spending import (
+    PartOfDay,
+    Spending,
+    SpendingChange,
+    SpendingKey,
+    SpendingKind,
+)
 from perminute.ports import Committed, Posting
 
 if TYPE_CHECKING:
@@ -23,7 +29,7 @@ def test_changes_are_read_from_one_number_to_another(stores: Stores, organizatio
     account = holding(organization_id=organization, version=0)
     written = {
         number: (
-            SpendingChange(OF_MONTH, DAY, -number),
+            SpendingChange(OF_MONTH, DAY, -number, number == 2),
             SpendingChange(OF_HOUR, DAY, 10**15),
         )
         for number in (1, 2, 10)
@@ -60,3 +66,6 @@ def test_a_record_that_is_being_counted_says_how_far(stores: Stores, organizatio
     assert stores.credit.commit(posting) == Committed()
     assert stores.credit.spendings(organization, [OF_MONTH, OF_HOUR]) == {OF_MONTH: piece}
     assert stores.credit.account(organization) == after
+    further = replace(piece, part=PartOfDay("calls#2026-11-02T09:10:00.000000+00:00#1", 9, 5))
+    assert stores.credit.commit(replace(posting, spendings=(further,))) == Committed()
+    assert stores.credit.spendings(organization, [OF_MONTH]) == {OF_MONTH: further}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +30,11 @@ from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.authorize_call import AuthorizeCall, Request
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_legs import ChargeLegs
+from perminute.application.counted_spending import (
+    MAX_CORRECTIONS,
+    MAX_LISTS,
+    spendings_so_far,
+)
 from perminute.application.looking_again import LookingAgain
 from perminute.application.patience import NEVER, Deadline
 from perminute.application.remembered_licensing import RememberedLicensing
@@ -36,16 +42,26 @@ from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.verdicts import Accepted
 from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.ledger import entry_id
 from perminute.domain.licensing import LicensingChange, license_attribute
 from perminute.domain.notifications import SpendLimitReached
 from perminute.domain.reservations import Asked, Operation
-from perminute.domain.spending import SpendingKey, SpendingKind
+from perminute.domain.spending import (
+    Spending,
+    SpendingChange,
+    SpendingKey,
+    SpendingKind,
+    Spendings,
+    spending_changes,
+)
+from perminute.domain.usage import Adjusted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from perminute.domain.reservations import Answer
     from perminute.domain.timelines import Fact
+    from perminute.domain.usage import Usage
     from perminute.ports import CallList
 
 PAID = 150_000
@@ -55,6 +71,7 @@ DAYS = 12
 NOW = FIRST + timedelta(days=DAYS)
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
 OF_MONTH = SpendingKey(SpendingKind.USER, ORGANIZER, NOVEMBER)
+OF_HOUR = SpendingKey(SpendingKind.PREFIX, "49", FIRST)
 
 
 @dataclass
@@ -74,10 +91,26 @@ class CountedCalls(InMemoryCalls):
 
 
 @dataclass
+class CountedStore(InMemoryStore):
+    """Counts the corrections that are read; `may_read` says whether that works."""
+
+    corrections_read: int = 0
+    may_read: bool = True
+
+    def spending_changes(
+        self, organization_id: str, *, after: int, until: int
+    ) -> Mapping[int, Sequence[SpendingChange]]:
+        if not self.may_read:
+            raise Unavailable("corrections cannot be read")
+        self.corrections_read += until - after
+        return super().spending_changes(organization_id, after=after, until=until)
+
+
+@dataclass
 class World:
     """An organizer who has called once a day, for `DAYS` days of November."""
 
-    store: InMemoryStore = field(default_factory=InMemoryStore)
+    store: CountedStore = field(default_factory=CountedStore)
     said: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -103,6 +136,42 @@ class World:
         one = ended(call_id=call_id, answered_at=at, ended_at=at + timedelta(minutes=10))
         (verdict,) = self.charging([replace(one, reported_at=max(at, ANSWERED))])
         assert isinstance(verdict, Accepted), verdict
+
+    def end_many(self, calls: int, at: datetime) -> None:
+        """Charge calls that ended within the same hour."""
+        legs = [
+            ended(
+                call_id=f"many-{number:04}",
+                answered_at=at + timedelta(seconds=number),
+                ended_at=at + timedelta(seconds=number, minutes=10),
+            )
+            for number in range(calls)
+        ]
+        verdicts = self.charging([replace(one, reported_at=NOW) for one in legs])
+        assert all(isinstance(one, Accepted) for one in verdicts)
+
+    def correct_call(self, times: int) -> None:
+        """Have the first call cost a micro-unit less, so many times."""
+        account, key = self.store.account(ORGANIZATION), (ORGANIZATION, "call-00")
+        entries, usage = range(account.entries + 1, account.entries + times + 1), self.store.usages
+        usage[key] = replace(
+            usage[key],
+            charge_micros=usage[key].charge_micros - times,
+            adjustments=tuple(Adjusted(entry_id(number), -1) for number in entries),
+        )
+        change = SpendingChange(OF_MONTH, FIRST.date(), -1)
+        for number in range(account.corrections + 1, account.corrections + times + 1):
+            self.store.corrected[ORGANIZATION, number] = (change,)
+        self.store.accounts[ORGANIZATION] = replace(
+            account,
+            version=account.version + 1,
+            entries=account.entries + times,
+            corrections=account.corrections + times,
+        )
+
+    @property
+    def limits_told(self) -> int:
+        return sum(isinstance(one.news, SpendLimitReached) for one in self.store.outbox)
 
     def say(self, one: Fact, user: str | None = ORGANIZER) -> None:
         self.said["fact"] += 1
@@ -181,7 +250,9 @@ def test_a_correction_amid_the_counting_changes_only_what_is_counted() -> None:
     for number in range(2):
         world.end(f"charged-{number}")
     (record,) = world.store.spending.values()
-    assert (record.spent_micros, record.counted_before) == (4 * PAID, FIRST.date() + timedelta(4))
+    assert (record.spent_micros, record.counted_before) == (4 * PAID, FIRST.date() + timedelta(3))
+    assert record.part is not None
+    assert record.part.micros == PAID
     world.correct()
     assert world.of_month() == (DAYS + 2 - 5) * PAID
 
@@ -191,13 +262,13 @@ def test_a_charge_counts_one_piece_and_does_not_wait_for_the_others() -> None:
     world = World()
     world.say(fact("monthlySpendLimit", PAID))
     world.end("first")
-    assert world.calls.read == 3
-    assert not [one for one in world.store.outbox if isinstance(one.news, SpendLimitReached)]
-    for number in range(6):
+    assert world.calls.read == 2
+    assert world.limits_told == 0
+    for number in range(DAYS):
         world.end(f"later-{number}")
     (record,) = world.store.spending.values()
-    assert (record.spent_micros, record.counted_before) == ((DAYS + 7) * PAID, None)
-    assert len([one for one in world.store.outbox if isinstance(one.news, SpendLimitReached)]) == 1
+    assert (record.spent_micros, record.counted_before) == ((DAYS + 1 + DAYS) * PAID, None)
+    assert world.limits_told == 1
 
 
 def test_a_charge_is_made_although_the_calls_before_cannot_be_read() -> None:
@@ -228,8 +299,8 @@ def test_what_is_counted_stays_counted_though_the_account_moves() -> None:
     world.calls.seen = moving
     assert world.authorize("asks").granted_seconds == 600
     assert world.of_month() == DAYS * PAID
-    # A piece reads two days and the beginning of the third. Counted in one go it would never end.
-    assert world.calls.read < 3 * DAYS
+    # A piece reads two lists. Counted in one go it would never end.
+    assert world.calls.read < 2 * DAYS
 
 
 @pytest.mark.usefixtures("piecemeal")
@@ -240,7 +311,7 @@ def test_counting_ends_with_its_time_and_goes_on_from_there() -> None:
     with pytest.raises(Unavailable, match="no time was left"):
         world.authorize("asks", deadline=Deadline(3, lambda: next(times)))
     (record,) = world.store.spending.values()
-    assert record.counted_before == FIRST.date() + timedelta(days=4)
+    assert record.counted_before == FIRST.date() + timedelta(days=3)
     assert world.authorize("asks again").granted_seconds == 600
 
 
@@ -251,7 +322,7 @@ def test_a_release_does_not_wait_until_calls_are_counted() -> None:
     world.say(fact("monthlySpendLimit", 100 * PAID))
     world.calls.read = 0
     world.authorizing(Request(ORGANIZATION, "asks", Asked(Operation.RELEASE, 1), NOW))
-    assert world.calls.read == 3
+    assert world.calls.read == 2
 
 
 def test_several_records_are_counted_by_one_reading() -> None:
@@ -286,3 +357,118 @@ def test_who_moves_the_account_without_end_has_others_told_so() -> None:
     world.calls.seen = moving
     with pytest.raises(Contended):
         world.authorize("asks")
+
+
+def test_a_charge_reads_one_piece_of_any_number_of_corrections_and_lists() -> None:
+    world, calls = World(), 2_000
+    world.end_many(calls, NOW - timedelta(days=2))
+    world.say(fact("monthlySpendLimit", 10**12))
+    world.calls.read = 0
+    world.end("counts")
+    assert (world.calls.read, world.store.corrections_read) == (MAX_LISTS, 0)
+    world.correct_call(calls)
+    world.end("catches up")
+    assert (world.calls.read, world.store.corrections_read) == (MAX_LISTS, MAX_CORRECTIONS)
+    # Each request has time for five pieces: it keeps them, and the next one goes on from there.
+    requests = 0
+    while True:
+        requests += 1
+        checks = itertools.count()
+        try:
+            world.authorize("asks", deadline=Deadline(6, checks.__next__))
+        except Unavailable:
+            continue
+        break
+    assert world.store.corrections_read == calls
+    assert world.calls.read == DAYS + calls + 2
+    assert requests == 5
+    assert world.of_month() == (DAYS + calls + 2) * PAID - calls
+
+
+def test_a_charge_is_made_although_corrections_cannot_be_read() -> None:
+    world = World()
+    world.say(fact("monthlySpendLimit", PAID))
+    world.end("counted")
+    assert world.limits_told == 1
+    world.correct_call(times=1)
+    world.store.may_read = False
+    world.end("first")
+    with pytest.raises(Unavailable, match="cannot be read"):
+        world.authorize("asks")
+    world.store.may_read = True
+    assert world.of_month() == (DAYS + 2) * PAID - 1
+
+
+def test_a_limit_is_not_told_before_its_record_has_caught_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(counted_spending, "MAX_CORRECTIONS", 1)
+    world = World()
+    world.say(fact("monthlySpendLimit", (DAYS + 2) * PAID - 2))
+    world.end("counted")
+    world.correct_call(times=2)
+    world.end("reaches it")
+    assert world.limits_told == 0
+    world.end("knows it")
+    assert world.limits_told == 1
+
+
+def test_a_correction_leaves_a_record_that_lacks_the_one_before() -> None:
+    ready, behind = Spending(key=OF_MONTH, corrections=5), Spending(key=OF_HOUR, corrections=4)
+    spendings = Spendings((), {one.key: one for one in (ready, behind)}, corrections=5)
+    assert (spendings.is_counted(OF_MONTH), spendings.is_counted(OF_HOUR)) == (True, False)
+    changes = [SpendingChange(key, FIRST.date(), 7) for key in (OF_MONTH, OF_HOUR)]
+    spendings.correct(changes, 5)
+    assert not spendings.touched
+    spendings.correct(changes, 6)
+    assert spendings.touched == (replace(ready, spent_micros=7, corrections=6),)
+    assert (spendings.is_counted(OF_MONTH), spendings.is_counted(OF_HOUR)) == (True, False)
+    assert spendings.copy().is_counted(OF_HOUR) is False
+
+
+def test_a_record_that_needs_little_does_not_wait_for_one_that_is_far_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(counted_spending, "MAX_CORRECTIONS", 2)
+    world = World()
+    world.correct_call(times=9)
+    for key, number in ((OF_MONTH, 1), (OF_HOUR, 8)):
+        world.store.spending[ORGANIZATION, key] = Spending(key=key, corrections=number)
+    account = world.store.account(ORGANIZATION)
+    read = spendings_so_far(world.store, world.calls, account, [OF_MONTH, OF_HOUR])
+    assert (read[OF_MONTH].corrections, read[OF_HOUR].corrections) == (1, 9)
+
+
+def test_only_a_call_that_counts_or_is_listed_elsewhere_has_moved() -> None:
+    world = World()
+    usage = world.store.usages[ORGANIZATION, "call-00"]
+    licensing = world.store.licensing(ORGANIZATION, [ORGANIZER])
+    settings = CreditSettings(
+        configured_at=LONG_AGO, event_id="s", currency="USD", prefix_hourly_spend_limit_micros=1
+    )
+    dearer = replace(usage, charge_micros=PAID + 1)
+    elsewhere = replace(usage, price=replace(usage.price, prefix="4930"))
+    longer = replace(
+        usage, leg=replace(usage.leg, ended_at=usage.leg.ended_at + timedelta(hours=20))
+    )
+
+    def changes_of(after: Usage) -> list[tuple[str, date, int, bool]]:
+        changes = spending_changes([(usage, after)], licensing, settings)
+        return [(one.key.subject, one.ended_on, one.micros, one.moved) for one in changes]
+
+    day, next_day = FIRST.date(), FIRST.date() + timedelta(days=1)
+    assert changes_of(dearer) == [("", day, 1, False), ("49", day, 1, False)]
+    assert changes_of(elsewhere) == [("49", day, -PAID, True), ("4930", day, PAID, True)]
+    assert [one for one in changes_of(longer) if one[0]] == [
+        ("49", day, -PAID, True),
+        ("49", next_day, PAID, True),
+    ]
+
+
+def test_no_more_calls_are_read_for_a_piece_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counted_spending, "CALLS_AT_ONCE", 3)
+    world = World()
+    world.say(fact("monthlySpendLimit", 100 * PAID))
+    world.end("first")
+    assert world.calls.read == 3
+    assert world.of_month() == (DAYS + 1) * PAID

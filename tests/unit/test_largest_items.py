@@ -41,7 +41,14 @@ from perminute.domain.pools import Cursor, Disturbance, MinutePool, Month, Posit
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import Disabled
 from perminute.domain.rerating import Rerating
-from perminute.domain.spending import LimitName, SpendingChange, SpendingKey, SpendingKind
+from perminute.domain.spending import (
+    LimitName,
+    PartOfDay,
+    Spending,
+    SpendingChange,
+    SpendingKey,
+    SpendingKind,
+)
 from perminute.domain.usage import Adjusted, Flag
 from perminute.ports import MAX_CHANGES_PER_RECORD, MAX_ITEMS_PER_POSTING, MAX_MERGED, Posting
 
@@ -219,12 +226,18 @@ def test_what_else_grows_stays_far_below() -> None:
         call_ids=tuple(longest() for _ in range(CALLS_PER_POSTING)),
     )
     changes = [
-        SpendingChange(SpendingKey(kind, longest(), LONG_AGO), at.date(), -(10**15))
+        SpendingChange(SpendingKey(kind, longest(), LONG_AGO), at.date(), -(10**15), moved=True)
         for _ in range(2 * CALLS_PER_POSTING)
         for kind in (SpendingKind.USER, SpendingKind.PREFIX)
     ]
+    counted = Spending(
+        key=SpendingKey(SpendingKind.USER, longest(), LONG_AGO),
+        counted_before=at.date(),
+        part=PartOfDay("calls#" + "f" * 80, 10**9, 10**15),
+    )
     lots = tuple(lot(f"{n}", 1, purchase_id=longest()) for n in range(MAX_LOTS_IN_ACCOUNT))
     rows = [
+        under_way.spending_row(ORGANIZATION, counted),
         records.pool_row(pool),
         records.entry_row(entry),
         under_way.correction_row(ORGANIZATION, 1, changes),

@@ -11,8 +11,8 @@ from builders import holding, leg, lot
 from items import size_of
 
 from perminute.adapters.dynamodb import records
-from perminute.adapters.dynamodb.records import account_row
-from perminute.adapters.dynamodb.under_way import reservation_row
+from perminute.adapters.dynamodb.records import RELISTED, account_row, call_list_record
+from perminute.adapters.dynamodb.under_way import reservation_row, spending_row
 from perminute.domain.credit_settings import LATE_USAGE, CreditSettings
 from perminute.domain.holds import NOTHING_HELD, Hold, Holds, charge_time, lapses_at
 from perminute.domain.ledger import entry_id
@@ -29,7 +29,7 @@ from perminute.domain.reservations import (
     Promise,
     Reservation,
 )
-from perminute.domain.spending import Spending, day_of
+from perminute.domain.spending import PartOfDay, Spending, SpendingKey, SpendingKind, day_of
 from perminute.domain.usage import Flag, Outcome, Price, Usage
 
 if TYPE_CHECKING:
@@ -133,6 +133,24 @@ def test_an_account_with_any_number_of_lots_is_a_small_item() -> None:
     lots = [bought(number, f"po-100{number}") for number in range(MAX_LOTS_IN_ACCOUNT)]
     further = FurtherLots.of([bought(number, "po") for number in range(300)])
     assert size_of(account_row(replace(account(*lots), further=further)).serialize()) <= KILOBYTE
+
+
+def test_a_limit_whose_calls_are_being_counted_takes_one_kilobyte() -> None:
+    guid = "8a5b2b1e-5c2f-4d3a-9a6e-1b2c3d4e5f60"
+    reserved = NOTHING_HELD
+    for number in range(20):
+        at = AT + number * timedelta(minutes=10)
+        reserved = reserved.with_added(Hold(lapses_at(at, timedelta(days=1)), 123_456_789, 1))
+    counted = Spending(
+        key=SpendingKey(SpendingKind.USER, f"adele.vance+{guid}@contoso.example", AT),
+        corrections=123_456,
+        spent_micros=10**12,
+        held=reserved,
+        told_micros=10**12,
+        counted_before=AT.date(),
+        part=PartOfDay(f"{call_list_record(AT)}#{'f' * 32}{RELISTED}", 98_765, 10**12),
+    )
+    assert size_of(spending_row(guid, counted).serialize()) <= KILOBYTE
 
 
 def test_a_call_under_way_takes_one_kilobyte() -> None:

@@ -65,13 +65,27 @@ class SpendingKey(NamedTuple):
         return self in (_of_user(leg, at), _of_prefix(leg, prefix, at))
 
 
+class PartOfDay(NamedTuple):
+    """How far the day is counted at which a count has stopped.
+
+    Of the calls in the lists up to the key `after`, it contains what they cost by the first so many
+    `entries` of the account. What later entries charge or correct is added when that is booked,
+    wherever the call is listed. `micros` is what the day adds to what was spent.
+    """
+
+    after: str
+    entries: int
+    micros: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
     """What calls of a period cost, and what those under way have reserved.
 
     `told_micros` is the limit that was last told as reached: it is told again if it is another.
     A record of its own contains the account's corrections up to the number `corrections`. Until its
-    calls are counted in full, it contains those that ended before the day `counted_before`.
+    calls are counted in full, it contains those that ended before the day `counted_before`, and of
+    that day the `part` that is counted, if that is begun.
     """
 
     key: SpendingKey
@@ -80,27 +94,56 @@ class Spending:
     held: Holds = NOTHING_HELD
     told_micros: int | None = None
     counted_before: date | None = None
+    part: PartOfDay | None = None
 
     def contains(self, ended_on: date) -> bool:
-        """Whether calls that ended on a day are counted in it."""
-        return self.counted_before is None or ended_on < self.counted_before
+        """Whether what calls that ended on a day cost from now on is to be added to it."""
+        if self.counted_before is None or ended_on < self.counted_before:
+            return True
+        return self._is_part(ended_on)
+
+    def plus(self, micros: int, ended_on: date) -> Spending:
+        """Add what a call costs, unless it will be counted with the others of its day."""
+        if not self.contains(ended_on):
+            return self
+        part = self.part
+        if part is not None and self._is_part(ended_on):
+            part = part._replace(micros=part.micros + micros)
+        return replace(self, spent_micros=self.spent_micros + micros, part=part)
 
     def with_changes(self, changes: Iterable[SpendingChange], corrections: int) -> Spending:
-        """Return the record brought up to a number of corrections, by what has changed since."""
-        micros = sum(
-            change.micros
-            for change in changes
-            if change.key == self.key and self.contains(change.ended_on)
-        )
-        return replace(self, spent_micros=self.spent_micros + micros, corrections=corrections)
+        """Return the record brought up to a number of corrections, by what has changed since.
+
+        If a call has moved to, from or within the day that is counted in part, nobody knows whether
+        the lists that were read hold it: then that day is to be counted from its beginning.
+        """
+        brought = self
+        for change in changes:
+            if change.key == self.key:
+                if change.moved and brought._is_part(change.ended_on):
+                    brought = brought.without_part()
+                brought = brought.plus(change.micros, change.ended_on)
+        return replace(brought, corrections=corrections)
+
+    def without_part(self) -> Spending:
+        """Return the record as it was before the day was begun that is counted in part."""
+        micros = 0 if self.part is None else self.part.micros
+        return replace(self, spent_micros=self.spent_micros - micros, part=None)
+
+    def _is_part(self, ended_on: date) -> bool:
+        return self.part is not None and ended_on == self.counted_before
 
 
 class SpendingChange(NamedTuple):
-    """By how much calls that ended on a day cost more than a record had counted; or less."""
+    """By how much calls that ended on a day cost more than a record had counted; or less.
+
+    `moved` says that one of them has come to count elsewhere than before, or to be listed there.
+    """
 
     key: SpendingKey
     ended_on: date
     micros: int
+    moved: bool = False
 
 
 def spending_changes(
@@ -112,12 +155,25 @@ def spending_changes(
     licensing must contain the organizers of both.
     """
     micros: Counter[tuple[SpendingKey, date]] = Counter()
+    moved: set[tuple[SpendingKey, date]] = set()
     for before, after in corrected:
+        places: list[set[tuple[SpendingKey, date]]] = []
         for usage, sign in ((before, -1), (after, 1)):
             leg, at = usage.leg, usage.began_at
-            for key in (day_of(at), *records_of(leg, usage.price.prefix, at, licensing, settings)):
-                micros[key, leg.ended_at.date()] += sign * usage.charge_micros
-    return tuple(SpendingChange(*where, sum_) for where, sum_ in sorted(micros.items()) if sum_)
+            ended_on, charge_micros = leg.ended_at.date(), sign * usage.charge_micros
+            keys = records_of(leg, usage.price.prefix, at, licensing, settings)
+            places.append({(key, ended_on) for key in keys})
+            micros[day_of(at), ended_on] += charge_micros
+            micros.update(dict.fromkeys(places[-1], charge_micros))
+        former, latter = places
+        is_listed_alike = before.leg.listing == after.leg.listing
+        if before.charge_micros or after.movements:
+            moved |= former ^ latter if is_listed_alike else former | latter
+    return tuple(
+        SpendingChange(*where, micros[where], where in moved)
+        for where in sorted(micros)
+        if micros[where] or where in moved
+    )
 
 
 class Limit(NamedTuple):
@@ -187,14 +243,19 @@ class Spendings:
         days: Iterable[Spending],
         records: Mapping[SpendingKey, Spending],
         counted: Collection[SpendingKey] = (),
+        corrections: int = 0,
     ) -> None:
-        """Open the days as the account has them, and records as they were read or just counted."""
+        """Open the days as the account has them, and records as they were read or just counted.
+
+        `corrections` is how many the account has; a record may not contain the last of them yet.
+        """
         self._records = {one.key: one for one in days} | dict(records)
         self._touched = set(counted)
+        self._corrections = corrections
 
     def copy(self) -> Spendings:
         """Open them as they stand once more, for another decision."""
-        return Spendings((), self._records, self._touched)
+        return Spendings((), self._records, self._touched, self._corrections)
 
     def __getitem__(self, key: SpendingKey) -> Spending:
         """Give a record as it stands; a day that nobody has counted yet is empty."""
@@ -205,19 +266,29 @@ class Spendings:
     def spend(self, key: SpendingKey, micros: int, ended_on: date) -> None:
         """Count what a call costs, unless it will be counted with the others of its day."""
         if self[key].contains(ended_on):
-            self._put(replace(self[key], spent_micros=self[key].spent_micros + micros))
+            self._put(self[key].plus(micros, ended_on))
 
     def correct(self, changes: Iterable[SpendingChange], corrections: int) -> None:
-        """Count what a correction changes, whose number it is, in the days and all records read."""
+        """Count what a correction changes, whose number it is, in the days and the records read.
+
+        A record that does not contain the correction before is left: it would skip some.
+        """
         changes = tuple(changes)
         for key in dict.fromkeys(change.key for change in changes):
-            if key.kind is SpendingKind.DAY or key in self._records:
-                number = 0 if key.kind is SpendingKind.DAY else corrections
-                self._put(self[key].with_changes(changes, number))
+            if key.kind is SpendingKind.DAY:
+                self._put(self[key].with_changes(changes, 0))
+        if corrections == self._corrections:
+            return
+        for key, record in tuple(self._records.items()):
+            if key.kind is not SpendingKind.DAY and record.corrections == self._corrections:
+                self._put(record.with_changes(changes, corrections))
+        self._corrections = corrections
 
     def is_counted(self, key: SpendingKey) -> bool:
-        """Whether all calls of a record are counted; else nobody knows if its limit is reached."""
-        return self[key].counted_before is None
+        """Whether a record contains all calls and corrections; else its limit may be reached."""
+        record = self[key]
+        is_behind = key.kind is not SpendingKind.DAY and record.corrections < self._corrections
+        return record.counted_before is None and not is_behind
 
     def hold(self, key: SpendingKey, hold: Hold, at: datetime) -> None:
         """Count what a call under way has reserved; what has lapsed by then is forgotten."""

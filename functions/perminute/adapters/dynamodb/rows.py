@@ -182,6 +182,7 @@ class SpendingRow(Model):
     held = CompactJSONAttribute(null=True)
     told_micros = IntegerAttribute(null=True, attr_name="toldMicros")
     counted_before = UnicodeAttribute(null=True, attr_name="countedBefore")
+    part = CompactJSONAttribute(null=True)
 
 
 class CorrectionRow(Model):

@@ -28,6 +28,7 @@ from perminute.domain.reservations import (
 )
 from perminute.domain.spending import (
     LimitName,
+    PartOfDay,
     Spending,
     SpendingChange,
     SpendingKey,
@@ -64,6 +65,7 @@ def spending_row(organization_id: str, spending: Spending) -> SpendingRow:
         held=records.holds_record(spending.held),
         told_micros=spending.told_micros,
         counted_before=spending.counted_before and spending.counted_before.isoformat(),
+        part=spending.part and list(spending.part),
     )
 
 
@@ -81,6 +83,7 @@ def spending_of(row: SpendingRow) -> Spending:
         held=records.holds_of(row.held),
         told_micros=row.told_micros,
         counted_before=date.fromisoformat(row.counted_before) if row.counted_before else None,
+        part=PartOfDay(*row.part) if row.part else None,
     )
 
 
@@ -94,13 +97,18 @@ def _spending_key(record: str) -> SpendingKey:
 def correction_row(
     organization_id: str, number: int, changes: Sequence[SpendingChange]
 ) -> CorrectionRow:
-    """Write what a correction changed for limits."""
+    """Write what a correction changed for limits; most move no call, and say nothing of it."""
     return CorrectionRow(
         organization_id=organization_id,
         record=correction_record(number),
         changes=[
-            [spending_record(key).removeprefix(SPENDING), ended_on.isoformat(), micros]
-            for key, ended_on, micros in changes
+            [
+                spending_record(key).removeprefix(SPENDING),
+                ended_on.isoformat(),
+                micros,
+                *((1,) if moved else ()),
+            ]
+            for key, ended_on, micros, moved in changes
         ],
     )
 
@@ -113,8 +121,8 @@ def correction_record(number: int) -> str:
 def correction_of(row: CorrectionRow) -> tuple[int, list[SpendingChange]]:
     """Read the number of a correction, and what it changed for limits."""
     changes = [
-        SpendingChange(_spending_key(key), date.fromisoformat(ended_on), micros)
-        for key, ended_on, micros in row.changes
+        SpendingChange(_spending_key(key), date.fromisoformat(ended_on), micros, bool(moved))
+        for key, ended_on, micros, *moved in row.changes
     ]
     return int(row.record.removeprefix(CORRECTION)), changes
 

@@ -1,0 +1,194 @@
+"""Whatever happens while calls are counted for a limit, each of them is counted exactly once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+from builders import (
+    IMPATIENT,
+    LONG_AGO,
+    ORGANIZATION,
+    ORGANIZER,
+    card,
+    entitled_changes,
+    fact,
+    leg,
+    purchase,
+    receipt,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
+from perminute.application import counted_spending
+from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
+from perminute.application.authorize_call import AuthorizeCall, Request
+from perminute.application.book_credit import BookCredit
+from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.charge_reported import ChargeReported
+from perminute.application.counted_spending import spendings_of, spendings_so_far
+from perminute.application.looking_again import LookingAgain
+from perminute.application.postings import posting_of
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.rerate_calls import RerateCalls, Wakeup
+from perminute.application.verdicts import Accepted
+from perminute.domain.accounts import Booking
+from perminute.domain.licensing import LicensingChange, license_attribute
+from perminute.domain.reservations import Asked, Operation
+from perminute.domain.spending import SpendingKey, SpendingKind
+from perminute.ports import Committed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from perminute.domain.legs import Leg
+    from perminute.domain.timelines import Fact
+
+START = datetime(2026, 11, 2, 22, tzinfo=UTC)
+"""Calls go over the end of a day."""
+LATER = START + timedelta(days=6)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+OF_MONTH = SpendingKey(SpendingKind.USER, ORGANIZER, datetime(2026, 11, 1, tzinfo=UTC))
+OTHER = "bob"
+EXEMPT = license_attribute("MCOMEETACPEA")
+
+
+@dataclass
+class World:
+    """An organization, one of whose organizers gets a limit when calls have been made."""
+
+    store: InMemoryStore = field(default_factory=InMemoryStore)
+    calls_made: int = 0
+    facts_said: int = 0
+    reported: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for user in (ORGANIZER, OTHER):
+            for change in entitled_changes(user_id=user):
+                self.store.record(ORGANIZATION, [change])
+        BookCredit(self.store, IMPATIENT)([purchase(amount=1_000)])
+        self.calls, licensing = InMemoryCalls(self.store), RememberedLicensing(self.store)
+        cards = PublishedRateCards(card())
+        parts = self.store, self.calls, licensing, cards, IMPATIENT
+        self.charging = ChargeLegs(*parts)
+        self.charge_reported = ChargeReported(self.store, self.charging)
+        self.rerating = RerateCalls(LookingAgain(*parts), self.store)
+        self.authorizing = AuthorizeCall(
+            under_way=self.store,
+            credit=self.store,
+            calls=self.calls,
+            licensing=licensing,
+            rate_cards=cards,
+            patience=IMPATIENT,
+        )
+
+    def leg(self, call_id: str, minute: int, minutes: int, organizer_id: str = ORGANIZER) -> Leg:
+        at = START + minute * MINUTE
+        return leg(
+            call_id=call_id,
+            organizer_id=organizer_id,
+            answered_at=at,
+            ended_at=at + minutes * MINUTE,
+        )
+
+    def charge(self, *minutes: int) -> None:
+        """Charge calls in one posting that began so many minutes after the start."""
+        legs = []
+        for minute in minutes:
+            self.calls_made += 1
+            legs.append(self.leg(f"call-{self.calls_made:03}", minute, 1 + minute % 7))
+        self._charge(*legs)
+
+    def report(self, minute: int) -> None:
+        """Have a bridge report a call, the end of which nobody hears of for long."""
+        call_id, organizer_id = f"reported-{len(self.reported)}", (ORGANIZER, OTHER)[minute % 2]
+        self.reported.append(call_id)
+        one = self.leg(call_id, minute, 0, organizer_id)
+        at = one.ended_at
+        asked = Asked(Operation.AUTHORIZE, 0, 600)
+        self.authorizing(Request(ORGANIZATION, call_id, asked, at, one))
+        asked = Asked(Operation.UPDATE, 1, None, 300)
+        self.authorizing(Request(ORGANIZATION, call_id, asked, at + 5 * MINUTE))
+
+    def end(self, minute: int) -> None:
+        """Hear of the end of such a call: when it was, and whose, is news."""
+        if self.reported:
+            one = self.leg(self.reported.pop(), minute, 3, (ORGANIZER, OTHER)[minute % 3 // 2])
+            self._charge(one)
+
+    def exempt(self, minute: int) -> None:
+        """Have calls of an hour turn out to cost nothing, in postings of their own."""
+        since = START + minute * MINUTE
+        self.say(fact(EXEMPT, value=False, since=since))
+        self.say(fact(EXEMPT, value=True, since=since + HOUR))
+        while self.store.waiting(ORGANIZATION):
+            (verdict,) = self.rerating([Wakeup(ORGANIZATION)])
+            assert isinstance(verdict, Accepted), verdict
+
+    def pieces(self, minute: int) -> None:
+        """Count some pieces, as charges do, and nothing else."""
+        for _ in range(minute % 4):
+            self._piece()
+
+    def _piece(self) -> None:
+        account = self.store.account(ORGANIZATION)
+        spendings = spendings_so_far(self.store, self.calls, account, [OF_MONTH])
+        booking = Booking(account=account, spendings=spendings.touched)
+        assert self.store.commit(posting_of(account, booking)) == Committed()
+
+    def say(self, one: Fact) -> None:
+        self.facts_said += 1
+        name = f"fact-{self.facts_said:03}"
+        at = LONG_AGO + self.facts_said * MINUTE
+        said = replace(one, event_id=name, issued_at=at)
+        event = LicensingEvent(
+            LicensingChange(ORGANIZATION, ORGANIZER, (said,)), receipt(name), LATER
+        )
+        assert ApplyLicensing(self.store, IMPATIENT)([event]) == [Accepted(None)]
+
+    def _charge(self, *legs: Leg) -> None:
+        for verdict in self.charging([EndedLeg(one, LATER) for one in legs]):
+            assert isinstance(verdict, Accepted), verdict
+
+
+MINUTES = st.integers(0, 239)
+BEFORE = st.lists(
+    st.tuples(st.sampled_from((World.charge, World.report)), MINUTES), min_size=3, max_size=8
+)
+MEANWHILE = st.lists(
+    st.tuples(
+        st.sampled_from((World.charge, World.end, World.exempt, World.pieces, World.pieces)),
+        MINUTES,
+    ),
+    min_size=3,
+    max_size=12,
+)
+
+
+@settings(max_examples=200)
+@given(before=BEFORE, batch=st.lists(MINUTES, max_size=4), meanwhile=MEANWHILE)
+def test_each_call_is_counted_once_whatever_happens_meanwhile(
+    before: Sequence[tuple[Callable[[World, int], None], int]],
+    batch: Sequence[int],
+    meanwhile: Sequence[tuple[Callable[[World, int], None], int]],
+) -> None:
+    world = World()
+    for happens, minute in before:
+        happens(world, minute)
+    world.charge_reported(LATER)
+    world.charge(*batch)
+    world.say(fact("monthlySpendLimit", 10**12))
+    with patch.multiple(counted_spending, MAX_LISTS=1, MAX_CORRECTIONS=1):
+        for happens, minute in meanwhile:
+            happens(world, minute)
+        account = world.store.account(ORGANIZATION)
+        counted = spendings_of(world.store, world.calls, account, [OF_MONTH])[OF_MONTH]
+    cost_micros = sum(
+        usage.charge_micros
+        for usage in world.store.usages_of(ORGANIZATION)
+        if usage.leg.organizer_id == ORGANIZER
+    )
+    assert counted.spent_micros == cost_micros
