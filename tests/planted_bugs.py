@@ -13,10 +13,10 @@ from msgspec import structs
 from perminute.adapters import memory
 from perminute.adapters.dynamodb import credit_store
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
-from perminute.adapters.memory import InMemoryStore
+from perminute.adapters.memory import InMemoryCalls, InMemoryStore
 from perminute.adapters.notification_documents import document_of
 from perminute.api import call_documents, endpoints
-from perminute.application import correct_rates, settle_pools
+from perminute.application import correct_rates, counted_spending, settle_pools
 from perminute.application.authorize_call import AuthorizeCall
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.charge_reported import ChargeReported, ReportedRun
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from perminute.api.call_messages import CallDocument
+    from perminute.application.counted_spending import _Counting
     from perminute.domain.authorization import Decided
     from perminute.domain.chargebacks import BoughtCredit
     from perminute.domain.ledger import LedgerEntry
@@ -73,10 +74,11 @@ if TYPE_CHECKING:
     from perminute.domain.rate_card import RateCard
     from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest
     from perminute.domain.reservations import Promise
+    from perminute.domain.spending import Spending
     from perminute.domain.timelines import Fact
     from perminute.domain.usage import Rating
     from perminute.events.fields import Event, IssuedDetail
-    from perminute.ports import CommitResult, ListedCall, Posting, Receipt
+    from perminute.ports import CallList, CommitResult, ListedCall, Posting, Receipt
 
 
 @contextmanager
@@ -591,6 +593,46 @@ def correcting_past_the_limits() -> Iterator[None]:
 
 
 @contextmanager
+def skipping_corrections() -> Iterator[None]:
+    """A record that takes in some of the corrections that it lacks is said to have them all."""
+    catch_up = counted_spending._Counting._catch_up  # noqa: SLF001
+
+    def to_the_last(counting: _Counting, behind: Sequence[Spending]) -> None:
+        catch_up(counting, behind)
+        last = counting._account.corrections  # noqa: SLF001
+        counting._put([replace(one, corrections=last) for one in counting._behind])  # noqa: SLF001
+
+    with patch.object(counted_spending._Counting, "_catch_up", to_the_last):  # noqa: SLF001
+        yield
+
+
+@contextmanager
+def reading_the_last_list_again() -> Iterator[None]:
+    """Who goes on with the lists of calls after one of them begins with that one."""
+    lists = InMemoryCalls.lists
+
+    def from_there(
+        calls: InMemoryCalls, organization_id: str, *, since: datetime, after: str | None = None
+    ) -> Iterator[CallList]:
+        listed = lists(calls, organization_id, since=since)
+        return (one for one in listed if after is None or one.key >= after)
+
+    with patch.object(InMemoryCalls, "lists", from_there):
+        yield
+
+
+@contextmanager
+def counting_what_was_added_already() -> Iterator[None]:
+    """What was charged since a day was begun is counted with the lists of the day as well."""
+
+    def as_it_is_now(usage: Usage, _: int) -> int:
+        return usage.charge_micros
+
+    with patch.object(counted_spending, "_micros_by", as_it_is_now):
+        yield
+
+
+@contextmanager
 def folding_within_the_horizon() -> Iterator[None]:
     """A repeat goes at once, and a removal that comes late takes the license away for good."""
 
@@ -718,6 +760,9 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     believing_any_instant,
     booking_by_senders_clocks,
     correcting_past_the_limits,
+    skipping_corrections,
+    reading_the_last_list_again,
+    counting_what_was_added_already,
     facts_of_one_instant_by_identity,
     settings_of_one_instant_by_identity,
     settings_by_arrival,

@@ -70,6 +70,7 @@ FIRST = datetime(2026, 11, 1, 9, tzinfo=UTC)
 DAYS = 12
 NOW = FIRST + timedelta(days=DAYS)
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 OF_MONTH = SpendingKey(SpendingKind.USER, ORGANIZER, NOVEMBER)
 OF_HOUR = SpendingKey(SpendingKind.PREFIX, "49", FIRST)
 
@@ -456,8 +457,10 @@ def test_only_a_call_that_counts_or_is_listed_elsewhere_has_moved() -> None:
         changes = spending_changes([(usage, after)], licensing, settings)
         return [(one.key.subject, one.ended_on, one.micros, one.moved) for one in changes]
 
+    relisted = replace(usage, leg=replace(usage.leg, ended_at=usage.leg.ended_at + MINUTE))
     day, next_day = FIRST.date(), FIRST.date() + timedelta(days=1)
     assert changes_of(dearer) == [("", day, 1, False), ("49", day, 1, False)]
+    assert changes_of(relisted) == [("49", day, 0, True)]
     assert changes_of(elsewhere) == [("49", day, -PAID, True), ("4930", day, PAID, True)]
     assert [one for one in changes_of(longer) if one[0]] == [
         ("49", day, -PAID, True),

@@ -360,7 +360,8 @@ class _Known:
     def _spendings(self) -> Iterator[Broken]:
         """What counts for a limit is what the calls of its period cost, corrections included.
 
-        Not where it is void: nothing is counted for prefixes while there is no such limit.
+        Not where it is void: nothing is counted for prefixes while there is no such limit. What
+        is counted of a day in part is looked at once the day is counted in full.
         """
         account, settings = self.seen.account, self.seen.account.settings
         by_prefix = settings is not None and settings.prefix_hourly_spend_limit_micros is not None
@@ -368,15 +369,16 @@ class _Known:
             is_void = not by_prefix or spending.corrections < account.prefixes_from
             if spending.key.kind is SpendingKind.PREFIX and is_void:
                 continue
+            corrected = self.seen.spending_changes
+            later = (corrected[n] for n in sorted(corrected) if n > spending.corrections)
+            known = spending.with_changes(chain.from_iterable(later), account.corrections)
+            known = known.without_part()
             spent_micros = sum(
                 usage.charge_micros
                 for usage in self.seen.usages.values()
                 if spending.key.counts(usage.leg, usage.price.prefix, usage.began_at)
-                and spending.contains(usage.leg.ended_at.date())
+                and known.contains(usage.leg.ended_at.date())
             )
-            corrected = self.seen.spending_changes
-            later = (corrected[n] for n in corrected if n > spending.corrections)
-            known = spending.with_changes(chain.from_iterable(later), account.corrections)
             if spent_micros != known.spent_micros:
                 why = (
                     f"of {spending.key} {format_micros(known.spent_micros)} were spent, but its "

@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never
+from unittest.mock import patch
 
+from perminute.application import counted_spending
 from perminute.observability import logger
 from perminute_local.simulation.effects import Effects
 from perminute_local.simulation.faults import ALL_FAULTS, Fault, Weather
 from perminute_local.simulation.gate import Gate
+from perminute_local.simulation.limited import limited
 from perminute_local.simulation.over_twins import Twins
 from perminute_local.simulation.plan import only, plan_of
 from perminute_local.simulation.same_second import with_same_seconds
@@ -55,7 +58,9 @@ class World:
     def plan(self) -> Plan:
         """Plan what happens."""
         plan = plan_of(self.seed, self.events, Weather.of(self.seed, self.faults))
-        return synchronized(with_same_seconds(woven(plan)))
+        whole = synchronized(with_same_seconds(woven(plan)))
+        # What is counted is the same over any store; worlds over moto are slow, and stay small.
+        return limited(whole) if self.over is Over.TWINS else whole
 
 
 def simulate(world: World, template: Template, weather: Weather | None = None) -> Outcome:
@@ -63,7 +68,12 @@ def simulate(world: World, template: Template, weather: Weather | None = None) -
     plan, effects = world.plan(), Effects()
     gate = Gate(weather or Weather.of(world.seed, world.faults))
     items = plan.items if world.items is None else tuple(only(plan, world.items))
-    with _quiet(), _medium(world.over, template, plan, gate, effects) as medium:
+    with (
+        _quiet(),
+        # What counts for limits takes several pieces, between which something happens.
+        patch.multiple(counted_spending, MAX_LISTS=2, CALLS_AT_ONCE=3, MAX_CORRECTIONS=1),
+        _medium(world.over, template, plan, gate, effects) as medium,
+    ):
         return Simulator(plan, medium, gate, effects).run(items)
 
 
