@@ -154,7 +154,7 @@ def test_requests_that_fail_wait_or_are_refused_raise_an_alarm(template: Templat
     api = [{"Name": "ApiId", "Value": {"Ref": "ChargingApi"}}]
     assert watched_ == {
         "5xx": (api, "Sum", 0),
-        "4xx": (api, "Average", 0.1),
+        "4xx": (api, "Sum", 10),
         "Latency": (api, "p99", 2_000),
     }
 
