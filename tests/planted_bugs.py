@@ -28,6 +28,7 @@ from perminute.domain import (
     books,
     call_prices,
     credit_settings,
+    notification_texts,
     recharge,
     rerating,
     spending,
@@ -56,7 +57,7 @@ from perminute.domain.usage import Price, Usage
 from perminute.events import billing, door, licensing, receipts, telephony
 from perminute.events import billing as billing_events
 from perminute.events import licensing as licensing_events
-from perminute.ports import ReceiptKind
+from perminute.ports import Causes, ReceiptKind
 from perminute_local.simulation.effects import Effects
 
 if TYPE_CHECKING:
@@ -720,6 +721,20 @@ def asking_for_no_next_step() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def tracing_calls_to_the_last_of_their_batch() -> Iterator[None]:
+    """All that a posting tells names its last event, also what is told of another call."""
+    with patch.object(Causes, "of", lambda causes, _: causes.last):
+        yield
+
+
+@contextmanager
+def showing_reasons_as_they_are_sent() -> Iterator[None]:
+    """A reason may end the line of an e-mail, and begin one that looks like ours."""
+    with patch.object(notification_texts, "one_line", lambda text: text):
+        yield
+
+
 BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_does_not_exist,
     without_version,
@@ -775,4 +790,6 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     without_a_horizon,
     settling_the_first_calls_only,
     asking_for_no_next_step,
+    tracing_calls_to_the_last_of_their_batch,
+    showing_reasons_as_they_are_sent,
 )

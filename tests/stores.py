@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import boto3
@@ -17,12 +18,13 @@ from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore
 from perminute.adapters.notification_documents import document_of
+from perminute.ports import NO_CAUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from perminute.domain.notifications import Notification
-    from perminute.ports import Calls, CallsUnderWay, CreditStore, LicensingStore, Reratings
+    from perminute.ports import Calls, CallsUnderWay, Causes, CreditStore, LicensingStore, Reratings
     from perminute.settings import TableNames
 
 
@@ -48,7 +50,9 @@ def twins() -> Stores:
         InMemoryCalls(twin),
         twin,
         twin,
-        lambda who: documents(one for one in twin.outbox if one.organization_id == who),
+        lambda who: documents(
+            (one for one in twin.outbox if one.organization_id == who), twin.causes
+        ),
     )
 
 
@@ -65,9 +69,13 @@ def stores_on(tables: TableNames) -> Stores:
     )
 
 
-def documents(notifications: Iterable[Notification]) -> list[str]:
+def documents(
+    notifications: Iterable[Notification], causes: Mapping[str, Causes] = MappingProxyType({})
+) -> list[str]:
     """Write notifications as they are stored."""
-    return sorted(json.dumps(document_of(one)) for one in notifications)
+    return sorted(
+        json.dumps(document_of(one, causes.get(one.id, NO_CAUSES))) for one in notifications
+    )
 
 
 def _stored_outbox(table: str, organization: str) -> list[str]:

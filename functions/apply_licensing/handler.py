@@ -10,7 +10,7 @@ from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, check_within_horizon, licensing_event
-from perminute.observability import logger, metrics, report_batch
+from perminute.observability import logger, metrics, named_run, report_batch
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -31,6 +31,7 @@ def _open(body: str, arrival: Arrival) -> LicensingEvent:
 
 @logger.inject_lambda_context
 @metrics.log_metrics
+@named_run
 def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
     """Take in a batch of licensing events; only what must come again is reported as failed."""
     settled = settle_batch(
@@ -39,6 +40,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
         use_case=apply_licensing,
         rejections=rejections,
         deadline=Deadline.in_milliseconds(context.get_remaining_time_in_millis()),
+        names_of=lambda one: one.names,
     )
     report_batch(settled)
     return settled.response()

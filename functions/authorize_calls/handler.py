@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from perminute.api.bootstrap import charging_api
-from perminute.api.http import http_response, plain, serve_http, serve_invocation
+from perminute.api.http import http_response, plain, request_id_of, serve_http, serve_invocation
 from perminute.api.reports import report_served
+from perminute.application.correlation import caused_by
 from perminute.application.patience import Deadline
-from perminute.observability import logger, metrics
+from perminute.observability import logger, metrics, named_run
 from perminute.settings import TokenSettings
 
 if TYPE_CHECKING:
@@ -26,12 +27,14 @@ gc.enable()
 
 @logger.inject_lambda_context
 @metrics.log_metrics
+@named_run
 def handler(event: Any, context: LambdaContext) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON can say
     """Answer a request that came over HTTP, or an invocation by its operation."""
     deadline = Deadline.in_milliseconds(context.get_remaining_time_in_millis())
     if isinstance(event, dict) and "routeKey" in event:
-        served = serve_http(api, event, deadline, tokens)
-        report_served(served)
+        with caused_by(request_id_of(event)):
+            served = serve_http(api, event, deadline, tokens)
+            report_served(served)
         return http_response(served.outcome)
     served = serve_invocation(api, event, deadline, datetime.now(UTC))
     report_served(served)

@@ -12,7 +12,14 @@ from perminute.bootstrap import Application
 from perminute.domain.usage import Outcome
 from perminute.events.door import read_event
 from perminute.events.telephony import TELEPHONY, ended_leg
-from perminute.observability import UNCHARGED, logger, metrics, report_batch, report_uncharged
+from perminute.observability import (
+    UNCHARGED,
+    logger,
+    metrics,
+    named_run,
+    report_batch,
+    report_uncharged,
+)
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -40,6 +47,7 @@ def _open(body: str, arrival: Arrival) -> EndedLeg:
 
 @logger.inject_lambda_context
 @metrics.log_metrics
+@named_run
 def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
     """Charge a batch of ended legs; only what must come again is reported as failed."""
     settled = settle_batch(
@@ -48,10 +56,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
         use_case=charge_legs,
         rejections=rejections,
         deadline=Deadline.in_milliseconds(context.get_remaining_time_in_millis()),
+        names_of=lambda one: one.names,
     )
     outcomes = Counter(_METRICS[usage.outcome] for usage in settled.accepted)
     report_batch(settled, outcomes)
-    for usage in settled.accepted:
+    for usage, names in zip(settled.accepted, settled.accepted_names, strict=True):
         if usage.outcome in UNCHARGED:
-            report_uncharged(usage)
+            report_uncharged(usage, names["eventId"])
     return settled.response()

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from perminute.application.patience import Deadline
 from perminute.bootstrap import Application
-from perminute.observability import logger, metrics, report_charged_by_reports, report_expiry
+from perminute.observability import (
+    logger,
+    metrics,
+    named_run,
+    report_charged_by_reports,
+    report_expiry,
+)
 from perminute.schedules import scheduled_time
 
 if TYPE_CHECKING:
@@ -20,6 +26,7 @@ charge_reported = application.charge_reported()
 
 @logger.inject_lambda_context
 @metrics.log_metrics
+@named_run
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Book what is due by the scheduled time; fails, to run again, if some of it could not be."""
     deadline = Deadline.in_milliseconds(context.get_remaining_time_in_millis())

@@ -33,6 +33,8 @@ MAX_REASON_LENGTH = 1_024
 MAX_EVENT_ID_LENGTH = 250
 """What is kept and logged of a refused event has an end, whatever was sent."""
 
+_VERDICT = "verdict"
+
 
 class BatchItemFailure(TypedDict):
     """One message that is to be delivered again."""
@@ -66,6 +68,13 @@ class Settled(Generic[R]):
     repeated: int = 0
     refused: list[Rejection] = field(default_factory=list)
     failed: list[tuple[Message, str]] = field(default_factory=list)
+    names: list[dict[str, str]] = field(default_factory=list)
+    """By which ids each sound message is found, and what became of it unless it was accepted."""
+
+    @property
+    def accepted_names(self) -> list[dict[str, str]]:
+        """The names of what was accepted, in the order of the results."""
+        return [names for names in self.names if _VERDICT not in names]
 
     def response(self) -> BatchResponse:
         """Answer the mapping."""
@@ -85,13 +94,18 @@ class Settled(Generic[R]):
         return Counter(reason for _, reason in self.failed)
 
 
-def settle_batch(
+def _nameless(_: object) -> dict[str, str]:
+    return {}
+
+
+def settle_batch(  # noqa: PLR0913 - each of them differs from function to function
     sqs_event: dict[str, Any],
     *,
     open_message: Callable[[str, Arrival], I],
     use_case: Callable[[Sequence[I], Deadline], Sequence[Verdict[R]]],
     rejections: Rejections,
     deadline: Deadline = NEVER,
+    names_of: Callable[[I], dict[str, str]] = _nameless,
 ) -> Settled[R]:
     """Open every message, hand what is sound to the use case, and settle each by its verdict."""
     settled: Settled[R] = Settled()
@@ -105,18 +119,23 @@ def settle_batch(
         except Refused as refusal:
             refusals.append((message, refusal))
     verdicts = use_case([content for _, content in sound], deadline)
-    for (message, _), verdict in zip(sound, verdicts, strict=True):
+    for (message, content), verdict in zip(sound, verdicts, strict=True):
         match verdict:
             case Accepted(result):
+                became = {}
                 settled.accepted.append(result)
             case Repeated():
+                became = {_VERDICT: "repeated"}
                 settled.repeated += 1
             case Refused():
+                became = {_VERDICT: "refused"}
                 refusals.append((message, verdict))
             case Unavailable():
+                became = {_VERDICT: "failed"}
                 settled.failed.append((message, str(verdict)))
             case never:
                 assert_never(never)
+        settled.names.append(names_of(content) | became)
     for message, refused in refusals:
         _keep(message, refused, settled, rejections)
     return settled

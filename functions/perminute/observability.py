@@ -7,18 +7,22 @@ and reasons that never repeat a number that was sent.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from perminute.application.correlation import caused_by, correlation_id
 from perminute.domain.errors import Unavailable
 from perminute.domain.times import format_instant
 from perminute.domain.usage import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import TypeVar
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from perminute.application.charge_reported import ReportedRun
     from perminute.application.expire_credit import Run
@@ -35,6 +39,9 @@ if TYPE_CHECKING:
 NAMESPACE = "perminute"
 """Where the alarms of template.yaml look for the counts."""
 
+MAX_CHARACTERS_OF_NAMES = 30_000
+"""What names take of a line: a third of what CloudWatch Logs takes as one, in UTF-8."""
+
 UNCHARGED = frozenset({Outcome.NOT_ENTITLED, Outcome.UNRATED})
 """Outcomes of calls that took place and that nobody pays for."""
 
@@ -50,13 +57,28 @@ def report_stale_rate_card(message: str) -> None:
     metrics.add_metric("RateCardsNotRenewed", MetricUnit.Count, 1)
 
 
-def report_uncharged(usage: Usage) -> None:
-    """Name a call that took place and that nobody pays for, so that it can be looked up."""
+def named_run(handler: Callable[[Any, LambdaContext], R]) -> Callable[[Any, LambdaContext], R]:
+    """Have what a handler does without an event go by the id of the run."""
+
+    @wraps(handler)
+    def run(event: Any, context: LambdaContext) -> R:  # noqa: ANN401 - whatever the handler takes
+        with caused_by(context.aws_request_id):
+            return handler(event, context)
+
+    return run
+
+
+def report_uncharged(usage: Usage, event_id: str = "") -> None:
+    """Name a call that took place and that nobody pays for, so that it can be looked up.
+
+    By the event that reported it, or else by what it is looked at again for.
+    """
     logger.warning(
         "call not charged",
         extra={
             "organizationId": usage.leg.organization_id,
             "callId": usage.leg.call_id,
+            "correlationId": event_id or correlation_id(),
             "outcome": usage.outcome,
             "reason": usage.reason,
         },
@@ -87,8 +109,12 @@ def report_ties(organization_id: str, found: Collection[Tie] | Unavailable) -> N
 
 
 def report_batch(settled: Settled[R], counts: Mapping[str, int] | None = None) -> None:
-    """Log the batch in one line and count what alarms look at."""
-    logger.info("batch settled", extra={**settled.counts(), **(counts or {})})
+    """Log the batch in one line and count what alarms look at.
+
+    The line names the events of the batch; a line for each would cost as much as their records.
+    """
+    extra = {**settled.counts(), **(counts or {})}
+    _log_with_names("batch settled", extra, "events", [one for one in settled.names if one])
     _report_refused(settled.refused)
     for reason, times in settled.failures().items():
         logger.error("messages to be delivered again", extra={"reason": reason, "messages": times})
@@ -179,6 +205,10 @@ def report_rerated(pieces: Sequence[Progress]) -> None:
         if usage.outcome in UNCHARGED:
             report_uncharged(usage)
     looked_at = sum(piece.looked_at for piece in pieces)
+    causes = list(dict.fromkeys(cause for piece in pieces for cause in piece.causes))
+    if causes:
+        extra = {"calls": looked_at, "rerated": len(rerated)}
+        _log_with_names("calls looked at again", extra, "correlationIds", causes)
     metrics.add_metric("CallsLookedAtAgain", MetricUnit.Count, looked_at)
     metrics.add_metric("CallsRerated", MetricUnit.Count, len(rerated))
 
@@ -191,15 +221,32 @@ def report_woken(organizations: int) -> None:
 
 def report_published(published: Published) -> None:
     """Log a batch of the outbox in one line, and what of it was refused or must come again."""
-    logger.info(
-        "notifications published",
-        extra={"published": published.announced, "refused": len(published.refused)},
-    )
+    extra = {"published": published.announced, "refused": len(published.refused)}
+    _log_with_names("notifications published", extra, "records", published.named)
     _report_refused(published.refused)
     if published.failed_at is not None:
         logger.error("outbox to be delivered again", extra={"reason": published.why})
     metrics.add_metric("NotificationsPublished", MetricUnit.Count, published.announced)
     metrics.add_metric("NotificationsRefused", MetricUnit.Count, len(published.refused))
+
+
+def _log_with_names(
+    message: str, extra: Mapping[str, object], field: str, names: Sequence[object]
+) -> None:
+    """Log one line with names, or where they do not fit it, further ones with the rest of them."""
+    lines: list[list[object]] = [[]]
+    left = MAX_CHARACTERS_OF_NAMES
+    for name in names:
+        left -= len(repr(name))
+        if left < 0 and lines[-1]:
+            lines.append([])
+            left = MAX_CHARACTERS_OF_NAMES - len(repr(name))
+        lines[-1].append(name)
+    first, *more = lines
+    # Where it is called from is what the line says of its place.
+    logger.info(message, extra={**extra, field: first}, stacklevel=3)
+    for some in more:
+        logger.info("%s, continued", message, extra={field: some}, stacklevel=3)
 
 
 def _report_refused(refused: Sequence[Rejection]) -> None:

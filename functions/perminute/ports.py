@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from perminute.domain.ledger import EntryType
@@ -94,6 +95,34 @@ class Receipt:
         )
 
 
+MAX_CORRELATION_ID = 64
+"""Characters of an id that follows an event through logs and notifications. EventBridge's, Lambda's
+and API Gateway's have 36 at most; of a longer one the beginning counts."""
+
+
+class Causes(NamedTuple):
+    """The events that a posting is written for, or the run if there is no event behind it.
+
+    Their ids have at most `MAX_CORRELATION_ID` characters. `of_calls` says which event reported a
+    call.
+    """
+
+    event_ids: tuple[str, ...] = ()
+    of_calls: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def last(self) -> str:
+        """Names the event with which the posting was complete; empty if nothing is known of it."""
+        return self.event_ids[-1] if self.event_ids else ""
+
+    def of(self, call_id: str | None) -> str:
+        """Return the event that reported a call; of anything else, the last one."""
+        return self.last if call_id is None else self.of_calls.get(call_id, self.last)
+
+
+NO_CAUSES = Causes()
+
+
 class Authorized(NamedTuple):
     """A call under way as it is to be recorded, and as it was read; None, nobody had asked yet."""
 
@@ -113,7 +142,7 @@ class Posting:
     `corrected` is what they change of what was counted for limits. `settled`
     are the reservations in whose place usages are written, as they were read; one that has nothing
     reserved may be missing. `authorized` is a call under way. Only the `steps` among the pools have
-    their organization woken to settle them.
+    their organization woken to settle them. `causes` are named by the notifications.
     """
 
     before: Account
@@ -133,6 +162,7 @@ class Posting:
     reratings: tuple[Rerating, ...] = ()
     lots: LotItems = NO_LOT_ITEMS
     chargeback: Chargeback | None = None
+    causes: Causes = NO_CAUSES
 
     @property
     def items(self) -> int:
@@ -532,6 +562,12 @@ class Announcement:
     subject: str
     text: str
     document: str
+    correlation_id: str = ""
+    """By which its cause is found in the logs."""
+    caused_by: tuple[str, ...] = ()
+    """All events of its posting, if they are several."""
+    call_id: str | None = None
+    """The one call that it is of."""
 
 
 class NotificationTopic(Protocol):

@@ -9,7 +9,7 @@ from perminute.application.patience import Deadline
 from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
 from perminute.events.wakeups import wakeup_of
-from perminute.observability import logger, metrics, report_batch, report_rerated
+from perminute.observability import logger, metrics, named_run, report_batch, report_rerated
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -28,6 +28,7 @@ def _open(body: str, arrival: Arrival) -> Wakeup:
 
 @logger.inject_lambda_context
 @metrics.log_metrics
+@named_run
 def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
     """Do a piece of what waits of each organization; only what failed is delivered again."""
     settled = settle_batch(
@@ -36,6 +37,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
         use_case=rerate_calls,
         rejections=rejections,
         deadline=Deadline.in_milliseconds(context.get_remaining_time_in_millis()),
+        names_of=lambda one: one.names,
     )
     report_batch(settled)
     report_rerated(list({id(piece): piece for piece in settled.accepted}.values()))

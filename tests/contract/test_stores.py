@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ from perminute.ports import (
     MAX_CHANGES_PER_RECORD,
     MAX_ITEMS_PER_POSTING,
     AlreadyKnown,
+    Causes,
     Committed,
     Full,
     Moved,
@@ -510,3 +512,18 @@ def test_notifications_wait_in_the_outbox_of_the_transaction_that_they_tell_of(
     told = documents([*posting.notifications, *expired.notifications])
     assert stores.outbox(organization) == told
     assert len(told) == 4
+
+
+def test_what_waits_names_the_events_that_it_was_written_for(
+    stores: Stores, organization: str
+) -> None:
+    account = empty(organization)
+    unpaid = [
+        rate_leg(one, Terms(Licensing(), card(), None, None))
+        for one in (leg(organization_id=organization, call_id=call) for call in ("a", "b"))
+    ]
+    causes = Causes(("e-1", "e-2"), {"a": "e-1", "b": "e-2"})
+    posting = replace(charge(account, *unpaid), causes=causes)
+    assert stores.credit.commit(posting) == Committed()
+    waiting = [json.loads(document) for document in stores.outbox(organization)]
+    assert {one["callId"]: one["correlationId"] for one in waiting} == causes.of_calls

@@ -430,7 +430,11 @@ def test_subscribers_can_filter_by_type_and_organization(ready: System) -> None:
     url = sqs.get_queue_url(QueueName=QUEUE_NAME)["QueueUrl"]
     (message,) = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
     values = {name: one["StringValue"] for name, one in message["MessageAttributes"].items()}
-    assert values == {"type": "RechargeFailed", "organizationId": "contoso"}
+    assert values == {
+        "type": "RechargeFailed",
+        "organizationId": "contoso",
+        "correlationId": json.loads(sample("recharge-failed"))["id"],
+    }
 
 
 BEAT = {

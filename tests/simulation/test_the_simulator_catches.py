@@ -54,11 +54,13 @@ from planted_bugs import (
     settings_of_one_instant_by_identity,
     settling_the_first_calls_only,
     settling_without_those_who_drew,
+    showing_reasons_as_they_are_sent,
     skipping_corrections,
     spelling_users_as_requests_do,
     stating_no_price_in_another_currency,
     taking_any_report,
     telling_what_may_change,
+    tracing_calls_to_the_last_of_their_batch,
     trusting_all_clocks,
     unlisted_once_reported,
     with_a_new_recharge_id_after_a_day,
@@ -76,13 +78,14 @@ from perminute_local import simulation
 from perminute_local.simulation.answers import CREDIT_FIRST, LONGEST, SETTING
 from perminute_local.simulation.bridges import LAPSED, WITHIN_GRANT
 from perminute_local.simulation.currencies import OWN_CURRENCY, RETAIL
-from perminute_local.simulation.effects import OUR_CLOCK, OWN_CARD, WOKEN
+from perminute_local.simulation.effects import OUR_CLOCK, OWN_CARD, READABLE, WOKEN
 from perminute_local.simulation.expectations import ALL_DIGITS
 from perminute_local.simulation.faults import ALL_FAULTS, ONE, Fault, Weather
 from perminute_local.simulation.lots import CHARGEBACK, LATE_CALL
 from perminute_local.simulation.restarts import KNOWN, LISTED
 from perminute_local.simulation.same_second import CAUTIOUS, ONCE, TAKEN
 from perminute_local.simulation.slips import REFUSED
+from perminute_local.simulation.traces import TRACED
 from perminute_local.simulation.worlds import Over, World, simulate
 
 if TYPE_CHECKING:
@@ -189,6 +192,8 @@ def broken_promises(
         (without_a_horizon, {WRONG}, 2),
         (asking_for_no_next_step, {WOKEN}, 1),
         (settling_the_first_calls_only, {POOLS, RULES}, 1),
+        (tracing_calls_to_the_last_of_their_batch, {TRACED}, 2),
+        (showing_reasons_as_they_are_sent, {READABLE}, 2),
     ],
 )
 def test_a_bug_breaks_worlds(

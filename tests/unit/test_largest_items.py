@@ -50,7 +50,14 @@ from perminute.domain.spending import (
     SpendingKind,
 )
 from perminute.domain.usage import Adjusted, Flag
-from perminute.ports import MAX_CHANGES_PER_RECORD, MAX_ITEMS_PER_POSTING, MAX_MERGED, Posting
+from perminute.ports import (
+    MAX_CHANGES_PER_RECORD,
+    MAX_CORRELATION_ID,
+    MAX_ITEMS_PER_POSTING,
+    MAX_MERGED,
+    Causes,
+    Posting,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,7 +154,7 @@ def test_reratings_of_users_with_long_names_are_merged_as_far_as_an_item_goes(
 @pytest.mark.parametrize("news", EVERY_NEWS, ids=lambda news: type(news).__name__)
 def test_what_a_notification_takes_is_never_estimated_too_low(news: Any) -> None:
     one = notification(news, organization_id=ORGANIZATION, at=ANSWERED, cause="c")
-    written = records.outbox_row([one], 1)
+    written = records.outbox_row([one], 1, Causes(("\U0001f600" * MAX_CORRELATION_ID,)))
     assert sized(written) - len(ORGANIZATION.encode()) <= bytes_at_most(one)
     assert document_of(one)["text"]
 
@@ -159,7 +166,10 @@ class Measured(InMemoryStore):
         rows = [
             records.account_row(posting.after),
             *records.call_list_rows(posting.usages),
-            *(records.outbox_row(some, posting.after.version) for some in posting.outbox),
+            *(
+                records.outbox_row(some, posting.after.version, posting.causes)
+                for some in posting.outbox
+            ),
         ]
         assert max(map(sized, rows)) <= MOST
         assert sum(map(sized, rows)) <= 10 * MOST
@@ -179,8 +189,11 @@ def test_a_batch_of_calls_that_all_have_news_is_told_in_several_records() -> Non
     licensing, cards = RememberedLicensing(store), PublishedRateCards(card())
     charge = ChargeLegs(store, InMemoryCalls(store), licensing, cards, IMPATIENT)
     batch = [
-        ended(organization_id=ORGANIZATION, call_id=longest("c"), organizer_id=longest("u"))
-        for _ in range(98)
+        replace(
+            ended(organization_id=ORGANIZATION, call_id=longest("c"), organizer_id=longest("u")),
+            event_id=f"{number:02}" + "\U0001f600" * MAX_ID_LENGTH,
+        )
+        for number in range(98)
     ]
     assert all(isinstance(one, Accepted) for one in charge(batch))
     assert len({one.id for one in store.outbox}) == 2 * len(batch)

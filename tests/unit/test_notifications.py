@@ -218,7 +218,7 @@ def test_the_page_for_subscribers_names_every_kind_and_all_that_it_carries() -> 
     assert {kind: set(re.findall(r"`(\w+)`", carries)) for kind, carries in rows} == carried
     (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     low = LowBalance(threshold_micros=20_000_000, **USD)
-    assert set(json.loads(example)) == set(document(low))
+    assert set(json.loads(example)) == {*document(low), "correlationId"}
     assert json.loads(example)["subject"] == document(low)["subject"]
 
 
@@ -287,7 +287,9 @@ def test_a_fall_that_began_before_the_booking_is_that_of_its_last_entry() -> Non
 # The outbox
 
 
-def record(*stored: dict[str, Any], number: str = "1") -> dict[str, Any]:
+def record(
+    *stored: dict[str, Any], number: str = "1", caused_by: tuple[str, ...] = ()
+) -> dict[str, Any]:
     return {
         "eventID": f"event-{number}",
         "eventName": "INSERT",
@@ -298,6 +300,7 @@ def record(*stored: dict[str, Any], number: str = "1") -> dict[str, Any]:
                 "organizationId": {"S": "contoso"},
                 "record": {"S": "outbox#1"},
                 "notifications": {"S": json.dumps(stored)},
+                **({"correlationIds": {"S": json.dumps(caused_by)}} if caused_by else {}),
                 "touchedBy": {"S": "an operator who wants it published again"},
             },
         },
@@ -316,6 +319,10 @@ def test_a_record_of_the_stream_is_read_as_what_is_to_be_published() -> None:
             document=json.dumps(shown),
         )
     ]
+    traced = {**shown, "correlationId": "e-2", "callId": "c-2"}
+    (one,) = read_record(record(traced, caused_by=("e-1", "e-2")))  # type: ignore[misc]
+    assert (one.correlation_id, one.caused_by, one.call_id) == ("e-2", ("e-1", "e-2"), "c-2")
+    assert json.loads(one.document)["correlationId"] == "e-2"
 
 
 @pytest.mark.parametrize(
@@ -341,7 +348,14 @@ def test_a_record_that_cannot_be_read_is_kept_with_the_reason(broken: dict[str, 
 def test_a_notification_that_the_topic_will_never_take_is_kept_and_its_neighbors_go_out() -> None:
     topic, kept = AnnouncedNotifications(refusing={"n-2": "InvalidParameter: no"}), KeptRejections()
     batch = [[announcement("n-1"), announcement("n-2")], [announcement("n-3")]]
-    assert PublishNotifications(topic, kept)(batch) == Published(announced=2, refused=kept.kept)
+    assert PublishNotifications(topic, kept)(batch) == Published(
+        announced=2,
+        refused=kept.kept,
+        named=[
+            {"notificationIds": ["n-1"], "correlationIds": [], "callIds": []},
+            {"notificationIds": ["n-3"], "correlationIds": [], "callIds": []},
+        ],
+    )
     assert [one.id for one in topic.announced] == ["n-1", "n-3"]
     assert kept.kept == [Rejection("n-2", "InvalidParameter: no", batch[0][1].document)]
 
@@ -364,7 +378,8 @@ def test_what_cannot_be_published_now_stops_the_batch_so_that_nothing_after_it_i
     topic = Failing()
     batch = [[announcement(f"n-{n}")] for n in (1, 2, 3)]
     published = PublishNotifications(topic, KeptRejections())(batch)
-    assert published == Published(announced=1, failed_at=1, why="no answer")
+    named = [{"notificationIds": ["n-1"], "correlationIds": [], "callIds": []}]
+    assert published == Published(announced=1, failed_at=1, why="no answer", named=named)
     assert [one.id for one in topic.announced] == ["n-1"]
 
 
@@ -393,7 +408,7 @@ class Client:
 
 def test_people_get_sentences_programs_the_document_and_both_can_filter() -> None:
     client = Client()
-    one = announcement(subject="münchen\n" + "x" * 200)
+    one = announcement(subject="münchen\n" + "x" * 200, correlationId="e-1")
     assert SNSTopic(lambda: client, "arn:topic").publish([one]) == {}
     ((entry,),) = client.asked
     assert entry == {
@@ -404,6 +419,7 @@ def test_people_get_sentences_programs_the_document_and_both_can_filter() -> Non
         "MessageAttributes": {
             "type": {"DataType": "String", "StringValue": "LowBalance"},
             "organizationId": {"DataType": "String", "StringValue": "contoso"},
+            "correlationId": {"DataType": "String", "StringValue": "e-1"},
         },
     }
 

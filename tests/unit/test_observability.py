@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
-from contextlib import contextmanager
-from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from builders import LONG_AGO
+from log_lines import logged
 
 from perminute.application.expire_credit import Run
 from perminute.domain.errors import Unavailable
 from perminute.domain.ties import Tie
-from perminute.observability import logger, metrics, report_expiry, report_ties
+from perminute.observability import metrics, report_expiry, report_ties
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pytest
-
-
-@contextmanager
-def logged() -> Iterator[list[dict[str, Any]]]:
-    """Collects the lines as CloudWatch gets them."""
-    stream, lines = StringIO(), list[dict[str, Any]]()
-    handler: Any = logger.registered_handler
-    before = handler.setStream(stream)
-    try:
-        yield lines
-    finally:
-        handler.setStream(before)
-        lines += map(json.loads, stream.getvalue().splitlines())
 
 
 def test_lambda_reads_the_time_and_so_the_level_of_a_line() -> None:
     """RFC 3339, in UTC; Lambda takes a line with any other time for one of level INFO."""
     with logged() as lines:
         report_ties("fabrikam", Unavailable("there was no answer"))
-    metrics.clear_metrics()
     (line,) = lines
     assert line["level"] == "WARNING"
     time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|\+00:00)"

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from perminute.ports import (
         Announcement,
         Authorized,
+        Causes,
         CommitResult,
         Posting,
         Receipt,
@@ -68,6 +69,8 @@ class InMemoryStore:
     accounts: dict[str, Account] = field(default_factory=dict)
     entries: list[LedgerEntry] = field(default_factory=list)
     outbox: list[Notification] = field(default_factory=list)
+    causes: dict[str, Causes] = field(default_factory=dict)
+    """Of the notifications, by their ids."""
     listed: set[str] = field(default_factory=set)
     """Organizations whose account has been written, be it by licensing alone."""
     usages: dict[tuple[str, str], Usage] = field(default_factory=dict)
@@ -124,6 +127,7 @@ class InMemoryStore:
                 self.listed.add(organization_id)
             self.entries += posting.entries
             self.outbox += posting.notifications
+            self.causes |= dict.fromkeys((one.id for one in posting.notifications), posting.causes)
             for usage in (*posting.usages, *posting.rerated):
                 self.usages[organization_id, usage.leg.call_id] = usage
                 self.under_way.pop((organization_id, usage.leg.call_id), None)

@@ -11,19 +11,27 @@ from perminute.domain.errors import Refused
 from perminute.domain.money import format_micros
 from perminute.domain.notification_texts import text_of
 from perminute.domain.times import format_instant
-from perminute.ports import Announcement
+from perminute.ports import NO_CAUSES, Announcement
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perminute.domain.notifications import Notification
+    from perminute.ports import Causes
 
 _MICROS = "_micros"
 
 Document = dict[str, Any]
 
 
-def document_of(notification: Notification) -> Document:
-    """Write a notification with all that it carries, and the text for people beside it."""
+def document_of(notification: Notification, causes: Causes = NO_CAUSES) -> Document:
+    """Write a notification with all that it carries, and the text for people beside it.
+
+    One of a single call names the event that reported the call, and any other one the last event of
+    its posting.
+    """
     text = text_of(notification)
+    correlation_id = causes.of(getattr(notification.news, "call_id", None))
     carried = {
         _camel(field.name): _plain(field.name, getattr(notification.news, field.name))
         for field in fields(notification.news)
@@ -33,13 +41,14 @@ def document_of(notification: Notification) -> Document:
         "type": type(notification.news).__name__,
         "organizationId": notification.organization_id,
         "at": format_instant(notification.at),
+        **({"correlationId": correlation_id} if correlation_id else {}),
         **{name: value for name, value in carried.items() if value is not None},
         "subject": text.subject,
         "text": text.body,
     }
 
 
-def announcement_of(document: Document) -> Announcement:
+def announcement_of(document: Document, caused_by: Sequence[str] = ()) -> Announcement:
     """Read a stored document as what is to be published; `Refused` names what it lacks."""
     try:
         return Announcement(
@@ -49,6 +58,9 @@ def announcement_of(document: Document) -> Announcement:
             subject=document["subject"],
             text=document["text"],
             document=json.dumps(document),
+            correlation_id=document.get("correlationId", ""),
+            caused_by=tuple(caused_by),
+            call_id=document.get("callId"),
         )
     except KeyError as error:
         raise Refused(str(error.args[0]), "is missing in the stored notification") from error

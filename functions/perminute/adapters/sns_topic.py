@@ -110,7 +110,12 @@ def _entry(entry_id: str, announcement: Announcement) -> dict[str, Any]:
         "Message": json.dumps({"default": announcement.document, "email": announcement.text}),
         "MessageStructure": "json",
         "MessageAttributes": {
-            "type": string_attribute(announcement.type),
-            "organizationId": string_attribute(announcement.organization_id),
+            name: string_attribute(value)
+            for name, value in (
+                ("type", announcement.type),
+                ("organizationId", announcement.organization_id),
+                ("correlationId", announcement.correlation_id),
+            )
+            if value or name != "correlationId"
         },
     }

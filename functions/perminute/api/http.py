@@ -119,6 +119,13 @@ def serve_http(
     return Served(endpoint.name, organization_id, call_id, outcome)
 
 
+def request_id_of(event: Mapping[str, Any]) -> str:
+    """Return the id of a request, which stands in API Gateway's access log; or nothing."""
+    context = event.get("requestContext")
+    request_id = context.get("requestId") if isinstance(context, dict) else None
+    return request_id if isinstance(request_id, str) else ""
+
+
 def http_response(outcome: Message) -> dict[str, Any]:
     """Answer API Gateway."""
     status = _STATUS[outcome.error] if isinstance(outcome, ErrorDocument) else HTTPStatus.OK

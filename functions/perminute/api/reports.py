@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools.metrics import MetricUnit
 
 from perminute.api.messages import AnswerDocument, ErrorDocument
+from perminute.application.correlation import correlation_id
 from perminute.domain.reservations import Decision
 from perminute.observability import logger, metrics
 
@@ -30,7 +31,12 @@ _COUNTED = {
 def report_served(served: Served) -> None:
     """Count what became of a request, and name it if it was not granted."""
     endpoint, organization_id, call_id, outcome, why = served
-    said = {"endpoint": endpoint, "organizationId": organization_id, "callId": call_id}
+    said = {
+        "endpoint": endpoint,
+        "organizationId": organization_id,
+        "callId": call_id,
+        "correlationId": correlation_id(),
+    }
     match outcome:
         case ErrorDocument(error=error, message=message):
             metrics.add_metric(_COUNTED[error], MetricUnit.Count, 1)

@@ -8,12 +8,12 @@ charged before is looked at again (`rerate_calls`), since a fact may hold since 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
 from perminute.application.find_ties import ReportTies, ties_of_facts, unreported
 from perminute.application.patience import NEVER, Deadline, contended
-from perminute.application.recording import against_receipt, rerating_id
+from perminute.application.recording import against_receipt, names_in_log, rerating_id
 from perminute.application.verdicts import Accepted, Verdict
 from perminute.domain.errors import Refused, Unavailable, Unwritable
 from perminute.domain.folding import FOLD_MARGIN, RERATING_HORIZON
@@ -46,6 +46,12 @@ class LicensingEvent:
     change: LicensingChange
     receipt: Receipt
     heard_at: datetime
+    event_id: str = field(default="", compare=False)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The ids by which it is found in the log."""
+        return names_in_log(self.event_id, self.receipt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from perminute.application.advancing import brought_up_to
+from perminute.application.correlation import caused_by
 from perminute.application.find_ties import ReportTies, tie_of_settings, unreported
 from perminute.application.further_lots import decide_with_enough_lots, further_lots
 from perminute.application.patience import NEVER, Deadline, contended
 from perminute.application.postings import posting_of
-from perminute.application.recording import against_receipt, rerating_id
+from perminute.application.recording import against_receipt, names_in_log, rerating_id
 from perminute.application.verdicts import Accepted, Verdict
 from perminute.domain.booking import (
     Adjustment,
@@ -69,6 +70,12 @@ class CreditEvent:
     issued_at: datetime
     decided_at: datetime | None = None
     heard_at: datetime | None = None
+    event_id: str = field(default="", compare=False)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The ids by which it is found in the log."""
+        return names_in_log(self.event_id, self.receipt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,9 @@ class BookCredit:
             next(tries)
             while True:
                 deadline.check()
-                match self._attempt(event):
+                with caused_by(event.event_id):
+                    attempted = self._attempt(event)
+                match attempted:
                     case Posting(after=after):
                         return Accepted(after)
                     case AlreadyKnown(receipts=known):

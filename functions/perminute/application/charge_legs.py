@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, assert_never
 
 from perminute.application.advancing import brought_up_to
+from perminute.application.correlation import caused_by, traceable
 from perminute.application.counted_spending import spendings_so_far
 from perminute.application.end_reported import EndReported
 from perminute.application.further_lots import decide_with_enough_lots, expired_lots
@@ -29,12 +30,14 @@ from perminute.domain.errors import (
     Unwritable,
 )
 from perminute.domain.pools import MinutePool, Month, Pools, month_of
+from perminute.domain.printable import one_line
 from perminute.domain.spending import SpendingKind, answered, records_of
 from perminute.domain.usage import Flag, Rating, Terms, Usage, rate_leg
 from perminute.ports import MAX_ITEMS_PER_POSTING, AlreadyKnown, Committed, Moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from perminute.application.patience import Patience
@@ -69,6 +72,13 @@ class EndedLeg:
     reported_at: datetime
     heard_at: datetime | None = None
     reservation: Reservation | None = None
+    event_id: str = field(default="", compare=False)
+    """That of its `Call Ended`, if one came."""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The ids by which it is found in the log."""
+        return {"eventId": traceable(self.event_id), "callId": one_line(self.leg.call_id)}
 
     def used_reported_at(self, reservations: Mapping[str, Reservation]) -> datetime:
         """Return when its use was reported: that decides whether an expired lot of its time pays.
@@ -145,7 +155,9 @@ class ChargeLegs:
             next(tries)
             while pending:
                 shared.deadline.check()
-                match self._attempt(shared, pending):
+                with _caused_by(pending.values()):
+                    attempted = self._attempt(shared, pending)
+                match attempted:
                     case dict(usages):
                         settled = {n: Accepted(usage) for n, usage in usages.items()}
                     case AlreadyKnown(usages=known, reservations=reserved):
@@ -177,7 +189,8 @@ class ChargeLegs:
     ) -> dict[int, Verdict[Usage]]:
         """Replace what bridges had reported of calls; one that somebody else replaced is left."""
         ended = [one for one in pending.values() if _replaces(one, known.get(one.leg.call_id))]
-        replaced = EndReported(self._again)(shared.organization_id, ended, shared.deadline)
+        with _caused_by(ended):
+            replaced = EndReported(self._again)(shared.organization_id, ended, shared.deadline)
         return {
             position: Accepted(replaced[one.leg.call_id])
             for position, one in pending.items()
@@ -281,11 +294,13 @@ class ChargeLegs:
         booking = decide()
         settle = SettleAtOnce(self._again, self.settles_at_once)
         settlement = settle(account, booking, ratings, now)
-        if settlement is not None:
-            settled = posting_of(account, decide(settlement))
-            if settled.items - MAX_ITEMS_PER_POSTING < len(ended):
-                return settled
-        return posting_of(account, booking)
+        # Some of those that are pending may be left for the next posting.
+        with _caused_by(ended):
+            if settlement is not None:
+                settled = posting_of(account, decide(settlement))
+                if settled.items - MAX_ITEMS_PER_POSTING < len(ended):
+                    return settled
+            return posting_of(account, booking)
 
     def _terms_by_card(self, terms: Terms, reservations: Sequence[Reservation]) -> dict[str, Terms]:
         """Return the terms of calls that were authorized by another rate card than the current.
@@ -399,6 +414,12 @@ def _rated(one: EndedLeg, terms: Terms) -> Rating:
     if one.reservation is None:
         return rating
     return replace(rating, flags=(*rating.flags, Flag.REPORTED_BY_BRIDGE))
+
+
+def _caused_by(ended: Iterable[EndedLeg]) -> AbstractContextManager[None]:
+    """Name the events that reported the legs; of reports by bridges the run stays the cause."""
+    of_calls = {one.leg.call_id: one.event_id for one in ended if one.event_id}
+    return caused_by(*of_calls.values(), of_calls=of_calls)
 
 
 def _heard_at(ended: Iterable[EndedLeg]) -> datetime | None:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from perminute.application.correlation import caused_by
 from perminute.application.looking_again import fit_one_posting
 from perminute.application.patience import NEVER, contended
 from perminute.domain.errors import Contended
@@ -118,7 +119,8 @@ class CorrectRates:
         for listed in self._batches(organization_id, correction):
             booked: list[Corrected] = []
             decide = partial(self._booking, correction, listed, booked)
-            self.again.commit(organization_id, correction.at, NEVER, decide)
+            with caused_by(f"rates#{correction.version}"):
+                self.again.commit(organization_id, correction.at, NEVER, decide)
             # If the account was changed meanwhile, the last decision is the one that was committed.
             yield booked[-1]
 

@@ -60,6 +60,8 @@ class Progress:
 
     looked_at: int = 0
     rerated: list[Usage] = field(default_factory=list)
+    causes: list[str] = field(default_factory=list)
+    """The events whose re-ratings were worked on, by the ids that they are found by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from perminute.application.correlation import causes
 from perminute.ports import AlreadyKnown, Committed, Moved, Posting
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def posting_of(
         lots=booking.lots,
         chargeback=booking.chargeback,
         reratings=reratings,
+        causes=causes(),
     )
 
 

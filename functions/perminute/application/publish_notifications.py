@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from perminute.domain.errors import Unavailable
+from perminute.domain.printable import one_line
 from perminute.ports import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from perminute.ports import Announcement, NotificationTopic, Rejections
 
@@ -22,6 +23,8 @@ class Published:
     refused: list[Rejection] = field(default_factory=list)
     failed_at: int | None = None
     why: str = ""
+    named: list[dict[str, list[str]]] = field(default_factory=list)
+    """What was published of each record, what for, and of which calls: lists of ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,9 @@ class PublishNotifications:
                 published.failed_at, published.why = position, str(error)
                 return published
             published.refused += refused
-            published.announced += (
-                0 if isinstance(record, Rejection) else len(record) - len(refused)
-            )
+            if not isinstance(record, Rejection):
+                published.announced += len(record) - len(refused)
+                published.named.append(_names(record, {one.event_id for one in refused}))
         return published
 
     def _publish(self, announcements: Sequence[Announcement]) -> list[Rejection]:
@@ -59,3 +62,13 @@ class PublishNotifications:
             for one in announcements
             if one.id in reasons
         ]
+
+
+def _names(record: Sequence[Announcement], refused: Container[str]) -> dict[str, list[str]]:
+    published = [one for one in record if one.id not in refused]
+    causes = (name for one in published for name in (one.correlation_id, *one.caused_by) if name)
+    return {
+        "notificationIds": [one.id for one in published],
+        "correlationIds": list(dict.fromkeys(causes)),
+        "callIds": [one_line(one.call_id) for one in published if one.call_id],
+    }

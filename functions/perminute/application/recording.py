@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from perminute.application.correlation import traceable
 from perminute.application.verdicts import Repeated
 from perminute.domain.errors import Refused
+from perminute.domain.printable import one_line
 from perminute.domain.times import format_instant
 from perminute.ports import ReceiptKind
 
@@ -34,6 +36,13 @@ def rerating_id(receipt: Receipt) -> str:
     if receipt.issued_at is None:
         return f"{key.kind}#{key.id}"
     return f"{key.kind}#{key.id[:_MAX_NAMED]}#{format_instant(receipt.issued_at)}"
+
+
+def names_in_log(event_id: str, receipt: Receipt) -> dict[str, str]:
+    """Return the ids by which an event is found in the log: its own, and its identity."""
+    key = receipt.key
+    identity = {} if key.kind is ReceiptKind.EVENT else {_FIELDS[key.kind]: one_line(key.id)}
+    return {"eventId": traceable(event_id), **identity}
 
 
 def against_receipt(receipt: Receipt, recorded: Receipt) -> Repeated | Refused:

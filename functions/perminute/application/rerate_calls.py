@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from perminute.application.correlation import caused_by, traceable
 from perminute.application.looking_again import MAX_LOOKED_AT, Progress, fit_one_posting
 from perminute.application.patience import NEVER, Deadline
 from perminute.application.settle_pools import SettlePools
@@ -19,6 +20,7 @@ from perminute.application.verdicts import Accepted
 from perminute.domain.errors import Unavailable
 from perminute.domain.licensing import counts_seats
 from perminute.domain.pools import Month, Pools, Position, month_of
+from perminute.domain.printable import one_line
 from perminute.domain.rerating import Rerated, Rerating, rerate
 from perminute.ports import MAX_MERGED
 
@@ -51,6 +53,11 @@ class Wakeup(NamedTuple):
 
     organization_id: str
     heard_at: datetime | None = None
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The id by which it is found in the log."""
+        return {"organizationId": one_line(self.organization_id)}
 
 
 class _Batch(NamedTuple):
@@ -99,8 +106,10 @@ class RerateCalls:
         if heard_at is not None:
             self._notify(organization_id, heard_at, deadline)
         is_followed = False
-        while rerating := self._next(organization_id):
-            if not self._piece(rerating, progress, deadline):
+        while rerating := self._next(organization_id, progress):
+            with caused_by(_cause_of(rerating)):
+                is_done = self._piece(rerating, progress, deadline)
+            if not is_done:
                 is_followed = True
                 break
             if progress.looked_at >= MAX_LOOKED_AT or deadline.passed:
@@ -124,9 +133,10 @@ class RerateCalls:
         if provisional is not None and provisional.due_at is None and provisional.news_held:
             TellHeldNews(self.again)(account, deadline)
 
-    def _next(self, organization_id: str) -> Rerating | None:
+    def _next(self, organization_id: str, progress: Progress) -> Rerating | None:
         """Choose what has begun, or make one of all that has not: one pass serves them all."""
         waiting = self.reratings.waiting(organization_id)
+        progress.causes += (_cause_of(one) for one in waiting)
         begun = next((one for one in waiting if one.after is not None), None)
         if begun or not waiting:
             return begun
@@ -237,6 +247,11 @@ class RerateCalls:
         for usage in moving:
             pools.unsettle(usage.leg)
         return self.again.booking(account, rerated, pools, at, rerating.cause)
+
+
+def _cause_of(rerating: Rerating) -> str:
+    """Return the id of the event that called for it: a re-rating is named by what identifies it."""
+    return traceable(rerating.rerating_id.partition("#")[2] or rerating.rerating_id)
 
 
 def _batches(rerating: Rerating, lists: Iterable[CallList]) -> Iterator[_Batch]:

@@ -222,9 +222,10 @@ def notification(
 
 
 MAX_BYTES_PER_RECORD = 380_000
-"""What the notifications of one outbox record may take: an item may have 409,600 bytes."""
+"""What the notifications of one outbox record may take: an item may have 409,600 bytes, and the ids
+of the events that it was written for take 26,000 of them at most."""
 
-_SENTENCES_BYTES = 2_500
+_SENTENCES_BYTES = 2_800
 """What the sentences and the other fields of a notification take at most, without its names."""
 
 _TIMES_SAID = 4

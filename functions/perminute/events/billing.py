@@ -295,6 +295,7 @@ def credit_event(event: AnyBillingEvent, heard_at: datetime | None = None) -> Cr
         issued_at=at,
         decided_at=event.detail.issued_at,
         heard_at=heard_at,
+        event_id=event.id,
     )
 
 

@@ -175,7 +175,7 @@ def licensing_event(event: AnyLicensingEvent, heard_at: datetime | None = None) 
         for attribute, value in values.items()
     )
     change = LicensingChange(event.detail.organization_id, subject, facts)
-    return LicensingEvent(change, receipt, heard_at or event.time)
+    return LicensingEvent(change, receipt, heard_at or event.time, event.id)
 
 
 def check_within_horizon(event: AnyLicensingEvent, horizon: timedelta) -> None:

@@ -63,7 +63,8 @@ TELEPHONY: TypeAdapter[CallEnded] = TypeAdapter(CallEnded)
 
 def ended_leg(event: CallEnded, heard_at: datetime | None = None) -> EndedLeg:
     """Turn the event into the domain's words; `Refused` if the leg contradicts itself."""
-    return EndedLeg(_leg(event.detail), booked_at(event.time, heard_at), heard_at)
+    at = booked_at(event.time, heard_at)
+    return EndedLeg(_leg(event.detail), at, heard_at, event_id=event.id)
 
 
 def _leg(detail: CallEndedDetail) -> Leg:

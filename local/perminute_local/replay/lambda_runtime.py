@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perminute_local.embedded_aws import REGION, environment
@@ -130,6 +131,7 @@ class LoadedFunction(LambdaFunction):
         super().__init__(function)
         self.failed_with: Exception | None = None
         """What it raised last, which all that call it are told is that it failed."""
+        self._runs = count(1)
         self._environment = {**function.environment, **QUIET}
         module_name, _, attribute = function.handler.rpartition(".")
         with environment(**self._environment):
@@ -140,6 +142,8 @@ class LoadedFunction(LambdaFunction):
         """Call its handler."""
         context = Context(
             function_name=self._function.name,
+            # Not by chance: notifications name the run that they come of, and replays are compared.
+            aws_request_id=f"{self._function.name}-{next(self._runs)}",
             timeout_seconds=self._function.timeout_seconds,
             invoked_function_arn=f"arn:aws:lambda:{REGION}:000000000000:function:{self._function.name}",
         )

@@ -34,6 +34,8 @@ _SLOW_OUTCOMES = (
 )
 _PROMPT_SECONDS = (1, 60)
 _SLOW_SECONDS = (1, 60, 4_000, 100_000, 400_000)
+_REASON = "expired card\r\n\x1b[2J\u202eNo action needed."
+"""As a payment service gives it that takes its words from elsewhere."""
 _HEARS_ATTEMPT = (1, 1, 1, 2, 4)
 """The first attempt that reaches a slow one: those before are lost on its side."""
 
@@ -82,7 +84,7 @@ def _answer(identity: str, outcome: str, asked: Mapping[str, Any], at: datetime)
 
 def _said(outcome: str, asked: Mapping[str, Any], at: datetime) -> tuple[str, dict[str, str]]:
     if outcome == _FAILED:
-        return "Recharge Failed", {"reason": "expired card"}
+        return "Recharge Failed", {"reason": _REASON}
     return "Credit Purchased", {
         "purchaseId": f"{outcome}-for-{asked['rechargeId']}",
         "amount": asked["amount"],

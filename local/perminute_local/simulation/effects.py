@@ -37,6 +37,7 @@ RESERVING = frozenset({PaidBy.CREDITS, PaidBy.POOL, PaidBy.POOL_AND_CREDITS})
 WOKEN = "who has an unsettled pool is woken"
 OWN_CARD = "a call is priced by the card that it was authorized by"
 OUR_CLOCK = "time is advanced by no clock but ours"
+READABLE = "what people are told is one line that can be printed"
 _MINUTE, _QUARTER = timedelta(minutes=1), timedelta(minutes=15)
 
 
@@ -137,6 +138,8 @@ class Effects:
     kept: list[Kept] = field(default_factory=list)
     announced: Counter[str] = field(default_factory=Counter)
     told: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    of_new_calls: set[str] = field(default_factory=set)
+    """The ids of those that are of a call and were decided with its charge."""
     crossings: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     accounts: dict[str, Account] = field(default_factory=dict)
     authorized: set[str] = field(default_factory=set)
@@ -206,6 +209,9 @@ class Effects:
                 why = f"{document['type']} {document['id']} of {organization_id} was decided twice"
                 self.broken.append(Broken("one id for each crossing", why))
             self.told[document["id"]] = document
+        called = (one for one in posted.told if one.get("callId") in posted.call_ids)
+        self.of_new_calls.update(document["id"] for document in called)
+        self.broken += _unreadable(posted.told)
 
     def _ahead_of_time(self, posted: Posted) -> Iterator[Broken]:
         """Find what is booked at an instant that has not come yet.
@@ -406,6 +412,15 @@ class Effects:
             and pool.unsettled is not None
             and pool.unsettled.position < Position.of(leg)
         )
+
+
+def _unreadable(told: Sequence[Mapping[str, Any]]) -> Iterator[Broken]:
+    """Find lines for people that have more in them than can be printed."""
+    for document in told:
+        for part in ("subject", "text"):
+            if not document[part].isprintable():
+                why = f"the {part} of {document['type']} is {document[part]!a}"
+                yield Broken(READABLE, why)
 
 
 def documents_of(announcements: Sequence[Announcement]) -> list[Mapping[str, Any]]:

@@ -37,6 +37,7 @@ from perminute_local.simulation import currencies, same_second
 from perminute_local.simulation.effects import Broken
 from perminute_local.simulation.lots import LotHistory
 from perminute_local.simulation.plan import Expected
+from perminute_local.simulation.traces import untraced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -164,6 +165,7 @@ class Expectations:
             yield Broken("what is refused was sent", f"nobody sent {body}")
         yield from same_second.broken_of(self.sent, refused, seen)
         yield from _told(effects, seen)
+        yield from untraced(effects, (one.opened for one in self.sent.values() if one.opened))
         yield from _as_reported(effects, seen)
         for organization_id, one in seen.items():
             known = _Known(organization_id, one, taken[organization_id])

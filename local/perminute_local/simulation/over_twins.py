@@ -175,7 +175,7 @@ class Twins:
     def _note_posting(self, posting: Posting) -> None:
         effects, told = self._effects, list[Any]()
         for notifications in posting.outbox:
-            row = records.outbox_row(notifications, posting.after.version)
+            row = records.outbox_row(notifications, posting.after.version, posting.causes)
             told += row.notifications
             effects.put(row.serialize(), is_new=True)
         for pool in posting.pools:

@@ -364,7 +364,7 @@ class DynamoDBCreditStore:
             if entry.type is not EntryType.CHARGE or not posting.usages
         )
         for notifications in posting.outbox:
-            outbox = records.outbox_row(notifications, posting.after.version)
+            outbox = records.outbox_row(notifications, posting.after.version, posting.causes)
             transaction.puts.append(schema.outbox.insert(outbox.serialize()))
 
     def _add_lots(self, transaction: Transaction, posting: Posting) -> None:

@@ -21,7 +21,8 @@ def read_record(record: dict[str, Any]) -> Sequence[Announcement] | Rejection:
     """
     try:
         row = OutboxRow.from_raw_data(record["dynamodb"]["NewImage"])
-        return [announcement_of(document) for document in row.notifications]
+        caused_by = row.correlation_ids or ()
+        return [announcement_of(document, caused_by) for document in row.notifications]
     except (Refused, KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"the outbox record cannot be read: {error!r}"
         return Rejection(str(record.get("eventID")), reason, json.dumps(record, default=str))

@@ -46,7 +46,7 @@ from perminute.domain.spending import (
 from perminute.domain.timelines import Fact
 from perminute.domain.times import format_instant, parse_instant
 from perminute.domain.usage import Adjusted, Flag, Free, Outcome, Price, Reason, Usage
-from perminute.ports import CallList, ListedCall
+from perminute.ports import NO_CAUSES, CallList, ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from perminute.domain.notifications import Notification
     from perminute.domain.pools import PoolStep
     from perminute.domain.rerating import Rerating
+    from perminute.ports import Causes
 
 T = TypeVar("T")
 
@@ -506,7 +507,9 @@ def _shares_of(record: Sequence[Sequence[Any]]) -> tuple[LotShare, ...]:
     )
 
 
-def outbox_row(notifications: Sequence[Notification], version: int) -> OutboxRow:
+def outbox_row(
+    notifications: Sequence[Notification], version: int, causes: Causes = NO_CAUSES
+) -> OutboxRow:
     """Write notifications of one posting, as many as fit a record: see `Posting.outbox`.
 
     Under the account's version that it makes, and the id of the first: a posting that makes none
@@ -518,7 +521,9 @@ def outbox_row(notifications: Sequence[Notification], version: int) -> OutboxRow
     return OutboxRow(
         organization_id=notifications[0].organization_id,
         record=f"outbox#{version:012d}#{notifications[0].id}",
-        notifications=[document_of(one) for one in notifications],
+        notifications=[document_of(one, causes) for one in notifications],
+        # By these a call is found whose charge was one of many that led to a notification.
+        correlation_ids=list(causes.event_ids) if len(causes.event_ids) > 1 else None,
     )
 
 

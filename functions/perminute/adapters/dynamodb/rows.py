@@ -232,6 +232,7 @@ class OutboxRow(Model):
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     record = UnicodeAttribute(range_key=True)
     notifications = CompactJSONAttribute()
+    correlation_ids = CompactJSONAttribute(null=True, attr_name="correlationIds")
 
 
 class ReceiptRow(Model):

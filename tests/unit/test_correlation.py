@@ -1,0 +1,309 @@
+"""One search by an event's id finds what became of it: lines, outbox, notifications."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builders import (
+    ANSWERED,
+    IMPATIENT,
+    ORGANIZATION,
+    card,
+    ended,
+    entitled_changes,
+    fact,
+    purchase,
+    receipt,
+)
+from charging import sample
+from log_lines import logged
+
+from perminute.adapters.dynamodb import records
+from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
+from perminute.adapters.notification_documents import document_of
+from perminute.api.endpoints import BY_NAME
+from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
+from perminute.application.book_credit import BookCredit
+from perminute.application.charge_legs import ChargeLegs
+from perminute.application.correlation import caused_by, causes, correlation_id, traceable
+from perminute.application.expire_credit import ExpireCredit
+from perminute.application.looking_again import LookingAgain
+from perminute.application.publish_notifications import Published
+from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.rerate_calls import RerateCalls, Wakeup
+from perminute.application.verdicts import Accepted
+from perminute.batches import Settled
+from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.licenses import product_named
+from perminute.domain.licensing import LicensingChange, license_attribute
+from perminute.domain.recharge import AutoRecharge
+from perminute.observability import MAX_CHARACTERS_OF_NAMES, report_batch, report_published
+from perminute.ports import MAX_CORRELATION_ID, NO_CAUSES, Announcement, Causes
+from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
+from perminute_local.replay.requests import http_event
+from perminute_local.simulation.twin_functions import Shared, twinned_functions
+from perminute_local.stack import load_template
+
+if TYPE_CHECKING:
+    from perminute.application.charge_legs import EndedLeg
+
+CALL = "6f5e4a50-1d1a-4cf1-9a3b-3a5a3f0d4c01"
+"""The id of the sample of a `Call Ended`."""
+
+
+def test_causes_are_those_of_the_innermost_event_and_end_with_it() -> None:
+    assert causes() == NO_CAUSES
+    assert correlation_id() == ""
+    with caused_by("run"):
+        with caused_by("e-1", "e-2", "e-1", of_calls={"c": "e-1"}):
+            assert causes() == Causes(("e-1", "e-2"), {"c": "e-1"})
+            assert (causes().of("c"), causes().of("d"), causes().of(None)) == ("e-1", "e-2", "e-2")
+            with caused_by(""):
+                assert correlation_id() == "e-2"
+        assert correlation_id() == "run"
+    with pytest.raises(ZeroDivisionError), caused_by("e-3"):
+        _ = 1 // 0
+    assert causes() == NO_CAUSES
+
+
+def test_an_id_from_outside_is_one_line_with_an_end() -> None:
+    assert traceable(CALL) == CALL
+    assert traceable("e\x1b\n1") == "e\\x1b 1"
+    assert len(traceable("\U000e0041" * 250)) == MAX_CORRELATION_ID
+
+
+class World:
+    """An organization, its use cases over a twin, and by which ids it is told of what."""
+
+    def __init__(self) -> None:
+        self.store = InMemoryStore()
+        self.store.record(ORGANIZATION, entitled_changes())
+        licensing, cards = RememberedLicensing(self.store), PublishedRateCards(card())
+        calls = InMemoryCalls(self.store)
+        self._charge = ChargeLegs(self.store, calls, licensing, cards, IMPATIENT)
+        self._book = BookCredit(self.store, IMPATIENT)
+        again = LookingAgain(self.store, calls, licensing, cards, IMPATIENT)
+        self.rerate = RerateCalls(again, self.store)
+        self.book(replace(purchase(amount=1), event_id="bought"))
+        # The calls since the credits were set up: there are none.
+        self.store.reratings.clear()
+
+    def book(self, event: Any) -> None:
+        (verdict,) = self._book([event])
+        assert isinstance(verdict, Accepted), verdict
+
+    def charge(self, *legs: EndedLeg) -> None:
+        assert all(isinstance(one, Accepted) for one in self._charge(legs))
+
+    def told(self) -> list[tuple[str, str | None, str]]:
+        """What was told since it was asked before, of which call, and by which id."""
+        store = self.store
+        documents = [document_of(one, store.causes[one.id]) for one in store.outbox]
+        store.outbox.clear()
+        return [(d["type"], d.get("callId"), d.get("correlationId", "")) for d in documents]
+
+
+def test_what_is_told_of_a_call_names_its_event_and_of_the_balance_the_last_one() -> None:
+    world = World()
+    world.charge(
+        replace(ended(call_id="first", organizer_id="nobody"), event_id="e-1"),
+        replace(ended(call_id="second", organizer_id="nobody"), event_id="e-2"),
+        # 90 minutes at 0.015 are more than there is.
+        replace(ended(call_id="third", ended_at=ANSWERED + timedelta(hours=2)), event_id="e-3"),
+    )
+    assert sorted(world.told()) == [
+        ("BalanceExhausted", None, "e-3"),
+        ("CallNotEntitled", "first", "e-1"),
+        ("CallNotEntitled", "second", "e-2"),
+    ]
+    assert {one.event_ids for one in world.store.causes.values()} == {("e-1", "e-2", "e-3")}
+
+
+def test_what_time_brings_names_the_event_that_came_first_or_else_the_run() -> None:
+    later = ANSWERED + timedelta(days=400)
+    call = ended(answered_at=later, ended_at=later + timedelta(minutes=1))
+    for event_id, name in (("e-9", "e-9"), ("", "run-1")):
+        world = World()
+        with caused_by("run-1"):
+            if event_id:
+                world.charge(replace(call, event_id=event_id))
+            else:
+                ExpireCredit(world.store, IMPATIENT)(later)
+        told = world.told()
+        assert ("CreditExpired", None, name) in told
+        assert {one for _, _, one in told} == {name}
+
+
+def test_settings_and_what_they_ask_for_name_their_event() -> None:
+    world = World()
+    recharge = AutoRecharge(trigger_micros=10**9, recharge_micros=10**7)
+    settings = CreditSettings(
+        currency="USD", configured_at=ANSWERED, event_id="e-5", auto_recharge=recharge
+    )
+    world.book(replace(purchase("settings"), change=settings, issued_at=ANSWERED, event_id="e-5"))
+    assert world.told() == [("RechargeRequested", None, "e-5")]
+
+
+def test_what_a_late_change_brings_names_that_change_and_so_does_the_log() -> None:
+    world = World()
+    world.charge(replace(ended(), event_id="e-1"))
+    world.told()
+    lost = fact(license_attribute(product_named("payPerMinute")), value=False, event_id="late")
+    change = LicensingChange(ORGANIZATION, "adele", (replace(lost, issued_at=ANSWERED),))
+    event = LicensingEvent(change, receipt("late"), ANSWERED)
+    assert ApplyLicensing(world.store, IMPATIENT)([event]) == [Accepted(None)]
+    (verdict,) = world.rerate([Wakeup(ORGANIZATION)])
+    assert isinstance(verdict, Accepted)
+    assert verdict.result.causes == ["late"]
+    assert world.told() == [("CallNotEntitled", "call-1", "late")]
+
+
+# In the log
+
+
+def test_a_batch_names_its_events_in_one_line_and_what_became_of_those_not_accepted() -> None:
+    names = [
+        {"eventId": "e-1", "callId": "c-1"},
+        {"eventId": "e-2", "callId": "c-2", "verdict": "repeated"},
+    ]
+    with logged() as lines:
+        report_batch(Settled(accepted=["x"], repeated=1, names=names))
+    (line,) = lines
+    assert (line["message"], line["accepted"], line["events"]) == ("batch settled", 1, names)
+
+
+def test_a_line_ends_and_the_next_one_goes_on() -> None:
+    longest = {"eventId": "e" * 64, "callId": "\U0001f600" * 250}
+    with logged() as lines:
+        report_batch(Settled(accepted=["x"] * 500, names=[longest] * 500))
+    assert {line["message"] for line in lines} == {"batch settled", "batch settled, continued"}
+    assert [one for line in lines for one in line["events"]] == [longest] * 500
+    assert all(len(repr(line["events"])) <= 1.1 * MAX_CHARACTERS_OF_NAMES for line in lines)
+    # CloudWatch Logs takes 256 KB as one event.
+    assert all(len(json.dumps(line, ensure_ascii=False).encode()) < 256 * 1024 for line in lines)
+
+
+def test_what_is_published_is_named_with_all_that_led_to_it() -> None:
+    named = [{"notificationIds": ["n-1"], "correlationIds": ["e-2", "e-1"]}]
+    with logged() as lines:
+        report_published(Published(announced=1, named=named))
+    (line,) = lines
+    assert (line["message"], line["records"]) == ("notifications published", named)
+
+
+# From the event to the topic, through the functions themselves
+
+
+class Functions:
+    def __init__(self) -> None:
+        self.shared = Shared(PublishedRateCards(card()))
+        self.functions = twinned_functions(load_template(), self.shared)
+
+    def __getitem__(self, name: str) -> LoadedFunction:
+        return self.functions[name]
+
+    def publish(self) -> list[Announcement]:
+        """Publishes the outbox of the twin as the table's stream would show it."""
+        store = self.shared.store
+        rows = [records.outbox_row([one], 1, store.causes[one.id]) for one in store.outbox]
+        stream = [
+            {"dynamodb": {"NewImage": row.serialize(), "SequenceNumber": "1"}} for row in rows
+        ]
+        assert not self["PublishNotificationsFunction"].invoke_with_records(stream)
+        return self.shared.topic.announced
+
+
+def test_one_search_by_the_id_of_an_event_or_of_its_call_shows_the_way() -> None:
+    functions = Functions()
+    other = json.dumps({**json.loads(sample("call-ended", callId="c-2")), "id": "e-2"})
+    with logged() as lines:
+        bodies = (sample("call-ended"), other, '{"id": "e-3"}')
+        charging = functions["ChargeCallsFunction"]
+        assert not charging.invoke([SQSMessage(body) for body in bodies], "arn")
+        announced = functions.publish()
+    call = "b6c1a0f4-7a3e-4a5f-8f0a-1f6a0c7b9d21"
+    for name in (CALL, call):
+        found = [line["message"] for line in lines if name in json.dumps(line)]
+        assert found == ["batch settled", "call not charged", "notifications published"]
+    assert [line["message"] for line in lines if "e-3" in json.dumps(line)] == ["event refused"]
+    (batch,) = (line for line in lines if line["message"] == "batch settled")
+    assert batch["events"] == [
+        {"eventId": CALL, "callId": call},
+        {"eventId": "e-2", "callId": "c-2"},
+    ]
+    assert "+4930" not in json.dumps(lines)
+    assert [
+        (one.correlation_id, json.loads(one.document)["correlationId"]) for one in announced
+    ] == [
+        (CALL, CALL),
+        ("e-2", "e-2"),
+    ]
+    assert {one.caused_by for one in announced} == {(CALL, "e-2")}
+
+
+def test_a_request_goes_by_the_id_that_api_gateway_gave_it_and_an_invocation_by_lambdas() -> None:
+    functions = Functions()
+    asks = {
+        "sequence": 0,
+        "organizerId": "nobody",
+        "meetingId": "m",
+        "meetingType": "scheduled",
+        "legType": "dialOut",
+        "remoteNumber": "+493023125042",
+    }
+    ids = {"organizationId": ORGANIZATION, "callId": "c-1"}
+    event = http_event(BY_NAME["authorize"], ids, asks, ANSWERED)
+    event["requestContext"]["requestId"] = "JKJaXmPLvHcESHA="
+    with logged() as lines:
+        functions["AuthorizeCallsFunction"].call(event)
+        functions["AuthorizeCallsFunction"].call({"operation": "nonsense"})
+    denied, refused = lines
+    assert (denied["message"], denied["correlationId"]) == ("call denied", "JKJaXmPLvHcESHA=")
+    assert refused["correlationId"] == refused["function_request_id"] != ""
+
+
+def test_what_a_daily_run_brings_goes_by_the_id_of_the_run() -> None:
+    functions = Functions()
+    assert not functions["BookCreditFunction"].invoke([SQSMessage(sample("credit-purchased"))], "a")
+    functions.shared.store.outbox.clear()
+    with logged() as lines:
+        functions["ExpireCreditFunction"].call({"time": "2028-01-01T00:05:00Z"})
+        announced = functions.publish()
+    assert {one.type for one in announced} >= {"CreditExpired"}
+    run = "ExpireCreditFunction-1"
+    assert {one.correlation_id for one in announced} == {run}
+    found = [line["message"] for line in lines if run in json.dumps(line)]
+    assert found == [
+        "credit brought up to date",
+        "reported calls charged",
+        "notifications published",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("function", "handler", "use_case"),
+    [
+        ("ApplyLicensingFunction", "apply_licensing", "apply_licensing"),
+        ("BookCreditFunction", "book_credit", "book_credit"),
+        ("ChargeCallsFunction", "charge_calls", "charge_legs"),
+        ("RerateCallsFunction", "rerate_calls", "rerate_calls"),
+    ],
+)
+def test_what_a_batch_brings_that_no_event_says_goes_by_the_id_of_the_run(
+    function: str, handler: str, use_case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as what settling a minute pool brings."""
+    functions, found = Functions(), list[str]()
+
+    def seen(*_: object) -> list[object]:
+        found.append(correlation_id())
+        return []
+
+    monkeypatch.setattr(sys.modules[f"{handler}.handler"], use_case, seen)
+    assert functions[function].call({"Records": []}) == {"batchItemFailures": []}
+    assert found == [f"{function}-1"]
