@@ -22,7 +22,7 @@ from perminute.api.http import error_document
 from perminute.application.correct_rates import Corrected
 from perminute.application.reconcile_books import Reconciled
 from perminute.batches import Settled, settle_batch
-from perminute.domain.errors import Conflict, NotFound, Refused
+from perminute.domain.errors import Conflict, NotFound, Refused, Unavailable
 from perminute.domain.ledger import EntryType, LedgerEntry
 from perminute.domain.licensing import NotEntitled
 from perminute.domain.notifications import News, Notification, notification
@@ -33,6 +33,7 @@ from perminute.domain.recharge import Disabled
 from perminute.domain.reconciliation import Difference
 from perminute.domain.spending import LimitName
 from perminute.domain.usage import Flag
+from perminute.observability import logger, metrics, report_ties
 from perminute_local import cli, dead_letters, doctor, reconcile
 from perminute_local.commands import WrongCall
 from perminute_local.correct_rates import _Of, _remarks, _table
@@ -114,6 +115,21 @@ def refusals(text: str) -> str:
 def answers(text: str) -> str:
     errors = (kind("callId", text) for kind in (Refused, Conflict, NotFound))
     return "\n".join(error_document(error).message for error in errors)
+
+
+def log(text: str) -> str:
+    """As CloudWatch gets it, and `aws logs tail` shows it."""
+    written = io.StringIO()
+    handler: Any = logger.registered_handler
+    before = handler.setStream(written)
+    try:
+        report_ties(text, Unavailable(text))
+    finally:
+        handler.setStream(before)
+        metrics.clear_metrics()
+    line = json.loads(written.getvalue())
+    assert (line["organizationId"], line["reason"]) == (text, text)
+    return written.getvalue()
 
 
 def screen_of(run: Callable[[], object]) -> str:
@@ -255,6 +271,7 @@ OF_A_NAME: tuple[Callable[[str], str], ...] = (
     subjects,
     refusals,
     answers,
+    log,
     dlq_list,
     dlq_discard,
     reconciled,

@@ -6,6 +6,7 @@ and reasons that never repeat a number that was sent.
 
 from __future__ import annotations
 
+import json
 import sys
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -45,9 +46,22 @@ MAX_CHARACTERS_OF_NAMES = 30_000
 UNCHARGED = frozenset({Outcome.NOT_ENTITLED, Outcome.UNRATED})
 """Outcomes of calls that took place and that nobody pays for."""
 
+
+def _serialized(line: dict[str, object]) -> str:
+    """Write a line as JSON in which all that cannot be printed is escaped.
+
+    JSON itself lets pass what turns the reading direction, and CSI (U+009B), by which a terminal
+    takes what follows for a command: somebody reads the log there.
+    """
+    text = json.dumps(line, default=str, separators=(",", ":"), ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
 # Lambda takes a line whose timestamp is not RFC 3339 for one of level INFO: were it to keep errors
 # alone (ApplicationLogLevel), it would drop them.
-logger = Logger(stream=sys.stderr, use_rfc3339=True, utc=True)
+logger = Logger(stream=sys.stderr, use_rfc3339=True, utc=True, json_serializer=_serialized)
 metrics = Metrics(namespace=NAMESPACE)
 
 
