@@ -53,8 +53,17 @@ def holds(template: Template, condition: str, parameters: Parameters) -> bool:
 
 
 def value_of(said: object, parameters: Parameters) -> str:
-    """Returns what stands there, or the value of the parameter that it refers to."""
-    return parameters[said["Ref"]] if isinstance(said, dict) else str(said)
+    """Returns what stands there, or the value of the parameter that it refers to.
+
+    Of a list, which is text with commas here, it may choose one.
+    """
+    match said:
+        case {"Ref": name}:
+            return parameters[name]
+        case {"Fn::Select": [number, {"Ref": name}]}:
+            return parameters[name].split(",")[int(number)]
+        case _:
+            return str(said)
 
 
 def _decide(expression: Any, template: Template, parameters: Parameters) -> bool:  # noqa: ANN401 - whatever YAML can say

@@ -393,6 +393,20 @@ def many_lots() -> list[dict[str, Any]]:
             "time": "2026-11-02T23:50:00Z",
             "body": {**tailspin, "callId": "late", **leg, "sequence": 0},
         },
+        # Its end is never told, and a limit is set: the daily run charges it, and counts the rest.
+        {
+            "request": "release",
+            "time": "2026-11-02T23:52:00Z",
+            "body": {**tailspin, "callId": "late", **leg, "sequence": 1, "usedSeconds": 30},
+        },
+        event(
+            "licensing",
+            "User Changed",
+            "23:52:01",
+            **mia,
+            monthlySpendLimit="100",
+            **since,
+        ),
     ]
 
 
