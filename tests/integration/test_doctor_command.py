@@ -137,7 +137,7 @@ def test_a_table_that_cannot_be_restored_is_found(
         ),
         (
             "rate-cards/current.json",
-            b'{"version":"x","key":"nowhere.csv","digest":"0"}',
+            b'{"version":"x","key":"nowhere.csv","digest":"0000000000000000000000000000000000000000000000000000000000000000"}',
             "nowhere.csv cannot be read: An error",
         ),
         (

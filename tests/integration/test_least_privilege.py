@@ -48,13 +48,22 @@ Call = tuple[str, str, str]
 class Recorder:
     """Sees the calls of the function that is just running."""
 
+    names: dict[str, str]
+    """The physical names of what the template makes."""
     calls: set[Call] = field(default_factory=set)
+    updates: set[tuple[str, str, frozenset[str]]] = field(default_factory=set)
+    """A function, a table, and the attributes that are named of one of its items."""
 
     def see(self, service: str, operation: str, request: dict[str, Any]) -> None:
         function = FUNCTION.get()
         if function is not None:
             for action, resource in _needed(service, operation, request):
                 self.calls.add((function, action, resource))
+            for item in request.get("TransactItems", ()):
+                if "Update" in item:
+                    update = item["Update"]
+                    attributes = {*update["Key"], *update["ExpressionAttributeNames"].values()}
+                    self.updates.add((function, update["TableName"], frozenset(attributes)))
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -211,7 +220,15 @@ def trouble() -> list[dict[str, Any]]:
             | {"detail": {"organizationId": "litware", "userId": "lara", "license": name, **since}}
             for n, name in enumerate(licenses, 1)
         ),
-        event("licensing", "User Changed", "08:00:05", userId="lara", country="US", **since),
+        event(
+            "licensing",
+            "User Changed",
+            "08:00:05",
+            userId="lara",
+            country="US",
+            changeId="where-lara-is",
+            **since,
+        ),
         event("billing", "Credits Configured", "08:01:00", currency="USD"),
         event(
             "billing",
@@ -449,24 +466,55 @@ def nonsense(links: InProcess) -> None:
         function.call({"Records": [body]})
 
 
-def test_no_role_is_granted_more_or_less_than_its_function_needs(
-    template: Template, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
+    """What functions were seen to call on a day with some trouble."""
+    folder = tmp_path_factory.mktemp("day")
     events = (DAY / "events.jsonl").read_text() + "\n".join(
         map(json.dumps, [*trouble(), *many_lots()])
     )
-    (tmp_path / "events.jsonl").write_text(events)
-    (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
-    plan = read_plan(tmp_path, batch_size=None, disturbance=Disturbance())
-    recorder = Recorder()
-    with embedded_stack() as stack, recorder.listening():
+    (folder / "events.jsonl").write_text(events)
+    (folder / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    plan = read_plan(folder, batch_size=None, disturbance=Disturbance())
+    with embedded_stack() as stack, (recorder := Recorder(physical_names(stack))).listening():
         links = InProcess(stack)
         System(links, plan.rate_card).replay(plan, advance=lambda _: None)
         forgotten(links)
         rolled_over(links)
         nonsense(links)
-        names = physical_names(stack)
-    allowed = granted(template, names)
-    needed = recorder.calls | called_by_lambda(template, names)
+    return recorder
+
+
+def test_no_role_is_granted_more_or_less_than_its_function_needs(
+    template: Template, watched: Recorder
+) -> None:
+    allowed = granted(template, watched.names)
+    needed = watched.calls | called_by_lambda(template, watched.names)
     assert sorted(needed - allowed) == [], "called and not granted"
     assert sorted(allowed - needed) == [], "granted and not called"
+
+
+def test_licensing_writes_beside_the_money_what_is_none_and_its_role_says_so(
+    template: Template, watched: Recorder
+) -> None:
+    role = template["Resources"]["ApplyLicensingRole"]["Properties"]["Policies"][0]
+    allowed = {}
+    for statement in role["PolicyDocument"]["Statement"]:
+        if statement["Resource"] == {"Fn::GetAtt": ["CreditTable", "Arn"]}:
+            conditions = statement["Condition"]
+            enclosing = conditions["ForAnyValue:StringEquals"]["dynamodb:EnclosingOperation"]
+            assert (statement["Action"], enclosing) == (
+                ["dynamodb:UpdateItem"],
+                "TransactWriteItems",
+            )
+            named = conditions["ForAllValues:StringEquals"]["dynamodb:Attributes"]
+            allowed[statement["Sid"]] = frozenset(named)
+    table = watched.names["CreditTable"]
+    seen = {
+        attributes
+        for function, name, attributes in watched.updates
+        if (function, name) == ("ApplyLicensingFunction", table)
+    }
+    assert [one for one in seen if not any(one <= named for named in allowed.values())] == []
+    for sid, named in allowed.items():
+        assert named == frozenset().union(*(one for one in seen if one <= named)), sid

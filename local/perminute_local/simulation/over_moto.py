@@ -216,7 +216,7 @@ class Moto:
 
     def _note_written(self, operations: Sequence[Mapping[str, Any]]) -> None:
         puts = [operation["Put"] for operation in operations if "Put" in operation]
-        credit = [put["Item"] for put in puts if put["TableName"] == self._tables.credit]
+        credit = [item for table, item in _made(operations) if table == self._tables.credit]
         ended = [
             records.usage_of(UsageRow.from_raw_data(put["Item"]))
             for put in puts
@@ -415,6 +415,25 @@ def _account(item: Item) -> Account:
 
 def _is_account(item: Item) -> bool:
     return bool(item["record"]["S"] == records.ACCOUNT)
+
+
+def _made(operations: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Item]]:
+    """Go through the items that are put, or made by an update (`Table.set_if`)."""
+    for operation in operations:
+        match operation:
+            case {"Put": put}:
+                yield put["TableName"], put["Item"]
+            case {"Update": {"ConditionExpression": str(condition)} as update} if (
+                condition.startswith("attribute_not_exists(")
+            ):
+                values, names = (
+                    update["ExpressionAttributeValues"],
+                    update["ExpressionAttributeNames"],
+                )
+                attributes = {name: values[f":{name}"] for name in names.values()}
+                yield update["TableName"], {**update["Key"], **attributes}
+            case _:
+                pass
 
 
 def _owner(operation: Mapping[str, Any]) -> str:

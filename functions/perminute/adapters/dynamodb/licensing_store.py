@@ -19,13 +19,17 @@ from perminute.adapters.dynamodb.further_facts import (
     plan_roll_over,
     read_timelines,
 )
-from perminute.adapters.dynamodb.receipts import insert_receipt, receipt_of
+from perminute.adapters.dynamodb.receipts import (
+    insert_change_by_update,
+    insert_receipt,
+    receipt_of,
+)
 from perminute.adapters.dynamodb.rows import AccountRow, TimelineRow
 from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written, readable
 from perminute.domain.errors import Contended
 from perminute.domain.licensing import Licensing, Seats
 from perminute.domain.timelines import MAX_FACTS, Timeline
-from perminute.ports import AlreadyKnown, Committed, Folded, Full, Moved
+from perminute.ports import AlreadyKnown, Committed, Folded, Full, Moved, ReceiptKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -103,12 +107,17 @@ class DynamoDBLicensingStore:
             if change.facts:
                 facts[change.user_id] += change.facts
         of_users = sum(len(stated) for user_id, stated in facts.items() if user_id is not None)
+        by_event_id = [one for _, one in changes if one.key.kind is ReceiptKind.EVENT]
+        by_change_id = [one for _, one in changes if one.key.kind is not ReceiptKind.EVENT]
         transaction = Transaction(self._schema.connection)
-        transaction.puts += [insert_receipt(self._schema, receipt) for _, receipt in changes]
+        transaction.puts += [insert_receipt(self._schema, one) for one in by_event_id]
+        # These lie beside accounts, where the function's role lets it put nothing.
+        beside = [insert_change_by_update(self._schema, one) for one in by_change_id]
         if rerating is not None:
             row = records.rerating_row(rerating).serialize()
-            transaction.puts.append(self._schema.reratings.insert(row))
+            beside.append(self._schema.reratings.insert_by_update(row))
         transaction.updates += [
+            *beside,
             *(self._append(organization_id, user_id, stated) for user_id, stated in facts.items()),
             self._next_version(organization_id, of_users),
         ]
@@ -118,8 +127,8 @@ class DynamoDBLicensingStore:
             case Collided(why):
                 return Moved(why)
             case Failed(items):
-                receipts = [receipt for _, receipt in changes]
-                return _refused(receipts, facts, items, first=len(transaction.puts))
+                first = len(by_event_id) + len(beside)
+                return _refused([*by_event_id, *by_change_id], facts, items, first=first)
             case never:
                 assert_never(never)
 
@@ -197,7 +206,7 @@ def _refused(
     *,
     first: int,
 ) -> RecordResult:
-    """Read which conditions failed: the receipts stand first, the timelines after all puts."""
+    """Read which conditions failed: the receipts stand first, the timelines after what is made."""
     known = {
         receipt.key: receipt_of(receipt.key, items[position])
         for position, receipt in enumerate(receipts)

@@ -169,7 +169,15 @@ class Table(Generic[M]):
 
     def insert(self, item: Item) -> Operation:
         """Put an item that must not exist yet; if it does, the one that stands is handed back."""
-        return self.put_if(item, f"attribute_not_exists({self._keys[0]})")
+        return self.put_if(item, self._is_new)
+
+    def insert_by_update(self, item: Item) -> Operation:
+        """Do as `insert` does, for a role that may not put items: see `set_if`."""
+        return self.set_if(item, self._is_new)
+
+    @property
+    def _is_new(self) -> str:
+        return f"attribute_not_exists({self._keys[0]})"
 
     def put_if(self, item: Item, condition: str, **values: int | str) -> Operation:
         """Put an item under a condition; if it fails, the one that stands is handed back.
@@ -177,18 +185,30 @@ class Table(Generic[M]):
         The condition is spelt out, with `:name` for whole numbers and texts: made from pynamodb's
         expressions for each of 96 items, it would cost as much as sending them.
         """
-        operation = {
-            "TableName": self.name,
-            "Item": item,
-            "ConditionExpression": condition,
-            "ReturnValuesOnConditionCheckFailure": _ALL_OLD,
-        }
+        operation = {"TableName": self.name, "Item": item, **_under(condition)}
         if values:
-            operation["ExpressionAttributeValues"] = {
-                f":{name}": {STRING: value} if isinstance(value, str) else {NUMBER: str(value)}
-                for name, value in values.items()
-            }
+            operation["ExpressionAttributeValues"] = _placeholders(values)
         return operation
+
+    def set_if(self, item: Item, condition: str, **values: int | str) -> Operation:
+        """Do as `put_if` does, for a role that may not put items.
+
+        A put replaces whatever stands under its key, and IAM knows no sort key. An update changes
+        the attributes that it names, and these a role can be held to. In the condition `:name` is
+        the new value of an attribute, too.
+        """
+        names = [name for name in item if name not in self._keys]
+        return {
+            "TableName": self.name,
+            "Key": {name: item[name] for name in self._keys},
+            "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in names),
+            "ExpressionAttributeNames": {f"#{name}": name for name in names},
+            "ExpressionAttributeValues": {
+                **{f":{name}": item[name] for name in names},
+                **_placeholders(values),
+            },
+            **_under(condition),
+        }
 
     def put(self, item: Item) -> Operation:
         """Put an item over whatever stands there."""
@@ -233,6 +253,20 @@ class Table(Generic[M]):
         return self.connection.get_operation_kwargs(
             self.name, hash_key, next(iter(range_keys), None), **parts
         )
+
+
+def _under(condition: str) -> Operation:
+    return {
+        "ConditionExpression": condition,
+        "ReturnValuesOnConditionCheckFailure": _ALL_OLD,
+    }
+
+
+def _placeholders(values: Mapping[str, int | str]) -> Item:
+    return {
+        f":{name}": {STRING: value} if isinstance(value, str) else {NUMBER: str(value)}
+        for name, value in values.items()
+    }
 
 
 def _key_names(row: type[Model]) -> list[str]:
