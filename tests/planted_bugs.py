@@ -16,7 +16,7 @@ from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore
 from perminute.adapters.notification_documents import document_of
 from perminute.api import call_documents, endpoints
-from perminute.application import correct_rates, counted_spending, settle_pools
+from perminute.application import book_credit, correct_rates, counted_spending, settle_pools
 from perminute.application.authorize_call import AuthorizeCall
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.charge_reported import ChargeReported, ReportedRun
@@ -225,6 +225,14 @@ def rearmed_on_every_call() -> Iterator[None]:
 def without_late_lots() -> Iterator[None]:
     """A lot that has expired pays no call, whenever the call ended."""
     with patch.object(Lot, "pays_late", lambda *_: False):
+        yield
+
+
+@contextmanager
+def forgetting_who_sends() -> Iterator[None]:
+    """An entry is stored without the producer of its event."""
+
+    with patch.object(book_credit, "_with_producer", lambda booked, _: booked):
         yield
 
 
@@ -742,6 +750,7 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     publishing_before_the_commit,
     rearmed_on_every_call,
     without_late_lots,
+    forgetting_who_sends,
     chargebacks_by_other_lots,
     losing_further_lots,
     never_charging_reports,

@@ -29,6 +29,7 @@ from perminute.domain import booking
 from perminute.domain.accounts import Account
 from perminute.domain.booking import Purchase
 from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.ledger import Producer
 from perminute.domain.legs import LegType, MeetingType
 from perminute.domain.licensing import Licensing, LicensingChange
 from perminute.domain.lots import WARNING_AHEAD, twelve_months_after
@@ -436,6 +437,8 @@ def test_a_full_timeline_takes_no_more_facts(stores: Stores, organization: str) 
 def test_the_books_are_read_back_as_they_were_written(stores: Stores, organization: str) -> None:
     account = empty(organization)
     bought = buy(account, receipt(organization, organization_id=organization))
+    sender = Producer("123456789012", "perminute.billing")
+    bought = replace(bought, entries=tuple(replace(one, producer=sender) for one in bought.entries))
     stores.credit.commit(bought)
     free = rating("free", 0, organization_id=organization)
     charged = charge(bought.after, *ratings(organization, "a", "b"), free)

@@ -162,6 +162,7 @@ def test_a_call_is_charged_from_event_to_balance(ready: System) -> None:
             "calls": [],
             "lots": [{"purchaseId": "po-1001", "amount": "250"}],
             "cause": "purchase#po-1001",
+            "producer": {"account": "123456789012", "source": "perminute.billing"},
         },
         {
             "organizationId": "contoso",
@@ -173,6 +174,7 @@ def test_a_call_is_charged_from_event_to_balance(ready: System) -> None:
             "calls": ["b6c1a0f4-7a3e-4a5f-8f0a-1f6a0c7b9d21"],
             "lots": [{"purchaseId": "po-1001", "amount": "-0.435"}],
             "cause": None,
+            "producer": None,
         },
     ]
 
@@ -519,6 +521,7 @@ def test_a_license_that_was_lost_before_the_call_gives_its_charge_back(ready: Sy
         "calls": [call["callId"]],
         "lots": [{"purchaseId": "po-1001", "amount": "0.435"}],
         "cause": "rerating#event#8d0f6f0b-6a0a-4f0e-9a1c-8c8d1e2f3a12",
+        "producer": None,
     }
     assert ready.stream("rerating#") == []
     ready.rerate()

@@ -32,6 +32,7 @@ from planted_bugs import (
     facts_of_one_instant_by_identity,
     failing_closed_always,
     folding_within_the_horizon,
+    forgetting_who_sends,
     freeing_what_no_answer_proves,
     going_on_by_the_card_in_force,
     granting_as_much_as_is_wanted,
@@ -82,6 +83,7 @@ from perminute_local.simulation.effects import OUR_CLOCK, OWN_CARD, READABLE, WO
 from perminute_local.simulation.expectations import ALL_DIGITS
 from perminute_local.simulation.faults import ALL_FAULTS, ONE, Fault, Weather
 from perminute_local.simulation.lots import CHARGEBACK, LATE_CALL
+from perminute_local.simulation.producers import PRODUCER
 from perminute_local.simulation.restarts import KNOWN, LISTED
 from perminute_local.simulation.same_second import CAUTIOUS, ONCE, TAKEN
 from perminute_local.simulation.slips import REFUSED
@@ -144,6 +146,7 @@ def broken_promises(
         (without_version, {BOOKS, RESERVED}, 2),
         (rearmed_on_every_call, {CROSSINGS}, 6),
         (without_late_lots, {LATE_CALL}, 1),
+        (forgetting_who_sends, {PRODUCER}, 2),
         (chargebacks_by_other_lots, {CHARGEBACK}, 1),
         (losing_further_lots, {BOOKS, SETTLED}, 2),
         (never_charging_reports, {REPORTED}, 6),

@@ -15,6 +15,7 @@ from perminute.application.expire_credit import ExpireCredit
 from perminute.application.verdicts import Accepted, Repeated
 from perminute.domain.booking import Adjustment, Purchase
 from perminute.domain.errors import Refused
+from perminute.domain.ledger import Producer
 from perminute.domain.reconciliation import reconcile
 from perminute.ports import ReceiptKind
 
@@ -69,7 +70,11 @@ class Scene:
         self, change: Purchase | Adjustment, proof: Receipt, at: datetime
     ) -> Sequence[object]:
         event = CreditEvent(
-            organization_id=ORGANIZATION, change=change, receipt=proof, issued_at=at
+            organization_id=ORGANIZATION,
+            change=change,
+            receipt=proof,
+            issued_at=at,
+            producer=Producer("123456789012", f"of {proof.key.id}"),
         )
         return self.book([event])
 
@@ -112,6 +117,19 @@ def test_what_was_forfeited_of_it_comes_back_and_is_taken() -> None:
     # What an admin gives after that is no longer swallowed by a debt.
     scene.adjust(4, identity="goodwill")
     assert scene.balance == 4
+
+
+def test_an_entry_names_who_sent_its_event_and_what_time_brings_names_nobody() -> None:
+    scene = Scene()
+    scene.buy("gone", 10)
+    ExpireCredit(scene.store, IMPATIENT)(ANSWERED).check()
+    scene.adjust(-10, "gone")
+    assert [(entry.type.value, entry.producer) for entry in scene.store.entries] == [
+        ("purchase", Producer("123456789012", "of gone")),
+        ("expiry", None),
+        ("expiry", Producer("123456789012", "of cb-1")),
+        ("adjustment", Producer("123456789012", "of cb-1")),
+    ]
 
 
 def test_what_is_used_of_it_is_taken_from_the_other_lots_and_becomes_debt() -> None:

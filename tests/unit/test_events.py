@@ -15,6 +15,7 @@ from perminute.domain.booking import Adjustment, Purchase
 from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Refused
 from perminute.domain.folding import RERATING_HORIZON
+from perminute.domain.ledger import Producer
 from perminute.domain.recharge import AutoRecharge
 from perminute.domain.times import format_instant, parse_instant
 from perminute.events.billing import BILLING, credit_event
@@ -483,6 +484,7 @@ def test_a_purchase_is_known_by_its_purchase_id_and_by_what_it_said() -> None:
         ),
         receipt=Receipt(ReceiptKey(ReceiptKind.PURCHASE, "contoso", "po-1001"), content),
         issued_at=at,
+        producer=Producer("123456789012", "perminute.billing"),
     )
 
 
@@ -743,3 +745,27 @@ def test_a_billing_event_that_is_wrong_is_refused(
     name: str, changed: dict[str, Any], message: str
 ) -> None:
     assert refusal(sample(name, **changed), BILLING, credit_event) == message
+
+
+@pytest.mark.parametrize(
+    ("account", "known"),
+    [
+        ("123456789012", "123456789012"),
+        (None, None),
+        ("", None),
+        ("12345678901", None),
+        (123456789012, None),
+        ({"id": "123456789012"}, None),
+    ],
+)
+def test_the_account_that_sent_money_is_known_and_any_other_refuses_none(
+    account: object, known: str | None
+) -> None:
+    bought = {**json.loads(sample("credit-purchased")), "account": account}
+    event = credit_event(read_event(json.dumps(bought), BILLING))
+    assert event.producer == Producer(known, "perminute.billing")
+    del bought["account"]
+    unsaid = credit_event(read_event(json.dumps(bought), BILLING))
+    assert unsaid.producer == Producer(None, "perminute.billing")
+    # A copy that another account sends is the same event.
+    assert unsaid.receipt == event.receipt

@@ -32,7 +32,7 @@ from perminute.application.looking_again import CALLS_PER_POSTING, LookingAgain
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.verdicts import Accepted
-from perminute.domain.ledger import EntryType, LedgerEntry
+from perminute.domain.ledger import EntryType, LedgerEntry, Producer
 from perminute.domain.legs import MAX_ID_LENGTH
 from perminute.domain.licensing import LicensingChange, NotEntitled
 from perminute.domain.lots import MAX_EXPIRED_LOTS, MAX_LOTS_IN_ACCOUNT, LotShare
@@ -237,6 +237,7 @@ def test_what_else_grows_stays_far_below() -> None:
         cause=longest(),
         opens=lot("1", 1, purchase_id=longest()),
         call_ids=tuple(longest() for _ in range(CALLS_PER_POSTING)),
+        producer=Producer("123456789012", "perminute.billing"),
     )
     changes = [
         SpendingChange(SpendingKey(kind, longest(), LONG_AGO), at.date(), -(10**15), moved=True)

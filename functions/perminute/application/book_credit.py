@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from perminute.application.patience import Patience
     from perminute.application.verdicts import Repeated
     from perminute.domain.accounts import Account, Booking
+    from perminute.domain.ledger import Producer
     from perminute.ports import CreditStore
 
 
@@ -61,7 +62,8 @@ class CreditEvent:
 
     `heard_at` is when it reached our queue, if that is known. `issued_at`, at which it is booked,
     is the event's own time, but never after that: what a clock that is ahead says does not advance
-    time. `decided_at` is its `issuedAt`, if that is known, which may lie days before.
+    time. `decided_at` is its `issuedAt`, if that is known, which may lie days before. `producer`
+    sent it, which is known of all that came over a bus.
     """
 
     organization_id: str
@@ -70,6 +72,7 @@ class CreditEvent:
     issued_at: datetime
     decided_at: datetime | None = None
     heard_at: datetime | None = None
+    producer: Producer | None = None
     event_id: str = field(default="", compare=False)
 
     @property
@@ -183,6 +186,7 @@ class BookCredit:
         if isinstance(decided, Moved):
             return decided
         account, booking = decided
+        booking = _with_producer(booking, event)
         posting = posting_of(
             account,
             booking,
@@ -255,6 +259,16 @@ def _book(account: Account, event: CreditEvent, *, after_failure: bool) -> Booki
             return fail_recharge(account, recharge_id, reason, at=at, heard_at=heard_at)
         case never:
             assert_never(never)
+
+
+def _with_producer(booking: Booking, event: CreditEvent) -> Booking:
+    """Have the entries that the event brought say who sent it, and none that time brought."""
+    cause = _cause(event)
+    entries = (
+        replace(entry, producer=event.producer) if entry.cause == cause else entry
+        for entry in booking.entries
+    )
+    return replace(booking, entries=tuple(entries))
 
 
 def _decided_at(event: CreditEvent) -> datetime:

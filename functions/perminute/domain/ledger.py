@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,6 +25,13 @@ class EntryType(StrEnum):
     ADJUSTMENT = "adjustment"
 
 
+class Producer(NamedTuple):
+    """Who sent the event behind an entry: its account, if the bus said which, and its source."""
+
+    account: str | None
+    source: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
     """One movement of the balance; signed micro-units, never changed once written.
@@ -33,7 +40,8 @@ class LedgerEntry:
     paid. `opens` is the lot that the entry opened, as it then was. `cause` is the permanent
     identity of the event behind it (`purchase#po-1001`), or of the lot that expired, or says why
     calls were re-rated. Of a charge or a re-rating, the calls that name the entry explain it.
-    `call_ids` are the late calls for which an expiry was taken back in part.
+    `call_ids` are the late calls for which an expiry was taken back in part. `producer` sent the
+    event, where one event is behind it: a purchase or an adjustment, and what it takes back.
     """
 
     organization_id: str
@@ -46,6 +54,7 @@ class LedgerEntry:
     cause: str | None = None
     opens: Lot | None = None
     call_ids: tuple[str, ...] = ()
+    producer: Producer | None = None
 
     @property
     def of_calls(self) -> bool:

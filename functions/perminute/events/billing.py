@@ -13,6 +13,7 @@ from pydantic import (
     TypeAdapter,
     ValidationInfo,
 )
+from pydantic.json_schema import SkipJsonSchema  # noqa: TC002 - pydantic reads it at run time
 
 from perminute.application.book_credit import CreditEvent, FailedRecharge
 from perminute.arrivals import booked_at
@@ -23,11 +24,13 @@ from perminute.domain.credit_settings import (
     CreditSettings,
     FailureHandling,
 )
+from perminute.domain.ledger import Producer
 from perminute.domain.legs import MAX_LEG_SECONDS
 from perminute.domain.lots import twelve_months_after
 from perminute.domain.money import format_micros
 from perminute.domain.recharge import AutoRecharge
 from perminute.events.fields import (
+    AccountId,
     Amount,
     BookingInstant,
     Currency,
@@ -219,6 +222,8 @@ class RechargeFailedDetail(_NumberedDetail):
 
 class _BillingEvent(Event):
     source: Literal["perminute.billing"]
+    account: SkipJsonSchema[AccountId] = None
+    """Which AWS account sent it: the bus says so, and no producer can. Not part of what is sent."""
 
 
 class CreditsConfigured(_BillingEvent):
@@ -296,6 +301,7 @@ def credit_event(event: AnyBillingEvent, heard_at: datetime | None = None) -> Cr
         decided_at=event.detail.issued_at,
         heard_at=heard_at,
         event_id=event.id,
+        producer=Producer(event.account, event.source),
     )
 
 

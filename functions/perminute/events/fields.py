@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -70,6 +71,12 @@ def _not_negative(micros: int) -> int:
         msg = "must not be negative"
         raise ValueError(msg)
     return micros
+
+
+def _account_id(value: object) -> str | None:
+    """Read an account's 12 digits, which a bus writes: for anything else no money is refused."""
+    is_id = isinstance(value, str) and re.fullmatch("[0-9]{12}", value)
+    return str(value) if is_id else None
 
 
 def _positive(micros: int) -> int:
@@ -152,6 +159,7 @@ PositiveAmount = Annotated[
 ]
 StatedNumber = Annotated[object, WithJsonSchema({"title": "phone number or withheld"})]
 """What a number must look like depends on the leg: one that sets no price may be anything."""
+AccountId = Annotated[str | None, PlainValidator(_account_id)]
 Country = Annotated[str, AfterValidator(check_country), documented("country", pattern="^[A-Z]{2}$")]
 Currency = Annotated[
     str, AfterValidator(check_currency), documented("currency", pattern="^[A-Z]{3}$")

@@ -285,6 +285,7 @@ def _entry_document(entry: LedgerEntry, calls: list[str]) -> dict[str, Any]:
         "calls": calls,
         "lots": [_share_document(share) for share in entry.lots],
         "cause": entry.cause,
+        "producer": entry.producer and entry.producer._asdict(),
     }
 
 

@@ -37,6 +37,7 @@ from perminute_local.simulation import currencies, same_second
 from perminute_local.simulation.effects import Broken
 from perminute_local.simulation.lots import LotHistory
 from perminute_local.simulation.plan import Expected
+from perminute_local.simulation.producers import PRODUCER, unlike_their_events
 from perminute_local.simulation.traces import untraced
 
 if TYPE_CHECKING:
@@ -201,6 +202,8 @@ class _Known:
         yield from self._pools()
         yield from self._spendings()
         yield from self._lots()
+        for why in unlike_their_events(self.taken, self.seen.statement.entries):
+            yield Broken(PRODUCER, self._say(why))
 
     def _money(self) -> Iterator[Broken]:
         """All that was bought and corrected, less what calls cost and what expired, is left."""

@@ -31,7 +31,7 @@ from perminute.domain.credit_settings import (
     FailureHandling,
 )
 from perminute.domain.holds import Hold, Holds
-from perminute.domain.ledger import RERATING, EntryType, LedgerEntry, entry_id
+from perminute.domain.ledger import RERATING, EntryType, LedgerEntry, Producer, entry_id
 from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.domain.licensing import NotEntitled
 from perminute.domain.lots import FurtherLots, Lot, LotShare, twelve_months_after
@@ -442,6 +442,7 @@ def entry_row(entry: LedgerEntry) -> EntryRow:
         cause=entry.cause,
         opens=entry.opens and _lot_record(entry.opens),
         calls=list(entry.call_ids) or None,
+        producer=entry.producer and list(entry.producer),
     )
 
 
@@ -492,6 +493,7 @@ def entry_of(row: EntryRow) -> LedgerEntry:
         cause=row.cause,
         opens=_lot_of(row.opens) if row.opens else None,
         call_ids=tuple(row.calls or ()),
+        producer=Producer(*row.producer) if row.producer else None,
     )
 
 

@@ -129,6 +129,7 @@ class EntryRow(Model):
     cause = UnicodeAttribute(null=True)
     opens = CompactJSONAttribute(null=True)
     calls = CompactJSONAttribute(null=True)
+    producer = CompactJSONAttribute(null=True)
 
 
 class LotRow(Model):
