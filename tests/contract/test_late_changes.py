@@ -24,7 +24,7 @@ from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.application.postings import posting_of
 from perminute.domain.accounts import Account
 from perminute.domain.errors import Contended
-from perminute.domain.ledger import EntryType, LedgerEntry
+from perminute.domain.ledger import EntryType, LedgerEntry, Producer
 from perminute.domain.legs import LegType, MeetingType
 from perminute.domain.licensing import LicensingChange
 from perminute.domain.lots import LotShare
@@ -230,7 +230,9 @@ def test_a_re_rating_waits_from_the_transaction_on_that_calls_for_it(
 def test_a_re_rating_remembers_how_far_it_has_come_until_it_is_finished(
     stores: Stores, organization: str
 ) -> None:
-    waiting = rerating(organization, seats_since=LONG_AGO, pools_since=None, others=3)
+    sender = Producer("123456789012", "perminute.billing")
+    changed = {"seats_since": LONG_AGO, "pools_since": None, "others": 3, "producer": sender}
+    waiting = rerating(organization, **changed)
     stores.credit.commit(posting(organization, reratings=(waiting,)))
     further = replace(waiting, after="calls#1")
     assert stores.reratings.proceed(further)

@@ -49,7 +49,7 @@ from perminute.application.settle_pools import SettlePools
 from perminute.application.verdicts import Accepted
 from perminute.application.wake_reratings import WakeForgotten, WakeReratings
 from perminute.domain.errors import Unavailable
-from perminute.domain.ledger import EntryType
+from perminute.domain.ledger import EntryType, Producer
 from perminute.domain.licensing import LicensingChange, license_attribute
 from perminute.domain.pools import MinutePool, Month, Position, minutes_wanted
 from perminute.domain.reconciliation import reconcile
@@ -272,8 +272,13 @@ def test_credit_that_turns_out_to_have_been_set_up_earlier_pays_the_calls_since(
     outcomes = {call: usage.outcome for (_, call), usage in store.usages.items()}
     assert outcomes == {"a": Outcome.CHARGED, "b": Outcome.NOT_ENTITLED}
     assert store.account(ORGANIZATION).balance_micros == 50 * MICROS - PAID
-    BookCredit(store, IMPATIENT)([purchase("po-2", purchased_at=LONG_AGO)])
+    sender = Producer("123456789012", "perminute.billing")
+    earlier = replace(purchase("po-2", purchased_at=LONG_AGO), producer=sender)
+    BookCredit(store, IMPATIENT)([earlier])
     pieces(store)
+    senders = {entry.cause: entry.producer for entry in store.entries}
+    assert senders["rerating#purchase#po-2"] == senders["purchase#po-2"] == sender
+    assert senders["rerating#purchase#po-1"] is None
     assert {u.outcome for u in store.usages.values()} == {Outcome.CHARGED}
     BookCredit(store, IMPATIENT)([purchase("po-3", purchased_at=ANSWERED)])
     assert list(store.waiting(ORGANIZATION)) == []

@@ -25,7 +25,7 @@ from perminute.domain.booking import (
 from perminute.domain.chargebacks import charge_back
 from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Contended, Refused, Unavailable
-from perminute.domain.ledger import EntryType
+from perminute.domain.ledger import EntryType, sent_by
 from perminute.domain.rerating import EVERYBODY, Rerating
 from perminute.ports import (
     AlreadyKnown,
@@ -186,7 +186,8 @@ class BookCredit:
         if isinstance(decided, Moved):
             return decided
         account, booking = decided
-        booking = _with_producer(booking, event)
+        entries = sent_by(event.producer, _cause(event), booking.entries)
+        booking = replace(booking, entries=entries)
         posting = posting_of(
             account,
             booking,
@@ -261,16 +262,6 @@ def _book(account: Account, event: CreditEvent, *, after_failure: bool) -> Booki
             assert_never(never)
 
 
-def _with_producer(booking: Booking, event: CreditEvent) -> Booking:
-    """Have the entries that the event brought say who sent it, and none that time brought."""
-    cause = _cause(event)
-    entries = (
-        replace(entry, producer=event.producer) if entry.cause == cause else entry
-        for entry in booking.entries
-    )
-    return replace(booking, entries=tuple(entries))
-
-
 def _decided_at(event: CreditEvent) -> datetime:
     return event.decided_at or event.issued_at
 
@@ -300,6 +291,7 @@ def _reratings(before: Account, after: Account, event: CreditEvent) -> tuple[Rer
         rerating_id=rerating_id(event.receipt),
         at=event.heard_at or event.issued_at,
         since={EVERYBODY: set_up_at},
+        producer=event.producer,
     )
     return (rerating,)
 

@@ -18,6 +18,7 @@ from perminute.application.settle_pools import SettlePools
 from perminute.application.tell_held_news import TellHeldNews
 from perminute.application.verdicts import Accepted
 from perminute.domain.errors import Unavailable
+from perminute.domain.ledger import sent_by
 from perminute.domain.licensing import counts_seats
 from perminute.domain.pools import Month, Pools, Position, month_of
 from perminute.domain.printable import one_line
@@ -246,7 +247,11 @@ class RerateCalls:
         pools = Pools(self.again.credit.pools(account.organization_id, months), licensing)
         for usage in moving:
             pools.unsettle(usage.leg)
-        return self.again.booking(account, rerated, pools, at, rerating.cause)
+        booking = self.again.booking(account, rerated, pools, at, rerating.cause)
+        if booking is None:
+            return None
+        entries = sent_by(rerating.producer, rerating.cause, booking.entries)
+        return replace(booking, entries=entries)
 
 
 def _cause_of(rerating: Rerating) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from perminute.domain.lots import Lot, LotShare
@@ -41,7 +42,8 @@ class LedgerEntry:
     identity of the event behind it (`purchase#po-1001`), or of the lot that expired, or says why
     calls were re-rated. Of a charge or a re-rating, the calls that name the entry explain it.
     `call_ids` are the late calls for which an expiry was taken back in part. `producer` sent the
-    event, where one event is behind it: a purchase or an adjustment, and what it takes back.
+    event, where one event about credit is behind it: a purchase or an adjustment, what it takes
+    back, and what calls are rated anew because it sets the credits up earlier.
     """
 
     organization_id: str
@@ -70,6 +72,15 @@ class LedgerEntry:
     def debt_change_micros(self) -> int:
         """By how much the debt grew (or, negative, was paid): what no lot gave or took."""
         return sum(share.amount_micros for share in self.lots) - self.amount_micros
+
+
+def sent_by(
+    producer: Producer | None, cause: str, entries: Iterable[LedgerEntry]
+) -> tuple[LedgerEntry, ...]:
+    """Have the entries of one cause say who sent it, and no others: time may bring some as well."""
+    return tuple(
+        replace(entry, producer=producer) if entry.cause == cause else entry for entry in entries
+    )
 
 
 def entry_id(number: int) -> str:

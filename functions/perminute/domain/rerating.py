@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.accounts import Account, Booking
+    from perminute.domain.ledger import Producer
     from perminute.domain.licensing import Licensing
     from perminute.domain.lots import Lot
     from perminute.domain.notifications import News
@@ -50,6 +51,7 @@ class Rerating:
     the minutes of the pools change, `seats_since` where they do if these count assigned licenses.
     What is booked for it happens at `at` or later. `after` is the list of calls done last, and
     `steps` counts what was written of it. `others` are those that it has taken the place of.
+    `producer` sent the event about credit that calls for it, if one event alone does.
     """
 
     organization_id: str
@@ -61,6 +63,7 @@ class Rerating:
     after: str | None = None
     steps: int = 0
     others: int = 0
+    producer: Producer | None = None
 
     @property
     def cause(self) -> str:
@@ -82,6 +85,7 @@ class Rerating:
             pools_since=_earliest(one.pools_since for one in all_of_them),
             seats_since=_earliest(one.seats_since for one in all_of_them),
             others=self.others + sum(one.others + 1 for one in others),
+            producer=None,
         )
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perminute.application.book_credit import CreditEvent
+from perminute.domain.ledger import RERATING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -17,9 +18,10 @@ PRODUCER = "an entry names who sent its event"
 def unlike_their_events(taken: Iterable[object], entries: Sequence[LedgerEntry]) -> Iterator[str]:
     """Say which entries do not name the producer of the event that is their cause."""
     sent = {
-        f"{event.receipt.key.kind}#{event.receipt.key.id}": event.producer
+        f"{because}{event.receipt.key.kind}#{event.receipt.key.id}": event.producer
         for event in taken
         if isinstance(event, CreditEvent)
+        for because in ("", RERATING)
     }
     for entry in entries:
         producer = sent.get(entry.cause or "")

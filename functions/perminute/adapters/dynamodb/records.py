@@ -774,6 +774,7 @@ def rerating_row(rerating: Rerating) -> ReratingRow:
         after=rerating.after,
         steps=rerating.steps,
         others=rerating.others,
+        producer=rerating.producer and list(rerating.producer),
     )
 
 

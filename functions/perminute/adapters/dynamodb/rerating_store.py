@@ -9,7 +9,7 @@ from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.rows import ReratingRow
 from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written, readable
 from perminute.domain.errors import Contended
-from perminute.domain.ledger import RERATING
+from perminute.domain.ledger import RERATING, Producer
 from perminute.domain.rerating import Rerating
 from perminute.domain.times import parse_instant
 
@@ -93,4 +93,5 @@ def _rerating_of(row: ReratingRow) -> Rerating:
         after=row.after,
         steps=row.steps,
         others=row.others,
+        producer=Producer(*row.producer) if row.producer else None,
     )

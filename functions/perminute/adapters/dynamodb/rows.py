@@ -225,6 +225,7 @@ class ReratingRow(Model):
     after = UnicodeAttribute(null=True)
     steps = IntegerAttribute(default=0)
     others = IntegerAttribute(default=0)
+    producer = CompactJSONAttribute(null=True)
 
 
 class OutboxRow(Model):
