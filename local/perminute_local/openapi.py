@@ -42,6 +42,20 @@ _FAILURES = {
 _OF_BODIES = (HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 
+CHARGE, READ = "perminute/charge", "perminute/read"
+SCOPES = {
+    "authorize": (CHARGE,),
+    "update": (CHARGE,),
+    "release": (CHARGE,),
+    "price": (READ,),
+    "balance": (READ,),
+    # A bridge that has forgotten its calls looks for them.
+    "call": (CHARGE, READ),
+    "callsUnderWay": (CHARGE, READ),
+}
+"""One of these a token must have, by operation; as the routes of the template ask for them."""
+
+
 def document() -> dict[str, Any]:
     """Make the document (OpenAPI 3.1)."""
     types = [ErrorDocument, *(t for e in ENDPOINTS for t in (e.reads, e.answers))]
@@ -106,6 +120,7 @@ def _operation(endpoint: Endpoint, components: dict[str, Any]) -> dict[str, Any]
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
+        "security": [{"iam": []}, *({"token": [scope]} for scope in SCOPES[endpoint.name])],
         "parameters": [*path, *query],
         "responses": _responses(endpoint, failures),
     }

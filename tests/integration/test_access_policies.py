@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
@@ -17,7 +19,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
 from deployed_stack import clocked_emulator
+from joserfc import jwt
+from joserfc.jwk import RSAKey
 
+from perminute.api.endpoints import ENDPOINTS
 from perminute_local.embedded_aws import REGION, ROLES_ENFORCED
 from perminute_local.stack import STACK_NAME, Template, load_template
 
@@ -28,8 +33,9 @@ US, BILLING, PHONES, BRIDGES, STRANGER = (str(number) * 12 for number in (0, 1, 
 """Accounts: ours, and those of others."""
 
 KEPT = {
-    *("AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Integration", "AWS::ApiGatewayV2::Route"),
-    *("AWS::ApiGatewayV2::Stage", "AWS::DynamoDB::Table", "AWS::Events::EventBus"),
+    *("AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Authorizer", "AWS::ApiGatewayV2::Integration"),
+    *("AWS::ApiGatewayV2::Route", "AWS::ApiGatewayV2::Stage", "AWS::DynamoDB::Table"),
+    "AWS::Events::EventBus",
     *("AWS::Logs::LogGroup", "AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "AWS::SQS::Queue"),
 }
 ROLES = ("BridgeRole", "PublishNotificationsRole")
@@ -114,8 +120,6 @@ def without_functions(template: Template) -> Template:
     }
     # Nobody answers: a request that is let in ends there.
     kept["AuthorizeCallsIntegration"]["Properties"]["IntegrationUri"] = "arn:aws:lambda:::none"
-    for route in kept.values():
-        route["Properties"].pop("AuthorizerId", None)
     # What only Lambda may assume we assume as well.
     trust = kept["PublishNotificationsRole"]["Properties"]["AssumeRolePolicyDocument"]
     trust["Statement"][0]["Principal"]["AWS"] = ROOT
@@ -312,12 +316,104 @@ def test_nobody_else_assumes_the_role_of_bridges(
     assert "BridgeRoleArn" not in default
 
 
-def status(api: str, who: boto3.Session, method: str, path: str) -> int:
-    """Request something of the API as a role; returns the status of the answer."""
+def status(api: str, who: boto3.Session | str | None, method: str, path: str) -> int:
+    """Request something of the API as a role or with a token; returns the status of the answer."""
     endpoint = boto3.client("apigatewayv2").meta.endpoint_url
     headers = {"Host": f"{api}.execute-api.localhost"}
+    if isinstance(who, str):
+        headers["Authorization"] = f"Bearer {who}"
     request = AWSRequest(method, endpoint + path, headers=headers)
-    keys = who.get_credentials()
-    assert keys is not None
-    SigV4Auth(keys, "execute-api", REGION).add_auth(request)
+    if isinstance(who, boto3.Session):
+        keys = who.get_credentials()
+        assert keys is not None
+        SigV4Auth(keys, "execute-api", REGION).add_auth(request)
     return URLLib3Session().send(request.prepare()).status_code
+
+
+AUDIENCE = "perminute"
+
+
+class Issuer:
+    """Issues tokens, and publishes the key that these are verified by."""
+
+    def __init__(self) -> None:
+        self.key = RSAKey.generate_key(2048, {"kid": "key"})
+        published = json.dumps({"keys": [self.key.as_dict(private=False)]}).encode()
+
+        class Keys(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(published)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Keys)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def token(self, scope: str, key: RSAKey | None = None, **changed: object) -> str:
+        claims = {"iss": self.url, "aud": AUDIENCE, "sub": "bridge", "exp": 2**32, "scope": scope}
+        return jwt.encode({"alg": "RS256", "kid": "key"}, {**claims, **changed}, key or self.key)
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[Issuer]:
+    issuer = Issuer()
+    Thread(target=issuer.server.serve_forever, daemon=True).start()
+    yield issuer
+    issuer.server.shutdown()
+    issuer.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def tokens(stack: dict[str, str], issuer: Issuer) -> str:  # noqa: ARG001 - on the same emulator
+    """The API of a stack whose callers come with tokens."""
+    return create(f"{STACK_NAME}-tokens", JwtIssuer=issuer.url, JwtAudience=AUDIENCE)["Api"]
+
+
+def let_in(api: str, token: str | None) -> set[str]:
+    """Ask for all there is; returns what was not turned away."""
+    found = set()
+    for endpoint in ENDPOINTS:
+        path = endpoint.path.format(organizationId="contoso", callId="c-1")
+        answer = status(api, token, endpoint.method, path)
+        assert answer != 404
+        if answer not in {401, 403}:
+            found.add(endpoint.name)
+    return found
+
+
+CALLS_OF_ONE = {"call", "callsUnderWay"}
+
+
+@pytest.mark.parametrize(
+    ("scope", "reached"),
+    [
+        ("perminute/charge", {"authorize", "update", "release", *CALLS_OF_ONE}),
+        ("perminute/read", {"price", "balance", *CALLS_OF_ONE}),
+        ("openid perminute/read perminute/charge", {endpoint.name for endpoint in ENDPOINTS}),
+        ("perminute/admin", set()),
+        ("", set()),
+    ],
+)
+def test_a_token_reaches_the_routes_of_its_scopes(
+    tokens: str, issuer: Issuer, scope: str, reached: set[str]
+) -> None:
+    assert let_in(tokens, issuer.token(scope)) == reached
+
+
+def test_a_token_of_somebody_else_or_for_somebody_else_reaches_nothing(
+    tokens: str, issuer: Issuer
+) -> None:
+    scope = "perminute/charge perminute/read"
+    forged = issuer.token(scope, RSAKey.generate_key(2048, {"kid": "key"}))
+    for token in (
+        None,
+        "no-token",
+        forged,
+        issuer.token(scope, aud="another"),
+        issuer.token(scope, iss="http://127.0.0.1:1"),
+        issuer.token(scope, exp=1),
+    ):
+        assert let_in(tokens, token) == set()

@@ -12,6 +12,7 @@ from perminute.api.http import http_response, serve_http
 from perminute.application.patience import NEVER
 from perminute.domain.errors import MissingSetting
 from perminute.settings import TokenSettings
+from perminute_local.openapi import CHARGE, READ, SCOPES
 from perminute_local.stack import Template, environment_of, resources
 
 if TYPE_CHECKING:
@@ -54,25 +55,19 @@ def test_the_function_itself_requires_a_token_where_the_routes_do(template: Temp
         TokenSettings.from_environment(ENVIRONMENT)
 
 
-CHARGE, READ = {"Ref": "JwtChargeScope"}, {"Ref": "JwtReadScope"}
-SCOPES = {
-    "authorize": [CHARGE],
-    "update": [CHARGE],
-    "release": [CHARGE],
-    "price": [READ],
-    "balance": [READ],
-    # A bridge that has forgotten its calls looks for them.
-    "call": [CHARGE, READ],
-    "callsUnderWay": [CHARGE, READ],
-}
-"""Which scopes a token needs one of, by endpoint: a new one must be named here."""
+PARAMETERS = {"JwtChargeScope": CHARGE, "JwtReadScope": READ}
 
 
 def test_every_route_asks_a_token_for_a_scope(template: Template) -> None:
     names = {endpoint.route_key: endpoint.name for endpoint in ENDPOINTS}
     asked = {names[one["RouteKey"]]: one["AuthorizationScopes"] for one in routes(template)}
-    nothing = {"Ref": "AWS::NoValue"}
-    assert asked == {n: {"Fn::If": ["HasJwt", scopes, nothing]} for n, scopes in SCOPES.items()}
+    named = {scope: {"Ref": parameter} for parameter, scope in PARAMETERS.items()}
+    assert asked == {
+        name: {"Fn::If": ["HasJwt", [named[one] for one in scopes], {"Ref": "AWS::NoValue"}]}
+        for name, scopes in SCOPES.items()
+    }
+    defaults = {name: template["Parameters"][name]["Default"] for name in PARAMETERS}
+    assert defaults == PARAMETERS
 
 
 AUTHORIZERS_OF_OTHERS: tuple[dict[str, Any] | None, ...] = (
