@@ -20,7 +20,7 @@ from perminute_local.deployment import outputs, resources_of
 from perminute_local.terminal import remark, write_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 MAX_ALARMS_AT_ONCE = 100
 """Alarms that CloudWatch describes by name in one request."""
@@ -70,6 +70,7 @@ class _Patient:
         self._resources = resources_of(name)
         self.checks: tuple[Callable[[], Iterator[Finding]], ...] = (
             self._tables,
+            self._producers,
             self._rate_card,
             self._mappings,
             self._dead_letters,
@@ -95,6 +96,19 @@ class _Patient:
                 yield Finding(Health.ILL, name, "cannot be restored: switch on its recovery")
             else:
                 yield Finding(Health.WELL, name, "is active and can be restored")
+
+    def _producers(self) -> Iterator[Finding]:
+        """Look at who may send credit, as the bus itself says."""
+        bus = boto3.client("events").describe_event_bus(Name=self._outputs["EventBusName"])
+        named = _named_producers(json.loads(bus.get("Policy", "{}")))
+        if named is None:
+            message = "has no policy that says who may send credit: deploy the template again"
+            yield Finding(Health.ILL, "bus", message)
+        elif set(named) <= {bus["Arn"].split(":")[4]}:
+            message = "takes credit from whoever may send in this account; name BillingProducers"
+            yield Finding(Health.DOUBTFUL, "bus", message)
+        else:
+            yield Finding(Health.WELL, "bus", f"takes credit from {', '.join(named)}")
 
     def _rate_card(self) -> Iterator[Finding]:
         cards = S3RateCards(
@@ -177,3 +191,20 @@ class _Patient:
             yield Finding(Health.DOUBTFUL, "notifications", message)
         elif all(one["SubscriptionArn"] != "PendingConfirmation" for one in found):
             yield Finding(Health.WELL, "notifications", f"{len(found)} subscribe")
+
+
+def _named_producers(policy: Mapping[str, Any]) -> list[str] | None:
+    """Return whom a policy of a bus spares where it denies credit; None if it does not deny it."""
+    for statement in policy.get("Statement", ()):
+        match statement:
+            case {
+                "Effect": "Deny",
+                "Condition": {
+                    "ForAnyValue:StringEquals": {"events:source": source},
+                    "StringNotEquals": {"aws:PrincipalArn": str() | list() as named},
+                },
+            } if "perminute.billing" in source:
+                return [named] if isinstance(named, str) else named
+            case _:
+                pass
+    return None

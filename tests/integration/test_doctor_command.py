@@ -13,15 +13,17 @@ from perminute.adapters.s3_rate_cards import Pointer
 from perminute.domain.rate_card_csv import read_rate_card
 from perminute_local import doctor
 from perminute_local.cli import main
-from perminute_local.deployment import Resource, resources_of
+from perminute_local.deployment import Resource, outputs, resources_of
 from perminute_local.replay.run import publish_rate_card
-from perminute_local.stack import STACK_NAME, Stack
+from perminute_local.stack import STACK_NAME, Stack, load_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 RATES = Path(__file__).parents[2] / "examples" / "day" / "rates.csv"
 OF_STACK = ["doctor", "--stack", STACK_NAME]
+ACCOUNT = {"Ref": "AWS::AccountId"}
+BILLING = "arn:aws:iam::123456789012:role/billing"
 ALARM = Resource("AWS::CloudWatch::Alarm", "CallsDeadLettersAlarm", "the-alarm")
 MAPPING = Resource("AWS::Lambda::EventSourceMapping", "Calls", "the-mapping")
 
@@ -44,9 +46,23 @@ def stack(moto_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
         Protocol="sqs",
         Endpoint=moto_stack.queues["UnknownEvents"].arn,
     )
+    # Of a bus, moto's CloudFormation knows neither name nor policy.
+    bus = {"EventBusName": STACK_NAME}
+    monkeypatch.setattr(doctor, "outputs", lambda name: {**outputs(name), **bus})
+    set_policy(BILLING)
     set_alarm(actions=[topic()])
     also_has(monkeypatch, ALARM)
     return moto_stack
+
+
+def set_policy(*producers: str) -> None:
+    """Give the bus the template's own policy."""
+    policy = load_template()["Resources"]["EventBus"]["Properties"]["Policy"]
+    text = json.dumps(policy).replace(
+        json.dumps({"Fn::If": ["BillingOfThisAccount", [ACCOUNT], {"Ref": "BillingProducers"}]}),
+        json.dumps(producers),
+    )
+    boto3.client("events").put_permission(EventBusName=STACK_NAME, Policy=text)
 
 
 def set_alarm(*, actions: list[str]) -> None:
@@ -109,6 +125,26 @@ def test_a_stack_that_is_fit_says_so_of_each_part(
     count = len(read_rate_card(RATES.read_bytes()).rates)
     assert any(f"with {count} rates is in force" in line for line in lines)
     assert any(line.startswith("well      notifications: 1 subscribe") for line in lines)
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_bus_that_takes_credit_from_anybody_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+    set_policy("123456789012")
+    (found,) = findings(capsys, code=0)
+    assert found == {
+        "health": "doubtful",
+        "what": "bus",
+        "message": "takes credit from whoever may send in this account; name BillingProducers",
+    }
+    set_policy("123456789012", BILLING)
+    assert findings(capsys, code=0) == []
+    boto3.client("events").remove_permission(EventBusName=STACK_NAME, RemoveAllPermissions=True)
+    (found,) = findings(capsys, code=1)
+    assert found == {
+        "health": "ill",
+        "what": "bus",
+        "message": "has no policy that says who may send credit: deploy the template again",
+    }
 
 
 def test_a_table_that_cannot_be_restored_is_found(
