@@ -83,7 +83,7 @@ def _balances(statement: Statement) -> Iterator[_Found]:
         if stated_micros != balance_micros:
             made = "but the one before and its amount make"
             yield (
-                _unequal("the balance after the entry is", stated_micros, made, balance_micros),
+                unequal("the balance after the entry is", stated_micros, made, balance_micros),
                 [entry.entry_id],
             )
             balance_micros = stated_micros
@@ -101,12 +101,12 @@ def _account(statement: Statement) -> Iterator[_Found]:
         ("but lots less debt are", held_micros),
     ):
         if stated_micros != micros:
-            yield _unequal("the balance is", stated_micros, what, micros), last
+            yield unequal("the balance is", stated_micros, what, micros), last
     summed_micros = account.lots_micros - total_micros(account.lots)
     further_micros = total_micros(statement.further)
     if summed_micros != further_micros:
         what = "the account says that its further lots hold"
-        yield _unequal(what, summed_micros, "but they hold", further_micros), last
+        yield unequal(what, summed_micros, "but they hold", further_micros), last
 
 
 def _charges(statement: Statement) -> Iterator[_Found]:
@@ -118,7 +118,7 @@ def _charges(statement: Statement) -> Iterator[_Found]:
             if calls_micros != -entry.amount_micros:
                 cost = "but the calls that name it cost"
                 yield (
-                    _unequal("the entry charges", -entry.amount_micros, cost, calls_micros),
+                    unequal("the entry charges", -entry.amount_micros, cost, calls_micros),
                     [entry.entry_id],
                 )
     for name, micros in unexplained.items():
@@ -144,12 +144,12 @@ def _lots(statement: Statement) -> Iterator[_Found]:
         if left[lot_id] != held_micros:
             what = f"what is left of lot {lot_id} is"
             yield (
-                _unequal(what, held_micros, "but the entries leave", left[lot_id]),
+                unequal(what, held_micros, "but the entries leave", left[lot_id]),
                 touched[lot_id],
             )
     owed_micros = statement.account.debt_micros
     if debt_micros != owed_micros:
-        yield _unequal("the debt is", owed_micros, "but the entries make", debt_micros), []
+        yield unequal("the debt is", owed_micros, "but the entries make", debt_micros), []
 
 
 def _pools(statement: Statement) -> Iterator[_Found]:
@@ -160,5 +160,6 @@ def _pools(statement: Statement) -> Iterator[_Found]:
             yield f"the pool of {pool.month} gave {pool.used} minutes, but calls drew {drawn}", []
 
 
-def _unequal(what: str, stated_micros: int, other: str, computed_micros: int) -> str:
+def unequal(what: str, stated_micros: int, other: str, computed_micros: int) -> str:
+    """Write two amounts that should be equal."""
     return f"{what} {format_micros(stated_micros)}, {other} {format_micros(computed_micros)}"
