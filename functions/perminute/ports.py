@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from perminute.domain.accounts import Account
+    from perminute.domain.book_checks import BooksCheck, Place
+    from perminute.domain.book_sums import CallCost, PoolUse, Standing
     from perminute.domain.chargebacks import BoughtCredit, Chargeback
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.legs import Leg
@@ -232,6 +234,13 @@ CommitResult = Committed | Moved | AlreadyKnown
 RecordResult = Committed | Moved | AlreadyKnown | Full | Folded
 
 
+class ListedOrganizations(NamedTuple):
+    """A page of organizations, and where the next one begins; None, this is the last."""
+
+    organization_ids: Sequence[str]
+    after: str | None
+
+
 class CreditStore(Protocol):
     """Accounts, their ledgers, and the usage they paid for. Raises `Unavailable`."""
 
@@ -322,6 +331,15 @@ class CreditStore(Protocol):
         These are those with something due, and those of which an operator is to hear
         (`Account.listed_from`). Found in an index that may lag behind: who is due is to be asked
         of the account itself.
+        """
+        ...
+
+    def listed_organizations(
+        self, *, limit: int, due_by: datetime | None = None, after: str | None = None
+    ) -> ListedOrganizations:
+        """Name the next `limit` of the organizations that `organizations` names.
+
+        `after` is where the page before ended; None, there was none.
         """
         ...
 
@@ -456,6 +474,97 @@ class Reratings(Protocol):
 
     def finish(self, rerating: Rerating) -> bool:
         """Have done with it."""
+        ...
+
+    def organizations_waiting(self) -> Iterator[str]:
+        """Name the organizations that have a re-rating or an unsettled pool, each at least once.
+
+        Found in an index that may lag behind.
+        """
+        ...
+
+
+class Books(Protocol):
+    """All that is booked for an organization, read piece by piece. Raises `Unavailable`.
+
+    Read `standing` first: what it counts is there from then on, and never changes.
+    """
+
+    def standing(self, organization_id: str) -> tuple[Standing, bool]:
+        """Read what entries and calls must add up to.
+
+        Account and further lots are read one after the other: also returns whether they belong
+        together.
+        """
+        ...
+
+    def pools(self, organization_id: str) -> Mapping[Month, PoolUse]:
+        """Read what the minute pools have given."""
+        ...
+
+    def parts(
+        self, organization_id: str, *, after: Place | None = None
+    ) -> Iterator[tuple[Place, LedgerEntry | CallCost]]:
+        """Go through all entries, then through what each call cost, with the place of each.
+
+        Entries are in no order. `after` is a place at which an earlier reading stopped.
+        """
+        ...
+
+    def other_entries(self, organization_id: str, *, after: int) -> Iterator[LedgerEntry]:
+        """Go through the entries after a number that charge no calls of their own posting."""
+        ...
+
+    def latest_calls(
+        self, organization_id: str
+    ) -> Iterator[tuple[Sequence[LedgerEntry], Sequence[CallCost]]]:
+        """Go back through the calls, the last that ended first, some at a time.
+
+        With the entries that charged them, each of which is returned once. A call may be returned
+        twice; those that are free whatever the licenses are are not returned.
+        """
+        ...
+
+
+class BookChecks(Protocol):
+    """What is known of how books were checked. Raises `Unavailable`."""
+
+    def check(self, organization_id: str) -> BooksCheck:
+        """Read what is known; of books that were never checked, nothing."""
+        ...
+
+    def keep(self, check: BooksCheck) -> bool:
+        """Write what is known by now, as the next step; False, somebody else has written it."""
+        ...
+
+    def all(self) -> Iterator[BooksCheck]:
+        """Go through what is known of all organizations, in no order."""
+        ...
+
+
+class RunPage(NamedTuple):
+    """Work of a daily run: list the organizations after this place, and queue each of them.
+
+    `at` is the time for which the run was scheduled; `listed` were queued before.
+    """
+
+    at: datetime
+    after: str | None = None
+    listed: int = 0
+
+
+class RunOrganization(NamedTuple):
+    """Work of a daily run: do for this organization what the run is for."""
+
+    at: datetime
+    organization_id: str
+
+
+class WorkQueue(Protocol):
+    """Where the work of a daily run waits to be done. Raises `Unavailable`."""
+
+    def send(self, work: Sequence[RunPage | RunOrganization]) -> None:
+        """Have all of it done, each at least once."""
         ...
 
 

@@ -19,12 +19,17 @@ from scripted_dynamodb import NAMES, scripted_over, unreachable
 
 from perminute.adapters import dynamodb
 from perminute.adapters.dynamodb import records, under_way
+from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
+from perminute.adapters.dynamodb.books import USAGES as USAGES_PART
+from perminute.adapters.dynamodb.books import DynamoDBBooks
 from perminute.adapters.dynamodb.call_store import DynamoDBCalls
 from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore, call_key
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
 from perminute.adapters.dynamodb.rows import TimelineRow
+from perminute.domain.book_checks import BooksCheck, Place
+from perminute.domain.book_sums import CallCost
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.pools import Cursor, MinutePool, Month, Position
@@ -45,7 +50,14 @@ from perminute.domain.spending import (
     SpendingKind,
     day_of,
 )
-from perminute.ports import CallPlace, CallUnderWay, ListedCall, ReceiptKey, ReceiptKind
+from perminute.ports import (
+    CallPlace,
+    CallUnderWay,
+    ListedCall,
+    ListedOrganizations,
+    ReceiptKey,
+    ReceiptKind,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -108,6 +120,17 @@ USER = fact("license:MCOMEETADV", value=True)
 USAGES = charge(holding(), [rating("a", 3), rating("b", 4)], at=ENDED).usages
 LATER = replace(USAGES[1], leg=replace(USAGES[1].leg, ended_at=ENDED + HOUR))
 LISTS = [next(iter(records.call_list_rows([one]))).serialize() for one in (USAGES[0], LATER)]
+MOVEMENTS = [
+    LedgerEntry(
+        organization_id=ORGANIZATION,
+        entry_id=entry_id(number),
+        type=EntryType.PURCHASE,
+        amount_micros=number,
+        balance_after_micros=number,
+        at=ENDED,
+    )
+    for number in (2, 3)
+]
 LISTED = [ListedCall.of(one.leg) for one in (USAGES[0], LATER)]
 
 
@@ -190,6 +213,19 @@ CONSISTENT = {
         ],
         [2],
     ),
+    "usages_of_books": Reading(
+        lambda schema: [
+            cost
+            for _, cost in DynamoDBBooks(schema).parts(ORGANIZATION, after=Place(USAGES_PART, "0"))
+        ],
+        [records.usage_item(usage) for usage in USAGES],
+        [CallCost(one.leg.call_id, one.movements) for one in USAGES],
+    ),
+    "other_entries": Reading(
+        lambda schema: list(DynamoDBBooks(schema).other_entries(ORGANIZATION, after=1)),
+        [records.entry_row(one).serialize() for one in MOVEMENTS],
+        MOVEMENTS,
+    ),
     "waiting": Reading(
         lambda schema: DynamoDBReratings(schema).waiting(ORGANIZATION),
         [records.rerating_row(one).serialize() for one in RERATINGS],
@@ -208,6 +244,11 @@ BY_INDEX = {
         lambda schema: list(DynamoDBCreditStore(schema).organizations(due_by=ANSWERED)),
         [account_named("contoso"), account_named("fabrikam")],
         ["contoso", "fabrikam"],
+    ),
+    "organizations_waiting": Reading(
+        lambda schema: list(DynamoDBReratings(schema).organizations_waiting()),
+        [records.rerating_row(one).serialize() for one in RERATINGS],
+        [ORGANIZATION, ORGANIZATION],
     ),
     "reported_calls": Reading(
         lambda schema: list(
@@ -373,6 +414,29 @@ def test_a_timeline_that_was_never_full_is_read_by_one_request(scripted: Tables)
     assert len(script.questions) == 1
 
 
+def test_what_is_known_of_all_books_is_read_to_the_last_page(scripted: Tables) -> None:
+    schema, script = scripted
+    answers = pages([{"organizationId": {"S": name}, "step": {"N": "1"}} for name in "ab"])
+    script.answers.extend(answers)
+    known = DynamoDBBookChecks(schema.connection, "book-checks").all()
+    assert list(known) == [BooksCheck(organization_id=name, step=1) for name in "ab"]
+    assert_followed(script.questions, answers)
+
+
+def test_a_page_of_organizations_begins_where_the_one_before_ended(scripted: Tables) -> None:
+    schema, script = scripted
+    key = {"organizationId": {"S": "a"}, "dueAt": {"S": "9999"}}
+    script.answers.extend(
+        [{"Items": [account_named("a")], "LastEvaluatedKey": key}, {"Items": [account_named("b")]}]
+    )
+    store = DynamoDBCreditStore(schema)
+    first = store.listed_organizations(limit=1, due_by=ANSWERED)
+    second = store.listed_organizations(limit=1, due_by=ANSWERED, after=first.after)
+    assert (first.organization_ids, second) == (["a"], ListedOrganizations(["b"], None))
+    assert script.questions[1] == {**script.questions[0], "ExclusiveStartKey": key}
+    assert script.questions[0]["Limit"] == 1
+
+
 def test_there_is_no_query_but_those_of_which_these_tests_know() -> None:
     """Who adds one adds it above: nothing else would see that it stops after a page."""
     found = {
@@ -391,7 +455,11 @@ def test_there_is_no_query_but_those_of_which_these_tests_know() -> None:
         "_lots": {"further_lots", "expired_lots"},
         "_entries": {"statement"},
         "_summed": {"statement"},
-        "query": {"lists"},
+        "page": {"lists"},
+        "_costs": {"usages_of_books"},
+        "_records": {"other_entries"},
+        # See the test of what is known of books.
+        "all": set(),
     }
     names = {name for one in found for name in reached_by.get(one, {one})}
     assert names == {*QUERIES, "statement"} - {"organizations_due"}

@@ -30,6 +30,7 @@ from perminute.ports import (
     Folded,
     Full,
     ListedCall,
+    ListedOrganizations,
     Moved,
     ReceiptKey,
     ReceiptKind,
@@ -318,6 +319,14 @@ class InMemoryStore:
             del self.reratings[rerating.organization_id, rerating.rerating_id]
             return True
 
+    def organizations_waiting(self) -> Iterator[str]:
+        """See `Reratings.organizations_waiting`."""
+        with self._lock:
+            rerated = {name for name, _ in self.reratings}
+            pools = self.minute_pools.items()
+            unsettled = {name for (name, _), pool in pools if pool.unsettled is not None}
+        return iter(sorted(rerated | unsettled))
+
     def receipt(self, key: ReceiptKey) -> Receipt | None:
         """See `CreditStore.receipt`."""
         with self._lock:
@@ -328,6 +337,14 @@ class InMemoryStore:
         with self._lock:
             accounts = [self.accounts[organization_id] for organization_id in sorted(self.listed)]
         return iter([a.organization_id for a in accounts if _is_listed(a, due_by)])
+
+    def listed_organizations(
+        self, *, limit: int, due_by: datetime | None = None, after: str | None = None
+    ) -> ListedOrganizations:
+        """See `CreditStore.listed_organizations`."""
+        names = [one for one in self.organizations(due_by=due_by) if after is None or one > after]
+        page = names[:limit]
+        return ListedOrganizations(page, page[-1] if len(names) > limit else None)
 
     def statement(self, organization_id: str) -> Statement:
         """See `CreditStore.statement`."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from perminute.application.patience import Patience
+    from perminute.domain.book_checks import BooksCheck
+    from perminute.domain.book_sums import Sums
     from perminute.domain.reconciliation import Difference
     from perminute.ports import CreditStore
 
@@ -22,7 +24,9 @@ class Reconciled:
     """The books of one organization: how much was read, and what differs.
 
     `unavailable` says why they could not be read; then nothing else is known. An account that was
-    never written has version 0.
+    never written has version 0. `is_whole`: all books were read, and not only what came after a
+    checkpoint. `goes_on`: time has run out before the end. `is_repeated`: this run has done it
+    before, or somebody else is doing it.
     """
 
     organization_id: str
@@ -30,6 +34,20 @@ class Reconciled:
     entries: int = 0
     differences: tuple[Difference, ...] = ()
     unavailable: str | None = None
+    calls: int = 0
+    is_whole: bool = False
+    goes_on: bool = False
+    is_repeated: bool = False
+
+    @classmethod
+    def of(cls, check: BooksCheck, sums: Sums, *, is_whole: bool = False) -> Reconciled:
+        """Return how much of an organization's books was added up."""
+        return cls(check.organization_id, entries=sums.entries, calls=sums.calls, is_whole=is_whole)
+
+    @property
+    def failed(self) -> Unavailable | None:
+        """Why the books could not be read."""
+        return None if self.unavailable is None else Unavailable(self.unavailable)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING, assert_never
 
@@ -38,6 +39,7 @@ from perminute.domain.usage import Usage
 from perminute.ports import (
     AlreadyKnown,
     Committed,
+    ListedOrganizations,
     Moved,
     Receipt,
     ReceiptKey,
@@ -273,6 +275,23 @@ class DynamoDBCreditStore:
         rows = self._schema.accounts.query(condition, values, IndexName=records.ACCOUNTS_INDEX)
         for item in rows:
             yield item["organizationId"]["S"]
+
+    def listed_organizations(
+        self, *, limit: int, due_by: datetime | None = None, after: str | None = None
+    ) -> ListedOrganizations:
+        """See `CreditStore.listed_organizations`: `after` is the key at which a page ended."""
+        condition, values = "listedAs = :account", {":account": records.ACCOUNT}
+        if due_by is not None:
+            condition += " AND dueAt <= :due"
+            values[":due"] = records.due_text(due_by)
+        key = {"ExclusiveStartKey": json.loads(after)} if after is not None else {}
+        page = self._schema.accounts.page(
+            condition, values, IndexName=records.ACCOUNTS_INDEX, Limit=limit, **key
+        )
+        return ListedOrganizations(
+            [item["organizationId"]["S"] for item in page.items],
+            json.dumps(page.last_key) if page.last_key else None,
+        )
 
     def statement(self, organization_id: str) -> Statement:
         """See `CreditStore.statement`: the account first, then no entries but those it counts.

@@ -60,6 +60,8 @@ T = TypeVar("T")
 
 ACCOUNT = "account"
 ACCOUNTS_INDEX = "AccountsByDueDate"
+WAITING = "waiting"
+"""How the index lists re-ratings and unsettled pools, beside the accounts."""
 NEVER_DUE = "9999"
 ORGANIZATION = "organization"
 ENTRY = "entry#"
@@ -630,6 +632,8 @@ def pool_row(pool: MinutePool, step: PoolStep | None = None) -> PoolRow:
         disturbed=pool.disturbed and _disturbed_record(pool.disturbed),
         steps=pool.steps,
         told=pool.told,
+        listed_as=WAITING if pool.unsettled else None,
+        due_at=due_text(pool.month.start) if pool.unsettled else None,
     )
 
 
@@ -775,6 +779,8 @@ def rerating_row(rerating: Rerating) -> ReratingRow:
         steps=rerating.steps,
         others=rerating.others,
         producer=rerating.producer and list(rerating.producer),
+        listed_as=WAITING,
+        due_at=due_text(rerating.at),
     )
 
 

@@ -14,7 +14,7 @@ from perminute.domain.rerating import Rerating
 from perminute.domain.times import parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pynamodb.expressions.condition import Condition
 
@@ -56,6 +56,15 @@ class DynamoDBReratings:
         transaction = Transaction(self._schema.connection)
         self._delete(transaction, [rerating])
         return _succeeded(transaction)
+
+    def organizations_waiting(self) -> Iterator[str]:
+        """See `Reratings.organizations_waiting`."""
+        items = self._schema.reratings.query(
+            "listedAs = :waiting",
+            {":waiting": records.WAITING},
+            IndexName=records.ACCOUNTS_INDEX,
+        )
+        return (item["organizationId"]["S"] for item in items)
 
     def _delete(self, transaction: Transaction, reratings: Sequence[Rerating]) -> None:
         transaction.deletes += [

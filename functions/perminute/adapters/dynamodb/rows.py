@@ -171,6 +171,9 @@ class PoolRow(Model):
     step = UnicodeAttribute(null=True)
     steps = IntegerAttribute(default=0)
     told = IntegerAttribute(default=0)
+    listed_as = UnicodeAttribute(null=True, attr_name="listedAs")
+    due_at = UnicodeAttribute(null=True, attr_name="dueAt")
+    """Both are there only while it is unsettled: the index finds what nobody was woken for."""
 
 
 class SpendingRow(Model):
@@ -226,6 +229,9 @@ class ReratingRow(Model):
     steps = IntegerAttribute(default=0)
     others = IntegerAttribute(default=0)
     producer = CompactJSONAttribute(null=True)
+    listed_as = UnicodeAttribute(attr_name="listedAs")
+    due_at = UnicodeAttribute(attr_name="dueAt")
+    """The index finds what nobody was woken for."""
 
 
 class OutboxRow(Model):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.connection import Connection
@@ -99,6 +99,13 @@ def readable(what: str) -> Iterator[None]:
         raise Unavailable(msg) from error
 
 
+class Page(NamedTuple):
+    """Items of one answer, and the key after which the next ones come; None, there are no more."""
+
+    items: Sequence[Item]
+    last_key: Item | None
+
+
 class Table(Generic[M]):
     """One kind of row in a table of the deployment; several kinds may live in one table."""
 
@@ -142,20 +149,24 @@ class Table(Generic[M]):
         The condition is text and the client is asked directly: pynamodb's own query would want to
         know the table's indexes, and make a model of each item.
         """
-        client: Any = self.connection.client
-        request = {
-            "TableName": self.name,
-            "KeyConditionExpression": condition,
-            "ExpressionAttributeValues": {name: {"S": value} for name, value in values.items()},
-            **options,
-        }
         while True:
-            with unavailable(f"reading {self.name}"):
-                page = client.query(**request)
-            yield from page["Items"]
-            if "LastEvaluatedKey" not in page:
+            page = self.page(condition, values, **options)
+            yield from page.items
+            if not page.last_key:
                 return
-            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+            options["ExclusiveStartKey"] = page.last_key
+
+    def page(self, condition: str, values: Mapping[str, str], **options: Any) -> Page:  # noqa: ANN401 - boto's
+        """Read one page of the items that a key condition selects, as they are stored."""
+        client: Any = self.connection.client
+        with unavailable(f"reading {self.name}"):
+            answer = client.query(
+                TableName=self.name,
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues={name: {"S": value} for name, value in values.items()},
+                **options,
+            )
+        return Page(answer["Items"], answer.get("LastEvaluatedKey"))
 
     def _snapshot(self, keys: Sequence[tuple[str, str]]) -> list[dict[str, Item]]:
         gets = [self.connection.get_operation_kwargs(self.name, *key) for key in keys]

@@ -1,0 +1,167 @@
+"""The in-memory twins of what checks books: the books themselves, what is known, and the work."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from perminute.adapters.check_documents import check_of, checkpoint_text, reading_text
+from perminute.domain.book_checks import BooksCheck, Place
+from perminute.domain.book_sums import CallCost, PoolUse, Standing, read_at_once
+from perminute.domain.ledger import EntryType
+from perminute.domain.pools import Month, month_of
+from perminute.domain.usage import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from perminute.adapters.memory import InMemoryStore
+    from perminute.domain.ledger import LedgerEntry
+    from perminute.domain.usage import Usage
+    from perminute.ports import RunOrganization, RunPage
+
+ENTRIES, USAGES = "entries", "usages"
+"""The parts of the books, in the order in which they are read."""
+
+CALLS_AT_ONCE = 25
+"""Calls that are read together when going back."""
+
+
+@dataclass
+class InMemoryBooks:
+    """`Books` over the twin of the stores."""
+
+    store: InMemoryStore
+
+    def standing(self, organization_id: str) -> tuple[Standing, bool]:
+        """See `Books.standing`."""
+        account = self.store.account(organization_id)
+        further = self.store.further_lots(organization_id)
+        return Standing.of(account, further), read_at_once(account, further)
+
+    def pools(self, organization_id: str) -> Mapping[Month, PoolUse]:
+        """See `Books.pools`."""
+        pools = self.store.statement(organization_id).pools
+        return {
+            pool.month: PoolUse(pool.used, hashlib.sha256(repr(pool).encode()).hexdigest()[:16])
+            for pool in pools
+        }
+
+    def parts(
+        self, organization_id: str, *, after: Place | None = None
+    ) -> Iterator[tuple[Place, LedgerEntry | CallCost]]:
+        """See `Books.parts`."""
+        parts: list[tuple[Place, LedgerEntry | CallCost]] = [
+            *((Place(ENTRIES, one.entry_id), one) for one in self._entries(organization_id)),
+            *(
+                (Place(USAGES, usage.leg.call_id), _cost_of(usage))
+                for usage in self.store.usages_of(organization_id)
+            ),
+        ]
+        parts.sort(key=lambda part: part[0])
+        return iter([one for one in parts if after is None or one[0] > after])
+
+    def other_entries(self, organization_id: str, *, after: int) -> Iterator[LedgerEntry]:
+        """See `Books.other_entries`."""
+        listed = self._listed(organization_id)
+        return iter(
+            [
+                one
+                for one in self._entries(organization_id)
+                if int(one.entry_id) > after and one.entry_id not in listed
+            ]
+        )
+
+    def latest_calls(
+        self, organization_id: str
+    ) -> Iterator[tuple[Sequence[LedgerEntry], Sequence[CallCost]]]:
+        """See `Books.latest_calls`."""
+        listed = self._listed(organization_id)
+        charges = {one.entry_id: one for one in self._entries(organization_id)}
+        usages = [u for u in self.store.usages_of(organization_id) if u.outcome is not Outcome.FREE]
+        usages.sort(key=lambda usage: (usage.leg.ended_at, usage.leg.call_id), reverse=True)
+        rest = iter(usages)
+        while some := list(islice(rest, CALLS_AT_ONCE)):
+            names = {usage.entry_id for usage in some} & listed
+            listed -= names
+            entries = [charges[name] for name in sorted(filter(None, names)) if name in charges]
+            yield entries, [_cost_of(usage) for usage in some]
+
+    def _entries(self, organization_id: str) -> list[LedgerEntry]:
+        entries = list(self.store.entries)
+        return [one for one in entries if one.organization_id == organization_id]
+
+    def _listed(self, organization_id: str) -> set[str | None]:
+        """Name the charges that are stored with the calls that they charge."""
+        named = {usage.entry_id for usage in self.store.usages_of(organization_id)}
+        return {
+            one.entry_id
+            for one in self._entries(organization_id)
+            if one.type is EntryType.CHARGE and one.entry_id in named
+        }
+
+
+def _cost_of(usage: Usage) -> CallCost:
+    movements = tuple((one.entry_id, one.amount_micros) for one in usage.movements)
+    costs = tuple(one for one in movements if one[1])
+    if not usage.pool_minutes:
+        return CallCost(usage.leg.call_id, costs)
+    return CallCost(usage.leg.call_id, costs, month_of(usage.leg), usage.pool_minutes)
+
+
+class _Known(NamedTuple):
+    """A record as it is stored: a reading goes on while what is stored stays as it was."""
+
+    step: int
+    checked_at: datetime | None
+    whole_at: datetime | None
+    differences: int
+    checkpoint: str
+    reading: str | None
+
+
+@dataclass
+class InMemoryBookChecks:
+    """`BookChecks` in a dictionary."""
+
+    known: dict[str, _Known] = field(default_factory=dict)
+
+    def check(self, organization_id: str) -> BooksCheck:
+        """See `BookChecks.check`."""
+        known = self.known.get(organization_id)
+        if known is None:
+            return BooksCheck(organization_id=organization_id)
+        return check_of(organization_id, **known._asdict())
+
+    def keep(self, check: BooksCheck) -> bool:
+        """See `BookChecks.keep`."""
+        known = self.known.get(check.organization_id)
+        if check.step != (0 if known is None else known.step):
+            return False
+        self.known[check.organization_id] = _Known(
+            step=check.step + 1,
+            checked_at=check.checked_at,
+            whole_at=check.whole_at,
+            differences=check.differences,
+            checkpoint=checkpoint_text(check),
+            reading=None if check.reading is None else reading_text(check.reading),
+        )
+        return True
+
+    def all(self) -> Iterator[BooksCheck]:
+        """See `BookChecks.all`."""
+        return iter([self.check(organization_id) for organization_id in self.known])
+
+
+@dataclass
+class SentWork:
+    """Work that was queued, in that order."""
+
+    sent: list[RunPage | RunOrganization] = field(default_factory=list)
+
+    def send(self, work: Sequence[RunPage | RunOrganization]) -> None:
+        """See `WorkQueue.send`."""
+        self.sent += work

@@ -1,0 +1,24 @@
+"""Messages of a daily run to itself: a page of organizations to list, or one to do."""
+
+from __future__ import annotations
+
+import json
+
+from perminute.domain.errors import Refused
+from perminute.domain.times import parse_instant
+from perminute.ports import RunOrganization, RunPage
+
+
+def work_of(body: str) -> RunPage | RunOrganization:
+    """Read a message of `SQSWork`; `Refused` if it is none."""
+    try:
+        message = json.loads(body)
+        at, organization_id = parse_instant(message["at"]), message.get("organizationId")
+        if organization_id is None:
+            after, listed = message["after"], int(message["listed"])
+            return RunPage(at, after if after is None else str(after), listed)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Refused("at", f"the message cannot be read: {error!r}") from error
+    if not isinstance(organization_id, str) or not organization_id:
+        raise Refused("organizationId", "must be the name of an organization")
+    return RunOrganization(at, organization_id)
