@@ -20,6 +20,7 @@ from builders import (
     receipt,
     volume,
 )
+from daily import charged_by
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.authorize_call import AuthorizeCall, Request
@@ -283,9 +284,7 @@ class World:
     def run(self) -> None:
         """Let days pass, at the end of which all that was reported is charged."""
         self.pass_time(timedelta(hours=LATE_USAGE_HOURS) + CHARGE_TIMES_APART)
-        run = self.charge_reported(self.now)
-        run.check()
-        for usage in run.charged:
+        for usage in charged_by(self.charge_reported, self.now):
             assert usage.leg == self.untold[usage.leg.call_id]
             assert usage.flags == (Flag.REPORTED_BY_BRIDGE,)
             # What is reserved of a pool is of the month of the authorization.

@@ -38,13 +38,15 @@ class System:
         (function,) = (
             f
             for f in self.stack.functions
-            if isinstance(f.trigger, QueueTrigger) and f.trigger.queue == queue
+            if any(isinstance(t, QueueTrigger) and t.queue == queue for t in f.triggers)
         )
         messages = [SQSMessage(body) for body in bodies]
         assert not self.loaded(function).invoke(messages, self.stack.queues[queue].arn)
 
     def raw(self, event: Any) -> dict[str, Any]:
-        (function,) = (f for f in self.stack.functions if isinstance(f.trigger, ApiTrigger))
+        (function,) = (
+            f for f in self.stack.functions if any(isinstance(t, ApiTrigger) for t in f.triggers)
+        )
         answer = self.loaded(function).call(event)
         assert answer is not None
         return answer

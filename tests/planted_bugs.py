@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from msgspec import structs
@@ -14,12 +14,19 @@ from perminute.adapters import memory
 from perminute.adapters.dynamodb import credit_store
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore
+from perminute.adapters.memory_books import InMemoryBooks
 from perminute.adapters.notification_documents import document_of
 from perminute.api import call_documents, endpoints
-from perminute.application import book_credit, correct_rates, counted_spending, settle_pools
+from perminute.application import (
+    book_credit,
+    check_books,
+    correct_rates,
+    counted_spending,
+    settle_pools,
+)
 from perminute.application.authorize_call import AuthorizeCall
 from perminute.application.charge_legs import ChargeLegs
-from perminute.application.charge_reported import ChargeReported, ReportedRun
+from perminute.application.charge_reported import ChargedByReports, ChargeReported
 from perminute.application.looking_again import LookingAgain
 from perminute.application.settle_at_once import SettleAtOnce
 from perminute.domain import (
@@ -36,6 +43,7 @@ from perminute.domain import (
 )
 from perminute.domain import usage as usage_rules
 from perminute.domain.accounts import Account
+from perminute.domain.book_checks import BooksCheck
 from perminute.domain.call_states import under_way_since
 from perminute.domain.credit_settings import CreditSettings, FailureHandling
 from perminute.domain.errors import Refused
@@ -67,6 +75,8 @@ if TYPE_CHECKING:
     from perminute.api.call_messages import CallDocument
     from perminute.application.counted_spending import _Counting
     from perminute.domain.authorization import Decided
+    from perminute.domain.book_checks import Place
+    from perminute.domain.book_sums import CallCost
     from perminute.domain.chargebacks import BoughtCredit
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.legs import LegType
@@ -79,7 +89,14 @@ if TYPE_CHECKING:
     from perminute.domain.timelines import Fact
     from perminute.domain.usage import Rating
     from perminute.events.fields import Event, IssuedDetail
-    from perminute.ports import CallList, CommitResult, ListedCall, Posting, Receipt
+    from perminute.ports import (
+        CallList,
+        CommitResult,
+        ListedCall,
+        ListedOrganizations,
+        Posting,
+        Receipt,
+    )
 
 
 @contextmanager
@@ -104,9 +121,8 @@ def without_does_not_exist() -> Iterator[None]:
 def never_charging_reports() -> Iterator[None]:
     """What bridges report waits for a `Call Ended` for ever."""
 
-    def nothing(_: object, at: datetime, deadline: object) -> ReportedRun:
-        del at, deadline
-        return ReportedRun()
+    def nothing(*_: object) -> ChargedByReports:
+        return ChargedByReports()
 
     with patch.object(ChargeReported, "__call__", nothing):
         yield
@@ -737,9 +753,60 @@ def tracing_calls_to_the_last_of_their_batch() -> Iterator[None]:
 
 
 @contextmanager
+def skipping_an_organization_between_pages() -> Iterator[None]:
+    """The first organization of each page but the first is left out."""
+    listed = InMemoryStore.listed_organizations
+
+    def skipping(store: InMemoryStore, **asked: Any) -> ListedOrganizations:
+        page = listed(store, **asked)
+        if page.after is None:
+            return page
+        after = listed(store, **{**asked, "limit": 1, "after": page.after}).organization_ids[0]
+        return page._replace(after=after)
+
+    with patch.object(InMemoryStore, "listed_organizations", skipping):
+        yield
+
+
+@contextmanager
 def showing_reasons_as_they_are_sent() -> Iterator[None]:
     """A reason may end the line of an e-mail, and begin one that looks like ours."""
     with patch.object(notification_texts, "one_line", lambda text: text):
+        yield
+
+
+@contextmanager
+def adding_again_where_a_reading_stopped() -> Iterator[None]:
+    """What was added last before time ran out is added once more."""
+    parts = InMemoryBooks.parts
+
+    def inclusive(
+        books: InMemoryBooks, organization_id: str, *, after: Place | None = None
+    ) -> Iterator[tuple[Place, LedgerEntry | CallCost]]:
+        found = parts(books, organization_id)
+        return (one for one in found if after is None or one[0] >= after)
+
+    with patch.object(InMemoryBooks, "parts", inclusive):
+        yield
+
+
+@contextmanager
+def moving_the_checkpoint_over_a_difference() -> Iterator[None]:
+    """Books that differ are taken for proven up to where they were read."""
+
+    def proven(check: BooksCheck, at: datetime, differences: int) -> BooksCheck:
+        assert check.reading is not None
+        agreed = check.agreed_whole(at, check.reading.standing)
+        return replace(agreed, differences=differences)
+
+    with patch.object(BooksCheck, "differed", proven):
+        yield
+
+
+@contextmanager
+def taking_all_since_a_checkpoint_for_right() -> Iterator[None]:
+    """What came after a checkpoint is added up, and held against nothing."""
+    with patch.object(check_books, "agrees", lambda *_: True):
         yield
 
 
@@ -801,4 +868,8 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     asking_for_no_next_step,
     tracing_calls_to_the_last_of_their_batch,
     showing_reasons_as_they_are_sent,
+    skipping_an_organization_between_pages,
+    adding_again_where_a_reading_stopped,
+    moving_the_checkpoint_over_a_difference,
+    taking_all_since_a_checkpoint_for_right,
 )

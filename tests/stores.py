@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import boto3
 
+from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
+from perminute.adapters.dynamodb.books import DynamoDBBooks
 from perminute.adapters.dynamodb.call_store import DynamoDBCalls
 from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
@@ -17,6 +19,7 @@ from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore
+from perminute.adapters.memory_books import InMemoryBookChecks, InMemoryBooks
 from perminute.adapters.notification_documents import document_of
 from perminute.ports import NO_CAUSES
 
@@ -24,7 +27,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from perminute.domain.notifications import Notification
-    from perminute.ports import Calls, CallsUnderWay, Causes, CreditStore, LicensingStore, Reratings
+    from perminute.ports import (
+        BookChecks,
+        Books,
+        Calls,
+        CallsUnderWay,
+        Causes,
+        CreditStore,
+        LicensingStore,
+        Reratings,
+    )
     from perminute.settings import TableNames
 
 
@@ -37,6 +49,8 @@ class Stores:
     calls: Calls
     reratings: Reratings
     under_way: CallsUnderWay
+    books: Books
+    checks: BookChecks
     outbox: Callable[[str], list[str]]
     """The documents that wait in the outbox of an organization, sorted."""
 
@@ -50,14 +64,16 @@ def twins() -> Stores:
         InMemoryCalls(twin),
         twin,
         twin,
+        InMemoryBooks(twin),
+        InMemoryBookChecks(),
         lambda who: documents(
             (one for one in twin.outbox if one.organization_id == who), twin.causes
         ),
     )
 
 
-def stores_on(tables: TableNames) -> Stores:
-    """On tables of these names."""
+def stores_on(tables: TableNames, book_checks: str = "not-asked-for") -> Stores:
+    """On tables of these names; who checks no books need not say where that is kept."""
     schema = Schema.bind(connect(), tables)
     return Stores(
         DynamoDBCreditStore(schema),
@@ -65,6 +81,8 @@ def stores_on(tables: TableNames) -> Stores:
         DynamoDBCalls(schema),
         DynamoDBReratings(schema),
         DynamoDBCallsUnderWay(schema),
+        DynamoDBBooks(schema),
+        DynamoDBBookChecks(schema.connection, book_checks),
         lambda who: _stored_outbox(tables.credit, who),
     )
 

@@ -6,34 +6,64 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from perminute.application.patience import Deadline
+from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
+from perminute.events.daily_runs import work_of
 from perminute.observability import (
     logger,
     metrics,
     named_run,
+    report_batch,
+    report_begun,
     report_charged_by_reports,
     report_expiry,
+    report_listed,
 )
 from perminute.schedules import scheduled_time
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from perminute.application.daily_expiry import BroughtUpToDate
+    from perminute.application.daily_runs import Listed
+    from perminute.application.verdicts import Verdict
+    from perminute.ports import RunOrganization, RunPage
+
 application = Application(os.environ)
-expire_credit = application.expire_credit()
-charge_reported = application.charge_reported()
+daily_run = application.daily_expiry()
+rejections = application.rejections()
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
 @named_run
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Book what is due by the scheduled time; fails, to run again, if some of it could not be."""
-    deadline = Deadline.in_milliseconds(context.get_remaining_time_in_millis())
-    at = scheduled_time(event)
-    expired, reported = expire_credit(at, deadline), charge_reported(at, deadline)
-    report_expiry(expired)
-    report_charged_by_reports(reported)
-    expired.check()
-    reported.check()
-    return {"organizations": expired.organizations}
+def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
+    """Begin the run of the scheduled time, or do some of its work, which stands in messages."""
+    if "Records" not in event:
+        at = scheduled_time(event)
+        daily_run.organizations.begin(at)
+        report_begun(at)
+        return {"batchItemFailures": []}
+    done: list[BroughtUpToDate] = []
+
+    def use_case(
+        work: Sequence[RunPage | RunOrganization], deadline: Deadline
+    ) -> Sequence[Verdict[Listed | RunOrganization]]:
+        worked = daily_run(work, deadline)
+        report_listed(worked.listed)
+        done.extend(worked.done)
+        return worked.verdicts
+
+    settled = settle_batch(
+        event,
+        open_message=lambda body, _: work_of(body),
+        use_case=use_case,
+        rejections=rejections,
+        deadline=Deadline.in_milliseconds(context.get_remaining_time_in_millis()),
+    )
+    report_batch(settled)
+    report_expiry(done)
+    report_charged_by_reports(done)
+    return settled.response()

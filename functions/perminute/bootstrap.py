@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from perminute import settings
+from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
+from perminute.adapters.dynamodb.books import DynamoDBBooks
 from perminute.adapters.dynamodb.call_store import DynamoDBCalls
 from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
 from perminute.adapters.sns_topic import SNSTopic
 from perminute.adapters.sqs_rejections import SQSRejections
 from perminute.adapters.sqs_wakeups import SQSWakeups
+from perminute.adapters.sqs_work import SQSWork
 from perminute.application.apply_licensing import ApplyLicensing
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.charge_reported import ChargeReported
+from perminute.application.check_books import CheckBooks
+from perminute.application.daily_expiry import BroughtUpToDate, ExpireAccount
+from perminute.application.daily_runs import DailyRun, ListOrganizations
 from perminute.application.expire_credit import ExpireCredit
 from perminute.application.looking_again import LookingAgain
 from perminute.application.patience import Patience
 from perminute.application.publish_notifications import PublishNotifications
-from perminute.application.reconcile_books import ReconcileBooks
+from perminute.application.reconcile_books import ReconcileBooks, Reconciled
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls
 from perminute.application.wake_reratings import WakeForgotten, WakeReratings
@@ -60,23 +66,31 @@ class Application(Connected):
 
     def wake_forgotten(self) -> WakeForgotten:
         """Have what still waits carried out."""
-        return WakeForgotten(self.credit, DynamoDBReratings(self.schema), self._wakeups())
+        return WakeForgotten(DynamoDBReratings(self.schema), self._wakeups())
 
     def book_credit(self) -> BookCredit:
         """Book purchases, adjustments and settings."""
         return BookCredit(self.credit, Patience(), report_ties)
 
-    def expire_credit(self) -> ExpireCredit:
-        """Book what time alone brings."""
-        return ExpireCredit(self.credit, Patience())
+    def daily_expiry(self) -> DailyRun[BroughtUpToDate]:
+        """Book what time alone brings, and charge calls of whose end nobody has told."""
+        charge_reported = ChargeReported(self.credit, self.charge_legs())
+        does = ExpireAccount(ExpireCredit(self.credit, Patience()), charge_reported)
+        return DailyRun(ListOrganizations(self.credit, self._work(), only_due=True), does)
 
-    def charge_reported(self) -> ChargeReported:
-        """Charge calls of whose end nobody has told."""
-        return ChargeReported(self.credit, self.charge_legs())
-
-    def reconcile_books(self) -> ReconcileBooks:
-        """Hold the books against each other; what is just being booked has a moment to settle."""
-        return ReconcileBooks(self.credit, Patience(attempts=3, base_seconds=0.5))
+    def reconciliation(self) -> DailyRun[Reconciled]:
+        """Check all books; what is just being booked has a moment to settle."""
+        patience = Patience(attempts=3, base_seconds=0.5)
+        check_books = CheckBooks(
+            books=DynamoDBBooks(self.schema),
+            checks=DynamoDBBookChecks(
+                self.connection, settings.book_checks_table(self.environment)
+            ),
+            reconcile=ReconcileBooks(self.credit, patience),
+            patience=patience,
+            whole_within_days=settings.whole_within_days(self.environment),
+        )
+        return DailyRun(ListOrganizations(self.credit, self._work()), check_books)
 
     def publish_notifications(self) -> PublishNotifications:
         """Publish what was committed to the outbox."""
@@ -89,6 +103,10 @@ class Application(Connected):
         """Take in licensing facts."""
         horizon = settings.rerating_horizon(self.environment)
         return ApplyLicensing(self.licensing, Patience(), report_ties, horizon)
+
+    def _work(self) -> SQSWork:
+        queue_url = settings.work_queue_url(self.environment)
+        return SQSWork(lambda: self.client("sqs"), queue_url)
 
     def _wakeups(self) -> SQSWakeups:
         queue_url = settings.rerating_queue_url(self.environment)

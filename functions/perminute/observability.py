@@ -21,12 +21,13 @@ from perminute.domain.usage import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+    from datetime import datetime
     from typing import TypeVar
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from perminute.application.charge_reported import ReportedRun
-    from perminute.application.expire_credit import Run
+    from perminute.application.daily_expiry import BroughtUpToDate
+    from perminute.application.daily_runs import Listed
     from perminute.application.looking_again import Progress
     from perminute.application.publish_notifications import Published
     from perminute.application.reconcile_books import Reconciled
@@ -139,60 +140,100 @@ def report_batch(settled: Settled[R], counts: Mapping[str, int] | None = None) -
         metrics.add_metric(name, MetricUnit.Count, count)
 
 
-def report_expiry(run: Run) -> None:
-    """Log a daily run in one line; by name, whose account it could not bring up to date.
+def report_begun(at: datetime) -> None:
+    """Log and count that a daily run has begun."""
+    logger.info("daily run begun", extra={"at": format_instant(at)})
+    metrics.add_metric("DailyRunsBegun", MetricUnit.Count, 1)
+
+
+def report_run() -> None:
+    """Count a daily run that has listed all that it is for: an alarm rings if none does."""
+    metrics.add_metric("DailyRuns", MetricUnit.Count, 1)
+
+
+def report_listed(pages: Sequence[Listed]) -> None:
+    """Log each page of organizations that was queued, and the last one of a run as such."""
+    for page in pages:
+        logger.info(
+            "organizations queued",
+            extra={"organizations": page.listed, "isLast": page.is_last},
+        )
+        metrics.add_metric("OrganizationsQueued", MetricUnit.Count, page.organizations)
+        if page.is_last:
+            report_run()
+
+
+def report_expiry(done: Sequence[BroughtUpToDate]) -> None:
+    """Log accounts that were due in one line; by name, which could not be brought up to date.
 
     And whose recharge nobody answers: an alarm looks at how many of these there are.
     """
+    failed = {one.organization_id: one.expired.failed for one in done if one.expired.failed}
     logger.info(
-        "credit brought up to date",
-        extra={"organizations": run.organizations, "failed": len(run.failed)},
+        "credit brought up to date", extra={"organizations": len(done), "failed": len(failed)}
     )
-    for organization_id, error in run.failed.items():
+    for organization_id, error in failed.items():
         logger.error(
             "account not brought up to date",
             extra={"organizationId": organization_id, "reason": str(error)},
         )
-    for organization_id, recharge_id in run.unanswered.items():
+    unanswered = [one for one in done if one.expired.unanswered is not None]
+    for one in unanswered:
         logger.error(
             "recharge unanswered",
-            extra={"organizationId": organization_id, "rechargeId": recharge_id},
+            extra={
+                "organizationId": one.organization_id,
+                "rechargeId": one.expired.unanswered,
+            },
         )
-    metrics.add_metric("AccountsBroughtUpToDate", MetricUnit.Count, run.organizations)
-    metrics.add_metric("RechargesUnanswered", MetricUnit.Count, len(run.unanswered))
+    metrics.add_metric("AccountsBroughtUpToDate", MetricUnit.Count, len(done) - len(failed))
+    metrics.add_metric("RechargesUnanswered", MetricUnit.Count, len(unanswered))
 
 
-def report_charged_by_reports(run: ReportedRun) -> None:
-    """Log a run in one line, and each call of whose end nobody has told."""
-    logger.info(
-        "reported calls charged", extra={"calls": len(run.charged), "failed": len(run.failed)}
-    )
-    for usage in run.charged:
+def report_charged_by_reports(done: Sequence[BroughtUpToDate]) -> None:
+    """Log calls of whose end nobody has told: all in one line, and each of them."""
+    charged = [usage for one in done for usage in one.reported.charged]
+    failed = {one.organization_id: one.reported.failed for one in done if one.reported.failed}
+    logger.info("reported calls charged", extra={"calls": len(charged), "failed": len(failed)})
+    for usage in charged:
         logger.warning(
             "call ended without an event",
             extra={"organizationId": usage.leg.organization_id, "callId": usage.leg.call_id},
         )
         if usage.outcome in UNCHARGED:
             report_uncharged(usage)
-    for organization_id, error in run.failed.items():
+    for organization_id, error in failed.items():
         logger.error(
             "reported calls not charged",
             extra={"organizationId": organization_id, "reason": str(error)},
         )
-    metrics.add_metric("CallsReportedByBridge", MetricUnit.Count, len(run.charged))
+    metrics.add_metric("CallsReportedByBridge", MetricUnit.Count, len(charged))
 
 
 def report_reconciled(reconciled: Sequence[Reconciled]) -> None:
-    """Log a reconciliation in one line, and each difference with the entries to look at."""
-    differences = [one for books in reconciled for one in books.differences]
+    """Log a batch of checked books in one line, and each difference with the entries to look at."""
+    done = [one for one in reconciled if not (one.is_repeated or one.goes_on)]
+    differences = [one for books in done for one in books.differences]
     logger.info(
         "books reconciled",
         extra={
-            "organizations": len(reconciled),
-            "entries": sum(books.entries for books in reconciled),
+            "organizations": len(done),
+            "whole": sum(books.is_whole for books in done),
+            "entries": sum(books.entries for books in done),
+            "calls": sum(books.calls for books in done),
             "differences": len(differences),
         },
     )
+    for books in reconciled:
+        if books.goes_on:
+            logger.info(
+                "books read in part",
+                extra={
+                    "organizationId": books.organization_id,
+                    "entries": books.entries,
+                    "calls": books.calls,
+                },
+            )
     for one in differences:
         logger.error(
             "books differ",
@@ -202,13 +243,8 @@ def report_reconciled(reconciled: Sequence[Reconciled]) -> None:
                 "entries": one.entry_ids,
             },
         )
-    for books in reconciled:
-        if books.unavailable is not None:
-            logger.error(
-                "books not read",
-                extra={"organizationId": books.organization_id, "reason": books.unavailable},
-            )
-    metrics.add_metric("BooksReconciled", MetricUnit.Count, len(reconciled))
+    metrics.add_metric("BooksReconciled", MetricUnit.Count, len(done))
+    metrics.add_metric("BooksReadWhole", MetricUnit.Count, sum(books.is_whole for books in done))
     metrics.add_metric("BookDifferences", MetricUnit.Count, len(differences))
 
 

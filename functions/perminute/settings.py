@@ -52,6 +52,21 @@ def rerating_queue_url(environment: Mapping[str, str]) -> str:
     return _required(environment, "RERATING_QUEUE_URL")
 
 
+def work_queue_url(environment: Mapping[str, str]) -> str:
+    """Read where the work of this function's daily run waits."""
+    return _required(environment, "WORK_QUEUE_URL")
+
+
+def book_checks_table(environment: Mapping[str, str]) -> str:
+    """Read where it is kept how books were checked."""
+    return _required(environment, "BOOK_CHECKS_TABLE")
+
+
+def whole_within_days(environment: Mapping[str, str]) -> int:
+    """Read within how many days all books of each organization are read."""
+    return int(_required(environment, "BOOKS_READ_WHOLE_WITHIN_DAYS"))
+
+
 def rerating_horizon(environment: Mapping[str, str]) -> timedelta:
     """Read how long before its event was issued a licensing fact may take effect."""
     return timedelta(days=int(_required(environment, "RERATING_HORIZON_DAYS")))

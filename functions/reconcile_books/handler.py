@@ -6,41 +6,60 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from perminute.application.patience import Deadline
+from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
-from perminute.domain.errors import Unavailable
-from perminute.observability import logger, metrics, report_reconciled, report_woken
+from perminute.events.daily_runs import work_of
+from perminute.observability import (
+    logger,
+    metrics,
+    report_batch,
+    report_begun,
+    report_listed,
+    report_reconciled,
+)
+from perminute.schedules import scheduled_time
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from perminute.application.reconcile_books import Reconciled
+    from perminute.application.daily_runs import Listed
+    from perminute.application.verdicts import Verdict
+    from perminute.ports import RunOrganization, RunPage
 
 application = Application(os.environ)
-reconcile_books = application.reconcile_books()
-wake_forgotten = application.wake_forgotten()
+daily_run = application.reconciliation()
+rejections = application.rejections()
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
-def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Hold every account, ledger and usage against each other; report, and change nothing.
+def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
+    """Begin the run of the scheduled time, or do some of its work, which stands in messages.
 
-    What was found is reported even if the rest cannot be read; then the run fails, to run again.
-    Who still has calls waiting to be looked at again is woken: in the books all seems well then.
+    What differs is reported with the batch in which it is found; nothing is changed.
     """
-    deadline = Deadline.in_milliseconds(context.get_remaining_time_in_millis())
-    reconciled: list[Reconciled] = []
-    try:
-        reconciled.extend(reconcile_books(deadline=deadline))
-    finally:
-        report_reconciled(reconciled)
-    report_woken(wake_forgotten((books.organization_id for books in reconciled), deadline))
-    unread = [books for books in reconciled if books.unavailable]
-    if unread:
-        first = unread[0]
-        msg = f"{len(unread)} organizations: {first.organization_id}: {first.unavailable}"
-        raise Unavailable(msg)
-    return {
-        "organizations": len(reconciled),
-        "differences": sum(len(books.differences) for books in reconciled),
-    }
+    if "Records" not in event:
+        at = scheduled_time(event)
+        daily_run.organizations.begin(at)
+        report_begun(at)
+        return {"batchItemFailures": []}
+
+    def use_case(
+        work: Sequence[RunPage | RunOrganization], deadline: Deadline
+    ) -> Sequence[Verdict[Listed | RunOrganization]]:
+        worked = daily_run(work, deadline)
+        report_listed(worked.listed)
+        report_reconciled(worked.done)
+        return worked.verdicts
+
+    settled = settle_batch(
+        event,
+        open_message=lambda body, _: work_of(body),
+        use_case=use_case,
+        rejections=rejections,
+        deadline=Deadline.in_milliseconds(context.get_remaining_time_in_millis()),
+    )
+    report_batch(settled)
+    return settled.response()

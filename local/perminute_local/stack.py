@@ -98,13 +98,13 @@ Trigger = QueueTrigger | StreamTrigger | ScheduleTrigger | ApiTrigger
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
-    """A function of the template and what makes it run."""
+    """A function of the template and what makes it run: one thing, or a schedule and another."""
 
     name: str
     handler: str
     environment: Mapping[str, str]
     timeout_seconds: int
-    trigger: Trigger
+    triggers: tuple[Trigger, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,24 +238,26 @@ def _function(
         timeout_seconds=resource["Properties"].get(
             "Timeout", template["Globals"]["Function"]["Timeout"]
         ),
-        trigger=_trigger_of(resource, template, outputs),
+        triggers=_triggers_of(resource, template, outputs),
     )
 
 
-def _trigger_of(
+def _triggers_of(
     function: Mapping[str, Any], template: Template, outputs: Mapping[str, str]
-) -> Trigger:
+) -> tuple[Trigger, ...]:
     """Find what makes a function run; one without an event of its own serves all the routes."""
     if "Events" not in function["Properties"]:
         routes = (
             route["Properties"]["RouteKey"]
             for _, route in resources(template, "AWS::ApiGatewayV2::Route")
         )
-        return ApiTrigger(routes=tuple(routes))
-    (event,) = function["Properties"]["Events"].values()
+        return (ApiTrigger(routes=tuple(routes)),)
     invoked = function["Properties"].get("EventInvokeConfig", {})
     attempts = 1 + int(invoked.get("MaximumRetryAttempts", LAMBDA_RETRIES))
-    return _trigger(event["Type"], event["Properties"], outputs, attempts)
+    return tuple(
+        _trigger(event["Type"], event["Properties"], outputs, attempts)
+        for event in function["Properties"]["Events"].values()
+    )
 
 
 def _trigger(

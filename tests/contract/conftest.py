@@ -44,13 +44,16 @@ def stores(request: pytest.FixtureRequest) -> Stores:
         case "twin":
             return twins()
         case "dynamodb-local":
-            return stores_on(request.getfixturevalue("tables_on_dynamodb_local"))
+            return stores_on(*request.getfixturevalue("tables_on_dynamodb_local"))
         case emulator:
-            return stores_on(table_names(request.getfixturevalue(f"{emulator}_stack")))
+            stack = request.getfixturevalue(f"{emulator}_stack")
+            return stores_on(table_names(stack), stack.setting("BOOK_CHECKS_TABLE"))
 
 
 @pytest.fixture(scope="session")
-def _tables(template: Template, pytestconfig: pytest.Config) -> Iterator[tuple[str, TableNames]]:
+def _tables(
+    template: Template, pytestconfig: pytest.Config
+) -> Iterator[tuple[str, TableNames, str]]:
     endpoint: str = pytestconfig.getoption(OPTION)
     with environment(**client_environment(endpoint)):
         client = boto3.client("dynamodb")
@@ -70,14 +73,17 @@ def _tables(template: Template, pytestconfig: pytest.Config) -> Iterator[tuple[s
                 licensing=names["LicensingTable"],
                 events=names["EventsTable"],
             ),
+            names["BookChecksTable"],
         )
         for name in names.values():
             client.delete_table(TableName=name)
 
 
 @pytest.fixture
-def tables_on_dynamodb_local(_tables: tuple[str, TableNames]) -> Iterator[TableNames]:
+def tables_on_dynamodb_local(
+    _tables: tuple[str, TableNames, str],
+) -> Iterator[tuple[TableNames, str]]:
     """The template's tables, shared by all tests: each keeps to an organization of its own."""
-    endpoint, names = _tables
+    endpoint, names, book_checks = _tables
     with environment(**client_environment(endpoint), **QUIET):
-        yield names
+        yield names, book_checks

@@ -82,6 +82,9 @@ class Scene:
             patience=IMPATIENT,
         )
 
+    def run(self, at: datetime) -> list[Usage]:
+        return self.charge_reported(self.organization, at).charged
+
     def leg(self, **changed: Any) -> Leg:
         return leg(**{"organization_id": self.organization, **changed})
 
@@ -145,7 +148,7 @@ def test_calls_that_are_due_are_found_until_they_are_charged(
     assert (scene.found(DUE - moment), scene.found(DUE)) == ([], ["call-1"])
     assert (scene.is_due(DUE - moment), scene.is_due(DUE)) == (False, True)
     assert scene.found(DUE + CHARGE_TIMES_APART) == ["call-1", "later"]
-    assert scene.charge_reported(DUE).charged == [scene.usage()]
+    assert scene.run(DUE) == [scene.usage()]
     assert scene.found(DUE + CHARGE_TIMES_APART) == ["later"]
     assert (scene.is_due(DUE), scene.is_due(DUE + CHARGE_TIMES_APART)) == (False, True)
     scene.end("later")
@@ -157,7 +160,7 @@ def test_calls_that_are_due_are_found_until_they_are_charged(
 def test_what_was_reported_is_charged_and_replaced_once(stores: Stores, organization: str) -> None:
     scene = Scene(stores, organization)
     scene.report()
-    scene.charge_reported(DUE)
+    scene.run(DUE)
     assert scene.usage().flags == (Flag.REPORTED_BY_BRIDGE,)
     usage = scene.end()
     assert usage == scene.usage()
@@ -174,7 +177,7 @@ def test_a_call_is_listed_where_it_ended_and_seen_once(
     scene = Scene(stores, organization)
     for call_id in ("call-1", "call-2", "call-3"):
         scene.report(call_id)
-    scene.charge_reported(DUE)
+    scene.run(DUE)
     scene.end()
     scene.end("call-2", answered_at=ANSWERED - HOUR, ended_at=UPDATED)
     scene.end("call-3", ended_at=UPDATED, meeting_id="other")
@@ -198,7 +201,7 @@ def test_a_call_that_moves_in_the_midst_of_a_count_is_counted_once(
     scene = Scene(stores, organization)
     for call_id in ("call-1", "call-2"):
         scene.report(call_id)
-    scene.charge_reported(DUE)
+    scene.run(DUE)
     scene.end("call-3", ended_at=UPDATED + HOUR)
     scene.say(fact("monthlySpendLimit", 10**12), user="adele")
     key = SpendingKey(SpendingKind.USER, "adele", NOVEMBER.start)
@@ -229,7 +232,7 @@ def test_a_pool_is_settled_over_calls_that_ended_elsewhere(
     )
     for call_id in ("call-1", "call-2"):
         scene.report(call_id)
-    scene.charge_reported(DUE)
+    scene.run(DUE)
     assert [scene.usage(f"call-{n}").pool_minutes for n in (1, 2)] == [5, 5]
     tomorrow = UPDATED + timedelta(days=1)
     for call_id, minutes in (("call-1", 7), ("call-2", 6)):

@@ -8,6 +8,8 @@ import logging
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +17,8 @@ import boto3
 import pytest
 
 from perminute.adapters.dynamodb import records
-from perminute.application.expire_credit import Run
-from perminute.application.reconcile_books import Reconciled
-from perminute.domain.errors import MissingSetting, Unavailable
-from perminute.domain.reconciliation import Difference
+from perminute.application.patience import Deadline
+from perminute.domain.errors import MissingSetting
 from perminute.observability import logger
 from perminute_local.replay.lambda_runtime import Context, LoadedFunction, SQSMessage
 from perminute_local.replay.listener import QUEUE_NAME, Listener
@@ -28,6 +28,8 @@ from perminute_local.stack import Function, QueueTrigger, Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from perminute.application.reconcile_books import Reconciled
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
@@ -45,7 +47,7 @@ def function_reading(stack: Stack, queue: str) -> Function:
     (function,) = (
         f
         for f in stack.functions
-        if isinstance(f.trigger, QueueTrigger) and f.trigger.queue == queue
+        if any(isinstance(t, QueueTrigger) and t.queue == queue for t in f.triggers)
     )
     return function
 
@@ -57,18 +59,30 @@ class System:
 
     def send(self, queue: str, *bodies: str) -> list[str]:
         """Deliver one batch; gives the bodies that are to come again."""
-        if queue not in self.functions:
-            self.functions[queue] = LoadedFunction(function_reading(self.stack, queue))
+        name = function_reading(self.stack, queue).name
         messages = [SQSMessage(body) for body in bodies]
-        failed = self.functions[queue].invoke(messages, self.stack.queues[queue].arn)
+        failed = self.loaded(name).invoke(messages, self.stack.queues[queue].arn)
         return [message.body for message in failed]
 
     def call(self, name: str, event: dict[str, Any]) -> dict[str, Any] | None:
-        """Invoke a function that reads no queue; None if it failed."""
+        """Invoke a function by its name; None if it failed."""
+        return self.loaded(name).call(event)
+
+    def loaded(self, name: str) -> LoadedFunction:
         if name not in self.functions:
             (function,) = (f for f in self.stack.functions if f.name == name)
             self.functions[name] = LoadedFunction(function)
-        return self.functions[name].call(event)
+        return self.functions[name]
+
+    def work_off(self, name: str, queue: str, at: str | None = None) -> list[str]:
+        """Have a daily run begin, and all that is queued done; gives the messages."""
+        if at is not None:
+            assert self.call(name, {"time": at}) == {"batchItemFailures": []}
+        sent: list[str] = []
+        while bodies := [one["Body"] for one in drain(self.stack.queues[queue].url)]:
+            sent += bodies
+            assert not self.send(queue, *bodies)
+        return sent
 
     def outbox(self) -> list[dict[str, Any]]:
         """Give the outbox as the table's stream would."""
@@ -293,11 +307,8 @@ def test_a_refusal_that_cannot_be_kept_comes_again(ready: System) -> None:
 
 
 def test_credit_expires_by_the_daily_run_of_that_day_and_is_booked_once(ready: System) -> None:
-    assert ready.call("ExpireCreditFunction", {"time": "2027-09-30T00:05:00Z"}) == {
-        "organizations": 0
-    }
-    for _ in range(2):
-        assert ready.call("ExpireCreditFunction", {"time": "2027-10-31T00:05:00Z"}) is not None
+    for at in ("2027-09-30T00:05:00Z", *["2027-10-31T00:05:00Z"] * 2):
+        ready.work_off("ExpireCreditFunction", "ExpiriesQueue", at)
     document = ready.results().document()
     assert document["organizations"]["contoso"]["lots"] == []
     assert [(e["type"], e["amount"], e["at"], e["cause"]) for e in document["ledger"]] == [
@@ -306,9 +317,7 @@ def test_credit_expires_by_the_daily_run_of_that_day_and_is_booked_once(ready: S
     ]
 
 
-def test_an_account_that_somebody_damaged_is_its_own_trouble(
-    ready: System, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_account_that_somebody_damaged_is_its_own_trouble(ready: System) -> None:
     boto3.client("dynamodb").put_item(
         TableName=table_names(ready.stack).credit,
         Item={
@@ -322,11 +331,15 @@ def test_an_account_that_somebody_damaged_is_its_own_trouble(
     )
     theirs = sample("call-ended", organizationId="damaged")
     assert ready.send("CallsQueue", theirs, sample("call-ended")) == [theirs]
-    assert ready.call("ExpireCreditFunction", {"time": "2027-10-31T00:05:00Z"}) is None
-    assert (
-        "1 of 2 accounts: damaged: the account of damaged holds something that cannot be read"
-        in (capsys.readouterr().err)
-    )
+    ready.call("ExpireCreditFunction", {"time": "2027-10-31T00:05:00Z"})
+    url = ready.stack.queues["ExpiriesQueue"].url
+    assert not ready.send("ExpiriesQueue", *(message["Body"] for message in drain(url)))
+    bodies = [message["Body"] for message in drain(url)]
+    log = io.StringIO()
+    with redirect_log(log):
+        (again,) = ready.send("ExpiriesQueue", *bodies)
+    assert (len(bodies), json.loads(again)["organizationId"]) == (2, "damaged")
+    assert "the account of damaged holds something that cannot be read" in log.getvalue()
     rows = boto3.client("dynamodb").scan(TableName=table_names(ready.stack).credit)["Items"]
     assert {entry.type for item in rows if (entry := records.entry_in_item(item))} == {
         "purchase",
@@ -343,61 +356,134 @@ def test_a_daily_run_without_its_time_fails_instead_of_guessing(
         assert "Refused: time: " in capsys.readouterr().err
 
 
-def test_a_daily_run_that_could_not_do_all_fails_so_that_it_is_repeated(
-    ready: System, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    night = {"time": "2026-11-03T00:05:00Z"}
-    assert ready.call("ExpireCreditFunction", night) == {"organizations": 0}
-    partly = Run(organizations=2, failed={"stuck": Unavailable("no")})
-    handler = sys.modules["expire_credit.handler"]
-    monkeypatch.setattr(handler, "expire_credit", lambda *_: partly)
-    assert ready.call("ExpireCreditFunction", night) is None
+def test_a_daily_run_queues_who_is_due_and_brings_each_up_to_date(ready: System) -> None:
+    assert ready.work_off("ExpireCreditFunction", "ExpiriesQueue", "2026-11-03T00:05:00Z") == [
+        '{"at": "2026-11-03T00:05:00Z", "listed": 0, "after": null}'
+    ]
+    assert ready.work_off("ExpireCreditFunction", "ExpiriesQueue", "2027-11-03T00:05:00Z") == [
+        '{"at": "2027-11-03T00:05:00Z", "listed": 0, "after": null}',
+        '{"at": "2027-11-03T00:05:00Z", "organizationId": "contoso"}',
+    ]
+    assert ready.state()["organizations"]["contoso"]["balance"] == "0"
 
 
-def test_the_nightly_check_reports_a_cent_that_somebody_took(ready: System) -> None:
-    ready.send("CallsQueue", sample("call-ended"))
-    night = {"time": "2026-11-03T01:35:00Z"}
-    sound = {"organizations": 1, "differences": 0}
-    assert ready.call("ReconcileBooksFunction", night) == sound
+def damage(stack: Stack, name: str) -> None:
+    """Put an account there that nobody can read."""
+    boto3.client("dynamodb").put_item(
+        TableName=table_names(stack).credit,
+        Item={
+            "organizationId": {"S": name},
+            "record": {"S": "account"},
+            "balanceMicros": {"N": "1.5"},
+        },
+    )
+
+
+def take_a_cent(stack: Stack) -> None:
     boto3.client("dynamodb").update_item(
-        TableName=table_names(ready.stack).credit,
+        TableName=table_names(stack).credit,
         Key={"organizationId": {"S": "contoso"}, "record": {"S": "account"}},
         UpdateExpression="ADD balanceMicros :cent",
         ExpressionAttributeValues={":cent": {"N": "-10000"}},
     )
-    state = ready.state()
+
+
+def test_an_account_that_cannot_be_brought_up_to_date_comes_again_and_no_other(
+    ready: System,
+) -> None:
+    damage(ready.stack, "damaged")
+    bodies = [
+        json.dumps({"at": "2027-11-03T00:05:00Z", "organizationId": name})
+        for name in ("damaged", "contoso")
+    ]
+    assert ready.send("ExpiriesQueue", *bodies, "[]") == bodies[:1]
+    boto3.client("dynamodb").delete_item(
+        TableName=table_names(ready.stack).credit,
+        Key={"organizationId": {"S": "damaged"}, "record": {"S": "account"}},
+    )
+    results = ready.results()
+    assert results.document()["organizations"]["contoso"]["balance"] == "0"
+    (rejected,) = results.rejected
+    assert rejected.reason.startswith("at: the message cannot be read")
+
+
+def test_a_daily_run_without_its_queue_does_not_begin(ready: System) -> None:
+    for queue in ("ExpiriesQueue", "ReconciliationsQueue"):
+        boto3.client("sqs").delete_queue(QueueUrl=ready.stack.queues[queue].url)
+    for name in ("ExpireCreditFunction", "ReconcileBooksFunction"):
+        assert ready.call(name, {"time": "2026-11-03T00:05:00Z"}) is None
+
+
+def reconcile(system: System, day: int) -> str:
+    """Have the books checked by night; gives what is logged."""
     log = io.StringIO()
-    with redirect_log(log):
-        answer = ready.call("ReconcileBooksFunction", night)
-    assert answer == {"organizations": 1, "differences": 2}
-    assert "the balance is 249.555, but the entries add up to 249.565" in log.getvalue()
-    assert '"entries":["000000000002"]' in log.getvalue()
+    logger.setLevel("INFO")
+    try:
+        with redirect_log(log):
+            at = f"2026-11-{day:02}T01:35:00Z"
+            system.work_off("ReconcileBooksFunction", "ReconciliationsQueue", at)
+    finally:
+        logger.setLevel("ERROR")
+    return log.getvalue()
+
+
+def test_the_nightly_check_reports_a_cent_that_somebody_took(ready: System) -> None:
+    ready.send("CallsQueue", sample("call-ended"))
+    sound = '"organizations":1,"whole":1,"entries":2,"calls":1,"differences":0'
+    assert sound in reconcile(ready, 3)
+    take_a_cent(ready.stack)
+    state = ready.state()
+    log = reconcile(ready, 4)
+    assert '"differences":2' in log
+    assert "the balance is 249.555, but the entries add up to 249.565" in log
+    assert '"entries":["000000000002"]' in log
     assert ready.state() == state
+    # What was told once is not told again for the same night, and is the night after.
+    assert '"differences":2' not in reconcile(ready, 4)
+    assert '"differences":2' in reconcile(ready, 5)
 
 
-def test_a_difference_is_reported_even_if_the_next_organization_cannot_be_read(
+def test_the_night_after_reads_what_is_new_and_no_more(ready: System) -> None:
+    ready.send("CallsQueue", sample("call-ended"))
+    reconcile(ready, 3)
+    assert '"whole":0,"entries":0,"calls":0,"differences":0' in reconcile(ready, 4)
+    ready.send("CallsQueue", sample("call-ended", callId="another"))
+    assert '"whole":0,"entries":1,"calls":2,"differences":0' in reconcile(ready, 5)
+
+
+def test_long_books_go_on_in_a_further_message(
     ready: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    night = {"time": "2026-11-03T01:35:00Z"}
-    assert ready.call("ReconcileBooksFunction", night) is not None
-    found = Difference("contoso", "the balance is wrong")
-    books = [
-        Reconciled("contoso", differences=(found,)),
-        Reconciled("fabrikam", unavailable="no answer"),
-    ]
-
-    def interrupted(**_: object) -> Iterator[Reconciled]:
-        yield books[0]
-        msg = "no time was left"
-        raise Unavailable(msg)
-
+    for number in range(3):
+        ready.send("CallsQueue", sample("call-ended", callId=f"c-{number}"))
+    ready.call("ReconcileBooksFunction", {"time": "2026-11-03T01:35:00Z"})
     handler = sys.modules["reconcile_books.handler"]
-    for answers in (lambda **_: iter(books), interrupted):
-        monkeypatch.setattr(handler, "reconcile_books", answers)
-        log = io.StringIO()
-        with redirect_log(log):
-            assert ready.call("ReconcileBooksFunction", night) is None
-        assert "the balance is wrong" in log.getvalue()
+    # Time has run out as soon as a piece was read: the clock is asked before it and after it.
+    clocks = (Deadline(at=2, clock=partial(next, count(1))) for _ in count())
+    monkeypatch.setattr(Deadline, "in_milliseconds", lambda _: next(clocks))
+    read: list[Reconciled] = []
+    monkeypatch.setattr(handler, "report_reconciled", read.extend)
+    sent = ready.work_off("ReconcileBooksFunction", "ReconciliationsQueue")
+    # Four entries, then three calls, each in an invocation of its own; then there is no more.
+    assert [(one.entries, one.calls, one.goes_on) for one in read] == [
+        *[(n, 0, True) for n in (1, 2, 3, 4)],
+        *[(4, n, True) for n in (1, 2, 3)],
+        (4, 3, False),
+    ]
+    assert len(set(sent[1:])) == 1
+
+
+def test_a_difference_is_reported_even_if_other_books_cannot_be_read(ready: System) -> None:
+    damage(ready.stack, "damaged")
+    take_a_cent(ready.stack)
+    bodies = [
+        json.dumps({"at": "2026-11-04T01:35:00Z", "organizationId": name})
+        for name in ("damaged", "contoso")
+    ]
+    log = io.StringIO()
+    with redirect_log(log):
+        assert ready.send("ReconciliationsQueue", *bodies) == bodies[:1]
+    assert "the balance is 249.99" in log.getvalue()
 
 
 @contextmanager
@@ -584,13 +670,13 @@ def test_without_the_queue_the_stream_comes_again(ready: System) -> None:
     assert ready.call("WakeReratingsFunction", {"Records": ready.stream("rerating#")}) is None
 
 
-def test_the_nightly_run_wakes_who_still_has_something_waiting(ready: System) -> None:
+def test_the_evening_run_wakes_who_still_has_something_waiting(ready: System) -> None:
     """Even if every message that told of it was lost."""
     url = ready.stack.queues["ReratingsQueue"].url
-    ready.call("ReconcileBooksFunction", {"time": "2026-11-03T01:35:00Z"})
+    ready.call("WakeReratingsFunction", {"time": "2026-11-02T23:35:00Z"})
     assert [message["Body"] for message in drain(url)] == ['{"organizationId": "contoso"}']
     assert not ready.rerate()
-    ready.call("ReconcileBooksFunction", {"time": "2026-11-04T01:35:00Z"})
+    ready.call("WakeReratingsFunction", {"time": "2026-11-03T23:35:00Z"})
     assert list(drain(url)) == []
 
 
@@ -616,8 +702,12 @@ def test_an_event_of_next_year_is_kept_and_forfeits_nothing(ready: System) -> No
 
 
 def test_a_function_is_told_the_time_that_the_template_gives_it(ready: System) -> None:
-    longest = {f.name for f in ready.stack.functions if f.timeout_seconds == 900}
-    assert longest == {"ExpireCreditFunction", "ReconcileBooksFunction"}
+    longest = {f.name for f in ready.stack.functions if f.timeout_seconds == 300}
+    assert longest == {
+        "ExpireCreditFunction",
+        "ReconcileBooksFunction",
+        "WakeReratingsFunction",
+    }
     for function in ready.stack.functions:
         context = Context(
             function_name=function.name,

@@ -175,6 +175,7 @@ def physical_names(stack: Stack) -> dict[str, str]:
         "UsageTable": setting("USAGE_TABLE"),
         "LicensingTable": setting("LICENSING_TABLE"),
         "EventsTable": setting("EVENTS_TABLE"),
+        "BookChecksTable": setting("BOOK_CHECKS_TABLE"),
         "RateCardBucket": setting("RATE_CARD_BUCKET"),
         "NotificationTopic": setting("NOTIFICATION_TOPIC_ARN").rpartition(":")[2],
         **{name: queue.url.rpartition("/")[2] for name, queue in stack.queues.items()},
@@ -428,7 +429,7 @@ def many_lots() -> list[dict[str, Any]]:
 
 
 def forgotten(links: InProcess) -> None:
-    """Have something wait of which nobody is told but the nightly check."""
+    """Have something wait of which nobody is told but the run of the evening."""
     since = "2026-11-02T08:05:00Z"
     detail = {"organizationId": "litware", "userId": "lara", "license": "subscription"}
     said = {

@@ -112,7 +112,7 @@ def payments(
         handler="pay_recharges.handler.handler",
         environment={"EVENT_BUS_NAME": BUS, "PAYMENT_SERVICE": "stub"},
         timeout_seconds=50,
-        trigger=QueueTrigger(queue="RequestsQueue", batch_size=1),
+        triggers=(QueueTrigger(queue="RequestsQueue", batch_size=1),),
     )
     system = System(moto_stack)
     bought_at = format_instant(TODAY - timedelta(hours=1))

@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
+from perminute.adapters.dynamodb.tables import connect
 from perminute.domain.licensing import NotEntitled
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import recharge_id
 from perminute.domain.usage import Free, Outcome
 from perminute_local.cli import main
+from perminute_local.replay.deliveries import Disturbance
+from perminute_local.replay.in_process import InProcess
+from perminute_local.replay.results import drain
+from perminute_local.replay.run import System, embedded_stack, read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -298,6 +304,29 @@ def test_after_the_last_event_what_is_due_by_then_is_booked(
     document = replay(tmp_path)
     assert document["organizations"]["contoso"]["balance"] == "0"
     assert [n["type"] for n in document["notifications"]] == ["BalanceExhausted", "CreditExpired"]
+
+
+def test_daily_runs_have_come_to_their_end_when_a_replay_does() -> None:
+    """What they queue for themselves is done before anything else happens."""
+    plan = read_plan(DAY, batch_size=None, disturbance=Disturbance())
+    with embedded_stack() as stack:
+        links = InProcess(stack)
+        results = System(links, plan.rate_card).replay(plan, advance=lambda _: None)
+        checks = DynamoDBBookChecks(connect(), stack.setting("BOOK_CHECKS_TABLE"))
+        known = {one.organization_id: one for one in checks.all()}
+        left = [
+            message
+            for queue in ("ExpiriesQueue", "ReconciliationsQueue")
+            for message in drain(stack.queues[queue].url)
+        ]
+    accounts = results.document()["organizations"]
+    assert {name for name, one in known.items() if one.checkpoint.entries} == {
+        name for name, one in accounts.items() if one["currency"]
+    }
+    assert {(one.checked_at, one.differences, one.reading) for one in known.values()} == {
+        (links.clock.now, 0, None)
+    }
+    assert left == []
 
 
 def test_a_call_that_only_its_bridge_ends_is_charged_by_the_first_run_after_72_hours(

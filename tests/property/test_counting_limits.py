@@ -178,7 +178,7 @@ def test_each_call_is_counted_once_whatever_happens_meanwhile(
     world = World()
     for happens, minute in before:
         happens(world, minute)
-    world.charge_reported(LATER)
+    world.charge_reported(ORGANIZATION, LATER)
     world.charge(*batch)
     world.say(fact("monthlySpendLimit", 10**12))
     with patch.multiple(counted_spending, MAX_LISTS=1, MAX_CORRECTIONS=1):

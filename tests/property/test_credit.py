@@ -23,13 +23,13 @@ from builders import (
     entitled_changes,
     receipt,
 )
+from daily import Expiry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.book_credit import BookCredit, CreditEvent, FailedRecharge
 from perminute.application.charge_legs import ChargeLegs, EndedLeg
-from perminute.application.expire_credit import ExpireCredit
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted, Repeated
 from perminute.domain import lot_changes
@@ -105,7 +105,7 @@ class World:
             self.store, InMemoryCalls(self.store), licensing, PublishedRateCards(card()), IMPATIENT
         )
         self.book = BookCredit(self.store, IMPATIENT)
-        self.expire = ExpireCredit(self.store, IMPATIENT)
+        self.expire = Expiry(self.store)
 
     def deliver(self, batch: Sequence[Step]) -> None:
         """Hand a batch to the function that it belongs to; all of it must be settled."""
@@ -117,7 +117,7 @@ class World:
                 booked = self.book([one for one in batch if isinstance(one, CreditEvent)])
                 assert all(isinstance(one, Accepted | Repeated) for one in booked)
             case at:
-                self.expire(at).check()
+                self.expire.all(at)
 
     def entries(self) -> list[LedgerEntry]:
         return self.store.entries

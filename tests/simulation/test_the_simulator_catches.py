@@ -15,6 +15,7 @@ import pytest
 from planted_adapter_bugs import ADAPTER_BUGS
 from planted_bugs import (
     BUGS,
+    adding_again_where_a_reading_stopped,
     adjusting_before_any_currency,
     asking_for_no_next_step,
     believing_any_instant,
@@ -42,6 +43,7 @@ from planted_bugs import (
     knowing_changes_by_their_event_ids,
     losing_further_lots,
     minutes_used_before_drawn_again,
+    moving_the_checkpoint_over_a_difference,
     never_charging_reports,
     publishing_before_the_commit,
     reading_first_items_only,
@@ -56,9 +58,11 @@ from planted_bugs import (
     settling_the_first_calls_only,
     settling_without_those_who_drew,
     showing_reasons_as_they_are_sent,
+    skipping_an_organization_between_pages,
     skipping_corrections,
     spelling_users_as_requests_do,
     stating_no_price_in_another_currency,
+    taking_all_since_a_checkpoint_for_right,
     taking_any_report,
     telling_what_may_change,
     tracing_calls_to_the_last_of_their_batch,
@@ -83,6 +87,7 @@ from perminute_local.simulation.effects import OUR_CLOCK, OWN_CARD, READABLE, WO
 from perminute_local.simulation.expectations import ALL_DIGITS
 from perminute_local.simulation.faults import ALL_FAULTS, ONE, Fault, Weather
 from perminute_local.simulation.lots import CHARGEBACK, LATE_CALL
+from perminute_local.simulation.nights import CHECKED, FOUND, PROVEN, WHOLE
 from perminute_local.simulation.producers import PRODUCER
 from perminute_local.simulation.restarts import KNOWN, LISTED
 from perminute_local.simulation.same_second import CAUTIOUS, ONCE, TAKEN
@@ -190,6 +195,10 @@ def broken_promises(
         (knowing_changes_by_their_event_ids, {ONCE}, 6),
         (keeping_change_ids_as_event_ids, {TAKEN}, 2),
         (cutting_before_the_difference, {ALL_DIGITS}, 6),
+        (skipping_an_organization_between_pages, {CHECKED}, 6),
+        (adding_again_where_a_reading_stopped, {WHOLE}, 6),
+        (moving_the_checkpoint_over_a_difference, {PROVEN}, 6),
+        (taking_all_since_a_checkpoint_for_right, {FOUND}, 4),
         (reading_first_items_only, {RULES}, 2),
         (folding_within_the_horizon, {FACTS}, 2),
         (without_a_horizon, {WRONG}, 2),

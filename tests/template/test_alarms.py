@@ -67,14 +67,19 @@ def test_a_message_that_waits_too_long_for_its_function_raises_an_alarm(
 
     # Some messages of this queue are delayed for a quarter of an hour on purpose.
     assert late(900 + DELAY_SECONDS) == {"ReratingsQueue"}
-    assert late(900) == read_queues(template) - {"ReratingsQueue"}
+    # What runs by night may take a part of it.
+    assert late(4 * 60 * 60) == {"ExpiriesQueue", "ReconciliationsQueue"}
+    by_day = read_queues(template) - {"ReratingsQueue", "ExpiriesQueue", "ReconciliationsQueue"}
+    assert late(900) == by_day
 
 
 def test_what_our_own_counts_tell_of_raises_an_alarm(template: Template) -> None:
     ours = {
         alarm["MetricName"]: (alarm["Dimensions"], alarm["Statistic"], alarm["Threshold"])
         for alarm in alarms(template).values()
-        if alarm["Namespace"] == NAMESPACE and alarm["Statistic"] == "Sum"
+        if alarm["Namespace"] == NAMESPACE
+        and alarm["Statistic"] == "Sum"
+        and alarm["MetricName"] != "DailyRuns"
     }
     counted_by = {
         "CallsUnrated": "ChargeCallsFunction",
@@ -88,6 +93,31 @@ def test_what_our_own_counts_tell_of_raises_an_alarm(template: Template) -> None
         for metric, function in counted_by.items()
     }
     assert {metric for metric in ours if f'"{metric}"' not in COUNTING} == set()
+
+
+def test_a_daily_run_that_does_not_list_all_organizations_raises_an_alarm(
+    template: Template,
+) -> None:
+    """No run is no data, which must be as bad as too little; and one may be later than the last."""
+    silent = {
+        name: alarm["Dimensions"]
+        for name, alarm in alarms(template).items()
+        if alarm.get("MetricName") == "DailyRuns"
+        and alarm["TreatMissingData"] == "breaching"
+        and (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"])
+        == ("Sum", "LessThanThreshold", 1)
+        and 24 * 3_600 < alarm["Period"] * alarm["EvaluationPeriods"] <= 7 * 24 * 3_600
+        and alarm["Period"] >= 3_600
+    }
+    assert silent == {
+        name: [{"Name": "service", "Value": service_of(template, function)}]
+        for name, function in {
+            "WakeupsDidNotRunAlarm": "WakeReratingsFunction",
+            "ExpiryDidNotRunAlarm": "ExpireCreditFunction",
+            "ReconciliationDidNotRunAlarm": "ReconcileBooksFunction",
+        }.items()
+    }
+    assert '"DailyRuns"' in COUNTING
 
 
 def service_of(template: Template, function: str) -> object:

@@ -8,6 +8,7 @@ from typing import Any
 from translated import translate
 
 from perminute import settings
+from perminute.domain.book_checks import WHOLE_WITHIN_DAYS
 from perminute.domain.folding import RERATING_HORIZON
 from perminute_local.replay.table_stream import matches
 from perminute_local.stack import Template, environment_of, resources
@@ -49,8 +50,13 @@ DEAD_LETTERS = {
     "LicensingQueue": "LicensingDeadLetters",
     "CreditQueue": "CreditDeadLetters",
     "ReratingsQueue": "ReratingsDeadLetters",
+    "ExpiriesQueue": "ExpiriesDeadLetters",
+    "ReconciliationsQueue": "ReconciliationsDeadLetters",
 }
 
+
+DAILY_RUNS = ("ExpireCreditFunction", "ReconcileBooksFunction")
+"""Functions that queue the work of a day for themselves."""
 
 API = "AuthorizeCallsFunction"
 """The function that API Gateway asks."""
@@ -105,7 +111,9 @@ def senders(template: Template, queue: str) -> set[str]:
     return sources
 
 
-def test_every_function_runs_by_one_thing_that_is_known_here(template: Template) -> None:
+def test_every_function_runs_by_one_thing_known_here_and_perhaps_a_schedule(
+    template: Template,
+) -> None:
     kinds = {kind: set(triggers(template, kind)) for kind in ("SQS", "DynamoDB", "ScheduleV2")}
     assert kinds == {
         "SQS": {
@@ -113,12 +121,29 @@ def test_every_function_runs_by_one_thing_that_is_known_here(template: Template)
             "ApplyLicensingFunction",
             "BookCreditFunction",
             "RerateCallsFunction",
+            *DAILY_RUNS,
         },
         "DynamoDB": set(STREAM_READERS),
-        "ScheduleV2": {"ExpireCreditFunction", "ReconcileBooksFunction"},
+        "ScheduleV2": {*DAILY_RUNS, "WakeReratingsFunction"},
     }
     assert set.union(*kinds.values(), {API}) == set(functions(template))
-    assert all(len(f["Properties"].get("Events", "1")) == 1 for f in functions(template).values())
+    events = {n: len(f["Properties"].get("Events", "")) for n, f in functions(template).items()}
+    by_two = {name for name, number in events.items() if number == 2}
+    assert by_two == kinds["ScheduleV2"]
+    assert max(events.values()) == 2
+
+
+def test_a_daily_run_reads_what_it_queues_and_is_not_taken_for_a_loop(template: Template) -> None:
+    """Lambda stops a function after some sixteen messages to itself that follow from each other."""
+    for name in DAILY_RUNS:
+        function = functions(template)[name]
+        queue = environment_of(function, template)["WORK_QUEUE_URL"]["Ref"]
+        assert logical_id(mappings(template)[name]["Queue"]) == queue
+        assert function["Properties"]["RecursiveLoop"] == "Allow"
+    loops = {n for n, f in functions(template).items() if "RecursiveLoop" in f["Properties"]}
+    assert loops == set(DAILY_RUNS)
+    translated = dict(resources(translate(template), "AWS::Lambda::Function"))
+    assert {translated[name]["Properties"]["RecursiveLoop"] for name in DAILY_RUNS} == {"Allow"}
 
 
 def test_every_function_reports_each_failed_message_by_itself(template: Template) -> None:
@@ -214,14 +239,15 @@ def test_a_scheduled_run_knows_its_time_and_one_that_fails_is_kept(template: Tem
             assert logical_id(kept) == "ScheduledRunsDeadLetters"
 
 
-def test_runs_through_all_organizations_have_the_longest_time_there_is_and_not_the_same(
+def test_what_was_forgotten_is_woken_before_lots_expire_and_the_books_are_checked(
     template: Template,
 ) -> None:
     scheduled = triggers(template, "ScheduleV2")
-    timeouts = {name: functions(template)[name]["Properties"]["Timeout"] for name in scheduled}
-    assert timeouts == dict.fromkeys(scheduled, 900)
-    hours = {schedule["ScheduleExpression"] for schedule in scheduled.values()}
-    assert hours == {"cron(5 0 * * ? *)", "cron(35 1 * * ? *)"}
+    assert {name: schedule["ScheduleExpression"] for name, schedule in scheduled.items()} == {
+        "WakeReratingsFunction": "cron(35 23 * * ? *)",
+        "ExpireCreditFunction": "cron(5 0 * * ? *)",
+        "ReconcileBooksFunction": "cron(35 1 * * ? *)",
+    }
 
 
 def test_what_sam_makes_of_the_template_has_no_fixed_name(template: Template) -> None:
@@ -333,11 +359,13 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
             key: json.dumps(value) for key, value in environment_of(function, template).items()
         }
         told[name] = settings.TableNames.from_environment(environment)
-        if name not in {*triggers(template, "ScheduleV2"), API}:
+        if name != API:
             assert settings.dead_letter_queue_url(environment)
-    for name in ("WakeReratingsFunction", "ReconcileBooksFunction"):
-        waking = environment_of(functions(template)[name], template)
-        assert waking["RERATING_QUEUE_URL"] == {"Ref": "ReratingsQueue"}
+    waking = environment_of(functions(template)["WakeReratingsFunction"], template)
+    assert waking["RERATING_QUEUE_URL"] == {"Ref": "ReratingsQueue"}
+    checking = environment_of(functions(template)["ReconcileBooksFunction"], template)
+    assert checking["BOOK_CHECKS_TABLE"] == {"Ref": "BookChecksTable"}
+    assert checking["BOOKS_READ_WHOLE_WITHIN_DAYS"] == {"Ref": "BooksReadWholeWithinDays"}
     publisher = environment_of(functions(template)["PublishNotificationsFunction"], template)
     assert publisher["NOTIFICATION_TOPIC_ARN"] == {"Ref": "NotificationTopic"}
     charging = environment_of(functions(template)[API], template)
@@ -362,6 +390,13 @@ def test_late_licensing_events_are_taken_as_long_as_the_code_says_unless_it_is_s
     parameter = template["Parameters"]["ReratingHorizonDays"]
     days = str(parameter["Default"])
     assert settings.rerating_horizon({"RERATING_HORIZON_DAYS": days}) == RERATING_HORIZON
+    assert (parameter["Type"], parameter["MinValue"]) == ("Number", 1)
+
+
+def test_all_books_are_read_as_often_as_the_code_says_unless_it_is_set(template: Template) -> None:
+    parameter = template["Parameters"]["BooksReadWholeWithinDays"]
+    days = str(parameter["Default"])
+    assert settings.whole_within_days({"BOOKS_READ_WHOLE_WITHIN_DAYS": days}) == WHOLE_WITHIN_DAYS
     assert (parameter["Type"], parameter["MinValue"]) == ("Number", 1)
 
 

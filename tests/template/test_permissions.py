@@ -120,6 +120,13 @@ def test_the_heartbeat_can_be_no_account(template: Template) -> None:
     assert written["Item"]["organizationId"] == {"S": "#heartbeat"}
 
 
+def test_what_is_known_of_books_is_written_by_who_checks_them(template: Template) -> None:
+    assert granted(template, {"Fn::GetAtt": ["BookChecksTable", "Arn"]}) == {
+        ("ReconcileBooksRole", "dynamodb:GetItem"),
+        ("ReconcileBooksRole", "dynamodb:PutItem"),
+    }
+
+
 def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template) -> None:
     """All that they are granted beside their own log and traces; by statement, then resource."""
     common = {"WriteItsOwnLog", "SendTraces"}
@@ -131,8 +138,15 @@ def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template)
     reads_stream = ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
     changes = ("Get", "Put", "Delete")
     reads_and_puts = ("dynamodb:GetItem", "dynamodb:PutItem")
+    reads_queue = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+
+    def queue(name: str) -> dict[str, list[str]]:
+        return {"Fn::GetAtt": [name, "Arn"]}
+
     expected: dict[str, list[tuple[Any, set[str]]]] = {
         "ExpireCreditRole": [
+            (queue("ExpiriesQueue"), reads_queue),
+            (queue("ExpiriesQueue"), {"sqs:SendMessage"}),
             (index, {"dynamodb:Query"}),
             (
                 table,
@@ -156,19 +170,28 @@ def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template)
                 {"dynamodb:GetItem", "dynamodb:Query"},
             ),
             ({"Fn::Sub": "${RateCardBucket.Arn}/rate-cards/*"}, {"s3:GetObject"}),
+            (queue("ExpiriesDeadLetters"), {"sqs:SendMessage"}),
             (failed_runs, {"sqs:SendMessage"}),
         ],
         "ReconcileBooksRole": [
+            (queue("ReconciliationsQueue"), reads_queue),
+            (queue("ReconciliationsQueue"), {"sqs:SendMessage"}),
             (index, {"dynamodb:Query"}),
             (table, {"dynamodb:GetItem", "dynamodb:Query"}),
-            ({"Fn::GetAtt": ["UsageTable", "Arn"]}, {"dynamodb:Query"}),
-            ({"Fn::GetAtt": ["ReratingsQueue", "Arn"]}, {"sqs:SendMessage"}),
+            (
+                {"Fn::GetAtt": ["UsageTable", "Arn"]},
+                {"dynamodb:BatchGetItem", "dynamodb:Query"},
+            ),
+            ({"Fn::GetAtt": ["BookChecksTable", "Arn"]}, set(reads_and_puts)),
+            (queue("ReconciliationsDeadLetters"), {"sqs:SendMessage"}),
             (failed_runs, {"sqs:SendMessage"}),
         ],
         "WakeReratingsRole": [
             (stream, {f"dynamodb:{action}" for action in reads_stream}),
+            (index, {"dynamodb:Query"}),
             ({"Fn::GetAtt": ["ReratingsQueue", "Arn"]}, {"sqs:SendMessage"}),
             ({"Fn::GetAtt": ["WakeupsDeadLetters", "Arn"]}, {"sqs:SendMessage"}),
+            (failed_runs, {"sqs:SendMessage"}),
         ],
         "RerateCallsRole": [
             (
@@ -193,6 +216,7 @@ def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template)
         ],
         SCHEDULER: [
             ({"Ref": "ExpireCreditFunction.Alias"}, {"lambda:InvokeFunction"}),
+            ({"Ref": "WakeReratingsFunction.Alias"}, {"lambda:InvokeFunction"}),
             ({"Ref": "ReconcileBooksFunction.Alias"}, {"lambda:InvokeFunction"}),
             (failed_runs, {"sqs:SendMessage"}),
         ],
@@ -212,14 +236,18 @@ def test_calls_under_way_are_listed_by_who_answers_bridges_and_nobody_else(
     assert granted(template, index) == {("AuthorizeCallsRole", "dynamodb:Query")}
 
 
-def test_who_checks_the_books_may_change_nothing(template: Template) -> None:
+def test_who_checks_the_books_may_change_none_of_them(template: Template) -> None:
+    own = (
+        {"Fn::GetAtt": ["BookChecksTable", "Arn"]},
+        {"Fn::GetAtt": ["ReconciliationsQueue", "Arn"]},
+    )
     allowed = {
         action
         for role, statement in statements(template)
-        if role == "ReconcileBooksRole"
+        if role == "ReconcileBooksRole" and statement["Resource"] not in own
         for action in statement["Action"]
     }
-    reading = {"dynamodb:GetItem", "dynamodb:Query"}
+    reading = {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}
     reporting = {
         "sqs:SendMessage",
         "logs:CreateLogStream",
@@ -278,6 +306,7 @@ def test_usage_is_never_deleted_and_corrected_by_one_function(template: Template
         ("ExpireCreditRole", "dynamodb:BatchGetItem"),
         ("ExpireCreditRole", "dynamodb:GetItem"),
         ("ExpireCreditRole", "dynamodb:PutItem"),
+        ("ReconcileBooksRole", "dynamodb:BatchGetItem"),
         ("ReconcileBooksRole", "dynamodb:Query"),
     }
 

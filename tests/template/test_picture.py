@@ -18,12 +18,15 @@ OUTSIDE = {
     ("bridge", "ChargingApi"),
     ("NotificationTopic", "subscribers"),
 }
-SCHEDULES = {"Daily": "daily", "Nightly": "nightly"}
+SCHEDULES = {"Daily": "daily", "Evening": "evening", "Nightly": "nightly"}
 Arrow = tuple[str, str]
 
 
 def test_the_picture_shows_what_the_template_connects_and_nothing_else(template: Template) -> None:
-    real = {*OUTSIDE, *fed(template), *ruled(template), *given_up(template), *allowed(template)}
+    real = {
+        *(*OUTSIDE, *fed(template), *ruled(template), *given_up(template)),
+        *(*allowed(template), *queued(template)),
+    }
     drawn = arrows_of(picture("The system"))
     assert sorted(real - drawn) == [], "not drawn"
     assert sorted(drawn - real) == [], "not there"
@@ -68,6 +71,14 @@ def allowed(template: Template) -> Iterator[Arrow]:
     for name, function in resources(template, "AWS::Serverless::Function"):
         role = template["Resources"][function["Properties"]["Role"]["Fn::GetAtt"][0]]
         yield from ((name, one) for one in named_by(role) if (one, name) not in arrows)
+
+
+def queued(template: Template) -> Iterator[Arrow]:
+    """From a function to the queue in which it leaves itself work."""
+    for name, function in resources(template, "AWS::Serverless::Function"):
+        variables = function["Properties"].get("Environment", {}).get("Variables", {})
+        if "WORK_QUEUE_URL" in variables:
+            yield name, variables["WORK_QUEUE_URL"]["Ref"]
 
 
 def named_by(role: dict[str, Any]) -> set[str]:

@@ -11,6 +11,7 @@ TABLES = {
     "UsageTable": ["organizationId", "callId"],
     "LicensingTable": ["organizationId", "subject"],
     "EventsTable": ["eventId"],
+    "BookChecksTable": ["organizationId"],
 }
 SAFE = {
     "DeletionPolicy": "Retain",

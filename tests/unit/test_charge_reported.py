@@ -23,13 +23,14 @@ from builders import (
     purchase,
     receipt,
 )
+from daily import charged_by, reported_by
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.authorize_call import AuthorizeCall, Request
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_legs import ChargeLegs, EndedLeg
-from perminute.application.charge_reported import ChargeReported, ReportedRun
+from perminute.application.charge_reported import ChargedByReports, ChargeReported
 from perminute.application.looking_again import LookingAgain
 from perminute.application.patience import Deadline
 from perminute.application.remembered_licensing import RememberedLicensing
@@ -138,11 +139,10 @@ class World:
         (verdict,) = self.charging([EndedLeg(as_told(**changed), at)])
         return verdict
 
-    def run(self, at: datetime = DUE) -> ReportedRun:
-        run = self.charge_reported(at)
-        run.check()
+    def run(self, at: datetime = DUE) -> list[Usage]:
+        charged = charged_by(self.charge_reported, at)
         self.check()
-        return run
+        return charged
 
     def settle(self) -> None:
         (verdict,) = self.rerating([Wakeup(ORGANIZATION)])
@@ -195,9 +195,9 @@ def world() -> World:
 
 def test_what_a_bridge_reported_is_charged_once_when_its_end_is_overdue(world: World) -> None:
     world.report()
-    assert world.run(DUE - SECOND).charged == []
+    assert world.run(DUE - SECOND) == []
     assert world.store.account(ORGANIZATION).reserved.amount_at(DUE) == 6 * RATE
-    (usage,) = world.run().charged
+    (usage,) = world.run()
     assert usage == world.usage()
     assert usage.leg == as_told()
     assert (usage.outcome, usage.charge_micros) == (Outcome.CHARGED, 6 * RATE)
@@ -209,14 +209,14 @@ def test_what_a_bridge_reported_is_charged_once_when_its_end_is_overdue(world: W
     entry = world.store.entries[-1]
     assert (entry.type, entry.at, entry.entry_id) == (EntryType.CHARGE, DUE, usage.entry_id)
     assert world.reasons() == ["reportedByBridge"]
-    assert world.run(DUE + timedelta(days=1)).organizations == 0
+    assert list(world.store.organizations(due_by=DUE + timedelta(days=1))) == []
     assert world.balance == MICROS - 6 * RATE
 
 
 def test_a_call_that_was_never_released_is_charged_up_to_its_last_report(world: World) -> None:
     world.authorize()
     world.update()
-    (usage,) = world.run().charged
+    (usage,) = world.run()
     assert usage.leg == as_told(answered_at=UPDATED - 300 * SECOND, ended_at=UPDATED)
     assert world.balance == MICROS - 5 * RATE
 
@@ -225,7 +225,7 @@ def test_a_call_of_which_no_second_was_reported_costs_nothing(world: World) -> N
     world.authorize()
     world.update(0)
     world.release(0)
-    assert world.run().organizations == 0
+    assert list(world.store.organizations(due_by=DUE)) == []
     assert world.store.usages == {}
     assert not world.store.account(ORGANIZATION).reserved
 
@@ -237,8 +237,8 @@ def test_how_long_is_waited_for_is_set_by_the_admin(
     world.configure(late_usage_hours=hours)
     world.report()
     due = ANSWERED + timedelta(hours=due_after_hours)
-    assert world.run(due - SECOND).charged == []
-    assert len(world.run(due).charged) == 1
+    assert world.run(due - SECOND) == []
+    assert len(world.run(due)) == 1
 
 
 def test_what_the_index_says_is_asked_of_the_calls_themselves(world: World) -> None:
@@ -249,7 +249,7 @@ def test_what_the_index_says_is_asked_of_the_calls_themselves(world: World) -> N
     world.authorize("denied", remote_number="+881612345678")
     assert isinstance(world.end(call_id="ended"), Accepted)
     world.store.under_way[ORGANIZATION, "goes-on"] = replace_due(world, "goes-on")
-    assert world.charge_reported(DUE).charged == []
+    assert charged_by(world.charge_reported, DUE) == []
     assert set(world.store.usages) == {(ORGANIZATION, "ended")}
     assert world.store.account(ORGANIZATION).due_at == DUE
 
@@ -268,9 +268,9 @@ def test_a_call_that_goes_on_while_it_is_to_be_charged_is_left_alone(
     world.authorize()
     world.update()
     setattr(world.store, when, lambda: world.release(at=DUE))
-    assert world.run().charged == []
+    assert world.run() == []
     assert world.store.usages == {}
-    (usage,) = world.run(DUE + timedelta(hours=72)).charged
+    (usage,) = world.run(DUE + timedelta(hours=72))
     rang = timedelta(seconds=60)
     assert (usage.leg.ended_at, usage.leg.connected_seconds) == (
         ANSWERED + rang + 342 * SECOND,
@@ -282,7 +282,7 @@ def test_an_event_that_comes_at_that_very_moment_is_charged_instead(world: World
     world.report()
     told = {"ended_at": RELEASED + 60 * SECOND}
     world.store.meanwhile = lambda: world.end(**told)
-    assert world.run().charged == []
+    assert world.run() == []
     assert world.usage().leg == as_told(**told)
     assert world.usage().flags == ()
     assert world.balance == MICROS - 7 * RATE
@@ -354,7 +354,7 @@ def test_an_expired_lot_pays_what_a_bridge_reported_however_late_the_event_comes
 
 def test_an_event_that_says_the_same_confirms_what_was_reported(world: World) -> None:
     world.report()
-    (reported,) = world.run().charged
+    (reported,) = world.run()
     assert isinstance(world.end(), Accepted)
     assert world.usage() == replace(reported, flags=())
     assert world.balance == MICROS - 6 * RATE
@@ -461,18 +461,18 @@ def test_one_organization_that_cannot_be_charged_does_not_hold_up_the_others(
 
     monkeypatch.setattr(world.store, "found_too", ("call-1",))
     monkeypatch.setattr(world.store, "reservations", damaged)
-    run = world.charge_reported(DUE)
-    assert (run.organizations, set(run.failed), len(run.charged)) == (2, {"damaged"}, 1)
-    with pytest.raises(Unavailable, match="1 of 2 accounts: damaged: cannot be read"):
-        run.check()
+    done = reported_by(world.charge_reported, DUE)
+    assert {one: (len(r.charged), str(r.failed)) for one, r in done.items()} == {
+        ORGANIZATION: (1, "None"),
+        "damaged": (0, "cannot be read"),
+    }
 
 
-def test_a_run_without_time_left_says_so(world: World) -> None:
+def test_a_run_without_time_left_says_that_it_goes_on(world: World) -> None:
     world.report()
-    run = world.charge_reported(DUE, Deadline(at=0, clock=lambda: 1))
-    assert run.charged == []
-    with pytest.raises(Unavailable, match="no time was left"):
-        run.check()
+    done = world.charge_reported(ORGANIZATION, DUE, Deadline(at=0, clock=lambda: 1))
+    assert done == ChargedByReports(goes_on=True)
+    assert len(world.run()) == 1
 
 
 def test_limits_count_what_was_reported_and_then_what_was_told(world: World) -> None:

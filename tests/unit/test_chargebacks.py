@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from builders import ANSWERED, IMPATIENT, LONG_AGO, ORGANIZATION, receipt
+from daily import Expiry
 
 from perminute.adapters.memory import InMemoryStore
 from perminute.application.book_credit import BookCredit, CreditEvent
-from perminute.application.expire_credit import ExpireCredit
 from perminute.application.verdicts import Accepted, Repeated
 from perminute.domain.booking import Adjustment, Purchase
 from perminute.domain.errors import Refused
@@ -108,7 +108,7 @@ def test_its_own_lot_pays_first_whatever_was_bought_before() -> None:
 def test_what_was_forfeited_of_it_comes_back_and_is_taken() -> None:
     scene = Scene()
     scene.buy("gone", 10)
-    ExpireCredit(scene.store, IMPATIENT)(ANSWERED).check()
+    Expiry(scene.store).all(ANSWERED)
     assert scene.balance == 0
     scene.adjust(-10, "gone")
     assert scene.moved(2) == [("expiry", 10), ("adjustment", -10)]
@@ -122,7 +122,7 @@ def test_what_was_forfeited_of_it_comes_back_and_is_taken() -> None:
 def test_an_entry_names_who_sent_its_event_and_what_time_brings_names_nobody() -> None:
     scene = Scene()
     scene.buy("gone", 10)
-    ExpireCredit(scene.store, IMPATIENT)(ANSWERED).check()
+    Expiry(scene.store).all(ANSWERED)
     scene.adjust(-10, "gone")
     assert [(entry.type.value, entry.producer) for entry in scene.store.entries] == [
         ("purchase", Producer("123456789012", "of gone")),
@@ -149,7 +149,7 @@ def test_what_is_used_of_it_is_taken_from_the_other_lots_and_becomes_debt() -> N
 def test_a_part_of_an_expired_purchase_may_be_taken_back_more_than_once() -> None:
     scene = Scene()
     scene.buy("gone", 10)
-    ExpireCredit(scene.store, IMPATIENT)(ANSWERED).check()
+    Expiry(scene.store).all(ANSWERED)
     scene.adjust(-4, "gone", identity="cb-1")
     scene.adjust(-6, "gone", identity="cb-2")
     assert scene.balance == 0

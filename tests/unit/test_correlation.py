@@ -21,6 +21,7 @@ from builders import (
     receipt,
 )
 from charging import sample
+from daily import Expiry
 from log_lines import logged
 
 from perminute.adapters.dynamodb import records
@@ -31,7 +32,6 @@ from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.correlation import caused_by, causes, correlation_id, traceable
-from perminute.application.expire_credit import ExpireCredit
 from perminute.application.looking_again import LookingAgain
 from perminute.application.publish_notifications import Published
 from perminute.application.remembered_licensing import RememberedLicensing
@@ -133,7 +133,7 @@ def test_what_time_brings_names_the_event_that_came_first_or_else_the_run() -> N
             if event_id:
                 world.charge(replace(call, event_id=event_id))
             else:
-                ExpireCredit(world.store, IMPATIENT)(later)
+                Expiry(world.store).all(later)
         told = world.told()
         assert ("CreditExpired", None, name) in told
         assert {one for _, _, one in told} == {name}

@@ -21,11 +21,11 @@ from builders import (
     rating,
     receipt,
 )
+from daily import Expiry
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_legs import ChargeLegs, EndedLeg
-from perminute.application.expire_credit import ExpireCredit
 from perminute.application.further_lots import further_lots
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted
@@ -192,7 +192,7 @@ class Scene:
             PublishedRateCards(card()),
             IMPATIENT,
         )
-        self.expire = ExpireCredit(self.store, IMPATIENT)
+        self.expire = Expiry(self.store)
 
     def buy(self, number: int, micros: int, at: datetime = LONG_AGO) -> None:
         """Buy credit that is a lot of its own."""
@@ -250,10 +250,10 @@ def test_further_lots_expire_by_the_daily_run() -> None:
     scene = Scene()
     for number in range(100):
         scene.buy(number, CENT, LONG_AGO + timedelta(seconds=number))
-    scene.expire(twelve_months_after(LONG_AGO) + timedelta(seconds=50)).check()
+    scene.expire.all(twelve_months_after(LONG_AGO) + timedelta(seconds=50))
     scene.check()
     assert scene.account.balance_micros == 49 * CENT
-    scene.expire(twelve_months_after(LONG_AGO) + timedelta(days=1)).check()
+    scene.expire.all(twelve_months_after(LONG_AGO) + timedelta(days=1))
     scene.check()
     assert (scene.account.lots, scene.account.further) == ((), None)
     assert len(scene.store.expired) == 100
@@ -264,7 +264,7 @@ def test_lots_that_were_warned_of_since_the_account_was_read_are_not_taken_for_i
     for number in range(10):
         scene.buy(number, CENT, LONG_AGO + timedelta(seconds=number))
     stale = scene.account
-    scene.expire(twelve_months_after(LONG_AGO) - timedelta(days=29)).check()
+    scene.expire.all(twelve_months_after(LONG_AGO) - timedelta(days=29))
     with pytest.raises(Contended, match="were changed meanwhile"):
         further_lots(scene.store, stale)
     assert further_lots(scene.store, scene.account) == scene.store.further_lots(ORGANIZATION)

@@ -21,12 +21,12 @@ from builders import (
     purchase,
     receipt,
 )
+from daily import Expiry
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.book_credit import BookCredit, CreditEvent, FailedRecharge
 from perminute.application.charge_legs import ChargeLegs
-from perminute.application.expire_credit import ExpireCredit, Run
-from perminute.application.patience import Deadline
+from perminute.application.expire_credit import Expired
 from perminute.application.reconcile_books import ReconcileBooks, Reconciled
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.verdicts import Accepted, Repeated
@@ -120,10 +120,10 @@ def test_a_lot_pays_all_that_came_before_its_end_even_if_a_batch_takes_two_trans
 
 def test_a_charge_and_the_daily_run_never_book_one_expiry_twice() -> None:
     store = store_with(5 * PAID, 3 * PAID)
-    run = ExpireCredit(store, IMPATIENT)
+    run = Expiry(store)
     charging(store)([call("a", EXPIRES)])
-    assert run(EXPIRES + timedelta(hours=3)) == Run()
-    assert run(EXPIRES + timedelta(days=1)) == Run(organizations=1)
+    assert run(EXPIRES + timedelta(hours=3)) == {}
+    assert run(EXPIRES + timedelta(days=1)) == {ORGANIZATION: Expired()}
     charging(store)([call("b", EXPIRES + timedelta(days=1))])
     assert [one for one in booked(store) if one[0] is EntryType.EXPIRY] == [
         (EntryType.EXPIRY, -5 * PAID),
@@ -161,7 +161,7 @@ def test_whoever_finds_the_account_moved_reads_it_again(what: str) -> None:
             event = purchase(purchased_at=EXPIRES)
             assert isinstance(BookCredit(store, IMPATIENT)([event])[0], Accepted)
         case _:
-            assert ExpireCredit(store, IMPATIENT)(EXPIRES) == Run(organizations=1)
+            assert Expiry(store)(EXPIRES) == {ORGANIZATION: Expired()}
     assert booked(store)[0] == (EntryType.EXPIRY, -5 * PAID)
     assert len([one for one in booked(store) if one[0] is EntryType.EXPIRY]) == 1
 
@@ -178,24 +178,10 @@ def test_one_account_that_cannot_be_brought_up_to_date_does_not_hold_up_the_othe
     stuck = holding(lot("1", 5, expires_at=EXPIRES))
     store.accounts["stuck"] = replace(stuck, organization_id="stuck")
     store.listed.add("stuck")
-    run = ExpireCredit(store, IMPATIENT)(EXPIRES)
+    run = Expiry(store)(EXPIRES)
     assert booked(store) == [(EntryType.EXPIRY, -5 * PAID)]
-    assert (run.organizations, list(run.failed)) == (2, ["stuck"])
-    with pytest.raises(Unavailable, match=r"^1 of 2 accounts: stuck: stuck was not let in: busy"):
-        run.check()
-
-
-def test_a_daily_run_that_runs_out_of_time_says_so_and_what_it_booked_stays_booked() -> None:
-    store = store_with(5)
-    store.accounts["later"] = replace(
-        holding(lot("1", 7, expires_at=EXPIRES)), organization_id="later"
-    )
-    store.listed.add("later")
-    clock = iter([0, 1])
-    run = ExpireCredit(store, IMPATIENT)(EXPIRES, Deadline(at=1, clock=lambda: next(clock)))
-    assert (booked(store), run.organizations, run.failed) == ([(EntryType.EXPIRY, -5)], 1, {})
-    with pytest.raises(Unavailable, match="no time was left"):
-        run.check()
+    assert run[ORGANIZATION] == Expired()
+    assert str(run["stuck"].failed).startswith("stuck was not let in: busy")
 
 
 def test_the_warning_comes_once_whoever_is_first_and_the_expiry_after_it() -> None:
@@ -203,7 +189,7 @@ def test_the_warning_comes_once_whoever_is_first_and_the_expiry_after_it() -> No
     BookCredit(store, IMPATIENT)([purchase(amount=1)])
     expires_at = twelve_months_after(LONG_AGO)
     for days in range(-32, 3):
-        ExpireCredit(store, IMPATIENT)(expires_at + timedelta(days=days))
+        Expiry(store).all(expires_at + timedelta(days=days))
     told = [(type(one.news), one.at) for one in store.outbox]
     assert told == [
         (CreditExpiring, expires_at - WARNING_AHEAD),
@@ -365,10 +351,13 @@ def test_a_failure_that_comes_while_its_recharge_is_being_paid_is_not_overlooked
 
 def test_a_recharge_that_nobody_answers_is_named_by_the_daily_run_after_three_days() -> None:
     store = recharging()
-    run = ExpireCredit(store, IMPATIENT)
     night = ANSWERED.replace(hour=0, minute=5)
-    named = [run(night + timedelta(days=days)).unanswered for days in range(1, 7)]
-    assert named == [{}, {}, {}, *[{ORGANIZATION: REQUESTED}] * 3]
+
+    def named(days: int) -> list[str | None]:
+        run = Expiry(store)(night + timedelta(days=days))
+        return [one.unanswered for one in run.values() if one.unanswered]
+
+    assert [named(days) for days in range(1, 7)] == [[], [], [], *[[REQUESTED]] * 3]
     attempts = [one.news for one in store.outbox if isinstance(one.news, RechargeRequested)]
     # Its first night comes before a day has passed.
     assert [one.attempt for one in attempts] == [1, 2, 3, 4, 5, 6]
@@ -376,7 +365,7 @@ def test_a_recharge_that_nobody_answers_is_named_by_the_daily_run_after_three_da
     BookCredit(store, IMPATIENT)(
         [purchase(recharge_id=REQUESTED, purchased_at=ANSWERED + timedelta(days=7))]
     )
-    assert run(night + timedelta(days=8)).unanswered == {}
+    assert named(8) == []
 
 
 @pytest.mark.parametrize("off", [False, True])
@@ -393,8 +382,7 @@ def test_it_is_named_even_if_calls_send_it_again_or_auto_recharge_is_off(
         charging(store)([call(f"c-{days}", ANSWERED + timedelta(days=days, minutes=days))])
     night = ANSWERED.replace(hour=0, minute=5) + timedelta(days=4)
     assert not store.account(ORGANIZATION).is_due(night)
-    run = ExpireCredit(store, IMPATIENT)(night)
-    assert (run.organizations, run.unanswered) == (1, {ORGANIZATION: REQUESTED})
+    assert Expiry(store)(night) == {ORGANIZATION: Expired(unanswered=REQUESTED)}
 
 
 # Reconciliation

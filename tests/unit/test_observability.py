@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from builders import LONG_AGO
 from log_lines import logged
 
-from perminute.application.expire_credit import Run
+from perminute.application.charge_reported import ChargedByReports
+from perminute.application.daily_expiry import BroughtUpToDate
+from perminute.application.expire_credit import Expired
 from perminute.domain.errors import Unavailable
 from perminute.domain.ties import Tie
 from perminute.observability import metrics, report_expiry, report_ties
@@ -27,13 +29,23 @@ def test_lambda_reads_the_time_and_so_the_level_of_a_line() -> None:
     assert re.fullmatch(time, line["timestamp"])
 
 
+def updated(organization_id: str, expired: Expired) -> BroughtUpToDate:
+    return BroughtUpToDate(organization_id, expired, ChargedByReports())
+
+
 def test_recharges_that_nobody_answers_are_named_and_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     unanswered = {"contoso": "r-1", "fabrikam": "r-2"}
     metrics.clear_metrics()
     try:
-        report_expiry(Run(organizations=5, unanswered=unanswered))
+        report_expiry(
+            [
+                *(updated(one, Expired(unanswered=name)) for one, name in unanswered.items()),
+                *(updated(f"org-{number}", Expired()) for number in range(3)),
+                updated("stuck", Expired(failed=Unavailable("no"))),
+            ]
+        )
         counted = {name: values["Value"] for name, values in metrics.metric_set.items()}
     finally:
         metrics.clear_metrics()

@@ -22,13 +22,13 @@ from builders import (
     purchase,
     receipt,
 )
+from daily import Expiry
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application import tell_held_news
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit, CreditEvent, FailedRecharge
 from perminute.application.charge_legs import ChargeLegs
-from perminute.application.expire_credit import ExpireCredit
 from perminute.application.looking_again import LookingAgain
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls, Wakeup
@@ -400,7 +400,7 @@ def test_after_a_quarter_of_an_hour_it_is_told_although_nobody_has_settled_the_p
             case "a wake-up":
                 world.wait(at)
             case _:
-                ExpireCredit(world.store, IMPATIENT)(at).check()
+                Expiry(world.store).all(at)
     assert world.news() == [low(0), EXHAUSTED, asked(0)]
     assert {one.at for one in world.told()} == {LATE + PROVISIONAL_FOR}
     assert world.account.provisional is not None
@@ -564,7 +564,7 @@ def test_a_lot_that_expires_before_a_late_pool_call_is_reported_makes_no_differe
     if not is_late:
         world.charge(dear("late", NOON - 2 * HOUR, NOON - 2 * HOUR))
     world.charge(cheap("first", NOON, NOON))
-    ExpireCredit(world.store, IMPATIENT)(NOON + 2 * HOUR).check()
+    Expiry(world.store).all(NOON + 2 * HOUR)
     if is_late:
         world.charge(dear("late", NOON - 2 * HOUR, LATE))
         world.settle()

@@ -570,8 +570,7 @@ def test_the_nightly_run_wakes_whoever_still_has_something_waiting() -> None:
         Position.start_of(ANSWERED.date())
     )
     store.minute_pools["settled", NOVEMBER] = replace(pool, organization_id="settled")
-    names = ["has-rerating", "settled", "has-unsettled", "unknown"]
-    assert WakeForgotten(store, store, wakeups)(names) == 2
+    assert WakeForgotten(store, wakeups)() == 2
     assert wakeups.woken == ["has-rerating", "has-unsettled"]
 
 

@@ -95,6 +95,31 @@ def test_several_functions_run_in_the_order_of_their_hours() -> None:
     assert (first.times, second.times) == (["2026-11-03T00:05:00Z"], ["2026-11-03T01:35:00Z"])
 
 
+def test_what_a_run_has_queued_is_done_before_the_next_run() -> None:
+    history: list[str] = []
+
+    class Noted(Recorded):
+        def call(self, event: dict[str, Any]) -> dict[str, Any] | None:
+            history.append(event["time"])
+            return {}
+
+    def work_off(name: str, at: datetime) -> list[Failure]:
+        history.append(f"what {name} has queued")
+        return [Failure("a message", at, "failed")] if name == "Nightly" else []
+
+    daily, nightly = scheduled(Noted()), scheduled(Noted(), 1, 35, name="Nightly")
+    clock = Due([nightly, daily], "credit", work_off=work_off)
+    (failure,) = passed(clock, START, START + timedelta(days=1))
+    assert history == [
+        "2026-11-03T00:05:00Z",
+        "what Daily has queued",
+        "2026-11-03T01:35:00Z",
+        "what Nightly has queued",
+    ]
+    assert failure.name == "a message"
+    assert [one.name for one in clock.run_all()] == ["a message"]
+
+
 def test_after_the_last_event_each_runs_once_more_as_of_then() -> None:
     function = Recorded()
     clock = Due([scheduled(function)], "credit")

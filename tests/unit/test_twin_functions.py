@@ -88,14 +88,14 @@ def test_what_one_function_books_another_reads(template: Template) -> None:
     assert [one.body for one in world.kept["CreditDeadLetters"].kept] == ["no event"]
 
 
-def test_the_nightly_run_wakes_those_of_whom_something_still_waits(template: Template) -> None:
+def test_the_evening_run_wakes_those_of_whom_something_still_waits(template: Template) -> None:
     world = Shared(PublishedRateCards(card()))
     BookCredit(world.store, IMPATIENT)([purchase()])
     world.store.reratings.clear()
-    nightly = twinned_functions(template, world)["ReconcileBooksFunction"]
-    assert nightly.call({}) == {"organizations": 1, "differences": 0}
+    evening = twinned_functions(template, world)["WakeReratingsFunction"]
+    assert evening.call({}) == {"batchItemFailures": []}
     assert world.wakeups.woken == []
     forgotten = Rerating(organization_id=ORGANIZATION, rerating_id="event#e", at=ANSWERED)
     world.store.reratings[ORGANIZATION, forgotten.rerating_id] = forgotten
-    assert nightly.call({}) == {"organizations": 1, "differences": 0}
+    assert evening.call({}) == {"batchItemFailures": []}
     assert world.wakeups.woken == [ORGANIZATION]

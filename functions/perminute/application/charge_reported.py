@@ -12,7 +12,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from perminute.application.charge_legs import EndedLeg
-from perminute.application.expire_credit import Run
 from perminute.application.patience import NEVER, Deadline
 from perminute.application.verdicts import Accepted
 from perminute.domain.errors import Refused, Unavailable
@@ -30,10 +29,15 @@ CALLS_AT_ONCE = 100
 
 
 @dataclass(slots=True)
-class ReportedRun(Run):
-    """What a daily run did, and the records of the calls that it charged."""
+class ChargedByReports:
+    """The records of the calls of an organization that were charged, and what kept it from more.
+
+    `goes_on`: time has run out before the last one.
+    """
 
     charged: list[Usage] = field(default_factory=list)
+    failed: Unavailable | None = None
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +47,25 @@ class ChargeReported:
     credit: CreditStore
     charge_legs: ChargeLegs
 
-    def __call__(self, at: datetime, deadline: Deadline = NEVER) -> ReportedRun:
-        """Charge all calls that are due by `at`; one organization's trouble is its own.
+    def __call__(
+        self, organization_id: str, at: datetime, deadline: Deadline = NEVER
+    ) -> ChargedByReports:
+        """Charge all calls of an organization that are due by `at`.
 
-        It stops if organizations cannot be listed or time runs out: what was charged stays charged,
-        and running again goes on with the rest.
+        What was charged stays charged, and doing it again goes on with the rest.
         """
-        run = ReportedRun()
+        done = ChargedByReports()
         try:
-            for organization_id in self.credit.organizations(due_by=at):
-                deadline.check()
-                run.organizations += 1
-                try:
-                    self._charge_all(run, organization_id, at, deadline)
-                except Unavailable as error:
-                    run.failed[organization_id] = error
+            self._charge_all(done, organization_id, at, deadline)
         except Unavailable as error:
-            run.stopped = error
-        return run
+            if deadline.passed:
+                done.goes_on = True
+            else:
+                done.failed = error
+        return done
 
     def _charge_all(
-        self, run: ReportedRun, organization_id: str, at: datetime, deadline: Deadline
+        self, done: ChargedByReports, organization_id: str, at: datetime, deadline: Deadline
     ) -> None:
         """Ask the account first: most are due for something else."""
         due_at = self.credit.account(organization_id).reserved.charge_due_at
@@ -75,7 +77,7 @@ class ChargeReported:
             for verdict in self.charge_legs(ended, deadline):
                 match verdict:
                     case Accepted(usage):
-                        run.charged.append(usage)
+                        done.charged.append(usage)
                     case Refused() | Unavailable():
                         raise verdict
                     case _:

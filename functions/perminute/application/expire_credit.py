@@ -1,12 +1,12 @@
-"""The daily run: what time alone brings is booked even where nobody calls or pays."""
+"""What time alone brings to an account is booked even where nobody calls or pays."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perminute.application.advancing import brought_up_to
-from perminute.application.patience import NEVER, Deadline, contended
+from perminute.application.patience import contended
 from perminute.domain.errors import Unavailable
 from perminute.domain.recharge import UNANSWERED_AFTER
 from perminute.ports import Moved
@@ -19,26 +19,15 @@ if TYPE_CHECKING:
     from perminute.ports import CreditStore
 
 
-@dataclass(slots=True)
-class Run:
-    """What a scheduled run did, for whom it could not, and why it stopped before the end.
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """An account that was brought up to date, or why it could not be.
 
-    `unanswered` are the recharges, by organization, whose outcome nobody has reported for days.
+    `unanswered` is the recharge whose outcome nobody has reported for days.
     """
 
-    organizations: int = 0
-    unanswered: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, Unavailable] = field(default_factory=dict)
-    stopped: Unavailable | None = None
-
-    def check(self) -> None:
-        """Raise `Unavailable` if somebody's account could not be brought up to date."""
-        if self.stopped is not None:
-            raise self.stopped
-        if self.failed:
-            organization_id, error = next(iter(self.failed.items()))
-            msg = f"{len(self.failed)} of {self.organizations} accounts: {organization_id}: {error}"
-            raise Unavailable(msg)
+    unanswered: str | None = None
+    failed: Unavailable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,38 +37,22 @@ class ExpireCredit:
     credit: CreditStore
     patience: Patience
 
-    def __call__(self, at: datetime, deadline: Deadline = NEVER) -> Run:
-        """Bring every account that is due up to `at`; one organization's trouble is its own.
-
-        It stops if they cannot be listed or time runs out: what was booked stays booked, and
-        running again goes on with the rest.
-        """
-        run = Run()
-        try:
-            for organization_id in self.credit.organizations(due_by=at):
-                deadline.check()
-                self._advance(run, organization_id, at)
-        except Unavailable as error:
-            run.stopped = error
-        return run
-
-    def _advance(self, run: Run, organization_id: str, at: datetime) -> None:
-        run.organizations += 1
+    def __call__(self, organization_id: str, at: datetime) -> Expired:
+        """Bring an account up to `at`; what was booked before is not booked again."""
         why = ""
         try:
             for _ in self.patience.tries():
                 result = brought_up_to(self.credit, self.credit.account(organization_id), at)
                 if not isinstance(result, Moved):
-                    _note_unanswered(run, result, at)
-                    return
+                    return Expired(_unanswered(result, at))
                 why = result.why
         except Unavailable as error:
-            run.failed[organization_id] = error
-        else:
-            run.failed[organization_id] = contended(organization_id, why)
+            return Expired(failed=error)
+        return Expired(failed=contended(organization_id, why))
 
 
-def _note_unanswered(run: Run, account: Account, at: datetime) -> None:
+def _unanswered(account: Account, at: datetime) -> str | None:
     recharge = account.recharge
     if recharge.open is not None and recharge.open.requested_at + UNANSWERED_AFTER <= at:
-        run.unanswered[account.organization_id] = recharge.open.recharge_id
+        return recharge.open.recharge_id
+    return None

@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perminute.application.patience import NEVER, Deadline
 from perminute.domain.provisional import PROVISIONAL_FOR
 from perminute.ports import Rejection, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from perminute.ports import CreditStore, Rejections, Reratings, Wakeups
+    from perminute.ports import Rejections, Reratings, Wakeups
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +50,14 @@ class WakeReratings:
 class WakeForgotten:
     """Wakes whoever still has something waiting, should all that told of it have been lost."""
 
-    credit: CreditStore
     reratings: Reratings
     wakeups: Wakeups
 
-    def __call__(self, organization_ids: Iterable[str], deadline: Deadline = NEVER) -> int:
-        """Look at each organization; gives how many were woken. Raises `Unavailable`.
+    def __call__(self) -> int:
+        """Wake each organization once; gives how many. Raises `Unavailable`.
 
         What is just being carried out is woken once more, which does no harm.
         """
-        woken = 0
-        for organization_id in organization_ids:
-            deadline.check()
-            if self.reratings.waiting(organization_id) or self.credit.unsettled_months(
-                organization_id
-            ):
-                self.wakeups.wake([organization_id])
-                woken += 1
-        return woken
+        organizations = list(dict.fromkeys(self.reratings.organizations_waiting()))
+        self.wakeups.wake(organizations)
+        return len(organizations)

@@ -36,6 +36,9 @@ SETTINGS = {
     "ORGANIZATION_CLAIM": "organizationId",
     "TOKENS_REQUIRED": "false",
     "RERATING_QUEUE_URL": "http://127.0.0.1/reratings",
+    "WORK_QUEUE_URL": "http://127.0.0.1/work",
+    "BOOK_CHECKS_TABLE": "book-checks",
+    "BOOKS_READ_WHOLE_WITHIN_DAYS": "28",
     "NOTIFICATION_TOPIC_ARN": "arn:aws:sns:us-east-1:000000000000:notifications",
     "POWERTOOLS_SERVICE_NAME": "bench",
 }

@@ -26,11 +26,11 @@ from perminute_local.embedded_aws import REGION
 from perminute_local.replay.links import wire
 from perminute_local.replay.requests import ChargingRequests
 from perminute_local.replay.results import Rejected
-from perminute_local.replay.schedules import Clock
+from perminute_local.replay.schedules import Clock, Failure
 from perminute_local.replay.table_stream import TableStream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from perminute.api.endpoints import Endpoint
@@ -72,7 +72,11 @@ class Deployed:
         ]
         # Not as its readers: of streams the emulator asks for rights on all resources.
         self.streams = [TableStream(arn, who) for arn, who in self._wiring.listening.items()]
-        self.clock = Clock(self._wiring.scheduled, deployment.stack.setting("CREDIT_TABLE"))
+        self.clock = Clock(
+            self._wiring.scheduled,
+            deployment.stack.setting("CREDIT_TABLE"),
+            work_off=self._work_off,
+        )
         self._bus = boto3.client("events")
         self._places: dict[str, str] = {}
         self._api = SignedRequests(deployment.names[API])
@@ -104,6 +108,11 @@ class Deployed:
     def places(self, deliveries: Sequence[Delivery]) -> Mapping[str, str]:
         """Say which event of the file has which id of the bus, which gives each a new one."""
         return {one.event_id: one.event_id for one in deliveries} | self._places
+
+    def _work_off(self, _name: str, _at: datetime) -> Iterable[Failure]:
+        """Read until what a run of a scheduled function has queued is done."""
+        self.settle()
+        return ()
 
     def settle(self, batch_size: int | None = None) -> None:
         """Read until nothing waits; what failed comes again when its time has passed."""

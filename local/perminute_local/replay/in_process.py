@@ -12,11 +12,12 @@ from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.links import wire
 from perminute_local.replay.requests import ChargingRequests, ask_function
 from perminute_local.replay.results import Rejected, drain, unknown_source
-from perminute_local.replay.schedules import Clock
+from perminute_local.replay.schedules import Clock, Failure
 from perminute_local.replay.table_stream import TableStream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from perminute_local.replay.deliveries import Delivery
     from perminute_local.replay.results import Response
@@ -33,7 +34,9 @@ class InProcess:
         self.readers = self._wiring.readers
         self.largest_batch = max(trigger.batch_size for trigger, _ in self.readers.values())
         self.streams = [TableStream(arn, who) for arn, who in self._wiring.listening.items()]
-        self.clock = Clock(self._wiring.scheduled, stack.setting("CREDIT_TABLE"))
+        self.clock = Clock(
+            self._wiring.scheduled, stack.setting("CREDIT_TABLE"), work_off=self._work_off
+        )
         self._bus = Bus(stack)
         self._sqs = boto3.client("sqs")
 
@@ -50,15 +53,20 @@ class InProcess:
         return rejected
 
     def deliver_sent(self, names: set[str]) -> list[Rejected] | None:
-        """Deliver what stands in the queues."""
+        """Deliver what stands in the queues, and what their readers send themselves meanwhile."""
         queues = self._wiring.fed_by(names, self.stack)
         rejected: list[Rejected] = []
         for queue in queues:
             url = self.stack.queues[queue].url
-            sent = [SQSMessage(message["Body"]) for message in drain(url, self._sqs)]
-            known_as = {message.body: f"{queue}: {message.body}" for message in sent}
-            rejected += self._deliver(sent, known_as, queue, None)
+            while sent := [SQSMessage(message["Body"]) for message in drain(url, self._sqs)]:
+                known_as = {message.body: f"{queue}: {message.body}" for message in sent}
+                rejected += self._deliver(sent, known_as, queue, None)
         return rejected if queues else None
+
+    def _work_off(self, name: str, at: datetime) -> Iterator[Failure]:
+        """Have a run of a scheduled function end before anything else happens."""
+        for rejected in self.deliver_sent({name}) or ():
+            yield Failure(rejected.event_id, at, rejected.reason)
 
     def response(self, request: Delivery) -> Response:
         """Call the function as API Gateway does."""

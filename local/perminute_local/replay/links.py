@@ -80,17 +80,18 @@ def wire(
     wiring = Wiring()
     for function in stack.functions:
         loaded = load(function)
-        match function.trigger:
-            case QueueTrigger(queue=queue) as trigger:
-                wiring.readers[queue] = trigger, loaded
-            case StreamTrigger() as trigger:
-                wiring.listening[trigger.stream_arn].append(
-                    Reader(trigger, loaded, trigger.attempts if as_deployed else ATTEMPTS)
-                )
-            case ScheduleTrigger() as trigger:
-                wiring.scheduled.append(Scheduled(function.name, trigger, loaded))
-            case ApiTrigger() as trigger:
-                wiring.charging = trigger, loaded
-            case never:
-                assert_never(never)
+        for trigger in function.triggers:
+            match trigger:
+                case QueueTrigger(queue=queue):
+                    wiring.readers[queue] = trigger, loaded
+                case StreamTrigger():
+                    wiring.listening[trigger.stream_arn].append(
+                        Reader(trigger, loaded, trigger.attempts if as_deployed else ATTEMPTS)
+                    )
+                case ScheduleTrigger():
+                    wiring.scheduled.append(Scheduled(function.name, trigger, loaded))
+                case ApiTrigger():
+                    wiring.charging = trigger, loaded
+                case never:
+                    assert_never(never)
     return wiring

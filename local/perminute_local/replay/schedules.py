@@ -14,7 +14,7 @@ from perminute.adapters.dynamodb.records import ACCOUNT, ACCOUNTS_INDEX, NEVER_D
 from perminute.domain.times import format_instant, parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from perminute_local.replay.lambda_runtime import LambdaFunction
     from perminute_local.stack import ScheduleTrigger
@@ -60,6 +60,11 @@ def event_of_run(trigger: ScheduleTrigger, at: datetime) -> Any:  # noqa: ANN401
     return json.loads(trigger.input.replace(_SCHEDULED_TIME, format_instant(at)))
 
 
+def _nothing_to_do(_name: str, _at: datetime) -> Iterable[Failure]:
+    """Leave it at the run itself."""
+    return ()
+
+
 @dataclass(slots=True)
 class Clock:
     """The clock of a replay. It starts with the first event, and time passes between events.
@@ -71,6 +76,8 @@ class Clock:
     scheduled: Sequence[Scheduled]
     credit_table: str
     now: datetime | None = None
+    work_off: Callable[[str, datetime], Iterable[Failure]] = _nothing_to_do
+    """Has done what a run of this function has queued, before anything else happens."""
 
     def pass_until(self, at: datetime) -> Iterator[Failure]:
         """Let time pass, and run what falls into it; gives the runs that failed."""
@@ -84,7 +91,7 @@ class Clock:
                 why = f"was left out, as all after it: {runs - 1} runs between two events"
                 yield Failure(one.name, now, why)
                 break
-            yield from one.run(now)
+            yield from self._run(one, now)
             if runs >= len(self.scheduled):
                 now = max(now, min(self._next_due() or at, at) - _A_MOMENT)
         self.now = max(now, at)
@@ -93,7 +100,11 @@ class Clock:
         """Run each function once more, as of now."""
         if self.now is not None:
             for one in self.scheduled:
-                yield from one.run(self.now)
+                yield from self._run(one, self.now)
+
+    def _run(self, one: Scheduled, at: datetime) -> Iterator[Failure]:
+        yield from one.run(at)
+        yield from self.work_off(one.name, at)
 
     def _next_due(self) -> datetime | None:
         found = boto3.client("dynamodb").query(

@@ -76,7 +76,7 @@ class Bridges:
         (name,) = (
             function.name
             for function in self.functions.medium.stack.functions
-            if isinstance(function.trigger, ApiTrigger)
+            if any(isinstance(one, ApiTrigger) for one in function.triggers)
         )
         return name
 

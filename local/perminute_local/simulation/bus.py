@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 VISIBILITY_TIMEOUT = timedelta(seconds=200)
 """How long a message that failed is hidden (template.yaml)."""
+RERATINGS = "ReratingsQueue"
+"""The queue of organizations whose calls are to be looked at again."""
 OUTBOX = "outbox#"
 """How the records begin that hold notifications (OutboxRow)."""
 _MOMENT = timedelta(seconds=1)

@@ -66,6 +66,13 @@ class Kept(NamedTuple):
     body: str
 
 
+class Sent(NamedTuple):
+    """Work of a daily run in a queue."""
+
+    queue: str
+    body: str
+
+
 @dataclass
 class Reports:
     """What a bridge has reported of a call: all that it can add up to, and when the last one was.
@@ -135,6 +142,8 @@ class Effects:
     stream: list[dict[str, Any]] = field(default_factory=list)
     woken: list[tuple[str, datetime | None]] = field(default_factory=list)
     """Organizations that were woken, and not before when, if that was said."""
+    sent: list[Sent] = field(default_factory=list)
+    """What daily runs have queued."""
     kept: list[Kept] = field(default_factory=list)
     announced: Counter[str] = field(default_factory=Counter)
     told: dict[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Protocol
+
+from perminute.application.patience import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from perminute.application.check_books import CheckBooks
     from perminute.application.correct_rates import RateCorrection
+    from perminute.application.reconcile_books import Reconciled
     from perminute.domain.accounts import Account
+    from perminute.domain.book_checks import BooksCheck
     from perminute.domain.licensing import Licensing
     from perminute.domain.lots import Lot
     from perminute.domain.reconciliation import Statement
@@ -17,7 +24,7 @@ if TYPE_CHECKING:
     from perminute.domain.spending import Spending, SpendingChange
     from perminute.domain.timelines import Fact
     from perminute.domain.usage import Usage
-    from perminute.ports import Receipt, ReceiptKey
+    from perminute.ports import Receipt, ReceiptKey, RunOrganization
     from perminute_local.replay.lambda_runtime import LoadedFunction
     from perminute_local.stack import Stack
 
@@ -29,6 +36,27 @@ a world is no year of nightly synchronizations."""
 MOST_SETTLED_AT_ONCE = 1
 """Calls of a world that are gone over while others wait to be charged, instead of forty: a month of
 a world has few that draw on a pool, and what is settled afterwards is to happen as well."""
+
+
+ORGANIZATIONS_ON_A_PAGE = 2
+"""Organizations that a daily run lists at once, instead of a thousand: a world has few."""
+
+PARTS_READ_AT_ONCE = 15
+"""Entries and calls that one invocation adds up of books that are read whole: then it goes on in a
+further message."""
+
+WHOLE_WITHIN_DAYS = 3
+"""Days within which all books of an organization are read: a world has few of these, too."""
+
+
+def in_pieces(check_books: CheckBooks) -> Callable[[RunOrganization, Deadline], Reconciled]:
+    """Have books read in pieces, whatever time there is."""
+
+    def piece(work: RunOrganization, _: Deadline) -> Reconciled:
+        # It has passed once it was asked so often: after each entry or call that is added up.
+        return check_books(work, Deadline(at=PARTS_READ_AT_ONCE, clock=partial(next, count(1))))
+
+    return piece
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +77,8 @@ class Seen:
     waiting: int
     """Re-ratings that nobody has carried out."""
     receipt: Callable[[ReceiptKey], Receipt | None]
+    check: BooksCheck
+    """How its books were checked last."""
 
     @property
     def account(self) -> Account:
@@ -79,4 +109,8 @@ class Medium(Protocol):
 
     def seen(self, organization_id: str) -> Seen:
         """Read all of an organization."""
+        ...
+
+    def spoil(self, organization_id: str, micros: int) -> None:
+        """Add to the balance of an organization what no entry says."""
         ...

@@ -26,8 +26,9 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table
 
-from perminute import bootstrap, connected
+from perminute import bootstrap, connected, settings
 from perminute.adapters.dynamodb import licensing_store, records, under_way
+from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.call_store import DynamoDBCalls
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
@@ -45,6 +46,7 @@ from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.api import bootstrap as api_bootstrap
+from perminute.application.check_books import CheckBooks
 from perminute.application.correct_rates import CorrectRates
 from perminute.application.looking_again import LookingAgain
 from perminute.application.patience import Patience
@@ -58,11 +60,16 @@ from perminute_local.embedded_aws import REGION, environment
 from perminute_local.replay.lambda_runtime import LoadedFunction
 from perminute_local.replay.run import table_names
 from perminute_local.simulation.adverse import AdverseDynamoDB, half_of_batch
-from perminute_local.simulation.bus import OUTBOX
-from perminute_local.simulation.effects import Kept, Posted
+from perminute_local.simulation.bus import OUTBOX, RERATINGS
+from perminute_local.simulation.effects import Kept, Posted, Sent
 from perminute_local.simulation.faults import Fault
 from perminute_local.simulation.gate import Request
-from perminute_local.simulation.medium import MOST_FACTS, Seen
+from perminute_local.simulation.medium import (
+    MOST_FACTS,
+    WHOLE_WITHIN_DAYS,
+    Seen,
+    in_pieces,
+)
 from perminute_local.stack import BACKING_TYPES, create_stack
 
 if TYPE_CHECKING:
@@ -100,6 +107,8 @@ class Moto:
         self._tables = table_names(stack)
         self._functions = {function.name: function for function in stack.functions}
         self._queues = {queue.url: name for name, queue in stack.queues.items()}
+        checks = stack.setting("BOOK_CHECKS_TABLE")
+        self._checks = DynamoDBBookChecks(schema.connection, checks)
         self.adverse: AdverseDynamoDB | None = None
         """What DynamoDB may answer otherwise than moto; None, nothing."""
 
@@ -159,6 +168,16 @@ class Moto:
             ),
             waiting=len(DynamoDBReratings(self._schema).waiting(organization_id)),
             receipt=self._receipt,
+            check=self._checks.check(organization_id),
+        )
+
+    def spoil(self, organization_id: str, micros: int) -> None:
+        """See `Medium.spoil`."""
+        boto3.client("dynamodb").update_item(
+            TableName=self._tables.credit,
+            Key={"organizationId": {"S": organization_id}, "record": {"S": records.ACCOUNT}},
+            UpdateExpression="ADD balanceMicros :micros",
+            ExpressionAttributeValues={":micros": {"N": str(micros)}},
         )
 
     # ── What stands between a client and AWS ─────────────────────────────────────────────────
@@ -181,12 +200,8 @@ class Moto:
             case "TransactWriteItems":
                 self._note_written(params["TransactItems"])
             case "SendMessageBatch":
-                self._effects.woken += (
-                    (message["organizationId"], at and parse_instant(at))
-                    for entry in _taken(params["Entries"], answer)
-                    for message in [json.loads(entry["MessageBody"])]
-                    for at in [message.get("at")]
-                )
+                bodies = [one["MessageBody"] for one in _taken(params["Entries"], answer)]
+                self._note_sent(self._queues[params["QueueUrl"]], bodies)
             case "SendMessage":
                 reason = params["MessageAttributes"]["reason"]["StringValue"]
                 queue = self._queues[params["QueueUrl"]]
@@ -213,6 +228,16 @@ class Moto:
             for entry in entries[half:]
         ]
         return {**answer, "Failed": [*answer.get("Failed", ()), *failed]}
+
+    def _note_sent(self, queue: str, bodies: Sequence[str]) -> None:
+        if queue != RERATINGS:
+            self._effects.sent += (Sent(queue, body) for body in bodies)
+            return
+        self._effects.woken += (
+            (message["organizationId"], at and parse_instant(at))
+            for message in map(json.loads, bodies)
+            for at in [message.get("at")]
+        )
 
     def _note_written(self, operations: Sequence[Mapping[str, Any]]) -> None:
         puts = [operation["Put"] for operation in operations if "Put" in operation]
@@ -304,6 +329,8 @@ def over_moto(
             patch.object(bootstrap, "Patience", patient),
             patch.object(api_bootstrap, "Patience", patient),
             patch.object(connected, "S3RateCards", cards),
+            patch.object(bootstrap, "CheckBooks", lambda **parts: in_pieces(CheckBooks(**parts))),
+            patch.object(settings, "whole_within_days", lambda _: WHOLE_WITHIN_DAYS),
             patch.object(licensing_store, "MAX_FACTS", MOST_FACTS),
             patch.object(connected, "connect", lambda: connection),
             patch.object(connected.Connected, "client", lambda _, service: client(service)),

@@ -16,11 +16,13 @@ from perminute.adapters.memory import (
     PublishedRateCards,
     RememberedWakeups,
 )
+from perminute.adapters.memory_books import SentWork
+from perminute.adapters.sqs_work import work_body
 from perminute.application.correct_rates import CorrectRates
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.rate_card_csv import read_rate_card
 from perminute.ports import Committed, Moved, Posting
-from perminute_local.simulation.effects import Kept, Posted, documents_of
+from perminute_local.simulation.effects import Kept, Posted, Sent, documents_of
 from perminute_local.simulation.faults import Fault
 from perminute_local.simulation.gate import Request
 from perminute_local.simulation.medium import MOST_FACTS, Seen
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
     from perminute.application.correct_rates import RateCorrection
     from perminute.domain.rerating import Rerating
-    from perminute.ports import Announcement, Rejection
+    from perminute.ports import Announcement, ListedOrganizations, Rejection
     from perminute_local.replay.lambda_runtime import LoadedFunction
     from perminute_local.simulation.effects import Effects
     from perminute_local.simulation.gate import Gate
@@ -52,9 +54,11 @@ _CONTENDS = frozenset(
 """What raises `Contended` then: the other transactions, and readings that are transactions."""
 _TOGETHER = frozenset({"read", "read_calls", "reservations", "spendings"})
 """Readings of several items, of which only some may be answered."""
-_FOUND_IN_AN_INDEX = frozenset({"calls_by_start", "organizations", "reported_calls"})
+_FOUND_IN_AN_INDEX = frozenset(
+    {"calls_by_start", "organizations", "organizations_waiting", "reported_calls"}
+)
 """Readings of an index that may lag behind."""
-_SENDS = (AnnouncedNotifications, RememberedWakeups, KeptRejections)
+_SENDS = (AnnouncedNotifications, RememberedWakeups, KeptRejections, SentWork)
 """What takes several things at once."""
 
 
@@ -118,7 +122,15 @@ class Twins:
             ),
             waiting=len(store.waiting(organization_id)),
             receipt=store.receipt,
+            check=self._shared.checks.check(organization_id),
         )
+
+    def spoil(self, organization_id: str, micros: int) -> None:
+        """See `Medium.spoil`."""
+        accounts = self._shared.store.accounts
+        account = accounts[organization_id]
+        balance_micros = account.balance_micros + micros
+        accounts[organization_id] = replace(account, balance_micros=balance_micros)
 
     def _through(self, adapter: P) -> P:
         return cast("P", _Requests(self, adapter))
@@ -157,6 +169,9 @@ class Twins:
                 self._effects.woken += ((one, at.get(one)) for one in args[0])
             case KeptRejections():
                 self._note_kept(adapter, args[0])
+            case SentWork():
+                queue = _name_of(adapter, self._shared.work)
+                self._effects.sent += (Sent(queue, work_body(one)) for one in args[0])
             case _:
                 pass
         return result
@@ -200,8 +215,12 @@ class Twins:
         self._effects.put(records.rerating_row(rerating).serialize(), is_new=is_new)
 
     def _note_kept(self, adapter: KeptRejections, rejections: Sequence[Rejection]) -> None:
-        queue = next(name for name, kept in self._shared.kept.items() if kept is adapter)
+        queue = _name_of(adapter, self._shared.kept)
         self._effects.kept += (Kept(queue, one.reason, one.body) for one in rejections)
+
+
+def _name_of(adapter: object, by_name: Mapping[str, object]) -> str:
+    return next(name for name, one in by_name.items() if one is adapter)
 
 
 class _Requests:
@@ -235,10 +254,17 @@ def _shows(  # noqa: PLR0911 - one for each kind of fault
             return _contended
         case Fault.CUT if name in _FOUND_IN_AN_INDEX:
             return lambda: iter(list(effect())[::2])
+        case Fault.CUT if name == "listed_organizations":
+            return partial(_lagging, effect)
         case Fault.CUT if isinstance(adapter, _SENDS):
             return partial(_unanswered, cut)
         case _:
             return None
+
+
+def _lagging(effect: Callable[[], ListedOrganizations]) -> ListedOrganizations:
+    page = effect()
+    return page._replace(organization_ids=page.organization_ids[::2])
 
 
 def _is_transaction(adapter: object, name: str) -> bool:

@@ -17,12 +17,13 @@ from perminute.domain.times import format_instant
 from perminute_local.replay.schedules import event_of_run
 from perminute_local.simulation.billing import Billing
 from perminute_local.simulation.bridges import Bridges, Ended
-from perminute_local.simulation.bus import SimulatedQueue, SimulatedStream
+from perminute_local.simulation.bus import RERATINGS, SimulatedQueue, SimulatedStream
 from perminute_local.simulation.corrections import Corrections
 from perminute_local.simulation.effects import Broken
 from perminute_local.simulation.expectations import Expectations, books_of, never_charged
 from perminute_local.simulation.faults import Fault, chance
 from perminute_local.simulation.happenings import Functions, Happenings
+from perminute_local.simulation.nights import SPOILT_MICROS, checked, spoilt
 from perminute_local.simulation.plan import (
     Bridged,
     Corrected,
@@ -41,18 +42,22 @@ if TYPE_CHECKING:
     from perminute_local.simulation.gate import Gate
     from perminute_local.simulation.medium import Medium
     from perminute_local.simulation.plan import Item, Plan, What
+    from perminute_local.stack import Trigger
 
 _QUEUES = {
     "telephony": "CallsQueue",
     "licensing": "LicensingQueue",
     "billing": "CreditQueue",
 }
-_RERATINGS = "ReratingsQueue"
 _EXPIRY, _RECONCILIATION = "ExpireCreditFunction", "ReconcileBooksFunction"
+_WAKE = "WakeReratingsFunction"
 _DEEPEST = 2
 """Functions that overtake each other: a third one finds nothing that two do not."""
 _MAX_ROUNDS = 200
 """Rounds within which all is settled once nothing goes wrong any more."""
+_NIGHTS = 4
+"""One night in so many the books are checked, whatever goes wrong: all of them would take longer
+than all else."""
 _DAY, _MOMENT = timedelta(days=1), timedelta(microseconds=1)
 _END = timedelta(days=7)
 """How long a world goes on after the last item: whatever is late has come by then."""
@@ -89,8 +94,11 @@ class Simulator:
     streams: list[SimulatedStream] = field(default_factory=list)
     schedules: dict[str, ScheduleTrigger] = field(default_factory=dict)
     _woken: int = 0
+    _sent: int = 0
     _looked_at: int = 0
     _expired_until: datetime | None = None
+    _checked_until: datetime | None = None
+    """When the books were checked last, while all was calm."""
 
     def __post_init__(self) -> None:
         """Put every function where its trigger is."""
@@ -110,24 +118,24 @@ class Simulator:
         self.effects.versions.append(self.plan.card[1])
         self._publish(*self.plan.card)
         for function in self.medium.stack.functions:
-            match function.trigger:
-                case QueueTrigger(queue=queue) as trigger:
-                    self.queues[queue] = SimulatedQueue(
-                        queue,
-                        self.medium.stack.queues[queue],
-                        trigger,
-                        function.name,
-                        self.happenings,
-                        self.functions,
-                    )
-                case StreamTrigger() as trigger:
-                    self.streams.append(
-                        SimulatedStream(trigger, function.name, self.happenings, self.functions)
-                    )
-                case ScheduleTrigger() as trigger:
-                    self.schedules[function.name] = trigger
-                case _:
-                    pass
+            for trigger in function.triggers:
+                self._put_at(trigger, function.name)
+
+    def _put_at(self, trigger: Trigger, function: str) -> None:
+        match trigger:
+            case QueueTrigger(queue=name):
+                queue = self.medium.stack.queues[name]
+                self.queues[name] = SimulatedQueue(
+                    name, queue, trigger, function, self.happenings, self.functions
+                )
+            case StreamTrigger():
+                self.streams.append(
+                    SimulatedStream(trigger, function, self.happenings, self.functions)
+                )
+            case ScheduleTrigger():
+                self.schedules[function] = trigger
+            case _:
+                pass
 
     @property
     def _parts(self) -> list[SimulatedQueue | SimulatedStream]:
@@ -184,6 +192,8 @@ class Simulator:
             self.happenings.log(f"{_EXPIRY} is left out")
         else:
             self._run_schedule(_EXPIRY, at)
+        if chance(self.plan.seed, "night", at).randrange(_NIGHTS) == 0:
+            self._run_schedule(_RECONCILIATION, at)
 
     def _next_expiry(self) -> datetime | None:
         """Tell when the daily run next has something to do; it runs once a day."""
@@ -289,7 +299,12 @@ class Simulator:
             if at is not None:
                 body = later_body(organization_id, at)
             drawn = chance(self.plan.seed, "wake", self._woken)
-            self.queues[_RERATINGS].send(body, f"wake-{self._woken}", drawn, visible_at=at)
+            self.queues[RERATINGS].send(body, f"wake-{self._woken}", drawn, visible_at=at)
+        sent, self.effects.sent = self.effects.sent, []
+        for queue, body in sent:
+            self._sent += 1
+            drawn = chance(self.plan.seed, "work", self._sent)
+            self.queues[queue].send(body, f"work-{self._sent}", drawn)
 
     def _tell_operator(self, number: int, kept: Kept) -> None:
         """Have somebody send back what was refused, who does not know better."""
@@ -317,11 +332,12 @@ class Simulator:
             broken = (
                 self._settle()
                 or self._correct()
-                or self._reconcile()
+                or self._night()
                 or self._settle()
                 or self._broken()
             )
-            return broken or next(self._checked(is_last=is_last), None)
+            broken = broken or next(self._checked(is_last=is_last), None)
+            return broken or (self._spoil() if is_last else None)
         finally:
             self.gate.calm = False
 
@@ -344,13 +360,49 @@ class Simulator:
         self.corrections.repeat()
         return self._settle()
 
-    def _reconcile(self) -> Broken | None:
-        answer = self._run_schedule(_RECONCILIATION, self.happenings.now)
+    def _night(self) -> Broken | None:
+        """Have what was forgotten woken, and then the books checked."""
+        self._run_schedule(_WAKE, self.happenings.now)
         for stream in self.streams:
             stream.forgotten = False
-        if answer is None or answer["differences"]:
-            return Broken("balance = ledger = lots less debt", f"the nightly run says {answer}")
-        return None
+        at = self._next_night()
+        broken = self._settle() or self._run_night(at)
+        return broken or next(
+            (
+                broken
+                for name in self.plan.organizations
+                for broken in checked(name, self.medium.seen(name), at)
+            ),
+            None,
+        )
+
+    def _next_night(self) -> datetime:
+        """Give each night a time of its own: what was checked once is not checked again."""
+        at = self.happenings.now
+        if self._checked_until is not None:
+            at = max(at, self._checked_until + _MOMENT)
+        self._checked_until = at
+        return at
+
+    def _run_night(self, at: datetime) -> Broken | None:
+        self._run_schedule(_RECONCILIATION, at)
+        return self._settle()
+
+    def _spoil(self) -> Broken | None:
+        """Add a cent to a balance that no entry says: it is found night after night, and mended."""
+        seen = {name: self.medium.seen(name) for name in self.plan.organizations}
+        name = next((name for name, one in seen.items() if one.account.entries), None)
+        if name is None:
+            return None
+        self.medium.spoil(name, SPOILT_MICROS)
+        for _ in range(2):
+            broken = self._run_night(self._next_night())
+            broken = broken or next(spoilt(name, self.medium.seen(name)), None)
+            if broken:
+                return broken
+        self.medium.spoil(name, -SPOILT_MICROS)
+        at = self._next_night()
+        return self._run_night(at) or next(checked(name, self.medium.seen(name), at), None)
 
     def _checked(self, *, is_last: bool) -> Iterator[Broken]:
         """Hold the books against what was sent; write down how they stand."""

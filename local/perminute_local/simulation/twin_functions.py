@@ -21,6 +21,7 @@ from perminute.adapters.memory import (
     PublishedRateCards,
     RememberedWakeups,
 )
+from perminute.adapters.memory_books import InMemoryBookChecks, InMemoryBooks, SentWork
 from perminute.api import bootstrap as api_bootstrap
 from perminute.api.endpoints import ChargingApi
 from perminute.application.apply_licensing import ApplyLicensing
@@ -29,18 +30,26 @@ from perminute.application.authorize_call import AuthorizeCall
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_legs import ChargeLegs
 from perminute.application.charge_reported import ChargeReported
+from perminute.application.check_books import CheckBooks
+from perminute.application.daily_expiry import BroughtUpToDate, ExpireAccount
+from perminute.application.daily_runs import DailyRun, ListOrganizations
 from perminute.application.expire_credit import ExpireCredit
 from perminute.application.look_up_calls import LookUpCalls
 from perminute.application.looking_again import LookingAgain
 from perminute.application.patience import Patience
 from perminute.application.publish_notifications import PublishNotifications
-from perminute.application.reconcile_books import ReconcileBooks
+from perminute.application.reconcile_books import ReconcileBooks, Reconciled
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls
 from perminute.application.wake_reratings import WakeForgotten, WakeReratings
-from perminute.settings import dead_letter_queue_url
+from perminute.settings import dead_letter_queue_url, work_queue_url
 from perminute_local.replay.lambda_runtime import LoadedFunction
-from perminute_local.simulation.medium import MOST_SETTLED_AT_ONCE
+from perminute_local.simulation.medium import (
+    MOST_SETTLED_AT_ONCE,
+    ORGANIZATIONS_ON_A_PAGE,
+    WHOLE_WITHIN_DAYS,
+    in_pieces,
+)
 from perminute_local.stack import (
     Stack,
     Template,
@@ -83,6 +92,9 @@ class Shared:
     store: InMemoryStore = field(default_factory=InMemoryStore)
     topic: AnnouncedNotifications = field(default_factory=AnnouncedNotifications)
     wakeups: RememberedWakeups = field(default_factory=RememberedWakeups)
+    checks: InMemoryBookChecks = field(default_factory=InMemoryBookChecks)
+    work: defaultdict[str, SentWork] = field(default_factory=lambda: defaultdict(SentWork))
+    """The work of daily runs, by the queue that it was put into."""
     kept: defaultdict[str, KeptRejections] = field(
         default_factory=lambda: defaultdict(KeptRejections)
     )
@@ -125,23 +137,32 @@ class Twinned:
 
     def wake_forgotten(self) -> WakeForgotten:
         """See `Application.wake_forgotten`."""
-        return WakeForgotten(self._store, self._store, self._wakeups)
+        return WakeForgotten(self._store, self._wakeups)
 
     def book_credit(self) -> BookCredit:
         """See `Application.book_credit`."""
         return BookCredit(self._store, PATIENCE)
 
-    def expire_credit(self) -> ExpireCredit:
-        """See `Application.expire_credit`."""
-        return ExpireCredit(self._store, PATIENCE)
+    def daily_expiry(self) -> DailyRun[BroughtUpToDate]:
+        """See `Application.daily_expiry`."""
+        charge_reported = ChargeReported(self._store, self.charge_legs())
+        does = ExpireAccount(ExpireCredit(self._store, PATIENCE), charge_reported)
+        return DailyRun(self._organizations(only_due=True), does)
 
-    def charge_reported(self) -> ChargeReported:
-        """See `Application.charge_reported`."""
-        return ChargeReported(self._store, self.charge_legs())
+    def reconciliation(self) -> DailyRun[Reconciled]:
+        """See `Application.reconciliation`."""
+        check_books = CheckBooks(
+            books=self._shared.through(InMemoryBooks(self._shared.store)),
+            checks=self._shared.through(self._shared.checks),
+            reconcile=ReconcileBooks(self._store, PATIENCE),
+            patience=PATIENCE,
+            whole_within_days=WHOLE_WITHIN_DAYS,
+        )
+        return DailyRun(self._organizations(), in_pieces(check_books))
 
-    def reconcile_books(self) -> ReconcileBooks:
-        """See `Application.reconcile_books`."""
-        return ReconcileBooks(self._store, PATIENCE)
+    def _organizations(self, *, only_due: bool = False) -> ListOrganizations:
+        queue = self._shared.through(self._shared.work[work_queue_url(self._environment)])
+        return ListOrganizations(self._store, queue, only_due, ORGANIZATIONS_ON_A_PAGE)
 
     def publish_notifications(self) -> PublishNotifications:
         """See `Application.publish_notifications`."""
