@@ -282,6 +282,9 @@ def _simulate(options: argparse.Namespace) -> int:
 
 def _add_reconcile(parser: argparse.ArgumentParser) -> None:
     _add_stack(parser)
+    parser.add_argument(
+        "--status", action="store_true", help="how far the nightly checks have come; reads no books"
+    )
     parser.set_defaults(run=_reconcile)
 
 
@@ -300,6 +303,13 @@ def _add_stack(parser: argparse.ArgumentParser) -> None:
 
 
 def _reconcile(options: argparse.Namespace) -> int:
+    if options.status:
+        from perminute_local.book_checks import run_status  # noqa: PLC0415 - as for a replay
+
+        if options.organization:
+            msg = "--status is of all organizations; leave out --organization"
+            raise WrongCall(msg)
+        return run_status(options.stack, as_json=options.json)
     from perminute_local.reconcile import run_reconcile  # noqa: PLC0415 - as for a replay
 
     return run_reconcile(options.stack, options.organization, as_json=options.json)
