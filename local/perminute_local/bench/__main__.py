@@ -6,10 +6,11 @@ from perminute_local.bench import (
     imports,
     late,
     lots,
+    nights,
     rating,
     replays,
     writes,
 )
 
-for benchmark in (rating, handler, lots, late, authorization, writes, replays, imports):
+for benchmark in (rating, handler, lots, late, nights, authorization, writes, replays, imports):
     benchmark.main()

@@ -1,0 +1,325 @@
+"""Nights with 30,000 organizations, and with a million entries, beside the way before.
+
+Requests are answered by a store that makes up what it returns, and take as long as they would on a
+clock that is turned on by them: DynamoDB's part is not measured here. CPU time and memory are real,
+each way in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from perminute.adapters.memory_books import InMemoryBookChecks, SentWork
+from perminute.application.check_books import CheckBooks
+from perminute.application.daily_runs import DailyRun, ListOrganizations
+from perminute.application.patience import Deadline, Patience
+from perminute.application.reconcile_books import ReconcileBooks, Reconciled
+from perminute.domain.accounts import Account
+from perminute.domain.book_checks import Place
+from perminute.domain.book_sums import CallCost, Standing
+from perminute.domain.errors import Unavailable
+from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
+from perminute.domain.lots import Lot, LotShare, twelve_months_after
+from perminute.domain.reconciliation import Statement
+from perminute.ports import ListedOrganizations
+from perminute_local.bench.report import print_result
+from perminute_local.stack import load_template, resources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from perminute.domain.book_sums import PoolUse
+    from perminute.domain.pools import Month
+    from perminute.ports import RunOrganization, RunPage
+
+MANY, FEW_ENTRIES = 30_000, 10
+ONE, MANY_ENTRIES = 1, 1_000_000
+NIGHT = datetime(2026, 11, 3, 1, 35, tzinfo=UTC)
+REQUEST_SECONDS = 0.005
+"""What a small request to DynamoDB or SQS takes."""
+PAGE_SECONDS, ITEMS_ON_A_PAGE = 0.05, 5_000
+"""What a page of one megabyte takes, and how many entries, or parts of calls, it has."""
+LONGEST_SECONDS = 900
+"""What an invocation could take in the way before, and can at most."""
+ATTEMPTS = 3
+NAIVE = "all organizations in one invocation, all entries of one in memory; three attempts"
+WAYS = ("ours", "naive")
+
+
+@dataclass
+class Turned:
+    """A clock that goes on while this process works, and is turned on by each request."""
+
+    waited: float = 0.0
+    requests: int = 0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return time.process_time() + self.waited
+
+    def request(self, seconds: float = REQUEST_SECONDS) -> None:
+        """Make a request."""
+        self.requests += 1
+        self.waited += seconds
+
+
+@dataclass
+class MadeUp:
+    """`Books`, and of `CreditStore` what checks need: organizations that are all alike."""
+
+    clock: Turned
+    organizations_number: int
+    entries_number: int
+
+    def account(self, organization_id: str) -> Account:
+        """Make up an account: all that was bought but what calls cost."""
+        self.clock.request()
+        left = 2 * self.entries_number - (self.entries_number - 1)
+        lot = Lot(
+            lot_id=entry_id(1),
+            purchase_id="po",
+            purchased_at=NIGHT,
+            expires_at=twelve_months_after(NIGHT),
+            remaining_micros=left,
+        )
+        number = self.entries_number
+        return Account(
+            organization_id=organization_id, entries=number, balance_micros=left, lots=(lot,)
+        )
+
+    def standing(self, organization_id: str) -> tuple[Standing, bool]:
+        """See `Books.standing`."""
+        account = self.account(organization_id)
+        self.clock.request()
+        return Standing.of(account, ()), True
+
+    def pools(self, _: str) -> Mapping[Month, PoolUse]:
+        """See `Books.pools`."""
+        self.clock.request()
+        return {}
+
+    def entries(self, organization_id: str) -> Iterator[LedgerEntry]:
+        """Make up a purchase and charges."""
+        balance_micros = 0
+        for number in range(1, self.entries_number + 1):
+            bought = number == 1
+            amount_micros = 2 * self.entries_number if bought else -1
+            balance_micros += amount_micros
+            yield LedgerEntry(
+                organization_id=organization_id,
+                entry_id=entry_id(number),
+                type=EntryType.PURCHASE if bought else EntryType.CHARGE,
+                amount_micros=amount_micros,
+                balance_after_micros=balance_micros,
+                at=NIGHT,
+                lots=(LotShare(entry_id(1), "po", amount_micros),),
+            )
+
+    def costs(self) -> Iterator[CallCost]:
+        """Make up a call for each charge."""
+        for number in range(2, self.entries_number + 1):
+            yield CallCost(f"call-{number:08}", ((entry_id(number), 1),))
+
+    def parts(
+        self, organization_id: str, *, after: Place | None = None
+    ) -> Iterator[tuple[Place, LedgerEntry | CallCost]]:
+        """See `Books.parts`."""
+        # Two queries of the ledger, one of the usages: each is one request at least.
+        self.clock.request()
+        skipped = int(after.key) if after is not None else 0
+        both: Iterator[LedgerEntry | CallCost] = _chained(
+            self.entries(organization_id), self.costs(), self.clock
+        )
+        for number, part in enumerate(islice(both, skipped, None), skipped + 1):
+            if number % ITEMS_ON_A_PAGE == 0:
+                self.clock.request(PAGE_SECONDS)
+            yield Place("parts", f"{number}"), part
+
+    def other_entries(self, _: str, *, after: int) -> Iterator[LedgerEntry]:
+        """See `Books.other_entries`: nobody has bought anything today."""
+        self.clock.request()
+        del after
+        return iter(())
+
+    def latest_calls(self, _: str) -> Iterator[tuple[Sequence[LedgerEntry], Sequence[CallCost]]]:
+        """See `Books.latest_calls`: nobody has called today."""
+        self.clock.request()
+        return iter(())
+
+    def organizations(self, **_: object) -> Iterator[str]:
+        """See `CreditStore.organizations`."""
+        return (f"org-{number:06}" for number in range(self.organizations_number))
+
+    def listed_organizations(
+        self, *, limit: int, due_by: datetime | None = None, after: str | None = None
+    ) -> ListedOrganizations:
+        """See `CreditStore.listed_organizations`."""
+        del due_by
+        self.clock.request()
+        first = int(after or 0)
+        last = min(first + limit, self.organizations_number)
+        names = [f"org-{number:06}" for number in range(first, last)]
+        return ListedOrganizations(names, f"{last}" if last < self.organizations_number else None)
+
+    def statement(self, organization_id: str) -> Statement:
+        """See `CreditStore.statement`: seven requests, and all in memory."""
+        account = self.account(organization_id)
+        for _ in range(6):
+            self.clock.request()
+        pages = 2 * self.entries_number // ITEMS_ON_A_PAGE
+        self.clock.request(pages * PAGE_SECONDS)
+        charges: dict[str | None, int] = {}
+        for cost in self.costs():
+            for name, micros in cost.movements:
+                charges[name] = charges.get(name, 0) + micros
+        return Statement(
+            account=account,
+            entries=tuple(self.entries(organization_id)),
+            charges_micros=charges,
+        )
+
+
+def _chained(
+    entries: Iterator[LedgerEntry], costs: Iterator[CallCost], clock: Turned
+) -> Iterator[LedgerEntry | CallCost]:
+    clock.request()
+    yield from entries
+    clock.request()
+    yield from costs
+
+
+@dataclass
+class Counted(InMemoryBookChecks):
+    """What is known of books: each reading and writing of it is a request."""
+
+    clock: Turned = field(default_factory=Turned)
+
+    def check(self, organization_id: str) -> Any:  # noqa: ANN401 - what the twin returns
+        """See `BookChecks.check`."""
+        self.clock.request()
+        return super().check(organization_id)
+
+    def keep(self, check: Any) -> bool:  # noqa: ANN401 - what the twin takes
+        """See `BookChecks.keep`."""
+        self.clock.request()
+        return super().keep(check)
+
+
+@dataclass
+class Queued(SentWork):
+    """The queue: ten messages are a request."""
+
+    clock: Turned = field(default_factory=Turned)
+
+    def send(self, work: Sequence[RunPage | RunOrganization]) -> None:
+        """See `WorkQueue.send`."""
+        for _ in range(-(-len(work) // 10)):
+            self.clock.request()
+        super().send(work)
+
+
+def main() -> None:
+    """Measure both ways, with many organizations and with a long ledger."""
+    print_result(
+        "nights",
+        "any number of organizations, and a million entries in 256 MB; nothing is read twice",
+        naive=NAIVE,
+        **{
+            name: {way: _in_a_process_of_its_own(way, *size) for way in WAYS}
+            for name, size in {
+                "manyOrganizations": (MANY, FEW_ENTRIES),
+                "manyEntries": (ONE, MANY_ENTRIES),
+            }.items()
+        },
+    )
+
+
+def _in_a_process_of_its_own(way: str, organizations: int, entries: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "perminute_local.bench.nights", way]
+    done = subprocess.run(  # noqa: S603 - this module, with our own arguments
+        [*command, f"{organizations}", f"{entries}"], check=True, capture_output=True, text=True
+    )
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
+
+
+def measure(way: str, organizations: int, entries: int) -> dict[str, Any]:
+    """Measure one way in this process."""
+    started, clock = time.process_time(), Turned()
+    books = MadeUp(clock, organizations, entries)
+    figures = _ours(books, clock) if way == "ours" else _naive(books, clock)
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1_024
+    return {
+        "organizations": organizations,
+        "entriesOfEach": entries,
+        **figures,
+        "cpuSeconds": round(time.process_time() - started, 1),
+        "peakMegabytes": megabytes,
+        "fitsIntoTheFunction": megabytes < load_template()["Globals"]["Function"]["MemorySize"],
+    }
+
+
+def _ours(books: MadeUp, clock: Turned) -> dict[str, Any]:
+    """Have two nights pass: in the first all books are read, in the second what is new."""
+    checks, queue = Counted(clock=clock), Queued(clock=clock)
+    patience = Patience(sleep=lambda _: None)
+    check = CheckBooks(books, checks, ReconcileBooks(books, patience), patience)  # type: ignore[arg-type] # all that is used of it
+    run = DailyRun(ListOrganizations(books, queue), check)  # type: ignore[arg-type] # the same
+    nights = [_night(run, queue, clock, NIGHT + timedelta(days=days)) for days in range(2)]
+    return {"firstNight": nights[0], "secondNight": nights[1]}
+
+
+def _night(run: DailyRun[Reconciled], queue: Queued, clock: Turned, at: datetime) -> dict[str, Any]:
+    template = load_template()
+    function = dict(resources(template, "AWS::Serverless::Function"))["ReconcileBooksFunction"]
+    limit = int(function["Properties"]["Timeout"])
+    batch = int(function["Properties"]["Events"]["Work"]["Properties"]["BatchSize"])
+    run.organizations.begin(at)
+    checked, taken, requests = 0, list[float](), clock.requests
+    while queue.sent:
+        work, queue.sent = queue.sent[:batch], queue.sent[batch:]
+        began = clock()
+        worked = run(work, Deadline.in_milliseconds(1_000 * limit, clock))
+        taken.append(clock() - began)
+        checked += sum(not one.goes_on and not one.differences for one in worked.done)
+    at_once = 5
+    return {
+        "organizationsChecked": checked,
+        "invocations": len(taken),
+        "longestInvocationSeconds": round(max(taken), 1),
+        "secondsWithFiveAtOnce": round(max(*taken, sum(taken) / at_once), 1),
+        "requests": clock.requests - requests,
+    }
+
+
+def _naive(books: MadeUp, clock: Turned) -> dict[str, Any]:
+    """One function reads all books; it fails when its time is over, and begins anew."""
+    reconcile = ReconcileBooks(books, Patience(sleep=lambda _: None))  # type: ignore[arg-type] # the same
+    began = clock()
+    checked, ends = 0, "done"
+    try:
+        for one in reconcile(deadline=Deadline.in_milliseconds(1_000 * LONGEST_SECONDS, clock)):
+            checked += not one.differences
+    except Unavailable:
+        ends = f"out of time; so are its {ATTEMPTS - 1} other attempts, over the same organizations"
+    return {
+        "organizationsChecked": checked,
+        "ends": ends,
+        "invocationSeconds": round(clock() - began, 1),
+        "requests": clock.requests,
+    }
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        json.dump(measure(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])), sys.stdout)
+    else:
+        main()
