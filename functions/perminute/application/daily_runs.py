@@ -98,8 +98,8 @@ class Worked(Generic[D]):
 class DailyRun(Generic[D]):
     """A run over all organizations: `does` what it is for to one of them.
 
-    What it does must be harmless if it is done twice, and be no further once time has run out than
-    it has written down.
+    It must be harmless if that is done twice. What goes on must have been written down as far as it
+    has come, and must have come further.
     """
 
     organizations: ListOrganizations
