@@ -13,11 +13,11 @@ from perminute.observability import (
     logger,
     metrics,
     named_run,
-    report_batch,
     report_begun,
     report_charged_by_reports,
     report_expiry,
     report_listed,
+    report_work,
 )
 from perminute.schedules import scheduled_time
 
@@ -63,7 +63,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
         rejections=rejections,
         deadline=Deadline.in_milliseconds(context.get_remaining_time_in_millis()),
     )
-    report_batch(settled)
+    report_work(settled)
     report_expiry(done)
     report_charged_by_reports(done)
     return settled.response()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -64,12 +65,24 @@ def _serialized(line: dict[str, object]) -> str:
 # alone (ApplicationLogLevel), it would drop them.
 logger = Logger(stream=sys.stderr, use_rfc3339=True, utc=True, json_serializer=_serialized)
 metrics = Metrics(namespace=NAMESPACE)
+# A run that finds nothing to do has nothing to count, and that is no fault: see `_count`.
+warnings.filterwarnings("ignore", message="No application metrics to publish")
+
+
+def _count(name: str, count: int) -> None:
+    """Count what happened, if anything did.
+
+    A metric costs money in each hour in which it has data (docs/capacity-and-costs.md), and no data
+    and 0 mean the same to those who look at it.
+    """
+    if count:
+        metrics.add_metric(name, MetricUnit.Count, count)
 
 
 def report_stale_rate_card(message: str) -> None:
     """Say that a new rate card could not be used, and that calls are rated by the last good one."""
     logger.error("rate card not renewed", extra={"reason": message})
-    metrics.add_metric("RateCardsNotRenewed", MetricUnit.Count, 1)
+    _count("RateCardsNotRenewed", 1)
 
 
 def named_run(handler: Callable[[Any, LambdaContext], R]) -> Callable[[Any, LambdaContext], R]:
@@ -106,7 +119,7 @@ def report_ties(organization_id: str, found: Collection[Tie] | Unavailable) -> N
         logger.warning(
             "ties not looked for", extra={"organizationId": organization_id, "reason": str(found)}
         )
-        metrics.add_metric("TiesNotLookedFor", MetricUnit.Count, 1)
+        _count("TiesNotLookedFor", 1)
         return
     for tie in found:
         logger.warning(
@@ -120,7 +133,7 @@ def report_ties(organization_id: str, found: Collection[Tie] | Unavailable) -> N
                 "yields": tie.yields,
             },
         )
-    metrics.add_metric("TiesDecided", MetricUnit.Count, len(found))
+    _count("TiesDecided", len(found))
 
 
 def report_batch(settled: Settled[R], counts: Mapping[str, int] | None = None) -> None:
@@ -130,20 +143,34 @@ def report_batch(settled: Settled[R], counts: Mapping[str, int] | None = None) -
     """
     extra = {**settled.counts(), **(counts or {})}
     _log_with_names("batch settled", extra, "events", [one for one in settled.names if one])
+    _report_not_done(settled)
+    metrics.add_metric("EventsAccepted", MetricUnit.Count, len(settled.accepted))
+    _count("EventsRefused", len(settled.refused))
+    _count("EventsFailed", len(settled.failed))
+    for name, count in (counts or {}).items():
+        _count(name, count)
+
+
+def report_work(settled: Settled[R]) -> None:
+    """Log a batch of the work of a daily run, and count only what went wrong with it.
+
+    What was done is counted by what it is about: see `report_expiry` and `report_reconciled`.
+    """
+    logger.info("batch settled", extra=settled.counts())
+    _report_not_done(settled)
+    _count("WorkRefused", len(settled.refused))
+    _count("WorkFailed", len(settled.failed))
+
+
+def _report_not_done(settled: Settled[R]) -> None:
     _report_refused(settled.refused)
     for reason, times in settled.failures().items():
         logger.error("messages to be delivered again", extra={"reason": reason, "messages": times})
-    metrics.add_metric("EventsAccepted", MetricUnit.Count, len(settled.accepted))
-    metrics.add_metric("EventsRefused", MetricUnit.Count, len(settled.refused))
-    metrics.add_metric("EventsFailed", MetricUnit.Count, len(settled.failed))
-    for name, count in (counts or {}).items():
-        metrics.add_metric(name, MetricUnit.Count, count)
 
 
 def report_begun(at: datetime) -> None:
-    """Log and count that a daily run has begun."""
+    """Log that a daily run has begun."""
     logger.info("daily run begun", extra={"at": format_instant(at)})
-    metrics.add_metric("DailyRunsBegun", MetricUnit.Count, 1)
 
 
 def report_run() -> None:
@@ -158,7 +185,7 @@ def report_listed(pages: Sequence[Listed]) -> None:
             "organizations queued",
             extra={"organizations": page.listed, "isLast": page.is_last},
         )
-        metrics.add_metric("OrganizationsQueued", MetricUnit.Count, page.organizations)
+        _count("OrganizationsQueued", page.organizations)
         if page.is_last:
             report_run()
 
@@ -186,8 +213,8 @@ def report_expiry(done: Sequence[BroughtUpToDate]) -> None:
                 "rechargeId": one.expired.unanswered,
             },
         )
-    metrics.add_metric("AccountsBroughtUpToDate", MetricUnit.Count, len(done) - len(failed))
-    metrics.add_metric("RechargesUnanswered", MetricUnit.Count, len(unanswered))
+    _count("AccountsBroughtUpToDate", len(done) - len(failed))
+    _count("RechargesUnanswered", len(unanswered))
 
 
 def report_charged_by_reports(done: Sequence[BroughtUpToDate]) -> None:
@@ -207,7 +234,7 @@ def report_charged_by_reports(done: Sequence[BroughtUpToDate]) -> None:
             "reported calls not charged",
             extra={"organizationId": organization_id, "reason": str(error)},
         )
-    metrics.add_metric("CallsReportedByBridge", MetricUnit.Count, len(charged))
+    _count("CallsReportedByBridge", len(charged))
 
 
 def report_reconciled(reconciled: Sequence[Reconciled]) -> None:
@@ -243,9 +270,9 @@ def report_reconciled(reconciled: Sequence[Reconciled]) -> None:
                 "entries": one.entry_ids,
             },
         )
-    metrics.add_metric("BooksReconciled", MetricUnit.Count, len(done))
-    metrics.add_metric("BooksReadWhole", MetricUnit.Count, sum(books.is_whole for books in done))
-    metrics.add_metric("BookDifferences", MetricUnit.Count, len(differences))
+    _count("BooksReconciled", len(done))
+    _count("BooksReadWhole", sum(books.is_whole for books in done))
+    _count("BookDifferences", len(differences))
 
 
 def report_rerated(pieces: Sequence[Progress]) -> None:
@@ -259,14 +286,14 @@ def report_rerated(pieces: Sequence[Progress]) -> None:
     if causes:
         extra = {"calls": looked_at, "rerated": len(rerated)}
         _log_with_names("calls looked at again", extra, "correlationIds", causes)
-    metrics.add_metric("CallsLookedAtAgain", MetricUnit.Count, looked_at)
-    metrics.add_metric("CallsRerated", MetricUnit.Count, len(rerated))
+    _count("CallsLookedAtAgain", looked_at)
+    _count("CallsRerated", len(rerated))
 
 
 def report_woken(organizations: int) -> None:
     """Log how many organizations were woken."""
     logger.info("organizations woken", extra={"organizations": organizations})
-    metrics.add_metric("OrganizationsWoken", MetricUnit.Count, organizations)
+    _count("OrganizationsWoken", organizations)
 
 
 def report_published(published: Published) -> None:
@@ -276,8 +303,8 @@ def report_published(published: Published) -> None:
     _report_refused(published.refused)
     if published.failed_at is not None:
         logger.error("outbox to be delivered again", extra={"reason": published.why})
-    metrics.add_metric("NotificationsPublished", MetricUnit.Count, published.announced)
-    metrics.add_metric("NotificationsRefused", MetricUnit.Count, len(published.refused))
+    _count("NotificationsPublished", published.announced)
+    _count("NotificationsRefused", len(published.refused))
 
 
 def _log_with_names(

@@ -12,10 +12,10 @@ from perminute.events.daily_runs import work_of
 from perminute.observability import (
     logger,
     metrics,
-    report_batch,
     report_begun,
     report_listed,
     report_reconciled,
+    report_work,
 )
 from perminute.schedules import scheduled_time
 
@@ -61,5 +61,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
         rejections=rejections,
         deadline=Deadline.in_milliseconds(context.get_remaining_time_in_millis()),
     )
-    report_batch(settled)
+    report_work(settled)
     return settled.response()

@@ -27,6 +27,7 @@ from log_lines import logged
 from perminute.adapters.dynamodb import records
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.adapters.notification_documents import document_of
+from perminute.adapters.sqs_work import work_body
 from perminute.api.endpoints import BY_NAME
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
@@ -272,13 +273,18 @@ def test_what_a_daily_run_brings_goes_by_the_id_of_the_run() -> None:
     assert not functions["BookCreditFunction"].invoke([SQSMessage(sample("credit-purchased"))], "a")
     functions.shared.store.outbox.clear()
     with logged() as lines:
-        functions["ExpireCreditFunction"].call({"time": "2028-01-01T00:05:00Z"})
+        expiry = functions["ExpireCreditFunction"]
+        expiry.call({"time": "2028-01-01T00:05:00Z"})
+        (queue,) = [one for one in functions.shared.work.values() if one.sent]
+        for work in queue.sent:  # a page, which adds its organizations
+            assert not expiry.invoke([SQSMessage(work_body(work))], "arn")
         announced = functions.publish()
     assert {one.type for one in announced} >= {"CreditExpired"}
-    run = "ExpireCreditFunction-1"
+    run = "ExpireCreditFunction-3"
     assert {one.correlation_id for one in announced} == {run}
     found = [line["message"] for line in lines if run in json.dumps(line)]
     assert found == [
+        "batch settled",
         "credit brought up to date",
         "reported calls charged",
         "notifications published",

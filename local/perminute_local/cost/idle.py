@@ -144,15 +144,28 @@ def _metrics(template: Template) -> Cost:
 
 
 def _counts_of(handler: str) -> int:
-    """Count the metrics of what a handler reports (perminute.observability)."""
+    """Count the metrics that a handler's reports have data of even if nothing was to be done.
+
+    Those are added as they are; `_count` adds only what happened (perminute.observability).
+    """
     module = handler.removesuffix(".handler").replace(".", "/")
     code = (TEMPLATE.parent / "functions" / f"{module}.py").read_text(encoding="utf-8")
-    reports = set(re.findall(r"\breport_\w+(?=\()", code))
-    return sum(
-        inspect.getsource(getattr(observability, name)).count("metrics.add_metric(")
-        for name in reports
-        if hasattr(observability, name)
-    )
+    reports, reached = _reports_in(code), set[str]()
+    while left := reports - reached:
+        name = left.pop()
+        reached.add(name)
+        reports |= _reports_in(_source_of(name))
+    return sum(_source_of(name).count("metrics.add_metric(") for name in reached)
+
+
+def _reports_in(code: str) -> set[str]:
+    return {
+        name for name in re.findall(r"\breport_\w+(?=\()", code) if hasattr(observability, name)
+    }
+
+
+def _source_of(report: str) -> str:
+    return inspect.getsource(getattr(observability, report))
 
 
 def _runs_a_month(expression: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -97,15 +96,10 @@ def _medium(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the functions' logs to themselves: of faults on purpose they say a great deal.
-
-    And functions that overtake each other share their metrics here: who is overtaken has none left.
-    """
+    """Keep the functions' logs to themselves: of faults on purpose they say a great deal."""
     level = logger.log_level
     logger.setLevel("CRITICAL")
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="No application metrics")
-            yield
+        yield
     finally:
         logger.setLevel(level)

@@ -20,11 +20,14 @@ def pass_over_heartbeats(handler: Handler) -> Handler:
     """Hand a batch of the stream to the handler without the heartbeats in it.
 
     A batch of nothing else ends here: counting that nothing was done would give a metric data in
-    each hour of the month, and each such metric has a price (docs/capacity-and-costs.md).
+    each hour of the month, and each such metric has a price (docs/capacity-and-costs.md). An event
+    without records is a daily run.
     """
 
     @wraps(handler)
     def handle(event: dict[str, Any], context: LambdaContext) -> Any:  # noqa: ANN401 - the handler's
+        if "Records" not in event:
+            return handler(event, context)
         records = [record for record in event["Records"] if not _is_heartbeat(record)]
         if event["Records"] and not records:
             return {"batchItemFailures": []}
