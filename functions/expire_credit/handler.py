@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from perminute.application.patience import Deadline
 from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
-from perminute.events.daily_runs import work_of
+from perminute.events.daily_runs import names_of, work_of
 from perminute.observability import (
     logger,
     metrics,
@@ -61,6 +61,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
         open_message=lambda body, _: work_of(body),
         use_case=use_case,
         rejections=rejections,
+        names_of=names_of,
         deadline=Deadline.in_milliseconds(context.get_remaining_time_in_millis()),
     )
     report_work(settled)

@@ -156,7 +156,8 @@ def report_work(settled: Settled[R]) -> None:
 
     What was done is counted by what it is about: see `report_expiry` and `report_reconciled`.
     """
-    logger.info("batch settled", extra=settled.counts())
+    names = [one for one in settled.names if one]
+    _log_with_names("batch settled", settled.counts(), "work", names)
     _report_not_done(settled)
     _count("WorkRefused", len(settled.refused))
     _count("WorkFailed", len(settled.failed))
@@ -240,7 +241,7 @@ def report_charged_by_reports(done: Sequence[BroughtUpToDate]) -> None:
 def report_reconciled(reconciled: Sequence[Reconciled]) -> None:
     """Log a batch of checked books in one line, and each difference with the entries to look at."""
     done = [one for one in reconciled if not (one.is_repeated or one.goes_on)]
-    differences = [one for books in done for one in books.differences]
+    differences = [one for books in reconciled for one in books.differences]
     logger.info(
         "books reconciled",
         extra={

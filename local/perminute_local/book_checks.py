@@ -17,6 +17,7 @@ from perminute.domain.errors import Unavailable
 from perminute.domain.times import format_instant
 from perminute_local.commands import WrongCall
 from perminute_local.deployment import deployed_tables, output
+from perminute_local.terminal import write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -81,7 +82,7 @@ def run_status(stack_name: str, *, as_json: bool) -> int:
         json.dump(_document(status), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        sys.stdout.writelines(f"{line}\n" for line in _lines(status))
+        write_lines(_lines(status))
     return 1 if status.differing else 0
 
 

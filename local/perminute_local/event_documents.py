@@ -89,9 +89,9 @@ if it is absent.
 
 ## Who may send them
 
-Who is named by `BillingProducers`, `LicensingProducers` and `TelephonyProducers`: by default
-whoever has the right to in the account of the stack ([access](access.md)). Anybody else, and any
-other `source` or `detail-type`, is denied by the bus. A ledger entry of an event about credit keeps
+Those whom `BillingProducers`, `LicensingProducers` and `TelephonyProducers` name: by default
+everybody in the account of the stack whose policy allows it ([access](access.md)). The bus denies
+all others, and any other `source` or `detail-type`. A ledger entry of an event about credit keeps
 its `producer`: the `account` that the bus says, null if it says none, and the `source`. So do the
 adjustments of calls that are rated anew because that event sets the credits up earlier. What time
 or several events bring has none; its `cause` says what it is.

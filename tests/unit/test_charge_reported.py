@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -472,6 +473,17 @@ def test_a_run_without_time_left_says_that_it_goes_on(world: World) -> None:
     world.report()
     done = world.charge_reported(ORGANIZATION, DUE, Deadline(at=0, clock=lambda: 1))
     assert done == ChargedByReports(goes_on=True)
+    assert len(world.run()) == 1
+
+
+def test_a_run_that_charges_nothing_in_its_time_fails_rather_than_go_round_for_ever(
+    world: World,
+) -> None:
+    world.report()
+    clock = count()
+    done = world.charge_reported(ORGANIZATION, DUE, Deadline(at=1, clock=lambda: next(clock)))
+    assert (done.charged, done.goes_on) == ([], False)
+    assert done.failed is not None
     assert len(world.run()) == 1
 
 

@@ -52,13 +52,15 @@ class ChargeReported:
     ) -> ChargedByReports:
         """Charge all calls of an organization that are due by `at`.
 
-        What was charged stays charged, and doing it again goes on with the rest.
+        What was charged stays charged, and doing it again goes on with the rest. Whose turn comes
+        when time has run out goes on as well; who had time and charged nothing in it has failed,
+        for that might go round for ever.
         """
-        done = ChargedByReports()
+        done, had_time = ChargedByReports(), not deadline.passed
         try:
             self._charge_all(done, organization_id, at, deadline)
         except Unavailable as error:
-            if deadline.passed:
+            if deadline.passed and (done.charged or not had_time):
                 done.goes_on = True
             else:
                 done.failed = error

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from perminute.application.patience import NEVER, Deadline
@@ -17,6 +18,7 @@ from perminute.application.reconcile_books import Reconciled
 from perminute.domain.book_checks import WHOLE_WITHIN_DAYS, Reading, is_due_whole
 from perminute.domain.book_sums import NOTHING_PROVEN, Sums, agrees, differences
 from perminute.domain.errors import Unavailable
+from perminute.domain.reconciliation import Difference
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,12 +27,15 @@ if TYPE_CHECKING:
     from perminute.application.reconcile_books import ReconcileBooks
     from perminute.domain.book_checks import BooksCheck
     from perminute.domain.book_sums import Standing
-    from perminute.domain.reconciliation import Difference
     from perminute.ports import BookChecks, Books, RunOrganization
 
 MAX_CALLS_BACK = 20_000
 """Calls that a run goes back through to explain what came after the checkpoint. If these do not
 explain it, all books are read: that goes on where it stopped, and this would not."""
+
+AHEAD = timedelta(days=2)
+"""How far ahead of a run another one may have been that has done its work. One that was started by
+hand for a wrong day in the future must not silence all nights until then."""
 
 MAX_IN_MEMORY = 20_000
 """Entries of books whose differences are looked for once more in memory, where each is named. It
@@ -55,10 +60,10 @@ class CheckBooks:
         at, organization_id = work
         check = self.checks.check(organization_id)
         if check.reading is None:
-            if check.checked_at is not None and check.checked_at >= at:
-                return Reconciled(organization_id, is_repeated=True)
+            if check.checked_at is not None and at <= check.checked_at <= at + AHEAD:
+                return _told_before(check, at)
             if not is_due_whole(check, at, self.whole_within_days):
-                checked = self._since_checkpoint(check, at)
+                checked = self._since_checkpoint(check, at, deadline)
                 if checked is not None:
                     return checked
             check = self._begin(check, at)
@@ -66,16 +71,20 @@ class CheckBooks:
 
     # ── What came after the checkpoint ───────────────────────────────────────────────────────
 
-    def _since_checkpoint(self, check: BooksCheck, at: datetime) -> Reconciled | None:
+    def _since_checkpoint(
+        self, check: BooksCheck, at: datetime, deadline: Deadline
+    ) -> Reconciled | None:
         """Return what was read; None if it does not explain how the account stands."""
         standing = self._standing(check.organization_id)
-        sums = self._added_up_since(check, standing)
+        sums = self._added_up_since(check, standing, deadline)
         if sums is None:
             return None
         agreed = check.agreed(at, standing)
         return self._kept(agreed, Reconciled.of(agreed, sums))
 
-    def _added_up_since(self, check: BooksCheck, standing: Standing) -> Sums | None:
+    def _added_up_since(
+        self, check: BooksCheck, standing: Standing, deadline: Deadline
+    ) -> Sums | None:
         """Add up what came after the checkpoint until all agrees."""
         organization_id, proven = check.organization_id, check.checkpoint
         sums = Sums.begin(proven, standing.entries)
@@ -83,11 +92,14 @@ class CheckBooks:
             sums.add_all(self.books.other_entries(organization_id, after=proven.entries))
         if agrees(sums, standing):
             return sums
-        if standing.entries > proven.entries and self._explained(organization_id, sums, standing):
-            return sums
-        return None
+        is_explained = standing.entries > proven.entries and self._explained(
+            organization_id, sums, standing, deadline
+        )
+        return sums if is_explained else None
 
-    def _explained(self, organization_id: str, sums: Sums, standing: Standing) -> bool:
+    def _explained(
+        self, organization_id: str, sums: Sums, standing: Standing, deadline: Deadline
+    ) -> bool:
         """Go back through the calls until all agrees: nearly always these are the latest ones."""
         # A call may be listed twice, and must be added once.
         seen = set[str]()
@@ -97,7 +109,7 @@ class CheckBooks:
             seen.update(one.call_id for one in costs)
             if agrees(sums, standing):
                 return True
-            if len(seen) > MAX_CALLS_BACK:
+            if len(seen) > MAX_CALLS_BACK or deadline.passed:
                 break
         return False
 
@@ -178,7 +190,28 @@ class CheckBooks:
         return standing
 
     def _kept(self, check: BooksCheck, reconciled: Reconciled) -> Reconciled:
-        """Keep what is known by now; if somebody else was faster, all of it is theirs to report."""
+        """Keep what is known by now.
+
+        If it was not kept, somebody else was faster, and reports it. Or it was, and only the answer
+        was lost: then a reading still goes on, and what was found still is to be reported.
+        """
         if self.checks.keep(check):
             return reconciled
+        known = self.checks.check(check.organization_id)
+        if known.reading is not None:
+            return replace(reconciled, differences=(), goes_on=True)
+        if known == replace(check, step=check.step + 1):
+            return reconciled
         return Reconciled(check.organization_id, is_repeated=True)
+
+
+def _told_before(check: BooksCheck, at: datetime) -> Reconciled:
+    """Return what is known of a run that was carried out; differences may not have been reported.
+
+    Its invocation may have ended between writing and reporting: rather twice than never.
+    """
+    repeated = Reconciled(check.organization_id, is_repeated=True)
+    if check.checked_at != at or not check.differences:
+        return repeated
+    message = f"{check.differences} differences were found by this run before"
+    return replace(repeated, differences=(Difference(check.organization_id, message),))

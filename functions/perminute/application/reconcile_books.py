@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perminute.application.patience import NEVER, Deadline
 from perminute.domain.errors import Unavailable
 from perminute.domain.reconciliation import reconcile
 
@@ -57,17 +56,14 @@ class ReconcileBooks:
     credit: CreditStore
     patience: Patience
 
-    def __call__(
-        self, organization_ids: Iterable[str] | None = None, deadline: Deadline = NEVER
-    ) -> Iterator[Reconciled]:
+    def __call__(self, organization_ids: Iterable[str] | None = None) -> Iterator[Reconciled]:
         """Reconcile these organizations, or all that have an account, one after the other.
 
-        Raises `Unavailable` if they cannot be listed or time runs out; what was yielded holds.
+        Raises `Unavailable` if they cannot be listed; what was yielded holds.
         """
         if organization_ids is None:
             organization_ids = self.credit.organizations()
         for organization_id in organization_ids:
-            deadline.check()
             yield self._reconcile(organization_id)
 
     def _reconcile(self, organization_id: str) -> Reconciled:

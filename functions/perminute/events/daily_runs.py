@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from perminute.domain.errors import Refused
+from perminute.domain.printable import one_line
 from perminute.domain.times import parse_instant
 from perminute.ports import RunOrganization, RunPage
 
@@ -22,3 +23,12 @@ def work_of(body: str) -> RunPage | RunOrganization:
     if not isinstance(organization_id, str) or not organization_id:
         raise Refused("organizationId", "must be the name of an organization")
     return RunOrganization(at, organization_id)
+
+
+def names_of(work: RunPage | RunOrganization) -> dict[str, str]:
+    """Return what a piece of work is found by in the log."""
+    match work:
+        case RunPage():
+            return {} if work.after is None else {"after": one_line(work.after)}
+        case RunOrganization():
+            return {"organizationId": one_line(work.organization_id)}

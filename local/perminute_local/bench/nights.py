@@ -306,7 +306,9 @@ def _naive(books: MadeUp, clock: Turned) -> dict[str, Any]:
     began = clock()
     checked, ends = 0, "done"
     try:
-        for one in reconcile(deadline=Deadline.in_milliseconds(1_000 * LONGEST_SECONDS, clock)):
+        deadline = Deadline.in_milliseconds(1_000 * LONGEST_SECONDS, clock)
+        for one in reconcile():
+            deadline.check()
             checked += not one.differences
     except Unavailable:
         ends = f"out of time; so are its {ATTEMPTS - 1} other attempts, over the same organizations"

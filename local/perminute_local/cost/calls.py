@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import sys
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from decimal import Decimal
@@ -84,6 +85,8 @@ def measured() -> list[Measured]:
     """Charge batches of one organization through the function's own handler."""
     aws = MeteredAws(RATE_CARD.read_bytes())
     with environment(**SETTINGS):
+        # Whoever loaded it before may have loaded it over something else.
+        sys.modules.pop("charge_calls.handler", None)
         module = importlib.import_module("charge_calls.handler")
         connection = module.application.connection
         aws.register(connection.client.meta.events)

@@ -189,7 +189,7 @@ class SimulatedStream:
     functions: Functions
     given_up: list[dict[str, Any]] = field(default_factory=list)
     forgotten: bool = False
-    """Whether something is left for the nightly run to find."""
+    """Whether something is left for the evening run to find."""
     _records: list[dict[str, Any]] = field(default_factory=list)
     _failures: int = 0
     _is_busy: bool = False
@@ -226,7 +226,7 @@ class SimulatedStream:
     def republish(self, effects: Effects) -> None:
         """Have an operator touch notifications that were given up: the stream tells of them again.
 
-        What else was given up nobody touches: the nightly run finds it in the table.
+        What else was given up nobody touches: the evening run finds it in the table.
         """
         records, self.given_up = self.given_up, []
         for record in records:

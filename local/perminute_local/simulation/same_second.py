@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from perminute.domain.folding import RERATING_HORIZON
 from perminute.domain.licenses import product_named
 from perminute.domain.licensing import license_attribute, purchased_attribute
 from perminute.domain.money import parse_micros
@@ -104,10 +105,21 @@ class _Weaver:
         """Somebody puts on the bus again what the archive holds of the last while."""
         for source, event in self.archive[-drawn.choice((1, 5, 20)) :]:
             again = {**event, "id": f"{drawn.choice('az')}-{self.seed}-s{self.count}"}
-            # Of settings that do not say when they were issued, the copies keep the time.
-            if source == "licensing" or "issuedAt" in event["detail"]:
+            if self._may_come_at_another_time(source, event["detail"]):
                 again["time"] = _in_seconds(self.now)
             self._add(Said(source=source, body=json.dumps(again)))
+
+    def _may_come_at_another_time(self, source: str, detail: Detail) -> bool:
+        """Whether nothing depends on when the copy of a change is put on the bus.
+
+        One that does not say when it was issued counts as issued then. Settings may yield by that,
+        and what took effect long before is refused.
+        """
+        if "issuedAt" in detail:
+            return True
+        if source != "licensing":
+            return False
+        return self.now - parse_instant(detail["effectiveAt"]) <= RERATING_HORIZON
 
     def _misuse(self, drawn: Random) -> None:
         """A changeId stands for something else as well; or another one reads like an event id."""

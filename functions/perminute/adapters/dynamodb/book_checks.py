@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class BooksCheckRow(Model):
     """BookChecksTable: how the books of an organization were checked, and how far that has come.
 
-    `checkpoint` and `reading` are compressed: a reading of very long books has some 60 KB, as JSON.
+    `checkpoint` and `reading` are compressed: a reading of very long books has some 60 KB, as JSON,
+    and 28 bytes more for each lot that was ever used.
     """
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
