@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 CARD = "leg_type,prefix,country,currency,rate_per_minute\ndialOut,49,DE,USD,0.015\n"
 ROLE = "AWS::IAM::Role"
 TYPES = BACKING_TYPES | {ROLE, "AWS::Logs::LogGroup", "AWS::S3::BucketPolicy"}
+NAMES = ("RateCardBucketName", "CreditTableName")
 PUBLISHER, FUNCTION, DEPLOYER = "RateCardPublisherRole", "ChargeCallsRole", "Deployer"
 
 
@@ -63,8 +64,10 @@ def of_rate_cards(template: Template) -> Template:
     }
     parts[DEPLOYER] = {"Type": ROLE, "Properties": {**publisher, "Policies": [deployer]}}
     made = backing(changed, TYPES)
-    for name in (PUBLISHER, FUNCTION, DEPLOYER):
-        made["Outputs"][name] = {"Value": {"Fn::GetAtt": [name, "Arn"]}}
+    # A template that is sent as it is may have 51,200 bytes; functions' settings are many outputs.
+    made["Outputs"] = {name: made["Outputs"][name] for name in NAMES} | {
+        name: {"Value": {"Fn::GetAtt": [name, "Arn"]}} for name in (PUBLISHER, FUNCTION, DEPLOYER)
+    }
     return made
 
 
