@@ -228,7 +228,7 @@ def test_a_condition_that_dynamodb_is_not_told_breaks_a_world_over_moto(
     template: Template, bug: Callable[[], AbstractContextManager[None]], seed: int
 ) -> None:
     """In a world in which functions do hardly anything but overtake each other, twice."""
-    world = World(seed=seed, events=45, over=Over.MOTO)
+    world = World(seed=seed, events=12, over=Over.MOTO)
     weather = Weather({Fault.OVERTAKE: ONE // 2, Fault.DUPLICATE: ONE // 5})
     assert simulate(world, template, weather).broken is None
     with bug():
