@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_over_the_twins(template: Template, seed: int) -> None:
-    world = World(seed=seed)
+    world = World(seed=seed, events=100)
     outcome = simulate(world, template)
     assert outcome.broken is None, report_of(world, outcome, template)
 
@@ -37,7 +37,7 @@ def test_over_moto(template: Template) -> None:
 def test_every_kind_of_fault_happens(template: Template) -> None:
     happened = Counter[Fault]()
     for seed in range(6):
-        happened += Counter(simulate(World(seed=seed, events=150), template).faults)
+        happened += Counter(simulate(World(seed=seed, events=100), template).faults)
     assert set(happened) == ALL_FAULTS
     assert min(happened.values()) >= 1
 
@@ -61,7 +61,7 @@ def test_in_fine_weather_nothing_goes_wrong_at_all(template: Template) -> None:
 
 
 def test_one_seed_has_one_history_whatever_was_before_it(template: Template) -> None:
-    world = World(seed=4, events=120)
+    world = World(seed=4, events=60)
     first = simulate(world, template)
     simulate(World(seed=5, events=40), template)
     assert simulate(world, template).history == first.history
