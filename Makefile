@@ -14,7 +14,7 @@ CHECKOV := $(VENV)/checkov
 LAMBDA := $(VENV)/lambda
 MICROBURST := $(VENV)/microburst
 
-.PHONY: help demo test e2e chaos conformance simulate fuzz bench cost lint types template security check format documents lock clean
+.PHONY: help demo test bugs e2e chaos conformance simulate fuzz bench cost lint types template security check format documents lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,7 +23,10 @@ demo: $(VENV)/.ready $(MINISTACK)/.ready ## Replay a day of calls on an embedded
 	$(BIN)/perminute replay examples/day
 
 test: $(VENV)/.ready $(MINISTACK)/.ready ## Run the tests
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m "not planted"
+
+bugs: $(VENV)/.ready ## Put each planted bug back, and see a simulated world break
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m planted tests/simulation
 
 e2e: $(VENV)/.ready $(MINISTACK)/.ready $(SAM)/.ready $(LAMBDA)/.ready ## Run the day again on what is built and deployed
 	$(BIN)/pytest -v tests/deployed/e2e
@@ -71,7 +74,7 @@ template: $(VENV)/.ready $(SAM)/.ready ## Validate and build what is deployed
 security: $(CHECKOV)/.ready ## Check the template for what would be unsafe (.checkov.yaml)
 	$(CHECKOV)/bin/checkov
 
-check: lint types template security e2e test ## All that the continuous integration runs
+check: lint types template security e2e bugs test ## All that the continuous integration runs
 
 format: $(VENV)/.ready ## Format the code
 	$(BIN)/ruff check --fix .

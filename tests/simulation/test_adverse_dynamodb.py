@@ -59,6 +59,7 @@ def test_every_promise_holds_over_it(template: Template, world: World) -> None:
     assert outcome.broken is None, report_of(world, outcome, template)
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize(("bug", "promise"), ADAPTER_BUGS.items())
 def test_a_bug_in_an_adapter_breaks_its_promise(
     template: Template, bug: Callable[[], AbstractContextManager[None]], promise: str
