@@ -116,6 +116,36 @@ def test_a_night_that_comes_twice_is_done_once() -> None:
     assert world.known.step == 1
 
 
+def test_what_was_written_without_an_answer_goes_on_and_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The client repeats the write, which then finds its own: that is nobody else's."""
+    keep = InMemoryBookChecks.keep
+    monkeypatch.setattr(InMemoryBookChecks, "keep", lambda *args: keep(*args) and False)
+    world = World()
+    assert world.night(0, for_pieces(1)) == Reconciled(ORGANIZATION, entries=1, goes_on=True)
+    assert world.night(0).is_whole
+    world.add_to_balance(1)
+    found = world.night(1)
+    assert (bool(found.differences), found.is_repeated) == (True, False)
+
+
+def test_differences_that_were_found_are_told_again_if_the_night_comes_again() -> None:
+    """The invocation that found them may have ended before it reported them."""
+    world = World()
+    world.add_to_balance(1)
+    found = world.night(0).differences
+    (again,) = world.night(0).differences
+    assert again.message == f"{len(found)} differences were found by this run before"
+
+
+def test_a_run_for_a_wrong_day_ahead_silences_no_night() -> None:
+    world = World()
+    world.night(365)
+    world.add_to_balance(1)
+    assert world.night(0).differences
+
+
 def test_a_reading_goes_on_where_time_ran_out_and_reads_nothing_twice() -> None:
     world = World()
     goes_on = [world.night(0, for_pieces(1)) for _ in range(3)]
