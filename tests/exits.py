@@ -254,10 +254,7 @@ def replayed(text: str) -> str:
 
 
 def errors(text: str) -> str:
-    def fail(_: object) -> int:
-        raise WrongCall(text)
-
-    with patch.object(cli, "_doctor", fail):
+    with patch.object(doctor, "run_doctor", side_effect=WrongCall(text)):
         return screen_of(lambda: cli.main(["doctor", "--stack", "s"]))
 
 

@@ -18,6 +18,8 @@ from perminute.domain.times import format_instant, parse_instant
 from perminute.domain.whole_numbers import without_fraction
 from perminute_local.decks import DECKS
 from perminute_local.terminal import write_line, write_lines
+from perminute_local.text_files import check_start
+from perminute_local.wrong_call import WrongCall as WrongCall  # noqa: PLC0414 - others import it from here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,10 +39,6 @@ _WHY = {
     Unpriced.BLOCKED_NUMBER: "the card blocks prefix {prefix}",
     Unpriced.CURRENCY_MISMATCH: "the card prices prefix {prefix} in {currency}",
 }
-
-
-class WrongCall(Exception):  # noqa: N818 - what the user did, in the user's words
-    """The command was called wrongly; the message says how it is called rightly."""
 
 
 class Call(NamedTuple):
@@ -204,9 +202,6 @@ def _line(answer: dict[str, Any]) -> str:
 
 
 def _read_calls(path: Path) -> Iterator[Call]:
-    # It imports from here.
-    from perminute_local.text_files import check_start  # noqa: PLC0415
-
     with path.open("rb") as lines:
         # Not read: the file may be a pipe.
         check_start(path, lines.peek(2)[:2])

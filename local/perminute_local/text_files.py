@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from typing import TYPE_CHECKING
 
-from perminute_local.commands import WrongCall
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from pathlib import Path

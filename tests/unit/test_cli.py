@@ -59,9 +59,7 @@ def quote(card: Path, number: str, *options: str) -> list[str]:
 def test_an_organization_with_a_space_around_it_is_refused(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as refused:
-        main(command)
-    assert refused.value.code == 2
+    assert main(command) == 2
     assert "--organization: must not begin or end with a space" in capsys.readouterr().err
 
 
@@ -135,9 +133,7 @@ def test_a_price_in_another_currency_than_asked_for_is_a_no(
 def test_a_currency_that_does_not_exist_is_a_wrong_call(
     card: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as refused:
-        main(quote(card, "+33199001234", "--currency", "UDS"))
-    assert refused.value.code == 2
+    assert main(quote(card, "+33199001234", "--currency", "UDS")) == 2
     assert "--currency: must be an ISO 4217 code" in capsys.readouterr().err
 
 
@@ -230,12 +226,12 @@ def test_a_call_that_is_wrong_is_named_by_its_line(
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        (["--number", "0049"], "argument --number: must be an E.164 number"),
-        (["--seconds", "-1"], "argument --seconds: must be a whole number"),
-        (["--seconds", "61.5"], "argument --seconds: must be a whole number"),
-        (["--seconds", "86401"], "argument --seconds: must be a whole number"),
-        (["--at", "2026-11-02T09:00:00"], "argument --at: has no offset"),
-        (["--leg-type", "app"], "argument --leg-type: invalid choice: 'app' (choose from"),
+        (["--number", "0049"], "perminute: --number: must be an E.164 number"),
+        (["--seconds", "-1"], "perminute: --seconds: must be a whole number"),
+        (["--seconds", "61.5"], "perminute: --seconds: must be a whole number"),
+        (["--seconds", "86401"], "perminute: --seconds: must be a whole number"),
+        (["--at", "2026-11-02T09:00:00"], "perminute: --at: has no offset"),
+        (["--leg-type", "app"], "perminute: --leg-type: 'app' is not one of 'tollDialIn'"),
         (["--rates", "gone.csv"], "perminute: gone.csv: No such file or directory"),
         (["--calls", "c.jsonl"], "--calls takes the place of --leg-type"),
     ],
@@ -243,11 +239,7 @@ def test_a_call_that_is_wrong_is_named_by_its_line(
 def test_a_wrong_call_says_what_is_wrong_and_exits_with_2(
     options: list[str], why: str, card: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    try:
-        code: object = main(quote(card, "+4930234567", *options))
-    except SystemExit as exit_:
-        code = exit_.code
-    assert code == 2
+    assert main(quote(card, "+4930234567", *options)) == 2
     assert why in capsys.readouterr().err
 
 
@@ -309,8 +301,7 @@ def test_publishing_puts_the_card_under_its_version_and_points_at_it_once(
         card.write_text(CARD.replace("0.015", "0.016"))
         assert main(publish) == 2
         assert main([*publish[:4], "nowhere", *publish[5:]]) == 2
-        with pytest.raises(SystemExit):
-            main([*publish[:-1], "a/b c"])
+        assert main([*publish[:-1], "a/b c"]) == 2
     written = capsys.readouterr()
     assert "version 2026-11 in the-cards is another card" in written.err
     assert "s3://nowhere cannot be written" in written.err

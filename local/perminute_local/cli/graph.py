@@ -1,0 +1,51 @@
+"""`perminute graph`: users of Microsoft Graph as events."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from perminute_local.cli.parameters import FILE, IDENTIFIER, INSTANT, examples
+from perminute_local.wrong_call import WrongCall
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(
+    epilog=examples(
+        "perminute graph users.json --organization contoso",
+        "perminute graph users.json --organization contoso --stack perminute-dev --send",
+    )
+)
+@click.argument("file", type=FILE)
+@click.option("--organization", required=True, type=IDENTIFIER, help="whose users they are")
+@click.option(
+    "--stack",
+    metavar="NAME",
+    help="the stack that knows the users (default: none; then all is news)",
+)
+@click.option("--at", type=INSTANT, help="when Graph said so (default: now)")
+@click.option("--send", is_flag=True, help="send the events to the stack instead of writing them")
+def graph(
+    *, file: Path, organization: str, stack: str | None, at: datetime | None, send: bool
+) -> int:
+    """Turn what Microsoft Graph says of users into events.
+
+    FILE has users with assignedPlans, assignedLicenses and usageLocation: an export, a delta,
+    notifications.
+    """
+    if send and not stack:
+        msg = "--send needs a --stack to send to"
+        raise WrongCall(msg)
+    from perminute_local.graph import run_graph
+
+    return run_graph(
+        file,
+        organization_id=organization,
+        stack_name=stack,
+        seen_at=at or datetime.now(UTC),
+        send=send,
+    )

@@ -1,0 +1,114 @@
+"""What commands have in common: kinds of values, options of many commands, groups.
+
+A command is a function below `@click.command`, with its parameters as keywords, that returns the
+exit code. Its docstring is its help, and the first sentence its line in the list of commands.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import click
+from click.types import ParamType
+
+from perminute.domain.codes import check_currency
+from perminute.domain.identifiers import check_spaces
+from perminute.domain.phone_numbers import check_e164
+from perminute.domain.times import parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+T = TypeVar("T")
+Run = TypeVar("Run", bound="Callable[..., object]")
+
+
+class Parsed(ParamType[T], Generic[T]):
+    """A value that `parse` reads; the message of its `ValueError` is shown to the user."""
+
+    def __init__(self, name: str, parse: Callable[[str], T]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(
+        self, value: T | str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> T:
+        """Return what `parse` makes of a text; a default is what it is."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class CommandGroup(click.Group):
+    """Commands in the order in which they were added; without a command, the list of them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take no arguments as a wish for help, unless the group does something itself."""
+        return super().parse_args(ctx, args or ([] if self.invoke_without_command else ["--help"]))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which they were added."""
+        del ctx
+        return list(self.commands)
+
+
+def whole_number_above_0(text: str) -> int:
+    """Read a count."""
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        msg = "must be a whole number greater than 0"
+        raise ValueError(msg)
+    return int(text)
+
+
+def date_or_instant(text: str) -> datetime:
+    """Read an instant, or a date as its first instant."""
+    is_date = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text, re.ASCII)
+    return parse_instant(f"{text}T00:00:00Z" if is_date else text)
+
+
+def _version(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text) is None:
+        msg = "must be letters, digits, dots and dashes"
+        raise ValueError(msg)
+    return text
+
+
+FILE: click.Path[Path] = click.Path(path_type=Path)
+FOLDER = FILE
+COUNT = Parsed("N", whole_number_above_0)
+CURRENCY = Parsed("CODE", check_currency)
+IDENTIFIER = Parsed("ID", check_spaces)
+INSTANT = Parsed("TIME", parse_instant)
+DATE_OR_INSTANT = Parsed("TIME", date_or_instant)
+NUMBER = Parsed("NUMBER", check_e164)
+VERSION = Parsed("VERSION", _version)
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="one JSON document instead of text"
+)
+stack_option = click.option("--stack", required=True, metavar="NAME", help="the stack's name")
+organizations_option = click.option(
+    "--organization",
+    "organizations",
+    multiple=True,
+    type=IDENTIFIER,
+    help="only this organization; may be given more than once",
+)
+
+
+def examples(*commands: str) -> str:
+    """Return the `epilog` of a command, lines that work in a checkout (`.venv/bin` on the path)."""
+    lines = "\n".join(f"  {command}" for command in commands)
+    # The first line has click leave the others as they are.
+    return f"\b\nExamples:\n{lines}"
+
+
+def stack_options(run: Run) -> Run:
+    """Add `stack`, `organizations` and `as_json`: a stack, perhaps some of its organizations."""
+    return stack_option(organizations_option(json_option(run)))
