@@ -7,15 +7,12 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
-from perminute.domain.errors import Unavailable
 from perminute.domain.times import format_instant
-from perminute_local.commands import WrongCall
+from perminute_local.aws_errors import calling_aws
 from perminute_local.deployment import deployed_tables, output
 from perminute_local.terminal import write_lines
 
@@ -73,11 +70,8 @@ class Status:
 
 def run_status(stack_name: str, *, as_json: bool) -> int:
     """Show how far the checks have come; exit code 1 if books differ."""
-    try:
+    with calling_aws(f"what is known of the books of {stack_name} cannot be read"):
         status = _read(stack_name)
-    except (BotoCoreError, ClientError, Unavailable) as error:
-        msg = f"what is known of the books of {stack_name} cannot be read: {error}"
-        raise WrongCall(msg) from error
     if as_json:
         json.dump(_document(status), sys.stdout, indent=2)
         sys.stdout.write("\n")

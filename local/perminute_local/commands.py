@@ -18,8 +18,9 @@ from perminute.domain.times import format_instant, parse_instant
 from perminute.domain.whole_numbers import without_fraction
 from perminute_local.decks import DECKS
 from perminute_local.terminal import write_line, write_lines
-from perminute_local.text_files import check_start
-from perminute_local.wrong_call import WrongCall as WrongCall  # noqa: PLC0414 - others import it from here
+from perminute_local.text_files import check_start, faults_of
+from perminute_local.wrong_call import WrongCall as WrongCall  # noqa: PLC0414 - imported from here
+from perminute_local.wrong_call import WrongFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,8 +52,9 @@ class Call(NamedTuple):
 
 
 def load_rate_card(path: Path) -> RateCard:
-    """Read a rate card from a file; `FaultyRateCard` and `OSError` pass through."""
-    return read_rate_card(path.read_bytes(), version=path.name)
+    """Read a rate card from a file; raises `FaultyCard`, and `OSError` if it cannot be read."""
+    with faults_of(path):
+        return read_rate_card(path.read_bytes(), version=path.name)
 
 
 def quote_call(card: RateCard, call: Call, *, currency: str | None, as_json: bool) -> int:
@@ -106,9 +108,9 @@ def convert_rates(deck: str, path: Path, *, origin: str | None) -> int:
     if origin is not None and deck != "twilio":
         msg = f"--origin has no meaning for {deck}: its prices do not depend on the caller"
         raise WrongCall(msg)
-    rates = DECKS[deck](path.read_bytes(), origin)
-    text = write_rate_card(rates)
-    read_rate_card(text.encode())
+    with faults_of(path):
+        text = write_rate_card(DECKS[deck](path.read_bytes(), origin))
+        read_rate_card(text.encode())
     sys.stdout.write(text)
     return 0
 
@@ -117,15 +119,14 @@ def publish_rates(path: Path, *, bucket: str, version: str) -> int:
     """Put a checked card into the bucket under its version, then point at it."""
     # Publishing alone needs an AWS client.
     import boto3  # noqa: PLC0415
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    from perminute_local.aws_errors import calling_aws  # noqa: PLC0415
 
     content = path.read_bytes()
-    count = len(read_rate_card(content).rates)
-    try:
+    with faults_of(path):
+        count = len(read_rate_card(content).rates)
+    with calling_aws(f"s3://{bucket} cannot be written"):
         pointer = publish(boto3.client("s3"), bucket, content, version=version)
-    except (BotoCoreError, ClientError) as error:
-        msg = f"s3://{bucket} cannot be written: {error}"
-        raise WrongCall(msg) from error
     write_line(f"s3://{bucket}/{pointer.key}: {count} rates are in force within a minute")
     return 0
 
@@ -211,7 +212,7 @@ def _read_calls(path: Path) -> Iterator[Call]:
                     yield _read_call(line)
                 except ValueError as error:
                     msg = f"{path}:{number}: {error}"
-                    raise WrongCall(msg) from error
+                    raise WrongFile(msg) from error
 
 
 def _read_call(line: bytes) -> Call:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
@@ -26,6 +25,7 @@ from perminute.domain.errors import Unavailable
 from perminute.domain.money import format_micros
 from perminute.domain.printable import one_line
 from perminute.domain.times import format_instant
+from perminute_local.aws_errors import calling_aws
 from perminute_local.commands import WrongCall
 from perminute_local.deployment import deployed_tables, output
 from perminute_local.terminal import remark, write_lines
@@ -75,13 +75,10 @@ def run_correct_rates(
     as_json: bool,
 ) -> int:
     """Show what differs, and book it if `book`; exit code 1 if an organization could not be."""
-    try:
+    with calling_aws(f"{stack_name} cannot be read"):
         again = _connect(stack_name)
         _check_version(again.rate_cards, correction.version, stack_name)
         chosen = list(_chosen(again, organizations))
-    except (BotoCoreError, ClientError, Unavailable) as error:
-        msg = f"{stack_name} cannot be read: {error}"
-        raise WrongCall(msg) from error
     use_case = CorrectRates(again)
     batches = use_case.book if book else use_case.preview
     done: list[_Of] = []

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
 from perminute.batches import event_id_of
 from perminute.domain.times import format_instant
-from perminute_local.commands import WrongCall
+from perminute_local.aws_errors import calling_aws
 from perminute_local.deployment import outputs
 from perminute_local.terminal import remark, write_line, write_lines
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from mypy_boto3_sqs.client import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef
@@ -76,13 +76,8 @@ def run_discard(stack_name: str, queue: str, message_ids: Sequence[str]) -> int:
     return _done(moved, message_ids, "discarded")
 
 
-@contextmanager
-def _calling_aws(stack_name: str) -> Iterator[None]:
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        msg = f"the dead letters of {stack_name} cannot be reached: {error}"
-        raise WrongCall(msg) from error
+def _calling_aws(stack_name: str) -> AbstractContextManager[None]:
+    return calling_aws(f"the dead letters of {stack_name} cannot be reached")
 
 
 class _Stack:

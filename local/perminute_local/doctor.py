@@ -9,11 +9,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
 from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.domain.errors import Unavailable
 from perminute_local.alarm_topics import Hearing, hearing_of
+from perminute_local.aws_errors import calling_aws
 from perminute_local.commands import WrongCall
 from perminute_local.dead_letters import DEAD_LETTERS, UNKNOWN
 from perminute_local.deployment import outputs, resources_of
@@ -45,12 +45,9 @@ class Finding:
 
 def run_doctor(stack_name: str, *, as_json: bool) -> int:
     """Look at everything; exit code 1 if anything is ill."""
-    try:
+    with calling_aws(f"{stack_name} cannot be looked at"):
         patient = _Patient(stack_name)
         findings = [finding for check in patient.checks for finding in check()]
-    except (BotoCoreError, ClientError) as error:
-        msg = f"{stack_name} cannot be looked at: {error}"
-        raise WrongCall(msg) from error
     if as_json:
         json.dump([asdict(finding) for finding in findings], sys.stdout, indent=2)
         sys.stdout.write("\n")

@@ -7,19 +7,19 @@ import sys
 from typing import TYPE_CHECKING
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.microsoft_graph import SELECT, compare, next_pages, read_users, unknown_skus
 from perminute.adapters.sqs_batches import send_all
-from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.errors import Refused
 from perminute.domain.timelines import Timeline
-from perminute_local.commands import WrongCall
+from perminute_local.aws_errors import calling_aws
 from perminute_local.deployment import deployed_tables, output
 from perminute_local.terminal import remark
 from perminute_local.text_files import read_text
+from perminute_local.wrong_call import WrongFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,8 +43,8 @@ def run_graph(
         users = read_users(content)
     except Refused as error:
         msg = f"{file}: {error}"
-        raise WrongCall(msg) from error
-    try:
+        raise WrongFile(msg) from error
+    with calling_aws(stack_name or "AWS"):
         held = _held(stack_name, organization_id, users) if stack_name else {}
         compared = [
             compare(
@@ -63,9 +63,6 @@ def run_graph(
             send_all(boto3.client("sqs"), queue_url, [json.dumps(event) for event in events])
         else:
             sys.stdout.writelines(json.dumps(event) + "\n" for event in events)
-    except (BotoCoreError, ClientError, Unavailable) as error:
-        msg = f"{stack_name}: {error}"
-        raise WrongCall(msg) from error
     problems = [problem for one in compared for problem in one.problems]
     for problem in problems:
         remark(problem)

@@ -6,14 +6,12 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.application.patience import Patience
 from perminute.application.reconcile_books import ReconcileBooks, Reconciled
-from perminute.domain.errors import Unavailable
+from perminute_local.aws_errors import calling_aws
 from perminute_local.commands import WrongCall
 from perminute_local.deployment import deployed_tables
 from perminute_local.replay.results import difference_document
@@ -27,11 +25,8 @@ if TYPE_CHECKING:
 
 def run_reconcile(stack_name: str, organizations: Sequence[str], *, as_json: bool) -> int:
     """Reconcile a stack's organizations, all or these; exit code 1 if anything differs."""
-    try:
+    with calling_aws(f"the books of {stack_name} cannot be read"):
         reconciled = list(reconcile(deployed_tables(stack_name), organizations))
-    except (BotoCoreError, ClientError, Unavailable) as error:
-        msg = f"the books of {stack_name} cannot be read: {error}"
-        raise WrongCall(msg) from error
     _check_known(reconciled, organizations)
     differences = [one for books in reconciled for one in books.differences]
     if as_json:

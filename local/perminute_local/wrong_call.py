@@ -1,7 +1,43 @@
-"""The error of a command that was called wrongly; it imports nothing, for a quick start."""
+"""Errors that the user of a command can mend; what every command starts with, so nothing slow."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from perminute.domain.errors import Fault
 
 
 class WrongCall(Exception):  # noqa: N818 - what the user did, in the user's words
     """The command was called wrongly; the message says how it is called rightly."""
+
+    kind: ClassVar[str] = "usage"
+    """What `error` says of it in a JSON document."""
+
+
+class WrongFile(WrongCall):
+    """A file is not what the command reads; the message names the file, and the line if it can."""
+
+    kind = "file"
+
+
+class FaultyCard(WrongFile):
+    """A rate card is refused, with every fault of it."""
+
+    kind = "faultyRateCard"
+
+    def __init__(self, path: Path, faults: Sequence[Fault]) -> None:
+        """Keep the faults, which are shown below the message, a line for each."""
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        super().__init__(f"{path}: the rate card is refused: {count}")
+        self.path = path
+        self.faults = faults
+
+
+class AwsFailed(WrongCall):
+    """AWS did not do what was asked; the message says why, and what helps."""
+
+    kind = "aws"

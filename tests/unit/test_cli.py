@@ -268,7 +268,10 @@ def test_a_faulty_card_is_checked_fault_by_fault_and_used_for_nothing(
         f"{path}:{fault['line']}: {fault['message']}" for fault in faults
     ]
     assert main(quote(path, "+4930234567")) == 2
-    assert "line 3: prefix: must not be empty" in capsys.readouterr().err
+    assert capsys.readouterr().err.splitlines() == [
+        f"perminute: {path}: the rate card is refused: 2 faults",
+        *(f"{path}:{fault['line']}: {fault['message']}" for fault in faults),
+    ]
 
 
 def test_a_sound_card_is_counted(card: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -319,8 +322,9 @@ def test_publishing_without_credentials_says_so(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     publish = ["rates", "publish", str(card), "--bucket", "the-cards", "--version", "2026-11"]
     assert main(publish) == 2
-    assert "s3://the-cards cannot be written: Unable to locate credentials" in (
-        capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "perminute: s3://the-cards cannot be written: Unable to locate credentials: "
+        "set AWS_PROFILE, or sign in by `aws configure` or `aws sso login`\n"
     )
 
 

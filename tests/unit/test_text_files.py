@@ -36,8 +36,11 @@ def test_calls_in_utf_16_are_refused_by_the_name_of_the_encoding(
     file.write_text(CALL, encoding=encoding)
     assert main(["quote", "--rates", str(rates), "--calls", str(file), *as_json]) == 2
     shown = capsys.readouterr()
-    assert shown.out == ""
-    assert shown.err == f"perminute: {file}: is UTF-16, not UTF-8; save the file as UTF-8\n"
+    message = f"{file}: is UTF-16, not UTF-8; save the file as UTF-8"
+    assert json.loads(shown.out or "null") == (
+        {"error": "file", "message": message} if as_json else None
+    )
+    assert shown.err == f"perminute: {message}\n"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
@@ -47,7 +50,7 @@ def test_events_in_utf_16_are_refused_before_anything_starts(
     (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
     file = tmp_path / "events.jsonl"
     file.write_text(EVENT, encoding=encoding)
-    assert main(["replay", str(tmp_path), "--json"]) == 2
+    assert main(["replay", str(tmp_path)]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err == f"perminute: {file}: is UTF-16, not UTF-8; save the file as UTF-8\n"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perminute.domain.errors import FaultyRateCard
 from perminute_local.cli.dead_letters import dlq
+from perminute_local.cli.errors import report, wants_json
 from perminute_local.cli.graph import graph
 from perminute_local.cli.parameters import CommandGroup
 from perminute_local.cli.quote import quote
@@ -18,7 +18,6 @@ from perminute_local.cli.replay import replay
 from perminute_local.cli.simulate import simulate
 from perminute_local.cli.stack import doctor, reconcile
 from perminute_local.terminal import remark
-from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,33 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         remark("perminute: interrupted")
         return INTERRUPTED
-    except (click.UsageError, WrongCall, FaultyRateCard, OSError) as error:
-        remark(f"perminute: {_describe(error)}")
-        if isinstance(error, FaultyRateCard):
-            for fault in error.faults:
-                remark(f"line {fault.line}: {fault.message}")
-        if isinstance(error, click.UsageError) and error.ctx is not None:
-            remark(f"See: {error.ctx.command_path} --help")
+    except Exception as error:  # noqa: BLE001 - what is not the user's to mend is raised again
+        report(error, as_json=wants_json(words))
         return WRONG
-
-
-def _describe(error: Exception) -> str:
-    match error:
-        case click.MissingParameter(param=click.Parameter() as parameter):
-            return f"{_name(parameter)} is missing"
-        case click.BadParameter(param=click.Parameter() as parameter):
-            return f"{_name(parameter)}: {error.message}"
-        case click.UsageError():
-            return error.format_message()
-        case FaultyRateCard():
-            return "the file is refused:"
-        case OSError(filename=str() as name):
-            return f"{name}: {error.strerror}"
-    return str(error)
-
-
-def _name(parameter: click.Parameter) -> str:
-    """Return the name by which the user knows a parameter: `--seconds`, `FILE`."""
-    if isinstance(parameter, click.Option):
-        return max(parameter.opts, key=len)
-    return parameter.human_readable_name.upper()

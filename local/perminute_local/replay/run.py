@@ -20,7 +20,7 @@ from perminute_local.replay.deliveries import WINDOW, Delivery, batches, in_orde
 from perminute_local.replay.listener import Listener
 from perminute_local.replay.results import Rejected, Response, Results, collect
 from perminute_local.stack import Stack, create_stack, load_template
-from perminute_local.text_files import check_encoding
+from perminute_local.text_files import check_encoding, faults_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +51,8 @@ def read_plan(folder: Path, *, batch_size: int | None, disturbance: Disturbance)
     Raises `WrongCall` if the events are not UTF-8.
     """
     rate_card = (folder / "rates.csv").read_bytes()
-    read_rate_card(rate_card)
+    with faults_of(folder / "rates.csv"):
+        read_rate_card(rate_card)
     check_encoding(folder / "events.jsonl")
     lines = list(read_events(folder / "events.jsonl"))
     return Plan(

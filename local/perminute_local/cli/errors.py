@@ -1,0 +1,77 @@
+"""Errors as users see them: lines on standard error, and with `--json` a document on the output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from perminute.domain.errors import PerminuteError
+from perminute_local.terminal import remark
+from perminute_local.wrong_call import FaultyCard, WrongCall
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def report(error: Exception, *, as_json: bool) -> None:
+    """Write an error that the user can mend; one that we have to mend is raised again."""
+    kind, message = _described(error)
+    remark(f"perminute: {message}")
+    faults = error.faults if isinstance(error, FaultyCard) else ()
+    if isinstance(error, FaultyCard):
+        for fault in faults:
+            remark(f"{error.path}:{fault.line}: {fault.message}")
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        remark(f"See: {error.ctx.command_path} --help")
+    if as_json:
+        document: dict[str, Any] = {"error": kind, "message": message}
+        if faults:
+            document["faults"] = [{"line": one.line, "message": one.message} for one in faults]
+        json.dump(document, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+
+
+def wants_json(words: Sequence[str]) -> bool:
+    """Whether an error is to be a JSON document, even if the words could not be read."""
+    options = words[: words.index("--")] if "--" in words else words
+    return "--json" in options
+
+
+def _described(error: Exception) -> tuple[str, str]:
+    """Return the kind of an error, and its message."""
+    match error:
+        case click.UsageError():
+            return WrongCall.kind, _usage(error)
+        case WrongCall():
+            return error.kind, str(error)
+        case OSError(filename=str() as name):
+            return "file", f"{name}: {error.strerror}"
+        case OSError() | PerminuteError():
+            return "failed", str(error)
+    if "botocore" in sys.modules:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        from perminute_local.aws_errors import reason
+
+        if isinstance(error, (BotoCoreError, ClientError)):
+            return "aws", reason(error)
+    raise error
+
+
+def _usage(error: click.UsageError) -> str:
+    match error:
+        case click.MissingParameter(param=click.Parameter() as parameter):
+            return f"{_name(parameter)} is missing"
+        case click.BadParameter(param=click.Parameter() as parameter):
+            return f"{_name(parameter)}: {error.message}"
+    return error.format_message()
+
+
+def _name(parameter: click.Parameter) -> str:
+    """Return the name by which the user knows a parameter: `--seconds`, `FILE`."""
+    if isinstance(parameter, click.Option):
+        return max(parameter.opts, key=len)
+    return parameter.human_readable_name.upper()
