@@ -159,7 +159,7 @@ def dlq_list(text: str) -> str:
 
 
 def dlq_discard(text: str) -> str:
-    return screen_of(lambda: _done([], [text], "discarded"))
+    return screen_of(lambda: _done([], [text], "discarded", as_json=False))
 
 
 def reconciled(text: str) -> str:

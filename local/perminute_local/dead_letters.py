@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -14,7 +12,7 @@ from perminute.batches import event_id_of
 from perminute.domain.times import format_instant
 from perminute_local.aws_errors import calling_aws
 from perminute_local.deployment import outputs
-from perminute_local.terminal import remark, write_line, write_lines
+from perminute_local.terminal import remark, write_json, write_line, write_lines
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
@@ -51,29 +49,26 @@ def run_list(stack_name: str, queue: str | None, *, as_json: bool) -> int:
         names = [queue] if queue else stack.queues
         waiting = {name: stack.look(name) for name in names}
     if as_json:
-        json.dump(
-            {name: list(map(_document, found)) for name, found in waiting.items()}, sys.stdout
-        )
-        sys.stdout.write("\n")
+        write_json({name: list(map(_document, found)) for name, found in waiting.items()})
     else:
         write_lines(_lines(waiting))
     return 1 if any(waiting.values()) else 0
 
 
-def run_redrive(stack_name: str, queue: str, message_ids: Sequence[str]) -> int:
+def run_redrive(stack_name: str, queue: str, message_ids: Sequence[str], *, as_json: bool) -> int:
     """Send messages back to the queue that they came from: these, or all that wait by now."""
     with _calling_aws(stack_name):
         stack = _Stack(stack_name)
         source = stack.source_of(queue)
         moved = stack.take(queue, message_ids, stack.sender(source))
-    return _done(moved, message_ids, f"sent back to {source}")
+    return _done(moved, message_ids, f"sent back to {source}", as_json=as_json)
 
 
-def run_discard(stack_name: str, queue: str, message_ids: Sequence[str]) -> int:
+def run_discard(stack_name: str, queue: str, message_ids: Sequence[str], *, as_json: bool) -> int:
     """Delete messages that have been dealt with."""
     with _calling_aws(stack_name):
         moved = _Stack(stack_name).take(queue, message_ids, lambda _: None)
-    return _done(moved, message_ids, "discarded")
+    return _done(moved, message_ids, "discarded", as_json=as_json)
 
 
 def _calling_aws(stack_name: str) -> AbstractContextManager[None]:
@@ -207,10 +202,13 @@ def _lines(waiting: dict[str, list[Letter]]) -> Iterator[str]:
             yield f"  {one.message_id}  {one.sent_at:%Y-%m-%d %H:%M}  {one.event_id}  {why}"
 
 
-def _done(moved: Sequence[str], asked_for: Sequence[str], what: str) -> int:
+def _done(moved: Sequence[str], asked_for: Sequence[str], what: str, *, as_json: bool) -> int:
     """Say what was done; exit code 1 if a message was not there."""
-    write_line(f"{len(moved)} {what}")
     missing = [message_id for message_id in asked_for if message_id not in moved]
+    if as_json:
+        write_json({"done": what, "messages": moved, "notFound": missing})
+    else:
+        write_line(f"{len(moved)} {what}")
     for message_id in missing:
         remark(f"perminute: {message_id} was not found; somebody may be looking at it")
     return 1 if missing else 0

@@ -5,6 +5,7 @@ JSON documents need none of this: `json` escapes what is not ASCII.
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -28,3 +29,9 @@ def write_lines(lines: Iterable[str]) -> None:
 def remark(line: str) -> None:
     """Write a line to standard error, where everything goes that is no data."""
     sys.stderr.write(f"{one_line(line)}\n")
+
+
+def write_json(document: object) -> None:
+    """Write a document to standard output, where nothing else goes with `--json`."""
+    json.dump(document, sys.stdout, indent=2)
+    sys.stdout.write("\n")

@@ -12,6 +12,7 @@ from perminute.adapters.sqs_rejections import SQSRejections
 from perminute.ports import Rejection
 from perminute_local import dead_letters
 from perminute_local.cli import main
+from perminute_local.cli.dead_letters import WITH_SOURCE, WITHOUT_SOURCE
 from perminute_local.replay.results import drain
 from perminute_local.stack import STACK_NAME
 
@@ -119,16 +120,43 @@ def test_single_messages_are_sent_back_or_discarded_and_the_rest_stays(
     assert [one["eventId"] for one in listed(capsys)["CallsDeadLetters"]] == ["t-2"]
 
 
+def test_what_was_done_is_one_document_with_json(
+    moto_stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given_up(moto_stack, "t-1")
+    (letter,) = listed(capsys)["CallsDeadLetters"]
+    queue = [*OF_STACK, "--queue", "CallsDeadLetters", "--json"]
+    assert main(["dlq", "redrive", *queue]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "done": "sent back to CallsQueue",
+        "messages": [letter["messageId"]],
+        "notFound": [],
+    }
+    assert main(["dlq", "discard", *queue, "--message", "unknown"]) == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "done": "discarded",
+        "messages": [],
+        "notFound": ["unknown"],
+    }
+
+
+def test_the_command_line_knows_every_queue_and_which_has_a_source(moto_stack: Stack) -> None:
+    unread = {name for name, queue in moto_stack.queues.items() if queue.dead_letter_url is None}
+    assert set(WITH_SOURCE) | set(WITHOUT_SOURCE) == unread
+    sources = {one.removesuffix("DeadLetters") + "Queue" for one in unread} & set(moto_stack.queues)
+    assert {one.removesuffix("DeadLetters") + "Queue" for one in WITH_SOURCE} == sources
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (
-            ["redrive", *OF_STACK, "--queue", "Calls"],
-            "perminute has no queue Calls; it has CallsDeadLetters, CreditDeadLetters",
+            ["redrive", *OF_STACK, "--queue", "CallDeadLetters"],
+            "--queue: 'CallDeadLetters' is none of CallsDeadLetters, CreditDeadLetters, ",
         ),
         (
             ["redrive", *OF_STACK, "--queue", "UnknownEvents"],
-            "what waits in UnknownEvents came from no queue; see docs/runbook.md",
+            "--queue: what waits in UnknownEvents came from no queue; docs/runbook.md says",
         ),
         (["list", "--stack", "nobodys"], "the dead letters of nobodys cannot be reached"),
     ],

@@ -4,9 +4,34 @@ from __future__ import annotations
 
 import click
 
-from perminute_local.cli.parameters import CommandGroup, examples, json_option, stack_option
+from perminute_local.cli.parameters import (
+    Choice,
+    CommandGroup,
+    examples,
+    json_option,
+    stack_option,
+)
 
-_queue_option = click.option("--queue", required=True, metavar="NAME", help="CallsDeadLetters, say")
+WITH_SOURCE = (
+    "CallsDeadLetters",
+    "CreditDeadLetters",
+    "ExpiriesDeadLetters",
+    "LicensingDeadLetters",
+    "ReconciliationsDeadLetters",
+    "ReratingsDeadLetters",
+)
+"""Queues of messages that a function gave up; they can be sent back to the queue that it reads."""
+
+WITHOUT_SOURCE = (
+    "NotificationsDeadLetters",
+    "RuleDeadLetters",
+    "ScheduledRunsDeadLetters",
+    "UnknownEvents",
+    "WakeupsDeadLetters",
+)
+"""Queues of what came from elsewhere; docs/runbook.md says what to do about each."""
+
+_ALL = Choice(sorted((*WITH_SOURCE, *WITHOUT_SOURCE)))
 
 
 @click.group(cls=CommandGroup)
@@ -16,7 +41,7 @@ def dlq() -> None:
 
 @dlq.command("list", epilog=examples("perminute dlq list --stack perminute-dev"))
 @stack_option
-@click.option("--queue", metavar="NAME", help="only this one (CallsDeadLetters)")
+@click.option("--queue", type=_ALL, metavar="NAME", help="only this one (CallsDeadLetters)")
 @json_option
 def list_(*, stack: str, queue: str | None, as_json: bool) -> int:
     """Show what waits, and why; all stays."""
@@ -29,15 +54,24 @@ def list_(*, stack: str, queue: str | None, as_json: bool) -> int:
     epilog=examples("perminute dlq redrive --stack perminute-dev --queue CallsDeadLetters")
 )
 @stack_option
-@_queue_option
+@click.option(
+    "--queue", required=True, type=_ALL, metavar="NAME", help="CallsDeadLetters, for example"
+)
 @click.option(
     "--message", "messages", multiple=True, metavar="ID", help="only this one; may be repeated"
 )
-def redrive(*, stack: str, queue: str, messages: tuple[str, ...]) -> int:
+@json_option
+def redrive(*, stack: str, queue: str, messages: tuple[str, ...], as_json: bool) -> int:
     """Send messages back to where they came from."""
+    if queue in WITHOUT_SOURCE:
+        msg = (
+            f"--queue: what waits in {queue} came from no queue; docs/runbook.md says what to do. "
+            f"These can be sent back: {', '.join(WITH_SOURCE)}"
+        )
+        raise click.UsageError(msg)
     from perminute_local.dead_letters import run_redrive
 
-    return run_redrive(stack, queue, messages)
+    return run_redrive(stack, queue, messages, as_json=as_json)
 
 
 @dlq.command(
@@ -46,7 +80,9 @@ def redrive(*, stack: str, queue: str, messages: tuple[str, ...]) -> int:
     )
 )
 @stack_option
-@_queue_option
+@click.option(
+    "--queue", required=True, type=_ALL, metavar="NAME", help="CallsDeadLetters, for example"
+)
 @click.option(
     "--message",
     "messages",
@@ -55,8 +91,9 @@ def redrive(*, stack: str, queue: str, messages: tuple[str, ...]) -> int:
     metavar="ID",
     help="this one; may be repeated",
 )
-def discard(*, stack: str, queue: str, messages: tuple[str, ...]) -> int:
+@json_option
+def discard(*, stack: str, queue: str, messages: tuple[str, ...], as_json: bool) -> int:
     """Delete messages that have been dealt with."""
     from perminute_local.dead_letters import run_discard
 
-    return run_discard(stack, queue, messages)
+    return run_discard(stack, queue, messages, as_json=as_json)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from perminute.domain.errors import PerminuteError
-from perminute_local.terminal import remark
+from perminute_local.terminal import remark, write_json
 from perminute_local.wrong_call import FaultyCard, WrongCall
 
 if TYPE_CHECKING:
@@ -30,8 +29,7 @@ def report(error: Exception, *, as_json: bool) -> None:
         document: dict[str, Any] = {"error": kind, "message": message}
         if faults:
             document["faults"] = [{"line": one.line, "message": one.message} for one in faults]
-        json.dump(document, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        write_json(document)
 
 
 def wants_json(words: Sequence[str]) -> bool:
@@ -64,7 +62,9 @@ def _described(error: Exception) -> tuple[str, str]:
 def _usage(error: click.UsageError) -> str:
     match error:
         case click.MissingParameter(param=click.Parameter() as parameter):
-            return f"{_name(parameter)} is missing"
+            choices = parameter.type.choices if isinstance(parameter.type, click.Choice) else ()
+            names = f": one of {', '.join(choices)}" if choices else ""
+            return f"{_name(parameter)} is missing{names}"
         case click.BadParameter(param=click.Parameter() as parameter):
             return f"{_name(parameter)}: {error.message}"
     return error.format_message()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perminute_local.cli.parameters import FILE, IDENTIFIER, INSTANT, examples
+from perminute_local.cli.parameters import FILE, IDENTIFIER, INSTANT, STACK, examples
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--organization", required=True, type=IDENTIFIER, help="whose users they are")
 @click.option(
     "--stack",
-    metavar="NAME",
+    type=STACK,
     help="the stack that knows the users (default: none; then all is news)",
 )
 @click.option("--at", type=INSTANT, help="when Graph said so (default: now)")

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 from click.types import ParamType
 
 from perminute.domain.codes import check_currency
 from perminute.domain.identifiers import check_spaces
 from perminute.domain.phone_numbers import check_e164
 from perminute.domain.times import parse_instant
+from perminute_local.standard_input import StandardInput
+from perminute_local.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +46,39 @@ class Parsed(ParamType[T], Generic[T]):
             return self._parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Choice(click.Choice[str]):
+    """One of some names; who misspells it, or its case, is shown the one that was meant."""
+
+    def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
+        """Say which names there are."""
+        del ctx
+        names = ", ".join(self.choices)
+        return f"{value!r} is none of {names}.{did_you_mean(str(value), self.choices)}"
+
+
+class InputFile(ParamType[Path]):
+    """A file that is read; `-` is standard input, which one parameter of a command may have."""
+
+    name = "file"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        """Return the path."""
+        if value != "-":
+            return Path(str(value))
+        if ctx is not None and ctx.meta.setdefault(_STANDARD_INPUT, param) is not param:
+            self.fail("standard input can be read only once; name a file instead of -", param, ctx)
+        return StandardInput("standard input")
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Have the shell complete the names of files."""
+        del ctx, param
+        return [CompletionItem(incomplete, type="file")]
 
 
 class CommandGroup(click.Group):
@@ -79,8 +115,18 @@ def _version(text: str) -> str:
     return text
 
 
-FILE: click.Path[Path] = click.Path(path_type=Path)
-FOLDER = FILE
+def _stack(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,127}|arn:aws[a-z-]*:cloudformation:\S+", text) is None:
+        msg = f"{text!r} cannot be the name of a stack: a letter, then letters, digits and dashes"
+        raise ValueError(msg)
+    return text
+
+
+_STANDARD_INPUT = f"{__name__}.standard_input"
+
+FILE = InputFile()
+FOLDER: click.Path[Path] = click.Path(path_type=Path)
+STACK = Parsed("NAME", _stack)
 COUNT = Parsed("N", whole_number_above_0)
 CURRENCY = Parsed("CODE", check_currency)
 IDENTIFIER = Parsed("ID", check_spaces)
@@ -92,7 +138,7 @@ VERSION = Parsed("VERSION", _version)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="one JSON document instead of text"
 )
-stack_option = click.option("--stack", required=True, metavar="NAME", help="the stack's name")
+stack_option = click.option("--stack", required=True, type=STACK, help="the stack's name")
 organizations_option = click.option(
     "--organization",
     "organizations",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from perminute_local.cli.completion import asked, complete, completion
 from perminute_local.cli.dead_letters import dlq
 from perminute_local.cli.errors import report, wants_json
 from perminute_local.cli.graph import graph
@@ -33,12 +34,14 @@ def program() -> None:
     """Prepaid, per-minute charging of phone calls into meetings."""
 
 
-for command in (quote, rates, replay, simulate, reconcile, dlq, doctor, graph):
+for command in (quote, rates, replay, simulate, reconcile, dlq, doctor, graph, completion):
     program.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    if instruction := asked():
+        return complete(program, instruction)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         # Not `program.main`, which has other ways with an interrupt and a closed pipe.

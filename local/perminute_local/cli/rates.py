@@ -12,6 +12,7 @@ from perminute_local.cli.parameters import (
     FILE,
     NUMBER,
     VERSION,
+    Choice,
     CommandGroup,
     examples,
     json_option,
@@ -40,7 +41,7 @@ def check(*, file: Path, as_json: bool) -> int:
 
 @rates.command(epilog=examples("perminute rates convert --from acs prices.csv > rates.csv"))
 @click.argument("file", type=FILE)
-@click.option("--from", "deck", required=True, type=click.Choice(["acs", "twilio"]))
+@click.option("--from", "deck", required=True, type=Choice(["acs", "twilio"]))
 @click.option(
     "--origin",
     type=NUMBER,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from perminute_local.cli.parameters import COUNT, examples, json_option
+from perminute_local.cli.parameters import COUNT, Choice, examples, json_option
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ T = TypeVar("T")
 )
 @click.option(
     "--over",
-    type=click.Choice(["twins", "moto", "adverse"]),
+    type=Choice(["twins", "moto", "adverse"]),
     default="twins",
     help="what the functions run over",
 )

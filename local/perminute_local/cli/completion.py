@@ -1,0 +1,51 @@
+"""`perminute completion`: have a shell complete commands, options and values."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import BashComplete, ZshComplete, shell_complete
+
+from perminute_local.cli.parameters import Choice, examples, json_option
+from perminute_local.terminal import write_json
+
+if TYPE_CHECKING:
+    from click.shell_completion import ShellComplete
+
+PROGRAM = "perminute"
+VARIABLE = "_PERMINUTE_COMPLETE"
+"""Set by the scripts when they ask what may come next."""
+
+_SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete}
+
+
+@click.command(
+    epilog=examples(
+        'eval "$(perminute completion bash)"    # in ~/.bashrc',
+        'eval "$(perminute completion zsh)"     # in ~/.zshrc',
+    )
+)
+@click.argument("shell", type=Choice(_SHELLS))
+@json_option
+@click.pass_context
+def completion(context: click.Context, *, shell: str, as_json: bool) -> int:
+    """Print the script by which bash or zsh completes commands."""
+    script = _SHELLS[shell](context.find_root().command, {}, PROGRAM, VARIABLE).source()
+    if as_json:
+        write_json({"shell": shell, "script": script})
+    else:
+        sys.stdout.write(f"{script}\n")
+    return 0
+
+
+def complete(program: click.Command, instruction: str) -> int:
+    """Answer a shell that asks what may come next; returns the exit code."""
+    return shell_complete(program, {}, PROGRAM, VARIABLE, instruction)
+
+
+def asked() -> str | None:
+    """Return what a shell asks for, if one does."""
+    return os.environ.get(VARIABLE)
