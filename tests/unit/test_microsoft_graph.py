@@ -240,9 +240,29 @@ def test_users_come_alone_in_pages_in_notifications_or_line_by_line(content: str
         (
             '{"value": [{"id": "c-1", "callId": "a", "userId": "u-1", '
             '"startDateTime": "2026-11-02T08:25:11.7208889Z"}]}',
-            "item 1: is a call record, not a user; ask Graph for "
-            "/users?$select=id,assignedLicenses,assignedPlans,usageLocation",
+            "item 1: these are call records, not users. Calls are charged by `Call Ended` events "
+            "(docs/events.md); for users ask Graph for /users?$select=id,assignedLicenses,",
         ),
+        (
+            '{"@odata.context": "$metadata#Collection(microsoft.graph.callRecords.pstnCallLogRow)",'
+            '"value": []}',
+            "file: these are call records, not users",
+        ),
+        (
+            '{"id": "c-1", "correlationId": "c", "callType": "ByotIn"}',
+            "user: these are call records, not users",
+        ),
+        (
+            '{"error": {"code": "InvalidAuthenticationToken", "message": "It has expired."}}',
+            "file: is an error that Graph answered, no users: InvalidAuthenticationToken: It has",
+        ),
+        (
+            '[{"id": "e-1", "source": "perminute.licensing", "detail-type": "User Changed"}]',
+            "item 1: is an event already, not a user; ask Graph for /users?$select=",
+        ),
+        (" \n", "file: is empty; ask Graph for /users?$select="),
+        ("[" * 99_999, "file: is not JSON of users: its lists are too deep"),
+        ('{"id": "u", "assignedPlans": []}\n' + "[" * 99_999, "line 2: is not JSON: "),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_its_place(content: str, why: str) -> None:

@@ -32,7 +32,7 @@ from perminute.domain.licensing import COUNTRY, license_attribute
 from perminute.domain.times import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from perminute.domain.timelines import Timeline
@@ -44,6 +44,13 @@ SELECT = "id,assignedLicenses,assignedPlans,usageLocation"
 """What to ask Graph for; `assignedPlans` comes only to who asks for it."""
 
 _USERS = f"/users?$select={SELECT}"
+_CALL_RECORDS = (
+    "these are call records, not users. Calls are charged by `Call Ended` events "
+    f"(docs/events.md); for users ask Graph for {_USERS}"
+)
+_OF_CALL_RECORDS = frozenset({"startDateTime", "callType", "callId", "correlationId"})
+"""Fields of Graph's call records, and of the rows of its call logs, that no user has."""
+
 _SAYS_SOMETHING = {"assigned_licenses", "assigned_plans", "usage_location"}
 
 _IN_USE = frozenset({"enabled", "warning"})
@@ -204,8 +211,12 @@ def _objects(content: str) -> Iterator[tuple[str, object]]:
 
 
 def _documents(content: str) -> Iterator[tuple[str, object]]:
+    if not content.strip():
+        raise Refused("file", f"is empty; ask Graph for {_USERS}")
     try:
         document = json.loads(content)
+    except RecursionError as error:
+        raise Refused("file", "is not JSON of users: its lists are too deep") from error
     except json.JSONDecodeError as whole:
         lines = [(n, line) for n, line in enumerate(content.splitlines(), 1) if line.strip()]
         if len(lines) < 2:  # noqa: PLR2004 - one line that is no JSON is no list of lines
@@ -214,7 +225,7 @@ def _documents(content: str) -> Iterator[tuple[str, object]]:
             place = f"line {number}"
             try:
                 document = json.loads(line)
-            except json.JSONDecodeError as error:
+            except (json.JSONDecodeError, RecursionError) as error:
                 raise Refused(place, f"is not JSON: {error}") from error
             yield place, document
     else:
@@ -222,8 +233,9 @@ def _documents(content: str) -> Iterator[tuple[str, object]]:
 
 
 def _items(place: str, document: object) -> Iterator[tuple[str, object]]:
-    if isinstance(document, dict) and isinstance(document.get("value"), list):
-        document = document["value"]
+    if isinstance(document, dict):
+        _check_is_of_users(place or "file", document)
+        document = document["value"] if isinstance(document.get("value"), list) else document
     if not isinstance(document, list):
         yield place or "user", document
         return
@@ -231,11 +243,22 @@ def _items(place: str, document: object) -> Iterator[tuple[str, object]]:
         yield f"{place} item {number}".strip(), one
 
 
+def _check_is_of_users(place: str, document: Mapping[str, object]) -> None:
+    """Refuse what Graph sends instead of users: an error, and a page of call records, even none."""
+    if "callRecords" in str(document.get("@odata.context")):
+        raise Refused(place, _CALL_RECORDS)
+    match document:
+        case {"error": {"code": code, "message": message}}:
+            raise Refused(place, f"is an error that Graph answered, no users: {code}: {message}")
+
+
 def _user(place: str, said: object) -> GraphUser:
     if not isinstance(said, dict):
         raise Refused(place, "must be a JSON object: a user, or a change notification")
-    if "startDateTime" in said:
-        raise Refused(place, "is a call record, not a user; ask Graph for " + _USERS)
+    if _OF_CALL_RECORDS & said.keys():
+        raise Refused(place, _CALL_RECORDS)
+    if "detail-type" in said:
+        raise Refused(place, f"is an event already, not a user; ask Graph for {_USERS}")
     removed = "@removed" in said
     if "changeType" in said:
         removed = said["changeType"] == "deleted"
