@@ -6,17 +6,15 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-import boto3
-
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.microsoft_graph import SELECT, compare, next_pages, read_users, unknown_skus
-from perminute.adapters.sqs_batches import send_all
 from perminute.domain.errors import Refused
 from perminute.domain.timelines import Timeline
 from perminute_local.aws_errors import calling_aws
-from perminute_local.deployment import deployed_tables, output
+from perminute_local.deployment import deployed_tables
+from perminute_local.sending import lines_of_not_sent, sender_to
 from perminute_local.terminal import remark
 from perminute_local.text_files import read_text
 from perminute_local.wrong_call import WrongFile
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from perminute.adapters.microsoft_graph import Event, GraphUser
+    from perminute.adapters.microsoft_graph import GraphUser
 
 USERS_AT_ONCE = 1_000
 
@@ -34,9 +32,10 @@ USERS_AT_ONCE = 1_000
 def run_graph(
     file: Path, *, organization_id: str, stack_name: str | None, seen_at: datetime, send: bool
 ) -> int:
-    """Write the events, one a line, or send them to the stack; exit code 1 if some are not known.
+    """Write the events, one a line, or send them to the stack's bus.
 
-    Without a stack nothing is held: then everything that Graph says is news.
+    Without a stack nothing is held: then everything that Graph says is news. Returns 1 if something
+    cannot be said by an event, or was not sent.
     """
     try:
         content = read_text(file)
@@ -56,17 +55,16 @@ def run_graph(
             for user in users
         ]
         events = [event for one in compared for event in one.events]
+        not_sent: list[str] = []
         if send and stack_name:
-            # Straight to the queue: EventBridge would give each event another id than the one by
-            # which logs and dead letters are to name it.
-            queue_url = output(stack_name, "LicensingQueueUrl")
-            send_all(boto3.client("sqs"), queue_url, [json.dumps(event) for event in events])
+            outcomes = sender_to(stack_name)(events)
+            not_sent = list(lines_of_not_sent(events, outcomes))
         else:
             sys.stdout.writelines(json.dumps(event) + "\n" for event in events)
-    problems = [problem for one in compared for problem in one.problems]
+    problems = [*(problem for one in compared for problem in one.problems), *not_sent]
     for problem in problems:
         remark(problem)
-    _tell(users, events, sent=send)
+    _tell(users, len(events) - len(not_sent), sent=send)
     for link in next_pages(content):
         remark(f"{file}: the page has a next one, which was not compared: {link}")
     return 1 if problems else 0
@@ -84,11 +82,11 @@ def _held(
     return held
 
 
-def _tell(users: Sequence[GraphUser], events: Sequence[Event], *, sent: bool) -> None:
+def _tell(users: Sequence[GraphUser], events: int, *, sent: bool) -> None:
     others = unknown_skus(users)
     done = "sent" if sent else "written"
     ignored = f"; {len(others)} other products bring no license that we know of" if others else ""
-    remark(f"{len(users)} users compared, {len(events)} events {done}{ignored}")
+    remark(f"{len(users)} users compared, {events} events {done}{ignored}")
     if others:
         remark(
             "what a product brings is certain only with assignedPlans; ask Graph for "
