@@ -35,6 +35,15 @@ def outputs(stack_name: str) -> dict[str, str]:
     return {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
 
 
+def parameter(stack_name: str, name: str, default: str) -> str:
+    """Return the value with which a stack was deployed; `default` if it has no such parameter."""
+    (stack,) = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
+    values: dict[str, str] = {
+        one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])
+    }
+    return values.get(name, default)
+
+
 @dataclass(frozen=True, slots=True)
 class Resource:
     """One resource of a stack: its type, its id in the template and its name in AWS."""

@@ -12,6 +12,7 @@ from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.microsoft_graph import SELECT, compare, next_pages, read_users, unknown_skus
 from perminute.domain.errors import Refused
 from perminute.domain.timelines import Timeline
+from perminute_local.admin.licensing import read_licensing
 from perminute_local.aws_errors import calling_aws
 from perminute_local.deployment import deployed_tables
 from perminute_local.sending import lines_of_not_sent, sender_to
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perminute.adapters.microsoft_graph import GraphUser
-
-USERS_AT_ONCE = 1_000
 
 
 def run_graph(
@@ -74,12 +73,7 @@ def _held(
     stack_name: str, organization_id: str, users: Sequence[GraphUser]
 ) -> Mapping[str, Timeline]:
     store = DynamoDBLicensingStore(Schema.bind(connect(), deployed_tables(stack_name)))
-    held: dict[str, Timeline] = {}
-    user_ids = list(dict.fromkeys(user.id for user in users))
-    for start in range(0, len(user_ids), USERS_AT_ONCE):
-        some = user_ids[start : start + USERS_AT_ONCE]
-        held |= store.licensing(organization_id, some).users
-    return held
+    return read_licensing(store, organization_id, [user.id for user in users]).users
 
 
 def _tell(users: Sequence[GraphUser], events: int, *, sent: bool) -> None:

@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from perminute.application.patience import Patience
 from perminute.domain.times import parse_instant
+from perminute_local.aws_errors import reason
 from perminute_local.deployment import output
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def _why(error: Exception, source: str) -> str:
     """Say why nothing was sent, and of a denial what to do."""
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else None
     if code != "AccessDeniedException":
-        return str(error)
+        return reason(error)
     if "explicit deny" in str(error):
         parameter = PRODUCERS.get(source, "one of the …Producers")
         remedy = (

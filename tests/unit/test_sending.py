@@ -115,7 +115,9 @@ def test_a_request_that_fails_ends_the_sending_and_keeps_what_was_sent_before() 
     outcomes = EventSender(bus, "bus", AT_ONCE)([event(str(n)) for n in range(25)])
     assert [type(outcome) for outcome in outcomes] == [Sent] * 9 + [NotSent] * 16
     assert outcomes[9] == NotSent("ThrottlingException: no")
-    assert outcomes[10] == NotSent('Could not connect to the endpoint URL: "https://events"')
+    assert outcomes[10] == NotSent(
+        'Could not connect to the endpoint URL: "https://events": check the network, and AWS_REGION'
+    )
     assert bus.sizes == [10, 1]
 
 
