@@ -41,10 +41,18 @@ def test_of_many_users_the_same_changes_are_counted(capsys: pytest.CaptureFixtur
     assert shown[:3] == [
         "21 events:",
         "  20 users  country  -  → DE",
-        "  1 users   country  FR → DE",
+        "  user-3    country  FR → DE",
     ]
     assert len(shown) == 3 + 20 + 1
     assert shown[-1] == "warning: and 2 more, all of them with --json"
+
+
+def test_changes_that_are_all_different_fit_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    show("One:", [Row("contoso", f"credit po-{n:02}", "1 EUR", "0 EUR") for n in range(25)], [])
+    shown = capsys.readouterr().err.splitlines()
+    assert shown[1] == "  contoso  credit po-00  1 EUR → 0 EUR"
+    assert shown[20] == "  contoso  credit po-19  1 EUR → 0 EUR"
+    assert shown[21:] == ["  and 5 more changes, all of them with --json"]
 
 
 def test_nothing_that_changes_is_said(capsys: pytest.CaptureFixture[str]) -> None:

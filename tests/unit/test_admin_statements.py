@@ -10,9 +10,9 @@ import pytest
 from perminute.domain.accounts import Account
 from perminute.domain.credit_settings import CreditSettings
 from perminute.events.billing import CreditsConfiguredDetail
+from perminute_local.admin.clearable import CLEARABLE
 from perminute_local.admin.credit import settings_in_force
 from perminute_local.admin.statements import (
-    CLEARABLE,
     Change,
     Statement,
     User,

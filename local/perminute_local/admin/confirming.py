@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from perminute.domain.printable import one_line
-from perminute_local.admin.foreseen import Row
 from perminute_local.terminal import remark
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from perminute_local.admin.foreseen import Row
 
 MAX_ROWS = 20
 """More rows are counted instead: what is to be compared must fit a screen."""
@@ -22,9 +23,12 @@ NOTHING = "-"
 
 def show(title: str, rows: Sequence[Row], warnings: Sequence[str]) -> None:
     """Write what would change, and what to be careful about, to standard error."""
+    shown = rows if len(rows) <= MAX_ROWS else list(_counted(rows))
     remark(title)
-    for line in _table(rows if len(rows) <= MAX_ROWS else list(_counted(rows))):
+    for line in _table(shown[:MAX_ROWS]):
         remark(line)
+    if len(shown) > MAX_ROWS:
+        remark(f"  and {len(shown) - MAX_ROWS} more changes, all of them with --json")
     for warning in warnings[:MAX_ROWS]:
         remark(f"warning: {warning}")
     if len(warnings) > MAX_ROWS:
@@ -44,9 +48,12 @@ def confirmed(question: str, *, yes: bool) -> bool:
 
 
 def _counted(rows: Sequence[Row]) -> Iterator[Row]:
-    """Count how often the same changes."""
-    for (name, before, after), times in Counter(row[1:] for row in rows).items():
-        yield Row(f"{times} users", name, before, after)
+    """Count of how many users the same changes."""
+    alike: defaultdict[tuple[str | None, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        alike[row[1:]].append(row)
+    for first, *others in alike.values():
+        yield first._replace(subject=f"{1 + len(others)} users") if others else first
 
 
 def _table(rows: Sequence[Row]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.domain.identifiers import read_id
 from perminute.domain.times import format_instant
+from perminute_local.admin.clearable import CLEARABLE
 from perminute_local.admin.drafts import (
     BILLING_SOURCE,
     CREDITS_CONFIGURED,
@@ -26,20 +27,6 @@ if TYPE_CHECKING:
 _CHANGES = uuid.UUID("0f6e0c4e-1d0b-5a3c-9a53-7d1c86f0a2b4")
 """The namespace of ids made of a change's and a user's: any constant would do, but it must never
 change."""
-
-CLEARABLE = {
-    "low-balance-threshold": "lowBalanceThresholds",
-    "auto-recharge": "autoRecharge",
-    "monthly-limit": "autoRecharge.monthlyLimit",
-    "daily-spend-limit": "dailySpendLimit",
-    "prefix-hourly-spend-limit": "prefixHourlySpendLimit",
-    "max-concurrent-calls": "maxConcurrentCalls",
-    "max-grant-seconds": "maxGrantSeconds",
-    "failure-handling": "failureHandling",
-    "late-usage-hours": "lateUsageHours",
-}
-"""Settings that can be taken away, by the names of their options; some then have their default."""
-
 
 _NOTHING_STATED = "nothing is to be changed; name what is, by one of the options"
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from perminute_local.cli.completion import asked, complete, completion
+from perminute_local.cli.credit import credit
 from perminute_local.cli.dead_letters import dlq
 from perminute_local.cli.errors import report, wants_json
 from perminute_local.cli.graph import graph
+from perminute_local.cli.licensing import license_, organization, user
 from perminute_local.cli.parameters import CommandGroup
 from perminute_local.cli.quote import quote
 from perminute_local.cli.rates import rates
@@ -34,7 +36,11 @@ def program() -> None:
     """Prepaid, per-minute charging of phone calls into meetings."""
 
 
-for command in (quote, rates, replay, simulate, reconcile, dlq, doctor, graph, completion):
+_COMMANDS: tuple[click.Command, ...] = (
+    *(quote, rates, replay, simulate, reconcile, dlq, doctor, graph),
+    *(credit, license_, user, organization, completion),
+)
+for command in _COMMANDS:
     program.add_command(command)
 
 

@@ -1,0 +1,153 @@
+"""`perminute credit`: what an admin decides about an organization's prepaid credit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from perminute_local.admin.clearable import CLEARABLE
+from perminute_local.cli.event_options import fields_of, sends_events, states_change
+from perminute_local.cli.parameters import (
+    CURRENCY,
+    DATE_OR_INSTANT,
+    IDENTIFIER,
+    Choice,
+    CommandGroup,
+    examples,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from perminute_local.admin.statements import Change, Statement
+
+_AMOUNT = "AMOUNT"
+
+
+@click.group(cls=CommandGroup)
+def credit() -> None:
+    """Configure, buy or adjust the prepaid credit of an organization."""
+
+
+@credit.command(
+    epilog=examples(
+        "perminute credit configure --organization contoso --currency EUR "
+        "--low-balance-threshold 20 --print",
+        "perminute credit configure --organization contoso --daily-spend-limit 100 "
+        "--stack perminute-dev",
+        "perminute credit configure --organization contoso --clear daily-spend-limit "
+        "--stack perminute-dev --yes",
+    )
+)
+@click.option("--currency", type=CURRENCY, help="of the credit; cannot change once it is set up")
+@click.option(
+    "--low-balance-threshold",
+    "low_balance_thresholds",
+    multiple=True,
+    metavar=_AMOUNT,
+    help="have LowBalance sent below it; may be repeated, and replaces all that there are",
+)
+@click.option(
+    "--auto-recharge/--no-auto-recharge", default=None, help="whether credit is asked for"
+)
+@click.option("--trigger-amount", metavar=_AMOUNT, help="below it credit is asked for")
+@click.option("--recharge-amount", metavar=_AMOUNT, help="how much is asked for at a time")
+@click.option("--monthly-limit", metavar=_AMOUNT, help="how much is asked for in a month at most")
+@click.option(
+    "--minimum-purchase",
+    metavar=_AMOUNT,
+    help="refuse a smaller --recharge-amount now; it is not recorded",
+)
+@click.option("--daily-spend-limit", metavar=_AMOUNT, help="of the organization, by UTC day")
+@click.option(
+    "--prefix-hourly-spend-limit", metavar=_AMOUNT, help="of calls out to one prefix, by the hour"
+)
+@click.option("--max-concurrent-calls", type=int, help="calls under way at once")
+@click.option("--max-grant-seconds", type=int, help="what a call is granted at a time at most")
+@click.option(
+    "--failure-handling",
+    type=Choice(("closed", "open")),
+    help="what bridges do with calls while nobody answers them",
+)
+@click.option("--late-usage-hours", type=int, help="how late usage may be reported")
+@click.option(
+    "--clear",
+    "cleared",
+    multiple=True,
+    type=Choice(tuple(CLEARABLE)),
+    help="take this setting away, or back to its default; may be repeated",
+)
+@states_change
+def configure(
+    *,
+    change: Change,
+    cleared: tuple[str, ...],
+    low_balance_thresholds: tuple[str, ...],
+    **settings: object,
+) -> Statement:
+    """Change settings of the credit; those that are not named stay as they are.
+
+    With --print nothing is known of the settings in force, so those that are not named are cleared.
+    """
+    fields = {"low_balance_thresholds": list(low_balance_thresholds) or None, **settings}
+    return change.configure(fields_of(fields), cleared)
+
+
+@credit.command(
+    epilog=examples(
+        "perminute credit buy --organization contoso --amount 50 --currency EUR --print",
+        "perminute credit buy --organization contoso --amount 50 --currency EUR "
+        "--purchase-id po-1001 --stack perminute-dev",
+    )
+)
+@click.option("--amount", required=True, metavar=_AMOUNT, help="what was bought")
+@click.option("--currency", required=True, type=CURRENCY, help="the credit's own")
+@click.option(
+    "--purchase-id",
+    type=IDENTIFIER,
+    help="counts once, however often it is sent (default: a new one, which is shown)",
+)
+@click.option("--purchased-at", type=DATE_OR_INSTANT, help="a time or a date, UTC (default: now)")
+@click.option(
+    "--expires-at",
+    type=DATE_OR_INSTANT,
+    help="a time or a date, UTC (default: 12 calendar months after it was bought)",
+)
+@click.option("--recharge-id", type=IDENTIFIER, help="the RechargeRequested that it answers")
+@sends_events
+def buy(
+    *, organization: str, purchase_id: str | None, now: datetime, **fields: object
+) -> Statement:
+    """Book credit that was bought."""
+    from perminute_local.admin.statements import purchase
+
+    return purchase(organization, purchase_id, fields_of(fields), now=now)
+
+
+@credit.command(
+    epilog=examples(
+        "perminute credit adjust --organization contoso --amount 5 --reason goodwill --print",
+        "perminute credit adjust --organization contoso --amount -50 --purchase-id po-1001 "
+        "--reason chargeback --stack perminute-dev",
+    )
+)
+@click.option("--amount", required=True, metavar=_AMOUNT, help="above 0 it is added, below 0 taken")
+@click.option("--reason", required=True, help="for those who read the ledger")
+@click.option(
+    "--purchase-id", type=IDENTIFIER, help="the purchase that an amount below 0 takes back"
+)
+@click.option(
+    "--adjustment-id",
+    type=IDENTIFIER,
+    help="counts once, however often it is sent (default: a new one, which is shown)",
+)
+@sends_events
+def adjust(
+    *, organization: str, adjustment_id: str | None, now: datetime, **fields: object
+) -> Statement:
+    """Correct the balance, or take a purchase back."""
+    from perminute_local.admin.statements import adjustment
+
+    del now
+    return adjustment(organization, adjustment_id, fields_of(fields))
