@@ -13,10 +13,10 @@ from perminute.domain.legs import MAX_LEG_SECONDS, LegType
 from perminute.domain.money import format_micros
 from perminute.domain.phone_numbers import check_e164
 from perminute.domain.rate_card import NoQuote, Quote, Rate, Unpriced
-from perminute.domain.rate_card_csv import read_leg_type, read_rate_card, write_rate_card
+from perminute.domain.rate_card_csv import read_rate_card
+from perminute.domain.rate_cells import read_leg_type
 from perminute.domain.times import format_instant, parse_instant
 from perminute.domain.whole_numbers import without_fraction
-from perminute_local.decks import DECKS
 from perminute_local.terminal import write_line, write_lines
 from perminute_local.text_files import check_start, faults_of
 from perminute_local.wrong_call import WrongCall as WrongCall  # noqa: PLC0414 - imported from here
@@ -101,18 +101,6 @@ def check_rates(path: Path, *, as_json: bool) -> int:
     else:
         write_line(f"{path}: {count} rates, no fault")
     return 1 if faults else 0
-
-
-def convert_rates(deck: str, path: Path, *, origin: str | None) -> int:
-    """Write a carrier's price list as a rate card, itself checked before it is written."""
-    if origin is not None and deck != "twilio":
-        msg = f"--origin has no meaning for {deck}: its prices do not depend on the caller"
-        raise WrongCall(msg)
-    with faults_of(path):
-        text = write_rate_card(DECKS[deck](path.read_bytes(), origin))
-        read_rate_card(text.encode())
-    sys.stdout.write(text)
-    return 0
 
 
 def publish_rates(path: Path, *, bucket: str, version: str) -> int:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import csv
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from perminute.domain.errors import FaultyRateCard
+from perminute.domain.errors import Fault
 from perminute.domain.legs import LegType
 from perminute.domain.money import parse_micros
-from perminute.domain.rate_card import Quote, RateCard
+from perminute.domain.rate_card import Quote
 from perminute.domain.rate_card_csv import read_rate_card
 from perminute_local.cli import main
-from perminute_local.decks import acs, twilio
+from perminute_local.decks import DECKS
+from perminute_local.decks.acs import read_acs
+from perminute_local.decks.options import DeckOptions
+from perminute_local.decks.telnyx import read_telnyx
+from perminute_local.decks.twilio import read_twilio
 
 # Not part of the project: those who have the carrier's file lay it beside their checkout.
 REAL_ACS_DECK = Path(__file__).parents[3] / "shared" / "data" / "acs_pstn_rates.csv"
@@ -30,14 +35,33 @@ EX,Examplia,Examplia - from NANP,0.0450,"1","999, 998"
 EX,Examplia,Examplia - from Carribea,0.0900,"1242, 1246",999
 EX,Examplia,Examplia - Mobile,0.2400,ALL,9997
 """
+TELNYX_HEADER = (
+    "ISO,Country,Origination Prefixes,Destination Prefixes,Description,Interval 1,Interval N,"
+    "Rate,Price Per Call,Exact Match"
+)
+TELNYX = f"""{TELNYX_HEADER}
+LU,Luxembourg,,352,Luxembourg - Fixed,60,60,0.2,,
+LU,Luxembourg,local,352,Luxembourg - Fixed - Local,60,60,0.022,,
+LU,Luxembourg,"30, 31, 49",352,Luxembourg - Fixed - From EEA,60,60,0.03,,
+LU,Luxembourg,,"352621, 352628",Luxembourg - Mobile,1,1,0.08,0.01,
+"""
 
 
-def rates(card: RateCard) -> dict[str, int]:
-    return {rate.prefix: rate.rate_micros_per_minute for rate in card.rates}
+def prices(name: str, content: bytes, **options: Any) -> dict[str, int]:
+    deck = DECKS[name](content, DeckOptions(**options))
+    rates = deck.rates()
+    assert deck.faults == []
+    return {rate.prefix: rate.rate_micros_per_minute for rate in rates}
+
+
+def faults(name: str, content: bytes, **options: Any) -> list[tuple[int, str]]:
+    deck = DECKS[name](content, DeckOptions(**options))
+    deck.rates()
+    return [(fault.line, fault.message) for fault in sorted(deck.faults)]
 
 
 def test_a_row_of_the_acs_list_is_a_prefix() -> None:
-    first, second = acs(ACS, None)
+    first, second = read_acs(ACS, DeckOptions()).rates()
     assert (first.prefix, first.country, first.rate_micros_per_minute) == ("999", "EX", 320_000)
     assert (second.prefix, second.description) == ("9997", "Examplia, mobile")
 
@@ -54,38 +78,179 @@ def test_a_row_of_the_acs_list_is_a_prefix() -> None:
 def test_of_twilios_rows_the_one_for_the_caller_holds_and_without_a_caller_the_general_one(
     origin: str | None, expected: dict[str, int]
 ) -> None:
-    assert rates(RateCard(twilio(TWILIO, origin))) == expected
+    assert prices("twilio", TWILIO, origin=origin) == expected
 
 
-def test_two_prices_for_one_prefix_are_refused_with_the_line() -> None:
+def test_rows_for_other_callers_are_listed_with_the_reason() -> None:
+    everybody = read_twilio(TWILIO, DeckOptions())
+    everybody.rates()
+    assert everybody.left_out == [
+        Fault(3, "is for calls from 1; not used"),
+        Fault(4, "is for calls from 1242, 1246; not used"),
+    ]
+    bahamas = read_twilio(TWILIO, DeckOptions(origin="+12425550100"))
+    bahamas.rates()
+    assert bahamas.left_out == [Fault(2, "a more exact row prices calls to its prefixes")]
+
+
+def test_a_prefix_that_is_priced_for_other_callers_only_is_a_fault() -> None:
+    only = TWILIO + b'EX,Examplia,Examplia - Island,0.3,"1242, 1246","9985, 998"\n'
+    assert faults("twilio", only) == [
+        (
+            6,
+            "prefix 9985 is priced for calls from 1242, 1246 only: name the number that your calls "
+            "come from by --origin, or delete the row",
+        )
+    ]
+    assert prices("twilio", only, origin="+12425550100")["9985"] == 300_000
+
+
+def test_two_prices_for_one_prefix_are_refused_with_both_lines() -> None:
     twice = TWILIO + b"EX,Examplia,Examplia - again,0.1,,998\n"
-    with pytest.raises(FaultyRateCard, match=r"^line 6: prefix 998 has two prices$"):
-        twilio(twice, None)
+    assert faults("twilio", twice) == [
+        (
+            6,
+            "prefix 998 has two prices: 0.1 USD here and 0.155 USD at line 2; delete one of the "
+            "rows",
+        )
+    ]
+    assert faults("acs", ACS + b"Examplia,x,EX,999,0.33\n") == [
+        (
+            4,
+            "prefix 999 has two prices: 0.33 USD here and 0.32 USD at line 2; delete one of the "
+            "rows",
+        )
+    ]
+
+
+def test_equal_rows_are_taken_once_and_counted_in_every_deck() -> None:
+    for deck, row in (
+        (read_acs(ACS + b"again,x,EX,999,0.3200000\n", DeckOptions()), 4),
+        (read_twilio(TWILIO + b"EX,Examplia,again,0.155,,998\n", DeckOptions()), 6),
+        (
+            read_telnyx(f"{TELNYX}LU,Luxembourg,,352,again,60,60,0.2,,\n".encode(), DeckOptions()),
+            6,
+        ),
+    ):
+        prefixes = [rate.prefix for rate in deck.rates()]
+        assert len(prefixes) == len(set(prefixes))
+        assert deck.faults == []
+        assert [fault.line for fault in deck.repeated] == [row]
+        assert "has the same price at line 2" in deck.repeated[0].message
+
+
+def test_equal_prices_of_two_countries_are_not_equal_rows() -> None:
+    assert faults("acs", ACS + b"Samplia,x,SX,999,0.32\n") == [
+        (4, "prefix 999 is of SX here and of EX at line 2: delete one of the rows")
+    ]
+
+
+def test_a_row_that_says_it_has_no_prefix_is_left_out_and_an_empty_cell_is_a_fault() -> None:
+    deck = read_acs(ACS + b"Monthly fee,fee,EX,n/a,free\n", DeckOptions())
+    assert len(deck.rates()) == 2
+    assert (deck.faults, deck.left_out) == (
+        [],
+        [Fault(4, "Prefix: says that it has no prefix")],
+    )
+    assert faults("acs", ACS + b"Examplia,x,EX,,0.3\n") == [(4, "Prefix: must not be empty")]
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
+    ("content", "expected"),
     [
-        (b"Country,Prefix\n", "column Destination Name is missing"),
-        (b"", "column Country is missing"),
-        (ACS.replace(b"0.401", b"free"), "line 3: Price / min: must be a decimal string"),
-        (ACS.replace(b"0.401", b"-1"), "line 3: Price / min: must not be negative"),
-        (ACS.replace(b",9997", b",+9997"), "line 3: prefix: must be the digits of an E.164 prefix"),
-        (ACS.replace(b"EX,9997", b"EXA,9997"), "line 3: country: must be an ISO 3166-1"),
-        (ACS + b'x,"' + b"y" * 200_000 + b'"', "is no CSV: field larger than"),
-        (ACS.replace(b"Examplia,", b"Exampli\xe4,"), "line 2: is not UTF-8"),
+        (
+            ACS.replace(b"Prefix,Price / min", b"Price / min"),
+            [
+                (
+                    1,
+                    "column Prefix is missing; there are: Destination Name, Destination Type, "
+                    "Country, Price / min",
+                )
+            ],
+        ),
+        (
+            ACS.replace(b"0.401", b"-1").replace(b"999,0", b"+999,0"),
+            [
+                (
+                    2,
+                    "Prefix: must be the digits of an E.164 prefix, without +: write 999",
+                ),
+                (3, "Price / min: must not be negative"),
+            ],
+        ),
+        (
+            ACS.replace(b"0.32", b"0,32").replace(b"EX,9997", b"EXA,9997"),
+            [
+                (
+                    2,
+                    "has 6 cells; the header has 5: put a cell that holds , in quotation marks, "
+                    "and write decimals with a point",
+                ),
+                (3, "Country: must be an ISO 3166-1 alpha-2 code such as DE, or empty"),
+            ],
+        ),
+        (
+            ACS.replace(b"Examplia,", b"Exampli\xe4,"),
+            [
+                (2, "Destination Name: is not UTF-8; save the file as UTF-8"),
+                (3, "Destination Name: is not UTF-8; save the file as UTF-8"),
+            ],
+        ),
+        (ACS[:61], [(1, "the list has no row that becomes a rate")]),
     ],
 )
-def test_a_list_that_does_not_look_as_it_should_is_refused(content: bytes, why: str) -> None:
-    with pytest.raises(FaultyRateCard, match=why):
-        acs(content, None)
-
-
-def test_an_origin_for_prices_that_do_not_depend_on_it_is_a_wrong_call(
-    capsys: pytest.CaptureFixture[str],
+def test_all_faults_of_a_list_are_named_at_once(
+    content: bytes, expected: list[tuple[int, str]]
 ) -> None:
-    assert main(["rates", "convert", "--from", "acs", "--origin", "+14255550100", "x.csv"]) == 2
-    assert "--origin has no meaning for acs" in capsys.readouterr().err
+    assert faults("acs", content) == expected
+
+
+def test_a_list_may_be_read_with_the_separator_and_decimal_mark_that_it_was_saved_with() -> None:
+    saved = b"Destination Name;Country;Prefix;Price / min\nExamplia;EX;999;0,32\n"
+    assert prices("acs", saved, separator=";", decimal=",") == {"999": 320_000}
+    assert faults("acs", saved.replace(b"0,32", b"1.000,5"), separator=";", decimal=",") == [
+        (2, "Price / min: holds a point, but its decimal mark is a comma: what is the point?")
+    ]
+
+
+def test_telnyx_has_its_own_increments_and_a_price_per_call() -> None:
+    fixed, mobile, other = read_telnyx(TELNYX.encode(), DeckOptions()).rates()
+    assert (fixed.prefix, fixed.country, fixed.currency) == ("352", "LU", "USD")
+    assert (fixed.rate_micros_per_minute, fixed.connection_fee_micros) == (200_000, 0)
+    assert (fixed.initial_increment_seconds, fixed.steps[0].increment_seconds) == (60, 60)
+    assert [mobile.prefix, other.prefix] == ["352621", "352628"]
+    assert (mobile.rate_micros_per_minute, mobile.connection_fee_micros) == (80_000, 10_000)
+    assert (mobile.initial_increment_seconds, mobile.steps[0].increment_seconds) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("origin", "micros"),
+    [(None, 200_000), ("+35220123456", 22_000), ("+4930234567", 30_000), ("+14255550100", 200_000)],
+)
+def test_of_telnyxs_rows_the_one_for_the_caller_holds(origin: str | None, micros: int) -> None:
+    assert prices("telnyx", TELNYX.encode(), origin=origin)["352"] == micros
+
+
+def test_local_is_no_caller_whose_country_code_several_countries_share() -> None:
+    deck = f"{TELNYX_HEADER}\nGB,x,,44,x,60,60,0.2,,\nGB,x,local,44,x,60,60,0.01,,\n".encode()
+    assert prices("telnyx", deck, origin="+442079460100") == {"44": 200_000}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("LU,x,,1XXX310,x,60,60,0.75,,", "Destination Prefixes: must be the digits of an E.164"),
+        ("LU,x,,3521,x,,60,0.75,,", "Interval 1: must not be empty"),
+        ("LU,x,,3521,x,60,0,0.75,,", "Interval N: must be a whole number of seconds from 1"),
+        ("LU,x,,3521,x,60,60,0.75,,yes", "Exact Match: the row prices one number"),
+        ("LU,x,49; 43,3521,x,60,60,0.75,,", "Origination Prefixes: must be the digits"),
+        ("LU,x,EEA,3521,x,60,60,0.75,,", "prefix 3521 is priced for calls from EEA only"),
+    ],
+)
+def test_what_of_telnyxs_deck_is_not_known_is_refused(row: str, message: str) -> None:
+    ((line, found),) = faults("telnyx", f"{TELNYX}{row}\n".encode())
+    assert line == 6
+    assert found.startswith(message)
 
 
 def test_convert_writes_a_card_that_check_takes(
@@ -95,7 +260,10 @@ def test_convert_writes_a_card_that_check_takes(
     deck.write_bytes(ACS)
     assert main(["rates", "convert", "--from", "acs", str(deck)]) == 0
     card = read_rate_card(capsys.readouterr().out.encode())
-    assert rates(card) == {"999": 320_000, "9997": 401_000}
+    assert {rate.prefix: rate.rate_micros_per_minute for rate in card.rates} == {
+        "999": 320_000,
+        "9997": 401_000,
+    }
 
 
 @pytest.mark.skipif(

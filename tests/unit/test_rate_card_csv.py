@@ -40,12 +40,16 @@ def test_every_fault_is_listed_by_its_line() -> None:
         (3, "increment_seconds: must be a whole number of seconds from 1 to 86400"),
         (3, "initial_increment_seconds: must be a whole number of seconds from 1 to 86400"),
         (3, "leg_type: must be one of tollDialIn, tollFreeDialIn, dialOut"),
-        (3, "prefix: must be the digits of an E.164 prefix, without +"),
+        (3, "prefix: must be the digits of an E.164 prefix, without +: write 49"),
         (3, "rate_per_minute: must not be negative"),
         (5, "prefix: must not be empty"),
         (5, "rate_per_minute: must not be empty"),
         (6, "effective_to: must lie after effective_from"),
-        (6, "rate_per_minute: must be a decimal string with at most 6 decimals, such as 0.026"),
+        (
+            6,
+            "rate_per_minute: must be a decimal string with at most 6 decimals, such as 0.026; "
+            "0.0000001 has more: round it yourself, to 0",
+        ),
     ]
 
 
@@ -105,15 +109,22 @@ def test_steps_need_a_step_0_of_the_same_period_and_one_fee_and_one_block() -> N
 
 def test_a_row_must_have_as_many_cells_as_the_header() -> None:
     assert faults(HEADER, "dialOut,49,USD", "dialOut,43,USD,0.1,5") == [
-        (2, "has 3 cells; the header has 4"),
-        (3, "has 5 cells; the header has 4"),
+        (2, "has 3 cells; the header has 4: write a separator for each cell that is empty"),
+        (
+            3,
+            "has 5 cells; the header has 4: put a cell that holds , in quotation marks, and write "
+            "decimals with a point",
+        ),
     ]
 
 
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"", Fault(1, "column currency is missing")),
+        (
+            b"",
+            Fault(1, "is empty; the header must name leg_type, prefix, currency, rate_per_minute"),
+        ),
         (b"leg_type,prefix,currency,rate_per_minute\n", Fault(1, "the card has no rates")),
         (
             b"leg_type,prefix,prefix,currency,rate_per_minute\n",
@@ -121,7 +132,7 @@ def test_a_row_must_have_as_many_cells_as_the_header() -> None:
         ),
         (
             b"leg_type,prefix,currency,rate_per_minute\ndialOut,49,USD,0.1\ndialOut,\xff",
-            Fault(3, "is not UTF-8; save the file as UTF-8"),
+            Fault(3, "prefix: is not UTF-8; save the file as UTF-8"),
         ),
         (
             b'leg_type,prefix,currency,rate_per_minute\ndialOut,"49"x,USD,0.1\n',

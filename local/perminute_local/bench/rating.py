@@ -12,6 +12,7 @@ from perminute.domain.legs import LegType
 from perminute.domain.rate_card_csv import read_rate_card, write_rate_card
 from perminute_local.bench.report import best_cpu_seconds, print_result
 from perminute_local.decks import DECKS
+from perminute_local.decks.options import DeckOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +67,7 @@ def _rate_naively(card: RateCard, calls: Sequence[Call]) -> None:
 def _card() -> tuple[str, RateCard]:
     """Take the real deck if it lies beside the project, else one of the same shape."""
     if REAL_DECK.exists():
-        rates = DECKS["acs"](REAL_DECK.read_bytes(), None)
+        rates = DECKS["acs"](REAL_DECK.read_bytes(), DeckOptions()).rates()
         return REAL_DECK.name, read_rate_card(write_rate_card(rates).encode())
     chance = random.Random(6_592)  # noqa: S311 - reproducible, guards nothing
     prefixes: set[str] = set()

@@ -1,0 +1,182 @@
+"""`perminute rates convert`: a carrier's price list as a rate card."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from perminute.domain.rate_card_csv import write_rate_card
+from perminute_local.commands import WrongCall
+from perminute_local.decks import DECKS, WITH_ORIGIN, read_mapped
+from perminute_local.decks.mapping_files import SavedMapping, load_mapping, save_mapping
+from perminute_local.decks.options import DeckOptions
+from perminute_local.terminal import remark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from perminute.domain.errors import Fault
+    from perminute.domain.legs import LegType
+    from perminute.domain.rate_card import Rate
+    from perminute_local.decks.price_list import PriceList
+
+SHOWN = 50
+"""Lines of one kind that are shown to people; `--json` has all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRequest:
+    """What the command line says of a list; None is what it does not say.
+
+    A list is laid out as a `deck`, or as the mapping of its `columns` or of a `map_file` says.
+    """
+
+    deck: str | None = None
+    columns: Mapping[str, str] | None = None
+    map_file: Path | None = None
+    save_map: Path | None = None
+    leg_type: LegType | None = None
+    currency: str | None = None
+    separator: str | None = None
+    decimal: str | None = None
+    ranges: bool | None = None
+    origin: str | None = None
+    service_numbers: Path | None = None
+
+
+def convert_rates(path: Path, request: ListRequest, *, as_json: bool) -> int:
+    """Write a carrier's price list as a rate card; exit code 1 if it is refused."""
+    return write_conversion(path, read_price_list(path, request), as_json=as_json)
+
+
+def read_price_list(path: Path, request: ListRequest) -> PriceList:
+    """Read a list as it was asked for; raise `WrongCall` for what does not go together."""
+    _check(request)
+    if request.deck is not None:
+        return DECKS[request.deck](path.read_bytes(), _options(request))
+    saved = _mapping(request)
+    mapping = saved.mapping()
+    mapping.check()
+    if request.save_map is not None:
+        save_mapping(request.save_map, saved)
+        remark(f"{request.save_map}: the mapping is saved; use it by --map-file")
+    written = replace(
+        request, separator=saved.separator, decimal=saved.decimal, ranges=saved.ranges
+    )
+    return read_mapped(path.read_bytes(), _options(written), mapping)
+
+
+def _check(request: ListRequest) -> None:
+    layouts = (request.deck, request.columns, request.map_file)
+    if sum(layout is not None for layout in layouts) != 1:
+        msg = (
+            f"say by one of --from {'|'.join(DECKS)}, --map FIELD=COLUMN,… and --map-file FILE "
+            "how the list is laid out"
+        )
+        raise WrongCall(msg)
+    if request.deck is not None:
+        _check_deck(request, request.deck)
+    elif request.origin is not None or request.service_numbers is not None:
+        msg = "--origin and --service-numbers belong to a carrier's own list, named by --from"
+        raise WrongCall(msg)
+
+
+def _check_deck(request: ListRequest, deck: str) -> None:
+    if request.origin is not None and deck not in WITH_ORIGIN:
+        msg = f"--origin has no meaning for {deck}: its prices do not depend on the caller"
+        raise WrongCall(msg)
+    if request.service_numbers is not None and deck != "acs-inbound":
+        msg = f"--service-numbers has no meaning for {deck}: it is for acs-inbound"
+        raise WrongCall(msg)
+    for option, said in (
+        ("--leg-type", request.leg_type),
+        ("--currency", request.currency),
+        ("--save-map", request.save_map),
+    ):
+        if said is not None:
+            msg = f"{option} belongs to --map; the layout of {deck} is known"
+            raise WrongCall(msg)
+
+
+def _mapping(request: ListRequest) -> SavedMapping:
+    """Return the mapping of the request: what the command line says, else what its file says."""
+    saved = (
+        SavedMapping(columns=dict(request.columns or {}))
+        if request.map_file is None
+        else load_mapping(request.map_file)
+    )
+    return replace(
+        saved,
+        leg_type=request.leg_type or saved.leg_type,
+        currency=request.currency or saved.currency,
+        separator=request.separator or saved.separator,
+        decimal=request.decimal or saved.decimal,
+        ranges=request.ranges or saved.ranges,
+    )
+
+
+def _options(request: ListRequest) -> DeckOptions:
+    return DeckOptions(
+        separator=request.separator or ",",
+        decimal=request.decimal or ".",
+        ranges=bool(request.ranges),
+        origin=request.origin,
+        service_numbers=request.service_numbers,
+    )
+
+
+def write_conversion(path: Path, prices: PriceList, *, as_json: bool) -> int:
+    """Write the card of a list, and on standard error what of the list is not in it.
+
+    A list with a fault is refused whole: exit code 1, and no card.
+    """
+    rates = prices.rates()
+    if as_json:
+        _write_json(prices, rates)
+    else:
+        for line in _remarks(path, prices):
+            remark(line)
+        if not prices.faults:
+            sys.stdout.write(write_rate_card(rates))
+    return 1 if prices.faults else 0
+
+
+def _write_json(prices: PriceList, rates: Sequence[Rate]) -> None:
+    valid = not prices.faults
+    document = {
+        "valid": valid,
+        "rates": len(rates) if valid else 0,
+        "faults": _listed(prices.faults),
+        "leftOut": _listed(prices.left_out),
+        "repeated": _listed(prices.repeated),
+        "card": write_rate_card(rates) if valid else None,
+    }
+    json.dump(document, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def _listed(faults: Sequence[Fault]) -> list[dict[str, object]]:
+    return [{"line": fault.line, "message": fault.message} for fault in sorted(faults)]
+
+
+def _remarks(path: Path, prices: PriceList) -> Iterator[str]:
+    kinds = (
+        (prices.left_out, "left out", "rows or prices are left out"),
+        (prices.repeated, "taken once", "prefixes stand more than once and are taken once"),
+        (prices.faults, "", "faults; the list is refused whole"),
+    )
+    for faults, mark, summary in kinds:
+        yield from _some(path, sorted(faults), mark)
+        if faults:
+            yield f"{path}: {len(faults)} {summary}"
+
+
+def _some(path: Path, faults: Sequence[Fault], mark: str) -> Iterator[str]:
+    for fault in faults[:SHOWN]:
+        what = f"{mark}: {fault.message}" if mark else fault.message
+        yield f"{path}:{fault.line}: {what}"
+    if len(faults) > SHOWN:
+        yield f"{path}: and {len(faults) - SHOWN} more, which --json lists"

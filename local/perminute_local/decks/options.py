@@ -1,0 +1,69 @@
+"""How a price list is written, and what its reader has to be told."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perminute.domain.rate_cells import check_prefix, read_rate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DECIMALS = (".", ",")
+
+MAX_RANGE = 10_000
+"""Prefixes that one range may stand for; one that is longer is rather a mistake."""
+
+_RANGE = re.compile(r"([0-9]+)\s*[-\u2013]\s*([0-9]+)", re.ASCII)
+_BETWEEN_PREFIXES = re.compile(r"[,;/|]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeckOptions:
+    """What the command line says of a list.
+
+    `origin` is the number that dial-outs come from, and `service_numbers` a file of the
+    organization's own numbers (`acs_inbound`).
+    """
+
+    separator: str = ","
+    decimal: str = "."
+    ranges: bool = False
+    origin: str | None = None
+    service_numbers: Path | None = None
+
+    def read_rate(self, text: str) -> int:
+        """Return a price in micro-units, written with the decimal mark that was named."""
+        if self.decimal == ".":
+            return read_rate(text)
+        if "." in text:
+            msg = "holds a point, but its decimal mark is a comma: what is the point?"
+            raise ValueError(msg)
+        return read_rate(text.replace(",", "."))
+
+    def read_prefixes(self, text: str) -> list[str]:
+        """Return the prefixes of a cell: one, or those of its ranges and lists if so named."""
+        if not self.ranges:
+            return [check_prefix(text)]
+        return self.read_prefix_list(text)
+
+    def read_prefix_list(self, text: str) -> list[str]:
+        """Return the prefixes of a cell that lists them."""
+        between = _BETWEEN_PREFIXES if self.ranges else re.compile(",")
+        parts = [part.strip() for part in between.split(text)]
+        return [prefix for part in parts if part for prefix in self._expand(part)]
+
+    def _expand(self, part: str) -> list[str]:
+        bounds = _RANGE.fullmatch(part) if self.ranges else None
+        if bounds is None:
+            return [check_prefix(part)]
+        first, last = map(check_prefix, bounds.groups())
+        if len(first) != len(last) or last < first:
+            msg = f"{part} is no range: write both ends with as many digits, the lower one first"
+            raise ValueError(msg)
+        if int(last) - int(first) >= MAX_RANGE:
+            msg = f"{part} stands for more than {MAX_RANGE} prefixes: write the shorter ones"
+            raise ValueError(msg)
+        return [str(number) for number in range(int(first), int(last) + 1)]

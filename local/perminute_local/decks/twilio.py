@@ -1,0 +1,53 @@
+"""Twilio's prices of outbound voice calls: a row lists the prefixes that share a price.
+
+Twilio publishes the list in US dollars at twilio.com/en-us/voice/pricing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perminute.domain.csv_tables import Columns
+from perminute.domain.rate_card_csv import check_card_country
+from perminute.domain.rate_cells import check_prefix
+from perminute_local.decks.origins import ANYBODY, Callers, PricesByOrigin, callers_from
+from perminute_local.decks.price_list import PriceList, rate_of, rates_of
+
+if TYPE_CHECKING:
+    from perminute_local.decks.options import DeckOptions
+
+_COLUMNS = Columns(
+    ("ISO", "Description", "Price / min", "Origination Prefixes", "Destination Prefixes")
+)
+_EVERYWHERE = frozenset({"ALL", "ROW"})
+
+
+def read_twilio(content: bytes, options: DeckOptions) -> PriceList:
+    """Read the list; some destinations are cheaper from certain callers."""
+    prices = PriceList()
+    offers = PricesByOrigin(prices)
+    for row in prices.rows(content, _COLUMNS, options, prefix="Destination Prefixes"):
+        callers = row.read(
+            "Origination Prefixes",
+            lambda text: _callers(text, options.origin),
+            default=ANYBODY,
+            may_be_empty=True,
+        )
+        rate = rate_of(
+            row,
+            row.read("Price / min", options.read_rate, default=0),
+            currency="USD",
+            country=row.read("ISO", check_card_country, default=None, may_be_empty=True),
+            description=row.text("Description"),
+        )
+        for priced in rates_of(row, "Destination Prefixes", options.read_prefix_list, rate):
+            offers.offer(priced, callers)
+    offers.choose()
+    return prices
+
+
+def _callers(text: str, origin: str | None) -> Callers:
+    origins = [part.strip() for part in text.split(",") if part.strip()]
+    if _EVERYWHERE.intersection(origins):
+        return ANYBODY
+    return callers_from([check_prefix(part) for part in origins], origin)

@@ -1,0 +1,136 @@
+"""What `rates convert` writes, where, and what does not go together."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from perminute.domain.legs import LegType
+from perminute.domain.rate_card_csv import read_rate_card
+from perminute_local.commands import WrongCall
+from perminute_local.convert_rates import SHOWN, ListRequest, convert_rates
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEADER = "ISO,Description,Price / min,Origination Prefixes,Destination Prefixes\n"
+COLUMNS = {"prefix": "Code", "rate": "Price"}
+
+
+@pytest.fixture
+def deck(tmp_path: Path) -> Path:
+    file = tmp_path / "deck.csv"
+    file.write_text(f"{HEADER}EX,x,0.1,,999\nEX,y,0.05,1,999\nEX,z,0.1,,999\n")
+    return file
+
+
+def test_the_card_is_written_and_what_is_not_in_it_is_listed_and_counted(
+    deck: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert convert_rates(deck, ListRequest(deck="twilio"), as_json=False) == 0
+    shown = capsys.readouterr()
+    assert [rate.prefix for rate in read_rate_card(shown.out.encode()).rates] == ["999"]
+    assert shown.err.splitlines() == [
+        f"{deck}:3: left out: is for calls from 1; not used",
+        f"{deck}: 1 rows or prices are left out",
+        f"{deck}:4: taken once: prefix 999 has the same price at line 2",
+        f"{deck}: 1 prefixes stand more than once and are taken once",
+    ]
+
+
+def test_a_refused_list_has_every_fault_and_no_card(
+    deck: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deck.write_text(f"{HEADER}EX,x,free,,999\nEX,y,0.05,,+999\n")
+    assert convert_rates(deck, ListRequest(deck="twilio"), as_json=False) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert [line.split(": ")[0] for line in shown.err.splitlines()] == [
+        f"{deck}:2",
+        f"{deck}:3",
+        str(deck),
+    ]
+
+
+def test_as_json_it_is_one_document_with_all_of_it(
+    deck: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert convert_rates(deck, ListRequest(deck="twilio"), as_json=True) == 0
+    shown = capsys.readouterr()
+    document = json.loads(shown.out)
+    assert shown.err == ""
+    assert read_rate_card(document.pop("card").encode()).rates[0].prefix == "999"
+    assert document == {
+        "valid": True,
+        "rates": 1,
+        "faults": [],
+        "leftOut": [{"line": 3, "message": "is for calls from 1; not used"}],
+        "repeated": [{"line": 4, "message": "prefix 999 has the same price at line 2"}],
+    }
+    deck.write_text(HEADER + "EX,x,free,,999\n" * (SHOWN + 1))
+    assert convert_rates(deck, ListRequest(deck="twilio"), as_json=True) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["valid"], document["rates"], document["card"]) == (False, 0, None)
+    assert len(document["faults"]) == SHOWN + 1
+
+
+def test_many_faults_are_shown_in_part_and_their_number_is_said(
+    deck: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deck.write_text(HEADER + "EX,x,free,,999\n" * (SHOWN + 3))
+    assert convert_rates(deck, ListRequest(deck="twilio"), as_json=False) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[SHOWN:] == [
+        f"{deck}: and 3 more, which --json lists",
+        f"{deck}: {SHOWN + 3} faults; the list is refused whole",
+    ]
+
+
+def test_a_mapping_is_saved_and_used_again_and_the_command_line_wins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deck, file = tmp_path / "deck.csv", tmp_path / "carrier.json"
+    deck.write_text("Code;Price\n43-44;0,1\n")
+    first = ListRequest(
+        columns=COLUMNS,
+        leg_type=LegType.DIAL_OUT,
+        currency="EUR",
+        separator=";",
+        decimal=",",
+        ranges=True,
+        save_map=file,
+    )
+    assert convert_rates(deck, first, as_json=False) == 0
+    shown = capsys.readouterr()
+    assert shown.err == f"{file}: the mapping is saved; use it by --map-file\n"
+    assert convert_rates(deck, ListRequest(map_file=file), as_json=False) == 0
+    assert capsys.readouterr().out == shown.out
+    assert convert_rates(deck, ListRequest(map_file=file, currency="CHF"), as_json=False) == 0
+    assert capsys.readouterr().out == shown.out.replace("EUR", "CHF")
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({}, "say by one of --from acs|acs-inbound|telnyx|twilio, --map FIELD=COLUMN"),
+        ({"deck": "acs", "columns": COLUMNS}, "say by one of --from"),
+        ({"deck": "acs", "origin": "+14255550100"}, "--origin has no meaning for acs"),
+        ({"deck": "acs", "currency": "EUR"}, "--currency belongs to --map; the layout of acs"),
+        ({"deck": "acs", "leg_type": LegType.DIAL_OUT}, "--leg-type belongs to --map"),
+        ({"columns": COLUMNS, "origin": "+14255550100"}, "--origin and --service-numbers belong"),
+        ({"columns": COLUMNS}, "--leg-type is needed, or leg_type=COLUMN"),
+    ],
+)
+def test_what_does_not_go_together_is_a_wrong_call(
+    deck: Path, said: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(WrongCall) as refusal:
+        convert_rates(deck, ListRequest(**said), as_json=False)
+    assert str(refusal.value).startswith(why)
+
+
+def test_own_numbers_are_for_the_prices_of_calls_to_them(deck: Path) -> None:
+    with pytest.raises(WrongCall, match="--service-numbers has no meaning for twilio"):
+        convert_rates(deck, ListRequest(deck="twilio", service_numbers=deck), as_json=False)
