@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from perminute.domain.rate_card_csv import write_rate_card
-from perminute_local.commands import WrongCall
 from perminute_local.decks import DECKS, WITH_ORIGIN, read_mapped
 from perminute_local.decks.mapping_files import SavedMapping, load_mapping, save_mapping
 from perminute_local.decks.options import DeckOptions
 from perminute_local.terminal import remark
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,10 +8,10 @@ import phonenumbers
 import pytest
 
 from perminute.domain.errors import Fault
-from perminute_local.commands import WrongCall
 from perminute_local.decks.acs_inbound import read_acs_inbound
 from perminute_local.decks.calling_codes import CALLING_CODES, TOLL_FREE_PREFIXES, is_shared
 from perminute_local.decks.options import DeckOptions
+from perminute_local.wrong_call import WrongFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,7 +114,7 @@ def test_a_faulty_file_of_own_numbers_is_named_with_its_line(
 ) -> None:
     numbers = tmp_path / "own.csv"
     numbers.write_text(f"number,country,leg_type\n{row}\n")
-    with pytest.raises(WrongCall) as refusal:
+    with pytest.raises(WrongFile) as refusal:
         read(LIST, numbers)
     assert str(refusal.value).startswith(f"{numbers}{why}")
 

@@ -9,8 +9,9 @@ import pytest
 
 from perminute.domain.legs import LegType
 from perminute.domain.rate_card_csv import read_rate_card
-from perminute_local.commands import WrongCall
+from perminute_local.cli import main
 from perminute_local.convert_rates import SHOWN, ListRequest, convert_rates
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,3 +135,39 @@ def test_what_does_not_go_together_is_a_wrong_call(
 def test_own_numbers_are_for_the_prices_of_calls_to_them(deck: Path) -> None:
     with pytest.raises(WrongCall, match="--service-numbers has no meaning for twilio"):
         convert_rates(deck, ListRequest(deck="twilio", service_numbers=deck), as_json=False)
+
+
+def test_the_command_line_says_how_a_list_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deck, file = tmp_path / "deck.csv", tmp_path / "carrier.json"
+    deck.write_text("Code\tPrice, net\n43-44\t0,1\n")
+    command = ["rates", "convert", "--json", str(deck)]
+    layout = ["--map", "prefix=Code,rate=Price, net", "--leg-type", "dialOut", "--currency", "EUR"]
+    written = ["--separator", "tab", "--decimal", ",", "--ranges", "--save-map", str(file)]
+    assert main([*command, *layout, *written]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["rates"] == 2
+    assert main([*command, "--map-file", str(file)]) == 0
+    assert json.loads(capsys.readouterr().out) == document
+
+
+def test_own_numbers_are_named_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deck, numbers = tmp_path / "deck.csv", tmp_path / "own.csv"
+    deck.write_text("country,iso,receive_toll_usd_min,receive_tollfree_usd_min\nGermany,DE,0.01,\n")
+    numbers.write_text("number,country,leg_type\n+4930234567,DE,tollDialIn\n")
+    command = ["rates", "convert", "--from", "acs-inbound", str(deck)]
+    assert main([*command, "--service-numbers", str(numbers)]) == 0
+    assert "tollDialIn,4930234567,DE,Germany,USD,0.01" in capsys.readouterr().out
+    numbers.write_text("number,country,leg_type\n+81312345678,JP,tollDialIn\n")
+    assert main([*command, "--service-numbers", str(numbers)]) == 2
+    assert f"{numbers}:2: the list has no receive_toll_usd_min of JP" in capsys.readouterr().err
+
+
+def test_a_mapping_that_cannot_be_read_is_a_wrong_call(
+    deck: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["rates", "convert", "--map", "code=Code", str(deck)]) == 2
+    assert "--map: code is no field of a rate: there are prefix" in capsys.readouterr().err

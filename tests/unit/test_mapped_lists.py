@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perminute.domain.legs import LegType
-from perminute_local.commands import WrongCall
 from perminute_local.decks.mapped import ColumnMapping, read_columns, read_mapped
 from perminute_local.decks.mapping_files import SavedMapping, load_mapping, save_mapping
 from perminute_local.decks.options import DeckOptions
+from perminute_local.wrong_call import WrongCall, WrongFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -205,6 +205,6 @@ def test_a_faulty_mapping_file_is_named_with_what_is_wrong(
 ) -> None:
     file = tmp_path / "carrier.json"
     file.write_text(content)
-    with pytest.raises(WrongCall) as refusal:
+    with pytest.raises(WrongFile) as refusal:
         load_mapping(file)
     assert str(refusal.value).startswith(f"{file}: {why}")

@@ -125,6 +125,7 @@ def _stack(text: str) -> str:
 _STANDARD_INPUT = f"{__name__}.standard_input"
 
 FILE = InputFile()
+NEW_FILE: click.Path[Path] = click.Path(path_type=Path)
 FOLDER: click.Path[Path] = click.Path(path_type=Path)
 STACK = Parsed("NAME", _stack)
 COUNT = Parsed("N", whole_number_above_0)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from perminute.domain.csv_tables import SEPARATORS
+from perminute.domain.legs import PHONE_LEG_TYPES, LegType
 from perminute_local.cli.parameters import (
+    CURRENCY,
     DATE_OR_INSTANT,
     FILE,
+    NEW_FILE,
     NUMBER,
     VERSION,
     Choice,
     CommandGroup,
+    Parsed,
     examples,
     json_option,
     stack_options,
@@ -39,19 +44,73 @@ def check(*, file: Path, as_json: bool) -> int:
     return commands.check_rates(file, as_json=as_json)
 
 
-@rates.command(epilog=examples("perminute rates convert --from acs prices.csv > rates.csv"))
+def _columns(text: str) -> dict[str, str]:
+    from perminute_local.decks.mapped import read_columns
+
+    return read_columns(text)
+
+
+@rates.command(
+    epilog=examples(
+        "perminute rates convert --from acs prices.csv > rates.csv",
+        "perminute rates convert --map 'prefix=Code,rate=Price / min' --leg-type dialOut "
+        "--currency EUR --separator ';' --decimal , --save-map carrier.json prices.csv",
+        "perminute rates convert --map-file carrier.json next-month.csv > rates.csv",
+    )
+)
 @click.argument("file", type=FILE)
-@click.option("--from", "deck", required=True, type=Choice(["acs", "twilio"]))
+@click.option(
+    "--from",
+    "deck",
+    type=Choice(["acs", "acs-inbound", "telnyx", "twilio"]),
+    help="the carrier whose layout the list has",
+)
+@click.option(
+    "--map",
+    "columns",
+    type=Parsed("FIELD=COLUMN,…", _columns),
+    help="of any other list: its columns of prefix, rate, country, description, connection_fee, "
+    "initial_increment_seconds, increment_seconds, effective_from, effective_to, leg_type and "
+    "currency",
+)
+@click.option("--map-file", type=FILE, help="a mapping that --save-map has written")
+@click.option("--save-map", type=NEW_FILE, help="write the mapping to a file, for the next list")
+@click.option("--leg-type", type=Choice([one.value for one in PHONE_LEG_TYPES]))
+@click.option("--currency", type=CURRENCY)
+@click.option(
+    "--separator", type=Choice(list(SEPARATORS.values())), help="between cells (default: ,)"
+)
+@click.option("--decimal", type=Choice([".", ","]), help="the mark in prices (default: .)")
+@click.option("--ranges", is_flag=True, help="cells may say 43-45 and 43;431: each its prefixes")
 @click.option(
     "--origin",
     type=NUMBER,
-    help="the number that dial-outs come from, where prices depend on it (twilio)",
+    help="the number that dial-outs come from, where prices depend on it (telnyx, twilio)",
 )
-def convert(*, file: Path, deck: str, origin: str | None) -> int:
+@click.option(
+    "--service-numbers",
+    type=FILE,
+    help="a CSV of number, country and leg_type: your own numbers (acs-inbound)",
+)
+@json_option
+def convert(
+    *,
+    file: Path,
+    leg_type: str | None,
+    separator: str | None,
+    as_json: bool,
+    **said: Any,  # noqa: ANN401 - the fields of the request as they are
+) -> int:
     """Turn a carrier's price list into a rate card."""
-    from perminute_local import commands
+    from perminute_local.convert_rates import ListRequest, convert_rates
+    from perminute_local.decks.mapping_files import read_separator
 
-    return commands.convert_rates(deck, file, origin=origin)
+    request = ListRequest(
+        leg_type=None if leg_type is None else LegType(leg_type),
+        separator=None if separator is None else read_separator(separator),
+        **said,
+    )
+    return convert_rates(file, request, as_json=as_json)
 
 
 @rates.command(

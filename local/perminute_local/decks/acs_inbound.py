@@ -18,9 +18,9 @@ from perminute.domain.legs import LegType
 from perminute.domain.phone_numbers import check_e164
 from perminute.domain.rate_card_csv import check_card_country
 from perminute.domain.rate_cells import read_leg_type
-from perminute_local.commands import WrongCall
 from perminute_local.decks.calling_codes import CALLING_CODES, TOLL_FREE_PREFIXES
 from perminute_local.decks.price_list import PriceList, rate_of
+from perminute_local.wrong_call import WrongFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ class ServiceNumber(NamedTuple):
 
 
 def read_acs_inbound(content: bytes, options: DeckOptions) -> PriceList:
-    """Read the list; raise `WrongCall` for a file of own numbers that is faulty."""
+    """Read the list; raise `WrongFile` for a file of own numbers that is faulty."""
     prices = PriceList()
     by_country = _by_country(prices, content, options)
     if options.service_numbers is None:
@@ -162,7 +162,7 @@ def read_service_numbers(file: Path) -> list[ServiceNumber]:
 
 def _refuse(file: Path, faults: Sequence[Fault]) -> None:
     if faults:
-        raise WrongCall("; ".join(f"{file}:{fault.line}: {fault.message}" for fault in faults))
+        raise WrongFile("; ".join(f"{file}:{fault.line}: {fault.message}" for fault in faults))
 
 
 def _service_number(row: Row) -> ServiceNumber:

@@ -11,8 +11,8 @@ from perminute.domain.legs import LegType
 from perminute.domain.rate_card_csv import check_card_country
 from perminute.domain.rate_cells import read_currency, read_increment, read_leg_type
 from perminute.domain.times import parse_instant
-from perminute_local.commands import WrongCall
 from perminute_local.decks.price_list import PriceList, rate_of, rates_of
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

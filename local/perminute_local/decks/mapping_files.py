@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from perminute.domain.csv_tables import SEPARATORS, suggest
 from perminute.domain.rate_cells import read_currency, read_leg_type
-from perminute_local.commands import WrongCall
 from perminute_local.decks.mapped import ColumnMapping, check_column, check_field
 from perminute_local.decks.options import DECIMALS
 from perminute_local.text_files import read_text
+from perminute_local.wrong_call import WrongFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,17 +40,17 @@ class SavedMapping:
 
 
 def load_mapping(path: Path) -> SavedMapping:
-    """Read a saved mapping; raise `WrongCall` that names the file and what is wrong in it."""
+    """Read a saved mapping; raise `WrongFile` that names the file and what is wrong in it."""
     try:
         document = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         msg = f"{path}: is not JSON: {error}"
-        raise WrongCall(msg) from error
+        raise WrongFile(msg) from error
     try:
         return _read(document)
     except ValueError as error:
         msg = f"{path}: {error}"
-        raise WrongCall(msg) from error
+        raise WrongFile(msg) from error
 
 
 def save_mapping(path: Path, saved: SavedMapping) -> None:
