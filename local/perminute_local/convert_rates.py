@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perminute.domain.rate_card import Rate
     from perminute_local.decks.price_list import PriceList
 
-SHOWN = 50
+SHOWN = 20
 """Lines of one kind that are shown to people; `--json` has all."""
 
 

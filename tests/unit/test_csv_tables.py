@@ -47,6 +47,10 @@ def test_a_separator_that_was_said_is_the_one_that_must_be_there() -> None:
     ]
 
 
+def test_a_row_with_another_separator_than_the_header_is_named() -> None:
+    assert refused(b"prefix,rate\n49,0.1\n43;0.1") == [(3, "is separated by ;, must be ,")]
+
+
 def test_a_sep_line_is_named_and_the_rest_is_read() -> None:
     rows, faults = read(b"sep=,\nprefix,rate\n49,0.1\n43")
     assert rows == [{"prefix": "49", "rate": "0.1"}]
@@ -90,6 +94,11 @@ def test_utf_16_is_named_with_and_without_a_byte_order_mark(encoding: str) -> No
         (b"\x1f\x8b\x08\0", "is compressed; unpack it first"),
         (b"", "is empty; the header must name prefix, rate"),
         (b"\n\nprefix,rate", "is empty; the header must name prefix, rate"),
+        (b"prefix,r\xe4te\n", "is not UTF-8; save the file as UTF-8"),
+        (
+            b'"prefix,rate"\n"49,0.1"\n',
+            "stands in quotation marks as a whole; save the file with each cell by itself",
+        ),
     ],
 )
 def test_what_is_no_table_is_named_for_what_it_is(content: bytes, fault: str) -> None:

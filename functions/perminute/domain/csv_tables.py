@@ -184,10 +184,9 @@ def _read_header(
             needed = ", ".join(columns.required)
             faults.append(Fault(line, f"is empty; the header must name {needed}"))
         return []
-    other = _other_separator(header, columns, separator)
-    if other:
-        message = f"is separated by {SEPARATORS[other]}, must be {SEPARATORS[separator]}"
-        faults.append(Fault(line, f"{message}: save the file with that separator"))
+    unreadable = _unreadable(header, columns, separator)
+    if unreadable:
+        faults.append(Fault(line, unreadable))
         return []
     renamed = _misspelled(header, columns)
     faults += [Fault(line, f"column {name}: write it {right}") for name, right in renamed.items()]
@@ -197,17 +196,26 @@ def _read_header(
     return [] if unusable else header
 
 
-def _other_separator(header: Sequence[str], columns: Columns, separator: str) -> str | None:
-    """Return the separator that the header was written with, if it is another one."""
+def _unreadable(header: Sequence[str], columns: Columns, separator: str) -> str | None:
+    """Return why a header cannot be divided into columns as it should be."""
     known = {_spelling(name) for name in columns.known}
 
     def found(cells: Sequence[str]) -> int:
         return len(known.intersection(map(_spelling, cells)))
 
     text = separator.join(header)
-    counts = {other: found(text.split(other)) for other in SEPARATORS if other != separator}
-    best = max(counts, key=lambda other: counts[other])
-    return best if counts[best] > max(1, found(header)) else None
+    if _UNDECODED.search(text):
+        return "is not UTF-8; save the file as UTF-8"
+    best = max(SEPARATORS, key=lambda one: found(text.split(one)))
+    if found(text.split(best)) <= max(1, found(header)):
+        return None
+    if best == separator:
+        return "stands in quotation marks as a whole; save the file with each cell by itself"
+    return f"{_separated(best, separator)}: save the file with that separator"
+
+
+def _separated(found: str, separator: str) -> str:
+    return f"is separated by {SEPARATORS[found]}, must be {SEPARATORS[separator]}"
 
 
 def _misspelled(header: Sequence[str], columns: Columns) -> dict[str, str]:
@@ -221,7 +229,7 @@ def _misspelled(header: Sequence[str], columns: Columns) -> dict[str, str]:
 def _unusable(header: Sequence[str], columns: Columns) -> list[str]:
     missing = [name for name in columns.required if name not in header]
     twice = [name for name in columns.known if header.count(name) > 1]
-    there = one_line(", ".join(header[:_SHOWN_COLUMNS]), at_most=400)
+    there = one_line(", ".join(header[:_SHOWN_COLUMNS]), at_most=200)
     return [f"column {name} is missing; there are: {there}" for name in missing] + [
         f"column {name} stands more than once" for name in twice
     ]
@@ -239,6 +247,10 @@ def _wrong_row(cells: Sequence[str], header: Sequence[str], separator: str) -> s
         return None
     count = f"has {len(cells)} cells; the header has {len(header)}"
     if len(cells) < len(header):
+        text = separator.join(cells)
+        others = [one for one in SEPARATORS if text.count(one) >= len(header) - 1]
+        if others:
+            return _separated(others[0], separator)
         return f"{count}: write a separator for each cell that is empty"
     quote = f"put a cell that holds {SEPARATORS[separator]} in quotation marks"
     return f"{count}: {quote}, and write decimals with a point"

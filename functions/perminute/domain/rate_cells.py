@@ -33,7 +33,8 @@ def check_prefix(text: str) -> str:
 
 
 def _instead_of_prefix(text: str) -> str:
-    digits = re.sub(r"[\s()./-]|^\+", "", text).removeprefix("00")
+    # A spreadsheet writes a prefix that it took for a number with decimals, or an apostrophe.
+    digits = re.sub(r"[\s()/'-]|^\+|\.0+$", "", text).removeprefix("00")
     if _SCIENTIFIC.fullmatch(text):
         return (
             f": a spreadsheet made {text} of it and lost its digits; take it from the carrier's "
