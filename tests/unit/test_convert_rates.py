@@ -37,7 +37,7 @@ def test_the_card_is_written_and_what_is_not_in_it_is_listed_and_counted(
         f"{deck}:3: left out: is for calls from 1; not used",
         f"{deck}: 1 rows or prices are left out",
         f"{deck}:4: taken once: prefix 999 has the same price at line 2",
-        f"{deck}: 1 prefixes stand more than once and are taken once",
+        f"{deck}: 1 prefixes or prices stand more than once and are taken once",
     ]
 
 

@@ -123,6 +123,12 @@ def test_two_prices_for_one_prefix_are_refused_with_both_lines() -> None:
     ]
 
 
+def test_a_price_that_cannot_be_read_does_not_contradict_another() -> None:
+    assert faults("acs", ACS + b"Examplia,x,EX,999,-1\n") == [
+        (4, "Price / min: must not be negative")
+    ]
+
+
 def test_equal_rows_are_taken_once_and_counted_in_every_deck() -> None:
     for deck, row in (
         (read_acs(ACS + b"again,x,EX,999,0.3200000\n", DeckOptions()), 4),
@@ -213,6 +219,15 @@ def test_a_list_may_be_read_with_the_separator_and_decimal_mark_that_it_was_save
     ]
 
 
+def test_a_list_in_a_cell_may_have_been_saved_with_another_separator() -> None:
+    saved = TWILIO.replace(b'"1242, 1246",999', b'"1242; 1246",999').replace(
+        b"999, 998", b"999;998"
+    )
+    assert prices("twilio", saved) == prices("twilio", TWILIO)
+    origin = "+12425550100"
+    assert prices("twilio", saved, origin=origin) == prices("twilio", TWILIO, origin=origin)
+
+
 def test_telnyx_has_its_own_increments_and_a_price_per_call() -> None:
     fixed, mobile, other = read_telnyx(TELNYX.encode(), DeckOptions()).rates()
     assert (fixed.prefix, fixed.country, fixed.currency) == ("352", "LU", "USD")
@@ -243,7 +258,7 @@ def test_local_is_no_caller_whose_country_code_several_countries_share() -> None
         ("LU,x,,3521,x,,60,0.75,,", "Interval 1: must not be empty"),
         ("LU,x,,3521,x,60,0,0.75,,", "Interval N: must be a whole number of seconds from 1"),
         ("LU,x,,3521,x,60,60,0.75,,yes", "Exact Match: the row prices one number"),
-        ("LU,x,49; 43,3521,x,60,60,0.75,,", "Origination Prefixes: must be the digits"),
+        ("LU,x,49/43,3521,x,60,60,0.75,,", "Origination Prefixes: must be the digits"),
         ("LU,x,EEA,3521,x,60,60,0.75,,", "prefix 3521 is priced for calls from EEA only"),
     ],
 )

@@ -99,9 +99,9 @@ def _price_ranges(prices: PriceList, by_country: ByCountry) -> None:
         for prefix in prefixes:
             by_prefix[leg_type, prefix].append(rate)
     for (_, prefix), rates in by_prefix.items():
-        if not _contradictions(rates):
-            prices.take(_shared(rates, prefix))
+        prices.take(_shared(rates, prefix))
     prices.faults += sorted({f for rates in by_prefix.values() for f in _contradictions(rates)})
+    prices.repeated += sorted({f for rates in by_prefix.values() for f in _repetitions(rates)})
 
 
 def _prefixes(leg_type: LegType, country: str) -> tuple[str, ...]:
@@ -120,6 +120,19 @@ def _contradictions(rates: Sequence[RateRow]) -> list[Fault]:
         )
         for rate in rates[1:]
         if rate.rate_micros_per_minute != first.rate_micros_per_minute
+    ]
+
+
+def _repetitions(rates: Sequence[RateRow]) -> list[Fault]:
+    first = rates[0]
+    return [
+        Fault(
+            rate.line,
+            f"{_PRICE_COLUMNS[rate.leg_type]}: {rate.country} has the prefixes and price of "
+            f"{first.country} at line {first.line}, so the rate is of neither country",
+        )
+        for rate in rates[1:]
+        if rate.rate_micros_per_minute == first.rate_micros_per_minute
     ]
 
 

@@ -17,7 +17,13 @@ MAX_RANGE = 10_000
 """Prefixes that one range may stand for; one that is longer is rather a mistake."""
 
 _RANGE = re.compile(r"([0-9]+)\s*[-\u2013]\s*([0-9]+)", re.ASCII)
-_BETWEEN_PREFIXES = re.compile(r"[,;/|]")
+_IN_LISTS = re.compile(r"[,;]")
+_IN_RANGES = re.compile(r"[,;/|]")
+
+
+def parts_of(cell: str) -> list[str]:
+    """Return what a cell lists, without spaces; a spreadsheet may have made `;` of each `,`."""
+    return [part.strip() for part in _IN_LISTS.split(cell) if part.strip()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +56,9 @@ class DeckOptions:
         return self.read_prefix_list(text)
 
     def read_prefix_list(self, text: str) -> list[str]:
-        """Return the prefixes of a cell that lists them."""
-        between = _BETWEEN_PREFIXES if self.ranges else re.compile(",")
-        parts = [part.strip() for part in between.split(text)]
-        return [prefix for part in parts if part for prefix in self._expand(part)]
+        """Return the prefixes of a cell of a list that has several in a cell."""
+        parts = (_IN_RANGES if self.ranges else _IN_LISTS).split(text)
+        return [prefix for part in parts if part.strip() for prefix in self._expand(part.strip())]
 
     def _expand(self, part: str) -> list[str]:
         bounds = _RANGE.fullmatch(part) if self.ranges else None

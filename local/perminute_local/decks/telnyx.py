@@ -13,6 +13,7 @@ from perminute.domain.csv_tables import Columns
 from perminute.domain.rate_card_csv import check_card_country
 from perminute.domain.rate_cells import check_prefix, read_increment
 from perminute_local.decks.calling_codes import CALLING_CODES, is_shared
+from perminute_local.decks.options import parts_of
 from perminute_local.decks.origins import ANYBODY, Callers, PricesByOrigin, callers_from
 from perminute_local.decks.price_list import PriceList, rate_of, rates_of
 
@@ -83,7 +84,7 @@ def _callers(text: str, country: str, origin: str | None) -> Callers:
     The only class that a number shows by itself is `local`, and only if its country code is of one
     country alone. Rows of other classes, such as the EEA, are for none of our callers.
     """
-    parts = [part.strip() for part in text.split(",") if part.strip()]
+    parts = parts_of(text)
     if any(character.isdigit() for character in text):
         return callers_from([check_prefix(part) for part in parts], origin)
     if text.casefold() != _LOCAL:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from perminute.domain.csv_tables import Columns
 from perminute.domain.rate_card_csv import check_card_country
 from perminute.domain.rate_cells import check_prefix
+from perminute_local.decks.options import parts_of
 from perminute_local.decks.origins import ANYBODY, Callers, PricesByOrigin, callers_from
 from perminute_local.decks.price_list import PriceList, rate_of, rates_of
 
@@ -47,7 +48,7 @@ def read_twilio(content: bytes, options: DeckOptions) -> PriceList:
 
 
 def _callers(text: str, origin: str | None) -> Callers:
-    origins = [part.strip() for part in text.split(",") if part.strip()]
+    origins = parts_of(text)
     if _EVERYWHERE.intersection(origins):
         return ANYBODY
     return callers_from([check_prefix(part) for part in origins], origin)
