@@ -20,6 +20,7 @@ from perminute.domain.usage import Terms, rate_leg
 LICENSED = Licensing(volume(), {ORGANIZER: holds("payPerMinute", "communicationsCredits")})
 UNLICENSED = Licensing(volume(), {ORGANIZER: holds()})
 
+NUMBERS = ("+493023125042", "+49302312****")
 currencies = st.sampled_from([None, "USD", "EUR"])
 increments = st.sampled_from([1, 6, 30, 60, 90])
 money = st.integers(0, 2_000_000)
@@ -45,15 +46,15 @@ def rates(draw: st.DrawFn, prefix: str) -> Rate:
 
 @st.composite
 def cards(draw: st.DrawFn) -> RateCard:
-    prefixes = sorted(draw(st.sets(st.sampled_from(["4", "49", "4930"]))))
+    prefixes = sorted(draw(st.sets(st.sampled_from(["4", "49", "4930", "493023125"]))))
     return RateCard([draw(rates(prefix)) for prefix in prefixes], version="a-card")
 
 
-@given(cards(), st.integers(0, 4_000), currencies, currencies)
+@given(cards(), st.sampled_from(NUMBERS), st.integers(0, 4_000), currencies, currencies)
 def test_a_record_prices_its_call_as_the_card_does(
-    card: RateCard, seconds: int, then: str | None, now: str | None
+    card: RateCard, number: str, seconds: int, then: str | None, now: str | None
 ) -> None:
-    one = leg(billable_seconds=seconds)
+    one = leg(remote_number=number, billable_seconds=seconds)
     charged = rate_leg(one, Terms(LICENSED, card, then, LONG_AGO)).usage()
     item = json.loads(json.dumps(records.usage_item(charged)))
     stored = records.usage_of(UsageRow.from_raw_data(item))

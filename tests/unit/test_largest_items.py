@@ -210,7 +210,7 @@ def test_one_record_takes_what_a_full_batch_tells_of_calls_with_names_like_real_
 
 
 SHARES = tuple(LotShare(f"{n:012}", longest(), -(10**9), late=True) for n in range(100))
-USAGE_FLAGS = (Flag.OVERDRAWN, Flag.RERATED, Flag.REPORTED_BY_BRIDGE)
+USAGE_FLAGS = (Flag.PREFIX_UNCERTAIN, Flag.OVERDRAWN, Flag.RERATED, Flag.REPORTED_BY_BRIDGE)
 
 
 def test_what_else_grows_stays_far_below() -> None:

@@ -8,6 +8,7 @@ from perminute.api.messages import AnswerDocument, BalanceDocument, PriceDocumen
 from perminute.domain.money import format_micros
 from perminute.domain.spending import Spendings, day_of
 from perminute.domain.times import format_instant
+from perminute.domain.usage import Flag
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,7 +62,7 @@ def price_document(usage: Usage, *, entitled: bool) -> PriceDocument:
         reason=(usage.reason and usage.reason.value) if entitled else unpriced,
         pool_minutes=usage.pool_minutes if entitled else None,
         charge=format_micros(usage.charge_micros) if entitled else None,
-        flags=list(usage.flags) if entitled else [],
+        flags=[one for one in usage.flags if entitled or one is Flag.PREFIX_UNCERTAIN],
     )
 
 

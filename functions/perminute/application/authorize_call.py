@@ -24,7 +24,7 @@ from perminute.domain.authorization import (
     release,
     update,
 )
-from perminute.domain.call_prices import prefixes_of, ratings_of
+from perminute.domain.call_prices import ratings_of
 from perminute.domain.errors import Conflict, Contended
 from perminute.domain.pools import month_of
 from perminute.domain.reservations import (
@@ -170,13 +170,13 @@ class AuthorizeCall:
         at, licensing, settings = answered(leg), terms.licensing, account.settings
         keys = {
             key
-            for prefix in prefixes_of(ratings)
+            for prefix in ratings.prefixes
             for key in records_of(leg, prefix, at, licensing, settings)
         }
         keys.update(before.keys if before else ())
         records = {key for key in keys if key.kind is not SpendingKind.DAY}
         pool = None
-        if ratings[0].draws_on_pool or (before is not None and before.holds_minutes):
+        if ratings.first.draws_on_pool or (before is not None and before.holds_minutes):
             month = month_of(leg)
             pool = self.credit.pools(account.organization_id, [month])[month]
         spendings = count(self.credit, self.calls, account, records)

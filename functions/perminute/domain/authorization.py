@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute.domain.call_prices import CallPrice, prefixes_of
+from perminute.domain.call_prices import CallPrice
 from perminute.domain.call_times import CLOCK_SKEW, RINGING
 from perminute.domain.holds import charge_time, lapses_at
 from perminute.domain.legs import MAX_LEG_SECONDS
@@ -45,13 +45,14 @@ from perminute.domain.spending import (
     limits_on,
     records_of,
 )
-from perminute.domain.usage import Free
+from perminute.domain.usage import Free, policy_flag_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from perminute.domain.accounts import Account, Booking
+    from perminute.domain.call_prices import CallRatings
     from perminute.domain.legs import Leg
     from perminute.domain.lots import Lots
     from perminute.domain.pools import MinutePool
@@ -69,7 +70,7 @@ is reserved, and the grid of `holds` adds less than a sixteenth."""
 class Standing(NamedTuple):
     """All that a decision about a call under way rests on, beside the call.
 
-    `ratings` are those by which it may be priced, that of the request's instant first.
+    `ratings` are those by which it may be priced.
     `pool` is that of the month in which it was authorized, None if it draws on none. `spendings`
     has a record for each limit that holds for it, and for each in which it has reserved something.
     `further` are the lots that are not in the account item, read only if one may expire soon.
@@ -77,7 +78,7 @@ class Standing(NamedTuple):
 
     account: Account
     terms: Terms
-    ratings: Sequence[Rating]
+    ratings: CallRatings
     pool: MinutePool | None
     spendings: Spendings
     further: Lots = ()
@@ -157,15 +158,22 @@ class _Call:
     # ── What speaks against it ───────────────────────────────────────────────────────────────
 
     def refusal(self) -> str | None:
-        """Say what stands against the call whatever it costs, if anything does."""
-        rating = self._price.rating
+        """Return what stands against the call whatever it costs, if anything does.
+
+        Against a masked number stands what stands against any rate that it may hide: this one may
+        be blocked, or of a country that the organizer may not call.
+        """
+        refusals = (self._refusal_of(rating) for rating in self._ratings.at_request)
+        return next((why for why in refusals if why is not None), None)
+
+    def _refusal_of(self, rating: Rating) -> str | None:
         if isinstance(rating.cover, Free):
             return self._ad_hoc() if rating.cover is Free.AD_HOC_MEETING else None
         rest, draws_on_pool = rating.cover
         if isinstance(rest, NotEntitled) and not (draws_on_pool and self._price.pool_minutes):
             return rest
-        if rating.flags:
-            return rating.flags[0]
+        if (flag := policy_flag_of(rating.flags)) is not None:
+            return flag
         if rest is not Cover.INCLUDED and rating.rate is None:
             return rating.price.unpriced
         return None
@@ -275,7 +283,7 @@ class _Call:
         )
         limits = (
             limit
-            for prefix in prefixes_of(self._ratings)
+            for prefix in self._ratings.prefixes
             for limit in limits_on(self._leg, prefix, at, licensing, settings)
         )
         return tuple(dict.fromkeys(limits))
@@ -382,7 +390,7 @@ class _Call:
         )
         records = {
             key
-            for prefix in prefixes_of(self._ratings)
+            for prefix in self._ratings.prefixes
             for key in records_of(self._leg, prefix, at, licensing, settings)
         }
         if settings is None or settings.daily_spend_limit_micros is None:

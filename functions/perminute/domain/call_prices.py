@@ -2,48 +2,87 @@
 
 A bridge asks before the call is answered, and its clock may differ from ours. By the instant that
 `Call Ended` states, another rate, license or month may be in force. So the dearest price of all
-instants from `CLOCK_SKEW` before the request to `RINGING` after it is reserved.
+instants from `CLOCK_SKEW` before the request to `RINGING` after it is reserved. Of a number with
+masked digits it is the dearest price of all rates that these may match as well: `Call Ended` may
+state the number in full.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.call_times import CLOCK_SKEW, RINGING
-from perminute.domain.legs import LegType
+from perminute.domain.legs import PRICED_BY, LegType
 from perminute.domain.licensing import Cover, Entitlement
 from perminute.domain.pools import month_of
-from perminute.domain.rate_card import SECONDS_PER_MINUTE
+from perminute.domain.rate_card import MASK, SECONDS_PER_MINUTE
 from perminute.domain.spending import answered
 from perminute.domain.times import month_start
 from perminute.domain.usage import Free, Rating, rate_leg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import datetime
 
     from perminute.domain.legs import Leg
     from perminute.domain.usage import Terms
 
 
-def ratings_of(leg: Leg, terms: Terms) -> tuple[Rating, ...]:
-    """Rate a call under way as it may be rated: at the instant of the request first.
+class CallRatings(NamedTuple):
+    """How a call under way may be rated.
 
-    Further ratings follow if it may be answered at an instant at which it is rated differently.
+    `shown` is by the digits that its number shows: at the instant of the request first, then at
+    each other one at which it may be answered and is rated differently. `hidden` is by further
+    rates that the masked digits may match, at all these instants; empty for most calls.
     """
+
+    shown: tuple[Rating, ...]
+    hidden: tuple[Rating, ...] = ()
+
+    @property
+    def first(self) -> Rating:
+        """The rating by which the call is priced if it is answered at once."""
+        return self.shown[0]
+
+    @property
+    def at_request(self) -> tuple[Rating, ...]:
+        """All ratings of the instant of the request, that by the digits shown first."""
+        at = self.first.leg.answered_at
+        return (self.first, *(one for one in self.hidden if one.leg.answered_at == at))
+
+    @property
+    def prefixes(self) -> tuple[str | None, ...]:
+        """The prefixes by which the call is counted, each once.
+
+        Not those that are hidden: there may be hundreds, and each would be a record to read.
+        """
+        return tuple(dict.fromkeys(rating.price.prefix for rating in self.shown))
+
+
+def ratings_of(leg: Leg, terms: Terms) -> CallRatings:
+    """Rate a call under way in every way in which it may be rated."""
     # A leg of some length: what has no length costs nothing.
     started = replace(leg, billable_seconds=1)
-    others = (
-        rate_leg(replace(started, answered_at=at, ended_at=at), terms)
-        for at in _other_instants(leg, terms)
+    others = (replace(started, answered_at=at, ended_at=at) for at in _other_instants(leg, terms))
+    legs = (started, *others)
+    return CallRatings(
+        tuple(rate_leg(one, terms) for one in legs),
+        tuple(rate_leg(one, terms) for shown in legs for one in _with_more_digits(shown, terms)),
     )
-    return (rate_leg(started, terms), *others)
 
 
-def prefixes_of(ratings: Sequence[Rating]) -> tuple[str | None, ...]:
-    """Return the prefixes by which a call may be rated, each once."""
-    return tuple(dict.fromkeys(rating.price.prefix for rating in ratings))
+def _with_more_digits(leg: Leg, terms: Terms) -> Iterator[Leg]:
+    """Yield the leg with as many of the masked digits as each rate has that these may match."""
+    number, field = leg.rated_number, PRICED_BY.get(leg.leg_type)
+    if number is None or field is None:
+        return
+    for rate in terms.rate_card.hidden_rates(leg.leg_type, number, answered(leg)):
+        more = f"+{rate.prefix}".ljust(len(number), MASK)
+        if field == "remoteNumber":
+            yield replace(leg, remote_number=more)
+        else:
+            yield replace(leg, service_number=more)
 
 
 def _other_instants(leg: Leg, terms: Terms) -> Iterator[datetime]:
@@ -73,7 +112,8 @@ class CallPrice:
     """What a call costs that lasts for a number of seconds, of which a pool may bear the first.
 
     `rating` is that of the instant of the request. `others` are those of the other instants at
-    which the call may have been answered, each with whether the pool bears its minutes then.
+    which the call may have been answered, and of the rates that a masked number may hide, each with
+    whether the pool bears its minutes then.
     """
 
     rating: Rating
@@ -81,9 +121,9 @@ class CallPrice:
     others: tuple[tuple[Rating, bool], ...] = ()
 
     @classmethod
-    def of(cls, ratings: Sequence[Rating], pool_minutes: int) -> CallPrice:
+    def of(cls, ratings: CallRatings, pool_minutes: int) -> CallPrice:
         """Price a call that may draw so many minutes of the pool of its month."""
-        first, *others = ratings
+        first, *others = (*ratings.shown, *ratings.hidden)
         month = month_of(first.leg)
         return cls(
             first,

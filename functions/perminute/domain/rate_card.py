@@ -6,18 +6,25 @@ of sixtieths of a micro-unit until it is rounded, once, at the end.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.legs import PHONE_LEG_TYPES, LegType
 from perminute.domain.money import round_half_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
 SECONDS_PER_MINUTE = 60
+MASK = "*"
+"""What carriers write in the place of the last digits of a number."""
+
+_AFTER_DIGITS = ":"
+"""The character after the digits: sorts behind all prefixes that begin alike."""
 
 
 class Step(NamedTuple):
@@ -47,6 +54,21 @@ class Rate:
     effective_from: datetime | None
     effective_to: datetime | None
     blocked: bool
+
+    @property
+    def terms(self) -> tuple[object, ...]:
+        """All that decides what a call costs and who pays it.
+
+        The country does so too: minute pools and dial-out policies go by it.
+        """
+        return (
+            self.blocked,
+            self.country,
+            self.currency,
+            self.connection_fee_micros,
+            self.initial_increment_seconds,
+            self.steps,
+        )
 
     @property
     def rate_micros_per_minute(self) -> int:
@@ -145,9 +167,16 @@ class RateCard:
     with the same first digits, longest first: a handful of look-ups in the widest real deck.
     """
 
-    def __init__(self, rates: Iterable[Rate], *, version: str = "") -> None:
-        """Index the rates, which `rate_card_csv` has checked against each other."""
+    def __init__(
+        self, rates: Iterable[Rate], *, version: str = "", is_uncertain: bool = False
+    ) -> None:
+        """Index the rates, which `rate_card_csv` has checked against each other.
+
+        `is_uncertain` says of a card that was read back from a usage that the whole card had other
+        rates which the masked digits of the number may have matched.
+        """
         self.version = version
+        self._is_uncertain = is_uncertain
         self.rates = tuple(rates)
         by_leg_type: dict[LegType, dict[str, tuple[Rate, ...]]] = {t: {} for t in PHONE_LEG_TYPES}
         for rate in self.rates:
@@ -180,11 +209,37 @@ class RateCard:
             return NoQuote(Unpriced.CURRENCY_MISMATCH, rate)
         return rate.quote(seconds)
 
+    def hidden_rates(self, leg_type: LegType, number: str, at: datetime) -> tuple[Rate, ...]:
+        """Return the rates in force on other terms that the masked digits of a number may match.
+
+        One for each of their terms, and none that further rates hide from every number. Empty for a
+        number without masked digits.
+        """
+        if not number.endswith(MASK):
+            return ()
+        prefixes = self._prefixes[leg_type]
+        shown = prefixes.find(number, at)
+        by_terms = {rate.terms: rate for rate in prefixes.masked(number, at) if rate is not None}
+        if shown is not None:
+            by_terms.pop(shown.terms, None)
+        return tuple(by_terms.values())
+
+    def is_uncertain(self, leg_type: LegType, number: str, at: datetime) -> bool:
+        """Whether a masked number may have another rate than the one that it is priced by."""
+        return self._is_uncertain or bool(self.hidden_rates(leg_type, number, at))
+
+    def rates_of(self, leg_type: LegType, number: str) -> Iterator[Rate]:
+        """Yield the rates of all prefixes of a number, whenever they are in force.
+
+        With those that its masked digits may match.
+        """
+        return self._prefixes[leg_type].matching(number)
+
     def changes_between(
         self, leg_type: LegType, number: str, since: datetime, until: datetime
     ) -> Iterator[datetime]:
         """Yield the instants after `since`, up to `until`, at which a number's rate may change."""
-        for rate in self._prefixes[leg_type].matching(number):
+        for rate in self.rates_of(leg_type, number):
             for instant in (rate.effective_from, rate.effective_to):
                 if instant is not None and since < instant <= until:
                     yield instant
@@ -217,3 +272,35 @@ class _PrefixIndex:
         """Yield the rates of all prefixes of a number, whenever they are in force."""
         for length in self._lengths.get(number[: self._HEAD], self._shorter):
             yield from self._by_prefix.get(number[:length], ())
+        if number.endswith(MASK):
+            shown = number.rstrip(MASK)
+            for prefix in self._longer_than(shown):
+                if len(prefix) <= len(number):
+                    yield from self._by_prefix[prefix]
+
+    def masked(self, number: str, at: datetime) -> Iterator[Rate | None]:
+        """Yield the rate, or None, of each range of numbers that a masked number may stand for."""
+        shown = number.rstrip(MASK)
+        return self._below(shown, len(number) - len(shown), self.find(shown, at), at)
+
+    def _below(
+        self, shown: str, hidden_digits: int, rate: Rate | None, at: datetime
+    ) -> Iterator[Rate | None]:
+        """Go digit by digit, only as far as the card has prefixes."""
+        if not hidden_digits or not self._longer_than(shown):
+            yield rate
+            return
+        for digit in "0123456789":
+            longer = shown + digit
+            found = (one for one in self._by_prefix.get(longer, ()) if one.in_force(at))
+            yield from self._below(longer, hidden_digits - 1, next(found, rate), at)
+
+    def _longer_than(self, prefix: str) -> Sequence[str]:
+        """Return the prefixes that begin with this one and have more digits."""
+        first = bisect_right(self._in_order, prefix)
+        return self._in_order[first : bisect_right(self._in_order, prefix + _AFTER_DIGITS)]
+
+    @cached_property
+    def _in_order(self) -> list[str]:
+        """Sort the prefixes, once it is needed: hardly any number is masked."""
+        return sorted(self._by_prefix)

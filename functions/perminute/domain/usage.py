@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
@@ -10,6 +10,7 @@ from perminute.domain.legs import Leg, LegType, MeetingType
 from perminute.domain.licensing import Cover, Entitlement, Licensing, NotEntitled
 from perminute.domain.pools import minutes_wanted
 from perminute.domain.rate_card import (
+    MASK,
     SECONDS_PER_MINUTE,
     NoQuote,
     Quote,
@@ -21,6 +22,7 @@ from perminute.domain.rate_card import (
 from perminute.domain.spending import answered
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from perminute.domain.lots import LotShare
@@ -56,6 +58,8 @@ class Flag(StrEnum):
     OVERDRAWN = "overdrawn"
     RERATED = "rerated"
     REPORTED_BY_BRIDGE = "reportedByBridge"
+    PREFIX_UNCERTAIN = "prefixUncertain"
+    """The masked digits of the number may hide a longer prefix, which has another price."""
 
 
 POLICY_FLAGS = (Flag.DIAL_OUT_NOT_ALLOWED, Flag.TOLL_FREE_NOT_ALLOWED)
@@ -72,7 +76,8 @@ class Price:
 
     The row that priced the leg is here with all its steps, so that the leg can be priced again, and
     its price explained, without the card: the first step is `rate_micros_per_minute` in blocks of
-    `increment_seconds`.
+    `increment_seconds`. `is_prefix_uncertain` says that masked digits of the number may hide a
+    longer prefix with a price of its own, or a blocked one.
     """
 
     rate_card_version: str
@@ -87,6 +92,7 @@ class Price:
     initial_increment_seconds: int = SECONDS_PER_MINUTE
     increment_seconds: int = SECONDS_PER_MINUTE
     later_steps: tuple[Step, ...] = ()
+    is_prefix_uncertain: bool = False
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -103,12 +109,13 @@ class Price:
             country=self.country,
             currency=self.currency,
             unpriced=self.unpriced,
+            is_prefix_uncertain=self.is_prefix_uncertain,
         )
 
     def as_card(self, leg_type: LegType) -> RateCard:
         """Return a card that says of this leg what its whole card says."""
         if self.prefix is None:
-            return RateCard((), version=self.rate_card_version)
+            return self._card_of()
         row = Rate(
             leg_type=leg_type,
             prefix=self.prefix,
@@ -123,7 +130,10 @@ class Price:
             effective_to=None,
             blocked=self.unpriced is Unpriced.BLOCKED_NUMBER,
         )
-        return RateCard((row,), version=self.rate_card_version)
+        return self._card_of(row)
+
+    def _card_of(self, *rows: Rate) -> RateCard:
+        return RateCard(rows, version=self.rate_card_version, is_uncertain=self.is_prefix_uncertain)
 
 
 class Adjusted(NamedTuple):
@@ -191,7 +201,12 @@ class Usage:
     @property
     def policy_flag(self) -> Flag | None:
         """Which policy of its organizer the leg went against, if any."""
-        return next((flag for flag in self.flags if flag in POLICY_FLAGS), None)
+        return policy_flag_of(self.flags)
+
+
+def policy_flag_of(flags: Iterable[Flag]) -> Flag | None:
+    """Return the flag that says which policy of its organizer a leg went against, if any."""
+    return next((flag for flag in flags if flag in POLICY_FLAGS), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,18 +296,20 @@ class Rating:
 def rate_leg(leg: Leg, terms: Terms) -> Rating:
     """Decide what a leg costs and who bears it; the same terms always give the same answer."""
     price, rate = _price(leg, terms)
+    uncertain = (Flag.PREFIX_UNCERTAIN,) if price.is_prefix_uncertain else ()
     free = _free(leg)
     if free is not None:
-        return Rating(leg=leg, price=price, rate=rate, cover=free)
+        return Rating(leg=leg, price=price, rate=rate, cover=free, flags=uncertain)
     licensing = terms.licensing
     # What the card blocks is premium; a rate in another currency still tells the country.
     destination = None if price.unpriced is Unpriced.BLOCKED_NUMBER else price.country
+    policy = () if licensing.allows(leg, price.country) else (_POLICY_FLAG[leg.leg_type],)
     return Rating(
         leg=leg,
         price=price,
         rate=rate,
         cover=licensing.entitlement(leg, terms.credits_set_up_at, destination),
-        flags=() if licensing.allows(leg, price.country) else (_POLICY_FLAG[leg.leg_type],),
+        flags=(*policy, *uncertain),
     )
 
 
@@ -321,9 +338,20 @@ def _price(leg: Leg, terms: Terms) -> tuple[Price, Rate | None]:
     number = leg.rated_number
     if leg.leg_type is LegType.APP or number is None:
         return Price(rate_card_version=card.version, retail_micros=0), None
+    price, rate = _card_price(leg, leg.leg_type, number, terms)
+    if number.endswith(MASK) and card.is_uncertain(leg.leg_type, number, answered(leg)):
+        price = replace(price, is_prefix_uncertain=True)
+    return price, rate
+
+
+def _card_price(
+    leg: Leg, leg_type: LegType, number: str, terms: Terms
+) -> tuple[Price, Rate | None]:
+    """Price a leg by the digits that its number shows."""
+    card = terms.rate_card
     at = answered(leg)
     currency = charged_in(leg, terms.currency, terms.credits_set_up_at)
-    match card.quote(leg.leg_type, number, leg.connected_seconds, at, currency=currency):
+    match card.quote(leg_type, number, leg.connected_seconds, at, currency=currency):
         case NoQuote(Unpriced.CURRENCY_MISMATCH as why, Rate() as rate):
             return _price_by(rate.quote(leg.connected_seconds), card.version, why), None
         case NoQuote(reason, rate):

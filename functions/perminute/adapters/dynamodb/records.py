@@ -822,6 +822,8 @@ def _price_of(record: dict[str, Any]) -> Price:
         initial_increment_seconds=initial_increment,
         increment_seconds=increment,
         later_steps=tuple(Step(*step) for step in record.get("laterSteps", ())),
+        # Stored once, as the flag.
+        is_prefix_uncertain=Flag.PREFIX_UNCERTAIN in record.get("flags", ()),
     )
 
 
