@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
@@ -9,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perminute.domain.legs import MAX_LEG_SECONDS, LegType
+from perminute.domain.money import format_micros
 from perminute.domain.rate_card import NoQuote, Quote, Rate, RateCard, Step
 from perminute.domain.rate_card_csv import read_rate_card, write_rate_card
+from perminute_local import quote_texts
 
 AT = datetime(2026, 11, 2, 9, tzinfo=UTC)
 
@@ -72,6 +75,21 @@ def test_a_charge_is_the_exact_price_of_each_billed_second_rounded_once(
         held = max(0, min(end, billed) - step.from_second)
         exact += held * Fraction(step.rate_micros_per_minute, 60)
     assert rate.charge_micros(rate.billed_seconds(connected)) == int(exact + Fraction(1, 2))
+
+
+@given(rates(), seconds)
+def test_the_parts_of_a_price_in_words_add_up_to_it(rate: Rate, connected: int) -> None:
+    quote = rate.quote(connected)
+    text = quote_texts.price(quote)
+    parts = re.findall(r"([0-9]+) s (?:billed )?at ([0-9.]+)", text)
+    fees = [Fraction(fee) for fee in re.findall(r"connection fee ([0-9.]+)", text)]
+    prices = [int(part) * Fraction(per_minute) / 60 for part, per_minute in parts]
+    micros = sum([*prices, *fees], start=Fraction()) * 1_000_000
+    assert int(micros + Fraction(1, 2)) == quote.charge_micros
+    assert (micros.denominator != 1) == ("rounded" in text)
+    assert text.startswith(f"{format_micros(quote.charge_micros)} USD (")
+    assert f"({quote.billed_seconds} s billed" in text
+    assert sum(int(part) for part, _ in parts) == quote.billed_seconds
 
 
 def _billed_block_by_block(rate: Rate, connected: int) -> int:

@@ -87,15 +87,24 @@ def test_a_quote_says_what_a_call_would_cost_and_why(
 
 
 @pytest.mark.parametrize(
-    ("number", "error", "prefix"),
-    [("+881612345678", "noRate", None), ("+449098790100", "blockedNumber", "449")],
+    ("number", "error", "message", "prefix"),
+    [
+        ("+881612345678", "noRate", "no dialOut prefix of the card matches the number", None),
+        ("+449098790100", "blockedNumber", "the card blocks prefix 449", "449"),
+    ],
 )
-def test_a_number_without_a_price_is_a_no(
-    number: str, error: str, prefix: str | None, card: Path, capsys: pytest.CaptureFixture[str]
+def test_a_number_without_a_price_is_a_no(  # noqa: PLR0913, PLR0917 - an example with its fixtures
+    number: str,
+    error: str,
+    message: str,
+    prefix: str | None,
+    card: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(quote(card, number, "--json")) == 1
     assert json.loads(capsys.readouterr().out) == {
         "error": error,
+        "message": message,
         "legType": "dialOut",
         "number": number,
         "seconds": 61,
@@ -114,6 +123,7 @@ def test_a_price_in_another_currency_than_asked_for_is_a_no(
     assert main(quote(card, "+33199001234", "--currency", "USD", "--json")) == 1
     assert json.loads(capsys.readouterr().out) == {
         "error": "currencyMismatch",
+        "message": "the card prices prefix 33 in EUR",
         "legType": "dialOut",
         "number": "+33199001234",
         "seconds": 61,
@@ -174,7 +184,7 @@ def test_a_file_of_calls_is_priced_in_order_and_no_call_stops_the_others(
     path = calls_file(
         tmp_path, call("+4930234567"), "# a comment", "", call("+88234567"), call("+4931234567")
     )
-    assert main(["quote", "--rates", str(card), "--calls", path, "--json"]) == 0
+    assert main(["quote", "--rates", str(card), "--calls", path, "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
     answers = [(a["number"], a.get("charge"), a.get("error")) for a in document["calls"]]
     assert answers == [
@@ -183,7 +193,7 @@ def test_a_file_of_calls_is_priced_in_order_and_no_call_stops_the_others(
         ("+4931234567", "0.04", None),
     ]
     assert (document["total"], document["currency"]) == ("0.08", "USD")
-    assert main(["quote", "--rates", str(card), "--calls", path]) == 0
+    assert main(["quote", "--rates", str(card), "--calls", path]) == 1
     assert capsys.readouterr().out.endswith("total 0.08 USD\n")
 
 
@@ -200,27 +210,47 @@ def test_totals_never_mix_currencies(
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("nonsense", "calls.jsonl:2: is not JSON"),
-        ("[]", "calls.jsonl:2: must be a JSON object"),
-        ("[" * 99_999, "calls.jsonl:2: is not JSON"),
-        (b"\xff".decode("latin-1"), "calls.jsonl:2: is not JSON"),
-        (call("0049"), "calls.jsonl:2: number: must be an E.164 number"),
-        (call("+49234567", seconds=-1), "calls.jsonl:2: seconds: must be a whole number from 0"),
-        (call("+49234567", seconds=61.5), "calls.jsonl:2: seconds: must be a whole number from 0"),
-        (call("+49234567", seconds=True), "calls.jsonl:2: seconds: must be a whole number from 0"),
-        (call("+49234567", legType="app"), "calls.jsonl:2: legType: must be one of tollDialIn"),
-        (call("+49234567", at="2026-11-02"), "calls.jsonl:2: at: must be an RFC 3339 time"),
-        ({"number": "+49234567"}, "calls.jsonl:2: legType is required"),
+        ("nonsense", "calls.jsonl:2: invalid: is not JSON"),
+        ("[]", "calls.jsonl:2: invalid: must be a JSON object"),
+        ("[" * 99_999, "calls.jsonl:2: invalid: is not JSON"),
+        (b"\xff".decode("latin-1"), "calls.jsonl:2: invalid: is not JSON"),
+        (call("0049"), "calls.jsonl:2: invalid: number: must be an E.164 number"),
+        (
+            call("+49234567", seconds=-1),
+            "calls.jsonl:2: invalid: seconds: must be a whole number from 0",
+        ),
+        (
+            call("+49234567", seconds=61.5),
+            "calls.jsonl:2: invalid: seconds: must be a whole number from 0",
+        ),
+        (
+            call("+49234567", seconds=True),
+            "calls.jsonl:2: invalid: seconds: must be a whole number from 0",
+        ),
+        (
+            call("+49234567", legType="app"),
+            "calls.jsonl:2: invalid: legType: must be one of tollDialIn",
+        ),
+        (
+            call("+49234567", at="2026-11-02"),
+            "calls.jsonl:2: invalid: at: must be an RFC 3339 time",
+        ),
+        ({"number": "+49234567"}, "calls.jsonl:2: invalid: legType is required"),
     ],
 )
 def test_a_call_that_is_wrong_is_named_by_its_line(
     line: object, why: str, card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = calls_file(tmp_path, call("+4930234567"), line)
-    assert main(["quote", "--rates", str(card), "--calls", path]) == 2
-    written = capsys.readouterr()
-    assert written.out == ""
-    assert why in written.err
+    assert main(["quote", "--rates", str(card), "--calls", path]) == 1
+    _, answer, total = capsys.readouterr().out.splitlines()
+    assert why in answer
+    assert total == "total 0.04 USD"
+    assert main(["quote", "--rates", str(card), "--calls", path, "--json"]) == 1
+    _, wrong = json.loads(capsys.readouterr().out)["calls"]
+    message = wrong.pop("message")
+    assert wrong == {"error": "invalid", "line": 2}
+    assert answer == f"{path}:2: invalid: {message}"
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,13 @@ class Rate:
                 sixtieths += (end - start) * step.rate_micros_per_minute
         return self.connection_fee_micros + round_half_up(sixtieths, SECONDS_PER_MINUTE)
 
+    def parts(self, billed_seconds: int) -> Iterator[tuple[int, Step]]:
+        """Yield how many of the billed seconds each step prices; steps without any are left out."""
+        for step, step_end in self._spans():
+            end = billed_seconds if step_end is None else min(billed_seconds, step_end)
+            if end > step.from_second:
+                yield end - step.from_second, step
+
     def quote(self, seconds: int) -> Quote:
         """Price so many seconds of connected time, in the currency of this row."""
         billed_seconds = self.billed_seconds(seconds)

@@ -69,16 +69,17 @@ def quote(
     as_json: bool,
 ) -> int:
     """Price a call, or a file of calls, by a rate card."""
-    from perminute_local import commands
+    from perminute_local import quotes
+    from perminute_local.commands import load_rate_card
 
-    card = commands.load_rate_card(rates)
+    card = load_rate_card(rates)
     if calls is not None:
         if any(part is not None for part in (leg_type, number, seconds, at)):
             msg = "--calls takes the place of --leg-type, --number, --seconds and --at"
             raise WrongCall(msg)
-        return commands.quote_calls(card, calls, currency=currency, as_json=as_json)
+        return quotes.quote_calls(card, calls, currency=currency, as_json=as_json)
     if leg_type is None or number is None or seconds is None:
         msg = "quote needs --leg-type, --number and --seconds, or --calls"
         raise WrongCall(msg)
-    call = commands.Call(LegType(leg_type), number, seconds, at or datetime.now(UTC))
-    return commands.quote_call(card, call, currency=currency, as_json=as_json)
+    call = quotes.Call(LegType(leg_type), number, seconds, at or datetime.now(UTC))
+    return quotes.quote_call(card, call, currency=currency, as_json=as_json)

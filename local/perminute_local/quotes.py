@@ -1,0 +1,253 @@
+"""`perminute quote`: what calls would cost by a rate card, one answer for each."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from perminute.domain.legs import MAX_LEG_SECONDS, LegType
+from perminute.domain.lenient_json import read_leniently
+from perminute.domain.money import format_micros
+from perminute.domain.phone_numbers import check_e164
+from perminute.domain.rate_card import NoQuote, Quote, Rate, Unpriced
+from perminute.domain.rate_cells import read_leg_type
+from perminute.domain.times import format_instant, parse_instant
+from perminute.domain.whole_numbers import without_fraction
+from perminute_local import quote_texts
+from perminute_local.terminal import remark, write_json, write_line
+from perminute_local.text_files import check_start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from perminute.domain.rate_card import RateCard
+
+T = TypeVar("T")
+
+
+class Call(NamedTuple):
+    """A call to be priced."""
+
+    leg_type: LegType
+    number: str
+    seconds: int
+    at: datetime
+
+
+class Answer(NamedTuple):
+    """What is said of one call: as JSON, and as a line of text. `quote` is its price, if any."""
+
+    document: dict[str, Any]
+    text: str
+    quote: Quote | None = None
+
+
+class _Line(NamedTuple):
+    """A line of a file of calls: the call, or what is wrong with it."""
+
+    number: int
+    call: Call | ValueError
+
+
+def quote_call(card: RateCard, call: Call, *, currency: str | None, as_json: bool) -> int:
+    """Price one call; exit code 1 if the card has no price for it in the `currency`, if given."""
+    answer = answer_of(card, call, currency)
+    if as_json:
+        write_json(answer.document)
+    else:
+        write_line(answer.text)
+    return 0 if answer.quote else 1
+
+
+def quote_calls(card: RateCard, path: Path, *, currency: str | None, as_json: bool) -> int:
+    """Price a file of calls; exit code 1 if any has no price, which does not stop the others.
+
+    Calls are read and answered one by one, so that a file may have any number of them.
+    """
+    tally = _Tally()
+    with path.open("rb") as lines:
+        # Before anything is written; not read, since the file may be a pipe.
+        check_start(path, lines.peek(2)[:2])
+        answers = tally.counted(
+            _answer_to(card, line, path, currency) for line in _read_lines(lines)
+        )
+        if as_json:
+            _write_document(answers, tally)
+        else:
+            _write_text(answers, tally)
+    if tally.without_price:
+        remark(f"perminute: {path}: {tally.without_price} of {tally.calls} calls have no price")
+    return 1 if tally.without_price else 0
+
+
+def answer_of(card: RateCard, call: Call, currency: str | None = None) -> Answer:
+    """Price one call, in the `currency` of the credit if one is given."""
+    quote = card.quote(*call, currency=currency)
+    hidden = card.hidden_rates(call.leg_type, call.number, call.at)
+    uncertain = {"prefixUncertain": True} if hidden else {}
+    doubt = quote_texts.doubt(call.seconds, quote, hidden) if hidden else ""
+    asked = {
+        "legType": call.leg_type,
+        "number": call.number,
+        "seconds": call.seconds,
+        "at": format_instant(call.at),
+    }
+    if isinstance(quote, NoQuote):
+        message = quote_texts.why_unpriced(card, call.leg_type, call.number, call.at, quote) + doubt
+        document = {
+            "error": quote.reason,
+            "message": message,
+            **asked,
+            **_row_of(quote),
+            **uncertain,
+        }
+        return Answer(document, f"{call.number}: {quote.reason}: {message}")
+    document = {**asked, **_price_of(quote), **uncertain}
+    return Answer(document, f"{call.number}: {quote_texts.price(quote)}{doubt}", quote)
+
+
+def _row_of(quote: NoQuote) -> dict[str, Any]:
+    """Name the row that stands in the way of a price."""
+    match quote:
+        case NoQuote(Unpriced.CURRENCY_MISMATCH, Rate() as rate):
+            return {"prefix": rate.prefix, "currency": rate.currency}
+        case NoQuote(_, rate):
+            return {"prefix": rate.prefix if rate else None}
+
+
+def _price_of(quote: Quote) -> dict[str, Any]:
+    rate, billed_seconds, charge_micros = quote
+    return {
+        "prefix": rate.prefix,
+        "country": rate.country,
+        "ratePerMinute": format_micros(rate.rate_micros_per_minute),
+        "connectionFee": format_micros(rate.connection_fee_micros),
+        "billedSeconds": billed_seconds,
+        "charge": format_micros(charge_micros),
+        "currency": rate.currency,
+    }
+
+
+def _answer_to(card: RateCard, line: _Line, path: Path, currency: str | None) -> Answer:
+    """Answer a line of a file; one without a price is named, so that it can be found."""
+    if isinstance(line.call, ValueError):
+        message = str(line.call)
+        document = {"error": "invalid", "line": line.number, "message": message}
+        return Answer(document, f"{path}:{line.number}: invalid: {message}")
+    answer = answer_of(card, line.call, currency)
+    return answer if answer.quote else answer._replace(text=f"{path}:{line.number}: {answer.text}")
+
+
+class _Tally:
+    """Counts and adds up answers as they pass; sums never mix currencies."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.without_price = 0
+        self._micros: Counter[str] = Counter()
+
+    def counted(self, answers: Iterable[Answer]) -> Iterator[Answer]:
+        """Yield the answers, each counted."""
+        for answer in answers:
+            self.calls += 1
+            if answer.quote is None:
+                self.without_price += 1
+            else:
+                self._micros[answer.quote.rate.currency] += answer.quote.charge_micros
+            yield answer
+
+    @property
+    def totals(self) -> dict[str, str]:
+        """What all calls cost until now, by currency."""
+        return {unit: format_micros(micros) for unit, micros in sorted(self._micros.items())}
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The one total, where all priced calls have one currency, and the totals by currency."""
+        totals = self.totals
+        if len(totals) > 1:
+            return {"total": None, "currency": None, "totals": totals}
+        ((currency, total),) = totals.items() or ((None, "0"),)
+        return {"total": total, "currency": currency, "totals": totals}
+
+
+def _write_document(answers: Iterable[Answer], tally: _Tally) -> None:
+    """Write one JSON document, an answer a line, without having all of it in memory."""
+    sys.stdout.write('{\n  "calls": [')
+    separator = "\n    "
+    for answer in answers:
+        sys.stdout.write(separator + json.dumps(answer.document))
+        separator = ",\n    "
+    rest = json.dumps(tally.document, indent=2).removeprefix("{")
+    sys.stdout.write(f"\n  ],{rest}\n")
+
+
+def _write_text(answers: Iterable[Answer], tally: _Tally) -> None:
+    for answer in answers:
+        write_line(answer.text)
+    for currency, total in tally.totals.items():
+        write_line(f"total {total} {currency}")
+
+
+def _read_lines(lines: Iterable[bytes]) -> Iterator[_Line]:
+    """Read calls line by line; blank lines and `#` lines are skipped."""
+    for number, line in enumerate(lines, 1):
+        content = line.removeprefix(codecs.BOM_UTF8).strip()
+        if not content or content.startswith(b"#"):
+            continue
+        try:
+            yield _Line(number, _read_call(content))
+        except ValueError as error:
+            yield _Line(number, error)
+
+
+def _read_call(line: bytes) -> Call:
+    try:
+        call = read_leniently(line.decode())
+    except json.JSONDecodeError as error:
+        # Its own text would name line 1, which is that of the text it was given.
+        msg = f"is not JSON: {error.msg} at column {error.colno}"
+        raise ValueError(msg) from error
+    except (ValueError, RecursionError) as error:
+        msg = f"is not JSON: {error}"
+        raise ValueError(msg) from error
+    if not isinstance(call, dict):
+        msg = "must be a JSON object"
+        raise ValueError(msg)  # noqa: TRY004 - every fault of a line is a ValueError here
+    return Call(
+        _field(call, "legType", lambda value: read_leg_type(_text(value))),
+        _field(call, "number", lambda value: check_e164(_text(value))),
+        _field(call, "seconds", _seconds),
+        _field(call, "at", lambda value: parse_instant(_text(value))),
+    )
+
+
+def _field(call: dict[str, Any], name: str, parse: Callable[[object], T]) -> T:
+    if name not in call:
+        msg = f"{name} is required"
+        raise ValueError(msg)
+    try:
+        return parse(call[name])
+    except ValueError as error:
+        msg = f"{name}: {error}"
+        raise ValueError(msg) from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        msg = "must be a string"
+        raise ValueError(msg)  # noqa: TRY004 - every fault of a line is a ValueError here
+    return value
+
+
+def _seconds(value: object) -> int:
+    value = without_fraction(value)
+    if type(value) is not int or not 0 <= value <= MAX_LEG_SECONDS:
+        msg = f"must be a whole number from 0 to {MAX_LEG_SECONDS} (24 h)"
+        raise ValueError(msg)
+    return value
