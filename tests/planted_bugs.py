@@ -56,7 +56,7 @@ from perminute.domain.notifications import crossings
 from perminute.domain.phone_numbers import e164_or_withheld
 from perminute.domain.pools import Pools
 from perminute.domain.provisional import Provisional
-from perminute.domain.rate_card import SECONDS_PER_MINUTE, Unpriced
+from perminute.domain.rate_card import SECONDS_PER_MINUTE, RateCard, Unpriced
 from perminute.domain.recharge import RESEND_AFTER, RechargeState
 from perminute.domain.reservations import Answer, Asked, Denied, Operation, Reservation
 from perminute.domain.spending import LimitName, SpendingChange, SpendingKind
@@ -82,7 +82,6 @@ if TYPE_CHECKING:
     from perminute.domain.legs import LegType
     from perminute.domain.notifications import BalanceNow, Notification
     from perminute.domain.pools import MinutePool
-    from perminute.domain.rate_card import RateCard
     from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest
     from perminute.domain.reservations import Promise
     from perminute.domain.spending import Spending
@@ -551,6 +550,20 @@ def repricing_in_whole_minutes() -> Iterator[None]:
 
 
 @contextmanager
+def pricing_masked_numbers_for_certain() -> Iterator[None]:
+    """A call to a masked number says nothing of the prices that it may have as well."""
+    with patch.object(RateCard, "is_uncertain", lambda *_: False):
+        yield
+
+
+@contextmanager
+def authorizing_by_the_digits_shown() -> Iterator[None]:
+    """What masked digits may hide reserves nothing, and is not looked at for blocked numbers."""
+    with patch.object(call_prices, "_with_more_digits", lambda *_: iter(())):
+        yield
+
+
+@contextmanager
 def reading_first_items_only() -> Iterator[None]:
     """What was moved when a timeline was full is stored, and read no more."""
 
@@ -848,6 +861,8 @@ BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
     stating_no_price_in_another_currency,
     charging_in_any_currency,
     repricing_in_whole_minutes,
+    pricing_masked_numbers_for_certain,
+    authorizing_by_the_digits_shown,
     believing_any_instant,
     booking_by_senders_clocks,
     correcting_past_the_limits,

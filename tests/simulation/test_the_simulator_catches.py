@@ -17,6 +17,7 @@ from planted_bugs import (
     adding_again_where_a_reading_stopped,
     adjusting_before_any_currency,
     asking_for_no_next_step,
+    authorizing_by_the_digits_shown,
     believing_any_instant,
     booking_by_senders_clocks,
     chargebacks_by_other_lots,
@@ -44,6 +45,7 @@ from planted_bugs import (
     minutes_used_before_drawn_again,
     moving_the_checkpoint_over_a_difference,
     never_charging_reports,
+    pricing_masked_numbers_for_certain,
     publishing_before_the_commit,
     reading_first_items_only,
     reading_the_last_list_again,
@@ -86,6 +88,7 @@ from perminute_local.simulation.effects import OUR_CLOCK, OWN_CARD, READABLE, WO
 from perminute_local.simulation.expectations import ALL_DIGITS
 from perminute_local.simulation.faults import ALL_FAULTS, ONE, Fault, Weather
 from perminute_local.simulation.lots import CHARGEBACK, LATE_CALL
+from perminute_local.simulation.masked import DEAREST, UNCERTAIN
 from perminute_local.simulation.nights import CHECKED, FOUND, PROVEN, WHOLE
 from perminute_local.simulation.producers import PRODUCER
 from perminute_local.simulation.restarts import KNOWN, LISTED
@@ -182,6 +185,8 @@ def broken_promises(
         (stating_no_price_in_another_currency, {RETAIL}),
         (charging_in_any_currency, {OWN_CURRENCY}),
         (repricing_in_whole_minutes, {RULES}),
+        (pricing_masked_numbers_for_certain, {UNCERTAIN}),
+        (authorizing_by_the_digits_shown, {DEAREST}),
         (believing_any_instant, {WRONG}),
         (booking_by_senders_clocks, {OUR_CLOCK}),
         (correcting_past_the_limits, {COUNTED}),

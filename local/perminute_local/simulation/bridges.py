@@ -21,6 +21,7 @@ from perminute_local.simulation.answers import Answered
 from perminute_local.simulation.effects import RESERVING, Broken
 from perminute_local.simulation.expectations import unknown_user
 from perminute_local.simulation.faults import Fault, chance
+from perminute_local.simulation.masked import sometimes_in_full
 from perminute_local.simulation.plan import Told
 from perminute_local.simulation.restarts import Known, restarted
 from perminute_local.simulation.slips import REFUSED, Report, slip_of
@@ -281,6 +282,9 @@ class _Call:
             "answeredAt": format_instant(self._answered + skew) if lasted else None,
             "endedAt": format_instant(now + skew),
         }
+        if self.call.leg_type == "dialOut":
+            drawn = chance(self.bridges.happenings.seed, "in full", self.call_id)
+            detail["remoteNumber"] = sometimes_in_full(self.call.number, drawn)
         self.tries = 0
         self.sequence += 1
         if self.call.releases:

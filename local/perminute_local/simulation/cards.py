@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from perminute.domain.times import format_instant
+from perminute_local.simulation import masked
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,8 +41,10 @@ _ALWAYS = (
     "dialOut,371,LV,USD,0.50,0.05,60,60,0,,,",
     "dialOut,371,LV,USD,0.70,,60,60,120,,,",
     "dialOut,39,IT,EUR,0.05,,60,60,0,,,",
+    *masked.ROWS,
 )
-"""What never changes: a blocked prefix, a rate in two steps, and one in another currency."""
+"""What never changes: a blocked prefix, a rate in two steps, one in another currency, and what
+masked digits may hide."""
 
 
 @dataclass

@@ -33,7 +33,7 @@ from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, licensing_event
 from perminute.events.telephony import TELEPHONY, ended_leg
 from perminute.ports import ReceiptKind
-from perminute_local.simulation import currencies, same_second
+from perminute_local.simulation import currencies, masked, same_second
 from perminute_local.simulation.effects import Broken
 from perminute_local.simulation.lots import LotHistory
 from perminute_local.simulation.plan import Expected
@@ -199,6 +199,7 @@ class _Known:
         yield from self._facts(now)
         yield from self._calls(cards)
         yield from currencies.broken_of(self.organization_id, self.seen, cards)
+        yield from masked.flags_of(self.organization_id, self.seen, cards)
         yield from self._pools()
         yield from self._spendings()
         yield from self._lots()

@@ -18,6 +18,7 @@ from perminute.domain.times import format_instant, parse_instant
 from perminute_local.simulation.cards import Cards
 from perminute_local.simulation.faults import Fault, chance
 from perminute_local.simulation.manners import Manners, manners_drawn
+from perminute_local.simulation.masked import sometimes_masked
 from perminute_local.simulation.spelling import ignored, spelled, withheld
 
 if TYPE_CHECKING:
@@ -328,6 +329,9 @@ class _Planner:
         }
         if leg_type == "dialOut" and self._drawn_apart("euros").randrange(8) == 0:
             call["remoteNumber"] = _PRICED_IN_EUROS
+        elif leg_type == "dialOut":
+            number = sometimes_masked(call["remoteNumber"], self._drawn_apart("masked"))
+            call["remoteNumber"] = number
         if leg_type != "dialOut" and self._drawn_apart("caller").randrange(3) == 0:
             call["remoteNumber"] = withheld(self._drawn_apart("withheld"))
         if self._drawn_apart("ignored").randrange(8) == 0:
@@ -401,7 +405,7 @@ class _Planner:
                 organization_id=organization.name,
                 organizer_id=drawn.choice(organization.users),
                 leg_type=leg_type,
-                number=drawn.choice(_NUMBERS),
+                number=sometimes_masked(drawn.choice(_NUMBERS), self._drawn_apart("masked")),
                 rings=drawn.randint(0, 60),
                 lasts=drawn.choice(_SECONDS[:10]),
                 wants=drawn.choice((None, None, 60, 90, 241, 600, 3_600)),

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, assert_never
 
 from perminute.adapters.sqs_wakeups import later_body
@@ -23,6 +24,7 @@ from perminute_local.simulation.effects import Broken
 from perminute_local.simulation.expectations import Expectations, books_of, never_charged
 from perminute_local.simulation.faults import Fault, chance
 from perminute_local.simulation.happenings import Functions, Happenings
+from perminute_local.simulation.masked import grants_of
 from perminute_local.simulation.nights import SPOILT_MICROS, checked, spoilt
 from perminute_local.simulation.plan import (
     Bridged,
@@ -420,7 +422,8 @@ class Simulator:
         changed, self.effects.changed = self.effects.changed, set()
         for name in sorted(changed):
             seen = self.medium.seen(name)
-            if broken := next(books_of(name, seen, self.happenings.now), None):
+            grants = grants_of(name, seen, self.expectations.cards)
+            if broken := next(chain(books_of(name, seen, self.happenings.now), grants), None):
                 return broken
         return None
 
