@@ -42,7 +42,7 @@ def _seconds(text: str) -> int:
 )
 @click.option("--rates", required=True, type=FILE, metavar="FILE", help="the rate card")
 @click.option("--leg-type", type=Choice([one.value for one in PHONE_LEG_TYPES]))
-@click.option("--number", type=NUMBER, help="E.164, with +")
+@click.option("--number", type=NUMBER, help="E.164, with +; up to four * for its last digits")
 @click.option("--seconds", type=Parsed("S", _seconds), help="connected time, 0 to 86400")
 @click.option("--at", type=INSTANT, help="when the call was answered (default: now)")
 @click.option(
