@@ -41,7 +41,9 @@ class Connected:
     def __init__(self, environment: Mapping[str, str]) -> None:
         """Read the settings and open the connection; `MissingSetting` names what is not set."""
         self.environment = environment
-        self.connection: Connection = connect()
+        self.connection: Connection = connect(
+            read_timeout_seconds=settings.read_timeout_seconds(environment)
+        )
         tables = settings.TableNames.from_environment(environment)
         self.schema = Schema.bind(self.connection, tables)
         self.credit = DynamoDBCreditStore(self.schema)

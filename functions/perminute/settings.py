@@ -72,6 +72,15 @@ def rerating_horizon(environment: Mapping[str, str]) -> timedelta:
     return timedelta(days=int(_required(environment, "RERATING_HORIZON_DAYS")))
 
 
+def read_timeout_seconds(environment: Mapping[str, str]) -> int | None:
+    """Read how long to wait for an answer of DynamoDB; None, as deployed: the adapter's limit.
+
+    An emulator on a busy machine answers later than DynamoDB does, and the more it holds the later.
+    """
+    value = environment.get("READ_TIMEOUT_SECONDS")
+    return int(value) if value else None
+
+
 @dataclass(frozen=True, slots=True)
 class TokenSettings:
     """What a token that comes with a request over HTTP must say, and whether there must be one."""

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ POLL_SECONDS = 0.05
 
 
 class ChildError(Exception):
-    """The server did not start; the message ends with what it said."""
+    """The server did not start, or ended early; the message ends with what it said last."""
 
 
 @contextmanager
@@ -38,9 +38,14 @@ def serving(
         )
         try:
             if not _answers(port, process):
-                output.seek(0)
-                raise ChildError(output.read().decode(errors="replace")[-2000:])
-            yield
+                raise _error(process, output, was_there=False)
+            try:
+                yield
+            except Exception as error:
+                # Who asked it could only say that nobody answers.
+                if process.poll() is None:
+                    raise
+                raise _error(process, output, was_there=True) from error
         finally:
             _stop(process)
 
@@ -64,6 +69,15 @@ def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
             # It may be somebody else who answers, to whom the port went first: then ours has ended.
             return process.poll() is None
     return False
+
+
+def _error(process: subprocess.Popen[bytes], output: IO[bytes], *, was_there: bool) -> ChildError:
+    what = "ended while it was used" if was_there else "did not start"
+    code = process.poll()
+    how = "no answer in time" if code is None else f"exit code {code}"
+    output.seek(0)
+    said = " ".join(output.read().decode(errors="replace")[-2000:].split())
+    return ChildError(f"{what} ({how}); run the command again. It said: {said or 'nothing'}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

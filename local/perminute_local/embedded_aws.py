@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perminute_local.child import ChildError, free_port, serving
+from perminute_local.emulator import quick_queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 REGION = "us-east-1"
-LAUNCHER = ("-m", "ministack")
+LAUNCHER = ("-P", quick_queries.__file__)
+"""`-P`: what lies beside the script is not imported in place of what ministack means."""
+
 ROLES_ENFORCED = {"AUTH": "true"}
 """A setting: a function may do what its role says, and nothing else."""
 
@@ -49,7 +52,7 @@ def embedded_aws(
             with serving([python, *launcher], port, Path(folder), variables):
                 yield f"http://127.0.0.1:{port}"
         except ChildError as error:
-            msg = f"the embedded AWS did not start: {error}"
+            msg = f"the embedded AWS {error}"
             raise EmbeddedAwsError(msg) from error
 
 
@@ -69,7 +72,10 @@ def environment(**variables: str) -> Iterator[None]:
 
 
 def client_environment(endpoint: str) -> dict[str, str]:
-    """Tell the AWS clients of this process to talk to the emulator, with keys that open nothing."""
+    """Return what has the AWS clients of this process talk to the emulator, however long it takes.
+
+    Its keys open nothing.
+    """
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_DEFAULT_REGION": REGION,
@@ -77,6 +83,7 @@ def client_environment(endpoint: str) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": "embedded",
         "AWS_SECRET_ACCESS_KEY": "embedded",
         "AWS_EC2_METADATA_DISABLED": "true",
+        "READ_TIMEOUT_SECONDS": "60",
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.application.patience import Patience
 from perminute.application.reconcile_books import ReconcileBooks, Reconciled
+from perminute.settings import read_timeout_seconds
 from perminute_local.aws_errors import calling_aws
 from perminute_local.commands import WrongCall
 from perminute_local.deployment import deployed_tables
@@ -48,7 +50,8 @@ def run_reconcile(stack_name: str, organizations: Sequence[str], *, as_json: boo
 
 def reconcile(tables: TableNames, organizations: Sequence[str] = ()) -> Iterator[Reconciled]:
     """Reconcile the books in these tables."""
-    store = DynamoDBCreditStore(Schema.bind(connect(), tables))
+    connection = connect(read_timeout_seconds=read_timeout_seconds(os.environ))
+    store = DynamoDBCreditStore(Schema.bind(connection, tables))
     return ReconcileBooks(store, Patience(attempts=3, base_seconds=0.5))(organizations or None)
 
 

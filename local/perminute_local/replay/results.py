@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +23,7 @@ from perminute.domain.money import format_micros
 from perminute.domain.pools import Month, month_of
 from perminute.domain.times import format_instant
 from perminute.domain.usage import Usage
+from perminute.settings import read_timeout_seconds
 from perminute_local.dead_letters import UNKNOWN
 
 if TYPE_CHECKING:
@@ -154,7 +156,8 @@ def collect(
 
 def _pools(tables: TableNames, usages: Sequence[Usage]) -> dict[str, list[PoolUse]]:
     """Read the pools of the months in which somebody called and there were minutes."""
-    schema = Schema.bind(connect(), tables)
+    connection = connect(read_timeout_seconds=read_timeout_seconds(os.environ))
+    schema = Schema.bind(connection, tables)
     credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
     months: defaultdict[str, set[Month]] = defaultdict(set)
     for usage in usages:

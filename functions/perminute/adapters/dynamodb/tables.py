@@ -64,12 +64,12 @@ Operation = dict[str, Any]
 M = TypeVar("M", bound=Model)
 
 
-def connect(region: str | None = None) -> Connection:
+def connect(region: str | None = None, *, read_timeout_seconds: int | None = None) -> Connection:
     """Open the one connection, its client made now and not under the first request."""
     connection = Connection(
         region=region,
         connect_timeout_seconds=CONNECT_TIMEOUT_SECONDS,
-        read_timeout_seconds=READ_TIMEOUT_SECONDS,
+        read_timeout_seconds=read_timeout_seconds or READ_TIMEOUT_SECONDS,
         retry_configuration={"mode": "standard", "total_max_attempts": SDK_ATTEMPTS},
     )
     _ = connection.client
