@@ -86,9 +86,9 @@ documents: $(VENV)/.ready ## Write the pages of docs/ anew that are made from th
 	$(BIN)/python -m perminute_local.event_documents page > docs/events.md
 
 lock: $(VENV)/.ready ## Pin the newest versions that pyproject.toml allows
-	$(BIN)/uv pip compile -q pyproject.toml --extra local --extra dev --universal --python-version 3.11 \
+	$(BIN)/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade -o requirements/dev.lock
-	$(BIN)/uv pip compile -q pyproject.toml --python-version 3.13 --python-platform aarch64-manylinux2014 \
+	$(BIN)/uv pip compile -q requirements/functions.in --python-version 3.13 --python-platform aarch64-manylinux2014 \
 	  --generate-hashes --no-header -c requirements/dev.lock -o layers/dependencies/requirements.txt
 	$(BIN)/uv pip compile -q requirements/ministack.in --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade -o requirements/ministack.lock

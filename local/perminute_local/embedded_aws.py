@@ -6,7 +6,6 @@ It lives in an environment of its own, since it pins another botocore than ours 
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from perminute_local.child import ChildError, free_port, serving
 from perminute_local.emulator import quick_queries
+from perminute_local.emulator.environment import interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,9 +41,12 @@ def embedded_aws(
     `launcher` says what its interpreter runs, `settings` are further variables of its environment;
     without a port it gets a free one.
     """
-    python = Path(sys.prefix) / "ministack" / "bin" / "python"
-    if not python.exists():
-        msg = "the embedded AWS is not installed; run `make .venv/ministack/.ready` once"
+    python = interpreter()
+    if python is None:
+        msg = (
+            "the embedded AWS is not installed: in a checkout run `make .venv/ministack/.ready` "
+            "once, elsewhere `perminute replay` installs it"
+        )
         raise EmbeddedAwsError(msg)
     port = port or free_port()
     with tempfile.TemporaryDirectory(prefix="perminute-") as folder:

@@ -10,18 +10,19 @@ import json
 import re
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from cfnlint.decode import decode  # type: ignore[import-untyped] # it ships no annotations
 
+from perminute_local.packaged import TEMPLATE
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 STACK_NAME = "perminute"
 CREATE_TIMEOUT_SECONDS = 60
 LAMBDA_RETRIES = 2

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from perminute_local.stack import TEMPLATE, StackError, Template
+from perminute_local.packaged import TEMPLATE
+from perminute_local.stack import StackError, Template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

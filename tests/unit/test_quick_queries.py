@@ -53,7 +53,7 @@ def test_usual_key_conditions_hold_as_the_parser_would_say(
 def test_any_other_condition_is_left_to_the_parser(condition: str, slot: str) -> None:
     ASKED.clear()
     assert not quick(parse)(condition, ITEM, {}, NAMES, slot)
-    assert ASKED == [condition]
+    assert [condition] == ASKED
 
 
 def test_the_conditions_of_tables_that_grow_with_calls_are_usual_ones() -> None:
@@ -61,7 +61,7 @@ def test_the_conditions_of_tables_that_grow_with_calls_are_usual_ones() -> None:
     code = "".join(path.read_text() for path in ADAPTERS.glob("*.py"))
     conditions = set(re.findall(r'"(organizationId = :organization[^"]*)"', code))
     ASKED.clear()
-    names = {name: "record" for name in re.findall(r"#\w+|subject", " ".join(conditions))}
+    names = dict.fromkeys(re.findall(r"#\w+|subject", " ".join(conditions)), "record")
     values = {value: {"S": ""} for value in re.findall(r":\w+", " ".join(conditions))}
     for condition in conditions:
         quick(parse)(condition, ITEM, values, names, "KeyConditionExpression")

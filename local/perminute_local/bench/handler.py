@@ -23,8 +23,8 @@ from perminute_local.bench.naive import DESCRIPTION, charge_one_by_one
 from perminute_local.bench.report import best_cpu_seconds, print_result
 from perminute_local.bench.transport import ORGANIZATION, ORGANIZERS, InstantAws
 from perminute_local.embedded_aws import environment
+from perminute_local.packaged import TEMPLATE
 from perminute_local.replay.lambda_runtime import QUIET, Context, SQSMessage
-from perminute_local.stack import TEMPLATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,8 @@ from perminute_local.cost.prices import (
     of_a_million,
     price,
 )
-from perminute_local.stack import TEMPLATE, StackError, Template, resources
+from perminute_local.packaged import TEMPLATE
+from perminute_local.stack import StackError, Template, resources
 from perminute_local.template_parameters import present, value_of
 
 if TYPE_CHECKING:

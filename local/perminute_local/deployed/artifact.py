@@ -13,7 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from perminute_local.stack import TEMPLATE, load_template, resources
+from perminute_local.packaged import TEMPLATE
+from perminute_local.stack import load_template, resources
 
 ROOT = TEMPLATE.parent
 BUILD = ROOT / ".aws-sam" / "for-this-machine"
