@@ -37,6 +37,17 @@ class FaultyCard(WrongFile):
         self.faults = faults
 
 
+class FaultyFolder(WrongFile):
+    """Several files of a folder are not what a replay reads."""
+
+    kind = "faultyFolder"
+
+    def __init__(self, folder: Path, errors: Sequence[WrongFile]) -> None:
+        """Keep what is wrong with each file, which is shown below the message."""
+        super().__init__(f"{folder}: cannot be replayed: {len(errors)} files are faulty")
+        self.errors = errors
+
+
 class AwsFailed(WrongCall):
     """AWS did not do what was asked; the message says why, and what helps."""
 

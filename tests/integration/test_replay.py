@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.tables import connect
+from perminute.application.reconcile_books import Reconciled
 from perminute.domain.licensing import NotEntitled
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import recharge_id
 from perminute.domain.usage import Free, Outcome
 from perminute_local.cli import main
+from perminute_local.replay import run
 from perminute_local.replay.deliveries import Disturbance
 from perminute_local.replay.in_process import InProcess
 from perminute_local.replay.results import drain
@@ -580,20 +583,41 @@ def test_the_tables_tell_balances_minutes_and_reasons(
         assert words in shown
 
 
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        (b"leg_type\n", "line 1: column prefix is missing"),
-        (None, "No such file or directory"),
-    ],
-)
-def test_a_folder_without_a_sound_rate_card_is_refused_before_anything_starts(
-    content: bytes | None, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_books_that_cannot_be_read_are_no_difference(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if content is not None:
-        (tmp_path / "rates.csv").write_bytes(content)
-    assert main(["replay", str(tmp_path)]) == 2
-    assert why in capsys.readouterr().err
+    """As when an answer took too long, at 100,000 calls."""
+    at = "2026-11-02T09:00:00Z"
+    event = json.dumps(_adjusted(at, "a-1", "1"))
+    (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    (tmp_path / "events.jsonl").write_text(f"{event}\n")
+    unread = Reconciled("contoso", unavailable="reading UsageTable: Read timeout")
+    monkeypatch.setattr(run, "reconcile", lambda _: iter([unread]))
+    assert main(["replay", str(tmp_path), "--json"]) == 1
+    shown = capsys.readouterr()
+    document = json.loads(shown.out)
+    assert (document["differences"], document["unread"]) == ([], ["contoso"])
+    assert shown.err.splitlines()[-2:] == [
+        "perminute: the books could not be read: contoso: reading UsageTable: Read timeout",
+        "perminute: no call was charged: none was recorded; 1 events were refused",
+    ]
+
+
+def test_what_is_left_of_a_run_may_not_be_readable_at_all(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    (tmp_path / "events.jsonl").touch()
+
+    def too_late(*_: object) -> None:
+        raise ReadTimeoutError(endpoint_url="http://127.0.0.1:1")
+
+    monkeypatch.setattr(run, "collect", too_late)
+    assert main(["replay", str(tmp_path), "--json"]) == 1
+    shown = capsys.readouterr()
+    message = 'the books could not be read: Read timeout on endpoint URL: "http://127.0.0.1:1"'
+    assert json.loads(shown.out) == {"error": "booksNotRead", "message": message}
+    assert shown.err == f"perminute: {message}\n"
 
 
 def test_disturbances_need_a_seed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,26 +9,25 @@ import click
 
 from perminute.domain.errors import PerminuteError
 from perminute_local.terminal import remark, write_json
-from perminute_local.wrong_call import FaultyCard, WrongCall
+from perminute_local.wrong_call import FaultyCard, FaultyFolder, WrongCall
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 def report(error: Exception, *, as_json: bool) -> None:
     """Write an error that the user can mend; one that we have to mend is raised again."""
     kind, message = _described(error)
     remark(f"perminute: {message}")
-    faults = error.faults if isinstance(error, FaultyCard) else ()
-    if isinstance(error, FaultyCard):
-        for fault in faults:
-            remark(f"{error.path}:{fault.line}: {fault.message}")
+    faults = list(_faults(error))
+    for line, _ in faults:
+        remark(line)
     if isinstance(error, click.UsageError) and error.ctx is not None:
         remark(f"See: {error.ctx.command_path} --help")
     if as_json:
         document: dict[str, Any] = {"error": kind, "message": message}
         if faults:
-            document["faults"] = [{"line": one.line, "message": one.message} for one in faults]
+            document["faults"] = [fault for _, fault in faults]
         write_json(document)
 
 
@@ -36,6 +35,19 @@ def wants_json(words: Sequence[str]) -> bool:
     """Whether an error is to be a JSON document, even if the words could not be read."""
     options = words[: words.index("--")] if "--" in words else words
     return "--json" in options
+
+
+def _faults(error: Exception) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each single fault: as a line below the message, and as a part of the document."""
+    match error:
+        case FaultyCard():
+            for fault in error.faults:
+                line = f"{error.path}:{fault.line}: {fault.message}"
+                yield line, {"line": fault.line, "message": fault.message}
+        case FaultyFolder():
+            for one in error.errors:
+                yield str(one), {"message": str(one)}
+                yield from _faults(one)
 
 
 def _described(error: Exception) -> tuple[str, str]:

@@ -2,31 +2,80 @@
 
 from __future__ import annotations
 
-import json
-import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from perminute_local.commands import WrongCall
+from perminute.domain.usage import Outcome
 from perminute_local.embedded_aws import EmbeddedAwsError
+from perminute_local.emulator.environment import EmulatorNotInstalled, install
 from perminute_local.replay.in_process import InProcess
 from perminute_local.replay.report import report
-from perminute_local.replay.run import System, embedded_stack, read_plan
+from perminute_local.replay.run import BooksNotRead, System, embedded_stack, read_plan
 from perminute_local.stack import StackError
+from perminute_local.terminal import remark, write_json
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from perminute_local.replay.deliveries import Disturbance
+    from perminute_local.replay.results import Results
+    from perminute_local.replay.run import Plan
 
 
 def run_replay(
     folder: Path, *, batch_size: int | None, disturbance: Disturbance, as_json: bool
 ) -> int:
-    """Replay a folder and show what came of it."""
+    """Replay a folder and show what came of it; exit code 1 unless the books were read and agree.
+
+    Raises `WrongCall` if the folder is faulty, or the emulator is not there or does not answer.
+    """
     plan = read_plan(folder, batch_size=batch_size, disturbance=disturbance)
+    try:
+        install(remark)
+        results = _replayed(plan, as_json=as_json)
+    except BooksNotRead as error:
+        remark(f"perminute: {error}")
+        if as_json:
+            write_json({"error": "booksNotRead", "message": str(error)})
+        return 1
+    except (EmulatorNotInstalled, EmbeddedAwsError, StackError) as error:
+        raise WrongCall(str(error)) from error
+    except (BotoCoreError, ClientError) as error:
+        msg = f"the embedded AWS does not answer as it should, run the command again: {error}"
+        raise WrongCall(msg) from error
+    if as_json:
+        write_json(results.document())
+    else:
+        Console().print(*report(results), sep="\n")
+    for line in remarks(results):
+        remark(f"perminute: {line}")
+    return 1 if results.differences or results.unread else 0
+
+
+def remarks(results: Results) -> Iterator[str]:
+    """Yield what nobody should overlook: books that are not in order, no call that was charged."""
+    if results.differences:
+        yield f"the books differ: {len(results.differences)} differences"
+    for books in results.unread:
+        yield f"the books could not be read: {books.organization_id}: {books.unavailable}"
+    if any(usage.outcome is Outcome.CHARGED for usage in results.usages):
+        return
+    kinds = Counter(
+        f"{usage.outcome} ({usage.reason})" if usage.reason else usage.outcome
+        for usage in results.usages
+    )
+    recorded = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none was recorded"
+    refused = f"; {len(results.rejected)} events were refused" if results.rejected else ""
+    yield f"no call was charged: {recorded}{refused}"
+
+
+def _replayed(plan: Plan, *, as_json: bool) -> Results:
     screen = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
@@ -37,18 +86,9 @@ def run_replay(
         transient=as_json,
         disable=not screen.is_terminal,
     )
-    try:
-        with bar:
-            task = bar.add_task("setting up", total=len(plan.deliveries))
-            with embedded_stack() as stack:
-                system = System(InProcess(stack), plan.rate_card)
-                bar.update(task, description="events")
-                results = system.replay(plan, advance=lambda count: bar.advance(task, count))
-    except (EmbeddedAwsError, StackError) as error:
-        raise WrongCall(str(error)) from error
-    if as_json:
-        json.dump(results.document(), sys.stdout, indent=2)
-        sys.stdout.write("\n")
-    else:
-        Console().print(*report(results), sep="\n")
-    return 0
+    with bar:
+        task = bar.add_task("setting up", total=len(plan.deliveries))
+        with embedded_stack() as stack:
+            system = System(InProcess(stack), plan.rate_card)
+            bar.update(task, description="events")
+            return system.replay(plan, advance=lambda count: bar.advance(task, count))

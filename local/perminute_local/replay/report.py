@@ -81,6 +81,8 @@ def _summary(results: Results) -> Text:
     if results.differences:
         found = "; ".join(f"{one.organization_id}: {one.message}" for one in results.differences)
         books = f"THE BOOKS DIFFER: {one_line(found)}"
+    elif results.unread:
+        books = "THE BOOKS COULD NOT BE READ"
     return Text(
         f"{len(results.usages)} calls recorded, {charged} of them charged, {rerated} rated anew "
         f"after a late change, {flagged} against a policy; "

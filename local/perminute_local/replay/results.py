@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
     from perminute.adapters.notification_documents import Document
+    from perminute.application.reconcile_books import Reconciled
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.lots import Lot, LotShare
     from perminute.domain.reconciliation import Difference
@@ -81,6 +82,8 @@ class Results:
     pools: Mapping[str, Sequence[PoolUse]] = field(default_factory=dict)
     notifications: list[Document] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
+    unread: list[Reconciled] = field(default_factory=list)
+    """Of which organizations the books could not be read, and why: nothing is known of those."""
     responses: list[Response] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
@@ -108,6 +111,7 @@ class Results:
             "notifications": self.notifications,
             "responses": [response.answer for response in self.responses],
             "differences": [difference_document(one) for one in self.differences],
+            "unread": [books.organization_id for books in self.unread],
             "rejected": [
                 {"eventId": event_id, "reason": reason} for event_id, reason in self.rejected
             ],

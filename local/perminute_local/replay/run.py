@@ -8,29 +8,32 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
-from perminute.domain.rate_card_csv import read_rate_card
-from perminute.domain.reconciliation import Difference
+from perminute.domain.errors import Unavailable
 from perminute.domain.times import format_instant
 from perminute.settings import TableNames
 from perminute_local.commands import publish
 from perminute_local.embedded_aws import client_environment, embedded_aws, environment
 from perminute_local.reconcile import reconcile
 from perminute_local.replay.deliveries import WINDOW, Delivery, batches, in_order, read_events
+from perminute_local.replay.folder import EVENTS, RATES, check_folder
 from perminute_local.replay.listener import Listener
 from perminute_local.replay.results import Rejected, Response, Results, collect
 from perminute_local.stack import Stack, create_stack, load_template
-from perminute_local.text_files import check_encoding, faults_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from perminute.application.reconcile_books import Reconciled
     from perminute_local.replay.deliveries import Disturbance
     from perminute_local.replay.links import Links
     from perminute_local.replay.schedules import Failure
+
+
+class BooksNotRead(Exception):  # noqa: N818 - it names what is the matter
+    """What the run has left could not be read; so it is not known whether it is right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +49,13 @@ class Plan:
 
 
 def read_plan(folder: Path, *, batch_size: int | None, disturbance: Disturbance) -> Plan:
-    """Read `rates.csv` and `events.jsonl`; a faulty card is refused before anything starts.
+    """Read `rates.csv` and `events.jsonl`, once both are known to be sound.
 
-    Raises `WrongCall` if the events are not UTF-8.
+    Raises `WrongCall` with every fault if they are not.
     """
-    rate_card = (folder / "rates.csv").read_bytes()
-    with faults_of(folder / "rates.csv"):
-        read_rate_card(rate_card)
-    check_encoding(folder / "events.jsonl")
-    lines = list(read_events(folder / "events.jsonl"))
+    check_folder(folder)
+    rate_card = (folder / RATES).read_bytes()
+    lines = list(read_events(folder / EVENTS))
     return Plan(
         rate_card=rate_card,
         deliveries=tuple(in_order([line for line in lines if isinstance(line, Delivery)])),
@@ -109,13 +110,16 @@ class System:
         rejected += links.deliver_sent({one.name for one in links.clock.scheduled}) or ()
         rejected += self._pump()
         tables = table_names(links.stack)
-        results = collect(tables, links.stack, rejected, links.places(plan.deliveries))
+        with _reading():
+            results = collect(tables, links.stack, rejected, links.places(plan.deliveries))
+            books = list(reconcile(tables))
         return replace(
             results,
             rejected=sorted(results.rejected),
             responses=[responses[place] for place in plan.requests],
             notifications=self._listener.heard(),
-            differences=[one for books in reconcile(tables) for one in _found(books)],
+            differences=[one for checked in books for one in checked.differences],
+            unread=[checked for checked in books if checked.unavailable is not None],
         )
 
     def _pump_before(self, at: datetime | None) -> list[Rejected]:
@@ -147,14 +151,17 @@ class System:
         return [] if at is None else list(map(_failed_run, self._links.clock.pass_until(at)))
 
 
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ClientError, Unavailable) as error:
+        msg = f"the books could not be read: {error}"
+        raise BooksNotRead(msg) from error
+
+
 def _times(deliveries: Sequence[Delivery]) -> list[datetime]:
     return [delivery.at for delivery in deliveries if delivery.at is not None]
-
-
-def _found(books: Reconciled) -> Sequence[Difference]:
-    if books.unavailable is None:
-        return books.differences
-    return [Difference(books.organization_id, f"cannot be read: {books.unavailable}")]
 
 
 def _failed_run(failure: Failure) -> Rejected:
