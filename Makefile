@@ -80,10 +80,11 @@ format: $(VENV)/.ready ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-documents: $(VENV)/.ready ## Write the pages of docs/ anew that are made from the code
+documents: $(VENV)/.ready ## Write anew what is made from the code and the samples: pages of docs/, forms of events/
 	$(BIN)/python -m perminute_local.openapi > docs/openapi.json
 	$(BIN)/python -m perminute_local.event_documents schema > docs/events.schema.json
 	$(BIN)/python -m perminute_local.event_documents page > docs/events.md
+	$(BIN)/python -m perminute_local.samples events
 
 lock: $(VENV)/.ready ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 \

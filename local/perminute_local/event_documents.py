@@ -68,6 +68,9 @@ identity changes nothing if its content is the same, and is refused if it is ano
 is refused waits in a dead-letter queue with the field and the reason. Fields that are not known are
 ignored.
 
+[events/](../events/README.md) has a sample of each, in an order that ends in a charged call, and in
+the forms that `aws events put-events` and `sam local invoke` take.
+
 - A *time* is RFC 3339 with an offset, such as `2026-11-02T09:00:00Z`, with any number of decimals.
   Times are kept to the microsecond, but how long a call lasted is computed from all decimals: a
   call of 60.0000002 s has 61 connected seconds.

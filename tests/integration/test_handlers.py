@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -191,6 +192,35 @@ def test_a_call_is_charged_from_event_to_balance(ready: System) -> None:
             "producer": None,
         },
     ]
+
+
+PAGE = (EVENTS / "README.md").read_text()
+IN_ORDER = re.findall(r"^[0-9]+\. \[[a-z-]+\]\(([a-z-]+)\.v1\.json\)", PAGE, re.MULTILINE)
+
+
+def test_the_page_puts_every_sample_of_an_event_in_order() -> None:
+    samples = {path.name for path in EVENTS.glob("*.json") if "detail-type" in path.read_text()}
+    assert sorted(f"{name}.v1.json" for name in IN_ORDER) == sorted(samples)
+
+
+NEEDS_A_CURRENCY = "credit-adjusted"
+BACKWARDS = [*filter(NEEDS_A_CURRENCY.__ne__, reversed(IN_ORDER)), NEEDS_A_CURRENCY]
+
+
+@pytest.mark.parametrize("names", [IN_ORDER, BACKWARDS], ids=["as on the page", "backwards"])
+def test_the_samples_end_in_a_charged_call(names: list[str], system: System) -> None:
+    for name in names:
+        event = json.loads((EVENTS / "sqs" / f"{name}.v1.json").read_text())
+        queue = event["Records"][0]["eventSourceARN"].rpartition("-")[2]
+        function = function_reading(system.stack, queue).name
+        assert system.call(function, event) == {"batchItemFailures": []}
+    assert system.rerate() == []
+    document = system.results().document()
+    (call,) = document["calls"]
+    assert (call["outcome"], call["charge"]) == ("charged", "0.435")
+    assert f"are ${call['charge']}" in PAGE
+    assert f"The balance is ${document['organizations']['contoso']['balance']} then" in PAGE
+    assert document["rejected"] == []
 
 
 def test_a_call_in_another_currency_has_a_price_unless_credit_has_to_pay_it(

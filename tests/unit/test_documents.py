@@ -14,7 +14,7 @@ from perminute_local.example_day import make_day
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-FOLDERS = (ROOT / "docs", ROOT / "examples")
+FOLDERS = (ROOT / "docs", ROOT / "events", ROOT / "examples")
 DOCUMENTS = [*ROOT.glob("*.md"), *(one for folder in FOLDERS for one in folder.rglob("*.md"))]
 
 

@@ -321,7 +321,7 @@ def test_what_changes_about_a_user_or_an_organization_are_facts_and_the_rest_sta
         {
             "name": "Contoso",
             "licensingProgram": "volume",
-            "communicationsCreditsLicense": "perUser",
+            "communicationsCreditsLicense": "organization",
         },
     )
 

@@ -1,0 +1,43 @@
+"""The further forms of the samples are made from them, and say the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from perminute_local.samples import BUS, QUEUES, further_forms
+
+ROOT = Path(__file__).parents[2]
+EVENTS = ROOT / "events"
+
+
+def test_both_further_forms_of_each_sample_are_what_is_made_of_it() -> None:
+    made = further_forms(EVENTS)
+    assert {path: path.read_text() for path in EVENTS.glob("*/*")} == made, "run: make documents"
+
+
+def test_a_form_for_put_events_says_what_the_sample_says_but_for_its_id() -> None:
+    for path in EVENTS.glob("put-events/*"):
+        sample = json.loads((EVENTS / path.name).read_text())
+        (entry,) = json.loads(path.read_text())
+        detail = json.loads(entry.pop("Detail"))
+        assert detail == sample["detail"]
+        assert entry == {
+            "Source": sample["source"],
+            "DetailType": sample["detail-type"],
+            "Time": sample["time"],
+            "EventBusName": BUS,
+        }
+
+
+def test_a_form_for_lambda_has_the_sample_as_the_body_of_its_queue() -> None:
+    for path in EVENTS.glob("sqs/*"):
+        sample = json.loads((EVENTS / path.name).read_text())
+        (record,) = json.loads(path.read_text())["Records"]
+        assert json.loads(record["body"]) == sample
+        assert record["eventSourceARN"].endswith(f":{BUS}-{QUEUES[sample['source']]}")
+
+
+def test_the_bus_of_the_forms_is_that_of_the_stage_for_development() -> None:
+    stage = (ROOT / "samconfig.toml").read_text().partition("[dev.deploy.parameters]")[2]
+    assert stage.lstrip().startswith(f'stack_name = "{BUS}"')
