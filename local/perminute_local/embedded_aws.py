@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from perminute_local.child import ChildError, free_port, serving
 from perminute_local.emulator import quick_queries
 from perminute_local.emulator.environment import interpreter
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +27,10 @@ ROLES_ENFORCED = {"AUTH": "true"}
 """A setting: a function may do what its role says, and nothing else."""
 
 
-class EmbeddedAwsError(Exception):
-    """The emulator is not installed or did not start; the message says what to do."""
+class EmbeddedAwsError(WrongCall):
+    """The emulator did not start, or does not answer; the message says what to do."""
+
+    kind = "emulator"
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perminute_local.packaged import EMULATOR_LOCK
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,8 +24,10 @@ LAST_LINES = 3
 """Of what a command that failed has said: pip names the cause at the end."""
 
 
-class EmulatorNotInstalled(Exception):  # noqa: N818 - it names what is the matter
+class EmulatorNotInstalled(WrongCall):
     """There is no environment, and it could not be made; the message says what to do."""
+
+    kind = "emulator"
 
 
 def interpreter() -> Path | None:

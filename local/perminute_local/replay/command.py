@@ -11,13 +11,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from perminute.domain.usage import Outcome
 from perminute_local.embedded_aws import EmbeddedAwsError
-from perminute_local.emulator.environment import EmulatorNotInstalled, install
+from perminute_local.emulator.environment import install
 from perminute_local.replay.in_process import InProcess
 from perminute_local.replay.report import report
 from perminute_local.replay.run import BooksNotRead, System, embedded_stack, read_plan
 from perminute_local.stack import StackError
 from perminute_local.terminal import remark, write_json
-from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +32,8 @@ def run_replay(
 ) -> int:
     """Replay a folder and show what came of it; exit code 1 unless the books were read and agree.
 
-    Raises `WrongCall` if the folder is faulty, or the emulator is not there or does not answer.
+    Raises `WrongFile` if the folder is faulty, `EmulatorNotInstalled` and `EmbeddedAwsError` if the
+    emulator cannot be installed, or does not answer.
     """
     plan = read_plan(folder, batch_size=batch_size, disturbance=disturbance)
     try:
@@ -44,11 +44,9 @@ def run_replay(
         if as_json:
             write_json({"error": "booksNotRead", "message": str(error)})
         return 1
-    except (EmulatorNotInstalled, EmbeddedAwsError, StackError) as error:
-        raise WrongCall(str(error)) from error
-    except (BotoCoreError, ClientError) as error:
-        msg = f"the embedded AWS does not answer as it should, run the command again: {error}"
-        raise WrongCall(msg) from error
+    except (BotoCoreError, ClientError, StackError) as error:
+        msg = f"the embedded AWS does not answer as it should; run the command again: {error}"
+        raise EmbeddedAwsError(msg) from error
     if as_json:
         write_json(results.document())
     else:
