@@ -51,7 +51,10 @@ def replay(
     shuffle: bool,
     as_json: bool,
 ) -> int:
-    """Run a folder of events (rates.csv, events.jsonl) on an embedded AWS."""
+    """Run a folder of events (rates.csv, events.jsonl) on an embedded AWS.
+
+    Exit 1: the books differ, or could not be read. The AWS emulator is installed if it is missing.
+    """
     if seed is None and (duplicate or shuffle):
         msg = "--duplicate and --shuffle need a --seed, so that the run can be had again"
         raise WrongCall(msg)
