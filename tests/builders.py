@@ -29,12 +29,13 @@ from perminute.domain.rate_card_csv import read_rate_card
 from perminute.domain.spending import Spendings
 from perminute.domain.timelines import Fact, FactValue, Timeline
 from perminute.domain.usage import Rating, Terms, rate_leg
-from perminute.ports import Receipt, ReceiptKey, ReceiptKind
+from perminute.ports import Announcement, Receipt, ReceiptKey, ReceiptKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from perminute.domain.accounts import Booking
+    from perminute.domain.notifications import Notification
     from perminute.domain.rate_card import RateCard
 
 ORGANIZATION = "contoso"
@@ -198,6 +199,11 @@ def rating(call_id: str, charge_micros: int, **changed: Any) -> Rating:
     free = (Step(0, 0, SECONDS_PER_MINUTE),)
     rate = replace(rated.rate, connection_fee_micros=charge_micros, steps=free)
     return replace(rated, rate=rate)
+
+
+def announced(notification: Notification, **known: Any) -> Announcement:
+    """A notification as it is to be published, written when it was decided."""
+    return Announcement(notification=notification, **{"written_at": notification.at, **known})
 
 
 def charge(

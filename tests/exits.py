@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, get_args
 from unittest.mock import patch
 
-from builders import ANSWERED, holding, lot, rating
+from builders import ANSWERED, announced, holding, lot, rating
 from rich.console import Console
 
 from perminute.adapters.memory import KeptRejections
-from perminute.adapters.notification_documents import announcement_of, document_of
+from perminute.adapters.notification_documents import document_of
 from perminute.adapters.sns_topic import _entry
 from perminute.api.http import error_document
 from perminute.application.correct_rates import Corrected
@@ -24,8 +24,9 @@ from perminute.application.reconcile_books import Reconciled
 from perminute.batches import Settled, settle_batch
 from perminute.domain.errors import Conflict, NotFound, Refused, Unavailable
 from perminute.domain.ledger import EntryType, LedgerEntry
+from perminute.domain.legs import LegType
 from perminute.domain.licensing import NotEntitled
-from perminute.domain.notifications import News, Notification, notification
+from perminute.domain.notifications import CallNews, News, Notification, notification
 from perminute.domain.pools import Month
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.rate_card_csv import COLUMNS
@@ -52,6 +53,7 @@ REASONS: dict[str, Any] = {
     "Unpriced": Unpriced.CURRENCY_MISMATCH,
     "Disabled": Disabled.THREE_FAILURES,
     "Flag": Flag.DIAL_OUT_NOT_ALLOWED,
+    "LegType": LegType.TOLL_FREE_DIAL_IN,
     "LimitName": LimitName.MONTHLY_SPEND,
 }
 
@@ -78,25 +80,30 @@ def value_of(name: str, annotation: str, text: str) -> Any:
 def all_news(text: str) -> list[Notification]:
     """Every kind of notification; what cannot be encoded reaches no account."""
     text = encodable(text)
-    return [
-        notification(
-            kind(**{f.name: value_of(f.name, str(f.type), text) for f in fields(kind)}),
-            organization_id=text,
-            at=ANSWERED,
-            cause="c",
-        )
+    digests = [
+        kind(**{f.name: value_of(f.name, str(f.type), text) for f in fields(kind)})
         for kind in get_args(News)
+    ]
+    single = [replace(one, calls=None) for one in digests if isinstance(one, CallNews)]
+    return [
+        notification(one, organization_id=text, at=ANSWERED, cause="c")
+        for one in (*digests, *single)
     ]
 
 
+def published(text: str) -> list[dict[str, Any]]:
+    """Each of them as it goes out, with that name of its organization."""
+    name = encodable(text)
+    return [document_of(announced(one, organization_name=name)) for one in all_news(text)]
+
+
 def e_mails(text: str) -> str:
-    documents = [document_of(one) for one in all_news(text)]
+    documents = published(text)
     return "\n".join(part for one in documents for part in (one["subject"], one["text"]))
 
 
 def subjects(text: str) -> str:
-    announcements = [announcement_of(document_of(one)) for one in all_news(text)]
-    return "\n".join(_entry("1", one)["Subject"] for one in announcements)
+    return "\n".join(_entry("1", one)["Subject"] for one in published(text))
 
 
 def refusals(text: str) -> str:
@@ -243,7 +250,7 @@ def replayed(text: str) -> str:
         usages=[call.usage(0, 0)],
         entries=[entry],
         rejected=[Rejected(text, text)],
-        notifications=[document_of(news) for news in all_news(text)],
+        notifications=published(text),
         differences=[Difference(organization_id=text, message=text, entry_ids=())],
         responses=[Response(ANSWERED, text, text, {"error": "invalid", "message": text})],
     )

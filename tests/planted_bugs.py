@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from builders import announced
 from msgspec import structs
 
 from perminute.adapters import memory
@@ -15,7 +16,6 @@ from perminute.adapters.dynamodb import credit_store
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore
 from perminute.adapters.memory_books import InMemoryBooks
-from perminute.adapters.notification_documents import document_of
 from perminute.api import call_documents, endpoints
 from perminute.application import (
     book_credit,
@@ -66,7 +66,7 @@ from perminute.events import billing, door, licensing, receipts, telephony
 from perminute.events import billing as billing_events
 from perminute.events import licensing as licensing_events
 from perminute.ports import Causes, ReceiptKind
-from perminute_local.simulation.effects import Effects
+from perminute_local.simulation.effects import Effects, documents_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -210,7 +210,7 @@ def publishing_before_the_commit() -> Iterator[None]:
         topic.append(effects)
 
     def published(posting: Posting, _: Account) -> Posting:
-        documents = [{**document_of(one), "document": ""} for one in posting.notifications]
+        documents = documents_of([announced(one) for one in posting.notifications])
         asked = [one for one in documents if one["type"] != "RechargeRequested"]
         topic[-1].published(asked)
         return posting

@@ -20,7 +20,7 @@ from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore
 from perminute.adapters.memory_books import InMemoryBookChecks, InMemoryBooks
-from perminute.adapters.notification_documents import document_of
+from perminute.adapters.notification_documents import facts_of
 from perminute.ports import NO_CAUSES
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ def documents(
 ) -> list[str]:
     """Write notifications as they are stored."""
     return sorted(
-        json.dumps(document_of(one, causes.get(one.id, NO_CAUSES))) for one in notifications
+        json.dumps(facts_of(one, causes.get(one.id, NO_CAUSES).of(one.call_id)))
+        for one in notifications
     )
 
 

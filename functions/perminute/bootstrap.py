@@ -97,7 +97,7 @@ class Application(Connected):
         topic = SNSTopic(
             lambda: self.client("sns"), settings.notification_topic_arn(self.environment)
         )
-        return PublishNotifications(topic, self.rejections())
+        return PublishNotifications(topic, self.licensing, self.rejections())
 
     def apply_licensing(self) -> ApplyLicensing:
         """Take in licensing facts."""

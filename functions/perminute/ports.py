@@ -663,27 +663,29 @@ class Rejections(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """A notification as it goes out: JSON for programs, a subject and sentences for people."""
+    """A notification that is to be published, with what is known of it beside its facts."""
 
-    id: str
-    type: str
-    organization_id: str
-    subject: str
-    text: str
-    document: str
+    notification: Notification
+    written_at: datetime
+    """When it was written to the outbox, or touched there to be published again."""
+    organization_name: str | None = None
+    """What the organization is called by now, if that is known."""
     correlation_id: str = ""
     """By which its cause is found in the logs."""
     caused_by: tuple[str, ...] = ()
     """All events of its posting, if they are several."""
-    call_id: str | None = None
-    """The one call that it is of."""
+
+    @property
+    def id(self) -> str:
+        """The id that every copy of it has."""
+        return self.notification.id
 
 
 class NotificationTopic(Protocol):
     """Where notifications are published. Raises `Unavailable`."""
 
-    def publish(self, announcements: Sequence[Announcement]) -> Mapping[str, str]:
-        """Publish all of them; gives by id why some will never be taken.
+    def publish(self, announcements: Sequence[Announcement]) -> Sequence[Rejection]:
+        """Publish all of them; returns those that will never be taken, each with the reason.
 
         Those before one that raises may be out already: publishing again repeats their ids.
         """

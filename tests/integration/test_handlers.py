@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from builders import ANSWERED
 
 from perminute.adapters.dynamodb import records
 from perminute.application.patience import Deadline
@@ -99,6 +100,7 @@ class System:
                     "Keys": {name: row[name] for name in ("organizationId", "record")},
                     "NewImage": row,
                     "SequenceNumber": f"{number}",
+                    "ApproximateCreationDateTime": ANSWERED.timestamp(),
                 },
             }
             for number, row in enumerate(rows)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from builders import ANSWERED
 from charging import System, sample
 
 from pay_recharges.event_bus import EventBus
@@ -63,7 +64,8 @@ class Payments:
 
     def requests(self) -> list[str]:
         """Have all notifications published, and take from the example's queue what it gets."""
-        records = [{"dynamodb": {"NewImage": item}} for item in self.outbox()]
+        seen = {"ApproximateCreationDateTime": ANSWERED.timestamp()}
+        records = [{"dynamodb": {"NewImage": item, **seen}} for item in self.outbox()]
         functions = {one.name: one for one in self.system.stack.functions}
         publish = self.system.loaded(functions["PublishNotificationsFunction"])
         assert publish.call({"Records": records}) == {"batchItemFailures": []}

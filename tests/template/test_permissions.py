@@ -211,6 +211,7 @@ def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template)
         ],
         "PublishNotificationsRole": [
             (stream, {f"dynamodb:{action}" for action in reads_stream}),
+            ({"Fn::GetAtt": ["LicensingTable", "Arn"]}, {"dynamodb:GetItem"}),
             ({"Ref": "NotificationTopic"}, {"sns:Publish"}),
             (unpublished, {"sqs:SendMessage"}),
         ],

@@ -21,6 +21,7 @@ from perminute.domain.booking import (
 from perminute.domain.credit_settings import CreditSettings
 from perminute.domain.errors import Refused
 from perminute.domain.ledger import EntryType, LedgerEntry
+from perminute.domain.legs import LegType
 from perminute.domain.licensing import NotEntitled
 from perminute.domain.lots import Lot, LotShare, twelve_months_after
 from perminute.domain.notifications import (
@@ -287,9 +288,33 @@ def test_calls_that_nobody_pays_for_are_told_each() -> None:
     in_euros = rating("d", 0, remote_number="+33199001234")
     booking = charge(EMPTY, [unlicensed, unpriced, rating("c", 0), in_euros], at=ANSWERED)
     assert news(booking) == [
-        CallNotEntitled(call_id="a", reason=NotEntitled.NO_LICENSE),
-        CallNotRated(call_id="b", reason=Unpriced.NO_RATE),
-        CallNotRated(call_id="d", reason=Unpriced.CURRENCY_MISMATCH, rate_currency="EUR"),
+        CallNotEntitled(
+            call_id="a",
+            organizer_id="nobody",
+            leg_type=LegType.DIAL_OUT,
+            number="+49302312****",
+            answered_at=ANSWERED,
+            retail_cost_micros=150_000,
+            currency="USD",
+            reason=NotEntitled.NO_LICENSE,
+        ),
+        CallNotRated(
+            call_id="b",
+            organizer_id="adele",
+            leg_type=LegType.DIAL_OUT,
+            number="+88161234****",
+            answered_at=ANSWERED,
+            reason=Unpriced.NO_RATE,
+        ),
+        CallNotRated(
+            call_id="d",
+            organizer_id="adele",
+            leg_type=LegType.DIAL_OUT,
+            number="+3319900****",
+            answered_at=ANSWERED,
+            reason=Unpriced.CURRENCY_MISMATCH,
+            rate_currency="EUR",
+        ),
     ]
     assert {one.at for one in booking.notifications} == {unlicensed.leg.ended_at}
 

@@ -26,7 +26,7 @@ from log_lines import logged
 
 from perminute.adapters.dynamodb import records
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
-from perminute.adapters.notification_documents import document_of
+from perminute.adapters.notification_documents import document_of, facts_of
 from perminute.adapters.sqs_work import work_body
 from perminute.api.endpoints import BY_NAME
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
@@ -53,6 +53,8 @@ from perminute_local.stack import load_template
 if TYPE_CHECKING:
     from perminute.application.charge_legs import EndedLeg
 
+SEEN = {"SequenceNumber": "1", "ApproximateCreationDateTime": ANSWERED.timestamp()}
+"""What a table's stream says of a record beside the record."""
 CALL = "6f5e4a50-1d1a-4cf1-9a3b-3a5a3f0d4c01"
 """The id of the sample of a `Call Ended`."""
 
@@ -104,7 +106,7 @@ class World:
     def told(self) -> list[tuple[str, str | None, str]]:
         """What was told since it was asked before, of which call, and by which id."""
         store = self.store
-        documents = [document_of(one, store.causes[one.id]) for one in store.outbox]
+        documents = [facts_of(one, store.causes[one.id].of(one.call_id)) for one in store.outbox]
         store.outbox.clear()
         return [(d["type"], d.get("callId"), d.get("correlationId", "")) for d in documents]
 
@@ -212,9 +214,7 @@ class Functions:
         """Publishes the outbox of the twin as the table's stream would show it."""
         store = self.shared.store
         rows = [records.outbox_row([one], 1, store.causes[one.id]) for one in store.outbox]
-        stream = [
-            {"dynamodb": {"NewImage": row.serialize(), "SequenceNumber": "1"}} for row in rows
-        ]
+        stream = [{"dynamodb": {"NewImage": row.serialize(), **SEEN}} for row in rows]
         assert not self["PublishNotificationsFunction"].invoke_with_records(stream)
         return self.shared.topic.announced
 
@@ -238,9 +238,7 @@ def test_one_search_by_the_id_of_an_event_or_of_its_call_shows_the_way() -> None
         {"eventId": "e-2", "callId": "c-2"},
     ]
     assert "+4930" not in json.dumps(lines)
-    assert [
-        (one.correlation_id, json.loads(one.document)["correlationId"]) for one in announced
-    ] == [
+    assert [(one.correlation_id, document_of(one)["correlationId"]) for one in announced] == [
         (CALL, CALL),
         ("e-2", "e-2"),
     ]
@@ -279,7 +277,7 @@ def test_what_a_daily_run_brings_goes_by_the_id_of_the_run() -> None:
         for work in queue.sent:  # a page, which adds its organizations
             assert not expiry.invoke([SQSMessage(work_body(work))], "arn")
         announced = functions.publish()
-    assert {one.type for one in announced} >= {"CreditExpired"}
+    assert {one.notification.type for one in announced} >= {"CreditExpired"}
     run = "ExpireCreditFunction-3"
     assert {one.correlation_id for one in announced} == {run}
     found = [line["message"] for line in lines if run in json.dumps(line)]

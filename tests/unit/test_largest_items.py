@@ -12,6 +12,7 @@ from builders import (
     ANSWERED,
     IMPATIENT,
     LONG_AGO,
+    announced,
     card,
     ended,
     fact,
@@ -33,7 +34,7 @@ from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls, Wakeup
 from perminute.application.verdicts import Accepted
 from perminute.domain.ledger import EntryType, LedgerEntry, Producer
-from perminute.domain.legs import MAX_ID_LENGTH
+from perminute.domain.legs import MAX_ID_LENGTH, LegType
 from perminute.domain.licensing import LicensingChange, NotEntitled
 from perminute.domain.lots import MAX_EXPIRED_LOTS, MAX_LOTS_IN_ACCOUNT, LotShare
 from perminute.domain.notifications import CallNotEntitled, News, bytes_at_most, notification
@@ -102,6 +103,7 @@ REASONS: dict[str, Any] = {
     "Unpriced": Unpriced.CURRENCY_MISMATCH,
     "Disabled": Disabled.THREE_FAILURES,
     "Flag": Flag.DIAL_OUT_NOT_ALLOWED,
+    "LegType": LegType.TOLL_FREE_DIAL_IN,
     "LimitName": LimitName.CONCURRENT_CALLS,
 }
 
@@ -156,7 +158,7 @@ def test_what_a_notification_takes_is_never_estimated_too_low(news: Any) -> None
     one = notification(news, organization_id=ORGANIZATION, at=ANSWERED, cause="c")
     written = records.outbox_row([one], 1, Causes(("\U0001f600" * MAX_CORRELATION_ID,)))
     assert sized(written) - len(ORGANIZATION.encode()) <= bytes_at_most(one)
-    assert document_of(one)["text"]
+    assert document_of(announced(one, organization_name=longest()))["text"]
 
 
 class Measured(InMemoryStore):
@@ -201,7 +203,7 @@ def test_a_batch_of_calls_that_all_have_news_is_told_in_several_records() -> Non
 
 def test_one_record_takes_what_a_full_batch_tells_of_calls_with_names_like_real_ones() -> None:
     guid = "8a5b2b1e-5c2f-4d3a-9a6e-1b2c3d4e5f60"
-    news = CallNotEntitled(call_id=guid, reason=NotEntitled.NO_LICENSE)
+    news = CallNotEntitled(call_id=guid, organizer_id=guid, reason=NotEntitled.NO_LICENSE)
     told = tuple(notification(news, organization_id=guid, at=ANSWERED, cause=n) for n in range(98))
     account = holding(organization_id=guid)
     posting = Posting(before=account, after=account, notifications=told)

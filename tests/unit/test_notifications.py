@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from builders import ANSWERED
+from builders import ANSWERED, ORGANIZATION, announced, fact, receipt
 
 from perminute.adapters.dynamodb.outbox import read_record
-from perminute.adapters.memory import AnnouncedNotifications, KeptRejections
-from perminute.adapters.notification_documents import announcement_of, document_of
+from perminute.adapters.memory import AnnouncedNotifications, InMemoryStore, KeptRejections
+from perminute.adapters.notification_documents import document_of, facts_of, notification_of
 from perminute.adapters.sns_topic import SNSTopic
 from perminute.application.publish_notifications import Published, PublishNotifications
 from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
-from perminute.domain.licensing import NotEntitled
+from perminute.domain.legs import LegType
+from perminute.domain.licensing import LicensingChange, NotEntitled
 from perminute.domain.notifications import (
     BalanceExhausted,
     CallFlagged,
@@ -34,6 +35,7 @@ from perminute.domain.notifications import (
     LowBalance,
     MinutePoolThreshold,
     News,
+    Notification,
     RechargeDisabled,
     RechargeFailed,
     RechargeRequested,
@@ -48,7 +50,29 @@ from perminute.domain.spending import LimitName
 from perminute.domain.usage import POLICY_FLAGS, Flag
 from perminute.ports import Announcement, Rejection
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from perminute.domain.licensing import Licensing
+
 USD: Any = {"currency": "USD", "balance_micros": 12_500_000}
+CALL: Any = {
+    "call_id": "call-1",
+    "organizer_id": "adele",
+    "leg_type": LegType.DIAL_OUT,
+    "number": "+49302312****",
+    "answered_at": ANSWERED,
+    "retail_cost_micros": 150_000,
+    "currency": "USD",
+}
+DIGEST: Any = {
+    "call_id": None,
+    "organizer_id": "adele",
+    "retail_cost_micros": 3_450_000,
+    "currency": "USD",
+    "calls": 12,
+    "call_ids": tuple(f"call-{n}" for n in range(10)),
+}
 EVERY_NEWS: list[News] = [
     LowBalance(threshold_micros=20_000_000, **USD),
     LowBalance(threshold_micros=20_000_000, currency="USD", balance_micros=-1),
@@ -73,18 +97,20 @@ EVERY_NEWS: list[News] = [
         late_usage_until=ANSWERED + timedelta(hours=72),
         **USD,
     ),
-    *(CallNotEntitled(call_id="call-1", reason=reason) for reason in NotEntitled),
+    *(CallNotEntitled(reason=reason, **some) for reason in NotEntitled for some in (CALL, DIGEST)),
     *(
         CallNotRated(
-            call_id="call-1",
             reason=reason,
             rate_currency="EUR" if reason is Unpriced.CURRENCY_MISMATCH else None,
+            **{**some, "retail_cost_micros": None, "currency": None},
         )
         for reason in Unpriced
+        for some in (CALL, DIGEST)
     ),
     *(
-        CallFlagged(call_id="call-1", reason=reason)
+        CallFlagged(reason=reason, **some)
         for reason in (*POLICY_FLAGS, Flag.REPORTED_BY_BRIDGE)
+        for some in (CALL, DIGEST)
     ),
     MinutePoolThreshold(percent=80, minutes=6_900, used=5_520, month="2026-11"),
     MinutePoolThreshold(percent=100, minutes=6_900, used=6_900, month="2026-11"),
@@ -124,23 +150,28 @@ CARRIES = {
     "RechargeDisabled": {"reason"},
     "CreditExpiring": {"purchaseId", "remaining", "expiresAt"},
     "CreditExpired": {"purchaseId", "amount", "lateUsageUntil"},
-    "CallNotEntitled": {"callId", "reason"},
-    "CallNotRated": {"callId", "reason"},
-    "CallFlagged": {"callId", "reason"},
+    "CallNotEntitled": {"callId", "reason", "organizerId", "retailCost"},
+    "CallNotRated": {"callId", "reason", "organizerId", "retailCost"},
+    "CallFlagged": {"callId", "reason", "organizerId", "retailCost"},
     "MinutePoolThreshold": {"percent", "minutes", "used", "month"},
     "SpendLimitReached": {"limit"},
     "FraudSuspected": {"prefix", "since", "amount", "spent", "reserved"},
 }
-"""CONTRACT §5, by type."""
+"""What each carries, by type."""
+
+
+def decided(news: News, cause: str = "cause") -> Notification:
+    return notification(news, organization_id="contoso", at=ANSWERED, cause=cause)
 
 
 def document(news: News, cause: str = "cause") -> dict[str, Any]:
-    return document_of(notification(news, organization_id="contoso", at=ANSWERED, cause=cause))
+    return document_of(announced(decided(news, cause)))
 
 
 def announcement(identity: str = "n-1", **changed: Any) -> Announcement:
-    stored = {**document(EVERY_NEWS[0]), "id": identity, **changed}
-    return announcement_of(stored)
+    known = {name: changed.pop(name) for name in ("correlation_id",) if name in changed}
+    one = replace(decided(EVERY_NEWS[0]), id=identity, **changed)
+    return announced(one, **known)
 
 
 def test_the_list_above_has_every_kind_of_news() -> None:
@@ -178,7 +209,7 @@ def test_every_kind_carries_what_the_contract_says_and_is_readable(news: News) -
     json.dumps(shown)
     assert len(shown["subject"]) < 100
     sentences = re.findall(r"[A-Z][^.]*(?:\.[0-9a-z][^.]*)*\.(?: |$)", shown["text"])
-    assert len(sentences) in {2, 3, 4}
+    assert len(sentences) in range(2, 7)
     assert "".join(sentences) == shown["text"]
     for micros, words in [(12_500_000, "12.50 USD"), (7_000_000, "7 USD")]:
         if micros in (getattr(news, name) for name in news.__slots__ if name != "balance_micros"):
@@ -218,8 +249,10 @@ def test_the_page_for_subscribers_names_every_kind_and_all_that_it_carries() -> 
     assert {kind: set(re.findall(r"`(\w+)`", carries)) for kind, carries in rows} == carried
     (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     low = LowBalance(threshold_micros=20_000_000, **USD)
-    assert set(json.loads(example)) == {*document(low), "correlationId"}
-    assert json.loads(example)["subject"] == document(low)["subject"]
+    known = {"organization_name": "Contoso", "correlation_id": "e-1"}
+    shown = document_of(announced(decided(low), **known))
+    assert set(json.loads(example)) == set(shown)
+    assert json.loads(example)["subject"] == shown["subject"]
 
 
 # Crossings
@@ -295,6 +328,7 @@ def record(
         "eventName": "INSERT",
         "dynamodb": {
             "SequenceNumber": number,
+            "ApproximateCreationDateTime": ANSWERED.timestamp(),
             "Keys": {"organizationId": {"S": "contoso"}, "record": {"S": "outbox#1"}},
             "NewImage": {
                 "organizationId": {"S": "contoso"},
@@ -308,21 +342,52 @@ def record(
 
 
 def test_a_record_of_the_stream_is_read_as_what_is_to_be_published() -> None:
-    shown = document(EVERY_NEWS[0])
-    assert read_record(record(shown)) == [
-        Announcement(
-            id=shown["id"],
-            type="LowBalance",
-            organization_id="contoso",
-            subject="contoso: credit is below 20 USD",
-            text=shown["text"],
-            document=json.dumps(shown),
-        )
+    one = decided(EVERY_NEWS[0])
+    assert read_record(record(facts_of(one))) == [announced(one)]
+    traced = record(facts_of(one, "e-2"), caused_by=("e-1", "e-2"))
+    assert read_record(traced) == [
+        announced(one, correlation_id="e-2", caused_by=("e-1", "e-2")),
     ]
-    traced = {**shown, "correlationId": "e-2", "callId": "c-2"}
-    (one,) = read_record(record(traced, caused_by=("e-1", "e-2")))  # type: ignore[misc]
-    assert (one.correlation_id, one.caused_by, one.call_id) == ("e-2", ("e-1", "e-2"), "c-2")
-    assert json.loads(one.document)["correlationId"] == "e-2"
+
+
+@pytest.mark.parametrize("news", EVERY_NEWS, ids=lambda news: type(news).__name__)
+def test_every_kind_is_read_from_the_outbox_as_it_was_decided(news: News) -> None:
+    stored = json.loads(json.dumps(facts_of(decided(news))))
+    assert notification_of(stored) == decided(news)
+    assert not {"subject", "text", "organizationName"} & stored.keys()
+
+
+FACTS = facts_of(decided(EVERY_NEWS[0]))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"type": "Unheard"}, "type: cannot be read in the stored notification: is no kind"),
+        ({"threshold": "1,5"}, "threshold: cannot be read in the stored notification: must be a"),
+        ({"at": "yesterday"}, "at: cannot be read in the stored notification: must be an RFC"),
+        ({"organizationId": None}, "organizationId: cannot be read in the stored notification"),
+        ({"currency": ["USD"]}, "currency: cannot be read in the stored notification: must be a"),
+    ],
+)
+def test_a_stored_notification_that_somebody_damaged_is_refused_by_name(
+    changed: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(Refused, match=f"^{message}"):
+        notification_of({**FACTS, **changed})
+
+
+@pytest.mark.parametrize("name", ["id", "type", "organizationId", "at", "threshold", "balance"])
+def test_a_stored_notification_without_what_it_needs_is_refused_by_name(name: str) -> None:
+    without = {field: value for field, value in FACTS.items() if field != name}
+    with pytest.raises(Refused, match=f"^{name}: is missing in the stored notification"):
+        notification_of(without)
+
+
+def publisher(
+    topic: AnnouncedNotifications | SNSTopic, kept: KeptRejections | None = None
+) -> PublishNotifications:
+    return PublishNotifications(topic, InMemoryStore(), kept or KeptRejections())
 
 
 @pytest.mark.parametrize(
@@ -336,8 +401,7 @@ def test_a_record_of_the_stream_is_read_as_what_is_to_be_published() -> None:
 )
 def test_a_record_that_cannot_be_read_is_kept_with_the_reason(broken: dict[str, Any]) -> None:
     kept = KeptRejections()
-    publish = PublishNotifications(AnnouncedNotifications(), kept)
-    published = publish([read_record(broken), [announcement()]])
+    published = publisher(AnnouncedNotifications(), kept)([read_record(broken), [announcement()]])
     assert (published.announced, published.failed_at) == (1, None)
     (rejection,) = kept.kept
     assert rejection.event_id == "event-1"
@@ -348,7 +412,7 @@ def test_a_record_that_cannot_be_read_is_kept_with_the_reason(broken: dict[str, 
 def test_a_notification_that_the_topic_will_never_take_is_kept_and_its_neighbors_go_out() -> None:
     topic, kept = AnnouncedNotifications(refusing={"n-2": "InvalidParameter: no"}), KeptRejections()
     batch = [[announcement("n-1"), announcement("n-2")], [announcement("n-3")]]
-    assert PublishNotifications(topic, kept)(batch) == Published(
+    assert publisher(topic, kept)(batch) == Published(
         announced=2,
         refused=kept.kept,
         named=[
@@ -357,7 +421,74 @@ def test_a_notification_that_the_topic_will_never_take_is_kept_and_its_neighbors
         ],
     )
     assert [one.id for one in topic.announced] == ["n-1", "n-3"]
-    assert kept.kept == [Rejection("n-2", "InvalidParameter: no", batch[0][1].document)]
+    document = json.dumps(document_of(batch[0][1]))
+    assert kept.kept == [Rejection("n-2", "InvalidParameter: no", document)]
+
+
+# Names
+
+
+@dataclass
+class Counting(InMemoryStore):
+    """Counts how often it is asked for licenses and names."""
+
+    asked: list[str] = field(default_factory=list)
+
+    def licensing(self, organization_id: str, user_ids: Collection[str]) -> Licensing:
+        self.asked.append(organization_id)
+        return super().licensing(organization_id, user_ids)
+
+
+def named(*names: tuple[str, datetime]) -> Counting:
+    store = Counting()
+    for number, (name, since) in enumerate(names):
+        change = LicensingChange(ORGANIZATION, None, (fact("name", name, since, f"e-{number}"),))
+        store.record(ORGANIZATION, [(change, receipt(f"e-{number}"))])
+    return store
+
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("written_at", "name"),
+    [
+        pytest.param(ANSWERED - HOUR, "Contoso", id="a clock of ours that is late"),
+        pytest.param(ANSWERED + HOUR, "Contoso", id="before it is renamed"),
+        pytest.param(ANSWERED + 2 * HOUR, "Contoso Ltd", id="published late"),
+    ],
+)
+def test_a_notification_names_its_organization_as_it_is_called_when_it_is_published(
+    written_at: datetime, name: str
+) -> None:
+    store = named(("Contoso", ANSWERED), ("Contoso Ltd", ANSWERED + 2 * HOUR))
+    topic = AnnouncedNotifications()
+    batch = [[replace(announcement(f"n-{n}"), written_at=written_at)] for n in range(3)]
+    PublishNotifications(topic, store, KeptRejections())(batch)
+    assert {one.organization_name for one in topic.announced} == {name}
+    assert document_of(topic.announced[0])["organizationName"] == name
+    assert store.asked == [ORGANIZATION], "read once for a batch"
+
+
+def test_of_an_organization_without_a_name_the_id_is_shown() -> None:
+    for store in (named(), named((" ", ANSWERED)), named(("Later", ANSWERED + HOUR))):
+        topic = AnnouncedNotifications()
+        PublishNotifications(topic, store, KeptRejections())([[announcement()]])
+        shown = document_of(topic.announced[0])
+        assert "organizationName" not in shown
+        assert "contoso" in shown["subject"]
+
+
+def test_a_name_that_cannot_be_read_now_stops_the_batch() -> None:
+    class Silent(InMemoryStore):
+        def licensing(self, organization_id: str, _: object) -> Licensing:
+            msg = f"no answer about {organization_id}"
+            raise Unavailable(msg)
+
+    topic = AnnouncedNotifications()
+    published = PublishNotifications(topic, Silent(), KeptRejections())([[announcement()]])
+    assert (published.failed_at, published.why) == (0, "no answer about contoso")
+    assert topic.announced == []
 
 
 @dataclass
@@ -377,7 +508,7 @@ def test_what_cannot_be_published_now_stops_the_batch_so_that_nothing_after_it_i
 ):
     topic = Failing()
     batch = [[announcement(f"n-{n}")] for n in (1, 2, 3)]
-    published = PublishNotifications(topic, KeptRejections())(batch)
+    published = publisher(topic)(batch)
     named = [{"notificationIds": ["n-1"], "correlationIds": [], "callIds": []}]
     assert published == Published(announced=1, failed_at=1, why="no answer", named=named)
     assert [one.id for one in topic.announced] == ["n-1"]
@@ -408,13 +539,14 @@ class Client:
 
 def test_people_get_sentences_programs_the_document_and_both_can_filter() -> None:
     client = Client()
-    one = announcement(subject="münchen\n" + "x" * 200, correlationId="e-1")
-    assert SNSTopic(lambda: client, "arn:topic").publish([one]) == {}
+    one = announcement(correlation_id="e-1")
+    assert SNSTopic(lambda: client, "arn:topic").publish([one]) == []
+    shown = document_of(one)
     ((entry,),) = client.asked
     assert entry == {
         "Id": "0",
-        "Subject": "m?nchen?" + "x" * 91,
-        "Message": json.dumps({"default": one.document, "email": one.text}),
+        "Subject": "contoso: credit is below 20 USD",
+        "Message": json.dumps({"default": json.dumps(shown), "email": shown["text"]}),
         "MessageStructure": "json",
         "MessageAttributes": {
             "type": {"DataType": "String", "StringValue": "LowBalance"},
@@ -434,7 +566,8 @@ def test_sns_takes_ten_at_once() -> None:
 def test_a_failure_inside_a_success_is_ours_for_good_or_that_of_sns_for_now() -> None:
     batch = [announcement("n-1"), announcement("n-2")]
     ours = SNSTopic(lambda: Client({1: ("InvalidParameter", True)}), "arn:topic")
-    assert ours.publish(batch) == {"n-2": "InvalidParameter: no reason given"}
+    why = "InvalidParameter: no reason given"
+    assert ours.publish(batch) == [Rejection("n-2", why, json.dumps(document_of(batch[1])))]
     theirs = SNSTopic(lambda: Client({1: ("InternalError", False)}), "arn:topic")
     with pytest.raises(Unavailable, match="InternalError"):
         theirs.publish(batch)
@@ -456,20 +589,20 @@ def test_a_request_that_sns_refuses_as_a_whole_is_taken_apart() -> None:
     client = Picky()
     batch = [announcement(f"n-{n}") for n in (1, 2, 3)]
     refused = SNSTopic(lambda: client, "arn:topic").publish(batch)
-    assert list(refused) == ["n-2"]
-    assert "InvalidParameter" in refused["n-2"]
+    (rejection,) = refused
+    assert rejection.event_id == "n-2"
+    assert "InvalidParameter" in rejection.reason
     assert [len(entries) for entries in client.asked] == [1, 1]
 
 
 def test_no_name_makes_a_subject_or_an_attribute_that_sns_refuses() -> None:
     client = Client()
-    odd = announcement(organizationId="a\x00b", subject="  spaced")
+    odd = announcement(organization_id=" a\x00b")
     SNSTopic(lambda: client, "arn:topic").publish([odd])
     ((entry,),) = client.asked
-    assert entry["Subject"] == "spaced"
-    assert (
-        entry["MessageAttributes"]["organizationId"]["StringValue"] == "a\N{REPLACEMENT CHARACTER}b"
-    )
+    assert entry["Subject"] == "a\\x00b: credit is below 20 USD"
+    (attribute,) = (entry["MessageAttributes"][name] for name in ("organizationId",))
+    assert attribute["StringValue"] == " a\N{REPLACEMENT CHARACTER}b"
 
 
 def test_a_topic_that_does_not_answer_is_unavailable() -> None:
@@ -479,8 +612,3 @@ def test_a_topic_that_does_not_answer_is_unavailable() -> None:
 
     with pytest.raises(Unavailable, match="could not be published"):
         SNSTopic(Silent, "arn:topic").publish([announcement()])
-
-
-def test_a_stored_notification_without_what_it_needs_is_refused_by_name() -> None:
-    with pytest.raises(Refused, match=r"^subject: is missing in the stored notification"):
-        announcement_of({"id": "1", "type": "x", "organizationId": "contoso"})

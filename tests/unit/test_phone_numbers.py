@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from perminute.domain.phone_numbers import check_e164, e164_or_withheld
+from perminute.domain.phone_numbers import check_e164, e164_or_withheld, masked
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,19 @@ def test_anything_else_is_refused_without_repeating_it(number: str) -> None:
         check_e164(number)
     assert not number or number not in str(refusal.value)
     assert e164_or_withheld(number) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        ("+493023125042", "+49302312****"),
+        ("+49302312****", "+49302312****"),
+        ("+4930231250**", "+49302312****"),
+        ("+6834002", "+683****"),
+        (None, None),
+    ],
+)
+def test_of_a_number_that_is_masked_the_last_four_digits_are_not_seen(
+    number: str | None, shown: str | None
+) -> None:
+    assert masked(number) == shown

@@ -538,7 +538,7 @@ def test_a_limit_is_not_reached_by_what_the_pool_may_still_bear() -> None:
 
 def news_of(news: News) -> str:
     assert isinstance(news, CallNotEntitled)
-    return news.call_id
+    return str(news.call_id)
 
 
 @pytest.mark.parametrize("is_late", [True, False])

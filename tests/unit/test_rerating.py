@@ -154,9 +154,9 @@ def test_a_batch_that_comes_out_even_still_has_an_entry_that_explains_its_calls(
     booking = rerated(account, (a, not_entitled("a")), (b, costs("b", 5)))
     check(account, booking)
     assert [(e.amount_micros, e.lots) for e in booking.entries] == [(0, ())]
-    assert booking.notifications[0].news == CallNotEntitled(
-        call_id="a", reason=NotEntitled.NO_LICENSE
-    )
+    (told,) = booking.notifications
+    assert isinstance(told.news, CallNotEntitled)
+    assert (told.call_id, told.news.reason) == ("a", NotEntitled.NO_LICENSE)
 
 
 def test_a_change_of_outcome_alone_moves_the_account_and_no_money() -> None:
@@ -241,14 +241,21 @@ def test_what_is_taken_asks_for_a_recharge_and_what_is_given_does_not() -> None:
     assert rerated(account, (a, costs("a", 1))).account.recharge.requests == 0
 
 
+def test_a_call_of_which_nothing_but_the_price_changes_is_not_notified_again() -> None:
+    account, (a,) = charged(holding(lot("1", 5)), not_entitled("a"))
+    cheaper = not_entitled("a")
+    cheaper = replace(cheaper, price=replace(cheaper.price, retail_micros=1))
+    assert rerated(account, (a, cheaper)).notifications == ()
+
+
 def test_only_what_was_not_so_before_is_told_and_again_if_it_is_so_again() -> None:
     flagged = replace(not_entitled("a"), flags=(Flag.DIAL_OUT_NOT_ALLOWED,))
     account, (a,) = charged(holding(lot("1", 5)), not_entitled("a"))
     booking = rerated(account, (a, flagged))
-    assert [one.news for one in booking.notifications] == [
-        CallFlagged(call_id="a", reason=Flag.DIAL_OUT_NOT_ALLOWED)
-    ]
-    assert booking.notifications[0].at == LATER
+    (told,) = booking.notifications
+    assert isinstance(told.news, CallFlagged)
+    assert (told.call_id, told.news.reason) == ("a", Flag.DIAL_OUT_NOT_ALLOWED)
+    assert told.at == LATER
     back = rerated(booking.account, (booking.rerated[0], not_entitled("a")))
     again = rerated(back.account, (back.rerated[0], flagged))
     assert back.notifications == ()

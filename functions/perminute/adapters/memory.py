@@ -5,11 +5,13 @@ Good for tests, simulations and whatever wants the real rules without a database
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from perminute.adapters.notification_documents import document_of
 from perminute.domain.accounts import Account
 from perminute.domain.call_states import under_way_since
 from perminute.domain.chargebacks import BoughtCredit
@@ -34,6 +36,7 @@ from perminute.ports import (
     Moved,
     ReceiptKey,
     ReceiptKind,
+    Rejection,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +62,6 @@ if TYPE_CHECKING:
         Posting,
         Receipt,
         RecordResult,
-        Rejection,
     )
 
 
@@ -591,10 +593,14 @@ class AnnouncedNotifications:
     announced: list[Announcement] = field(default_factory=list)
     refusing: Mapping[str, str] = field(default_factory=dict)
 
-    def publish(self, announcements: Sequence[Announcement]) -> Mapping[str, str]:
+    def publish(self, announcements: Sequence[Announcement]) -> Sequence[Rejection]:
         """See `NotificationTopic.publish`."""
         self.announced += (one for one in announcements if one.id not in self.refusing)
-        return {one.id: self.refusing[one.id] for one in announcements if one.id in self.refusing}
+        return [
+            Rejection(one.id, self.refusing[one.id], json.dumps(document_of(one)))
+            for one in announcements
+            if one.id in self.refusing
+        ]
 
 
 @dataclass

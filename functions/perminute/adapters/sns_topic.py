@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from perminute.adapters.message_attributes import string_attribute
+from perminute.adapters.notification_documents import document_of
 from perminute.domain.errors import Unavailable
+from perminute.ports import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
+    from perminute.adapters.notification_documents import Document
     from perminute.ports import Announcement
 
 MAX_BATCH = 10
@@ -63,59 +66,59 @@ class SNSTopic:
         self._topic_arn = topic_arn
         self._client: SNSClient | None = None
 
-    def publish(self, announcements: Sequence[Announcement]) -> Mapping[str, str]:
+    def publish(self, announcements: Sequence[Announcement]) -> Sequence[Rejection]:
         """See `NotificationTopic.publish`."""
-        refused: dict[str, str] = {}
-        for start in range(0, len(announcements), MAX_BATCH):
-            refused |= self._publish(announcements[start : start + MAX_BATCH])
+        documents = list(map(document_of, announcements))
+        refused: list[Rejection] = []
+        for start in range(0, len(documents), MAX_BATCH):
+            refused += self._publish(documents[start : start + MAX_BATCH])
         return refused
 
-    def _publish(self, announcements: Sequence[Announcement]) -> dict[str, str]:
+    def _publish(self, documents: Sequence[Document]) -> list[Rejection]:
         """Publish one batch; of failures hidden in its answer, tell ours from those of SNS."""
         self._client = self._client or self._make_client()
         try:
             answer = self._client.publish_batch(
                 TopicArn=self._topic_arn,
                 PublishBatchRequestEntries=[
-                    _entry(str(position), one) for position, one in enumerate(announcements)
+                    _entry(str(position), one) for position, one in enumerate(documents)
                 ],
             )
         except (BotoCoreError, ClientError) as error:
             if isinstance(error, ClientError) and error.response["Error"]["Code"] in _OURS:
-                return self._one_by_one(announcements, str(error))
+                return self._one_by_one(documents, str(error))
             msg = f"notifications could not be published: {error}"
             raise Unavailable(msg) from error
-        refused: dict[str, str] = {}
+        refused: list[Rejection] = []
         for failure in answer.get("Failed", ()):
             why = f"{failure['Code']}: {failure.get('Message', 'no reason given')}"
             if not failure["SenderFault"]:
                 msg = f"notifications could not be published: {why}"
                 raise Unavailable(msg)
-            refused[announcements[int(failure["Id"])].id] = why
+            refused.append(_rejection(documents[int(failure["Id"])], why))
         return refused
 
-    def _one_by_one(self, announcements: Sequence[Announcement], why: str) -> dict[str, str]:
+    def _one_by_one(self, documents: Sequence[Document], why: str) -> list[Rejection]:
         """Find out which of a batch it is that SNS will not take."""
-        if len(announcements) == 1:
-            return {announcements[0].id: why}
-        return {
-            name: reason for one in announcements for name, reason in self._publish([one]).items()
-        }
+        if len(documents) == 1:
+            return [_rejection(documents[0], why)]
+        return [refused for one in documents for refused in self._publish([one])]
 
 
-def _entry(entry_id: str, announcement: Announcement) -> dict[str, Any]:
+def _rejection(document: Document, why: str) -> Rejection:
+    return Rejection(document["id"], why, json.dumps(document))
+
+
+def _entry(entry_id: str, document: Document) -> dict[str, Any]:
+    message = {"default": json.dumps(document), "email": document["text"]}
     return {
         "Id": entry_id,
-        "Subject": _NOT_FOR_SUBJECTS.sub("?", announcement.subject).lstrip()[:MAX_SUBJECT],
-        "Message": json.dumps({"default": announcement.document, "email": announcement.text}),
+        "Subject": _NOT_FOR_SUBJECTS.sub("?", document["subject"]).lstrip()[:MAX_SUBJECT],
+        "Message": json.dumps(message),
         "MessageStructure": "json",
         "MessageAttributes": {
-            name: string_attribute(value)
-            for name, value in (
-                ("type", announcement.type),
-                ("organizationId", announcement.organization_id),
-                ("correlationId", announcement.correlation_id),
-            )
-            if value or name != "correlationId"
+            name: string_attribute(document[name])
+            for name in ("type", "organizationId", "correlationId")
+            if name in document
         },
     }

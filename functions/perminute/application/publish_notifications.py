@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from perminute.domain.errors import Unavailable
@@ -12,7 +12,8 @@ from perminute.ports import Rejection
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
-    from perminute.ports import Announcement, NotificationTopic, Rejections
+    from perminute.domain.licensing import Licensing
+    from perminute.ports import Announcement, LicensingStore, NotificationTopic, Rejections
 
 
 @dataclass(slots=True)
@@ -32,6 +33,7 @@ class PublishNotifications:
     """The use case with what it needs from outside."""
 
     topic: NotificationTopic
+    licensing: LicensingStore
     rejections: Rejections
 
     def __call__(self, records: Sequence[Sequence[Announcement] | Rejection]) -> Published:
@@ -41,10 +43,14 @@ class PublishNotifications:
         notification that the topic will never take, and a record that could not be read, are kept
         with the reason and done with.
         """
-        published = Published()
+        published, names = Published(), _Names(self.licensing)
         for position, record in enumerate(records):
             try:
-                refused = [record] if isinstance(record, Rejection) else self._publish(record)
+                refused = (
+                    [record]
+                    if isinstance(record, Rejection)
+                    else self._publish(names.added_to(record))
+                )
                 self.rejections.keep(refused)
             except Unavailable as error:
                 published.failed_at, published.why = position, str(error)
@@ -56,12 +62,26 @@ class PublishNotifications:
         return published
 
     def _publish(self, announcements: Sequence[Announcement]) -> list[Rejection]:
-        reasons = self.topic.publish(announcements)
-        return [
-            Rejection(one.id, reasons[one.id], one.document)
-            for one in announcements
-            if one.id in reasons
-        ]
+        return list(self.topic.publish(announcements))
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What organizations are called, each of them read once for a batch."""
+
+    licensing: LicensingStore
+    _known: dict[str, Licensing] = field(default_factory=dict)
+
+    def added_to(self, announcements: Sequence[Announcement]) -> list[Announcement]:
+        return [replace(one, organization_name=self._name_for(one)) for one in announcements]
+
+    def _name_for(self, announcement: Announcement) -> str | None:
+        organization_id = announcement.notification.organization_id
+        if organization_id not in self._known:
+            self._known[organization_id] = self.licensing.licensing(organization_id, ())
+        # A clock that is ahead of ours may have written the notification.
+        now = max(announcement.written_at, announcement.notification.at)
+        return self._known[organization_id].organization_name(now)
 
 
 def _names(record: Sequence[Announcement], refused: Container[str]) -> dict[str, list[str]]:
@@ -70,5 +90,7 @@ def _names(record: Sequence[Announcement], refused: Container[str]) -> dict[str,
     return {
         "notificationIds": [one.id for one in published],
         "correlationIds": list(dict.fromkeys(causes)),
-        "callIds": [one_line(one.call_id) for one in published if one.call_id],
+        "callIds": [
+            one_line(call_id) for one in published if (call_id := one.notification.call_id)
+        ],
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from perminute.domain.accounts import Booking
 from perminute.domain.books import Books, LateCall
@@ -30,6 +30,7 @@ from perminute.domain.notifications import (
     RechargeSucceeded,
     notification,
 )
+from perminute.domain.phone_numbers import masked
 from perminute.domain.pools import Position, month_of
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import MAX_FAILURES, Disabled
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
 
     from perminute.domain.accounts import Account
     from perminute.domain.credit_settings import CreditSettings
-    from perminute.domain.legs import Leg
+    from perminute.domain.legs import Leg, LegType
+    from perminute.domain.notifications import CallNews
     from perminute.domain.pools import Pools
     from perminute.domain.reservations import Reservation
     from perminute.domain.settling import Settlement
@@ -322,23 +324,48 @@ def tell_pools(books: Books, pools: Pools) -> None:
         books.tell(reached, cause=f"{pool.month}/{percent}/{books.account.version}", at=books.now)
 
 
-def news_of_call(usage: Usage) -> Iterator[News]:
+def news_of_call(usage: Usage) -> Iterator[CallNews]:
     """Say what is worth telling of a single call, and does not have to wait for its pool."""
-    call_id = usage.leg.call_id
     match usage.outcome, usage.reason:
         case _ if usage.news_held:
             pass
         case Outcome.NOT_ENTITLED, NotEntitled() as why:
-            yield CallNotEntitled(call_id=call_id, reason=why)
+            yield CallNotEntitled(reason=why, **_about_call(usage))
         case Outcome.UNRATED, Unpriced() as why:
             # An unrated call has a currency only if the rate is in another one than the credit.
-            yield CallNotRated(call_id=call_id, reason=why, rate_currency=usage.price.currency)
+            currency = usage.price.currency
+            yield CallNotRated(reason=why, rate_currency=currency, **_about_call(usage))
         case _:
             pass
     if usage.policy_flag is not None:
-        yield CallFlagged(call_id=call_id, reason=usage.policy_flag)
+        yield CallFlagged(reason=usage.policy_flag, **_about_call(usage))
     if usage.reported_by_bridge:
-        yield CallFlagged(call_id=call_id, reason=Flag.REPORTED_BY_BRIDGE)
+        yield CallFlagged(reason=Flag.REPORTED_BY_BRIDGE, **_about_call(usage))
+
+
+class _AboutCall(TypedDict):
+    """What all news of a call carries."""
+
+    call_id: str
+    organizer_id: str
+    leg_type: LegType
+    number: str | None
+    answered_at: datetime | None
+    retail_cost_micros: int | None
+    currency: str | None
+
+
+def _about_call(usage: Usage) -> _AboutCall:
+    leg, price = usage.leg, usage.stated_price
+    return {
+        "call_id": leg.call_id,
+        "organizer_id": leg.organizer_id,
+        "leg_type": leg.leg_type,
+        "number": masked(leg.rated_number),
+        "answered_at": leg.answered_at,
+        "retail_cost_micros": price.retail_micros,
+        "currency": None if price.retail_micros is None else price.currency,
+    }
 
 
 def hold_news(books: Books, usage: Usage, pools: Pools) -> Usage:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from perminute.domain.timelines import FactValue
 
+NAME = "name"
 LICENSING_PROGRAM = "licensingProgram"
 COMMUNICATIONS_CREDITS_LICENSE = "communicationsCreditsLicense"
 COUNTRY = "country"
@@ -221,6 +222,11 @@ class Licensing:
                 return True
             case never:
                 assert_never(never)
+
+    def organization_name(self, at: datetime) -> str | None:
+        """Return what the organization is called at an instant; None, nobody has said."""
+        name = self.organization.value_at(NAME, at)
+        return name if isinstance(name, str) and name.strip() else None
 
     def user_value(self, user_id: str, attribute: str, at: datetime) -> FactValue | None:
         """Tell what is known of a user at an instant."""

@@ -17,15 +17,21 @@ _AMOUNT = re.compile(r"(-?)([0-9]{1,18})(?:\.([0-9]{1,6}))?", re.ASCII)
 
 def parse_micros(text: str) -> int:
     """Read a decimal string such as `"0.026"` as micro-units; `ValueError` says what is wrong."""
+    micros = read_micros(text)
+    if abs(micros) > MAX_AMOUNT_MICROS:
+        msg = f"must not be larger than {format_micros(MAX_AMOUNT_MICROS)}"
+        raise ValueError(msg)
+    return micros
+
+
+def read_micros(text: str) -> int:
+    """Read what `format_micros` wrote, however large: a sum has no limit, and an amount has."""
     match = _AMOUNT.fullmatch(text)
     if match is None:
         msg = "must be a decimal string with at most 6 decimals, such as 0.026"
         raise ValueError(msg)
     sign, whole, fraction = match.groups()
     micros = int(whole) * MICROS_PER_UNIT + int((fraction or "").ljust(DECIMALS, "0"))
-    if micros > MAX_AMOUNT_MICROS:
-        msg = f"must not be larger than {format_micros(MAX_AMOUNT_MICROS)}"
-        raise ValueError(msg)
     return -micros if sign else micros
 
 

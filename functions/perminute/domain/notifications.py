@@ -13,13 +13,12 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.printable import one_line
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from perminute.domain.ledger import LedgerEntry
+    from perminute.domain.legs import LegType
     from perminute.domain.licensing import NotEntitled
     from perminute.domain.rate_card import Unpriced
     from perminute.domain.recharge import Disabled
@@ -115,30 +114,48 @@ class CreditExpired:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallNotEntitled:
+class _AboutCalls:
+    """What each kind carries that is about a call, or, in a digest, about several of one organizer.
+
+    A digest has no `call_id`; it counts its `calls`, names the first of them (`call_ids`), and adds
+    up what they cost. `leg_type`, `number` and `answered_at` are those of a single call.
+    """
+
+    call_id: str | None
+    organizer_id: str
+    leg_type: LegType | None = None
+    number: str | None = None
+    """The number that sets the price, its last four digits masked; None if it is withheld."""
+    answered_at: datetime | None = None
+    retail_cost_micros: int | None = None
+    """What the rate card says, whoever pays; None if it has no price in the credit's currency."""
+    currency: str | None = None
+    calls: int | None = None
+    call_ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallNotEntitled(_AboutCalls):
     """A call took place that the organizer's licenses do not cover; nobody paid for it."""
 
-    call_id: str
     reason: NotEntitled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallNotRated:
+class CallNotRated(_AboutCalls):
     """A call took place that the rate card has no price for; it was given free.
 
     `rate_currency` is set if the rate card has a rate, but in another currency than the credit's.
     """
 
-    call_id: str
     reason: Unpriced
     rate_currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallFlagged:
+class CallFlagged(_AboutCalls):
     """A call took place that its organizer's policies do not allow, or that nobody ended."""
 
-    call_id: str
     reason: Flag
 
 
@@ -182,6 +199,9 @@ class FraudSuspected:
     currency: str | None
 
 
+CallNews = CallNotEntitled | CallNotRated | CallFlagged
+"""What is about a call, or in a digest about several."""
+
 News = (
     LowBalance
     | BalanceExhausted
@@ -191,9 +211,7 @@ News = (
     | RechargeDisabled
     | CreditExpiring
     | CreditExpired
-    | CallNotEntitled
-    | CallNotRated
-    | CallFlagged
+    | CallNews
     | MinutePoolThreshold
     | SpendLimitReached
     | FraudSuspected
@@ -208,6 +226,16 @@ class Notification:
     organization_id: str
     at: datetime
     news: News
+
+    @property
+    def type(self) -> str:
+        """The kind of news, by the name that it is published under."""
+        return type(self.news).__name__
+
+    @property
+    def call_id(self) -> str | None:
+        """The one call that it is about; None if it is about none, or about several."""
+        return self.news.call_id if isinstance(self.news, CallNews) else None
 
 
 def notification(
@@ -225,18 +253,16 @@ MAX_BYTES_PER_RECORD = 380_000
 """What the notifications of one outbox record may take: an item may have 409,600 bytes, and the ids
 of the events that it was written for take 26,000 of them at most."""
 
-_SENTENCES_BYTES = 2_800
-"""What the sentences and the other fields of a notification take at most, without its names."""
-
-_TIMES_SAID = 4
-"""How often a notification says a name at most: in its own field, in the subject and the text."""
+_FIELDS_BYTES = 1_200
+"""What the names of the fields, the id, the `correlationId` and the instants of a notification take
+at most, as JSON."""
 
 
 def in_records(notifications: Sequence[Notification]) -> list[tuple[Notification, ...]]:
     """Divide the notifications of one posting into as few records as are sure to be taken.
 
-    With names like real ones a hundred fit one record, with the longest that are allowed some
-    twenty. How many there are must be known before they are written out, since each is an item of
+    With names like real ones three hundred fit one record, with the longest that are allowed some
+    ninety. How many there are must be known before they are written out, since each is an item of
     the posting's transaction.
     """
     divided: list[list[Notification]] = []
@@ -252,18 +278,9 @@ def in_records(notifications: Sequence[Notification]) -> list[tuple[Notification
 
 
 def bytes_at_most(one: Notification) -> int:
-    """Count how many bytes a notification takes at most, with its text; in UTF-8, as JSON.
-
-    What cannot be printed takes more bytes in the text than by itself.
-    """
-    said = (one.organization_id, *(getattr(one.news, field.name) for field in fields(one.news)))
-    names = [value for value in said if not isinstance(value, int | None)]
-    shown = [one_line(value) if isinstance(value, str) else value for value in names]
-    return _SENTENCES_BYTES + _TIMES_SAID * max(map(_bytes_of, (names, shown)))
-
-
-def _bytes_of(names: Sequence[object]) -> int:
-    return len(json.dumps(names, ensure_ascii=False, default=str).encode())
+    """Count how many bytes a notification takes in the outbox at most; in UTF-8, as JSON."""
+    values = [one.organization_id, *(getattr(one.news, field.name) for field in fields(one.news))]
+    return _FIELDS_BYTES + len(json.dumps(values, ensure_ascii=False, default=str).encode())
 
 
 class BalanceNow(NamedTuple):

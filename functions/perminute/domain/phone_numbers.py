@@ -37,3 +37,12 @@ def e164_or_withheld(number: object) -> str | None:
     a call or its charge.
     """
     return number if isinstance(number, str) and _E164.fullmatch(number) else None
+
+
+MASKED_DIGITS = 4
+"""As many as carriers mask: what is left says the country and the operator, and not whose it is."""
+
+
+def masked(number: str | None) -> str | None:
+    """Return an E.164 number with its last four digits masked, as far as they are not already."""
+    return None if number is None else number[:-MASKED_DIGITS] + "*" * MASKED_DIGITS

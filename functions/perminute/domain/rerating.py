@@ -18,6 +18,7 @@ from perminute.domain.corrections import Correction, correct
 from perminute.domain.ledger import RERATING
 from perminute.domain.licensing import POOL_ATTRIBUTES, SEAT_ATTRIBUTES, decides_calls
 from perminute.domain.lots import MAX_EXPIRED_LOTS_CORRECTED
+from perminute.domain.notifications import CallNotRated
 from perminute.domain.pools import Position, minutes_wanted, month_of
 from perminute.domain.spending import SpendingKind, Spendings, spending_changes
 from perminute.domain.usage import Adjusted, Flag
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from perminute.domain.ledger import Producer
     from perminute.domain.licensing import Licensing
     from perminute.domain.lots import Lot
-    from perminute.domain.notifications import News
+    from perminute.domain.notifications import CallNews
     from perminute.domain.pools import Pools
     from perminute.domain.spending import SpendingChange
     from perminute.domain.timelines import Fact
@@ -353,10 +354,15 @@ def _corrected(one: Rerated, entry: str, charge: Correction | None, *, overdrawn
     )
 
 
-def _news(one: Rerated) -> Iterator[News]:
-    """Say what is worth telling and was not told before."""
-    known = set(news_of_call(one.before))
-    yield from (news for news in news_of_call(one.after) if news not in known)
+def _news(one: Rerated) -> Iterator[CallNews]:
+    """Yield what nobody was notified of before: what a call costs by now is no reason to repeat."""
+    known = {_said(news) for news in news_of_call(one.before)}
+    yield from (news for news in news_of_call(one.after) if _said(news) not in known)
+
+
+def _said(news: CallNews) -> tuple[object, ...]:
+    currency = news.rate_currency if isinstance(news, CallNotRated) else None
+    return type(news), news.reason, currency
 
 
 def tell_held_news(

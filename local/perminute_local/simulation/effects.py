@@ -6,6 +6,7 @@ wrong, even if it comes right later.
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.adapters.dynamodb.records import ACCOUNT, POOL
+from perminute.adapters.notification_documents import document_of
 from perminute.domain.accounts import Account
 from perminute.domain.ledger import EntryType
 from perminute.domain.money import format_micros
@@ -37,6 +39,8 @@ RESERVING = frozenset({PaidBy.CREDITS, PaidBy.POOL, PaidBy.POOL_AND_CREDITS})
 WOKEN = "who has an unsettled pool is woken"
 OWN_CARD = "a call is priced by the card that it was authorized by"
 OUR_CLOCK = "time is advanced by no clock but ours"
+FOR_PEOPLE = {"organizationName", "subject", "text"}
+"""What is added to the facts of a notification when it is published."""
 READABLE = "what people are told is one line that can be printed"
 _MINUTE, _QUARTER = timedelta(minutes=1), timedelta(minutes=15)
 
@@ -220,7 +224,6 @@ class Effects:
             self.told[document["id"]] = document
         called = (one for one in posted.told if one.get("callId") in posted.call_ids)
         self.of_new_calls.update(document["id"] for document in called)
-        self.broken += _unreadable(posted.told)
 
     def _ahead_of_time(self, posted: Posted) -> Iterator[Broken]:
         """Find what is booked at an instant that has not come yet.
@@ -302,9 +305,12 @@ class Effects:
         """Take note of notifications that were published."""
         self.announced.update(document["id"] for document in documents)
         for document in documents:
-            if document["id"] not in self.told:
-                why = f"{document['type']} {document['id']} was published and never decided"
+            shown = json.loads(document["document"])
+            facts = {name: shown[name] for name in shown if name not in FOR_PEOPLE}
+            if facts != self.told.get(document["id"]):
+                why = f"{document['type']} {document['id']} was published and never decided so"
                 self.broken.append(Broken("only what was committed is told", why))
+            self.broken += _unreadable(shown)
         self.on_published(documents)
 
     def _unsound(
@@ -423,18 +429,20 @@ class Effects:
         )
 
 
-def _unreadable(told: Sequence[Mapping[str, Any]]) -> Iterator[Broken]:
+def _unreadable(shown: Mapping[str, Any]) -> Iterator[Broken]:
     """Find lines for people that have more in them than can be printed."""
-    for document in told:
-        for part in ("subject", "text"):
-            if not document[part].isprintable():
-                why = f"the {part} of {document['type']} is {document[part]!a}"
-                yield Broken(READABLE, why)
+    for part in ("subject", "text"):
+        if not shown[part].isprintable():
+            why = f"the {part} of {shown['type']} is {shown[part]!a}"
+            yield Broken(READABLE, why)
 
 
 def documents_of(announcements: Sequence[Announcement]) -> list[Mapping[str, Any]]:
     """Say of announcements what the world takes note of."""
-    return [{"id": one.id, "type": one.type, "document": one.document} for one in announcements]
+    return [
+        {"id": one.id, "type": one.notification.type, "document": json.dumps(document_of(one))}
+        for one in announcements
+    ]
 
 
 def _pay_in(entries: Sequence[LedgerEntry]) -> bool:

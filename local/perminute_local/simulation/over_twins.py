@@ -162,7 +162,8 @@ class Twins:
                 self._note_written(name, args, result)
             case AnnouncedNotifications():
                 announcements: Sequence[Announcement] = args[0]
-                taken = [one for one in announcements if one.id not in result]
+                refused = {one.event_id for one in cast("Sequence[Rejection]", result)}
+                taken = [one for one in announcements if one.id not in refused]
                 self._effects.published(documents_of(taken))
             case RememberedWakeups():
                 at: Mapping[str, datetime] = args[0] if name == "wake_later" else {}

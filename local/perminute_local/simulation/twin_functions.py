@@ -166,7 +166,8 @@ class Twinned:
 
     def publish_notifications(self) -> PublishNotifications:
         """See `Application.publish_notifications`."""
-        return PublishNotifications(self._shared.through(self._shared.topic), self.rejections())
+        topic = self._shared.through(self._shared.topic)
+        return PublishNotifications(topic, self._store, self.rejections())
 
     def apply_licensing(self) -> ApplyLicensing:
         """See `Application.apply_licensing`."""

@@ -520,12 +520,12 @@ def outbox_row(
     tells only of new calls, each once for ever.
     """
     # Imported where it is needed: few of the calls that are authorized have anything to tell.
-    from perminute.adapters.notification_documents import document_of  # noqa: PLC0415
+    from perminute.adapters.notification_documents import facts_of  # noqa: PLC0415
 
     return OutboxRow(
         organization_id=notifications[0].organization_id,
         record=f"outbox#{version:012d}#{notifications[0].id}",
-        notifications=[document_of(one, causes) for one in notifications],
+        notifications=[facts_of(one, causes.of(one.call_id)) for one in notifications],
         # By these a call is found whose charge was one of many that led to a notification.
         correlation_ids=list(causes.event_ids) if len(causes.event_ids) > 1 else None,
     )
