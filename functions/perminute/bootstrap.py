@@ -27,6 +27,7 @@ from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls
 from perminute.application.wake_reratings import WakeForgotten, WakeReratings
 from perminute.connected import Connected
+from perminute.domain.notification_texts import Sender
 from perminute.observability import report_ties
 
 
@@ -95,7 +96,11 @@ class Application(Connected):
     def publish_notifications(self) -> PublishNotifications:
         """Publish what was committed to the outbox."""
         topic = SNSTopic(
-            lambda: self.client("sns"), settings.notification_topic_arn(self.environment)
+            lambda: self.client("sns"),
+            settings.notification_topic_arn(self.environment),
+            Sender(
+                settings.stack_name(self.environment), settings.documentation_url(self.environment)
+            ),
         )
         return PublishNotifications(topic, self.licensing, self.rejections())
 

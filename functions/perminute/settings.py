@@ -47,6 +47,16 @@ def notification_topic_arn(environment: Mapping[str, str]) -> str:
     return _required(environment, "NOTIFICATION_TOPIC_ARN")
 
 
+def stack_name(environment: Mapping[str, str]) -> str:
+    """Read which stack notifications come from, as their texts say."""
+    return _required(environment, "STACK_NAME")
+
+
+def documentation_url(environment: Mapping[str, str]) -> str:
+    """Read where texts say that the pages of docs/ can be read; empty if nobody has said."""
+    return environment.get("DOCUMENTATION_URL", "")
+
+
 def rerating_queue_url(environment: Mapping[str, str]) -> str:
     """Read where organizations are woken whose calls are to be looked at again."""
     return _required(environment, "RERATING_QUEUE_URL")

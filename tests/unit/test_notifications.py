@@ -24,6 +24,7 @@ from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.legs import LegType
 from perminute.domain.licensing import LicensingChange, NotEntitled
+from perminute.domain.notification_texts import Sender
 from perminute.domain.notifications import (
     BalanceExhausted,
     CallFlagged,
@@ -178,39 +179,79 @@ def test_the_list_above_has_every_kind_of_news() -> None:
     assert {type(news) for news in EVERY_NEWS} == set(get_args(News))
 
 
-def test_a_document_is_what_the_contract_says() -> None:
+def test_a_document_is_its_facts_the_name_of_the_organization_and_a_text_for_people() -> None:
     news = CreditExpiring(
         purchase_id="po-1",
         remaining_micros=7_250_000,
         expires_at=datetime(2027, 10, 30, 12, 2, tzinfo=UTC),
         currency="USD",
     )
-    shown = document(news)
-    assert shown == {
-        "id": shown["id"],
+    one = announced(decided(news), organization_name="Contoso")
+    sender = Sender("perminute-prod", "https://docs.example/perminute/")
+    assert document_of(one, sender) == {
+        "id": one.id,
         "type": "CreditExpiring",
         "organizationId": "contoso",
+        "organizationName": "Contoso",
         "at": "2026-11-02T09:00:00Z",
         "purchaseId": "po-1",
         "remaining": "7.25",
         "expiresAt": "2027-10-30T12:02:00Z",
         "currency": "USD",
-        "subject": "contoso: credit expires on 2027-10-30",
-        "text": "Of the credit po-1 of contoso, 7.25 USD is left and expires on 2027-10-30 at "
-        "12:02 UTC. What is not used by then is forfeited: plan meetings, and the next purchase, "
-        "accordingly.",
+        "subject": "Contoso: 7.25 USD of credit expires on 2027-10-30",
+        "text": "Of the purchase po-1 of Contoso (contoso), 7.25 USD is left and expires on "
+        "2027-10-30 at 12:02 UTC. What is not used by then is forfeited. The oldest credit is "
+        "always used first. If so much is often left, buy less at a time. Sent by perminute, stack "
+        "perminute-prod. More about this: "
+        "https://docs.example/perminute/notifications.md#creditexpiring",
     }
+
+
+def test_of_a_call_and_of_a_digest_programs_find_null_what_is_not_known() -> None:
+    withheld = {**CALL, "number": None, "retail_cost_micros": None, "currency": None}
+    single = facts_of(decided(CallFlagged(reason=Flag.TOLL_FREE_NOT_ALLOWED, **withheld)))
+    digest = facts_of(decided(CallFlagged(reason=Flag.TOLL_FREE_NOT_ALLOWED, **DIGEST)))
+    common = {"type": "CallFlagged", "organizationId": "contoso", "at": "2026-11-02T09:00:00Z"}
+    assert single == {
+        "id": single["id"],
+        **common,
+        "callId": "call-1",
+        "organizerId": "adele",
+        "legType": "dialOut",
+        "number": None,
+        "answeredAt": "2026-11-02T09:00:00Z",
+        "retailCost": None,
+        "reason": "tollFreeNotAllowed",
+    }
+    assert digest == {
+        "id": digest["id"],
+        **common,
+        "callId": None,
+        "organizerId": "adele",
+        "retailCost": "3.45",
+        "currency": "USD",
+        "calls": 12,
+        "callIds": list(DIGEST["call_ids"]),
+        "reason": "tollFreeNotAllowed",
+    }
+
+
+SENTENCES = re.compile(r"[A-Z][^.]*(?:\.[0-9a-z][^.]*)*\.(?: |$)")
 
 
 @pytest.mark.parametrize("news", EVERY_NEWS, ids=lambda news: type(news).__name__)
 def test_every_kind_carries_what_the_contract_says_and_is_readable(news: News) -> None:
-    shown = document(news)
+    shown = document_of(announced(decided(news), organization_name="Contoso"))
     assert shown.keys() >= {"id", "type", "organizationId", "at", *CARRIES[shown["type"]]}
     json.dumps(shown)
-    assert len(shown["subject"]) < 100
-    sentences = re.findall(r"[A-Z][^.]*(?:\.[0-9a-z][^.]*)*\.(?: |$)", shown["text"])
-    assert len(sentences) in range(2, 7)
-    assert "".join(sentences) == shown["text"]
+    text, _, page = shown["text"].partition(" More about this: ")
+    assert page == f"docs/notifications.md#{shown['type'].lower()}"
+    assert text.endswith("Sent by perminute.")
+    sentences = SENTENCES.findall(text)
+    assert len(sentences) in range(4, 9)
+    assert "".join(sentences) == text
+    assert text.count("Contoso (contoso)") == 1, "the id once"
+    assert re.search(r" 20[0-9]{2}-", text), "when"
     for micros, words in [(12_500_000, "12.50 USD"), (7_000_000, "7 USD")]:
         if micros in (getattr(news, name) for name in news.__slots__ if name != "balance_micros"):
             assert words in shown["text"]
@@ -221,14 +262,40 @@ def test_what_is_told_of_a_recharge_is_true() -> None:
     texts = [document(news)["text"] for news in EVERY_NEWS if "Recharge" in type(news).__name__]
     first, again, paid, late, failed, strange, failures, _, daily = texts
     assert "We have asked your billing system to buy 200 USD under the id r-1" in first
-    assert "under the same id, attempt 3" in again
+    assert "under the same id r-1, attempt 3" in again
     assert [text for text in texts if "has been paid after all" in text] == [late]
     assert [text for text in texts if "was never requested" in text] == [strange]
     assert "succeeded" in paid
-    assert "3 failures in a row stop it" in failed
+    assert "After 3 failures in a row auto-recharge is switched off" in failed
     assert "Saving the same settings again does not" in failures
-    assert "10 recharges of contoso today" in daily
-    assert "is being bought" not in " ".join(texts)
+    assert "10 recharges on that day" in daily
+
+
+@pytest.mark.parametrize(
+    "riddle",
+    [
+        "is being bought",
+        "is bought until",
+        "no longer covered",
+        "are to be made",
+        "Nothing is to be done",
+        "Mend",
+        "would pass that",
+        "stands at",
+        "as may be",
+    ],
+)
+def test_no_text_promises_what_others_do_or_speaks_in_riddles(riddle: str) -> None:
+    texts = [document(news) for news in EVERY_NEWS]
+    assert [one["text"] for one in texts if riddle in f"{one['subject']} {one['text']}"] == []
+
+
+def test_the_page_for_subscribers_says_what_to_do_about_every_kind() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text()
+    _, _, what_to_do = page.partition("\n## What to do\n")
+    assert re.findall(r"^### (\w+)$", what_to_do, re.MULTILINE) == [
+        kind.__name__ for kind in get_args(News)
+    ]
 
 
 def test_the_id_is_the_same_for_every_copy_and_another_for_everything_else() -> None:

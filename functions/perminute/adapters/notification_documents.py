@@ -14,7 +14,7 @@ from perminute.domain.errors import Refused
 from perminute.domain.legs import LegType
 from perminute.domain.licensing import NotEntitled
 from perminute.domain.money import format_micros, read_micros
-from perminute.domain.notification_texts import text_of
+from perminute.domain.notification_texts import SOMEBODY, Sender, text_of
 from perminute.domain.notifications import CallNews, News, Notification
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.recharge import Disabled
@@ -64,10 +64,10 @@ def notification_of(document: Mapping[str, Any]) -> Notification:
     )
 
 
-def document_of(announcement: Announcement) -> Document:
+def document_of(announcement: Announcement, sender: Sender = SOMEBODY) -> Document:
     """Write a notification as it is published: its facts, its organization's name, and a text."""
     notification, name = announcement.notification, announcement.organization_name
-    text = text_of(notification, name)
+    text = text_of(notification, name, sender)
     return {
         **facts_of(notification, announcement.correlation_id),
         **({"organizationName": name} if name else {}),
@@ -92,6 +92,8 @@ def _camel(name: str) -> str:
 def _plain(name: str, value: object) -> object:
     if isinstance(value, int) and name.endswith(_MICROS):
         return format_micros(value)
+    if isinstance(value, tuple):
+        return list(value)
     return format_instant(value) if isinstance(value, datetime) else value
 
 

@@ -7,7 +7,6 @@ readable as it is, and all others get the document of CONTRACT §5.
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,19 +14,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 from perminute.adapters.message_attributes import string_attribute
 from perminute.adapters.notification_documents import document_of
 from perminute.domain.errors import Unavailable
+from perminute.domain.notification_texts import SOMEBODY
 from perminute.ports import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perminute.adapters.notification_documents import Document
+    from perminute.domain.notification_texts import Sender
     from perminute.ports import Announcement
 
 MAX_BATCH = 10
 """Messages that SNS takes at once; together 256 KB, of which ours are a few."""
-
-MAX_SUBJECT = 99
-"""Characters of a subject: SNS wants fewer than 100, of ASCII, no line breaks, no space first."""
 
 _OURS = frozenset(
     {
@@ -40,8 +38,6 @@ _OURS = frozenset(
     }
 )
 """Codes that say: this message is wrong, and will be."""
-
-_NOT_FOR_SUBJECTS = re.compile(r"[^\x20-\x7e]")
 
 
 class SNSClient(Protocol):
@@ -60,15 +56,18 @@ class SNSClient(Protocol):
 class SNSTopic:
     """`NotificationTopic` over SNS."""
 
-    def __init__(self, client: Callable[[], SNSClient], topic_arn: str) -> None:
-        """Publish to this topic."""
+    def __init__(
+        self, client: Callable[[], SNSClient], topic_arn: str, sender: Sender = SOMEBODY
+    ) -> None:
+        """Publish to this topic, as this sender."""
         self._make_client = client
         self._topic_arn = topic_arn
+        self._sender = sender
         self._client: SNSClient | None = None
 
     def publish(self, announcements: Sequence[Announcement]) -> Sequence[Rejection]:
         """See `NotificationTopic.publish`."""
-        documents = list(map(document_of, announcements))
+        documents = [document_of(one, self._sender) for one in announcements]
         refused: list[Rejection] = []
         for start in range(0, len(documents), MAX_BATCH):
             refused += self._publish(documents[start : start + MAX_BATCH])
@@ -113,7 +112,7 @@ def _entry(entry_id: str, document: Document) -> dict[str, Any]:
     message = {"default": json.dumps(document), "email": document["text"]}
     return {
         "Id": entry_id,
-        "Subject": _NOT_FOR_SUBJECTS.sub("?", document["subject"]).lstrip()[:MAX_SUBJECT],
+        "Subject": document["subject"],
         "Message": json.dumps(message),
         "MessageStructure": "json",
         "MessageAttributes": {

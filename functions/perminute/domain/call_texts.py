@@ -42,10 +42,10 @@ _NOT_ENTITLED = {
 """Why a call was not covered, and what to do about it."""
 
 _NOT_RATED = {
-    Unpriced.NO_RATE: "has no price for its number",
-    Unpriced.BLOCKED_NUMBER: "blocks its number",
-    Unpriced.CURRENCY_MISMATCH: "has a price for its number only in {currency}, which is not the "
-    "currency of the credit",
+    Unpriced.NO_RATE: "has no price for {number}",
+    Unpriced.BLOCKED_NUMBER: "blocks {number}",
+    Unpriced.CURRENCY_MISMATCH: "has a price for {number} only in {currency}, which is not "
+    "the currency of the credit",
 }
 """Why a call has no price."""
 
@@ -78,32 +78,33 @@ def _not_entitled(to: Recipient, news: CallNotEntitled, at: datetime) -> Text:
     )
     return Text(
         _subject(news, "was not covered by a license", "were not covered by a license"),
-        f"{_what_happened(to, news, at)} {_subject_of(news)} not charged, because {why}. "
-        f"{_cost(news, 'would have')}Until this changes, further calls of this kind are not "
-        f"covered either. {remedy}",
+        f"{_what_happened(to, news, at)} {_it_was(news)} not charged, because {why}. {_price(news)}"
+        f"Until this changes, further calls of this kind are not covered either. {remedy}"
+        f"{_which(news)}",
     )
 
 
 def _not_rated(to: Recipient, news: CallNotRated, at: datetime) -> Text:
-    why = _NOT_RATED[news.reason].format(currency=news.rate_currency)
-    whose = why if news.calls is None else why.replace("its number", "their numbers")
+    why = _NOT_RATED[news.reason].format(
+        number="its number" if news.calls is None else "their numbers", currency=news.rate_currency
+    )
     return Text(
         _subject(news, "could not be priced", "could not be priced"),
-        f"{_what_happened(to, news, at)} {_subject_of(news)} given free, because the rate card "
-        f"{whose}. If such calls are wanted, publish a rate card that has a rate for them in the "
-        "currency of the credit. If they are not wanted, have your bridge ask before each call: "
-        "it is then told to refuse them.",
+        f"{_what_happened(to, news, at)} {_it_was(news)} given free, because the rate card {why}. "
+        "If such calls are wanted, publish a rate card that has a rate for them in the currency of "
+        "the credit. If they are not wanted, have your bridge ask perminute before each call: such "
+        f"calls are then refused.{_which(news)}",
     )
 
 
 def _reported_by_bridge(to: Recipient, news: CallFlagged, at: datetime) -> Text:
-    one = news.calls is None
+    corrected = "charge is" if news.calls is None else "charges are"
     return Text(
         _subject(news, "was charged without its Call Ended", "were charged without Call Ended"),
-        f"{_what_happened(to, news, at)} {_subject_of(news)} charged by the seconds that the "
-        f"bridge had reported, because no Call Ended event arrived in time. {_cost(news, '')}"
-        "Check that your telephony sends Call Ended for every call. If it still arrives, the "
-        f"{'charge is' if one else 'charges are'} corrected.",
+        f"{_what_happened(to, news, at)} {_it_was(news)} charged by the seconds that the bridge "
+        f"had reported, because no Call Ended event arrived in time. {_price(news)}Check that your "
+        f"telephony sends Call Ended for every call. If it still arrives, the {corrected} "
+        f"corrected.{_which(news)}",
     )
 
 
@@ -111,9 +112,9 @@ def _not_allowed(to: Recipient, news: CallFlagged, at: datetime) -> Text:
     policy = _NOT_ALLOWED[news.reason].format(user=news.organizer_id)
     return Text(
         _subject(news, "went against a policy", "went against a policy"),
-        f"{_what_happened(to, news, at)} By the policies of {to.name}, {policy}. "
-        f"{_subject_of(news)} charged like any other call. {_cost(news, '')}Have your bridge ask "
-        "before each call, which prevents such calls; or change the policy.",
+        f"{_what_happened(to, news, at)} By the policies of {to.name}, {policy}. {_it_was(news)} "
+        f"charged like any other call. {_price(news)}To prevent such calls, have your bridge ask "
+        f"perminute before each call. If they are wanted, change the policy.{_which(news)}",
     )
 
 
@@ -121,20 +122,19 @@ def _subject(news: CallNews, of_one: str, of_several: str) -> str:
     return f"a call {of_one}" if news.calls is None else f"{news.calls} more calls {of_several}"
 
 
-def _subject_of(news: CallNews) -> str:
+def _it_was(news: CallNews) -> str:
     return "The call was" if news.calls is None else "They were"
 
 
 def _what_happened(to: Recipient, news: CallNews, at: datetime) -> str:
-    """Say which call it was; or of a digest how many, and by which ids the first are found."""
+    """Say which call it was, or of a digest how many of which day."""
     if news.calls is not None:
         return (
-            f"On {day(at)} (UTC) meetings of {news.organizer_id} at {to.in_full} had {news.calls} "
-            "more calls for which the same holds as for one that you were notified of. The ids of "
-            f"the first are: {', '.join(news.call_ids or ())}."
+            f"On {day(at)} (UTC) there were {news.calls} more calls of this kind in meetings of "
+            f"{news.organizer_id} at {to.in_full}, after the one that you were notified of."
         )
     when = f" on {minute(news.answered_at)}" if news.answered_at else ""
-    return f"{_way_in(news)} of {news.organizer_id} at {to.in_full}{when} (call {news.call_id})."
+    return f"{_way_in(news)} of {news.organizer_id} at {to.in_full}{when} (call id {news.call_id})."
 
 
 def _way_in(news: CallNews) -> str:
@@ -152,11 +152,16 @@ def _way_in(news: CallNews) -> str:
             assert_never(never)
 
 
-def _cost(news: CallNews, would_have: str) -> str:
-    """State what the rate card says of one call or of several; nothing if it says nothing."""
+def _price(news: CallNews) -> str:
+    """State what the rate card says, whoever pays; nothing if it has no price."""
     if news.retail_cost_micros is None:
         return ""
-    cost = money(news.retail_cost_micros, news.currency)
-    what = "it" if news.calls is None else "they"
-    verb = "would have cost" if would_have else "cost"
-    return f"By the rate card {what} {verb} {cost}. "
+    price = money(news.retail_cost_micros, news.currency)
+    if news.calls is None:
+        return f"Its price by the rate card is {price}. "
+    return f"Their price by the rate card is {price} in all. "
+
+
+def _which(news: CallNews) -> str:
+    """Name the first calls of a digest; the others are found by organizer and day."""
+    return f" The first of these calls: {', '.join(news.call_ids)}." if news.call_ids else ""

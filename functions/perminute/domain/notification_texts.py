@@ -1,11 +1,13 @@
-"""Each notification in plain sentences: what happened, the amounts, and what to do.
+"""Each notification in plain sentences: what happened and when, what it means, and what to do.
 
 What an e-mail subscription shows as it is, so that nobody has to read JSON to keep meetings going.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+import unicodedata
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from perminute.domain.call_texts import call_text
 from perminute.domain.notifications import (
@@ -25,130 +27,194 @@ from perminute.domain.notifications import (
     SpendLimitReached,
 )
 from perminute.domain.printable import one_line
-from perminute.domain.readable import Recipient, Text, minute, money
-from perminute.domain.recharge import MAX_FAILURES, MAX_REQUESTS_A_DAY, Disabled
+from perminute.domain.readable import Recipient, Text, day, hour, minute, money
+from perminute.domain.recharge_texts import (
+    recharge_disabled,
+    recharge_failed,
+    recharge_requested,
+    recharge_succeeded,
+)
 from perminute.domain.spending import LimitName
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from perminute.domain.notifications import Notification
 
+MAX_SUBJECT = 99
+"""Characters of a subject: SNS takes fewer than 100, of ASCII, and no space first."""
 
-def text_of(notification: Notification, organization_name: str | None = None) -> Text:
+_WITHOUT_CREDIT = (
+    "Pay-per-minute organizers can no longer join or call by phone. Subscription organizers can no "
+    "longer use toll-free numbers, or call out beyond their minute pool."
+)
+
+
+class Sender(NamedTuple):
+    """Who sends notifications: the stack, and the address of docs/, each empty if not known."""
+
+    stack: str = ""
+    documentation_url: str = ""
+
+    def footer(self, kind: str) -> str:
+        """Say where to read more about a kind of notification, and who has sent it."""
+        docs = self.documentation_url.rstrip("/") or "docs"
+        stack = f", stack {self.stack}" if self.stack else ""
+        # No full stop after it: mail programs would make that a part of the link.
+        return f"Sent by perminute{stack}. More about this: {docs}/notifications.md#{kind.lower()}"
+
+
+SOMEBODY = Sender()
+
+
+def text_of(
+    notification: Notification, organization_name: str | None = None, sender: Sender = SOMEBODY
+) -> Text:
     """Write a notification for people; amounts are in the currency of the credit.
 
-    Names and reasons from outside can neither end a line nor hide what follows them.
+    Names and reasons from outside can neither end a line nor hide what follows them. Of a subject
+    that is too long the name is cut, never what happened.
     """
-    subject, body = _written(notification, organization_name or notification.organization_id)
-    return Text(one_line(subject), one_line(body))
+    organization_id = notification.organization_id
+    to = Recipient(organization_id, organization_name or organization_id)
+    subject, body = _written(notification, to)
+    return Text(
+        _with_name(one_line(subject), to), one_line(f"{body} {sender.footer(notification.type)}")
+    )
 
 
-def _written(notification: Notification, who: str) -> Text:  # noqa: C901, PLR0911, PLR0912 - a case for each kind
+def _with_name(what: str, to: Recipient) -> str:
+    """Put as much of the name before the subject as there is room for.
+
+    Letters are written without their accents; the id stands for a name that has no letter of ASCII.
+    """
+    name = next(filter(None, map(_in_ascii, (to.name, to.id))), "organization")
+    room = MAX_SUBJECT - len(what) - len(": ")
+    return f"{name if len(name) <= room else name[: room - 3] + '...'}: {what}"
+
+
+def _in_ascii(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", one_line(name)).encode("ascii", "ignore").decode()
+    return plain.strip()
+
+
+def _written(notification: Notification, to: Recipient) -> Text:  # noqa: C901, PLR0911, PLR0912 - a case for each kind
+    at = notification.at
     match notification.news:
         case LowBalance() as news:
-            threshold = money(news.threshold_micros, news.currency)
-            what_next = (
-                "When it is used up, what needs credit is no longer covered. Unless it is "
-                "recharged automatically, buy credit before that happens."
-                if news.balance_micros > 0
-                else "It is used up, and what needs credit is no longer covered. Buy credit now."
-            )
-            return Text(
-                f"{who}: credit is below {threshold}",
-                f"The communications credit of {who} fell below {threshold} and now stands at "
-                f"{money(news.balance_micros, news.currency)}. {what_next}",
-            )
+            return _low_balance(to, news, at)
         case BalanceExhausted() as news:
+            balance = money(news.balance_micros, news.currency)
             return Text(
-                f"{who}: credit is used up",
-                f"The communications credit of {who} is used up: the balance is "
-                f"{money(news.balance_micros, news.currency)}. What needs credit is no longer "
-                "covered: of pay-per-minute organizers, every phone call. Buy credit now.",
+                "credit is used up",
+                f"The communications credit of {to.in_full} was used up on {minute(at)}. The "
+                f"balance is {balance}. {_WITHOUT_CREDIT} Buy credit now: calls are possible again "
+                "as soon as the balance is above 0.",
             )
         case RechargeRequested() as news:
-            return _recharge_requested(who, news)
+            return recharge_requested(to, news, at)
         case RechargeSucceeded() as news:
-            amount = money(news.amount_micros, news.currency)
-            paid = (
-                f"The recharge {news.recharge_id} of {amount} for {who} was reported as failed "
-                "before and has been paid after all. It counts for the limit of this month."
-                if news.after_failure
-                else f"The recharge {news.recharge_id} of {amount} for {who} succeeded."
-            )
-            return Text(
-                f"{who}: recharged with {amount}",
-                f"{paid} The balance is now {money(news.balance_micros, news.currency)}. No "
-                "action needed.",
-            )
+            return recharge_succeeded(to, news, at)
         case RechargeFailed() as news:
-            return _recharge_failed(who, news)
+            return recharge_failed(to, news, at)
         case RechargeDisabled() as news:
-            return _recharge_disabled(who, news)
+            return recharge_disabled(to, news, at)
         case CreditExpiring() as news:
+            left = money(news.remaining_micros, news.currency)
             return Text(
-                f"{who}: credit expires on {news.expires_at:%Y-%m-%d}",
-                f"Of the credit {news.purchase_id} of {who}, "
-                f"{money(news.remaining_micros, news.currency)} is left and expires on "
-                f"{minute(news.expires_at)}. What is not used by then is forfeited: "
-                "plan meetings, and the next purchase, accordingly.",
+                f"{left} of credit expires on {day(news.expires_at)}",
+                f"Of the purchase {news.purchase_id} of {to.in_full}, {left} is left and expires "
+                f"on {minute(news.expires_at)}. What is not used by then is forfeited. The oldest "
+                "credit is always used first. If so much is often left, buy less at a time.",
             )
         case CreditExpired() as news:
-            return Text(
-                f"{who}: {money(news.amount_micros, news.currency)} of credit expired",
-                f"The rest of the credit {news.purchase_id} of {who}, "
-                f"{money(news.amount_micros, news.currency)}, expired on "
-                f"{minute(news.expires_at)} and is forfeited. It still pays calls that ended "
-                f"before and are reported by {minute(news.late_usage_until)}. The balance is now "
-                f"{money(news.balance_micros, news.currency)}. Buy credit if that is too little.",
-            )
+            return _credit_expired(to, news)
         case CallNotEntitled() | CallNotRated() | CallFlagged() as news:
-            to = Recipient(notification.organization_id, who)
-            subject, body = call_text(to, news, notification.at)
-            return Text(f"{who}: {subject}", body)
+            return call_text(to, news, at)
         case MinutePoolThreshold() as news:
-            what_next = (
-                "Further ones of that month go to communications credit: see that it lasts."
-                if news.used >= news.minutes
-                else f"Once the {news.minutes - news.used} that are left are used up too, such "
-                "calls go to communications credit."
-            )
-            return Text(
-                f"{who}: {news.percent} % of the dial-out minutes of {news.month} are used",
-                f"Of the {news.minutes} dial-out minutes that the subscriptions of {who} bring "
-                f"for {news.month}, {news.used} are used. {what_next}",
-            )
+            return _minute_pool(to, news, at)
         case SpendLimitReached() as news:
-            return _spend_limit_reached(who, news)
+            return _spend_limit_reached(to, news, at)
         case FraudSuspected() as news:
-            return Text(
-                f"{who}: calls out to +{news.prefix} reach the limit of an hour",
-                f"{_used(news, news.amount_micros)} for calls of {who} out to numbers that begin "
-                f"with +{news.prefix}, since {news.since:%H:%M} UTC. What would pass that is "
-                "refused until the hour is over. If nobody knows of these calls, find out whose "
-                "meetings make them, and take away their right to call out.",
-            )
+            return _fraud_suspected(to, news)
         case never:
             assert_never(never)
 
 
-def _spend_limit_reached(who: str, news: SpendLimitReached) -> Text:
+def _low_balance(to: Recipient, news: LowBalance, at: datetime) -> Text:
+    threshold = money(news.threshold_micros, news.currency)
+    what_next = (
+        "When the credit is used up, pay-per-minute organizers can no longer join or call by "
+        "phone. Buy credit before that happens, unless your billing system recharges it."
+        if news.balance_micros > 0
+        else f"The credit is used up. {_WITHOUT_CREDIT} Buy credit now."
+    )
+    return Text(
+        f"credit is below {threshold}",
+        f"The communications credit of {to.in_full} fell below {threshold} on {minute(at)}. The "
+        f"balance is {money(news.balance_micros, news.currency)}. {what_next}",
+    )
+
+
+def _credit_expired(to: Recipient, news: CreditExpired) -> Text:
+    amount = money(news.amount_micros, news.currency)
+    return Text(
+        f"{amount} of credit expired",
+        f"The rest of the purchase {news.purchase_id} of {to.in_full}, {amount}, expired on "
+        f"{minute(news.expires_at)} and is forfeited. It still pays calls that ended before then, "
+        f"if they are reported by {minute(news.late_usage_until)}. The balance is "
+        f"{money(news.balance_micros, news.currency)}. Buy credit if that is too little.",
+    )
+
+
+def _minute_pool(to: Recipient, news: MinutePoolThreshold, at: datetime) -> Text:
+    what_next = (
+        "Further dial-out calls of that month are charged to communications credit."
+        if news.used >= news.minutes
+        else f"When the remaining {news.minutes - news.used} are used, too, dial-out calls are "
+        "charged to communications credit."
+    )
+    return Text(
+        f"{news.percent} % of the dial-out minutes of {news.month} are used",
+        f"The subscriptions of {to.in_full} include {news.minutes} dial-out minutes for "
+        f"{news.month}. By {minute(at)}, {news.used} of them were used. {what_next} Check that "
+        "there is enough credit until the end of the month.",
+    )
+
+
+def _spend_limit_reached(to: Recipient, news: SpendLimitReached, at: datetime) -> Text:
     match news.limit:
         case LimitName.CONCURRENT_CALLS:
             return Text(
-                f"{who}: as many calls as may be at once",
-                f"Paid calls of {who} under way: {news.calls}, as many as its limit allows. "
-                "More are refused until some of them end. Raise the limit if it is too low.",
+                f"concurrent-call limit reached ({news.calls} of {news.calls})",
+                f"On {minute(at)} {to.in_full} had {news.calls} calls in progress that cost "
+                "something, which is its limit. Further calls are refused until one of these ends. "
+                "If the limit is too low, raise maxConcurrentCalls in the credit settings.",
             )
         case LimitName.MONTHLY_SPEND:
-            whose, over = f"the meetings of {news.user_id} of {who}", "month"
+            subject = f"monthly spend limit of a user reached ({news.period})"
+            whose, setting = f"for meetings of {news.user_id} at", "monthlySpendLimit of this user"
         case LimitName.DAILY_SPEND | LimitName.PREFIX_HOURLY_SPEND:
-            whose, over = f"calls of {who}", "day"
+            subject = f"daily spend limit reached ({news.period})"
+            whose, setting = "for", "dailySpendLimit in the credit settings"
         case never:
             assert_never(never)
     return Text(
-        f"{who}: the limit of {news.user_id or 'the day'} for {news.period} is reached",
-        f"{_used(news, news.amount_micros or 0)} for {whose} on account of {news.period}. What "
-        f"would pass that is refused until the {over} is over, in UTC. Raise the limit if it is "
-        "too low.",
+        subject,
+        f"On {minute(at)} the spend limit {whose} {to.in_full} for {news.period} was reached. "
+        f"{_used(news, news.amount_micros or 0)} Calls that would exceed the limit are refused "
+        f"until the end of {news.period} (UTC). If the limit is too low, raise {setting}.",
+    )
+
+
+def _fraud_suspected(to: Recipient, news: FraudSuspected) -> Text:
+    return Text(
+        f"possible fraud: calls to +{news.prefix} reached the hourly limit",
+        f"Since {minute(news.since)} calls of {to.in_full} to numbers that begin with "
+        f"+{news.prefix} have reached the limit for one hour. {_used(news, news.amount_micros)} "
+        f"Further calls to this prefix are blocked until {hour(news.since + timedelta(hours=1))}. "
+        "If nobody knows of these calls, find out whose meetings make them, and set the dial-out "
+        "policy of these users to none.",
     )
 
 
@@ -157,73 +223,7 @@ def _used(news: SpendLimitReached | FraudSuspected, amount_micros: int) -> str:
     spent = money(news.spent_micros or 0, news.currency)
     reserved = money(news.reserved_micros or 0, news.currency)
     amount = money(amount_micros, news.currency)
-    return f"Of {amount} that are allowed, {spent} is spent and {reserved} is reserved"
-
-
-def _recharge_requested(who: str, news: RechargeRequested) -> Text:
-    """Say that somebody else is to buy: perminute never does."""
-    amount = money(news.amount_micros, news.currency)
-    balance = money(news.balance_micros, news.currency)
-    if news.attempt > 1:
-        return Text(
-            f"{who}: recharge of {amount} requested again (attempt {news.attempt})",
-            f"Your billing system has not answered the recharge {news.recharge_id} of {amount} for "
-            f"{who}. We have asked it again to buy {amount} under the same id, attempt "
-            f"{news.attempt}, and ask once a day until it reports Credit Purchased or Recharge "
-            f"Failed with this id. It must not be bought twice. The balance is {balance}.",
-        )
-    return Text(
-        f"{who}: recharge of {amount} requested",
-        f"The communications credit of {who} stands at {balance}, below its trigger. We have asked "
-        f"your billing system to buy {amount} under the id {news.recharge_id} (perminute only "
-        "asks). Until an outcome is reported, the same id is sent again each day. No action "
-        "needed.",
+    return (
+        f"Of {amount} that may be spent, {spent} is spent and {reserved} is reserved for calls in "
+        "progress."
     )
-
-
-def _recharge_failed(who: str, news: RechargeFailed) -> Text:
-    reason, balance = news.reason.rstrip("."), money(news.balance_micros, news.currency)
-    if news.never_requested:
-        return Text(
-            f"{who}: a recharge that was never requested failed",
-            f"Your billing system has reported that the recharge {news.recharge_id} for {who} "
-            f"failed ({reason}), but that recharge was never requested. It counts for nothing. The "
-            f"balance is {balance}. Check which ids your billing system reports.",
-        )
-    return Text(
-        f"{who}: recharge failed",
-        f"The recharge {news.recharge_id} for {who} failed: {reason}. The balance is {balance}. "
-        f"Check the means of payment, or buy credit by hand; {MAX_FAILURES} failures in a row "
-        "stop it.",
-    )
-
-
-def _recharge_disabled(who: str, news: RechargeDisabled) -> Text:
-    subject = f"{who}: auto-recharge has stopped"
-    balance = money(news.balance_micros, news.currency)
-    match news.reason:
-        case Disabled.THREE_FAILURES:
-            return Text(
-                subject,
-                f"Auto-recharge of {who} is switched off after {MAX_FAILURES} failures in a row. "
-                f"The balance is {balance}. Update your payment method, then buy credit, or switch "
-                "auto-recharge off and on again in the credit settings: either starts it again. "
-                "Saving the same settings again does not.",
-            )
-        case Disabled.MONTHLY_LIMIT:
-            return Text(
-                subject,
-                f"One more recharge of {who} would exceed its monthly limit. The balance is "
-                f"{balance}, and nothing is bought until the limit allows it. Buy credit by hand, "
-                "or raise the limit.",
-            )
-        case Disabled.DAILY_LIMIT:
-            return Text(
-                subject,
-                f"We have asked for {MAX_REQUESTS_A_DAY} recharges of {who} today and ask for no "
-                f"more until tomorrow, 00:00 UTC. The balance is {balance}. If the recharge amount "
-                "is too small for what calls cost, raise it: settings that differ start "
-                "auto-recharge again at once. Or buy credit by hand.",
-            )
-        case never:
-            assert_never(never)

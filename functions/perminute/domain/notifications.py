@@ -261,9 +261,9 @@ at most, as JSON."""
 def in_records(notifications: Sequence[Notification]) -> list[tuple[Notification, ...]]:
     """Divide the notifications of one posting into as few records as are sure to be taken.
 
-    With names like real ones three hundred fit one record, with the longest that are allowed some
-    ninety. How many there are must be known before they are written out, since each is an item of
-    the posting's transaction.
+    With names like real ones some 250 fit one record, with the longest that are allowed 75. How
+    many there are must be known before they are written out, since each is an item of the
+    posting's transaction.
     """
     divided: list[list[Notification]] = []
     left = 0

@@ -34,6 +34,11 @@ def day(at: datetime) -> str:
     return f"{at:%Y-%m-%d}"
 
 
+def hour(at: datetime) -> str:
+    """Write the time of an instant, without its day."""
+    return f"{at:%H:%M} UTC"
+
+
 def minute(at: datetime) -> str:
     """Write an instant to the minute."""
     return f"{at:%Y-%m-%d at %H:%M} UTC"

@@ -40,6 +40,7 @@ SETTINGS = {
     "BOOK_CHECKS_TABLE": "book-checks",
     "BOOKS_READ_WHOLE_WITHIN_DAYS": "28",
     "NOTIFICATION_TOPIC_ARN": "arn:aws:sns:us-east-1:000000000000:notifications",
+    "STACK_NAME": "perminute",
     "POWERTOOLS_SERVICE_NAME": "bench",
 }
 

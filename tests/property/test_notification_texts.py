@@ -1,0 +1,97 @@
+"""Whatever a notification carries: it is read back as it was, and a subject says what happened."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+from builders import ANSWERED
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from perminute.adapters.notification_documents import facts_of, notification_of
+from perminute.domain.legs import MAX_ID_LENGTH, LegType
+from perminute.domain.licensing import NotEntitled
+from perminute.domain.notification_texts import text_of
+from perminute.domain.notifications import LowBalance, News, Notification, notification
+from perminute.domain.rate_card import Unpriced
+from perminute.domain.recharge import Disabled
+from perminute.domain.spending import LimitName
+from perminute.domain.usage import POLICY_FLAGS, Flag
+
+GUID = "8a5b2b1e-5c2f-4d3a-9a6e-1b2c3d4e5f60"
+NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=MAX_ID_LENGTH)
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "str": NAMES,
+    "int": st.integers(0, 10**6),
+    "bool": st.booleans(),
+    "datetime": st.datetimes(datetime(2000, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis adds the zone
+    "tuple[str, ...]": st.lists(NAMES, max_size=10).map(tuple),
+    "Flag": st.sampled_from((*POLICY_FLAGS, Flag.REPORTED_BY_BRIDGE)),
+    **{
+        one.__name__: st.sampled_from(one)
+        for one in (Disabled, LegType, LimitName, NotEntitled, Unpriced)
+    },
+}
+FORMED: dict[str, st.SearchStrategy[Any]] = {
+    "currency": st.sampled_from(("USD", "JPY")),
+    "rate_currency": st.just("EUR"),
+    "month": st.just("2026-11"),
+    "period": st.sampled_from(("2026-11", "2026-11-02")),
+    "prefix": st.from_regex(r"[1-9][0-9]{0,14}", fullmatch=True),
+}
+"""What only looks like any text."""
+
+
+def of_field(name: str, annotation: str) -> st.SearchStrategy[Any]:
+    if name.endswith("_micros"):
+        values = st.integers(-(10**17), 10**17)
+    else:
+        values = FORMED.get(name, VALUES[annotation.removesuffix(" | None")])
+    return st.none() | values if annotation.endswith(" | None") else values
+
+
+def news(kind: Any) -> st.SearchStrategy[News]:
+    return st.builds(kind, **{f.name: of_field(f.name, str(f.type)) for f in fields(kind)})
+
+
+ANY = st.one_of([news(kind) for kind in get_args(News)]).map(
+    lambda one: notification(one, organization_id=GUID, at=ANSWERED, cause="c")
+)
+LOW = LowBalance(threshold_micros=5_000_000, balance_micros=1, currency="USD")
+LOW_BALANCE = notification(LOW, organization_id=GUID, at=ANSWERED, cause="c")
+
+
+@given(decided=ANY, at=VALUES["datetime"])
+def test_the_outbox_has_all_that_was_decided(decided: Notification, at: datetime) -> None:
+    decided = replace(decided, at=at)
+    assert notification_of(facts_of(decided, "e-1")) == decided
+
+
+@given(decided=ANY, organization_id=NAMES, name=st.none() | NAMES)
+@example(decided=LOW_BALANCE, organization_id=GUID, name="Vereinigte " * 20)
+@example(decided=LOW_BALANCE, organization_id=GUID, name="\u682a\u5f0f\u4f1a\u793e")
+@example(decided=LOW_BALANCE, organization_id="\u682a", name="\n\t")
+def test_of_a_subject_the_name_is_cut_and_never_what_happened(
+    decided: Notification, organization_id: str, name: str | None
+) -> None:
+    """SNS takes fewer than 100 characters, of ASCII, no control characters and no space first."""
+    _, _, what = text_of(replace(decided, organization_id="x")).subject.partition(": ")
+    subject = text_of(replace(decided, organization_id=organization_id), name).subject
+    assert subject.endswith(f": {what}")
+    assert len(subject) < 100
+    assert subject.isascii()
+    assert subject.isprintable()
+    assert not subject.startswith(" ")
+
+
+def test_a_subject_with_a_real_name_and_a_guid_is_whole() -> None:
+    what = "credit is below 5 USD"
+    for name, shown in [
+        (None, GUID),
+        ("M\u00fcnchner R\u00fcck AG", "Munchner Ruck AG"),
+        ("\u682a\u5f0f\u4f1a\u793e", GUID),
+        ("n" * 90, "n" * 73 + "..."),
+    ]:
+        assert text_of(LOW_BALANCE, name).subject == f"{shown}: {what}"
