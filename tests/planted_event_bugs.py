@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from unittest.mock import patch
 
 from perminute import batches
+from perminute.adapters.dynamodb import outbox
 from perminute.adapters.memory import InMemoryStore
-from perminute.application import book_credit
+from perminute.adapters.notification_documents import notification_of
+from perminute.application import book_credit, publish_notifications
 from perminute.application.book_credit import BookCredit
 from perminute.application.publish_notifications import PublishNotifications
 from perminute.domain import booking, legs, rerating, timelines
@@ -22,10 +24,11 @@ from perminute.domain.spending import SpendingKind, Spendings
 from perminute.domain.usage import Outcome
 from perminute.events import door, telephony
 from perminute.ports import Committed, Receipt
+from perminute_local.simulation.notified import CARRIED, NAMED
 from perminute_local.simulation.same_second import CAUTIOUS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import date, datetime
 
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit_settings import CreditSettings
     from perminute.domain.legs import LegType, Numbers
     from perminute.domain.licensing import LicensingChange
-    from perminute.domain.notifications import News
+    from perminute.domain.notifications import News, Notification
     from perminute.domain.rerating import Rerating
     from perminute.domain.spending import SpendingKey
     from perminute.domain.usage import Usage
@@ -57,6 +60,53 @@ def publishing_one_of_each_record() -> Iterator[None]:
         return publish(use_case, told[:1])
 
     with patch.object(PublishNotifications, "_publish", first):
+        yield
+
+
+@contextmanager
+def calling_all_of_a_batch_by_one_name() -> Iterator[None]:
+    """The name is read once for a batch, and not once for each organization of it."""
+    names_of = publish_notifications._Names  # noqa: SLF001
+    read = names_of._name_for  # noqa: SLF001
+
+    def of_the_first(names: Any, announcement: Announcement) -> str | None:
+        for licensing in names._known.values():  # noqa: SLF001
+            name: str | None = licensing.organization_name(announcement.written_at)
+            return name
+        return read(names, announcement)
+
+    with patch.object(names_of, "_name_for", of_the_first):
+        yield
+
+
+@contextmanager
+def telling_whose_number_it_is() -> Iterator[None]:
+    """Notifications of calls have all digits of the number."""
+    with patch.object(booking, "masked", lambda number: number):
+        yield
+
+
+@contextmanager
+def stating_prices_in_another_currency() -> Iterator[None]:
+    """A notification adds what a call costs that the credit could not pay in any case."""
+    about = booking._about_call  # noqa: SLF001
+
+    def with_any_price(usage: Usage) -> Any:
+        return {**about(usage), "retail_cost_micros": usage.price.retail_micros}
+
+    with patch.object(booking, "_about_call", with_any_price):
+        yield
+
+
+@contextmanager
+def publishing_hours_for_instants() -> Iterator[None]:
+    """What is read back from the outbox is not quite what was committed."""
+
+    def of_the_hour(document: Mapping[str, Any]) -> Notification:
+        notification = notification_of(document)
+        return replace(notification, at=notification.at.replace(minute=0, second=0, microsecond=0))
+
+    with patch.object(outbox, "notification_of", of_the_hour):
         yield
 
 
@@ -226,10 +276,10 @@ def passing_the_monthly_limit() -> Iterator[None]:
     """Recharges of a month are limited by how many there are a day, and by nothing else."""
     limit_before = RechargeState._limit_before  # noqa: SLF001
 
-    def of_the_day(state: RechargeState, auto: AutoRecharge, now: datetime) -> Disabled | None:
+    def of_the_hour(state: RechargeState, auto: AutoRecharge, now: datetime) -> Disabled | None:
         return limit_before(state, replace(auto, monthly_limit_micros=None), now)
 
-    with patch.object(RechargeState, "_limit_before", of_the_day):
+    with patch.object(RechargeState, "_limit_before", of_the_hour):
         yield
 
 
@@ -288,6 +338,10 @@ def believing_every_copy() -> Iterator[None]:
 
 EVENT_BUGS: dict[Callable[[], AbstractContextManager[None]], str] = {
     publishing_one_of_each_record: "what was committed is published",
+    calling_all_of_a_batch_by_one_name: NAMED,
+    telling_whose_number_it_is: CARRIED,
+    stating_prices_in_another_currency: CARRIED,
+    publishing_hours_for_instants: "only what was committed is told",
     keeping_an_extract_beside_what_is_refused: "what is refused was sent",
     keeping_refusals_twice: "what is wrong is refused once",
     counting_purchases_twice: "every purchase and every charge counts once",

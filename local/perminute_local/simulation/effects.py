@@ -151,6 +151,10 @@ class Effects:
     kept: list[Kept] = field(default_factory=list)
     announced: Counter[str] = field(default_factory=Counter)
     told: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    recorded_with: dict[str, Usage] = field(default_factory=dict)
+    """Of a notification of a call the record that was written with it."""
+    names: defaultdict[str, list[str | None]] = field(default_factory=lambda: defaultdict(list))
+    """What organizations were called in the notifications that were published, in this order."""
     of_new_calls: set[str] = field(default_factory=set)
     """The ids of those that are of a call and were decided with its charge."""
     crossings: Counter[tuple[str, str, int]] = field(default_factory=Counter)
@@ -222,6 +226,7 @@ class Effects:
                 why = f"{document['type']} {document['id']} of {organization_id} was decided twice"
                 self.broken.append(Broken("one id for each crossing", why))
             self.told[document["id"]] = document
+        self.recorded_with |= _recorded_with(posted)
         called = (one for one in posted.told if one.get("callId") in posted.call_ids)
         self.of_new_calls.update(document["id"] for document in called)
 
@@ -310,6 +315,7 @@ class Effects:
             if facts != self.told.get(document["id"]):
                 why = f"{document['type']} {document['id']} was published and never decided so"
                 self.broken.append(Broken("only what was committed is told", why))
+            self.names[shown["organizationId"]].append(shown.get("organizationName"))
             self.broken += _unreadable(shown)
         self.on_published(documents)
 
@@ -427,6 +433,13 @@ class Effects:
             and pool.unsettled is not None
             and pool.unsettled.position < Position.of(leg)
         )
+
+
+def _recorded_with(posted: Posted) -> dict[str, Usage]:
+    """Return by notification the record of its call, if that was written with it."""
+    usages = {usage.leg.call_id: usage for usage in posted.usages}
+    of_calls = ((document["id"], document.get("callId")) for document in posted.told)
+    return {identity: usages[call_id] for identity, call_id in of_calls if call_id in usages}
 
 
 def _unreadable(shown: Mapping[str, Any]) -> Iterator[Broken]:

@@ -36,6 +36,7 @@ from perminute.ports import ReceiptKind
 from perminute_local.simulation import currencies, masked, same_second
 from perminute_local.simulation.effects import Broken
 from perminute_local.simulation.lots import LotHistory
+from perminute_local.simulation.notified import misnamed, misstated
 from perminute_local.simulation.plan import Expected
 from perminute_local.simulation.producers import PRODUCER, unlike_their_events
 from perminute_local.simulation.traces import untraced
@@ -166,6 +167,8 @@ class Expectations:
             yield Broken("what is refused was sent", f"nobody sent {body}")
         yield from same_second.broken_of(self.sent, refused, seen)
         yield from _told(effects, seen)
+        yield from misstated(effects)
+        yield from misnamed(effects, seen)
         yield from untraced(effects, (one.opened for one in self.sent.values() if one.opened))
         yield from _as_reported(effects, seen)
         for organization_id, one in seen.items():

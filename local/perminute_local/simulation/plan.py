@@ -227,7 +227,7 @@ class _Planner:
     def _set_up(self, organization: _Organization) -> None:
         name, long_ago = organization.name, self.now - 60 * _DAY
         since = format_instant(long_ago)
-        program = {"licensingProgram": "volume", "effectiveAt": since}
+        program = {"name": _called(name), "licensingProgram": "volume", "effectiveAt": since}
         self.say("licensing", "Organization Changed", name, program)
         licenses = {"license": "subscription", "quantity": 1, "effectiveAt": since}
         self.say("licensing", "Licenses Purchased", name, licenses)
@@ -466,8 +466,9 @@ class _Planner:
                         {"licensingProgram": drawn.choice(("volume", "volume", "other"))},
                     )
                 )
+                renamed = {"name": f"{_called(name)} {len(self.items)}"}
                 when = {"effectiveAt": format_instant(since)}
-                self.say("licensing", "Organization Changed", name, {**when, **chosen})
+                self.say("licensing", "Organization Changed", name, {**when, **chosen, **renamed})
 
     def buy(self, organization: _Organization) -> None:
         """Credit is bought, sometimes twice under one name, and sometimes in many small pieces."""
@@ -795,3 +796,8 @@ def _numbers(leg_type: str, number: str) -> dict[str, str]:
         return {}
     service = "+18005550199" if leg_type == "tollFreeDialIn" else "+14255550199"
     return {"serviceNumber": service, "remoteNumber": number}
+
+
+def _called(organization_id: str) -> str:
+    """Make up what an organization is called, as nobody should print it as it is."""
+    return f"Caf\u00e9 {organization_id}\n\u202e"
