@@ -542,6 +542,19 @@ def test_what_was_committed_to_the_outbox_goes_out(ready: System) -> None:
     ]
 
 
+def test_no_notification_has_a_whole_phone_number(ready: System) -> None:
+    listener = Listener(ready.stack.setting("NOTIFICATION_TOPIC_ARN"))
+    toll = {"legType": "tollDialIn", "serviceNumber": "+14255550100", "callId": "c-2"}
+    dialed_out = sample("call-ended", organizerId="nobody")
+    ready.send("CallsQueue", dialed_out, sample("call-ended", organizerId="nobody", **toll))
+    ready.call("PublishNotificationsFunction", {"Records": ready.outbox()})
+    heard = listener.heard()
+    assert {one["number"] for one in heard} == {"+49302312****", "+1425555****"}
+    assert all(one["number"] in one["text"] for one in heard)
+    for number in ("3023125042", "4255550100"):
+        assert number not in json.dumps(heard)
+
+
 def test_subscribers_can_filter_by_type_and_organization(ready: System) -> None:
     Listener(ready.stack.setting("NOTIFICATION_TOPIC_ARN"))
     ready.send("CreditQueue", sample("recharge-failed"))
