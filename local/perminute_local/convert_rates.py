@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from perminute.domain.rate_card_csv import write_rate_card
 from perminute_local.decks import DECKS, WITH_ORIGIN, read_mapped
 from perminute_local.decks.mapping_files import SavedMapping, load_mapping, save_mapping
 from perminute_local.decks.options import DeckOptions
-from perminute_local.terminal import remark
+from perminute_local.terminal import remark, write_json
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
@@ -139,27 +138,31 @@ def write_conversion(path: Path, prices: PriceList, *, as_json: bool) -> int:
     else:
         for line in _remarks(path, prices):
             remark(line)
-        if not prices.faults:
+        if not prices.refused:
             sys.stdout.write(write_rate_card(rates))
-    return 1 if prices.faults else 0
+    return 1 if prices.refused else 0
 
 
 def _write_json(prices: PriceList, rates: Sequence[Rate]) -> None:
-    valid = not prices.faults
+    valid = not prices.refused
     document = {
         "valid": valid,
-        "rates": len(rates) if valid else 0,
-        "faults": _listed(prices.faults),
+        "rates": len(rates),
+        "faults": _listed(prices.faults)
+        + [{"file": str(file), **_entry(fault)} for file, fault in prices.faults_elsewhere],
         "leftOut": _listed(prices.left_out),
         "repeated": _listed(prices.repeated),
         "card": write_rate_card(rates) if valid else None,
     }
-    json.dump(document, sys.stdout, indent=2)
-    sys.stdout.write("\n")
+    write_json(document)
 
 
 def _listed(faults: Sequence[Fault]) -> list[dict[str, object]]:
-    return [{"line": fault.line, "message": fault.message} for fault in sorted(faults)]
+    return [_entry(fault) for fault in sorted(faults)]
+
+
+def _entry(fault: Fault) -> dict[str, object]:
+    return {"line": fault.line, "message": fault.message}
 
 
 def _remarks(path: Path, prices: PriceList) -> Iterator[str]:
@@ -176,6 +179,8 @@ def _remarks(path: Path, prices: PriceList) -> Iterator[str]:
         yield from _some(path, sorted(faults), mark)
         if faults:
             yield f"{path}: {len(faults)} {summary}"
+    for file, fault in prices.faults_elsewhere:
+        yield f"{file}:{fault.line}: {fault.message}"
 
 
 def _some(path: Path, faults: Sequence[Fault], mark: str) -> Iterator[str]:

@@ -11,7 +11,6 @@ from perminute.domain.errors import Fault
 from perminute_local.decks.acs_inbound import read_acs_inbound
 from perminute_local.decks.calling_codes import CALLING_CODES, TOLL_FREE_PREFIXES, is_shared
 from perminute_local.decks.options import DeckOptions
-from perminute_local.wrong_call import WrongFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,9 +121,12 @@ def test_a_faulty_file_of_own_numbers_is_named_with_its_line(
 ) -> None:
     numbers = tmp_path / "own.csv"
     numbers.write_text(f"number,country,leg_type\n{row}\n")
-    with pytest.raises(WrongFile) as refusal:
-        read(LIST, numbers)
-    assert str(refusal.value).startswith(f"{numbers}{why}")
+    prices = read(LIST, numbers)
+    assert prices.rates() == []
+    ((file, fault),) = prices.faults_elsewhere
+    assert prices.refused
+    assert file == numbers
+    assert f":{fault.line}: {fault.message}".startswith(why)
 
 
 def test_country_codes_are_those_of_the_numbering_plans() -> None:

@@ -162,8 +162,14 @@ def test_own_numbers_are_named_on_the_command_line(
     assert main([*command, "--service-numbers", str(numbers)]) == 0
     assert "tollDialIn,4930234567,DE,Germany,USD,0.01" in capsys.readouterr().out
     numbers.write_text("number,country,leg_type\n+81312345678,JP,tollDialIn\n")
-    assert main([*command, "--service-numbers", str(numbers)]) == 2
-    assert f"{numbers}:2: the list has no receive_toll_usd_min of JP" in capsys.readouterr().err
+    assert main([*command, "--service-numbers", str(numbers)]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    why = "the list has no receive_toll_usd_min of JP"
+    assert f"{numbers}:2: {why}\n" in shown.err
+    assert main([*command, "--service-numbers", str(numbers), "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["faults"] == [{"file": str(numbers), "line": 2, "message": why}]
 
 
 def test_a_mapping_that_cannot_be_read_is_a_wrong_call(

@@ -20,7 +20,6 @@ from perminute.domain.rate_card_csv import check_card_country
 from perminute.domain.rate_cells import read_leg_type
 from perminute_local.decks.calling_codes import CALLING_CODES, TOLL_FREE_PREFIXES
 from perminute_local.decks.price_list import PriceList, rate_of
-from perminute_local.wrong_call import WrongFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,16 +41,15 @@ _NAME_NUMBERS = "name the organization's own numbers by --service-numbers"
 
 
 class ServiceNumber(NamedTuple):
-    """A number of the organization, as its own file says at this line."""
+    """A number of the organization, as a row of its file says."""
 
-    line: int
     digits: str
     country: str
     leg_type: LegType
 
 
 def read_acs_inbound(content: bytes, options: DeckOptions) -> PriceList:
-    """Read the list; raise `WrongFile` for a file of own numbers that is faulty."""
+    """Read the list, and the file of own numbers if there is one."""
     prices = PriceList()
     by_country = _by_country(prices, content, options)
     if options.service_numbers is None:
@@ -146,18 +144,18 @@ def _shared(rates: Sequence[RateRow], prefix: str) -> RateRow:
 
 def _price_numbers(prices: PriceList, by_country: ByCountry, file: Path) -> None:
     """Price the organization's own numbers only; prices of other countries are left out."""
+    faults: list[Fault] = []
     used: set[tuple[LegType, str]] = set()
-    missing: list[Fault] = []
-    for number in read_service_numbers(file):
+    for row in read_rows(file.read_bytes(), _OWN_COLUMNS, faults):
+        number = _service_number(row)
         key = number.leg_type, number.country
         rate = by_country.get(key)
-        if rate is None:
-            column = _PRICE_COLUMNS[number.leg_type]
-            missing.append(Fault(number.line, f"the list has no {column} of {number.country}"))
-        else:
+        if rate is not None:
             prices.take(replace(rate, prefix=number.digits))
             used.add(key)
-    _refuse(file, missing)
+        elif row.sound:
+            row.refuse(f"the list has no {_PRICE_COLUMNS[number.leg_type]} of {number.country}")
+    prices.faults_elsewhere += [(file, fault) for fault in faults]
     prices.left_out += [
         Fault(rate.line, f"{_PRICE_COLUMNS[leg_type]}: no number of {country} is named")
         for (leg_type, country), rate in by_country.items()
@@ -165,22 +163,8 @@ def _price_numbers(prices: PriceList, by_country: ByCountry, file: Path) -> None
     ]
 
 
-def read_service_numbers(file: Path) -> list[ServiceNumber]:
-    """Read the organization's own numbers: a CSV of `number`, `country` and `leg_type`."""
-    faults: list[Fault] = []
-    numbers = list(map(_service_number, read_rows(file.read_bytes(), _OWN_COLUMNS, faults)))
-    _refuse(file, faults)
-    return numbers
-
-
-def _refuse(file: Path, faults: Sequence[Fault]) -> None:
-    if faults:
-        raise WrongFile("; ".join(f"{file}:{fault.line}: {fault.message}" for fault in faults))
-
-
 def _service_number(row: Row) -> ServiceNumber:
     return ServiceNumber(
-        row.line,
         row.read("number", _read_number, default=""),
         row.read("country", check_card_country, default=""),
         row.read("leg_type", _read_dial_in, default=LegType.TOLL_DIAL_IN),

@@ -14,6 +14,7 @@ from perminute.domain.rate_card_csv import RateRow, combine
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
+    from pathlib import Path
 
     from perminute.domain.csv_tables import Columns, Row
     from perminute.domain.rate_card import Rate
@@ -30,20 +31,26 @@ class PriceList:
     """The rows of a list, as they are read; each is in one of these at the end.
 
     `left_out` and `repeated` are not faults, but lines with the reason why they have no rate of
-    their own.
+    their own. `faults_elsewhere` are of other files that the list was read with.
     """
 
     faults: list[Fault] = field(default_factory=list)
+    faults_elsewhere: list[tuple[Path, Fault]] = field(default_factory=list)
     left_out: list[Fault] = field(default_factory=list)
     repeated: list[Fault] = field(default_factory=list)
     _rows: dict[Key, RateRow] = field(default_factory=dict)
 
     def rates(self) -> list[Rate]:
-        """Return the rates, after a look for rows that contradict each other."""
+        """Compare the rows with each other; return the rates, none if the list is refused."""
         rates = combine(self._rows.values(), self.faults)
-        if not rates and not self.faults:
+        if not rates and not self.refused:
             self.faults.append(Fault(1, "the list has no row that becomes a rate"))
-        return rates
+        return [] if self.refused else rates
+
+    @property
+    def refused(self) -> bool:
+        """Whether anything is wrong with the list, which is then refused whole."""
+        return bool(self.faults or self.faults_elsewhere)
 
     def take(self, row: RateRow) -> None:
         """Add a row, unless another has taken its place."""
