@@ -82,6 +82,20 @@ def test_every_fault_of_a_folder_is_named_before_anything_starts(
     assert shown.err == "perminute: " + "".join(f"{line}\n" for line in lines)
 
 
+def test_the_faults_of_a_folder_are_one_document_with_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rates.csv").write_bytes(CARD.replace(b",0.015,", b",cheap,", 1))
+    assert main(["replay", str(tmp_path), "--json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["error"] == "faultyFolder"
+    assert [sorted(fault) for fault in document["faults"]] == [
+        ["message"],
+        ["line", "message"],
+        ["message"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "what"),
     [("rates.csv", "is a file"), ("elsewhere", "does not exist")],
