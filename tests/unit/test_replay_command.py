@@ -42,8 +42,8 @@ DIFFERENCE = Difference("contoso", "balance 1 is not 2")
             {"rates.csv": b"leg_type,prefix\n", "events.jsonl": b"[]"},
             [
                 "rates.csv: the rate card is refused: 2 faults",
-                "rates.csv:1: column currency is missing",
-                "rates.csv:1: column rate_per_minute is missing",
+                "rates.csv:1: column currency is missing; there are: leg_type, prefix",
+                "rates.csv:1: column rate_per_minute is missing; there are: leg_type, prefix",
                 "events.jsonl:1: is a JSON array; write one event a line: jq -c '.[]'",
             ],
         ),
