@@ -85,6 +85,7 @@ documents: $(VENV)/.ready ## Write anew what is made from the code and the sampl
 	$(BIN)/python -m perminute_local.event_documents schema > docs/events.schema.json
 	$(BIN)/python -m perminute_local.event_documents page > docs/events.md
 	$(BIN)/python -m perminute_local.samples events
+	$(BIN)/python -m perminute_local.command_page > docs/command-line.md
 
 lock: $(VENV)/.ready ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 \

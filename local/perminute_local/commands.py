@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING
 
 from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer, pointer_key
 from perminute.domain.errors import FaultyRateCard
 from perminute.domain.rate_card_csv import read_rate_card
-from perminute_local.terminal import write_line, write_lines
+from perminute_local.terminal import write_json, write_line, write_lines
 from perminute_local.text_files import faults_of
 from perminute_local.wrong_call import WrongCall as WrongCall  # noqa: PLC0414 - imported from here
 
@@ -38,7 +36,7 @@ def check_rates(path: Path, *, as_json: bool) -> int:
         count, faults = 0, error.faults
     if as_json:
         listed = [{"line": fault.line, "message": fault.message} for fault in faults]
-        _write_json({"valid": not faults, "rates": count, "faults": listed})
+        write_json({"valid": not faults, "rates": count, "faults": listed})
     elif faults:
         write_lines(f"{path}:{fault.line}: {fault.message}" for fault in faults)
     else:
@@ -46,7 +44,7 @@ def check_rates(path: Path, *, as_json: bool) -> int:
     return 1 if faults else 0
 
 
-def publish_rates(path: Path, *, bucket: str, version: str) -> int:
+def publish_rates(path: Path, *, bucket: str, version: str, as_json: bool) -> int:
     """Put a checked card into the bucket under its version, then point at it."""
     # Publishing alone needs an AWS client.
     import boto3  # noqa: PLC0415
@@ -58,7 +56,10 @@ def publish_rates(path: Path, *, bucket: str, version: str) -> int:
         count = len(read_rate_card(content).rates)
     with calling_aws(f"s3://{bucket} cannot be written"):
         pointer = publish(boto3.client("s3"), bucket, content, version=version)
-    write_line(f"s3://{bucket}/{pointer.key}: {count} rates are in force within a minute")
+    if as_json:
+        write_json({"bucket": bucket, "key": pointer.key, "version": version, "rates": count})
+    else:
+        write_line(f"s3://{bucket}/{pointer.key}: {count} rates are in force within a minute")
     return 0
 
 
@@ -88,8 +89,3 @@ def store_version(client: S3Client, bucket: str, content: bytes, *, version: str
             raise WrongCall(msg) from error
     client.put_object(Bucket=bucket, Key=pointer_key(version), Body=pointer.content())
     return pointer
-
-
-def _write_json(document: object) -> None:
-    json.dump(document, sys.stdout, indent=2)
-    sys.stdout.write("\n")

@@ -16,7 +16,7 @@ from perminute_local.admin.licensing import read_licensing
 from perminute_local.aws_errors import calling_aws
 from perminute_local.deployment import deployed_tables
 from perminute_local.sending import lines_of_not_sent, sender_to
-from perminute_local.terminal import remark
+from perminute_local.terminal import remark, write_json
 from perminute_local.text_files import read_text
 from perminute_local.wrong_call import WrongFile
 
@@ -28,8 +28,14 @@ if TYPE_CHECKING:
     from perminute.adapters.microsoft_graph import GraphUser
 
 
-def run_graph(
-    file: Path, *, organization_id: str, stack_name: str | None, seen_at: datetime, send: bool
+def run_graph(  # noqa: PLR0913 - what the command has options for
+    file: Path,
+    *,
+    organization_id: str,
+    stack_name: str | None,
+    seen_at: datetime,
+    send: bool,
+    as_json: bool = False,
 ) -> int:
     """Write the events, one a line, or send them to the stack's bus.
 
@@ -40,7 +46,7 @@ def run_graph(
         content = read_text(file)
         users = read_users(content)
     except Refused as error:
-        msg = f"{file}: {error}"
+        msg = f"{file}: {error.message if error.field == 'file' else error}"
         raise WrongFile(msg) from error
     with calling_aws(stack_name or "AWS"):
         held = _held(stack_name, organization_id, users) if stack_name else {}
@@ -58,9 +64,12 @@ def run_graph(
         if send and stack_name:
             outcomes = sender_to(stack_name)(events)
             not_sent = list(lines_of_not_sent(events, outcomes))
-        else:
-            sys.stdout.writelines(json.dumps(event) + "\n" for event in events)
     problems = [*(problem for one in compared for problem in one.problems), *not_sent]
+    if as_json:
+        document = {"events": events, "problems": problems, "nextPages": next_pages(content)}
+        write_json({"users": len(users), "sent": send, **document})
+    elif not send:
+        sys.stdout.writelines(json.dumps(event) + "\n" for event in events)
     for problem in problems:
         remark(problem)
     _tell(users, len(events) - len(not_sent), sent=send)

@@ -48,6 +48,22 @@ def take_in(stack: Stack, lines: list[str]) -> None:
     assert verdicts == [Accepted(None)] * len(lines)
 
 
+def test_events_are_one_document_with_json(
+    export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["graph", str(export), "--organization", "contoso", *AT]
+    assert main(command) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "users": 2,
+        "sent": False,
+        "events": events,
+        "problems": [],
+        "nextPages": [],
+    }
+
+
 def test_without_a_stack_all_that_graph_says_is_news(
     export: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

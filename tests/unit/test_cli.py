@@ -261,7 +261,10 @@ def test_a_call_that_is_wrong_is_named_by_its_line(
         (["--seconds", "61.5"], "perminute: --seconds: must be a whole number"),
         (["--seconds", "86401"], "perminute: --seconds: must be a whole number"),
         (["--at", "2026-11-02T09:00:00"], "perminute: --at: has no offset"),
-        (["--leg-type", "app"], "perminute: --leg-type: 'app' is not one of 'tollDialIn'"),
+        (
+            ["--leg-type", "app"],
+            "perminute: --leg-type: 'app' is none of tollDialIn, tollFreeDialIn",
+        ),
         (["--rates", "gone.csv"], "perminute: gone.csv: No such file or directory"),
         (["--calls", "c.jsonl"], "--calls takes the place of --leg-type"),
     ],
@@ -377,3 +380,24 @@ def test_the_package_runs_as_a_module_too(card: Path) -> None:
         check=True,
     )
     assert done.stdout == f"{card}: 3 rates, no fault\n"
+
+
+def test_what_is_converted_or_published_is_one_document_with_json(
+    card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deck = tmp_path / "deck.csv"
+    deck.write_text("Destination Name,Country,Prefix,Price / min\nGermany,DE,49,0.015\n")
+    assert main(["rates", "convert", "--from", "acs", str(deck)]) == 0
+    converted = capsys.readouterr().out
+    assert main(["rates", "convert", "--from", "acs", str(deck), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"rates": 1, "card": converted}
+    with environment(**AWS), mock_aws():
+        boto3.client("s3").create_bucket(Bucket="the-cards")
+        publish = ["rates", "publish", str(card), "--bucket", "the-cards", "--version", "2026-11"]
+        assert main([*publish, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "bucket": "the-cards",
+        "key": "rate-cards/2026-11.csv",
+        "version": "2026-11",
+        "rates": 3,
+    }

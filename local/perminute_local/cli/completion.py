@@ -24,15 +24,19 @@ _SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshCompl
 
 @click.command(
     epilog=examples(
-        'eval "$(perminute completion bash)"    # in ~/.bashrc',
-        'eval "$(perminute completion zsh)"     # in ~/.zshrc',
+        'eval "$(perminute completion bash)"',
+        "perminute completion zsh",
     )
 )
 @click.argument("shell", type=Choice(_SHELLS))
 @json_option
 @click.pass_context
 def completion(context: click.Context, *, shell: str, as_json: bool) -> int:
-    """Print the script by which bash or zsh completes commands."""
+    """Print the script by which bash or zsh completes commands.
+
+    In ~/.bashrc: eval "$(perminute completion bash)". In ~/.zshrc, after compinit:
+    eval "$(perminute completion zsh)".
+    """
     script = _SHELLS[shell](context.find_root().command, {}, PROGRAM, VARIABLE).source()
     if as_json:
         write_json({"shell": shell, "script": script})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perminute_local.cli.parameters import FILE, IDENTIFIER, INSTANT, STACK, examples
+from perminute_local.cli.parameters import FILE, IDENTIFIER, INSTANT, STACK, examples, json_option
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
@@ -16,11 +16,17 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog=examples(
-        "perminute graph users.json --organization contoso",
-        "perminute graph users.json --organization contoso --stack perminute-dev --send",
+        "perminute graph examples/command-line/graph-users.json --organization contoso",
+        "perminute graph examples/command-line/graph-users.json --organization contoso "
+        "--stack perminute-dev --send",
     )
 )
-@click.argument("file", type=FILE)
+@click.argument(
+    "file",
+    type=FILE,
+    help="users with assignedPlans, assignedLicenses and usageLocation: an export, a delta, "
+    "notifications",
+)
 @click.option("--organization", required=True, type=IDENTIFIER, help="whose users they are")
 @click.option(
     "--stack",
@@ -29,14 +35,17 @@ if TYPE_CHECKING:
 )
 @click.option("--at", type=INSTANT, help="when Graph said so (default: now)")
 @click.option("--send", is_flag=True, help="send the events to the stack instead of writing them")
+@json_option
 def graph(
-    *, file: Path, organization: str, stack: str | None, at: datetime | None, send: bool
+    *,
+    file: Path,
+    organization: str,
+    stack: str | None,
+    at: datetime | None,
+    send: bool,
+    as_json: bool,
 ) -> int:
-    """Turn what Microsoft Graph says of users into events.
-
-    FILE has users with assignedPlans, assignedLicenses and usageLocation: an export, a delta,
-    notifications.
-    """
+    """Turn what Microsoft Graph says of users into events."""
     if send and not stack:
         msg = "--send needs a --stack to send to"
         raise WrongCall(msg)
@@ -48,4 +57,5 @@ def graph(
         stack_name=stack,
         seen_at=at or datetime.now(UTC),
         send=send,
+        as_json=as_json,
     )

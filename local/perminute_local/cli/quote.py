@@ -37,11 +37,16 @@ def _seconds(text: str) -> int:
     epilog=examples(
         "perminute quote --rates examples/day/rates.csv --leg-type dialOut "
         "--number +447700900123 --seconds 601",
-        "perminute quote --rates examples/day/rates.csv --calls calls.jsonl --currency USD --json",
+        "perminute quote --rates examples/day/rates.csv --calls examples/command-line/calls.jsonl "
+        "--currency USD --json",
     )
 )
 @click.option("--rates", required=True, type=FILE, metavar="FILE", help="the rate card")
-@click.option("--leg-type", type=Choice([one.value for one in PHONE_LEG_TYPES]))
+@click.option(
+    "--leg-type",
+    type=Choice([one.value for one in PHONE_LEG_TYPES]),
+    help="how the attendee joined",
+)
 @click.option("--number", type=NUMBER, help="E.164, with +; up to four * for its last digits")
 @click.option("--seconds", type=Parsed("S", _seconds), help="connected time, 0 to 86400")
 @click.option("--at", type=INSTANT, help="when the call was answered (default: now)")

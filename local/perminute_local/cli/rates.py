@@ -34,8 +34,8 @@ def rates() -> None:
     """Check, convert, publish and correct rate cards."""
 
 
-@rates.command(epilog=examples("perminute rates check examples/day/rates.csv"))
-@click.argument("file", type=FILE)
+@rates.command(epilog=examples("perminute rates check examples/day/rates.csv --json"))
+@click.argument("file", type=FILE, help="the rate card")
 @json_option
 def check(*, file: Path, as_json: bool) -> int:
     """List every fault of a rate card."""
@@ -52,13 +52,14 @@ def _columns(text: str) -> dict[str, str]:
 
 @rates.command(
     epilog=examples(
-        "perminute rates convert --from acs prices.csv > rates.csv",
-        "perminute rates convert --map 'prefix=Code,rate=Price / min' --leg-type dialOut "
-        "--currency EUR --separator ';' --decimal , --save-map carrier.json prices.csv",
-        "perminute rates convert --map-file carrier.json next-month.csv > rates.csv",
+        "perminute rates convert --from acs examples/command-line/acs-prices.csv",
+        "perminute rates convert --from acs examples/command-line/acs-prices.csv "
+        "| perminute rates check -",
+        "perminute rates convert --map 'prefix=Prefix,rate=Price / min' --leg-type dialOut "
+        "--currency USD examples/command-line/acs-prices.csv",
     )
 )
-@click.argument("file", type=FILE)
+@click.argument("file", type=FILE, help="the carrier's price list")
 @click.option(
     "--from",
     "deck",
@@ -75,8 +76,8 @@ def _columns(text: str) -> dict[str, str]:
 )
 @click.option("--map-file", type=FILE, help="a mapping that --save-map has written")
 @click.option("--save-map", type=NEW_FILE, help="write the mapping to a file, for the next list")
-@click.option("--leg-type", type=Choice([one.value for one in PHONE_LEG_TYPES]))
-@click.option("--currency", type=CURRENCY)
+@click.option("--leg-type", type=Choice([one.value for one in PHONE_LEG_TYPES]), help="of all rows")
+@click.option("--currency", type=CURRENCY, help="of all rows")
 @click.option(
     "--separator", type=Choice(list(SEPARATORS.values())), help="between cells (default: ,)"
 )
@@ -114,20 +115,23 @@ def convert(
 
 
 @rates.command(
-    epilog=examples("perminute rates publish rates.csv --bucket BUCKET --version 2026-11")
+    epilog=examples(
+        "perminute rates publish examples/day/rates.csv --bucket BUCKET --version 2026-11"
+    )
 )
-@click.argument("file", type=FILE)
+@click.argument("file", type=FILE, help="the rate card")
 @click.option(
     "--bucket", required=True, metavar="NAME", help="RateCardBucketName of the deployed stack"
 )
 @click.option(
     "--version", required=True, type=VERSION, help="the name of this version, never reused"
 )
-def publish(*, file: Path, bucket: str, version: str) -> int:
+@json_option
+def publish(*, file: Path, bucket: str, version: str, as_json: bool) -> int:
     """Make a rate card the one in force."""
     from perminute_local import commands
 
-    return commands.publish_rates(file, bucket=bucket, version=version)
+    return commands.publish_rates(file, bucket=bucket, version=version, as_json=as_json)
 
 
 @rates.command(

@@ -27,7 +27,9 @@ def _probability(text: str) -> float:
         "perminute replay examples/day --seed 7 --duplicate 0.2 --shuffle --json",
     )
 )
-@click.argument("folder", type=FOLDER, metavar="DIR")
+@click.argument(
+    "folder", type=FOLDER, metavar="DIR", help="a folder with rates.csv and events.jsonl"
+)
 @json_option
 @click.option(
     "--batch-size",
@@ -51,7 +53,7 @@ def replay(
     shuffle: bool,
     as_json: bool,
 ) -> int:
-    """Run a folder of events (rates.csv, events.jsonl) on an embedded AWS.
+    """Run a folder of events on an embedded AWS.
 
     Exit 1: the books differ, or could not be read. The AWS emulator is installed if it is missing.
     """

@@ -1,0 +1,93 @@
+"""docs/command-line.md is what the code makes of it, and its examples work in a checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+from perminute_local.cli.program import program
+from perminute_local.command_page import page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+SLOW = ("perminute replay", "perminute simulate")
+"""They have tests of their own, and take minutes here."""
+
+
+def all_commands(context: click.Context) -> Iterator[click.Context]:
+    """Every command that is no group, in its context."""
+    command = context.command
+    if not isinstance(command, click.Group):
+        yield context
+        return
+    for name, inner in command.commands.items():
+        yield from all_commands(click.Context(inner, info_name=name, parent=context))
+
+
+COMMANDS = list(all_commands(click.Context(program, info_name="perminute")))
+
+
+def examples_of(context: click.Context) -> list[str]:
+    return [line.strip() for line in (context.command.epilog or "").splitlines()[2:]]
+
+
+EXAMPLES = [example for context in COMMANDS for example in examples_of(context)]
+
+
+def of_aws(example: str) -> bool:
+    return "--stack" in example or "--bucket" in example
+
+
+def test_the_page_is_what_the_code_makes_of_it() -> None:
+    assert (ROOT / "docs" / "command-line.md").read_text() == page(), "run: make documents"
+
+
+@pytest.mark.parametrize("context", COMMANDS, ids=lambda one: one.command_path)
+def test_every_command_has_json_a_line_of_help_and_examples(context: click.Context) -> None:
+    names = {name for one in context.command.params for name in one.opts}
+    assert "--json" in names
+    assert all(example.split("perminute ")[1:] for example in examples_of(context))
+    assert examples_of(context)
+    # Cut, it would end in an ellipsis.
+    assert context.command.get_short_help_str(60).endswith(".")
+    assert "..." not in context.command.get_short_help_str(60)
+    assert [
+        one.name for one in context.command.params if isinstance(one, click.Option) and not one.help
+    ] == []
+
+
+@pytest.mark.parametrize(
+    "example", [one for one in EXAMPLES if not of_aws(one) and not one.startswith(SLOW)]
+)
+def test_an_example_that_needs_no_aws_works_in_a_checkout(example: str) -> None:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(  # noqa: S603 - our own example
+        ["bash", "-ec", f"set -o pipefail; {example}"],  # noqa: S607 - whichever bash there is
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PATH": path},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "example", [one for one in EXAMPLES if of_aws(one) or one.startswith(SLOW)]
+)
+def test_the_words_of_another_example_are_understood(example: str) -> None:
+    words = example.split()[1:]
+    with click.Context(program, info_name="perminute") as context:
+        while isinstance(context.command, click.Group):
+            context = click.Context(  # noqa: PLW2901 - one level further down
+                context.command.commands[words[0]], info_name=words.pop(0), parent=context
+            )
+        context.command.parse_args(context, words)
