@@ -16,6 +16,7 @@ from perminute_local.replay.in_process import InProcess
 from perminute_local.replay.report import report
 from perminute_local.replay.run import BooksNotRead, System, embedded_stack, read_plan
 from perminute_local.stack import StackError
+from perminute_local.tables import write_tables
 from perminute_local.terminal import remark, write_json
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def run_replay(
     if as_json:
         write_json(results.document())
     else:
-        Console().print(*report(results), sep="\n")
+        write_tables(report(results))
     for line in remarks(results):
         remark(f"perminute: {line}")
     return 1 if results.differences or results.unread else 0

@@ -252,11 +252,18 @@ def _refused(rejected: Sequence[Rejected]) -> Table:
 
 
 def _table(title: str | None, *columns: str) -> Table:
-    table = Table(title=_plain(title) if title else None, **_STYLE)
+    table = Table(title=_title(title) if title else None, **_STYLE)
     for column in columns:
         text = column in {"leg", "lot", "expires", "outcome", "reason", "currency"}
-        table.add_column(column, justify="left" if text else "right")
+        table.add_column(column, justify="left" if text else "right", no_wrap=True)
     return table
+
+
+def _title(text: str) -> Text:
+    """Write it in one line, even if the table below it is narrower."""
+    title = _plain(text)
+    title.no_wrap, title.overflow = True, "ignore"
+    return title
 
 
 def _aligned(micros: int) -> str:
