@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return ` Did you mean …?` for the name that is closest, whatever its case; else nothing."""
-    by_folded = {one.casefold(): one for one in names}
-    close = get_close_matches(name.casefold(), by_folded, n=1)
+    folded, by_folded = name.casefold(), {one.casefold(): str(one) for one in names}
+    begun = [one for one in by_folded if folded and one.startswith(folded)]
+    close = begun or get_close_matches(folded, by_folded, n=1)
     return f" Did you mean {by_folded[close[0]]!r}?" if close else ""

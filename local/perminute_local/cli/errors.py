@@ -59,8 +59,10 @@ def _described(error: Exception) -> tuple[str, str]:
             return error.kind, str(error)
         case OSError(filename=str() as name):
             return "file", f"{name}: {error.strerror}"
+        case UnicodeEncodeError(encoding=encoding):
+            return "failed", f"{encoding} cannot write what is to be shown: set PYTHONUTF8=1"
         case OSError() | PerminuteError():
-            return "failed", str(error)
+            return "failed", (isinstance(error, OSError) and error.strerror) or str(error)
     if "botocore" in sys.modules:
         from botocore.exceptions import BotoCoreError, ClientError
 

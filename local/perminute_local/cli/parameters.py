@@ -67,6 +67,11 @@ class InputFile(ParamType[Path]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Path:
         """Return the path."""
+        if not value:
+            self.fail("must name a file, or be - for standard input", param, ctx)
+        if isinstance(param, click.Option) and str(value).startswith("--"):
+            msg = f"must name a file, and {value} looks like an option; a file is ./{value}"
+            self.fail(msg, param, ctx)
         if value != "-":
             return Path(str(value))
         if ctx is not None and ctx.meta.setdefault(_STANDARD_INPUT, param) is not param:
@@ -122,11 +127,22 @@ def _stack(text: str) -> str:
     return text
 
 
+def _bucket(text: str) -> str:
+    if re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|arn:aws[a-z-]*:s3:\S+", text) is None:
+        msg = (
+            f"{text!r} cannot be the name of a bucket: 3 to 63 small letters, digits, dots and "
+            "dashes, without s3:// before it"
+        )
+        raise ValueError(msg)
+    return text
+
+
 _STANDARD_INPUT = f"{__name__}.standard_input"
 
 FILE = InputFile()
 NEW_FILE: click.Path[Path] = click.Path(path_type=Path)
 FOLDER: click.Path[Path] = click.Path(path_type=Path)
+BUCKET = Parsed("NAME", _bucket)
 STACK = Parsed("NAME", _stack)
 COUNT = Parsed("N", whole_number_above_0)
 CURRENCY = Parsed("CODE", check_currency)

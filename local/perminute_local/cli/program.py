@@ -53,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Not `program.main`, which has other ways with an interrupt and a closed pipe.
         with program.make_context("perminute", words) as context:
             code: int = program.invoke(context)
+            # What cannot be written is to be known here, not when Python ends.
+            sys.stdout.flush()
             return code
     except click.exceptions.Exit as ended:
         return ended.exit_code

@@ -10,6 +10,7 @@ import click
 from perminute.domain.csv_tables import SEPARATORS
 from perminute.domain.legs import PHONE_LEG_TYPES, LegType
 from perminute_local.cli.parameters import (
+    BUCKET,
     CURRENCY,
     DATE_OR_INSTANT,
     FILE,
@@ -116,12 +117,12 @@ def convert(
 
 @rates.command(
     epilog=examples(
-        "perminute rates publish examples/day/rates.csv --bucket BUCKET --version 2026-11"
+        "perminute rates publish examples/day/rates.csv --bucket your-rate-cards --version 2026-11"
     )
 )
 @click.argument("file", type=FILE, help="the rate card")
 @click.option(
-    "--bucket", required=True, metavar="NAME", help="RateCardBucketName of the deployed stack"
+    "--bucket", required=True, type=BUCKET, help="RateCardBucketName of the deployed stack"
 )
 @click.option(
     "--version", required=True, type=VERSION, help="the name of this version, never reused"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from dataclasses import replace
@@ -18,6 +19,7 @@ from perminute_local.simulation.faults import ALL_FAULTS, Fault
 from perminute_local.simulation.shrinking import shortest
 from perminute_local.simulation.worlds import Over, World, simulate
 from perminute_local.stack import load_template
+from perminute_local.suggestions import did_you_mean
 from perminute_local.terminal import write_line, write_lines
 
 if TYPE_CHECKING:
@@ -72,23 +74,24 @@ def faults_named(text: str) -> frozenset[Fault]:
     """Read a list of kinds of faults, or `all`, or `none`; `ValueError` names those there are."""
     if text in {"all", "none"}:
         return ALL_FAULTS if text == "all" else frozenset()
-    try:
-        return frozenset(Fault(name) for name in text.split(","))
-    except ValueError:
-        names = ", ".join(sorted(Fault))
-        msg = f"must be all, none, or some of {names}, with commas between them"
-        raise ValueError(msg) from None
+    named = text.split(",")
+    for name in named:
+        if name not in set(Fault):
+            names = ", ".join(sorted(Fault))
+            msg = f"must be all, none, or some of {names}, with commas between them."
+            raise ValueError(msg + did_you_mean(name, sorted(Fault)))
+    return frozenset(map(Fault, named))
 
 
 def items_named(text: str) -> tuple[int, ...]:
     """Read numbers and ranges of them, as `0-5,17`."""
     items: list[int] = []
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not (first.isdecimal() and (last or first).isdecimal()):
-            msg = "must be numbers of items and ranges of them, such as 0-5,17"
+        range_ = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", part)
+        if range_ is None or int(range_[2] or range_[1]) < int(range_[1]):
+            msg = "must be numbers of items and ranges of them, such as 0-5,17, below a million"
             raise ValueError(msg)
-        items += range(int(first), int(last or first) + 1)
+        items += range(int(range_[1]), int(range_[2] or range_[1]) + 1)
     return tuple(items)
 
 
