@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +10,9 @@ if TYPE_CHECKING:
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return ` Did you mean …?` for the name that is closest, whatever its case; else nothing."""
+    # Only who has misspelt something waits for it.
+    from difflib import get_close_matches  # noqa: PLC0415
+
     folded, by_folded = name.casefold(), {one.casefold(): str(one) for one in names}
     begun = [one for one in by_folded if folded and one.startswith(folded)]
     close = begun or get_close_matches(folded, by_folded, n=1)

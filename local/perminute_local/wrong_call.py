@@ -29,7 +29,7 @@ class FaultyCard(WrongFile):
 
     kind = "faultyRateCard"
 
-    def __init__(self, path: Path, faults: Sequence[Fault]) -> None:
+    def __init__(self, path: Path | str, faults: Sequence[Fault]) -> None:
         """Keep the faults, which are shown below the message, a line for each."""
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         super().__init__(f"{path}: the rate card is refused: {count}")

@@ -44,6 +44,13 @@ def test_a_group_alone_lists_its_commands(
     assert shown.err == ""
 
 
+def test_help_has_a_short_name_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rates", "check", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert main(["rates", "check", "-h"]) == 0
+    assert capsys.readouterr().out == shown
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -9,7 +9,7 @@ import pytest
 from botocore import exceptions as aws
 from botocore.exceptions import ClientError
 
-from perminute.domain.errors import Unavailable
+from perminute.domain.errors import Fault, FaultyRateCard, Unavailable
 from perminute_local import doctor
 from perminute_local.aws_errors import reason
 from perminute_local.cli import main
@@ -125,6 +125,19 @@ def test_what_aws_refuses_where_nobody_expected_it_is_no_traceback_either(
         "message": "Unable to locate credentials: set AWS_PROFILE, or sign in by `aws configure` "
         "or `aws sso login`",
     }
+
+
+def test_a_faulty_card_of_which_nobody_knows_the_file_has_its_faults_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise FaultyRateCard([Fault(2, "prefix: must not be empty")])
+
+    monkeypatch.setattr(doctor, "run_doctor", fail)
+    assert main(["doctor", "--stack", "s", "--json"]) == 2
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["faults"] == [{"line": 2, "message": "prefix: must not be empty"}]
+    assert shown.err.endswith("the file:2: prefix: must not be empty\n")
 
 
 def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -255,6 +256,21 @@ def test_an_option_without_its_value_is_named(capsys: pytest.CaptureFixture[str]
 def test_a_profile_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with environment(AWS_PROFILE="nobodys"):
         check("doctor --stack s", "profile (nobodys) could not be found: check AWS_PROFILE", capsys)
+
+
+def test_what_the_output_cannot_show_is_an_error(tmp_path: Path) -> None:
+    deck = "Destination Name,Country,Prefix,Price / min\nRéunion,RE,262,0.015\n"
+    (tmp_path / "deck.csv").write_text(deck, encoding="utf-8")
+    command = ["-m", "perminute", "rates", "convert", "--from", "acs", str(tmp_path / "deck.csv")]
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "perminute: ascii cannot write what is to be shown: set PYTHONUTF8=1\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import BashComplete, ZshComplete, shell_complete
 
 from perminute_local.cli.parameters import Choice, examples, json_option
 from perminute_local.terminal import write_json
 
-if TYPE_CHECKING:
-    from click.shell_completion import ShellComplete
-
 PROGRAM = "perminute"
 VARIABLE = "_PERMINUTE_COMPLETE"
 """Set by the scripts when they ask what may come next."""
-
-_SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete}
 
 
 @click.command(
@@ -28,7 +21,7 @@ _SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshCompl
         "perminute completion zsh",
     )
 )
-@click.argument("shell", type=Choice(_SHELLS))
+@click.argument("shell", type=Choice(["bash", "zsh"]))
 @json_option
 @click.pass_context
 def completion(context: click.Context, *, shell: str, as_json: bool) -> int:
@@ -37,7 +30,10 @@ def completion(context: click.Context, *, shell: str, as_json: bool) -> int:
     In ~/.bashrc: eval "$(perminute completion bash)". In ~/.zshrc, after compinit:
     eval "$(perminute completion zsh)".
     """
-    script = _SHELLS[shell](context.find_root().command, {}, PROGRAM, VARIABLE).source()
+    from click.shell_completion import BashComplete, ZshComplete
+
+    kind = BashComplete if shell == "bash" else ZshComplete
+    script = kind(context.find_root().command, {}, PROGRAM, VARIABLE).source()
     if as_json:
         write_json({"shell": shell, "script": script})
     else:
@@ -47,6 +43,8 @@ def completion(context: click.Context, *, shell: str, as_json: bool) -> int:
 
 def complete(program: click.Command, instruction: str) -> int:
     """Answer a shell that asks what may come next; returns the exit code."""
+    from click.shell_completion import shell_complete
+
     return shell_complete(program, {}, PROGRAM, VARIABLE, instruction)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from perminute.domain.errors import PerminuteError
+from perminute.domain.errors import FaultyRateCard, PerminuteError
 from perminute_local.terminal import remark, write_json
 from perminute_local.wrong_call import FaultyCard, FaultyFolder, WrongCall
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 def report(error: Exception, *, as_json: bool) -> None:
     """Write an error that the user can mend; one that we have to mend is raised again."""
+    if isinstance(error, FaultyRateCard):
+        error = FaultyCard("the file", error.faults)
     kind, message = _described(error)
     remark(f"perminute: {message}")
     faults = list(_faults(error))

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 from click.types import ParamType
 
 from perminute.domain.codes import check_currency
@@ -24,6 +23,8 @@ from perminute_local.suggestions import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+
+    from click.shell_completion import CompletionItem
 
 T = TypeVar("T")
 Run = TypeVar("Run", bound="Callable[..., object]")
@@ -82,6 +83,8 @@ class InputFile(ParamType[Path]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Have the shell complete the names of files."""
+        from click.shell_completion import CompletionItem
+
         del ctx, param
         return [CompletionItem(incomplete, type="file")]
 

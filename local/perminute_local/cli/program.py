@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DONE, WRONG, INTERRUPTED = 0, 2, 130
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(
     package_name="perminute", prog_name="perminute", message="%(prog)s %(version)s"
 )
