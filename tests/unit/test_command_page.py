@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 SLOW = ("perminute replay", "perminute simulate")
 """They have tests of their own, and take minutes here."""
 
@@ -91,3 +93,29 @@ def test_the_words_of_another_example_are_understood(example: str) -> None:
                 context.command.commands[words[0]], info_name=words.pop(0), parent=context
             )
         context.command.parse_args(context, words)
+
+
+def commands_named(document: Path) -> list[str]:
+    """Each command that a document names, up to the end of its code."""
+    text = document.read_text()
+    spans = re.findall(r"(?<!`)`perminute ([^`]+)`", text)
+    blocks = "".join(re.findall(r"```\w*\n(.*?)```", text, re.DOTALL))
+    lines = re.findall(r"^ *(?:\$ )?(?:\.venv/bin/)?perminute (.+)$", blocks, re.MULTILINE)
+    return [" ".join(words.split()) for words in (*spans, *lines)]
+
+
+def unknown_words(words: list[str]) -> list[str]:
+    """The first word that is no command, or the options that the command does not have."""
+    command: click.Command = program
+    while words and isinstance(command, click.Group) and not words[0].startswith(("-", "|", "…")):
+        if words[0] not in command.commands:
+            return words[:1] if words[0].islower() else []
+        command = command.commands[words.pop(0)]
+    known = {"--help", "--version", *(name for one in command.params for name in one.opts)}
+    return [word for word in words if re.fullmatch(r"--[a-z-]+", word) and word not in known]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_and_option_that_a_document_names_exists(document: Path) -> None:
+    named = commands_named(document)
+    assert [one for one in named if unknown_words(one.split())] == []
