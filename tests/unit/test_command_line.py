@@ -41,6 +41,8 @@ def test_a_group_alone_lists_its_commands(
     shown = capsys.readouterr()
     listed = [line.split()[0] for line in shown.out.split("Commands:\n")[1].splitlines()]
     assert listed == list(group.commands)
+    # A line that is too long ends in dots.
+    assert "..." not in shown.out.split("Commands:\n")[1]
     assert shown.err == ""
 
 

@@ -108,9 +108,11 @@ def unknown_words(words: list[str]) -> list[str]:
     """The first word that is no command, or the options that the command does not have."""
     command: click.Command = program
     while words and isinstance(command, click.Group) and not words[0].startswith(("-", "|", "…")):
-        if words[0] not in command.commands:
+        names = words[0].split("|")
+        if not set(names) <= set(command.commands):
             return words[:1] if words[0].islower() else []
-        command = command.commands[words.pop(0)]
+        command = command.commands[names[0]]
+        words = words[1:]
     known = {"--help", "--version", *(name for one in command.params for name in one.opts)}
     return [word for word in words if re.fullmatch(r"--[a-z-]+", word) and word not in known]
 

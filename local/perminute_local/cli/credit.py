@@ -27,7 +27,7 @@ _AMOUNT = "AMOUNT"
 
 @click.group(cls=CommandGroup)
 def credit() -> None:
-    """Configure, buy or adjust the prepaid credit of an organization."""
+    """Configure, buy or adjust an organization's prepaid credit."""
 
 
 @credit.command(
@@ -86,9 +86,10 @@ def configure(
     low_balance_thresholds: tuple[str, ...],
     **settings: object,
 ) -> Statement:
-    """Change settings of the credit; those that are not named stay as they are.
+    """Change settings of the credit.
 
-    With --print nothing is known of the settings in force, so those that are not named are cleared.
+    Those that are not named stay as they are. With --print nothing is known of the settings in
+    force, so those that are not named are cleared.
     """
     fields = {"low_balance_thresholds": list(low_balance_thresholds) or None, **settings}
     return change.configure(fields_of(fields), cleared)

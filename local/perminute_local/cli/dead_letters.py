@@ -36,7 +36,7 @@ _ALL = Choice(sorted((*WITH_SOURCE, *WITHOUT_SOURCE)))
 
 @click.group(cls=CommandGroup)
 def dlq() -> None:
-    """Show what a deployed stack could not process, and deal with it."""
+    """Show, send back or discard what could not be processed."""
 
 
 @dlq.command("list", epilog=examples("perminute dlq list --stack perminute-dev"))

@@ -34,7 +34,7 @@ _dial_out_policy = click.option(
 
 @click.group("license", cls=CommandGroup)
 def license_() -> None:
-    """Assign and remove licenses, and state how many were purchased."""
+    """Assign and remove licenses, and state how many there are."""
 
 
 @license_.command(
@@ -75,7 +75,7 @@ def remove(*, change: Change, users: Sequence[User], license_: str) -> Statement
 @click.option("--quantity", required=True, type=int, help="the new total")
 @states_change_from
 def purchased(*, change: Change, license_: str, quantity: int) -> Statement:
-    """State how many licenses of a kind the organization owns by now."""
+    """State how many licenses of a kind there are by now."""
     stated = {"license": license_, "quantity": quantity}
     return change.of_organization("Licenses Purchased", stated)
 
@@ -104,7 +104,10 @@ def user() -> None:
 )
 @states_change_of_users
 def set_user(*, change: Change, users: Sequence[User], **fields: object) -> Statement:
-    """Change what holds of users; what is not named stays as it is, and nothing can be unset."""
+    """Change what holds of users.
+
+    What is not named stays as it is, and nothing can be unset.
+    """
     return change.of_users("User Changed", users, fields_of(fields))
 
 
@@ -144,5 +147,8 @@ def organization() -> None:
 )
 @states_change_from
 def set_organization(*, change: Change, **fields: object) -> Statement:
-    """Change what holds of an organization; what is not named stays as it is."""
+    """Change what holds of an organization.
+
+    What is not named stays as it is.
+    """
     return change.of_organization("Organization Changed", fields_of(fields))
