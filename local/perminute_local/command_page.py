@@ -40,9 +40,12 @@ error is a document as well, with the same exit code and the same line on standa
 | `file` | a file cannot be read, or is not what the command reads | `message` |
 | `faultyRateCard` | a rate card is refused | `message`, `faults`: each with `line` and `message` |
 | `aws` | AWS refused, or was not reached | `message` |
-| `failed` | something else went wrong | `message` |
+| `emulator` | the emulator of a replay is missing or did not start | `message` |
+| `faultyFolder` | several files of a replay's folder are faulty | `message`, `faults` |
+| `failed` | something else went wrong, such as a full disk | `message` |
 
-`perminute quote` has three more, which are answers: `noRate`, `blockedNumber`, `currencyMismatch`.
+With exit code 1, `error` is an answer: `noRate`, `blockedNumber`, `currencyMismatch` and of a line
+`invalid` of a quote; `booksNotRead` of a replay; `refused` of what an admin sends.
 
 **Files.** `-` in place of a file is standard input, once in a call.
 

@@ -14,6 +14,9 @@ import pytest
 
 from perminute_local.cli.program import program
 from perminute_local.command_page import page
+from perminute_local.embedded_aws import EmbeddedAwsError
+from perminute_local.emulator.environment import EmulatorNotInstalled
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +53,16 @@ def of_aws(example: str) -> bool:
 
 def test_the_page_is_what_the_code_makes_of_it() -> None:
     assert (ROOT / "docs" / "command-line.md").read_text() == page(), "run: make documents"
+
+
+def test_the_page_has_every_kind_of_error() -> None:
+    kinds, classes = {WrongCall.kind}, [WrongCall]
+    while classes:
+        classes += (found := classes.pop().__subclasses__())
+        kinds |= {one.kind for one in found}
+    assert {EmbeddedAwsError.kind, EmulatorNotInstalled.kind, "file"} < kinds
+    text = page()
+    assert [kind for kind in sorted(kinds) if f"| `{kind}` |" not in text] == []
 
 
 @pytest.mark.parametrize("context", COMMANDS, ids=lambda one: one.command_path)
