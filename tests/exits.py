@@ -36,7 +36,6 @@ from perminute.domain.spending import LimitName
 from perminute.domain.usage import Flag
 from perminute.observability import logger, metrics, report_ties
 from perminute_local import cli, dead_letters, doctor, reconcile
-from perminute_local.commands import WrongCall
 from perminute_local.correct_rates import _Of, _remarks, _table
 from perminute_local.dead_letters import Letter, _done
 from perminute_local.doctor import Finding, Health
@@ -44,6 +43,7 @@ from perminute_local.replay.report import report
 from perminute_local.replay.results import Rejected, Response, Results
 from perminute_local.simulation.command import _lines
 from perminute_local.terminal import remark, write_lines
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable

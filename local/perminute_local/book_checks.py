@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +12,7 @@ from perminute.adapters.dynamodb.tables import connect
 from perminute.domain.times import format_instant
 from perminute_local.aws_errors import calling_aws
 from perminute_local.deployment import deployed_tables, output
-from perminute_local.terminal import write_lines
+from perminute_local.terminal import write_json, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -73,8 +71,7 @@ def run_status(stack_name: str, *, as_json: bool) -> int:
     with calling_aws(f"what is known of the books of {stack_name} cannot be read"):
         status = _read(stack_name)
     if as_json:
-        json.dump(_document(status), sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        write_json(_document(status))
     else:
         write_lines(_lines(status))
     return 1 if status.differing else 0

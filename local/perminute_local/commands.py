@@ -9,7 +9,7 @@ from perminute.domain.errors import FaultyRateCard
 from perminute.domain.rate_card_csv import read_rate_card
 from perminute_local.terminal import write_json, write_line, write_lines
 from perminute_local.text_files import faults_of
-from perminute_local.wrong_call import WrongCall as WrongCall  # noqa: PLC0414 - imported from here
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from pathlib import Path

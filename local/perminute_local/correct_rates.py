@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,9 +24,9 @@ from perminute.domain.money import format_micros
 from perminute.domain.printable import one_line
 from perminute.domain.times import format_instant
 from perminute_local.aws_errors import calling_aws
-from perminute_local.commands import WrongCall
 from perminute_local.deployment import deployed_tables, output
-from perminute_local.terminal import remark, write_lines
+from perminute_local.terminal import remark, write_json, write_lines
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -96,8 +94,7 @@ def run_correct_rates(
                 done.append(_Of(organization_id, currency, total))
     if as_json:
         document = _document(correction, done, failed, booked=book)
-        json.dump(document, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        write_json(document)
     else:
         write_lines(_table(done, correction.version))
     for line in _remarks(done, failed, booked=book):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import boto3
 
 from perminute.settings import TableNames
-from perminute_local.commands import WrongCall
+from perminute_local.wrong_call import WrongCall
 
 
 def deployed_tables(stack_name: str) -> TableNames:

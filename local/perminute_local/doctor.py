@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,10 @@ from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.domain.errors import Unavailable
 from perminute_local.alarm_topics import Hearing, hearing_of
 from perminute_local.aws_errors import calling_aws
-from perminute_local.commands import WrongCall
 from perminute_local.dead_letters import DEAD_LETTERS, UNKNOWN
 from perminute_local.deployment import outputs, resources_of
-from perminute_local.terminal import remark, write_lines
+from perminute_local.terminal import remark, write_json, write_lines
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -49,8 +48,7 @@ def run_doctor(stack_name: str, *, as_json: bool) -> int:
         patient = _Patient(stack_name)
         findings = [finding for check in patient.checks for finding in check()]
     if as_json:
-        json.dump([asdict(finding) for finding in findings], sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        write_json([asdict(finding) for finding in findings])
     else:
         write_lines(f"{f.health:<9} {f.what}: {f.message}" for f in findings)
     return 1 if any(finding.health is Health.ILL for finding in findings) else 0

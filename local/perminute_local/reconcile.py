@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
@@ -14,10 +12,10 @@ from perminute.application.patience import Patience
 from perminute.application.reconcile_books import ReconcileBooks, Reconciled
 from perminute.settings import read_timeout_seconds
 from perminute_local.aws_errors import calling_aws
-from perminute_local.commands import WrongCall
 from perminute_local.deployment import deployed_tables
 from perminute_local.replay.results import difference_document
-from perminute_local.terminal import remark, write_lines
+from perminute_local.terminal import remark, write_json, write_lines
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,8 +36,7 @@ def run_reconcile(stack_name: str, organizations: Sequence[str], *, as_json: boo
             "unread": [books.organization_id for books in reconciled if books.unavailable],
             "differences": [difference_document(one) for one in differences],
         }
-        json.dump(document, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        write_json(document)
     else:
         write_lines(line for books in reconciled for line in _lines(books))
     unread = [books for books in reconciled if books.unavailable]
