@@ -80,6 +80,8 @@ def quote_calls(card: RateCard, path: Path, *, currency: str | None, as_json: bo
             _write_document(answers, tally)
         else:
             _write_text(answers, tally)
+    if not tally.calls:
+        remark(f"perminute: {path}: there is no call in it")
     if tally.without_price:
         remark(f"perminute: {path}: {tally.without_price} of {tally.calls} calls have no price")
     return 1 if tally.without_price else 0

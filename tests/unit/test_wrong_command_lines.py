@@ -258,6 +258,13 @@ def test_a_profile_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[st
         check("doctor --stack s", "profile (nobodys) could not be found: check AWS_PROFILE", capsys)
 
 
+def test_a_file_without_calls_is_said_to_have_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["quote", "--rates", "rates.csv", "--calls", "empty", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["calls"] == []
+    assert shown.err == "perminute: empty: there is no call in it\n"
+
+
 def test_what_the_output_cannot_show_is_an_error(tmp_path: Path) -> None:
     deck = "Destination Name,Country,Prefix,Price / min\nRéunion,RE,262,0.015\n"
     (tmp_path / "deck.csv").write_text(deck, encoding="utf-8")
