@@ -23,7 +23,7 @@ COLUMNS = {"prefix": "Code", "rate": "Price"}
 @pytest.fixture
 def deck(tmp_path: Path) -> Path:
     file = tmp_path / "deck.csv"
-    file.write_text(f"{HEADER}EX,x,0.1,,999\nEX,y,0.05,1,999\nEX,z,0.1,,999\n")
+    file.write_text(f"{HEADER}XE,x,0.1,,999\nXE,y,0.05,1,999\nXE,z,0.1,,999\n")
     return file
 
 
@@ -44,7 +44,7 @@ def test_the_card_is_written_and_what_is_not_in_it_is_listed_and_counted(
 def test_a_refused_list_has_every_fault_and_no_card(
     deck: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    deck.write_text(f"{HEADER}EX,x,free,,999\nEX,y,0.05,,+999\n")
+    deck.write_text(f"{HEADER}XE,x,free,,999\nXE,y,0.05,,+999\n")
     assert convert_rates(deck, ListRequest(deck="twilio"), as_json=False) == 1
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -70,7 +70,7 @@ def test_as_json_it_is_one_document_with_all_of_it(
         "leftOut": [{"line": 3, "message": "is for calls from 1; not used"}],
         "repeated": [{"line": 4, "message": "prefix 999 has the same price at line 2"}],
     }
-    deck.write_text(HEADER + "EX,x,free,,999\n" * (SHOWN + 1))
+    deck.write_text(HEADER + "XE,x,free,,999\n" * (SHOWN + 1))
     assert convert_rates(deck, ListRequest(deck="twilio"), as_json=True) == 1
     document = json.loads(capsys.readouterr().out)
     assert (document["valid"], document["rates"], document["card"]) == (False, 0, None)
@@ -80,7 +80,7 @@ def test_as_json_it_is_one_document_with_all_of_it(
 def test_many_faults_are_shown_in_part_and_their_number_is_said(
     deck: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    deck.write_text(HEADER + "EX,x,free,,999\n" * (SHOWN + 3))
+    deck.write_text(HEADER + "XE,x,free,,999\n" * (SHOWN + 3))
     assert convert_rates(deck, ListRequest(deck="twilio"), as_json=False) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[SHOWN:] == [

@@ -26,14 +26,14 @@ REAL_ACS_DECK = Path(__file__).parents[3] / "shared" / "data" / "acs_pstn_rates.
 AT = datetime(2026, 11, 2, tzinfo=UTC)
 
 ACS = b"""Destination Name,Destination Type,Country,Prefix,Price / min
-Examplia,landline,EX,999,0.32
-"Examplia, mobile",mobile,EX,9997,0.401
+Examplia,landline,XE,999,0.32
+"Examplia, mobile",mobile,XE,9997,0.401
 """
 TWILIO = b"""ISO,Country,Description,Price / min,Origination Prefixes,Destination Prefixes
-EX,Examplia,Examplia,0.1550,,"999, 998"
-EX,Examplia,Examplia - from NANP,0.0450,"1","999, 998"
-EX,Examplia,Examplia - from Carribea,0.0900,"1242, 1246",999
-EX,Examplia,Examplia - Mobile,0.2400,ALL,9997
+XE,Examplia,Examplia,0.1550,,"999, 998"
+XE,Examplia,Examplia - from NANP,0.0450,"1","999, 998"
+XE,Examplia,Examplia - from Carribea,0.0900,"1242, 1246",999
+XE,Examplia,Examplia - Mobile,0.2400,ALL,9997
 """
 TELNYX_HEADER = (
     "ISO,Country,Origination Prefixes,Destination Prefixes,Description,Interval 1,Interval N,"
@@ -62,7 +62,7 @@ def faults(name: str, content: bytes, **options: Any) -> list[tuple[int, str]]:
 
 def test_a_row_of_the_acs_list_is_a_prefix() -> None:
     first, second = read_acs(ACS, DeckOptions()).rates()
-    assert (first.prefix, first.country, first.rate_micros_per_minute) == ("999", "EX", 320_000)
+    assert (first.prefix, first.country, first.rate_micros_per_minute) == ("999", "XE", 320_000)
     assert (second.prefix, second.description) == ("9997", "Examplia, mobile")
 
 
@@ -94,7 +94,7 @@ def test_rows_for_other_callers_are_listed_with_the_reason() -> None:
 
 
 def test_a_prefix_that_is_priced_for_other_callers_only_is_a_fault() -> None:
-    only = TWILIO + b'EX,Examplia,Examplia - Island,0.3,"1242, 1246","9985, 998"\n'
+    only = TWILIO + b'XE,Examplia,Examplia - Island,0.3,"1242, 1246","9985, 998"\n'
     assert faults("twilio", only) == [
         (
             6,
@@ -106,7 +106,7 @@ def test_a_prefix_that_is_priced_for_other_callers_only_is_a_fault() -> None:
 
 
 def test_two_prices_for_one_prefix_are_refused_with_both_lines() -> None:
-    twice = TWILIO + b"EX,Examplia,Examplia - again,0.1,,998\n"
+    twice = TWILIO + b"XE,Examplia,Examplia - again,0.1,,998\n"
     assert faults("twilio", twice) == [
         (
             6,
@@ -114,7 +114,7 @@ def test_two_prices_for_one_prefix_are_refused_with_both_lines() -> None:
             "rows",
         )
     ]
-    assert faults("acs", ACS + b"Examplia,x,EX,999,0.33\n") == [
+    assert faults("acs", ACS + b"Examplia,x,XE,999,0.33\n") == [
         (
             4,
             "prefix 999 has two prices: 0.33 USD here and 0.32 USD at line 2; delete one of the "
@@ -124,15 +124,15 @@ def test_two_prices_for_one_prefix_are_refused_with_both_lines() -> None:
 
 
 def test_a_price_that_cannot_be_read_does_not_contradict_another() -> None:
-    assert faults("acs", ACS + b"Examplia,x,EX,999,-1\n") == [
+    assert faults("acs", ACS + b"Examplia,x,XE,999,-1\n") == [
         (4, "Price / min: must not be negative")
     ]
 
 
 def test_equal_rows_are_taken_once_and_counted_in_every_deck() -> None:
     for deck, row in (
-        (read_acs(ACS + b"again,x,EX,999,0.3200000\n", DeckOptions()), 4),
-        (read_twilio(TWILIO + b"EX,Examplia,again,0.155,,998\n", DeckOptions()), 6),
+        (read_acs(ACS + b"again,x,XE,999,0.3200000\n", DeckOptions()), 4),
+        (read_twilio(TWILIO + b"XE,Examplia,again,0.155,,998\n", DeckOptions()), 6),
         (
             read_telnyx(f"{TELNYX}LU,Luxembourg,,352,again,60,60,0.2,,\n".encode(), DeckOptions()),
             6,
@@ -147,18 +147,18 @@ def test_equal_rows_are_taken_once_and_counted_in_every_deck() -> None:
 
 def test_equal_prices_of_two_countries_are_not_equal_rows() -> None:
     assert faults("acs", ACS + b"Samplia,x,SX,999,0.32\n") == [
-        (4, "prefix 999 is of SX here and of EX at line 2: delete one of the rows")
+        (4, "prefix 999 is of SX here and of XE at line 2: delete one of the rows")
     ]
 
 
 def test_a_row_that_says_it_has_no_prefix_is_left_out_and_an_empty_cell_is_a_fault() -> None:
-    deck = read_acs(ACS + b"Monthly fee,fee,EX,n/a,free\n", DeckOptions())
+    deck = read_acs(ACS + b"Monthly fee,fee,XE,n/a,free\n", DeckOptions())
     assert len(deck.rates()) == 2
     assert (deck.faults, deck.left_out) == (
         [],
         [Fault(4, "Prefix: says that it has no prefix")],
     )
-    assert faults("acs", ACS + b"Examplia,x,EX,,0.3\n") == [(4, "Prefix: must not be empty")]
+    assert faults("acs", ACS + b"Examplia,x,XE,,0.3\n") == [(4, "Prefix: must not be empty")]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_row_that_says_it_has_no_prefix_is_left_out_and_an_empty_cell_is_a_fau
             ],
         ),
         (
-            ACS.replace(b"0.32", b"0,32").replace(b"EX,9997", b"EXA,9997"),
+            ACS.replace(b"0.32", b"0,32").replace(b"XE,9997", b"XEA,9997"),
             [
                 (
                     2,
@@ -212,7 +212,7 @@ def test_all_faults_of_a_list_are_named_at_once(
 
 
 def test_a_list_may_be_read_with_the_separator_and_decimal_mark_that_it_was_saved_with() -> None:
-    saved = b"Destination Name;Country;Prefix;Price / min\nExamplia;EX;999;0,32\n"
+    saved = b"Destination Name;Country;Prefix;Price / min\nExamplia;XE;999;0,32\n"
     assert prices("acs", saved, separator=";", decimal=",") == {"999": 320_000}
     assert faults("acs", saved.replace(b"0,32", b"1.000,5"), separator=";", decimal=",") == [
         (2, "Price / min: holds a point, but its decimal mark is a comma: what is the point?")

@@ -25,14 +25,14 @@ def test_every_fault_is_listed_by_its_line() -> None:
     assert faults(
         header,
         "dialOut,49,DE,USD,0.1,,,,,,,",
-        "carrierPigeon,+49,Germany,dollar,-1,x,0,1.5,-1,2026-01-01,2026-01-01T00:00:00,maybe",
+        "carrierPigeon,+49,UK,dollar,-1,x,0,1.5,-1,2026-01-01,2026-01-01T00:00:00,maybe",
         "",
         "dialOut,,DE,USD,,,,,,,,",
         "dialOut,43,AT,USD,0.0000001,,,,,2026-02-01T00:00:00Z,2026-01-01T00:00:00Z,",
     ) == [
         (3, "blocked: must be true, false or empty"),
         (3, "connection_fee: must be a decimal string with at most 6 decimals, such as 0.026"),
-        (3, "country: must be an ISO 3166-1 alpha-2 code such as DE, or empty"),
+        (3, "country: must be an ISO 3166-1 alpha-2 code such as DE, or empty: write GB"),
         (3, "currency: must be an ISO 4217 code such as USD"),
         (3, "effective_from: must be an RFC 3339 time such as 2026-11-02T09:00:00Z"),
         (3, "effective_to: has no offset; times are UTC, such as 2026-11-02T09:00:00Z"),

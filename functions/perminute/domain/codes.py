@@ -5,6 +5,8 @@ A currency is fixed by the first event that names one, so a slip such as `UDS` m
 
 from __future__ import annotations
 
+import re
+
 _CURRENCIES = frozenset(
     """
     AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BOV BRL BSD BTN BWP
@@ -32,6 +34,12 @@ _COUNTRIES = frozenset(
 )
 
 
+_USER_ASSIGNED = re.compile(r"AA|Q[M-Z]|X[A-Z]|ZZ", re.ASCII)
+"""What ISO 3166-1 leaves to its users: never the code of a country, whoever has one in use."""
+
+_COUNTRY_MEANT = {"AC": "SH", "EL": "GR", "TA": "SH", "UK": "GB"}
+"""Codes that are in use elsewhere and are none of ISO 3166-1, and what that has instead."""
+
 CURRENCIES, COUNTRIES = tuple(sorted(_CURRENCIES)), tuple(sorted(_COUNTRIES))
 
 
@@ -49,3 +57,14 @@ def check_country(code: str) -> str:
         msg = "must be an ISO 3166-1 alpha-2 code such as DE"
         raise ValueError(msg)
     return code
+
+
+def check_card_country(code: str) -> str:
+    """Return the code if it is a country's, or one that ISO 3166-1 leaves to its users."""
+    if code in _COUNTRIES or _USER_ASSIGNED.fullmatch(code):
+        return code
+    upper = code.upper()
+    meant = _COUNTRY_MEANT.get(upper) or (upper if upper in _COUNTRIES else None)
+    instead = f": write {meant}" if meant else ""
+    msg = f"must be an ISO 3166-1 alpha-2 code such as DE, or empty{instead}"
+    raise ValueError(msg)

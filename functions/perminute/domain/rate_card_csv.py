@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from perminute.domain.codes import check_card_country
 from perminute.domain.csv_tables import Columns, read_rows
 from perminute.domain.errors import Fault, FaultyRateCard
 from perminute.domain.legs import LegType
@@ -53,8 +53,6 @@ COLUMNS = (
     "effective_to",
     "blocked",
 )
-
-_COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
 
 _COLUMNS = Columns(
     REQUIRED_COLUMNS, tuple(name for name in COLUMNS if name not in REQUIRED_COLUMNS)
@@ -157,14 +155,6 @@ def _read_row(row: Row) -> RateRow | None:
     if since and until and until <= since:
         row.refuse("must lie after effective_from", column="effective_to")
     return read if row.sound else None
-
-
-def check_card_country(text: str) -> str:
-    """Return the country of a row; the rate does not hang on it, so only its form is checked."""
-    if _COUNTRY.fullmatch(text) is None:
-        msg = "must be an ISO 3166-1 alpha-2 code such as DE, or empty"
-        raise ValueError(msg)
-    return text
 
 
 def combine(rows: Iterable[RateRow], faults: list[Fault]) -> list[Rate]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perminute.domain.codes import check_card_country
 from perminute.domain.csv_tables import Columns
-from perminute.domain.rate_card_csv import check_card_country
 from perminute_local.decks.price_list import PriceList, rate_of, rates_of
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from perminute.domain.codes import check_card_country
 from perminute.domain.csv_tables import Columns, read_rows
 from perminute.domain.errors import Fault
 from perminute.domain.legs import LegType
 from perminute.domain.phone_numbers import check_e164
-from perminute.domain.rate_card_csv import check_card_country
 from perminute.domain.rate_cells import read_leg_type
 from perminute_local.decks.calling_codes import CALLING_CODES, TOLL_FREE_PREFIXES
 from perminute_local.decks.price_list import PriceList, rate_of

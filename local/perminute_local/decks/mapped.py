@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from perminute.domain.codes import check_card_country
 from perminute.domain.csv_tables import Columns, suggest
 from perminute.domain.legs import LegType
-from perminute.domain.rate_card_csv import check_card_country
 from perminute.domain.rate_cells import read_currency, read_increment, read_leg_type
 from perminute.domain.times import parse_instant
 from perminute_local.decks.price_list import PriceList, rate_of, rates_of

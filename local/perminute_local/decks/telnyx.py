@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perminute.domain.codes import check_card_country
 from perminute.domain.csv_tables import Columns
-from perminute.domain.rate_card_csv import check_card_country
 from perminute.domain.rate_cells import check_prefix, read_increment
 from perminute_local.decks.calling_codes import CALLING_CODES, is_shared
 from perminute_local.decks.options import parts_of

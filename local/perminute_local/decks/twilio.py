@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perminute.domain.codes import check_card_country
 from perminute.domain.csv_tables import Columns
-from perminute.domain.rate_card_csv import check_card_country
 from perminute.domain.rate_cells import check_prefix
 from perminute_local.decks.options import parts_of
 from perminute_local.decks.origins import ANYBODY, Callers, PricesByOrigin, callers_from
