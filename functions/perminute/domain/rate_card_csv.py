@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.codes import check_card_country
 from perminute.domain.csv_tables import Columns, read_rows
@@ -84,16 +84,35 @@ class RateRow:
     blocked: bool
 
 
+class LinedRate(NamedTuple):
+    """A rate, and on which line of its file each of its steps stands."""
+
+    rate: Rate
+    lines: tuple[int, ...]
+
+
 def read_rate_card(content: bytes, *, version: str = "") -> RateCard:
     """Read a whole card; raise `FaultyRateCard` with every fault if there is any."""
-    faults: list[Fault] = []
-    rows = [_read_row(row) for row in read_rows(content, _COLUMNS, faults)]
-    rates = combine([row for row in rows if row is not None], faults)
-    if not rates and not faults:
-        faults.append(Fault(1, "the card has no rates"))
-    if faults:
-        raise FaultyRateCard(faults)
+    _, rates = _read(content)
     return RateCard(rates, version=version)
+
+
+def read_lined_rates(content: bytes) -> list[LinedRate]:
+    """Read a whole card as `read_rate_card` does, with the lines of its file."""
+    rows, rates = _read(content)
+    lines = {
+        (row.leg_type, row.prefix, row.effective_from, row.from_second): row.line for row in rows
+    }
+    return [
+        LinedRate(
+            rate,
+            tuple(
+                lines[rate.leg_type, rate.prefix, rate.effective_from, step.from_second]
+                for step in rate.steps
+            ),
+        )
+        for rate in rates
+    ]
 
 
 def write_rate_card(rates: Iterable[Rate]) -> str:
@@ -104,6 +123,18 @@ def write_rate_card(rates: Iterable[Rate]) -> str:
     for rate in rates:
         writer.writerows(_cells(rate, step) for step in rate.steps)
     return text.getvalue()
+
+
+def _read(content: bytes) -> tuple[list[RateRow], list[Rate]]:
+    faults: list[Fault] = []
+    read = [_read_row(row) for row in read_rows(content, _COLUMNS, faults)]
+    rows = [row for row in read if row is not None]
+    rates = combine(rows, faults)
+    if not rates and not faults:
+        faults.append(Fault(1, "the card has no rates"))
+    if faults:
+        raise FaultyRateCard(faults)
+    return rows, rates
 
 
 def _cells(rate: Rate, step: Step) -> dict[str, str]:

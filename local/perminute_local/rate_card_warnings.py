@@ -1,0 +1,113 @@
+"""What is no fault of a rate card, but what hardly anybody means, by the line to look at."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING
+
+from perminute.domain.errors import Fault
+from perminute.domain.legs import LegType
+from perminute.domain.rate_card import SECONDS_PER_MINUTE
+from perminute.domain.times import format_instant
+from perminute_local.unnamed_ranges import unnamed_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from perminute.domain.rate_card import Rate
+    from perminute.domain.rate_card_csv import LinedRate
+
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+_SHORT_HOLE = timedelta(days=1)
+"""A longer one may be meant: a destination that is not sold for a time."""
+
+_MOST_RUNS = 30
+"""Of prefixes that a warning lists: China has hundreds, one for each area code."""
+
+_NO_COUNTRY = (
+    "country: is empty, so these calls never draw on a minute pool, and organizers who may call "
+    "their own country or Zone A only may not make them: write the country's ISO 3166-1 code"
+)
+_BLOCK = "block them (perminute rates convert --block-premium), or add rows with their prices"
+_CANNOT_BLOCK = (
+    "ordinary numbers begin with the same digits, so no row can block them alone: ask the carrier "
+    "what they cost"
+)
+
+
+def card_warnings(rates: Sequence[LinedRate]) -> list[Fault]:
+    """Return the warnings of a card without faults, by line."""
+    return sorted(
+        (
+            *(warning for rate in rates for warning in _of_one_rate(rate)),
+            *_holes(rates),
+            *_special_ranges(rates),
+        )
+    )
+
+
+def _of_one_rate(lined: LinedRate) -> Iterator[Fault]:
+    rate, lines = lined
+    if rate.blocked:
+        return
+    if rate.leg_type is LegType.DIAL_OUT and rate.country is None:
+        yield Fault(lines[0], _NO_COUNTRY)
+    initial = ("initial_increment_seconds", rate.initial_increment_seconds, lines[0])
+    steps = (
+        ("increment_seconds", step.increment_seconds, line)
+        for step, line in zip(rate.steps, lines, strict=True)
+    )
+    for column, seconds, line in (initial, *steps):
+        if seconds > SECONDS_PER_MINUTE:
+            yield Fault(
+                line,
+                f"{column}: is {seconds}, so more than a minute is billed at once: write 60 or "
+                "less, unless the carrier bills so",
+            )
+
+
+def _holes(rates: Iterable[LinedRate]) -> Iterator[Fault]:
+    """Compare the periods of each key with the next ones; none of them overlap."""
+    of_keys: defaultdict[tuple[LegType, str], list[LinedRate]] = defaultdict(list)
+    for lined in rates:
+        of_keys[lined.rate.leg_type, lined.rate.prefix].append(lined)
+    for of_key in of_keys.values():
+        of_key.sort(key=lambda lined: lined.rate.effective_from or _BEGINNING)
+        for before, following in pairwise(of_key):
+            end, start = before.rate.effective_to, following.rate.effective_from
+            if end is not None and start is not None and end < start < end + _SHORT_HOLE:
+                yield Fault(
+                    following.lines[0],
+                    f"effective_from: there is a hole from {format_instant(end)} (effective_to of "
+                    f"line {before.lines[0]}) to {format_instant(start)}: this row prices no call "
+                    "that is answered then. effective_to is the first instant that a row does not "
+                    "hold for, so write the same instant in both",
+                )
+
+
+def _special_ranges(rates: Iterable[LinedRate]) -> Iterator[Fault]:
+    lines = {lined.rate: lined.lines[0] for lined in rates}
+    prefixes: defaultdict[tuple[Rate, str, str, bool], list[str]] = defaultdict(list)
+    for special, rate in unnamed_ranges(lines):
+        prefixes[rate, special.kind, special.regions[0], special.exact].append(special.prefix)
+    for (rate, kind, region, exact), found in prefixes.items():
+        yield Fault(
+            lines[rate],
+            f"prefix: {rate.prefix} prices {kind} numbers of {region} as ordinary ones: "
+            f"{_as_runs(found)}; {_BLOCK if exact else _CANNOT_BLOCK}",
+        )
+
+
+def _as_runs(prefixes: Sequence[str]) -> str:
+    """Return sorted prefixes with neighbors of one length put together, such as 44842-44845."""
+    runs = groupby(
+        enumerate(prefixes), key=lambda numbered: (len(numbered[1]), int(numbered[1]) - numbered[0])
+    )
+    texts = []
+    for _, numbered in runs:
+        run = [prefix for _, prefix in numbered]
+        texts.append(run[0] if len(run) == 1 else f"{run[0]}-{run[-1]}")
+    more = [f"and {len(texts) - _MOST_RUNS} more"] if len(texts) > _MOST_RUNS else []
+    return ", ".join(texts[:_MOST_RUNS] + more)
