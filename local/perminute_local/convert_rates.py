@@ -11,6 +11,7 @@ from perminute_local.decks import DECKS, WITH_ORIGIN, read_mapped
 from perminute_local.decks.mapping_files import SavedMapping, load_mapping, save_mapping
 from perminute_local.decks.options import DeckOptions
 from perminute_local.terminal import remark, write_json
+from perminute_local.unnamed_ranges import blocking_rates
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
@@ -44,11 +45,13 @@ class ListRequest:
     ranges: bool | None = None
     origin: str | None = None
     service_numbers: Path | None = None
+    block_premium: bool = False
 
 
 def convert_rates(path: Path, request: ListRequest, *, as_json: bool) -> int:
     """Write a carrier's price list as a rate card; exit code 1 if it is refused."""
-    return write_conversion(path, read_price_list(path, request), as_json=as_json)
+    prices = read_price_list(path, request)
+    return write_conversion(path, prices, as_json=as_json, block=request.block_premium)
 
 
 def read_price_list(path: Path, request: ListRequest) -> PriceList:
@@ -127,17 +130,22 @@ def _options(request: ListRequest) -> DeckOptions:
     )
 
 
-def write_conversion(path: Path, prices: PriceList, *, as_json: bool) -> int:
+def write_conversion(path: Path, prices: PriceList, *, as_json: bool, block: bool = False) -> int:
     """Write the card of a list, and on standard error what of the list is not in it.
 
-    A list with a fault is refused whole: exit code 1, and no card.
+    With `block`, special ranges that the list prices as ordinary numbers have blocking rows. A list
+    with a fault is refused whole: exit code 1, and no card.
     """
     rates = prices.rates()
+    blocking = blocking_rates(rates) if block and not prices.refused else []
+    rates = [*rates, *blocking]
     if as_json:
         _write_json(prices, rates)
     else:
         for line in _remarks(path, prices):
             remark(line)
+        if blocking:
+            remark(f"{path}: {len(blocking)} rows block special ranges")
         if not prices.refused:
             sys.stdout.write(write_rate_card(rates))
     return 1 if prices.refused else 0

@@ -321,8 +321,11 @@ def test_rate_cards_are_put_by_who_publishes_them_and_that_is_all_they_may(
         *((role, "s3:GetObject") for role in readers),
         (PUBLISHER, "s3:PutObject"),
     }
+    bucket = {"Fn::GetAtt": ["RateCardBucket", "Arn"]}
+    # To list it is what makes a pointer that is not there yet differ from one that may not be read.
+    assert granted(template, bucket) == {(PUBLISHER, "s3:ListBucket")}
     own = [s["Resource"] for role, s in statements(template) if role == PUBLISHER]
-    assert own == [cards, cards]
+    assert own == [cards, cards, bucket]
 
 
 def test_the_bucket_refuses_prices_from_functions_and_if_wanted_from_all_but_the_publisher(

@@ -295,7 +295,12 @@ def test_a_faulty_card_is_checked_fault_by_fault_and_used_for_nothing(
         },
         {"line": 3, "message": "prefix: must not be empty"},
     ]
-    assert json.loads(capsys.readouterr().out) == {"valid": False, "rates": 0, "faults": faults}
+    assert json.loads(capsys.readouterr().out) == {
+        "valid": False,
+        "rates": 0,
+        "faults": faults,
+        "warnings": [],
+    }
     assert main(["rates", "check", str(path)]) == 1
     assert capsys.readouterr().out.splitlines() == [
         f"{path}:{fault['line']}: {fault['message']}" for fault in faults
@@ -308,10 +313,50 @@ def test_a_faulty_card_is_checked_fault_by_fault_and_used_for_nothing(
 
 
 def test_a_sound_card_is_counted(card: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    card.write_text(f"{HEADER}\ndialOut,999,XA,USD,0.1,,\n")
     assert main(["rates", "check", str(card), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"valid": True, "rates": 3, "faults": []}
+    assert json.loads(capsys.readouterr().out) == {
+        "valid": True,
+        "rates": 1,
+        "faults": [],
+        "warnings": [],
+    }
     assert main(["rates", "check", str(card)]) == 0
-    assert capsys.readouterr().out == f"{card}: 3 rates, no fault\n"
+    assert capsys.readouterr().out == f"{card}: 1 rates, no fault\n"
+
+
+def test_what_hardly_anybody_means_is_a_warning_and_no_fault(
+    card: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card.write_text(f"{HEADER}\ndialOut,999,XA,USD,0.1,,\ndialOut,9991,,USD,0.1,,\n")
+    assert main(["rates", "check", str(card), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    (warning,) = document.pop("warnings")
+    assert document == {"valid": True, "rates": 2, "faults": []}
+    assert warning.keys() == {"line", "message"}
+    assert main(["rates", "check", str(card)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{card}:3: warning: {warning['message']}",
+        f"{card}: 2 rates, no fault, 1 warning",
+    ]
+
+
+def test_convert_blocks_what_check_then_does_not_warn_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deck, converted = tmp_path / "deck.csv", tmp_path / "rates.csv"
+    deck.write_text(
+        "Destination Name,Destination Type,Country,Prefix,Price / min\n"
+        "Australia,landline,AU,61,0.02\n"
+    )
+    convert = ["rates", "convert", "--from", "acs", str(deck)]
+    for options, kinds in (([], 4), (["--block-premium"], 0)):
+        assert main([*convert, *options]) == 0
+        converted.write_text(capsys.readouterr().out)
+        assert main(["rates", "check", str(converted), "--json"]) == 0
+        assert len(json.loads(capsys.readouterr().out)["warnings"]) == kinds
+    assert main(quote(converted, "+611900123456", "--json")) == 1
+    assert json.loads(capsys.readouterr().out)["error"] == "blockedNumber"
 
 
 def test_publishing_puts_the_card_under_its_version_and_points_at_it_once(
@@ -379,7 +424,7 @@ def test_the_package_runs_as_a_module_too(card: Path) -> None:
         text=True,
         check=True,
     )
-    assert done.stdout == f"{card}: 3 rates, no fault\n"
+    assert done.stdout.splitlines()[-1].startswith(f"{card}: 3 rates, no fault")
 
 
 def test_what_is_converted_or_published_is_one_document_with_json(
@@ -396,7 +441,8 @@ def test_what_is_converted_or_published_is_one_document_with_json(
         boto3.client("s3").create_bucket(Bucket="the-cards")
         publish = ["rates", "publish", str(card), "--bucket", "the-cards", "--version", "2026-11"]
         assert main([*publish, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {
+    published = json.loads(capsys.readouterr().out)
+    assert {name: published[name] for name in ("bucket", "key", "version", "rates")} == {
         "bucket": "the-cards",
         "key": "rate-cards/2026-11.csv",
         "version": "2026-11",

@@ -39,7 +39,7 @@ def rates() -> None:
 @click.argument("file", type=FILE, help="the rate card")
 @json_option
 def check(*, file: Path, as_json: bool) -> int:
-    """List every fault of a rate card."""
+    """List every fault of a rate card, and what hardly anybody means."""
     from perminute_local import commands
 
     return commands.check_rates(file, as_json=as_json)
@@ -54,6 +54,7 @@ def _columns(text: str) -> dict[str, str]:
 @rates.command(
     epilog=examples(
         "perminute rates convert --from acs examples/command-line/acs-prices.csv",
+        "perminute rates convert --from acs examples/command-line/acs-prices.csv --block-premium",
         "perminute rates convert --from acs examples/command-line/acs-prices.csv "
         "| perminute rates check -",
         "perminute rates convert --map 'prefix=Prefix,rate=Price / min' --leg-type dialOut "
@@ -94,6 +95,12 @@ def _columns(text: str) -> dict[str, str]:
     type=FILE,
     help="a CSV of number, country and leg_type: your own numbers (acs-inbound)",
 )
+@click.option(
+    "--block-premium",
+    is_flag=True,
+    help="block premium-rate, shared-cost, toll-free and other special ranges that the list prices "
+    "as ordinary numbers",
+)
 @json_option
 def convert(
     *,
@@ -127,12 +134,16 @@ def convert(
 @click.option(
     "--version", required=True, type=VERSION, help="the name of this version, never reused"
 )
+@click.option(
+    "--force", is_flag=True, help="publish though much is gone, or the card in force is unreadable"
+)
 @json_option
-def publish(*, file: Path, bucket: str, version: str, as_json: bool) -> int:
-    """Make a rate card the one in force."""
-    from perminute_local import commands
+def publish(*, file: Path, bucket: str, version: str, force: bool, as_json: bool) -> int:
+    """Make a rate card the one in force, and show what it changes."""
+    from perminute_local.publish_rates import Publication, publish_rates
 
-    return commands.publish_rates(file, bucket=bucket, version=version, as_json=as_json)
+    to = Publication(bucket, version, at=datetime.now(UTC), force=force)
+    return publish_rates(file, to, as_json=as_json)
 
 
 @rates.command(

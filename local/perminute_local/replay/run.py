@@ -13,8 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from perminute.domain.errors import Unavailable
 from perminute.domain.times import format_instant
 from perminute.settings import TableNames
-from perminute_local.commands import publish
 from perminute_local.embedded_aws import client_environment, embedded_aws, environment
+from perminute_local.publishing import publish
 from perminute_local.reconcile import reconcile
 from perminute_local.replay.deliveries import WINDOW, Delivery, batches, in_order, read_events
 from perminute_local.replay.folder import EVENTS, RATES, check_folder

@@ -55,8 +55,8 @@ from perminute.domain.reservations import Reservation
 from perminute.domain.times import parse_instant
 from perminute.domain.usage import Usage
 from perminute.ports import Receipt, ReceiptKey, ReceiptKind
-from perminute_local.commands import publish, store_version
 from perminute_local.embedded_aws import REGION, environment
+from perminute_local.publishing import publish, store_version
 from perminute_local.replay.lambda_runtime import LoadedFunction
 from perminute_local.replay.run import table_names
 from perminute_local.simulation.adverse import AdverseDynamoDB, half_of_batch

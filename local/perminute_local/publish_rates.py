@@ -1,0 +1,181 @@
+"""`perminute rates publish`: compare a card with the one in force, and put it in its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import boto3
+
+from perminute.adapters.s3_rate_cards import Pointer
+from perminute.domain.rate_card import RateCard
+from perminute.domain.rate_card_csv import read_lined_rates
+from perminute_local.aws_errors import calling_aws
+from perminute_local.publishing import InForce, PointerMoved, publish, read_in_force
+from perminute_local.rate_card_difference import Change, Difference, difference
+from perminute_local.rate_card_warnings import card_warnings
+from perminute_local.terminal import remark, write_json, write_line
+from perminute_local.text_files import faults_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from mypy_boto3_s3 import S3Client
+
+    from perminute.domain.errors import Fault
+
+_MOST_WARNINGS = 10
+_MOST_PREFIXES = 50
+
+_WORDS = {Change.UNBLOCKED: "no longer blocked", Change.OTHER_CURRENCY: "in another currency"}
+
+
+class _Outcome(NamedTuple):
+    """What publishing came to, for the user."""
+
+    bucket: str
+    pointer: Pointer
+    rates: int
+    warnings: Sequence[Fault]
+    in_force: InForce
+    difference: Difference | None
+    refusal: str | None
+
+    def document(self) -> dict[str, Any]:
+        """Write it as JSON."""
+        return {
+            "published": self.refusal is None,
+            "refused": self.refusal,
+            "bucket": self.bucket,
+            "version": self.pointer.version,
+            "key": self.pointer.key,
+            "rates": self.rates,
+            "warnings": [{"line": one.line, "message": one.message} for one in self.warnings],
+            "inForce": self.in_force.version,
+            "difference": None if self.difference is None else _document(self.difference),
+        }
+
+
+class Publication(NamedTuple):
+    """Where a card goes, under which version, and when: what is in force `at` then is compared."""
+
+    bucket: str
+    version: str
+    at: datetime
+    force: bool
+
+
+def publish_rates(path: Path, to: Publication, *, as_json: bool) -> int:
+    """Put a checked card in force, unless too much is gone; exit code 1 if it is refused."""
+    content = path.read_bytes()
+    with faults_of(path):
+        lined = read_lined_rates(content)
+    card = RateCard((one.rate for one in lined), version=to.version)
+    warnings = card_warnings(lined)
+    with calling_aws(f"s3://{to.bucket} cannot be written"):
+        client = boto3.client("s3")
+        in_force = read_in_force(client, to.bucket)
+        changed = None if in_force.card is None else difference(in_force.card, card, at=to.at)
+        refusal = None if to.force else _refusal(in_force, changed)
+        if refusal is None:
+            refusal = _publish(client, to, content, in_force)
+    pointer = Pointer.of(to.version, content)
+    outcome = _Outcome(to.bucket, pointer, len(card.rates), warnings, in_force, changed, refusal)
+    _write(outcome, path, as_json=as_json)
+    return 0 if refusal is None else 1
+
+
+def _publish(client: S3Client, to: Publication, content: bytes, in_force: InForce) -> str | None:
+    """Publish; returns why that is refused, if somebody else published meanwhile."""
+    try:
+        publish(client, to.bucket, content, version=to.version, in_force=in_force)
+    except PointerMoved:
+        return (
+            "another card was put in force meanwhile, so this one was compared with a former one; "
+            "run the command again"
+        )
+    return None
+
+
+def _refusal(in_force: InForce, changed: Difference | None) -> str | None:
+    if in_force.problem is not None:
+        return (
+            f"the card in force cannot be compared: {in_force.problem}. Put it right, or publish "
+            "with --force without comparing"
+        )
+    if changed is None or not changed.shrinks:
+        return None
+    offers = [
+        f"every price of {offer.leg_type}{f' to {offer.country}' if offer.country else ''}"
+        for offer in changed.offers_gone
+    ]
+    counted = f"{len(changed.gone)} of {changed.prefixes} prefixes"
+    return (
+        f"gone against version {in_force.version}: {', '.join([*offers, counted])}; "
+        "add the rows that are missing, or publish with --force"
+    )
+
+
+def _write(outcome: _Outcome, path: Path, *, as_json: bool) -> None:
+    if as_json:
+        write_json(outcome.document())
+    _remark_warnings(outcome.warnings, path)
+    if outcome.in_force == InForce(None):
+        remark("no card is in force yet: this is the first one")
+    elif outcome.difference is not None:
+        _remark_difference(outcome.difference, outcome.in_force)
+    if outcome.refusal is not None:
+        remark(f"perminute: not published: {outcome.refusal}")
+    elif not as_json:
+        where = f"s3://{outcome.bucket}/{outcome.pointer.key}"
+        write_line(f"{where}: {outcome.rates} rates are in force within a minute")
+
+
+def _remark_warnings(warnings: Sequence[Fault], path: Path) -> None:
+    if len(warnings) > _MOST_WARNINGS:
+        remark(f"{path}: {len(warnings)} warnings: perminute rates check {path} lists them")
+        return
+    for warning in warnings:
+        remark(f"{path}:{warning.line}: warning: {warning.message}")
+
+
+def _remark_difference(changed: Difference, in_force: InForce) -> None:
+    counts = changed.counts()
+    remark(f"compared with version {in_force.version}, which is in force:")
+    if not counts:
+        remark("  no rate differs")
+    for (leg_type, country), of_offer in counts.items():
+        parts = [f"{of_offer[one]} {_WORDS.get(one, one)}" for one in Change if of_offer[one]]
+        remark(f"  {leg_type} {country or 'without country'}: {', '.join(parts)}")
+    gone = [f"{rate.leg_type} {rate.prefix}" for rate in changed.gone]
+    if gone:
+        more = len(gone) - _MOST_PREFIXES
+        further = f" and {more} more, which --json lists" if more > 0 else ""
+        remark(f"  gone: {', '.join(gone[:_MOST_PREFIXES])}{further}")
+
+
+def _document(changed: Difference) -> dict[str, Any]:
+    return {
+        "byLegTypeAndCountry": [
+            {
+                "legType": leg_type,
+                "country": country,
+                **{change.value: of_offer[change] for change in Change},
+            }
+            for (leg_type, country), of_offer in changed.counts().items()
+        ],
+        "prefixes": changed.prefixes,
+        "gone": {
+            "legTypes": [one.leg_type for one in changed.offers_gone if one.country is None],
+            "countries": [
+                {"legType": one.leg_type, "country": one.country}
+                for one in changed.offers_gone
+                if one.country is not None
+            ],
+            "prefixes": [
+                {"legType": one.leg_type, "prefix": one.prefix, "country": one.country}
+                for one in changed.gone
+            ],
+        },
+    }
