@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
@@ -11,13 +12,13 @@ from perminute.domain.rate_card import RateCard
 from perminute.domain.rate_card_csv import read_lined_rates
 from perminute_local.aws_errors import calling_aws
 from perminute_local.publishing import InForce, PointerMoved, publish, read_in_force
-from perminute_local.rate_card_difference import Change, Difference, difference
+from perminute_local.rate_card_difference import Change, Difference, Offer, difference
 from perminute_local.rate_card_warnings import card_warnings
 from perminute_local.terminal import remark, write_json, write_line
 from perminute_local.text_files import faults_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -106,15 +107,19 @@ def _refusal(in_force: InForce, changed: Difference | None) -> str | None:
         )
     if changed is None or not changed.shrinks:
         return None
-    offers = [
-        f"every price of {offer.leg_type}{f' to {offer.country}' if offer.country else ''}"
-        for offer in changed.offers_gone
-    ]
+    gone = [f"every price of {offer}" for offer in _described(changed.offers_gone)]
     counted = f"{len(changed.gone)} of {changed.prefixes} prefixes"
     return (
-        f"gone against version {in_force.version}: {', '.join([*offers, counted])}; "
+        f"gone against version {in_force.version}: {'; '.join([*gone, counted])}; "
         "add the rows that are missing, or publish with --force"
     )
+
+
+def _described(offers: Sequence[Offer]) -> Iterator[str]:
+    """Yield a leg type that is gone, or the countries of one that are, for each leg type."""
+    for leg_type, of_leg_type in groupby(offers, key=lambda offer: offer.leg_type):
+        countries = [offer.country for offer in of_leg_type if offer.country is not None]
+        yield f"{leg_type} to {', '.join(countries)}" if countries else leg_type
 
 
 def _write(outcome: _Outcome, path: Path, *, as_json: bool) -> None:

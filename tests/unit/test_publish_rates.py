@@ -118,8 +118,8 @@ def test_a_card_that_lacks_much_is_refused_and_nothing_is_written_without_force(
         "  gone: dialOut 998, "
         + ", ".join(f"dialOut 999{digit}" for digit in range(1, 10))
         + ", tollDialIn 999",
-        "perminute: not published: gone against version v1: every price of dialOut to XB, every "
-        "price of tollDialIn, 11 of 12 prefixes; add the rows that are missing, or publish with "
+        "perminute: not published: gone against version v1: every price of dialOut to XB; every "
+        "price of tollDialIn; 11 of 12 prefixes; add the rows that are missing, or publish with "
         "--force",
     ]
     assert (version_in_force(s3), objects(s3)) == ("v1", before)
