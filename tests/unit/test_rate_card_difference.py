@@ -123,6 +123,8 @@ def test_a_leg_type_or_country_without_a_price_is_gone_though_it_is_one_prefix_o
         Offer(TOLL, None),
     )
     assert difference(card(*many, later), card(*many), at=AT).offers_gone == (Offer(TOLL, None),)
+    assert difference(before, card(*many, germany), at=AT).shrinks
+    assert difference(before, card(*many, toll), at=AT).shrinks
     assert not difference(before, before, at=AT).shrinks
 
 

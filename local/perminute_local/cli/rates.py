@@ -39,7 +39,7 @@ def rates() -> None:
 @click.argument("file", type=FILE, help="the rate card")
 @json_option
 def check(*, file: Path, as_json: bool) -> int:
-    """List every fault of a rate card, and what hardly anybody means."""
+    """List the faults and warnings of a rate card."""
     from perminute_local import commands
 
     return commands.check_rates(file, as_json=as_json)
