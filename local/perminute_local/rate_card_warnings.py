@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from perminute.domain.rate_card import Rate
     from perminute.domain.rate_card_csv import LinedRate
+    from perminute_local.special_ranges import SpecialRange
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _SHORT_HOLE = timedelta(days=1)
@@ -89,14 +90,17 @@ def _holes(rates: Iterable[LinedRate]) -> Iterator[Fault]:
 
 def _special_ranges(rates: Iterable[LinedRate]) -> Iterator[Fault]:
     lines = {lined.rate: lined.lines[0] for lined in rates}
-    prefixes: defaultdict[tuple[Rate, str, str, bool], list[str]] = defaultdict(list)
+    found: defaultdict[tuple[Rate, str, str, bool], list[SpecialRange]] = defaultdict(list)
     for special, rate in unnamed_ranges(lines):
-        prefixes[rate, special.kind, special.regions[0], special.exact].append(special.prefix)
-    for (rate, kind, region, exact), found in prefixes.items():
+        found[rate, special.kind, special.regions[0], special.exact].append(special)
+    for (rate, kind, _, exact), ranges in found.items():
+        # The main region first, and then those that share its calling code and some range.
+        regions = dict.fromkeys(region for special in ranges for region in special.regions)
         yield Fault(
             lines[rate],
-            f"prefix: {rate.prefix} prices {kind} numbers of {region} as ordinary ones: "
-            f"{_as_runs(found)}; {_BLOCK if exact else _CANNOT_BLOCK}",
+            f"prefix: {rate.prefix} prices {kind} numbers of {', '.join(regions)} as ordinary "
+            f"ones: {_as_runs([special.prefix for special in ranges])}; "
+            f"{_BLOCK if exact else _CANNOT_BLOCK}",
         )
 
 

@@ -63,8 +63,8 @@ class SpecialRange(NamedTuple):
     """Numbers of one kind that begin with one prefix.
 
     If `exact`, no ordinary number begins with it. If not, ordinary numbers do, and no longer
-    prefix tells them apart. `regions` are ISO 3166-1 codes, the largest first, or `001` for a
-    service that belongs to no country; there are several where regions share a calling code.
+    prefix tells them apart. `regions` are libphonenumber's codes, the main one of the calling code
+    first, which are those of ISO 3166-1 but for AC and TA (SH there) and `001`, the whole world.
     """
 
     prefix: str

@@ -46,11 +46,15 @@ def test_ranges_that_a_row_prices_are_named_by_region_and_kind_with_a_way_out() 
         (3, f"prefix: 61 prices pager numbers of AU as ordinary ones: 61163; {BLOCK}"),
         (
             3,
-            "prefix: 61 prices premium-rate numbers of AU as ordinary ones: 611900-611902, "
+            "prefix: 61 prices premium-rate numbers of AU, CC, CX as ordinary ones: 611900-611902, "
             f"611906; {BLOCK}",
         ),
-        (3, f"prefix: 61 prices shared-cost numbers of AU as ordinary ones: 6113; {BLOCK}"),
-        (3, f"prefix: 61 prices toll-free numbers of AU as ordinary ones: 611800, 611802; {BLOCK}"),
+        (3, f"prefix: 61 prices shared-cost numbers of AU, CC, CX as ordinary ones: 6113; {BLOCK}"),
+        (
+            3,
+            "prefix: 61 prices toll-free numbers of AU, CC, CX as ordinary ones: 611800, 611802; "
+            f"{BLOCK}",
+        ),
     ]
 
 
