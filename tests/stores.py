@@ -14,12 +14,14 @@ from perminute.adapters.dynamodb.books import DynamoDBBooks
 from perminute.adapters.dynamodb.call_store import DynamoDBCalls
 from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.digests import DynamoDBDigests
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore
 from perminute.adapters.memory_books import InMemoryBookChecks, InMemoryBooks
+from perminute.adapters.memory_digests import InMemoryDigests
 from perminute.adapters.notification_documents import facts_of
 from perminute.ports import NO_CAUSES
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
         CallsUnderWay,
         Causes,
         CreditStore,
+        Digests,
         LicensingStore,
         Reratings,
     )
@@ -53,6 +56,7 @@ class Stores:
     checks: BookChecks
     outbox: Callable[[str], list[str]]
     """The documents that wait in the outbox of an organization, sorted."""
+    digests: Digests
 
 
 def twins() -> Stores:
@@ -69,6 +73,7 @@ def twins() -> Stores:
         lambda who: documents(
             (one for one in twin.outbox if one.organization_id == who), twin.causes
         ),
+        InMemoryDigests(twin),
     )
 
 
@@ -84,6 +89,7 @@ def stores_on(tables: TableNames, book_checks: str = "not-asked-for") -> Stores:
         DynamoDBBooks(schema),
         DynamoDBBookChecks(schema.connection, book_checks),
         lambda who: _stored_outbox(tables.credit, who),
+        DynamoDBDigests(schema),
     )
 
 

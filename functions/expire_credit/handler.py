@@ -15,11 +15,12 @@ from perminute.observability import (
     named_run,
     report_begun,
     report_charged_by_reports,
+    report_digests,
     report_expiry,
     report_listed,
     report_work,
 )
-from perminute.schedules import scheduled_time
+from perminute.schedules import days_until, scheduled_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
     """Begin the run of the scheduled time, or do some of its work, which stands in messages."""
     if "Records" not in event:
         at = scheduled_time(event)
-        daily_run.organizations.begin(at)
+        daily_run.organizations.begin(at, days_until(event))
         report_begun(at)
         return {"batchItemFailures": []}
     done: list[BroughtUpToDate] = []
@@ -67,4 +68,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
     report_work(settled)
     report_expiry(done)
     report_charged_by_reports(done)
+    report_digests(done)
     return settled.response()

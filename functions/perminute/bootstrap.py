@@ -6,6 +6,8 @@ from perminute import settings
 from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.books import DynamoDBBooks
 from perminute.adapters.dynamodb.call_store import DynamoDBCalls
+from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
+from perminute.adapters.dynamodb.digests import DynamoDBDigests
 from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
 from perminute.adapters.sns_topic import SNSTopic
 from perminute.adapters.sqs_rejections import SQSRejections
@@ -25,6 +27,7 @@ from perminute.application.publish_notifications import PublishNotifications
 from perminute.application.reconcile_books import ReconcileBooks, Reconciled
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls
+from perminute.application.send_digests import SendDigests
 from perminute.application.wake_reratings import WakeForgotten, WakeReratings
 from perminute.connected import Connected
 from perminute.domain.notification_texts import Sender
@@ -76,7 +79,13 @@ class Application(Connected):
     def daily_expiry(self) -> DailyRun[BroughtUpToDate]:
         """Book what time alone brings, and charge calls of whose end nobody has told."""
         charge_reported = ChargeReported(self.credit, self.charge_legs())
-        does = ExpireAccount(ExpireCredit(self.credit, Patience()), charge_reported)
+        send_digests = SendDigests(
+            credit=self.credit,
+            calls=DynamoDBCallsUnderWay(self.schema),
+            digests=DynamoDBDigests(self.schema),
+            patience=Patience(),
+        )
+        does = ExpireAccount(ExpireCredit(self.credit, Patience()), charge_reported, send_digests)
         return DailyRun(ListOrganizations(self.credit, self._work(), only_due=True), does)
 
     def reconciliation(self) -> DailyRun[Reconciled]:
@@ -102,7 +111,8 @@ class Application(Connected):
                 settings.stack_name(self.environment), settings.documentation_url(self.environment)
             ),
         )
-        return PublishNotifications(topic, self.licensing, self.rejections())
+        digests = DynamoDBDigests(self.schema)
+        return PublishNotifications(topic, self.licensing, self.rejections(), digests)
 
     def apply_licensing(self) -> ApplyLicensing:
         """Take in licensing facts."""

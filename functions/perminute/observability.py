@@ -238,6 +238,21 @@ def report_charged_by_reports(done: Sequence[BroughtUpToDate]) -> None:
     _count("CallsReportedByBridge", len(charged))
 
 
+def report_digests(done: Sequence[BroughtUpToDate]) -> None:
+    """Log the digests that were sent in one line; by name, whose could not all be."""
+    failed = {one.organization_id: one.digests.failed for one in done if one.digests.failed}
+    extra = {
+        "digests": sum(one.digests.sent for one in done),
+        "calls": sum(one.digests.calls for one in done),
+        "failed": len(failed),
+    }
+    logger.info("digests sent", extra=extra)
+    for organization_id, error in failed.items():
+        logger.error(
+            "digests not sent", extra={"organizationId": organization_id, "reason": str(error)}
+        )
+
+
 def report_reconciled(reconciled: Sequence[Reconciled]) -> None:
     """Log a batch of checked books in one line, and each difference with the entries to look at."""
     done = [one for one in reconciled if not (one.is_repeated or one.goes_on)]

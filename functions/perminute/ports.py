@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from perminute.domain.book_checks import BooksCheck, Place
     from perminute.domain.book_sums import CallCost, PoolUse, Standing
     from perminute.domain.chargebacks import BoughtCredit, Chargeback
+    from perminute.domain.digests import CallGroup, CallToNotify, CountedCalls
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.legs import Leg
     from perminute.domain.licensing import Licensing, LicensingChange, Seats
@@ -542,15 +543,74 @@ class BookChecks(Protocol):
         ...
 
 
+class CallRecord(NamedTuple):
+    """Calls of one posting that are to be counted, and the key of their record."""
+
+    key: str
+    calls: tuple[CallToNotify, ...]
+
+
+class Digests(Protocol):
+    """Calls that are notified of once a day, but for the first of each group. Raises `Unavailable`.
+
+    What is decided from a reading holds only against what was read: `count` and `send` return
+    False, and nothing is written, if somebody else was faster.
+    """
+
+    def claim(
+        self, organization_id: str, calls: Mapping[CallGroup, CallToNotify]
+    ) -> Mapping[CallGroup, str]:
+        """Have a call of each group published, unless its first one was; returns which it is.
+
+        That is the id of the call which was the first to be claimed, and it never changes.
+        """
+        ...
+
+    def first_day(self, organization_id: str) -> date | None:
+        """Return the first day of which calls are to be counted, or a digest is to be sent."""
+        ...
+
+    def records(self, organization_id: str, day: date, *, limit: int) -> Sequence[CallRecord]:
+        """Read the first records of calls of a day that are to be counted."""
+        ...
+
+    def counted(
+        self, organization_id: str, groups: Collection[CallGroup]
+    ) -> Mapping[CallGroup, CountedCalls]:
+        """Read what is counted of groups, and not sent; those of which nothing is are left out."""
+        ...
+
+    def counted_on(self, organization_id: str, day: date, *, limit: int) -> Sequence[CountedCalls]:
+        """Read the first groups of a day of which something is counted, and not sent."""
+        ...
+
+    def count(
+        self, organization_id: str, records: Sequence[CallRecord], counted: Sequence[CountedCalls]
+    ) -> bool:
+        """Write what is counted of groups by now, and remove the records that it was counted from.
+
+        Both together, in one transaction: at most `MAX_ITEMS_PER_POSTING`.
+        """
+        ...
+
+    def send(
+        self, organization_id: str, counted: Sequence[CountedCalls], sent: Sequence[CallToNotify]
+    ) -> bool:
+        """Have these notifications published, and remove what was counted for them."""
+        ...
+
+
 class RunPage(NamedTuple):
     """Work of a daily run: list the organizations after this place, and queue each of them.
 
-    `at` is the time for which the run was scheduled; `listed` were queued before.
+    `at` is the time for which the run was scheduled; `listed` were queued before. Days that are
+    over by `days_until`, if not by `at`, have their digests sent.
     """
 
     at: datetime
     after: str | None = None
     listed: int = 0
+    days_until: datetime | None = None
 
 
 class RunOrganization(NamedTuple):
@@ -558,6 +618,7 @@ class RunOrganization(NamedTuple):
 
     at: datetime
     organization_id: str
+    days_until: datetime | None = None
 
 
 class WorkQueue(Protocol):

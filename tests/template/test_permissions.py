@@ -101,10 +101,13 @@ def test_money_moves_only_where_this_says(template: Template) -> None:
         ("ExpireCreditRole", "dynamodb:BatchGetItem"),
         ("ExpireCreditRole", "dynamodb:GetItem"),
         ("ExpireCreditRole", "dynamodb:PutItem"),
+        ("ExpireCreditRole", "dynamodb:UpdateItem"),
         ("ExpireCreditRole", "dynamodb:DeleteItem"),
         ("ExpireCreditRole", "dynamodb:Query"),
         ("ReconcileBooksRole", "dynamodb:GetItem"),
         ("ReconcileBooksRole", "dynamodb:Query"),
+        # The same: notifications.
+        ("PublishNotificationsRole", "dynamodb:UpdateItem"),
         (HEARTBEAT, "dynamodb:PutItem"),
     }
 
@@ -153,6 +156,7 @@ def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template)
                 {
                     "dynamodb:BatchGetItem",
                     *reads_and_puts,
+                    "dynamodb:UpdateItem",
                     "dynamodb:DeleteItem",
                     "dynamodb:Query",
                 },
@@ -212,6 +216,7 @@ def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template)
         "PublishNotificationsRole": [
             (stream, {f"dynamodb:{action}" for action in reads_stream}),
             ({"Fn::GetAtt": ["LicensingTable", "Arn"]}, {"dynamodb:GetItem"}),
+            (table, {"dynamodb:UpdateItem"}),
             ({"Ref": "NotificationTopic"}, {"sns:Publish"}),
             (unpublished, {"sqs:SendMessage"}),
         ],

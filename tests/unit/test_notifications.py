@@ -17,6 +17,7 @@ from builders import ANSWERED, ORGANIZATION, announced, fact, receipt
 
 from perminute.adapters.dynamodb.outbox import read_record
 from perminute.adapters.memory import AnnouncedNotifications, InMemoryStore, KeptRejections
+from perminute.adapters.memory_digests import InMemoryDigests
 from perminute.adapters.notification_documents import document_of, facts_of, notification_of
 from perminute.adapters.sns_topic import SNSTopic
 from perminute.application.publish_notifications import Published, PublishNotifications
@@ -454,7 +455,9 @@ def test_a_stored_notification_without_what_it_needs_is_refused_by_name(name: st
 def publisher(
     topic: AnnouncedNotifications | SNSTopic, kept: KeptRejections | None = None
 ) -> PublishNotifications:
-    return PublishNotifications(topic, InMemoryStore(), kept or KeptRejections())
+    return PublishNotifications(
+        topic, InMemoryStore(), kept or KeptRejections(), InMemoryDigests(InMemoryStore())
+    )
 
 
 @pytest.mark.parametrize(
@@ -531,7 +534,7 @@ def test_a_notification_names_its_organization_as_it_is_called_when_it_is_publis
     store = named(("Contoso", ANSWERED), ("Contoso Ltd", ANSWERED + 2 * HOUR))
     topic = AnnouncedNotifications()
     batch = [[replace(announcement(f"n-{n}"), written_at=written_at)] for n in range(3)]
-    PublishNotifications(topic, store, KeptRejections())(batch)
+    PublishNotifications(topic, store, KeptRejections(), InMemoryDigests(store))(batch)
     assert {one.organization_name for one in topic.announced} == {name}
     assert document_of(topic.announced[0])["organizationName"] == name
     assert store.asked == [ORGANIZATION], "read once for a batch"
@@ -540,7 +543,9 @@ def test_a_notification_names_its_organization_as_it_is_called_when_it_is_publis
 def test_of_an_organization_without_a_name_the_id_is_shown() -> None:
     for store in (named(), named((" ", ANSWERED)), named(("Later", ANSWERED + HOUR))):
         topic = AnnouncedNotifications()
-        PublishNotifications(topic, store, KeptRejections())([[announcement()]])
+        PublishNotifications(topic, store, KeptRejections(), InMemoryDigests(store))(
+            [[announcement()]]
+        )
         shown = document_of(topic.announced[0])
         assert "organizationName" not in shown
         assert "contoso" in shown["subject"]
@@ -553,7 +558,9 @@ def test_a_name_that_cannot_be_read_now_stops_the_batch() -> None:
             raise Unavailable(msg)
 
     topic = AnnouncedNotifications()
-    published = PublishNotifications(topic, Silent(), KeptRejections())([[announcement()]])
+    digests = InMemoryDigests(InMemoryStore())
+    publish = PublishNotifications(topic, Silent(), KeptRejections(), digests)
+    published = publish([[announcement()]])
     assert (published.failed_at, published.why) == (0, "no answer about contoso")
     assert topic.announced == []
 

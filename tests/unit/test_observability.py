@@ -11,6 +11,7 @@ from log_lines import logged
 from perminute.application.charge_reported import ChargedByReports
 from perminute.application.daily_expiry import BroughtUpToDate
 from perminute.application.expire_credit import Expired
+from perminute.application.send_digests import DigestsSent
 from perminute.domain.errors import Unavailable
 from perminute.domain.ties import Tie
 from perminute.observability import metrics, report_expiry, report_ties
@@ -30,7 +31,7 @@ def test_lambda_reads_the_time_and_so_the_level_of_a_line() -> None:
 
 
 def updated(organization_id: str, expired: Expired) -> BroughtUpToDate:
-    return BroughtUpToDate(organization_id, expired, ChargedByReports())
+    return BroughtUpToDate(organization_id, expired, ChargedByReports(), DigestsSent())
 
 
 def test_recharges_that_nobody_answers_are_named_and_counted(

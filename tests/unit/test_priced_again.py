@@ -143,7 +143,9 @@ def test_a_price_in_another_currency_is_stated_while_credit_does_not_have_to_pay
     lost = world.usages()["two"]
     assert (lost.outcome, lost.stated_price) == (Outcome.NOT_ENTITLED, IN_EUROS)
     licensed(world, value=True)
-    assert world.usages()["two"] == replace(before, flags=(Flag.RERATED,))
+    after = world.usages()["two"]
+    assert replace(after, notified_again=()) == replace(before, flags=(Flag.RERATED,))
+    assert [one.reason for one in after.notified_again] == ["noLicense", "currencyMismatch"]
     assert world.balance_micros == 100 * MICROS - 6_600_000
 
 

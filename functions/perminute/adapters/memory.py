@@ -15,6 +15,7 @@ from perminute.adapters.notification_documents import document_of
 from perminute.domain.accounts import Account
 from perminute.domain.call_states import under_way_since
 from perminute.domain.chargebacks import BoughtCredit
+from perminute.domain.digests import CallToNotify
 from perminute.domain.errors import Unavailable
 from perminute.domain.folding import fold
 from perminute.domain.licensing import Licensing, Seats
@@ -27,6 +28,7 @@ from perminute.ports import (
     AlreadyKnown,
     CallList,
     CallPlace,
+    CallRecord,
     CallUnderWay,
     Committed,
     Folded,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from perminute.domain.digests import CallGroup, CountedCalls
     from perminute.domain.ledger import LedgerEntry
     from perminute.domain.legs import Leg
     from perminute.domain.licensing import LicensingChange
@@ -74,6 +77,12 @@ class InMemoryStore:
     outbox: list[Notification] = field(default_factory=list)
     causes: dict[str, Causes] = field(default_factory=dict)
     """Of the notifications, by their ids."""
+    calls_to_count: dict[tuple[str, str], CallRecord] = field(default_factory=dict)
+    """Calls that a digest may count, by organization and record."""
+    first_calls: dict[tuple[str, CallGroup], str] = field(default_factory=dict)
+    """The first call of each group."""
+    counted: dict[tuple[str, CallGroup], CountedCalls] = field(default_factory=dict)
+    """What is counted of a group, and not sent."""
     listed: set[str] = field(default_factory=set)
     """Organizations whose account has been written, be it by licensing alone."""
     usages: dict[tuple[str, str], Usage] = field(default_factory=dict)
@@ -131,6 +140,7 @@ class InMemoryStore:
             self.entries += posting.entries
             self.outbox += posting.notifications
             self.causes |= dict.fromkeys((one.id for one in posting.notifications), posting.causes)
+            self._keep_calls(posting)
             for usage in (*posting.usages, *posting.rerated):
                 self.usages[organization_id, usage.leg.call_id] = usage
                 self.under_way.pop((organization_id, usage.leg.call_id), None)
@@ -459,6 +469,14 @@ class InMemoryStore:
         if posting.chargeback is not None:
             key = organization_id, posting.chargeback.purchase_id
             self.chargebacks[key] = posting.chargeback.amount_micros
+
+    def _keep_calls(self, posting: Posting) -> None:
+        for some in posting.outbox:
+            if some[0].counted_on is not None:
+                key = f"{some[0].counted_on}#{posting.after.version:012d}#{some[0].id}"
+                calls = (CallToNotify(one, posting.causes.of(one.call_id)) for one in some)
+                organization_id = posting.before.organization_id
+                self.calls_to_count[organization_id, key] = CallRecord(key, tuple(calls))
 
     def _unsettled(self, posting: Posting) -> dict[str, Reservation]:
         """Find calls that hold something which the posting does not give back as it stands."""

@@ -7,7 +7,7 @@ written when a notification is published, by the name that its organization has 
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from perminute.domain.errors import Refused
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _MICROS = "_micros"
 _OR_NONE = " | None"
+_COUNTED_ON = "countedOn"
 
 Document = dict[str, Any]
 
@@ -43,6 +44,7 @@ def facts_of(notification: Notification, correlation_id: str = "") -> Document:
         "organizationId": notification.organization_id,
         "at": format_instant(notification.at),
         **({"correlationId": correlation_id} if correlation_id else {}),
+        **({_COUNTED_ON: notification.counted_on.isoformat()} if notification.counted_on else {}),
         **{
             _camel(name): _plain(name, value)
             for name, value in carried.items()
@@ -61,6 +63,9 @@ def notification_of(document: Mapping[str, Any]) -> Notification:
         organization_id=_read(document, "organizationId", _text),
         at=_read(document, "at", parse_instant),
         news=news,
+        counted_on=_read(document, _COUNTED_ON, date.fromisoformat)
+        if _COUNTED_ON in document
+        else None,
     )
 
 

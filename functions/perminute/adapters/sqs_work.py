@@ -34,6 +34,8 @@ class SQSWork:
 def work_body(work: RunPage | RunOrganization) -> str:
     """Write a message; `events.daily_runs` reads it."""
     message: dict[str, Any] = {"at": format_instant(work.at)}
+    if work.days_until is not None:
+        message["daysUntil"] = format_instant(work.days_until)
     if isinstance(work, RunOrganization):
         message["organizationId"] = work.organization_id
     else:

@@ -285,6 +285,7 @@ class ChargeLegs:
                 at=at,
                 heard_at=heard_at,
                 reported=reported,
+                days={one.leg.call_id: one.reported_at.date() for one in ended},
                 expired=expired_lots(
                     self.credit, account, late, settlement.cheaper if settlement else ()
                 ),

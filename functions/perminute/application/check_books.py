@@ -57,7 +57,7 @@ class CheckBooks:
 
         Once the deadline has passed, how far it has come is kept, and `goes_on` is set: call again.
         """
-        at, organization_id = work
+        at, organization_id = work.at, work.organization_id
         check = self.checks.check(organization_id)
         if check.reading is None:
             if check.checked_at is not None and at <= check.checked_at <= at + AHEAD:

@@ -47,9 +47,9 @@ class ListOrganizations:
     only_due: bool = False
     page_size: int = PAGE_SIZE
 
-    def begin(self, at: datetime) -> None:
+    def begin(self, at: datetime, days_until: datetime | None = None) -> None:
         """Begin the run of this time. Raises `Unavailable`."""
-        self.queue.send([RunPage(at)])
+        self.queue.send([RunPage(at, days_until=days_until)])
 
     def __call__(self, page: RunPage) -> Listed:
         """Queue the organizations of a page, then the next page. Raises `Unavailable`.
@@ -58,13 +58,15 @@ class ListOrganizations:
         """
         found = self.credit.listed_organizations(
             limit=self.page_size,
-            due_by=page.at if self.only_due else None,
+            due_by=max(page.at, page.days_until or page.at) if self.only_due else None,
             after=page.after,
         )
         listed = page.listed + len(found.organization_ids)
-        self.queue.send([RunOrganization(page.at, one) for one in found.organization_ids])
+        self.queue.send(
+            [RunOrganization(page.at, one, page.days_until) for one in found.organization_ids]
+        )
         if found.after is not None:
-            self.queue.send([RunPage(page.at, found.after, listed)])
+            self.queue.send([RunPage(page.at, found.after, listed, page.days_until)])
         return Listed(len(found.organization_ids), listed, is_last=found.after is None)
 
 

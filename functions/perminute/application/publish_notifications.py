@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from perminute.application.first_calls import FirstCalls
 from perminute.domain.errors import Unavailable
 from perminute.domain.printable import one_line
 from perminute.ports import Rejection
@@ -13,7 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
     from perminute.domain.licensing import Licensing
-    from perminute.ports import Announcement, LicensingStore, NotificationTopic, Rejections
+    from perminute.ports import (
+        Announcement,
+        Digests,
+        LicensingStore,
+        NotificationTopic,
+        Rejections,
+    )
 
 
 @dataclass(slots=True)
@@ -35,6 +42,7 @@ class PublishNotifications:
     topic: NotificationTopic
     licensing: LicensingStore
     rejections: Rejections
+    digests: Digests
 
     def __call__(self, records: Sequence[Sequence[Announcement] | Rejection]) -> Published:
         """Publish record by record, in order; stop at the first that cannot be published now.
@@ -44,21 +52,23 @@ class PublishNotifications:
         with the reason and done with.
         """
         published, names = Published(), _Names(self.licensing)
+        first_calls = FirstCalls(self.digests)
         for position, record in enumerate(records):
+            sent: list[Announcement] = []
             try:
-                refused = (
-                    [record]
-                    if isinstance(record, Rejection)
-                    else self._publish(names.added_to(record))
-                )
+                if isinstance(record, Rejection):
+                    refused = [record]
+                else:
+                    sent = first_calls.set_aside(record)
+                    refused = self._publish(names.added_to(sent)) if sent else []
                 self.rejections.keep(refused)
             except Unavailable as error:
                 published.failed_at, published.why = position, str(error)
                 return published
             published.refused += refused
-            if not isinstance(record, Rejection):
-                published.announced += len(record) - len(refused)
-                published.named.append(_names(record, {one.event_id for one in refused}))
+            if sent:
+                published.announced += len(sent) - len(refused)
+                published.named.append(_names(sent, {one.event_id for one in refused}))
         return published
 
     def _publish(self, announcements: Sequence[Announcement]) -> list[Rejection]:

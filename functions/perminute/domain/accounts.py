@@ -82,6 +82,8 @@ class Account:
     corrections: int = 0
     prefixes_from: int = 0
     provisional: Provisional | None = None
+    digests_due_at: datetime | None = None
+    """When the first day is over whose calls are notified of, and of which not all are counted."""
 
     def available_micros(
         self, at: datetime, *, lasting_until: datetime | None = None, further: Lots = ()
@@ -193,12 +195,12 @@ class Account:
 
     @property
     def listed_from(self) -> datetime | None:
-        """When the daily run is to look at the account: when it is due, or to report it.
+        """When the daily run is to look at the account: when it is due, or to report something.
 
         A recharge that nobody answers is reported even if it is sent again by others each day
         before the run comes, or is not sent again since auto-recharge is off.
         """
-        instants = (self.due_at, self.recharge.unanswered_from)
+        instants = (self.due_at, self.recharge.unanswered_from, self.digests_due_at)
         return min((instant for instant in instants if instant is not None), default=None)
 
     def is_due(self, at: datetime, heard_at: datetime | None = None) -> bool:

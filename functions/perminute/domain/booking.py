@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from perminute.domain.accounts import Booking
 from perminute.domain.books import Books, LateCall
+from perminute.domain.call_news import notify_of_call
 from perminute.domain.errors import Refused
 from perminute.domain.ledger import EntryType
 from perminute.domain.licensing import NotEntitled
@@ -24,11 +25,8 @@ from perminute.domain.notifications import (
     CallNotEntitled,
     CallNotRated,
     MinutePoolThreshold,
-    News,
-    Notification,
     RechargeFailed,
     RechargeSucceeded,
-    notification,
 )
 from perminute.domain.phone_numbers import masked
 from perminute.domain.pools import Position, month_of
@@ -40,7 +38,7 @@ from perminute.domain.usage import Flag, Outcome, Rating, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from perminute.domain.accounts import Account
     from perminute.domain.credit_settings import CreditSettings
@@ -257,6 +255,7 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     at: datetime,
     heard_at: datetime | None = None,
     reported: Mapping[str, datetime] | None = None,
+    days: Mapping[str, date] | None = None,
     expired: Sequence[Lot] = (),
     settlement: Settlement | None = None,
 ) -> Booking:
@@ -269,9 +268,9 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     reach.
 
     `expired` are lots that may still pay late calls; `reported` says when each call was reported,
-    if not all of them at `at`. Where one comes late for its pool, the `settlement` corrects those
-    that drew before it came, in an entry of their own. Raises `FurtherLotsNeeded` if the lots in
-    the account item do not suffice.
+    if not all of them at `at`, and `days` on which day. Where one comes late for its pool, the
+    `settlement` corrects those that drew before it came, in an entry of their own. Raises
+    `FurtherLotsNeeded` if the lots in the account item do not suffice.
     """
     further = None if settlement is None else settlement.further
     books = Books(account, at, heard_at, further=further, expired=expired)
@@ -281,15 +280,12 @@ def charge(  # noqa: PLR0913 - the parts of a charge
         usages = settlement.give_minutes(usages, ratings, pools)
     total_micros = sum(usage.charge_micros for usage in usages)
     moved = pools.touched or spendings.touched or books.account != account
-    if not (total_micros or moved):
-        settled = tuple(reservations)
-        single = tuple(chain.from_iterable(map(_told, usages)))
-        return Booking(account=account, notifications=single, usages=usages, settled=settled)
+    if not (total_micros or moved or any(next(news_of_call(one), None) for one in usages)):
+        return Booking(account=account, usages=usages, settled=tuple(reservations))
     if total_micros:
         usages = _paid(books, usages, reported or {})
     tell_pools(books, pools)
     usages = tuple(hold_news(books, usage, pools) for usage in usages)
-    single = tuple(chain.from_iterable(map(_told, usages)))
     rerated: tuple[Usage, ...] = ()
     corrected: tuple[SpendingChange, ...] = ()
     if settlement is not None:
@@ -297,10 +293,12 @@ def charge(  # noqa: PLR0913 - the parts of a charge
         total_micros += settlement.change_micros
     _count_spending(books, usages, pools, spendings)
     books.set(days=spendings.days(books.now))
+    for usage in usages:
+        day = (days or {}).get(usage.leg.call_id, books.at.date())
+        notify_of_call(books, usage, news_of_call(usage), day)
     booking = books.close(may_ask=total_micros > 0, as_it_stands=bool(rerated))
     return replace(
         booking,
-        notifications=(*booking.notifications, *single),
         usages=usages,
         rerated=rerated,
         pools=pools.touched,
@@ -542,20 +540,3 @@ def _count_spending(
 
 def _position(rating: Rating) -> Position:
     return Position.of(rating.leg)
-
-
-def _told(usage: Usage) -> tuple[Notification, ...]:
-    leg = usage.leg
-    return tuple(
-        notification(
-            news, organization_id=leg.organization_id, at=leg.ended_at, cause=_cause(news, leg)
-        )
-        for news in news_of_call(usage)
-    )
-
-
-def _cause(news: News, leg: Leg) -> str:
-    """Name what is told of a call: it may be flagged for its policy, and for who reported it."""
-    if isinstance(news, CallFlagged) and news.reason is Flag.REPORTED_BY_BRIDGE:
-        return f"{leg.call_id}/{news.reason}"
-    return leg.call_id

@@ -28,10 +28,11 @@ from perminute.domain.notifications import (
 )
 from perminute.domain.provisional import with_pools
 from perminute.domain.recharge import Disabled, RechargeRequest
+from perminute.domain.times import end_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from perminute.domain.accounts import Account
     from perminute.domain.pools import MinutePool
@@ -110,16 +111,32 @@ class Books:
         earliest = at if account.credits_set_up_at is None else min(account.credits_set_up_at, at)
         self.set(currency=currency, credits_set_up_at=earliest)
 
-    def tell(self, news: News, *, cause: str | int, at: datetime | None = None) -> None:
-        """Have the organization's admins told; `cause` tells it from other news of its type."""
+    def tell(
+        self,
+        news: News,
+        *,
+        cause: str | int,
+        at: datetime | None = None,
+        day: date | None = None,
+    ) -> None:
+        """Have the organization's admins told; `cause` tells it from other news of its type.
+
+        What is told of a call has a `day`, whose digest counts it if it is not the first.
+        """
         self._notifications.append(
             notification(
                 news,
                 organization_id=self.account.organization_id,
                 at=at or self.at,
                 cause=cause,
+                counted_on=day,
             )
         )
+        if day is not None:
+            # Who counts the calls of a day must notice each that comes while it counts.
+            self.touch()
+            due_at = end_of(day)
+            self.set(digests_due_at=min(self.account.digests_due_at or due_at, due_at))
 
     def tell_disabled(self, reason: Disabled) -> None:
         """Say that no recharge is asked for any more."""

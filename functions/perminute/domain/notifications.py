@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass, fields
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -132,6 +133,8 @@ class _AboutCalls:
     currency: str | None = None
     calls: int | None = None
     call_ids: tuple[str, ...] | None = None
+    day: str | None = None
+    """The UTC day of the calls of a digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +229,9 @@ class Notification:
     organization_id: str
     at: datetime
     news: News
+    counted_on: date | None = None
+    """The UTC day of a call that is published only if it is the first of that day in its group, and
+    that a digest counts if it is not: see `digests`. None: it is published in any case."""
 
     @property
     def type(self) -> str:
@@ -239,19 +245,28 @@ class Notification:
 
 
 def notification(
-    news: News, *, organization_id: str, at: datetime, cause: str | int
+    news: News,
+    *,
+    organization_id: str,
+    at: datetime,
+    cause: str | int,
+    counted_on: date | None = None,
 ) -> Notification:
     """Name the news by what it is about: deciding it again gives the same id.
 
     `cause` tells it from other news of its type: an entry, a recharge, a lot, a call.
     """
     name = "\n".join([organization_id, type(news).__name__, str(cause)])
-    return Notification(str(uuid.uuid5(_NAMES, name)), organization_id, at, news)
+    return Notification(str(uuid.uuid5(_NAMES, name)), organization_id, at, news, counted_on)
 
 
 MAX_BYTES_PER_RECORD = 380_000
 """What the notifications of one outbox record may take: an item may have 409,600 bytes, and the ids
 of the events that it was written for take 26,000 of them at most."""
+
+MAX_CALLS_PER_RECORD = 90
+"""Calls of one record that a digest may count: each may be of a group of its own, and all are
+counted in one transaction."""
 
 _FIELDS_BYTES = 1_200
 """What the names of the fields, the id, the `correlationId` and the instants of a notification take
@@ -263,18 +278,25 @@ def in_records(notifications: Sequence[Notification]) -> list[tuple[Notification
 
     With names like real ones some 250 fit one record, with the longest that are allowed 75. How
     many there are must be known before they are written out, since each is an item of the
-    posting's transaction.
+    posting's transaction. A record of calls that a digest may count is of one day.
     """
     divided: list[list[Notification]] = []
     left = 0
-    for one in notifications:
+    # Sorting is stable: what belongs together stays in its order.
+    for one in sorted(notifications, key=lambda some: some.counted_on or date.min):
         size = bytes_at_most(one)
-        if not divided or size > left:
+        if not divided or size > left or not _belongs_to(divided[-1], one):
             divided.append([])
             left = MAX_BYTES_PER_RECORD
         divided[-1].append(one)
         left -= size
     return [tuple(some) for some in divided]
+
+
+def _belongs_to(record: Sequence[Notification], one: Notification) -> bool:
+    if record[0].counted_on != one.counted_on:
+        return False
+    return one.counted_on is None or len(record) < MAX_CALLS_PER_RECORD
 
 
 def bytes_at_most(one: Notification) -> int:

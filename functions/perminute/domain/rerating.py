@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.booking import hold_news, news_of_call, tell_pools
 from perminute.domain.books import Books, LateCall
+from perminute.domain.call_news import notify_again
 from perminute.domain.corrections import Correction, correct
 from perminute.domain.ledger import RERATING
 from perminute.domain.licensing import POOL_ATTRIBUTES, SEAT_ATTRIBUTES, decides_calls
@@ -252,14 +253,14 @@ def correct_calls(
     }
     entry = correct(books, tuple(charges.values()), opened, cause) if charges else ""
     overdrawn = books.account.balance_micros < 0
-    usages = tuple(
-        _corrected(one, entry, charges.get(one.after.leg.call_id), overdrawn=overdrawn)
+    return tuple(
+        notify_again(
+            books,
+            _corrected(one, entry, charges.get(one.after.leg.call_id), overdrawn=overdrawn),
+            _news(one),
+        )
         for one in rerated
     )
-    for one in rerated:
-        for news in _news(one):
-            books.tell(news, cause=f"{one.after.leg.call_id}/{books.account.version}")
-    return usages
 
 
 def count_corrected(
@@ -347,6 +348,7 @@ def _corrected(one: Rerated, entry: str, charge: Correction | None, *, overdrawn
     return replace(
         after,
         authorized_at=before.authorized_at,
+        notified_again=before.notified_again,
         flags=flags,
         entry_id=before.entry_id,
         adjustments=adjustments,
@@ -373,10 +375,8 @@ def tell_held_news(
     `is_last` says that there are no others.
     """
     books = Books(account, at)
-    told = tuple(replace(usage, news_held=False) for usage in usages)
-    for usage in told:
-        for news in news_of_call(usage):
-            books.tell(news, cause=f"{usage.leg.call_id}/{account.version}")
+    released = [replace(usage, news_held=False) for usage in usages]
+    told = tuple(notify_again(books, one, news_of_call(one)) for one in released)
     if is_last and account.provisional is not None:
         books.set(provisional=replace(account.provisional, news_held=False))
     if told:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
 _RFC3339 = re.compile(
@@ -83,3 +83,8 @@ def month_start(at: datetime) -> datetime:
 def format_instant(instant: datetime) -> str:
     """Write an aware time in UTC, with a fraction only where it has one."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def end_of(day: date) -> datetime:
+    """Return the instant at which a UTC day is over."""
+    return datetime.combine(day, time(), UTC) + timedelta(days=1)

@@ -136,6 +136,13 @@ class Price:
         return RateCard(rows, version=self.rate_card_version, is_uncertain=self.is_prefix_uncertain)
 
 
+class NotifiedAgain(NamedTuple):
+    """Something that was notified of a call after it had been recorded, by which posting."""
+
+    reason: str
+    version: int
+
+
 class Adjusted(NamedTuple):
     """By how much a ledger entry changed what credit pays for a call; signed micro-units."""
 
@@ -152,7 +159,8 @@ class Usage:
     A leg that draws on the pool has a place in its order even if it found nothing left. Of the
     minutes that it drew, `reserved_minutes` are its own. `authorized_at` is set if it had reserved
     something before it began. `news_held` is set while news of its outcome waits for its pool to be
-    settled, after which the outcome may be another.
+    settled, after which the outcome may be another. `notified_again` says what was notified of it
+    later than its charge, the latest of each reason: an earlier notification is out of date.
     """
 
     leg: Leg
@@ -169,6 +177,7 @@ class Usage:
     adjustments: tuple[Adjusted, ...] = ()
     lots: tuple[LotShare, ...] = ()
     news_held: bool = False
+    notified_again: tuple[NotifiedAgain, ...] = ()
 
     @property
     def stated_price(self) -> Price:

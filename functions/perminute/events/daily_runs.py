@@ -15,14 +15,15 @@ def work_of(body: str) -> RunPage | RunOrganization:
     try:
         message = json.loads(body)
         at, organization_id = parse_instant(message["at"]), message.get("organizationId")
+        days_until = parse_instant(message["daysUntil"]) if "daysUntil" in message else None
         if organization_id is None:
             after, listed = message["after"], int(message["listed"])
-            return RunPage(at, after if after is None else str(after), listed)
+            return RunPage(at, after if after is None else str(after), listed, days_until)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Refused("at", f"the message cannot be read: {error!r}") from error
     if not isinstance(organization_id, str) or not organization_id:
         raise Refused("organizationId", "must be the name of an organization")
-    return RunOrganization(at, organization_id)
+    return RunOrganization(at, organization_id, days_until)
 
 
 def names_of(work: RunPage | RunOrganization) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import boto3
 
 from perminute.adapters.dynamodb.records import ACCOUNT, ACCOUNTS_INDEX, NEVER_DUE
-from perminute.domain.times import format_instant, parse_instant
+from perminute.domain.times import end_of, format_instant, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -48,9 +48,14 @@ class Scheduled(NamedTuple):
         )
         return at if at > now else at + timedelta(days=1)
 
-    def run(self, at: datetime) -> Iterator[Failure]:
-        """Run it as of this time, again if it fails; gives it back if it fails every time."""
+    def run(self, at: datetime, *, is_last: bool = False) -> Iterator[Failure]:
+        """Run it as of this time, again if it fails; gives it back if it fails every time.
+
+        The last run takes the day for over: see `days_until` of `schedules`.
+        """
         event, attempts = event_of_run(self.trigger, at), self.trigger.attempts
+        if is_last:
+            event["daysUntil"] = format_instant(end_of(at.date()))
         if all(self.function.call(event) is None for _ in range(attempts)):
             yield Failure(self.name, at, f"failed {attempts} times; see the function's log above")
 
@@ -97,13 +102,13 @@ class Clock:
         self.now = max(now, at)
 
     def run_all(self) -> Iterator[Failure]:
-        """Run each function once more, as of now."""
+        """Run each function once more, as of now; the day that is not over has its digests sent."""
         if self.now is not None:
             for one in self.scheduled:
-                yield from self._run(one, self.now)
+                yield from self._run(one, self.now, is_last=True)
 
-    def _run(self, one: Scheduled, at: datetime) -> Iterator[Failure]:
-        yield from one.run(at)
+    def _run(self, one: Scheduled, at: datetime, *, is_last: bool = False) -> Iterator[Failure]:
+        yield from one.run(at, is_last=is_last)
         yield from self.work_off(one.name, at)
 
     def _next_due(self) -> datetime | None:

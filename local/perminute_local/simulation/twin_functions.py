@@ -22,6 +22,7 @@ from perminute.adapters.memory import (
     RememberedWakeups,
 )
 from perminute.adapters.memory_books import InMemoryBookChecks, InMemoryBooks, SentWork
+from perminute.adapters.memory_digests import InMemoryDigests
 from perminute.api import bootstrap as api_bootstrap
 from perminute.api.endpoints import ChargingApi
 from perminute.application.apply_licensing import ApplyLicensing
@@ -41,6 +42,7 @@ from perminute.application.publish_notifications import PublishNotifications
 from perminute.application.reconcile_books import ReconcileBooks, Reconciled
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls
+from perminute.application.send_digests import SendDigests
 from perminute.application.wake_reratings import WakeForgotten, WakeReratings
 from perminute.settings import dead_letter_queue_url, work_queue_url
 from perminute_local.replay.lambda_runtime import LoadedFunction
@@ -113,6 +115,7 @@ class Twinned:
         self._calls = shared.through(InMemoryCalls(shared.store))
         self._cards = shared.through(shared.cards)
         self._wakeups = shared.through(shared.wakeups)
+        self._digests = shared.through(InMemoryDigests(shared.store))
 
     def rejections(self) -> KeptRejections:
         """See `Application.rejections`."""
@@ -146,7 +149,10 @@ class Twinned:
     def daily_expiry(self) -> DailyRun[BroughtUpToDate]:
         """See `Application.daily_expiry`."""
         charge_reported = ChargeReported(self._store, self.charge_legs())
-        does = ExpireAccount(ExpireCredit(self._store, PATIENCE), charge_reported)
+        send_digests = SendDigests(
+            credit=self._store, calls=self._store, digests=self._digests, patience=PATIENCE
+        )
+        does = ExpireAccount(ExpireCredit(self._store, PATIENCE), charge_reported, send_digests)
         return DailyRun(self._organizations(only_due=True), does)
 
     def reconciliation(self) -> DailyRun[Reconciled]:
@@ -167,7 +173,7 @@ class Twinned:
     def publish_notifications(self) -> PublishNotifications:
         """See `Application.publish_notifications`."""
         topic = self._shared.through(self._shared.topic)
-        return PublishNotifications(topic, self._store, self.rejections())
+        return PublishNotifications(topic, self._store, self.rejections(), self._digests)
 
     def apply_licensing(self) -> ApplyLicensing:
         """See `Application.apply_licensing`."""

@@ -45,7 +45,16 @@ from perminute.domain.spending import (
 )
 from perminute.domain.timelines import Fact
 from perminute.domain.times import format_instant, parse_instant
-from perminute.domain.usage import Adjusted, Flag, Free, Outcome, Price, Reason, Usage
+from perminute.domain.usage import (
+    Adjusted,
+    Flag,
+    Free,
+    NotifiedAgain,
+    Outcome,
+    Price,
+    Reason,
+    Usage,
+)
 from perminute.ports import NO_CAUSES, CallList, ListedCall
 
 if TYPE_CHECKING:
@@ -67,6 +76,7 @@ ORGANIZATION = "organization"
 ENTRY = "entry#"
 FURTHER_LOT = "lot#"
 EXPIRED_LOT = "expired#"
+CALLS_TO_COUNT = "outbox#call#"
 CHARGEBACK = "chargeback#"
 POOL = "pool#"
 CALLS = "calls#"
@@ -109,6 +119,7 @@ def account_row(account: Account) -> AccountRow:
         corrections=account.corrections or None,
         prefixes_from=account.prefixes_from or None,
         provisional=account.provisional and _provisional_record(account.provisional),
+        digests_due_at=account.digests_due_at,
         listed_as=ACCOUNT,
         due_at=NEVER_DUE if account.listed_from is None else due_text(account.listed_from),
     )
@@ -138,6 +149,7 @@ def account_of(row: AccountRow) -> Account:
         corrections=row.corrections or 0,
         prefixes_from=row.prefixes_from or 0,
         provisional=_provisional_of(*row.provisional) if row.provisional else None,
+        digests_due_at=row.digests_due_at,
     )
 
 
@@ -524,11 +536,18 @@ def outbox_row(
 
     return OutboxRow(
         organization_id=notifications[0].organization_id,
-        record=f"outbox#{version:012d}#{notifications[0].id}",
+        record=_outbox_record(notifications[0], version),
         notifications=[facts_of(one, causes.of(one.call_id)) for one in notifications],
         # By these a call is found whose charge was one of many that led to a notification.
         correlation_ids=list(causes.event_ids) if len(causes.event_ids) > 1 else None,
     )
+
+
+def _outbox_record(first: Notification, version: int) -> str:
+    """Name a record of the outbox; those of calls that a digest may count are sorted by day."""
+    if first.counted_on is None:
+        return f"outbox#{version:012d}#{first.id}"
+    return f"{CALLS_TO_COUNT}{first.counted_on}#{version:012d}#{first.id}"
 
 
 def usage_item(usage: Usage) -> Item:
@@ -549,6 +568,7 @@ def usage_item(usage: Usage) -> Item:
         "drawsOnPool": usage.draws_on_pool or None,
         "reservedMinutes": usage.reserved_minutes or None,
         "newsHeld": usage.news_held or None,
+        "notifiedAgain": [list(one) for one in usage.notified_again] or None,
         "authorizedAt": usage.authorized_at and format_instant(usage.authorized_at),
         "rateCardVersion": price.rate_card_version,
         "billedSeconds": price.billed_seconds,
@@ -608,6 +628,7 @@ def usage_of(row: UsageRow) -> Usage:
         draws_on_pool=record.get("drawsOnPool", False),
         reserved_minutes=record.get("reservedMinutes", 0),
         news_held=record.get("newsHeld", False),
+        notified_again=tuple(NotifiedAgain(*one) for one in record.get("notifiedAgain", ())),
         authorized_at=parse_instant(authorized_at) if authorized_at else None,
         flags=tuple(Flag(flag) for flag in record.get("flags", ())),
         entry_id=row.entry_id,

@@ -111,6 +111,7 @@ class AccountRow(Model):
     corrections = IntegerAttribute(null=True)
     prefixes_from = IntegerAttribute(null=True, attr_name="prefixesFrom")
     provisional = CompactJSONAttribute(null=True)
+    digests_due_at = InstantAttribute(null=True, attr_name="digestsDueAt")
     listed_as = UnicodeAttribute(null=True, attr_name="listedAs")
     due_at = UnicodeAttribute(null=True, attr_name="dueAt")
 
@@ -235,12 +236,34 @@ class ReratingRow(Model):
 
 
 class OutboxRow(Model):
-    """CreditTable, record `outbox#…`: the notifications of one posting, as they go out."""
+    """CreditTable, record `outbox#…`: notifications of one posting.
+
+    `outbox#call#…` are calls that are published only if they are the first of their day and group,
+    by that day, until a digest has counted them. `outbox#first#…` is the first of a group, by which
+    it is known, and `outbox#digest#…` are digests.
+    """
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     record = UnicodeAttribute(range_key=True)
     notifications = CompactJSONAttribute()
     correlation_ids = CompactJSONAttribute(null=True, attr_name="correlationIds")
+
+
+class CountedCallsRow(Model):
+    """CreditTable, record `counted#…`: calls of a digest that is not sent yet, by day and group.
+
+    `started_by` is the id of the notification that was counted first: see `CountedCalls`.
+    """
+
+    organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    record = UnicodeAttribute(range_key=True)
+    first = CompactJSONAttribute()
+    calls = IntegerAttribute()
+    retail_micros = IntegerAttribute(null=True, attr_name="retailMicros")
+    currency = UnicodeAttribute(null=True)
+    named = CompactJSONAttribute()
+    started_by = UnicodeAttribute(attr_name="startedBy")
+    step = IntegerAttribute()
 
 
 class ReceiptRow(Model):

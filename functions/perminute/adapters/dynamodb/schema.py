@@ -10,6 +10,7 @@ from perminute.adapters.dynamodb.rows import (
     CallListRow,
     ChargebackRow,
     CorrectionRow,
+    CountedCallsRow,
     EntryRow,
     EventRow,
     LotRow,
@@ -40,6 +41,7 @@ class Schema:
     lots: Table[LotRow]
     chargebacks: Table[ChargebackRow]
     outbox: Table[OutboxRow]
+    counted_calls: Table[CountedCallsRow]
     receipts: Table[ReceiptRow]
     pools: Table[PoolRow]
     call_lists: Table[CallListRow]
@@ -61,6 +63,7 @@ class Schema:
             lots=Table(connection, names.credit, LotRow),
             chargebacks=Table(connection, names.credit, ChargebackRow),
             outbox=Table(connection, names.credit, OutboxRow),
+            counted_calls=Table(connection, names.credit, CountedCallsRow),
             receipts=Table(connection, names.credit, ReceiptRow),
             pools=Table(connection, names.credit, PoolRow),
             call_lists=Table(connection, names.credit, CallListRow),

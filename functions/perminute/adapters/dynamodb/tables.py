@@ -231,6 +231,15 @@ class Table(Generic[M]):
         key = {name: {STRING: value} for name, value in zip(self._keys, values, strict=True)}
         return {"TableName": self.name, "Key": key}
 
+    def delete_if(
+        self, hash_key: str, range_key: str, condition: str, **values: int | str
+    ) -> Operation:
+        """Delete what stands under a key, under a condition spelt out as in `put_if`."""
+        operation = {**self.delete_item(hash_key, range_key), "ConditionExpression": condition}
+        if values:
+            operation["ExpressionAttributeValues"] = _placeholders(values)
+        return operation
+
     def delete(self, row: M, condition: Condition) -> Operation:
         """Delete the row of the same key, under a condition."""
         return self._operation(row, condition=condition)

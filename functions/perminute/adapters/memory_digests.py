@@ -1,0 +1,109 @@
+"""The in-memory twin of what is kept of calls that are notified of once a day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from perminute.ports import Causes
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import date
+
+    from perminute.adapters.memory import InMemoryStore
+    from perminute.domain.digests import CallGroup, CallToNotify, CountedCalls
+    from perminute.ports import CallRecord
+
+
+@dataclass
+class InMemoryDigests:
+    """`Digests` over the twin of the stores."""
+
+    store: InMemoryStore
+
+    def claim(
+        self, organization_id: str, calls: Mapping[CallGroup, CallToNotify]
+    ) -> Mapping[CallGroup, str]:
+        """See `Digests.claim`."""
+        firsts = self.store.first_calls
+        for group, call in calls.items():
+            if (organization_id, group) not in firsts:
+                firsts[organization_id, group] = call.notification.call_id or ""
+                self._publish(call)
+        return {group: firsts[organization_id, group] for group in calls}
+
+    def first_day(self, organization_id: str) -> date | None:
+        """See `Digests.first_day`."""
+        days = [
+            *(one.calls[0].notification.counted_on for one in self._records(organization_id)),
+            *(group.day for name, group in self.store.counted if name == organization_id),
+        ]
+        return min((day for day in days if day is not None), default=None)
+
+    def records(self, organization_id: str, day: date, *, limit: int) -> Sequence[CallRecord]:
+        """See `Digests.records`."""
+        of_day = (
+            one
+            for one in self._records(organization_id)
+            if one.calls[0].notification.counted_on == day
+        )
+        return sorted(of_day)[:limit]
+
+    def counted(
+        self, organization_id: str, groups: Collection[CallGroup]
+    ) -> Mapping[CallGroup, CountedCalls]:
+        """See `Digests.counted`."""
+        known = ((group, self.store.counted.get((organization_id, group))) for group in groups)
+        return {group: one for group, one in known if one is not None}
+
+    def counted_on(self, organization_id: str, day: date, *, limit: int) -> Sequence[CountedCalls]:
+        """See `Digests.counted_on`."""
+        groups = sorted(
+            group
+            for name, group in self.store.counted
+            if name == organization_id and group.day == day
+        )
+        return [self.store.counted[organization_id, group] for group in groups[:limit]]
+
+    def count(
+        self, organization_id: str, records: Sequence[CallRecord], counted: Sequence[CountedCalls]
+    ) -> bool:
+        """See `Digests.count`."""
+        keys = [(organization_id, one.key) for one in records]
+        are_there = all(key in self.store.calls_to_count for key in keys)
+        if not are_there or not all(self._is_as_read(organization_id, one) for one in counted):
+            return False
+        for key in keys:
+            del self.store.calls_to_count[key]
+        self.store.counted |= {
+            (organization_id, one.group): replace(one, step=one.step + 1) for one in counted
+        }
+        return True
+
+    def send(
+        self, organization_id: str, counted: Sequence[CountedCalls], sent: Sequence[CallToNotify]
+    ) -> bool:
+        """See `Digests.send`."""
+        if not all(self._is_as_read(organization_id, one) for one in counted):
+            return False
+        for one in counted:
+            del self.store.counted[organization_id, one.group]
+        for call in sent:
+            self._publish(call)
+        return True
+
+    def _records(self, organization_id: str) -> list[CallRecord]:
+        known = self.store.calls_to_count.items()
+        return [one for (name, _), one in known if name == organization_id]
+
+    def _is_as_read(self, organization_id: str, one: CountedCalls) -> bool:
+        known = self.store.counted.get((organization_id, one.group))
+        if known is None or one.step == 0:
+            return known is None and one.step == 0
+        return (known.step, known.first.notification.id) == (one.step, one.first.notification.id)
+
+    def _publish(self, call: CallToNotify) -> None:
+        published = replace(call.notification, counted_on=None)
+        self.store.outbox.append(published)
+        self.store.causes[published.id] = Causes((call.correlation_id,))
