@@ -20,6 +20,7 @@ from perminute.domain.ledger import EntryType
 from perminute.domain.money import format_micros
 from perminute.domain.pools import PoolStep, Position, month_of
 from perminute.domain.reservations import PaidBy
+from perminute_local.simulation.digests import NotifiedCalls, is_to_be_counted
 from perminute_local.simulation.recharges import Recharges
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ class Posted:
     account: Account | None = None
     entries: Sequence[LedgerEntry] = ()
     told: Sequence[Mapping[str, Any]] = ()
+    firsts: Sequence[Mapping[str, Any]] = ()
+    """What is told of the first calls of their day."""
     call_ids: Sequence[str] = ()
     """Of calls that have ended, and were recorded."""
     reported_ids: Sequence[str] = ()
@@ -182,6 +185,7 @@ class Effects:
     changed: set[str] = field(default_factory=set)
     """Organizations whose books nobody has looked at since."""
     recharges: Recharges = field(default_factory=Recharges)
+    calls: NotifiedCalls = field(default_factory=NotifiedCalls)
     due_at: datetime | None = None
     """When time alone next changes an account."""
     _sequence: int = 0
@@ -215,15 +219,38 @@ class Effects:
             for name, accounts in self._watchers:
                 if name == organization_id:
                     accounts.append(posted.account)
-            due = [one.due_at for one in self.accounts.values() if one.due_at is not None]
-            self.due_at = min(due, default=None)
+            self.due_at = min(
+                (
+                    at
+                    for one in self.accounts.values()
+                    for at in (one.due_at, one.digests_due_at)
+                    if at is not None
+                ),
+                default=None,
+            )
             self.broken += self._unsound(before, posted.account, posted.entries)
         self._cross(before, posted)
         self._request(before, posted)
         self.broken += self._told_too_early(posted)
-        for document in posted.told:
+        self._tell(posted)
+
+    def _tell(self, posted: Posted) -> None:
+        """Take note of what is decided to be published, or of a call to be counted."""
+        self.calls.record(posted.usages, self.clock())
+        for document in filter(is_to_be_counted, posted.told):
+            self.calls.decide(document)
+        told = [one for one in posted.told if not is_to_be_counted(one)]
+        for document, is_first in (
+            *((one, True) for one in posted.firsts),
+            *((one, False) for one in told),
+        ):
+            for promise, why in self.calls.notify(document, self.clock(), is_first=is_first):
+                self.broken.append(Broken(promise, why))
             if document["id"] in self.told:
-                why = f"{document['type']} {document['id']} of {organization_id} was decided twice"
+                why = (
+                    f"{document['type']} {document['id']} of {posted.organization_id} was decided "
+                    "twice"
+                )
                 self.broken.append(Broken("one id for each crossing", why))
             self.told[document["id"]] = document
         self.recorded_with |= _recorded_with(posted)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from perminute.application.apply_licensing import LicensingEvent
 from perminute.application.book_credit import CreditEvent
 from perminute.application.charge_legs import EndedLeg
-from perminute.domain.booking import Adjustment, Purchase
+from perminute.domain.booking import Adjustment, Purchase, news_of_call
 from perminute.domain.call_times import CLOCK_SKEW, RINGING
 from perminute.domain.credit_settings import LATE_USAGE, CreditSettings
 from perminute.domain.errors import Refused
@@ -27,13 +27,14 @@ from perminute.domain.pools import THRESHOLDS, Month, Position, month_of
 from perminute.domain.reconciliation import reconcile
 from perminute.domain.spending import SpendingKind
 from perminute.domain.timelines import Timeline
-from perminute.domain.usage import Outcome, Terms, rate_leg
+from perminute.domain.usage import Terms, rate_leg
 from perminute.events.billing import BILLING, credit_event
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, licensing_event
 from perminute.events.telephony import TELEPHONY, ended_leg
 from perminute.ports import ReceiptKind
 from perminute_local.simulation import currencies, masked, same_second
+from perminute_local.simulation.digests import NONE_LOST
 from perminute_local.simulation.effects import Broken
 from perminute_local.simulation.lots import LotHistory
 from perminute_local.simulation.notified import misnamed, misstated
@@ -569,23 +570,31 @@ def _told(effects: Effects, seen: Mapping[str, Seen]) -> Iterator[Broken]:
 
 
 def _told_of_calls(effects: Effects, seen: Mapping[str, Seen]) -> Iterator[Broken]:
-    """What became of each call in the end was told; at rest nothing waits to be told."""
-    told = {
-        (document["organizationId"], document["callId"], document["reason"])
-        for document in effects.told.values()
-        if document["type"] in {"CallNotEntitled", "CallNotRated"}
+    """What became of each call in the end was decided; at rest nothing waits to be."""
+    decided = {
+        (group.organization_id, call_id, group.type, group.reason)
+        for group, calls in effects.calls.decided.items()
+        for call_id in calls
     }
     for organization_id, one in seen.items():
         if one.account.provisional is not None:
             why = f"{organization_id} waits for pools that are settled"
             yield Broken("everything settles", why)
         for call_id, usage in one.usages.items():
-            if usage.outcome not in {Outcome.NOT_ENTITLED, Outcome.UNRATED}:
-                continue
-            reason = usage.reason.value if usage.reason else ""
-            if usage.news_held or (organization_id, call_id, reason) not in told:
+            said = {(type(news).__name__, news.reason.value) for news in news_of_call(usage)}
+            missing = [what for what in said if (organization_id, call_id, *what) not in decided]
+            if usage.news_held or missing:
                 why = f"{organization_id} was never told that {call_id} is {usage.outcome}"
                 yield Broken("what became of each call is told", why)
+
+
+def never_notified(seen: Mapping[str, Seen], effects: Effects) -> Iterator[Broken]:
+    """Find calls that nobody was notified of when all days are over."""
+    for organization_id, one in seen.items():
+        if one.account.digests_due_at is not None:
+            yield Broken(NONE_LOST, f"{organization_id} has digests due that are not sent")
+        for promise, why in effects.calls.forgotten(list(one.usages.values())):
+            yield Broken(promise, why)
 
 
 def _told_of_pools(effects: Effects, seen: Mapping[str, Seen]) -> Iterator[Broken]:

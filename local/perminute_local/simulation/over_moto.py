@@ -31,6 +31,7 @@ from perminute.adapters.dynamodb import licensing_store, records, under_way
 from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.call_store import DynamoDBCalls
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.digests import FIRST_CALL
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.receipts import receipt_of
 from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
@@ -267,6 +268,13 @@ class Moto:
                     document
                     for item in credit
                     if item["record"]["S"].startswith(OUTBOX)
+                    and not item["record"]["S"].startswith(FIRST_CALL)
+                    for document in OutboxRow.from_raw_data(item).notifications
+                ],
+                firsts=[
+                    document
+                    for item in credit
+                    if item["record"]["S"].startswith(FIRST_CALL)
                     for document in OutboxRow.from_raw_data(item).notifications
                 ],
                 call_ids=[usage.leg.call_id for usage in ended if not usage.reported_by_bridge],

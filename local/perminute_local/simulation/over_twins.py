@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from perminute.adapters.dynamodb import records
+from perminute.adapters.dynamodb.digests import digest_rows, first_call_row
 from perminute.adapters.memory import (
     AnnouncedNotifications,
     InMemoryStore,
@@ -17,6 +19,7 @@ from perminute.adapters.memory import (
     RememberedWakeups,
 )
 from perminute.adapters.memory_books import SentWork
+from perminute.adapters.memory_digests import InMemoryDigests
 from perminute.adapters.sqs_work import work_body
 from perminute.application.correct_rates import CorrectRates
 from perminute.domain.errors import Contended, Unavailable
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from perminute.application.correct_rates import RateCorrection
+    from perminute.domain.digests import CallGroup
     from perminute.domain.rerating import Rerating
     from perminute.ports import Announcement, ListedOrganizations, Rejection
     from perminute_local.replay.lambda_runtime import LoadedFunction
@@ -52,7 +56,9 @@ _CONTENDS = frozenset(
     {"finish", "keep", "licensing", "merge", "pools", "proceed", "usages"},
 )
 """What raises `Contended` then: the other transactions, and readings that are transactions."""
-_TOGETHER = frozenset({"read", "read_calls", "reservations", "spendings"})
+_DIGESTS_CONTEND = frozenset({"claim", "count", "send"})
+"""The same of digests."""
+_TOGETHER = frozenset({"counted", "read", "read_calls", "reservations", "spendings"})
 """Readings of several items, of which only some may be answered."""
 _FOUND_IN_AN_INDEX = frozenset(
     {"calls_by_start", "organizations", "organizations_waiting", "reported_calls"}
@@ -156,10 +162,13 @@ class Twins:
         args: tuple[Any, ...],
         options: Mapping[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401 - any method's
+        known = frozenset(self._shared.store.first_calls)
         result = getattr(adapter, name)(*args, **(options or {}))
         match adapter:
             case InMemoryStore():
                 self._note_written(name, args, result)
+            case InMemoryDigests():
+                self._note_published(name, args, known, result=result)
             case AnnouncedNotifications():
                 announcements: Sequence[Announcement] = args[0]
                 refused = {one.event_id for one in cast("Sequence[Rejection]", result)}
@@ -209,6 +218,39 @@ class Twins:
                 reported_ids=[u.leg.call_id for u in posting.usages if u.reported_by_bridge],
                 usages=(*posting.usages, *posting.rerated),
                 pools=posting.pools,
+            )
+        )
+
+    def _note_published(
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        known: frozenset[tuple[str, CallGroup]],
+        *,
+        result: object,
+    ) -> None:
+        """Take note of first calls, and of digests."""
+        match name, args, result:
+            case "claim", (str() as who, calls), _:
+                rows = [
+                    first_call_row(who, group, call)
+                    for group, call in calls.items()
+                    if (who, group) not in known
+                ]
+            case "send", (str() as who, _, sent), True:
+                rows = list(digest_rows(who, sent))
+            case _:
+                return
+        # As they are read back: what is a tuple here is a list in JSON.
+        told = json.loads(json.dumps([one for row in rows for one in row.notifications]))
+        for row in rows:
+            self._effects.put(row.serialize(), is_new=True)
+        is_first = name == "claim"
+        self._effects.posted(
+            Posted(
+                organization_id=who,
+                told=[] if is_first else told,
+                firsts=told if is_first else [],
             )
         )
 
@@ -269,6 +311,8 @@ def _lagging(effect: Callable[[], ListedOrganizations]) -> ListedOrganizations:
 
 
 def _is_transaction(adapter: object, name: str) -> bool:
+    if isinstance(adapter, InMemoryDigests):
+        return name in _DIGESTS_CONTEND
     return isinstance(adapter, InMemoryStore) and (name in _MOVES or name in _CONTENDS)
 
 
@@ -276,6 +320,8 @@ def _in_the_way(adapter: object, name: str) -> Moved:
     if name in _MOVES:
         return Moved("something was in the way")
     if name in _CONTENDS and not isinstance(adapter, KeptRejections):
+        _contended()
+    if name in _DIGESTS_CONTEND and isinstance(adapter, InMemoryDigests):
         _contended()
     return _unanswered()
 

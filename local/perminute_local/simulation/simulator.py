@@ -21,7 +21,12 @@ from perminute_local.simulation.bridges import Bridges, Ended
 from perminute_local.simulation.bus import RERATINGS, SimulatedQueue, SimulatedStream
 from perminute_local.simulation.corrections import Corrections
 from perminute_local.simulation.effects import Broken
-from perminute_local.simulation.expectations import Expectations, books_of, never_charged
+from perminute_local.simulation.expectations import (
+    Expectations,
+    books_of,
+    never_charged,
+    never_notified,
+)
 from perminute_local.simulation.faults import Fault, chance
 from perminute_local.simulation.happenings import Functions, Happenings
 from perminute_local.simulation.masked import grants_of
@@ -336,6 +341,7 @@ class Simulator:
                 or self._correct()
                 or self._night()
                 or self._settle()
+                or (self._end_the_day() if is_last else None)
                 or self._broken()
             )
             broken = broken or next(self._checked(is_last=is_last), None)
@@ -378,6 +384,15 @@ class Simulator:
             None,
         )
 
+    def _end_the_day(self) -> Broken | None:
+        """Have the digests sent of all days, as if they were over."""
+        at = self.effects.calls.ended_at = self.happenings.now
+        event = event_of_run(self.schedules[_EXPIRY], at)
+        event["daysUntil"] = format_instant(at + 2 * _DAY)
+        drawn = chance(self.plan.seed, "the end of the day")
+        self.functions.run(_EXPIRY, drawn, lambda one: one.call(event))
+        return self._settle()
+
     def _next_night(self) -> datetime:
         """Give each night a time of its own: what was checked once is not checked again."""
         at = self.happenings.now
@@ -412,6 +427,7 @@ class Simulator:
         yield from self.expectations.check(seen, self.effects, self.happenings.now)
         if is_last:
             yield from never_charged(seen, self.effects, self.happenings.now)
+            yield from never_notified(seen, self.effects)
         yield from self._refused_once()
         yield from self.corrections.finish(seen)
 

@@ -26,7 +26,7 @@ from perminute.domain.times import format_instant, parse_instant
 from perminute.ports import MAX_ITEMS_PER_POSTING, CallRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from perminute.adapters.dynamodb.rows import Item
     from perminute.adapters.dynamodb.schema import Schema
@@ -58,7 +58,7 @@ class DynamoDBDigests:
         while len(firsts) < len(calls):
             left = (group for group in calls if group not in firsts)
             groups = list(islice(left, MAX_ITEMS_PER_POSTING))
-            rows = [_first_row(organization_id, group, calls[group]) for group in groups]
+            rows = [first_call_row(organization_id, group, calls[group]) for group in groups]
             transaction = Transaction(self._schema.connection)
             transaction.updates += (
                 self._schema.outbox.insert_by_update(row.serialize()) for row in rows
@@ -123,14 +123,10 @@ class DynamoDBDigests:
             )
             for one in counted
         )
-        correlated = {one.notification.id: one.correlation_id for one in sent}
-        for some in in_records([one.notification for one in sent]):
-            row = OutboxRow(
-                organization_id=organization_id,
-                record=f"{DIGEST}{some[0].id}",
-                notifications=[facts_of(one, correlated[one.id]) for one in some],
-            )
-            transaction.puts.append(self._schema.outbox.insert(row.serialize()))
+        transaction.puts += (
+            self._schema.outbox.insert(row.serialize())
+            for row in digest_rows(organization_id, sent)
+        )
         return _succeeded(transaction)
 
     def _first(self, organization_id: str, prefix: str, *, limit: int) -> Sequence[Item]:
@@ -197,7 +193,19 @@ def _counted_record(group: CallGroup) -> str:
     return f"{COUNTED}{group.day}#{_hashed(group)}"
 
 
-def _first_row(organization_id: str, group: CallGroup, call: CallToNotify) -> OutboxRow:
+def digest_rows(organization_id: str, sent: Sequence[CallToNotify]) -> Iterator[OutboxRow]:
+    """Write digests, as many in a record as fit it."""
+    correlated = {one.notification.id: one.correlation_id for one in sent}
+    for some in in_records([one.notification for one in sent]):
+        yield OutboxRow(
+            organization_id=organization_id,
+            record=f"{DIGEST}{some[0].id}",
+            notifications=[facts_of(one, correlated[one.id]) for one in some],
+        )
+
+
+def first_call_row(organization_id: str, group: CallGroup, call: CallToNotify) -> OutboxRow:
+    """Write the first call of a group as it is published."""
     published = replace(call.notification, counted_on=None)
     return OutboxRow(
         organization_id=organization_id,
