@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 import planted_adapter_bugs
+import planted_digest_bugs
 import planted_event_bugs
 import pytest
 from planted_adapter_bugs import ADAPTER_BUGS
@@ -78,6 +79,7 @@ from planted_bugs import (
     without_the_last_report,
     without_version,
 )
+from planted_digest_bugs import DIGEST_BUGS
 from planted_event_bugs import EVENT_BUGS
 
 from perminute_local import simulation
@@ -256,6 +258,15 @@ def test_it_takes_faults_to_find_that_a_version_is_missing(template: Template) -
 
 
 @pytest.mark.planted
+@pytest.mark.parametrize("bug", DIGEST_BUGS)
+def test_a_bug_in_what_is_notified_of_once_a_day_breaks_its_promise(
+    template: Template, bug: Callable[[], AbstractContextManager[None]]
+) -> None:
+    with bug():
+        assert DIGEST_BUGS[bug] in broken_promises(template)
+
+
+@pytest.mark.planted
 @pytest.mark.parametrize("bug", EVENT_BUGS)
 def test_a_bug_in_what_becomes_of_events_breaks_its_promise(
     template: Template, bug: Callable[[], AbstractContextManager[None]]
@@ -273,7 +284,7 @@ BROKEN_BY_NONE = {
 
 def test_each_promise_is_broken_by_a_bug() -> None:
     """What no bug breaks may be a promise that nothing looks at."""
-    broken = {*EVENT_BUGS.values(), *ADAPTER_BUGS.values()}
+    broken = {*EVENT_BUGS.values(), *ADAPTER_BUGS.values(), *DIGEST_BUGS.values()}
     for _, promises in caught():
         broken |= promises
     assert promised() - broken == BROKEN_BY_NONE
@@ -284,6 +295,7 @@ def test_each_bug_that_is_planted_is_looked_for() -> None:
     assert {bug for bug, _ in caught()} == set(BUGS)
     assert set(bugs_in(planted_event_bugs)) == set(EVENT_BUGS)
     assert set(bugs_in(planted_adapter_bugs)) == set(ADAPTER_BUGS)
+    assert set(bugs_in(planted_digest_bugs)) == set(DIGEST_BUGS)
     assert len({*BUGS, *EVENT_BUGS, *ADAPTER_BUGS}) >= 30
 
 

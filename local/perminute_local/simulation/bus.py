@@ -22,6 +22,7 @@ VISIBILITY_TIMEOUT = timedelta(seconds=200)
 """How long a message that failed is hidden (template.yaml)."""
 RERATINGS = "ReratingsQueue"
 """The queue of organizations whose calls are to be looked at again."""
+PUBLISHER = "PublishNotificationsFunction"
 OUTBOX = "outbox#"
 """How the records begin that hold notifications (OutboxRow)."""
 _MOMENT = timedelta(seconds=1)
@@ -195,6 +196,9 @@ class SimulatedStream:
     _is_busy: bool = False
     _pumps: int = 0
     _deliveries: int = 0
+    _stalls: int = 0
+    _stalled_until: datetime | None = None
+    """Until then nothing of it is read, as if its function were throttled."""
 
     @property
     def is_empty(self) -> bool:
@@ -210,6 +214,7 @@ class SimulatedStream:
         ]
         if wanted:
             self._records += wanted
+            self._stall()
             self._go_on(_MOMENT)
 
     def deliver_first(self) -> bool:
@@ -235,12 +240,26 @@ class SimulatedStream:
             else:
                 self.forgotten = True
 
+    def _stall(self) -> None:
+        """Have notifications lie for a while now and then, so that the daily run comes first."""
+        self._stalls += 1
+        drawn = chance(self.happenings.seed, "stall", self.function, self._stalls)
+        is_stalled = self._stalled_until is not None and self._stalled_until > self.happenings.now
+        if self.function != PUBLISHER or is_stalled:
+            return
+        if self.happenings.happens(Fault.DELAY, drawn):
+            after = drawn.choice(_DELAYS)
+            self._stalled_until = self.happenings.now + after
+            self._go_on(after)
+
     def _go_on(self, after: timedelta) -> None:
         self._pumps += 1
         name = f"{self.function} pump {self._pumps}"
         self.happenings.add(self.happenings.now + after, name, self._pump)
 
     def _pump(self) -> None:
+        if self._stalled_until is not None and self.happenings.now < self._stalled_until:
+            return
         if self.deliver_first() and self._records:
             self._go_on(_MOMENT * min(2**self._failures, _LONGEST_WAIT))
 

@@ -24,8 +24,8 @@ AS_IT_IS = "a digest counts calls as they are when the day is over"
 SUM = "a digest says what its calls cost"
 
 _OF_CALLS = {"CallNotEntitled", "CallNotRated", "CallFlagged"}
-_NAMED = 10
-"""Calls that a digest names at most."""
+MOST_CALLS_NAMED = 10_000
+"""Calls that a digest of a world names, instead of ten: all that it counts."""
 
 Document = dict[str, Any]
 
@@ -104,16 +104,15 @@ class NotifiedCalls:
             for call_id in call_ids:
                 yield from self._is_no_longer(group, call_id)
         count = document.get("calls", 1)
-        if len(call_ids) != min(count, _NAMED) or (is_first and count > 1):
+        if len(call_ids) != count or (is_first and count > 1):
             yield ONCE, f"of {count} calls of {group} {call_ids} are named"
         for call_id in call_ids:
             if call_id not in self.decided[group]:
                 yield ONCE, f"{call_id} is no call of {group}"
             if call_id in self.notified[group]:
                 yield ONCE, f"{call_id} of {group} was notified of before"
-        self.notified[group] += call_ids
-        if count == len(call_ids):
-            yield from self._costs(group, call_ids, document)
+            self.notified[group].append(call_id)
+        yield from self._costs(group, call_ids, document)
 
     def forgotten(self, calls: Sequence[Usage]) -> Iterator[tuple[str, str]]:
         """Find calls of which nobody was ever notified of what they are."""
@@ -122,17 +121,12 @@ class NotifiedCalls:
             for group, call_ids in self.notified.items()
             for call_id in call_ids
         }
-        unnamed = {
-            (group.organization_id, group.type, group.reason)
-            for group, call_ids in self.notified.items()
-            if len(call_ids) > _NAMED
-        }
         for usage in calls:
             for news in news_of_call(usage):
                 who, what = usage.leg.organization_id, (type(news).__name__, news.reason.value)
-                if (who, usage.leg.call_id, *what) in told or (who, *what) in unnamed:
-                    continue
-                yield NONE_LOST, f"{who} was never notified that {usage.leg.call_id} is {what[1]}"
+                if (who, usage.leg.call_id, *what) not in told:
+                    why = f"{who} was never notified that {usage.leg.call_id} is {what[1]}"
+                    yield NONE_LOST, why
 
     def _group_of(self, document: Mapping[str, Any]) -> Group:
         if document["callId"] is not None:

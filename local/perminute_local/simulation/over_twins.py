@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from perminute.application.correct_rates import RateCorrection
-    from perminute.domain.digests import CallGroup
     from perminute.domain.rerating import Rerating
     from perminute.ports import Announcement, ListedOrganizations, Rejection
     from perminute_local.replay.lambda_runtime import LoadedFunction
@@ -162,13 +161,15 @@ class Twins:
         args: tuple[Any, ...],
         options: Mapping[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401 - any method's
-        known = frozenset(self._shared.store.first_calls)
+        store = self._shared.store
+        published = len(store.outbox)
         result = getattr(adapter, name)(*args, **(options or {}))
         match adapter:
             case InMemoryStore():
                 self._note_written(name, args, result)
             case InMemoryDigests():
-                self._note_published(name, args, known, result=result)
+                ids = frozenset(one.id for one in store.outbox[published:])
+                self._note_published(name, args, ids)
             case AnnouncedNotifications():
                 announcements: Sequence[Announcement] = args[0]
                 refused = {one.event_id for one in cast("Sequence[Rejection]", result)}
@@ -225,19 +226,17 @@ class Twins:
         self,
         name: str,
         args: tuple[Any, ...],
-        known: frozenset[tuple[str, CallGroup]],
-        *,
-        result: object,
+        published: frozenset[str],
     ) -> None:
-        """Take note of first calls, and of digests."""
-        match name, args, result:
-            case "claim", (str() as who, calls), _:
+        """Take note of first calls and of digests that are to be published."""
+        match name, args:
+            case "claim", (str() as who, calls):
                 rows = [
                     first_call_row(who, group, call)
                     for group, call in calls.items()
-                    if (who, group) not in known
+                    if call.notification.id in published
                 ]
-            case "send", (str() as who, _, sent), True:
+            case "send", (str() as who, _, sent) if published:
                 rows = list(digest_rows(who, sent))
             case _:
                 return

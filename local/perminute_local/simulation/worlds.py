@@ -8,8 +8,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never
 from unittest.mock import patch
 
-from perminute.application import counted_spending
+from perminute.application import counted_spending, send_digests
+from perminute.domain import digests
 from perminute.observability import logger
+from perminute_local.simulation.digests import MOST_CALLS_NAMED
 from perminute_local.simulation.effects import Effects
 from perminute_local.simulation.faults import ALL_FAULTS, Fault, Weather
 from perminute_local.simulation.gate import Gate
@@ -71,6 +73,11 @@ def simulate(world: World, template: Template, weather: Weather | None = None) -
         _quiet(),
         # What counts for limits takes several pieces, between which something happens.
         patch.multiple(counted_spending, MAX_LISTS=2, CALLS_AT_ONCE=3, MAX_CORRECTIONS=1),
+        patch.multiple(
+            send_digests, MAX_RECORDS_COUNTED=3, MAX_CALLS_COUNTED=4, DIGESTS_SENT_AT_ONCE=2
+        ),
+        # A digest names all of its calls, so that each is known to be in it.
+        patch.object(digests, "MAX_CALLS_NAMED", MOST_CALLS_NAMED),
         _medium(world.over, template, plan, gate, effects) as medium,
     ):
         return Simulator(plan, medium, gate, effects).run(items)

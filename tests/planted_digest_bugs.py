@@ -1,0 +1,161 @@
+"""Bugs in what is notified of calls once a day, each with the promise that it breaks."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+from perminute.adapters.memory_digests import InMemoryDigests
+from perminute.application import send_digests
+from perminute.application.first_calls import FirstCalls
+from perminute.domain import books, digests
+from perminute.domain.digests import CountedCalls
+from perminute.domain.times import end_of
+from perminute_local.simulation.digests import (
+    AS_IT_IS,
+    NONE_LOST,
+    ONCE,
+    ONE_FIRST,
+    SUM,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import date, datetime
+
+    from perminute.domain.digests import CallGroup, CallToNotify
+    from perminute.domain.notifications import CallNews, Notification
+    from perminute.domain.usage import Usage
+    from perminute.ports import Announcement, CallRecord
+
+
+@contextmanager
+def a_second_first_call() -> Iterator[None]:
+    """Who is delivered a record once more takes its call for the first again."""
+    claim = InMemoryDigests.claim
+
+    def unconditional(
+        twin: InMemoryDigests, organization_id: str, calls: Mapping[CallGroup, CallToNotify]
+    ) -> Mapping[CallGroup, str]:
+        for group, call in calls.items():
+            if twin.store.first_calls.get((organization_id, group)) != call.notification.call_id:
+                twin.store.first_calls.pop((organization_id, group), None)
+        return claim(twin, organization_id, calls)
+
+    with patch.object(InMemoryDigests, "claim", unconditional):
+        yield
+
+
+@contextmanager
+def first_calls_by_the_publisher_alone() -> Iterator[None]:
+    """Who counts while the stream lags takes all calls for others than the first."""
+    claim = InMemoryDigests.claim
+
+    def reading(
+        twin: InMemoryDigests, organization_id: str, calls: Mapping[CallGroup, CallToNotify]
+    ) -> Mapping[CallGroup, str]:
+        firsts = twin.store.first_calls
+        return {group: firsts.get((organization_id, group), "") for group in calls}
+
+    def publishing(first_calls: FirstCalls, record: Sequence[Announcement]) -> list[Announcement]:
+        with patch.object(InMemoryDigests, "claim", claim):
+            return set_aside(first_calls, record)
+
+    set_aside = FirstCalls.set_aside
+    with (
+        patch.object(InMemoryDigests, "claim", reading),
+        patch.object(FirstCalls, "set_aside", publishing),
+    ):
+        yield
+
+
+@contextmanager
+def keeping_what_was_counted() -> Iterator[None]:
+    """What is counted of records is written, and they are removed the second time only."""
+    count, kept = InMemoryDigests.count, set[tuple[str, str]]()
+
+    def without_removing(
+        twin: InMemoryDigests,
+        organization_id: str,
+        records: Sequence[CallRecord],
+        counted: Sequence[CountedCalls],
+    ) -> bool:
+        again = {
+            (organization_id, one.key): one
+            for one in records
+            if (organization_id, one.key) not in kept
+        }
+        kept.update(again)
+        done = count(twin, organization_id, records, counted)
+        twin.store.calls_to_count |= again
+        return done
+
+    with patch.object(InMemoryDigests, "count", without_removing):
+        yield
+
+
+@contextmanager
+def no_day_is_due() -> Iterator[None]:
+    """Who notifies of a call does not have the daily run come by."""
+    tell = books.Books.tell
+
+    def forgetful(
+        self: books.Books,
+        news: CallNews,
+        *,
+        cause: str | int,
+        at: datetime | None = None,
+        day: date | None = None,
+    ) -> None:
+        due_at = self.account.digests_due_at
+        tell(self, news, cause=cause, at=at, day=day)
+        self.set(digests_due_at=due_at)
+
+    with patch.object(books.Books, "tell", forgetful):
+        yield
+
+
+@contextmanager
+def counting_what_calls_were() -> Iterator[None]:
+    """A call that was re-rated is counted as what it was when it was notified of."""
+
+    def as_it_was(one: Notification, _: Usage) -> CallNews:
+        news: CallNews = one.news  # type: ignore[assignment] # only calls are counted
+        return news
+
+    with patch.object(digests, "as_it_is_now", as_it_was):
+        yield
+
+
+@contextmanager
+def counting_before_the_day_is_over() -> Iterator[None]:
+    """The run of a day counts the calls of that day."""
+    with patch.object(send_digests, "end_of", lambda day: end_of(day) - timedelta(days=1)):
+        yield
+
+
+@contextmanager
+def adding_up_all_costs() -> Iterator[None]:
+    """A cost is added whatever currency it is in."""
+    with_call = CountedCalls.with_call
+
+    def adding(self: CountedCalls, news: CallNews, at: datetime) -> CountedCalls:
+        return with_call(self, replace(news, currency=self.currency or news.currency), at)
+
+    with patch.object(CountedCalls, "with_call", adding):
+        yield
+
+
+DIGEST_BUGS: dict[Callable[[], AbstractContextManager[None]], str] = {
+    a_second_first_call: ONE_FIRST,
+    first_calls_by_the_publisher_alone: ONE_FIRST,
+    keeping_what_was_counted: ONCE,
+    no_day_is_due: NONE_LOST,
+    counting_what_calls_were: AS_IT_IS,
+    counting_before_the_day_is_over: AS_IT_IS,
+    adding_up_all_costs: SUM,
+}
