@@ -57,7 +57,7 @@ _NOT_ALLOWED = {
 
 
 def call_text(to: Recipient, news: CallNews, at: datetime) -> Text:
-    """Write the notification of one call, or the digest of the day of `at`."""
+    """Write the notification of one call, or a digest: of its day, or else of that of `at`."""
     match news:
         case CallNotEntitled():
             return _not_entitled(to, news, at)
@@ -86,7 +86,8 @@ def _not_entitled(to: Recipient, news: CallNotEntitled, at: datetime) -> Text:
 
 def _not_rated(to: Recipient, news: CallNotRated, at: datetime) -> Text:
     why = _NOT_RATED[news.reason].format(
-        number="its number" if news.calls is None else "their numbers", currency=news.rate_currency
+        number="its number" if news.calls is None else "their numbers",
+        currency=news.rate_currency or "another currency",
     )
     return Text(
         _subject(news, "could not be priced", "could not be priced"),
@@ -130,8 +131,9 @@ def _what_happened(to: Recipient, news: CallNews, at: datetime) -> str:
     """Say which call it was, or of a digest how many of which day."""
     if news.calls is not None:
         return (
-            f"On {day(at)} (UTC) there were {news.calls} more calls of this kind in meetings of "
-            f"{news.organizer_id} at {to.in_full}, after the one that you were notified of."
+            f"On {news.day or day(at)} (UTC) there were {news.calls} more calls of this kind in "
+            f"meetings of {news.organizer_id} at {to.in_full}, after the one that you were notified "
+            "of."
         )
     when = f" on {minute(news.answered_at)}" if news.answered_at else ""
     return f"{_way_in(news)} of {news.organizer_id} at {to.in_full}{when} (call id {news.call_id})."

@@ -86,6 +86,7 @@ class CountedCalls:
         call = NamedCall(news.answered_at or at, news.call_id or "")
         return replace(
             self,
+            first=self.first._replace(notification=_without_other_currency(self, news)),
             calls=self.calls + 1,
             retail_cost_micros=cost_micros,
             currency=currency,
@@ -109,9 +110,6 @@ class CountedCalls:
             call_ids=tuple(call.call_id for call in self.named),
             day=self.group.day.isoformat(),
         )
-        if isinstance(digest, CallNotRated):
-            # Each call of it may be priced in another currency.
-            digest = replace(digest, rate_currency=None)
         return CallToNotify(
             notification(
                 digest,
@@ -120,6 +118,18 @@ class CountedCalls:
                 cause=f"digest/{first.id}",
             )
         )
+
+
+def _without_other_currency(counted: CountedCalls, news: CallNews) -> Notification:
+    """Return the first call; without the currency of its rate if another call has another one."""
+    first = counted.first.notification
+    if (
+        isinstance(news, CallNotRated)
+        and isinstance(first.news, CallNotRated)
+        and news.rate_currency != first.news.rate_currency
+    ):
+        return replace(first, news=replace(first.news, rate_currency=None))
+    return first
 
 
 def count(
@@ -162,6 +172,6 @@ def as_it_is_now(one: Notification, usage: Usage) -> CallNews | None:
             at=one.at,
             cause=notified_as(news, usage),
         )
-        if now.id == one.id:
+        if now.id == one.id and news.reason is getattr(one.news, "reason", None):
             return news
     return None
