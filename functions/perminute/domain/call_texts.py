@@ -132,8 +132,8 @@ def _what_happened(to: Recipient, news: CallNews, at: datetime) -> str:
     if news.calls is not None:
         return (
             f"On {news.day or day(at)} (UTC) there were {news.calls} more calls of this kind in "
-            f"meetings of {news.organizer_id} at {to.in_full}, after the one that you were notified "
-            "of."
+            f"meetings of {news.organizer_id} at {to.in_full}, after the one that you were "
+            "notified of."
         )
     when = f" on {minute(news.answered_at)}" if news.answered_at else ""
     return f"{_way_in(news)} of {news.organizer_id} at {to.in_full}{when} (call id {news.call_id})."

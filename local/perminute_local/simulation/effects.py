@@ -154,8 +154,8 @@ class Effects:
     kept: list[Kept] = field(default_factory=list)
     announced: Counter[str] = field(default_factory=Counter)
     told: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    recorded_with: dict[str, Usage] = field(default_factory=dict)
-    """Of a notification of a call the record that was written with it."""
+    recorded_with: list[tuple[Mapping[str, Any], Usage]] = field(default_factory=list)
+    """What was decided to be said of a call, and the record that was written with it."""
     names: defaultdict[str, list[str | None]] = field(default_factory=lambda: defaultdict(list))
     """What organizations were called in the notifications that were published, in this order."""
     of_new_calls: set[str] = field(default_factory=set)
@@ -253,7 +253,7 @@ class Effects:
                 )
                 self.broken.append(Broken("one id for each crossing", why))
             self.told[document["id"]] = document
-        self.recorded_with |= _recorded_with(posted)
+        self.recorded_with += _recorded_with(posted)
         called = (one for one in posted.told if one.get("callId") in posted.call_ids)
         self.of_new_calls.update(document["id"] for document in called)
 
@@ -462,11 +462,11 @@ class Effects:
         )
 
 
-def _recorded_with(posted: Posted) -> dict[str, Usage]:
-    """Return by notification the record of its call, if that was written with it."""
+def _recorded_with(posted: Posted) -> list[tuple[Mapping[str, Any], Usage]]:
+    """Return with each notification the record of its call, if that was written with it."""
     usages = {usage.leg.call_id: usage for usage in posted.usages}
-    of_calls = ((document["id"], document.get("callId")) for document in posted.told)
-    return {identity: usages[call_id] for identity, call_id in of_calls if call_id in usages}
+    of_calls = ((document, document.get("callId")) for document in posted.told)
+    return [(document, usages[call_id]) for document, call_id in of_calls if call_id in usages]
 
 
 def _unreadable(shown: Mapping[str, Any]) -> Iterator[Broken]:

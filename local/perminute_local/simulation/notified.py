@@ -24,8 +24,7 @@ _CARRIED = ("organizerId", "legType", "number", "answeredAt", "retailCost")
 
 def misstated(effects: Effects) -> Iterator[Broken]:
     """Find notifications that say something else of a call than the record written with them."""
-    for identity, usage in effects.recorded_with.items():
-        document = effects.told[identity]
+    for document, usage in effects.recorded_with:
         said = {name: document.get(name) for name in _CARRIED}
         if said != _recorded(usage):
             why = f"{document['type']} of {usage.leg.call_id} says {said}, not {_recorded(usage)}"

@@ -28,7 +28,7 @@ def test_what_is_deployed_does_what_was_tested(running: Running) -> None:
         "organizations": 4,
         "calls": 360,
         "ledger": 144,
-        "notifications": 146,
+        "notifications": 34,
         "responses": 8,
         "differences": 0,
         "rejected": 12,
