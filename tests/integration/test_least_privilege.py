@@ -495,10 +495,11 @@ def test_no_role_is_granted_more_or_less_than_its_function_needs(
     assert sorted(allowed - needed) == [], "granted and not called"
 
 
-def test_licensing_writes_beside_the_money_what_is_none_and_its_role_says_so(
-    template: Template, watched: Recorder
+@pytest.mark.parametrize("function", ["ApplyLicensing", "PublishNotifications"])
+def test_who_writes_beside_the_money_writes_what_is_none_and_its_role_says_so(
+    template: Template, watched: Recorder, function: str
 ) -> None:
-    role = template["Resources"]["ApplyLicensingRole"]["Properties"]["Policies"][0]
+    role = template["Resources"][f"{function}Role"]["Properties"]["Policies"][0]
     allowed = {}
     for statement in role["PolicyDocument"]["Statement"]:
         if statement["Resource"] == {"Fn::GetAtt": ["CreditTable", "Arn"]}:
@@ -513,8 +514,8 @@ def test_licensing_writes_beside_the_money_what_is_none_and_its_role_says_so(
     table = watched.names["CreditTable"]
     seen = {
         attributes
-        for function, name, attributes in watched.updates
-        if (function, name) == ("ApplyLicensingFunction", table)
+        for caller, name, attributes in watched.updates
+        if (caller, name) == (f"{function}Function", table)
     }
     assert [one for one in seen if not any(one <= named for named in allowed.values())] == []
     for sid, named in allowed.items():
