@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 from builders import IMPATIENT, card, ended
 
 from perminute.adapters.memory import PublishedRateCards
+from perminute.application import send_digests
 from perminute.application.charge_legs import ChargeLegs
+from perminute.application.patience import Deadline
 from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.send_digests import SendDigests
 from perminute.application.verdicts import Accepted
 from perminute.domain.digests import CallGroup, CallToNotify, count
 from perminute.domain.usage import Usage
+from perminute.ports import Moved
 
 if TYPE_CHECKING:
+    import pytest
     from stores import Stores
 
 DAY = datetime(2026, 11, 2, tzinfo=UTC)
@@ -180,6 +184,41 @@ def test_a_digest_of_many_records_is_exact_and_names_the_first_ten(stores: Store
     assert digest["retailCost"] == f"{(len(names) - 1) * RETAIL / 1_000_000:g}"
     by_answer = sorted(names, key=lambda name: (int(name[-3:]) % 20, name))
     assert digest["callIds"] == [name for name in by_answer if name != "call-000"][:10]
+
+
+def test_who_runs_out_of_time_goes_on_where_it_stopped(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send_digests, "MAX_RECORDS_COUNTED", 2)
+    scene = Scene(stores, "fabrikam-10")
+    for name in "abcdefg":
+        scene.call(name)
+    scene.publish()
+    over = Deadline(at=0, clock=lambda: 1)
+    pieces = 0
+    while (sent := scene.send(scene.organization, NEXT_DAY, NEXT_DAY, over)).goes_on:
+        pieces += 1
+        assert scene.due_at == NEXT_DAY
+        assert sent.failed is None
+    assert pieces == 5, "two calls at a time are counted, then the digest is sent"
+    assert scene.calls_notified() == dict.fromkeys("abcdefg", 1)
+    assert scene.due_at is None
+
+
+def test_an_organization_whose_account_keeps_moving_has_its_digests_and_stays_due(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(stores, "fabrikam-11")
+    scene.call("a", "b", "c")
+    scene.publish()
+    monkeypatch.setattr(type(stores.credit), "commit", lambda *_: Moved())
+    sent = scene.send(scene.organization, NEXT_DAY, NEXT_DAY)
+    assert "the account kept changing" in str(sent.failed)
+    assert scene.calls_notified() == {"a": 1, "b": 1, "c": 1}
+    assert scene.due_at == NEXT_DAY
+    monkeypatch.undo()
+    scene.run()
+    assert scene.due_at is None
 
 
 def test_who_was_overtaken_counts_nothing_twice(stores: Stores) -> None:

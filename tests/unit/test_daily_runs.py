@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import ANSWERED
+from builders import ANSWERED, ENDED
 
 from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.memory_books import SentWork
@@ -82,6 +83,21 @@ def test_a_run_lists_page_after_page_and_does_each_organization_once() -> None:
     assert sorted(world.done) == [f"org-{number}" for number in range(7)]
 
 
+def test_a_run_that_takes_a_day_for_over_says_so_to_each_organization_that_is_due_by_then() -> None:
+    world = World(organizations=4)
+    due_at = ANSWERED + timedelta(hours=9)
+    for name, account in world.store.accounts.items():
+        world.store.accounts[name] = replace(account, digests_due_at=due_at)
+    listing = ListOrganizations(world.store, world.queue, only_due=True, page_size=3)
+    for until in (None, due_at - timedelta(seconds=1)):
+        assert listing(RunPage(ANSWERED, days_until=until)).organizations == 0
+    listing(RunPage(ANSWERED, days_until=due_at))
+    assert world.queue.sent == [
+        *(RunOrganization(ANSWERED, f"org-{number}", due_at) for number in range(3)),
+        RunPage(ANSWERED, "org-2", 3, due_at),
+    ]
+
+
 def test_a_run_over_nobody_ends_with_its_first_page() -> None:
     world = World(organizations=0)
     world.run.organizations.begin(ANSWERED)
@@ -146,7 +162,9 @@ def test_what_cannot_be_queued_once_more_fails(monkeypatch: pytest.MonkeyPatch) 
     [
         RunPage(ANSWERED),
         RunPage(ANSWERED, '{"listedAs": {"S": "account"}}', 1_000),
+        RunPage(ANSWERED, days_until=ENDED),
         RunOrganization(ANSWERED, "contoso"),
+        RunOrganization(ANSWERED, "contoso", ENDED),
     ],
 )
 def test_a_message_is_read_as_it_was_written(work: RunPage | RunOrganization) -> None:
@@ -162,6 +180,7 @@ def test_a_message_is_read_as_it_was_written(work: RunPage | RunOrganization) ->
         '{"at": "yesterday", "listed": 0, "after": null}',
         '{"at": "2026-11-02T00:05:00Z", "listed": "x", "after": null}',
         '{"at": "2026-11-02T00:05:00Z", "organizationId": ""}',
+        '{"at": "2026-11-02T00:05:00Z", "organizationId": "contoso", "daysUntil": "tomorrow"}',
         '{"at": "2026-11-02T00:05:00Z", "organizationId": 7}',
     ],
 )

@@ -53,8 +53,9 @@ from perminute.domain.usage import POLICY_FLAGS, Flag
 from perminute.ports import Announcement, Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
+    from perminute.domain.digests import CallGroup, CallToNotify
     from perminute.domain.licensing import Licensing
 
 USD: Any = {"currency": "USD", "balance_micros": 12_500_000}
@@ -585,6 +586,54 @@ def test_what_cannot_be_published_now_stops_the_batch_so_that_nothing_after_it_i
     published = publisher(topic)(batch)
     named = [{"notificationIds": ["n-1"], "correlationIds": [], "callIds": []}]
     assert published == Published(announced=1, failed_at=1, why="no answer", named=named)
+    assert [one.id for one in topic.announced] == ["n-1"]
+
+
+@dataclass
+class Claims(InMemoryDigests):
+    """What was claimed, request by request."""
+
+    asked: list[list[str | None]] = field(default_factory=list)
+    busy: bool = False
+
+    def claim(
+        self, organization_id: str, calls: Mapping[CallGroup, CallToNotify]
+    ) -> Mapping[CallGroup, str]:
+        if self.busy:
+            raise Unavailable("busy")
+        self.asked.append([one.notification.call_id for one in calls.values()])
+        return super().claim(organization_id, calls)
+
+
+def to_count(name: str, organizer: str = "adele") -> Announcement:
+    news = CallFlagged(
+        reason=Flag.REPORTED_BY_BRIDGE, **CALL | {"call_id": name, "organizer_id": organizer}
+    )
+    return announced(replace(decided(news), id=name, counted_on=ANSWERED.date()))
+
+
+def test_of_calls_that_are_counted_the_first_of_each_organizer_is_claimed_and_none_published() -> (
+    None
+):
+    topic, store = AnnouncedNotifications(), InMemoryStore()
+    claims = Claims(store)
+    publish = PublishNotifications(topic, store, KeptRejections(), claims)
+    calls = [to_count("a"), to_count("b"), to_count("c", "alex")]
+    published = publish([calls, [announcement("n-1")], [to_count("d"), to_count("e", "lynne")]])
+    assert claims.asked == [["a", "c"], ["e"]]
+    assert [one.id for one in topic.announced] == ["n-1"]
+    assert published.announced == 1
+    first = [replace(one.notification, counted_on=None) for one in (calls[0], calls[2])]
+    assert store.outbox[:2] == first
+    publish([calls])
+    assert [one.id for one in store.outbox] == ["a", "c", "e"]
+
+
+def test_a_first_call_that_cannot_be_claimed_now_stops_the_batch() -> None:
+    topic, store = AnnouncedNotifications(), InMemoryStore()
+    publish = PublishNotifications(topic, store, KeptRejections(), Claims(store, busy=True))
+    published = publish([[announcement("n-1")], [to_count("a")], [announcement("n-2")]])
+    assert (published.failed_at, published.why) == (1, "busy")
     assert [one.id for one in topic.announced] == ["n-1"]
 
 

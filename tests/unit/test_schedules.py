@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perminute.domain.errors import Refused
+from perminute.domain.times import end_of
+from perminute.schedules import days_until
 from perminute_local.replay.schedules import (
     MAX_RUNS_BETWEEN_EVENTS,
     Clock,
@@ -29,10 +32,12 @@ class Recorded:
     """A function that remembers when it ran, and fails as long as it is told to."""
 
     times: list[str] = field(default_factory=list)
+    days_until: list[str | None] = field(default_factory=list)
     failures: int = 0
 
     def call(self, event: dict[str, Any]) -> dict[str, Any] | None:
         self.times.append(event["time"])
+        self.days_until.append(event.get("daysUntil"))
         if self.failures:
             self.failures -= 1
             return None
@@ -127,6 +132,22 @@ def test_after_the_last_event_each_runs_once_more_as_of_then() -> None:
     passed(clock, START, START + timedelta(hours=3))
     assert list(clock.run_all()) == []
     assert function.times == ["2026-11-02T12:00:00Z"]
+
+
+def test_the_last_run_alone_takes_the_day_for_over() -> None:
+    function = Recorded()
+    clock = Due([scheduled(function)], "credit")
+    passed(clock, START, START + timedelta(days=1))
+    assert list(clock.run_all()) == []
+    assert function.days_until == [None, "2026-11-04T00:00:00Z"]
+
+
+def test_who_starts_a_run_by_hand_says_which_days_are_over_by_an_instant_that_can_be_read() -> None:
+    at = "2026-11-02T12:00:00Z"
+    assert days_until({"time": at}) is None
+    assert days_until({"time": at, "daysUntil": "2026-11-03T00:00:00Z"}) == end_of(START.date())
+    with pytest.raises(Refused, match=r"^daysUntil: must be an RFC 3339 time"):
+        days_until({"time": at, "daysUntil": "tomorrow"})
 
 
 def test_a_run_that_fails_is_tried_again_and_told_if_it_fails_every_time() -> None:

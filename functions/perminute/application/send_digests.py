@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from perminute.domain.digests import CallToNotify
     from perminute.ports import CallRecord, CallsUnderWay, CreditStore, Digests
 
-MAX_RECORDS_COUNTED = 50
-"""Records of calls that are read at once."""
+MAX_RECORDS_COUNTED = 98
+"""Records of calls that are read at once: with a group or two they fill a transaction."""
 
 MAX_CALLS_COUNTED = 500
 """Calls that are counted at once; a record may hold somewhat fewer than a hundred."""
