@@ -93,6 +93,9 @@ def _check_deck(request: ListRequest, deck: str) -> None:
     if request.service_numbers is not None and deck != "acs-inbound":
         msg = f"--service-numbers has no meaning for {deck}: it is for acs-inbound"
         raise WrongCall(msg)
+    if deck == "card" and (request.separator or request.decimal or request.ranges):
+        msg = "--separator, --decimal and --ranges have no meaning for card: it is a rate card"
+        raise WrongCall(msg)
     for option, said in (
         ("--leg-type", request.leg_type),
         ("--currency", request.currency),

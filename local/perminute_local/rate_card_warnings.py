@@ -31,7 +31,10 @@ _NO_COUNTRY = (
     "country: is empty, so these calls never draw on a minute pool, and organizers who may call "
     "their own country or Zone A only may not make them: write the country's ISO 3166-1 code"
 )
-_BLOCK = "block them (perminute rates convert --block-premium), or add rows with their prices"
+_BLOCK = (
+    "block them (perminute rates convert --from card --block-premium), "
+    "or add rows with their prices"
+)
 _CANNOT_BLOCK = (
     "ordinary numbers begin with the same digits, so no row can block them alone: ask the carrier "
     "what they cost"

@@ -41,6 +41,34 @@ def test_the_card_is_written_and_what_is_not_in_it_is_listed_and_counted(
     ]
 
 
+def test_a_rate_card_stays_as_it_is_but_for_blocking_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = tmp_path / "rates.csv"
+    card.write_text(
+        "leg_type,prefix,country,currency,rate_per_minute,from_second,effective_from\n"
+        "dialOut,44,GB,USD,0.01,0,\n"
+        "dialOut,44,GB,USD,0.02,60,\n"
+        "tollDialIn,4420,GB,USD,0.01,0,2026-11-01T00:00:00Z\n"
+    )
+    assert convert_rates(card, ListRequest(deck="card", block_premium=True), as_json=False) == 0
+    converted = read_rate_card(capsys.readouterr().out.encode()).rates
+    of_card = read_rate_card(card.read_bytes()).rates
+    assert converted[: len(of_card)] == of_card
+    blocking = converted[len(of_card) :]
+    assert "44870" in {rate.prefix for rate in blocking}
+    assert all(rate.blocked for rate in blocking)
+
+
+def test_the_faults_of_a_rate_card_are_named_by_its_own_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = tmp_path / "rates.csv"
+    card.write_text("leg_type,prefix,currency,rate_per_minute\ndialOut,44,USD,0.01\n" * 2)
+    assert convert_rates(card, ListRequest(deck="card"), as_json=False) == 1
+    assert f"{card}:3: " in capsys.readouterr().err
+
+
 def test_a_refused_list_has_every_fault_and_no_card(
     deck: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,9 +143,10 @@ def test_a_mapping_is_saved_and_used_again_and_the_command_line_wins(
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        ({}, "say by one of --from acs|acs-inbound|telnyx|twilio, --map FIELD=COLUMN"),
+        ({}, "say by one of --from acs|acs-inbound|card|telnyx|twilio, --map FIELD=COLUMN"),
         ({"deck": "acs", "columns": COLUMNS}, "say by one of --from"),
         ({"deck": "acs", "origin": "+14255550100"}, "--origin has no meaning for acs"),
+        ({"deck": "card", "decimal": ","}, "--separator, --decimal and --ranges have no meaning"),
         ({"deck": "acs", "currency": "EUR"}, "--currency belongs to --map; the layout of acs"),
         ({"deck": "acs", "leg_type": LegType.DIAL_OUT}, "--leg-type belongs to --map"),
         ({"columns": COLUMNS, "origin": "+14255550100"}, "--origin and --service-numbers belong"),

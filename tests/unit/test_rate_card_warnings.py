@@ -9,7 +9,10 @@ HEADER = (
     "leg_type,prefix,country,currency,rate_per_minute,initial_increment_seconds,"
     "increment_seconds,from_second,effective_from,effective_to,blocked"
 )
-BLOCK = "block them (perminute rates convert --block-premium), or add rows with their prices"
+BLOCK = (
+    "block them (perminute rates convert --from card --block-premium), "
+    "or add rows with their prices"
+)
 CANNOT = (
     "ordinary numbers begin with the same digits, so no row can block them alone: ask the carrier "
     "what they cost"

@@ -56,7 +56,7 @@ WRONG = [
     ("rates check rates.csv rates.csv", "Got unexpected extra argument (rates.csv)"),
     ("doctor", "--stack is missing"),
     ("rates check", "FILE is missing"),
-    ("rates convert prices.csv", "--from acs|acs-inbound|telnyx|twilio, --map"),
+    ("rates convert prices.csv", "--from acs|acs-inbound|card|telnyx|twilio, --map"),
     ("dlq discard --stack s --queue CallsDeadLetters", "--message is missing"),
     ("graph users.json", "--organization is missing"),
     ("completion", "SHELL is missing: one of bash, zsh"),

@@ -65,8 +65,8 @@ def _columns(text: str) -> dict[str, str]:
 @click.option(
     "--from",
     "deck",
-    type=Choice(["acs", "acs-inbound", "telnyx", "twilio"]),
-    help="the carrier whose layout the list has",
+    type=Choice(["acs", "acs-inbound", "card", "telnyx", "twilio"]),
+    help="the carrier whose layout the list has; card: it is a rate card already",
 )
 @click.option(
     "--map",

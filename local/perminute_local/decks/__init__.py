@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from perminute_local.decks.acs import read_acs
 from perminute_local.decks.acs_inbound import read_acs_inbound
+from perminute_local.decks.card import read_card
 from perminute_local.decks.mapped import read_mapped
 from perminute_local.decks.telnyx import read_telnyx
 from perminute_local.decks.twilio import read_twilio
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 DECKS: dict[str, Callable[[bytes, DeckOptions], PriceList]] = {
     "acs": read_acs,
     "acs-inbound": read_acs_inbound,
+    "card": read_card,
     "telnyx": read_telnyx,
     "twilio": read_twilio,
 }

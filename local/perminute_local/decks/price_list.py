@@ -38,11 +38,13 @@ class PriceList:
     faults_elsewhere: list[tuple[Path, Fault]] = field(default_factory=list)
     left_out: list[Fault] = field(default_factory=list)
     repeated: list[Fault] = field(default_factory=list)
+    of_card: list[Rate] = field(default_factory=list)
+    """What a rate card brings: its rows have been compared with each other."""
     _rows: dict[Key, RateRow] = field(default_factory=dict)
 
     def rates(self) -> list[Rate]:
         """Compare the rows with each other; return the rates, none if the list is refused."""
-        rates = combine(self._rows.values(), self.faults)
+        rates = [*self.of_card, *combine(self._rows.values(), self.faults)]
         if not rates and not self.refused:
             self.faults.append(Fault(1, "the list has no row that becomes a rate"))
         return [] if self.refused else rates
