@@ -90,6 +90,14 @@ class System:
         """Give the outbox as the table's stream would."""
         return self.stream("outbox#")
 
+    def publish(self) -> None:
+        """Have all of the outbox published, and what is written to it meanwhile."""
+        known: set[str] = set()
+        while records := [one for one in self.outbox() if one["eventID"] not in known]:
+            known.update(one["eventID"] for one in records)
+            answer = self.call("PublishNotificationsFunction", {"Records": records})
+            assert answer == {"batchItemFailures": []}
+
     def stream(self, *prefixes: str) -> list[dict[str, Any]]:
         """Give records of the credit table as its stream would."""
         rows = boto3.client("dynamodb").scan(TableName=table_names(self.stack).credit)["Items"]
@@ -534,20 +542,33 @@ def test_what_was_committed_to_the_outbox_goes_out(ready: System) -> None:
     ready.send("CallsQueue", sample("call-ended", organizerId="nobody"))
     ready.send("CallsQueue", sample("call-ended", organizerId="nobody"))
     ready.send("CreditQueue", sample("recharge-failed"))
-    answer = ready.call("PublishNotificationsFunction", {"Records": ready.outbox()})
-    assert answer == {"batchItemFailures": []}
+    ready.publish()
     assert [(n["type"], n.get("callId"), n["reason"]) for n in listener.heard()] == [
         ("CallNotEntitled", "b6c1a0f4-7a3e-4a5f-8f0a-1f6a0c7b9d21", "noLicense"),
         ("RechargeFailed", None, "the card has expired"),
     ]
 
 
+def test_other_calls_of_a_day_go_out_in_one_digest_when_it_is_over(ready: System) -> None:
+    listener = Listener(ready.stack.setting("NOTIFICATION_TOPIC_ARN"))
+    calls = [sample("call-ended", organizerId="nobody", callId=f"c-{n}") for n in range(4)]
+    ready.send("CallsQueue", *calls)
+    ready.publish()
+    (first,) = listener.heard()
+    ready.work_off("ExpireCreditFunction", "ExpiriesQueue", at="2026-11-03T00:05:00Z")
+    ready.publish()
+    again, digest = sorted(listener.heard(), key=lambda one: one.get("calls", 1))
+    assert again == first, "published once more under its id, for the stream showed it again"
+    assert (digest["callId"], digest["calls"], digest["day"]) == (None, 3, "2026-11-02")
+    assert [first["callId"], *digest["callIds"]] == ["c-0", "c-1", "c-2", "c-3"]
+
+
 def test_no_notification_has_a_whole_phone_number(ready: System) -> None:
     listener = Listener(ready.stack.setting("NOTIFICATION_TOPIC_ARN"))
     toll = {"legType": "tollDialIn", "serviceNumber": "+14255550100", "callId": "c-2"}
     dialed_out = sample("call-ended", organizerId="nobody")
-    ready.send("CallsQueue", dialed_out, sample("call-ended", organizerId="nobody", **toll))
-    ready.call("PublishNotificationsFunction", {"Records": ready.outbox()})
+    ready.send("CallsQueue", dialed_out, sample("call-ended", organizerId="alex", **toll))
+    ready.publish()
     heard = listener.heard()
     assert {one["number"] for one in heard} == {"+49302312****", "+1425555****"}
     assert all(one["number"] in one["text"] for one in heard)
