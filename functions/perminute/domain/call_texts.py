@@ -24,11 +24,11 @@ _NOT_ENTITLED = {
     ),
     NotEntitled.NO_CREDITS_LICENSE: (
         "{user} has no Communications Credits license",
-        "Assign it to {user} if such calls are wanted.",
+        "Assign this license to {user} if such calls are wanted.",
     ),
     NotEntitled.CREDITS_NOT_SET_UP: (
         "communications credit was not set up for {organization} at that time",
-        "Set it up, or buy credit, if such calls are wanted.",
+        "Set up communications credit, or buy credit, if such calls are wanted.",
     ),
     NotEntitled.NOT_VOLUME_LICENSING: (
         "pay-per-minute needs volume licensing, and {organization} does not have it",
@@ -50,7 +50,7 @@ _NOT_RATED = {
 """Why a call has no price."""
 
 _NOT_ALLOWED = {
-    Flag.DIAL_OUT_NOT_ALLOWED: "meetings of {user} may not call that number",
+    Flag.DIAL_OUT_NOT_ALLOWED: "meetings of {user} may not call {number}",
     Flag.TOLL_FREE_NOT_ALLOWED: "nobody may join meetings of {user} by a toll-free number",
 }
 """What a policy does not allow."""
@@ -110,7 +110,10 @@ def _reported_by_bridge(to: Recipient, news: CallFlagged, at: datetime) -> Text:
 
 
 def _not_allowed(to: Recipient, news: CallFlagged, at: datetime) -> Text:
-    policy = _NOT_ALLOWED[news.reason].format(user=news.organizer_id)
+    policy = _NOT_ALLOWED[news.reason].format(
+        user=news.organizer_id,
+        number="that number" if news.calls is None else "those numbers",
+    )
     return Text(
         _subject(news, "went against a policy", "went against a policy"),
         f"{_what_happened(to, news, at)} By the policies of {to.name}, {policy}. {_it_was(news)} "
