@@ -427,6 +427,7 @@ def test_every_kind_is_read_from_the_outbox_as_it_was_decided(news: News) -> Non
 
 
 FACTS = facts_of(decided(EVERY_NEWS[0]))
+FLAGGED = facts_of(decided(CallFlagged(reason=Flag.REPORTED_BY_BRIDGE, **CALL)))
 
 
 @pytest.mark.parametrize(
@@ -453,6 +454,12 @@ def test_a_stored_notification_without_what_it_needs_is_refused_by_name(name: st
         notification_of(without)
 
 
+@pytest.mark.parametrize("flag", [Flag.OVERDRAWN, Flag.RERATED, Flag.PREFIX_UNCERTAIN])
+def test_a_stored_flag_that_has_no_text_is_refused_when_it_is_read(flag: Flag) -> None:
+    with pytest.raises(Refused, match=r"^reason: cannot be read in the stored notification: "):
+        notification_of({**FLAGGED, "reason": flag.value})
+
+
 def publisher(
     topic: AnnouncedNotifications | SNSTopic, kept: KeptRejections | None = None
 ) -> PublishNotifications:
@@ -467,6 +474,7 @@ def publisher(
         {"eventID": "event-1"},
         {"eventID": "event-1", "dynamodb": {"NewImage": {"notifications": {"S": "not JSON"}}}},
         record({"id": "n-1"}),
+        record({**FLAGGED, "reason": "overdrawn"}),
         record(["not", "this"]),  # type: ignore[arg-type]
     ],
 )

@@ -10,6 +10,7 @@ from dataclasses import fields
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
+from perminute.domain.call_texts import NOTIFIED_FLAGS
 from perminute.domain.errors import Refused
 from perminute.domain.legs import LegType
 from perminute.domain.licensing import NotEntitled
@@ -135,13 +136,23 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(map(_text, value))
 
 
+def _notified_flag(value: str) -> Flag:
+    flag = Flag(value)
+    if flag not in NOTIFIED_FLAGS:
+        # Read, it would have no text, and every attempt to publish its batch would fail.
+        msg = f"{flag.value} is no reason for a notification"
+        raise ValueError(msg)
+    return flag
+
+
 _READERS: dict[str, Callable[[Any], object]] = {
     "str": _text,
     "int": _whole,
     "bool": bool,
     "datetime": parse_instant,
     "tuple[str, ...]": _texts,
-    **{one.__name__: one for one in (Disabled, Flag, LegType, LimitName, NotEntitled, Unpriced)},
+    "Flag": _notified_flag,
+    **{one.__name__: one for one in (Disabled, LegType, LimitName, NotEntitled, Unpriced)},
 }
 """How a value is read, by the type that its field is declared with."""
 

@@ -55,6 +55,9 @@ _NOT_ALLOWED = {
 }
 """What a policy does not allow."""
 
+NOTIFIED_FLAGS = frozenset({*_NOT_ALLOWED, Flag.REPORTED_BY_BRIDGE})
+"""The flags that a call's notification may have as its reason; others are only recorded."""
+
 
 def call_text(to: Recipient, news: CallNews, at: datetime) -> Text:
     """Write the notification of one call, or a digest: of its day, or else of that of `at`."""
