@@ -228,6 +228,16 @@ def test_a_list_in_a_cell_may_have_been_saved_with_another_separator() -> None:
     assert prices("twilio", saved, origin=origin) == prices("twilio", TWILIO, origin=origin)
 
 
+@pytest.mark.parametrize(
+    ("cells", "column"),
+    [(b",ALL,;", "Destination Prefixes"), (b',";, ",999', "Origination Prefixes")],
+)
+def test_a_cell_that_lists_nothing_is_a_fault(cells: bytes, column: str) -> None:
+    row = b"XE,Examplia,Examplia,0.1" + cells + b"\n"
+    fault = f"{column}: holds separators, and nothing between them"
+    assert faults("twilio", TWILIO + row) == [(6, fault)]
+
+
 def test_telnyx_has_its_own_increments_and_a_price_per_call() -> None:
     fixed, mobile, other = read_telnyx(TELNYX.encode(), DeckOptions()).rates()
     assert (fixed.prefix, fixed.country, fixed.currency) == ("352", "LU", "USD")

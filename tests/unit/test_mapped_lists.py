@@ -70,6 +70,7 @@ def test_ranges_and_lists_are_expanded_if_they_are_named() -> None:
         ("43000-53000", "43000-53000 stands for more than 10000 prefixes"),
         ("43;49 151", "must be the digits of an E.164 prefix, without +: write 49151"),
         ("+43-+45", "must be the digits of an E.164 prefix"),
+        ("/;", "holds separators, and nothing between them"),
     ],
 )
 def test_a_range_that_is_none_is_a_fault(cell: str, why: str) -> None:

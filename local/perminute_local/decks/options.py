@@ -21,9 +21,16 @@ _IN_LISTS = re.compile(r"[,;]")
 _IN_RANGES = re.compile(r"[,;/|]")
 
 
-def parts_of(cell: str) -> list[str]:
-    """Return what a cell lists, without spaces; a spreadsheet may have made `;` of each `,`."""
-    return [part.strip() for part in _IN_LISTS.split(cell) if part.strip()]
+def parts_of(cell: str, between: re.Pattern[str] = _IN_LISTS) -> list[str]:
+    """Return what a cell lists, without spaces; a spreadsheet may have made `;` of each `,`.
+
+    Raises ValueError if that is nothing: the row and its price would vanish.
+    """
+    parts = [part.strip() for part in between.split(cell) if part.strip()]
+    if not parts:
+        msg = "holds separators, and nothing between them"
+        raise ValueError(msg)
+    return parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +63,9 @@ class DeckOptions:
         return self.read_prefix_list(text)
 
     def read_prefix_list(self, text: str) -> list[str]:
-        """Return the prefixes of a cell of a list that has several in a cell."""
-        parts = (_IN_RANGES if self.ranges else _IN_LISTS).split(text)
-        return [prefix for part in parts if part.strip() for prefix in self._expand(part.strip())]
+        """Return the prefixes, at least one, of a cell of a list that has several in a cell."""
+        parts = parts_of(text, _IN_RANGES if self.ranges else _IN_LISTS)
+        return [prefix for part in parts for prefix in self._expand(part)]
 
     def _expand(self, part: str) -> list[str]:
         bounds = _RANGE.fullmatch(part) if self.ranges else None
