@@ -129,6 +129,31 @@ def test_a_faulty_file_of_own_numbers_is_named_with_its_line(
     assert f":{fault.line}: {fault.message}".startswith(why)
 
 
+@pytest.mark.parametrize("other", ["DE,tollDialIn", "US,tollFreeDialIn"])
+def test_a_number_that_is_named_twice_is_taken_once_or_refused_in_its_own_file(
+    tmp_path: Path, other: str
+) -> None:
+    numbers = tmp_path / "own.csv"
+    row = "+14255550100,US,tollDialIn\n"
+    numbers.write_text(f"number,country,leg_type\n{row}{row}")
+    prices = read(LIST, numbers)
+    assert card(prices) == {("tollDialIn", "14255550100", "US", 8_500)}
+    assert prices.repeated == [Fault(2, f"{numbers}:3 names the number of line 2 once more")]
+    numbers.write_text(f"number,country,leg_type\n{row}+14255550100,{other}\n")
+    prices = read(LIST, numbers)
+    assert (prices.rates(), prices.faults) == ([], [])
+    why = "number: stands at line 2 with another country or leg type; delete one of them"
+    assert prices.faults_elsewhere == [(numbers, Fault(3, why))]
+
+
+def test_faulty_own_numbers_are_no_faults_of_the_list(tmp_path: Path) -> None:
+    numbers = tmp_path / "own.csv"
+    numbers.write_text("number,country,leg_type\n1,US,tollDialIn\n2,DE,tollDialIn\n")
+    prices = read(LIST, numbers)
+    assert prices.rates() == []
+    assert (prices.faults, [fault.line for _, fault in prices.faults_elsewhere]) == ([], [2, 3])
+
+
 def test_country_codes_are_those_of_the_numbering_plans() -> None:
     assert {
         country: str(phonenumbers.country_code_for_region(country)) for country in CALLING_CODES

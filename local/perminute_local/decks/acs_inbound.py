@@ -146,15 +146,24 @@ def _price_numbers(prices: PriceList, by_country: ByCountry, file: Path) -> None
     """Price the organization's own numbers only; prices of other countries are left out."""
     faults: list[Fault] = []
     used: set[tuple[LegType, str]] = set()
+    lines: dict[str, tuple[int, ServiceNumber]] = {}
     for row in read_rows(file.read_bytes(), _OWN_COLUMNS, faults):
         number = _service_number(row)
-        key = number.leg_type, number.country
-        rate = by_country.get(key)
-        if rate is not None:
-            prices.take(replace(rate, prefix=number.digits))
-            used.add(key)
-        elif row.sound:
+        if not row.sound:
+            continue
+        line, earlier = lines.setdefault(number.digits, (row.line, number))
+        rate = by_country.get((number.leg_type, number.country))
+        if number != earlier:
+            what = f"stands at line {line} with another country or leg type; delete one of them"
+            row.refuse(what, column="number")
+        elif rate is None:
             row.refuse(f"the list has no {_PRICE_COLUMNS[number.leg_type]} of {number.country}")
+        elif line != row.line:
+            again = f"{file}:{row.line} names the number of line {line} once more"
+            prices.repeated.append(Fault(rate.line, again))
+        else:
+            prices.take(replace(rate, prefix=number.digits))
+            used.add((number.leg_type, number.country))
     prices.faults_elsewhere += [(file, fault) for fault in faults]
     prices.left_out += [
         Fault(rate.line, f"{_PRICE_COLUMNS[leg_type]}: no number of {country} is named")
