@@ -85,6 +85,20 @@ def test_a_cache_that_cannot_be_written_is_named(
     assert commands == []
 
 
+def test_one_whose_python_was_removed_by_an_upgrade_is_made_anew(
+    commands: Commands, tmp_path: Path
+) -> None:
+    environment.install(lambda _: None)
+    python = environment.interpreter()
+    assert python is not None
+    python.unlink()
+    python.symlink_to(tmp_path / "python-that-was-upgraded")
+    assert environment.interpreter() is None
+    environment.install(lambda _: None)
+    assert environment.interpreter() == python
+    assert len(commands) == 4
+
+
 def test_two_replays_that_make_it_at_once_share_the_first(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:

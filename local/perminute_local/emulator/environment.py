@@ -75,6 +75,9 @@ def _put(place: Path) -> None:
     Only the scripts in its `bin` know where it was made, and they are not used.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
+    if not _python(place).exists():
+        # Its Python links to one that an upgrade has removed since.
+        shutil.rmtree(place, ignore_errors=True)
     new = Path(tempfile.mkdtemp(prefix=".new-", dir=place.parent))
     try:
         _make(new)
