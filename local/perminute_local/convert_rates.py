@@ -63,6 +63,9 @@ def read_price_list(path: Path, request: ListRequest) -> PriceList:
     mapping = saved.mapping()
     mapping.check()
     if request.save_map is not None:
+        if request.save_map.resolve() == path.resolve():
+            msg = f"--save-map: {path} is the price list itself; name another file"
+            raise WrongCall(msg)
         save_mapping(request.save_map, saved)
         remark(f"{request.save_map}: the mapping is saved; use it by --map-file")
     written = replace(

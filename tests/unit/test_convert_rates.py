@@ -161,6 +161,17 @@ def test_what_does_not_go_together_is_a_wrong_call(
     assert str(refusal.value).startswith(why)
 
 
+def test_a_mapping_is_not_saved_over_the_list(
+    deck: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(deck.parent)
+    content = deck.read_bytes()
+    layout = ["--map", "prefix=a,rate=b", "--leg-type", "dialOut", "--currency", "EUR"]
+    assert main(["rates", "convert", str(deck), *layout, "--save-map", deck.name]) == 2
+    assert f"--save-map: {deck} is the price list itself" in capsys.readouterr().err
+    assert deck.read_bytes() == content
+
+
 def test_own_numbers_are_for_the_prices_of_calls_to_them(deck: Path) -> None:
     with pytest.raises(WrongCall, match="--service-numbers has no meaning for twilio"):
         convert_rates(deck, ListRequest(deck="twilio", service_numbers=deck), as_json=False)
