@@ -243,7 +243,7 @@ def test_a_contradiction_and_an_empty_command_are_refused() -> None:
 
 def test_users_are_read_from_a_file_once_each_whatever_their_spelling(tmp_path: Path) -> None:
     file = tmp_path / "users.txt"
-    file.write_text("\ufeff# who is new\n\nadele@contoso.com\r\n  Bob \n", encoding="utf-8")
+    file.write_text("\ufeff# who is new\n\nadele@contoso.com\r\n  Bob \n # b\n", encoding="utf-8")
     assert users_named(["Adele@Contoso.com"], file) == [
         User("Adele@Contoso.com", "--user"),
         User("Bob", f"{file}:4"),

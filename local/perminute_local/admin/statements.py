@@ -185,8 +185,9 @@ def users_named(ids: Sequence[str], file: Path | None) -> list[User]:
 
 def _users_in(file: Path) -> Iterator[User]:
     for number, line in enumerate(read_text(file).splitlines(), 1):
-        if line.strip() and not line.startswith("#"):
-            yield User(line.strip(), f"{file}:{number}")
+        user_id = line.strip()
+        if user_id and not user_id.startswith("#"):
+            yield User(user_id, f"{file}:{number}")
 
 
 def _identity_of(change_id: str, user: User) -> str:
