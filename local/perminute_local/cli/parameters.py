@@ -17,12 +17,12 @@ from perminute.domain.codes import check_currency
 from perminute.domain.identifiers import check_spaces
 from perminute.domain.phone_numbers import check_e164
 from perminute.domain.times import parse_instant
+from perminute_local.dates import date_or_instant
 from perminute_local.standard_input import StandardInput
 from perminute_local.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from click.shell_completion import CompletionItem
 
@@ -108,12 +108,6 @@ def whole_number_above_0(text: str) -> int:
         msg = "must be a whole number greater than 0"
         raise ValueError(msg)
     return int(text)
-
-
-def date_or_instant(text: str) -> datetime:
-    """Read an instant, or a date as its first instant."""
-    is_date = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text, re.ASCII)
-    return parse_instant(f"{text}T00:00:00Z" if is_date else text)
 
 
 def _version(text: str) -> str:

@@ -11,12 +11,12 @@ from perminute.domain.csv_tables import Columns, suggest
 from perminute.domain.legs import LegType
 from perminute.domain.rate_cells import read_currency, read_increment, read_leg_type
 from perminute.domain.times import parse_instant
+from perminute_local.dates import date_or_instant
 from perminute_local.decks.price_list import PriceList, rate_of, rates_of
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
     from perminute.domain.csv_tables import Row
     from perminute.domain.rate_card_csv import RateRow
@@ -41,7 +41,6 @@ FIELDS = (
 """What a mapping may name a column for."""
 
 _NEXT_FIELD = re.compile(r"(?:^|,)\s*([A-Za-z_]+)\s*=")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +120,7 @@ def read_mapped(content: bytes, options: DeckOptions, mapping: ColumnMapping) ->
 
 def _rate(row: Row, options: DeckOptions, mapping: ColumnMapping) -> RateRow:
     cells = _Fields(row, mapping.columns)
-    since = cells.read("effective_from", _first_instant, default=None)
+    since = cells.read("effective_from", date_or_instant, default=None)
     until = cells.read("effective_to", parse_instant, default=None)
     if since and until and until <= since:
         row.refuse("must lie after effective_from", column=mapping.columns["effective_to"])
@@ -156,8 +155,3 @@ class _Fields(NamedTuple):
         if name not in self.columns:
             return default
         return self.row.read(self.columns[name], parse, default=default, may_be_empty=not required)
-
-
-def _first_instant(text: str) -> datetime:
-    """Read the time from which on a rate holds; a date is its first instant, UTC."""
-    return parse_instant(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
