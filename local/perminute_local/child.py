@@ -42,7 +42,7 @@ def serving(
             try:
                 yield
             except Exception as error:
-                # Who asked it could only say that nobody answers.
+                # That error says only that there was no answer, and not why.
                 if process.poll() is None:
                     raise
                 raise _error(process, output, was_there=True) from error

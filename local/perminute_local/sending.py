@@ -1,4 +1,4 @@
-"""Puts events on the bus of a stack, and takes none for sent that the bus did not take.
+"""Puts events on the bus of a stack, and returns of each whether the bus accepted it.
 
 Used by every command that sends events. An event is what `perminute graph` or `--print` writes: an
 EventBridge event with `detail` as an object. The bus gives each an id of its own, so an event that

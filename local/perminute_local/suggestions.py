@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return ` Did you mean …?` for the name that is closest, whatever its case; else nothing."""
-    # Only who has misspelt something waits for it.
+    # Imported only after a name was misspelled: every other call starts without it.
     from difflib import get_close_matches  # noqa: PLC0415
 
     folded, by_folded = name.casefold(), {one.casefold(): str(one) for one in names}

@@ -50,7 +50,7 @@ class Parsed(ParamType[T], Generic[T]):
 
 
 class Choice(click.Choice[str]):
-    """One of some names; who misspells it, or its case, is shown the one that was meant."""
+    """One of some names; the message about another one suggests the name that is closest."""
 
     def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
         """Say which names there are."""

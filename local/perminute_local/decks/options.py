@@ -1,4 +1,4 @@
-"""How a price list is written, and what its reader has to be told."""
+"""How a price list is written, and what else its reader needs to know."""
 
 from __future__ import annotations
 
