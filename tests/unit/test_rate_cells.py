@@ -72,6 +72,9 @@ def test_zeros_at_the_end_of_a_price_are_harmless(text: str, micros: int) -> Non
         (".026", ": write 0.026"),
         ("1,234.5", ""),
         ("free", ""),
+        ("-", ""),
+        ("TBD", ""),
+        ("n/a USD", ""),
     ],
 )
 def test_a_price_that_is_none_says_what_to_write(text: str, instead: str) -> None:

@@ -19,7 +19,7 @@ _MONEY_MARKS = re.compile(r"[$€£¥]|\b[A-Za-z]{3}\b")
 _DECIMAL_COMMA = re.compile(r"-?[0-9]*,[0-9]+", re.ASCII)
 _SCIENTIFIC = re.compile(r"-?[0-9]{1,9}([.,][0-9]{1,18})?[Ee][+-]?[0-9]{1,2}", re.ASCII)
 _FURTHER_ZEROS = re.compile(r"(\.[0-9]{6})0+\Z", re.ASCII)
-_PLAIN = re.compile(r"(-?)([0-9]{0,18})(?:\.([0-9]{1,40}))?", re.ASCII)
+_PLAIN = re.compile(r"(-?)(?=\.?[0-9])([0-9]{0,18})(?:\.([0-9]{1,40}))?", re.ASCII)
 
 _NO_PREFIX = "must be the digits of an E.164 prefix, without +"
 
