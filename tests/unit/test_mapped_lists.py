@@ -62,6 +62,15 @@ def test_ranges_and_lists_are_expanded_if_they_are_named() -> None:
     ]
 
 
+def test_what_to_write_instead_of_a_price_has_the_lists_decimal_mark() -> None:
+    text = "Code;Price / min\n43;0,026 EUR\n44;0,0260001\n"
+    what = "Price / min: must be a decimal string with at most 6 decimals, such as 0,026"
+    assert faults(read(text, separator=";", decimal=",")) == [
+        (2, f"{what}: write 0,026, without the currency"),
+        (3, f"{what}; 0,0260001 has more: round it yourself, to 0,026"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("cell", "why"),
     [

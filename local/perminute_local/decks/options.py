@@ -17,6 +17,7 @@ MAX_RANGE = 10_000
 """Prefixes that one range may stand for; one that is longer is rather a mistake."""
 
 _RANGE = re.compile(r"([0-9]+)\s*[-\u2013]\s*([0-9]+)", re.ASCII)
+_POINT = re.compile(r"(?<=[0-9])\.(?=[0-9])")
 _IN_LISTS = re.compile(r"[,;]")
 _IN_RANGES = re.compile(r"[,;/|]")
 
@@ -54,7 +55,11 @@ class DeckOptions:
         if "." in text:
             msg = "holds a point, but its decimal mark is a comma: what is the point?"
             raise ValueError(msg)
-        return read_rate(text.replace(",", "."))
+        try:
+            return read_rate(text.replace(",", "."))
+        except ValueError as error:
+            # What it says to write is written with the list's own mark.
+            raise ValueError(_POINT.sub(",", str(error))) from error
 
     def read_prefixes(self, text: str) -> list[str]:
         """Return the prefixes of a cell: one, or those of its ranges and lists if so named."""
