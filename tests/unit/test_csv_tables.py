@@ -77,7 +77,7 @@ def test_columns_that_are_missing_are_named_with_those_that_are_there() -> None:
     ]
 
 
-@pytest.mark.parametrize("header", [b"prefix,rate,rate", b"prefix,Rate,RATE"])
+@pytest.mark.parametrize("header", [b"prefix,rate,rate", b"prefix,Rate,RATE", b"prefix,RATE,rate"])
 def test_a_column_that_stands_twice_is_refused(header: bytes) -> None:
     assert (1, "column rate stands more than once") in refused(header + b"\n49,0.1,0.2")
 

@@ -46,7 +46,11 @@ _SHOWN_COLUMNS = 20
 
 
 class Columns(NamedTuple):
-    """The columns that a reader looks for; it ignores others that are not spelled nearly alike."""
+    """The columns that a reader looks for.
+
+    It ignores others, unless they are spelled nearly like one that is missing, or differ from one
+    by their case only.
+    """
 
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
@@ -228,7 +232,10 @@ def _misspelled(header: Sequence[str], columns: Columns) -> dict[str, str]:
 
 def _unusable(header: Sequence[str], columns: Columns) -> list[str]:
     missing = [name for name in columns.required if name not in header]
-    twice = [name for name in columns.known if header.count(name) > 1]
+    # Of `rate` and `Rate`, which one is meant would be a guess.
+    meant = {name.casefold(): name for name in columns.known}
+    named = [name if name in columns.known else meant.get(name.casefold()) for name in header]
+    twice = [name for name in columns.known if named.count(name) > 1]
     there = one_line(", ".join(header[:_SHOWN_COLUMNS]), at_most=200)
     return [f"column {name} is missing; there are: {there}" for name in missing] + [
         f"column {name} stands more than once" for name in twice
