@@ -93,6 +93,20 @@ def test_rows_for_other_callers_are_listed_with_the_reason() -> None:
     assert bahamas.left_out == [Fault(2, "a more exact row prices calls to its prefixes")]
 
 
+def test_a_dearer_price_for_some_callers_is_left_out_with_a_warning() -> None:
+    dearer = TWILIO + b'XE,Examplia,Examplia - from NANP,0.3,1,"9997, 998"\n'
+    everybody = read_twilio(dearer, DeckOptions())
+    everybody.rates()
+    assert everybody.left_out[-1] == Fault(
+        6,
+        "is for calls from 1; not used, though dearer than line 2 for prefix 998: name your number "
+        "by --origin",
+    )
+    europe = read_twilio(dearer, DeckOptions(origin="+4930123456"))
+    europe.rates()
+    assert europe.left_out[-1] == Fault(6, "is for calls from 1; not used")
+
+
 def test_a_prefix_that_is_priced_for_other_callers_only_is_a_fault() -> None:
     only = TWILIO + b'XE,Examplia,Examplia - Island,0.3,"1242, 1246","9985, 998"\n'
     assert faults("twilio", only) == [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from perminute.domain.errors import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from perminute.domain.rate_card_csv import RateRow
     from perminute_local.decks.price_list import PriceList
@@ -34,11 +34,12 @@ def callers_from(prefixes: Sequence[str], origin: str | None) -> Callers:
 class PricesByOrigin:
     """The offers of a list for each prefix, by how well they fit the caller.
 
-    Without an origin the price for callers from anywhere holds, which is the dearest: a card must
-    not promise a price that the carrier may not grant.
+    Without an `origin` the price for callers from anywhere holds: a card must not promise a price
+    that the carrier may not grant. A dearer one for some callers is left out with a warning.
     """
 
     prices: PriceList
+    origin: str | None
     _offers: dict[str, dict[int, RateRow]] = field(default_factory=dict)
     _elsewhere: list[tuple[RateRow, str]] = field(default_factory=list)
 
@@ -59,13 +60,30 @@ class PricesByOrigin:
             self.prices.take(best)
             used.add(best.line)
         self._refuse_lost()
-        offered = {row.line: "a more exact row prices" for row in self._offered()}
-        others = {row.line: f"is for calls from {named};" for row, named in self._elsewhere}
+        offered = {
+            row.line: "a more exact row prices calls to its prefixes" for row in self._offered()
+        }
+        others = {
+            row.line: f"is for calls from {named}; not used" for row, named in self._elsewhere
+        }
         self.prices.left_out += [
-            Fault(line, f"{why} calls to its prefixes" if line in offered else f"{why} not used")
-            for line, why in (others | offered).items()
+            Fault(line, why)
+            for line, why in (others | self._dearer(others) | offered).items()
             if line not in used
         ]
+
+    def _dearer(self, others: Mapping[int, str]) -> dict[int, str]:
+        """Return the rows for other callers that the card may be too cheap for, and why."""
+        if self.origin is not None:
+            return {}
+        general = {prefix: offers[max(offers)] for prefix, offers in self._offers.items()}
+        return {
+            row.line: f"{others[row.line]}, though dearer than line {taken.line} for prefix "
+            f"{row.prefix}: name your number by --origin"
+            for row, _ in self._elsewhere
+            if (taken := general.get(row.prefix))
+            and row.rate_micros_per_minute > taken.rate_micros_per_minute
+        }
 
     def _offered(self) -> list[RateRow]:
         return [row for offers in self._offers.values() for row in offers.values()]

@@ -42,7 +42,7 @@ _BEST_MATCH = 16
 def read_telnyx(content: bytes, options: DeckOptions) -> PriceList:
     """Read the deck; a price per call is a connection fee, in addition to the price of a minute."""
     prices = PriceList()
-    offers = PricesByOrigin(prices)
+    offers = PricesByOrigin(prices, options.origin)
     for row in prices.rows(content, _COLUMNS, options, prefix="Destination Prefixes"):
         _check_exact(row)
         callers = row.read(

@@ -26,7 +26,7 @@ _EVERYWHERE = frozenset({"ALL", "ROW"})
 def read_twilio(content: bytes, options: DeckOptions) -> PriceList:
     """Read the list; some destinations are cheaper from certain callers."""
     prices = PriceList()
-    offers = PricesByOrigin(prices)
+    offers = PricesByOrigin(prices, options.origin)
     for row in prices.rows(content, _COLUMNS, options, prefix="Destination Prefixes"):
         callers = row.read(
             "Origination Prefixes",
