@@ -48,7 +48,7 @@ DIFFERENCE = Difference("contoso", "balance 1 is not 2")
             ],
         ),
         (
-            {"rates.csv": CARD, "events.jsonl": f"\n# all\n[\n{EVENT},\n{EVENT}\n]".encode()},
+            {"rates.csv": CARD, "events.jsonl": f"\n # all\n[\n{EVENT},\n{EVENT}\n]".encode()},
             ["events.jsonl:3: is a JSON array; write one event a line: jq -c '.[]'"],
         ),
         (

@@ -51,7 +51,8 @@ def _check_events(path: Path) -> None:
     check_encoding(path)
     with path.open(encoding="utf-8-sig", errors="replace") as lines:
         for number, line in enumerate(lines, 1):
-            if line.strip() and not line.startswith("#"):
+            text = line.strip()
+            if text and not text.startswith("#"):
                 layout = _layout(line + lines.read()) if _may_go_on(line) else None
                 if layout is not None:
                     msg = f"{path}:{number}: {layout}; write one event a line: jq -c {_OUT[layout]}"
