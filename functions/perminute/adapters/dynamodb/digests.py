@@ -109,7 +109,7 @@ class DynamoDBDigests:
             table.delete_if(organization_id, one.key, _IS_THERE) for one in records
         )
         transaction.puts += (self._put(organization_id, one) for one in counted)
-        return _succeeded(transaction)
+        return transaction.succeeds()
 
     def send(
         self, organization_id: str, counted: Sequence[CountedCalls], sent: Sequence[CallToNotify]
@@ -127,7 +127,7 @@ class DynamoDBDigests:
             self._schema.outbox.insert(row.serialize())
             for row in digest_rows(organization_id, sent)
         )
-        return _succeeded(transaction)
+        return transaction.succeeds()
 
     def _first(self, organization_id: str, prefix: str, *, limit: int) -> Sequence[Item]:
         return self._schema.outbox.page(
@@ -170,18 +170,6 @@ def _as_read(one: CountedCalls) -> dict[str, int | str]:
 
 def _key(organization_id: str, record: str) -> Item:
     return {"organizationId": {"S": organization_id}, "record": {"S": record}}
-
-
-def _succeeded(transaction: Transaction) -> bool:
-    match transaction.write():
-        case Written():
-            return True
-        case Failed():
-            return False
-        case Collided(why):
-            raise Contended(why)
-        case never:
-            assert_never(never)
 
 
 def _hashed(group: CallGroup) -> str:

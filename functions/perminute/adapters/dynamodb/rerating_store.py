@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.rows import ReratingRow
-from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written, readable
-from perminute.domain.errors import Contended
+from perminute.adapters.dynamodb.tables import Transaction, readable
 from perminute.domain.ledger import RERATING, Producer
 from perminute.domain.rerating import Rerating
 from perminute.domain.times import parse_instant
@@ -49,13 +48,13 @@ class DynamoDBReratings:
         next_step = records.rerating_row(replace(merged, steps=merged.steps + 1))
         transaction.puts.append(self._schema.reratings.replace(next_step, _is_at(merged)))
         self._delete(transaction, absorbed)
-        return _succeeded(transaction)
+        return transaction.succeeds()
 
     def finish(self, rerating: Rerating) -> bool:
         """See `Reratings.finish`."""
         transaction = Transaction(self._schema.connection)
         self._delete(transaction, [rerating])
-        return _succeeded(transaction)
+        return transaction.succeeds()
 
     def organizations_waiting(self) -> Iterator[str]:
         """See `Reratings.organizations_waiting`."""
@@ -75,19 +74,6 @@ class DynamoDBReratings:
 
 def _is_at(rerating: Rerating) -> Condition:
     return ReratingRow.steps == rerating.steps
-
-
-def _succeeded(transaction: Transaction) -> bool:
-    match transaction.write():
-        case Written():
-            return True
-        case Failed():
-            return False
-        case Collided(why):
-            # Nobody was faster: the same may be written later, and has to be.
-            raise Contended(why)
-        case never:
-            assert_never(never)
 
 
 def _rerating_of(row: ReratingRow) -> Rerating:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, assert_never
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.connection import Connection
@@ -398,6 +398,21 @@ class Transaction:
             except TransactWriteError as error:
                 return _why(error)
         return Written()
+
+    def succeeds(self) -> bool:
+        """Send it; returns False if a condition failed.
+
+        Raises `Contended` for a collision: nobody was faster, and the same may be written later.
+        """
+        match self.write():
+            case Written():
+                return True
+            case Failed():
+                return False
+            case Collided(why):
+                raise Contended(why)
+            case never:
+                assert_never(never)
 
 
 def _why(error: TransactWriteError) -> Collided | Failed:
