@@ -67,7 +67,7 @@ def run_graph(  # noqa: PLR0913 - what the command has options for
     problems = [*(problem for one in compared for problem in one.problems), *not_sent]
     if as_json:
         document = {"events": events, "problems": problems, "nextPages": next_pages(content)}
-        write_json({"users": len(users), "sent": send, **document})
+        write_json({"users": len(users), "sent": send and not not_sent, **document})
     elif not send:
         sys.stdout.writelines(json.dumps(event) + "\n" for event in events)
     for problem in problems:

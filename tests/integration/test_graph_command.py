@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -16,9 +16,11 @@ from perminute.application.patience import Patience
 from perminute.application.verdicts import Accepted
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, licensing_event
+from perminute_local import graph
 from perminute_local.cli import main
 from perminute_local.replay.results import drain
 from perminute_local.replay.run import table_names
+from perminute_local.sending import EventSender
 from perminute_local.stack import STACK_NAME
 
 if TYPE_CHECKING:
@@ -110,6 +112,23 @@ def test_events_reach_the_queue_over_the_bus_with_their_change_ids(
     queue = ministack_stack.queues["LicensingQueue"].url
     sent = [json.loads(message["Body"]) for message in drain(queue)]
     assert sorted((event["detail"] for event in sent), key=str) == sorted(written, key=str)
+
+
+def test_events_that_the_bus_refused_are_problems_and_not_all_is_sent(
+    export: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Bus:
+        def put_events(self, *, Entries: list[Any]) -> Any:  # noqa: N803 - as boto3 has it
+            refused = {"ErrorCode": "MalformedDetail", "ErrorMessage": "no"}
+            return {"FailedEntryCount": 1, "Entries": [{"EventId": "e-1"}, refused][: len(Entries)]}
+
+    monkeypatch.setattr(graph, "_held", lambda *_: {})
+    monkeypatch.setattr(graph, "sender_to", lambda name: EventSender(Bus(), name))
+    call = ["graph", str(export), "--organization", "contoso", "--stack", "any", *AT]
+    assert main([*call, "--send", "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["sent"] is False
+    assert len(document["problems"]) == 1
 
 
 def test_an_export_of_powershell_is_read_and_other_bytes_are_refused(

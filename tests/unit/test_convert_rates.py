@@ -151,6 +151,7 @@ def test_a_mapping_is_saved_and_used_again_and_the_command_line_wins(
         ({"deck": "acs", "leg_type": LegType.DIAL_OUT}, "--leg-type belongs to --map"),
         ({"columns": COLUMNS, "origin": "+14255550100"}, "--origin and --service-numbers belong"),
         ({"columns": COLUMNS}, "--leg-type is needed, or leg_type=COLUMN"),
+        ({"columns": {"prefix": "Code", "rate": "Code"}}, "prefix and rate are both the column"),
     ],
 )
 def test_what_does_not_go_together_is_a_wrong_call(

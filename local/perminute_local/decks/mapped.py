@@ -57,6 +57,9 @@ class ColumnMapping:
             if name not in self.columns:
                 msg = f"the mapping names no column of {name}: {name}=COLUMN is needed"
                 raise WrongCall(msg)
+        if self.columns["prefix"] == self.columns["rate"]:
+            msg = f"prefix and rate are both the column {self.columns['rate']}: name one for each"
+            raise WrongCall(msg)
         for name, said in (("leg_type", self.leg_type), ("currency", self.currency)):
             option = f"--{name.replace('_', '-')}"
             if said is None and name not in self.columns:
