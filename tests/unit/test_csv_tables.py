@@ -77,6 +77,25 @@ def test_columns_that_are_missing_are_named_with_those_that_are_there() -> None:
     ]
 
 
+def test_columns_that_are_there_are_named_as_the_file_names_them() -> None:
+    assert refused(b"Prefix,price\n49,0.1") == [
+        (1, "column Prefix: write it prefix"),
+        (1, "column rate is missing; there are: Prefix, price"),
+    ]
+
+
+def test_a_cell_in_a_column_without_a_name_is_refused_and_an_empty_one_is_not() -> None:
+    rows, faults = read(b"prefix,rate,\n49,0,32\n43,0.1,\n44,0.2, \n")
+    assert [row["prefix"] for row in rows] == ["43", "44"]
+    assert faults == [
+        Fault(
+            2,
+            "cell 3 stands in a column without a name: name it in the header; if the cell is a "
+            "part of the one before it, such as decimals, put both in quotation marks",
+        )
+    ]
+
+
 @pytest.mark.parametrize("header", [b"prefix,rate,rate", b"prefix,Rate,RATE", b"prefix,RATE,rate"])
 def test_a_column_that_stands_twice_is_refused(header: bytes) -> None:
     assert (1, "column rate stands more than once") in refused(header + b"\n49,0.1,0.2")

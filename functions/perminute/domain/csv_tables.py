@@ -195,7 +195,7 @@ def _read_header(
     renamed = _misspelled(header, columns)
     faults += [Fault(line, f"column {name}: write it {right}") for name, right in renamed.items()]
     header = [renamed.get(name, name) for name in header]
-    unusable = _unusable(header, columns)
+    unusable = _unusable(header, columns, there=list(map(str.strip, cells)))
     faults += [Fault(line, message) for message in unusable]
     return [] if unusable else header
 
@@ -230,14 +230,14 @@ def _misspelled(header: Sequence[str], columns: Columns) -> dict[str, str]:
     return {name: right for name, right in meant.items() if right}
 
 
-def _unusable(header: Sequence[str], columns: Columns) -> list[str]:
+def _unusable(header: Sequence[str], columns: Columns, *, there: Sequence[str]) -> list[str]:
     missing = [name for name in columns.required if name not in header]
     # Of `rate` and `Rate`, which one is meant would be a guess.
     meant = {name.casefold(): name for name in columns.known}
     named = [name if name in columns.known else meant.get(name.casefold()) for name in header]
     twice = [name for name in columns.known if named.count(name) > 1]
-    there = one_line(", ".join(header[:_SHOWN_COLUMNS]), at_most=200)
-    return [f"column {name} is missing; there are: {there}" for name in missing] + [
+    listed = one_line(", ".join(there[:_SHOWN_COLUMNS]), at_most=200)
+    return [f"column {name} is missing; there are: {listed}" for name in missing] + [
         f"column {name} stands more than once" for name in twice
     ]
 
@@ -251,7 +251,7 @@ def _wrong_row(cells: Sequence[str], header: Sequence[str], separator: str) -> s
                 column = header[number] if number < len(header) else f"cell {number + 1}"
                 return f"{column}: {wrong}"
     if len(cells) == len(header):
-        return None
+        return _without_name(cells, header) if "" in header else None
     count = f"has {len(cells)} cells; the header has {len(header)}"
     if len(cells) < len(header):
         text = separator.join(cells)
@@ -261,6 +261,20 @@ def _wrong_row(cells: Sequence[str], header: Sequence[str], separator: str) -> s
         return f"{count}: write a separator for each cell that is empty"
     quote = f"put a cell that holds {SEPARATORS[separator]} in quotation marks"
     return f"{count}: {quote}, and write decimals with a point"
+
+
+def _without_name(cells: Sequence[str], header: Sequence[str]) -> str | None:
+    """Return what is wrong with a cell whose column has no name.
+
+    A spreadsheet saves empty columns as well: then a decimal comma does not make a row too long.
+    """
+    for number, (name, cell) in enumerate(zip(header, cells, strict=True), 1):
+        if not name and cell.strip():
+            return (
+                f"cell {number} stands in a column without a name: name it in the header; if the "
+                "cell is a part of the one before it, such as decimals, put both in quotation marks"
+            )
+    return None
 
 
 def _wrong_cell(cell: str, *, at_most: int, separator: str) -> str | None:
