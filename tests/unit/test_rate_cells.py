@@ -15,7 +15,7 @@ NO_RATE = "must be a decimal string with at most 6 decimals, such as 0.026"
     [
         ("+49", "write 49"),
         ("0049", "write 49"),
-        ("49 151", "write 49151"),
+        ("49 151", "write 49151, or a row for each prefix"),
         ("(49) 151-2", "write 491512"),
         ("49.0", "write 49"),
         ("'49", "write 49"),
@@ -24,6 +24,7 @@ NO_RATE = "must be a decimal string with at most 6 decimals, such as 0.026"
         ("4366\u20134369", "4366\u20134369 is a range; write a row for each prefix"),
         ("43, 431", "43, 431 is a list; write a row for each prefix"),
         ("43;431", "43;431 is a list; write a row for each prefix"),
+        ("43-45, 47", "43-45, 47 is a list; write a row for each prefix"),
         (
             "4.47E+11",
             "a spreadsheet made 4.47E+11 of it and lost its digits; take it from the carrier's "
@@ -75,12 +76,18 @@ def test_zeros_at_the_end_of_a_price_are_harmless(text: str, micros: int) -> Non
         ("-", ""),
         ("TBD", ""),
         ("n/a USD", ""),
+        ("nan", ""),
     ],
 )
 def test_a_price_that_is_none_says_what_to_write(text: str, instead: str) -> None:
     with pytest.raises(ValueError, match=r"^must be") as refusal:
         read_rate(text)
     assert str(refusal.value) == NO_RATE + instead
+
+
+def test_a_price_that_is_too_large_is_not_to_be_written_once_more() -> None:
+    with pytest.raises(ValueError, match=r"^must not be larger than 1000000000000000$"):
+        read_rate("1000000000000001")
 
 
 def test_a_price_is_not_negative() -> None:

@@ -20,6 +20,12 @@ _DECIMAL_COMMA = re.compile(r"-?[0-9]*,[0-9]+", re.ASCII)
 _SCIENTIFIC = re.compile(r"-?[0-9]{1,9}([.,][0-9]{1,18})?[Ee][+-]?[0-9]{1,2}", re.ASCII)
 _FURTHER_ZEROS = re.compile(r"(\.[0-9]{6})0+\Z", re.ASCII)
 _PLAIN = re.compile(r"(-?)(?=\.?[0-9])([0-9]{0,18})(?:\.([0-9]{1,40}))?", re.ASCII)
+_RANGE = r"[0-9]+\s*[-\u2013]\s*[0-9]+"
+
+SEVERAL_PREFIXES = re.compile(
+    rf"(?P<range>{_RANGE})|({_RANGE}|\+?[0-9]+)(\s*[,;/|]\s*({_RANGE}|\+?[0-9]+))+", re.ASCII
+)
+"""A cell that says a range of prefixes, or a list of prefixes and ranges."""
 
 _NO_PREFIX = "must be the digits of an E.164 prefix, without +"
 
@@ -40,12 +46,13 @@ def _instead_of_prefix(text: str) -> str:
             f": a spreadsheet made {text} of it and lost its digits; take it from the carrier's "
             "file once more, with the column as text"
         )
-    if re.fullmatch(r"[0-9]+\s*[-\u2013]\s*[0-9]+", text):
-        return f": {text} is a range; write a row for each prefix"
-    if re.fullmatch(r"\+?[0-9]+(\s*[,;/|]\s*\+?[0-9]+)+", text):
-        return f": {one_line(text, at_most=60)} is a list; write a row for each prefix"
+    several = SEVERAL_PREFIXES.fullmatch(text)
+    if several:
+        what = "range" if several["range"] else "list"
+        return f": {one_line(text, at_most=60)} is a {what}; write a row for each prefix"
     if _PREFIX.fullmatch(digits):
-        return f": write {digits}"
+        spaced = re.fullmatch(r"[0-9]+(\s+[0-9]+)+", text, re.ASCII)
+        return f": write {digits}{', or a row for each prefix' if spaced else ''}"
     return ": 1 to 15 digits that begin with a country code, such as 4930"
 
 
@@ -80,7 +87,8 @@ def _instead_of_rate(text: str) -> str:
     sign, whole, decimals = plain.groups(default="")
     if len(decimals.rstrip("0")) > DECIMALS:
         return f"; {bare} has more: round it yourself, to {sign}{_rounded(whole, decimals)}"
-    return f": write {sign}{whole or 0}{decimals and '.'}{decimals}{alone}"
+    written = f"{sign}{whole or 0}{decimals and '.'}{decimals}"
+    return "" if written == text else f": write {written}{alone}"
 
 
 def _rounded(whole: str, decimals: str) -> str:
