@@ -52,12 +52,12 @@ def test_ranges_and_lists_are_expanded_if_they_are_named() -> None:
         (
             3,
             "Code: must be the digits of an E.164 prefix, without +: 4366-4368 is a range; write a "
-            "row for each prefix",
+            "row for each prefix, or say --ranges",
         ),
         (
             4,
             "Code: must be the digits of an E.164 prefix, without +: 49, 4930 is a list; write a "
-            "row for each prefix",
+            "row for each prefix, or say --ranges",
         ),
     ]
 
@@ -131,7 +131,9 @@ def test_a_column_that_is_not_there_is_answered_with_those_that_are() -> None:
     assert faults(read("Dial code,Price / min\n49,1\n")) == [
         (1, "column Code is missing; there are: Dial code, Price / min")
     ]
-    assert faults(read("CODE,Price / min\n49,1\n")) == [(1, "column CODE: write it Code")]
+    assert faults(read("CODE,Price / min\n49,1\n")) == [
+        (1, "column CODE: write it Code, or name it so in the mapping")
+    ]
 
 
 @pytest.mark.parametrize(

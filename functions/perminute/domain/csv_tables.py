@@ -54,6 +54,8 @@ class Columns(NamedTuple):
 
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    or_else: str = ""
+    """What else than the file can be changed if it spells a column otherwise."""
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -193,7 +195,10 @@ def _read_header(
         faults.append(Fault(line, unreadable))
         return []
     renamed = _misspelled(header, columns)
-    faults += [Fault(line, f"column {name}: write it {right}") for name, right in renamed.items()]
+    faults += [
+        Fault(line, f"column {name}: write it {right}{columns.or_else}")
+        for name, right in renamed.items()
+    ]
     header = [renamed.get(name, name) for name in header]
     unusable = _unusable(header, columns, there=list(map(str.strip, cells)))
     faults += [Fault(line, message) for message in unusable]

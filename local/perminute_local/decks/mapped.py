@@ -112,7 +112,9 @@ def read_mapped(content: bytes, options: DeckOptions, mapping: ColumnMapping) ->
     """Read a list by a mapping; raise `WrongCall` if the mapping lacks something."""
     mapping.check()
     prices = PriceList()
-    columns = Columns(tuple(dict.fromkeys(mapping.columns.values())))
+    columns = Columns(
+        tuple(dict.fromkeys(mapping.columns.values())), or_else=", or name it so in the mapping"
+    )
     prefix = mapping.columns["prefix"]
     for row in prices.rows(content, columns, options, prefix=prefix):
         rate = _rate(row, options, mapping)

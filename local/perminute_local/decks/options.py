@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perminute.domain.rate_cells import check_prefix, read_rate
+from perminute.domain.rate_cells import SEVERAL_PREFIXES, check_prefix, read_rate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,19 +63,26 @@ class DeckOptions:
 
     def read_prefixes(self, text: str) -> list[str]:
         """Return the prefixes of a cell: one, or those of its ranges and lists if so named."""
-        if not self.ranges:
-            return [check_prefix(text)]
-        return self.read_prefix_list(text)
+        return self.read_prefix_list(text) if self.ranges else [self._read_one(text)]
 
     def read_prefix_list(self, text: str) -> list[str]:
         """Return the prefixes, at least one, of a cell of a list that has several in a cell."""
         parts = parts_of(text, _IN_RANGES if self.ranges else _IN_LISTS)
         return [prefix for part in parts for prefix in self._expand(part)]
 
+    def _read_one(self, text: str) -> str:
+        try:
+            return check_prefix(text)
+        except ValueError as error:
+            if self.ranges or not SEVERAL_PREFIXES.fullmatch(text):
+                raise
+            msg = f"{error}, or say --ranges"
+            raise ValueError(msg) from error
+
     def _expand(self, part: str) -> list[str]:
         bounds = _RANGE.fullmatch(part) if self.ranges else None
         if bounds is None:
-            return [check_prefix(part)]
+            return [self._read_one(part)]
         first, last = map(check_prefix, bounds.groups())
         if len(first) != len(last) or last < first:
             msg = f"{part} is no range: write both ends with as many digits, the lower one first"
