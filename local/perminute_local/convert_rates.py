@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from perminute.domain.rate_card import Rate
     from perminute_local.decks.price_list import PriceList
 
-SHOWN = 20
-"""Lines of one kind that are shown to people; `--json` has all."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListRequest:
@@ -180,6 +177,7 @@ def _entry(fault: Fault) -> dict[str, object]:
 
 
 def _remarks(path: Path, prices: PriceList) -> Iterator[str]:
+    refused = "fault" if len(prices.faults) == 1 else "faults"
     kinds = (
         (prices.left_out, "left out", "rows or prices are left out"),
         (
@@ -187,19 +185,13 @@ def _remarks(path: Path, prices: PriceList) -> Iterator[str]:
             "taken once",
             "prefixes or prices stand more than once and are taken once",
         ),
-        (prices.faults, "", "faults; the list is refused whole"),
+        (prices.faults, "", f"{refused}; the list is refused whole"),
     )
     for faults, mark, summary in kinds:
-        yield from _some(path, sorted(faults), mark)
+        for fault in sorted(faults):
+            what = f"{mark}: {fault.message}" if mark else fault.message
+            yield f"{path}:{fault.line}: {what}"
         if faults:
             yield f"{path}: {len(faults)} {summary}"
     for file, fault in prices.faults_elsewhere:
         yield f"{file}:{fault.line}: {fault.message}"
-
-
-def _some(path: Path, faults: Sequence[Fault], mark: str) -> Iterator[str]:
-    for fault in faults[:SHOWN]:
-        what = f"{mark}: {fault.message}" if mark else fault.message
-        yield f"{path}:{fault.line}: {what}"
-    if len(faults) > SHOWN:
-        yield f"{path}: and {len(faults) - SHOWN} more, which --json lists"

@@ -10,7 +10,7 @@ import pytest
 from perminute.domain.legs import LegType
 from perminute.domain.rate_card_csv import read_rate_card
 from perminute_local.cli import main
-from perminute_local.convert_rates import SHOWN, ListRequest, convert_rates
+from perminute_local.convert_rates import ListRequest, convert_rates
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
@@ -98,23 +98,34 @@ def test_as_json_it_is_one_document_with_all_of_it(
         "leftOut": [{"line": 3, "message": "is for calls from 1; not used"}],
         "repeated": [{"line": 4, "message": "prefix 999 has the same price at line 2"}],
     }
-    deck.write_text(HEADER + "XE,x,free,,999\n" * (SHOWN + 1))
+    deck.write_text(HEADER + "XE,x,free,,999\n" * 21)
     assert convert_rates(deck, ListRequest(deck="twilio"), as_json=True) == 1
     document = json.loads(capsys.readouterr().out)
     assert (document["valid"], document["rates"], document["card"]) == (False, 0, None)
-    assert len(document["faults"]) == SHOWN + 1
+    assert len(document["faults"]) == 21
 
 
-def test_many_faults_are_shown_in_part_and_their_number_is_said(
+def test_every_fault_is_shown_however_many_there_are_and_every_row_that_is_left_out(
     deck: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    deck.write_text(HEADER + "XE,x,free,,999\n" * (SHOWN + 3))
+    elsewhere = [f"XE,x,0.1,{caller},998\n" for caller in range(100, 150)]
+    priced, faulty = "XE,x,0.2,,998\n", "XE,x,free,,999\n" * 50
+    deck.write_text(HEADER + priced + "".join(elsewhere) + faulty)
     assert convert_rates(deck, ListRequest(deck="twilio"), as_json=False) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert lines[SHOWN:] == [
-        f"{deck}: and 3 more, which --json lists",
-        f"{deck}: {SHOWN + 3} faults; the list is refused whole",
+    assert [line.split(": ")[0] for line in lines] == [
+        *(f"{deck}:{line}" for line in range(3, 53)),
+        str(deck),
+        *(f"{deck}:{line}" for line in range(53, 103)),
+        str(deck),
     ]
+    assert lines[-1] == f"{deck}: 50 faults; the list is refused whole"
+
+
+def test_one_fault_is_one_fault(deck: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deck.write_text(f"{HEADER}XE,x,free,,999\n")
+    assert convert_rates(deck, ListRequest(deck="twilio"), as_json=False) == 1
+    assert capsys.readouterr().err.endswith(f"{deck}: 1 fault; the list is refused whole\n")
 
 
 def test_a_mapping_is_saved_and_used_again_and_the_command_line_wins(
