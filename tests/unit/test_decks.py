@@ -252,6 +252,14 @@ def test_a_cell_that_lists_nothing_is_a_fault(cells: bytes, column: str) -> None
     assert faults("twilio", TWILIO + row) == [(6, fault)]
 
 
+def test_a_class_of_callers_in_twilios_list_is_nobody_that_a_number_shows() -> None:
+    deck = b"ISO,Description,Price / min,Origination Prefixes,Destination Prefixes\n"
+    everywhere = deck + b"XE,x,0.2,Row,999\nXE,x,0.01,EEA,999\n"
+    assert prices("twilio", everywhere, origin="+4930234567") == {"999": 200_000}
+    ((line, message),) = faults("twilio", deck + b"XE,x,0.01,EEA,999\n")
+    assert (line, message.split(":")[0]) == (2, "prefix 999 is priced for calls from EEA only")
+
+
 def test_telnyx_has_its_own_increments_and_a_price_per_call() -> None:
     fixed, mobile, other = read_telnyx(TELNYX.encode(), DeckOptions()).rates()
     assert (fixed.prefix, fixed.country, fixed.currency) == ("352", "LU", "USD")

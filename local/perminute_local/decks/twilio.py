@@ -49,6 +49,9 @@ def read_twilio(content: bytes, options: DeckOptions) -> PriceList:
 
 def _callers(text: str, origin: str | None) -> Callers:
     origins = parts_of(text)
-    if _EVERYWHERE.intersection(origins):
+    if _EVERYWHERE.intersection(map(str.upper, origins)):
         return ANYBODY
+    if not any(character.isdigit() for character in text):
+        # A class of callers, such as the EEA, which no number shows.
+        return Callers(text, None)
     return callers_from([check_prefix(part) for part in origins], origin)
