@@ -203,7 +203,7 @@ def test_a_mapping_that_is_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
         ("[]", 'must be an object such as {"columns": '),
         ('{"columns": []}', 'must be an object such as {"columns": '),
         ('{"columns": {"prefx": "A"}}', "columns: prefx is no field of a rate: write prefix"),
-        ('{"columns": {"prefix": 1}}', "columns: must be a string"),
+        ('{"columns": {"prefix": 1}}', "columns: prefix must be the name of a column"),
         ('{"columns": {}, "Separator": ";"}', "Separator is no part of a mapping: write separator"),
         ('{"columns": {}, "separator": "x"}', "separator: must be one of , ; tab |"),
         ('{"columns": {}, "decimal": [","]}', "decimal: must be one of . ,"),

@@ -98,9 +98,16 @@ def _field(name: str, value: object) -> Any:  # noqa: ANN401 - each field has a 
 
 def _columns(value: Any) -> dict[str, str]:  # noqa: ANN401 - whatever JSON may hold
     return {
-        check_field(name): check_column(name, _text(column).strip())
+        check_field(name): check_column(name, _column(name, column))
         for name, column in value.items()
     }
+
+
+def _column(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        msg = f"{name} must be the name of a column"
+        raise ValueError(msg)  # noqa: TRY004 - every fault of the file is a ValueError here
+    return value.strip()
 
 
 def read_separator(value: object) -> str:
