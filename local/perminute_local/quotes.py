@@ -211,6 +211,9 @@ def _read_lines(lines: Iterable[bytes]) -> Iterator[_Line]:
 def _read_call(line: bytes) -> Call:
     try:
         call = read_leniently(line.decode())
+    except UnicodeDecodeError as error:
+        msg = "is not UTF-8; save the file as UTF-8"
+        raise ValueError(msg) from error
     except json.JSONDecodeError as error:
         # Its own text would name line 1, which is that of the text it was given.
         msg = f"is not JSON: {error.msg} at column {error.colno}"

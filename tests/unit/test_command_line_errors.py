@@ -70,6 +70,15 @@ def test_an_error_is_one_document_with_json_and_the_same_line_for_people(
     assert (plain.out, plain.err) == ("", shown.err)
 
 
+def test_an_error_in_the_first_word_is_a_document_as_well(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--json", "quote"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["error"] == "usage"
+    assert document["message"].startswith("No such option '--json'")
+
+
 def test_a_word_after_two_dashes_is_no_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rates", "check", "--", "--json"]) == 2
     shown = capsys.readouterr()

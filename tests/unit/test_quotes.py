@@ -248,6 +248,14 @@ def test_each_call_without_a_price_is_named_with_file_and_line(
     assert err.endswith("calls.jsonl: 2 of 4 calls have no price\n")
 
 
+def test_a_line_that_is_not_utf_8_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = written(tmp_path, capsys, line().encode() + b"\n{\xe4}\n")
+    assert code == 1
+    assert out.splitlines()[1] == "calls.jsonl:2: invalid: is not UTF-8; save the file as UTF-8"
+
+
 def test_a_document_has_an_answer_for_each_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

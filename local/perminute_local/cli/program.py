@@ -51,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         # Not `program.main`, which has other ways with an interrupt and a closed pipe.
-        with program.make_context("perminute", words) as context:
+        # On words of its own: it takes away those that it has read.
+        with program.make_context("perminute", list(words)) as context:
             code: int = program.invoke(context)
             # What cannot be written is to be known here, not when Python ends.
             sys.stdout.flush()
