@@ -283,7 +283,7 @@ def test_a_file_without_calls_costs_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out, err = written(tmp_path, capsys, b"# none\n", as_json=True)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"perminute: {tmp_path / 'calls.jsonl'}: there is no call in it\n")
     assert json.loads(out) == {"calls": [], "total": "0", "currency": None, "totals": {}}
 
 
