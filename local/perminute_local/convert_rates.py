@@ -59,6 +59,7 @@ def read_price_list(path: Path, request: ListRequest) -> PriceList:
     saved = _mapping(request)
     mapping = saved.mapping()
     mapping.check()
+    content = path.read_bytes()
     if request.save_map is not None:
         if request.save_map.resolve() == path.resolve():
             msg = f"--save-map: {path} is the price list itself; name another file"
@@ -68,7 +69,7 @@ def read_price_list(path: Path, request: ListRequest) -> PriceList:
     written = replace(
         request, separator=saved.separator, decimal=saved.decimal, ranges=saved.ranges
     )
-    return read_mapped(path.read_bytes(), _options(written), mapping)
+    return read_mapped(content, _options(written), mapping)
 
 
 def _check(request: ListRequest) -> None:

@@ -128,6 +128,14 @@ def test_one_fault_is_one_fault(deck: Path, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err.endswith(f"{deck}: 1 fault; the list is refused whole\n")
 
 
+def test_no_mapping_is_saved_for_a_list_that_is_not_there(tmp_path: Path) -> None:
+    file = tmp_path / "carrier.json"
+    request = ListRequest(columns=COLUMNS, leg_type=LegType.DIAL_OUT, currency="EUR", save_map=file)
+    with pytest.raises(FileNotFoundError):
+        convert_rates(tmp_path / "gone.csv", request, as_json=False)
+    assert not file.exists()
+
+
 def test_a_mapping_is_saved_and_used_again_and_the_command_line_wins(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
