@@ -252,3 +252,14 @@ def test_users_are_read_from_a_file_once_each_whatever_their_spelling(tmp_path: 
         users_named([" adele"], None)
     with pytest.raises(WrongCall, match="name a user by --user ID"):
         users_named([], None)
+
+
+@pytest.mark.parametrize(
+    ("line", "mark"), [("bob,DE", "`,`"), ("bob;DE", "`;`"), ("b\tc", "a tab")]
+)
+def test_a_table_is_no_file_of_users(tmp_path: Path, line: str, mark: str) -> None:
+    file = tmp_path / "users.csv"
+    file.write_text(f"adele\n{line}\n")
+    why = f"users.csv:2: holds {mark}; write one id on each line, and nothing else"
+    with pytest.raises(WrongCall, match=f"{why}$"):
+        users_named([], file)

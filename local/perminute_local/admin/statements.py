@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 _CHANGES = uuid.UUID("0f6e0c4e-1d0b-5a3c-9a53-7d1c86f0a2b4")
 """The namespace of ids made of a change's and a user's: any constant would do, but it must never
 change."""
+
+_SEPARATORS = re.compile(r"[,;\t]")
+"""What separates the cells of a table, which is read by nobody here."""
 
 _NOTHING_STATED = "nothing is to be changed; name what is, by one of the options"
 
@@ -165,7 +169,8 @@ def adjustment(
 def users_named(ids: Sequence[str], file: Path | None) -> list[User]:
     """Return the users that are named by `--user` and, one a line, in a file: each of them once.
 
-    Empty lines and those that begin with # are skipped. Raises `WrongCall` if nobody is named.
+    Empty lines and those that begin with # are skipped. Raises `WrongCall` if nobody is named, or
+    if the file is a table.
     """
     named = [User(user_id, "--user") for user_id in ids]
     if file is not None:
@@ -185,9 +190,14 @@ def users_named(ids: Sequence[str], file: Path | None) -> list[User]:
 
 def _users_in(file: Path) -> Iterator[User]:
     for number, line in enumerate(read_text(file).splitlines(), 1):
-        user_id = line.strip()
-        if user_id and not user_id.startswith("#"):
-            yield User(user_id, f"{file}:{number}")
+        user_id, place = line.strip(), f"{file}:{number}"
+        if not user_id or user_id.startswith("#"):
+            continue
+        if found := _SEPARATORS.search(user_id):
+            mark = "a tab" if found[0] == "\t" else f"`{found[0]}`"
+            msg = f"{place}: holds {mark}; write one id on each line, and nothing else"
+            raise WrongCall(msg)
+        yield User(user_id, place)
 
 
 def _identity_of(change_id: str, user: User) -> str:
