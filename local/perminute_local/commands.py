@@ -28,12 +28,12 @@ def check_rates(path: Path, *, as_json: bool) -> int:
     from perminute_local.rate_card_warnings import card_warnings  # noqa: PLC0415
 
     content = path.read_bytes()
+    faults: tuple[Fault, ...] = ()
     try:
         rates = read_lined_rates(content)
-        faults: tuple[Fault, ...] = ()
+        warnings = card_warnings(content, rates)
     except FaultyRateCard as error:
-        rates, faults = [], error.faults
-    warnings = card_warnings(rates)
+        rates, warnings, faults = [], [], error.faults
     if as_json:
         write_json(
             {

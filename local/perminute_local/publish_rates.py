@@ -73,7 +73,7 @@ def publish_rates(path: Path, to: Publication, *, as_json: bool) -> int:
     with faults_of(path):
         lined = read_lined_rates(content)
     card = RateCard((one.rate for one in lined), version=to.version)
-    warnings = card_warnings(lined)
+    warnings = card_warnings(content, lined)
     with calling_aws(f"s3://{to.bucket} cannot be written"):
         client = boto3.client("s3")
         in_force = read_in_force(client, to.bucket)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 from perminute.domain.errors import Fault
 from perminute.domain.legs import LegType
 from perminute.domain.rate_card import SECONDS_PER_MINUTE
+from perminute.domain.rate_card_csv import COLUMNS
 from perminute.domain.times import format_instant
 from perminute_local.unnamed_ranges import unnamed_ranges
 
@@ -41,15 +44,23 @@ _CANNOT_BLOCK = (
 )
 
 
-def card_warnings(rates: Sequence[LinedRate]) -> list[Fault]:
-    """Return the warnings of a card without faults, by line."""
+def card_warnings(content: bytes, rates: Sequence[LinedRate]) -> list[Fault]:
+    """Return the warnings of a card without faults, by line; `rates` are those of its `content`."""
     return sorted(
         (
+            *_unread_columns(content),
             *(warning for rate in rates for warning in _of_one_rate(rate)),
             *_holes(rates),
             *_special_ranges(rates),
         )
     )
+
+
+def _unread_columns(content: bytes) -> Iterator[Fault]:
+    header = next(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+    for name in map(str.strip, header):
+        if name and name not in COLUMNS:
+            yield Fault(1, f"column {name}: is not read; the columns are {', '.join(COLUMNS)}")
 
 
 def _of_one_rate(lined: LinedRate) -> Iterator[Fault]:

@@ -25,7 +25,14 @@ HOLE = (
 
 def warnings(*rows: str) -> list[tuple[int, str]]:
     content = "\n".join([HEADER, *rows]).encode()
-    return [(one.line, one.message) for one in card_warnings(read_lined_rates(content))]
+    return [(one.line, one.message) for one in card_warnings(content, read_lined_rates(content))]
+
+
+def test_a_column_that_a_card_does_not_have_is_named() -> None:
+    content = b"leg_type,prefix,currency,rate_per_minute,block\ntollDialIn,999,USD,0.1,true\n"
+    (warning,) = card_warnings(content, read_lined_rates(content))
+    assert warning.line == 1
+    assert warning.message.startswith("column block: is not read; the columns are leg_type, ")
 
 
 def test_a_dial_out_without_a_country_is_named_unless_it_is_blocked() -> None:
