@@ -340,7 +340,7 @@ def over_moto(
             patch.object(bootstrap, "CheckBooks", lambda **parts: in_pieces(CheckBooks(**parts))),
             patch.object(settings, "whole_within_days", lambda _: WHOLE_WITHIN_DAYS),
             patch.object(licensing_store, "MAX_FACTS", MOST_FACTS),
-            patch.object(connected, "connect", lambda: connection),
+            patch.object(connected, "connect", lambda **_: connection),
             patch.object(connected.Connected, "client", lambda _, service: client(service)),
         ):
             yield medium
