@@ -28,7 +28,7 @@ def test_over_the_twins(template: Template, seed: int) -> None:
 
 
 def test_over_moto(template: Template) -> None:
-    world = World(seed=3, events=40, over=Over.MOTO)
+    world = World(seed=3, events=20, over=Over.MOTO)
     outcome = simulate(world, template)
     assert outcome.broken is None, report_of(world, outcome, template)
     assert outcome.requests > 100

@@ -247,10 +247,12 @@ def test_a_condition_that_dynamodb_is_not_told_breaks_a_world_over_moto(
     assert broken.promise in {BOOKS, RESERVED, COVERED, SETTLED, CROSSINGS, CAUTIOUS}
 
 
+@pytest.mark.planted
 def test_without_bugs_the_same_worlds_hold(template: Template) -> None:
     assert [*broken_promises(template)] == []
 
 
+@pytest.mark.planted
 def test_it_takes_faults_to_find_that_a_version_is_missing(template: Template) -> None:
     """Nothing goes wrong by itself: what finds this bug is that functions overtake each other."""
     with without_version():

@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import ANSWERED, ENDED, ORGANIZATION, charge, holding, rating
 
+from perminute.application.send_digests import (
+    MAX_CALLS_COUNTED,
+    MAX_RECORDS_COUNTED,
+    _fitting,
+)
 from perminute.domain.digests import (
     CallGroup,
     CallToNotify,
@@ -29,6 +34,7 @@ from perminute.domain.notifications import (
 )
 from perminute.domain.rate_card import Unpriced
 from perminute.domain.usage import Flag, NotifiedAgain, Outcome, Usage
+from perminute.ports import MAX_ITEMS_PER_POSTING, CallRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -205,3 +211,29 @@ def test_who_notifies_of_a_call_moves_the_account_and_has_the_run_of_the_next_da
     assert [one.counted_on for one in booking.notifications] == [DAY]
     later = charge(booking.account, [replace(unpriced)], at=ENDED + timedelta(1))
     assert later.account.digests_due_at == booking.account.digests_due_at
+
+
+@pytest.mark.parametrize(("organizers", "fitting"), [(1, 98), (60, 50)])
+def test_records_are_counted_together_that_fit_a_transaction_with_their_groups(
+    organizers: int, fitting: int
+) -> None:
+    calls = [told(called(f"call-{number}")) for number in range(MAX_RECORDS_COUNTED)]
+    records = [
+        CallRecord(f"outbox#call#{number}", (_organized_by(f"user-{number % organizers}", call),))
+        for number, call in enumerate(calls)
+    ]
+    assert len(_fitting(records)) == fitting
+    groups = {CallGroup.of(one.calls[0].notification) for one in records[:fitting]}
+    assert fitting + len(groups) <= MAX_ITEMS_PER_POSTING
+
+
+def test_a_record_that_does_not_fit_with_others_is_counted_alone() -> None:
+    full = CallRecord("outbox#call#1", (told(called()),) * (MAX_CALLS_COUNTED + 1))
+    assert _fitting([full, full]) == [full]
+
+
+def _organized_by(organizer_id: str, call: CallToNotify) -> CallToNotify:
+    news = call.notification.news
+    assert isinstance(news, CallNotEntitled)
+    by_organizer = replace(news, organizer_id=organizer_id)
+    return call._replace(notification=replace(call.notification, news=by_organizer))
