@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from hypothesis import HealthCheck, settings
 from moto import mock_aws
 
@@ -14,7 +16,7 @@ from perminute_local.replay.lambda_runtime import QUIET
 from perminute_local.stack import BACKING_TYPES, Stack, Template, create_stack, load_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # How long an example takes says how busy the machine is, not whether the code is right: what must
 # be fast is measured by `make bench`. `@settings` of a test add to this; a profile named on the
@@ -44,6 +46,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=2_000,
         help="how many inputs the doors are tried with, together (make fuzz)",
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _models_are_parsed_once() -> Iterator[None]:
+    """Have botocore parse its models of services once.
+
+    It does so anew for each session, which takes 0.4 s for those that a handler needs, and hundreds
+    of tests have a session of their own.
+    """
+    with patch.object(JSONFileLoader, "load_file", _parse_once(JSONFileLoader.load_file)):
+        yield
+
+
+def _parse_once(
+    parse: Callable[[JSONFileLoader, str], Any],
+) -> Callable[[JSONFileLoader, str], Any]:
+    parsed: dict[str, Any] = {}
+
+    def parse_once(loader: JSONFileLoader, file_path: str) -> Any:
+        if file_path not in parsed:
+            parsed[file_path] = parse(loader, file_path)
+        return parsed[file_path]
+
+    return parse_once
 
 
 @pytest.fixture(scope="session")
