@@ -31,6 +31,7 @@ def test_what_is_deployed_does_what_was_tested(running: Running) -> None:
         "notifications": 34,
         "responses": 8,
         "differences": 0,
+        "unread": 0,
         "rejected": 12,
     }
     for part, content in tested.items():
