@@ -50,7 +50,7 @@ more."""
 
 
 class ReceiptKind(StrEnum):
-    """What identifies an event for ever (CONTRACT §2, in brackets)."""
+    """What identifies an event for ever (docs/events.md)."""
 
     EVENT = "event"
     CHANGE = "change"

@@ -8,7 +8,7 @@ from typing import Any
 from perminute.domain.legs import PRICED_BY
 from perminute.domain.phone_numbers import PATTERN
 
-_REFERENCE = re.compile(r" \((?:CONTRACT|DOMAIN) [^)]*\)")
+_REFERENCE = re.compile(r" \(docs/[^)]*\)")
 
 
 def without_references(text: str) -> str:

@@ -1,4 +1,4 @@
-"""May a call begin, and for how long: grants, denials and what they reserve (DOMAIN §2 to §6)."""
+"""May a call begin, and for how long: grants, denials and what they reserve."""
 
 from __future__ import annotations
 

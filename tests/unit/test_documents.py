@@ -14,6 +14,8 @@ from perminute_local.example_day import make_day
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+DOMAIN = ROOT / "docs" / "domain.md"
+CODE = ("functions", "local", "tests")
 FOLDERS = (ROOT / "docs", ROOT / "events", ROOT / "examples")
 DOCUMENTS = [*ROOT.glob("*.md"), *(one for folder in FOLDERS for one in folder.rglob("*.md"))]
 
@@ -47,6 +49,22 @@ def test_every_make_target_and_file_that_a_document_names_exists(document: Path)
     assert {target for target in targets if f"\n{target}:" not in makefile} == set()
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_code_cites_pages_and_sections_that_there_are() -> None:
+    sections = set(re.findall(r"^#+ (\d+(?:\.\d+)?)\b", DOMAIN.read_text(), re.MULTILINE))
+    missing = []
+    for path in (p for folder in CODE for p in (ROOT / folder).rglob("*.py")):
+        text = path.read_text()
+        pages = re.findall(r"docs/[\w/-]+\.md", text)
+        missing += [(path, page) for page in pages if not (ROOT / page).exists()]
+        cited = re.findall(r"docs/domain\.md((?:,? §\d+(?:\.\d+)?)+)", text)
+        numbers = re.findall(r"§(\d+(?:\.\d+)?)", "".join(cited))
+        missing += [(path, number) for number in numbers if number not in sections]
+        # A section of anything else is one that readers of the repository cannot open.
+        others = re.findall(r"\b[A-Z]{4,}(?:\.md)? §\d+", text)
+        missing += [(path, other) for other in others]
+    assert missing == []
 
 
 def test_the_tree_in_the_readme_is_the_tree() -> None:

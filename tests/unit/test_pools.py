@@ -1,4 +1,4 @@
-"""Who gets how much of a minute pool (DOMAIN §4)."""
+"""Who gets how much of a minute pool (docs/domain.md §4)."""
 
 from __future__ import annotations
 

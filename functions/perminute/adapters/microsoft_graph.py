@@ -2,7 +2,7 @@
 
 Graph says what a user holds, not what changed. So the user object of an export, a delta query or a
 change notification is compared with the user's timeline, and what differs becomes events of ours
-(CONTRACT §2) that take effect when Graph was asked. Compared again after they were taken in, the
+(docs/events.md) that take effect when Graph was asked. Compared again after they were taken in, the
 same object says nothing more.
 
 A license of ours is a service plan, which any number of products bring: more than a list of them

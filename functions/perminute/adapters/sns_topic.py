@@ -1,7 +1,7 @@
 """Notifications on an SNS topic: JSON for programs, plain sentences for e-mail.
 
 With `MessageStructure` json SNS gives each protocol its own text: an e-mail subscription is
-readable as it is, and all others get the document of CONTRACT §5.
+readable as it is, and all others get the document of docs/notifications.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The prepaid credit of an organization as it stands (DOMAIN §5).
+"""The prepaid credit of an organization as it stands (docs/domain.md §5).
 
 The account is a value of nearly constant size however many calls there have been: the calls are
 in the usage table, the movements in the ledger, and a lot that is used up leaves. What changes an

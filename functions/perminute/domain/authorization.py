@@ -1,4 +1,4 @@
-"""May a call begin, and for how long may it go on? Asked before money is spent (DOMAIN §2 to §6).
+"""May a call begin, and for how long may it go on? Asked before money is spent.
 
 What a call may still cost is reserved on the account of its organization, in the same write that
 grants it, so no credit is granted twice. A grant is whole billing blocks, as many as were asked

@@ -1,4 +1,4 @@
-"""Where audio conferencing is available for pay-per-minute (DOMAIN §3, condition 3).
+"""Where audio conferencing is available for pay-per-minute (docs/domain.md §3.2).
 
 The country that decides is that of the user's license, the usage location. Read from Microsoft's
 country pages as they stood in 2021: a country counts when they say "Yes" or "pay-per-minute

@@ -1,4 +1,4 @@
-"""How an organization keeps its credit, as its admin configured it (CONTRACT §2)."""
+"""How an organization keeps its credit, as its admin configured it (docs/events.md)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Where an organizer's meetings may call out to, and the names under which policies are assigned.
 
 Microsoft's twelve predefined policies each combine a mode for conferences with one for calls
-between people; only the first concerns us (DOMAIN §6).
+between people; only the first concerns us (docs/domain.md §6.1).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MAX_SHOWN = 64
 
 
 class DialOutMode(StrEnum):
-    """Who may be called from a meeting (CONTRACT §2)."""
+    """Who may be called from a meeting (docs/events.md)."""
 
     ANY_DESTINATION = "anyDestination"
     SAME_COUNTRY = "sameCountry"
@@ -25,7 +25,7 @@ class DialOutMode(StrEnum):
 
 
 DEFAULT_DIAL_OUT_MODE = DialOutMode.ANY_DESTINATION
-"""What holds where neither the organizer nor the organization says otherwise (DOMAIN §6)."""
+"""What holds unless the organizer or the organization has another policy (docs/domain.md §6.1)."""
 
 
 def may_dial_out(mode: DialOutMode, destination: str | None, home: str | None) -> bool:

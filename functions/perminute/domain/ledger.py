@@ -18,7 +18,7 @@ RERATING = "rerating#"
 
 
 class EntryType(StrEnum):
-    """What moved the balance (CONTRACT §4)."""
+    """What moved the balance."""
 
     PURCHASE = "purchase"
     CHARGE = "charge"

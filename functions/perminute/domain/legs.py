@@ -17,7 +17,7 @@ MAX_ID_LENGTH = 250
 """Characters of an identifier: at four bytes each they fit a DynamoDB sort key with our prefix."""
 
 MAX_LEG_SECONDS = 24 * 60 * 60
-"""A meeting ends after 24 h: a longer leg is a broken record, not a bill (DOMAIN §2, ours)."""
+"""A meeting ends after 24 h: a longer leg is a broken record, not a bill (docs/domain.md §2.2)."""
 
 ENDS_BEFORE_ANSWER = "lies before answeredAt"
 
@@ -25,7 +25,7 @@ _SECOND = timedelta(seconds=1)
 
 
 class LegType(StrEnum):
-    """How the attendee joined (CONTRACT §2)."""
+    """How the attendee joined (docs/events.md)."""
 
     TOLL_DIAL_IN = "tollDialIn"
     TOLL_FREE_DIAL_IN = "tollFreeDialIn"
@@ -75,7 +75,7 @@ def _read_number(leg_type: LegType, field: NumberField, number: object) -> str |
 
 
 class MeetingType(StrEnum):
-    """Only legs of scheduled meetings are charged (DOMAIN §2)."""
+    """Only legs of scheduled meetings are charged (docs/domain.md §1.3)."""
 
     SCHEDULED = "scheduled"
     AD_HOC = "adHoc"
@@ -112,7 +112,7 @@ class Leg:
 
     @property
     def rated_number(self) -> str | None:
-        """The number that sets the price: what was dialled, whoever dialled it (DOMAIN §2)."""
+        """The number that sets the price: the one that was dialed (docs/domain.md §2.1)."""
         return self.remote_number if self.leg_type is LegType.DIAL_OUT else self.service_number
 
     @property
@@ -125,8 +125,8 @@ class Leg:
     def connected_seconds(self) -> int:
         """Connected time in started seconds; ring time never counts.
 
-        The carrier's billable figure wins over the difference of the clocks (DOMAIN §8). A part
-        of a second counts as one, which leaves every whole-second block as it would be.
+        The carrier's billable figure wins over the difference of the clocks (docs/domain.md §2.2).
+        A part of a second counts as one, which leaves every whole-second block as it would be.
         """
         if self.answered_at is None:
             return 0

@@ -1,4 +1,4 @@
-"""What an organizer can hold, and under which names it is sold (DOMAIN §3)."""
+"""What an organizer can hold, and under which names it is sold (docs/domain.md §3.1)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PRODUCTS: dict[str, License] = {
 """SKU part numbers and the license that each brings, by the service plans inside it."""
 
 SUBSCRIPTIONS = tuple(p for p, brings in PRODUCTS.items() if brings is License.SUBSCRIPTION)
-"""The products whose licenses give minutes to the pool (DOMAIN §4)."""
+"""The products whose licenses give minutes to the pool (docs/domain.md §4.1)."""
 
 _GUIDS = {
     "df9561a4-4969-4e6a-8e73-c601b68ec077": "MCOMEETACPEA",

@@ -1,4 +1,4 @@
-"""Who may charge what to whom: the licensing state of an organization (DOMAIN §3)."""
+"""Who may charge what to whom: the licensing state of an organization (docs/domain.md §3)."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ VOLUME = "volume"
 PER_USER = "perUser"
 ORGANIZATION = "organization"
 DEFAULT_COMMUNICATIONS_CREDITS_LICENSE = PER_USER
-"""The literal rule, and the one that lets nobody spend without an admin's act (DOMAIN §3, ours)."""
+"""With it nobody spends without an admin's act (docs/domain.md §3.2)."""
 
 PURCHASED = "purchased"
 ASSIGNED = "assigned"
 DEFAULT_POOL_BASIS = PURCHASED
-"""What the pool counts: purchased licenses, as since October 2020 (DOMAIN §4)."""
+"""What the pool counts: purchased licenses, as since October 2020 (docs/domain.md §4.1)."""
 
 DEFAULT_POOL_MINUTES_PER_LICENSE = 60
-"""Minutes that each subscription license adds to the month's pool (DOMAIN §4)."""
+"""Minutes that each subscription license adds to the month's pool (docs/domain.md §4.1)."""
 
 
 class NotEntitled(StrEnum):
-    """Why the organizer's licenses do not cover a leg (CONTRACT §4)."""
+    """Why the organizer's licenses do not cover a leg (docs/glossary.md)."""
 
     NO_LICENSE = "noLicense"
     NO_CREDITS_LICENSE = "noCreditsLicense"
@@ -180,10 +180,10 @@ class Licensing:
     ) -> Entitlement:
         """Decide by what was in force when the leg was answered.
 
-        The subscription is asked first, since it is already paid (DOMAIN §3, ours); what it does
-        not include goes to credits. An organizer whose subscription may not use credits can still
-        do so by a pay-per-minute license. `destination` is the country of a dial-out's number if
-        the rate card prices it: what it does not price, or blocks as premium, is not for the pool.
+        The subscription is used first, since it is already paid (docs/domain.md §3.3); what it
+        does not include goes to credits. An organizer whose subscription may not use credits can
+        still do so by a pay-per-minute license. `destination` is the country of a dial-out's number
+        if the rate card prices it: what it does not price, or blocks, is not for the pool.
         """
         at = leg.answered_at or leg.ended_at
         user = self.users.get(leg.organizer_id, _NOTHING)
@@ -199,7 +199,7 @@ class Licensing:
         return Entitlement(rest, subscribed and dial_out and is_zone_a(destination))
 
     def allows(self, leg: Leg, destination: str | None) -> bool:
-        """Whether the organizer's policies allow such a leg (DOMAIN §6).
+        """Whether the organizer's policies allow such a leg (docs/domain.md §6).
 
         `destination` is the country of a dial-out's number, None if the rate card does not know.
         """
@@ -242,7 +242,7 @@ class Licensing:
             yield from timeline.any_change_between(since, until)
 
     def pool_minutes(self, at: datetime) -> int:
-        """Count the minutes of the pool by the licenses at `at` (DOMAIN §4)."""
+        """Count the minutes of the pool by the licenses at `at` (docs/domain.md §4.1)."""
         organization = self.organization
         per_license = organization.value_at(POOL_MINUTES_PER_LICENSE, at)
         if not isinstance(per_license, int):
@@ -273,7 +273,7 @@ class Licensing:
     def _by_pay_per_minute(
         self, user: Timeline, held: frozenset[License], at: datetime, *, credits_set_up: bool
     ) -> Cover | NotEntitled:
-        """Check the four conditions in the order of DOMAIN §3."""
+        """Check the four conditions in the order of docs/domain.md §3.2."""
         if self.organization.value_at(LICENSING_PROGRAM, at) != VOLUME:
             return NotEntitled.NOT_VOLUME_LICENSING
         if not credits_set_up:

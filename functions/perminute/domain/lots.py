@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 WARNING_AHEAD = timedelta(days=30)
-"""How long before a lot expires its organization is warned, once (CONTRACT §5)."""
+"""How long before a lot expires its organization is warned, once (docs/notifications.md)."""
 
 MAX_LOTS_IN_ACCOUNT = 8
 """Lots in the account item itself. Every charge writes that item and pays for it by the kilobyte,

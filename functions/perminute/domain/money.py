@@ -1,4 +1,4 @@
-"""Money as integer micro-units (10⁻⁶ of a currency unit): CONTRACT §1.
+"""Money as integer micro-units (10⁻⁶ of a currency unit), written as decimal strings.
 
 No float ever comes near an amount: text goes to an integer and back.
 """

@@ -1,4 +1,4 @@
-"""What an organization's admins are told, and when a balance's fall is worth telling (CONTRACT §5).
+"""What an organization's admins are told, and when a balance's fall is worth telling.
 
 A notification is decided where the balance moves, from its value before and after a booking, and is
 written in the same transaction. So each crossing is told once, and told again only after the

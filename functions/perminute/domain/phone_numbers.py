@@ -1,4 +1,4 @@
-"""Phone numbers as E.164 (ITU-T), their tail possibly masked by the carrier (DOMAIN §8)."""
+"""Phone numbers as E.164 (ITU-T); the carrier may mask their tail (docs/domain.md §2.5)."""
 
 from __future__ import annotations
 

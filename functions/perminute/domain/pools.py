@@ -1,4 +1,4 @@
-"""The minute pool of subscriptions: who draws how much of it, in which order (DOMAIN §4).
+"""The minute pool of subscriptions: who draws how much of it, in which order (docs/domain.md §4).
 
 A pool belongs to an organization and a UTC month, that in which a call was answered. Its minutes
 are those of the licenses at the instant of the answer, so they change when the licenses do. Calls
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from perminute.domain.licensing import Licensing
 
 THRESHOLDS = (80, 100)
-"""Percent of a pool's use that are worth telling (CONTRACT §5)."""
+"""Percent of a pool's use that are worth telling (docs/domain.md §4.3)."""
 
 _LONGEST_LEG = timedelta(seconds=MAX_LEG_SECONDS)
 _INSTANT = timedelta(microseconds=1)
@@ -509,7 +509,7 @@ def month_of(leg: Leg) -> Month:
 
 
 def minutes_wanted(leg: Leg) -> int:
-    """Count the minutes of a leg, a started one in full (DOMAIN §2)."""
+    """Count the minutes of a leg, a started one in full (docs/domain.md §2.2)."""
     return -(-leg.connected_seconds // SECONDS_PER_MINUTE)
 
 

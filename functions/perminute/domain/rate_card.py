@@ -1,4 +1,4 @@
-"""The rate card: what a leg costs, exactly (CONTRACT §3, DOMAIN §2).
+"""The rate card: what a leg costs, exactly (docs/domain.md §2).
 
 A rate is micro-units per minute and a block is whole seconds, so every price is a whole number
 of sixtieths of a micro-unit until it is rounded, once, at the end.
@@ -146,7 +146,7 @@ class Quote(NamedTuple):
 
 
 class Unpriced(StrEnum):
-    """Why the rate card has no price for a number (CONTRACT §4)."""
+    """Why the rate card has no price for a number (docs/glossary.md)."""
 
     NO_RATE = "noRate"
     BLOCKED_NUMBER = "blockedNumber"

@@ -1,4 +1,4 @@
-"""Read and write the rate card as CSV (CONTRACT §3).
+"""Read and write the rate card as CSV (docs/rate-cards.md).
 
 A card is taken whole or refused whole: `read_rate_card` returns a card or raises
 `FaultyRateCard` with every fault it found and the line of each.

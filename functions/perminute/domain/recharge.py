@@ -1,4 +1,4 @@
-"""Auto-recharge: when to ask for credit to be bought, and when to stop asking (DOMAIN §5).
+"""Auto-recharge: when to ask for credit to be bought, and when to stop (docs/domain.md §5.3).
 
 One request at a time, under one id until it succeeds or fails; a limit for each month and one for
 each day, off after three failures in a row. A card that fails is not tried for ever, no crossing is

@@ -1,4 +1,4 @@
-"""Holds the books of an organization against each other: account, ledger, usage (DOMAIN §5).
+"""Compares the books of an organization: account, ledger, usage (docs/domain.md §5.2).
 
 Everything is computed anew from the entries and from what the usage records say that calls cost.
 Nothing is corrected: what differs is told with the entries involved, for a person to look at.

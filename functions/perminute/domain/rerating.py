@@ -1,4 +1,4 @@
-"""Calls that were rated before all was known: what a late change makes of them (DOMAIN §3).
+"""What a late change makes of calls that were rated before it came (docs/domain.md §3.5).
 
 A licensing event may take effect in the past, and credits may turn out to have been set up
 earlier. Then a `Rerating` says which calls are to be looked at: those of the users concerned, or

@@ -1,9 +1,10 @@
 """What was true when: facts in any order of arrival, asked at an instant.
 
 Licensing events arrive late and out of order, and what counts is what was in force when a call
-was answered (DOMAIN §3). So nothing is ever overwritten: a timeline is a set of facts, each with
-the instant from which it holds, and an attribute's value at an instant is that of the latest fact
-not after it. A set has no order of arrival, and a fact that comes twice is still one fact.
+was answered (docs/domain.md §3.5). So nothing is ever overwritten: a timeline is a set of facts,
+each with the instant from which it holds, and an attribute's value at an instant is that of the
+latest fact not after it. A set has no order of arrival, and a fact that comes twice is still one
+fact.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class Timeline:
         }
 
     def value_at(self, attribute: str, at: datetime) -> FactValue | None:
-        """Tell the value at `at`, counting what takes effect at that very instant (DOMAIN §5)."""
+        """Return the value at `at`, with what takes effect then (docs/domain.md §5.5)."""
         history = self._history.get(attribute)
         if history is None:
             return None

@@ -1,4 +1,4 @@
-"""Instants as aware UTC datetimes, written as RFC 3339 (CONTRACT §1)."""
+"""Instants as aware UTC datetimes, written as RFC 3339."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an ended leg to its usage record: the outcome, its reason and the charge (CONTRACT §4)."""
+"""From an ended leg to its usage record: the outcome, its reason and the charge."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Flag(StrEnum):
 
 
 POLICY_FLAGS = (Flag.DIAL_OUT_NOT_ALLOWED, Flag.TOLL_FREE_NOT_ALLOWED)
-"""What a leg is flagged with that the organizer's policies do not allow (DOMAIN §6)."""
+"""What a leg is flagged with that the organizer's policies do not allow (docs/domain.md §6)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,7 +297,7 @@ class Rating:
     def _rest_micros(self, rate: Rate, pool_minutes: int) -> int:
         """Price what comes after the minutes of the pool, which are the first of the leg.
 
-        The connection fee is charged as soon as any minute is (DOMAIN §4, ours).
+        The connection fee is charged as soon as any minute is (docs/domain.md §4.2).
         """
         return rate.charge_micros(self.price.billed_seconds, pool_minutes * SECONDS_PER_MINUTE)
 

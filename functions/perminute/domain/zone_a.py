@@ -1,4 +1,4 @@
-"""The countries that the minute pool reaches, and that the policy `zoneA` allows (DOMAIN §4, §6).
+"""The countries of the minute pool, and of the policy `zoneA` (docs/domain.md §4.2, §6.1).
 
 Read from Microsoft's page "Audio Conferencing complimentary dial-out period" as it stood in 2025:
 44 countries, China and India among them. It says where a meeting may call, not where its

@@ -1,4 +1,4 @@
-"""What a replay left behind, read from the tables and dead-letter queues (CONTRACT §4)."""
+"""What a replay left behind, read from the tables and dead-letter queues."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Results:
     responses: list[Response] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        """Write the JSON document of CONTRACT §4."""
+        """Write what `perminute replay --json` prints."""
         calls_by_entry: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         for usage in self.usages:
             for entry, _ in usage.movements:

@@ -98,7 +98,7 @@ def organization_of(opened: Opened) -> str:
 
 
 def identity_of(opened: Opened) -> tuple[object, ...]:
-    """Name what an event is known by for ever (CONTRACT §2, in brackets)."""
+    """Name what an event is known by for ever (docs/events.md)."""
     match opened:
         case EndedLeg(leg=leg):
             return "call", leg.organization_id, leg.call_id
