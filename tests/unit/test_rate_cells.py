@@ -64,6 +64,7 @@ def test_zeros_at_the_end_of_a_price_are_harmless(text: str, micros: int) -> Non
         ("0.0085125", "; 0.0085125 has more: round it yourself, to 0.008513"),
         ("0.0085124990", "; 0.0085124990 has more: round it yourself, to 0.008512"),
         ("0.9999995", "; 0.9999995 has more: round it yourself, to 1"),
+        ("0.0000001", "; 0.0000001 has more: round it yourself, to 0.000001"),
         ("$0.026", ": write 0.026, without the currency"),
         ("0.026 USD", ": write 0.026, without the currency"),
         ("\u20ac5", ": write 5, without the currency"),

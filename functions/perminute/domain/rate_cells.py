@@ -92,9 +92,9 @@ def _instead_of_rate(text: str) -> str:
 
 
 def _rounded(whole: str, decimals: str) -> str:
-    """Round half up to the decimals that money has."""
+    """Round half up to the decimals that money has; never to 0, which would give calls away."""
     micros = int(whole or 0) * 10**DECIMALS + int(decimals[:DECIMALS])
-    return format_micros(micros + (decimals[DECIMALS] >= "5"))
+    return format_micros(max(1, micros + (decimals[DECIMALS] >= "5")))
 
 
 def read_currency(text: str) -> str:
