@@ -18,7 +18,7 @@ from perminute.domain.times import format_instant, parse_instant
 from perminute.domain.whole_numbers import without_fraction
 from perminute_local import quote_texts
 from perminute_local.terminal import remark, write_json, write_line
-from perminute_local.text_files import check_start
+from perminute_local.text_files import check_start, string_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -225,10 +225,10 @@ def _read_call(line: bytes) -> Call:
         msg = "must be a JSON object"
         raise ValueError(msg)  # noqa: TRY004 - every fault of a line is a ValueError here
     return Call(
-        _field(call, "legType", lambda value: read_leg_type(_text(value))),
-        _field(call, "number", lambda value: check_e164(_text(value))),
+        _field(call, "legType", lambda value: read_leg_type(string_of(value))),
+        _field(call, "number", lambda value: check_e164(string_of(value))),
         _field(call, "seconds", _seconds),
-        _field(call, "at", lambda value: parse_instant(_text(value))),
+        _field(call, "at", lambda value: parse_instant(string_of(value))),
     )
 
 
@@ -241,13 +241,6 @@ def _field(call: dict[str, Any], name: str, parse: Callable[[object], T]) -> T:
     except ValueError as error:
         msg = f"{name}: {error}"
         raise ValueError(msg) from error
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        msg = "must be a string"
-        raise ValueError(msg)  # noqa: TRY004 - every fault of a line is a ValueError here
-    return value
 
 
 def _seconds(value: object) -> int:

@@ -51,3 +51,11 @@ def faults_of(path: Path) -> Iterator[None]:
         yield
     except FaultyRateCard as error:
         raise FaultyCard(path, error.faults) from error
+
+
+def string_of(value: object) -> str:
+    """Return what JSON says if it is a string; raises ValueError for anything else."""
+    if not isinstance(value, str):
+        msg = "must be a string"
+        raise ValueError(msg)  # noqa: TRY004 - readers of cells and fields raise ValueError
+    return value

@@ -10,7 +10,7 @@ from perminute.domain.csv_tables import SEPARATORS, suggest
 from perminute.domain.rate_cells import read_currency, read_leg_type
 from perminute_local.decks.mapped import ColumnMapping, check_column, check_field
 from perminute_local.decks.options import DECIMALS
-from perminute_local.text_files import read_text
+from perminute_local.text_files import read_text, string_of
 from perminute_local.wrong_call import WrongFile
 
 if TYPE_CHECKING:
@@ -134,17 +134,10 @@ def _ranges(value: object) -> bool:
     return value
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        msg = "must be a string"
-        raise ValueError(msg)  # noqa: TRY004 - every fault of the file is a ValueError here
-    return value
-
-
 _READERS: dict[str, Callable[[Any], Any]] = {
     "columns": _columns,
-    "legType": lambda value: read_leg_type(_text(value)),
-    "currency": lambda value: read_currency(_text(value)),
+    "legType": lambda value: read_leg_type(string_of(value)),
+    "currency": lambda value: read_currency(string_of(value)),
     "separator": read_separator,
     "decimal": read_decimal,
     "ranges": _ranges,
