@@ -48,7 +48,7 @@ def test_every_fault_is_listed_by_its_line() -> None:
         (
             6,
             "rate_per_minute: must be a decimal string with at most 6 decimals, such as 0.026; "
-            "0.0000001 has more: round it yourself, to 0",
+            "0.0000001 has more: round it yourself, to 0.000001",
         ),
     ]
 

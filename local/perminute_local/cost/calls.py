@@ -9,7 +9,7 @@ import sys
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from decimal import Decimal
-from logging import StreamHandler
+from logging import INFO, StreamHandler
 from typing import TYPE_CHECKING, Any
 
 from perminute.observability import logger
@@ -122,11 +122,14 @@ def _logged_to(written: io.StringIO) -> Iterator[None]:
     if not isinstance(handler, StreamHandler):
         msg = f"the functions' logger writes by {handler}, not to a stream"
         raise TypeError(msg)
-    before = handler.setStream(written)
+    before, level = handler.setStream(written), logger.log_level
+    # As deployed; a replay in this process may have quieted it.
+    logger.setLevel(INFO)
     try:
         with redirect_stdout(written):
             yield
     finally:
+        logger.setLevel(level)
         if before is not None:
             handler.setStream(before)
 
