@@ -230,7 +230,7 @@ def test_a_bug_breaks_worlds(
 
 
 @pytest.mark.planted
-@pytest.mark.parametrize(("bug", "seed"), [(without_does_not_exist, 4), (without_version, 18)])
+@pytest.mark.parametrize(("bug", "seed"), [(without_does_not_exist, 12), (without_version, 18)])
 def test_a_condition_that_dynamodb_is_not_told_breaks_a_world_over_moto(
     template: Template, bug: Callable[[], AbstractContextManager[None]], seed: int
 ) -> None:
