@@ -101,7 +101,7 @@ def keeping_what_was_counted() -> Iterator[None]:
 @contextmanager
 def no_day_is_due() -> Iterator[None]:
     """Who notifies of a call does not have the daily run come by."""
-    tell = books.Books.tell
+    notify = books.Books.notify
 
     def forgetful(
         self: books.Books,
@@ -112,10 +112,10 @@ def no_day_is_due() -> Iterator[None]:
         day: date | None = None,
     ) -> None:
         due_at = self.account.digests_due_at
-        tell(self, news, cause=cause, at=at, day=day)
+        notify(self, news, cause=cause, at=at, day=day)
         self.set(digests_due_at=due_at)
 
-    with patch.object(books.Books, "tell", forgetful):
+    with patch.object(books.Books, "notify", forgetful):
         yield
 
 

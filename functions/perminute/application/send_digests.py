@@ -90,11 +90,11 @@ class _Sending:
     done: DigestsSent = field(default_factory=DigestsSent)
 
     def all_days(self) -> None:
-        """Count and send day by day, then take note of the day that is next."""
+        """Count and send day by day, then store when the next day is due."""
         why = "what was counted kept changing"
         for _ in self.use_case.patience.tries():
             account = self.use_case.credit.account(self.organization_id)
-            # Whoever adds a call moves the account, which was read before this was asked.
+            # The account is read first: a call that is added after it changes its version.
             day = self.use_case.digests.first_day(self.organization_id)
             while day is not None and end_of(day) <= self.until:
                 if not (self._counts(day, account.currency) or self._sends(day)):

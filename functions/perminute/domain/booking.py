@@ -124,7 +124,7 @@ def purchase(  # noqa: PLR0913 - the parts of a purchase
             currency=bought.currency,
             after_failure=after_failure or None,
         )
-        books.tell(succeeded, cause=bought.recharge_id)
+        books.notify(succeeded, cause=bought.recharge_id)
     switched_on = account.recharge.failures >= MAX_FAILURES
     return books.close(may_ask=switched_on or bought.recharge_id is not None)
 
@@ -239,7 +239,7 @@ def fail_recharge(
         currency=account.currency,
         never_requested=None if was_open else True,
     )
-    books.tell(failed, cause=recharge_id)
+    books.notify(failed, cause=recharge_id)
     if account.recharge.failures < MAX_FAILURES <= books.account.recharge.failures:
         books.tell_disabled(Disabled.THREE_FAILURES)
     return books.close(may_ask=was_open)
@@ -319,7 +319,7 @@ def tell_pools(books: Books, pools: Pools) -> None:
         reached = MinutePoolThreshold(
             percent=percent, minutes=minutes, used=used, month=str(pool.month)
         )
-        books.tell(reached, cause=f"{pool.month}/{percent}/{books.account.version}", at=books.now)
+        books.notify(reached, cause=f"{pool.month}/{percent}/{books.account.version}", at=books.now)
 
 
 def news_of_call(usage: Usage) -> Iterator[CallNews]:
@@ -535,7 +535,7 @@ def _count_spending(
             if spent_micros >= limit.micros and spendings.tell_once(limit, books.now):
                 held_micros = spendings[limit.key].held.amount_at(books.now)
                 news, cause = limit_news(Reached(limit, spent_micros, held_micros), currency)
-                books.tell(news, cause=f"{cause}/{books.account.version}")
+                books.notify(news, cause=f"{cause}/{books.account.version}")
 
 
 def _position(rating: Rating) -> Position:

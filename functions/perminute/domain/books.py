@@ -111,7 +111,7 @@ class Books:
         earliest = at if account.credits_set_up_at is None else min(account.credits_set_up_at, at)
         self.set(currency=currency, credits_set_up_at=earliest)
 
-    def tell(
+    def notify(
         self,
         news: News,
         *,
@@ -119,9 +119,9 @@ class Books:
         at: datetime | None = None,
         day: date | None = None,
     ) -> None:
-        """Have the organization's admins told; `cause` tells it from other news of its type.
+        """Notify the organization's admins; `cause` distinguishes it from other news of its type.
 
-        What is told of a call has a `day`, whose digest counts it if it is not the first.
+        A notification of a call has a `day`, whose digest counts it if it is not the first.
         """
         self._notifications.append(
             notification(
@@ -133,7 +133,7 @@ class Books:
             )
         )
         if day is not None:
-            # Who counts the calls of a day must notice each that comes while it counts.
+            # A run that counts the calls of this day finds by the version that one was added.
             self.touch()
             due_at = end_of(day)
             self.set(digests_due_at=min(self.account.digests_due_at or due_at, due_at))
@@ -145,7 +145,7 @@ class Books:
             balance_micros=self.account.balance_micros,
             currency=self.account.currency,
         )
-        self.tell(disabled, cause=self.account.version, at=self.now)
+        self.notify(disabled, cause=self.account.version, at=self.now)
 
     def put_pools(self, pools: Sequence[MinutePool]) -> None:
         """Take note of pools as they are written: what depends on unsettled ones has to wait."""
@@ -345,7 +345,7 @@ class Books:
             balance_micros=self.account.balance_micros,
             currency=self.account.currency,
         )
-        self.tell(expired, cause=lot.lot_id, at=at)
+        self.notify(expired, cause=lot.lot_id, at=at)
 
     def warn(self, lot: Lot) -> None:
         """Tell, this once, that a lot is going to expire."""
@@ -357,7 +357,7 @@ class Books:
             currency=self.account.currency,
         )
         # A lot that was used up and is opened again has something to be warned of again.
-        self.tell(expiring, cause=f"{lot.lot_id}/{self.account.entries}")
+        self.notify(expiring, cause=f"{lot.lot_id}/{self.account.entries}")
 
     def close(self, *, may_ask: bool = True, as_it_stands: bool = False) -> Booking:
         """Decide what the balance calls for, and make the account's next version.
@@ -467,7 +467,7 @@ class Books:
                     currency=self.account.currency,
                     attempt=step.attempt,
                 )
-                self.tell(requested, cause=f"{step.recharge_id}/{step.attempt}", at=self.now)
+                self.notify(requested, cause=f"{step.recharge_id}/{step.attempt}", at=self.now)
             case Disabled():
                 self.tell_disabled(step)
             case None:

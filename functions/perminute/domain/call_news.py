@@ -31,7 +31,7 @@ def notified_as(news: CallNews, usage: Usage) -> str:
 def notify_of_call(books: Books, usage: Usage, some: Iterable[CallNews], day: date) -> None:
     """Notify of a call that is charged, on the day on which it was reported."""
     for news in some:
-        books.tell(news, cause=notified_as(news, usage), at=usage.leg.ended_at, day=day)
+        books.notify(news, cause=notified_as(news, usage), at=usage.leg.ended_at, day=day)
 
 
 def notify_again(books: Books, usage: Usage, some: Iterable[CallNews]) -> Usage:
@@ -41,5 +41,5 @@ def notify_again(books: Books, usage: Usage, some: Iterable[CallNews]) -> Usage:
     for news in some:
         again[news.reason.value] = NotifiedAgain(news.reason.value, version)
         cause = f"{usage.leg.call_id}/{version}"
-        books.tell(news, cause=cause, day=books.at.date())
+        books.notify(news, cause=cause, day=books.at.date())
     return replace(usage, notified_again=tuple(again.values()))
