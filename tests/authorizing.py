@@ -15,28 +15,34 @@ from builders import (
     card,
     holding,
     holds,
-    leg,
     lot,
+    phone_call,
     volume,
 )
 
-from perminute.domain.authorization import Decided, Standing, authorize, release, update
-from perminute.domain.call_prices import ratings_of
-from perminute.domain.credit_settings import CreditSettings
-from perminute.domain.licensing import Licensing
-from perminute.domain.limit_news import full_house_news, limit_news
-from perminute.domain.pools import MinutePool, Month
-from perminute.domain.reservations import Asked, Operation
-from perminute.domain.spending import Spending, Spendings, answered, records_of
-from perminute.domain.usage import Terms
+from perminute.domain.authorization.authorization import (
+    Authorization,
+    Standing,
+    authorize,
+    release,
+    update,
+)
+from perminute.domain.authorization.call_prices import ratings_of
+from perminute.domain.authorization.reservations import ChargingRequest, Operation
+from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.licensing.licensing import Licensing
+from perminute.domain.limits.limit_reached import concurrent_calls_reached, limit_reached
+from perminute.domain.limits.spending import Spending, Spendings, answered, records_of
+from perminute.domain.pools.pools import MinutePool, Month
+from perminute.domain.rating.usage import RatingContext
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perminute.domain.accounts import Account
-    from perminute.domain.legs import Leg
-    from perminute.domain.rate_card import RateCard
-    from perminute.domain.timelines import Timeline
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.licensing.timelines import Timeline
+    from perminute.domain.rating.calls import Call
+    from perminute.domain.rating.rate_card import RateCard
 
 RATE = 15_000
 CARD = card(
@@ -55,16 +61,16 @@ BY_THE_MINUTE = holds("payPerMinute", "communicationsCredits")
 SUBSCRIBED = holds("subscription", "communicationsCredits")
 
 
-def under_way(**changed: Any) -> Leg:
-    return leg(**{"answered_at": ANSWERED, "ended_at": ANSWERED, **changed})
+def under_way(**changed: Any) -> Call:
+    return phone_call(**{"answered_at": ANSWERED, "ended_at": ANSWERED, **changed})
 
 
-def asks(seconds: int | None = None, sequence: int = 0) -> Asked:
-    return Asked(Operation.AUTHORIZE, sequence, seconds)
+def asks(seconds: int | None = None, sequence: int = 0) -> ChargingRequest:
+    return ChargingRequest(Operation.AUTHORIZE, sequence, seconds)
 
 
-def used(seconds: int, sequence: int, requested: int | None = None) -> Asked:
-    return Asked(Operation.UPDATE, sequence, requested, seconds)
+def used(seconds: int, sequence: int, requested: int | None = None) -> ChargingRequest:
+    return ChargingRequest(Operation.UPDATE, sequence, requested, seconds)
 
 
 @dataclass
@@ -82,45 +88,45 @@ class Scene:
     rates: RateCard = field(default_factory=lambda: CARD)
     prefixes: tuple[str, ...] = ("49", "44", "371")
 
-    def standing(self, one: Leg) -> Standing:
+    def standing(self, one: Call) -> Standing:
         licensing = Licensing(self.organization, {ORGANIZER: self.user})
         account = self.account
-        terms = Terms(licensing, self.rates, account.currency, account.credits_set_up_at)
+        context = RatingContext(licensing, self.rates, account.currency, account.credits_set_up_at)
         keys = {
             key
             for prefix in self.prefixes
             for key in records_of(one, prefix, answered(one), licensing, account.settings)
         }
         records = {key: self.spent.get(key, Spending(key=key)) for key in keys}
-        ratings = ratings_of(one, terms)
+        ratings = ratings_of(one, context)
         spendings = Spendings(account.days, records)
-        return Standing(account, terms, ratings, self.pool, spendings)
+        return Standing(account, context, ratings, self.pool, spendings)
 
-    def take(self, decided: Decided) -> Decided:
+    def take(self, decided: Authorization) -> Authorization:
         booking = decided.booking
         self.account = booking.account
         self.pool = booking.pools[0] if booking.pools else self.pool
         self.spent |= {one.key: one for one in booking.spendings}
         currency = booking.account.currency
-        self.told += [limit_news(one, currency)[0] for one in decided.reached]
+        self.told += [limit_reached(one, currency)[0] for one in decided.reached]
         if decided.full_house is not None:
-            self.told.append(full_house_news(decided.full_house)[0])
+            self.told.append(concurrent_calls_reached(decided.full_house)[0])
         return decided
 
     def authorize(
-        self, asked: Asked | None = None, at: datetime = ANSWERED, **leg_: Any
-    ) -> Decided:
+        self, asked: ChargingRequest | None = None, at: datetime = ANSWERED, **leg_: Any
+    ) -> Authorization:
         one = under_way(answered_at=at, ended_at=at, **leg_)
         return self.take(authorize(self.standing(one), one, asked or asks(), at))
 
-    def update(self, before: Decided, asked: Asked, at: datetime) -> Decided:
+    def update(self, before: Authorization, asked: ChargingRequest, at: datetime) -> Authorization:
         reservation = before.reservation
-        return self.take(update(self.standing(reservation.leg), reservation, asked, at))
+        return self.take(update(self.standing(reservation.call), reservation, asked, at))
 
-    def release(self, before: Decided, seconds: int, at: datetime) -> Decided:
+    def release(self, before: Authorization, seconds: int, at: datetime) -> Authorization:
         reservation = before.reservation
-        asked = Asked(Operation.RELEASE, reservation.sequence + 1, None, seconds)
-        return self.take(release(self.standing(reservation.leg), reservation, asked, at))
+        asked = ChargingRequest(Operation.RELEASE, reservation.sequence + 1, None, seconds)
+        return self.take(release(self.standing(reservation.call), reservation, asked, at))
 
     def reserved(self, at: datetime = ANSWERED) -> int:
         return self.account.reserved.amount_at(at)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from builders import (
     ANSWERED,
-    IMPATIENT,
     LONG_AGO,
     ORGANIZATION,
+    WITHOUT_WAITING,
     card,
     fact,
     holds,
-    leg,
-    receipt,
+    phone_call,
+    processed_event,
     volume,
 )
 from daily import charged_by
@@ -25,21 +25,18 @@ from daily import charged_by
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.authorize_call import AuthorizeCall, Request
 from perminute.application.book_credit import BookCredit, CreditEvent
-from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.charge_reported import ChargeReported
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain.booking import Purchase
-from perminute.domain.credit_settings import LATE_USAGE_HOURS, CreditSettings
-from perminute.domain.holds import CHARGE_TIMES_APART
-from perminute.domain.licensing import LicensingChange
-from perminute.domain.pools import Month
-from perminute.domain.rate_card import RateCard
-from perminute.domain.reconciliation import reconcile
-from perminute.domain.reservations import Answer, Asked, Decision, Operation
-from perminute.domain.spending import (
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted, Duplicate
+from perminute.domain.authorization.reservations import Answer, ChargingRequest, Decision, Operation
+from perminute.domain.credit.booking import Purchase
+from perminute.domain.credit.credit_settings import LATE_USAGE_HOURS, CreditSettings
+from perminute.domain.credit.holds import CHARGE_TIMES_APART
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.limits.spending import (
     SpendingKey,
     SpendingKind,
     Spendings,
@@ -47,13 +44,16 @@ from perminute.domain.spending import (
     day_of,
     records_of,
 )
-from perminute.domain.usage import Flag
-from perminute.ports import ReceiptKind
+from perminute.domain.pools.pools import Month
+from perminute.domain.rating.rate_card import RateCard
+from perminute.domain.rating.usage import Flag
+from perminute.domain.reconciliation.reconciliation import reconcile
+from perminute.ports import IdentityKind
 
 if TYPE_CHECKING:
-    from perminute.domain.accounts import Account
-    from perminute.domain.legs import Leg
-    from perminute.ports import Receipt
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.rating.calls import Call
+    from perminute.ports import ProcessedEvent
 
 CARD = card(
     "dialOut,49,DE,USD,0.015,,60,60,0,,2026-12-01T00:00:00Z",
@@ -92,7 +92,7 @@ MONTHS_END = datetime(2026, 12, 1, tzinfo=UTC)
 class Bridged:
     """A call as its bridge sees it: by the last answer that it heard."""
 
-    leg: Leg
+    call: Call
     answered_at: datetime
     skew: timedelta
     last: Request
@@ -125,10 +125,10 @@ class World:
     store: InMemoryStore = field(default_factory=InMemoryStore)
     now: datetime = ANSWERED
     calls: dict[str, Bridged] = field(default_factory=dict)
-    ended: dict[str, tuple[EndedLeg, datetime]] = field(default_factory=dict)
-    untold: dict[str, Leg] = field(default_factory=dict)
+    ended: dict[str, tuple[EndedCall, datetime]] = field(default_factory=dict)
+    untold: dict[str, Call] = field(default_factory=dict)
     """Calls that were released, and of whose end nobody has told."""
-    legs: dict[str, Leg] = field(default_factory=dict)
+    authorized: dict[str, Call] = field(default_factory=dict)
     """Each call as it was authorized."""
     count: int = 0
 
@@ -152,26 +152,28 @@ class World:
                 for name, user in users.items()
             ),
         ]
-        store.record(ORGANIZATION, [(one, receipt(f"said-{n}")) for n, one in enumerate(changes)])
-        licensing, calls = RememberedLicensing(store), InMemoryCalls(store)
+        store.record(
+            ORGANIZATION, [(one, processed_event(f"said-{n}")) for n, one in enumerate(changes)]
+        )
+        licensing, calls = LicensingCache(store), InMemoryCalls(store)
         rate_cards = self.rate_cards = PublishedRateCards(CARD)
-        self.book = BookCredit(store, IMPATIENT)
-        self.charge = ChargeLegs(store, calls, licensing, rate_cards, IMPATIENT)
+        self.book = BookCredit(store, WITHOUT_WAITING)
+        self.charge = ChargeCalls(store, calls, licensing, rate_cards, WITHOUT_WAITING)
         self.charge_reported = ChargeReported(store, self.charge)
         self.authorize = AuthorizeCall(
             under_way=store,
             credit=store,
             calls=calls,
-            licensing=RememberedLicensing(store),
+            licensing=LicensingCache(store),
             rate_cards=rate_cards,
-            patience=IMPATIENT,
+            retry=WITHOUT_WAITING,
         )
         again = LookingAgain(
             credit=store,
             calls=calls,
-            licensing=RememberedLicensing(store),
+            licensing=LicensingCache(store),
             rate_cards=rate_cards,
-            patience=IMPATIENT,
+            retry=WITHOUT_WAITING,
         )
         self.rerate = RerateCalls(again, store)
         if self.limited:
@@ -188,7 +190,7 @@ class World:
             max_concurrent_calls=4,
             max_grant_seconds=60,
         )
-        self.book([credit_event(configured, receipt("settings"), LONG_AGO)])
+        self.book([credit_event(configured, processed_event("settings"), LONG_AGO)])
 
     def buy(self, micros: int, lasts: timedelta) -> None:
         self.count += 1
@@ -200,24 +202,24 @@ class World:
             purchased_at=self.now,
             expires_at=self.now + lasts,
         )
-        key = receipt(identity, kind=ReceiptKind.PURCHASE)
-        (verdict,) = self.book([credit_event(bought, key, self.now)])
-        assert isinstance(verdict, Accepted)
+        key = processed_event(identity, kind=IdentityKind.PURCHASE)
+        (result,) = self.book([credit_event(bought, key, self.now)])
+        assert isinstance(result, Accepted)
 
     def call(
         self, organizer: str, number: str, seconds: int | None, times: tuple[int, int]
     ) -> None:
         """Begin a call that rings for so many seconds, and so many by its own clock."""
         self.count += 1
-        one = leg(
+        one = phone_call(
             call_id=f"call-{self.count}",
             organizer_id=organizer,
             remote_number=number,
             answered_at=self.now,
             ended_at=self.now,
         )
-        self.legs[one.call_id] = one
-        asked = Asked(Operation.AUTHORIZE, 0, seconds)
+        self.authorized[one.call_id] = one
+        asked = ChargingRequest(Operation.AUTHORIZE, 0, seconds)
         request = Request(ORGANIZATION, one.call_id, asked, self.now, one)
         answer = self.authorize(request)
         if answer.hang_up_after_seconds:
@@ -227,7 +229,7 @@ class World:
             self._note(one.call_id, call)
         elif answer.decision is Decision.ALLOW:
             self.authorize(
-                Request(ORGANIZATION, one.call_id, Asked(Operation.RELEASE, 1), self.now)
+                Request(ORGANIZATION, one.call_id, ChargingRequest(Operation.RELEASE, 1), self.now)
             )
 
     def update(self, call_id: str, wanted: int | None = None, *, heard: bool = True) -> None:
@@ -236,7 +238,7 @@ class World:
         total = call.connected(self.now)
         call.sequence += 1
         used = (0, total) if call.sequence % 2 else (total - call.reported, None)
-        asked = Asked(Operation.UPDATE, call.sequence, wanted, *used)
+        asked = ChargingRequest(Operation.UPDATE, call.sequence, wanted, *used)
         call.last = Request(ORGANIZATION, call_id, asked, self.now)
         answer = self.authorize(call.last)
         if heard:
@@ -255,28 +257,28 @@ class World:
         lasted = max(timedelta(), self.now + takes - call.answered_at)
         if released and not call.deaf:
             used = -(-lasted // SECOND) - call.reported
-            asked = Asked(Operation.RELEASE, call.sequence + 1, None, used)
+            asked = ChargingRequest(Operation.RELEASE, call.sequence + 1, None, used)
             self.authorize(Request(ORGANIZATION, call_id, asked, self.now))
             self._note(call_id, call, released=True)
         answered_at = call.answered_at + call.skew
         ended = replace(
-            call.leg,
+            call.call,
             answered_at=answered_at if lasted else None,
             ended_at=answered_at + lasted,
         )
-        self.ended[call_id] = EndedLeg(ended, self.now), call.until
+        self.ended[call_id] = EndedCall(ended, self.now), call.until
 
     def lose(self, call_id: str, waits: timedelta) -> None:
         """Have a call end that only its bridge reports, and that not at once."""
         call = self.calls.pop(call_id)
         seconds = call.connected(self.now)
         self.pass_time(waits)
-        asked = Asked(Operation.RELEASE, call.sequence + 1, None, seconds - call.reported)
+        asked = ChargingRequest(Operation.RELEASE, call.sequence + 1, None, seconds - call.reported)
         self.authorize(Request(ORGANIZATION, call_id, asked, self.now))
-        lasted, authorized_at = seconds * SECOND, answered(call.leg)
+        lasted, authorized_at = seconds * SECOND, answered(call.call)
         answered_at = min(self.now - lasted, authorized_at + timedelta(minutes=1))
         self.untold[call_id] = replace(
-            call.leg,
+            call.call,
             answered_at=answered_at if seconds else None,
             ended_at=answered_at + lasted,
         )
@@ -285,10 +287,10 @@ class World:
         """Let days pass, at the end of which all that was reported is charged."""
         self.pass_time(timedelta(hours=LATE_USAGE_HOURS) + CHARGE_TIMES_APART)
         for usage in charged_by(self.charge_reported, self.now):
-            assert usage.leg == self.untold[usage.leg.call_id]
+            assert usage.call == self.untold[usage.call.call_id]
             assert usage.flags == (Flag.REPORTED_BY_BRIDGE,)
             # What is reserved of a pool is of the month of the authorization.
-            same_month = Month.of(usage.began_at) == Month.of(answered(usage.leg))
+            same_month = Month.of(usage.began_at) == Month.of(answered(usage.call))
             assert usage.charge_micros or usage.pool_minutes or not same_month
         for call_id, told in self.untold.items():
             assert told.answered_at is None or (ORGANIZATION, call_id) in self.store.usages
@@ -296,16 +298,16 @@ class World:
     def tell(self, call_id: str) -> None:
         """Have a `Call Ended` come after all, which confirms what was reported."""
         charged = self.store.usages.get((ORGANIZATION, call_id))
-        (verdict,) = self.charge([EndedLeg(self.untold.pop(call_id), self.now)])
-        assert isinstance(verdict, Accepted)
-        assert not verdict.result.reported_by_bridge
+        (result,) = self.charge([EndedCall(self.untold.pop(call_id), self.now)])
+        assert isinstance(result, Accepted)
+        assert not result.result.reported_by_bridge
         if charged is not None:
-            assert verdict.result.charge_micros == charged.charge_micros
+            assert result.result.charge_micros == charged.charge_micros
 
     def deliver(self, call_ids: list[str]) -> None:
-        legs = [replace(self.ended.pop(call_id)[0], reported_at=self.now) for call_id in call_ids]
-        verdicts = self.charge([*legs, *legs[:1]])
-        assert all(isinstance(one, Accepted | Repeated) for one in verdicts)
+        calls = [replace(self.ended.pop(call_id)[0], reported_at=self.now) for call_id in call_ids]
+        results = self.charge([*calls, *calls[:1]])
+        assert all(isinstance(one, Accepted | Duplicate) for one in results)
 
     def pass_time(self, step: timedelta) -> None:
         """Let time pass; who must report by then does, and what must be heard of is."""
@@ -360,12 +362,12 @@ class World:
         limits = {SpendingKind.DAY: DAILY, SpendingKind.USER: MONTHLY, SpendingKind.PREFIX: HOURLY}
         costs = Counter[SpendingKey]()
         for usage in self.store.usages.values():
-            leg, prefix = usage.leg, usage.price.prefix
-            at = answered(self.legs[leg.call_id])
+            call, prefix = usage.call, usage.price.prefix
+            at = answered(self.authorized[call.call_id])
             assert usage.authorized_at in {None, at}
             at = usage.began_at
-            licensing = self.store.licensing(ORGANIZATION, [leg.organizer_id])
-            records = records_of(leg, prefix, at, licensing, account.settings)
+            licensing = self.store.licensing(ORGANIZATION, [call.organizer_id])
+            records = records_of(call, prefix, at, licensing, account.settings)
             costs.update(dict.fromkeys((day_of(at), *records), usage.charge_micros))
         corrected = self.store.spending_changes(ORGANIZATION, after=0, until=account.corrections)
         counted = {
@@ -385,12 +387,16 @@ class World:
                 assert spendings[key].spent_micros == micros
 
     def work_off(self) -> None:
-        (verdict,) = self.rerate([Wakeup(ORGANIZATION)])
-        assert isinstance(verdict, Accepted)
+        (result,) = self.rerate([ReratingRequest(ORGANIZATION)])
+        assert isinstance(result, Accepted)
 
 
-def credit_event(change: Purchase | CreditSettings, key: Receipt, at: datetime) -> CreditEvent:
-    return CreditEvent(organization_id=ORGANIZATION, change=change, receipt=key, issued_at=at)
+def credit_event(
+    change: Purchase | CreditSettings, key: ProcessedEvent, at: datetime
+) -> CreditEvent:
+    return CreditEvent(
+        organization_id=ORGANIZATION, change=change, processed_event=key, issued_at=at
+    )
 
 
 def replace_time(request: Request, at: datetime) -> Request:

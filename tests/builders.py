@@ -8,35 +8,35 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from perminute.application.book_credit import CreditEvent
-from perminute.application.charge_legs import EndedLeg
-from perminute.application.patience import Patience
-from perminute.domain import booking
-from perminute.domain.accounts import Account
-from perminute.domain.booking import Purchase
-from perminute.domain.legs import Leg, LegType, MeetingType
-from perminute.domain.licenses import product_named
-from perminute.domain.licensing import (
+from perminute.application.charge_calls import EndedCall
+from perminute.application.retry import RetryPolicy
+from perminute.domain.credit import booking
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.booking import Purchase
+from perminute.domain.credit.lots import Lot, total_micros, twelve_months_after
+from perminute.domain.licensing.licensing import (
     COUNTRY,
     LICENSING_PROGRAM,
     Licensing,
     LicensingChange,
     license_attribute,
 )
-from perminute.domain.lots import Lot, total_micros, twelve_months_after
-from perminute.domain.pools import Pools
-from perminute.domain.rate_card import SECONDS_PER_MINUTE, Step
-from perminute.domain.rate_card_csv import read_rate_card
-from perminute.domain.spending import Spendings
-from perminute.domain.timelines import Fact, FactValue, Timeline
-from perminute.domain.usage import Rating, Terms, rate_leg
-from perminute.ports import Announcement, Receipt, ReceiptKey, ReceiptKind
+from perminute.domain.licensing.timelines import Fact, FactValue, Timeline
+from perminute.domain.limits.spending import Spendings
+from perminute.domain.pools.pools import Pools
+from perminute.domain.rating.calls import Call, LegType, MeetingType
+from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, Step
+from perminute.domain.rating.usage import Rating, RatingContext, rate_call
+from perminute.domain.reference.licenses import product_named
+from perminute.formats.rate_card_csv import read_rate_card
+from perminute.ports import Announcement, EventIdentity, IdentityKind, ProcessedEvent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from perminute.domain.accounts import Booking
-    from perminute.domain.notifications import Notification
-    from perminute.domain.rate_card import RateCard
+    from perminute.domain.credit.accounts import Booking
+    from perminute.domain.notifications.notifications import Notification
+    from perminute.domain.rating.rate_card import RateCard
 
 ORGANIZATION = "contoso"
 ORGANIZER = "adele"
@@ -45,11 +45,11 @@ ANSWERED = datetime(2026, 11, 2, 9, tzinfo=UTC)
 ENDED = datetime(2026, 11, 2, 9, 10, tzinfo=UTC)
 MICROS = 1_000_000
 
-IMPATIENT = Patience(sleep=lambda _: None)
+WITHOUT_WAITING = RetryPolicy(sleep=lambda _: None)
 """Retries like the real one, without waiting."""
 
 
-def leg(**changed: Any) -> Leg:
+def phone_call(**changed: Any) -> Call:
     """A dial-out of ten minutes to a German landline in a scheduled meeting."""
     parts: dict[str, Any] = {
         "organization_id": ORGANIZATION,
@@ -62,13 +62,13 @@ def leg(**changed: Any) -> Leg:
         "answered_at": ANSWERED,
         "ended_at": ENDED,
     }
-    return Leg(**{**parts, **changed})
+    return Call(**{**parts, **changed})
 
 
-def ended(**changed: Any) -> EndedLeg:
-    """The same leg as telephony reports it."""
-    one = leg(**changed)
-    return EndedLeg(one, one.ended_at)
+def ended(**changed: Any) -> EndedCall:
+    """The same call as telephony reports it."""
+    one = phone_call(**changed)
+    return EndedCall(one, one.ended_at)
 
 
 def card(*rows: str, header: str = "") -> RateCard:
@@ -109,30 +109,32 @@ def volume() -> Timeline:
 
 def entitled_changes(
     organization_id: str = ORGANIZATION, user_id: str = ORGANIZER
-) -> list[tuple[LicensingChange, Receipt]]:
+) -> list[tuple[LicensingChange, ProcessedEvent]]:
     """All that a user needs to charge calls to credits by the minute."""
     user = holds("payPerMinute", "communicationsCredits")
     return [
         (
             LicensingChange(organization_id, None, tuple(volume().facts)),
-            receipt(f"{organization_id}-program", organization_id=organization_id),
+            processed_event(f"{organization_id}-program", organization_id=organization_id),
         ),
         (
             LicensingChange(organization_id, user_id, tuple(user.facts)),
-            receipt(f"{organization_id}-{user_id}", organization_id=organization_id),
+            processed_event(f"{organization_id}-{user_id}", organization_id=organization_id),
         ),
     ]
 
 
-def receipt(
+def processed_event(
     identity: str,
     *,
-    kind: ReceiptKind = ReceiptKind.EVENT,
+    kind: IdentityKind = IdentityKind.EVENT,
     content: Mapping[str, str] | None = None,
     organization_id: str = ORGANIZATION,
-) -> Receipt:
-    """A receipt for an event of this identity."""
-    return Receipt(ReceiptKey(kind, organization_id, identity), json.dumps(content or {"a": "b"}))
+) -> ProcessedEvent:
+    """A processed event for an event of this identity."""
+    return ProcessedEvent(
+        EventIdentity(kind, organization_id, identity), json.dumps(content or {"a": "b"})
+    )
 
 
 def purchase(
@@ -155,8 +157,8 @@ def purchase(
     event = CreditEvent(
         organization_id=ORGANIZATION,
         change=bought,
-        receipt=receipt(
-            identity, kind=ReceiptKind.PURCHASE, content={"amount": f"{amount}", "id": identity}
+        processed_event=processed_event(
+            identity, kind=IdentityKind.PURCHASE, content={"amount": f"{amount}", "id": identity}
         ),
         issued_at=purchased_at,
     )
@@ -193,7 +195,9 @@ def holding(*lots: Lot, debt_micros: int = 0, **changed: Any) -> Account:
 def rating(call_id: str, charge_micros: int, **changed: Any) -> Rating:
     """A call of an entitled organizer that costs so much, if the card has a price for it."""
     licensing = Licensing(volume(), {ORGANIZER: holds("payPerMinute", "communicationsCredits")})
-    rated = rate_leg(leg(call_id=call_id, **changed), Terms(licensing, card(), "USD", LONG_AGO))
+    rated = rate_call(
+        phone_call(call_id=call_id, **changed), RatingContext(licensing, card(), "USD", LONG_AGO)
+    )
     if rated.rate is None:
         return rated
     free = (Step(0, 0, SECONDS_PER_MINUTE),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from builders import IMPATIENT
+from builders import WITHOUT_WAITING
 
 from perminute.application.expire_credit import ExpireCredit, Expired
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.application.charge_reported import ChargedByReports, ChargeReported
-    from perminute.application.patience import Patience
-    from perminute.domain.usage import Usage
+    from perminute.application.retry import RetryPolicy
+    from perminute.domain.rating.usage import Usage
     from perminute.ports import CreditStore
 
 
@@ -23,10 +23,10 @@ class Expiry:
     """Brings all accounts up to date that are due."""
 
     store: CreditStore
-    patience: Patience = IMPATIENT
+    retry: RetryPolicy = WITHOUT_WAITING
 
     def __call__(self, at: datetime) -> dict[str, Expired]:
-        expire = ExpireCredit(self.store, self.patience)
+        expire = ExpireCredit(self.store, self.retry)
         return {one: expire(one, at) for one in self.store.organizations(due_by=at)}
 
     def all(self, at: datetime) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute_local.child import free_port
+from perminute_local.child_process import free_port
 from perminute_local.deployed import clocked_emulator as launcher_script
 from perminute_local.deployed.clock import EmulatorClock, emulator_clock
 from perminute_local.deployed.deploying import Deployment, deploy

@@ -22,18 +22,23 @@ from perminute.api.http import error_document
 from perminute.application.correct_rates import Corrected
 from perminute.application.reconcile_books import Reconciled
 from perminute.batches import Settled, settle_batch
+from perminute.domain.credit.ledger import EntryType, LedgerEntry
+from perminute.domain.credit.recharge import Disabled
 from perminute.domain.errors import Conflict, NotFound, Refused, Unavailable
-from perminute.domain.ledger import EntryType, LedgerEntry
-from perminute.domain.legs import LegType
-from perminute.domain.licensing import NotEntitled
-from perminute.domain.notifications import CallNews, News, Notification, notification
-from perminute.domain.pools import Month
-from perminute.domain.rate_card import Unpriced
-from perminute.domain.rate_card_csv import COLUMNS
-from perminute.domain.recharge import Disabled
-from perminute.domain.reconciliation import Difference
-from perminute.domain.spending import LimitName
-from perminute.domain.usage import Flag
+from perminute.domain.licensing.licensing import NotEntitled
+from perminute.domain.limits.spending import LimitName
+from perminute.domain.notifications.notifications import (
+    CallNotification,
+    Notification,
+    NotificationBody,
+    notification,
+)
+from perminute.domain.pools.pools import Month
+from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.rate_card import Unpriced
+from perminute.domain.rating.usage import Flag
+from perminute.domain.reconciliation.reconciliation import Difference
+from perminute.formats.rate_card_csv import COLUMNS
 from perminute.observability import logger, metrics, report_ties
 from perminute_local import cli, dead_letters, doctor, reconcile
 from perminute_local.correct_rates import _Of, _remarks, _table
@@ -82,9 +87,9 @@ def all_news(text: str) -> list[Notification]:
     text = encodable(text)
     digests = [
         kind(**{f.name: value_of(f.name, str(f.type), text) for f in fields(kind)})
-        for kind in get_args(News)
+        for kind in get_args(NotificationBody)
     ]
-    single = [replace(one, calls=None) for one in digests if isinstance(one, CallNews)]
+    single = [replace(one, calls=None) for one in digests if isinstance(one, CallNotification)]
     return [
         notification(one, organization_id=text, at=ANSWERED, cause="c")
         for one in (*digests, *single)

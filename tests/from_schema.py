@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from perminute.domain.times import format_instant
+from perminute.domain.values.times import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -21,80 +21,80 @@ from perminute.application import (
     book_credit,
     check_books,
     correct_rates,
-    counted_spending,
     settle_pools,
+    spend_counters,
 )
 from perminute.application.authorize_call import AuthorizeCall
-from perminute.application.charge_legs import ChargeLegs
+from perminute.application.charge_calls import ChargeCalls
 from perminute.application.charge_reported import ChargedByReports, ChargeReported
 from perminute.application.looking_again import LookingAgain
 from perminute.application.settle_at_once import SettleAtOnce
-from perminute.domain import (
-    authorization,
-    booking,
-    books,
-    call_prices,
-    credit_settings,
-    notification_texts,
-    recharge,
-    rerating,
-    spending,
-    timelines,
+from perminute.domain.authorization import authorization, call_prices
+from perminute.domain.authorization.call_states import under_way_since
+from perminute.domain.authorization.reservations import (
+    Answer,
+    ChargingRequest,
+    Denied,
+    Operation,
+    Reservation,
 )
-from perminute.domain import usage as usage_rules
-from perminute.domain.accounts import Account
-from perminute.domain.book_checks import BooksCheck
-from perminute.domain.call_states import under_way_since
-from perminute.domain.credit_settings import CreditSettings, FailureHandling
+from perminute.domain.credit import booking, books, credit_settings, recharge
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.credit_settings import CreditSettings, FailureHandling
+from perminute.domain.credit.lot_changes import LotChanges, LotItems
+from perminute.domain.credit.lots import Lot
+from perminute.domain.credit.provisional import Provisional
+from perminute.domain.credit.recharge import RESEND_AFTER, RechargeState
 from perminute.domain.errors import Refused
-from perminute.domain.folding import fold
-from perminute.domain.legs import MAX_LEG_SECONDS, Numbers
-from perminute.domain.licensing import Licensing
-from perminute.domain.lot_changes import LotChanges, LotItems
-from perminute.domain.lots import Lot
-from perminute.domain.notifications import crossings
-from perminute.domain.phone_numbers import e164_or_withheld
-from perminute.domain.pools import Pools
-from perminute.domain.provisional import Provisional
-from perminute.domain.rate_card import SECONDS_PER_MINUTE, RateCard, Unpriced
-from perminute.domain.recharge import RESEND_AFTER, RechargeState
-from perminute.domain.reservations import Answer, Asked, Denied, Operation, Reservation
-from perminute.domain.spending import LimitName, SpendingChange, SpendingKind
-from perminute.domain.timelines import Timeline
-from perminute.domain.usage import Price, Usage
-from perminute.events import billing, door, licensing, receipts, telephony
+from perminute.domain.licensing import timelines
+from perminute.domain.licensing.folding import fold
+from perminute.domain.licensing.licensing import Licensing
+from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.limits import spending
+from perminute.domain.limits.spending import LimitName, SpendingChange, SpendingKind
+from perminute.domain.notifications.notifications import crossings
+from perminute.domain.pools.pools import Pools
+from perminute.domain.rating import usage as usage_rules
+from perminute.domain.rating.calls import MAX_CALL_SECONDS, Numbers
+from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, RateCard, Unpriced
+from perminute.domain.rating.usage import Price, Usage
+from perminute.domain.reconciliation.book_checks import BooksCheck
+from perminute.domain.reference.phone_numbers import e164_or_withheld
+from perminute.domain.rerating import rerating
+from perminute.events import billing, door, licensing, processed_events, telephony
 from perminute.events import billing as billing_events
 from perminute.events import licensing as licensing_events
-from perminute.ports import Causes, ReceiptKind
-from perminute_local.simulation.effects import Effects, documents_of
+from perminute.formats import notification_texts
+from perminute.ports import Causes, IdentityKind
+from perminute_local.simulation.write_recorder import Effects, documents_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from perminute.api.call_messages import CallDocument
-    from perminute.application.counted_spending import _Counting
-    from perminute.domain.authorization import Decided
-    from perminute.domain.book_checks import Place
-    from perminute.domain.book_sums import CallCost
-    from perminute.domain.chargebacks import BoughtCredit
-    from perminute.domain.ledger import LedgerEntry
-    from perminute.domain.legs import LegType
-    from perminute.domain.notifications import BalanceNow, Notification
-    from perminute.domain.pools import MinutePool
-    from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest
-    from perminute.domain.reservations import Promise
-    from perminute.domain.spending import Spending
-    from perminute.domain.timelines import Fact
-    from perminute.domain.usage import Rating
+    from perminute.application.spend_counters import _Counting
+    from perminute.domain.authorization.authorization import Authorization
+    from perminute.domain.authorization.reservations import Promise
+    from perminute.domain.credit.chargebacks import BoughtCredit
+    from perminute.domain.credit.ledger import LedgerEntry
+    from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeRequest
+    from perminute.domain.licensing.timelines import Fact
+    from perminute.domain.limits.spending import Spending
+    from perminute.domain.notifications.notifications import BalanceNow, Notification
+    from perminute.domain.pools.pools import MinutePool
+    from perminute.domain.rating.calls import LegType
+    from perminute.domain.rating.usage import Rating
+    from perminute.domain.reconciliation.book_checks import Place
+    from perminute.domain.reconciliation.book_sums import CallCost
     from perminute.events.fields import Event, IssuedDetail
     from perminute.ports import (
         CallList,
         CommitResult,
         ListedCall,
         ListedOrganizations,
-        Posting,
-        Receipt,
+        ProcessedEvent,
+        Transaction,
     )
 
 
@@ -103,10 +103,10 @@ def without_does_not_exist() -> Iterator[None]:
     """A call that is recorded already is recorded once more."""
     commit = InMemoryStore.commit
 
-    def unconditional(store: InMemoryStore, posting: Posting) -> CommitResult:
-        for usage in posting.usages:
-            store.usages.pop((posting.before.organization_id, usage.leg.call_id), None)
-        return commit(store, posting)
+    def unconditional(store: InMemoryStore, transaction: Transaction) -> CommitResult:
+        for usage in transaction.usages:
+            store.usages.pop((transaction.before.organization_id, usage.call.call_id), None)
+        return commit(store, transaction)
 
     always = "attribute_not_exists(neverWritten)"
     with (
@@ -132,12 +132,12 @@ def charging_reports_and_ends() -> Iterator[None]:
     """A call that was charged by its reports is charged once more when its end is told."""
     commit = InMemoryStore.commit
 
-    def forgetful(store: InMemoryStore, posting: Posting) -> CommitResult:
-        for usage in posting.usages:
-            key = posting.before.organization_id, usage.leg.call_id
+    def forgetful(store: InMemoryStore, transaction: Transaction) -> CommitResult:
+        for usage in transaction.usages:
+            key = transaction.before.organization_id, usage.call.call_id
             if key in store.usages and store.usages[key].reported_by_bridge:
                 del store.usages[key]
-        return commit(store, posting)
+        return commit(store, transaction)
 
     with patch.object(InMemoryStore, "commit", forgetful):
         yield
@@ -147,8 +147,8 @@ def charging_reports_and_ends() -> Iterator[None]:
 def without_version() -> Iterator[None]:
     """Whoever writes last overwrites what others have written meanwhile."""
 
-    def overwriting(posting: Posting, _: Account) -> Account:
-        return posting.after
+    def overwriting(transaction: Transaction, _: Account) -> Account:
+        return transaction.after
 
     with _unversioned(overwriting):
         yield
@@ -158,39 +158,39 @@ def without_version() -> Iterator[None]:
 def with_plain_add() -> Iterator[None]:
     """The balance is added to, whatever it is by now, and all else is overwritten."""
 
-    def adding(posting: Posting, now: Account) -> Account:
-        change_micros = posting.after.balance_micros - posting.before.balance_micros
-        return replace(posting.after, balance_micros=now.balance_micros + change_micros)
+    def adding(transaction: Transaction, now: Account) -> Account:
+        change_micros = transaction.after.balance_micros - transaction.before.balance_micros
+        return replace(transaction.after, balance_micros=now.balance_micros + change_micros)
 
     with _unversioned(adding):
         yield
 
 
 @contextmanager
-def _unversioned(write: Callable[[Posting, Account], Account]) -> Iterator[None]:
+def _unversioned(write: Callable[[Transaction, Account], Account]) -> Iterator[None]:
     """Have an account written over whatever version is there."""
     with _committing(
-        lambda posting, now: replace(
-            posting,
-            before=(before := replace(posting.before, version=now.version)),
+        lambda transaction, now: replace(
+            transaction,
+            before=(before := replace(transaction.before, version=now.version)),
             after=before
-            if posting.after is posting.before
-            else replace(write(posting, now), version=now.version + 1),
+            if transaction.after is transaction.before
+            else replace(write(transaction, now), version=now.version + 1),
         )
     ):
         yield
 
 
 @contextmanager
-def _committing(change: Callable[[Posting, Account], Posting]) -> Iterator[None]:
+def _committing(change: Callable[[Transaction, Account], Transaction]) -> Iterator[None]:
     """Have every store commit something else than what was decided."""
     twin, real = InMemoryStore.commit, DynamoDBCreditStore.commit
 
-    def twin_commit(store: InMemoryStore, posting: Posting) -> CommitResult:
-        return twin(store, change(posting, store.account(posting.before.organization_id)))
+    def twin_commit(store: InMemoryStore, transaction: Transaction) -> CommitResult:
+        return twin(store, change(transaction, store.account(transaction.before.organization_id)))
 
-    def real_commit(store: DynamoDBCreditStore, posting: Posting) -> CommitResult:
-        return real(store, change(posting, store.account(posting.before.organization_id)))
+    def real_commit(store: DynamoDBCreditStore, transaction: Transaction) -> CommitResult:
+        return real(store, change(transaction, store.account(transaction.before.organization_id)))
 
     with (
         patch.object(InMemoryStore, "commit", twin_commit),
@@ -209,11 +209,11 @@ def publishing_before_the_commit() -> Iterator[None]:
         made(effects, *parts, **options)  # type: ignore[arg-type]
         topic.append(effects)
 
-    def published(posting: Posting, _: Account) -> Posting:
-        documents = documents_of([announced(one) for one in posting.notifications])
+    def published(transaction: Transaction, _: Account) -> Transaction:
+        documents = documents_of([announced(one) for one in transaction.notifications])
         asked = [one for one in documents if one["type"] != "RechargeRequested"]
         topic[-1].published(asked)
-        return posting
+        return transaction
 
     with patch.object(Effects, "__init__", remembered), _committing(published):
         yield
@@ -414,7 +414,7 @@ def granting_to_the_last_second() -> Iterator[None]:
 def taking_any_report() -> Iterator[None]:
     """Used seconds are taken as they are reported, whether they can be true or not."""
 
-    def unchecked(reservation: Reservation, asked: Asked, _: datetime) -> Asked:
+    def unchecked(reservation: Reservation, asked: ChargingRequest, _: datetime) -> ChargingRequest:
         return asked.in_full(reservation.wanted_seconds, reservation.used_seconds)
 
     with patch.object(Reservation, "next_request", unchecked):
@@ -424,20 +424,22 @@ def taking_any_report() -> Iterator[None]:
 @contextmanager
 def repeats_word_for_word() -> Iterator[None]:
     """A repeat that spells out how much it wants is another request."""
-    in_full = Asked.in_full
+    in_full = ChargingRequest.in_full
 
-    def unspelled(asked: Asked, default_seconds: int, reported_seconds: int) -> Asked:
+    def unspelled(
+        asked: ChargingRequest, default_seconds: int, reported_seconds: int
+    ) -> ChargingRequest:
         whole = in_full(asked, default_seconds, reported_seconds)
         return whole._replace(requested_seconds=asked.requested_seconds)
 
-    with patch.object(Asked, "in_full", unspelled):
+    with patch.object(ChargingRequest, "in_full", unspelled):
         yield
 
 
 @contextmanager
 def granting_as_much_as_is_wanted() -> Iterator[None]:
     """`maxGrantSeconds` is configured, and ignored."""
-    with patch.object(Account, "max_grant_seconds", MAX_LEG_SECONDS):
+    with patch.object(Account, "max_grant_seconds", MAX_CALL_SECONDS):
         yield
 
 
@@ -464,7 +466,7 @@ def counting_calls_before_credit() -> Iterator[None]:
     """As many calls as may be under way are named, though credit is short as well."""
     granted = authorization._Call.granted  # noqa: SLF001
 
-    def counted(call: authorization._Call) -> Decided:
+    def counted(call: authorization._Call) -> Authorization:
         if call._before is None and call._too_many_at_once():  # noqa: SLF001
             return call.denied(Denied.SPEND_LIMIT, LimitName.CONCURRENT_CALLS)
         return granted(call)
@@ -492,7 +494,7 @@ def going_on_by_the_card_in_force() -> Iterator[None]:
 @contextmanager
 def charging_by_the_card_in_force() -> Iterator[None]:
     """A call is charged by the rate card in force, which came after it had begun."""
-    with patch.object(ChargeLegs, "_terms_by_card", lambda *_: {}):
+    with patch.object(ChargeCalls, "_terms_by_card", lambda *_: {}):
         yield
 
 
@@ -633,14 +635,14 @@ def correcting_past_the_limits() -> Iterator[None]:
 @contextmanager
 def skipping_corrections() -> Iterator[None]:
     """A record that takes in some of the corrections that it lacks is said to have them all."""
-    catch_up = counted_spending._Counting._catch_up  # noqa: SLF001
+    catch_up = spend_counters._Counting._catch_up  # noqa: SLF001
 
     def to_the_last(counting: _Counting, behind: Sequence[Spending]) -> None:
         catch_up(counting, behind)
         last = counting._account.corrections  # noqa: SLF001
         counting._put([replace(one, corrections=last) for one in counting._behind])  # noqa: SLF001
 
-    with patch.object(counted_spending._Counting, "_catch_up", to_the_last):  # noqa: SLF001
+    with patch.object(spend_counters._Counting, "_catch_up", to_the_last):  # noqa: SLF001
         yield
 
 
@@ -666,7 +668,7 @@ def counting_what_was_added_already() -> Iterator[None]:
     def as_it_is_now(usage: Usage, _: int) -> int:
         return usage.charge_micros
 
-    with patch.object(counted_spending, "_micros_by", as_it_is_now):
+    with patch.object(spend_counters, "_micros_by", as_it_is_now):
         yield
 
 
@@ -695,10 +697,12 @@ def issued_when_sent() -> Iterator[None]:
         yield
 
 
-def _changes_known_as(receipt_of: Callable[[Event, IssuedDetail], Receipt]) -> ExitStack:
+def _changes_known_as(
+    processed_event_of: Callable[[Event, IssuedDetail], ProcessedEvent],
+) -> ExitStack:
     patches = ExitStack()
     for events in (licensing_events, billing_events):
-        patches.enter_context(patch.object(events, "receipt_of_change", receipt_of))
+        patches.enter_context(patch.object(events, "processed_change_of", processed_event_of))
     return patches
 
 
@@ -706,7 +710,7 @@ def _changes_known_as(receipt_of: Callable[[Event, IssuedDetail], Receipt]) -> E
 def knowing_changes_by_their_event_ids() -> Iterator[None]:
     """What a bus gave another id counts once more, whatever its `changeId`."""
     with _changes_known_as(
-        lambda event, _: receipts.receipt_of(event, ReceiptKind.EVENT, event.id)
+        lambda event, _: processed_events.processed_event_of(event, IdentityKind.EVENT, event.id)
     ):
         yield
 
@@ -715,8 +719,10 @@ def knowing_changes_by_their_event_ids() -> Iterator[None]:
 def keeping_change_ids_as_event_ids() -> Iterator[None]:
     """A `changeId` that reads like the id of another event is taken for it."""
 
-    def of_either(event: Event, detail: IssuedDetail) -> Receipt:
-        return receipts.receipt_of(event, ReceiptKind.EVENT, detail.change_id or event.id)
+    def of_either(event: Event, detail: IssuedDetail) -> ProcessedEvent:
+        return processed_events.processed_event_of(
+            event, IdentityKind.EVENT, detail.change_id or event.id
+        )
 
     with _changes_known_as(of_either):
         yield
@@ -760,7 +766,7 @@ def asking_for_no_next_step() -> Iterator[None]:
 
 @contextmanager
 def tracing_calls_to_the_last_of_their_batch() -> Iterator[None]:
-    """All that a posting tells names its last event, also what is told of another call."""
+    """All that a transaction tells names its last event, also what is told of another call."""
     with patch.object(Causes, "of", lambda causes, _: causes.last):
         yield
 

@@ -11,9 +11,10 @@ from unittest.mock import patch
 from perminute.adapters.memory_digests import InMemoryDigests
 from perminute.application import send_digests
 from perminute.application.first_calls import FirstCalls
-from perminute.domain import books, digests
-from perminute.domain.digests import CountedCalls
-from perminute.domain.times import end_of
+from perminute.domain.credit import books
+from perminute.domain.notifications import digests
+from perminute.domain.notifications.digests import CountedCalls
+from perminute.domain.values.times import end_of
 from perminute_local.simulation.digests import (
     AS_IT_IS,
     NONE_LOST,
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import date, datetime
 
-    from perminute.domain.digests import CallGroup, CallToNotify
-    from perminute.domain.notifications import CallNews, Notification
-    from perminute.domain.usage import Usage
+    from perminute.domain.notifications.digests import CallGroup, CallToNotify
+    from perminute.domain.notifications.notifications import CallNotification, Notification
+    from perminute.domain.rating.usage import Usage
     from perminute.ports import Announcement, CallRecord
 
 
@@ -105,7 +106,7 @@ def no_day_is_due() -> Iterator[None]:
 
     def forgetful(
         self: books.Books,
-        news: CallNews,
+        news: CallNotification,
         *,
         cause: str | int,
         at: datetime | None = None,
@@ -123,8 +124,8 @@ def no_day_is_due() -> Iterator[None]:
 def counting_what_calls_were() -> Iterator[None]:
     """A call that was re-rated is counted as what it was when it was notified of."""
 
-    def as_it_was(one: Notification, _: Usage) -> CallNews:
-        news: CallNews = one.news  # type: ignore[assignment] # only calls are counted
+    def as_it_was(one: Notification, _: Usage) -> CallNotification:
+        news: CallNotification = one.news  # type: ignore[assignment] # only calls are counted
         return news
 
     with patch.object(digests, "as_it_is_now", as_it_was):
@@ -143,7 +144,7 @@ def adding_up_all_costs() -> Iterator[None]:
     """A cost is added whatever currency it is in."""
     with_call = CountedCalls.with_call
 
-    def adding(self: CountedCalls, news: CallNews, at: datetime) -> CountedCalls:
+    def adding(self: CountedCalls, news: CallNotification, at: datetime) -> CountedCalls:
         return with_call(self, replace(news, currency=self.currency or news.currency), at)
 
     with patch.object(CountedCalls, "with_call", adding):

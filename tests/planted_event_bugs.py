@@ -14,16 +14,19 @@ from perminute.adapters.notification_documents import notification_of
 from perminute.application import book_credit, publish_notifications
 from perminute.application.book_credit import BookCredit
 from perminute.application.publish_notifications import PublishNotifications
-from perminute.domain import booking, legs, rerating, timelines
-from perminute.domain.books import Books
+from perminute.domain.credit import booking
+from perminute.domain.credit.books import Books
+from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeState
 from perminute.domain.errors import Refused
-from perminute.domain.notifications import CallNotRated
-from perminute.domain.phone_numbers import check_e164
-from perminute.domain.recharge import AutoRecharge, Disabled, RechargeState
-from perminute.domain.spending import SpendingKind, Spendings
-from perminute.domain.usage import Outcome
+from perminute.domain.licensing import timelines
+from perminute.domain.limits.spending import SpendingKind, Spendings
+from perminute.domain.notifications.notifications import CallNotRated
+from perminute.domain.rating import calls
+from perminute.domain.rating.usage import Outcome
+from perminute.domain.reference.phone_numbers import check_e164
+from perminute.domain.rerating import rerating
 from perminute.events import door, telephony
-from perminute.ports import Committed, Receipt
+from perminute.ports import Committed, ProcessedEvent
 from perminute_local.simulation.notified import CARRIED, NAMED
 from perminute_local.simulation.same_second import CAUTIOUS
 
@@ -34,15 +37,15 @@ if TYPE_CHECKING:
 
     from perminute.application.book_credit import CreditEvent
     from perminute.batches import Message, Settled
-    from perminute.domain.accounts import Account, Booking
-    from perminute.domain.booking import Purchase
-    from perminute.domain.credit_settings import CreditSettings
-    from perminute.domain.legs import LegType, Numbers
-    from perminute.domain.licensing import LicensingChange
-    from perminute.domain.notifications import News, Notification
-    from perminute.domain.rerating import Rerating
-    from perminute.domain.spending import SpendingKey
-    from perminute.domain.usage import Usage
+    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.booking import Purchase
+    from perminute.domain.credit.credit_settings import CreditSettings
+    from perminute.domain.licensing.licensing import LicensingChange
+    from perminute.domain.limits.spending import SpendingKey
+    from perminute.domain.notifications.notifications import Notification, NotificationBody
+    from perminute.domain.rating.calls import LegType, Numbers
+    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rerating.rerating import Rerating
     from perminute.ports import (
         Announcement,
         RecordResult,
@@ -159,7 +162,7 @@ def remembering_the_last_event_only() -> Iterator[None]:
     def forgetful(
         store: InMemoryStore,
         organization_id: str,
-        changes: Sequence[tuple[LicensingChange, Receipt]],
+        changes: Sequence[tuple[LicensingChange, ProcessedEvent]],
         rerating: Rerating | None = None,
     ) -> RecordResult:
         result = record(store, organization_id, changes, rerating)
@@ -196,7 +199,7 @@ def saying_nothing_of_unrated_calls() -> Iterator[None]:
 def failing_on_an_outcome() -> Iterator[None]:
     """Nobody has thought of what to say of a call without a price."""
 
-    def unknown(news: News) -> News:
+    def unknown(news: NotificationBody) -> NotificationBody:
         if isinstance(news, CallNotRated):
             raise KeyError(Outcome.UNRATED)
         return news
@@ -206,15 +209,15 @@ def failing_on_an_outcome() -> Iterator[None]:
 
 
 @contextmanager
-def _saying(change: Callable[[News], News | None]) -> Iterator[None]:
-    news_of_call = booking.news_of_call
+def _saying(change: Callable[[NotificationBody], NotificationBody | None]) -> Iterator[None]:
+    notifications_of_call = booking.notifications_of_call
 
-    def changed(usage: Usage) -> Iterator[News]:
-        return (news for one in news_of_call(usage) if (news := change(one)) is not None)
+    def changed(usage: Usage) -> Iterator[NotificationBody]:
+        return (news for one in notifications_of_call(usage) if (news := change(one)) is not None)
 
     with (
-        patch.object(booking, "news_of_call", changed),
-        patch.object(rerating, "news_of_call", changed),
+        patch.object(booking, "notifications_of_call", changed),
+        patch.object(rerating, "notifications_of_call", changed),
     ):
         yield
 
@@ -229,14 +232,14 @@ def refusing_masked_numbers() -> Iterator[None]:
             raise ValueError(msg)
         return check_e164(number)
 
-    with patch("perminute.domain.legs.check_e164", strictly):
+    with patch("perminute.domain.rating.calls.check_e164", strictly):
         yield
 
 
 @contextmanager
 def refusing_numbers_that_are_no_text() -> Iterator[None]:
     """A call is refused for a number that nobody needs, because it is no text."""
-    read_numbers = legs.read_numbers
+    read_numbers = calls.read_numbers
 
     def strictly(leg_type: LegType, *, service_number: object, remote_number: object) -> Numbers:
         for number in (service_number, remote_number):
@@ -322,10 +325,10 @@ def setting_credits_up_by_the_arrival() -> Iterator[None]:
 def believing_the_first_copy() -> Iterator[None]:
     """The copy of a change that arrives first says when it was issued, and not the earliest."""
 
-    def never(_: Receipt, __: Receipt) -> bool:
+    def never(_: ProcessedEvent, __: ProcessedEvent) -> bool:
         return False
 
-    with patch.object(Receipt, "is_earlier_than", never):
+    with patch.object(ProcessedEvent, "is_earlier_than", never):
         yield
 
 

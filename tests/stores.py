@@ -28,7 +28,7 @@ from perminute.ports import NO_CAUSES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from perminute.domain.notifications import Notification
+    from perminute.domain.notifications.notifications import Notification
     from perminute.ports import (
         BookChecks,
         Books,

@@ -7,40 +7,40 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from builders import (
-    IMPATIENT,
     LONG_AGO,
     ORGANIZATION,
+    WITHOUT_WAITING,
     ended,
     fact,
     holds,
+    processed_event,
     purchase,
-    receipt,
     volume,
 )
 
 from perminute.adapters.memory import PublishedRateCards
 from perminute.application.book_credit import BookCredit
-from perminute.application.charge_legs import ChargeLegs
+from perminute.application.charge_calls import ChargeCalls
 from perminute.application.correct_rates import Corrected, CorrectRates, RateCorrection
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.application.verdicts import Accepted
-from perminute.domain.legs import LegType
-from perminute.domain.licensing import LicensingChange
-from perminute.domain.rate_card_csv import read_rate_card
-from perminute.domain.reconciliation import reconcile
-from perminute.ports import ReceiptKind
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.rating.calls import LegType
+from perminute.domain.reconciliation.reconciliation import reconcile
+from perminute.formats.rate_card_csv import read_rate_card
+from perminute.ports import IdentityKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stores import Stores
 
-    from perminute.application.charge_legs import EndedLeg
-    from perminute.domain.rate_card import RateCard
-    from perminute.domain.reconciliation import Difference
-    from perminute.domain.usage import Usage
+    from perminute.application.charge_calls import EndedCall
+    from perminute.domain.rating.rate_card import RateCard
+    from perminute.domain.rating.usage import Usage
+    from perminute.domain.reconciliation.reconciliation import Difference
 
 NOVEMBER, DECEMBER = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
 LATER = DECEMBER + timedelta(days=9)
@@ -75,26 +75,30 @@ class WrongRates:
         changes = [
             (
                 LicensingChange(self.organization, subject, tuple(facts)),
-                receipt(f"{self.organization}-{subject}", organization_id=self.organization),
+                processed_event(
+                    f"{self.organization}-{subject}", organization_id=self.organization
+                ),
             )
             for subject, facts in subjects.items()
         ]
         self.stores.licensing.record(self.organization, changes)
-        bought = receipt("po", kind=ReceiptKind.PURCHASE, organization_id=self.organization)
-        event = purchase(amount=100, organization_id=self.organization, receipt=bought)
-        assert isinstance(BookCredit(self.stores.credit, IMPATIENT)([event])[0], Accepted)
+        bought = processed_event(
+            "po", kind=IdentityKind.PURCHASE, organization_id=self.organization
+        )
+        event = purchase(amount=100, organization_id=self.organization, processed_event=bought)
+        assert isinstance(BookCredit(self.stores.credit, WITHOUT_WAITING)([event])[0], Accepted)
 
-    def charge(self, *legs: EndedLeg) -> None:
-        charging = ChargeLegs(
+    def charge(self, *calls: EndedCall) -> None:
+        charging = ChargeCalls(
             self.stores.credit,
             self.stores.calls,
-            RememberedLicensing(self.stores.licensing),
+            LicensingCache(self.stores.licensing),
             self.cards,
-            IMPATIENT,
+            WITHOUT_WAITING,
         )
-        assert all(isinstance(one, Accepted) for one in charging(legs))
+        assert all(isinstance(one, Accepted) for one in charging(calls))
 
-    def call(self, call_id: str, answered_at: datetime, **changed: Any) -> EndedLeg:
+    def call(self, call_id: str, answered_at: datetime, **changed: Any) -> EndedCall:
         """Ten minutes to Germany."""
         return ended(
             organization_id=self.organization,
@@ -109,9 +113,9 @@ class WrongRates:
         return LookingAgain(
             credit=self.stores.credit,
             calls=self.stores.calls,
-            licensing=RememberedLicensing(self.stores.licensing),
+            licensing=LicensingCache(self.stores.licensing),
             rate_cards=self.cards,
-            patience=IMPATIENT,
+            retry=WITHOUT_WAITING,
         )
 
     def preview(self, **changed: Any) -> Corrected:
@@ -128,13 +132,13 @@ class WrongRates:
         """Have carried out what waits, as the deployed function would."""
         while self.stores.credit.unsettled_months(self.organization):
             rerate = RerateCalls(self.again, self.stores.reratings)
-            assert isinstance(rerate([Wakeup(self.organization)])[0], Accepted)
+            assert isinstance(rerate([ReratingRequest(self.organization)])[0], Accepted)
 
     def usages(self) -> dict[str, Usage]:
         lists = self.stores.calls.lists(self.organization, since=LONG_AGO)
         call_ids = [call.call_id for one in lists for call in one.calls]
         usages = self.stores.calls.usages(self.organization, call_ids)
-        return {usage.leg.call_id: usage for usage in usages}
+        return {usage.call.call_id: usage for usage in usages}
 
     def differences(self) -> Sequence[Difference]:
         return reconcile(self.stores.credit.statement(self.organization))

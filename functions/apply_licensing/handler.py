@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from perminute.application.patience import Deadline
+from perminute.application.retry import Deadline
 from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
 from perminute.events.door import read_event

@@ -11,7 +11,7 @@ from perminute.api.bootstrap import charging_api
 from perminute.api.http import http_response, plain, request_id_of, serve_http, serve_invocation
 from perminute.api.reports import report_served
 from perminute.application.correlation import caused_by
-from perminute.application.patience import Deadline
+from perminute.application.retry import Deadline
 from perminute.observability import logger, metrics, named_run
 from perminute.settings import TokenSettings
 

@@ -6,12 +6,12 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from perminute.application.patience import Deadline
+from perminute.application.retry import Deadline
 from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
-from perminute.domain.usage import Outcome
+from perminute.domain.rating.usage import Outcome
 from perminute.events.door import read_event
-from perminute.events.telephony import TELEPHONY, ended_leg
+from perminute.events.telephony import TELEPHONY, ended_call
 from perminute.observability import (
     UNCHARGED,
     logger,
@@ -24,7 +24,7 @@ from perminute.observability import (
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from perminute.application.charge_legs import EndedLeg
+    from perminute.application.charge_calls import EndedCall
     from perminute.arrivals import Arrival
 
 _METRICS = {
@@ -37,23 +37,23 @@ _METRICS = {
 }
 
 application = Application(os.environ)
-charge_legs = application.charge_legs()
+charge_calls = application.charge_calls()
 rejections = application.rejections()
 
 
-def _open(body: str, arrival: Arrival) -> EndedLeg:
-    return ended_leg(read_event(body, TELEPHONY, arrival), arrival.heard_at)
+def _open(body: str, arrival: Arrival) -> EndedCall:
+    return ended_call(read_event(body, TELEPHONY, arrival), arrival.heard_at)
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
 @named_run
 def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
-    """Charge a batch of ended legs; only what must come again is reported as failed."""
+    """Charge a batch of ended calls; only what must come again is reported as failed."""
     settled = settle_batch(
         event,
         open_message=_open,
-        use_case=charge_legs,
+        use_case=charge_calls,
         rejections=rejections,
         deadline=Deadline.in_milliseconds(context.get_remaining_time_in_millis()),
         names_of=lambda one: one.names,

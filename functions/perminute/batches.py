@@ -14,17 +14,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, assert_never
 
-from perminute.application.patience import NEVER, Deadline
-from perminute.application.verdicts import Accepted, Repeated
+from perminute.application.results import Accepted, Duplicate
+from perminute.application.retry import NEVER, Deadline
 from perminute.arrivals import arrival_of
 from perminute.domain.errors import Refused, Unavailable
-from perminute.domain.printable import one_line
+from perminute.domain.values.printable import one_line
 from perminute.ports import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from perminute.application.verdicts import Verdict
+    from perminute.application.results import Result
     from perminute.arrivals import Arrival
     from perminute.ports import Rejections
 
@@ -33,7 +33,7 @@ MAX_REASON_LENGTH = 1_024
 MAX_EVENT_ID_LENGTH = 250
 """What is kept and logged of a refused event has an end, whatever was sent."""
 
-_VERDICT = "verdict"
+_VERDICT = "result"
 
 
 class BatchItemFailure(TypedDict):
@@ -102,12 +102,12 @@ def settle_batch(  # noqa: PLR0913 - each of them differs from function to funct
     sqs_event: dict[str, Any],
     *,
     open_message: Callable[[str, Arrival], I],
-    use_case: Callable[[Sequence[I], Deadline], Sequence[Verdict[R]]],
+    use_case: Callable[[Sequence[I], Deadline], Sequence[Result[R]]],
     rejections: Rejections,
     deadline: Deadline = NEVER,
     names_of: Callable[[I], dict[str, str]] = _nameless,
 ) -> Settled[R]:
-    """Open every message, hand what is sound to the use case, and settle each by its verdict."""
+    """Open every message, hand what is sound to the use case, and settle each by its result."""
     settled: Settled[R] = Settled()
     sound: list[tuple[Message, I]] = []
     refusals: list[tuple[Message, Refused]] = []
@@ -118,21 +118,21 @@ def settle_batch(  # noqa: PLR0913 - each of them differs from function to funct
             sound.append((message, open_message(message.body, arrival_of(record, now))))
         except Refused as refusal:
             refusals.append((message, refusal))
-    verdicts = use_case([content for _, content in sound], deadline)
-    for (message, content), verdict in zip(sound, verdicts, strict=True):
-        match verdict:
-            case Accepted(result):
+    results = use_case([content for _, content in sound], deadline)
+    for (message, content), result in zip(sound, results, strict=True):
+        match result:
+            case Accepted(outcome):
                 became = {}
-                settled.accepted.append(result)
-            case Repeated():
+                settled.accepted.append(outcome)
+            case Duplicate():
                 became = {_VERDICT: "repeated"}
                 settled.repeated += 1
             case Refused():
                 became = {_VERDICT: "refused"}
-                refusals.append((message, verdict))
+                refusals.append((message, result))
             case Unavailable():
                 became = {_VERDICT: "failed"}
-                settled.failed.append((message, str(verdict)))
+                settled.failed.append((message, str(result)))
             case never:
                 assert_never(never)
         settled.names.append(names_of(content) | became)

@@ -11,30 +11,30 @@ from perminute.adapters.dynamodb.digests import DynamoDBDigests
 from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
 from perminute.adapters.sns_topic import SNSTopic
 from perminute.adapters.sqs_rejections import SQSRejections
-from perminute.adapters.sqs_wakeups import SQSWakeups
+from perminute.adapters.sqs_rerating_queue import SQSReratingQueue
 from perminute.adapters.sqs_work import SQSWork
 from perminute.application.apply_licensing import ApplyLicensing
 from perminute.application.book_credit import BookCredit
-from perminute.application.charge_legs import ChargeLegs
+from perminute.application.charge_calls import ChargeCalls
 from perminute.application.charge_reported import ChargeReported
 from perminute.application.check_books import CheckBooks
 from perminute.application.daily_expiry import BroughtUpToDate, ExpireAccount
 from perminute.application.daily_runs import DailyRun, ListOrganizations
 from perminute.application.expire_credit import ExpireCredit
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
-from perminute.application.patience import Patience
 from perminute.application.publish_notifications import PublishNotifications
+from perminute.application.queue_reratings import QueueForgotten, QueueReratings
 from perminute.application.reconcile_books import ReconcileBooks, Reconciled
-from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls
+from perminute.application.retry import RetryPolicy
 from perminute.application.send_digests import SendDigests
-from perminute.application.wake_reratings import WakeForgotten, WakeReratings
-from perminute.connected import Connected
-from perminute.domain.notification_texts import Sender
+from perminute.aws import AwsResources
+from perminute.formats.notification_texts import Sender
 from perminute.observability import report_ties
 
 
-class Application(Connected):
+class Application(AwsResources):
     """The use cases of one function that is triggered by events, over one connection to AWS."""
 
     def rejections(self) -> SQSRejections:
@@ -43,14 +43,14 @@ class Application(Connected):
             lambda: self.client("sqs"), settings.dead_letter_queue_url(self.environment)
         )
 
-    def charge_legs(self) -> ChargeLegs:
-        """Charge ended legs by the rate card in S3."""
-        return ChargeLegs(
+    def charge_calls(self) -> ChargeCalls:
+        """Charge ended calls by the rate card in S3."""
+        return ChargeCalls(
             credit=self.credit,
             calls=DynamoDBCalls(self.schema),
-            licensing=RememberedLicensing(self.licensing),
+            licensing=LicensingCache(self.licensing),
             rate_cards=self.rate_cards(),
-            patience=Patience(),
+            retry=RetryPolicy(),
         )
 
     def rerate_calls(self) -> RerateCalls:
@@ -58,46 +58,48 @@ class Application(Connected):
         again = LookingAgain(
             credit=self.credit,
             calls=DynamoDBCalls(self.schema),
-            licensing=RememberedLicensing(self.licensing),
+            licensing=LicensingCache(self.licensing),
             rate_cards=self.rate_cards(),
-            patience=Patience(),
+            retry=RetryPolicy(),
         )
         return RerateCalls(again, DynamoDBReratings(self.schema))
 
-    def wake_reratings(self) -> WakeReratings:
+    def queue_reratings(self) -> QueueReratings:
         """Have what waits carried out."""
-        return WakeReratings(self._wakeups(), self.rejections())
+        return QueueReratings(self._wakeups(), self.rejections())
 
-    def wake_forgotten(self) -> WakeForgotten:
+    def wake_forgotten(self) -> QueueForgotten:
         """Have what still waits carried out."""
-        return WakeForgotten(DynamoDBReratings(self.schema), self._wakeups())
+        return QueueForgotten(DynamoDBReratings(self.schema), self._wakeups())
 
     def book_credit(self) -> BookCredit:
         """Book purchases, adjustments and settings."""
-        return BookCredit(self.credit, Patience(), report_ties)
+        return BookCredit(self.credit, RetryPolicy(), report_ties)
 
     def daily_expiry(self) -> DailyRun[BroughtUpToDate]:
         """Book what time alone brings, and charge calls of whose end nobody has told."""
-        charge_reported = ChargeReported(self.credit, self.charge_legs())
+        charge_reported = ChargeReported(self.credit, self.charge_calls())
         send_digests = SendDigests(
             credit=self.credit,
             calls=DynamoDBCallsUnderWay(self.schema),
             digests=DynamoDBDigests(self.schema),
-            patience=Patience(),
+            retry=RetryPolicy(),
         )
-        does = ExpireAccount(ExpireCredit(self.credit, Patience()), charge_reported, send_digests)
+        does = ExpireAccount(
+            ExpireCredit(self.credit, RetryPolicy()), charge_reported, send_digests
+        )
         return DailyRun(ListOrganizations(self.credit, self._work(), only_due=True), does)
 
     def reconciliation(self) -> DailyRun[Reconciled]:
         """Check all books; what is just being booked has a moment to settle."""
-        patience = Patience(attempts=3, base_seconds=0.5)
+        retry = RetryPolicy(attempts=3, base_seconds=0.5)
         check_books = CheckBooks(
             books=DynamoDBBooks(self.schema),
             checks=DynamoDBBookChecks(
                 self.connection, settings.book_checks_table(self.environment)
             ),
-            reconcile=ReconcileBooks(self.credit, patience),
-            patience=patience,
+            reconcile=ReconcileBooks(self.credit, retry),
+            retry=retry,
             whole_within_days=settings.whole_within_days(self.environment),
         )
         return DailyRun(ListOrganizations(self.credit, self._work()), check_books)
@@ -117,12 +119,12 @@ class Application(Connected):
     def apply_licensing(self) -> ApplyLicensing:
         """Take in licensing facts."""
         horizon = settings.rerating_horizon(self.environment)
-        return ApplyLicensing(self.licensing, Patience(), report_ties, horizon)
+        return ApplyLicensing(self.licensing, RetryPolicy(), report_ties, horizon)
 
     def _work(self) -> SQSWork:
         queue_url = settings.work_queue_url(self.environment)
         return SQSWork(lambda: self.client("sqs"), queue_url)
 
-    def _wakeups(self) -> SQSWakeups:
+    def _wakeups(self) -> SQSReratingQueue:
         queue_url = settings.rerating_queue_url(self.environment)
-        return SQSWakeups(lambda: self.client("sqs"), queue_url)
+        return SQSReratingQueue(lambda: self.client("sqs"), queue_url)

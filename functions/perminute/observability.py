@@ -17,8 +17,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from perminute.application.correlation import caused_by, correlation_id
 from perminute.domain.errors import Unavailable
-from perminute.domain.times import format_instant
-from perminute.domain.usage import Outcome
+from perminute.domain.rating.usage import Outcome
+from perminute.domain.values.times import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from perminute.application.publish_notifications import Published
     from perminute.application.reconcile_books import Reconciled
     from perminute.batches import Settled
-    from perminute.domain.ties import Tie
-    from perminute.domain.usage import Usage
+    from perminute.domain.licensing.ties import Tie
+    from perminute.domain.rating.usage import Usage
     from perminute.ports import Rejection
 
     R = TypeVar("R")
@@ -104,8 +104,8 @@ def report_uncharged(usage: Usage, event_id: str = "") -> None:
     logger.warning(
         "call not charged",
         extra={
-            "organizationId": usage.leg.organization_id,
-            "callId": usage.leg.call_id,
+            "organizationId": usage.call.organization_id,
+            "callId": usage.call.call_id,
             "correlationId": event_id or correlation_id(),
             "outcome": usage.outcome,
             "reason": usage.reason,
@@ -226,7 +226,7 @@ def report_charged_by_reports(done: Sequence[BroughtUpToDate]) -> None:
     for usage in charged:
         logger.warning(
             "call ended without an event",
-            extra={"organizationId": usage.leg.organization_id, "callId": usage.leg.call_id},
+            extra={"organizationId": usage.call.organization_id, "callId": usage.call.call_id},
         )
         if usage.outcome in UNCHARGED:
             report_uncharged(usage)

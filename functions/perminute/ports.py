@@ -11,45 +11,44 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from perminute.domain.ledger import EntryType
-from perminute.domain.lot_changes import NO_LOT_ITEMS, LotItems
-from perminute.domain.usage import Outcome
+from perminute.domain.credit.ledger import EntryType
+from perminute.domain.credit.lot_changes import NO_LOT_ITEMS, LotItems
+from perminute.domain.rating.usage import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
     from datetime import date, datetime
 
-    from perminute.domain.accounts import Account
-    from perminute.domain.book_checks import BooksCheck, Place
-    from perminute.domain.book_sums import CallCost, PoolUse, Standing
-    from perminute.domain.chargebacks import BoughtCredit, Chargeback
-    from perminute.domain.digests import CallGroup, CallToNotify, CountedCalls
-    from perminute.domain.ledger import LedgerEntry
-    from perminute.domain.legs import Leg
-    from perminute.domain.licensing import Licensing, LicensingChange, Seats
-    from perminute.domain.lots import Lot, Lots
-    from perminute.domain.notifications import Notification
-    from perminute.domain.pools import MinutePool, Month, PoolStep
-    from perminute.domain.rate_card import RateCard
-    from perminute.domain.reconciliation import Statement
-    from perminute.domain.rerating import Rerating
-    from perminute.domain.reservations import Reservation
-    from perminute.domain.spending import Spending, SpendingChange, SpendingKey
-    from perminute.domain.usage import Usage
+    from perminute.domain.authorization.reservations import Reservation
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.chargebacks import BoughtCredit, Chargeback
+    from perminute.domain.credit.ledger import LedgerEntry
+    from perminute.domain.credit.lots import Lot, Lots
+    from perminute.domain.licensing.licensing import Licensing, LicensingChange, Seats
+    from perminute.domain.limits.spending import Spending, SpendingChange, SpendingKey
+    from perminute.domain.notifications.digests import CallGroup, CallToNotify, CountedCalls
+    from perminute.domain.notifications.notifications import Notification
+    from perminute.domain.pools.pools import MinutePool, Month, PoolStep
+    from perminute.domain.rating.calls import Call
+    from perminute.domain.rating.rate_card import RateCard
+    from perminute.domain.rating.usage import Usage
+    from perminute.domain.reconciliation.book_checks import BooksCheck, Place
+    from perminute.domain.reconciliation.book_sums import CallCost, PoolUse, Standing
+    from perminute.domain.reconciliation.reconciliation import Statement
+    from perminute.domain.rerating.rerating import Rerating
 
-MAX_ITEMS_PER_POSTING = 100
+MAX_ITEMS_PER_TRANSACTION = 100
 """DynamoDB takes as many items a transaction (AWS: TransactWriteItems). docs/architecture.md says
-how each kind of posting spends them."""
+how each kind of transaction spends them."""
 
 MAX_MERGED = 48
 """Re-ratings that are merged into one at once."""
 
 MAX_CHANGES_PER_RECORD = 49
-"""Each change takes a receipt and perhaps a timeline of its own; account and re-rating are two
-more."""
+"""Each change takes a processed event and perhaps a timeline; account and re-rating are two."""
 
 
-class ReceiptKind(StrEnum):
+class IdentityKind(StrEnum):
     """What identifies an event for ever (docs/events.md)."""
 
     EVENT = "event"
@@ -63,32 +62,32 @@ class ReceiptKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiptKey:
+class EventIdentity:
     """The permanent identity of an event.
 
     An event id stands for itself wherever it turns up; the other kinds are numbered by
     organization.
     """
 
-    kind: ReceiptKind
+    kind: IdentityKind
     organization_id: str
     id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class ProcessedEvent:
     """Proof that an event was taken in, and what it said: canonical JSON, equal if it repeats.
 
     `issued_at` is when an event was issued that has a `changeId` and does not say so itself: the
     `time` of that copy. None of other events.
     """
 
-    key: ReceiptKey
+    key: EventIdentity
     content: str
     entry_id: str | None = None
     issued_at: datetime | None = None
 
-    def is_earlier_than(self, recorded: Receipt) -> bool:
+    def is_earlier_than(self, recorded: ProcessedEvent) -> bool:
         """Return whether this is of a copy of the recorded event which was issued earlier."""
         return (
             self.content == recorded.content
@@ -104,7 +103,7 @@ and API Gateway's have 36 at most; of a longer one the beginning counts."""
 
 
 class Causes(NamedTuple):
-    """The events that a posting is written for, or the run if there is no event behind it.
+    """The events that a transaction is written for, or the run if there is no event behind it.
 
     Their ids have at most `MAX_CORRELATION_ID` characters. `of_calls` says which event reported a
     call.
@@ -115,7 +114,7 @@ class Causes(NamedTuple):
 
     @property
     def last(self) -> str:
-        """Names the event with which the posting was complete; empty if nothing is known of it."""
+        """Name the event with which the transaction was complete; empty if none is known."""
         return self.event_ids[-1] if self.event_ids else ""
 
     def of(self, call_id: str | None) -> str:
@@ -134,10 +133,10 @@ class Authorized(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Posting:
+class Transaction:
     """All that one transaction writes for an organization, or nothing of it.
 
-    `before` is the account as it was read: the posting holds only against its version. `after`
+    `before` is the account as it was read: the transaction holds only against its version. `after`
     is `before` itself where nothing changes; then its version is checked and left as it is. The
     notifications wait in the outbox from then on, to be published because they were committed,
     and so do the re-ratings, to be carried out. `rerated` are usages that take the place of those
@@ -161,7 +160,7 @@ class Posting:
     corrected: tuple[SpendingChange, ...] = ()
     settled: tuple[Reservation, ...] = ()
     authorized: Authorized | None = None
-    receipts: tuple[Receipt, ...] = ()
+    processed_events: tuple[ProcessedEvent, ...] = ()
     reratings: tuple[Rerating, ...] = ()
     lots: LotItems = NO_LOT_ITEMS
     chargeback: Chargeback | None = None
@@ -170,13 +169,13 @@ class Posting:
     @property
     def items(self) -> int:
         """Counts the items of its transaction: the account, and all that is written beside it."""
-        listed = {u.leg.ended_at.date() for u in self.usages if u.outcome is not Outcome.FREE}
-        listed_again = {u.leg.ended_at.date() for u in self.relisted}
+        listed = {u.call.ended_at.date() for u in self.usages if u.outcome is not Outcome.FREE}
+        listed_again = {u.call.ended_at.date() for u in self.relisted}
         in_a_list = 1 if self.usages else 0
         charges = sum(1 for entry in self.entries if entry.type is EntryType.CHARGE)
         parts: tuple[Sized, ...] = (
             *(self.usages, self.rerated, listed, listed_again, self.pools, self.spendings),
-            *(self.receipts, self.reratings, *self.lots, self.entries),
+            *(self.processed_events, self.reratings, *self.lots, self.entries),
         )
         single = (self.authorized, self.chargeback, self.corrected)
         beside = sum(map(len, parts)) + sum(map(bool, single)) - min(charges, in_a_list)
@@ -188,7 +187,7 @@ class Posting:
         if not self.notifications:
             return ()
         # Imported where it is needed: few of the calls that are authorized have anything to tell.
-        from perminute.domain.notifications import in_records  # noqa: PLC0415
+        from perminute.domain.notifications.notifications import in_records  # noqa: PLC0415
 
         return in_records(self.notifications)
 
@@ -199,40 +198,40 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class AccountChanged:
     """Nothing was written: the account was changed meanwhile. Read it again and decide anew."""
 
     why: str = field(default="the account kept changing", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class AlreadyKnown:
+class AlreadyExists:
     """Nothing was written: these records exist. Settle them, and post the rest again.
 
     `reservations` are of calls whose usage was to be written, and give back what they hold.
     """
 
     usages: Mapping[str, Usage] = field(default_factory=dict)
-    receipts: Mapping[ReceiptKey, Receipt] = field(default_factory=dict)
+    processed_events: Mapping[EventIdentity, ProcessedEvent] = field(default_factory=dict)
     reservations: Mapping[str, Reservation] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Full:
+class TimelineFull:
     """Nothing was written: the timelines of these subjects must be rolled over before."""
 
     subjects: frozenset[str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
+class FactsFolded:
     """Nothing was written: of these subjects, facts from before these instants are folded."""
 
     until: Mapping[str | None, datetime]
 
 
-CommitResult = Committed | Moved | AlreadyKnown
-RecordResult = Committed | Moved | AlreadyKnown | Full | Folded
+CommitResult = Committed | AccountChanged | AlreadyExists
+RecordResult = Committed | AccountChanged | AlreadyExists | TimelineFull | FactsFolded
 
 
 class ListedOrganizations(NamedTuple):
@@ -249,15 +248,15 @@ class CreditStore(Protocol):
         """Read the account as it is now; one that was never written is empty, at version 0."""
         ...
 
-    def commit(self, posting: Posting) -> CommitResult:
-        """Write a posting as one transaction: of at most `MAX_ITEMS_PER_POSTING`, see there.
+    def commit(self, transaction: Transaction) -> CommitResult:
+        """Write a transaction: of at most `MAX_ITEMS_PER_TRANSACTION`, see there.
 
-        A receipt that `is_earlier_than` the recorded one takes its place.
+        A processed event that `is_earlier_than` the recorded one takes its place.
         """
         ...
 
     def pools(self, organization_id: str, months: Collection[Month]) -> dict[Month, MinutePool]:
-        """Read minute pools as no posting is just changing them; else raises `Contended`.
+        """Read minute pools as no transaction is just changing them; else raises `Contended`.
 
         One that was never drawn on is empty. As with licensing, read the account first.
         """
@@ -309,7 +308,7 @@ class CreditStore(Protocol):
     def further_lots(self, organization_id: str) -> Lots:
         """Read the lots that are items of their own, in the order in which they pay.
 
-        Read the account first, and compare: a posting in between may have changed them, and who
+        Read the account first, and compare: a transaction in between may have changed them, and who
         decides by them commits against the account.
         """
         ...
@@ -322,8 +321,8 @@ class CreditStore(Protocol):
         """Read a purchase, and what became of it; None if nothing was bought under this id."""
         ...
 
-    def receipt(self, key: ReceiptKey) -> Receipt | None:
-        """Read the receipt of one billing event as it is now; not of events known by their id."""
+    def processed_event(self, key: EventIdentity) -> ProcessedEvent | None:
+        """Read what was recorded of a billing event; not of events known by their id."""
         ...
 
     def organizations(self, *, due_by: datetime | None = None) -> Iterator[str]:
@@ -413,13 +412,13 @@ class ListedCall(NamedTuple):
     ended_at: datetime
 
     @classmethod
-    def of(cls, leg: Leg) -> ListedCall:
+    def of(cls, call: Call) -> ListedCall:
         """Say of a call what is listed."""
-        return cls(leg.call_id, *leg.listing)
+        return cls(call.call_id, *call.listing)
 
 
 class CallList(NamedTuple):
-    """The calls of one posting that ended on one UTC day; `key` orders lists by their last call."""
+    """The calls of one transaction that ended on one UTC day; `key` orders lists."""
 
     key: str
     calls: tuple[ListedCall, ...]
@@ -438,10 +437,10 @@ class Calls(Protocol):
     ) -> Iterator[CallList]:
         """Go through the calls that ended since an instant, list by list, in the order of the keys.
 
-        No call is missing whose posting was committed before this is asked. Those that are free
+        No call is missing whose transaction was committed before this is asked. Those that are free
         whatever the licenses are in none. A list may hold calls that ended earlier on its day. A
         call may be listed twice, as its bridge reported it and as its `Call Ended` says: what is
-        not `ListedCall.of` its usage's leg is out of date.
+        not `ListedCall.of` its usage's call is out of date.
         """
         ...
 
@@ -450,7 +449,7 @@ class Calls(Protocol):
         ...
 
     def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
-        """Read usages as no posting is just changing them; else raises `Contended`."""
+        """Read usages as no transaction is just changing them; else raises `Contended`."""
         ...
 
 
@@ -513,7 +512,7 @@ class Books(Protocol):
         ...
 
     def other_entries(self, organization_id: str, *, after: int) -> Iterator[LedgerEntry]:
-        """Go through the entries after a number that charge no calls of their own posting."""
+        """Go through the entries after a number that charge no calls of their own transaction."""
         ...
 
     def latest_calls(
@@ -544,7 +543,7 @@ class BookChecks(Protocol):
 
 
 class CallRecord(NamedTuple):
-    """Calls of one posting that are to be counted, and the key of their record."""
+    """Calls of one transaction that are to be counted, and the key of their record."""
 
     key: str
     calls: tuple[CallToNotify, ...]
@@ -589,7 +588,7 @@ class Digests(Protocol):
     ) -> bool:
         """Write what is counted of groups by now, and remove the records that it was counted from.
 
-        Both together, in one transaction: at most `MAX_ITEMS_PER_POSTING`.
+        Both together, in one transaction: at most `MAX_ITEMS_PER_TRANSACTION`.
         """
         ...
 
@@ -639,7 +638,7 @@ class Waiting(NamedTuple):
     unsettled_at: datetime | None = None
 
 
-class Wakeups(Protocol):
+class ReratingQueue(Protocol):
     """Where it is told that something waits to be looked at again. Raises `Unavailable`."""
 
     def wake(self, organization_ids: Collection[str]) -> None:
@@ -670,13 +669,13 @@ class LicensingStore(Protocol):
     def record(
         self,
         organization_id: str,
-        changes: Sequence[tuple[LicensingChange, Receipt]],
+        changes: Sequence[tuple[LicensingChange, ProcessedEvent]],
         rerating: Rerating | None = None,
     ) -> RecordResult:
-        """Add facts and their receipts, and make the account's next versions, in one transaction.
+        """Add facts and processed events, and make the account's next versions, all or nothing.
 
         At most `MAX_CHANGES_PER_RECORD` changes, none with an identity that stands twice. The
-        re-rating that they call for waits from then on to be carried out. A receipt that
+        re-rating that they call for waits from then on to be carried out. A processed event that
         `is_earlier_than` the recorded one takes its place, and its facts are added to those of the
         other copy (`timelines.standing`).
         """
@@ -684,7 +683,7 @@ class LicensingStore(Protocol):
 
     def roll_over(
         self, organization_id: str, user_id: str | None, *, fold_before: datetime
-    ) -> Committed | Moved:
+    ) -> Committed | AccountChanged:
         """Make room on a full timeline: move its facts on, and leave out what `fold` leaves out.
 
         `user_id` None means the organization. From then on no fact is taken that is effective
@@ -734,7 +733,7 @@ class Announcement:
     correlation_id: str = ""
     """By which its cause is found in the logs."""
     caused_by: tuple[str, ...] = ()
-    """All events of its posting, if they are several."""
+    """All events of its transaction, if they are several."""
 
     @property
     def id(self) -> str:

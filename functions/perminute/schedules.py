@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perminute.domain.errors import Refused
-from perminute.domain.times import parse_instant
+from perminute.domain.values.times import parse_instant
 
 if TYPE_CHECKING:
     from datetime import datetime

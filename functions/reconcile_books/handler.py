@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from perminute.application.patience import Deadline
+from perminute.application.retry import Deadline
 from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
 from perminute.events.daily_runs import names_of, work_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from perminute.application.daily_runs import Listed
-    from perminute.application.verdicts import Verdict
+    from perminute.application.results import Result
     from perminute.ports import RunOrganization, RunPage
 
 application = Application(os.environ)
@@ -48,11 +48,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
 
     def use_case(
         work: Sequence[RunPage | RunOrganization], deadline: Deadline
-    ) -> Sequence[Verdict[Listed | RunOrganization]]:
+    ) -> Sequence[Result[Listed | RunOrganization]]:
         worked = daily_run(work, deadline)
         report_listed(worked.listed)
         report_reconciled(worked.done)
-        return worked.verdicts
+        return worked.results
 
     settled = settle_batch(
         event,

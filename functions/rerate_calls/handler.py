@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from perminute.application.patience import Deadline
+from perminute.application.retry import Deadline
 from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
-from perminute.events.wakeups import wakeup_of
+from perminute.events.reratings import rerating_request_of
 from perminute.observability import logger, metrics, named_run, report_batch, report_rerated
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from perminute.application.rerate_calls import Wakeup
+    from perminute.application.rerate_calls import ReratingRequest
     from perminute.arrivals import Arrival
 
 application = Application(os.environ)
@@ -22,8 +22,8 @@ rerate_calls = application.rerate_calls()
 rejections = application.rejections()
 
 
-def _open(body: str, arrival: Arrival) -> Wakeup:
-    return wakeup_of(body, arrival.heard_at)
+def _open(body: str, arrival: Arrival) -> ReratingRequest:
+    return rerating_request_of(body, arrival.heard_at)
 
 
 @logger.inject_lambda_context

@@ -9,7 +9,7 @@ from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
-from perminute.domain.times import format_instant
+from perminute.domain.values.times import format_instant
 from perminute_local.aws_errors import calling_aws
 from perminute_local.deployment import deployed_tables, output
 from perminute_local.terminal import write_json, write_lines
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from datetime import datetime
 
-    from perminute.domain.book_checks import BooksCheck
+    from perminute.domain.reconciliation.book_checks import BooksCheck
 
 MAX_NAMED = 20
 """Organizations that are named one by one: the first night has not checked any."""

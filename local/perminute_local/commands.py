@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perminute.domain.errors import FaultyRateCard
-from perminute.domain.rate_card_csv import read_lined_rates, read_rate_card
+from perminute.formats.rate_card_csv import read_lined_rates, read_rate_card
 from perminute_local.terminal import write_json, write_line, write_lines
 from perminute_local.text_files import faults_of
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perminute.domain.errors import Fault
-    from perminute.domain.rate_card import RateCard
+    from perminute.domain.rating.rate_card import RateCard
 
 
 def load_rate_card(path: Path) -> RateCard:

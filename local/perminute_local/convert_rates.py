@@ -6,10 +6,14 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from perminute.domain.rate_card_csv import write_rate_card
-from perminute_local.decks import DECKS, WITH_ORIGIN, read_mapped
-from perminute_local.decks.mapping_files import SavedMapping, load_mapping, save_mapping
-from perminute_local.decks.options import DeckOptions
+from perminute.formats.rate_card_csv import write_rate_card
+from perminute_local.carrier_price_lists import DECKS, WITH_ORIGIN, read_mapped
+from perminute_local.carrier_price_lists.mapping_files import (
+    SavedMapping,
+    load_mapping,
+    save_mapping,
+)
+from perminute_local.carrier_price_lists.options import DeckOptions
 from perminute_local.terminal import remark, write_json
 from perminute_local.unnamed_ranges import blocking_rates
 from perminute_local.wrong_call import WrongCall
@@ -19,9 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perminute.domain.errors import Fault
-    from perminute.domain.legs import LegType
-    from perminute.domain.rate_card import Rate
-    from perminute_local.decks.price_list import PriceList
+    from perminute.domain.rating.calls import LegType
+    from perminute.domain.rating.rate_card import Rate
+    from perminute_local.carrier_price_lists.price_list import PriceList
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,13 +16,13 @@ from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.application.correct_rates import Corrected, CorrectRates
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
-from perminute.application.patience import Patience
-from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.retry import RetryPolicy
 from perminute.domain.errors import Unavailable
-from perminute.domain.money import format_micros
-from perminute.domain.printable import one_line
-from perminute.domain.times import format_instant
+from perminute.domain.values.money import format_micros
+from perminute.domain.values.printable import one_line
+from perminute.domain.values.times import format_instant
 from perminute_local.aws_errors import calling_aws
 from perminute_local.deployment import deployed_tables, output
 from perminute_local.terminal import remark, write_json, write_lines
@@ -113,9 +113,9 @@ def _connect(stack_name: str) -> LookingAgain:
     return LookingAgain(
         credit=DynamoDBCreditStore(schema),
         calls=DynamoDBCalls(schema),
-        licensing=RememberedLicensing(DynamoDBLicensingStore(schema)),
+        licensing=LicensingCache(DynamoDBLicensingStore(schema)),
         rate_cards=rate_cards,
-        patience=Patience(),
+        retry=RetryPolicy(),
     )
 
 

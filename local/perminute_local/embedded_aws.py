@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perminute_local.child import ChildError, free_port, serving
+from perminute_local.child_process import ChildError, free_port, serving
 from perminute_local.emulator import quick_queries
 from perminute_local.emulator.environment import interpreter
 from perminute_local.wrong_call import WrongCall

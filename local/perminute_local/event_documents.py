@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from perminute.domain.dial_out import PREDEFINED, DialOutMode
-from perminute.domain.legs import MAX_ID_LENGTH
-from perminute.domain.licenses import OUR_NAMES, PRODUCTS
-from perminute.domain.ties import FIRST_HOLDS
-from perminute.domain.times import MAX_CLOCK_AHEAD
+from perminute.domain.licensing.dial_out import PREDEFINED, DialOutMode
+from perminute.domain.licensing.ties import FIRST_HOLDS
+from perminute.domain.rating.calls import MAX_ID_LENGTH
+from perminute.domain.reference.licenses import OUR_NAMES, PRODUCTS
+from perminute.domain.values.times import MAX_CLOCK_AHEAD
 from perminute.events.billing import AnyBillingEvent
 from perminute.events.licensing import AnyLicensingEvent
 from perminute.events.telephony import CallEnded
 from perminute_local.event_rules import add_rules
-from perminute_local.published import without_references
+from perminute_local.json_schema import without_references
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

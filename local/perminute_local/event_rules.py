@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from perminute.domain.codes import COUNTRIES, CURRENCIES
-from perminute.domain.dial_out import POLICY_NAMES
-from perminute.domain.legs import MAX_LEG_SECONDS
-from perminute.domain.licenses import GUIDS, OUR_NAMES, PRODUCTS
-from perminute_local.published import numbers_by_leg_type
+from perminute.domain.licensing.dial_out import POLICY_NAMES
+from perminute.domain.rating.calls import MAX_CALL_SECONDS
+from perminute.domain.reference.country_codes import COUNTRIES, CURRENCIES
+from perminute.domain.reference.licenses import GUIDS, OUR_NAMES, PRODUCTS
+from perminute_local.json_schema import numbers_by_leg_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def add_rules(schema: dict[str, Any]) -> None:
     call = definitions["CallEndedDetail"]
     call["properties"]["billableSeconds"]["anyOf"][0] |= {
         "minimum": 0,
-        "maximum": MAX_LEG_SECONDS,
+        "maximum": MAX_CALL_SECONDS,
     }
     unanswered = {"properties": {"answeredAt": {"type": "null"}}, "required": ["answeredAt"]}
     uncharged = {"properties": {"billableSeconds": {"enum": [0, None]}}}

@@ -17,8 +17,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from perminute.domain.recharge import recharge_id
-from perminute.domain.times import format_instant
+from perminute.domain.credit.recharge import recharge_id
+from perminute.domain.values.times import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -248,7 +248,7 @@ def _purchase(
 
 
 def _calls(day: Day, organization: str, count: int) -> None:
-    """Spread meetings over the day; the legs of one meeting end within moments of each other."""
+    """Spread meetings over the day; the calls of one meeting end within moments of each other."""
     made = meeting = 0
     while made < count:
         meeting += 1
@@ -267,11 +267,11 @@ def _calls(day: Day, organization: str, count: int) -> None:
                 meetingId=f"m-{organization}-{meeting:03d}",
                 answeredAt=format_instant(answered),
                 endedAt=format_instant(ended),
-                **_leg(day.chance),
+                **_how_joined(day.chance),
             )
 
 
-def _leg(chance: random.Random) -> dict[str, str]:
+def _how_joined(chance: random.Random) -> dict[str, str]:
     leg_type = chance.choices(
         ("tollDialIn", "tollFreeDialIn", "dialOut", "app"), weights=(40, 20, 35, 5)
     )[0]

@@ -15,7 +15,7 @@ from msgspec.json import schema, schema_components
 from perminute.api.endpoints import ENDPOINTS
 from perminute.api.http import MAX_BODY_BYTES
 from perminute.api.messages import AuthorizeBody, ErrorDocument, Id, OrganizationId, ReportBody
-from perminute_local.published import numbers_by_leg_type, without_references
+from perminute_local.json_schema import numbers_by_leg_type, without_references
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

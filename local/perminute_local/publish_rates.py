@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import boto3
 
 from perminute.adapters.s3_rate_cards import Pointer
-from perminute.domain.rate_card import RateCard
-from perminute.domain.rate_card_csv import read_lined_rates
+from perminute.domain.rating.rate_card import RateCard
+from perminute.formats.rate_card_csv import read_lined_rates
 from perminute_local.aws_errors import calling_aws
 from perminute_local.publishing import InForce, PointerMoved, publish, read_in_force
 from perminute_local.rate_card_difference import Change, Difference, Offer, difference

@@ -8,14 +8,14 @@ from botocore.exceptions import ClientError
 
 from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer, pointer_key
 from perminute.domain.errors import FaultyRateCard, Unavailable
-from perminute.domain.rate_card_csv import read_rate_card
+from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.aws_errors import reason
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from perminute.domain.rate_card import RateCard
+    from perminute.domain.rating.rate_card import RateCard
 
 
 class Condition(TypedDict, total=False):

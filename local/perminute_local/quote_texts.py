@@ -5,16 +5,16 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, assert_never
 
-from perminute.domain.money import format_micros
-from perminute.domain.rate_card import SECONDS_PER_MINUTE, NoQuote, Quote, Rate, Unpriced
-from perminute.domain.times import format_instant
+from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, NoQuote, Quote, Rate, Unpriced
+from perminute.domain.values.money import format_micros
+from perminute.domain.values.times import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from perminute.domain.legs import LegType
-    from perminute.domain.rate_card import RateCard
+    from perminute.domain.rating.calls import LegType
+    from perminute.domain.rating.rate_card import RateCard
 
 
 def price(quote: Quote) -> str:

@@ -8,14 +8,14 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from perminute.domain.legs import MAX_LEG_SECONDS, LegType
-from perminute.domain.lenient_json import read_leniently
-from perminute.domain.money import format_micros
-from perminute.domain.phone_numbers import check_e164
-from perminute.domain.rate_card import NoQuote, Quote, Rate, Unpriced
-from perminute.domain.rate_cells import read_leg_type
-from perminute.domain.times import format_instant, parse_instant
-from perminute.domain.whole_numbers import without_fraction
+from perminute.domain.rating.calls import MAX_CALL_SECONDS, LegType
+from perminute.domain.rating.rate_card import NoQuote, Quote, Rate, Unpriced
+from perminute.domain.reference.phone_numbers import check_e164
+from perminute.domain.values.lenient_json import read_leniently
+from perminute.domain.values.money import format_micros
+from perminute.domain.values.times import format_instant, parse_instant
+from perminute.domain.values.whole_numbers import without_fraction
+from perminute.formats.rate_cells import read_leg_type
 from perminute_local import quote_texts
 from perminute_local.terminal import remark, write_json, write_line
 from perminute_local.text_files import check_start, string_of
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from perminute.domain.rate_card import RateCard
+    from perminute.domain.rating.rate_card import RateCard
 
 T = TypeVar("T")
 
 
-class Call(NamedTuple):
+class QuotedCall(NamedTuple):
     """A call to be priced."""
 
     leg_type: LegType
@@ -51,10 +51,10 @@ class _Line(NamedTuple):
     """A line of a file of calls: the call, or what is wrong with it."""
 
     number: int
-    call: Call | ValueError
+    call: QuotedCall | ValueError
 
 
-def quote_call(card: RateCard, call: Call, *, currency: str | None, as_json: bool) -> int:
+def quote_call(card: RateCard, call: QuotedCall, *, currency: str | None, as_json: bool) -> int:
     """Price one call; exit code 1 if the card has no price for it in the `currency`, if given."""
     answer = answer_of(card, call, currency)
     if as_json:
@@ -87,7 +87,7 @@ def quote_calls(card: RateCard, path: Path, *, currency: str | None, as_json: bo
     return 1 if tally.without_price else 0
 
 
-def answer_of(card: RateCard, call: Call, currency: str | None = None) -> Answer:
+def answer_of(card: RateCard, call: QuotedCall, currency: str | None = None) -> Answer:
     """Price one call, in the `currency` of the credit if one is given."""
     quote = card.quote(*call, currency=currency)
     hidden = card.hidden_rates(call.leg_type, call.number, call.at)
@@ -208,7 +208,7 @@ def _read_lines(lines: Iterable[bytes]) -> Iterator[_Line]:
             yield _Line(number, error)
 
 
-def _read_call(line: bytes) -> Call:
+def _read_call(line: bytes) -> QuotedCall:
     try:
         call = read_leniently(line.decode())
     except UnicodeDecodeError as error:
@@ -224,7 +224,7 @@ def _read_call(line: bytes) -> Call:
     if not isinstance(call, dict):
         msg = "must be a JSON object"
         raise ValueError(msg)  # noqa: TRY004 - every fault of a line is a ValueError here
-    return Call(
+    return QuotedCall(
         _field(call, "legType", lambda value: read_leg_type(string_of(value))),
         _field(call, "number", lambda value: check_e164(string_of(value))),
         _field(call, "seconds", _seconds),
@@ -245,7 +245,7 @@ def _field(call: dict[str, Any], name: str, parse: Callable[[object], T]) -> T:
 
 def _seconds(value: object) -> int:
     value = without_fraction(value)
-    if type(value) is not int or not 0 <= value <= MAX_LEG_SECONDS:
-        msg = f"must be a whole number from 0 to {MAX_LEG_SECONDS} (24 h)"
+    if type(value) is not int or not 0 <= value <= MAX_CALL_SECONDS:
+        msg = f"must be a whole number from 0 to {MAX_CALL_SECONDS} (24 h)"
         raise ValueError(msg)
     return value

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from perminute.domain.legs import LegType
-    from perminute.domain.rate_card import Rate, RateCard
+    from perminute.domain.rating.calls import LegType
+    from perminute.domain.rating.rate_card import Rate, RateCard
 
 MOST_GONE = 10
 """A card that lacks more than one in so many prefixes of the other is hardly meant."""

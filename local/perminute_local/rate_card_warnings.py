@@ -10,17 +10,17 @@ from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from perminute.domain.errors import Fault
-from perminute.domain.legs import LegType
-from perminute.domain.rate_card import SECONDS_PER_MINUTE
-from perminute.domain.rate_card_csv import COLUMNS
-from perminute.domain.times import format_instant
+from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE
+from perminute.domain.values.times import format_instant
+from perminute.formats.rate_card_csv import COLUMNS
 from perminute_local.unnamed_ranges import unnamed_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from perminute.domain.rate_card import Rate
-    from perminute.domain.rate_card_csv import LinedRate
+    from perminute.domain.rating.rate_card import Rate
+    from perminute.formats.rate_card_csv import LinedRate
     from perminute_local.special_ranges import SpecialRange
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)

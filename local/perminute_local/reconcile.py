@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
-from perminute.application.patience import Patience
 from perminute.application.reconcile_books import ReconcileBooks, Reconciled
+from perminute.application.retry import RetryPolicy
 from perminute.settings import read_timeout_seconds
 from perminute_local.aws_errors import calling_aws
 from perminute_local.deployment import deployed_tables
@@ -49,7 +49,7 @@ def reconcile(tables: TableNames, organizations: Sequence[str] = ()) -> Iterator
     """Reconcile the books in these tables."""
     connection = connect(read_timeout_seconds=read_timeout_seconds(os.environ))
     store = DynamoDBCreditStore(Schema.bind(connection, tables))
-    return ReconcileBooks(store, Patience(attempts=3, base_seconds=0.5))(organizations or None)
+    return ReconcileBooks(store, RetryPolicy(attempts=3, base_seconds=0.5))(organizations or None)
 
 
 def _check_known(reconciled: Sequence[Reconciled], named: Sequence[str]) -> None:

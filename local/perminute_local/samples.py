@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from perminute.domain.times import parse_instant
+from perminute.domain.values.times import parse_instant
 from perminute_local.embedded_aws import REGION
 from perminute_local.replay.lambda_runtime import SQSMessage
 

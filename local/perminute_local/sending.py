@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from perminute.application.patience import Patience
-from perminute.domain.times import parse_instant
+from perminute.application.retry import RetryPolicy
+from perminute.domain.values.times import parse_instant
 from perminute_local.aws_errors import reason
 from perminute_local.deployment import output
 
@@ -40,7 +40,7 @@ PRODUCERS = {
 _AGAIN = frozenset({"ThrottlingException", "InternalFailure", "InternalException"})
 """Why the bus does not take an entry that it would take a moment later."""
 
-_RETRIES = Patience(attempts=5, base_seconds=0.2, cap_seconds=2.0)
+_RETRIES = RetryPolicy(attempts=5, base_seconds=0.2, cap_seconds=2.0)
 
 Event = Mapping[str, Any]
 Entry = dict[str, Any]
@@ -77,7 +77,7 @@ class EventSender:
 
     client: EventBridgeClient
     bus_name: str
-    retries: Patience = _RETRIES
+    retries: RetryPolicy = _RETRIES
 
     def __call__(self, events: Sequence[Event]) -> list[Outcome]:
         """Return what became of each event, in their order.

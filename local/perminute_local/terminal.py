@@ -9,7 +9,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from perminute.domain.printable import one_line
+from perminute.domain.values.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

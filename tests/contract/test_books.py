@@ -10,33 +10,39 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import (
     ANSWERED,
-    IMPATIENT,
     LONG_AGO,
+    WITHOUT_WAITING,
     card,
     ended,
     entitled_changes,
     fact,
+    processed_event,
     purchase,
-    receipt,
 )
 
 from perminute.adapters.memory import PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
-from perminute.application.charge_legs import ChargeLegs
+from perminute.application.charge_calls import ChargeCalls
 from perminute.application.check_books import CheckBooks
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
 from perminute.application.reconcile_books import ReconcileBooks
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.application.verdicts import Accepted
-from perminute.domain.book_checks import BooksCheck, Reading
-from perminute.domain.book_sums import NOTHING_PROVEN, Checkpoint, Sums, agrees, differences
-from perminute.domain.ledger import EntryType, LedgerEntry
-from perminute.domain.licensing import LicensingChange
-from perminute.domain.pools import MinutePool, Month, Position
-from perminute.domain.reconciliation import reconcile
-from perminute.ports import Posting, ReceiptKind, RunOrganization
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted
+from perminute.domain.credit.ledger import EntryType, LedgerEntry
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.pools.pools import MinutePool, Month, Position
+from perminute.domain.reconciliation.book_checks import BooksCheck, Reading
+from perminute.domain.reconciliation.book_sums import (
+    NOTHING_PROVEN,
+    Checkpoint,
+    Sums,
+    agrees,
+    differences,
+)
+from perminute.domain.reconciliation.reconciliation import reconcile
+from perminute.ports import IdentityKind, RunOrganization, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +50,7 @@ if TYPE_CHECKING:
 
     from stores import Stores
 
-    from perminute.domain.book_checks import Place
+    from perminute.domain.reconciliation.book_checks import Place
 
 DAY = timedelta(days=1)
 NIGHT = ANSWERED + DAY
@@ -58,24 +64,24 @@ class Scene:
         self.stores, self.organization = stores, organization
         stores.licensing.record(organization, entitled_changes(organization))
         cards = PublishedRateCards(card())
-        parts = stores.credit, stores.calls, RememberedLicensing(stores.licensing), cards
-        self.charging = ChargeLegs(*parts, IMPATIENT)
-        self.rerating = RerateCalls(LookingAgain(*parts, IMPATIENT), stores.reratings)
+        parts = stores.credit, stores.calls, LicensingCache(stores.licensing), cards
+        self.charging = ChargeCalls(*parts, WITHOUT_WAITING)
+        self.rerating = RerateCalls(LookingAgain(*parts, WITHOUT_WAITING), stores.reratings)
         # No night of a test may be the one on which this organization's books are read whole.
         self.check = CheckBooks(
             stores.books,
             stores.checks,
-            ReconcileBooks(stores.credit, IMPATIENT),
-            IMPATIENT,
+            ReconcileBooks(stores.credit, WITHOUT_WAITING),
+            WITHOUT_WAITING,
             whole_within_days=1_000_000,
         )
         self.buy("po-1")
 
     def buy(self, identity: str) -> None:
-        kind, owner = ReceiptKind.PURCHASE, self.organization
-        named = receipt(identity, kind=kind, organization_id=owner)
-        bought = replace(purchase(identity, amount=1), organization_id=owner, receipt=named)
-        (booked,) = BookCredit(self.stores.credit, IMPATIENT)([bought])
+        kind, owner = IdentityKind.PURCHASE, self.organization
+        named = processed_event(identity, kind=kind, organization_id=owner)
+        bought = replace(purchase(identity, amount=1), organization_id=owner, processed_event=named)
+        (booked,) = BookCredit(self.stores.credit, WITHOUT_WAITING)([bought])
         assert isinstance(booked, Accepted)
 
     def charge(self, *call_ids: str, at: datetime = ANSWERED) -> None:
@@ -97,16 +103,16 @@ class Scene:
         )
         event = LicensingEvent(
             change,
-            receipt(f"{self.organization}-{name}", organization_id=self.organization),
+            processed_event(f"{self.organization}-{name}", organization_id=self.organization),
             ANSWERED,
         )
-        assert ApplyLicensing(self.stores.licensing, IMPATIENT)([event]) == [Accepted(None)]
+        assert ApplyLicensing(self.stores.licensing, WITHOUT_WAITING)([event]) == [Accepted(None)]
         self.work_off()
 
     def work_off(self) -> None:
         while self.stores.reratings.waiting(self.organization):
-            (verdict,) = self.rerating([Wakeup(self.organization)])
-            assert isinstance(verdict, Accepted)
+            (result,) = self.rerating([ReratingRequest(self.organization)])
+            assert isinstance(result, Accepted)
 
     def night(self, number: int) -> tuple[bool, int, int]:
         """Check the books: whether all were read, and how many entries and calls were."""
@@ -192,7 +198,7 @@ def test_a_pool_that_was_drawn_on_is_another_one(stores: Stores, organization: s
     def draw(version: int, drawn: MinutePool) -> None:
         before = replace(account, version=version)
         after = replace(before, version=version + 1)
-        stores.credit.commit(Posting(before=before, after=after, pools=(drawn,)))
+        stores.credit.commit(Transaction(before=before, after=after, pools=(drawn,)))
 
     draw(0, replace(pool, used_by_day={day: 2}))
     first = stores.books.pools(organization)
@@ -266,7 +272,7 @@ def test_organizations_are_listed_page_by_page(stores: Stores, organization: str
     names = {f"{organization}-{number}" for number in range(5)}
     for name in names:
         account = replace(stores.credit.account(name), version=1)
-        stores.credit.commit(Posting(before=replace(account, version=0), after=account))
+        stores.credit.commit(Transaction(before=replace(account, version=0), after=account))
 
     def pages(size: int) -> list[Sequence[str]]:
         found, after = [], None
@@ -310,9 +316,9 @@ def test_who_has_something_waiting_is_found_until_it_is_done(
     scene.work_off()
     assert not waits()
     change = LicensingChange(organization, "adele", (fact("license:MCOMEETACPEA", value=False),))
-    named = receipt(f"{organization}-late", organization_id=organization)
+    named = processed_event(f"{organization}-late", organization_id=organization)
     event = LicensingEvent(change, named, ANSWERED)
-    ApplyLicensing(stores.licensing, IMPATIENT)([event])
+    ApplyLicensing(stores.licensing, WITHOUT_WAITING)([event])
     assert waits()
     scene.work_off()
     assert not waits()
@@ -327,7 +333,7 @@ def test_who_has_an_unsettled_pool_is_found_until_it_is_settled(
     def write(version: int, written: MinutePool) -> bool:
         before = replace(account, version=version)
         after = replace(before, version=version + 1)
-        stores.credit.commit(Posting(before=before, after=after, pools=(written,)))
+        stores.credit.commit(Transaction(before=before, after=after, pools=(written,)))
         return organization in stores.reratings.organizations_waiting()
 
     assert write(0, pool.unsettled_from(Position.start_of(ANSWERED.date())))

@@ -7,24 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builders import ANSWERED, LONG_AGO, MICROS, card, holding, holds, leg, volume
+from builders import ANSWERED, LONG_AGO, MICROS, card, holding, holds, phone_call, volume
 
-from perminute.application.postings import posting_of
-from perminute.domain.accounts import Account
-from perminute.domain.authorization import Standing, authorize
-from perminute.domain.booking import Purchase, charge, purchase
-from perminute.domain.call_prices import ratings_of
-from perminute.domain.credit_settings import CreditSettings, FailureHandling
-from perminute.domain.holds import Hold, Holds
-from perminute.domain.legs import MAX_LEG_SECONDS
-from perminute.domain.licensing import Licensing
-from perminute.domain.lots import twelve_months_after
-from perminute.domain.pools import MinutePool, Month, Pools
-from perminute.domain.provisional import Provisional
-from perminute.domain.reconciliation import reconcile
-from perminute.domain.reservations import (
+from perminute.application.transactions import transaction_of
+from perminute.domain.authorization.authorization import Standing, authorize
+from perminute.domain.authorization.call_prices import ratings_of
+from perminute.domain.authorization.reservations import (
     Answer,
-    Asked,
+    ChargingRequest,
     Decision,
     Held,
     Operation,
@@ -32,7 +22,14 @@ from perminute.domain.reservations import (
     Promise,
     Reservation,
 )
-from perminute.domain.spending import (
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.booking import Purchase, charge, purchase
+from perminute.domain.credit.credit_settings import CreditSettings, FailureHandling
+from perminute.domain.credit.holds import Hold, Holds
+from perminute.domain.credit.lots import twelve_months_after
+from perminute.domain.credit.provisional import Provisional
+from perminute.domain.licensing.licensing import Licensing
+from perminute.domain.limits.spending import (
     LimitName,
     Spending,
     SpendingKey,
@@ -40,22 +37,25 @@ from perminute.domain.spending import (
     Spendings,
     day_of,
 )
-from perminute.domain.usage import Terms, Usage, rate_leg
+from perminute.domain.pools.pools import MinutePool, Month, Pools
+from perminute.domain.rating.calls import MAX_CALL_SECONDS
+from perminute.domain.rating.usage import RatingContext, Usage, rate_call
+from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute.ports import (
-    AlreadyKnown,
+    AccountChanged,
+    AlreadyExists,
     Authorized,
     CallPlace,
     CallUnderWay,
     Committed,
-    Moved,
-    Posting,
+    Transaction,
 )
 
 if TYPE_CHECKING:
     from stores import Stores
 
-    from perminute.domain.authorization import Decided
-    from perminute.domain.legs import Leg
+    from perminute.domain.authorization.authorization import Authorization
+    from perminute.domain.rating.calls import Call
 
 UNTIL, DAY = ANSWERED + timedelta(minutes=10), timedelta(days=1)
 KEY = SpendingKey(SpendingKind.USER, "\N{GRINNING FACE}#" * 125, ANSWERED.replace(day=1, hour=0))
@@ -65,22 +65,22 @@ def licensing() -> Licensing:
     return Licensing(volume(), {"adele": holds("payPerMinute", "communicationsCredits")})
 
 
-def terms() -> Terms:
-    return Terms(licensing(), card(), "USD", LONG_AGO)
+def context() -> RatingContext:
+    return RatingContext(licensing(), card(), "USD", LONG_AGO)
 
 
-def under_way(organization: str, **changed: Any) -> Leg:
-    return leg(organization_id=organization, ended_at=ANSWERED, **changed)
+def under_way(organization: str, **changed: Any) -> Call:
+    return phone_call(organization_id=organization, ended_at=ANSWERED, **changed)
 
 
-def decided(account: Account, one: Leg) -> Decided:
-    ratings = ratings_of(one, terms())
-    standing = Standing(account, terms(), ratings, None, Spendings(account.days, {}))
-    return authorize(standing, one, Asked(Operation.AUTHORIZE, 0, 120), ANSWERED)
+def decided(account: Account, one: Call) -> Authorization:
+    ratings = ratings_of(one, context())
+    standing = Standing(account, context(), ratings, None, Spendings(account.days, {}))
+    return authorize(standing, one, ChargingRequest(Operation.AUTHORIZE, 0, 120), ANSWERED)
 
 
-def post(account: Account, one: Decided, before: Reservation | None = None) -> Posting:
-    return posting_of(account, one.booking, authorized=Authorized(one.reservation, before))
+def post(account: Account, one: Authorization, before: Reservation | None = None) -> Transaction:
+    return transaction_of(account, one.booking, authorized=Authorized(one.reservation, before))
 
 
 def funded(stores: Stores, organization: str) -> Account:
@@ -93,13 +93,13 @@ def funded(stores: Stores, organization: str) -> Account:
     )
     nothing = Account(organization_id=organization)
     booked = purchase(nothing, bought, at=LONG_AGO, cause="purchase#po-1")
-    assert stores.credit.commit(posting_of(nothing, booked)) == Committed()
+    assert stores.credit.commit(transaction_of(nothing, booked)) == Committed()
     return booked.account
 
 
-def charged(account: Account, one: Leg, *reservations: Reservation) -> Posting:
+def charged(account: Account, one: Call, *reservations: Reservation) -> Transaction:
     pools, spendings = Pools({}, licensing()), Spendings(account.days, {})
-    ratings = [rate_leg(replace(one, ended_at=UNTIL), terms())]
+    ratings = [rate_call(replace(one, ended_at=UNTIL), context())]
     booking = charge(
         account,
         ratings,
@@ -108,13 +108,13 @@ def charged(account: Account, one: Leg, *reservations: Reservation) -> Posting:
         reservations=reservations,
         at=UNTIL,
     )
-    return posting_of(account, booking)
+    return transaction_of(account, booking)
 
 
 def every_field(organization: str) -> Reservation:
     return Reservation(
-        leg=under_way(organization, service_number="+4989123456", remote_number="+4930123456"),
-        asked=Asked(Operation.UPDATE, 7, 90, 61),
+        call=under_way(organization, service_number="+4989123456", remote_number="+4930123456"),
+        asked=ChargingRequest(Operation.UPDATE, 7, 90, 61),
         answer=Answer(
             sequence=7,
             decision=Decision.DENY,
@@ -123,7 +123,7 @@ def every_field(organization: str) -> Reservation:
             valid_until=UNTIL,
             report_before=ANSWERED + timedelta(microseconds=3),
             hang_up_after_seconds=64,
-            remaining_seconds=MAX_LEG_SECONDS,
+            remaining_seconds=MAX_CALL_SECONDS,
             final_unit=True,
             paid_by=PaidBy.POOL_AND_CREDITS,
             rate_micros_per_minute=15_000,
@@ -135,7 +135,7 @@ def every_field(organization: str) -> Reservation:
         rate_card_version="2026-11",
         wanted_seconds=90,
         default_seconds=300,
-        used_seconds=MAX_LEG_SECONDS,
+        used_seconds=MAX_CALL_SECONDS,
         reported_at=ANSWERED + timedelta(microseconds=5),
         promised=Promise(UNTIL, 10**15 + 7, 1_440),
         held=(Held(UNTIL, 10**15, 1_440, used=True), Held(UNTIL, 7, 0), Held(UNTIL, 1, 1, calls=0)),
@@ -151,8 +151,8 @@ def test_a_call_under_way_is_read_back_as_it_was_written(stores: Stores, organiz
     assert stores.under_way.read(organization, "call-1") == CallUnderWay(account, reservation)
     assert stores.credit.reservations(organization, ["call-1", "call-2"]) == {"call-1": reservation}
     bare = Reservation(
-        leg=under_way(organization, call_id="bare"),
-        asked=Asked(Operation.AUTHORIZE, 0, 300),
+        call=under_way(organization, call_id="bare"),
+        asked=ChargingRequest(Operation.AUTHORIZE, 0, 300),
         answer=Answer(sequence=0, decision=Decision.ALLOW),
     )
     assert stores.under_way.keep(Authorized(bare, None))
@@ -172,9 +172,9 @@ def test_what_is_reserved_and_spent_is_read_back_as_it_was_written(
                 Hold(UNTIL + DAY, 0, 1),
             )
         ),
-        calls_told=True,
+        calls_notified=True,
         days=(
-            Spending(key=day_of(ANSWERED), spent_micros=10**15, told_micros=0),
+            Spending(key=day_of(ANSWERED), spent_micros=10**15, notified_micros=0),
             Spending(key=day_of(UNTIL + timedelta(days=1)), held=Holds((Hold(UNTIL, 5, 1),))),
         ),
         corrections=3,
@@ -183,7 +183,7 @@ def test_what_is_reserved_and_spent_is_read_back_as_it_was_written(
             since=UNTIL,
             balance_micros=-(10**15),
             may_ask=True,
-            news_held=True,
+            notifications_held=True,
         ),
         settings=CreditSettings(
             configured_at=ANSWERED,
@@ -202,14 +202,14 @@ def test_what_is_reserved_and_spent_is_read_back_as_it_was_written(
         held=Holds((Hold(UNTIL, 5, 1, used=True),)),
     )
     told = Spending(
-        key=KEY, corrections=3, spent_micros=7, held=Holds((Hold(UNTIL, 5, 1),)), told_micros=0
+        key=KEY, corrections=3, spent_micros=7, held=Holds((Hold(UNTIL, 5, 1),)), notified_micros=0
     )
     untold = Spending(
         key=SpendingKey(SpendingKind.PREFIX, "49", ANSWERED), corrections=0, spent_micros=0
     )
     after = replace(account, version=1)
-    posting = Posting(before=account, after=after, pools=(pool,), spendings=(told, untold))
-    assert stores.credit.commit(posting) == Committed()
+    transaction = Transaction(before=account, after=after, pools=(pool,), spendings=(told, untold))
+    assert stores.credit.commit(transaction) == Committed()
     assert stores.credit.account(organization) == after
     assert stores.credit.pools(organization, [pool.month]) == {pool.month: pool}
     other = untold.key._replace(subject="44")
@@ -225,7 +225,7 @@ def test_a_grant_and_what_it_reserves_are_written_together_or_not_at_all(
     account = funded(stores, organization)
     first, second = (decided(account, under_way(organization, call_id=call)) for call in ("a", "b"))
     assert stores.credit.commit(post(account, first)) == Committed()
-    assert stores.credit.commit(post(account, second)) == Moved()
+    assert stores.credit.commit(post(account, second)) == AccountChanged()
     assert stores.under_way.read(organization, "a") == CallUnderWay(
         first.booking.account, first.reservation
     )
@@ -237,9 +237,9 @@ def test_of_two_requests_about_one_call_one_is_recorded(stores: Stores, organiza
     first = decided(account, under_way(organization))
     assert stores.credit.commit(post(account, first)) == Committed()
     again = decided(first.booking.account, under_way(organization))
-    assert stores.credit.commit(post(first.booking.account, again)) == Moved()
+    assert stores.credit.commit(post(first.booking.account, again)) == AccountChanged()
     assert not stores.under_way.keep(Authorized(again.reservation, None))
-    stale = replace(first.reservation, asked=Asked(Operation.UPDATE, 4))
+    stale = replace(first.reservation, asked=ChargingRequest(Operation.UPDATE, 4))
     assert not stores.under_way.keep(Authorized(every_field(organization), stale))
     assert stores.under_way.keep(Authorized(every_field(organization), first.reservation))
 
@@ -251,12 +251,12 @@ def test_a_usage_takes_the_place_of_what_was_reserved_for_it(
     one = decided(account, under_way(organization))
     stores.credit.commit(post(account, one))
     account = stores.credit.account(organization)
-    known = AlreadyKnown(reservations={"call-1": one.reservation})
-    assert stores.credit.commit(charged(account, one.reservation.leg)) == known
-    posting = charged(account, one.reservation.leg, one.reservation)
-    assert stores.credit.commit(posting) == Committed()
+    known = AlreadyExists(reservations={"call-1": one.reservation})
+    assert stores.credit.commit(charged(account, one.reservation.call)) == known
+    transaction = charged(account, one.reservation.call, one.reservation)
+    assert stores.credit.commit(transaction) == Committed()
     settled, call = stores.under_way.read(organization, "call-1")
-    assert call == posting.usages[0]
+    assert call == transaction.usages[0]
     assert isinstance(call, Usage)
     assert not settled.reserved
     assert settled.balance_micros == MICROS - 150_000
@@ -275,8 +275,8 @@ def test_a_reservation_that_went_on_meanwhile_stops_the_usage(
     account = one.booking.account
     further = every_field(organization)
     assert stores.under_way.keep(Authorized(further, one.reservation))
-    stopped = stores.credit.commit(charged(account, one.reservation.leg, one.reservation))
-    assert stopped == AlreadyKnown(reservations={"call-1": further})
+    stopped = stores.credit.commit(charged(account, one.reservation.call, one.reservation))
+    assert stopped == AlreadyExists(reservations={"call-1": further})
 
 
 def test_a_call_that_was_denied_or_costs_nothing_is_not_in_the_way_of_its_usage(
@@ -284,13 +284,13 @@ def test_a_call_that_was_denied_or_costs_nothing_is_not_in_the_way_of_its_usage(
 ) -> None:
     account = funded(stores, organization)
     denied = Reservation(
-        leg=under_way(organization),
-        asked=Asked(Operation.AUTHORIZE, 0, 300),
+        call=under_way(organization),
+        asked=ChargingRequest(Operation.AUTHORIZE, 0, 300),
         answer=Answer(sequence=0, decision=Decision.DENY, reason="spendLimit"),
     )
     stores.under_way.keep(Authorized(denied, None))
     assert reconcile(stores.credit.statement(organization)) == ()
-    assert stores.credit.commit(charged(account, denied.leg)) == Committed()
+    assert stores.credit.commit(charged(account, denied.call)) == Committed()
 
 
 @pytest.mark.parametrize("count", [0, 1, 101])
@@ -298,7 +298,7 @@ def test_any_number_of_calls_is_read_at_once(stores: Stores, organization: str, 
     calls = {f"call-{n}" for n in range(count)}
     for call_id in calls:
         reservation = replace(
-            every_field(organization), leg=under_way(organization, call_id=call_id)
+            every_field(organization), call=under_way(organization, call_id=call_id)
         )
         stores.under_way.keep(Authorized(reservation, None))
     assert stores.credit.reservations(organization, calls).keys() == calls
@@ -308,8 +308,8 @@ def let_in(stores: Stores, organization: str, call_id: str, at: datetime = ANSWE
     """Have a call that costs nothing begin."""
     called = under_way(organization, call_id=call_id)
     reservation = Reservation(
-        leg=replace(called, answered_at=at, ended_at=at),
-        asked=Asked(Operation.AUTHORIZE, 0, 300),
+        call=replace(called, answered_at=at, ended_at=at),
+        asked=ChargingRequest(Operation.AUTHORIZE, 0, 300),
         answer=Answer(sequence=0, decision=Decision.ALLOW, granted_seconds=300),
     )
     assert stores.under_way.keep(Authorized(reservation, None))
@@ -324,7 +324,7 @@ def go_on(
 ) -> Reservation:
     sequence = before.sequence + 1
     answer = Answer(sequence=sequence, decision=decision)
-    after = replace(before, asked=Asked(operation, sequence), answer=answer)
+    after = replace(before, asked=ChargingRequest(operation, sequence), answer=answer)
     assert stores.under_way.keep(Authorized(after, before))
     return after
 
@@ -350,8 +350,8 @@ def test_a_call_that_was_denied_at_first_is_listed_once_it_is_let_in(
     stores: Stores, organization: str
 ) -> None:
     denied = Reservation(
-        leg=under_way(organization),
-        asked=Asked(Operation.AUTHORIZE, 0, 300),
+        call=under_way(organization),
+        asked=ChargingRequest(Operation.AUTHORIZE, 0, 300),
         answer=Answer(sequence=0, decision=Decision.DENY),
     )
     stores.under_way.keep(Authorized(denied, None))
@@ -365,10 +365,12 @@ def test_a_call_that_has_ended_is_not_listed(stores: Stores, organization: str) 
     one = decided(account, under_way(organization))
     stores.credit.commit(post(account, one))
     assert listed(stores, organization) == ["call-1"]
-    posting = charged(one.booking.account, one.reservation.leg, one.reservation)
-    assert stores.credit.commit(posting) == Committed()
+    transaction = charged(one.booking.account, one.reservation.call, one.reservation)
+    assert stores.credit.commit(transaction) == Committed()
     assert listed(stores, organization) == []
-    assert stores.under_way.read_calls(organization, ["call-1"]) == {"call-1": posting.usages[0]}
+    assert stores.under_way.read_calls(organization, ["call-1"]) == {
+        "call-1": transaction.usages[0]
+    }
 
 
 def test_calls_are_listed_in_the_order_in_which_they_were_let_in(

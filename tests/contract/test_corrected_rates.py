@@ -10,7 +10,7 @@ from wrong_rates import RIGHT, SUBSCRIBER, TO_BRITAIN, TOLL, WrongRates, version
 
 from perminute.adapters.memory import PublishedRateCards
 from perminute.application.correct_rates import Corrected
-from perminute.domain.pools import Month
+from perminute.domain.pools.pools import Month
 
 if TYPE_CHECKING:
     from stores import Stores

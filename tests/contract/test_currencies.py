@@ -6,21 +6,21 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from builders import ANSWERED, IMPATIENT, MICROS, fact, receipt
+from builders import ANSWERED, MICROS, WITHOUT_WAITING, fact, processed_event
 from wrong_rates import SUBSCRIBER, WrongRates, version
 
 from perminute.adapters.memory import PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.application.verdicts import Accepted
-from perminute.domain.licensing import LicensingChange
-from perminute.domain.rate_card import Unpriced
-from perminute.domain.usage import Outcome
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.rating.rate_card import Unpriced
+from perminute.domain.rating.usage import Outcome
 
 if TYPE_CHECKING:
     from stores import Stores
 
-    from perminute.domain.usage import Reason
+    from perminute.domain.rating.usage import Reason
 
 TO_FRANCE = {"remote_number": "+33199001234", "organizer_id": SUBSCRIBER}
 BOTH = version("both", "dialOut,49,DE,USD,0.15,,", "dialOut,33,FR,EUR,0.016,,")
@@ -38,12 +38,14 @@ def licenses_bought_late(world: WrongRates) -> None:
     quantity = replace(fact("purchased:MCOMEETADV", 2, event_id="two"), issued_at=ANSWERED)
     change = LicensingChange(world.organization, None, (quantity,))
     told = LicensingEvent(
-        change, receipt("two", organization_id=world.organization), ANSWERED + timedelta(days=1)
+        change,
+        processed_event("two", organization_id=world.organization),
+        ANSWERED + timedelta(days=1),
     )
-    assert ApplyLicensing(world.stores.licensing, IMPATIENT)([told]) == [Accepted(None)]
+    assert ApplyLicensing(world.stores.licensing, WITHOUT_WAITING)([told]) == [Accepted(None)]
     rerate = RerateCalls(world.again, world.stores.reratings)
     while world.stores.reratings.waiting(world.organization):
-        assert isinstance(rerate([Wakeup(world.organization)])[0], Accepted)
+        assert isinstance(rerate([ReratingRequest(world.organization)])[0], Accepted)
     world.settle()
 
 

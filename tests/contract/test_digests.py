@@ -8,18 +8,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from builders import IMPATIENT, card, ended
+from builders import WITHOUT_WAITING, card, ended
 
 from perminute.adapters.memory import PublishedRateCards
 from perminute.application import send_digests
-from perminute.application.charge_legs import ChargeLegs
-from perminute.application.patience import Deadline
-from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.charge_calls import ChargeCalls
+from perminute.application.licensing_cache import LicensingCache
+from perminute.application.results import Accepted
+from perminute.application.retry import Deadline
 from perminute.application.send_digests import SendDigests
-from perminute.application.verdicts import Accepted
-from perminute.domain.digests import CallGroup, CallToNotify, count
-from perminute.domain.usage import Usage
-from perminute.ports import Moved
+from perminute.domain.notifications.digests import CallGroup, CallToNotify, count
+from perminute.domain.rating.usage import Usage
+from perminute.ports import AccountChanged
 
 if TYPE_CHECKING:
     import pytest
@@ -36,13 +36,13 @@ class Scene:
 
     def __init__(self, stores: Stores, organization: str) -> None:
         self.stores, self.organization = stores, organization
-        self.send = SendDigests(stores.credit, stores.under_way, stores.digests, IMPATIENT)
-        self._charge = ChargeLegs(
+        self.send = SendDigests(stores.credit, stores.under_way, stores.digests, WITHOUT_WAITING)
+        self._charge = ChargeCalls(
             stores.credit,
             stores.calls,
-            RememberedLicensing(stores.licensing),
+            LicensingCache(stores.licensing),
             PublishedRateCards(card()),
-            IMPATIENT,
+            WITHOUT_WAITING,
         )
 
     def call(self, *names: str, organizer: str = "adele", hours: int = 10, days: int = 0) -> None:
@@ -214,7 +214,7 @@ def test_an_organization_whose_account_keeps_moving_has_its_digests_and_stays_du
     scene = Scene(stores, "fabrikam-11")
     scene.call("a", "b", "c")
     scene.publish()
-    monkeypatch.setattr(type(stores.credit), "commit", lambda *_: Moved())
+    monkeypatch.setattr(type(stores.credit), "commit", lambda *_: AccountChanged())
     sent = scene.send(scene.organization, NEXT_DAY, NEXT_DAY)
     assert "the account kept changing" in str(sent.failed)
     assert scene.calls_notified() == {"a": 1, "b": 1, "c": 1}

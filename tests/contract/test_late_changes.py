@@ -16,28 +16,28 @@ from builders import (
     fact,
     holds,
     lot,
+    processed_event,
     rating,
-    receipt,
 )
 
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.application.postings import posting_of
-from perminute.domain.accounts import Account
+from perminute.application.transactions import transaction_of
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.ledger import EntryType, LedgerEntry, Producer
+from perminute.domain.credit.lots import LotShare
 from perminute.domain.errors import Contended
-from perminute.domain.ledger import EntryType, LedgerEntry, Producer
-from perminute.domain.legs import LegType, MeetingType
-from perminute.domain.licensing import LicensingChange
-from perminute.domain.lots import LotShare
-from perminute.domain.pools import Cursor, Disturbance, MinutePool, Month, Position
-from perminute.domain.rerating import Rerating
-from perminute.domain.usage import Adjusted, Flag, Outcome
-from perminute.ports import MAX_MERGED, Committed, ListedCall, Moved, Posting
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.pools.pools import Cursor, Disturbance, MinutePool, Month, Position
+from perminute.domain.rating.calls import LegType, MeetingType
+from perminute.domain.rating.usage import Adjusted, Flag, Outcome
+from perminute.domain.rerating.rerating import Rerating
+from perminute.ports import MAX_MERGED, AccountChanged, Committed, ListedCall, Transaction
 
 if TYPE_CHECKING:
     from stores import Stores
 
-    from perminute.domain.licensing import LicensingChange as Change
-    from perminute.ports import Receipt
+    from perminute.domain.licensing.licensing import LicensingChange as Change
+    from perminute.ports import ProcessedEvent
 
 NOVEMBER, DECEMBER = Month(2026, 11), Month(2026, 12)
 MIDNIGHT = datetime(2026, 11, 3, tzinfo=UTC)
@@ -47,10 +47,10 @@ def touched(account: Account) -> Account:
     return replace(account, version=account.version + 1)
 
 
-def posting(organization: str, **parts: object) -> Posting:
-    """A posting that only moves an account that was never written."""
+def transaction(organization: str, **parts: object) -> Transaction:
+    """A transaction that only moves an account that was never written."""
     before = Account(organization_id=organization)
-    return Posting(before=before, after=touched(before), **parts)  # type: ignore[arg-type]
+    return Transaction(before=before, after=touched(before), **parts)  # type: ignore[arg-type]
 
 
 def test_a_pool_that_nobody_drew_on_is_empty_and_not_listed(
@@ -77,7 +77,7 @@ def test_pools_come_back_as_they_were_written_with_the_account(
         steps=7,
         told=80,
     )
-    assert stores.credit.commit(posting(organization, pools=(plain, full))) == Committed()
+    assert stores.credit.commit(transaction(organization, pools=(plain, full))) == Committed()
     both = {NOVEMBER: plain, DECEMBER: full}
     assert stores.credit.pools(organization, [DECEMBER, NOVEMBER]) == both
     assert list(stores.credit.pool_months(organization, NOVEMBER)) == [NOVEMBER, DECEMBER]
@@ -89,9 +89,9 @@ def test_a_pool_that_was_decided_on_an_older_account_is_not_written(
     stores: Stores, organization: str
 ) -> None:
     pool = MinutePool(organization_id=organization, month=NOVEMBER, told=80)
-    late = posting(organization, pools=(pool,))
-    assert stores.credit.commit(posting(organization)) == Committed()
-    assert stores.credit.commit(late) == Moved()
+    late = transaction(organization, pools=(pool,))
+    assert stores.credit.commit(transaction(organization)) == Committed()
+    assert stores.credit.commit(late) == AccountChanged()
     assert stores.credit.pools(organization, [NOVEMBER])[NOVEMBER].told == 0
 
 
@@ -115,7 +115,7 @@ def test_calls_are_listed_by_when_they_ended_if_licenses_decide_what_becomes_of_
         call("unanswered", answered_at=None),
     ]
     account = Account(organization_id=organization)
-    stores.credit.commit(posting_of(account, charge(account, posted, at=ENDED)))  # type: ignore[arg-type]
+    stores.credit.commit(transaction_of(account, charge(account, posted, at=ENDED)))  # type: ignore[arg-type]
     assert sorted(listed(stores, organization, LONG_AGO)) == [
         ("a", "alex", False, ANSWERED, ENDED + timedelta(microseconds=1)),
         ("b", "adele", True, ANSWERED, ENDED),
@@ -136,7 +136,7 @@ def test_lists_go_on_after_the_one_that_was_done_last(stores: Stores, organizati
             ended_at=ENDED + timedelta(minutes=number),
         )
         account = Account(organization_id=organization)
-        stores.credit.commit(posting_of(account, charge(account, [one], at=ENDED)))
+        stores.credit.commit(transaction_of(account, charge(account, [one], at=ENDED)))
     lists = list(stores.calls.lists(organization, since=LONG_AGO))
     assert [one.calls[0].call_id for one in lists] == ["call-0", "call-1", "call-2"]
     after = stores.calls.lists(organization, since=LONG_AGO, after=lists[0].key)
@@ -149,7 +149,7 @@ def test_a_usage_that_is_rated_anew_takes_the_place_of_the_one_before(
 ) -> None:
     account = Account(organization_id=organization)
     one = rating("a", 7, organization_id=organization)
-    first = posting_of(account, charge(account, [one], at=ENDED))
+    first = transaction_of(account, charge(account, [one], at=ENDED))
     stores.credit.commit(first)
     (before,) = stores.calls.usages(organization, ["a", "unknown"])
     assert before == first.usages[0]
@@ -165,7 +165,7 @@ def test_a_usage_that_is_rated_anew_takes_the_place_of_the_one_before(
     )
     read = stores.credit.account(organization)
     corrected = replace(touched(read), entries=2)
-    correction = Posting(before=read, after=corrected, rerated=(after,))
+    correction = Transaction(before=read, after=corrected, rerated=(after,))
     assert stores.credit.commit(correction) == Committed()
     assert list(stores.calls.usages(organization, ["a"])) == [after]
     statement = stores.credit.statement(organization)
@@ -173,7 +173,7 @@ def test_a_usage_that_is_rated_anew_takes_the_place_of_the_one_before(
     assert charges == {"000000000001": 7, "000000000002": -7}
     assert dict(statement.pool_minutes) == {NOVEMBER: 10}
     # An account that has moved on keeps what was corrected.
-    assert stores.credit.commit(correction) == Moved()
+    assert stores.credit.commit(correction) == AccountChanged()
 
 
 def test_a_lot_is_known_as_it_was_opened_when_it_is_used_up(
@@ -190,7 +190,7 @@ def test_a_lot_is_known_as_it_was_opened_when_it_is_used_up(
         lots=(LotShare("000000000001", opened.purchase_id, 50),),
         opens=opened,
     )
-    stores.credit.commit(posting(organization, entries=(entry,)))
+    stores.credit.commit(transaction(organization, entries=(entry,)))
     lots = stores.credit.opened_lots(organization, ["000000000001", "000000000009"])
     assert dict(lots) == {"000000000001": opened}
     assert dict(stores.credit.opened_lots(organization, [])) == {}
@@ -207,10 +207,10 @@ def rerating(organization: str, **changed: object) -> Rerating:
     return replace(waiting, **changed)  # type: ignore[arg-type]
 
 
-def change(organization: str, user_id: str | None, *facts: object) -> tuple[Change, Receipt]:
+def change(organization: str, user_id: str | None, *facts: object) -> tuple[Change, ProcessedEvent]:
     name = f"{organization}-{user_id}-{len(facts)}"
     said = LicensingChange(organization, user_id, facts)  # type: ignore[arg-type]
-    return said, receipt(name, organization_id=organization)
+    return said, processed_event(name, organization_id=organization)
 
 
 @pytest.mark.parametrize("writer", ["licensing", "credit"])
@@ -222,7 +222,7 @@ def test_a_re_rating_waits_from_the_transaction_on_that_calls_for_it(
         said = [change(organization, "adele", fact("country", "DE"))]
         assert stores.licensing.record(organization, said, waiting) == Committed()
     else:
-        assert stores.credit.commit(posting(organization, reratings=(waiting,))) == Committed()
+        assert stores.credit.commit(transaction(organization, reratings=(waiting,))) == Committed()
     assert list(stores.reratings.waiting(organization)) == [waiting]
     assert list(stores.reratings.waiting(f"{organization}-2")) == []
 
@@ -233,7 +233,7 @@ def test_a_re_rating_remembers_how_far_it_has_come_until_it_is_finished(
     sender = Producer("123456789012", "perminute.billing")
     changed = {"seats_since": LONG_AGO, "pools_since": None, "others": 3, "producer": sender}
     waiting = rerating(organization, **changed)
-    stores.credit.commit(posting(organization, reratings=(waiting,)))
+    stores.credit.commit(transaction(organization, reratings=(waiting,)))
     further = replace(waiting, after="calls#1")
     assert stores.reratings.proceed(further)
     now = replace(further, steps=1)
@@ -248,7 +248,7 @@ def test_a_step_holds_only_against_the_step_that_was_read(
     """Two may carry out one piece at the same time: the slower one must not undo anything."""
     waiting = rerating(organization)
     other = rerating(organization, rerating_id="event#e-2")
-    stores.credit.commit(posting(organization, reratings=(waiting, other)))
+    stores.credit.commit(transaction(organization, reratings=(waiting, other)))
     assert stores.reratings.proceed(replace(waiting, after="calls#2"))
     now = replace(waiting, after="calls#2", steps=1)
     assert not stores.reratings.proceed(replace(waiting, after="calls#1"))
@@ -269,7 +269,7 @@ def test_one_re_rating_takes_the_place_of_others(stores: Stores, organization: s
     for start in range(0, MAX_MERGED + 1, 20):
         account = stores.credit.account(organization)
         some = tuple([first, *others][start : start + 20])
-        stores.credit.commit(Posting(before=account, after=touched(account), reratings=some))
+        stores.credit.commit(Transaction(before=account, after=touched(account), reratings=some))
     merged = first.merged_with(others)
     assert stores.reratings.merge(merged, others)
     assert list(stores.reratings.waiting(organization)) == [replace(merged, steps=1)]
@@ -280,7 +280,7 @@ def test_pools_that_are_to_be_settled_are_named(stores: Stores, organization: st
     settled = MinutePool(organization_id=organization, month=NOVEMBER)
     unsettled = replace(settled, month=DECEMBER, unsettled=Cursor(Position(MIDNIGHT, "")))
     assert list(stores.credit.unsettled_months(organization)) == []
-    stores.credit.commit(posting(organization, pools=(settled, unsettled)))
+    stores.credit.commit(transaction(organization, pools=(settled, unsettled)))
     assert list(stores.credit.unsettled_months(organization)) == [DECEMBER]
 
 
@@ -289,7 +289,7 @@ def test_lists_with_a_dial_out_are_found_by_themselves(stores: Stores, organizat
     for call_id, parts in (("out", {}), ("in", toll)):
         one = rating(call_id, 0, organization_id=organization, **parts)
         account = Account(organization_id=organization)
-        stores.credit.commit(posting_of(account, charge(account, [one], at=ENDED)))
+        stores.credit.commit(transaction_of(account, charge(account, [one], at=ENDED)))
     found = stores.calls.dial_outs(organization, since=ENDED)
     assert [call.call_id for one in found for call in one.calls] == ["out"]
     assert list(stores.calls.dial_outs(organization, since=MIDNIGHT)) == []
@@ -343,9 +343,9 @@ def test_an_organization_of_which_only_licenses_are_known_is_listed_and_not_due(
     assert organization not in stores.credit.organizations(due_by=ANSWERED)
     known = stores.credit.account(organization)
     after = replace(touched(known), lots=(lot("1", 5),), balance_micros=5)
-    assert stores.credit.commit(Posting(before=known, after=after)) == Committed()
+    assert stores.credit.commit(Transaction(before=known, after=after)) == Committed()
     assert after.due_at is not None
     change = LicensingChange(organization, None, (fact("dialOutPolicy", "none"),))
-    said = receipt(f"{organization}-later", organization_id=organization)
+    said = processed_event(f"{organization}-later", organization_id=organization)
     assert stores.licensing.record(organization, [(change, said)]) == Committed()
     assert organization in stores.credit.organizations(due_by=after.due_at)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import pytest
-from builders import ANSWERED, LONG_AGO, fact, receipt
+from builders import ANSWERED, LONG_AGO, fact, processed_event
 
 from perminute.adapters.dynamodb import further_facts, licensing_store, records
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.domain.accounts import Account
+from perminute.domain.credit.accounts import Account
 from perminute.domain.errors import Contended
-from perminute.domain.licensing import LicensingChange
-from perminute.domain.timelines import MAX_FACTS, Fact, Timeline
-from perminute.ports import AlreadyKnown, Committed, Folded, Full, Moved
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.licensing.timelines import MAX_FACTS, Fact, Timeline
+from perminute.ports import AccountChanged, AlreadyExists, Committed, FactsFolded, TimelineFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from stores import Stores
 
-    from perminute.domain.licensing import Licensing
+    from perminute.domain.licensing.licensing import Licensing
     from perminute.ports import RecordResult
 
 LICENSE = "license:MCOMEETADV"
@@ -48,7 +48,9 @@ def gone(night: int) -> Fact:
 def append(
     stores: Stores, organization: str, facts: Sequence[Fact], user_id: str | None = "adele"
 ) -> RecordResult:
-    proof = receipt(f"{organization}-{user_id}-{facts[0].event_id}", organization_id=organization)
+    proof = processed_event(
+        f"{organization}-{user_id}-{facts[0].event_id}", organization_id=organization
+    )
     change = LicensingChange(organization, user_id, tuple(facts))
     return stores.licensing.record(organization, [(change, proof)])
 
@@ -70,7 +72,7 @@ def test_a_full_timeline_goes_on_when_it_is_rolled_over_and_nothing_is_lost(
     nights = range(MAX_FACTS)
     fill(stores, organization, nights)
     more = nightly(range(MAX_FACTS, MAX_FACTS + 150))
-    assert append(stores, organization, more) == Full(frozenset({"adele"}))
+    assert append(stores, organization, more) == TimelineFull(frozenset({"adele"}))
     version = stores.credit.account(organization).version
     assert stores.licensing.roll_over(organization, "adele", fold_before=NEVER) == Committed()
     assert stores.credit.account(organization).version == version
@@ -93,7 +95,9 @@ def test_old_repeats_are_folded_and_the_account_counts_what_is_left(
     assert append(stores, organization, [gone(10)]) == Committed()
     nights = range(MAX_FACTS, 2 * MAX_FACTS - 1)
     fill(stores, organization, nights)
-    assert append(stores, organization, nightly(range(5_000, 5_001))) == Full(frozenset({"adele"}))
+    assert append(stores, organization, nightly(range(5_000, 5_001))) == TimelineFull(
+        frozenset({"adele"})
+    )
     before = stores.credit.account(organization)
     horizon = LONG_AGO + 1_500 * DAY
     assert stores.licensing.roll_over(organization, "adele", fold_before=horizon) == Committed()
@@ -121,11 +125,11 @@ def test_no_fact_is_taken_from_before_what_is_folded_and_a_known_one_is_still_kn
     assert stores.licensing.roll_over(organization, "adele", fold_before=until) == Committed()
     assert known(stores, organization).users["adele"].facts == {first[0], first[2]}
     late = [gone(1), gone(2), gone(3)]
-    assert append(stores, organization, late) == Folded({"adele": until})
+    assert append(stores, organization, late) == FactsFolded({"adele": until})
     assert append(stores, organization, late, "alex") == Committed()
     assert append(stores, organization, late[1:]) == Committed()
     again = append(stores, organization, first)
-    assert not isinstance(again, Committed | Moved | Full | Folded)
+    assert not isinstance(again, Committed | AccountChanged | TimelineFull | FactsFolded)
 
 
 def test_where_nothing_is_folded_facts_of_any_time_are_taken(
@@ -153,11 +157,11 @@ def test_the_timeline_of_an_organization_is_rolled_over_and_counts_no_users(
 def test_an_event_that_states_nothing_is_recorded_and_touches_no_timeline(
     stores: Stores, organization: str
 ) -> None:
-    proof = receipt(organization, organization_id=organization)
+    proof = processed_event(organization, organization_id=organization)
     change = LicensingChange(organization, "adele", ())
     assert stores.licensing.record(organization, [(change, proof)]) == Committed()
     again = stores.licensing.record(organization, [(change, proof)])
-    assert again == AlreadyKnown(receipts={proof.key: proof})
+    assert again == AlreadyExists(processed_events={proof.key: proof})
     assert stores.credit.account(organization).version == 1
 
 
@@ -205,7 +209,7 @@ def test_a_fact_that_comes_while_a_timeline_is_rolled_over_is_not_lost(
 
     with patch.object(table, "get", overtaken):
         result = on_dynamodb.roll_over(organization, "adele", fold_before=NEVER)
-    assert isinstance(result, Moved)
+    assert isinstance(result, AccountChanged)
     assert len(known(stores, organization).users["adele"].facts) == 3
 
 
@@ -228,7 +232,7 @@ def test_as_many_facts_after_another_roll_over_are_others(
 
     with patch.object(table, "get", overtaken):
         result = on_dynamodb.roll_over(organization, "adele", fold_before=LONG_AGO + 4 * DAY)
-    assert isinstance(result, Moved)
+    assert isinstance(result, AccountChanged)
     assert len(known(stores, organization).users["adele"].facts) == 5
 
 
@@ -284,7 +288,7 @@ def test_bytes_fill_an_item_as_facts_do(
     ):
         for one in facts[:2]:
             assert append(stores, organization, [one]) == Committed()
-        assert append(stores, organization, facts[2:3]) == Full(frozenset({"adele"}))
+        assert append(stores, organization, facts[2:3]) == TimelineFull(frozenset({"adele"}))
         on_dynamodb.roll_over(organization, "adele", fold_before=NEVER)
         # What is stated at once is never divided: an empty item takes it.
         assert append(stores, organization, [*facts[2:], *nightly(range(3))]) == Committed()

@@ -6,14 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from builders import ANSWERED, LONG_AGO, lot, receipt
+from builders import ANSWERED, LONG_AGO, lot, processed_event
 
-from perminute.domain.accounts import Account
-from perminute.domain.chargebacks import BoughtCredit, Chargeback
-from perminute.domain.ledger import EntryType, LedgerEntry
-from perminute.domain.lot_changes import LotItems
-from perminute.domain.lots import FurtherLots, Lot, LotShare
-from perminute.ports import Committed, Moved, Posting, ReceiptKind
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.chargebacks import BoughtCredit, Chargeback
+from perminute.domain.credit.ledger import EntryType, LedgerEntry
+from perminute.domain.credit.lot_changes import LotItems
+from perminute.domain.credit.lots import FurtherLots, Lot, LotShare
+from perminute.ports import AccountChanged, Committed, IdentityKind, Transaction
 
 if TYPE_CHECKING:
     from stores import Stores
@@ -27,12 +27,12 @@ def further(number: int, micros: int = 5) -> Lot:
 
 def post(
     stores: Stores, organization: str, items: LotItems, **parts: object
-) -> Committed | Moved | object:
+) -> Committed | AccountChanged | object:
     """Commit lots beside the account's next version."""
     account = stores.credit.account(organization)
     after = replace(account, version=account.version + 1)
-    posting = Posting(before=account, after=after, lots=items)
-    return stores.credit.commit(replace(posting, **parts))  # type: ignore[arg-type]
+    transaction = Transaction(before=account, after=after, lots=items)
+    return stores.credit.commit(replace(transaction, **parts))  # type: ignore[arg-type]
 
 
 def test_further_lots_come_in_the_order_in_which_they_pay(
@@ -53,8 +53,8 @@ def test_further_lots_change_and_go_with_the_account_or_not_at_all(
     stale = Account(organization_id=organization)
     changed = replace(further(2, 3), warned=True)
     items = LotItems(stored=(changed,), removed=(further(1),))
-    lost = Posting(before=stale, after=replace(stale, version=1), lots=items)
-    assert stores.credit.commit(lost) == Moved()
+    lost = Transaction(before=stale, after=replace(stale, version=1), lots=items)
+    assert stores.credit.commit(lost) == AccountChanged()
     assert stores.credit.further_lots(organization) == (further(1), further(2))
     assert post(stores, organization, items) == Committed()
     assert stores.credit.further_lots(organization) == (changed,)
@@ -63,12 +63,12 @@ def test_further_lots_change_and_go_with_the_account_or_not_at_all(
 def test_a_posting_that_removes_lots_still_says_what_exists_already(
     stores: Stores, organization: str
 ) -> None:
-    proof = receipt(organization, kind=ReceiptKind.PURCHASE, organization_id=organization)
+    proof = processed_event(organization, kind=IdentityKind.PURCHASE, organization_id=organization)
     items = LotItems(stored=(further(1), further(2)))
-    assert post(stores, organization, items, receipts=(proof,)) == Committed()
+    assert post(stores, organization, items, processed_events=(proof,)) == Committed()
     gone = LotItems(removed=(further(1), further(2)))
-    result = post(stores, organization, gone, receipts=(proof,))
-    assert getattr(result, "receipts", None) == {proof.key: proof}
+    result = post(stores, organization, gone, processed_events=(proof,))
+    assert getattr(result, "processed_events", None) == {proof.key: proof}
     assert len(stores.credit.further_lots(organization)) == 2
 
 
@@ -82,7 +82,7 @@ def test_an_account_remembers_what_it_knows_of_lots_elsewhere(
         further=FurtherLots.of([further(1), further(2, 7)]),
         forfeited_at=ANSWERED,
     )
-    assert stores.credit.commit(Posting(before=account, after=after)) == Committed()
+    assert stores.credit.commit(Transaction(before=account, after=after)) == Committed()
     assert stores.credit.account(organization) == after
 
 
@@ -110,9 +110,9 @@ def test_a_purchase_is_known_with_what_became_of_it(stores: Stores, organization
         lots=(LotShare("000000000001", "po-1", 40),),
         opens=opened,
     )
-    proof = receipt("po-1", kind=ReceiptKind.PURCHASE, organization_id=organization)
+    proof = processed_event("po-1", kind=IdentityKind.PURCHASE, organization_id=organization)
     proof = replace(proof, entry_id="000000000001")
-    post(stores, organization, LotItems(), entries=(entry,), receipts=(proof,))
+    post(stores, organization, LotItems(), entries=(entry,), processed_events=(proof,))
     known = BoughtCredit("po-1", "000000000001", 50)
     assert stores.credit.bought(organization, "po-1") == known
     assert stores.credit.bought(organization, "po-2") is None

@@ -8,36 +8,36 @@ from typing import TYPE_CHECKING, Any
 
 from builders import (
     ANSWERED,
-    IMPATIENT,
     LONG_AGO,
     MICROS,
+    WITHOUT_WAITING,
     card,
     entitled_changes,
     fact,
-    leg,
+    phone_call,
+    processed_event,
     purchase,
-    receipt,
 )
 
 from perminute.adapters.memory import PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.authorize_call import AuthorizeCall, Request
 from perminute.application.book_credit import BookCredit
-from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.charge_reported import ChargeReported
-from perminute.application.counted_spending import spendings_of
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.application.verdicts import Accepted
-from perminute.domain.holds import CHARGE_TIMES_APART
-from perminute.domain.licensing import LicensingChange
-from perminute.domain.pools import Month
-from perminute.domain.reconciliation import reconcile
-from perminute.domain.reservations import Asked, Operation
-from perminute.domain.spending import SpendingKey, SpendingKind
-from perminute.domain.usage import Flag, Usage
-from perminute.ports import ListedCall, ReceiptKind
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted
+from perminute.application.spend_counters import spendings_of
+from perminute.domain.authorization.reservations import ChargingRequest, Operation
+from perminute.domain.credit.holds import CHARGE_TIMES_APART
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.limits.spending import SpendingKey, SpendingKind
+from perminute.domain.pools.pools import Month
+from perminute.domain.rating.usage import Flag, Usage
+from perminute.domain.reconciliation.reconciliation import reconcile
+from perminute.ports import IdentityKind, ListedCall
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     import pytest
     from stores import Stores
 
-    from perminute.domain.legs import Leg
+    from perminute.domain.rating.calls import Call
 
 RATE = 15_000
 HOUR = timedelta(hours=1)
@@ -62,15 +62,17 @@ class Scene:
         self.stores, self.organization = stores, organization
         stores.licensing.record(organization, entitled_changes(organization))
         bought = purchase(amount=1)
-        key = replace(bought.receipt.key, organization_id=organization)
+        key = replace(bought.processed_event.key, organization_id=organization)
         event = replace(
-            bought, organization_id=organization, receipt=replace(bought.receipt, key=key)
+            bought,
+            organization_id=organization,
+            processed_event=replace(bought.processed_event, key=key),
         )
-        assert key.kind is ReceiptKind.PURCHASE
-        assert isinstance(BookCredit(stores.credit, IMPATIENT)([event])[0], Accepted)
-        licensing, cards = RememberedLicensing(stores.licensing), PublishedRateCards(card())
-        parts = stores.credit, stores.calls, licensing, cards, IMPATIENT
-        self.charge = ChargeLegs(*parts)
+        assert key.kind is IdentityKind.PURCHASE
+        assert isinstance(BookCredit(stores.credit, WITHOUT_WAITING)([event])[0], Accepted)
+        licensing, cards = LicensingCache(stores.licensing), PublishedRateCards(card())
+        parts = stores.credit, stores.calls, licensing, cards, WITHOUT_WAITING
+        self.charge = ChargeCalls(*parts)
         self.charge_reported = ChargeReported(stores.credit, self.charge)
         self.rerate = RerateCalls(LookingAgain(*parts), stores.reratings)
         self.authorize = AuthorizeCall(
@@ -79,40 +81,40 @@ class Scene:
             calls=stores.calls,
             licensing=licensing,
             rate_cards=cards,
-            patience=IMPATIENT,
+            retry=WITHOUT_WAITING,
         )
 
     def run(self, at: datetime) -> list[Usage]:
         return self.charge_reported(self.organization, at).charged
 
-    def leg(self, **changed: Any) -> Leg:
-        return leg(**{"organization_id": self.organization, **changed})
+    def phone_call(self, **changed: Any) -> Call:
+        return phone_call(**{"organization_id": self.organization, **changed})
 
     def report(self, call_id: str = "call-1", *, at: datetime = UPDATED, **changed: Any) -> None:
-        one = self.leg(call_id=call_id, ended_at=ANSWERED, **changed)
-        asked = Asked(Operation.AUTHORIZE, 0)
+        one = self.phone_call(call_id=call_id, ended_at=ANSWERED, **changed)
+        asked = ChargingRequest(Operation.AUTHORIZE, 0)
         self.authorize(Request(self.organization, call_id, asked, ANSWERED, one))
-        asked = Asked(Operation.UPDATE, 1, None, 300)
+        asked = ChargingRequest(Operation.UPDATE, 1, None, 300)
         self.authorize(Request(self.organization, call_id, asked, at))
 
     def end(self, call_id: str = "call-1", **changed: Any) -> Usage:
-        one = self.leg(call_id=call_id, **{"ended_at": ENDED_AFTER_ALL, **changed})
-        (verdict,) = self.charge([EndedLeg(one, DUE + HOUR)])
-        assert isinstance(verdict, Accepted), verdict
-        return verdict.result
+        one = self.phone_call(call_id=call_id, **{"ended_at": ENDED_AFTER_ALL, **changed})
+        (result,) = self.charge([EndedCall(one, DUE + HOUR)])
+        assert isinstance(result, Accepted), result
+        return result.result
 
     def say(self, *facts: Any, user: str | None = None, name: str = "late") -> None:
         change = LicensingChange(self.organization, user, facts)
-        key = receipt(f"{self.organization}-{name}", organization_id=self.organization)
+        key = processed_event(f"{self.organization}-{name}", organization_id=self.organization)
         event = LicensingEvent(change, key, ANSWERED)
-        apply = ApplyLicensing(self.stores.licensing, IMPATIENT)
+        apply = ApplyLicensing(self.stores.licensing, WITHOUT_WAITING)
         assert apply([event]) == [Accepted(None)]
 
     def work_off(self) -> list[str]:
-        (verdict,) = self.rerate([Wakeup(self.organization)])
-        assert isinstance(verdict, Accepted), verdict
+        (result,) = self.rerate([ReratingRequest(self.organization)])
+        assert isinstance(result, Accepted), result
         assert reconcile(self.stores.credit.statement(self.organization)) == ()
-        return [usage.leg.call_id for usage in verdict.result.rerated]
+        return [usage.call.call_id for usage in result.result.rerated]
 
     def found(self, at: datetime) -> list[str]:
         return list(self.stores.credit.reported_calls(self.organization, due_by=at))
@@ -139,9 +141,9 @@ def test_calls_that_are_due_are_found_until_they_are_charged(
         Request(
             organization,
             "silent",
-            Asked(Operation.AUTHORIZE, 0),
+            ChargingRequest(Operation.AUTHORIZE, 0),
             ANSWERED,
-            scene.leg(call_id="silent"),
+            scene.phone_call(call_id="silent"),
         )
     )
     moment = timedelta(seconds=1)
@@ -173,7 +175,7 @@ def test_what_was_reported_is_charged_and_replaced_once(stores: Stores, organiza
 def test_a_call_is_listed_where_it_ended_and_seen_once(
     stores: Stores, organization: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perminute.application.counted_spending.CALLS_AT_ONCE", 1)
+    monkeypatch.setattr("perminute.application.spend_counters.CALLS_AT_ONCE", 1)
     scene = Scene(stores, organization)
     for call_id in ("call-1", "call-2", "call-3"):
         scene.report(call_id)
@@ -182,7 +184,7 @@ def test_a_call_is_listed_where_it_ended_and_seen_once(
     scene.end("call-2", answered_at=ANSWERED - HOUR, ended_at=UPDATED)
     scene.end("call-3", ended_at=UPDATED, meeting_id="other")
     calls = [scene.usage(f"call-{n}") for n in (1, 2, 3)]
-    current = [one for one in scene.listed() if one in map(ListedCall.of, (u.leg for u in calls))]
+    current = [one for one in scene.listed() if one in map(ListedCall.of, (u.call for u in calls))]
     assert sorted(one.call_id for one in current) == ["call-1", "call-2", "call-3"]
     key = SpendingKey(SpendingKind.USER, "adele", NOVEMBER.start)
     account = stores.credit.account(organization)
@@ -197,7 +199,7 @@ def test_a_call_that_moves_in_the_midst_of_a_count_is_counted_once(
     stores: Stores, organization: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lists of its day are read again: it has been in one of them, and is in another now."""
-    monkeypatch.setattr("perminute.application.counted_spending.MAX_LISTS", 1)
+    monkeypatch.setattr("perminute.application.spend_counters.MAX_LISTS", 1)
     scene = Scene(stores, organization)
     for call_id in ("call-1", "call-2"):
         scene.report(call_id)
@@ -221,7 +223,7 @@ def test_a_pool_is_settled_over_calls_that_ended_elsewhere(
     stores: Stores, organization: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where all that is read at once is out of date."""
-    monkeypatch.setattr("perminute.application.settle_pools.CALLS_PER_POSTING", 1)
+    monkeypatch.setattr("perminute.application.settle_pools.CALLS_PER_TRANSACTION", 1)
     scene = Scene(stores, organization)
     scene.say(fact("purchased:MCOMEETADV", 1), fact("poolMinutesPerLicense", 12), name="pool")
     scene.say(

@@ -6,23 +6,32 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from builders import ANSWERED, IMPATIENT, card, fact, holds, leg, purchase, receipt
+from builders import (
+    ANSWERED,
+    WITHOUT_WAITING,
+    card,
+    fact,
+    holds,
+    phone_call,
+    processed_event,
+    purchase,
+)
 
 from perminute.adapters.memory import PublishedRateCards
 from perminute.application.book_credit import BookCredit
-from perminute.application.charge_legs import ChargeLegs, EndedLeg
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain.licensing import LicensingChange
-from perminute.domain.pools import Month
-from perminute.domain.reconciliation import reconcile
-from perminute.domain.usage import Flag, Outcome
+from perminute.application.charge_calls import ChargeCalls, EndedCall
+from perminute.application.licensing_cache import LicensingCache
+from perminute.application.results import Accepted, Duplicate
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.pools.pools import Month
+from perminute.domain.rating.usage import Flag, Outcome
+from perminute.domain.reconciliation.reconciliation import reconcile
 
 if TYPE_CHECKING:
     from stores import Stores
 
-    from perminute.application.verdicts import Verdict
-    from perminute.domain.usage import Usage
+    from perminute.application.results import Result
+    from perminute.domain.rating.usage import Usage
 
 HOUR = timedelta(hours=1)
 NOVEMBER = Month(2026, 11)
@@ -39,34 +48,34 @@ class Scene:
         adele = tuple(holds("subscription", "communicationsCredits").facts)
         for user, facts in ((None, pool), ("adele", adele)):
             change = LicensingChange(organization, user, facts)
-            said = receipt(f"{organization}-{user}", organization_id=organization)
+            said = processed_event(f"{organization}-{user}", organization_id=organization)
             stores.licensing.record(organization, [(change, said)])
         bought = purchase(amount=3)
-        key = replace(bought.receipt.key, organization_id=organization)
-        BookCredit(stores.credit, IMPATIENT)(
+        key = replace(bought.processed_event.key, organization_id=organization)
+        BookCredit(stores.credit, WITHOUT_WAITING)(
             [
                 replace(
                     bought,
                     organization_id=organization,
-                    receipt=replace(bought.receipt, key=key),
+                    processed_event=replace(bought.processed_event, key=key),
                 )
             ]
         )
-        self._charge = ChargeLegs(
+        self._charge = ChargeCalls(
             stores.credit,
             stores.calls,
-            RememberedLicensing(stores.licensing),
+            LicensingCache(stores.licensing),
             PublishedRateCards(card()),
-            IMPATIENT,
+            WITHOUT_WAITING,
         )
 
-    def charge(self, *calls: dict[str, Any]) -> list[Verdict[Usage]]:
-        legs = [leg(organization_id=self.organization, **parts) for parts in calls]
-        return self._charge([EndedLeg(one, max(one.ended_at, LATE)) for one in legs])
+    def charge(self, *calls: dict[str, Any]) -> list[Result[Usage]]:
+        ended_calls = [phone_call(organization_id=self.organization, **parts) for parts in calls]
+        return self._charge([EndedCall(one, max(one.ended_at, LATE)) for one in ended_calls])
 
     def usages(self) -> list[Usage]:
         usages = self.stores.calls.usages(self.organization, ["first", "late", "later"])
-        return sorted(usages, key=lambda one: one.leg.call_id)
+        return sorted(usages, key=lambda one: one.call.call_id)
 
 
 def test_a_late_call_its_pool_and_the_calls_that_it_changes(
@@ -78,8 +87,8 @@ def test_a_late_call_its_pool_and_the_calls_that_it_changes(
     assert [one.outcome for one in scene.usages()] == [Outcome.POOLED]
     late = {"call_id": "late", "answered_at": ANSWERED, "ended_at": ANSWERED + HOUR}
     later = {"call_id": "later", "answered_at": LATE - HOUR, "ended_at": LATE}
-    verdicts = scene.charge(late, later)
-    assert all(isinstance(one, Accepted) for one in verdicts)
+    results = scene.charge(late, later)
+    assert all(isinstance(one, Accepted) for one in results)
     first, pooled, charged = scene.usages()
     assert (pooled.outcome, pooled.pool_minutes, pooled.flags) == (Outcome.POOLED, 60, ())
     assert (first.charge_micros, first.flags) == (90 * CENT, (Flag.RERATED,))
@@ -95,5 +104,5 @@ def test_a_late_call_its_pool_and_the_calls_that_it_changes(
     ]
     assert reconcile(statement) == ()
     # Each of them comes again: one would unsettle the pool, and is recorded already.
-    assert scene.charge(late) == scene.charge(later) == [Repeated()]
+    assert scene.charge(late) == scene.charge(later) == [Duplicate()]
     assert stores.credit.account(organization) == before

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from builders import ANSWERED, holding
 
-from perminute.domain.spending import (
+from perminute.domain.limits.spending import (
     PartOfDay,
     Spending,
     SpendingChange,
     SpendingKey,
     SpendingKind,
 )
-from perminute.ports import Committed, Posting
+from perminute.ports import Committed, Transaction
 
 if TYPE_CHECKING:
     from stores import Stores
@@ -36,11 +36,11 @@ def test_changes_are_read_from_one_number_to_another(stores: Stores, organizatio
     }
     for number, changes in written.items():
         after = replace(account, version=account.version + 1, corrections=number)
-        posting = Posting(before=account, after=after, corrected=changes)
-        assert stores.credit.commit(posting) == Committed()
+        transaction = Transaction(before=account, after=after, corrected=changes)
+        assert stores.credit.commit(transaction) == Committed()
         account = after
     moved = replace(account, version=1, corrections=11)
-    lost = Posting(before=moved, after=replace(moved, version=2), corrected=written[1])
+    lost = Transaction(before=moved, after=replace(moved, version=2), corrected=written[1])
     assert stores.credit.commit(lost) != Committed()
 
     def read(after: int, until: int) -> dict[int, tuple[SpendingChange, ...]]:
@@ -57,15 +57,15 @@ def test_a_record_that_is_being_counted_says_how_far(stores: Stores, organizatio
     """Also with an account that stays as it is, whose version is checked all the same."""
     account = holding(organization_id=organization, version=0, prefixes_from=7)
     after = replace(account, version=1)
-    stores.credit.commit(Posting(before=account, after=after))
+    stores.credit.commit(Transaction(before=account, after=after))
     assert stores.credit.account(organization).prefixes_from == 7
     piece = Spending(key=OF_MONTH, spent_micros=5, corrections=7, counted_before=DAY)
-    stale = Posting(before=account, after=account, spendings=(replace(piece, spent_micros=6),))
+    stale = Transaction(before=account, after=account, spendings=(replace(piece, spent_micros=6),))
     assert stores.credit.commit(stale) != Committed()
-    posting = Posting(before=after, after=after, spendings=(piece,))
-    assert stores.credit.commit(posting) == Committed()
+    transaction = Transaction(before=after, after=after, spendings=(piece,))
+    assert stores.credit.commit(transaction) == Committed()
     assert stores.credit.spendings(organization, [OF_MONTH, OF_HOUR]) == {OF_MONTH: piece}
     assert stores.credit.account(organization) == after
     further = replace(piece, part=PartOfDay("calls#2026-11-02T09:10:00.000000+00:00#1", 9, 5))
-    assert stores.credit.commit(replace(posting, spendings=(further,))) == Committed()
+    assert stores.credit.commit(replace(transaction, spendings=(further,))) == Committed()
     assert stores.credit.spendings(organization, [OF_MONTH]) == {OF_MONTH: further}

@@ -16,41 +16,41 @@ from builders import (
     card,
     fact,
     holds,
-    leg,
     lot,
+    phone_call,
+    processed_event,
     rating,
-    receipt,
     volume,
 )
 from stores import Stores, documents
 
-from perminute.application.postings import posting_of
-from perminute.domain import booking
-from perminute.domain.accounts import Account
-from perminute.domain.booking import Purchase
-from perminute.domain.credit_settings import CreditSettings
-from perminute.domain.ledger import Producer
-from perminute.domain.legs import LegType, MeetingType
-from perminute.domain.licensing import Licensing, LicensingChange
-from perminute.domain.lots import WARNING_AHEAD, twelve_months_after
-from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest, RechargeState
-from perminute.domain.reconciliation import Statement, reconcile
-from perminute.domain.timelines import MAX_FACTS, Timeline, standing
-from perminute.domain.usage import Rating, Terms, rate_leg
+from perminute.application.transactions import transaction_of
+from perminute.domain.credit import booking
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.booking import Purchase
+from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.credit.ledger import Producer
+from perminute.domain.credit.lots import WARNING_AHEAD, twelve_months_after
+from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeRequest, RechargeState
+from perminute.domain.licensing.licensing import Licensing, LicensingChange
+from perminute.domain.licensing.timelines import MAX_FACTS, Timeline, standing
+from perminute.domain.rating.calls import LegType, MeetingType
+from perminute.domain.rating.usage import Rating, RatingContext, rate_call
+from perminute.domain.reconciliation.reconciliation import Statement, reconcile
 from perminute.ports import (
     MAX_CHANGES_PER_RECORD,
-    MAX_ITEMS_PER_POSTING,
-    AlreadyKnown,
+    MAX_ITEMS_PER_TRANSACTION,
+    AccountChanged,
+    AlreadyExists,
     Causes,
     Committed,
-    Full,
-    Moved,
-    Posting,
-    ReceiptKind,
+    IdentityKind,
+    TimelineFull,
+    Transaction,
 )
 
 if TYPE_CHECKING:
-    from perminute.ports import Receipt
+    from perminute.ports import ProcessedEvent
 
 
 def empty(organization: str) -> Account:
@@ -59,17 +59,18 @@ def empty(organization: str) -> Account:
 
 def ratings(organization: str, *call_ids: str) -> list[Rating]:
     licensing = Licensing(volume(), {"adele": holds("payPerMinute", "communicationsCredits")})
-    terms = Terms(licensing, card(), "USD", LONG_AGO)
+    context = RatingContext(licensing, card(), "USD", LONG_AGO)
     return [
-        rate_leg(leg(organization_id=organization, call_id=call_id), terms) for call_id in call_ids
+        rate_call(phone_call(organization_id=organization, call_id=call_id), context)
+        for call_id in call_ids
     ]
 
 
-def charge(account: Account, *charged: Rating) -> Posting:
-    return posting_of(account, builders.charge(account, charged, at=ANSWERED))
+def charge(account: Account, *charged: Rating) -> Transaction:
+    return transaction_of(account, builders.charge(account, charged, at=ANSWERED))
 
 
-def buy(account: Account, receipt_: Receipt) -> Posting:
+def buy(account: Account, receipt_: ProcessedEvent) -> Transaction:
     bought = Purchase(
         purchase_id="po-1",
         amount_micros=50 * MICROS,
@@ -78,17 +79,17 @@ def buy(account: Account, receipt_: Receipt) -> Posting:
         expires_at=twelve_months_after(LONG_AGO),
     )
     booked = booking.purchase(account, bought, at=ANSWERED, cause="purchase#po-1")
-    return posting_of(account, booked, receipt_)
+    return transaction_of(account, booked, receipt_)
 
 
 def change(
     organization: str, user_id: str | None, identity: str
-) -> tuple[LicensingChange, Receipt]:
+) -> tuple[LicensingChange, ProcessedEvent]:
     identity = f"{organization}-{identity}"
     facts = (fact("country", "DE", event_id=identity),)
     return (
         LicensingChange(organization, user_id, facts),
-        receipt(identity, organization_id=organization),
+        processed_event(identity, organization_id=organization),
     )
 
 
@@ -135,7 +136,9 @@ def test_a_posting_is_read_back_as_it_was_written(stores: Stores, organization: 
             stopped_by=Disabled.DAILY_LIMIT,
         ),
     )
-    assert stores.credit.commit(Posting(before=empty(organization), after=account)) == Committed()
+    assert (
+        stores.credit.commit(Transaction(before=empty(organization), after=account)) == Committed()
+    )
     assert stores.credit.account(organization) == account
 
 
@@ -143,11 +146,11 @@ def test_a_posting_against_an_account_that_moved_on_writes_nothing(
     stores: Stores, organization: str
 ) -> None:
     stores.credit.commit(
-        buy(empty(organization), receipt(organization, organization_id=organization))
+        buy(empty(organization), processed_event(organization, organization_id=organization))
     )
     bought = stores.credit.account(organization)
     late = charge(empty(organization), *ratings(organization, "a"))
-    assert stores.credit.commit(late) == Moved()
+    assert stores.credit.commit(late) == AccountChanged()
     assert stores.credit.account(organization) == bought
     assert stores.credit.commit(charge(bought, *ratings(organization, "a"))) == Committed()
 
@@ -156,15 +159,15 @@ def test_a_charge_that_was_decided_before_a_licensing_change_writes_nothing(
     stores: Stores, organization: str
 ) -> None:
     stores.credit.commit(
-        buy(empty(organization), receipt(organization, organization_id=organization))
+        buy(empty(organization), processed_event(organization, organization_id=organization))
     )
     read = stores.credit.account(organization)
     stores.licensing.record(organization, [change(organization, "adele", "1")])
     now = stores.credit.account(organization)
     (paid,) = ratings(organization, "paid")
     unpaid = rating("unpaid", 0, organization_id=organization)
-    assert stores.credit.commit(charge(read, paid)) == Moved()
-    assert stores.credit.commit(charge(read, unpaid)) == Moved()
+    assert stores.credit.commit(charge(read, paid)) == AccountChanged()
+    assert stores.credit.commit(charge(read, unpaid)) == AccountChanged()
     assert stores.credit.account(organization) == now
     assert stores.credit.commit(charge(now, paid, unpaid)) == Committed()
 
@@ -175,7 +178,7 @@ def test_a_posting_that_moves_no_money_still_holds_only_against_its_version(
     free = rating("free", 0, organization_id=organization)
     read = empty(organization)
     stores.licensing.record(organization, [change(organization, "adele", "1")])
-    assert stores.credit.commit(charge(read, free)) == Moved()
+    assert stores.credit.commit(charge(read, free)) == AccountChanged()
     now = stores.credit.account(organization)
     assert stores.credit.commit(charge(now, free)) == Committed()
     assert stores.credit.account(organization) == now
@@ -188,7 +191,7 @@ def test_a_usage_that_exists_is_handed_back_and_nothing_is_written(
     stores.credit.commit(first)
     account = stores.credit.account(organization)
     again = charge(account, *ratings(organization, "b", "c"))
-    assert stores.credit.commit(again) == AlreadyKnown({"b": first.usages[1]})
+    assert stores.credit.commit(again) == AlreadyExists({"b": first.usages[1]})
     assert stores.credit.account(organization) == account
     assert stores.credit.commit(charge(account, *ratings(organization, "c"))) == Committed()
 
@@ -196,28 +199,30 @@ def test_a_usage_that_exists_is_handed_back_and_nothing_is_written(
 def test_a_usage_comes_back_whole_whatever_is_empty_in_it(
     stores: Stores, organization: str
 ) -> None:
-    terms = Terms(Licensing(), card(), None, None)
-    legs = [
-        leg(organization_id=organization, call_id="1", answered_at=None, service_number="+4930"),
-        leg(
+    context = RatingContext(Licensing(), card(), None, None)
+    calls = [
+        phone_call(
+            organization_id=organization, call_id="1", answered_at=None, service_number="+4930"
+        ),
+        phone_call(
             organization_id=organization,
             call_id="2",
             leg_type=LegType.APP,
             remote_number=None,
             billable_seconds=7,
         ),
-        leg(organization_id=organization, call_id="3", remote_number="+449098790100"),
-        leg(organization_id=organization, call_id="4", meeting_type=MeetingType.AD_HOC),
-        leg(organization_id=organization, call_id="5", exact_seconds=601),
+        phone_call(organization_id=organization, call_id="3", remote_number="+449098790100"),
+        phone_call(organization_id=organization, call_id="4", meeting_type=MeetingType.AD_HOC),
+        phone_call(organization_id=organization, call_id="5", exact_seconds=601),
     ]
-    rated = [rate_leg(one, terms) for one in legs]
-    posting = charge(empty(organization), *rated)
-    waits = replace(posting.usages[2], news_held=True)
-    usages = (*posting.usages[:2], waits, *posting.usages[3:])
-    posting = replace(posting, usages=usages)
-    stores.credit.commit(posting)
+    rated = [rate_call(one, context) for one in calls]
+    transaction = charge(empty(organization), *rated)
+    waits = replace(transaction.usages[2], notifications_held=True)
+    usages = (*transaction.usages[:2], waits, *transaction.usages[3:])
+    transaction = replace(transaction, usages=usages)
+    stores.credit.commit(transaction)
     known = stores.credit.commit(charge(stores.credit.account(organization), *rated))
-    assert known == AlreadyKnown({usage.leg.call_id: usage for usage in posting.usages})
+    assert known == AlreadyExists({usage.call.call_id: usage for usage in transaction.usages})
 
 
 def test_the_same_call_id_of_another_organization_is_another_call(
@@ -231,33 +236,36 @@ def test_the_same_call_id_of_another_organization_is_another_call(
 
 
 def test_a_transaction_takes_as_many_usages_as_it_says(stores: Stores, organization: str) -> None:
-    ids = [f"call-{number}" for number in range(MAX_ITEMS_PER_POSTING - 2)]
-    posting = charge(empty(organization), *ratings(organization, *ids))
-    assert posting.items == MAX_ITEMS_PER_POSTING
-    assert stores.credit.commit(posting) == Committed()
-    assert stores.credit.account(organization) == posting.after
+    ids = [f"call-{number}" for number in range(MAX_ITEMS_PER_TRANSACTION - 2)]
+    transaction = charge(empty(organization), *ratings(organization, *ids))
+    assert transaction.items == MAX_ITEMS_PER_TRANSACTION
+    assert stores.credit.commit(transaction) == Committed()
+    assert stores.credit.account(organization) == transaction.after
 
 
-@pytest.mark.parametrize("kind", ReceiptKind)
+@pytest.mark.parametrize("kind", IdentityKind)
 def test_a_receipt_that_exists_is_handed_back_and_nothing_is_written(
-    stores: Stores, organization: str, kind: ReceiptKind
+    stores: Stores, organization: str, kind: IdentityKind
 ) -> None:
-    proof = receipt(organization, kind=kind, organization_id=organization)
+    proof = processed_event(organization, kind=kind, organization_id=organization)
     first = buy(empty(organization), proof)
     assert stores.credit.commit(first) == Committed()
     account = stores.credit.account(organization)
-    assert stores.credit.commit(buy(account, proof)) == AlreadyKnown(receipts={proof.key: proof})
+    assert stores.credit.commit(buy(account, proof)) == AlreadyExists(
+        processed_events={proof.key: proof}
+    )
     assert stores.credit.account(organization) == account
 
 
 def test_the_receipt_of_a_billing_event_can_be_looked_up(stores: Stores, organization: str) -> None:
     proof = replace(
-        receipt("po-1", kind=ReceiptKind.PURCHASE, organization_id=organization), entry_id="7"
+        processed_event("po-1", kind=IdentityKind.PURCHASE, organization_id=organization),
+        entry_id="7",
     )
     stores.credit.commit(buy(empty(organization), proof))
-    assert stores.credit.receipt(proof.key) == proof
-    assert stores.credit.receipt(replace(proof.key, kind=ReceiptKind.RECHARGE)) is None
-    assert stores.credit.receipt(replace(proof.key, organization_id="nobody")) is None
+    assert stores.credit.processed_event(proof.key) == proof
+    assert stores.credit.processed_event(replace(proof.key, kind=IdentityKind.RECHARGE)) is None
+    assert stores.credit.processed_event(replace(proof.key, organization_id="nobody")) is None
 
 
 def test_an_event_id_is_one_identity_and_a_purchase_number_one_of_each_organization(
@@ -265,43 +273,43 @@ def test_an_event_id_is_one_identity_and_a_purchase_number_one_of_each_organizat
 ) -> None:
     other = f"{organization}-2"
     for kind, result in [
-        (ReceiptKind.EVENT, AlreadyKnown),
-        (ReceiptKind.CHANGE, Committed),
-        (ReceiptKind.PURCHASE, Committed),
+        (IdentityKind.EVENT, AlreadyExists),
+        (IdentityKind.CHANGE, Committed),
+        (IdentityKind.PURCHASE, Committed),
     ]:
-        ours = receipt(f"{organization}-{kind}", kind=kind, organization_id=organization)
-        theirs = receipt(f"{organization}-{kind}", kind=kind, organization_id=other)
+        ours = processed_event(f"{organization}-{kind}", kind=kind, organization_id=organization)
+        theirs = processed_event(f"{organization}-{kind}", kind=kind, organization_id=other)
         stores.credit.commit(buy(stores.credit.account(organization), ours))
         answer = stores.credit.commit(buy(stores.credit.account(other), theirs))
         assert isinstance(answer, result)
 
 
-def copy(proof: Receipt, seconds: float) -> Receipt:
-    """A receipt of a copy that was put on a bus so long after the event."""
-    key = replace(proof.key, kind=ReceiptKind.CHANGE)
+def copy(proof: ProcessedEvent, seconds: float) -> ProcessedEvent:
+    """A processed event of a copy that was put on a bus so long after the event."""
+    key = replace(proof.key, kind=IdentityKind.CHANGE)
     return replace(proof, key=key, issued_at=LONG_AGO + timedelta(seconds=seconds))
 
 
 def test_an_earlier_copy_of_a_change_takes_the_place_of_a_later_one(
     stores: Stores, organization: str
 ) -> None:
-    proof = receipt(organization, organization_id=organization)
+    proof = processed_event(organization, organization_id=organization)
     # With a fraction and without: where it is kept as text, that has to sort as time does.
     for number, seconds in enumerate((10, 7.5, 7, 0.5, 0)):
         of_copy = copy(proof, seconds)
         account = stores.credit.account(organization)
         assert stores.credit.commit(buy(account, of_copy)) == Committed()
-        assert stores.credit.receipt(of_copy.key) == of_copy
+        assert stores.credit.processed_event(of_copy.key) == of_copy
         assert stores.credit.account(organization).version == number + 1
 
 
 def test_a_later_copy_of_a_change_or_one_that_says_something_else_changes_nothing(
     stores: Stores, organization: str
 ) -> None:
-    proof = copy(receipt(organization, organization_id=organization), 5)
+    proof = copy(processed_event(organization, organization_id=organization), 5)
     stores.credit.commit(buy(empty(organization), proof))
     account = stores.credit.account(organization)
-    known = AlreadyKnown(receipts={proof.key: proof})
+    known = AlreadyExists(processed_events={proof.key: proof})
     earlier = copy(proof, 1)
     without_time = replace(proof, issued_at=None)
     other = replace(earlier, content="other")
@@ -315,7 +323,7 @@ def test_facts_of_an_earlier_copy_of_a_change_count_in_place_of_those_of_a_later
 ) -> None:
     (said, proof) = change(organization, "adele", "1")
 
-    def of_copy(seconds: int) -> tuple[LicensingChange, Receipt]:
+    def of_copy(seconds: int) -> tuple[LicensingChange, ProcessedEvent]:
         facts = tuple(
             replace(
                 one,
@@ -330,7 +338,7 @@ def test_facts_of_an_earlier_copy_of_a_change_count_in_place_of_those_of_a_later
     later, earlier = of_copy(10), of_copy(5)
     assert stores.licensing.record(organization, [later]) == Committed()
     assert stores.licensing.record(organization, [earlier]) == Committed()
-    known = AlreadyKnown(receipts={earlier[1].key: earlier[1]})
+    known = AlreadyExists(processed_events={earlier[1].key: earlier[1]})
     for again in (earlier, later, of_copy(7)):
         assert stores.licensing.record(organization, [again]) == known
     timeline = stores.licensing.licensing(organization, ["adele"]).users["adele"]
@@ -377,14 +385,14 @@ def test_facts_keep_their_kind(stores: Stores, organization: str) -> None:
         fact("d", "Ünïcode"),
         of_a_change,
     )
-    proof = receipt(organization, organization_id=organization)
+    proof = processed_event(organization, organization_id=organization)
     stores.licensing.record(organization, [(LicensingChange(organization, None, facts), proof)])
     assert stores.licensing.licensing(organization, []).organization == Timeline(facts)
 
 
 def test_licensing_leaves_the_credit_as_it_is(stores: Stores, organization: str) -> None:
     stores.credit.commit(
-        buy(empty(organization), receipt(organization, organization_id=organization))
+        buy(empty(organization), processed_event(organization, organization_id=organization))
     )
     before = stores.credit.account(organization)
     stores.licensing.record(organization, [change(organization, "adele", "1")])
@@ -398,7 +406,7 @@ def test_a_licensing_event_that_is_known_is_handed_back_and_nothing_is_written(
 ) -> None:
     first, second = change(organization, "adele", "1"), change(organization, "adele", "2")
     stores.licensing.record(organization, [first])
-    known = AlreadyKnown(receipts={first[1].key: first[1]})
+    known = AlreadyExists(processed_events={first[1].key: first[1]})
     assert stores.licensing.record(organization, [second, first]) == known
     assert stores.licensing.licensing(organization, ["adele"]).users["adele"] == Timeline(
         first[0].facts
@@ -410,10 +418,10 @@ def test_a_change_is_known_by_its_change_id_which_is_no_event_id(
     stores: Stores, organization: str
 ) -> None:
     event, proof = change(organization, "adele", "1")
-    named = replace(proof, key=replace(proof.key, kind=ReceiptKind.CHANGE))
+    named = replace(proof, key=replace(proof.key, kind=IdentityKind.CHANGE))
     assert stores.licensing.record(organization, [(event, proof)]) == Committed()
     assert stores.licensing.record(organization, [(event, named)]) == Committed()
-    known = AlreadyKnown(receipts={named.key: named})
+    known = AlreadyExists(processed_events={named.key: named})
     assert stores.licensing.record(organization, [(event, named)]) == known
 
 
@@ -426,24 +434,26 @@ def test_one_record_takes_as_many_changes_as_it_says(stores: Stores, organizatio
 
 def test_a_full_timeline_takes_no_more_facts(stores: Stores, organization: str) -> None:
     facts = tuple(fact("country", "DE", event_id=str(number)) for number in range(MAX_FACTS))
-    proof = receipt(organization, organization_id=organization)
+    proof = processed_event(organization, organization_id=organization)
     filled = (LicensingChange(organization, "adele", facts), proof)
     assert stores.licensing.record(organization, [filled]) == Committed()
     more = [change(organization, "alex", "1"), change(organization, "adele", "2")]
-    assert stores.licensing.record(organization, more) == Full(frozenset({"adele"}))
+    assert stores.licensing.record(organization, more) == TimelineFull(frozenset({"adele"}))
     assert stores.credit.account(organization).version == 1
 
 
 def test_the_books_are_read_back_as_they_were_written(stores: Stores, organization: str) -> None:
     account = empty(organization)
-    bought = buy(account, receipt(organization, organization_id=organization))
+    bought = buy(account, processed_event(organization, organization_id=organization))
     sender = Producer("123456789012", "perminute.billing")
     bought = replace(bought, entries=tuple(replace(one, producer=sender) for one in bought.entries))
     stores.credit.commit(bought)
     free = rating("free", 0, organization_id=organization)
     charged = charge(bought.after, *ratings(organization, "a", "b"), free)
     stores.credit.commit(charged)
-    expired = posting_of(charged.after, booking.advance(charged.after, LONG_AGO.replace(year=2027)))
+    expired = transaction_of(
+        charged.after, booking.advance(charged.after, LONG_AGO.replace(year=2027))
+    )
     stores.credit.commit(expired)
     (charge_entry,) = charged.entries
     statement = stores.credit.statement(organization)
@@ -462,7 +472,7 @@ def test_a_statement_of_nothing_is_empty(stores: Stores, organization: str) -> N
 
 def test_accounts_are_found_by_when_they_are_due(stores: Stores, organization: str) -> None:
     stores.credit.commit(
-        buy(empty(organization), receipt(organization, organization_id=organization))
+        buy(empty(organization), processed_event(organization, organization_id=organization))
     )
     never, licensed = f"{organization}-never", f"{organization}-licensed"
     stores.licensing.record(licensed, [change(licensed, "adele", "1")])
@@ -485,7 +495,7 @@ def test_an_account_is_found_while_nobody_answers_its_recharge_even_if_it_is_not
         recharge_id="r-1", amount_micros=2, requested_at=ANSWERED, attempted_at=ANSWERED
     )
     account = replace(empty(organization), version=1, recharge=RechargeState(open=request))
-    stores.credit.commit(Posting(before=empty(organization), after=account))
+    stores.credit.commit(Transaction(before=empty(organization), after=account))
     assert account.due_at is None
 
     def found(days: int) -> set[str]:
@@ -500,19 +510,21 @@ def test_notifications_wait_in_the_outbox_of_the_transaction_that_they_tell_of(
 ) -> None:
     account = empty(organization)
     unpaid = [
-        rate_leg(one, Terms(Licensing(), card(), None, None))
-        for one in (leg(organization_id=organization, call_id=call) for call in ("a", "b"))
+        rate_call(one, RatingContext(Licensing(), card(), None, None))
+        for one in (phone_call(organization_id=organization, call_id=call) for call in ("a", "b"))
     ]
-    posting = charge(account, *unpaid)
-    assert stores.credit.commit(posting) == Committed()
-    known = {one.leg.call_id: one.usage() for one in unpaid}
-    assert stores.credit.commit(posting) == AlreadyKnown(known)
-    bought = buy(account, receipt(organization, organization_id=organization))
+    transaction = charge(account, *unpaid)
+    assert stores.credit.commit(transaction) == Committed()
+    known = {one.call.call_id: one.usage() for one in unpaid}
+    assert stores.credit.commit(transaction) == AlreadyExists(known)
+    bought = buy(account, processed_event(organization, organization_id=organization))
     stores.credit.commit(bought)
-    expired = posting_of(bought.after, booking.advance(bought.after, LONG_AGO.replace(year=2027)))
+    expired = transaction_of(
+        bought.after, booking.advance(bought.after, LONG_AGO.replace(year=2027))
+    )
     assert stores.credit.commit(expired) == Committed()
-    assert stores.credit.commit(expired) == Moved()
-    told = documents([*posting.notifications, *expired.notifications])
+    assert stores.credit.commit(expired) == AccountChanged()
+    told = documents([*transaction.notifications, *expired.notifications])
     assert stores.outbox(organization) == told
     assert len(told) == 4
 
@@ -522,11 +534,11 @@ def test_what_waits_names_the_events_that_it_was_written_for(
 ) -> None:
     account = empty(organization)
     unpaid = [
-        rate_leg(one, Terms(Licensing(), card(), None, None))
-        for one in (leg(organization_id=organization, call_id=call) for call in ("a", "b"))
+        rate_call(one, RatingContext(Licensing(), card(), None, None))
+        for one in (phone_call(organization_id=organization, call_id=call) for call in ("a", "b"))
     ]
     causes = Causes(("e-1", "e-2"), {"a": "e-1", "b": "e-2"})
-    posting = replace(charge(account, *unpaid), causes=causes)
-    assert stores.credit.commit(posting) == Committed()
+    transaction = replace(charge(account, *unpaid), causes=causes)
+    assert stores.credit.commit(transaction) == Committed()
     waiting = [json.loads(document) for document in stores.outbox(organization)]
     assert {one["callId"]: one["correlationId"] for one in waiting} == causes.of_calls

@@ -23,7 +23,7 @@ from perminute.adapters.microsoft_graph import read_users
 from perminute.adapters.s3_rate_cards import Pointer
 from perminute.api.endpoints import BY_NAME
 from perminute.domain.errors import FaultyRateCard, Refused
-from perminute.domain.rate_card_csv import read_rate_card
+from perminute.formats.rate_card_csv import read_rate_card
 from perminute.observability import logger
 from perminute.ports import Rejection, Waiting
 from perminute_local.replay.deliveries import Delivery, NotAnEvent, read_events

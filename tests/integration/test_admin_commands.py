@@ -13,9 +13,9 @@ from stores import stores_on
 
 from perminute.application.apply_licensing import ApplyLicensing
 from perminute.application.book_credit import BookCredit
-from perminute.application.patience import Patience
-from perminute.application.verdicts import Accepted
-from perminute.domain.times import format_instant
+from perminute.application.results import Accepted
+from perminute.application.retry import RetryPolicy
+from perminute.domain.values.times import format_instant
 from perminute.events.billing import BILLING, credit_event
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, licensing_event
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from stores import Stores
 
-    from perminute.domain.accounts import Account
+    from perminute.domain.credit.accounts import Account
     from perminute_local.stack import Stack
 
 CONTOSO = ("--organization", "contoso", "--stack", STACK_NAME)
@@ -82,11 +82,11 @@ class Admin:
         body = json.dumps(event).replace("contoso", self.organization_id)
         if event["source"] == "perminute.billing":
             change = credit_event(read_event(body, BILLING))
-            (booked,) = BookCredit(self.stores.credit, Patience())([change])
+            (booked,) = BookCredit(self.stores.credit, RetryPolicy())([change])
             assert isinstance(booked, Accepted), booked
         else:
             fact = licensing_event(read_event(body, LICENSING))
-            assert ApplyLicensing(self.stores.licensing, Patience())([fact]) == [Accepted(None)]
+            assert ApplyLicensing(self.stores.licensing, RetryPolicy())([fact]) == [Accepted(None)]
 
 
 @pytest.fixture

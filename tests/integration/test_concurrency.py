@@ -12,7 +12,16 @@ from threading import Barrier, Event
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import ANSWERED, MICROS, card, ended, entitled_changes, fact, purchase, receipt
+from builders import (
+    ANSWERED,
+    MICROS,
+    card,
+    ended,
+    entitled_changes,
+    fact,
+    processed_event,
+    purchase,
+)
 from daily import Expiry
 
 from perminute.adapters.dynamodb.call_store import DynamoDBCalls
@@ -27,29 +36,29 @@ from perminute.api.bootstrap import ATTEMPTS
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.authorize_call import AuthorizeCall, Request
 from perminute.application.book_credit import BookCredit, CreditEvent
-from perminute.application.charge_legs import ChargeLegs
+from perminute.application.charge_calls import ChargeCalls
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
-from perminute.application.patience import Patience
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.application.verdicts import Accepted
-from perminute.domain.booking import Adjustment, Purchase
-from perminute.domain.credit_settings import CreditSettings
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted
+from perminute.application.retry import RetryPolicy
+from perminute.domain.authorization.reservations import Answer, ChargingRequest, Decision, Operation
+from perminute.domain.credit.booking import Adjustment, Purchase
+from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.credit.ledger import EntryType
+from perminute.domain.credit.recharge import AutoRecharge
 from perminute.domain.errors import Unavailable
-from perminute.domain.ledger import EntryType
-from perminute.domain.licensing import LicensingChange
-from perminute.domain.recharge import AutoRecharge
-from perminute.domain.reconciliation import reconcile
-from perminute.domain.reservations import Answer, Asked, Decision, Operation
-from perminute.domain.usage import Outcome
-from perminute.ports import ReceiptKind
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.rating.usage import Outcome
+from perminute.domain.reconciliation.reconciliation import reconcile
+from perminute.ports import IdentityKind
 from perminute_local.replay.run import table_names
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perminute.application.charge_legs import EndedLeg
-    from perminute.domain.timelines import Fact
+    from perminute.application.charge_calls import EndedCall
+    from perminute.domain.licensing.timelines import Fact
     from perminute_local.stack import Stack
 
 RACERS = 16
@@ -65,14 +74,14 @@ class Books:
     credit: DynamoDBCreditStore
     licensing: DynamoDBLicensingStore
 
-    def charge(self) -> ChargeLegs:
-        remembered = RememberedLicensing(self.licensing)
-        return ChargeLegs(
+    def charge(self) -> ChargeCalls:
+        remembered = LicensingCache(self.licensing)
+        return ChargeCalls(
             self.credit,
             DynamoDBCalls(self.schema),
             remembered,
             PublishedRateCards(card()),
-            Patience(),
+            RetryPolicy(),
         )
 
     def authorize(self) -> AuthorizeCall:
@@ -80,18 +89,18 @@ class Books:
             under_way=DynamoDBCallsUnderWay(self.schema),
             credit=self.credit,
             calls=DynamoDBCalls(self.schema),
-            licensing=RememberedLicensing(self.licensing),
+            licensing=LicensingCache(self.licensing),
             rate_cards=PublishedRateCards(card()),
-            patience=Patience(attempts=ATTEMPTS, base_seconds=0.005, cap_seconds=0.2),
+            retry=RetryPolicy(attempts=ATTEMPTS, base_seconds=0.005, cap_seconds=0.2),
         )
 
     def rerate(self) -> RerateCalls:
         again = LookingAgain(
             credit=self.credit,
             calls=DynamoDBCalls(self.schema),
-            licensing=RememberedLicensing(self.licensing),
+            licensing=LicensingCache(self.licensing),
             rate_cards=PublishedRateCards(card()),
-            patience=Patience(),
+            retry=RetryPolicy(),
         )
         return RerateCalls(again, DynamoDBReratings(self.schema))
 
@@ -101,9 +110,9 @@ def books(ministack_stack: Stack, organization: str) -> Books:
     schema = Schema.bind(connect(), table_names(ministack_stack))
     credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
     licensing.record(organization, entitled_changes(organization))
-    bought = receipt("po", kind=ReceiptKind.PURCHASE, organization_id=organization)
-    BookCredit(credit, Patience())(
-        [purchase(amount=1_000, organization_id=organization, receipt=bought)]
+    bought = processed_event("po", kind=IdentityKind.PURCHASE, organization_id=organization)
+    BookCredit(credit, RetryPolicy())(
+        [purchase(amount=1_000, organization_id=organization, processed_event=bought)]
     )
     return Books(schema, credit, licensing)
 
@@ -125,11 +134,11 @@ def test_eight_threads_that_charge_one_organization_end_with_the_exact_balance(
 
     def change_licenses() -> None:
         """Make versions of the account from the other side, meanwhile."""
-        apply = ApplyLicensing(licensing, Patience())
+        apply = ApplyLicensing(licensing, RetryPolicy())
         for number in range(40):
             since = ANSWERED + timedelta(days=number + 1)
             facts = (fact("country", "FR", since, f"{organization}-{number}"),)
-            proof = receipt(f"{organization}-{number}", organization_id=organization)
+            proof = processed_event(f"{organization}-{number}", organization_id=organization)
             change = LicensingChange(organization, "adele", facts)
             while isinstance(apply([LicensingEvent(change, proof, ANSWERED)])[0], Unavailable):
                 pass
@@ -151,10 +160,12 @@ def test_sixteen_callers_that_race_for_the_last_credit_are_granted_no_more_than_
     correction = CreditEvent(
         organization_id=organization,
         change=Adjustment(adjustment_id="a", amount_micros=-spent, expires_at=ANSWERED),
-        receipt=receipt("a", kind=ReceiptKind.ADJUSTMENT, organization_id=organization),
+        processed_event=processed_event(
+            "a", kind=IdentityKind.ADJUSTMENT, organization_id=organization
+        ),
         issued_at=ANSWERED,
     )
-    assert isinstance(BookCredit(books.credit, Patience())([correction])[0], Accepted)
+    assert isinstance(BookCredit(books.credit, RetryPolicy())([correction])[0], Accepted)
     barrier = Barrier(RACERS)
     lowest: list[int] = []
 
@@ -167,9 +178,13 @@ def test_sixteen_callers_that_race_for_the_last_credit_are_granted_no_more_than_
                 call_id=f"{racer}-{number}",
                 answered_at=ANSWERED,
                 ended_at=ANSWERED,
-            ).leg
+            ).call
             request = Request(
-                organization, one.call_id, Asked(Operation.AUTHORIZE, 0, 600), ANSWERED, one
+                organization,
+                one.call_id,
+                ChargingRequest(Operation.AUTHORIZE, 0, 600),
+                ANSWERED,
+                one,
             )
             if number == 0:
                 barrier.wait()
@@ -217,15 +232,15 @@ def test_charges_and_daily_runs_race_for_lots_that_expire_and_book_each_once(
         bought = purchase(f"po-{number}", amount=10, purchased_at=ANSWERED)
         assert isinstance(bought.change, Purchase)
         short = replace(bought.change, expires_at=ANSWERED + timedelta(days=number + 1))
-        proof = receipt(
-            bought.receipt.key.id, kind=ReceiptKind.PURCHASE, organization_id=organization
+        proof = processed_event(
+            bought.processed_event.key.id, kind=IdentityKind.PURCHASE, organization_id=organization
         )
-        event = replace(bought, organization_id=organization, change=short, receipt=proof)
-        assert isinstance(BookCredit(books.credit, Patience())([event])[0], Accepted)
+        event = replace(bought, organization_id=organization, change=short, processed_event=proof)
+        assert isinstance(BookCredit(books.credit, RetryPolicy())([event])[0], Accepted)
     barrier = Barrier(THREADS)
 
     def work(thread: int) -> None:
-        charge, expire = books.charge(), Expiry(books.credit, Patience())
+        charge, expire = books.charge(), Expiry(books.credit, RetryPolicy())
         call = ended(
             organization_id=organization,
             call_id=f"{thread}",
@@ -262,11 +277,11 @@ def test_a_crossing_of_racing_charges_is_told_by_one_of_them(
             trigger_micros=1_000 * MICROS - 10 * PAID, recharge_micros=50 * MICROS
         ),
     )
-    proof = receipt(f"{organization}-settings", organization_id=organization)
+    proof = processed_event(f"{organization}-settings", organization_id=organization)
     event = CreditEvent(
-        organization_id=organization, change=settings, receipt=proof, issued_at=ANSWERED
+        organization_id=organization, change=settings, processed_event=proof, issued_at=ANSWERED
     )
-    assert isinstance(BookCredit(books.credit, Patience())([event])[0], Accepted)
+    assert isinstance(BookCredit(books.credit, RetryPolicy())([event])[0], Accepted)
 
     def work(thread: int) -> None:
         charge = books.charge()
@@ -310,9 +325,9 @@ def test_no_charge_that_begins_after_a_license_was_lost_is_paid_by_credit(
         outcomes: list[tuple[bool, Outcome]] = []
         for number in range(40):
             began_after = lost.is_set()
-            (verdict,) = charge([ended(organization_id=organization, call_id=f"{thread}-{number}")])
-            if isinstance(verdict, Accepted):
-                outcomes.append((began_after, verdict.result.outcome))
+            (result,) = charge([ended(organization_id=organization, call_id=f"{thread}-{number}")])
+            if isinstance(result, Accepted):
+                outcomes.append((began_after, result.result.outcome))
             if thread == 0 and number == 15:
                 _lose_license(licensing, organization)
                 lost.set()
@@ -328,19 +343,19 @@ def test_no_charge_that_begins_after_a_license_was_lost_is_paid_by_credit(
 def _lose_license(licensing: DynamoDBLicensingStore, organization: str) -> None:
     removed = fact("license:MCOMEETACPEA", value=False, since=ANSWERED, event_id="lost")
     change = LicensingChange(organization, "adele", (removed,))
-    proof = receipt(f"{organization}-lost", organization_id=organization)
-    verdicts = ApplyLicensing(licensing, Patience())([LicensingEvent(change, proof, ANSWERED)])
-    assert verdicts == [Accepted(None)]
+    proof = processed_event(f"{organization}-lost", organization_id=organization)
+    results = ApplyLicensing(licensing, RetryPolicy())([LicensingEvent(change, proof, ANSWERED)])
+    assert results == [Accepted(None)]
 
 
-def _until_settled(charge: ChargeLegs, calls: list[EndedLeg]) -> None:
+def _until_settled(charge: ChargeCalls, calls: list[EndedCall]) -> None:
     """Deliver again what is handed back, as SQS would."""
     while calls:
-        verdicts = charge(calls)
+        results = charge(calls)
         calls = [
             call
-            for call, verdict in zip(calls, verdicts, strict=True)
-            if isinstance(verdict, Unavailable)
+            for call, result in zip(calls, results, strict=True)
+            if isinstance(result, Unavailable)
         ]
 
 
@@ -368,7 +383,7 @@ def test_charges_late_changes_and_two_who_rerate_end_with_what_the_facts_say(
 
     def rerate() -> None:
         while not charging_done.is_set():
-            books.rerate()([Wakeup(organization)])
+            books.rerate()([ReratingRequest(organization)])
 
     def charge_some(thread: int) -> None:
         charge = books.charge()
@@ -386,12 +401,12 @@ def test_charges_late_changes_and_two_who_rerate_end_with_what_the_facts_say(
             one.result()
     reratings = DynamoDBReratings(books.schema)
     for _ in range(50):
-        books.rerate()([Wakeup(organization)])
+        books.rerate()([ReratingRequest(organization)])
     assert list(reratings.waiting(organization)) == []
     assert list(books.credit.unsettled_months(organization)) == []
-    usages = DynamoDBCalls(books.schema).usages(organization, [one.leg.call_id for one in calls])
+    usages = DynamoDBCalls(books.schema).usages(organization, [one.call.call_id for one in calls])
     # In the end there are three licenses, and adele holds one: 180 minutes, six for each call.
-    in_order = sorted(usages, key=lambda usage: (usage.leg.ended_at, usage.leg.call_id))
+    in_order = sorted(usages, key=lambda usage: (usage.call.ended_at, usage.call.call_id))
     assert [usage.pool_minutes for usage in in_order] == [6] * 30 + [0] * 130
     assert {usage.outcome for usage in in_order[30:]} == {Outcome.CHARGED}
     account = books.credit.account(organization)
@@ -405,8 +420,8 @@ def _since(number: int) -> datetime:
 
 def _say(books: Books, organization: str, name: str, said: Fact) -> None:
     subject = "adele" if said.attribute.startswith("license:") else None
-    proof = receipt(f"{organization}-{name}", organization_id=organization)
+    proof = processed_event(f"{organization}-{name}", organization_id=organization)
     stated = replace(said, event_id=name)
     event = LicensingEvent(LicensingChange(organization, subject, (stated,)), proof, ANSWERED)
-    while isinstance(ApplyLicensing(books.licensing, Patience())([event])[0], Unavailable):
+    while isinstance(ApplyLicensing(books.licensing, RetryPolicy())([event])[0], Unavailable):
         pass

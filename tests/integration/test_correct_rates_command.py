@@ -125,7 +125,7 @@ def test_only_some_organizations_and_a_part_of_a_day(
         ("contoso", 2),
         ("quiet", 0),
     ]
-    changed = {u.leg.call_id for u in contoso.usages().values() if u.adjustments}
+    changed = {u.call.call_id for u in contoso.usages().values() if u.adjustments}
     assert changed == {"first"}
 
 

@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from perminute.adapters.s3_rate_cards import Pointer
-from perminute.domain.rate_card_csv import read_rate_card
+from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local import doctor
 from perminute_local.cli import main
 from perminute_local.deployment import Resource, outputs, resources_of

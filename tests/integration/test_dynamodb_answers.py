@@ -7,19 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
-from builders import ANSWERED, leg, receipt
+from builders import ANSWERED, phone_call, processed_event
 from scripted_dynamodb import scripted_over, unreachable
 
 from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
-from perminute.domain.accounts import Account
+from perminute.domain.authorization.reservations import (
+    Answer,
+    ChargingRequest,
+    Decision,
+    Operation,
+    Reservation,
+)
+from perminute.domain.credit.accounts import Account
 from perminute.domain.errors import Contended, Unavailable, Unwritable
-from perminute.domain.licensing import Licensing
-from perminute.domain.rerating import Rerating
-from perminute.domain.reservations import Answer, Asked, Decision, Operation, Reservation
-from perminute.ports import AlreadyKnown, Authorized, Committed, Moved, Posting, Receipt
+from perminute.domain.licensing.licensing import Licensing
+from perminute.domain.rerating.rerating import Rerating
+from perminute.ports import (
+    AccountChanged,
+    AlreadyExists,
+    Authorized,
+    Committed,
+    ProcessedEvent,
+    Transaction,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +42,7 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.schema import Schema
 
 ACCOUNT = Account(organization_id="contoso")
-POSTING = Posting(before=ACCOUNT, after=Account(organization_id="contoso", version=1))
+POSTING = Transaction(before=ACCOUNT, after=Account(organization_id="contoso", version=1))
 
 
 @pytest.fixture
@@ -62,7 +75,7 @@ def test_a_collision_is_no_failure_but_a_reason_to_decide_again(
     schema, script = scripted
     # The SDK itself repeats some of them before it gives up.
     script.answers.extend([answer] * 3)
-    assert DynamoDBCreditStore(schema).commit(POSTING) == Moved()
+    assert DynamoDBCreditStore(schema).commit(POSTING) == AccountChanged()
 
 
 @pytest.mark.parametrize(
@@ -132,13 +145,13 @@ def test_a_record_that_exists_outweighs_a_collision_beside_it(
     scripted: tuple[Schema, Scripted],
 ) -> None:
     schema, script = scripted
-    proof = receipt("e-1")
+    proof = processed_event("e-1")
     row = {"eventId": {"S": "e-1"}, "organizationId": {"S": "contoso"}, "content": {"S": "{}"}}
     answer = cancelled("ConditionalCheckFailed", "TransactionConflict")
     answer["CancellationReasons"][0]["Item"] = row
     script.answers.extend([answer] * 3)
-    known = DynamoDBCreditStore(schema).commit(replace(POSTING, receipts=(proof,)))
-    assert known == AlreadyKnown(receipts={proof.key: Receipt(proof.key, "{}")})
+    known = DynamoDBCreditStore(schema).commit(replace(POSTING, processed_events=(proof,)))
+    assert known == AlreadyExists(processed_events={proof.key: ProcessedEvent(proof.key, "{}")})
 
 
 @pytest.mark.parametrize(
@@ -166,8 +179,8 @@ def test_a_step_of_a_re_rating_that_collides_comes_again_and_is_not_taken_for_do
 
 
 RESERVATION = Reservation(
-    leg=leg(),
-    asked=Asked(Operation.AUTHORIZE, 0),
+    call=phone_call(),
+    asked=ChargingRequest(Operation.AUTHORIZE, 0),
     answer=Answer(sequence=0, decision=Decision.DENY, reason="noLicense"),
 )
 

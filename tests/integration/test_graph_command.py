@@ -12,11 +12,11 @@ from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.application.apply_licensing import ApplyLicensing
-from perminute.application.patience import Patience
-from perminute.application.verdicts import Accepted
+from perminute.application.results import Accepted
+from perminute.application.retry import RetryPolicy
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, licensing_event
-from perminute_local import graph
+from perminute_local import graph_sync
 from perminute_local.cli import main
 from perminute_local.replay.results import drain
 from perminute_local.replay.run import table_names
@@ -46,8 +46,8 @@ def export(tmp_path: Path) -> Path:
 def take_in(stack: Stack, lines: list[str]) -> None:
     store = DynamoDBLicensingStore(Schema.bind(connect(), table_names(stack)))
     events = [licensing_event(read_event(line, LICENSING)) for line in lines]
-    verdicts = ApplyLicensing(store, Patience())(events)
-    assert verdicts == [Accepted(None)] * len(lines)
+    results = ApplyLicensing(store, RetryPolicy())(events)
+    assert results == [Accepted(None)] * len(lines)
 
 
 def test_events_are_one_document_with_json(
@@ -122,8 +122,8 @@ def test_events_that_the_bus_refused_are_problems_and_not_all_is_sent(
             refused = {"ErrorCode": "MalformedDetail", "ErrorMessage": "no"}
             return {"FailedEntryCount": 1, "Entries": [{"EventId": "e-1"}, refused][: len(Entries)]}
 
-    monkeypatch.setattr(graph, "_held", lambda *_: {})
-    monkeypatch.setattr(graph, "sender_to", lambda name: EventSender(Bus(), name))
+    monkeypatch.setattr(graph_sync, "_held", lambda *_: {})
+    monkeypatch.setattr(graph_sync, "sender_to", lambda name: EventSender(Bus(), name))
     call = ["graph", str(export), "--organization", "contoso", "--stack", "any", *AT]
     assert main([*call, "--send", "--json"]) == 1
     document = json.loads(capsys.readouterr().out)

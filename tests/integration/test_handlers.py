@@ -19,7 +19,7 @@ import pytest
 from builders import ANSWERED
 
 from perminute.adapters.dynamodb import records
-from perminute.application.patience import Deadline
+from perminute.application.retry import Deadline
 from perminute.domain.errors import MissingSetting
 from perminute.observability import logger
 from perminute_local.replay.lambda_runtime import Context, LoadedFunction, SQSMessage
@@ -118,7 +118,9 @@ class System:
     def rerate(self) -> list[str]:
         """Have what waits carried out, a piece of each; gives the messages that come again."""
         waiting = self.stream("rerating#", "pool#")
-        assert self.call("WakeReratingsFunction", {"Records": waiting}) == {"batchItemFailures": []}
+        assert self.call("QueueReratingsFunction", {"Records": waiting}) == {
+            "batchItemFailures": []
+        }
         sent = list(drain(self.stack.queues["ReratingsQueue"].url))
         return self.send("ReratingsQueue", *(message["Body"] for message in sent))
 
@@ -334,7 +336,7 @@ def test_without_a_rate_card_calls_come_again_and_are_charged_once_it_is_there(
     assert system.send("CallsQueue", call, "not JSON") == [call]
     publish_rate_card(RATES.read_bytes(), moto_stack)
     assert not system.send("CallsQueue", call)
-    assert [usage.leg.call_id for usage in system.results().usages] == [
+    assert [usage.call.call_id for usage in system.results().usages] == [
         "b6c1a0f4-7a3e-4a5f-8f0a-1f6a0c7b9d21"
     ]
 
@@ -604,7 +606,7 @@ BEAT = {
     ("name", "report"),
     [
         ("PublishNotificationsFunction", "publish_notifications.handler.report_published"),
-        ("WakeReratingsFunction", "wake_reratings.handler.report_woken"),
+        ("QueueReratingsFunction", "queue_reratings.handler.report_woken"),
     ],
 )
 def test_a_heartbeat_of_the_stream_is_passed_over_and_not_counted(
@@ -733,22 +735,22 @@ def test_calls_are_rated_anew_though_the_bucket_has_lost_their_card(ready: Syste
 def test_without_the_queue_the_stream_comes_again(ready: System) -> None:
     url = ready.stack.queues["ReratingsQueue"].url
     boto3.client("sqs").delete_queue(QueueUrl=url)
-    assert ready.call("WakeReratingsFunction", {"Records": ready.stream("rerating#")}) is None
+    assert ready.call("QueueReratingsFunction", {"Records": ready.stream("rerating#")}) is None
 
 
 def test_the_evening_run_wakes_who_still_has_something_waiting(ready: System) -> None:
     """Even if every message that told of it was lost."""
     url = ready.stack.queues["ReratingsQueue"].url
-    ready.call("WakeReratingsFunction", {"time": "2026-11-02T23:35:00Z"})
+    ready.call("QueueReratingsFunction", {"time": "2026-11-02T23:35:00Z"})
     assert [message["Body"] for message in drain(url)] == ['{"organizationId": "contoso"}']
     assert not ready.rerate()
-    ready.call("WakeReratingsFunction", {"time": "2026-11-03T23:35:00Z"})
+    ready.call("QueueReratingsFunction", {"time": "2026-11-03T23:35:00Z"})
     assert list(drain(url)) == []
 
 
 def test_what_wakes_nobody_is_kept(ready: System) -> None:
     strange = {"eventID": "strange", "dynamodb": {"SequenceNumber": "1"}}
-    answer = ready.call("WakeReratingsFunction", {"Records": [strange]})
+    answer = ready.call("QueueReratingsFunction", {"Records": [strange]})
     assert answer == {"batchItemFailures": []}
     assert not ready.send("ReratingsQueue", "[]", '{"organizationId": 7}')
     rejected = ready.results().rejected
@@ -772,7 +774,7 @@ def test_a_function_is_told_the_time_that_the_template_gives_it(ready: System) -
     assert longest == {
         "ExpireCreditFunction",
         "ReconcileBooksFunction",
-        "WakeReratingsFunction",
+        "QueueReratingsFunction",
     }
     for function in ready.stack.functions:
         context = Context(

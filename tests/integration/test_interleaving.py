@@ -18,32 +18,32 @@ from builders import (
     ended,
     entitled_changes,
     fact,
+    processed_event,
     purchase,
-    receipt,
 )
 from stores import Stores, stores_on, twins
 
 from perminute.adapters.memory import PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
-from perminute.application.charge_legs import ChargeLegs
+from perminute.application.charge_calls import ChargeCalls
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
-from perminute.application.patience import Patience
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.application.verdicts import Accepted
-from perminute.domain.licensing import LicensingChange, license_attribute
-from perminute.domain.pools import Month
-from perminute.domain.reconciliation import reconcile
-from perminute.domain.usage import Outcome
-from perminute.ports import ReceiptKind
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted
+from perminute.application.retry import RetryPolicy
+from perminute.domain.licensing.licensing import LicensingChange, license_attribute
+from perminute.domain.pools.pools import Month
+from perminute.domain.rating.usage import Outcome
+from perminute.domain.reconciliation.reconciliation import reconcile
+from perminute.ports import IdentityKind
 from perminute_local.replay.run import table_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from perminute.domain.timelines import Fact
-    from perminute.domain.usage import Usage
+    from perminute.domain.licensing.timelines import Fact
+    from perminute.domain.rating.usage import Usage
     from perminute_local.stack import Stack
 
 CARD = PublishedRateCards(card())
@@ -90,19 +90,19 @@ class Side:
     stores: Stores
     watcher: list[Interruption]
 
-    def functions(self) -> tuple[ChargeLegs, ApplyLicensing, RerateCalls]:
-        stores, patience = self.stores, Patience(sleep=lambda _: None)
-        remembered = RememberedLicensing(stores.licensing)
+    def functions(self) -> tuple[ChargeCalls, ApplyLicensing, RerateCalls]:
+        stores, retry = self.stores, RetryPolicy(sleep=lambda _: None)
+        remembered = LicensingCache(stores.licensing)
         return (
-            ChargeLegs(stores.credit, stores.calls, remembered, CARD, patience),
-            ApplyLicensing(stores.licensing, patience),
+            ChargeCalls(stores.credit, stores.calls, remembered, CARD, retry),
+            ApplyLicensing(stores.licensing, retry),
             RerateCalls(
                 LookingAgain(
                     credit=stores.credit,
                     calls=stores.calls,
-                    licensing=RememberedLicensing(stores.licensing),
+                    licensing=LicensingCache(stores.licensing),
                     rate_cards=CARD,
-                    patience=patience,
+                    retry=retry,
                 ),
                 stores.reratings,
             ),
@@ -139,24 +139,24 @@ def set_up(side: Side, organization: str, *facts: Fact) -> None:
     stores.licensing.record(organization, entitled_changes(organization))
     for number, one in enumerate(facts):
         _said(side, organization, f"set-up-{number}", one)
-    bought = receipt("po", kind=ReceiptKind.PURCHASE, organization_id=organization)
-    event = purchase(amount=50, organization_id=organization, receipt=bought)
-    assert isinstance(BookCredit(stores.credit, Patience())([event])[0], Accepted)
+    bought = processed_event("po", kind=IdentityKind.PURCHASE, organization_id=organization)
+    event = purchase(amount=50, organization_id=organization, processed_event=bought)
+    assert isinstance(BookCredit(stores.credit, RetryPolicy())([event])[0], Accepted)
     charge(side, organization, "charged-before")
 
 
 def _said(side: Side, organization: str, name: str, one: Fact) -> None:
     subject = "adele" if one.attribute.startswith("license:") else None
     change = LicensingChange(organization, subject, (one,))
-    proof = receipt(f"{organization}-{name}", organization_id=organization)
+    proof = processed_event(f"{organization}-{name}", organization_id=organization)
     _, apply, _ = side.functions()
     assert apply([LicensingEvent(change, proof, ANSWERED)]) == [Accepted(None)]
 
 
 def charge(side: Side, organization: str, call_id: str) -> None:
     charging, _, _ = side.functions()
-    (verdict,) = charging([ended(organization_id=organization, call_id=call_id)])
-    assert isinstance(verdict, Accepted), verdict
+    (result,) = charging([ended(organization_id=organization, call_id=call_id)])
+    assert isinstance(result, Accepted), result
 
 
 def change(side: Side, organization: str, one: Fact) -> None:
@@ -167,14 +167,14 @@ def change(side: Side, organization: str, one: Fact) -> None:
 
 def carry_out(side: Side, organization: str) -> None:
     _, _, rerate = side.functions()
-    (verdict,) = rerate([Wakeup(organization)])
-    assert isinstance(verdict, Accepted), verdict
+    (result,) = rerate([ReratingRequest(organization)])
+    assert isinstance(result, Accepted), result
 
 
 def usages(side: Side, organization: str) -> list[Usage]:
     return sorted(
         side.stores.calls.usages(organization, ["charged-before", "in-flight"]),
-        key=lambda usage: usage.leg.call_id,
+        key=lambda usage: usage.call.call_id,
     )
 
 

@@ -197,7 +197,7 @@ def event(source: str, kind: str, at: str, **detail: Any) -> dict[str, Any]:
 def trouble() -> list[dict[str, Any]]:
     """What the example day does not have: limits, pools by assigned licenses, nonsense."""
     since = {"effectiveAt": "2026-11-01T00:00:00Z"}
-    leg = {
+    parts = {
         "organizerId": "lara",
         "meetingId": "m",
         "meetingType": "scheduled",
@@ -207,10 +207,10 @@ def trouble() -> list[dict[str, Any]]:
 
     def call(call_id: str, at: str, ended: str) -> dict[str, Any]:
         times = {"answeredAt": f"2026-11-02T{at}Z", "endedAt": f"2026-11-02T{ended}Z"}
-        return event("telephony", "Call Ended", ended, callId=call_id, **leg, **times)
+        return event("telephony", "Call Ended", ended, callId=call_id, **parts, **times)
 
     def ask(request: str, call_id: str, at: str, **more: Any) -> dict[str, Any]:
-        body = {"organizationId": "litware", "callId": call_id, **leg, **more}
+        body = {"organizationId": "litware", "callId": call_id, **parts, **more}
         return {"request": request, "time": f"2026-11-02T{at}Z", "body": body}
 
     licenses = ("subscription", "communicationsCredits")
@@ -343,7 +343,7 @@ def many_lots() -> list[dict[str, Any]]:
     tailspin = {"organizationId": "tailspin"}
     mia = {**tailspin, "userId": "mia"}
     since = {"effectiveAt": "2026-11-01T00:00:00Z"}
-    leg = {
+    parts = {
         "organizerId": "mia",
         "meetingId": "m",
         "meetingType": "scheduled",
@@ -353,13 +353,13 @@ def many_lots() -> list[dict[str, Any]]:
 
     def bought(number: int, **more: str) -> dict[str, Any]:
         at = f"10:01:{number:02}"
-        terms = {"amount": "0.10", "currency": "USD", "purchasedAt": f"2026-11-02T{at}Z", **more}
+        context = {"amount": "0.10", "currency": "USD", "purchasedAt": f"2026-11-02T{at}Z", **more}
         name = {"purchaseId": f"lot-{number:02}"}
-        return event("billing", "Credit Purchased", at, **tailspin, **name, **terms)
+        return event("billing", "Credit Purchased", at, **tailspin, **name, **context)
 
     def call(call_id: str, answered: str, ended: str) -> dict[str, Any]:
         times = {"answeredAt": f"2026-11-02T{answered}Z", "endedAt": f"2026-11-02T{ended}Z"}
-        return event("telephony", "Call Ended", ended, callId=call_id, **tailspin, **leg, **times)
+        return event("telephony", "Call Ended", ended, callId=call_id, **tailspin, **parts, **times)
 
     def adjusted(at: str, name: str, amount: str, **more: str) -> dict[str, Any]:
         what = {"adjustmentId": name, "amount": amount, "reason": name, **more}
@@ -409,13 +409,13 @@ def many_lots() -> list[dict[str, Any]]:
         {
             "request": "authorize",
             "time": "2026-11-02T23:50:00Z",
-            "body": {**tailspin, "callId": "late", **leg, "sequence": 0},
+            "body": {**tailspin, "callId": "late", **parts, "sequence": 0},
         },
         # Its end is never told, and a limit is set: the daily run charges it, and counts the rest.
         {
             "request": "release",
             "time": "2026-11-02T23:52:00Z",
-            "body": {**tailspin, "callId": "late", **leg, "sequence": 1, "usedSeconds": 30},
+            "body": {**tailspin, "callId": "late", **parts, "sequence": 1, "usedSeconds": 30},
         },
         event(
             "licensing",

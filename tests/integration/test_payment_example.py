@@ -16,7 +16,7 @@ from charging import System, sample
 from pay_recharges.event_bus import EventBus
 from pay_recharges.stub import Behavior, StubPaymentService
 from perminute.adapters.dynamodb.rows import OutboxRow
-from perminute.domain.times import format_instant
+from perminute.domain.values.times import format_instant
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.results import collect, drain
 from perminute_local.replay.run import table_names

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from builders import LONG_AGO, purchase, receipt
+from builders import LONG_AGO, processed_event, purchase
 
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.application.book_credit import BookCredit
-from perminute.application.patience import Patience
-from perminute.application.verdicts import Accepted
-from perminute.ports import ReceiptKind
+from perminute.application.results import Accepted
+from perminute.application.retry import RetryPolicy
+from perminute.ports import IdentityKind
 from perminute_local.cli import main
 from perminute_local.replay.run import table_names
 from perminute_local.stack import STACK_NAME
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def funded(ministack_stack: Stack, organization: str) -> str:
     store = DynamoDBCreditStore(Schema.bind(connect(), table_names(ministack_stack)))
-    bought = receipt("po-1", kind=ReceiptKind.PURCHASE, organization_id=organization)
-    event = purchase(organization_id=organization, receipt=bought, issued_at=LONG_AGO)
-    assert isinstance(BookCredit(store, Patience())([event])[0], Accepted)
+    bought = processed_event("po-1", kind=IdentityKind.PURCHASE, organization_id=organization)
+    event = purchase(organization_id=organization, processed_event=bought, issued_at=LONG_AGO)
+    assert isinstance(BookCredit(store, RetryPolicy())([event])[0], Accepted)
     return organization
 
 

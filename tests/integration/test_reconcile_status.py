@@ -13,10 +13,10 @@ from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
-from perminute.domain.accounts import Account
-from perminute.domain.book_checks import BooksCheck, Reading
-from perminute.domain.book_sums import NOTHING_PROVEN, Checkpoint, Standing, Sums
-from perminute.ports import Posting
+from perminute.domain.credit.accounts import Account
+from perminute.domain.reconciliation.book_checks import BooksCheck, Reading
+from perminute.domain.reconciliation.book_sums import NOTHING_PROVEN, Checkpoint, Standing, Sums
+from perminute.ports import Transaction
 from perminute_local.cli import main
 from perminute_local.replay.run import table_names
 from perminute_local.stack import STACK_NAME
@@ -38,7 +38,7 @@ class Nights:
 
     def add(self, name: str, check: BooksCheck | None = None) -> None:
         account = Account(organization_id=name)
-        self.credit.commit(Posting(before=account, after=replace(account, version=1)))
+        self.credit.commit(Transaction(before=account, after=replace(account, version=1)))
         if check is not None:
             assert self.checks.keep(check)
 

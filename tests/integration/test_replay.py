@@ -16,10 +16,10 @@ from botocore.exceptions import ReadTimeoutError
 from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.tables import connect
 from perminute.application.reconcile_books import Reconciled
-from perminute.domain.licensing import NotEntitled
-from perminute.domain.rate_card import Unpriced
-from perminute.domain.recharge import recharge_id
-from perminute.domain.usage import Free, Outcome
+from perminute.domain.credit.recharge import recharge_id
+from perminute.domain.licensing.licensing import NotEntitled
+from perminute.domain.rating.rate_card import Unpriced
+from perminute.domain.rating.usage import Free, Outcome
 from perminute_local.cli import main
 from perminute_local.replay import run
 from perminute_local.replay.deliveries import Disturbance

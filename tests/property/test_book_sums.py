@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perminute.adapters import check_documents
-from perminute.domain import book_sums
-from perminute.domain.accounts import Account
-from perminute.domain.book_checks import BooksCheck, Place, Reading
-from perminute.domain.book_sums import (
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
+from perminute.domain.credit.lots import Lot, LotShare
+from perminute.domain.reconciliation import book_sums
+from perminute.domain.reconciliation.book_checks import BooksCheck, Place, Reading
+from perminute.domain.reconciliation.book_sums import (
     NOTHING_PROVEN,
     CallCost,
     Checkpoint,
@@ -26,9 +28,7 @@ from perminute.domain.book_sums import (
     agrees,
     differences,
 )
-from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
-from perminute.domain.lots import Lot, LotShare
-from perminute.domain.reconciliation import Statement, reconcile
+from perminute.domain.reconciliation.reconciliation import Statement, reconcile
 
 if TYPE_CHECKING:
     from random import Random

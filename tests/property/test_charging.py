@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from builders import (
     ANSWERED,
     ENDED,
-    IMPATIENT,
     ORGANIZATION,
+    WITHOUT_WAITING,
     card,
     ended,
     entitled_changes,
     fact,
+    processed_event,
     purchase,
-    receipt,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,20 +24,20 @@ from hypothesis import strategies as st
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
-from perminute.application.charge_legs import ChargeLegs
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.verdicts import Accepted
-from perminute.domain.licensing import LicensingChange
-from perminute.ports import ReceiptKind
+from perminute.application.charge_calls import ChargeCalls
+from perminute.application.licensing_cache import LicensingCache
+from perminute.application.results import Accepted
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.ports import IdentityKind
 
 if TYPE_CHECKING:
-    from perminute.application.charge_legs import EndedLeg
-    from perminute.domain.usage import Outcome
+    from perminute.application.charge_calls import EndedCall
+    from perminute.domain.rating.usage import Outcome
 
 ORGANIZATIONS = (ORGANIZATION, "fabrikam")
 NUMBERS = ("+493023125042", "+442079460100", "+449098790100", "+881612345678")
 
-legs = st.lists(
+calls = st.lists(
     st.builds(
         ended,
         organization_id=st.sampled_from(ORGANIZATIONS),
@@ -49,7 +49,7 @@ legs = st.lists(
     ),
     min_size=1,
     max_size=30,
-    unique_by=lambda one: one.leg.call_id,
+    unique_by=lambda one: one.call.call_id,
 )
 
 
@@ -57,19 +57,21 @@ def funded() -> InMemoryStore:
     store = InMemoryStore()
     for organization_id in ORGANIZATIONS:
         store.record(organization_id, entitled_changes(organization_id))
-        bought = receipt("po", kind=ReceiptKind.PURCHASE, organization_id=organization_id)
-        BookCredit(store, IMPATIENT)([purchase(organization_id=organization_id, receipt=bought)])
+        bought = processed_event("po", kind=IdentityKind.PURCHASE, organization_id=organization_id)
+        BookCredit(store, WITHOUT_WAITING)(
+            [purchase(organization_id=organization_id, processed_event=bought)]
+        )
     return store
 
 
-def charge(deliveries: list[list[EndedLeg]]) -> InMemoryStore:
+def charge(deliveries: list[list[EndedCall]]) -> InMemoryStore:
     store = funded()
-    charging = ChargeLegs(
+    charging = ChargeCalls(
         store,
         InMemoryCalls(store),
-        RememberedLicensing(store),
+        LicensingCache(store),
         PublishedRateCards(card()),
-        IMPATIENT,
+        WITHOUT_WAITING,
     )
     for batch in deliveries:
         charging(batch)
@@ -80,27 +82,27 @@ def outcomes(store: InMemoryStore) -> dict[tuple[str, str], tuple[Outcome, int]]
     return {key: (usage.outcome, usage.charge_micros) for key, usage in store.usages.items()}
 
 
-@given(legs, st.data())
+@given(calls, st.data())
 def test_splitting_order_and_duplication_never_change_balances_or_outcomes(
-    ended_legs: list[EndedLeg], data: st.DataObject
+    ended_calls: list[EndedCall], data: st.DataObject
 ) -> None:
-    again = data.draw(st.lists(st.sampled_from(ended_legs), max_size=20))
-    shuffled: list[EndedLeg] = data.draw(st.permutations([*ended_legs, *again]))
+    again = data.draw(st.lists(st.sampled_from(ended_calls), max_size=20))
+    shuffled: list[EndedCall] = data.draw(st.permutations([*ended_calls, *again]))
     cuts = sorted(data.draw(st.sets(st.integers(0, len(shuffled)), max_size=6)))
     bounds = [0, *cuts, len(shuffled)]
     disturbed = charge([shuffled[start:end] for start, end in pairwise(bounds)])
-    plain = charge([ended_legs])
+    plain = charge([ended_calls])
     assert outcomes(disturbed) == outcomes(plain)
     for organization_id in ORGANIZATIONS:
         account = disturbed.account(organization_id)
         assert account.balance_micros == plain.account(organization_id).balance_micros
 
 
-@given(legs)
+@given(calls)
 def test_the_balance_is_the_sum_of_the_ledger_and_each_entry_the_sum_of_its_calls(
-    ended_legs: list[EndedLeg],
+    ended_calls: list[EndedCall],
 ) -> None:
-    store = charge([ended_legs[:7], ended_legs[7:], ended_legs[:3]])
+    store = charge([ended_calls[:7], ended_calls[7:], ended_calls[:3]])
     for organization_id in ORGANIZATIONS:
         entries = [e for e in store.entries if e.organization_id == organization_id]
         balance = store.account(organization_id).balance_micros
@@ -108,7 +110,7 @@ def test_the_balance_is_the_sum_of_the_ledger_and_each_entry_the_sum_of_its_call
         assert balance == entries[-1].balance_after_micros
         for entry in entries[1:]:
             paid = [u for u in store.usages.values() if u.entry_id == entry.entry_id]
-            ours = [u for u in paid if u.leg.organization_id == organization_id]
+            ours = [u for u in paid if u.call.organization_id == organization_id]
             assert entry.amount_micros == -sum(usage.charge_micros for usage in ours)
 
 
@@ -131,18 +133,18 @@ def test_licensing_events_in_any_order_and_twice_leave_the_same_state(
     for order in (events, shuffled):
         store = InMemoryStore()
         store.record(ORGANIZATION, entitled_changes())
-        BookCredit(store, IMPATIENT)([purchase()])
-        ApplyLicensing(store, IMPATIENT)(order)
-        charging = ChargeLegs(
+        BookCredit(store, WITHOUT_WAITING)([purchase()])
+        ApplyLicensing(store, WITHOUT_WAITING)(order)
+        charging = ChargeCalls(
             store,
             InMemoryCalls(store),
-            RememberedLicensing(store),
+            LicensingCache(store),
             PublishedRateCards(card()),
-            IMPATIENT,
+            WITHOUT_WAITING,
         )
-        (verdict,) = charging([ended(answered_at=ANSWERED, ended_at=ENDED)])
-        assert isinstance(verdict, Accepted)
-        results.append((verdict.result.outcome, verdict.result.reason))
+        (result,) = charging([ended(answered_at=ANSWERED, ended_at=ENDED)])
+        assert isinstance(result, Accepted)
+        results.append((result.result.outcome, result.result.reason))
     assert results[0] == results[1]
 
 
@@ -152,4 +154,4 @@ def _event(number: int, change: tuple[str, bool], hours: int) -> LicensingEvent:
     facts = (fact(attribute, held, since, f"e-{number}"),)
     content = {"event": f"{number}"}
     change_ = LicensingChange(ORGANIZATION, "adele", facts)
-    return LicensingEvent(change_, receipt(f"e-{number}", content=content), ANSWERED)
+    return LicensingEvent(change_, processed_event(f"e-{number}", content=content), ANSWERED)

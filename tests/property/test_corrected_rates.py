@@ -14,8 +14,8 @@ from wrong_rates import SUBSCRIBER, WrongRates, version
 from perminute.adapters.memory import PublishedRateCards
 
 if TYPE_CHECKING:
-    from perminute.application.charge_legs import EndedLeg
-    from perminute.domain.rate_card import RateCard
+    from perminute.application.charge_calls import EndedCall
+    from perminute.domain.rating.rate_card import RateCard
 
 NUMBERS = ("+493023125042", "+442079460100", "+33123456789")
 rows = st.sampled_from(
@@ -53,13 +53,13 @@ def card(name: str, drawn: list[tuple[str, str | None]]) -> RateCard:
 def charged(rate_card: RateCard, drawn: list[tuple[str, str, int, int]]) -> WrongRates:
     """Calls come in in the order in which they end."""
     world = WrongRates(twins(), PublishedRateCards(rate_card))
-    ended: list[EndedLeg] = []
+    ended: list[EndedCall] = []
     for number, (organizer, remote, hours, seconds) in enumerate(drawn):
         at = ANSWERED + timedelta(hours=hours)
         changed: dict[str, Any] = {"organizer_id": organizer, "remote_number": remote}
         one = world.call(f"call-{number:02}", at, **changed, billable_seconds=seconds)
         ended.append(one)
-    for one in sorted(ended, key=lambda one: (one.leg.ended_at, one.leg.call_id)):
+    for one in sorted(ended, key=lambda one: (one.call.ended_at, one.call.call_id)):
         world.charge(one)
     return world
 
@@ -67,7 +67,7 @@ def charged(rate_card: RateCard, drawn: list[tuple[str, str, int, int]]) -> Wron
 def outcomes(world: WrongRates) -> list[tuple[object, ...]]:
     return sorted(
         (
-            usage.leg.call_id,
+            usage.call.call_id,
             usage.outcome,
             usage.price,
             usage.pool_minutes,

@@ -8,44 +8,44 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from builders import (
-    IMPATIENT,
     LONG_AGO,
     ORGANIZATION,
     ORGANIZER,
+    WITHOUT_WAITING,
     card,
     entitled_changes,
     fact,
-    leg,
+    phone_call,
+    processed_event,
     purchase,
-    receipt,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
-from perminute.application import counted_spending
+from perminute.application import spend_counters
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.authorize_call import AuthorizeCall, Request
 from perminute.application.book_credit import BookCredit
-from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.charge_reported import ChargeReported
-from perminute.application.counted_spending import spendings_of, spendings_so_far
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
-from perminute.application.postings import posting_of
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.application.verdicts import Accepted
-from perminute.domain.accounts import Booking
-from perminute.domain.licensing import LicensingChange, license_attribute
-from perminute.domain.reservations import Asked, Operation
-from perminute.domain.spending import SpendingKey, SpendingKind
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted
+from perminute.application.spend_counters import spendings_of, spendings_so_far
+from perminute.application.transactions import transaction_of
+from perminute.domain.authorization.reservations import ChargingRequest, Operation
+from perminute.domain.credit.accounts import Booking
+from perminute.domain.licensing.licensing import LicensingChange, license_attribute
+from perminute.domain.limits.spending import SpendingKey, SpendingKind
 from perminute.ports import Committed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from perminute.domain.legs import Leg
-    from perminute.domain.timelines import Fact
+    from perminute.domain.licensing.timelines import Fact
+    from perminute.domain.rating.calls import Call
 
 START = datetime(2026, 11, 2, 22, tzinfo=UTC)
 """Calls go over the end of a day."""
@@ -69,11 +69,11 @@ class World:
         for user in (ORGANIZER, OTHER):
             for change in entitled_changes(user_id=user):
                 self.store.record(ORGANIZATION, [change])
-        BookCredit(self.store, IMPATIENT)([purchase(amount=1_000)])
-        self.calls, licensing = InMemoryCalls(self.store), RememberedLicensing(self.store)
+        BookCredit(self.store, WITHOUT_WAITING)([purchase(amount=1_000)])
+        self.calls, licensing = InMemoryCalls(self.store), LicensingCache(self.store)
         cards = PublishedRateCards(card())
-        parts = self.store, self.calls, licensing, cards, IMPATIENT
-        self.charging = ChargeLegs(*parts)
+        parts = self.store, self.calls, licensing, cards, WITHOUT_WAITING
+        self.charging = ChargeCalls(*parts)
         self.charge_reported = ChargeReported(self.store, self.charging)
         self.rerating = RerateCalls(LookingAgain(*parts), self.store)
         self.authorizing = AuthorizeCall(
@@ -82,12 +82,14 @@ class World:
             calls=self.calls,
             licensing=licensing,
             rate_cards=cards,
-            patience=IMPATIENT,
+            retry=WITHOUT_WAITING,
         )
 
-    def leg(self, call_id: str, minute: int, minutes: int, organizer_id: str = ORGANIZER) -> Leg:
+    def phone_call(
+        self, call_id: str, minute: int, minutes: int, organizer_id: str = ORGANIZER
+    ) -> Call:
         at = START + minute * MINUTE
-        return leg(
+        return phone_call(
             call_id=call_id,
             organizer_id=organizer_id,
             answered_at=at,
@@ -95,38 +97,40 @@ class World:
         )
 
     def charge(self, *minutes: int) -> None:
-        """Charge calls in one posting that began so many minutes after the start."""
-        legs = []
+        """Charge calls in one transaction that began so many minutes after the start."""
+        calls = []
         for minute in minutes:
             self.calls_made += 1
-            legs.append(self.leg(f"call-{self.calls_made:03}", minute, 1 + minute % 7))
-        self._charge(*legs)
+            calls.append(self.phone_call(f"call-{self.calls_made:03}", minute, 1 + minute % 7))
+        self._charge(*calls)
 
     def report(self, minute: int) -> None:
         """Have a bridge report a call, the end of which nobody hears of for long."""
         call_id, organizer_id = f"reported-{len(self.reported)}", (ORGANIZER, OTHER)[minute % 2]
         self.reported.append(call_id)
-        one = self.leg(call_id, minute, 0, organizer_id)
+        one = self.phone_call(call_id, minute, 0, organizer_id)
         at = one.ended_at
-        asked = Asked(Operation.AUTHORIZE, 0, 600)
+        asked = ChargingRequest(Operation.AUTHORIZE, 0, 600)
         self.authorizing(Request(ORGANIZATION, call_id, asked, at, one))
-        asked = Asked(Operation.UPDATE, 1, None, 300)
+        asked = ChargingRequest(Operation.UPDATE, 1, None, 300)
         self.authorizing(Request(ORGANIZATION, call_id, asked, at + 5 * MINUTE))
 
     def end(self, minute: int) -> None:
         """Hear of the end of such a call: when it was, and whose, is news."""
         if self.reported:
-            one = self.leg(self.reported.pop(), minute, 3, (ORGANIZER, OTHER)[minute % 3 // 2])
+            one = self.phone_call(
+                self.reported.pop(), minute, 3, (ORGANIZER, OTHER)[minute % 3 // 2]
+            )
             self._charge(one)
 
     def exempt(self, minute: int) -> None:
-        """Have calls of an hour turn out to cost nothing, in postings of their own."""
+        """Have calls of an hour turn out to cost nothing, in transactions of their own."""
         since = START + minute * MINUTE
         self.say(fact(EXEMPT, value=False, since=since))
         self.say(fact(EXEMPT, value=True, since=since + HOUR))
         while self.store.waiting(ORGANIZATION):
-            (verdict,) = self.rerating([Wakeup(ORGANIZATION)])
-            assert isinstance(verdict, Accepted), verdict
+            (result,) = self.rerating([ReratingRequest(ORGANIZATION)])
+            assert isinstance(result, Accepted), result
 
     def pieces(self, minute: int) -> None:
         """Count some pieces, as charges do, and nothing else."""
@@ -137,7 +141,7 @@ class World:
         account = self.store.account(ORGANIZATION)
         spendings = spendings_so_far(self.store, self.calls, account, [OF_MONTH])
         booking = Booking(account=account, spendings=spendings.touched)
-        assert self.store.commit(posting_of(account, booking)) == Committed()
+        assert self.store.commit(transaction_of(account, booking)) == Committed()
 
     def say(self, one: Fact) -> None:
         self.facts_said += 1
@@ -145,13 +149,13 @@ class World:
         at = LONG_AGO + self.facts_said * MINUTE
         said = replace(one, event_id=name, issued_at=at)
         event = LicensingEvent(
-            LicensingChange(ORGANIZATION, ORGANIZER, (said,)), receipt(name), LATER
+            LicensingChange(ORGANIZATION, ORGANIZER, (said,)), processed_event(name), LATER
         )
-        assert ApplyLicensing(self.store, IMPATIENT)([event]) == [Accepted(None)]
+        assert ApplyLicensing(self.store, WITHOUT_WAITING)([event]) == [Accepted(None)]
 
-    def _charge(self, *legs: Leg) -> None:
-        for verdict in self.charging([EndedLeg(one, LATER) for one in legs]):
-            assert isinstance(verdict, Accepted), verdict
+    def _charge(self, *calls: Call) -> None:
+        for result in self.charging([EndedCall(one, LATER) for one in calls]):
+            assert isinstance(result, Accepted), result
 
 
 MINUTES = st.integers(0, 239)
@@ -181,7 +185,7 @@ def test_each_call_is_counted_once_whatever_happens_meanwhile(
     world.charge_reported(ORGANIZATION, LATER)
     world.charge(*batch)
     world.say(fact("monthlySpendLimit", 10**12))
-    with patch.multiple(counted_spending, MAX_LISTS=1, MAX_CORRECTIONS=1):
+    with patch.multiple(spend_counters, MAX_LISTS=1, MAX_CORRECTIONS=1):
         for happens, minute in meanwhile:
             happens(world, minute)
         account = world.store.account(ORGANIZATION)
@@ -189,6 +193,6 @@ def test_each_call_is_counted_once_whatever_happens_meanwhile(
     cost_micros = sum(
         usage.charge_micros
         for usage in world.store.usages_of(ORGANIZATION)
-        if usage.leg.organizer_id == ORGANIZER
+        if usage.call.organizer_id == ORGANIZER
     )
     assert counted.spent_micros == cost_micros

@@ -1,7 +1,7 @@
 """For any history: balance = sum of the ledger = lots - debt, and every crossing is told once.
 
 The model is a list of balances and a few lines that say, from each to the next, what is to be
-told. It knows nothing of lots, postings, batches or duplicates.
+told. It knows nothing of lots, transactions, batches or duplicates.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from unittest.mock import patch
 import pytest
 from builders import (
     ANSWERED,
-    IMPATIENT,
     ORGANIZATION,
+    WITHOUT_WAITING,
     card,
     ended,
     entitled_changes,
-    receipt,
+    processed_event,
 )
 from daily import Expiry
 from hypothesis import given, settings
@@ -29,15 +29,16 @@ from hypothesis import strategies as st
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.book_credit import BookCredit, CreditEvent, FailedRecharge
-from perminute.application.charge_legs import ChargeLegs, EndedLeg
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain import lot_changes
-from perminute.domain.booking import Adjustment, Purchase
-from perminute.domain.credit_settings import LATE_USAGE, CreditSettings
-from perminute.domain.ledger import EntryType, LedgerEntry
-from perminute.domain.lots import WARNING_AHEAD, FurtherLots, total_micros
-from perminute.domain.notifications import (
+from perminute.application.charge_calls import ChargeCalls, EndedCall
+from perminute.application.licensing_cache import LicensingCache
+from perminute.application.results import Accepted, Duplicate
+from perminute.domain.credit import lot_changes
+from perminute.domain.credit.booking import Adjustment, Purchase
+from perminute.domain.credit.credit_settings import LATE_USAGE, CreditSettings
+from perminute.domain.credit.ledger import EntryType, LedgerEntry
+from perminute.domain.credit.lots import WARNING_AHEAD, FurtherLots, total_micros
+from perminute.domain.credit.recharge import MAX_FAILURES, MAX_REQUESTS_A_DAY, AutoRecharge
+from perminute.domain.notifications.notifications import (
     BalanceExhausted,
     CreditExpired,
     CreditExpiring,
@@ -45,14 +46,13 @@ from perminute.domain.notifications import (
     RechargeRequested,
     RechargeSucceeded,
 )
-from perminute.domain.recharge import MAX_FAILURES, MAX_REQUESTS_A_DAY, AutoRecharge
-from perminute.domain.reconciliation import reconcile
-from perminute.ports import Committed, ReceiptKind
+from perminute.domain.reconciliation.reconciliation import reconcile
+from perminute.ports import Committed, IdentityKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from perminute.ports import CommitResult, Posting
+    from perminute.ports import CommitResult, Transaction
 
 PAID = 150_000
 THRESHOLDS = (0, PAID, 3 * PAID, 3 * PAID + 1, 10 * PAID)
@@ -64,7 +64,7 @@ CONFIGURED = CreditSettings(
     low_balance_thresholds_micros=THRESHOLDS,
 )
 
-Step = EndedLeg | CreditEvent | datetime
+Step = EndedCall | CreditEvent | datetime
 """A call, an event about the credit, or a daily run."""
 
 
@@ -81,11 +81,11 @@ class RecordingStore(InMemoryStore):
 
     balances: list[list[int]] = field(default_factory=list)
 
-    def commit(self, posting: Posting) -> CommitResult:
-        result = super().commit(posting)
-        if isinstance(result, Committed) and posting.entries:
-            after = [entry.balance_after_micros for entry in posting.entries]
-            self.balances.append([posting.before.balance_micros, *after])
+    def commit(self, transaction: Transaction) -> CommitResult:
+        result = super().commit(transaction)
+        if isinstance(result, Committed) and transaction.entries:
+            after = [entry.balance_after_micros for entry in transaction.entries]
+            self.balances.append([transaction.before.balance_micros, *after])
         return result
 
 
@@ -100,22 +100,26 @@ class World:
         # An adjustment is refused before any currency is known, and histories begin with any step.
         account = replace(self.store.account(ORGANIZATION), currency="USD")
         self.store.accounts[ORGANIZATION] = account
-        licensing = RememberedLicensing(self.store)
-        self.charge = ChargeLegs(
-            self.store, InMemoryCalls(self.store), licensing, PublishedRateCards(card()), IMPATIENT
+        licensing = LicensingCache(self.store)
+        self.charge = ChargeCalls(
+            self.store,
+            InMemoryCalls(self.store),
+            licensing,
+            PublishedRateCards(card()),
+            WITHOUT_WAITING,
         )
-        self.book = BookCredit(self.store, IMPATIENT)
+        self.book = BookCredit(self.store, WITHOUT_WAITING)
         self.expire = Expiry(self.store)
 
     def deliver(self, batch: Sequence[Step]) -> None:
         """Hand a batch to the function that it belongs to; all of it must be settled."""
         match batch[0]:
-            case EndedLeg():
-                verdicts = self.charge([one for one in batch if isinstance(one, EndedLeg)])
-                assert all(isinstance(one, Accepted | Repeated) for one in verdicts)
+            case EndedCall():
+                results = self.charge([one for one in batch if isinstance(one, EndedCall)])
+                assert all(isinstance(one, Accepted | Duplicate) for one in results)
             case CreditEvent():
                 booked = self.book([one for one in batch if isinstance(one, CreditEvent)])
-                assert all(isinstance(one, Accepted | Repeated) for one in booked)
+                assert all(isinstance(one, Accepted | Duplicate) for one in booked)
             case at:
                 self.expire.all(at)
 
@@ -127,7 +131,7 @@ def configuration(auto: AutoRecharge | None = None) -> CreditEvent:
     return CreditEvent(
         organization_id=ORGANIZATION,
         change=replace(CONFIGURED, auto_recharge=auto),
-        receipt=receipt("settings"),
+        processed_event=processed_event("settings"),
         issued_at=CONFIGURED.configured_at,
     )
 
@@ -146,7 +150,7 @@ def bought(
             expires_at=at + timedelta(days=days),
             recharge_id=recharge_id,
         ),
-        receipt=receipt(identity, kind=ReceiptKind.PURCHASE),
+        processed_event=processed_event(identity, kind=IdentityKind.PURCHASE),
         issued_at=at,
     )
 
@@ -157,7 +161,7 @@ def adjusted(number: int, micros: int, at: datetime) -> CreditEvent:
     return CreditEvent(
         organization_id=ORGANIZATION,
         change=Adjustment(adjustment_id=identity, amount_micros=micros, expires_at=expires_at),
-        receipt=receipt(identity, kind=ReceiptKind.ADJUSTMENT),
+        processed_event=processed_event(identity, kind=IdentityKind.ADJUSTMENT),
         issued_at=at,
     )
 
@@ -166,15 +170,15 @@ def failed(recharge_id: str, at: datetime) -> CreditEvent:
     return CreditEvent(
         organization_id=ORGANIZATION,
         change=FailedRecharge(recharge_id=recharge_id, reason="no"),
-        receipt=receipt(recharge_id, kind=ReceiptKind.RECHARGE_FAILURE),
+        processed_event=processed_event(recharge_id, kind=IdentityKind.RECHARGE_FAILURE),
         issued_at=at,
     )
 
 
-def called(number: int, at: datetime, reported_at: datetime | None = None) -> EndedLeg:
+def called(number: int, at: datetime, reported_at: datetime | None = None) -> EndedCall:
     answered = at - timedelta(minutes=10)
     one = ended(call_id=f"call-{number}", answered_at=answered, ended_at=at)
-    return EndedLeg(one.leg, reported_at or at)
+    return EndedCall(one.call, reported_at or at)
 
 
 @st.composite
@@ -285,7 +289,7 @@ def test_how_batches_are_cut_changes_no_balance_no_lot_and_no_expiry(
     batches: list[list[Step]] = []
     for step in history:
         one_by_one.deliver([step])
-        joins = batches and isinstance(step, EndedLeg) and isinstance(batches[-1][0], EndedLeg)
+        joins = batches and isinstance(step, EndedCall) and isinstance(batches[-1][0], EndedCall)
         if joins and data.draw(st.booleans()):
             batches[-1].append(step)
         else:
@@ -322,7 +326,7 @@ def test_an_expired_lot_is_forfeited_and_told_of_once_and_pays_only_calls_that_e
         for step in steps
         if isinstance(step, CreditEvent) and isinstance(step.change, Purchase)
     }
-    calls = {step.leg.call_id: step for step in steps if isinstance(step, EndedLeg)}
+    calls = {step.call.call_id: step for step in steps if isinstance(step, EndedCall)}
     expired, late_micros, paid_late_micros = Counter[str](), Counter[str](), Counter[str]()
     for entry in world.entries():
         for lot_id, purchase_id, micros, late in entry.lots:
@@ -332,7 +336,7 @@ def test_an_expired_lot_is_forfeited_and_told_of_once_and_pays_only_calls_that_e
             elif entry.type is EntryType.EXPIRY:
                 call = calls[entry.call_ids[0]]
                 late_micros[lot_id] += micros
-                assert expiry is None or call.leg.ended_at < expiry
+                assert expiry is None or call.call.ended_at < expiry
                 assert expiry is None or call.reported_at <= expiry + LATE_USAGE
             elif micros < 0 and expired[purchase_id]:
                 # Booked after the expiry, even if it was reported before.
@@ -377,7 +381,7 @@ def test_with_a_run_every_day_every_lot_that_expires_was_warned_of_ahead(
 
 def _time_of(step: Step) -> datetime:
     match step:
-        case EndedLeg(reported_at=at) | CreditEvent(issued_at=at):
+        case EndedCall(reported_at=at) | CreditEvent(issued_at=at):
             return at
         case at:
             return at

@@ -17,7 +17,7 @@ from perminute.domain.errors import Refused
 from perminute.events.billing import BILLING, credit_event
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, licensing_event
-from perminute.events.telephony import TELEPHONY, ended_leg
+from perminute.events.telephony import TELEPHONY, ended_call
 from perminute_local.event_documents import schema
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ IN_PYTHON = jsonschema.Draft202012Validator(SCHEMA)
 """Whose patterns are Python's, in which `$` also stands before a last line's end."""
 
 DOORS: dict[str, tuple[TypeAdapter[Any], Callable[[Any], object]]] = {
-    "perminute.telephony": (TELEPHONY, ended_leg),
+    "perminute.telephony": (TELEPHONY, ended_call),
     "perminute.licensing": (LICENSING, licensing_event),
     "perminute.billing": (BILLING, credit_event),
 }

@@ -1,4 +1,4 @@
-"""A timeline of any length gives the verdicts of all facts that were ever said, in any order."""
+"""A timeline of any length gives the results of all facts that were ever said, in any order."""
 
 from __future__ import annotations
 
@@ -8,22 +8,27 @@ from itertools import chain
 from random import Random
 from typing import TYPE_CHECKING
 
-from builders import IMPATIENT, ORGANIZATION, fact, leg, receipt, volume
+from builders import ORGANIZATION, WITHOUT_WAITING, fact, phone_call, processed_event, volume
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perminute.adapters.memory import InMemoryStore
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
-from perminute.application.verdicts import Accepted
-from perminute.domain.folding import RERATING_HORIZON, fold
-from perminute.domain.licenses import product_named
-from perminute.domain.licensing import Licensing, LicensingChange, Seats, license_attribute
-from perminute.domain.timelines import Fact, Timeline
+from perminute.application.results import Accepted
+from perminute.domain.licensing.folding import RERATING_HORIZON, fold
+from perminute.domain.licensing.licensing import (
+    Licensing,
+    LicensingChange,
+    Seats,
+    license_attribute,
+)
+from perminute.domain.licensing.timelines import Fact, Timeline
+from perminute.domain.reference.licenses import product_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perminute.domain.licensing import Entitlement
+    from perminute.domain.licensing.licensing import Entitlement
 
 HORIZON = datetime(2026, 1, 1, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -82,7 +87,7 @@ def _said_of(timeline: Timeline, at: datetime) -> object:
 
 def _event(stated: Fact, heard_at: datetime) -> LicensingEvent:
     change = LicensingChange(ORGANIZATION, "adele", (stated,))
-    return LicensingEvent(change, receipt(stated.event_id), heard_at)
+    return LicensingEvent(change, processed_event(stated.event_id), heard_at)
 
 
 def _synchronized(nights: int, drawn: Random) -> list[LicensingEvent]:
@@ -105,7 +110,7 @@ def _synchronized(nights: int, drawn: Random) -> list[LicensingEvent]:
 
 def _store_of(events: Sequence[LicensingEvent], max_facts: int) -> InMemoryStore:
     store = InMemoryStore(max_facts=max_facts)
-    apply = ApplyLicensing(store, IMPATIENT)
+    apply = ApplyLicensing(store, WITHOUT_WAITING)
     for start in range(0, len(events), 7):
         some = events[start : start + 7]
         assert apply(some) == [Accepted(None)] * len(some)
@@ -115,7 +120,7 @@ def _store_of(events: Sequence[LicensingEvent], max_facts: int) -> InMemoryStore
 def _verdicts(licensing: Licensing, nights: int) -> list[Entitlement]:
     return [
         licensing.entitlement(
-            leg(answered_at=at, ended_at=at + HOUR, organizer_id="adele"), FIRST, "DE"
+            phone_call(answered_at=at, ended_at=at + HOUR, organizer_id="adele"), FIRST, "DE"
         )
         for at in (FIRST + night * DAY + 6 * HOUR for night in range(-1, nights + 1))
     ]

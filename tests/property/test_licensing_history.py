@@ -11,36 +11,46 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from builders import IMPATIENT, LONG_AGO, MICROS, ORGANIZATION, card, ended, fact, purchase, receipt
+from builders import (
+    LONG_AGO,
+    MICROS,
+    ORGANIZATION,
+    WITHOUT_WAITING,
+    card,
+    ended,
+    fact,
+    processed_event,
+    purchase,
+)
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
-from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.charge_calls import ChargeCalls, EndedCall
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain.legs import LegType
-from perminute.domain.licenses import product_named
-from perminute.domain.licensing import (
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted, Duplicate
+from perminute.domain.licensing.licensing import (
     Licensing,
     LicensingChange,
     Seats,
     holds_from,
     license_attribute,
 )
-from perminute.domain.pools import Month, minutes_wanted
-from perminute.domain.reconciliation import reconcile
-from perminute.domain.timelines import Timeline
-from perminute.domain.usage import Flag, Terms, Usage, rate_leg
+from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.pools.pools import Month, minutes_wanted
+from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.usage import Flag, RatingContext, Usage, rate_call
+from perminute.domain.reconciliation.reconciliation import reconcile
+from perminute.domain.reference.licenses import product_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perminute.domain.timelines import Fact, FactValue
+    from perminute.domain.licensing.timelines import Fact, FactValue
 
 START = datetime(2026, 11, 30, 18, tzinfo=UTC)
 HOURS = 8
@@ -58,7 +68,7 @@ CARD = card(
 )
 USERS = ("adele", "bob")
 
-Step = EndedLeg | LicensingEvent
+Step = EndedCall | LicensingEvent
 
 
 @dataclass
@@ -69,27 +79,29 @@ class World:
 
     def __post_init__(self) -> None:
         rate_cards = PublishedRateCards(CARD)
-        self.charge = ChargeLegs(
+        self.charge = ChargeCalls(
             self.store,
             InMemoryCalls(self.store),
-            RememberedLicensing(self.store),
+            LicensingCache(self.store),
             rate_cards,
-            IMPATIENT,
+            WITHOUT_WAITING,
         )
-        self.apply = ApplyLicensing(self.store, IMPATIENT)
+        self.apply = ApplyLicensing(self.store, WITHOUT_WAITING)
         again = LookingAgain(
             credit=self.store,
             calls=InMemoryCalls(self.store),
-            licensing=RememberedLicensing(self.store),
+            licensing=LicensingCache(self.store),
             rate_cards=rate_cards,
-            patience=IMPATIENT,
+            retry=WITHOUT_WAITING,
         )
         self.rerate = RerateCalls(again, self.store)
-        assert isinstance(BookCredit(self.store, IMPATIENT)([purchase(amount=2)])[0], Accepted)
+        assert isinstance(
+            BookCredit(self.store, WITHOUT_WAITING)([purchase(amount=2)])[0], Accepted
+        )
 
     def deliver(self, step: Step) -> None:
-        (verdict,) = self.charge([step]) if isinstance(step, EndedLeg) else self.apply([step])
-        assert isinstance(verdict, Accepted | Repeated)
+        (result,) = self.charge([step]) if isinstance(step, EndedCall) else self.apply([step])
+        assert isinstance(result, Accepted | Duplicate)
 
     def waits(self) -> bool:
         """Whether anything is to be looked at again."""
@@ -97,15 +109,15 @@ class World:
 
     def carry_out(self) -> None:
         """Do one piece of everything that waits."""
-        (verdict,) = self.rerate([Wakeup(ORGANIZATION)])
-        assert isinstance(verdict, Accepted)
+        (result,) = self.rerate([ReratingRequest(ORGANIZATION)])
+        assert isinstance(result, Accepted)
 
     def carry_out_all(self) -> None:
         while self.waits():
             self.carry_out()
 
-    def verdicts(self) -> dict[str, Any]:
-        return {call_id: verdict(usage) for (_, call_id), usage in self.store.usages.items()}
+    def results(self) -> dict[str, Any]:
+        return {call_id: result(usage) for (_, call_id), usage in self.store.usages.items()}
 
     def used(self) -> Counter[Month]:
         """Minutes drawn by month; a pool that nobody drew on is as good as none."""
@@ -113,7 +125,7 @@ class World:
         return +Counter({month: pool.used for (_, month), pool in pools.items()})
 
 
-def verdict(usage: Usage) -> tuple[object, ...]:
+def result(usage: Usage) -> tuple[object, ...]:
     told = {Flag.DIAL_OUT_NOT_ALLOWED, Flag.TOLL_FREE_NOT_ALLOWED} & set(usage.flags)
     return usage.outcome, usage.reason, usage.charge_micros, usage.pool_minutes, told
 
@@ -126,21 +138,21 @@ def expected(steps: Sequence[Step]) -> tuple[dict[str, Any], Counter[Month]]:
             facts[step.change.user_id] += step.change.facts
     users = {user: Timeline(facts[user]) for user in USERS}
     licensing = Licensing(Timeline(facts[None]), users, Seats(users.values()))
-    terms = Terms(licensing, CARD, "USD", LONG_AGO)
-    legs = [step.leg for step in steps if isinstance(step, EndedLeg)]
+    context = RatingContext(licensing, CARD, "USD", LONG_AGO)
+    calls = [step.call for step in steps if isinstance(step, EndedCall)]
     used: Counter[Month] = Counter()
-    verdicts: dict[str, Any] = {}
-    for leg in sorted(legs, key=lambda one: (one.ended_at, one.call_id)):
-        rating, minutes = rate_leg(leg, terms), 0
+    results: dict[str, Any] = {}
+    for call in sorted(calls, key=lambda one: (one.ended_at, one.call_id)):
+        rating, minutes = rate_call(call, context), 0
         if rating.draws_on_pool:
-            assert leg.answered_at
-            month = Month.of(leg.answered_at)
+            assert call.answered_at
+            month = Month.of(call.answered_at)
             gone = used[month] + used_before(facts[None], month)
-            left = max(0, licensing.pool_minutes(leg.answered_at) - gone)
-            minutes = min(minutes_wanted(leg), left)
+            left = max(0, licensing.pool_minutes(call.answered_at) - gone)
+            minutes = min(minutes_wanted(call), left)
             used[month] += minutes
-        verdicts[leg.call_id] = verdict(rating.usage(minutes))
-    return verdicts, +used
+        results[call.call_id] = result(rating.usage(minutes))
+    return results, +used
 
 
 def used_before(facts: list[Fact], month: Month) -> int:
@@ -157,7 +169,7 @@ numbers = st.sampled_from(["+493023125042", "+442079460100", "+97141234567", "+4
 
 
 @st.composite
-def calls(draw: st.DrawFn, number: int) -> EndedLeg:
+def calls(draw: st.DrawFn, number: int) -> EndedCall:
     answered = draw(hours) + timedelta(seconds=draw(st.integers(0, 3_599)))
     leg_type = draw(
         st.sampled_from([LegType.DIAL_OUT] * 3 + [LegType.TOLL_DIAL_IN, LegType.TOLL_FREE_DIAL_IN])
@@ -210,7 +222,9 @@ def event(
     subject, attribute, value = said
     stated = fact(attribute, value, holds_from(attribute, since), f"e-{number}")
     change = LicensingChange(ORGANIZATION, subject, (stated,))
-    return LicensingEvent(change, receipt(f"e-{number}", content={"n": f"{number}"}), issued)
+    return LicensingEvent(
+        change, processed_event(f"e-{number}", content={"n": f"{number}"}), issued
+    )
 
 
 def given_from_the_start() -> list[LicensingEvent]:
@@ -231,10 +245,10 @@ def histories(draw: st.DrawFn) -> list[Step]:
     """Events in the order in which things happened: calls as they ended, news as it took effect."""
     said = draw(st.lists(st.tuples(statements(), hours), min_size=1, max_size=8))
     news = [event(n, one, since, since) for n, (one, since) in enumerate(said)]
-    legs = [draw(calls(n)) for n in range(draw(st.integers(2, 10)))]
+    ended_calls = [draw(calls(n)) for n in range(draw(st.integers(2, 10)))]
     timed: list[tuple[datetime, Step]] = [
         *((one.heard_at, one) for one in news),
-        *((one.reported_at, one) for one in legs),
+        *((one.reported_at, one) for one in ended_calls),
     ]
     return [*given_from_the_start(), *(step for _, step in sorted(timed, key=lambda x: x[0]))]
 
@@ -261,14 +275,12 @@ def test_any_order_of_delivery_with_duplicates_ends_with_what_the_model_says(
         if data.draw(st.booleans()):
             shuffled.carry_out()
     shuffled.carry_out_all()
-    verdicts, used = expected(history)
+    results, used = expected(history)
     for world in (in_order, shuffled):
         note(str(world.store.entries))
-        assert world.verdicts() == verdicts
+        assert world.results() == results
         assert world.used() == used
-        assert balance(world) == 2 * MICROS - sum(
-            charge for _, _, charge, _, _ in verdicts.values()
-        )
+        assert balance(world) == 2 * MICROS - sum(charge for _, _, charge, _, _ in results.values())
         assert reconcile(world.store.statement(ORGANIZATION)) == ()
 
 

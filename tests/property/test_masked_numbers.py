@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perminute.domain.legs import LegType
-from perminute.domain.rate_card import Quote, Rate, RateCard, Step
+from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.rate_card import Quote, Rate, RateCard, Step
 
 AT = datetime(2026, 11, 2, 9, tzinfo=UTC)
 SHOWN = "+4477009"

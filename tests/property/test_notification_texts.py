@@ -11,14 +11,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from perminute.adapters.notification_documents import facts_of, notification_of
-from perminute.domain.legs import MAX_ID_LENGTH, LegType
-from perminute.domain.licensing import NotEntitled
-from perminute.domain.notification_texts import text_of
-from perminute.domain.notifications import LowBalance, News, Notification, notification
-from perminute.domain.rate_card import Unpriced
-from perminute.domain.recharge import Disabled
-from perminute.domain.spending import LimitName
-from perminute.domain.usage import POLICY_FLAGS, Flag
+from perminute.domain.credit.recharge import Disabled
+from perminute.domain.licensing.licensing import NotEntitled
+from perminute.domain.limits.spending import LimitName
+from perminute.domain.notifications.notifications import (
+    LowBalance,
+    Notification,
+    NotificationBody,
+    notification,
+)
+from perminute.domain.rating.calls import MAX_ID_LENGTH, LegType
+from perminute.domain.rating.rate_card import Unpriced
+from perminute.domain.rating.usage import POLICY_FLAGS, Flag
+from perminute.formats.notification_texts import text_of
 
 GUID = "8a5b2b1e-5c2f-4d3a-9a6e-1b2c3d4e5f60"
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=MAX_ID_LENGTH)
@@ -52,11 +57,11 @@ def of_field(name: str, annotation: str) -> st.SearchStrategy[Any]:
     return st.none() | values if annotation.endswith(" | None") else values
 
 
-def news(kind: Any) -> st.SearchStrategy[News]:
+def news(kind: Any) -> st.SearchStrategy[NotificationBody]:
     return st.builds(kind, **{f.name: of_field(f.name, str(f.type)) for f in fields(kind)})
 
 
-ANY = st.one_of([news(kind) for kind in get_args(News)]).map(
+ANY = st.one_of([news(kind) for kind in get_args(NotificationBody)]).map(
     lambda one: notification(one, organization_id=GUID, at=ANSWERED, cause="c")
 )
 LOW = LowBalance(threshold_micros=5_000_000, balance_micros=1, currency="USD")

@@ -6,16 +6,16 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
-from builders import ANSWERED, LONG_AGO, ORGANIZER, holds, leg, volume
+from builders import ANSWERED, LONG_AGO, ORGANIZER, holds, phone_call, volume
 from hypothesis import given
 from hypothesis import strategies as st
 
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.rows import UsageRow
-from perminute.domain.legs import LegType
-from perminute.domain.licensing import Licensing
-from perminute.domain.rate_card import Rate, RateCard, Step
-from perminute.domain.usage import Terms, rate_leg
+from perminute.domain.licensing.licensing import Licensing
+from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.rate_card import Rate, RateCard, Step
+from perminute.domain.rating.usage import RatingContext, rate_call
 
 LICENSED = Licensing(volume(), {ORGANIZER: holds("payPerMinute", "communicationsCredits")})
 UNLICENSED = Licensing(volume(), {ORGANIZER: holds()})
@@ -54,13 +54,13 @@ def cards(draw: st.DrawFn) -> RateCard:
 def test_a_record_prices_its_call_as_the_card_does(
     card: RateCard, number: str, seconds: int, then: str | None, now: str | None
 ) -> None:
-    one = leg(remote_number=number, billable_seconds=seconds)
-    charged = rate_leg(one, Terms(LICENSED, card, then, LONG_AGO)).usage()
+    one = phone_call(remote_number=number, billable_seconds=seconds)
+    charged = rate_call(one, RatingContext(LICENSED, card, then, LONG_AGO)).usage()
     item = json.loads(json.dumps(records.usage_item(charged)))
     stored = records.usage_of(UsageRow.from_raw_data(item))
     assert stored == charged
     recorded = stored.price.as_card(one.leg_type)
     for licensing in (LICENSED, UNLICENSED):
-        terms = Terms(licensing, card, now, LONG_AGO)
-        anew = rate_leg(one, replace(terms, rate_card=recorded))
-        assert anew.usage() == rate_leg(one, terms).usage()
+        context = RatingContext(licensing, card, now, LONG_AGO)
+        anew = rate_call(one, replace(context, rate_card=recorded))
+        assert anew.usage() == rate_call(one, context).usage()

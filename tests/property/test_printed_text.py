@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from items import size_of
 
 from perminute.adapters.dynamodb import records
-from perminute.domain.notifications import bytes_at_most
-from perminute.domain.rate_card_csv import write_rate_card
-from perminute_local.decks import DECKS
-from perminute_local.decks.options import DeckOptions
+from perminute.domain.notifications.notifications import bytes_at_most
+from perminute.formats.rate_card_csv import write_rate_card
+from perminute_local.carrier_price_lists import DECKS
+from perminute_local.carrier_price_lists.options import DeckOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

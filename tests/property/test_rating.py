@@ -9,15 +9,15 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perminute.domain.legs import MAX_LEG_SECONDS, LegType
-from perminute.domain.money import format_micros
-from perminute.domain.rate_card import NoQuote, Quote, Rate, RateCard, Step
-from perminute.domain.rate_card_csv import read_rate_card, write_rate_card
+from perminute.domain.rating.calls import MAX_CALL_SECONDS, LegType
+from perminute.domain.rating.rate_card import NoQuote, Quote, Rate, RateCard, Step
+from perminute.domain.values.money import format_micros
+from perminute.formats.rate_card_csv import read_rate_card, write_rate_card
 from perminute_local import quote_texts
 
 AT = datetime(2026, 11, 2, 9, tzinfo=UTC)
 
-seconds = st.integers(0, MAX_LEG_SECONDS)
+seconds = st.integers(0, MAX_CALL_SECONDS)
 increments = st.one_of(st.sampled_from([1, 6, 30, 60]), st.integers(1, 3_600))
 money = st.integers(0, 5_000_000)
 digits = st.text("0123456789", max_size=6)

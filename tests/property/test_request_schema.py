@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 import pytest
-from builders import leg
+from builders import phone_call
 from from_schema import Values, with_something_else
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from perminute.api.door import read_body
 from perminute.api.endpoints import BY_NAME, _report
 from perminute.api.messages import AuthorizeBody, ReportBody, UpdateBody
+from perminute.domain.authorization.reservations import Operation
 from perminute.domain.errors import Refused
-from perminute.domain.legs import read_numbers
-from perminute.domain.reservations import Operation
+from perminute.domain.rating.calls import read_numbers
 from perminute_local.openapi import document
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def is_read(body: dict[str, Any], kind: type[Message]) -> bool:
         match read_body(json.dumps(body).encode(), kind):
             case AuthorizeBody(leg_type=leg_type, service_number=service, remote_number=remote):
                 numbers = read_numbers(leg_type, service_number=service, remote_number=remote)
-                leg(leg_type=leg_type, **numbers._asdict())
+                phone_call(leg_type=leg_type, **numbers._asdict())
             case ReportBody() as report:
                 _report(Operation.UPDATE, report)
             case other:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from builders import (
-    IMPATIENT,
     LONG_AGO,
     ORGANIZATION,
+    WITHOUT_WAITING,
     card,
     ended,
     fact,
     holds,
+    processed_event,
     purchase,
-    receipt,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,19 +27,19 @@ from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRat
 from perminute.application import settle_pools
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
-from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.charge_calls import ChargeCalls, EndedCall
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.application.verdicts import Accepted
-from perminute.domain.licensing import LicensingChange, license_attribute
-from perminute.domain.pools import Month, Position
-from perminute.domain.reconciliation import reconcile
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted
+from perminute.domain.licensing.licensing import LicensingChange, license_attribute
+from perminute.domain.pools.pools import Month, Position
+from perminute.domain.reconciliation.reconciliation import reconcile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from perminute.domain.timelines import Fact
+    from perminute.domain.licensing.timelines import Fact
 
 START = datetime(2026, 11, 1, 9, tzinfo=UTC)
 NOVEMBER = Month(2026, 11)
@@ -63,29 +63,29 @@ class World:
         subscribed = tuple(holds("subscription", "communicationsCredits").facts)
         for user, facts in ((None, pool), *((user, subscribed) for user in USERS)):
             change = LicensingChange(ORGANIZATION, user, facts)
-            self.store.record(ORGANIZATION, [(change, receipt(f"{user}"))])
-        BookCredit(self.store, IMPATIENT)([purchase("po-1", 1_000)])
+            self.store.record(ORGANIZATION, [(change, processed_event(f"{user}"))])
+        BookCredit(self.store, WITHOUT_WAITING)([purchase("po-1", 1_000)])
         self.store.reratings.clear()
         parts = (
             InMemoryCalls(self.store),
-            RememberedLicensing(self.store),
+            LicensingCache(self.store),
             PublishedRateCards(card()),
-            IMPATIENT,
+            WITHOUT_WAITING,
         )
-        self.charge = ChargeLegs(self.store, *parts, settles_at_once=0)
+        self.charge = ChargeCalls(self.store, *parts, settles_at_once=0)
         self.rerate = RerateCalls(LookingAgain(self.store, *parts), self.store)
 
-    def deliver(self, one: EndedLeg) -> None:
+    def deliver(self, one: EndedCall) -> None:
         assert isinstance(self.charge([one])[0], Accepted)
 
     def say(self, user: str | None, one: Fact) -> None:
         self.said += 1
         change = LicensingChange(ORGANIZATION, user, (one,))
-        event = LicensingEvent(change, receipt(f"late-{self.said}"), START)
-        assert ApplyLicensing(self.store, IMPATIENT)([event]) == [Accepted(None)]
+        event = LicensingEvent(change, processed_event(f"late-{self.said}"), START)
+        assert ApplyLicensing(self.store, WITHOUT_WAITING)([event]) == [Accepted(None)]
 
     def piece(self) -> None:
-        self.rerate([Wakeup(ORGANIZATION)])
+        self.rerate([ReratingRequest(ORGANIZATION)])
 
     def work_off(self) -> None:
         while self.store.unsettled_months(ORGANIZATION) or self.store.waiting(ORGANIZATION):
@@ -97,14 +97,14 @@ class World:
         licensing = self.store.licensing(ORGANIZATION, USERS)
         used: Counter[Month] = Counter()
         last: Position | None = None
-        for usage in sorted(usages, key=lambda one: Position.of(one.leg)):
-            leg = usage.leg
-            assert leg.answered_at is not None
-            left = licensing.pool_minutes_for_calls(leg.answered_at) - used[NOVEMBER]
-            due = min(-(-leg.connected_seconds // 60), max(0, left))
+        for usage in sorted(usages, key=lambda one: Position.of(one.call)):
+            call = usage.call
+            assert call.answered_at is not None
+            left = licensing.pool_minutes_for_calls(call.answered_at) - used[NOVEMBER]
+            due = min(-(-call.connected_seconds // 60), max(0, left))
             assert usage.pool_minutes == due
             used[NOVEMBER] += due
-            last = Position.of(leg) if due else last
+            last = Position.of(call) if due else last
         pool = self.store.pools(ORGANIZATION, [NOVEMBER])[NOVEMBER]
         assert (pool.unsettled, pool.disturbed, pool.used) == (None, None, used[NOVEMBER])
         # Too low a bound would have a late call draw without another look.
@@ -113,7 +113,7 @@ class World:
 
 
 @st.composite
-def calls(draw: st.DrawFn) -> list[EndedLeg]:
+def calls(draw: st.DrawFn) -> list[EndedCall]:
     found = []
     for number in range(draw(st.integers(3, 16))):
         until = START + timedelta(hours=draw(st.integers(0, 24 * 28)))
@@ -125,7 +125,7 @@ def calls(draw: st.DrawFn) -> list[EndedLeg]:
                 ended_at=until,
             )
         )
-    return sorted(found, key=lambda one: (one.leg.ended_at, one.leg.call_id))
+    return sorted(found, key=lambda one: (one.call.ended_at, one.call.call_id))
 
 
 LATE_FACTS = (
@@ -139,7 +139,7 @@ LATE_FACTS = (
 @settings(max_examples=400)
 @given(calls(), st.data())
 def test_in_whatever_order_calls_and_pieces_come(
-    history: Sequence[EndedLeg], data: st.DataObject
+    history: Sequence[EndedCall], data: st.DataObject
 ) -> None:
     world = World()
     late = data.draw(st.lists(st.sampled_from(history), max_size=4, unique_by=id))
@@ -153,7 +153,7 @@ def test_in_whatever_order_calls_and_pieces_come(
         place = data.draw(st.integers(0, len(todo)))
         todo.insert(place, partial(world.say, user, said))
     with (
-        patch.object(settle_pools, "CALLS_PER_POSTING", data.draw(st.integers(1, 3))),
+        patch.object(settle_pools, "CALLS_PER_TRANSACTION", data.draw(st.integers(1, 3))),
         patch.object(settle_pools, "MAX_STEPS", 1),
     ):
         for do in todo:
@@ -187,7 +187,7 @@ def test_calls_that_have_got_other_minutes_are_gone_over_again_when_the_pool_is_
     for one in (*others, late):
         world.deliver(one)
     with (
-        patch.object(settle_pools, "CALLS_PER_POSTING", 1),
+        patch.object(settle_pools, "CALLS_PER_TRANSACTION", 1),
         patch.object(settle_pools, "MAX_STEPS", 1),
     ):
         for _ in range(len(plan) - 1):

@@ -8,35 +8,35 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from builders import (
-    IMPATIENT,
     LONG_AGO,
     MICROS,
     ORGANIZATION,
+    WITHOUT_WAITING,
     card,
     ended,
     fact,
     holds,
+    processed_event,
     purchase,
-    receipt,
 )
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.book_credit import BookCredit, CreditEvent
-from perminute.application.charge_legs import ChargeLegs, EndedLeg
-from perminute.application.counted_spending import spendings_of
+from perminute.application.charge_calls import ChargeCalls, EndedCall
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls, Wakeup
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted, Duplicate
 from perminute.application.settle_at_once import MAX_SETTLED_AT_ONCE
-from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain.credit_settings import CreditSettings
-from perminute.domain.licensing import LicensingChange
-from perminute.domain.notifications import LowBalance
-from perminute.domain.pools import Position, month_of
-from perminute.domain.reconciliation import reconcile
-from perminute.domain.spending import SpendingKey, SpendingKind
+from perminute.application.spend_counters import spendings_of
+from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.limits.spending import SpendingKey, SpendingKind
+from perminute.domain.notifications.notifications import LowBalance
+from perminute.domain.pools.pools import Position, month_of
+from perminute.domain.reconciliation.reconciliation import reconcile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,26 +68,28 @@ class World:
         bob = tuple(holds("subscription", "payPerMinute").facts)
         for user, facts in ((None, pool), ("adele", adele), ("bob", bob)):
             change = LicensingChange(ORGANIZATION, user, facts)
-            self.store.record(ORGANIZATION, [(change, receipt(f"{user}"))])
+            self.store.record(ORGANIZATION, [(change, processed_event(f"{user}"))])
         configured = CreditEvent(
             organization_id=ORGANIZATION,
             change=SETTINGS,
-            receipt=receipt("settings"),
+            processed_event=processed_event("settings"),
             issued_at=LONG_AGO + timedelta(seconds=2),
         )
-        BookCredit(self.store, IMPATIENT)([purchase("po-1", 1), purchase("po-2", 1), configured])
+        BookCredit(self.store, WITHOUT_WAITING)(
+            [purchase("po-1", 1), purchase("po-2", 1), configured]
+        )
         self.store.reratings.clear()
         parts = (
             InMemoryCalls(self.store),
-            RememberedLicensing(self.store),
+            LicensingCache(self.store),
             PublishedRateCards(CARD),
-            IMPATIENT,
+            WITHOUT_WAITING,
         )
-        self.charge = ChargeLegs(self.store, *parts, settles_at_once=self.settles_at_once)
+        self.charge = ChargeCalls(self.store, *parts, settles_at_once=self.settles_at_once)
         self.rerate = RerateCalls(LookingAgain(self.store, *parts), self.store)
 
-    def deliver(self, batch: Sequence[EndedLeg]) -> None:
-        assert all(isinstance(one, Accepted | Repeated) for one in self.charge(batch))
+    def deliver(self, batch: Sequence[EndedCall]) -> None:
+        assert all(isinstance(one, Accepted | Duplicate) for one in self.charge(batch))
         if self.settles_at_once:
             unsettled = self.store.unsettled_months(ORGANIZATION)
             # Two pools that one batch unsettles are settled afterwards: nothing is at once then.
@@ -95,7 +97,7 @@ class World:
             assert unsettled == []
             assert self.store.account(ORGANIZATION).provisional is None
         while self.store.unsettled_months(ORGANIZATION):
-            self.rerate([Wakeup(ORGANIZATION)])
+            self.rerate([ReratingRequest(ORGANIZATION)])
 
     def state(self) -> dict[str, Any]:
         """All that must not depend on when pools are settled."""
@@ -104,9 +106,9 @@ class World:
         for usage in self.store.usages.values():
             if usage.pool_minutes:
                 # A bound may be too high, by how far a pool was settled; too low it would be wrong.
-                bound = self.store.minute_pools[ORGANIZATION, month_of(usage.leg)].bound
+                bound = self.store.minute_pools[ORGANIZATION, month_of(usage.call)].bound
                 assert bound is not None
-                assert bound >= Position.of(usage.leg)
+                assert bound >= Position.of(usage.call)
         return {
             "calls": {
                 call_id: (one.outcome, one.reason, one.charge_micros, one.pool_minutes)
@@ -124,7 +126,7 @@ class World:
     def check_limits(self) -> None:
         """What counts for a limit is what its calls cost, corrected or not."""
         account, usages = self.store.account(ORGANIZATION), self.store.usages.values()
-        hours = [one.leg.ended_at.replace(minute=0, second=0) for one in usages]
+        hours = [one.call.ended_at.replace(minute=0, second=0) for one in usages]
         keys = {
             SpendingKey(SpendingKind.PREFIX, prefix, hour)
             for hour in hours
@@ -135,12 +137,12 @@ class World:
             assert read[key].spent_micros == sum(
                 one.charge_micros
                 for one in usages
-                if key.counts(one.leg, one.price.prefix, one.began_at)
+                if key.counts(one.call, one.price.prefix, one.began_at)
             )
 
 
 @st.composite
-def calls(draw: st.DrawFn) -> list[EndedLeg]:
+def calls(draw: st.DrawFn) -> list[EndedCall]:
     """Calls in the order in which they ended, all of them reported in the end."""
     found = []
     for number in range(draw(st.integers(2, 9))):
@@ -153,14 +155,14 @@ def calls(draw: st.DrawFn) -> list[EndedLeg]:
             ended_at=until,
         )
         found.append(one)
-    return sorted(found, key=lambda one: (one.leg.ended_at, one.leg.call_id))
+    return sorted(found, key=lambda one: (one.call.ended_at, one.call.call_id))
 
 
 @settings(max_examples=200)
 @given(calls(), st.data())
-def test_it_makes_no_difference_in_the_end(history: list[EndedLeg], data: st.DataObject) -> None:
+def test_it_makes_no_difference_in_the_end(history: list[EndedCall], data: st.DataObject) -> None:
     again = data.draw(st.lists(st.sampled_from(history), max_size=3))
-    shuffled: list[EndedLeg] = data.draw(st.permutations([*history, *again]))
+    shuffled: list[EndedCall] = data.draw(st.permutations([*history, *again]))
     reported_at = START + timedelta(hours=61)
     late = [replace(one, reported_at=reported_at, heard_at=reported_at) for one in shuffled]
     cuts = sorted(data.draw(st.sets(st.integers(0, len(late)), max_size=6)))

@@ -10,12 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from perminute.domain.errors import FaultyRateCard
-from perminute.domain.legs import LegType
-from perminute.domain.money import format_micros
-from perminute.domain.rate_card_csv import read_rate_card, write_rate_card
-from perminute_local.decks import DECKS
-from perminute_local.decks.mapped import ColumnMapping, read_mapped
-from perminute_local.decks.options import DeckOptions
+from perminute.domain.rating.calls import LegType
+from perminute.domain.values.money import format_micros
+from perminute.formats.rate_card_csv import read_rate_card, write_rate_card
+from perminute_local.carrier_price_lists import DECKS
+from perminute_local.carrier_price_lists.mapped import ColumnMapping, read_mapped
+from perminute_local.carrier_price_lists.options import DeckOptions
 
 HEADER = ["leg_type", "prefix", "currency", "rate_per_minute", "description"]
 ACS_HEADER = ["Destination Name", "Country", "Prefix", "Price / min"]

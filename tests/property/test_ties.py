@@ -9,20 +9,20 @@ from functools import reduce
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from builders import IMPATIENT, LONG_AGO, fact
+from builders import LONG_AGO, WITHOUT_WAITING, fact
 from hypothesis import given
 from hypothesis import strategies as st
 
 from perminute.adapters.memory import InMemoryStore
 from perminute.application.apply_licensing import ApplyLicensing
 from perminute.application.book_credit import BookCredit
-from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain.accounts import Account
-from perminute.domain.booking import configure
-from perminute.domain.credit_settings import CreditSettings
-from perminute.domain.recharge import AutoRecharge
-from perminute.domain.timelines import Timeline
-from perminute.domain.times import format_instant
+from perminute.application.results import Accepted, Duplicate
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.booking import configure
+from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.credit.recharge import AutoRecharge
+from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.values.times import format_instant
 from perminute.events.billing import BILLING, credit_event
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, licensing_event
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perminute.application.apply_licensing import LicensingEvent
-    from perminute.domain.timelines import Fact
+    from perminute.domain.licensing.timelines import Fact
 
 INSTANTS = [LONG_AGO + timedelta(microseconds=n) for n in (0, 0, 1)]
 VALUES: dict[str, list[Any]] = {
@@ -132,11 +132,11 @@ def test_of_copies_that_a_bus_stamps_anew_the_earliest_holds_whatever_order_they
     store, due = InMemoryStore(), InMemoryStore()
     arrived = data.draw(st.permutations(copies))
     if data.draw(st.booleans()):
-        ApplyLicensing(store, IMPATIENT)(arrived)
+        ApplyLicensing(store, WITHOUT_WAITING)(arrived)
     else:
         for one in arrived:
-            ApplyLicensing(store, IMPATIENT)([one])
-    ApplyLicensing(due, IMPATIENT)(first)
+            ApplyLicensing(store, WITHOUT_WAITING)([one])
+    ApplyLicensing(due, WITHOUT_WAITING)(first)
     (held, expected) = (
         one.licensing("contoso", ["adele"]).users.get("adele", Timeline()) for one in (store, due)
     )
@@ -205,13 +205,13 @@ def test_an_archive_that_is_replayed_under_new_event_ids_changes_nothing(
     def deliver(store: InMemoryStore) -> list[object]:
         said = [licensing_event(read_event(put_on_the_bus(one), LICENSING)) for one in licensing]
         saved = [credit_event(read_event(put_on_the_bus(one), BILLING)) for one in billing]
-        verdicts = ApplyLicensing(store, IMPATIENT)(data.draw(st.permutations(said)))
-        return [*verdicts, *BookCredit(store, IMPATIENT)(data.draw(st.permutations(saved)))]
+        results = ApplyLicensing(store, WITHOUT_WAITING)(data.draw(st.permutations(said)))
+        return [*results, *BookCredit(store, WITHOUT_WAITING)(data.draw(st.permutations(saved)))]
 
     store, elsewhere = InMemoryStore(), InMemoryStore()
-    assert all(isinstance(verdict, Accepted) for verdict in deliver(store))
+    assert all(isinstance(result, Accepted) for result in deliver(store))
     stood = store.licensing("contoso", ["adele"]), store.account("contoso")
-    assert all(verdict == Repeated() for verdict in deliver(store))
+    assert all(result == Duplicate() for result in deliver(store))
     assert (store.licensing("contoso", ["adele"]), store.account("contoso")) == stood
     deliver(elsewhere)
     assert elsewhere.licensing("contoso", ["adele"]) == stood[0]

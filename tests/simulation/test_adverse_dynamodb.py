@@ -23,9 +23,9 @@ from perminute_local.embedded_aws import REGION, environment
 from perminute_local.simulation import adverse
 from perminute_local.simulation.adverse import LONGEST_PAGE, AdverseDynamoDB
 from perminute_local.simulation.command import report_of
+from perminute_local.simulation.fault_injector import Gate
 from perminute_local.simulation.faults import Weather
-from perminute_local.simulation.gate import Gate
-from perminute_local.simulation.worlds import Over, World, simulate
+from perminute_local.simulation.scenarios import Over, World, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,7 +80,7 @@ def test_a_bug_in_an_adapter_breaks_its_promise(
 # ── What it does ─────────────────────────────────────────────────────────────────────────────
 
 
-class Asked:
+class ChargingRequest:
     """A table with ten items, over a DynamoDB that is asked by a function."""
 
     def __init__(self, client: Any) -> None:
@@ -123,7 +123,7 @@ def key(number: int) -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture
-def asked() -> Iterator[Asked]:
+def asked() -> Iterator[ChargingRequest]:
     with environment(**AWS), mock_aws():
         client = boto3.client("dynamodb")
         client.create_table(
@@ -137,7 +137,7 @@ def asked() -> Iterator[Asked]:
                 {"AttributeName": name, "AttributeType": "S"} for name in ("owner", "name")
             ],
         )
-        one = Asked(client)
+        one = ChargingRequest(client)
         for number in range(10):
             one("PutItem", by_function=False, TableName=TABLE, Item=item(number, "old"))
             one("PutItem", by_function=False, TableName=TABLE, Item=item(number))
@@ -152,7 +152,7 @@ QUERY: dict[str, Any] = {
 }
 
 
-def test_a_query_is_answered_in_pages_that_make_up_the_whole(asked: Asked) -> None:
+def test_a_query_is_answered_in_pages_that_make_up_the_whole(asked: ChargingRequest) -> None:
     found: list[Any] = []
     start: dict[str, Any] = {}
     while True:
@@ -165,7 +165,7 @@ def test_a_query_is_answered_in_pages_that_make_up_the_whole(asked: Asked) -> No
     assert found == [item(number) for number in range(10)]
 
 
-def test_a_batch_is_answered_in_any_order_and_at_times_in_part(asked: Asked) -> None:
+def test_a_batch_is_answered_in_any_order_and_at_times_in_part(asked: ChargingRequest) -> None:
     keys = [key(number) for number in range(10)]
     request = {TABLE: {"Keys": keys, "ConsistentRead": True}}
     answers = [asked.until_answered("BatchGetItem", RequestItems=request) for _ in range(60)]
@@ -179,7 +179,9 @@ def test_a_batch_is_answered_in_any_order_and_at_times_in_part(asked: Asked) -> 
         assert sorted(names) == sorted(f"{number}" for number in range(10))
 
 
-def test_only_a_read_that_is_not_consistent_finds_what_was_there_before(asked: Asked) -> None:
+def test_only_a_read_that_is_not_consistent_finds_what_was_there_before(
+    asked: ChargingRequest,
+) -> None:
     def contents(*, consistent: bool) -> set[str]:
         read = {"TableName": TABLE, "Key": key(3), "ConsistentRead": consistent}
         of_one = [asked.until_answered("GetItem", **read)["Item"] for _ in range(20)]
@@ -199,7 +201,7 @@ def test_only_a_read_that_is_not_consistent_finds_what_was_there_before(asked: A
     assert contents(consistent=False) == {"new", "old"}
 
 
-def test_an_item_that_is_new_may_not_be_found_yet(asked: Asked) -> None:
+def test_an_item_that_is_new_may_not_be_found_yet(asked: ChargingRequest) -> None:
     asked.until_answered("PutItem", TableName=TABLE, Item=item(10))
     read = {"TableName": TABLE, "Key": key(10)}
     answers = [asked.until_answered("GetItem", **read).get("Item") for _ in range(20)]
@@ -208,7 +210,7 @@ def test_an_item_that_is_new_may_not_be_found_yet(asked: Asked) -> None:
 
 
 def test_a_transaction_is_turned_away_for_the_sake_of_any_of_its_items(
-    asked: Asked, monkeypatch: pytest.MonkeyPatch
+    asked: ChargingRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adverse, "_TURNED_AWAY", 1)
     writes = [{"Put": {"TableName": TABLE, "Item": item(number, "next")}} for number in range(3)]
@@ -227,7 +229,7 @@ def test_a_transaction_is_turned_away_for_the_sake_of_any_of_its_items(
     }
 
 
-def test_the_simulator_itself_is_answered_plainly(asked: Asked) -> None:
+def test_the_simulator_itself_is_answered_plainly(asked: ChargingRequest) -> None:
     for _ in range(20):
         page = asked("Query", by_function=False, **QUERY)
         assert page["Items"] == [item(number) for number in range(10)]

@@ -14,7 +14,7 @@ import pytest
 from perminute_local.simulation.command import report_of
 from perminute_local.simulation.faults import ALL_FAULTS, ONE, PER_REQUEST, Fault, Weather
 from perminute_local.simulation.plan import Rest
-from perminute_local.simulation.worlds import Over, World, simulate
+from perminute_local.simulation.scenarios import Over, World, simulate
 
 if TYPE_CHECKING:
     from perminute_local.stack import Template
@@ -73,7 +73,7 @@ def test_another_process_has_the_same_history(template: Template, over: Over) ->
     """Sets and dictionaries of text have another order in each process."""
     world = World(seed=3, events=12 if over is Over.TWINS else 5, over=over)
     program = (
-        "from perminute_local.simulation.worlds import Over, World, simulate\n"
+        "from perminute_local.simulation.scenarios import Over, World, simulate\n"
         "from perminute_local.stack import load_template\n"
         f"world = World(seed={world.seed}, events={world.events}, over=Over('{over}'))\n"
         "print(simulate(world, load_template()).digest)\n"

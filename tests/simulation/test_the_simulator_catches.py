@@ -86,18 +86,18 @@ from perminute_local import simulation
 from perminute_local.simulation.answers import CREDIT_FIRST, LONGEST, SETTING
 from perminute_local.simulation.bridges import LAPSED, WITHIN_GRANT
 from perminute_local.simulation.currencies import OWN_CURRENCY, RETAIL
-from perminute_local.simulation.effects import OUR_CLOCK, OWN_CARD, READABLE, WOKEN
-from perminute_local.simulation.expectations import ALL_DIGITS
 from perminute_local.simulation.faults import ALL_FAULTS, ONE, Fault, Weather
+from perminute_local.simulation.invariants import ALL_DIGITS
 from perminute_local.simulation.lots import CHARGEBACK, LATE_CALL
 from perminute_local.simulation.masked import DEAREST, UNCERTAIN
 from perminute_local.simulation.nights import CHECKED, FOUND, PROVEN, WHOLE
 from perminute_local.simulation.producers import PRODUCER
 from perminute_local.simulation.restarts import KNOWN, LISTED
 from perminute_local.simulation.same_second import CAUTIOUS, ONCE, TAKEN
+from perminute_local.simulation.scenarios import Over, World, simulate
 from perminute_local.simulation.slips import REFUSED
 from perminute_local.simulation.traces import TRACED
-from perminute_local.simulation.worlds import Over, World, simulate
+from perminute_local.simulation.write_recorder import OUR_CLOCK, OWN_CARD, READABLE, WOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ import pytest
 from template_queues import read_queues
 
 from perminute.adapters.dynamodb.heartbeats import HEARTBEAT
-from perminute.adapters.sqs_wakeups import DELAY_SECONDS
+from perminute.adapters.sqs_rerating_queue import DELAY_SECONDS
 from perminute.observability import NAMESPACE
 from perminute_local.replay.table_stream import matches
 from perminute_local.stack import Template, environment_of, resources
@@ -112,7 +112,7 @@ def test_a_daily_run_that_does_not_list_all_organizations_raises_an_alarm(
     assert silent == {
         name: [{"Name": "service", "Value": service_of(template, function)}]
         for name, function in {
-            "WakeupsDidNotRunAlarm": "WakeReratingsFunction",
+            "QueueReratingsDidNotRunAlarm": "QueueReratingsFunction",
             "ExpiryDidNotRunAlarm": "ExpireCreditFunction",
             "ReconciliationDidNotRunAlarm": "ReconcileBooksFunction",
         }.items()

@@ -9,7 +9,7 @@ import pytest
 
 from perminute.api.endpoints import ENDPOINTS
 from perminute.api.http import http_response, serve_http
-from perminute.application.patience import NEVER
+from perminute.application.retry import NEVER
 from perminute.domain.errors import MissingSetting
 from perminute.settings import TokenSettings
 from perminute_local.openapi import CHARGE, READ, SCOPES

@@ -8,8 +8,8 @@ from typing import Any
 from translated import translate
 
 from perminute import settings
-from perminute.domain.book_checks import WHOLE_WITHIN_DAYS
-from perminute.domain.folding import RERATING_HORIZON
+from perminute.domain.licensing.folding import RERATING_HORIZON
+from perminute.domain.reconciliation.book_checks import WHOLE_WITHIN_DAYS
 from perminute_local.replay.table_stream import matches
 from perminute_local.stack import Template, environment_of, resources
 
@@ -63,7 +63,7 @@ API = "AuthorizeCallsFunction"
 
 STREAM_READERS = {
     "PublishNotificationsFunction": "NotificationsDeadLetters",
-    "WakeReratingsFunction": "WakeupsDeadLetters",
+    "QueueReratingsFunction": "WakeupsDeadLetters",
 }
 """Who reads the stream of the credit table, and where it says what it gave up."""
 
@@ -124,7 +124,7 @@ def test_every_function_runs_by_one_thing_known_here_and_perhaps_a_schedule(
             *DAILY_RUNS,
         },
         "DynamoDB": set(STREAM_READERS),
-        "ScheduleV2": {*DAILY_RUNS, "WakeReratingsFunction"},
+        "ScheduleV2": {*DAILY_RUNS, "QueueReratingsFunction"},
     }
     assert set.union(*kinds.values(), {API}) == set(functions(template))
     events = {n: len(f["Properties"].get("Events", "")) for n, f in functions(template).items()}
@@ -244,7 +244,7 @@ def test_what_was_forgotten_is_woken_before_lots_expire_and_the_books_are_checke
 ) -> None:
     scheduled = triggers(template, "ScheduleV2")
     assert {name: schedule["ScheduleExpression"] for name, schedule in scheduled.items()} == {
-        "WakeReratingsFunction": "cron(35 23 * * ? *)",
+        "QueueReratingsFunction": "cron(35 23 * * ? *)",
         "ExpireCreditFunction": "cron(5 0 * * ? *)",
         "ReconcileBooksFunction": "cron(35 1 * * ? *)",
     }
@@ -361,7 +361,7 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
         told[name] = settings.TableNames.from_environment(environment)
         if name != API:
             assert settings.dead_letter_queue_url(environment)
-    waking = environment_of(functions(template)["WakeReratingsFunction"], template)
+    waking = environment_of(functions(template)["QueueReratingsFunction"], template)
     assert waking["RERATING_QUEUE_URL"] == {"Ref": "ReratingsQueue"}
     checking = environment_of(functions(template)["ReconcileBooksFunction"], template)
     assert checking["BOOK_CHECKS_TABLE"] == {"Ref": "BookChecksTable"}

@@ -13,7 +13,7 @@ ROLES = {
     "ChargeCallsFunction": "ChargeCallsRole",
     "ApplyLicensingFunction": "ApplyLicensingRole",
     "BookCreditFunction": "BookCreditRole",
-    "WakeReratingsFunction": "WakeReratingsRole",
+    "QueueReratingsFunction": "QueueReratingsRole",
     "RerateCallsFunction": "RerateCallsRole",
     "ExpireCreditFunction": "ExpireCreditRole",
     "ReconcileBooksFunction": "ReconcileBooksRole",
@@ -190,7 +190,7 @@ def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template)
             (queue("ReconciliationsDeadLetters"), {"sqs:SendMessage"}),
             (failed_runs, {"sqs:SendMessage"}),
         ],
-        "WakeReratingsRole": [
+        "QueueReratingsRole": [
             (stream, {f"dynamodb:{action}" for action in reads_stream}),
             (index, {"dynamodb:Query"}),
             ({"Fn::GetAtt": ["ReratingsQueue", "Arn"]}, {"sqs:SendMessage"}),
@@ -222,7 +222,7 @@ def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template)
         ],
         SCHEDULER: [
             ({"Ref": "ExpireCreditFunction.Alias"}, {"lambda:InvokeFunction"}),
-            ({"Ref": "WakeReratingsFunction.Alias"}, {"lambda:InvokeFunction"}),
+            ({"Ref": "QueueReratingsFunction.Alias"}, {"lambda:InvokeFunction"}),
             ({"Ref": "ReconcileBooksFunction.Alias"}, {"lambda:InvokeFunction"}),
             (failed_runs, {"sqs:SendMessage"}),
         ],

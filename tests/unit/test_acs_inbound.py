@@ -8,14 +8,18 @@ import phonenumbers
 import pytest
 
 from perminute.domain.errors import Fault
-from perminute_local.decks.acs_inbound import read_acs_inbound
-from perminute_local.decks.calling_codes import CALLING_CODES, TOLL_FREE_PREFIXES, is_shared
-from perminute_local.decks.options import DeckOptions
+from perminute_local.carrier_price_lists.acs_inbound import read_acs_inbound
+from perminute_local.carrier_price_lists.calling_codes import (
+    CALLING_CODES,
+    TOLL_FREE_PREFIXES,
+    is_shared,
+)
+from perminute_local.carrier_price_lists.options import DeckOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perminute_local.decks.price_list import PriceList
+    from perminute_local.carrier_price_lists.price_list import PriceList
 
 HEADER = "country,iso,geo_lease_usd_mo,receive_toll_usd_min,receive_tollfree_usd_min"
 LIST = f"""{HEADER}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perminute.domain.accounts import Account
-from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.events.billing import CreditsConfiguredDetail
 from perminute_local.admin.clearable import CLEARABLE
 from perminute_local.admin.credit import settings_in_force

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from perminute.arrivals import MAX_AHEAD, Arrival, arrival_of, booked_at
-from perminute.domain.booking import Adjustment
+from perminute.domain.credit.booking import Adjustment
 from perminute.domain.errors import Refused
-from perminute.domain.times import MAX_CLOCK_AHEAD
+from perminute.domain.values.times import MAX_CLOCK_AHEAD
 from perminute.events.billing import BILLING, CreditPurchased, credit_event
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING
-from perminute.events.telephony import TELEPHONY, ended_leg
+from perminute.events.telephony import TELEPHONY, ended_call
 
 EVENTS = Path(__file__).parents[2] / "events"
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -58,7 +58,7 @@ def test_an_event_of_next_year_is_refused_before_it_forfeits_anything() -> None:
 
 def test_what_was_heard_of_when_goes_with_the_event() -> None:
     call = read_event((EVENTS / "call-ended.v1.json").read_text(), TELEPHONY)
-    assert ended_leg(call, NOW).heard_at == NOW
+    assert ended_call(call, NOW).heard_at == NOW
     bought = json.loads((EVENTS / "credit-purchased.v1.json").read_text())
     assert credit_event(read_event(json.dumps(bought), BILLING), NOW).heard_at == NOW
 
@@ -70,8 +70,8 @@ def test_an_event_is_booked_when_it_was_sent_but_not_after_it_arrived() -> None:
     bought = read_event((EVENTS / "credit-purchased.v1.json").read_text(), BILLING)
     given = read_event((EVENTS / "credit-adjusted.v1.json").read_text(), BILLING)
     early = datetime(2026, 10, 1, tzinfo=UTC)
-    assert ended_leg(call, early).reported_at == early
-    assert ended_leg(call, NOW).reported_at == call.time
+    assert ended_call(call, early).reported_at == early
+    assert ended_call(call, NOW).reported_at == call.time
     assert credit_event(bought, early).issued_at == early
     assert credit_event(bought, NOW).issued_at == bought.time
     adjustment = credit_event(given, early).change
@@ -135,7 +135,7 @@ def test_what_is_read_from_an_archive_is_held_to_its_own_time() -> None:
     """It arrives years later, and says the same as it did then."""
     arrival = Arrival(datetime(2036, 1, 1, tzinfo=UTC), datetime(2036, 1, 2, tzinfo=UTC))
     event = read_event(json.dumps(CALL), TELEPHONY, arrival)
-    assert ended_leg(event, arrival.heard_at).reported_at == event.time
+    assert ended_call(event, arrival.heard_at).reported_at == event.time
 
 
 def test_a_license_may_take_effect_long_after_the_event() -> None:

@@ -31,24 +31,24 @@ from builders import (
     lot,
 )
 
-from perminute.domain.accounts import Account
-from perminute.domain.credit_settings import LATE_USAGE_HOURS
-from perminute.domain.errors import Conflict
-from perminute.domain.holds import Hold
-from perminute.domain.legs import MAX_LEG_SECONDS, LegType, MeetingType
-from perminute.domain.notifications import FraudSuspected, SpendLimitReached
-from perminute.domain.reservations import (
-    Asked,
+from perminute.domain.authorization.reservations import (
+    ChargingRequest,
     Decision,
     Denied,
     PaidBy,
     check_first,
 )
-from perminute.domain.spending import LimitName, Spending, day_of
-from perminute.domain.timelines import Timeline
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.credit_settings import LATE_USAGE_HOURS
+from perminute.domain.credit.holds import Hold
+from perminute.domain.errors import Conflict
+from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.limits.spending import LimitName, Spending, day_of
+from perminute.domain.notifications.notifications import FraudSuspected, SpendLimitReached
+from perminute.domain.rating.calls import MAX_CALL_SECONDS, LegType, MeetingType
 
 if TYPE_CHECKING:
-    from perminute.domain.lots import Lot
+    from perminute.domain.credit.lots import Lot
 
 TO_FRANCE = "+33123456789"
 """The card prices it in euros, and the credit is kept in dollars."""
@@ -207,7 +207,7 @@ def test_the_leg_that_a_bridge_describes_ends_with_its_last_report() -> None:
     assert (told.answered_at, told.ended_at) == (ended_at - timedelta(seconds=161), ended_at)
     assert told.connected_seconds == 161
     endless = replace(third.reservation, used_seconds=10**6).as_reported()
-    assert endless.connected_seconds == MAX_LEG_SECONDS
+    assert endless.connected_seconds == MAX_CALL_SECONDS
     with pytest.raises(ValueError, match="nothing was reported of call call-1"):
         scene.authorize(asks(), call_id="call-1").reservation.as_reported()
 
@@ -383,7 +383,7 @@ def test_who_joins_with_the_app_costs_nobody_anything() -> None:
 
 
 def test_no_call_may_last_longer_than_a_meeting_can() -> None:
-    settings = configured(max_grant_seconds=MAX_LEG_SECONDS)
+    settings = configured(max_grant_seconds=MAX_CALL_SECONDS)
     scene = Scene(holding(settings=settings), user=SUBSCRIBED)
     call: dict[str, Any] = {"leg_type": LegType.TOLL_DIAL_IN, "service_number": "+14255550100"}
     first = scene.authorize(asks(90_000), **call)
@@ -577,7 +577,7 @@ def test_the_last_request_again_has_the_answer_that_it_had() -> None:
         (asks(600, 1), "callId: is authorized already"),
     ],
 )
-def test_anything_but_the_next_request_is_a_conflict(asked: Asked, message: str) -> None:
+def test_anything_but_the_next_request_is_a_conflict(asked: ChargingRequest, message: str) -> None:
     reservation = Scene().authorize(asks(600)).reservation
     with pytest.raises(Conflict, match=message):
         reservation.answer_again(asked, ANSWERED)
@@ -612,6 +612,6 @@ def test_a_call_that_was_released_is_over() -> None:
         (used(60, 0), "callId: was never authorized; there is nothing to update"),
     ],
 )
-def test_a_call_begins_with_an_authorization(asked: Asked, message: str) -> None:
+def test_a_call_begins_with_an_authorization(asked: ChargingRequest, message: str) -> None:
     with pytest.raises(Conflict, match=message):
         check_first(asked)

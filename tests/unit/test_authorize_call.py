@@ -9,42 +9,42 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import (
     ANSWERED,
-    IMPATIENT,
     LONG_AGO,
     MICROS,
     ORGANIZATION,
     ORGANIZER,
+    WITHOUT_WAITING,
     card,
     ended,
     entitled_changes,
     fact,
-    leg,
+    phone_call,
+    processed_event,
     purchase,
-    receipt,
 )
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.authorize_call import AuthorizeCall, Request
 from perminute.application.book_credit import BookCredit, CreditEvent
-from perminute.application.charge_legs import ChargeLegs
-from perminute.application.patience import Patience
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain.credit_settings import CreditSettings
+from perminute.application.charge_calls import ChargeCalls
+from perminute.application.licensing_cache import LicensingCache
+from perminute.application.results import Accepted, Duplicate
+from perminute.application.retry import RetryPolicy
+from perminute.domain.authorization.reservations import Answer, ChargingRequest, Decision, Operation
+from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.errors import Conflict, Contended, FormerRateCardUnavailable, Refused
-from perminute.domain.licensing import LicensingChange
-from perminute.domain.notifications import SpendLimitReached
-from perminute.domain.rate_card import RateCard
-from perminute.domain.reservations import Answer, Asked, Decision, Operation
-from perminute.domain.spending import SpendingKey, SpendingKind, day_of
-from perminute.ports import CallUnderWay, Moved
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.limits.spending import SpendingKey, SpendingKind, day_of
+from perminute.domain.notifications.notifications import SpendLimitReached
+from perminute.domain.rating.rate_card import RateCard
+from perminute.ports import AccountChanged, CallUnderWay
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perminute.domain.timelines import Fact
-    from perminute.ports import CommitResult, Posting
+    from perminute.domain.licensing.timelines import Fact
+    from perminute.ports import CommitResult, Transaction
 
 PAID = 150_000
 """What ten minutes cost."""
@@ -58,11 +58,11 @@ class Store(InMemoryStore):
     torn: CallUnderWay | None = None
     readings: int = 0
 
-    def commit(self, posting: Posting) -> CommitResult:
-        if posting.authorized is not None and self.moved > 0:
+    def commit(self, transaction: Transaction) -> CommitResult:
+        if transaction.authorized is not None and self.moved > 0:
             self.moved -= 1
-            return Moved("somebody was faster")
-        return super().commit(posting)
+            return AccountChanged("somebody was faster")
+        return super().commit(transaction)
 
     def read(self, organization_id: str, call_id: str) -> CallUnderWay:
         self.readings += 1
@@ -77,17 +77,17 @@ class World:
 
     def __post_init__(self) -> None:
         self.store.record(ORGANIZATION, entitled_changes())
-        BookCredit(self.store, IMPATIENT)([purchase(amount=1)])
-        calls, licensing = InMemoryCalls(self.store), RememberedLicensing(self.store)
+        BookCredit(self.store, WITHOUT_WAITING)([purchase(amount=1)])
+        calls, licensing = InMemoryCalls(self.store), LicensingCache(self.store)
         rate_cards = self.rate_cards = PublishedRateCards(card())
-        self.charging = ChargeLegs(self.store, calls, licensing, rate_cards, IMPATIENT)
+        self.charging = ChargeCalls(self.store, calls, licensing, rate_cards, WITHOUT_WAITING)
         self.authorizing = AuthorizeCall(
             under_way=self.store,
             credit=self.store,
             calls=calls,
-            licensing=RememberedLicensing(self.store),
+            licensing=LicensingCache(self.store),
             rate_cards=rate_cards,
-            patience=Patience(attempts=3, sleep=lambda _: None),
+            retry=RetryPolicy(attempts=3, sleep=lambda _: None),
         )
 
     def own(self, micros: int) -> None:
@@ -98,14 +98,14 @@ class World:
         self.store.accounts[ORGANIZATION] = replace(account, lots=lots, balance_micros=micros)
 
     def authorize(self, call_id: str, at: datetime = ANSWERED, **changed: Any) -> Answer:
-        one = leg(call_id=call_id, answered_at=at, ended_at=at)
-        asked = replace_asked(Asked(Operation.AUTHORIZE, 0, 600), **changed)
+        one = phone_call(call_id=call_id, answered_at=at, ended_at=at)
+        asked = replace_asked(ChargingRequest(Operation.AUTHORIZE, 0, 600), **changed)
         return self.authorizing(Request(ORGANIZATION, call_id, asked, at, one))
 
     def report(
         self, operation: Operation, call_id: str, sequence: int, used: int, at: datetime
     ) -> Answer:
-        asked = Asked(operation, sequence, None, used)
+        asked = ChargingRequest(operation, sequence, None, used)
         return self.authorizing(Request(ORGANIZATION, call_id, asked, at))
 
     def end(self, call_id: str, at: datetime = ANSWERED, **changed: Any) -> None:
@@ -115,8 +115,8 @@ class World:
             ended_at=at + timedelta(minutes=10),
             **changed,
         )
-        (verdict,) = self.charging([one])
-        assert isinstance(verdict, Accepted | Repeated)
+        (result,) = self.charging([one])
+        assert isinstance(result, Accepted | Duplicate)
 
     def configure(self, **limits: Any) -> None:
         self.events += 1
@@ -124,23 +124,23 @@ class World:
         settings = CreditSettings(
             configured_at=at, event_id=f"s-{self.events}", currency="USD", **limits
         )
-        key = receipt(settings.event_id)
+        key = processed_event(settings.event_id)
         event = CreditEvent(
-            organization_id=ORGANIZATION, change=settings, receipt=key, issued_at=at
+            organization_id=ORGANIZATION, change=settings, processed_event=key, issued_at=at
         )
-        assert isinstance(BookCredit(self.store, IMPATIENT)([event])[0], Accepted)
+        assert isinstance(BookCredit(self.store, WITHOUT_WAITING)([event])[0], Accepted)
 
     def say(self, *facts: Fact) -> None:
         self.events += 1
         change = LicensingChange(ORGANIZATION, ORGANIZER, facts)
-        event = LicensingEvent(change, receipt(f"f-{self.events}"), ANSWERED)
-        assert isinstance(ApplyLicensing(self.store, IMPATIENT)([event])[0], Accepted)
+        event = LicensingEvent(change, processed_event(f"f-{self.events}"), ANSWERED)
+        assert isinstance(ApplyLicensing(self.store, WITHOUT_WAITING)([event])[0], Accepted)
 
     def reserved(self, at: datetime = ANSWERED) -> int:
         return self.store.account(ORGANIZATION).reserved.amount_at(at)
 
 
-def replace_asked(asked: Asked, **changed: Any) -> Asked:
+def replace_asked(asked: ChargingRequest, **changed: Any) -> ChargingRequest:
     return asked._replace(**changed)
 
 
@@ -329,7 +329,7 @@ def test_a_call_that_ends_with_another_organizer_counts_for_that_one() -> None:
     change = LicensingChange(
         ORGANIZATION, "bob", (*entitled_changes()[1][0].facts, fact("monthlySpendLimit", 10 * PAID))
     )
-    world.store.record(ORGANIZATION, [(change, receipt("bob"))])
+    world.store.record(ORGANIZATION, [(change, processed_event("bob"))])
     world.authorize("a")
     world.end("a", organizer_id="bob")
     spent = {key.subject: one.spent_micros for (_, key), one in world.store.spending.items()}
@@ -384,7 +384,7 @@ def test_a_lost_answer_uncovers_no_call() -> None:
     world.own(PAID)
     assert world.authorize("a").granted_seconds == 600
     at = ANSWERED + timedelta(seconds=55)
-    asked = Asked(Operation.UPDATE, 1, 60, 55)
+    asked = ChargingRequest(Operation.UPDATE, 1, 60, 55)
     assert world.authorizing(Request(ORGANIZATION, "a", asked, at)).granted_seconds == 65
     denied = world.authorize("b", ANSWERED + timedelta(seconds=60))
     assert (denied.decision, denied.reason) == (Decision.DENY, "insufficientCredit")
@@ -422,10 +422,10 @@ def test_a_former_card_that_cannot_be_read_holds_up_only_the_calls_that_it_price
     world.rate_cards.publish(RateCard(card().rates, version="newer"))
     world.authorize("b", requested_seconds=60)
     world.rate_cards.former.clear()
-    legs = [
+    calls = [
         ended(call_id=name, answered_at=ANSWERED, ended_at=ANSWERED + timedelta(minutes=1))
         for name in "ab"
     ]
-    waits, charged = world.charging(legs)
+    waits, charged = world.charging(calls)
     assert isinstance(waits, FormerRateCardUnavailable)
     assert isinstance(charged, Accepted)

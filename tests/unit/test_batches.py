@@ -4,20 +4,20 @@ import json
 from typing import TYPE_CHECKING
 
 from perminute.adapters.memory import KeptRejections
-from perminute.application.verdicts import Accepted, Repeated, Verdict
+from perminute.application.results import Accepted, Duplicate, Result
 from perminute.batches import settle_batch
 from perminute.domain.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perminute.application.patience import Deadline
+    from perminute.application.retry import Deadline
     from perminute.arrivals import Arrival
     from perminute.ports import Rejection
 
-VERDICTS: dict[str, Verdict[str]] = {
+VERDICTS: dict[str, Result[str]] = {
     "new": Accepted("new"),
-    "old": Repeated(),
+    "old": Duplicate(),
     "conflict": Refused("callId", "conflict"),
     "later": Unavailable("the table is throttled"),
 }
@@ -30,7 +30,7 @@ def open_word(body: str, _: Arrival) -> str:
     return word
 
 
-def judge(words: Sequence[str], _: Deadline) -> list[Verdict[str]]:
+def judge(words: Sequence[str], _: Deadline) -> list[Result[str]]:
     return [VERDICTS[word] for word in words]
 
 

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import ANSWERED, LONG_AGO
 
-from perminute.domain.accounts import Account
-from perminute.domain.book_sums import (
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
+from perminute.domain.credit.lots import Lot, LotShare, twelve_months_after
+from perminute.domain.pools.pools import Month
+from perminute.domain.reconciliation.book_sums import (
     NOTHING_PROVEN,
     RANGES,
     CallCost,
@@ -20,14 +23,11 @@ from perminute.domain.book_sums import (
     agrees,
     differences,
 )
-from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
-from perminute.domain.lots import Lot, LotShare, twelve_months_after
-from perminute.domain.pools import Month
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from perminute.domain.reconciliation import Difference
+    from perminute.domain.reconciliation.reconciliation import Difference
 
 WHO = "contoso"
 LOT = Lot(

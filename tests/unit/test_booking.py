@@ -7,8 +7,8 @@ from itertools import permutations
 import pytest
 from builders import ANSWERED, LONG_AGO, MICROS, charge, holding, lot, rating
 
-from perminute.domain.accounts import Account, Booking
-from perminute.domain.booking import (
+from perminute.domain.credit.accounts import Account, Booking
+from perminute.domain.credit.booking import (
     MAX_STEPS,
     Adjustment,
     Purchase,
@@ -18,29 +18,29 @@ from perminute.domain.booking import (
     fail_recharge,
     purchase,
 )
-from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.credit.ledger import EntryType, LedgerEntry
+from perminute.domain.credit.lots import Lot, LotShare, twelve_months_after
+from perminute.domain.credit.recharge import AutoRecharge, Disabled, recharge_id
 from perminute.domain.errors import Refused
-from perminute.domain.ledger import EntryType, LedgerEntry
-from perminute.domain.legs import LegType
-from perminute.domain.licensing import NotEntitled
-from perminute.domain.lots import Lot, LotShare, twelve_months_after
-from perminute.domain.notifications import (
+from perminute.domain.licensing.licensing import NotEntitled
+from perminute.domain.limits.spending import Spending, day_of
+from perminute.domain.notifications.notifications import (
     BalanceExhausted,
     CallNotEntitled,
     CallNotRated,
     CreditExpired,
     CreditExpiring,
     LowBalance,
-    News,
+    NotificationBody,
     RechargeDisabled,
     RechargeFailed,
     RechargeRequested,
     RechargeSucceeded,
 )
-from perminute.domain.rate_card import Unpriced
-from perminute.domain.recharge import AutoRecharge, Disabled, recharge_id
-from perminute.domain.spending import Spending, day_of
-from perminute.domain.usage import Flag
+from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.rate_card import Unpriced
+from perminute.domain.rating.usage import Flag
 
 EMPTY = Account(organization_id="contoso")
 NEXT_YEAR = twelve_months_after(LONG_AGO)
@@ -78,7 +78,7 @@ def correct(account: Account, amount_micros: int, at: datetime = ANSWERED) -> Bo
     return adjust(account, one, at=at, cause="adjustment#a-1")
 
 
-def news(booking: Booking) -> list[News]:
+def news(booking: Booking) -> list[NotificationBody]:
     return [one.news for one in booking.notifications]
 
 
@@ -259,7 +259,7 @@ def test_a_batch_is_charged_in_one_entry_that_its_paid_usages_name() -> None:
             lots=(LotShare("1", "po-1", -5), LotShare("2", "po-2", -5)),
         ),
     )
-    assert [(u.leg.call_id, u.entry_id, u.lots, u.flags) for u in booking.usages] == [
+    assert [(u.call.call_id, u.entry_id, u.lots, u.flags) for u in booking.usages] == [
         ("a", "000000000010", (LotShare("1", "po-1", -4),), ()),
         ("b", None, (), ()),
         ("c", "000000000010", (LotShare("1", "po-1", -1), LotShare("2", "po-2", -5)), ()),
@@ -268,10 +268,10 @@ def test_a_batch_is_charged_in_one_entry_that_its_paid_usages_name() -> None:
 
 
 def test_who_overdrew_does_not_depend_on_the_order_within_a_batch() -> None:
-    legs = [rating("c", 2), rating("a", 4), rating("b", 4)]
-    for order in permutations(legs):
+    calls = [rating("c", 2), rating("a", 4), rating("b", 4)]
+    for order in permutations(calls):
         booking = charge(holding(lot("1", 5)), order, at=ANSWERED)
-        flagged = {u.leg.call_id for u in booking.usages if Flag.OVERDRAWN in u.flags}
+        flagged = {u.call.call_id for u in booking.usages if Flag.OVERDRAWN in u.flags}
         assert flagged == {"b", "c"}
 
 
@@ -316,7 +316,7 @@ def test_calls_that_nobody_pays_for_are_told_each() -> None:
             rate_currency="EUR",
         ),
     ]
-    assert {one.at for one in booking.notifications} == {unlicensed.leg.ended_at}
+    assert {one.at for one in booking.notifications} == {unlicensed.call.ended_at}
 
 
 # Time
@@ -560,7 +560,7 @@ def test_the_daily_run_looks_at_a_request_that_is_open_for_three_days_though_oth
 
 
 def test_the_third_failure_in_a_row_switches_it_off_and_says_so() -> None:
-    account, told = below().account, list[News]()
+    account, told = below().account, list[NotificationBody]()
     for number in (1, 2, 3):
         booking = fail_recharge(account, recharge_id("contoso", number), "no", at=ANSWERED)
         account, told = booking.account, [*told, *news(booking)]
@@ -613,7 +613,7 @@ def test_two_failures_and_a_success_are_no_failures_in_a_row() -> None:
 def test_the_monthly_limit_is_told_once_and_the_next_month_asks_again() -> None:
     account = holding(lot("1", 600), settings=recharging(590, 30, limit=70))
     account = charge(account, [rating("a", 200)], at=ANSWERED).account
-    told: list[News] = []
+    told: list[NotificationBody] = []
     for number in (1, 2):
         booking = buy(
             account, bought(30, f"po-{number}", recharge_id=recharge_id("contoso", number))
@@ -700,7 +700,7 @@ def test_calls_that_come_late_do_not_make_the_wait_for_a_recharge_pass() -> None
     """A backlog is redriven: calls of two days ago, of a day ago, and one of now."""
     now = ANSWERED
     account = holding(lot("1", 60), settings=recharging(500, 30))
-    told: list[News] = []
+    told: list[NotificationBody] = []
     for name, ago in [("a", timedelta(hours=48)), ("b", timedelta(hours=23)), ("c", timedelta(0))]:
         booking = charge(account, [rating(name, 1)], at=now - ago, heard_at=now)
         account, told = booking.account, [*told, *news(booking)]
@@ -843,9 +843,11 @@ def test_a_success_after_a_failure_counts_for_the_month_and_is_told_as_that() ->
 # A limit for each day
 
 
-def answered(account: Account, times: int, at: datetime = ANSWERED) -> tuple[Account, list[News]]:
+def answered(
+    account: Account, times: int, at: datetime = ANSWERED
+) -> tuple[Account, list[NotificationBody]]:
     """Have recharges of 1 paid at once, which never bring the balance up to its trigger."""
-    told: list[News] = []
+    told: list[NotificationBody] = []
     for _ in range(times):
         request = account.recharge.open
         assert request is not None

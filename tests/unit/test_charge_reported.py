@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import (
     ANSWERED,
-    IMPATIENT,
     LONG_AGO,
     MICROS,
     ORGANIZATION,
     ORGANIZER,
+    WITHOUT_WAITING,
     card,
     entitled_changes,
     fact,
     holds,
-    leg,
+    phone_call,
+    processed_event,
     purchase,
-    receipt,
 )
 from daily import charged_by, reported_by
 
@@ -30,33 +30,33 @@ from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRat
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.authorize_call import AuthorizeCall, Request
 from perminute.application.book_credit import BookCredit, CreditEvent
-from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.charge_reported import ChargedByReports, ChargeReported
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
-from perminute.application.patience import Deadline
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain.credit_settings import CreditSettings
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted, Duplicate
+from perminute.application.retry import Deadline
+from perminute.domain.authorization.reservations import ChargingRequest, Decision, Denied, Operation
+from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.credit.ledger import EntryType
 from perminute.domain.errors import Refused, Unavailable
-from perminute.domain.ledger import EntryType
-from perminute.domain.licensing import LicensingChange
-from perminute.domain.notifications import CallFlagged
-from perminute.domain.pools import Month
-from perminute.domain.reconciliation import reconcile
-from perminute.domain.reservations import Asked, Decision, Denied, Operation
-from perminute.domain.usage import Flag, Outcome, Reason
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.notifications.notifications import CallFlagged
+from perminute.domain.pools.pools import Month
+from perminute.domain.rating.usage import Flag, Outcome, Reason
+from perminute.domain.reconciliation.reconciliation import reconcile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
     from datetime import datetime
 
-    from perminute.application.verdicts import Verdict
-    from perminute.domain.legs import Leg
-    from perminute.domain.reservations import Answer, Reservation
-    from perminute.domain.timelines import Fact
-    from perminute.domain.usage import Usage
-    from perminute.ports import CommitResult, Posting
+    from perminute.application.results import Result
+    from perminute.domain.authorization.reservations import Answer, Reservation
+    from perminute.domain.licensing.timelines import Fact
+    from perminute.domain.rating.calls import Call
+    from perminute.domain.rating.usage import Usage
+    from perminute.ports import CommitResult, Transaction
 
 RATE = 15_000
 NOVEMBER, DECEMBER = Month(2026, 11), Month(2026, 12)
@@ -73,11 +73,11 @@ class Store(InMemoryStore):
     after_reading: Callable[[], object] | None = None
     found_too: tuple[str, ...] = ()
 
-    def commit(self, posting: Posting) -> CommitResult:
+    def commit(self, transaction: Transaction) -> CommitResult:
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:
             meanwhile()
-        return super().commit(posting)
+        return super().commit(transaction)
 
     def reservations(
         self, organization_id: str, call_ids: Collection[str]
@@ -99,35 +99,35 @@ class World:
 
     def __post_init__(self) -> None:
         self.store.record(ORGANIZATION, entitled_changes())
-        BookCredit(self.store, IMPATIENT)([purchase(amount=1)])
-        calls, licensing = InMemoryCalls(self.store), RememberedLicensing(self.store)
+        BookCredit(self.store, WITHOUT_WAITING)([purchase(amount=1)])
+        calls, licensing = InMemoryCalls(self.store), LicensingCache(self.store)
         rate_cards = self.rate_cards = PublishedRateCards(card())
-        self.charging = ChargeLegs(self.store, calls, licensing, rate_cards, IMPATIENT)
+        self.charging = ChargeCalls(self.store, calls, licensing, rate_cards, WITHOUT_WAITING)
         self.charge_reported = ChargeReported(self.store, self.charging)
-        again = LookingAgain(self.store, calls, licensing, rate_cards, IMPATIENT)
+        again = LookingAgain(self.store, calls, licensing, rate_cards, WITHOUT_WAITING)
         self.rerating = RerateCalls(again, self.store)
         self.authorizing = AuthorizeCall(
             under_way=self.store,
             credit=self.store,
             calls=calls,
-            licensing=RememberedLicensing(self.store),
+            licensing=LicensingCache(self.store),
             rate_cards=rate_cards,
-            patience=IMPATIENT,
+            retry=WITHOUT_WAITING,
         )
 
     def authorize(self, call_id: str = "call-1", **changed: Any) -> Answer:
-        one = leg(call_id=call_id, ended_at=ANSWERED, **changed)
-        asked = Asked(Operation.AUTHORIZE, 0, 300)
+        one = phone_call(call_id=call_id, ended_at=ANSWERED, **changed)
+        asked = ChargingRequest(Operation.AUTHORIZE, 0, 300)
         return self.authorizing(Request(ORGANIZATION, call_id, asked, ANSWERED, one))
 
     def update(self, seconds: int = 300, at: datetime = UPDATED, call_id: str = "call-1") -> Answer:
-        asked = Asked(Operation.UPDATE, 1, None, seconds)
+        asked = ChargingRequest(Operation.UPDATE, 1, None, seconds)
         return self.authorizing(Request(ORGANIZATION, call_id, asked, at))
 
     def release(
         self, seconds: int = 42, at: datetime = RELEASED, call_id: str = "call-1"
     ) -> Answer:
-        asked = Asked(Operation.RELEASE, 2, None, seconds)
+        asked = ChargingRequest(Operation.RELEASE, 2, None, seconds)
         return self.authorizing(Request(ORGANIZATION, call_id, asked, at))
 
     def report(self, call_id: str = "call-1", **changed: Any) -> None:
@@ -136,9 +136,9 @@ class World:
         self.update(call_id=call_id)
         self.release(call_id=call_id)
 
-    def end(self, at: datetime = DUE, **changed: Any) -> Verdict[Usage]:
-        (verdict,) = self.charging([EndedLeg(as_told(**changed), at)])
-        return verdict
+    def end(self, at: datetime = DUE, **changed: Any) -> Result[Usage]:
+        (result,) = self.charging([EndedCall(as_told(**changed), at)])
+        return result
 
     def run(self, at: datetime = DUE) -> list[Usage]:
         charged = charged_by(self.charge_reported, at)
@@ -146,23 +146,26 @@ class World:
         return charged
 
     def settle(self) -> None:
-        (verdict,) = self.rerating([Wakeup(ORGANIZATION)])
-        assert isinstance(verdict, Accepted)
+        (result,) = self.rerating([ReratingRequest(ORGANIZATION)])
+        assert isinstance(result, Accepted)
         self.check()
 
     def say(self, *facts: Fact, user: str | None = None) -> None:
         self.events += 1
         change = LicensingChange(ORGANIZATION, user, facts)
-        self.store.record(ORGANIZATION, [(change, receipt(f"said-{self.events}"))])
+        self.store.record(ORGANIZATION, [(change, processed_event(f"said-{self.events}"))])
 
     def configure(self, **settings: Any) -> None:
         said = CreditSettings(
             configured_at=LONG_AGO, event_id="settings", currency="USD", **settings
         )
         event = CreditEvent(
-            organization_id=ORGANIZATION, change=said, receipt=receipt("s"), issued_at=LONG_AGO
+            organization_id=ORGANIZATION,
+            change=said,
+            processed_event=processed_event("s"),
+            issued_at=LONG_AGO,
         )
-        assert isinstance(BookCredit(self.store, IMPATIENT)([event])[0], Accepted)
+        assert isinstance(BookCredit(self.store, WITHOUT_WAITING)([event])[0], Accepted)
 
     def usage(self, call_id: str = "call-1") -> Usage:
         return self.store.usages[ORGANIZATION, call_id]
@@ -183,10 +186,10 @@ class World:
         assert reserved.amount_at(DUE) == sum(one.micros for one in held)
 
 
-def as_told(**changed: Any) -> Leg:
+def as_told(**changed: Any) -> Call:
     """The call as telephony tells of it: as it was reported, unless said otherwise."""
     parts = {"answered_at": RELEASED - 342 * SECOND, "ended_at": RELEASED, **changed}
-    return leg(**parts)
+    return phone_call(**parts)
 
 
 @pytest.fixture
@@ -200,7 +203,7 @@ def test_what_a_bridge_reported_is_charged_once_when_its_end_is_overdue(world: W
     assert world.store.account(ORGANIZATION).reserved.amount_at(DUE) == 6 * RATE
     (usage,) = world.run()
     assert usage == world.usage()
-    assert usage.leg == as_told()
+    assert usage.call == as_told()
     assert (usage.outcome, usage.charge_micros) == (Outcome.CHARGED, 6 * RATE)
     assert usage.flags == (Flag.REPORTED_BY_BRIDGE,)
     assert usage.authorized_at == ANSWERED
@@ -218,7 +221,7 @@ def test_a_call_that_was_never_released_is_charged_up_to_its_last_report(world: 
     world.authorize()
     world.update()
     (usage,) = world.run()
-    assert usage.leg == as_told(answered_at=UPDATED - 300 * SECOND, ended_at=UPDATED)
+    assert usage.call == as_told(answered_at=UPDATED - 300 * SECOND, ended_at=UPDATED)
     assert world.balance == MICROS - 5 * RATE
 
 
@@ -273,7 +276,7 @@ def test_a_call_that_goes_on_while_it_is_to_be_charged_is_left_alone(
     assert world.store.usages == {}
     (usage,) = world.run(DUE + timedelta(hours=72))
     rang = timedelta(seconds=60)
-    assert (usage.leg.ended_at, usage.leg.connected_seconds) == (
+    assert (usage.call.ended_at, usage.call.connected_seconds) == (
         ANSWERED + rang + 342 * SECOND,
         342,
     )
@@ -284,7 +287,7 @@ def test_an_event_that_comes_at_that_very_moment_is_charged_instead(world: World
     told = {"ended_at": RELEASED + 60 * SECOND}
     world.store.meanwhile = lambda: world.end(**told)
     assert world.run() == []
-    assert world.usage().leg == as_told(**told)
+    assert world.usage().call == as_told(**told)
     assert world.usage().flags == ()
     assert world.balance == MICROS - 7 * RATE
 
@@ -307,10 +310,10 @@ def test_an_event_that_comes_after_all_replaces_what_was_reported_once(
     world.report()
     world.run()
     later = DUE + timedelta(hours=20)
-    verdict = world.end(later, **changed)
+    result = world.end(later, **changed)
     usage = world.usage()
-    assert verdict == Accepted(usage)
-    assert usage.leg == as_told(**changed)
+    assert result == Accepted(usage)
+    assert usage.call == as_told(**changed)
     assert (usage.outcome, usage.reason, usage.charge_micros) == (outcome, reason, charge)
     assert usage.flags == (Flag.RERATED,)
     assert usage.authorized_at == ANSWERED
@@ -328,7 +331,7 @@ def test_an_event_that_comes_after_all_replaces_what_was_reported_once(
         )
         assert usage.adjustments == ((entry.entry_id, charge - 6 * RATE),)
     before = world.store.account(ORGANIZATION)
-    assert world.end(later, **changed) == Repeated()
+    assert world.end(later, **changed) == Duplicate()
     third = world.end(later, **{**changed, "meeting_id": "another"})
     assert isinstance(third, Refused)
     assert "conflict: call call-1 of contoso is recorded with another meetingId" in str(third)
@@ -342,9 +345,9 @@ def test_an_expired_lot_pays_what_a_bridge_reported_however_late_the_event_comes
 ) -> None:
     expires_at = RELEASED + timedelta(hours=1)
     long_before = expires_at - timedelta(days=365)
-    BookCredit(world.store, IMPATIENT)([purchase("older", 1, purchased_at=long_before)])
+    BookCredit(world.store, WITHOUT_WAITING)([purchase("older", 1, purchased_at=long_before)])
     world.report()
-    BookCredit(world.store, IMPATIENT)([purchase("later", 1, purchased_at=expires_at)])
+    BookCredit(world.store, WITHOUT_WAITING)([purchase("later", 1, purchased_at=expires_at)])
     assert isinstance(
         world.end(expires_at + timedelta(hours=73), ended_at=RELEASED + seconds * SECOND), Accepted
     )
@@ -359,19 +362,19 @@ def test_an_event_that_says_the_same_confirms_what_was_reported(world: World) ->
     assert isinstance(world.end(), Accepted)
     assert world.usage() == replace(reported, flags=())
     assert world.balance == MICROS - 6 * RATE
-    assert world.end() == Repeated()
+    assert world.end() == Duplicate()
 
 
 def test_among_many_calls_each_is_replaced_charged_or_repeated(world: World) -> None:
-    BookCredit(world.store, IMPATIENT)([purchase("po-2", amount=9)])
+    BookCredit(world.store, WITHOUT_WAITING)([purchase("po-2", amount=9)])
     reported = [f"call-{n}" for n in range(60)]
     for call_id in reported:
         world.report(call_id)
     world.run()
     told = [*reported, "new", *reported[:2]]
-    legs = [as_told(call_id=call_id, ended_at=RELEASED + 60 * SECOND) for call_id in told]
-    verdicts = world.charging([EndedLeg(one, DUE) for one in legs])
-    assert [type(one) for one in verdicts] == [Accepted] * 61 + [Repeated] * 2
+    calls = [as_told(call_id=call_id, ended_at=RELEASED + 60 * SECOND) for call_id in told]
+    results = world.charging([EndedCall(one, DUE) for one in calls])
+    assert [type(one) for one in results] == [Accepted] * 61 + [Duplicate] * 2
     assert world.balance == 10 * MICROS - 61 * 7 * RATE
     world.check()
 
@@ -380,8 +383,8 @@ def test_what_cannot_be_replaced_now_comes_again(world: World) -> None:
     world.report()
     world.run()
     over = Deadline(at=1, clock=iter(range(9)).__next__)
-    (verdict,) = world.charging([EndedLeg(as_told(ended_at=UPDATED), DUE)], over)
-    assert isinstance(verdict, Unavailable)
+    (result,) = world.charging([EndedCall(as_told(ended_at=UPDATED), DUE)], over)
+    assert isinstance(result, Unavailable)
     assert world.usage().reported_by_bridge
 
 
@@ -402,8 +405,8 @@ def test_the_card_is_read_again_only_where_another_row_of_it_may_price_the_call(
     other = card("dialOut,33,FR,USD,0.016,,")
     other.version = "other"
     world.rate_cards.card = other
-    verdict = world.end(**changed)
-    assert isinstance(verdict, Accepted if is_known else Unavailable)
+    result = world.end(**changed)
+    assert isinstance(result, Accepted if is_known else Unavailable)
     assert world.usage().price.rate_card_version == "card-1"
 
 
@@ -411,8 +414,8 @@ def test_a_late_change_leaves_it_reported_until_its_event_comes(world: World) ->
     world.report()
     world.run()
     policy = LicensingChange(ORGANIZATION, ORGANIZER, (fact("dialOutPolicy", "none"),))
-    event = LicensingEvent(policy, receipt("late"), DUE)
-    assert ApplyLicensing(world.store, IMPATIENT)([event]) == [Accepted(None)]
+    event = LicensingEvent(policy, processed_event("late"), DUE)
+    assert ApplyLicensing(world.store, WITHOUT_WAITING)([event]) == [Accepted(None)]
     world.settle()
     assert set(world.usage().flags) == {
         Flag.DIAL_OUT_NOT_ALLOWED,
@@ -439,10 +442,10 @@ def test_after_that_a_bridge_is_answered_as_of_any_call_that_has_ended(world: Wo
     world.run()
     late = world.release(at=DUE + SECOND)
     assert late.decision is Decision.ALLOW
-    asked = Asked(Operation.UPDATE, 2, None, 60)
+    asked = ChargingRequest(Operation.UPDATE, 2, None, 60)
     answer = world.authorizing(Request(ORGANIZATION, "call-1", asked, DUE + SECOND))
     assert (answer.decision, answer.reason) == (Decision.DENY, Denied.CALL_ENDED)
-    assert world.usage().leg.ended_at == UPDATED
+    assert world.usage().call.ended_at == UPDATED
 
 
 def test_one_organization_that_cannot_be_charged_does_not_hold_up_the_others(
@@ -525,7 +528,7 @@ def test_minutes_that_were_reported_stay_reserved_and_are_drawn(world: World) ->
     pool = world.store.pools(ORGANIZATION, [NOVEMBER])[NOVEMBER]
     assert pool.held.amount_at(DUE) == 6
     other = as_told(call_id="other", organizer_id="carol")
-    assert isinstance(world.charging([EndedLeg(other, RELEASED)])[0], Accepted)
+    assert isinstance(world.charging([EndedCall(other, RELEASED)])[0], Accepted)
     assert world.usage("other").pool_minutes == 2
     world.run()
     usage = world.usage()
@@ -566,7 +569,7 @@ def test_a_call_that_turns_out_to_be_of_another_month_draws_on_that(world: World
     world.run()
     at = DECEMBER.start + timedelta(hours=1)
     told = as_told(organizer_id="bob", answered_at=at - 120 * SECOND, ended_at=at)
-    assert isinstance(world.charging([EndedLeg(told, at)])[0], Accepted)
+    assert isinstance(world.charging([EndedCall(told, at)])[0], Accepted)
     world.settle()
     assert (pooled(world)[0], pooled(world, DECEMBER)[0]) == (0, 2)
     assert world.usage().pool_minutes == 2
@@ -590,7 +593,7 @@ def test_minutes_that_go_back_are_those_of_who_had_none(world: World) -> None:
     others = Counter[str]()
     for n in range(3):
         other = as_told(call_id=f"other-{n}", organizer_id="carol", ended_at=RELEASED + n * SECOND)
-        assert isinstance(world.charging([EndedLeg(other, DUE)])[0], Accepted)
+        assert isinstance(world.charging([EndedCall(other, DUE)])[0], Accepted)
         others[other.call_id] = world.usage(other.call_id).pool_minutes
     assert others.total() == 0
     world.end(organizer_id="bob", answered_at=RELEASED - 60 * SECOND)

@@ -7,23 +7,23 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import ANSWERED, IMPATIENT, LONG_AGO, ORGANIZATION, receipt
+from builders import ANSWERED, LONG_AGO, ORGANIZATION, WITHOUT_WAITING, processed_event
 from daily import Expiry
 
 from perminute.adapters.memory import InMemoryStore
 from perminute.application.book_credit import BookCredit, CreditEvent
-from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain.booking import Adjustment, Purchase
+from perminute.application.results import Accepted, Duplicate
+from perminute.domain.credit.booking import Adjustment, Purchase
+from perminute.domain.credit.ledger import Producer
 from perminute.domain.errors import Refused
-from perminute.domain.ledger import Producer
-from perminute.domain.reconciliation import reconcile
-from perminute.ports import ReceiptKind
+from perminute.domain.reconciliation.reconciliation import reconcile
+from perminute.ports import IdentityKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from perminute.ports import Receipt
+    from perminute.ports import ProcessedEvent
 
 
 class Scene:
@@ -31,7 +31,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.store = InMemoryStore()
-        self.book = BookCredit(self.store, IMPATIENT)
+        self.book = BookCredit(self.store, WITHOUT_WAITING)
 
     def buy(self, identity: str, micros: int, at: datetime = LONG_AGO, lasts: int = 90) -> None:
         """Buy credit that expires after so many days."""
@@ -42,9 +42,9 @@ class Scene:
             purchased_at=at,
             expires_at=at + timedelta(days=lasts),
         )
-        proof = receipt(identity, kind=ReceiptKind.PURCHASE)
-        (verdict,) = self._book(bought, proof, at)
-        assert isinstance(verdict, Accepted)
+        proof = processed_event(identity, kind=IdentityKind.PURCHASE)
+        (result,) = self._book(bought, proof, at)
+        assert isinstance(result, Accepted)
 
     def adjust(
         self,
@@ -54,25 +54,25 @@ class Scene:
         identity: str = "cb-1",
         content: str = "{}",
     ) -> object:
-        """Correct the balance, or take a purchase back; returns the verdict."""
+        """Correct the balance, or take a purchase back; returns the result."""
         change = Adjustment(
             adjustment_id=identity,
             amount_micros=micros,
             expires_at=at + timedelta(days=365),
             purchase_id=purchase_id,
         )
-        proof = replace(receipt(identity, kind=ReceiptKind.ADJUSTMENT), content=content)
-        (verdict,) = self._book(change, proof, at)
+        proof = replace(processed_event(identity, kind=IdentityKind.ADJUSTMENT), content=content)
+        (result,) = self._book(change, proof, at)
         assert reconcile(self.store.statement(ORGANIZATION)) == ()
-        return verdict
+        return result
 
     def _book(
-        self, change: Purchase | Adjustment, proof: Receipt, at: datetime
+        self, change: Purchase | Adjustment, proof: ProcessedEvent, at: datetime
     ) -> Sequence[object]:
         event = CreditEvent(
             organization_id=ORGANIZATION,
             change=change,
-            receipt=proof,
+            processed_event=proof,
             issued_at=at,
             producer=Producer("123456789012", f"of {proof.key.id}"),
         )
@@ -176,9 +176,9 @@ def test_a_purchase_that_lies_among_further_lots_is_found() -> None:
 def test_what_was_never_bought_is_refused_by_name() -> None:
     scene = Scene()
     scene.buy("po-1", 10, lasts=500)
-    verdict = scene.adjust(-1, "po-2")
-    assert isinstance(verdict, Refused)
-    assert str(verdict).startswith("purchaseId: po-2 is no purchase of contoso")
+    result = scene.adjust(-1, "po-2")
+    assert isinstance(result, Refused)
+    assert str(result).startswith("purchaseId: po-2 is no purchase of contoso")
     assert scene.balance == 10
 
 
@@ -186,9 +186,9 @@ def test_more_than_was_bought_is_refused_by_name() -> None:
     scene = Scene()
     scene.buy("po-1", 10_000_000, lasts=500)
     scene.adjust(-7_000_000, "po-1", identity="cb-1")
-    verdict = scene.adjust(-3_000_001, "po-1", identity="cb-2")
-    assert isinstance(verdict, Refused)
-    assert str(verdict) == (
+    result = scene.adjust(-3_000_001, "po-1", identity="cb-2")
+    assert isinstance(result, Refused)
+    assert str(result) == (
         "amount: takes back 3.000001, but purchase po-1 brought 10, of which 7 was taken back "
         "before; take back at most the rest, or send an adjustment without a purchaseId"
     )
@@ -200,7 +200,7 @@ def test_a_chargeback_that_is_delivered_again_takes_nothing_more() -> None:
     scene = Scene()
     scene.buy("po-1", 10, lasts=500)
     scene.adjust(-10, "po-1")
-    assert isinstance(scene.adjust(-10, "po-1"), Repeated)
+    assert isinstance(scene.adjust(-10, "po-1"), Duplicate)
     assert scene.balance == 0
 
 
@@ -208,9 +208,9 @@ def test_another_chargeback_under_the_same_id_is_a_conflict() -> None:
     scene = Scene()
     scene.buy("po-1", 10, lasts=500)
     scene.adjust(-10, "po-1", content='{"amount": "-10"}')
-    verdict = scene.adjust(-9, "po-1", content='{"amount": "-9"}')
-    assert isinstance(verdict, Refused)
-    assert "conflict" in str(verdict)
+    result = scene.adjust(-9, "po-1", content='{"amount": "-9"}')
+    assert isinstance(result, Refused)
+    assert "conflict" in str(result)
     assert scene.balance == 0
 
 
@@ -219,6 +219,6 @@ def test_credit_that_was_given_is_no_purchase(*, given: bool) -> None:
     scene = Scene()
     scene.buy("po-1", 10, lasts=500)
     scene.adjust(5, identity="goodwill")
-    verdict = scene.adjust(-5, "goodwill" if given else "LOST", identity="cb-2")
-    assert isinstance(verdict, Refused)
+    result = scene.adjust(-5, "goodwill" if given else "LOST", identity="cb-2")
+    assert isinstance(result, Refused)
     assert scene.balance == 15

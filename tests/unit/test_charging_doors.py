@@ -17,7 +17,7 @@ from perminute.api.call_messages import MAX_CURSOR_LENGTH
 from perminute.api.endpoints import BY_NAME
 from perminute.api.http import MAX_BODY_BYTES
 from perminute.domain.errors import Refused
-from perminute.domain.legs import MAX_ID_LENGTH
+from perminute.domain.rating.calls import MAX_ID_LENGTH
 from perminute.ports import CallPlace
 from perminute_local.replay.lambda_runtime import SQSMessage
 from perminute_local.replay.requests import http_event
@@ -56,7 +56,7 @@ def test_half_a_surrogate_pair_in_a_field_that_nobody_reads_is_ignored(
     functions: dict[str, LoadedFunction], event: dict[str, Any]
 ) -> None:
     api = functions["AuthorizeCallsFunction"]
-    status, answer = asked(api, "authorize", body=json.dumps({**LEG, **event}))
+    status, answer = asked(api, "authorize", body=json.dumps({**CALL, **event}))
     assert (status, answer["decision"]) == (200, "allow")
     invoked = api.call({"operation": "balance", "organizationId": "contoso", **event})
     assert invoked is not None
@@ -67,7 +67,7 @@ def test_half_a_surrogate_pair_in_a_field_that_nobody_reads_is_ignored(
 def test_half_a_surrogate_pair_in_a_field_that_is_read_is_refused_by_name(
     api: LoadedFunction, field: str
 ) -> None:
-    said = {**IDS, **LEG, field: "\ud800"}
+    said = {**IDS, **CALL, field: "\ud800"}
     message = f"{field}: is no Unicode text: it has half of a surrogate pair"
     refused = {"error": "invalid", "message": message}
     assert asked(api, "authorize", body=json.dumps(said)) == (400, refused)
@@ -116,7 +116,7 @@ def test_an_organization_that_the_path_does_not_name_is_none(api: LoadedFunction
 
 
 GUID = "9F4FE8EA-7E6E-486E-B8F4-8B3B2F6A5D21"
-LEG = {
+CALL = {
     "sequence": 0,
     "organizerId": "adele@contoso.com",
     "meetingId": "weekly",
@@ -162,7 +162,7 @@ def test_a_user_of_events_is_the_same_user_at_the_api(
     functions: dict[str, LoadedFunction], organizer: str
 ) -> None:
     api = functions["AuthorizeCallsFunction"]
-    body = {**LEG, "organizerId": organizer}
+    body = {**CALL, "organizerId": organizer}
     status, answer = asked(api, "authorize", body=json.dumps(body))
     assert (status, answer["decision"], answer["reason"]) == (200, "allow", None)
     invoked = api.call({"operation": "authorize", **IDS, "callId": "c-2", **body})
@@ -178,8 +178,8 @@ def test_a_call_is_the_same_call_in_either_case(
     """The last request again, with its organizer and its call in another case, is a repeat."""
     api = functions["AuthorizeCallsFunction"]
     path = {**IDS, "callId": GUID}
-    first = asked(api, "authorize", pathParameters=path, body=json.dumps(LEG))
-    body = {**LEG, "callId": GUID, "organizerId": "Adele@Contoso.com"}
+    first = asked(api, "authorize", pathParameters=path, body=json.dumps(CALL))
+    body = {**CALL, "callId": GUID, "organizerId": "Adele@Contoso.com"}
     lower = {**IDS, "callId": GUID.lower()}
     assert asked(api, "authorize", pathParameters=lower, body=json.dumps(body)) == first
     # An invocation comes now, long after the grant: it is the same request all the same.
@@ -198,7 +198,7 @@ def test_a_body_may_spell_only_ids_without_case_as_it_likes(
     functions: dict[str, LoadedFunction], field: str
 ) -> None:
     api = functions["AuthorizeCallsFunction"]
-    status, answer = asked(api, "authorize", body=json.dumps({**LEG, field: IDS[field].upper()}))
+    status, answer = asked(api, "authorize", body=json.dumps({**CALL, field: IDS[field].upper()}))
     message = f"{field}: is another one than in the path; leave it out of the body"
     assert (status, answer["message"]) == (400, message)
 
@@ -209,7 +209,7 @@ def test_surrounding_spaces_are_refused_at_every_door(
 ) -> None:
     api = functions["AuthorizeCallsFunction"]
     refused = {"error": "invalid", "message": f"{field}: must not begin or end with a space"}
-    spaced = {**IDS, **LEG, field: f"{({**IDS, **LEG})[field]} "}
+    spaced = {**IDS, **CALL, field: f"{({**IDS, **CALL})[field]} "}
     assert api.call({"operation": "authorize", **spaced}) == refused
     assert asked(api, "authorize", body=json.dumps(spaced)) == (400, refused)
     if field in IDS:
@@ -220,7 +220,7 @@ def test_surrounding_spaces_are_refused_at_every_door(
         assert asked(api, "price", queryStringParameters=query) == (400, refused)
 
 
-DIAL_IN = {**LEG, "legType": "tollDialIn", "serviceNumber": "+14255550100"}
+DIAL_IN = {**CALL, "legType": "tollDialIn", "serviceNumber": "+14255550100"}
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_a_caller_who_withholds_the_number_is_put_through_and_charged(
         ended = sample("call-ended", callId="c-1", **known, remoteNumber=spelled)
         functions["ChargeCallsFunction"].invoke([SQSMessage(ended)], "arn")
     (usage,) = shared.store.usages.values()
-    assert (usage.outcome, usage.leg.remote_number) == ("charged", None)
+    assert (usage.outcome, usage.call.remote_number) == ("charged", None)
     assert shared.kept["CallsDeadLetters"].kept == []
 
 
@@ -268,8 +268,8 @@ def test_a_number_that_sets_the_price_and_is_none_is_refused(
 ) -> None:
     api = functions["AuthorizeCallsFunction"]
     refused = {"error": "invalid", "message": message}
-    assert asked(api, "authorize", body=json.dumps({**LEG, **changed})) == (400, refused)
-    assert api.call({"operation": "authorize", **IDS, **LEG, **changed}) == refused
+    assert asked(api, "authorize", body=json.dumps({**CALL, **changed})) == (400, refused)
+    assert api.call({"operation": "authorize", **IDS, **CALL, **changed}) == refused
 
 
 def test_a_price_is_asked_for_by_a_whole_number(api: LoadedFunction) -> None:
@@ -281,8 +281,8 @@ def test_a_price_is_asked_for_by_a_whole_number(api: LoadedFunction) -> None:
 
 def test_a_whole_number_may_have_a_fraction_of_zero(functions: dict[str, LoadedFunction]) -> None:
     api = functions["AuthorizeCallsFunction"]
-    first = asked(api, "authorize", body=json.dumps({**LEG, "requestedSeconds": 60}))
-    again = {**LEG, "sequence": 0.0, "requestedSeconds": 60.0}
+    first = asked(api, "authorize", body=json.dumps({**CALL, "requestedSeconds": 60}))
+    again = {**CALL, "sequence": 0.0, "requestedSeconds": 60.0}
     assert asked(api, "authorize", body=json.dumps(again)) == first
     invoked = api.call({"operation": "authorize", **IDS, **again})
     assert invoked is not None
@@ -295,7 +295,7 @@ def test_a_whole_number_may_have_a_fraction_of_zero(functions: dict[str, LoadedF
 
 @pytest.mark.parametrize("written", ["60.5", "true", '"60"', "[60.0]", "1e400"])
 def test_what_is_no_whole_number_is_refused(api: LoadedFunction, written: str) -> None:
-    body = json.dumps(LEG).replace('"sequence": 0', f'"sequence": {written}')
+    body = json.dumps(CALL).replace('"sequence": 0', f'"sequence": {written}')
     status, answer = asked(api, "authorize", body=body)
     assert (status, answer["message"]) == (400, "sequence: must be a whole number")
 
@@ -307,7 +307,7 @@ def test_bytes_of_a_body_are_counted_as_they_were_sent(
     functions: dict[str, LoadedFunction], letter: str, size: int, status: int, *, packed: bool
 ) -> None:
     """Neither letters count, nor the base64 that API Gateway may make of them."""
-    api, sound = functions["AuthorizeCallsFunction"], json.dumps({**LEG, "note": ""})
+    api, sound = functions["AuthorizeCallsFunction"], json.dumps({**CALL, "note": ""})
     note = letter * ((size - len(sound)) // len(letter.encode()))
     note += "x" * (size - len(sound) - len(note.encode()))
     body = sound.replace('"note": ""', f'"note": "{note}"')

@@ -9,28 +9,28 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import ANSWERED, IMPATIENT, ORGANIZATION, purchase
+from builders import ANSWERED, ORGANIZATION, WITHOUT_WAITING, purchase
 
 from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.memory_books import InMemoryBookChecks, InMemoryBooks
 from perminute.application import check_books
 from perminute.application.book_credit import BookCredit
 from perminute.application.check_books import CheckBooks
-from perminute.application.patience import NEVER, Deadline
 from perminute.application.reconcile_books import ReconcileBooks, Reconciled
-from perminute.application.verdicts import Accepted
-from perminute.domain.book_checks import BooksCheck, is_due_whole
-from perminute.domain.book_sums import CallCost
+from perminute.application.results import Accepted
+from perminute.application.retry import NEVER, Deadline
+from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
+from perminute.domain.credit.lots import LotShare
 from perminute.domain.errors import Unavailable
-from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
-from perminute.domain.lots import LotShare
+from perminute.domain.reconciliation.book_checks import BooksCheck, is_due_whole
+from perminute.domain.reconciliation.book_sums import CallCost
 from perminute.ports import RunOrganization
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perminute.domain.book_checks import Place
-    from perminute.domain.book_sums import Standing
+    from perminute.domain.reconciliation.book_checks import Place
+    from perminute.domain.reconciliation.book_sums import Standing
 
 NIGHT = ANSWERED.replace(hour=1, minute=35)
 DAY = timedelta(days=1)
@@ -71,14 +71,14 @@ class World:
         self.store = InMemoryStore()
         self.books = Books(self.store)
         self.checks = InMemoryBookChecks()
-        reconcile = ReconcileBooks(self.store, IMPATIENT)
-        self.check = CheckBooks(self.books, self.checks, reconcile, IMPATIENT)
+        reconcile = ReconcileBooks(self.store, WITHOUT_WAITING)
+        self.check = CheckBooks(self.books, self.checks, reconcile, WITHOUT_WAITING)
         self.buy(3)
 
     def buy(self, number: int) -> None:
         for _ in range(number):
             name = f"po-{len(self.store.entries) + 1}"
-            (booked,) = BookCredit(self.store, IMPATIENT)([purchase(name, amount=1)])
+            (booked,) = BookCredit(self.store, WITHOUT_WAITING)([purchase(name, amount=1)])
             assert isinstance(booked, Accepted)
 
     def night(self, number: int, deadline: Deadline = NEVER) -> Reconciled:
@@ -216,14 +216,14 @@ def test_what_differs_in_long_books_is_told_if_it_differs_twice(
 def test_what_differs_once_was_just_being_booked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_books, "MAX_IN_MEMORY", 2)
     world = World()
-    world.books.half = IMPATIENT.attempts + 1
+    world.books.half = WITHOUT_WAITING.attempts + 1
     assert world.night(0) == Reconciled(ORGANIZATION, entries=3, is_whole=True)
     assert (len(world.books.read), world.books.half) == (6, 0)
 
 
 def test_account_and_lots_are_read_again_until_they_belong_together() -> None:
     world = World()
-    world.books.half = IMPATIENT.attempts - 1
+    world.books.half = WITHOUT_WAITING.attempts - 1
     assert world.night(0) == Reconciled(ORGANIZATION, entries=3, is_whole=True)
     assert len(world.books.read) == 3
 

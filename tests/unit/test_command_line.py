@@ -8,10 +8,10 @@ import sys
 import click
 import pytest
 
+from perminute_local.carrier_price_lists import DECKS
 from perminute_local.cli import main
 from perminute_local.cli.program import program
 from perminute_local.cli.rates import convert
-from perminute_local.decks import DECKS
 
 START = """
 import sys

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perminute.domain.legs import LegType
-from perminute.domain.rate_card_csv import read_rate_card
+from perminute.domain.rating.calls import LegType
+from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.cli import main
 from perminute_local.convert_rates import ListRequest, convert_rates
 from perminute_local.wrong_call import WrongCall

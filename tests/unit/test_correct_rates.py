@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import ANSWERED, IMPATIENT, MICROS, fact, receipt
+from builders import ANSWERED, MICROS, WITHOUT_WAITING, fact, processed_event
 from stores import twins
 from wrong_rates import (
     DECEMBER,
@@ -25,21 +25,21 @@ from wrong_rates import (
 from perminute.adapters.memory import InMemoryStore
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.correct_rates import Corrected
-from perminute.application.looking_again import CALLS_PER_POSTING
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.application.verdicts import Accepted
+from perminute.application.looking_again import CALLS_PER_TRANSACTION
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted
+from perminute.domain.credit.ledger import EntryType
 from perminute.domain.errors import Contended, Unavailable
-from perminute.domain.ledger import EntryType
-from perminute.domain.licensing import LicensingChange
-from perminute.domain.pools import Month
-from perminute.domain.usage import Flag, Outcome
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.pools.pools import Month
+from perminute.domain.rating.usage import Flag, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from perminute.domain.pools import MinutePool
-    from perminute.domain.rate_card import RateCard
-    from perminute.ports import CommitResult, Posting
+    from perminute.domain.pools.pools import MinutePool
+    from perminute.domain.rating.rate_card import RateCard
+    from perminute.ports import CommitResult, Transaction
 
 WRONG_MICROS, RIGHT_MICROS = 1_500_000, 150_000
 """Ten minutes to Germany by either card."""
@@ -134,7 +134,7 @@ def test_a_call_that_ended_days_after_that_time_is_found(world: WrongRates) -> N
     noon = ANSWERED.replace(hour=12)
     late = world.call("late", noon - timedelta(minutes=1))
     world.cards.publish(WRONG)
-    world.charge(replace(late, leg=replace(late.leg, ended_at=noon + timedelta(hours=23))))
+    world.charge(replace(late, call=replace(late.call, ended_at=noon + timedelta(hours=23))))
     world.cards.publish(RIGHT)
     assert world.book(until=noon).calls == 2
     assert corrected(world) == {"first", "priced-alike", "late"}
@@ -146,7 +146,7 @@ def corrected(world: WrongRates) -> set[str]:
 
 def test_many_calls_are_booked_in_several_transactions() -> None:
     world = WrongRates(twins())
-    count = 3 * CALLS_PER_POSTING + 1
+    count = 3 * CALLS_PER_TRANSACTION + 1
     for number in range(0, count, 50):
         world.charge(
             *(
@@ -168,11 +168,11 @@ class Breaking(InMemoryStore):
     commits_left = -1
     after = False
 
-    def commit(self, posting: Posting) -> CommitResult:
+    def commit(self, transaction: Transaction) -> CommitResult:
         self.commits_left -= 1
         if self.commits_left == 0 and not self.after:
             raise Unavailable("crashed before the commit")
-        result = super().commit(posting)
+        result = super().commit(transaction)
         if self.commits_left == 0:
             raise Unavailable("crashed after the commit")
         return result
@@ -184,7 +184,7 @@ def test_a_run_that_was_interrupted_is_repeated(*, after: bool) -> None:
     for number in range(3):
         calls = (
             world.call(f"call-{number}-{n}", ANSWERED + timedelta(hours=number))
-            for n in range(CALLS_PER_POSTING)
+            for n in range(CALLS_PER_TRANSACTION)
         )
         world.charge(*calls)
     world.cards.publish(RIGHT)
@@ -194,7 +194,7 @@ def test_a_run_that_was_interrupted_is_repeated(*, after: bool) -> None:
     with pytest.raises(Unavailable):
         world.book()
     world.book()
-    assert world.balance_micros == 100 * MICROS - 3 * CALLS_PER_POSTING * RIGHT_MICROS
+    assert world.balance_micros == 100 * MICROS - 3 * CALLS_PER_TRANSACTION * RIGHT_MICROS
     assert all(len(one.adjustments) == 1 for one in world.usages().values())
     assert world.differences() == ()
 
@@ -204,11 +204,11 @@ class Overtaken(InMemoryStore):
 
     meanwhile: Callable[[], object] | None = None
 
-    def commit(self, posting: Posting) -> CommitResult:
-        if posting.rerated and self.meanwhile is not None:
+    def commit(self, transaction: Transaction) -> CommitResult:
+        if transaction.rerated and self.meanwhile is not None:
             does, self.meanwhile = self.meanwhile, None
             does()
-        return super().commit(posting)
+        return super().commit(transaction)
 
 
 def test_what_somebody_else_has_booked_meanwhile_is_not_counted(world: WrongRates) -> None:
@@ -315,7 +315,7 @@ def test_calls_that_the_pool_bore_in_part_pay_the_rest_by_the_new_price() -> Non
     for number in range(7):
         at = ANSWERED + timedelta(hours=number)
         long = world.call(f"call-{number}", at, organizer_id=SUBSCRIBER)
-        world.charge(replace(long, leg=replace(long.leg, ended_at=at + timedelta(minutes=9))))
+        world.charge(replace(long, call=replace(long.call, ended_at=at + timedelta(minutes=9))))
     straddling = world.usages()["call-6"]
     assert (straddling.pool_minutes, straddling.charge_micros) == (6, 450_000)
     world.cards.publish(RIGHT)
@@ -330,9 +330,9 @@ def test_later_changes_rate_by_the_new_version(world: WrongRates) -> None:
     some = replace(none, value=True, effective_at=ANSWERED, issued_at=LATER, event_id="later")
     for one in (none, some):
         change = LicensingChange("contoso", "adele", (one,))
-        event = LicensingEvent(change, receipt(one.event_id), LATER)
-        assert ApplyLicensing(twin(world), IMPATIENT)([event]) == [Accepted(None)]
-        RerateCalls(world.again, world.stores.reratings)([Wakeup("contoso")])
+        event = LicensingEvent(change, processed_event(one.event_id), LATER)
+        assert ApplyLicensing(twin(world), WITHOUT_WAITING)([event]) == [Accepted(None)]
+        RerateCalls(world.again, world.stores.reratings)([ReratingRequest("contoso")])
     assert world.usages()["first"].charge_micros == RIGHT_MICROS
 
 

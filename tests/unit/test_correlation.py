@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import (
     ANSWERED,
-    IMPATIENT,
     ORGANIZATION,
+    WITHOUT_WAITING,
     card,
     ended,
     entitled_changes,
     fact,
+    processed_event,
     purchase,
-    receipt,
 )
 from charging import sample
 from daily import Expiry
@@ -31,18 +31,18 @@ from perminute.adapters.sqs_work import work_body
 from perminute.api.endpoints import BY_NAME
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
-from perminute.application.charge_legs import ChargeLegs
+from perminute.application.charge_calls import ChargeCalls
 from perminute.application.correlation import caused_by, causes, correlation_id, traceable
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
 from perminute.application.publish_notifications import Published
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.application.verdicts import Accepted
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted
 from perminute.batches import Settled
-from perminute.domain.credit_settings import CreditSettings
-from perminute.domain.licenses import product_named
-from perminute.domain.licensing import LicensingChange, license_attribute
-from perminute.domain.recharge import AutoRecharge
+from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.credit.recharge import AutoRecharge
+from perminute.domain.licensing.licensing import LicensingChange, license_attribute
+from perminute.domain.reference.licenses import product_named
 from perminute.observability import MAX_CHARACTERS_OF_NAMES, report_batch, report_published
 from perminute.ports import MAX_CORRELATION_ID, NO_CAUSES, Announcement, Causes
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
@@ -51,7 +51,7 @@ from perminute_local.simulation.twin_functions import Shared, twinned_functions
 from perminute_local.stack import load_template
 
 if TYPE_CHECKING:
-    from perminute.application.charge_legs import EndedLeg
+    from perminute.application.charge_calls import EndedCall
 
 SEEN = {"SequenceNumber": "1", "ApproximateCreationDateTime": ANSWERED.timestamp()}
 """What a table's stream says of a record beside the record."""
@@ -86,22 +86,22 @@ class World:
     def __init__(self) -> None:
         self.store = InMemoryStore()
         self.store.record(ORGANIZATION, entitled_changes())
-        licensing, cards = RememberedLicensing(self.store), PublishedRateCards(card())
+        licensing, cards = LicensingCache(self.store), PublishedRateCards(card())
         calls = InMemoryCalls(self.store)
-        self._charge = ChargeLegs(self.store, calls, licensing, cards, IMPATIENT)
-        self._book = BookCredit(self.store, IMPATIENT)
-        again = LookingAgain(self.store, calls, licensing, cards, IMPATIENT)
+        self._charge = ChargeCalls(self.store, calls, licensing, cards, WITHOUT_WAITING)
+        self._book = BookCredit(self.store, WITHOUT_WAITING)
+        again = LookingAgain(self.store, calls, licensing, cards, WITHOUT_WAITING)
         self.rerate = RerateCalls(again, self.store)
         self.book(replace(purchase(amount=1), event_id="bought"))
         # The calls since the credits were set up: there are none.
         self.store.reratings.clear()
 
     def book(self, event: Any) -> None:
-        (verdict,) = self._book([event])
-        assert isinstance(verdict, Accepted), verdict
+        (result,) = self._book([event])
+        assert isinstance(result, Accepted), result
 
-    def charge(self, *legs: EndedLeg) -> None:
-        assert all(isinstance(one, Accepted) for one in self._charge(legs))
+    def charge(self, *calls: EndedCall) -> None:
+        assert all(isinstance(one, Accepted) for one in self._charge(calls))
 
     def told(self) -> list[tuple[str, str | None, str]]:
         """What was told since it was asked before, of which call, and by which id."""
@@ -158,11 +158,11 @@ def test_what_a_late_change_brings_names_that_change_and_so_does_the_log() -> No
     world.told()
     lost = fact(license_attribute(product_named("payPerMinute")), value=False, event_id="late")
     change = LicensingChange(ORGANIZATION, "adele", (replace(lost, issued_at=ANSWERED),))
-    event = LicensingEvent(change, receipt("late"), ANSWERED)
-    assert ApplyLicensing(world.store, IMPATIENT)([event]) == [Accepted(None)]
-    (verdict,) = world.rerate([Wakeup(ORGANIZATION)])
-    assert isinstance(verdict, Accepted)
-    assert verdict.result.causes == ["late"]
+    event = LicensingEvent(change, processed_event("late"), ANSWERED)
+    assert ApplyLicensing(world.store, WITHOUT_WAITING)([event]) == [Accepted(None)]
+    (result,) = world.rerate([ReratingRequest(ORGANIZATION)])
+    assert isinstance(result, Accepted)
+    assert result.result.causes == ["late"]
     assert world.told() == [("CallNotEntitled", "call-1", "late")]
 
 
@@ -172,7 +172,7 @@ def test_what_a_late_change_brings_names_that_change_and_so_does_the_log() -> No
 def test_a_batch_names_its_events_in_one_line_and_what_became_of_those_not_accepted() -> None:
     names = [
         {"eventId": "e-1", "callId": "c-1"},
-        {"eventId": "e-2", "callId": "c-2", "verdict": "repeated"},
+        {"eventId": "e-2", "callId": "c-2", "result": "repeated"},
     ]
     with logged() as lines:
         report_batch(Settled(accepted=["x"], repeated=1, names=names))
@@ -301,7 +301,7 @@ def test_what_a_daily_run_brings_goes_by_the_id_of_the_run() -> None:
     [
         ("ApplyLicensingFunction", "apply_licensing", "apply_licensing"),
         ("BookCreditFunction", "book_credit", "book_credit"),
-        ("ChargeCallsFunction", "charge_calls", "charge_legs"),
+        ("ChargeCallsFunction", "charge_calls", "charge_calls"),
         ("RerateCallsFunction", "rerate_calls", "rerate_calls"),
     ],
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from perminute.domain.csv_tables import Columns, read_rows
 from perminute.domain.errors import Fault
+from perminute.formats.csv_tables import Columns, read_rows
 
 COLUMNS = Columns(("prefix", "rate"), ("country", "description"))
 UTF_16 = "is UTF-16, not UTF-8; save the file as UTF-8"

@@ -14,9 +14,9 @@ from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.memory_books import SentWork
 from perminute.adapters.sqs_work import work_body
 from perminute.application.daily_runs import DailyRun, Listed, ListOrganizations
-from perminute.application.patience import NEVER, Deadline
-from perminute.application.verdicts import Accepted
-from perminute.domain.accounts import Account
+from perminute.application.results import Accepted
+from perminute.application.retry import NEVER, Deadline
+from perminute.domain.credit.accounts import Account
 from perminute.domain.errors import Refused, Unavailable
 from perminute.events.daily_runs import work_of
 from perminute.ports import RunOrganization, RunPage
@@ -67,7 +67,7 @@ class World:
         while self.queue.sent:
             work, self.queue.sent = self.queue.sent, []
             worked = self.run(work, NEVER)
-            assert all(isinstance(one, Accepted) for one in worked.verdicts)
+            assert all(isinstance(one, Accepted) for one in worked.results)
             listed += worked.listed
         return listed
 
@@ -109,9 +109,9 @@ def test_a_page_that_is_not_queued_whole_is_listed_once_more(
 ) -> None:
     world, page = World(), RunPage(ANSWERED, "org-2", 3)
     monkeypatch.setattr(world.queue, "send", fails_at(2, world.queue))
-    assert world.run([page], NEVER).verdicts == [BUSY]
+    assert world.run([page], NEVER).results == [BUSY]
     assert len(world.queue.sent) == 3, "the organizations are queued, the next page is not"
-    assert isinstance(world.run([page], NEVER).verdicts[0], Accepted)
+    assert isinstance(world.run([page], NEVER).results[0], Accepted)
     assert world.queue.sent[-1] == RunPage(ANSWERED, "org-5", 6)
 
 
@@ -130,7 +130,7 @@ def test_one_organization_that_fails_comes_again_and_no_other() -> None:
     world = World()
     work = [RunOrganization(ANSWERED, name) for name in ("a", "stuck", "b")]
     worked = world.run(work, NEVER)
-    assert worked.verdicts == [Accepted(work[0]), BUSY, Accepted(work[2])]
+    assert worked.results == [Accepted(work[0]), BUSY, Accepted(work[2])]
     assert [one.organization_id for one in worked.done] == ["a", "stuck", "b"]
     assert world.done == ["a", "b"]
 
@@ -147,14 +147,14 @@ def test_what_time_does_not_suffice_for_is_queued_once_more_and_has_not_failed()
     work = [RunOrganization(ANSWERED, name) for name in ("a", "b", "c")]
     clock = iter([0, 1, 1])
     worked = world.run(work, Deadline(at=1, clock=lambda: next(clock)))
-    assert worked.verdicts == [Accepted(one) for one in work]
+    assert worked.results == [Accepted(one) for one in work]
     assert (world.done, world.queue.sent) == (["a"], work[1:])
 
 
 def test_what_cannot_be_queued_once_more_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(in_pieces={"a": 1})
     monkeypatch.setattr(world.queue, "send", fails_at(1, world.queue))
-    assert world.run([RunOrganization(ANSWERED, "a")], NEVER).verdicts == [BUSY]
+    assert world.run([RunOrganization(ANSWERED, "a")], NEVER).results == [BUSY]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from perminute.application.send_digests import (
     MAX_RECORDS_COUNTED,
     _fitting,
 )
-from perminute.domain.digests import (
+from perminute.domain.licensing.licensing import NotEntitled
+from perminute.domain.notifications.digests import (
     CallGroup,
     CallToNotify,
     CountedCalls,
@@ -22,8 +23,7 @@ from perminute.domain.digests import (
     as_it_is_now,
     count,
 )
-from perminute.domain.licensing import NotEntitled
-from perminute.domain.notifications import (
+from perminute.domain.notifications.notifications import (
     CallFlagged,
     CallNotEntitled,
     CallNotRated,
@@ -32,9 +32,9 @@ from perminute.domain.notifications import (
     in_records,
     notification,
 )
-from perminute.domain.rate_card import Unpriced
-from perminute.domain.usage import Flag, NotifiedAgain, Outcome, Usage
-from perminute.ports import MAX_ITEMS_PER_POSTING, CallRecord
+from perminute.domain.rating.rate_card import Unpriced
+from perminute.domain.rating.usage import Flag, NotifiedAgain, Outcome, Usage
+from perminute.ports import MAX_ITEMS_PER_TRANSACTION, CallRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,16 +53,16 @@ def called(name: str = "b", micros: int | None = 150_000, **changed: Any) -> Usa
 def told(usage: Usage, **changed: Any) -> CallToNotify:
     """What is to be notified of it, by what it was at first."""
     news = CallNotEntitled(
-        call_id=usage.leg.call_id,
-        organizer_id=usage.leg.organizer_id,
+        call_id=usage.call.call_id,
+        organizer_id=usage.call.organizer_id,
         reason=NotEntitled.NO_LICENSE,
-        answered_at=usage.leg.answered_at,
+        answered_at=usage.call.answered_at,
     )
     one = notification(
         news,
         organization_id=ORGANIZATION,
-        at=usage.leg.ended_at,
-        cause=usage.leg.call_id,
+        at=usage.call.ended_at,
+        cause=usage.call.call_id,
         counted_on=DAY,
     )
     return CallToNotify(replace(one, **changed), "event-1")
@@ -73,7 +73,7 @@ GROUP = CallGroup(DAY, "adele", "CallNotEntitled", "noLicense")
 
 def counted(*usages: Usage, first: str = "a", now: Mapping[str, Usage] | None = None) -> Any:
     """Count calls as they are now, or as they were."""
-    records = now if now is not None else {usage.leg.call_id: usage for usage in usages}
+    records = now if now is not None else {usage.call.call_id: usage for usage in usages}
     found = count({}, map(told, usages), records, {GROUP: first}, "USD")
     return found.get(GROUP)
 
@@ -90,7 +90,7 @@ def test_the_first_call_is_not_counted_nor_one_that_is_no_longer_recorded() -> N
     [
         {"outcome": Outcome.CHARGED, "reason": None},
         {"reason": NotEntitled.NO_CREDITS_LICENSE},
-        {"news_held": True},
+        {"notifications_held": True},
     ],
 )
 def test_a_call_that_became_something_else_is_left_out(changed: dict[str, Any]) -> None:
@@ -111,7 +111,7 @@ def test_a_call_that_came_back_is_counted_by_its_latest_notification_only() -> N
 def test_a_call_costs_what_it_costs_now_and_only_costs_of_one_currency_are_added_up() -> None:
     calls = [called("b"), called("c"), called("d", None)]
     in_euros = replace(called("e"), price=replace(called("e").price, currency="EUR"))
-    now = {one.leg.call_id: one for one in [called("b", 1), called("c", 2), calls[2], in_euros]}
+    now = {one.call.call_id: one for one in [called("b", 1), called("c", 2), calls[2], in_euros]}
     digest = counted(*calls, in_euros, now=now)
     assert (digest.calls, digest.retail_cost_micros, digest.currency) == (4, 3, "USD")
     assert counted(called("d", None)).retail_cost_micros is None
@@ -126,7 +126,7 @@ def test_without_a_currency_of_the_credit_that_of_the_first_cost_counts() -> Non
 def test_a_digest_names_the_ten_calls_that_were_answered_first() -> None:
     usages = [called(f"call-{n:02d}") for n in range(12)]
     late = [
-        replace(u, leg=replace(u.leg, answered_at=ANSWERED - timedelta(minutes=n)))
+        replace(u, call=replace(u.call, answered_at=ANSWERED - timedelta(minutes=n)))
         for n, u in enumerate(usages)
     ]
     digest = counted(*late)
@@ -224,7 +224,7 @@ def test_records_are_counted_together_that_fit_a_transaction_with_their_groups(
     ]
     assert len(_fitting(records)) == fitting
     groups = {CallGroup.of(one.calls[0].notification) for one in records[:fitting]}
-    assert fitting + len(groups) <= MAX_ITEMS_PER_POSTING
+    assert fitting + len(groups) <= MAX_ITEMS_PER_TRANSACTION
 
 
 def test_a_record_that_does_not_fit_with_others_is_counted_alone() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builders import ANSWERED, ENDED, ORGANIZATION, charge, fact, holding, leg, lot, rating
+from builders import ANSWERED, ENDED, ORGANIZATION, charge, fact, holding, lot, phone_call, rating
 from scripted_dynamodb import NAMES, scripted_over, unreachable
 
 from perminute.adapters import dynamodb
@@ -28,35 +28,35 @@ from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore, call_k
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
 from perminute.adapters.dynamodb.rows import TimelineRow
-from perminute.domain.book_checks import BooksCheck, Place
-from perminute.domain.book_sums import CallCost
-from perminute.domain.errors import Contended, Unavailable
-from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
-from perminute.domain.pools import Cursor, MinutePool, Month, Position
-from perminute.domain.reconciliation import Statement
-from perminute.domain.rerating import Rerating
-from perminute.domain.reservations import (
+from perminute.domain.authorization.reservations import (
     DEFAULT_QUOTA_SECONDS,
     Answer,
-    Asked,
+    ChargingRequest,
     Decision,
     Operation,
     Reservation,
 )
-from perminute.domain.spending import (
+from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
+from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.limits.spending import (
     Spending,
     SpendingChange,
     SpendingKey,
     SpendingKind,
     day_of,
 )
+from perminute.domain.pools.pools import Cursor, MinutePool, Month, Position
+from perminute.domain.reconciliation.book_checks import BooksCheck, Place
+from perminute.domain.reconciliation.book_sums import CallCost
+from perminute.domain.reconciliation.reconciliation import Statement
+from perminute.domain.rerating.rerating import Rerating
 from perminute.ports import (
     CallPlace,
     CallUnderWay,
+    EventIdentity,
+    IdentityKind,
     ListedCall,
     ListedOrganizations,
-    ReceiptKey,
-    ReceiptKind,
 )
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ RERATINGS = tuple(
 CHANGE = SpendingChange(day_of(ANSWERED), ANSWERED.date(), -5)
 USER = fact("license:MCOMEETADV", value=True)
 USAGES = charge(holding(), [rating("a", 3), rating("b", 4)], at=ENDED).usages
-LATER = replace(USAGES[1], leg=replace(USAGES[1].leg, ended_at=ENDED + HOUR))
+LATER = replace(USAGES[1], call=replace(USAGES[1].call, ended_at=ENDED + HOUR))
 LISTS = [next(iter(records.call_list_rows([one]))).serialize() for one in (USAGES[0], LATER)]
 MOVEMENTS = [
     LedgerEntry(
@@ -131,13 +131,13 @@ MOVEMENTS = [
     )
     for number in (2, 3)
 ]
-LISTED = [ListedCall.of(one.leg) for one in (USAGES[0], LATER)]
+LISTED = [ListedCall.of(one.call) for one in (USAGES[0], LATER)]
 
 
 def reservation(call_id: str) -> Reservation:
     return Reservation(
-        leg=replace(leg(call_id=call_id), ended_at=ANSWERED),
-        asked=Asked(Operation.AUTHORIZE, 0, DEFAULT_QUOTA_SECONDS),
+        call=replace(phone_call(call_id=call_id), ended_at=ANSWERED),
+        asked=ChargingRequest(Operation.AUTHORIZE, 0, DEFAULT_QUOTA_SECONDS),
         answer=Answer(sequence=0, decision=Decision.DENY, reason="noLicense"),
     )
 
@@ -219,7 +219,7 @@ CONSISTENT = {
             for _, cost in DynamoDBBooks(schema).parts(ORGANIZATION, after=Place(USAGES_PART, "0"))
         ],
         [records.usage_item(usage) for usage in USAGES],
-        [CallCost(one.leg.call_id, one.movements) for one in USAGES],
+        [CallCost(one.call.call_id, one.movements) for one in USAGES],
     ),
     "other_entries": Reading(
         lambda schema: list(DynamoDBBooks(schema).other_entries(ORGANIZATION, after=1)),
@@ -469,10 +469,12 @@ def test_there_is_no_query_but_those_of_which_these_tests_know() -> None:
     "read",
     [
         lambda store: store.account(ORGANIZATION),
-        lambda store: store.receipt(ReceiptKey(ReceiptKind.PURCHASE, ORGANIZATION, "po-1")),
+        lambda store: store.processed_event(
+            EventIdentity(IdentityKind.PURCHASE, ORGANIZATION, "po-1")
+        ),
         lambda store: store.opened_lots(ORGANIZATION, ["a"]),
     ],
-    ids=["account", "receipt", "opened_lots"],
+    ids=["account", "processed_event", "opened_lots"],
 )
 def test_one_item_is_read_as_it_is_now(
     scripted: Tables, read: Callable[[DynamoDBCreditStore], object]

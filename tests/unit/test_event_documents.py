@@ -16,7 +16,7 @@ from perminute.domain.errors import Refused
 from perminute.events import fields
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, MAX_QUANTITY, licensing_event
-from perminute.events.telephony import TELEPHONY, ended_leg
+from perminute.events.telephony import TELEPHONY, ended_call
 from perminute_local.event_documents import page, schema, schema_text
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def test_the_schema_allows_the_numbers_that_are_read(
     event = with_detail("call-ended", legType=leg_type)
     kept = {k: v for k, v in event["detail"].items() if k not in {"serviceNumber", "remoteNumber"}}
     event = {**event, "detail": {**kept, **numbers}}
-    assert ANY_EVENT.is_valid(event) is is_read(event, TELEPHONY, ended_leg)
+    assert ANY_EVENT.is_valid(event) is is_read(event, TELEPHONY, ended_call)
 
 
 @given(

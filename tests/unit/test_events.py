@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import ENDED, leg
+from builders import ENDED, phone_call
 
 from perminute.application.book_credit import CreditEvent, FailedRecharge
-from perminute.application.charge_legs import EndedLeg, _against_record
-from perminute.domain.booking import Adjustment, Purchase
-from perminute.domain.credit_settings import CreditSettings
+from perminute.application.charge_calls import EndedCall, _against_record
+from perminute.domain.credit.booking import Adjustment, Purchase
+from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.credit.ledger import Producer
+from perminute.domain.credit.recharge import AutoRecharge
 from perminute.domain.errors import Refused
-from perminute.domain.folding import RERATING_HORIZON
-from perminute.domain.ledger import Producer
-from perminute.domain.recharge import AutoRecharge
-from perminute.domain.times import format_instant, parse_instant
+from perminute.domain.licensing.folding import RERATING_HORIZON
+from perminute.domain.values.times import format_instant, parse_instant
 from perminute.events.billing import BILLING, credit_event
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, check_within_horizon, licensing_event
-from perminute.events.telephony import TELEPHONY, ended_leg
-from perminute.ports import Receipt, ReceiptKey, ReceiptKind
+from perminute.events.telephony import TELEPHONY, ended_call
+from perminute.ports import EventIdentity, IdentityKind, ProcessedEvent
 
 EVENTS = Path(__file__).parents[2] / "events"
 
@@ -41,9 +41,9 @@ def refusal(body: str, door: Any, to_domain: Any) -> str:
 
 
 def test_a_call_becomes_the_leg_that_it_describes() -> None:
-    event = ended_leg(read_event(sample("call-ended"), TELEPHONY))
-    assert event == EndedLeg(
-        leg(
+    event = ended_call(read_event(sample("call-ended"), TELEPHONY))
+    assert event == EndedCall(
+        phone_call(
             call_id="b6c1a0f4-7a3e-4a5f-8f0a-1f6a0c7b9d21",
             meeting_id="weekly-0211",
             answered_at=datetime(2026, 11, 2, 9, 2, 11, 417_000, tzinfo=UTC),
@@ -55,7 +55,7 @@ def test_a_call_becomes_the_leg_that_it_describes() -> None:
 
 
 def test_ids_of_an_event_are_in_lower_case_where_case_does_not_count() -> None:
-    call = ended_leg(
+    call = ended_call(
         read_event(
             sample(
                 "call-ended",
@@ -66,7 +66,7 @@ def test_ids_of_an_event_are_in_lower_case_where_case_does_not_count() -> None:
             ),
             TELEPHONY,
         )
-    ).leg
+    ).call
     assert (call.organization_id, call.call_id, call.organizer_id, call.meeting_id) == (
         "Contoso@Home",
         "b6c1a0f4-7a3e-4a5f-8f0a-1f6a0c7b9d21",
@@ -97,26 +97,26 @@ def test_a_number_that_sets_no_price_and_is_none_is_withheld(
 ) -> None:
     numbers = {"serviceNumber": "+14255550199", "remoteNumber": "+493023125042"}
 
-    def leg_of(number: object) -> EndedLeg:
+    def call_of(number: object) -> EndedCall:
         changed = {**numbers, "legType": leg_type, field: number}
-        return ended_leg(read_event(sample("call-ended", **changed), TELEPHONY))
+        return ended_call(read_event(sample("call-ended", **changed), TELEPHONY))
 
-    assert leg_of(spelled) == leg_of(None)
-    assert leg_of(None) != leg_of(numbers[field])
+    assert call_of(spelled) == call_of(None)
+    assert call_of(None) != call_of(numbers[field])
 
 
 @pytest.mark.parametrize("number", [493023125042, ["+493023125042"], "+493023125042\ud800"])
 def test_a_number_that_sets_the_price_is_text(number: object) -> None:
     body = sample("call-ended", remoteNumber=number)
     why = "remoteNumber: must be an E.164 number of 7 to 15 digits such as +14255550100"
-    assert refusal(body, TELEPHONY, ended_leg).startswith(why)
+    assert refusal(body, TELEPHONY, ended_call).startswith(why)
 
 
 @pytest.mark.parametrize("odd", [r'"\ud800"', r'{"\udfff": ["\ud800"]}', "1" * 5_000])
 @pytest.mark.parametrize(
     ("name", "door", "to_domain"),
     [
-        ("call-ended", TELEPHONY, ended_leg),
+        ("call-ended", TELEPHONY, ended_call),
         ("organization-changed", LICENSING, licensing_event),
         ("credits-configured", BILLING, credit_event),
     ],
@@ -150,7 +150,7 @@ def test_half_a_surrogate_pair_in_what_is_read_is_refused_by_name(
 @pytest.mark.parametrize(
     ("name", "door", "to_domain", "field", "number"),
     [
-        ("call-ended", TELEPHONY, ended_leg, "billableSeconds", 61),
+        ("call-ended", TELEPHONY, ended_call, "billableSeconds", 61),
         ("credits-configured", BILLING, credit_event, "maxConcurrentCalls", 3),
         ("credits-configured", BILLING, credit_event, "lateUsageHours", 24),
         ("licenses-purchased", LICENSING, licensing_event, "quantity", 20),
@@ -161,7 +161,7 @@ def test_half_a_surrogate_pair_in_what_is_read_is_refused_by_name(
 def test_a_whole_number_may_have_a_fraction_of_zero(
     name: str, door: Any, to_domain: Any, field: str, number: int
 ) -> None:
-    """It is the same content: no receipt and no call differs."""
+    """It is the same content: no processed event and no call differs."""
     written = {
         repr(to_domain(read_event(sample(name, **{field: number * one}), door))) for one in (1, 1.0)
     }
@@ -170,18 +170,20 @@ def test_a_whole_number_may_have_a_fraction_of_zero(
 
 
 def test_an_event_in_another_spelling_is_the_same_event() -> None:
-    receipts = {
-        credit_event(read_event(sample("credit-purchased", purchaseId=identity), BILLING)).receipt
+    processed_events = {
+        credit_event(
+            read_event(sample("credit-purchased", purchaseId=identity), BILLING)
+        ).processed_event
         for identity in ("Order-1@shop.example", "order-1@Shop.example")
     }
-    (receipt,) = receipts
-    key = ReceiptKey(ReceiptKind.PURCHASE, "contoso", "order-1@shop.example")
-    assert receipt.key == key
+    (processed_event,) = processed_events
+    key = EventIdentity(IdentityKind.PURCHASE, "contoso", "order-1@shop.example")
+    assert processed_event.key == key
 
 
 def test_unknown_fields_are_ignored_and_an_absent_schema_version_means_1() -> None:
     body = sample("call-ended", schemaVersion="REMOVED", dialect="Bavarian")
-    assert ended_leg(read_event(body, TELEPHONY)) == ended_leg(
+    assert ended_call(read_event(body, TELEPHONY)) == ended_call(
         read_event(sample("call-ended"), TELEPHONY)
     )
 
@@ -237,7 +239,7 @@ def test_unknown_fields_are_ignored_and_an_absent_schema_version_means_1() -> No
 def test_a_call_that_is_wrong_is_refused_by_the_name_of_the_field(
     changed: dict[str, Any], message: str
 ) -> None:
-    assert refusal(sample("call-ended", **changed), TELEPHONY, ended_leg) == message
+    assert refusal(sample("call-ended", **changed), TELEPHONY, ended_call) == message
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,7 @@ def test_a_call_that_is_wrong_is_refused_by_the_name_of_the_field(
     ],
 )
 def test_what_is_no_event_is_refused(body: str, message: str) -> None:
-    assert refusal(body, TELEPHONY, ended_leg) == message
+    assert refusal(body, TELEPHONY, ended_call) == message
 
 
 def test_a_known_source_with_an_unknown_detail_type_is_refused() -> None:
@@ -402,8 +404,10 @@ def test_a_licensing_event_that_is_wrong_is_refused(
 def test_a_call_lasts_as_long_as_all_digits_say(answered: str, ended: str, seconds: int) -> None:
     times = {"answeredAt": f"2026-11-02T{answered}", "endedAt": f"2026-11-02T{ended}"}
     body = sample("call-ended", **times, billableSeconds="REMOVED")
-    assert ended_leg(read_event(body, TELEPHONY)).leg.connected_seconds == seconds
-    billed = ended_leg(read_event(sample("call-ended", **times, billableSeconds=7), TELEPHONY)).leg
+    assert ended_call(read_event(body, TELEPHONY)).call.connected_seconds == seconds
+    billed = ended_call(
+        read_event(sample("call-ended", **times, billableSeconds=7), TELEPHONY)
+    ).call
     assert (billed.connected_seconds, billed.exact_seconds) == (7, None)
 
 
@@ -413,19 +417,19 @@ def test_a_call_that_ends_before_its_answer_by_a_nanosecond_is_refused() -> None
         "endedAt": "2026-11-02T09:20:00.1234567Z",
     }
     body = sample("call-ended", **times, billableSeconds="REMOVED")
-    assert refusal(body, TELEPHONY, ended_leg) == "endedAt: lies before answeredAt"
+    assert refusal(body, TELEPHONY, ended_call) == "endedAt: lies before answeredAt"
 
 
 def test_another_length_by_less_than_a_microsecond_is_named_in_plain_words() -> None:
-    one = leg(ended_at=ENDED)
+    one = phone_call(ended_at=ENDED)
     refused = _against_record(replace(one, exact_seconds=601), one)
     assert "is recorded with another time below the microsecond;" in str(refused)
 
 
 def test_digits_that_do_not_change_how_long_a_call_was_change_no_content() -> None:
-    def said(ended: str) -> EndedLeg:
+    def said(ended: str) -> EndedCall:
         body = sample("call-ended", endedAt=f"2026-11-02T{ended}", billableSeconds="REMOVED")
-        return ended_leg(read_event(body, TELEPHONY))
+        return ended_call(read_event(body, TELEPHONY))
 
     assert said("09:30:59.1Z") == said("09:30:59.1000000Z") == said("09:30:59.1000004Z")
 
@@ -482,7 +486,9 @@ def test_a_purchase_is_known_by_its_purchase_id_and_by_what_it_said() -> None:
             purchased_at=at,
             expires_at=datetime(2027, 10, 30, 12, 2, tzinfo=UTC),
         ),
-        receipt=Receipt(ReceiptKey(ReceiptKind.PURCHASE, "contoso", "po-1001"), content),
+        processed_event=ProcessedEvent(
+            EventIdentity(IdentityKind.PURCHASE, "contoso", "po-1001"), content
+        ),
         issued_at=at,
         producer=Producer("123456789012", "perminute.billing"),
     )
@@ -491,7 +497,7 @@ def test_a_purchase_is_known_by_its_purchase_id_and_by_what_it_said() -> None:
 def test_the_same_said_in_another_way_is_the_same_content() -> None:
     first = credit_event(read_event(sample("credit-purchased"), BILLING))
     again = sample("credit-purchased", amount="250", purchasedAt="2026-10-30T13:02:00.000+01:00")
-    assert credit_event(read_event(again, BILLING)).receipt == first.receipt
+    assert credit_event(read_event(again, BILLING)).processed_event == first.processed_event
 
 
 def test_settings_are_kept_whole() -> None:
@@ -530,12 +536,12 @@ def test_a_change_id_is_the_identity_of_an_event_under_any_event_id(
     sent = json.loads(sample(name, changeId="CHANGE@hr", issuedAt="2026-10-30T11:00:00.5Z"))
     copy = {**sent, "id": "of-a-replay", "time": "2026-10-30T23:00:00Z"}
     first, again = (to_domain(read_event(json.dumps(body), door)) for body in (sent, copy))
-    assert first.receipt == again.receipt
-    assert first.receipt.key == ReceiptKey(ReceiptKind.CHANGE, "contoso", "change@hr")
+    assert first.processed_event == again.processed_event
+    assert first.processed_event.key == EventIdentity(IdentityKind.CHANGE, "contoso", "change@hr")
     assert first.change == again.change
     other = to_domain(read_event(sample(name, changeId="change@hr", issuedAt="REMOVED"), door))
-    assert other.receipt.key == first.receipt.key
-    assert other.receipt.content != first.receipt.content
+    assert other.processed_event.key == first.processed_event.key
+    assert other.processed_event.content != first.processed_event.content
 
 
 def test_an_event_without_a_change_id_is_known_by_its_id_even_if_a_change_id_reads_the_same() -> (
@@ -545,28 +551,28 @@ def test_an_event_without_a_change_id_is_known_by_its_id_even_if_a_change_id_rea
     plain = licensing_event(read_event(json.dumps(body), LICENSING))
     named = sample("license-removed", changeId=body["id"])
     change = licensing_event(read_event(named, LICENSING))
-    assert plain.receipt.key == ReceiptKey(ReceiptKind.EVENT, "contoso", body["id"])
-    assert change.receipt.key == ReceiptKey(ReceiptKind.CHANGE, "contoso", body["id"])
+    assert plain.processed_event.key == EventIdentity(IdentityKind.EVENT, "contoso", body["id"])
+    assert change.processed_event.key == EventIdentity(IdentityKind.CHANGE, "contoso", body["id"])
     assert plain.change != change.change
 
 
 @pytest.mark.parametrize(
     ("name", "kind", "identity"),
     [
-        ("credit-purchased", ReceiptKind.PURCHASE, "po-1001"),
-        ("credit-adjusted", ReceiptKind.ADJUSTMENT, "goodwill-1"),
-        ("recharge-failed", ReceiptKind.RECHARGE_FAILURE, "d4c1c3a5-9d54-5b52-8f6a-6d2c6a0c0b11"),
+        ("credit-purchased", IdentityKind.PURCHASE, "po-1001"),
+        ("credit-adjusted", IdentityKind.ADJUSTMENT, "goodwill-1"),
+        ("recharge-failed", IdentityKind.RECHARGE_FAILURE, "d4c1c3a5-9d54-5b52-8f6a-6d2c6a0c0b11"),
     ],
 )
 def test_what_has_an_identity_of_its_own_keeps_it_beside_a_change_id(
-    name: str, kind: ReceiptKind, identity: str
+    name: str, kind: IdentityKind, identity: str
 ) -> None:
-    receipts = {
-        credit_event(read_event(sample(name, changeId=change_id), BILLING)).receipt
+    processed_events = {
+        credit_event(read_event(sample(name, changeId=change_id), BILLING)).processed_event
         for change_id in ("REMOVED", "a", "b")
     }
-    (receipt,) = receipts
-    assert receipt.key == ReceiptKey(kind, "contoso", identity)
+    (processed_event,) = processed_events
+    assert processed_event.key == EventIdentity(kind, "contoso", identity)
 
 
 @pytest.mark.parametrize(
@@ -616,7 +622,9 @@ def test_an_adjustment_may_be_negative() -> None:
         amount_micros=-1_250_000,
         expires_at=datetime(2027, 11, 3, 10, tzinfo=UTC),
     )
-    assert event.receipt.key == ReceiptKey(ReceiptKind.ADJUSTMENT, "contoso", "goodwill-1")
+    assert event.processed_event.key == EventIdentity(
+        IdentityKind.ADJUSTMENT, "contoso", "goodwill-1"
+    )
 
 
 def test_a_purchase_may_name_its_end_and_the_recharge_that_it_answers() -> None:
@@ -631,7 +639,9 @@ def test_a_failed_recharge_is_known_by_its_recharge() -> None:
     event = credit_event(read_event(sample("recharge-failed"), BILLING))
     identity = "d4c1c3a5-9d54-5b52-8f6a-6d2c6a0c0b11"
     assert event.change == FailedRecharge(recharge_id=identity, reason="the card has expired")
-    assert event.receipt.key == ReceiptKey(ReceiptKind.RECHARGE_FAILURE, "contoso", identity)
+    assert event.processed_event.key == EventIdentity(
+        IdentityKind.RECHARGE_FAILURE, "contoso", identity
+    )
 
 
 def test_auto_recharge_that_is_switched_off_has_no_effect() -> None:
@@ -768,4 +778,4 @@ def test_the_account_that_sent_money_is_known_and_any_other_refuses_none(
     unsaid = credit_event(read_event(json.dumps(bought), BILLING))
     assert unsaid.producer == Producer(None, "perminute.billing")
     # A copy that another account sends is the same event.
-    assert unsaid.receipt == event.receipt
+    assert unsaid.processed_event == event.processed_event

@@ -9,29 +9,28 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import (
     ANSWERED,
-    IMPATIENT,
     LONG_AGO,
     ORGANIZATION,
+    WITHOUT_WAITING,
     card,
     charge,
     ended,
     entitled_changes,
     holding,
     lot,
+    processed_event,
     rating,
-    receipt,
 )
 from daily import Expiry
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.book_credit import BookCredit, CreditEvent
-from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.further_lots import further_lots
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.verdicts import Accepted
-from perminute.domain.booking import Purchase, advance, move_lots_up, purchase
-from perminute.domain.errors import Contended, FurtherLotsNeeded
-from perminute.domain.lots import (
+from perminute.application.licensing_cache import LicensingCache
+from perminute.application.results import Accepted
+from perminute.domain.credit.booking import Purchase, advance, move_lots_up, purchase
+from perminute.domain.credit.lots import (
     MAX_LOTS_IN_ACCOUNT,
     MAX_LOTS_MOVED,
     FurtherLots,
@@ -40,14 +39,15 @@ from perminute.domain.lots import (
     total_micros,
     twelve_months_after,
 )
-from perminute.domain.notifications import CreditExpired
-from perminute.domain.reconciliation import reconcile
-from perminute.ports import MAX_ITEMS_PER_POSTING, ReceiptKind
+from perminute.domain.errors import Contended, FurtherLotsNeeded
+from perminute.domain.notifications.notifications import CreditExpired
+from perminute.domain.reconciliation.reconciliation import reconcile
+from perminute.ports import MAX_ITEMS_PER_TRANSACTION, IdentityKind
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perminute.domain.accounts import Account
+    from perminute.domain.credit.accounts import Account
 
 CENT = 10_000
 
@@ -184,13 +184,13 @@ class Scene:
     def __init__(self) -> None:
         self.store = InMemoryStore()
         self.store.record(ORGANIZATION, entitled_changes())
-        self.book = BookCredit(self.store, IMPATIENT)
-        self.charge = ChargeLegs(
+        self.book = BookCredit(self.store, WITHOUT_WAITING)
+        self.charge = ChargeCalls(
             self.store,
             InMemoryCalls(self.store),
-            RememberedLicensing(self.store),
+            LicensingCache(self.store),
             PublishedRateCards(card()),
-            IMPATIENT,
+            WITHOUT_WAITING,
         )
         self.expire = Expiry(self.store)
 
@@ -200,15 +200,15 @@ class Scene:
         event = CreditEvent(
             organization_id=ORGANIZATION,
             change=replace(bought(at), purchase_id=identity, amount_micros=micros),
-            receipt=receipt(identity, kind=ReceiptKind.PURCHASE),
+            processed_event=processed_event(identity, kind=IdentityKind.PURCHASE),
             issued_at=at,
         )
-        (verdict,) = self.book([event])
-        assert isinstance(verdict, Accepted)
+        (result,) = self.book([event])
+        assert isinstance(result, Accepted)
 
-    def call(self, *calls: EndedLeg) -> None:
+    def call(self, *calls: EndedCall) -> None:
         """Charge calls: ten minutes cost 0.15 each."""
-        assert all(isinstance(verdict, Accepted) for verdict in self.charge(calls))
+        assert all(isinstance(result, Accepted) for result in self.charge(calls))
 
     @property
     def account(self) -> Account:
@@ -242,7 +242,7 @@ def test_one_call_may_use_up_more_lots_than_a_transaction_has_items() -> None:
     scene.call(ended(call_id="a"))
     scene.check()
     usage = scene.store.usages[ORGANIZATION, "a"]
-    assert len(usage.lots) == 150 > MAX_ITEMS_PER_POSTING
+    assert len(usage.lots) == 150 > MAX_ITEMS_PER_TRANSACTION
     assert scene.account.balance_micros == 30 * CENT // 10
 
 

@@ -29,12 +29,8 @@ from builders import (
     lot,
 )
 
-from perminute.domain.credit_settings import FailureHandling
-from perminute.domain.errors import Conflict, Refused
-from perminute.domain.legs import MAX_LEG_SECONDS, LegType, MeetingType
-from perminute.domain.pools import MinutePool
-from perminute.domain.reservations import (
-    Asked,
+from perminute.domain.authorization.reservations import (
+    ChargingRequest,
     Decision,
     Denied,
     Held,
@@ -43,18 +39,22 @@ from perminute.domain.reservations import (
     Promise,
     covered,
 )
-from perminute.domain.spending import LimitName
-from perminute.domain.timelines import Timeline
+from perminute.domain.credit.credit_settings import FailureHandling
+from perminute.domain.errors import Conflict, Refused
+from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.limits.spending import LimitName
+from perminute.domain.pools.pools import MinutePool
+from perminute.domain.rating.calls import MAX_CALL_SECONDS, LegType, MeetingType
 
 if TYPE_CHECKING:
-    from perminute.domain.accounts import Account
-    from perminute.domain.authorization import Decided
-    from perminute.domain.rate_card import RateCard
+    from perminute.domain.authorization.authorization import Authorization
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.rating.rate_card import RateCard
 
 SECOND = timedelta(seconds=1)
 
 
-def lapse(decided: Decided) -> datetime:
+def lapse(decided: Authorization) -> datetime:
     promised = decided.reservation.promised
     assert promised is not None
     return promised.until
@@ -194,7 +194,7 @@ def test_who_has_enough_is_covered_for_a_day_and_so_is_what_costs_nothing() -> N
     rich = Scene(holding(lot("1", 1_000 * MICROS))).authorize().answer
     included: dict[str, Any] = {"leg_type": LegType.TOLL_DIAL_IN, "service_number": "+14255550100"}
     free = Scene(user=SUBSCRIBED).authorize(**included).answer
-    assert rich.remaining_seconds == free.remaining_seconds == MAX_LEG_SECONDS
+    assert rich.remaining_seconds == free.remaining_seconds == MAX_CALL_SECONDS
     assert (rich.hang_up_after_seconds, free.hang_up_after_seconds) == (298, 298)
 
 
@@ -276,7 +276,7 @@ def test_what_costs_nothing_is_granted_no_longer_at_a_time() -> None:
 
 def test_a_fraud_limit_acts_when_the_bridge_reports_next() -> None:
     scene = Scene(holding(lot("1", 1_000 * MICROS)))
-    first = scene.authorize(asks(MAX_LEG_SECONDS))
+    first = scene.authorize(asks(MAX_CALL_SECONDS))
     settings = configured(prefix_hourly_spend_limit_micros=RATE)
     scene.account = replace(scene.account, settings=settings)
     second = scene.update(first, used(1_798, 1), ANSWERED + 1_798 * SECOND)
@@ -290,15 +290,20 @@ def test_a_fraud_limit_acts_when_the_bridge_reports_next() -> None:
     ("asked", "message"),
     [
         (
-            Asked(Operation.UPDATE, 1, None, 121),
+            ChargingRequest(Operation.UPDATE, 1, None, 121),
             r"^usedSeconds: makes 121 s in all, but the call was authorized 60 s ago; usedSeconds "
             r"counts whole seconds since the report before",
         ),
-        (Asked(Operation.RELEASE, 1, None, 86_400), "^usedSeconds: makes 86400 s in all"),
-        (Asked(Operation.UPDATE, 1, None, 0, 121), "^totalUsedSeconds: makes 121 s in all"),
+        (ChargingRequest(Operation.RELEASE, 1, None, 86_400), "^usedSeconds: makes 86400 s in all"),
+        (
+            ChargingRequest(Operation.UPDATE, 1, None, 0, 121),
+            "^totalUsedSeconds: makes 121 s in all",
+        ),
     ],
 )
-def test_more_than_the_clock_allows_cannot_have_been_used(asked: Asked, message: str) -> None:
+def test_more_than_the_clock_allows_cannot_have_been_used(
+    asked: ChargingRequest, message: str
+) -> None:
     reservation = Scene().authorize().reservation
     with pytest.raises(Refused, match=message):
         reservation.next_request(asked, ANSWERED + MINUTE)
@@ -337,7 +342,7 @@ def test_a_report_that_waited_moves_no_call_out_of_its_price(
 def test_a_total_may_be_reported_instead() -> None:
     scene = Scene()
     second = scene.update(scene.authorize(), used(60, 1), ANSWERED + MINUTE)
-    total = Asked(Operation.UPDATE, 2, None, 0, 90)
+    total = ChargingRequest(Operation.UPDATE, 2, None, 0, 90)
     asked = second.reservation.next_request(total, ANSWERED + 90 * SECOND)
     assert asked == used(30, 2, 300)
     third = scene.update(second, asked, ANSWERED + 90 * SECOND)
@@ -351,7 +356,7 @@ def test_a_total_never_falls() -> None:
     second = scene.update(scene.authorize(), used(60, 1), ANSWERED + MINUTE)
     with pytest.raises(Refused, match="totalUsedSeconds: is 59, but 60 were reported before"):
         second.reservation.next_request(
-            Asked(Operation.RELEASE, 2, None, 0, 59), ANSWERED + 2 * MINUTE
+            ChargingRequest(Operation.RELEASE, 2, None, 0, 59), ANSWERED + 2 * MINUTE
         )
 
 
@@ -365,9 +370,9 @@ def test_what_is_wanted_by_default_may_be_spelled_out_when_a_request_is_sent_aga
     second = scene.update(first, used(60, 1, 600), ANSWERED + MINUTE)
     third = scene.update(second, used(60, 2), ANSWERED + 2 * MINUTE)
     later = ANSWERED + 2 * MINUTE
-    for same in (used(60, 2), used(60, 2, 600), Asked(Operation.UPDATE, 2, 600, 0, 120)):
+    for same in (used(60, 2), used(60, 2, 600), ChargingRequest(Operation.UPDATE, 2, 600, 0, 120)):
         assert third.reservation.answer_again(same, later) == third.answer
-    for other in (used(60, 2, 300), used(61, 2), Asked(Operation.UPDATE, 2, None, 0, 60)):
+    for other in (used(60, 2, 300), used(61, 2), ChargingRequest(Operation.UPDATE, 2, None, 0, 60)):
         with pytest.raises(Conflict, match="another request"):
             third.reservation.answer_again(other, later)
 
@@ -571,6 +576,6 @@ def test_a_call_that_has_lasted_a_day_is_denied_for_that_before_its_credit() -> 
     scene = Scene(holding(lot("1", 10_000 * MICROS)))
     decided = scene.authorize(asks(60))
     scene.account = replace(scene.account, lots=(), balance_micros=0)
-    last = used(MAX_LEG_SECONDS, 1)
+    last = used(MAX_CALL_SECONDS, 1)
     answer = scene.update(decided, last, ANSWERED + timedelta(days=1)).answer
     assert answer.reason == Denied.CALL_TOO_LONG

@@ -8,7 +8,13 @@ from builders import ANSWERED
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perminute.domain.holds import MAX_INSTANTS_PER_SPAN, NOTHING_HELD, Hold, Holds, lapses_at
+from perminute.domain.credit.holds import (
+    MAX_INSTANTS_PER_SPAN,
+    NOTHING_HELD,
+    Hold,
+    Holds,
+    lapses_at,
+)
 
 MINUTE = timedelta(minutes=1)
 SPANS = st.integers(1, 200_000).map(lambda s: timedelta(seconds=s))

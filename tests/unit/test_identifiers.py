@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from perminute.domain.identifiers import PATTERN, canonical_id, check_spaces, read_id
-from perminute.domain.legs import MAX_ID_LENGTH
+from perminute.domain.rating.calls import MAX_ID_LENGTH
+from perminute.domain.values.identifiers import PATTERN, canonical_id, check_spaces, read_id
 
 GUID = "9F4FE8EA-7E6E-486E-B8F4-8B3B2F6A5D21"
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 from builders import (
     ANSWERED,
-    IMPATIENT,
     LONG_AGO,
+    WITHOUT_WAITING,
     announced,
     card,
     ended,
     fact,
     holding,
-    leg,
     lot,
+    phone_call,
+    processed_event,
     purchase,
-    receipt,
 )
 from items import size_of
 
@@ -28,21 +28,16 @@ from perminute.adapters.dynamodb import records, under_way
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.adapters.notification_documents import document_of
 from perminute.application.book_credit import BookCredit
-from perminute.application.charge_legs import ChargeLegs
-from perminute.application.looking_again import CALLS_PER_POSTING, LookingAgain
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.application.verdicts import Accepted
-from perminute.domain.ledger import EntryType, LedgerEntry, Producer
-from perminute.domain.legs import MAX_ID_LENGTH, LegType
-from perminute.domain.licensing import LicensingChange, NotEntitled
-from perminute.domain.lots import MAX_EXPIRED_LOTS, MAX_LOTS_IN_ACCOUNT, LotShare
-from perminute.domain.notifications import CallNotEntitled, News, bytes_at_most, notification
-from perminute.domain.pools import Cursor, Disturbance, MinutePool, Month, Position
-from perminute.domain.rate_card import Unpriced
-from perminute.domain.recharge import Disabled
-from perminute.domain.rerating import Rerating
-from perminute.domain.spending import (
+from perminute.application.charge_calls import ChargeCalls
+from perminute.application.licensing_cache import LicensingCache
+from perminute.application.looking_again import CALLS_PER_TRANSACTION, LookingAgain
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted
+from perminute.domain.credit.ledger import EntryType, LedgerEntry, Producer
+from perminute.domain.credit.lots import MAX_EXPIRED_LOTS, MAX_LOTS_IN_ACCOUNT, LotShare
+from perminute.domain.credit.recharge import Disabled
+from perminute.domain.licensing.licensing import LicensingChange, NotEntitled
+from perminute.domain.limits.spending import (
     LimitName,
     PartOfDay,
     Spending,
@@ -50,14 +45,24 @@ from perminute.domain.spending import (
     SpendingKey,
     SpendingKind,
 )
-from perminute.domain.usage import Adjusted, Flag
+from perminute.domain.notifications.notifications import (
+    CallNotEntitled,
+    NotificationBody,
+    bytes_at_most,
+    notification,
+)
+from perminute.domain.pools.pools import Cursor, Disturbance, MinutePool, Month, Position
+from perminute.domain.rating.calls import MAX_ID_LENGTH, LegType
+from perminute.domain.rating.rate_card import Unpriced
+from perminute.domain.rating.usage import Adjusted, Flag
+from perminute.domain.rerating.rerating import Rerating
 from perminute.ports import (
     MAX_CHANGES_PER_RECORD,
     MAX_CORRELATION_ID,
-    MAX_ITEMS_PER_POSTING,
+    MAX_ITEMS_PER_TRANSACTION,
     MAX_MERGED,
     Causes,
-    Posting,
+    Transaction,
 )
 
 if TYPE_CHECKING:
@@ -126,7 +131,7 @@ def value_of(name: str, annotation: str) -> Any:
 
 EVERY_NEWS = [
     kind(**{field.name: value_of(field.name, str(field.type)) for field in fields(kind)})
-    for kind in get_args(News)
+    for kind in get_args(NotificationBody)
 ]
 
 
@@ -146,10 +151,10 @@ def test_reratings_of_users_with_long_names_are_merged_as_far_as_an_item_goes(
     for number in range(MAX_MERGED + 3):
         one = replace(waiting(of_each), rerating_id=f"event#{number:03}")
         store.reratings[ORGANIZATION, one.rerating_id] = one
-    parts = InMemoryCalls(store), RememberedLicensing(store), PublishedRateCards(card()), IMPATIENT
+    parts = InMemoryCalls(store), LicensingCache(store), PublishedRateCards(card()), WITHOUT_WAITING
     rerate = RerateCalls(LookingAgain(store, *parts), store)
-    (verdict,) = rerate([Wakeup(ORGANIZATION)])
-    assert isinstance(verdict, Accepted), verdict
+    (result,) = rerate([ReratingRequest(ORGANIZATION)])
+    assert isinstance(result, Accepted), result
     assert store.waiting(ORGANIZATION) == []
 
 
@@ -162,34 +167,38 @@ def test_what_a_notification_takes_is_never_estimated_too_low(news: Any) -> None
 
 
 class Measured(InMemoryStore):
-    """Measures each item of a posting as DynamoDB would."""
+    """Measures each item of a transaction as DynamoDB would."""
 
-    def commit(self, posting: Posting) -> CommitResult:
+    def commit(self, transaction: Transaction) -> CommitResult:
         rows = [
-            records.account_row(posting.after),
-            *records.call_list_rows(posting.usages),
+            records.account_row(transaction.after),
+            *records.call_list_rows(transaction.usages),
             *(
-                records.outbox_row(some, posting.after.version, posting.causes)
-                for some in posting.outbox
+                records.outbox_row(some, transaction.after.version, transaction.causes)
+                for some in transaction.outbox
             ),
         ]
         assert max(map(sized, rows)) <= MOST
         assert sum(map(sized, rows)) <= 10 * MOST
-        assert posting.items <= MAX_ITEMS_PER_POSTING
-        return super().commit(posting)
+        assert transaction.items <= MAX_ITEMS_PER_TRANSACTION
+        return super().commit(transaction)
 
 
 def test_a_batch_of_calls_that_all_have_news_is_told_in_several_records() -> None:
     """Nobody may make them, so there are two notifications of each of them."""
     store = Measured()
     change = LicensingChange(ORGANIZATION, None, (fact("dialOutPolicy", "none"),))
-    store.record(ORGANIZATION, [(change, receipt("policy", organization_id=ORGANIZATION))])
+    store.record(ORGANIZATION, [(change, processed_event("policy", organization_id=ORGANIZATION))])
     bought = purchase(amount=1)
-    key = replace(bought.receipt.key, organization_id=ORGANIZATION)
-    event = replace(bought, organization_id=ORGANIZATION, receipt=replace(bought.receipt, key=key))
-    BookCredit(store, IMPATIENT)([event])
-    licensing, cards = RememberedLicensing(store), PublishedRateCards(card())
-    charge = ChargeLegs(store, InMemoryCalls(store), licensing, cards, IMPATIENT)
+    key = replace(bought.processed_event.key, organization_id=ORGANIZATION)
+    event = replace(
+        bought,
+        organization_id=ORGANIZATION,
+        processed_event=replace(bought.processed_event, key=key),
+    )
+    BookCredit(store, WITHOUT_WAITING)([event])
+    licensing, cards = LicensingCache(store), PublishedRateCards(card())
+    charge = ChargeCalls(store, InMemoryCalls(store), licensing, cards, WITHOUT_WAITING)
     batch = [
         replace(
             ended(organization_id=ORGANIZATION, call_id=longest("c"), organizer_id=longest("u")),
@@ -206,9 +215,9 @@ def test_one_record_takes_what_a_full_batch_tells_of_calls_with_names_like_real_
     news = CallNotEntitled(call_id=guid, organizer_id=guid, reason=NotEntitled.NO_LICENSE)
     told = tuple(notification(news, organization_id=guid, at=ANSWERED, cause=n) for n in range(98))
     account = holding(organization_id=guid)
-    posting = Posting(before=account, after=account, notifications=told)
-    assert [len(some) for some in posting.outbox] == [98]
-    assert posting.items == 2
+    transaction = Transaction(before=account, after=account, notifications=told)
+    assert [len(some) for some in transaction.outbox] == [98]
+    assert transaction.items == 2
 
 
 SHARES = tuple(LotShare(f"{n:012}", longest(), -(10**9), late=True) for n in range(100))
@@ -238,12 +247,12 @@ def test_what_else_grows_stays_far_below() -> None:
         lots=SHARES[: MAX_EXPIRED_LOTS + MAX_LOTS_IN_ACCOUNT],
         cause=longest(),
         opens=lot("1", 1, purchase_id=longest()),
-        call_ids=tuple(longest() for _ in range(CALLS_PER_POSTING)),
+        call_ids=tuple(longest() for _ in range(CALLS_PER_TRANSACTION)),
         producer=Producer("123456789012", "perminute.billing"),
     )
     changes = [
         SpendingChange(SpendingKey(kind, longest(), LONG_AGO), at.date(), -(10**15), moved=True)
-        for _ in range(2 * CALLS_PER_POSTING)
+        for _ in range(2 * CALLS_PER_TRANSACTION)
         for kind in (SpendingKind.USER, SpendingKind.PREFIX)
     ]
     counted = Spending(
@@ -266,12 +275,12 @@ def test_what_else_grows_stays_far_below() -> None:
 def test_a_call_that_was_corrected_a_thousand_times_fits_its_item() -> None:
     named = {"organization_id": ORGANIZATION, "call_id": longest(), "organizer_id": longest()}
     store = InMemoryStore()
-    licensing, cards = RememberedLicensing(store), PublishedRateCards(card())
-    charge = ChargeLegs(store, InMemoryCalls(store), licensing, cards, IMPATIENT)
-    (verdict,) = charge([replace(ended(), leg=leg(**named, meeting_id=longest()))])
-    assert isinstance(verdict, Accepted)
+    licensing, cards = LicensingCache(store), PublishedRateCards(card())
+    charge = ChargeCalls(store, InMemoryCalls(store), licensing, cards, WITHOUT_WAITING)
+    (result,) = charge([replace(ended(), call=phone_call(**named, meeting_id=longest()))])
+    assert isinstance(result, Accepted)
     usage = replace(
-        verdict.result,
+        result.result,
         flags=USAGE_FLAGS,
         lots=SHARES,
         adjustments=tuple(Adjusted(f"{n:012}", -(10**9)) for n in range(1_000)),

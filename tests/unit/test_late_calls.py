@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import ENDED, LONG_AGO, holding, lot, rating
 
-from perminute.domain.booking import advance, charge
-from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.credit.booking import advance, charge
+from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.credit.ledger import EntryType
+from perminute.domain.credit.lots import MAX_EXPIRED_LOTS, FurtherLots, Lot, LotShare
 from perminute.domain.errors import FurtherLotsNeeded
-from perminute.domain.ledger import EntryType
-from perminute.domain.licensing import Licensing
-from perminute.domain.lots import MAX_EXPIRED_LOTS, FurtherLots, Lot, LotShare
-from perminute.domain.notifications import LowBalance
-from perminute.domain.pools import Pools
-from perminute.domain.rerating import Rerated, rerate
-from perminute.domain.spending import Spendings
-from perminute.domain.usage import Flag
+from perminute.domain.licensing.licensing import Licensing
+from perminute.domain.limits.spending import Spendings
+from perminute.domain.notifications.notifications import LowBalance
+from perminute.domain.pools.pools import Pools
+from perminute.domain.rating.usage import Flag
+from perminute.domain.rerating.rerating import Rerated, rerate
 
 if TYPE_CHECKING:
-    from perminute.domain.accounts import Account, Booking
+    from perminute.domain.credit.accounts import Account, Booking
 
 EXPIRED = ENDED + timedelta(hours=1)
 OLD = lot("1", 10, expires_at=EXPIRED, warned=True)

@@ -3,11 +3,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from builders import ANSWERED, LONG_AGO, ORGANIZER, fact, holds, leg, volume
+from builders import ANSWERED, LONG_AGO, ORGANIZER, fact, holds, phone_call, volume
 
-from perminute.domain.legs import LegType
-from perminute.domain.licenses import product_named
-from perminute.domain.licensing import (
+from perminute.domain.licensing.licensing import (
     Cover,
     Licensing,
     NotEntitled,
@@ -15,12 +13,14 @@ from perminute.domain.licensing import (
     counts_seats,
     license_attribute,
 )
-from perminute.domain.timelines import Timeline
+from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.rating.calls import LegType
+from perminute.domain.reference.licenses import product_named
 
 PER_MINUTE = ("payPerMinute", "communicationsCredits")
-TOLL = leg(leg_type=LegType.TOLL_DIAL_IN, service_number="+14255550100")
-TOLL_FREE = leg(leg_type=LegType.TOLL_FREE_DIAL_IN, service_number="+18005550100")
-DIAL_OUT = leg()
+TOLL = phone_call(leg_type=LegType.TOLL_DIAL_IN, service_number="+14255550100")
+TOLL_FREE = phone_call(leg_type=LegType.TOLL_FREE_DIAL_IN, service_number="+18005550100")
+DIAL_OUT = phone_call()
 
 
 def organization_mode() -> Timeline:
@@ -82,7 +82,8 @@ def test_a_license_counts_from_its_assignment_until_its_removal() -> None:
     licensing = Licensing(volume(), {ORGANIZER: user})
     instants = [ANSWERED + timedelta(minutes=minutes) for minutes in (-1, 0, 59, 60)]
     assert [
-        licensing.entitlement(leg(answered_at=at, ended_at=at), LONG_AGO).rest for at in instants
+        licensing.entitlement(phone_call(answered_at=at, ended_at=at), LONG_AGO).rest
+        for at in instants
     ] == [NotEntitled.NO_LICENSE, Cover.CREDITS, Cover.CREDITS, NotEntitled.NO_LICENSE]
 
 
@@ -189,7 +190,7 @@ def test_a_policy_counts_from_when_it_takes_effect() -> None:
     since = fact("dialOutPolicy", "none", ANSWERED)
     licensing = Licensing(Timeline(), {ORGANIZER: Timeline([since])})
     before = ANSWERED - timedelta(microseconds=1)
-    assert licensing.allows(leg(answered_at=before), "DE")
+    assert licensing.allows(phone_call(answered_at=before), "DE")
     assert not licensing.allows(DIAL_OUT, "DE")
 
 

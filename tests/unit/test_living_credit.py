@@ -9,48 +9,48 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import (
     ANSWERED,
-    IMPATIENT,
     LONG_AGO,
     MICROS,
     ORGANIZATION,
+    WITHOUT_WAITING,
     card,
     ended,
     entitled_changes,
     holding,
     lot,
+    processed_event,
     purchase,
-    receipt,
 )
 from daily import Expiry
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.book_credit import BookCredit, CreditEvent, FailedRecharge
-from perminute.application.charge_legs import ChargeLegs
+from perminute.application.charge_calls import ChargeCalls
 from perminute.application.expire_credit import Expired
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.reconcile_books import ReconcileBooks, Reconciled
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain.accounts import Account
-from perminute.domain.credit_settings import CreditSettings
+from perminute.application.results import Accepted, Duplicate
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.credit.ledger import EntryType
+from perminute.domain.credit.lots import WARNING_AHEAD, twelve_months_after
+from perminute.domain.credit.recharge import AutoRecharge, recharge_id
 from perminute.domain.errors import Refused, Unavailable
-from perminute.domain.ledger import EntryType
-from perminute.domain.lots import WARNING_AHEAD, twelve_months_after
-from perminute.domain.notifications import (
+from perminute.domain.notifications.notifications import (
     BalanceExhausted,
     CreditExpired,
     CreditExpiring,
     RechargeRequested,
     RechargeSucceeded,
 )
-from perminute.domain.recharge import AutoRecharge, recharge_id
-from perminute.domain.reconciliation import Difference, Statement
-from perminute.ports import Moved, ReceiptKind
+from perminute.domain.reconciliation.reconciliation import Difference, Statement
+from perminute.ports import AccountChanged, IdentityKind
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perminute.application.charge_legs import EndedLeg
-    from perminute.ports import CommitResult, Posting
+    from perminute.application.charge_calls import EndedCall
+    from perminute.ports import CommitResult, Transaction
 
 PAID = 150_000
 EXPIRES = ANSWERED + timedelta(minutes=30)
@@ -71,18 +71,18 @@ def store_with(*lots_micros: int, expires_at: datetime = EXPIRES) -> InMemorySto
     return store
 
 
-def call(call_id: str, at: datetime) -> EndedLeg:
+def call(call_id: str, at: datetime) -> EndedCall:
     """A call of ten minutes that is reported when it ends."""
     return ended(call_id=call_id, answered_at=at - timedelta(minutes=10), ended_at=at)
 
 
-def charging(store: InMemoryStore) -> ChargeLegs:
-    return ChargeLegs(
+def charging(store: InMemoryStore) -> ChargeCalls:
+    return ChargeCalls(
         store,
         InMemoryCalls(store),
-        RememberedLicensing(store),
+        LicensingCache(store),
         PublishedRateCards(card()),
-        IMPATIENT,
+        WITHOUT_WAITING,
     )
 
 
@@ -97,7 +97,7 @@ def test_a_lot_that_expires_between_two_calls_pays_the_earlier_one_however_they_
     store = store_with(5 * PAID)
     calls = [call("late", EXPIRES), call("early", EXPIRES - timedelta(microseconds=1))]
     for batch in [[calls[1]], [calls[0]]] if apart else [calls]:
-        assert all(isinstance(verdict, Accepted) for verdict in charging(store)(batch))
+        assert all(isinstance(result, Accepted) for result in charging(store)(batch))
     assert booked(store) == [
         (EntryType.CHARGE, -PAID),
         (EntryType.EXPIRY, -4 * PAID),
@@ -133,7 +133,7 @@ def test_a_charge_and_the_daily_run_never_book_one_expiry_twice() -> None:
 
 def test_credit_expires_before_a_purchase_and_an_adjustment_are_booked() -> None:
     store = store_with(7)
-    BookCredit(store, IMPATIENT)([purchase(amount=50, purchased_at=EXPIRES)])
+    BookCredit(store, WITHOUT_WAITING)([purchase(amount=50, purchased_at=EXPIRES)])
     assert booked(store) == [(EntryType.EXPIRY, -7), (EntryType.PURCHASE, 50 * MICROS)]
 
 
@@ -143,12 +143,12 @@ class Raced(InMemoryStore):
 
     times: int = 2
 
-    def commit(self, posting: Posting) -> CommitResult:
+    def commit(self, transaction: Transaction) -> CommitResult:
         if self.times:
             self.times -= 1
             account = self.account(ORGANIZATION)
             self.accounts[ORGANIZATION] = replace(account, version=account.version + 1)
-        return super().commit(posting)
+        return super().commit(transaction)
 
 
 @pytest.mark.parametrize("what", ["charge", "purchase", "run"])
@@ -159,7 +159,7 @@ def test_whoever_finds_the_account_moved_reads_it_again(what: str) -> None:
             assert isinstance(charging(store)([call("a", EXPIRES)])[0], Accepted)
         case "purchase":
             event = purchase(purchased_at=EXPIRES)
-            assert isinstance(BookCredit(store, IMPATIENT)([event])[0], Accepted)
+            assert isinstance(BookCredit(store, WITHOUT_WAITING)([event])[0], Accepted)
         case _:
             assert Expiry(store)(EXPIRES) == {ORGANIZATION: Expired()}
     assert booked(store)[0] == (EntryType.EXPIRY, -5 * PAID)
@@ -167,10 +167,10 @@ def test_whoever_finds_the_account_moved_reads_it_again(what: str) -> None:
 
 
 class Stubborn(InMemoryStore):
-    def commit(self, posting: Posting) -> CommitResult:
-        if posting.before.organization_id == "stuck":
-            return Moved("busy")
-        return super().commit(posting)
+    def commit(self, transaction: Transaction) -> CommitResult:
+        if transaction.before.organization_id == "stuck":
+            return AccountChanged("busy")
+        return super().commit(transaction)
 
 
 def test_one_account_that_cannot_be_brought_up_to_date_does_not_hold_up_the_others() -> None:
@@ -186,7 +186,7 @@ def test_one_account_that_cannot_be_brought_up_to_date_does_not_hold_up_the_othe
 
 def test_the_warning_comes_once_whoever_is_first_and_the_expiry_after_it() -> None:
     store = InMemoryStore()
-    BookCredit(store, IMPATIENT)([purchase(amount=1)])
+    BookCredit(store, WITHOUT_WAITING)([purchase(amount=1)])
     expires_at = twelve_months_after(LONG_AGO)
     for days in range(-32, 3):
         Expiry(store).all(expires_at + timedelta(days=days))
@@ -220,18 +220,20 @@ def failure(identity: str = REQUESTED, reason: str = "expired card") -> CreditEv
     return CreditEvent(
         organization_id=ORGANIZATION,
         change=FailedRecharge(recharge_id=identity, reason=reason),
-        receipt=receipt(identity, kind=ReceiptKind.RECHARGE_FAILURE, content={"reason": reason}),
+        processed_event=processed_event(
+            identity, kind=IdentityKind.RECHARGE_FAILURE, content={"reason": reason}
+        ),
         issued_at=ANSWERED,
     )
 
 
 def test_a_recharge_is_paid_once_even_by_purchases_of_different_names() -> None:
     store = recharging()
-    book = BookCredit(store, IMPATIENT)
+    book = BookCredit(store, WITHOUT_WAITING)
     first = purchase("po-1", recharge_id=REQUESTED, purchased_at=ANSWERED)
     second = purchase("po-2", recharge_id=REQUESTED, purchased_at=ANSWERED)
     accepted, repeated, refused = book([first, first, second])
-    assert (type(accepted), repeated) == (Accepted, Repeated())
+    assert (type(accepted), repeated) == (Accepted, Duplicate())
     assert isinstance(refused, Refused)
     assert str(refused) == (
         f"rechargeId: conflict: recharge {REQUESTED} was paid by purchase po-1; if credit was "
@@ -242,17 +244,17 @@ def test_a_recharge_is_paid_once_even_by_purchases_of_different_names() -> None:
 
 def test_a_failure_counts_once_however_often_it_is_reported() -> None:
     store = recharging()
-    accepted, repeated = BookCredit(store, IMPATIENT)([failure(), failure()])
-    assert (type(accepted), repeated) == (Accepted, Repeated())
+    accepted, repeated = BookCredit(store, WITHOUT_WAITING)([failure(), failure()])
+    assert (type(accepted), repeated) == (Accepted, Duplicate())
     assert store.account(ORGANIZATION).recharge.failures == 1
     assert len(store.outbox) == 3
-    (conflict,) = BookCredit(store, IMPATIENT)([failure(reason="another")])
+    (conflict,) = BookCredit(store, WITHOUT_WAITING)([failure(reason="another")])
     assert str(conflict).startswith(f"rechargeId: conflict: {REQUESTED} is recorded with another")
 
 
 def test_a_recharge_that_is_paid_cannot_fail_any_more() -> None:
     store = recharging()
-    book = BookCredit(store, IMPATIENT)
+    book = BookCredit(store, WITHOUT_WAITING)
     book([purchase(recharge_id=REQUESTED, purchased_at=ANSWERED)])
     told = list(store.outbox)
     (refused,) = book([failure()])
@@ -265,9 +267,9 @@ def test_a_recharge_that_is_paid_cannot_fail_any_more() -> None:
 
 def test_a_failure_that_came_before_the_payment_is_a_repetition_after_it() -> None:
     store = recharging()
-    book = BookCredit(store, IMPATIENT)
+    book = BookCredit(store, WITHOUT_WAITING)
     book([failure(), purchase(recharge_id=REQUESTED, purchased_at=ANSWERED)])
-    assert book([failure()]) == [Repeated()]
+    assert book([failure()]) == [Duplicate()]
 
 
 def test_events_of_one_batch_are_booked_in_the_order_in_which_they_were_issued() -> None:
@@ -278,12 +280,12 @@ def test_events_of_one_batch_are_booked_in_the_order_in_which_they_were_issued()
     for batch in (events, events[::-1]):
         store = store_with(expires_at=ANSWERED)
         charging(store)([call(f"c-{n}", ANSWERED) for n in range(10)])
-        verdicts = BookCredit(store, IMPATIENT)(batch)
+        results = BookCredit(store, WITHOUT_WAITING)(batch)
         names = [one.purchase_id for one in store.account(ORGANIZATION).lots]
         assert names == ["first", "second"]
-        assert [
-            verdict.result.entries for verdict in verdicts if isinstance(verdict, Accepted)
-        ] == ([3, 2] if batch is events else [2, 3])
+        assert [result.result.entries for result in results if isinstance(result, Accepted)] == (
+            [3, 2] if batch is events else [2, 3]
+        )
 
 
 def test_when_an_event_was_heard_of_reaches_what_follows_from_it() -> None:
@@ -301,7 +303,7 @@ def test_when_an_event_was_heard_of_reaches_what_follows_from_it() -> None:
     assert first.requested_at == heard_at
     paid = purchase(amount=1, recharge_id=first.recharge_id, purchased_at=ANSWERED)
     later = heard_at + timedelta(hours=1)
-    BookCredit(store, IMPATIENT)([replace(paid, heard_at=later)])
+    BookCredit(store, WITHOUT_WAITING)([replace(paid, heard_at=later)])
     second = store.account(ORGANIZATION).recharge.open
     assert second is not None
     assert second.requested_at == later
@@ -309,7 +311,7 @@ def test_when_an_event_was_heard_of_reaches_what_follows_from_it() -> None:
 
 def test_a_recharge_that_succeeded_after_all_funds_the_account_and_counts_for_the_month() -> None:
     store = recharging()
-    BookCredit(store, IMPATIENT)(
+    BookCredit(store, WITHOUT_WAITING)(
         [failure(), purchase(recharge_id=REQUESTED, purchased_at=ANSWERED)]
     )
     account = store.account(ORGANIZATION)
@@ -322,7 +324,7 @@ def test_a_recharge_that_succeeded_after_all_funds_the_account_and_counts_for_th
 
 def test_a_recharge_that_nobody_requested_is_paid_all_the_same_and_counts_for_nothing() -> None:
     store = recharging()
-    BookCredit(store, IMPATIENT)([purchase(recharge_id="another", purchased_at=ANSWERED)])
+    BookCredit(store, WITHOUT_WAITING)([purchase(recharge_id="another", purchased_at=ANSWERED)])
     account = store.account(ORGANIZATION)
     assert account.balance_micros == 4 * PAID + 50 * MICROS
     assert account.recharge.month_micros == 50 * MICROS
@@ -330,22 +332,22 @@ def test_a_recharge_that_nobody_requested_is_paid_all_the_same_and_counts_for_no
 
 
 def test_a_failure_that_comes_while_its_recharge_is_being_paid_is_not_overlooked() -> None:
-    """What is read of the receipts is read after the account, so that its version holds it."""
+    """Processed events are read after the account, so that its version holds for them."""
 
     class FailsMeanwhile(InMemoryStore):
-        def commit(self, posting: Posting) -> CommitResult:
+        def commit(self, transaction: Transaction) -> CommitResult:
             if len(self.accounts) and not self.failed:
                 self.failed = True
-                BookCredit(self, IMPATIENT)([failure()])
-            return super().commit(posting)
+                BookCredit(self, WITHOUT_WAITING)([failure()])
+            return super().commit(transaction)
 
         failed = False
 
     store = FailsMeanwhile(**vars(recharging()))
-    (verdict,) = BookCredit(store, IMPATIENT)(
+    (result,) = BookCredit(store, WITHOUT_WAITING)(
         [purchase(recharge_id=REQUESTED, purchased_at=ANSWERED)]
     )
-    assert isinstance(verdict, Accepted)
+    assert isinstance(result, Accepted)
     assert store.account(ORGANIZATION).recharge.month_micros == 100 * MICROS
 
 
@@ -362,7 +364,7 @@ def test_a_recharge_that_nobody_answers_is_named_by_the_daily_run_after_three_da
     # Its first night comes before a day has passed.
     assert [one.attempt for one in attempts] == [1, 2, 3, 4, 5, 6]
     assert {one.recharge_id for one in attempts} == {REQUESTED}
-    BookCredit(store, IMPATIENT)(
+    BookCredit(store, WITHOUT_WAITING)(
         [purchase(recharge_id=REQUESTED, purchased_at=ANSWERED + timedelta(days=7))]
     )
     assert named(8) == []
@@ -404,18 +406,18 @@ class Unsettled(InMemoryStore):
 
 def test_books_that_are_just_being_written_are_read_again_before_a_difference_is_told() -> None:
     store = Unsettled()
-    BookCredit(store, IMPATIENT)([purchase()])
-    assert list(ReconcileBooks(store, IMPATIENT)()) == [
+    BookCredit(store, WITHOUT_WAITING)([purchase()])
+    assert list(ReconcileBooks(store, WITHOUT_WAITING)()) == [
         Reconciled(ORGANIZATION, version=1, entries=1)
     ]
 
 
 def test_a_difference_that_stays_is_told_and_nothing_is_changed() -> None:
     store = InMemoryStore()
-    BookCredit(store, IMPATIENT)([purchase()])
+    BookCredit(store, WITHOUT_WAITING)([purchase()])
     wrong = replace(store.account(ORGANIZATION), balance_micros=49 * MICROS)
     store.accounts[ORGANIZATION] = wrong
-    (books,) = ReconcileBooks(store, IMPATIENT)([ORGANIZATION])
+    (books,) = ReconcileBooks(store, WITHOUT_WAITING)([ORGANIZATION])
     assert books.differences == (
         Difference(
             ORGANIZATION, "the balance is 49, but the entries add up to 50", ("000000000001",)
@@ -434,12 +436,14 @@ class Unreadable(InMemoryStore):
 
 
 def test_books_that_cannot_be_read_are_named_and_the_others_are_checked() -> None:
-    assert list(ReconcileBooks(Unreadable(), IMPATIENT)([ORGANIZATION, "fabrikam"])) == [
+    assert list(ReconcileBooks(Unreadable(), WITHOUT_WAITING)([ORGANIZATION, "fabrikam"])) == [
         Reconciled(ORGANIZATION, unavailable="no answer"),
         Reconciled("fabrikam"),
     ]
 
 
 def test_an_organization_without_an_account_has_nothing_to_reconcile() -> None:
-    assert list(ReconcileBooks(InMemoryStore(), IMPATIENT)(["nobody"])) == [Reconciled("nobody")]
+    assert list(ReconcileBooks(InMemoryStore(), WITHOUT_WAITING)(["nobody"])) == [
+        Reconciled("nobody")
+    ]
     assert Account(organization_id="nobody").due_at is None

@@ -7,13 +7,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import ANSWERED, ORGANIZATION, leg
+from builders import ANSWERED, ORGANIZATION, phone_call
 
 from perminute.adapters.memory import InMemoryStore
 from perminute.application.look_up_calls import LookUpCalls
-from perminute.domain.call_states import CallState, state_of
+from perminute.domain.authorization.call_states import CallState, state_of
+from perminute.domain.authorization.reservations import (
+    Answer,
+    ChargingRequest,
+    Decision,
+    Operation,
+    Reservation,
+)
 from perminute.domain.errors import NotFound
-from perminute.domain.reservations import Answer, Asked, Decision, Operation, Reservation
 from perminute.ports import Authorized, CallPlace
 
 if TYPE_CHECKING:
@@ -26,8 +32,8 @@ def call(call_id: str = "call-1", sequence: int = 0) -> Reservation:
     """A call that was granted five minutes, which lapse after twelve."""
     at = ANSWERED + sequence * SECOND
     return Reservation(
-        leg=leg(call_id=call_id, answered_at=at, ended_at=at),
-        asked=Asked(Operation.AUTHORIZE, 0),
+        call=phone_call(call_id=call_id, answered_at=at, ended_at=at),
+        asked=ChargingRequest(Operation.AUTHORIZE, 0),
         answer=Answer(
             sequence=0,
             decision=Decision.ALLOW,
@@ -44,7 +50,7 @@ def test_a_call_is_under_way_until_its_grant_lapses() -> None:
     assert state_of(authorized, lapses_at) == CallState.LAPSED
     updated = replace(
         authorized,
-        asked=Asked(Operation.UPDATE, 1),
+        asked=ChargingRequest(Operation.UPDATE, 1),
         answer=replace(authorized.answer, valid_until=ANSWERED + 11 * MINUTE),
         reported_at=ANSWERED + 5 * MINUTE,
     )
@@ -57,7 +63,7 @@ def test_whether_it_was_denied_or_released_does_not_depend_on_the_time() -> None
     denied = replace(call(), answer=Answer(sequence=1, decision=Decision.DENY))
     released = replace(
         call(),
-        asked=Asked(Operation.RELEASE, 2),
+        asked=ChargingRequest(Operation.RELEASE, 2),
         answer=Answer(sequence=2, decision=Decision.ALLOW),
     )
     for at in (ANSWERED, ANSWERED + timedelta(days=9)):
@@ -94,7 +100,7 @@ def test_a_page_leaves_out_what_the_index_has_not_heard_of() -> None:
     released = call("released")
     for one in (first, last, released):
         store.keep(Authorized(one, None))
-    store.keep(Authorized(replace(released, asked=Asked(Operation.RELEASE, 1)), released))
+    store.keep(Authorized(replace(released, asked=ChargingRequest(Operation.RELEASE, 1)), released))
     assert list(pages_of(store, limit=1)) == [[first], [], [], [last]]
 
 

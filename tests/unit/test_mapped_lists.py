@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perminute.domain.legs import LegType
-from perminute_local.decks.mapped import ColumnMapping, read_columns, read_mapped
-from perminute_local.decks.mapping_files import SavedMapping, load_mapping, save_mapping
-from perminute_local.decks.options import DeckOptions
+from perminute.domain.rating.calls import LegType
+from perminute_local.carrier_price_lists.mapped import ColumnMapping, read_columns, read_mapped
+from perminute_local.carrier_price_lists.mapping_files import (
+    SavedMapping,
+    load_mapping,
+    save_mapping,
+)
+from perminute_local.carrier_price_lists.options import DeckOptions
 from perminute_local.wrong_call import WrongCall, WrongFile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perminute_local.decks.price_list import PriceList
+    from perminute_local.carrier_price_lists.price_list import PriceList
 
 COLUMNS = {"prefix": "Code", "rate": "Price / min"}
 LIST = "Code;Price / min;Land\n43;0,026;AT\n4366-4368;0,1;AT\n49, 4930;0,0150000;DE\n"

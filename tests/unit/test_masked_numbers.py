@@ -9,17 +9,17 @@ import pytest
 from authorizing import BY_THE_MINUTE, SUBSCRIBED, Scene, asks, under_way, used
 from builders import (
     ANSWERED,
-    IMPATIENT,
     LONG_AGO,
     MICROS,
     ORGANIZER,
+    WITHOUT_WAITING,
     card,
     fact,
     holding,
     holds,
-    leg,
     lot,
-    receipt,
+    phone_call,
+    processed_event,
     volume,
 )
 from stores import twins
@@ -28,18 +28,18 @@ from wrong_rates import WrongRates
 from perminute.adapters.memory import PublishedRateCards
 from perminute.api.documents import price_document
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.application.verdicts import Accepted
-from perminute.domain.call_prices import ratings_of
-from perminute.domain.legs import LegType
-from perminute.domain.licensing import LicensingChange
-from perminute.domain.reservations import Decision, Denied
-from perminute.domain.timelines import Timeline
-from perminute.domain.usage import Flag, Outcome, Terms, rate_leg
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted
+from perminute.domain.authorization.call_prices import ratings_of
+from perminute.domain.authorization.reservations import Decision, Denied
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.usage import Flag, Outcome, RatingContext, rate_call
 
 if TYPE_CHECKING:
-    from perminute.domain.rate_card import RateCard
-    from perminute.domain.usage import Rating
+    from perminute.domain.rating.rate_card import RateCard
+    from perminute.domain.rating.usage import Rating
 
 MASKED, IN_FULL = "+4477009001**", "+447700900155"
 BASE = "dialOut,447,GB,USD,0.32,,"
@@ -58,9 +58,9 @@ def named(rates: RateCard, name: str) -> RateCard:
 
 def rated(*rows: str, **changed: Any) -> Rating:
     scene = Scene()
-    licensed = scene.standing(under_way()).terms.licensing
-    terms = Terms(licensed, card(*rows), "USD", LONG_AGO)
-    return rate_leg(leg(**{"remote_number": MASKED, **changed}), terms)
+    licensed = scene.standing(under_way()).context.licensing
+    context = RatingContext(licensed, card(*rows), "USD", LONG_AGO)
+    return rate_call(phone_call(**{"remote_number": MASKED, **changed}), context)
 
 
 # ── What the masked digits may hide ──────────────────────────────────────────────────────────
@@ -84,7 +84,7 @@ def test_a_number_that_is_shown_in_full_hides_nothing() -> None:
         "tollDialIn,44770090015,GB,USD,5,,",
         "dialOut,44770090015,GB,USD,0.32,0,false",
     ],
-    ids=["other digits", "shown", "more digits than the number", "other leg type", "same terms"],
+    ids=["other digits", "shown", "more digits than the number", "other leg type", "same context"],
 )
 def test_no_other_prefix_makes_it_uncertain(other: str) -> None:
     assert hidden(MASKED, BASE, other) == []
@@ -180,10 +180,12 @@ def test_a_call_that_is_rated_again_without_its_card_stays_flagged() -> None:
     world.cards = PublishedRateCards(named(card("dialOut,49,DE,USD,1,,"), "elsewhere"))
     lost = fact("license:MCOMEETACPEA", value=False, since=ANSWERED, event_id="lost")
     change = LicensingChange(world.organization, ORGANIZER, (lost,))
-    event = LicensingEvent(change, receipt("lost"), ANSWERED)
-    ApplyLicensing(world.stores.licensing, IMPATIENT)([event])
-    (verdict,) = RerateCalls(world.again, world.stores.reratings)([Wakeup(world.organization)])
-    assert isinstance(verdict, Accepted)
+    event = LicensingEvent(change, processed_event("lost"), ANSWERED)
+    ApplyLicensing(world.stores.licensing, WITHOUT_WAITING)([event])
+    (result,) = RerateCalls(world.again, world.stores.reratings)(
+        [ReratingRequest(world.organization)]
+    )
+    assert isinstance(result, Accepted)
     usage = world.usages()["one"]
     assert (usage.outcome, usage.flags) == (
         Outcome.NOT_ENTITLED,
@@ -318,7 +320,7 @@ def test_a_rate_that_begins_while_the_call_rings_may_be_hidden_as_well() -> None
 def test_calls_are_counted_by_the_prefix_that_is_shown() -> None:
     """As they are charged; a mask may hide hundreds, and each would be a record to read."""
     standing = scene(BASE, DEARER, user=BY_THE_MINUTE).standing(under_way(remote_number=MASKED))
-    ratings = ratings_of(under_way(remote_number=MASKED), standing.terms)
+    ratings = ratings_of(under_way(remote_number=MASKED), standing.context)
     assert [one.price.prefix for one in ratings.hidden] == ["44770090015"]
     assert ratings.prefixes == ("447",)
 

@@ -17,9 +17,9 @@ from perminute.adapters.microsoft_graph import (
     unknown_skus,
 )
 from perminute.domain.errors import Refused
-from perminute.domain.licenses import PRODUCTS, SERVICE_PLANS, product_named
-from perminute.domain.licensing import license_attribute
-from perminute.domain.timelines import Timeline
+from perminute.domain.licensing.licensing import license_attribute
+from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.reference.licenses import PRODUCTS, SERVICE_PLANS, product_named
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, licensing_event
 
@@ -342,7 +342,7 @@ def test_an_event_that_a_bus_gave_another_id_and_time_is_the_same_event() -> Non
         ours, theirs = (
             licensing_event(read_event(json.dumps(body), LICENSING)) for body in (event, over_a_bus)
         )
-        assert (ours.receipt, ours.change) == (theirs.receipt, theirs.change)
+        assert (ours.processed_event, ours.change) == (theirs.processed_event, theirs.change)
         assert {stated.issued_at for stated in ours.change.facts} == {seen_at}
 
 

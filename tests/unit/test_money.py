@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from perminute.domain.money import format_micros, parse_micros, round_half_up
+from perminute.domain.values.money import format_micros, parse_micros, round_half_up
 
 
 @pytest.mark.parametrize(

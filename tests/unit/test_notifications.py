@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from builders import ANSWERED, ORGANIZATION, announced, fact, receipt
+from builders import ANSWERED, ORGANIZATION, announced, fact, processed_event
 
 from perminute.adapters.dynamodb.outbox import read_record
 from perminute.adapters.memory import AnnouncedNotifications, InMemoryStore, KeptRejections
@@ -21,12 +21,12 @@ from perminute.adapters.memory_digests import InMemoryDigests
 from perminute.adapters.notification_documents import document_of, facts_of, notification_of
 from perminute.adapters.sns_topic import SNSTopic
 from perminute.application.publish_notifications import Published, PublishNotifications
+from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
+from perminute.domain.credit.recharge import Disabled
 from perminute.domain.errors import Refused, Unavailable
-from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
-from perminute.domain.legs import LegType
-from perminute.domain.licensing import LicensingChange, NotEntitled
-from perminute.domain.notification_texts import Sender
-from perminute.domain.notifications import (
+from perminute.domain.licensing.licensing import LicensingChange, NotEntitled
+from perminute.domain.limits.spending import LimitName
+from perminute.domain.notifications.notifications import (
     BalanceExhausted,
     CallFlagged,
     CallNotEntitled,
@@ -36,8 +36,8 @@ from perminute.domain.notifications import (
     FraudSuspected,
     LowBalance,
     MinutePoolThreshold,
-    News,
     Notification,
+    NotificationBody,
     RechargeDisabled,
     RechargeFailed,
     RechargeRequested,
@@ -46,17 +46,17 @@ from perminute.domain.notifications import (
     crossings,
     notification,
 )
-from perminute.domain.rate_card import Unpriced
-from perminute.domain.recharge import Disabled
-from perminute.domain.spending import LimitName
-from perminute.domain.usage import POLICY_FLAGS, Flag
+from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.rate_card import Unpriced
+from perminute.domain.rating.usage import POLICY_FLAGS, Flag
+from perminute.formats.notification_texts import Sender
 from perminute.ports import Announcement, Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from perminute.domain.digests import CallGroup, CallToNotify
-    from perminute.domain.licensing import Licensing
+    from perminute.domain.licensing.licensing import Licensing
+    from perminute.domain.notifications.digests import CallGroup, CallToNotify
 
 USD: Any = {"currency": "USD", "balance_micros": 12_500_000}
 CALL: Any = {
@@ -76,7 +76,7 @@ DIGEST: Any = {
     "calls": 12,
     "call_ids": tuple(f"call-{n}" for n in range(10)),
 }
-EVERY_NEWS: list[News] = [
+EVERY_NEWS: list[NotificationBody] = [
     LowBalance(threshold_micros=20_000_000, **USD),
     LowBalance(threshold_micros=20_000_000, currency="USD", balance_micros=-1),
     BalanceExhausted(balance_micros=-1, currency="USD"),
@@ -163,11 +163,11 @@ CARRIES = {
 """What each carries, by type."""
 
 
-def decided(news: News, cause: str = "cause") -> Notification:
+def decided(news: NotificationBody, cause: str = "cause") -> Notification:
     return notification(news, organization_id="contoso", at=ANSWERED, cause=cause)
 
 
-def document(news: News, cause: str = "cause") -> dict[str, Any]:
+def document(news: NotificationBody, cause: str = "cause") -> dict[str, Any]:
     return document_of(announced(decided(news, cause)))
 
 
@@ -178,7 +178,7 @@ def announcement(identity: str = "n-1", **changed: Any) -> Announcement:
 
 
 def test_the_list_above_has_every_kind_of_news() -> None:
-    assert {type(news) for news in EVERY_NEWS} == set(get_args(News))
+    assert {type(news) for news in EVERY_NEWS} == set(get_args(NotificationBody))
 
 
 def test_a_document_is_its_facts_the_name_of_the_organization_and_a_text_for_people() -> None:
@@ -242,7 +242,7 @@ SENTENCES = re.compile(r"[A-Z][^.]*(?:\.[0-9a-z][^.]*)*\.(?: |$)")
 
 
 @pytest.mark.parametrize("news", EVERY_NEWS, ids=lambda news: type(news).__name__)
-def test_every_kind_carries_what_the_contract_says_and_is_readable(news: News) -> None:
+def test_every_kind_carries_what_the_contract_says_and_is_readable(news: NotificationBody) -> None:
     shown = document_of(announced(decided(news), organization_name="Contoso"))
     assert shown.keys() >= {"id", "type", "organizationId", "at", *CARRIES[shown["type"]]}
     json.dumps(shown)
@@ -296,7 +296,7 @@ def test_the_page_for_subscribers_says_what_to_do_about_every_kind() -> None:
     page = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text()
     _, _, what_to_do = page.partition("\n## What to do\n")
     assert re.findall(r"^### (\w+)$", what_to_do, re.MULTILINE) == [
-        kind.__name__ for kind in get_args(News)
+        kind.__name__ for kind in get_args(NotificationBody)
     ]
 
 
@@ -346,10 +346,10 @@ def entries(before_micros: int, *amounts_micros: int) -> list[LedgerEntry]:
 
 
 def crossed(
-    before_micros: int, *amounts_micros: int, told_micros: int | None = None
+    before_micros: int, *amounts_micros: int, notified_micros: int | None = None
 ) -> list[tuple[int, int, int]]:
     """Which thresholds of 10 and 5 are passed: the threshold, the balance stated, after hours."""
-    above_micros = before_micros if told_micros is None else told_micros
+    above_micros = before_micros if notified_micros is None else notified_micros
     made = crossings(entries(before_micros, *amounts_micros), above_micros, (5, 10), "USD")
     return [
         (
@@ -383,7 +383,7 @@ def test_a_threshold_is_passed_by_all_entries_of_a_booking_together(
 
 
 def test_a_fall_that_began_before_the_booking_is_that_of_its_last_entry() -> None:
-    assert crossed(8, -1, -1, told_micros=12) == [(10, 6, 1)]
+    assert crossed(8, -1, -1, notified_micros=12) == [(10, 6, 1)]
 
 
 # The outbox
@@ -420,7 +420,7 @@ def test_a_record_of_the_stream_is_read_as_what_is_to_be_published() -> None:
 
 
 @pytest.mark.parametrize("news", EVERY_NEWS, ids=lambda news: type(news).__name__)
-def test_every_kind_is_read_from_the_outbox_as_it_was_decided(news: News) -> None:
+def test_every_kind_is_read_from_the_outbox_as_it_was_decided(news: NotificationBody) -> None:
     stored = json.loads(json.dumps(facts_of(decided(news))))
     assert notification_of(stored) == decided(news)
     assert not {"subject", "text", "organizationName"} & stored.keys()
@@ -522,7 +522,7 @@ def named(*names: tuple[str, datetime]) -> Counting:
     store = Counting()
     for number, (name, since) in enumerate(names):
         change = LicensingChange(ORGANIZATION, None, (fact("name", name, since, f"e-{number}"),))
-        store.record(ORGANIZATION, [(change, receipt(f"e-{number}"))])
+        store.record(ORGANIZATION, [(change, processed_event(f"e-{number}"))])
     return store
 
 

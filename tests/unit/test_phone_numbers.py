@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from perminute.domain.phone_numbers import check_e164, e164_or_withheld, masked
+from perminute.domain.reference.phone_numbers import check_e164, e164_or_withheld, masked
 
 
 @pytest.mark.parametrize(

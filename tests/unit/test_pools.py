@@ -7,11 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import ANSWERED, LONG_AGO, ORGANIZATION, fact, leg
+from builders import ANSWERED, LONG_AGO, ORGANIZATION, fact, phone_call
 
-from perminute.domain.holds import Hold
-from perminute.domain.licensing import Licensing
-from perminute.domain.pools import (
+from perminute.domain.credit.holds import Hold
+from perminute.domain.licensing.licensing import Licensing
+from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.pools.pools import (
     Cursor,
     Drawing,
     MinutePool,
@@ -21,10 +22,9 @@ from perminute.domain.pools import (
     minutes_wanted,
     month_of,
 )
-from perminute.domain.timelines import Timeline
 
 if TYPE_CHECKING:
-    from perminute.domain.legs import Leg
+    from perminute.domain.rating.calls import Call
 
 NOVEMBER = Month(2026, 11)
 POOL = MinutePool(organization_id=ORGANIZATION, month=NOVEMBER)
@@ -38,12 +38,12 @@ def licensed(*minutes: tuple[int, datetime]) -> Licensing:
     return Licensing(Timeline(facts))
 
 
-def call(name: str, ended: datetime, lasted: timedelta = MINUTE) -> Leg:
-    return leg(call_id=name, answered_at=ended - lasted, ended_at=ended)
+def call(name: str, ended: datetime, lasted: timedelta = MINUTE) -> Call:
+    return phone_call(call_id=name, answered_at=ended - lasted, ended_at=ended)
 
 
 def draw_one(
-    pool: MinutePool, one: Leg, wanted: int, licensing: Licensing, reserved: int | None = None
+    pool: MinutePool, one: Call, wanted: int, licensing: Licensing, reserved: int | None = None
 ) -> tuple[MinutePool, int]:
     return pool.draw(one, wanted, licensing, reserved=reserved, now=ANSWERED)
 
@@ -163,7 +163,7 @@ def test_a_call_that_begins_to_draw_is_heard_of_though_its_pool_is_unsettled_alr
 
 
 def settle(
-    pool: MinutePool, licensing: Licensing, *calls: tuple[Leg, int, int]
+    pool: MinutePool, licensing: Licensing, *calls: tuple[Call, int, int]
 ) -> tuple[MinutePool, tuple[int, ...]]:
     return pool.settled([Drawing(*one) for one in calls], licensing, ANSWERED)
 
@@ -336,7 +336,7 @@ def test_a_call_draws_from_the_month_in_which_it_was_answered() -> None:
 
 @pytest.mark.parametrize(("seconds", "minutes"), [(1, 1), (60, 1), (61, 2), (86_400, 1_440)])
 def test_a_started_minute_counts_in_full(seconds: int, minutes: int) -> None:
-    assert minutes_wanted(leg(billable_seconds=seconds)) == minutes
+    assert minutes_wanted(phone_call(billable_seconds=seconds)) == minutes
 
 
 def test_what_a_call_has_reserved_is_its_own_whichever_call_ends_first() -> None:

@@ -7,22 +7,22 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import ANSWERED, IMPATIENT, MICROS, card, fact, receipt
+from builders import ANSWERED, MICROS, WITHOUT_WAITING, card, fact, processed_event
 from stores import twins
 from wrong_rates import WrongRates
 
 from perminute.adapters.memory import PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.application.verdicts import Accepted
-from perminute.domain.licensing import LicensingChange
-from perminute.domain.rate_card import Step, Unpriced
-from perminute.domain.rerating import Rerated
-from perminute.domain.usage import Flag, Outcome, Price
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.rating.rate_card import Step, Unpriced
+from perminute.domain.rating.usage import Flag, Outcome, Price
+from perminute.domain.rerating.rerating import Rerated
 
 if TYPE_CHECKING:
-    from perminute.domain.rate_card import RateCard
-    from perminute.domain.usage import Usage
+    from perminute.domain.rating.rate_card import RateCard
+    from perminute.domain.rating.usage import Usage
 
 HEADER = (
     "leg_type,prefix,country,currency,rate_per_minute,initial_increment_seconds,"
@@ -68,13 +68,13 @@ def licensed(world: WrongRates, *, value: bool) -> None:
     # It was never lost after all: that is said later.
     told = replace(told, issued_at=ANSWERED + int(value) * timedelta(seconds=1))
     event = LicensingEvent(
-        LicensingChange(world.organization, "adele", (told,)), receipt(f"{value}"), ANSWERED
+        LicensingChange(world.organization, "adele", (told,)), processed_event(f"{value}"), ANSWERED
     )
-    assert ApplyLicensing(world.stores.licensing, IMPATIENT)([event]) == [Accepted(None)]
+    assert ApplyLicensing(world.stores.licensing, WITHOUT_WAITING)([event]) == [Accepted(None)]
     rerate = RerateCalls(world.again, world.stores.reratings)
     while world.stores.reratings.waiting(world.organization):
-        (verdict,) = rerate([Wakeup(world.organization)])
-        assert isinstance(verdict, Accepted), verdict
+        (result,) = rerate([ReratingRequest(world.organization)])
+        assert isinstance(result, Accepted), result
 
 
 def only(world: WrongRates) -> Usage:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perminute.domain.printable import MAX_CHARACTERS, one_line, spreadsheet_text
+from perminute.domain.values.printable import MAX_CHARACTERS, one_line, spreadsheet_text
 
 
 @pytest.mark.parametrize(

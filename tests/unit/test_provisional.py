@@ -9,63 +9,63 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import (
     ANSWERED,
-    IMPATIENT,
     LONG_AGO,
     MICROS,
     ORGANIZATION,
+    WITHOUT_WAITING,
     card,
     ended,
     fact,
     holding,
     holds,
     lot,
+    processed_event,
     purchase,
-    receipt,
 )
 from daily import Expiry
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
-from perminute.application import tell_held_news
+from perminute.application import release_held_notifications
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit, CreditEvent, FailedRecharge
-from perminute.application.charge_legs import ChargeLegs
+from perminute.application.charge_calls import ChargeCalls
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.application.verdicts import Accepted
-from perminute.domain.booking import Adjustment, Purchase
-from perminute.domain.books import Books
-from perminute.domain.credit_settings import CreditSettings
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted
+from perminute.domain.credit.booking import Adjustment, Purchase
+from perminute.domain.credit.books import Books
+from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.credit.ledger import EntryType
+from perminute.domain.credit.lots import twelve_months_after
+from perminute.domain.credit.provisional import PROVISIONAL_FOR, Provisional
+from perminute.domain.credit.recharge import AutoRecharge, recharge_id
 from perminute.domain.errors import Unavailable
-from perminute.domain.ledger import EntryType
-from perminute.domain.legs import LegType
-from perminute.domain.licensing import LicensingChange
-from perminute.domain.lots import twelve_months_after
-from perminute.domain.notifications import (
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.notifications.notifications import (
     BalanceExhausted,
     CallNotEntitled,
     LowBalance,
     MinutePoolThreshold,
-    News,
     Notification,
+    NotificationBody,
     RechargeFailed,
     RechargeRequested,
     SpendLimitReached,
 )
-from perminute.domain.pools import Month
-from perminute.domain.provisional import PROVISIONAL_FOR, Provisional
-from perminute.domain.recharge import AutoRecharge, recharge_id
-from perminute.domain.reconciliation import reconcile
-from perminute.domain.usage import Flag, Outcome
-from perminute.ports import ReceiptKind
+from perminute.domain.pools.pools import Month
+from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.usage import Flag, Outcome
+from perminute.domain.reconciliation.reconciliation import reconcile
+from perminute.ports import IdentityKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
 
-    from perminute.application.charge_legs import EndedLeg
-    from perminute.domain.accounts import Account
-    from perminute.domain.usage import Usage
+    from perminute.application.charge_calls import EndedCall
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.rating.usage import Usage
     from perminute.ports import CallList, Calls
 
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
@@ -107,7 +107,10 @@ class Unreadable:
 
 def configured(identity: str, settings: CreditSettings, at: datetime) -> CreditEvent:
     return CreditEvent(
-        organization_id=ORGANIZATION, change=settings, receipt=receipt(identity), issued_at=at
+        organization_id=ORGANIZATION,
+        change=settings,
+        processed_event=processed_event(identity),
+        issued_at=at,
     )
 
 
@@ -121,32 +124,32 @@ class World:
         self, *licenses: str, credit: int = 3, settings: CreditSettings = SETTINGS
     ) -> None:
         self.store = InMemoryStore()
-        self.licensing = RememberedLicensing(self.store)
+        self.licensing = LicensingCache(self.store)
         self.cards = PublishedRateCards(CARD)
         bought = fact("purchased:MCOMEETADV", 1)
         adele = tuple(holds("subscription", *licenses).facts)
         for user, facts in ((None, (bought,)), ("adele", adele)):
             change = LicensingChange(ORGANIZATION, user, facts)
-            self.store.record(ORGANIZATION, [(change, receipt(f"{user}"))])
+            self.store.record(ORGANIZATION, [(change, processed_event(f"{user}"))])
         self.book(purchase(amount=credit), configured("settings", settings, LONG_AGO + SECOND))
         # There were no calls yet that the set-up of the credits could concern.
         self.store.reratings.clear()
 
     def book(self, *events: CreditEvent) -> None:
-        verdicts = BookCredit(self.store, IMPATIENT)(events)
-        assert all(isinstance(one, Accepted) for one in verdicts), verdicts
+        results = BookCredit(self.store, WITHOUT_WAITING)(events)
+        assert all(isinstance(one, Accepted) for one in results), results
 
-    def charge(self, *calls: EndedLeg) -> None:
-        charging = ChargeLegs(
+    def charge(self, *calls: EndedCall) -> None:
+        charging = ChargeCalls(
             self.store,
             InMemoryCalls(self.store),
             self.licensing,
             self.cards,
-            IMPATIENT,
+            WITHOUT_WAITING,
             settles_at_once=0,
         )
-        verdicts = charging(calls)
-        assert all(isinstance(one, Accepted) for one in verdicts), verdicts
+        results = charging(calls)
+        assert all(isinstance(one, Accepted) for one in results), results
 
     def settle(self, heard_at: datetime | None = None, calls: Calls | None = None) -> None:
         again = LookingAgain(
@@ -154,11 +157,11 @@ class World:
             calls or InMemoryCalls(self.store),
             self.licensing,
             self.cards,
-            IMPATIENT,
+            WITHOUT_WAITING,
         )
-        (verdict,) = RerateCalls(again, self.store)([Wakeup(ORGANIZATION, heard_at)])
+        (result,) = RerateCalls(again, self.store)([ReratingRequest(ORGANIZATION, heard_at)])
         if calls is None:
-            assert isinstance(verdict, Accepted), verdict
+            assert isinstance(result, Accepted), result
 
     def wait(self, at: datetime) -> None:
         """Another quarter of an hour, in which nothing settles the pool."""
@@ -177,25 +180,25 @@ class World:
         assert len({one.id for one in self.store.outbox}) == len(self.store.outbox)
         return [one for one in self.store.outbox if not isinstance(one.news, MinutePoolThreshold)]
 
-    def news(self) -> list[News]:
+    def news(self) -> list[NotificationBody]:
         return [one.news for one in self.told()]
 
 
-def call(name: str, until: datetime, heard_at: datetime, **changed: object) -> EndedLeg:
+def call(name: str, until: datetime, heard_at: datetime, **changed: object) -> EndedCall:
     """A call out of an hour, by which a pool is used up."""
     one = ended(call_id=name, answered_at=until - HOUR, ended_at=until, **changed)
     return replace(one, reported_at=max(until, heard_at), heard_at=heard_at)
 
 
-def cheap(name: str, until: datetime, heard_at: datetime) -> EndedLeg:
+def cheap(name: str, until: datetime, heard_at: datetime) -> EndedCall:
     return call(name, until, heard_at)
 
 
-def dear(name: str, until: datetime, heard_at: datetime) -> EndedLeg:
+def dear(name: str, until: datetime, heard_at: datetime) -> EndedCall:
     return call(name, until, heard_at, remote_number="+442079460100")
 
 
-def dial_in(name: str, heard_at: datetime) -> EndedLeg:
+def dial_in(name: str, heard_at: datetime) -> EndedCall:
     """A call that no pool bears: of ten minutes, toll, included in the subscription."""
     parts = {"leg_type": LegType.TOLL_DIAL_IN, "service_number": "+14255550199"}
     return call(name, heard_at, heard_at, remote_number=None, **parts)
@@ -274,7 +277,7 @@ def test_a_failure_that_calls_for_another_recharge_is_told_at_once_and_asked_for
     failure = CreditEvent(
         organization_id=ORGANIZATION,
         change=FailedRecharge(recharge_id=failed, reason="no"),
-        receipt=receipt(failed, kind=ReceiptKind.RECHARGE_FAILURE),
+        processed_event=processed_event(failed, kind=IdentityKind.RECHARGE_FAILURE),
         issued_at=LATE + SECOND,
     )
     world.book(failure)
@@ -324,7 +327,10 @@ def given(amount: int) -> CreditEvent:
         expires_at=twelve_months_after(LATE),
     )
     return CreditEvent(
-        organization_id=ORGANIZATION, change=one, receipt=receipt("given"), issued_at=LATE
+        organization_id=ORGANIZATION,
+        change=one,
+        processed_event=processed_event("given"),
+        issued_at=LATE,
     )
 
 
@@ -426,11 +432,11 @@ def test_what_was_waited_for_once_is_not_waited_for_again_until_it_is_settled() 
 def test_of_a_call_that_the_pool_may_still_bear_it_is_not_told_that_it_is_not_entitled() -> None:
     world = late_pool("payPerMinute")
     assert world.usage("late").outcome is Outcome.NOT_ENTITLED
-    assert world.usage("late").news_held
+    assert world.usage("late").notifications_held
     assert world.news() == []
     world.settle()
     assert world.usage("late").outcome is Outcome.POOLED
-    assert not world.usage("late").news_held
+    assert not world.usage("late").notifications_held
     assert [news_of(one) for one in world.news()] == ["first"]
 
 
@@ -438,10 +444,10 @@ def test_what_stays_as_it_was_is_told_once_that_is_known_and_is_not_rerated() ->
     world = late_pool("payPerMinute")
     world.charge(dear("later", LATE, LATE + SECOND))
     before = world.usage("later")
-    assert before.news_held
+    assert before.notifications_held
     world.settle()
     after = world.usage("later")
-    assert replace(after, notified_again=()) == replace(before, news_held=False)
+    assert replace(after, notified_again=()) == replace(before, notifications_held=False)
     assert Flag.RERATED in world.usage("late").flags
     assert [news_of(one) for one in world.news()] == ["first", "later"]
 
@@ -457,8 +463,8 @@ def test_what_a_late_license_makes_of_a_call_waits_for_its_pool_too() -> None:
     world = late_pool()
     removed = fact("license:MCOPSTNC", value=False, since=LONG_AGO + SECOND, event_id="removed")
     change = LicensingChange(ORGANIZATION, "adele", (removed,))
-    event = LicensingEvent(change, receipt("removed"), LATE)
-    assert ApplyLicensing(world.store, IMPATIENT)([event]) == [Accepted(None)]
+    event = LicensingEvent(change, processed_event("removed"), LATE)
+    assert ApplyLicensing(world.store, WITHOUT_WAITING)([event]) == [Accepted(None)]
     # The license is known, and what the pool gives to each call is not yet.
     world.settle(calls=Unreadable(InMemoryCalls(world.store), times=0))
     assert world.usage("late").outcome is Outcome.NOT_ENTITLED
@@ -474,7 +480,7 @@ def test_news_of_calls_goes_out_after_a_quarter_of_an_hour_by_what_they_are_then
     assert world.news() == []
     world.settle(at, Unreadable(InMemoryCalls(world.store), times=1))
     assert [news_of(one) for one in world.news()] == ["late"]
-    assert not world.usage("late").news_held
+    assert not world.usage("late").notifications_held
     assert world.account.provisional == Provisional(
         months=frozenset({NOVEMBER}), since=LATE, balance_micros=None
     )
@@ -505,13 +511,13 @@ def test_calls_that_ended_in_the_next_month_are_told_and_settled_with_that_of_th
 def test_of_so_many_calls_those_are_told_that_come_first_and_the_others_as_they_are_settled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tell_held_news, "MAX_LOOKED_AT", 1)
+    monkeypatch.setattr(release_held_notifications, "MAX_LOOKED_AT", 1)
     world = late_pool("payPerMinute")
     world.charge(dear("later", LATE, LATE + SECOND))
     world.settle(LATE + PROVISIONAL_FOR, Unreadable(InMemoryCalls(world.store), times=1))
     assert [news_of(one) for one in world.news()] == ["late"]
     assert world.account.provisional is not None
-    assert world.account.provisional.news_held
+    assert world.account.provisional.notifications_held
     world.settle()
     assert [news_of(one) for one in world.news()] == ["late", "first", "later"]
 
@@ -537,7 +543,7 @@ def test_a_limit_is_not_reached_by_what_the_pool_may_still_bear() -> None:
     assert isinstance(told, SpendLimitReached)
 
 
-def news_of(news: News) -> str:
+def news_of(news: NotificationBody) -> str:
     assert isinstance(news, CallNotEntitled)
     return str(news.call_id)
 
@@ -556,10 +562,13 @@ def test_a_lot_that_expires_before_a_late_pool_call_is_reported_makes_no_differe
         purchased_at=LONG_AGO - HOUR,
         expires_at=NOON + HOUR,
     )
-    proof = receipt("old", kind=ReceiptKind.PURCHASE)
+    proof = processed_event("old", kind=IdentityKind.PURCHASE)
     world.book(
         CreditEvent(
-            organization_id=ORGANIZATION, change=old, receipt=proof, issued_at=LONG_AGO + HOUR
+            organization_id=ORGANIZATION,
+            change=old,
+            processed_event=proof,
+            issued_at=LONG_AGO + HOUR,
         )
     )
     if not is_late:

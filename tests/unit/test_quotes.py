@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import ANSWERED, card
 
-from perminute.domain.legs import LegType
-from perminute_local.quotes import Call, answer_of, quote_calls
+from perminute.domain.rating.calls import LegType
+from perminute_local.quotes import QuotedCall, answer_of, quote_calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from perminute.domain.rate_card import RateCard
+    from perminute.domain.rating.rate_card import RateCard
 
 BLOCKS = (
     "leg_type,prefix,currency,rate_per_minute,connection_fee,"
@@ -35,11 +35,11 @@ def said(
     at: datetime = ANSWERED,
     leg_type: LegType = LegType.DIAL_OUT,
 ) -> str:
-    return answer_of(rates, Call(leg_type, number, seconds, at)).text
+    return answer_of(rates, QuotedCall(leg_type, number, seconds, at)).text
 
 
 def document(rates: RateCard, number: str, currency: str | None = None) -> dict[str, Any]:
-    return answer_of(rates, Call(LegType.DIAL_OUT, number, 60, ANSWERED), currency).document
+    return answer_of(rates, QuotedCall(LegType.DIAL_OUT, number, 60, ANSWERED), currency).document
 
 
 # ── Parts that add up ────────────────────────────────────────────────────────────────────────

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from builders import ANSWERED, card
 
-from perminute.domain.legs import LegType
-from perminute.domain.rate_card import NoQuote, Quote, RateCard, Unpriced
+from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.rate_card import NoQuote, Quote, RateCard, Unpriced
 
 STEPS = (
     "leg_type,prefix,currency,rate_per_minute,connection_fee,"

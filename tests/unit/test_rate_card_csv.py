@@ -4,7 +4,7 @@ import pytest
 from builders import card
 
 from perminute.domain.errors import Fault, FaultyRateCard
-from perminute.domain.rate_card_csv import read_rate_card, write_rate_card
+from perminute.formats.rate_card_csv import read_rate_card, write_rate_card
 
 HEADER = "leg_type,prefix,currency,rate_per_minute"
 PERIODS = f"{HEADER},effective_from,effective_to"

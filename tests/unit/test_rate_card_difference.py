@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perminute.domain.legs import LegType
-from perminute.domain.rate_card_csv import read_rate_card
+from perminute.domain.rating.calls import LegType
+from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.rate_card_difference import Change, Offer, difference
 
 if TYPE_CHECKING:
-    from perminute.domain.rate_card import RateCard
+    from perminute.domain.rating.rate_card import RateCard
 
 HEADER = (
     "leg_type,prefix,country,currency,rate_per_minute,connection_fee,initial_increment_seconds,"

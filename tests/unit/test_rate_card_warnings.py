@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from perminute.domain.rate_card_csv import read_lined_rates
+from perminute.formats.rate_card_csv import read_lined_rates
 from perminute_local.rate_card_warnings import card_warnings
 
 HEADER = (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from perminute.domain.rate_card_csv import COLUMNS
-from perminute_local.decks import DECKS
-from perminute_local.decks.mapped import FIELDS
-from perminute_local.decks.mapping_files import load_mapping
+from perminute.formats.rate_card_csv import COLUMNS
+from perminute_local.carrier_price_lists import DECKS
+from perminute_local.carrier_price_lists.mapped import FIELDS
+from perminute_local.carrier_price_lists.mapping_files import load_mapping
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rate-cards.md").read_text()
 

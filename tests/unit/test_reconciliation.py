@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import ANSWERED, LONG_AGO, charge, rating
 
-from perminute.domain.accounts import Account
-from perminute.domain.booking import Purchase, purchase
-from perminute.domain.lots import twelve_months_after
-from perminute.domain.reconciliation import MAX_NAMED, Statement, reconcile
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.booking import Purchase, purchase
+from perminute.domain.credit.lots import twelve_months_after
+from perminute.domain.reconciliation.reconciliation import MAX_NAMED, Statement, reconcile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

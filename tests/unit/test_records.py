@@ -7,21 +7,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from builders import holding, leg, lot
+from builders import holding, lot, phone_call
 from items import size_of
 
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.records import RELISTED, account_row, call_list_record
 from perminute.adapters.dynamodb.under_way import reservation_row, spending_row
-from perminute.domain.credit_settings import LATE_USAGE, CreditSettings
-from perminute.domain.holds import NOTHING_HELD, Hold, Holds, charge_time, lapses_at
-from perminute.domain.ledger import entry_id
-from perminute.domain.lots import MAX_LOTS_IN_ACCOUNT, FurtherLots, LotShare, twelve_months_after
-from perminute.domain.rate_card import Step
-from perminute.domain.recharge import AutoRecharge, RechargeRequest, RechargeState, recharge_id
-from perminute.domain.reservations import (
+from perminute.domain.authorization.reservations import (
     Answer,
-    Asked,
+    ChargingRequest,
     Decision,
     Held,
     Operation,
@@ -29,12 +23,28 @@ from perminute.domain.reservations import (
     Promise,
     Reservation,
 )
-from perminute.domain.spending import PartOfDay, Spending, SpendingKey, SpendingKind, day_of
-from perminute.domain.usage import Flag, Outcome, Price, Usage
+from perminute.domain.credit.credit_settings import LATE_USAGE, CreditSettings
+from perminute.domain.credit.holds import NOTHING_HELD, Hold, Holds, charge_time, lapses_at
+from perminute.domain.credit.ledger import entry_id
+from perminute.domain.credit.lots import (
+    MAX_LOTS_IN_ACCOUNT,
+    FurtherLots,
+    LotShare,
+    twelve_months_after,
+)
+from perminute.domain.credit.recharge import (
+    AutoRecharge,
+    RechargeRequest,
+    RechargeState,
+    recharge_id,
+)
+from perminute.domain.limits.spending import PartOfDay, Spending, SpendingKey, SpendingKind, day_of
+from perminute.domain.rating.rate_card import Step
+from perminute.domain.rating.usage import Flag, Outcome, Price, Usage
 
 if TYPE_CHECKING:
-    from perminute.domain.accounts import Account
-    from perminute.domain.lots import Lot
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.lots import Lot
 
 AT = datetime(2026, 11, 2, 14, 39, 50, 123_456, tzinfo=UTC)
 KILOBYTE = 1_024
@@ -105,7 +115,7 @@ def test_what_any_number_of_calls_has_reserved_takes_another_kilobyte() -> None:
         Spending(key=day_of(AT + timedelta(days=n)), spent_micros=10**9, held=reserved)
         for n in range(3)
     )
-    busy = replace(one, reserved=reserved, days=days, corrections=12, calls_told=True)
+    busy = replace(one, reserved=reserved, days=days, corrections=12, calls_notified=True)
     assert size_of(account_row(busy).serialize()) <= 2 * KILOBYTE
 
 
@@ -146,7 +156,7 @@ def test_a_limit_whose_calls_are_being_counted_takes_one_kilobyte() -> None:
         corrections=123_456,
         spent_micros=10**12,
         held=reserved,
-        told_micros=10**12,
+        notified_micros=10**12,
         counted_before=AT.date(),
         part=PartOfDay(f"{call_list_record(AT)}#{'f' * 32}{RELISTED}", 98_765, 10**12),
     )
@@ -156,7 +166,7 @@ def test_a_limit_whose_calls_are_being_counted_takes_one_kilobyte() -> None:
 def test_a_call_under_way_takes_one_kilobyte() -> None:
     """With ids like real ones, in the middle of it, where there is a limit for the day."""
     guid = "8a5b2b1e-5c2f-4d3a-9a6e-1b2c3d4e5f60"
-    called = leg(
+    called = phone_call(
         organization_id=guid,
         call_id=guid,
         organizer_id=guid,
@@ -167,8 +177,8 @@ def test_a_call_under_way_takes_one_kilobyte() -> None:
         ended_at=AT,
     )
     reservation = Reservation(
-        leg=called,
-        asked=Asked(Operation.UPDATE, 12, 300, 300),
+        call=called,
+        asked=ChargingRequest(Operation.UPDATE, 12, 300, 300),
         answer=Answer(
             sequence=12,
             decision=Decision.ALLOW,
@@ -198,7 +208,7 @@ def test_a_call_under_way_takes_one_kilobyte() -> None:
 def charged(price: Price) -> Usage:
     """A call with ids like real ones, paid by two lots, with a flag."""
     guid = "8a5b2b1e-5c2f-4d3a-9a6e-1b2c3d4e5f60"
-    called = leg(
+    called = phone_call(
         organization_id=guid,
         call_id=guid,
         organizer_id=guid,
@@ -211,7 +221,7 @@ def charged(price: Price) -> Usage:
     )
     shares = (LotShare(entry_id(n), guid, 123_456_789) for n in (1, 2))
     return Usage(
-        leg=called,
+        call=called,
         outcome=Outcome.CHARGED,
         reason=None,
         price=price,
@@ -248,13 +258,13 @@ def test_a_call_with_a_rate_in_three_steps_takes_one_kilobyte() -> None:
 
 def test_reports_of_a_call_write_nothing_to_the_index_of_calls_under_way() -> None:
     """An index is paid for when its keys change: once a call is let in, and once it is over."""
-    called = leg(answered_at=AT, ended_at=AT)
+    called = phone_call(answered_at=AT, ended_at=AT)
     let_in = Answer(sequence=0, decision=Decision.ALLOW, granted_seconds=60)
     denied = Answer(sequence=1, decision=Decision.DENY, reason="insufficientCredit")
     calls = [
         Reservation(
-            leg=called,
-            asked=Asked(operation, 1),
+            call=called,
+            asked=ChargingRequest(operation, 1),
             answer=answer,
             reported_at=AT + timedelta(minutes=number),
         )
@@ -273,12 +283,12 @@ def test_reports_of_a_call_write_nothing_to_the_index_of_calls_under_way() -> No
 
 
 def test_only_calls_that_have_nothing_to_be_charged_are_forgotten() -> None:
-    called = leg(answered_at=AT, ended_at=AT)
+    called = phone_call(answered_at=AT, ended_at=AT)
     asked, answer = (
-        Asked(Operation.UPDATE, 1),
+        ChargingRequest(Operation.UPDATE, 1),
         Answer(sequence=1, decision=Decision.ALLOW),
     )
-    silent = Reservation(leg=called, asked=asked, answer=answer, held=(Held(AT, 1, 0),))
+    silent = Reservation(call=called, asked=asked, answer=answer, held=(Held(AT, 1, 0),))
     reported = replace(silent, used_seconds=1, held=(Held(AT, 1, 0, used=True),))
     a_month_on = int(datetime(2026, 12, 2, 14, 39, 50, tzinfo=UTC).timestamp())
     rows = [reservation_row(one) for one in (silent, reported)]

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import leg
+from builders import phone_call
 
 from perminute.application.reconcile_books import Reconciled
-from perminute.domain.reconciliation import Difference
-from perminute.domain.usage import Free, Outcome, Price, Reason, Usage
+from perminute.domain.rating.usage import Free, Outcome, Price, Reason, Usage
+from perminute.domain.reconciliation.reconciliation import Difference
 from perminute_local.cli import main
 from perminute_local.emulator import environment
 from perminute_local.replay import command
@@ -141,7 +141,7 @@ def results(
 
 def usage(outcome: Outcome, reason: Reason | None = None) -> Usage:
     return Usage(
-        leg=leg(),
+        call=phone_call(),
         outcome=outcome,
         reason=reason,
         price=Price(rate_card_version="1"),

@@ -5,17 +5,17 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
-from builders import LONG_AGO, ORGANIZATION, ORGANIZER, holds, leg, volume
+from builders import LONG_AGO, ORGANIZATION, ORGANIZER, holds, phone_call, volume
 from builders import card as rates
 from rich.console import Console
 
-from perminute.domain.accounts import Account
-from perminute.domain.licensing import Licensing
-from perminute.domain.usage import Terms, Usage, rate_leg
+from perminute.domain.credit.accounts import Account
+from perminute.domain.licensing.licensing import Licensing
+from perminute.domain.rating.usage import RatingContext, Usage, rate_call
 from perminute_local.replay.report import report
 from perminute_local.replay.results import Results
 
-NOBODY = Terms(Licensing(volume()), rates(), "USD", LONG_AGO)
+NOBODY = RatingContext(Licensing(volume()), rates(), "USD", LONG_AGO)
 LICENSED = replace(
     NOBODY,
     licensing=Licensing(volume(), {ORGANIZER: holds("payPerMinute", "communicationsCredits")}),
@@ -34,10 +34,10 @@ def rows(*usages: Usage) -> list[list[str]]:
 
 
 def test_retail_costs_in_two_currencies_are_not_added_up() -> None:
-    of_germany = [rate_leg(leg(call_id=f"{n}"), NOBODY).usage() for n in range(2)]
-    to_france = leg(remote_number="+33199001234")
-    of_france = rate_leg(to_france, NOBODY).usage()
-    unrated = rate_leg(to_france, LICENSED).usage()
+    of_germany = [rate_call(phone_call(call_id=f"{n}"), NOBODY).usage() for n in range(2)]
+    to_france = phone_call(remote_number="+33199001234")
+    of_france = rate_call(to_france, NOBODY).usage()
+    unrated = rate_call(to_france, LICENSED).usage()
     shown = rows(*of_germany, of_france, unrated)
     assert ["notEntitled", "noLicense", "2", "0.300000", "USD"] in shown
     assert ["notEntitled", "noLicense", "1", "0.160000", "EUR"] in shown

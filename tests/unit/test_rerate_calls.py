@@ -12,57 +12,57 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import (
     ANSWERED,
-    IMPATIENT,
     LONG_AGO,
     MICROS,
     ORGANIZATION,
+    WITHOUT_WAITING,
     card,
     ended,
     entitled_changes,
     fact,
+    processed_event,
     purchase,
-    receipt,
 )
 
 from perminute.adapters.memory import (
     InMemoryCalls,
+    InMemoryReratingQueue,
     InMemoryStore,
     KeptRejections,
     PublishedRateCards,
-    RememberedWakeups,
 )
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
-from perminute.application.charge_legs import ChargeLegs, EndedLeg
+from perminute.application.charge_calls import ChargeCalls, EndedCall
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import (
-    CALLS_PER_POSTING,
+    CALLS_PER_TRANSACTION,
     MAX_LOOKED_AT,
-    MONTHS_PER_POSTING,
+    MONTHS_PER_TRANSACTION,
     LookingAgain,
     Progress,
-    fit_one_posting,
+    fit_one_transaction,
 )
-from perminute.application.patience import NEVER, Deadline
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls, Wakeup
+from perminute.application.queue_reratings import QueueForgotten, QueueReratings
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.results import Accepted
+from perminute.application.retry import NEVER, Deadline
 from perminute.application.settle_pools import SettlePools
-from perminute.application.verdicts import Accepted
-from perminute.application.wake_reratings import WakeForgotten, WakeReratings
+from perminute.domain.credit.ledger import EntryType, Producer
 from perminute.domain.errors import Unavailable
-from perminute.domain.ledger import EntryType, Producer
-from perminute.domain.licensing import LicensingChange, license_attribute
-from perminute.domain.pools import MinutePool, Month, Position, minutes_wanted
-from perminute.domain.reconciliation import reconcile
-from perminute.domain.rerating import Rerating
-from perminute.domain.usage import Outcome
+from perminute.domain.licensing.licensing import LicensingChange, license_attribute
+from perminute.domain.pools.pools import MinutePool, Month, Position, minutes_wanted
+from perminute.domain.rating.usage import Outcome
+from perminute.domain.reconciliation.reconciliation import reconcile
+from perminute.domain.rerating.rerating import Rerating
 from perminute.ports import ListedCall, Rejection, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from perminute.domain.timelines import Fact
-    from perminute.domain.usage import Usage
-    from perminute.ports import CallList, Calls, CommitResult, Posting
+    from perminute.domain.licensing.timelines import Fact
+    from perminute.domain.rating.usage import Usage
+    from perminute.ports import CallList, Calls, CommitResult, Transaction
 
 CALLS = 2_500
 PAID = 150_000
@@ -76,19 +76,19 @@ def world(calls: int = CALLS, *said: Fact) -> InMemoryStore:
     store.record(ORGANIZATION, entitled_changes())
     for number, one in enumerate(said):
         apply(store, one, f"said-{number}")
-    BookCredit(store, IMPATIENT)([purchase(amount=1_000)])
-    charging = ChargeLegs(
+    BookCredit(store, WITHOUT_WAITING)([purchase(amount=1_000)])
+    charging = ChargeCalls(
         store,
         InMemoryCalls(store),
-        RememberedLicensing(store),
+        LicensingCache(store),
         PublishedRateCards(card()),
-        IMPATIENT,
+        WITHOUT_WAITING,
     )
-    legs = [
+    ended_calls = [
         ended(call_id=f"call-{n:05d}", ended_at=ANSWERED + timedelta(seconds=541 + n % 60))
         for n in range(calls)
     ]
-    assert all(isinstance(one, Accepted) for one in charging(legs))
+    assert all(isinstance(one, Accepted) for one in charging(ended_calls))
     store.reratings.clear()
     return store
 
@@ -96,17 +96,17 @@ def world(calls: int = CALLS, *said: Fact) -> InMemoryStore:
 def apply(store: InMemoryStore, one: Fact, name: str = "late") -> None:
     subject = "adele" if one.attribute.startswith("license:") else None
     change = LicensingChange(ORGANIZATION, subject, (one,))
-    event = LicensingEvent(change, receipt(name), ANSWERED)
-    assert ApplyLicensing(store, IMPATIENT)([event]) == [Accepted(None)]
+    event = LicensingEvent(change, processed_event(name), ANSWERED)
+    assert ApplyLicensing(store, WITHOUT_WAITING)([event]) == [Accepted(None)]
 
 
 def looking_again(store: InMemoryStore, calls: Calls) -> LookingAgain:
     return LookingAgain(
         credit=store,
         calls=calls,
-        licensing=RememberedLicensing(store),
+        licensing=LicensingCache(store),
         rate_cards=PublishedRateCards(card()),
-        patience=IMPATIENT,
+        retry=WITHOUT_WAITING,
     )
 
 
@@ -116,9 +116,9 @@ def rerating(store: InMemoryStore, calls: Calls | None = None) -> RerateCalls:
 
 def piece(store: InMemoryStore, calls: Calls | None = None) -> Progress:
     """Do a piece of what waits."""
-    (verdict,) = rerating(store, calls)([Wakeup(ORGANIZATION)])
-    assert isinstance(verdict, Accepted), verdict
-    return verdict.result
+    (result,) = rerating(store, calls)([ReratingRequest(ORGANIZATION)])
+    assert isinstance(result, Accepted), result
+    return result.result
 
 
 def pieces(store: InMemoryStore) -> list[Progress]:
@@ -137,12 +137,12 @@ def test_thousands_of_calls_are_rated_anew_in_bounded_pieces() -> None:
     apply(store, LOST)
     rerated = [len(one.rerated) for one in pieces(store)]
     assert sum(rerated) == CALLS
-    assert max(rerated) <= MAX_LOOKED_AT + CALLS_PER_POSTING
+    assert max(rerated) <= MAX_LOOKED_AT + CALLS_PER_TRANSACTION
     assert len(rerated) == 3
     adjustments = [e for e in store.entries if e.type is EntryType.ADJUSTMENT]
     named = Counter(u.adjustments[0].entry_id for u in store.usages.values())
     assert set(named) == {entry.entry_id for entry in adjustments}
-    assert max(named.values()) == CALLS_PER_POSTING
+    assert max(named.values()) == CALLS_PER_TRANSACTION
     assert store.account(ORGANIZATION).balance_micros == 1_000 * MICROS
     assert reconcile(store.statement(ORGANIZATION)) == ()
 
@@ -157,11 +157,11 @@ def test_a_pool_of_thousands_of_calls_is_settled_in_bounded_pieces() -> None:
     apply(store, fact("purchased:SPE_E5", 50, BEFORE, "late"))
     looked_at = [one.looked_at for one in pieces(store)]
     assert sum(looked_at) == CALLS
-    assert max(looked_at) <= MAX_LOOKED_AT + CALLS_PER_POSTING
+    assert max(looked_at) <= MAX_LOOKED_AT + CALLS_PER_TRANSACTION
     # Ten minutes each, in the order in which they ended.
-    pooled = {u.leg.call_id for u in store.usages.values() if u.outcome is Outcome.POOLED}
-    in_order = sorted(store.usages.values(), key=lambda u: (u.leg.ended_at, u.leg.call_id))
-    assert pooled == {usage.leg.call_id for usage in in_order[:300]}
+    pooled = {u.call.call_id for u in store.usages.values() if u.outcome is Outcome.POOLED}
+    in_order = sorted(store.usages.values(), key=lambda u: (u.call.ended_at, u.call.call_id))
+    assert pooled == {usage.call.call_id for usage in in_order[:300]}
     assert store.minute_pools[ORGANIZATION, NOVEMBER].used == 3_000
     assert reconcile(store.statement(ORGANIZATION)) == ()
 
@@ -173,12 +173,12 @@ class Breaking(InMemoryStore):
     committed = 0
     after = False
 
-    def commit(self, posting: Posting) -> CommitResult:
+    def commit(self, transaction: Transaction) -> CommitResult:
         self.committed += 1
         breaks = self.committed == self.breaks_at
         if breaks and not self.after:
             raise Unavailable("crashed before the commit")
-        result = super().commit(posting)
+        result = super().commit(transaction)
         if breaks:
             raise Unavailable("crashed after the commit")
         return result
@@ -193,8 +193,8 @@ def test_a_piece_that_breaks_off_is_carried_out_again_without_harm(
     store = Breaking(**vars(plain))
     apply(store, LOST)
     store.breaks_at, store.after = breaks_at, after
-    (verdict,) = rerating(store)([Wakeup(ORGANIZATION)])
-    assert isinstance(verdict, Unavailable)
+    (result,) = rerating(store)([ReratingRequest(ORGANIZATION)])
+    assert isinstance(result, Unavailable)
     assert store.waiting(ORGANIZATION)
     pieces(store)
     assert {u.outcome for u in store.usages.values()} == {Outcome.NOT_ENTITLED}
@@ -206,16 +206,16 @@ def test_a_piece_that_breaks_off_is_carried_out_again_without_harm(
 def test_what_is_left_without_time_comes_again() -> None:
     store = world(10)
     apply(store, LOST)
-    (verdict,) = rerating(store)([Wakeup(ORGANIZATION)], Deadline(0, clock=lambda: 1))
-    assert isinstance(verdict, Unavailable)
-    assert "no time was left" in str(verdict)
+    (result,) = rerating(store)([ReratingRequest(ORGANIZATION)], Deadline(0, clock=lambda: 1))
+    assert isinstance(result, Unavailable)
+    assert "no time was left" in str(result)
 
 
 def test_time_that_runs_out_ends_a_piece_whose_record_brings_the_next() -> None:
     store = world(300)
     apply(store, LOST)
     ticks = iter(range(10_000))
-    rerating(store)([Wakeup(ORGANIZATION)], Deadline(4, clock=lambda: next(ticks)))
+    rerating(store)([ReratingRequest(ORGANIZATION)], Deadline(4, clock=lambda: next(ticks)))
     (left,) = store.waiting(ORGANIZATION)
     assert left.steps == 1
     assert sum(len(one.rerated) for one in pieces(store)) < 300
@@ -224,12 +224,12 @@ def test_time_that_runs_out_ends_a_piece_whose_record_brings_the_next() -> None:
 
 def test_calls_of_others_and_from_before_are_not_looked_at() -> None:
     store = world(10)
-    charging = ChargeLegs(
+    charging = ChargeCalls(
         store,
         InMemoryCalls(store),
-        RememberedLicensing(store),
+        LicensingCache(store),
         PublishedRateCards(card()),
-        IMPATIENT,
+        WITHOUT_WAITING,
     )
     before = BEFORE - timedelta(seconds=1)
     charging(
@@ -241,7 +241,9 @@ def test_calls_of_others_and_from_before_are_not_looked_at() -> None:
     apply(store, LOST)
     progress = piece(store)
     assert progress.looked_at == 10
-    assert {usage.leg.call_id for usage in progress.rerated} == {f"call-{n:05d}" for n in range(10)}
+    assert {usage.call.call_id for usage in progress.rerated} == {
+        f"call-{n:05d}" for n in range(10)
+    }
 
 
 def test_a_change_that_takes_effect_later_looks_at_no_call() -> None:
@@ -257,30 +259,30 @@ def test_a_change_that_takes_effect_later_looks_at_no_call() -> None:
 def test_credit_that_turns_out_to_have_been_set_up_earlier_pays_the_calls_since() -> None:
     store = InMemoryStore()
     store.record(ORGANIZATION, entitled_changes())
-    charging = ChargeLegs(
+    charging = ChargeCalls(
         store,
         InMemoryCalls(store),
-        RememberedLicensing(store),
+        LicensingCache(store),
         PublishedRateCards(card()),
-        IMPATIENT,
+        WITHOUT_WAITING,
     )
     early = ANSWERED - timedelta(hours=1)
     charging([ended(call_id="a"), ended(call_id="b", answered_at=early)])
     assert {u.outcome for u in store.usages.values()} == {Outcome.NOT_ENTITLED}
-    BookCredit(store, IMPATIENT)([purchase(purchased_at=ANSWERED)])
+    BookCredit(store, WITHOUT_WAITING)([purchase(purchased_at=ANSWERED)])
     pieces(store)
     outcomes = {call: usage.outcome for (_, call), usage in store.usages.items()}
     assert outcomes == {"a": Outcome.CHARGED, "b": Outcome.NOT_ENTITLED}
     assert store.account(ORGANIZATION).balance_micros == 50 * MICROS - PAID
     sender = Producer("123456789012", "perminute.billing")
     earlier = replace(purchase("po-2", purchased_at=LONG_AGO), producer=sender)
-    BookCredit(store, IMPATIENT)([earlier])
+    BookCredit(store, WITHOUT_WAITING)([earlier])
     pieces(store)
     senders = {entry.cause: entry.producer for entry in store.entries}
     assert senders["rerating#purchase#po-2"] == senders["purchase#po-2"] == sender
     assert senders["rerating#purchase#po-1"] is None
     assert {u.outcome for u in store.usages.values()} == {Outcome.CHARGED}
-    BookCredit(store, IMPATIENT)([purchase("po-3", purchased_at=ANSWERED)])
+    BookCredit(store, WITHOUT_WAITING)([purchase("po-3", purchased_at=ANSWERED)])
     assert list(store.waiting(ORGANIZATION)) == []
 
 
@@ -289,8 +291,8 @@ def test_a_burst_of_changes_is_one_pass_over_the_calls() -> None:
     for number in range(120):
         country = fact("country", "FR", BEFORE, f"f-{number}")
         change = LicensingChange(ORGANIZATION, f"user-{number % 5}", (country,))
-        event = LicensingEvent(change, receipt(f"f-{number}"), ANSWERED)
-        assert ApplyLicensing(store, IMPATIENT)([event]) == [Accepted(None)]
+        event = LicensingEvent(change, processed_event(f"f-{number}"), ANSWERED)
+        assert ApplyLicensing(store, WITHOUT_WAITING)([event]) == [Accepted(None)]
     apply(store, LOST)
     counting = Counting(InMemoryCalls(store))
     while store.waiting(ORGANIZATION):
@@ -310,8 +312,8 @@ def test_what_has_not_begun_when_it_is_enough_is_left_so_that_it_wakes_again(
     for number in range(3):
         mode = fact("dialOutPolicy", "none", BEFORE, f"p-{number}")
         change = LicensingChange(ORGANIZATION, "adele", (mode,))
-        event = LicensingEvent(change, receipt(f"p-{number}"), ANSWERED)
-        assert ApplyLicensing(store, IMPATIENT)([event]) == [Accepted(None)]
+        event = LicensingEvent(change, processed_event(f"p-{number}"), ANSWERED)
+        assert ApplyLicensing(store, WITHOUT_WAITING)([event]) == [Accepted(None)]
     assert piece(store).looked_at == 1_200
     (left,) = store.waiting(ORGANIZATION)
     assert (left.after, left.steps) == (None, 1)
@@ -349,12 +351,12 @@ def subscribed(calls: int, licenses: int = 5) -> InMemoryStore:
 
 
 def charge_one(store: InMemoryStore, call_id: str, ended_at: datetime) -> None:
-    charging = ChargeLegs(
+    charging = ChargeCalls(
         store,
         InMemoryCalls(store),
-        RememberedLicensing(store),
+        LicensingCache(store),
         PublishedRateCards(card()),
-        IMPATIENT,
+        WITHOUT_WAITING,
     )
     one = ended(call_id=call_id, ended_at=ended_at)
     assert isinstance(charging([one])[0], Accepted)
@@ -396,10 +398,10 @@ def test_a_pool_settles_however_busy_its_organization_is(
         piece(store, busy)
     assert busy.reads <= reads
     assert store.minute_pools[ORGANIZATION, NOVEMBER].used == 2_400
-    in_order = sorted(store.usages.values(), key=lambda u: (u.leg.ended_at, u.leg.call_id))
+    in_order = sorted(store.usages.values(), key=lambda u: (u.call.ended_at, u.call.call_id))
     drawn, left = [], 2_400
     for usage in in_order:
-        drawn.append(min(left, minutes_wanted(usage.leg)))
+        drawn.append(min(left, minutes_wanted(usage.call)))
         left -= drawn[-1]
     assert [usage.pool_minutes for usage in in_order] == drawn
     assert reconcile(store.statement(ORGANIZATION)) == ()
@@ -449,7 +451,7 @@ def test_two_that_settle_one_pool_do_not_keep_each_other_from_it() -> None:
     before = store.account(ORGANIZATION).version
     while store.waiting(ORGANIZATION) or store.unsettled_months(ORGANIZATION):
         piece(store, racing)
-    steps = -(-400 // CALLS_PER_POSTING) + 1
+    steps = -(-400 // CALLS_PER_TRANSACTION) + 1
     assert store.account(ORGANIZATION).version - before == steps + 1
     assert racing.reads <= 2 * steps
     assert store.minute_pools[ORGANIZATION, NOVEMBER].used == 300
@@ -463,12 +465,12 @@ def test_a_call_that_begins_to_draw_after_the_pool_was_read_gets_what_is_its_own
         fact(license_attribute("SPE_E5"), value=True, event_id="s-1"),
         fact("purchased:SPE_E5", 100, LONG_AGO, "s-2"),
     )
-    charging = ChargeLegs(
+    charging = ChargeCalls(
         store,
         InMemoryCalls(store),
-        RememberedLicensing(store),
+        LicensingCache(store),
         PublishedRateCards(card()),
-        IMPATIENT,
+        WITHOUT_WAITING,
     )
     bobs = ended(call_id="bob", organizer_id="bob", ended_at=ANSWERED + timedelta(seconds=1))
 
@@ -480,8 +482,8 @@ def test_a_call_that_begins_to_draw_after_the_pool_was_read_gets_what_is_its_own
                 assert isinstance(charging([bobs])[0], Accepted)
                 held = fact(license_attribute("SPE_E5"), value=True, event_id="b")
                 change = LicensingChange(ORGANIZATION, "bob", (held,))
-                event = LicensingEvent(change, receipt("b"), ANSWERED)
-                assert ApplyLicensing(store, IMPATIENT)([event]) == [Accepted(None)]
+                event = LicensingEvent(change, processed_event("b"), ANSWERED)
+                assert ApplyLicensing(store, WITHOUT_WAITING)([event]) == [Accepted(None)]
                 again = looking_again(store, InMemoryCalls(store))
                 (waiting,) = store.waiting(ORGANIZATION)
                 assert RerateCalls(again, store)._piece(waiting, Progress(), NEVER)  # noqa: SLF001
@@ -499,18 +501,22 @@ def test_a_pool_for_which_no_time_was_left_comes_again() -> None:
     """Nothing was written, so no record would bring it back."""
     store = subscribed(10)
     clock = iter([0, 0, 0, *[9] * 100])
-    (verdict,) = rerating(store)([Wakeup(ORGANIZATION)], Deadline(5, clock=lambda: next(clock)))
+    (result,) = rerating(store)(
+        [ReratingRequest(ORGANIZATION)], Deadline(5, clock=lambda: next(clock))
+    )
     assert list(store.waiting(ORGANIZATION)) == []
-    assert isinstance(verdict, Unavailable)
+    assert isinstance(result, Unavailable)
     assert store.unsettled_months(ORGANIZATION)
 
 
 def test_time_that_runs_out_while_a_pool_is_settled_ends_the_piece_after_a_step() -> None:
     store = subscribed(400)
     clock = iter([0, 0, 0, 0, *[9] * 100])
-    (verdict,) = rerating(store)([Wakeup(ORGANIZATION)], Deadline(5, clock=lambda: next(clock)))
-    assert isinstance(verdict, Accepted)
-    assert verdict.result.looked_at == CALLS_PER_POSTING
+    (result,) = rerating(store)(
+        [ReratingRequest(ORGANIZATION)], Deadline(5, clock=lambda: next(clock))
+    )
+    assert isinstance(result, Accepted)
+    assert result.result.looked_at == CALLS_PER_TRANSACTION
     assert store.unsettled_months(ORGANIZATION)
 
 
@@ -522,9 +528,9 @@ def test_a_listed_call_without_a_record_is_said_and_comes_again() -> None:
         def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
             return list(super().usages(organization_id, call_ids))[1:]
 
-    (verdict,) = rerating(store, Lossy(InMemoryCalls(store)))([Wakeup(ORGANIZATION)])
-    assert isinstance(verdict, Unavailable)
-    assert "call call-00000 of contoso is listed, but has no usage record" in str(verdict)
+    (result,) = rerating(store, Lossy(InMemoryCalls(store)))([ReratingRequest(ORGANIZATION)])
+    assert isinstance(result, Unavailable)
+    assert "call call-00000 of contoso is listed, but has no usage record" in str(result)
 
 
 def test_one_organizations_trouble_is_not_anothers() -> None:
@@ -541,27 +547,27 @@ def test_one_organizations_trouble_is_not_anothers() -> None:
         ) -> Iterator[CallList]:
             raise Unavailable(f"the lists of {organization_id} cannot be read")
 
-    verdicts = rerating(store, Broken(InMemoryCalls(store)))(
-        [Wakeup(ORGANIZATION), Wakeup("fabrikam")]
+    results = rerating(store, Broken(InMemoryCalls(store)))(
+        [ReratingRequest(ORGANIZATION), ReratingRequest("fabrikam")]
     )
-    assert [type(verdict) for verdict in verdicts] == [Unavailable, Accepted]
+    assert [type(result) for result in results] == [Unavailable, Accepted]
 
 
 def test_calls_fit_one_posting_by_the_months_of_their_answers() -> None:
-    months = [Month(2026, number + 1) for number in range(MONTHS_PER_POSTING)]
+    months = [Month(2026, number + 1) for number in range(MONTHS_PER_TRANSACTION)]
     calls = [
         ListedCall(f"{one}", "adele", dial_out=True, answered_at=one.start, ended_at=one.start)
         for one in months
     ]
     after = calls[0]._replace(answered_at=months[-1].end, ended_at=months[-1].end)
     over_the_turn = after._replace(answered_at=after.ended_at - timedelta(minutes=1))
-    assert fit_one_posting([*calls, over_the_turn])
-    assert not fit_one_posting([*calls, after])
+    assert fit_one_transaction([*calls, over_the_turn])
+    assert not fit_one_transaction([*calls, after])
 
 
 def test_the_nightly_run_wakes_whoever_still_has_something_waiting() -> None:
     """All that told of it may have been lost: the record's own message, and those of each step."""
-    store, wakeups = InMemoryStore(), RememberedWakeups()
+    store, rerating_requests = InMemoryStore(), InMemoryReratingQueue()
     store.reratings["has-rerating", "event#e"] = Rerating(
         organization_id="has-rerating", rerating_id="event#e", at=ANSWERED
     )
@@ -570,12 +576,12 @@ def test_the_nightly_run_wakes_whoever_still_has_something_waiting() -> None:
         Position.start_of(ANSWERED.date())
     )
     store.minute_pools["settled", NOVEMBER] = replace(pool, organization_id="settled")
-    assert WakeForgotten(store, wakeups)() == 2
-    assert wakeups.woken == ["has-rerating", "has-unsettled"]
+    assert QueueForgotten(store, rerating_requests)() == 2
+    assert rerating_requests.woken == ["has-rerating", "has-unsettled"]
 
 
 def test_waking_names_each_organization_once_and_keeps_what_cannot_be_read() -> None:
-    wakeups, rejections = RememberedWakeups(), KeptRejections()
+    rerating_requests, rejections = InMemoryReratingQueue(), KeptRejections()
     strange = Rejection("e-1", "why", "body")
     records: list[Waiting | Rejection] = [
         Waiting("a"),
@@ -584,9 +590,9 @@ def test_waking_names_each_organization_once_and_keeps_what_cannot_be_read() -> 
         Waiting("a"),
         Waiting("b"),
     ]
-    assert WakeReratings(wakeups, rejections)(records) == 2
-    assert (wakeups.woken, rejections.kept) == (["a", "b"], [strange])
-    assert wakeups.later == [("b", ANSWERED + timedelta(minutes=15))]
+    assert QueueReratings(rerating_requests, rejections)(records) == 2
+    assert (rerating_requests.woken, rejections.kept) == (["a", "b"], [strange])
+    assert rerating_requests.later == [("b", ANSWERED + timedelta(minutes=15))]
 
 
 def test_a_late_call_has_only_days_gone_over_on_which_something_can_change() -> None:
@@ -601,24 +607,24 @@ def test_a_late_call_has_only_days_gone_over_on_which_something_can_change() -> 
         )
     ):
         apply(store, one, f"said-{number}")
-    BookCredit(store, IMPATIENT)([purchase(amount=1_000)])
+    BookCredit(store, WITHOUT_WAITING)([purchase(amount=1_000)])
     store.reratings.clear()
     calls = CountedUsages(store)
     again = looking_again(store, calls)
-    charging = ChargeLegs(store, calls, again.licensing, again.rate_cards, IMPATIENT, 0)
+    charging = ChargeCalls(store, calls, again.licensing, again.rate_cards, WITHOUT_WAITING, 0)
 
-    def call(name: str, until: datetime) -> EndedLeg:
+    def call(name: str, until: datetime) -> EndedCall:
         return ended(call_id=name, answered_at=until - timedelta(minutes=1), ended_at=until)
 
     first = datetime(2026, 11, 1, 9, tzinfo=UTC)
-    legs = [call(f"call-{n:03}", first + timedelta(hours=4 * n)) for n in range(150)]
-    assert all(isinstance(one, Accepted) for one in charging(legs))
+    ended_calls = [call(f"call-{n:03}", first + timedelta(hours=4 * n)) for n in range(150)]
+    assert all(isinstance(one, Accepted) for one in charging(ended_calls))
     assert isinstance(charging([call("late", first + timedelta(days=2))])[0], Accepted)
     calls.read = 0
-    (verdict,) = RerateCalls(again, store)([Wakeup(ORGANIZATION)])
-    assert isinstance(verdict, Accepted)
+    (result,) = RerateCalls(again, store)([ReratingRequest(ORGANIZATION)])
+    assert isinstance(result, Accepted)
     assert store.unsettled_months(ORGANIZATION) == []
-    assert [one.leg.call_id for one in verdict.result.rerated] == ["late", "call-099"]
+    assert [one.call.call_id for one in result.result.rerated] == ["late", "call-099"]
     # Six calls a day, and at the end all of a step.
     assert calls.read <= 2 * 6 + 1
 
@@ -652,10 +658,12 @@ def test_the_slowness_of_one_organization_takes_no_time_of_the_others() -> None:
             return [one]
 
     slow = Slow()
-    wakeups = [Wakeup(name) for name in ("slow", "a", "b")]
+    rerating_requests = [ReratingRequest(name) for name in ("slow", "a", "b")]
     deadline = Deadline(80, clock=lambda: now)
-    verdicts = RerateCalls(looking_again(store, InMemoryCalls(store)), slow)(wakeups, deadline)
-    assert [type(verdict) for verdict in verdicts] == [Accepted] * 3
+    results = RerateCalls(looking_again(store, InMemoryCalls(store)), slow)(
+        rerating_requests, deadline
+    )
+    assert [type(result) for result in results] == [Accepted] * 3
     assert set(asked) == {"slow", "a", "b"}
 
 
@@ -679,7 +687,7 @@ def test_a_piece_that_has_no_time_left_leaves_pools_to_the_next() -> None:
     store.minute_pools[ORGANIZATION, NOVEMBER] = pool.unsettled_from(Position(ANSWERED, "a"))
     times = iter(range(1_000))
     deadline = Deadline(6, clock=lambda: next(times))
-    (verdict,) = rerating(store)([Wakeup(ORGANIZATION)], deadline)
-    assert isinstance(verdict, Accepted), verdict
+    (result,) = rerating(store)([ReratingRequest(ORGANIZATION)], deadline)
+    assert isinstance(result, Accepted), result
     assert store.waiting(ORGANIZATION)
     assert store.unsettled_months(ORGANIZATION)

@@ -17,23 +17,27 @@ from builders import (
     rating,
 )
 
-from perminute.domain.booking import Purchase, purchase
-from perminute.domain.credit_settings import CreditSettings
-from perminute.domain.ledger import EntryType, LedgerEntry
-from perminute.domain.licensing import Cover, Entitlement, Licensing, NotEntitled
-from perminute.domain.lots import Lot, LotShare, total_micros, twelve_months_after
-from perminute.domain.notifications import BalanceExhausted, CallFlagged, CallNotEntitled
-from perminute.domain.pools import MinutePool, Month, Pools
-from perminute.domain.recharge import AutoRecharge
-from perminute.domain.rerating import EVERYBODY, Rerated, Rerating, rerate, rerating_for
-from perminute.domain.timelines import Timeline
-from perminute.domain.usage import Adjusted, Flag, Outcome
+from perminute.domain.credit.booking import Purchase, purchase
+from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.credit.ledger import EntryType, LedgerEntry
+from perminute.domain.credit.lots import Lot, LotShare, total_micros, twelve_months_after
+from perminute.domain.credit.recharge import AutoRecharge
+from perminute.domain.licensing.licensing import Cover, Entitlement, Licensing, NotEntitled
+from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.notifications.notifications import (
+    BalanceExhausted,
+    CallFlagged,
+    CallNotEntitled,
+)
+from perminute.domain.pools.pools import MinutePool, Month, Pools
+from perminute.domain.rating.usage import Adjusted, Flag, Outcome
+from perminute.domain.rerating.rerating import EVERYBODY, Rerated, Rerating, rerate, rerating_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from perminute.domain.accounts import Account, Booking
-    from perminute.domain.usage import Rating, Usage
+    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.rating.usage import Rating, Usage
 
 CAUSE = "rerating#event#e-1"
 LATER = ANSWERED + timedelta(hours=1)

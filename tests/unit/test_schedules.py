@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perminute.domain.errors import Refused
-from perminute.domain.times import end_of
+from perminute.domain.values.times import end_of
 from perminute.schedules import days_until
 from perminute_local.replay.schedules import (
     MAX_RUNS_BETWEEN_EVENTS,

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from perminute.application.patience import Patience
+from perminute.application.retry import RetryPolicy
 from perminute_local.sending import EventSender, NotSent, Sent, lines_of_not_sent
 
-AT_ONCE = Patience(attempts=3, sleep=lambda _: None)
+AT_ONCE = RetryPolicy(attempts=3, sleep=lambda _: None)
 
 
 def event(user_id: str = "adele", source: str = "perminute.licensing", **more: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A call that comes late for its minute pool settles it in the posting that charges it."""
+"""A call that comes late for its minute pool settles it in the transaction that charges it."""
 
 from __future__ import annotations
 
@@ -8,46 +8,46 @@ from typing import TYPE_CHECKING
 
 from builders import (
     ANSWERED,
-    IMPATIENT,
     LONG_AGO,
     MICROS,
     ORGANIZATION,
+    WITHOUT_WAITING,
     card,
     ended,
     fact,
     holds,
+    processed_event,
     purchase,
-    receipt,
 )
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application import settle_at_once
 from perminute.application.book_credit import BookCredit, CreditEvent
-from perminute.application.charge_legs import ChargeLegs
-from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.charge_calls import ChargeCalls
+from perminute.application.licensing_cache import LicensingCache
+from perminute.application.results import Accepted, Duplicate
 from perminute.application.settle_at_once import MAX_SETTLED_AT_ONCE
-from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain import settling
-from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.credit.ledger import EntryType
+from perminute.domain.credit.recharge import AutoRecharge
 from perminute.domain.errors import Unavailable
-from perminute.domain.ledger import EntryType
-from perminute.domain.legs import LegType
-from perminute.domain.licensing import Licensing, LicensingChange, license_attribute
-from perminute.domain.notifications import (
+from perminute.domain.licensing.licensing import Licensing, LicensingChange, license_attribute
+from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.notifications.notifications import (
     CallNotEntitled,
     FraudSuspected,
     LowBalance,
     MinutePoolThreshold,
-    News,
+    NotificationBody,
     RechargeRequested,
     SpendLimitReached,
 )
-from perminute.domain.pools import MinutePool, Month, Pools, Position
-from perminute.domain.recharge import AutoRecharge
-from perminute.domain.reconciliation import reconcile
-from perminute.domain.timelines import Timeline
-from perminute.domain.usage import Flag, Outcome, Terms, rate_leg
-from perminute.ports import MAX_ITEMS_PER_POSTING, ListedCall
+from perminute.domain.pools import settling
+from perminute.domain.pools.pools import MinutePool, Month, Pools, Position
+from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.usage import Flag, Outcome, RatingContext, rate_call
+from perminute.domain.reconciliation.reconciliation import reconcile
+from perminute.ports import MAX_ITEMS_PER_TRANSACTION, ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,12 +55,12 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from perminute.application.charge_legs import EndedLeg
-    from perminute.application.verdicts import Verdict
-    from perminute.domain.accounts import Account
-    from perminute.domain.timelines import Fact
-    from perminute.domain.usage import Usage
-    from perminute.ports import CallList, CommitResult, Posting
+    from perminute.application.charge_calls import EndedCall
+    from perminute.application.results import Result
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.licensing.timelines import Fact
+    from perminute.domain.rating.usage import Usage
+    from perminute.ports import CallList, CommitResult, Transaction
 
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 NOVEMBER = Month(2026, 11)
@@ -81,13 +81,13 @@ SETTINGS = CreditSettings(
 class PostedStore(InMemoryStore):
     """Remembers what was committed."""
 
-    def commit(self, posting: Posting) -> CommitResult:
-        self.__dict__.setdefault("posted", []).append(posting)
-        return super().commit(posting)
+    def commit(self, transaction: Transaction) -> CommitResult:
+        self.__dict__.setdefault("posted", []).append(transaction)
+        return super().commit(transaction)
 
     @property
-    def posted(self) -> list[Posting]:
-        found: list[Posting] = self.__dict__.setdefault("posted", [])
+    def posted(self) -> list[Transaction]:
+        found: list[Transaction] = self.__dict__.setdefault("posted", [])
         return found
 
 
@@ -124,36 +124,41 @@ class World:
         self.say(*holds("subscription", *users).facts, user="adele")
         at = LONG_AGO + SECOND
         configured = CreditEvent(
-            organization_id=ORGANIZATION, change=settings, receipt=receipt("s"), issued_at=at
+            organization_id=ORGANIZATION,
+            change=settings,
+            processed_event=processed_event("s"),
+            issued_at=at,
         )
         bought = purchase(amount=credit, purchased_at=purchased_at)
-        BookCredit(self.store, IMPATIENT)([bought, configured])
+        BookCredit(self.store, WITHOUT_WAITING)([bought, configured])
         self.store.reratings.clear()
 
     def say(self, *facts: Fact, user: str | None = None) -> None:
         """Make facts known; the calls that they concern are not looked at again yet."""
         change = LicensingChange(ORGANIZATION, user, facts)
-        self.store.record(ORGANIZATION, [(change, receipt(f"{len(self.store.receipts)}"))])
+        self.store.record(
+            ORGANIZATION, [(change, processed_event(f"{len(self.store.processed_events)}"))]
+        )
 
     def charge(
-        self, *calls: EndedLeg, at_once: int = MAX_SETTLED_AT_ONCE
-    ) -> Sequence[Verdict[Usage]]:
-        """Charge calls in one batch; of the postings, those of this batch are remembered."""
+        self, *calls: EndedCall, at_once: int = MAX_SETTLED_AT_ONCE
+    ) -> Sequence[Result[Usage]]:
+        """Charge calls in one batch; of the transactions, those of this batch are remembered."""
         self.store.posted.clear()
         self.calls.read.clear()
-        charging = ChargeLegs(
+        charging = ChargeCalls(
             self.store,
             self.calls,
-            RememberedLicensing(self.store),
+            LicensingCache(self.store),
             PublishedRateCards(CARD),
-            IMPATIENT,
+            WITHOUT_WAITING,
             settles_at_once=at_once,
         )
-        verdicts = charging(calls)
-        assert all(isinstance(one, Accepted | Repeated) for one in verdicts), verdicts
+        results = charging(calls)
+        assert all(isinstance(one, Accepted | Duplicate) for one in results), results
         assert reconcile(self.store.statement(ORGANIZATION)) == ()
-        assert all(one.items <= MAX_ITEMS_PER_POSTING for one in self.store.posted)
-        return verdicts
+        assert all(one.items <= MAX_ITEMS_PER_TRANSACTION for one in self.store.posted)
+        return results
 
     @property
     def account(self) -> Account:
@@ -168,20 +173,20 @@ class World:
     def usage(self, call_id: str) -> Usage:
         return self.store.usages[ORGANIZATION, call_id]
 
-    def news(self) -> list[News]:
+    def news(self) -> list[NotificationBody]:
         """All that was told of money and calls."""
         told = [one.news for one in self.store.outbox]
         return [one for one in told if not isinstance(one, MinutePoolThreshold)]
 
 
-def call(name: str, until: datetime, heard_at: datetime, **changed: object) -> EndedLeg:
+def call(name: str, until: datetime, heard_at: datetime, **changed: object) -> EndedCall:
     """A call out of an hour, by which a pool is used up."""
     parts = {"answered_at": until - HOUR, "ended_at": until, **changed}
     one = ended(call_id=name, **parts)
     return replace(one, reported_at=max(until, heard_at), heard_at=heard_at)
 
 
-def dear(name: str, until: datetime, heard_at: datetime, **changed: object) -> EndedLeg:
+def dear(name: str, until: datetime, heard_at: datetime, **changed: object) -> EndedCall:
     return call(name, until, heard_at, remote_number="+442079460100", **changed)
 
 
@@ -201,8 +206,8 @@ def test_what_the_pool_bears_is_known_in_the_posting_that_charges_the_late_call(
     assert (first.outcome, first.charge_micros) == (Outcome.CHARGED, CHEAP_MICROS)
     assert first.flags == (Flag.RERATED,)
     assert world.account.balance_micros == 3 * MICROS - CHEAP_MICROS
-    (posting,) = world.store.posted
-    (entry,) = posting.entries
+    (transaction,) = world.store.posted
+    (entry,) = transaction.entries
     assert (entry.type, entry.cause) == (EntryType.ADJUSTMENT, "rerating#pool#2026-11")
     assert [one.entry_id for one in first.adjustments] == [entry.entry_id]
     assert world.store.minute_pools[ORGANIZATION, NOVEMBER].used == 60
@@ -260,10 +265,10 @@ def test_of_a_call_that_loses_its_minutes_it_is_told_that_it_is_not_entitled() -
 def test_a_late_call_that_comes_again_changes_nothing() -> None:
     world = late_pool()
     before = world.account, dict(world.store.usages), len(world.store.outbox)
-    assert world.charge(dear("late", NOON - 2 * HOUR, LATE)) == [Repeated()]
-    (posting,) = world.store.posted
+    assert world.charge(dear("late", NOON - 2 * HOUR, LATE)) == [Duplicate()]
+    (transaction,) = world.store.posted
     # A transaction must not write one item twice.
-    assert posting.rerated == ()
+    assert transaction.rerated == ()
     assert (world.account, world.store.usages, len(world.store.outbox)) == before
 
 
@@ -285,8 +290,8 @@ def test_so_many_calls_are_settled_at_once_and_with_one_more_afterwards() -> Non
         world = crowded(calls)
         world.charge(dear("late", NOON - 2 * HOUR, LATE))
         assert world.is_settled is is_settled
-        (posting,) = world.store.posted
-        assert len(posting.rerated) == (calls if is_settled else 0)
+        (transaction,) = world.store.posted
+        assert len(transaction.rerated) == (calls if is_settled else 0)
 
 
 def test_lists_are_read_up_to_a_limit_whatever_they_hold(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,7 +320,7 @@ def test_a_batch_that_does_not_fit_with_what_it_corrects_is_cut() -> None:
 
 
 def test_what_would_not_fit_even_with_one_call_is_settled_afterwards() -> None:
-    calls = MAX_ITEMS_PER_POSTING
+    calls = MAX_ITEMS_PER_TRANSACTION
     world = crowded(calls, minutes=calls)
     late = dear("late", NOON - HOUR, LATE, answered_at=NOON - 3 * HOUR)
     world.charge(late, at_once=2 * calls)
@@ -359,9 +364,9 @@ def test_calls_of_another_month_and_those_listed_out_of_date_are_left_alone() ->
     world.charge(dear("late", NOON - 2 * HOUR, december))
     assert world.is_settled
     assert world.usage("other-month").outcome is Outcome.POOLED
-    (posting,) = world.store.posted
-    assert [one.leg.call_id for one in posting.rerated] == ["first"]
-    assert ListedCall.of(posting.rerated[0].leg).dial_out
+    (transaction,) = world.store.posted
+    assert [one.call.call_id for one in transaction.rerated] == ["first"]
+    assert ListedCall.of(transaction.rerated[0].call).dial_out
 
 
 def test_a_call_makes_room_in_the_pool_of_its_answer_though_it_ended_in_the_next_month() -> None:
@@ -385,7 +390,7 @@ def expiring(credit: int = 3) -> World:
     """Credit that was bought twelve months before, and a second lot of half a year later."""
     world = World(credit=credit, purchased_at=EXPIRY.replace(year=2026))
     more = purchase("po-2", amount=20, purchased_at=LONG_AGO + timedelta(days=180))
-    BookCredit(world.store, IMPATIENT)([more])
+    BookCredit(world.store, WITHOUT_WAITING)([more])
     world.say(*holds("payPerMinute", "communicationsCredits").facts, user="bob")
     return world
 
@@ -450,7 +455,7 @@ def test_what_goes_back_finds_its_lot_among_the_further_ones() -> None:
     for number in range(10):
         at = LONG_AGO + timedelta(days=181 + number)
         more = purchase(f"more-{number}", amount=1, purchased_at=at)
-        BookCredit(world.store, IMPATIENT)([more])
+        BookCredit(world.store, WITHOUT_WAITING)([more])
     assert world.account.further is not None
     world.charge(call("first", EXPIRY - 3 * HOUR, EXPIRY - 3 * HOUR))
     world.say(
@@ -464,13 +469,13 @@ def test_what_goes_back_finds_its_lot_among_the_further_ones() -> None:
 def test_what_a_call_had_reserved_stays_its_own() -> None:
     """It is given back to nobody, and says when it was authorized."""
     licensing = Licensing(Timeline([fact("purchased:MCOMEETADV", 1)]), {"adele": HOLDS})
-    terms = Terms(licensing, CARD, "USD", LONG_AGO)
-    legs = (dear("late", NOON - 2 * HOUR, LATE).leg, call("first", NOON, NOON).leg)
-    late, first = (rate_leg(leg, terms) for leg in legs)
+    context = RatingContext(licensing, CARD, "USD", LONG_AGO)
+    calls = (dear("late", NOON - 2 * HOUR, LATE).call, call("first", NOON, NOON).call)
+    late, first = (rate_call(call, context) for call in calls)
     reserved = replace(late.usage(0, 60), authorized_at=NOON - 3 * HOUR)
     pool = MinutePool(organization_id=ORGANIZATION, month=NOVEMBER)
-    pool = pool.with_drawn(Position.of(first.leg), 60).with_drawn(Position.of(late.leg), 0, 60)
-    pool = pool.unsettled_from(Position.of(late.leg))
+    pool = pool.with_drawn(Position.of(first.call), 60).with_drawn(Position.of(late.call), 0, 60)
+    pool = pool.unsettled_from(Position.of(late.call))
     settlement = settling.settle_at_once(
         pool, ([reserved], [late]), ([first.usage(60)], [first]), licensing, LATE
     )

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from builders import ANSWERED, leg
+from builders import ANSWERED, phone_call
 
 from perminute.adapters.dynamodb.records import pool_row
 from perminute.adapters.dynamodb.waiting import read_record
 from perminute.adapters.sqs_batches import MAX_ENTRIES, send_all
-from perminute.adapters.sqs_wakeups import SQSWakeups
-from perminute.application.rerate_calls import Wakeup
+from perminute.adapters.sqs_rerating_queue import SQSReratingQueue
+from perminute.application.rerate_calls import ReratingRequest
+from perminute.domain.credit.holds import Hold
 from perminute.domain.errors import Refused, Unavailable
-from perminute.domain.holds import Hold
-from perminute.domain.licensing import Licensing
-from perminute.domain.pools import MinutePool, Month, Pools, PoolStep, Position
-from perminute.domain.timelines import Timeline
-from perminute.events.wakeups import wakeup_of
+from perminute.domain.licensing.licensing import Licensing
+from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.pools.pools import MinutePool, Month, Pools, PoolStep, Position
+from perminute.events.reratings import rerating_request_of
 from perminute.ports import Rejection, Waiting
 
 URL = "https://queue"
@@ -74,11 +74,11 @@ def test_waking_nobody_makes_no_client() -> None:
         made.append(1)
         return queue
 
-    wakeups = SQSWakeups(make, URL)
-    wakeups.wake([])
+    rerating_requests = SQSReratingQueue(make, URL)
+    rerating_requests.wake([])
     assert made == []
-    wakeups.wake(["contoso"])
-    wakeups.wake(["fabrikam"])
+    rerating_requests.wake(["contoso"])
+    rerating_requests.wake(["fabrikam"])
     assert made == [1]
     assert queue.requests == [
         ['{"organizationId": "contoso"}'],
@@ -88,16 +88,18 @@ def test_waking_nobody_makes_no_client() -> None:
 
 def test_who_is_woken_later_is_told_when_that_was_meant_to_be() -> None:
     queue = Queue()
-    SQSWakeups(lambda: queue, URL).wake_later({"contoso": ANSWERED})
+    SQSReratingQueue(lambda: queue, URL).wake_later({"contoso": ANSWERED})
     assert queue.delays == [[900]]
     ((body,),) = queue.requests
     sent_at = ANSWERED - timedelta(hours=3)
-    assert wakeup_of(body, sent_at) == Wakeup("contoso", ANSWERED)
-    assert wakeup_of('{"organizationId": "contoso"}', sent_at) == Wakeup("contoso", sent_at)
+    assert rerating_request_of(body, sent_at) == ReratingRequest("contoso", ANSWERED)
+    assert rerating_request_of('{"organizationId": "contoso"}', sent_at) == ReratingRequest(
+        "contoso", sent_at
+    )
     wrongs = ({"organizationId": "contoso", "at": "soon"}, {"organizationId": "a", "at": 7})
     for wrong in map(json.dumps, wrongs):
         with pytest.raises(Refused):
-            wakeup_of(wrong, sent_at)
+            rerating_request_of(wrong, sent_at)
 
 
 def record_of_pool(pool: MinutePool, step: PoolStep | None = None) -> dict[str, Any]:
@@ -125,7 +127,7 @@ def test_the_record_of_a_pool_that_becomes_unsettled_tells_since_when_it_is() ->
 
 def test_only_what_unsettles_a_pool_or_settles_it_further_asks_for_a_step() -> None:
     settled = MinutePool(organization_id="contoso", month=Month(2026, 11))
-    late = leg(call_id="late", ended_at=ANSWERED + timedelta(minutes=2))
+    late = phone_call(call_id="late", ended_at=ANSWERED + timedelta(minutes=2))
     begun = settled.unsettled_from(Position.of(late))
 
     def steps(before: MinutePool, after: MinutePool) -> list[PoolStep]:
@@ -134,7 +136,7 @@ def test_only_what_unsettles_a_pool_or_settles_it_further_asks_for_a_step() -> N
         return list(pools.steps.values())
 
     assert steps(settled, begun) == [PoolStep.FIRST]
-    # Another call of the same posting that comes late as well.
+    # Another call of the same transaction that comes late as well.
     assert steps(settled, begun.unsettled_from(Position(ANSWERED, "z"))) == [PoolStep.FIRST]
     assert steps(begun, begun.with_drawn(Position.of(late), 2)) == []
     assert steps(begun, begun.with_held(Hold(ANSWERED, 2, 1), ANSWERED)) == []

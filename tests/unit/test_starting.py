@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 
-from perminute.application.patience import Patience
+from perminute.application.retry import RetryPolicy
 from perminute_local.bench.imports import SETTINGS
 
 IMPORT = """
@@ -24,7 +24,11 @@ assert random.getstate() == before, "chance is used when the function starts"
 assert threading.active_count() == 1, "a thread is started when the function starts"
 assert gc.isenabled() and gc.get_freeze_count(), "garbage is not looked for any more"
 import sys
-lazy = ("perminute.api.call_documents", "perminute.domain.booking", "perminute.domain.rerating")
+lazy = (
+    "perminute.api.call_documents",
+    "perminute.domain.credit.booking",
+    "perminute.domain.rerating.rerating",
+)
 for unneeded in ("pydantic", "boto3", *lazy):
     assert unneeded not in sys.modules, f"{unneeded} is not needed to authorize calls"
 """
@@ -46,6 +50,6 @@ def test_copies_of_a_snapshot_do_not_pause_as_long_as_each_other() -> None:
     pauses: list[float] = []
     for _ in range(2):
         random.seed(5)
-        patience = Patience(attempts=4, sleep=pauses.append)
-        assert list(patience.tries()) == [0, 1, 2, 3]
+        retry = RetryPolicy(attempts=4, sleep=pauses.append)
+        assert list(retry.tries()) == [0, 1, 2, 3]
     assert pauses[:3] != pauses[3:]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 
 import pytest
-from builders import LONG_AGO, leg, volume
+from builders import LONG_AGO, phone_call, volume
 from builders import card as rates
 from rich.console import Console
 from rich.table import Table
 
-from perminute.domain.accounts import Account
-from perminute.domain.licensing import Licensing
-from perminute.domain.usage import Terms, rate_leg
+from perminute.domain.credit.accounts import Account
+from perminute.domain.licensing.licensing import Licensing
+from perminute.domain.rating.usage import RatingContext, rate_call
 from perminute_local.replay.report import report
 from perminute_local.replay.results import Rejected, Results
 from perminute_local.tables import write_tables
@@ -51,8 +51,8 @@ def test_a_pipe_gets_whole_lines(width: int) -> None:
 
 
 def test_a_replay_shows_every_id_whole_on_a_narrow_terminal() -> None:
-    nobody = Terms(Licensing(volume()), rates(), "USD", LONG_AGO)
-    usage = rate_leg(leg(organization_id=LONG_ID), nobody).usage()
+    nobody = RatingContext(Licensing(volume()), rates(), "USD", LONG_AGO)
+    usage = rate_call(phone_call(organization_id=LONG_ID), nobody).usage()
     results = Results(
         [Account(organization_id=LONG_ID)], [usage], [], [Rejected(LONG_ID, SENTENCE)]
     )

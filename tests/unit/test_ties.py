@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import LONG_AGO, fact
 
-from perminute.domain.credit_settings import CreditSettings
-from perminute.domain.recharge import AutoRecharge
-from perminute.domain.ties import (
+from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.credit.recharge import AutoRecharge
+from perminute.domain.licensing.ties import (
     FIRST_HOLDS,
     LARGER_HOLDS,
     NEITHER_IS_CAUTIOUS,
     SMALLER_HOLDS,
     SMALLER_HOLDS_OF_EACH,
 )
-from perminute.domain.timelines import Timeline
+from perminute.domain.licensing.timelines import Timeline
 from perminute.events.licensing import (
     LicenseDetail,
     OrganizationDetail,
@@ -28,7 +28,7 @@ from perminute.events.licensing import (
 )
 
 if TYPE_CHECKING:
-    from perminute.domain.timelines import FactValue
+    from perminute.domain.licensing.timelines import FactValue
 
 LATER = LONG_AGO + timedelta(microseconds=1)
 IDS = (("1", "2"), ("2", "1"))

@@ -5,7 +5,7 @@ from itertools import permutations
 
 from builders import ANSWERED, fact
 
-from perminute.domain.timelines import Timeline
+from perminute.domain.licensing.timelines import Timeline
 
 EARLIER, LATER = ANSWERED - timedelta(hours=1), ANSWERED + timedelta(hours=1)
 

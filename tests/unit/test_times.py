@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perminute.domain.times import (
+from perminute.domain.values.times import (
     ExactInstant,
     digits_below_microsecond,
     format_instant,

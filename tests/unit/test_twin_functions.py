@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from builders import ANSWERED, IMPATIENT, ORGANIZATION, card, purchase
+from builders import ANSWERED, ORGANIZATION, WITHOUT_WAITING, card, purchase
 
 from perminute.adapters.memory import PublishedRateCards
 from perminute.application.book_credit import BookCredit
+from perminute.aws import AwsResources
 from perminute.bootstrap import Application
-from perminute.connected import Connected
-from perminute.domain.rerating import Rerating
+from perminute.domain.rerating.rerating import Rerating
 from perminute_local.replay.lambda_runtime import SQSMessage
 from perminute_local.simulation.twin_functions import Shared, Twinned, twinned_functions
 from perminute_local.stack import resources
@@ -25,7 +25,7 @@ def methods(of: type) -> set[str]:
 
 
 def test_it_offers_the_use_cases_that_the_real_one_does() -> None:
-    assert methods(Twinned) == methods(Application) - methods(Connected)
+    assert methods(Twinned) == methods(Application) - methods(AwsResources)
 
 
 def test_a_licensing_event_from_before_the_horizon_is_kept_and_changes_nothing(
@@ -90,12 +90,12 @@ def test_what_one_function_books_another_reads(template: Template) -> None:
 
 def test_the_evening_run_wakes_those_of_whom_something_still_waits(template: Template) -> None:
     world = Shared(PublishedRateCards(card()))
-    BookCredit(world.store, IMPATIENT)([purchase()])
+    BookCredit(world.store, WITHOUT_WAITING)([purchase()])
     world.store.reratings.clear()
-    evening = twinned_functions(template, world)["WakeReratingsFunction"]
+    evening = twinned_functions(template, world)["QueueReratingsFunction"]
     assert evening.call({}) == {"batchItemFailures": []}
-    assert world.wakeups.woken == []
+    assert world.rerating_requests.woken == []
     forgotten = Rerating(organization_id=ORGANIZATION, rerating_id="event#e", at=ANSWERED)
     world.store.reratings[ORGANIZATION, forgotten.rerating_id] = forgotten
     assert evening.call({}) == {"batchItemFailures": []}
-    assert world.wakeups.woken == [ORGANIZATION]
+    assert world.rerating_requests.woken == [ORGANIZATION]

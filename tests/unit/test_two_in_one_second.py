@@ -9,20 +9,29 @@ from itertools import permutations
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import ANSWERED, IMPATIENT, LONG_AGO, MICROS, ORGANIZATION, fact, purchase, receipt
+from builders import (
+    ANSWERED,
+    LONG_AGO,
+    MICROS,
+    ORGANIZATION,
+    WITHOUT_WAITING,
+    fact,
+    processed_event,
+    purchase,
+)
 
 from perminute.adapters.memory import InMemoryStore
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit, CreditEvent
-from perminute.application.patience import Deadline
-from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain.booking import Adjustment
-from perminute.domain.credit_settings import CreditSettings
+from perminute.application.results import Accepted, Duplicate
+from perminute.application.retry import Deadline
+from perminute.domain.credit.booking import Adjustment
+from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.credit.recharge import AutoRecharge
 from perminute.domain.errors import Contended, Unavailable
-from perminute.domain.licensing import Licensing, LicensingChange
-from perminute.domain.notifications import RechargeRequested
-from perminute.domain.recharge import AutoRecharge
-from perminute.domain.ties import Tie
+from perminute.domain.licensing.licensing import Licensing, LicensingChange
+from perminute.domain.licensing.ties import Tie
+from perminute.domain.notifications.notifications import RechargeRequested
 from perminute.events.billing import BILLING, credit_event
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, licensing_event
@@ -30,7 +39,7 @@ from perminute.events.licensing import LICENSING, licensing_event
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from perminute.domain.timelines import FactValue
+    from perminute.domain.licensing.timelines import FactValue
 
 SECOND = timedelta(seconds=1)
 LICENSE = "license:MCOMEETACPEA"
@@ -63,7 +72,7 @@ def says(
         fact(attribute, value, event_id=identity), issued_at=LONG_AGO + later * SECOND / 1_000
     )
     change = LicensingChange(ORGANIZATION, user, (stated,))
-    return LicensingEvent(change, receipt(identity), ANSWERED)
+    return LicensingEvent(change, processed_event(identity), ANSWERED)
 
 
 def tie(holds: str, yields: str, *, what: str = LICENSE, user: str | None = "adele") -> Tie:
@@ -84,13 +93,13 @@ def saves(identity: str, limit: int | None, configured_at: int = 0) -> CreditEve
         currency="USD",
         max_concurrent_calls=limit,
     )
-    return purchase(change=said, receipt=receipt(identity), issued_at=ANSWERED)
+    return purchase(change=said, processed_event=processed_event(identity), issued_at=ANSWERED)
 
 
 def test_credit_of_one_second_is_booked_in_the_order_in_which_it_was_decided() -> None:
     store = InMemoryStore()
     decided = {"po-a": 3, "po-b": 1, "po-c": 2}
-    BookCredit(store, IMPATIENT)(
+    BookCredit(store, WITHOUT_WAITING)(
         [
             purchase(name, issued_at=ANSWERED, decided_at=ANSWERED + n * SECOND / 10)
             for name, n in decided.items()
@@ -103,13 +112,15 @@ def test_credit_of_one_second_is_booked_in_the_order_in_which_it_was_decided() -
 def test_what_was_decided_before_is_booked_no_earlier_than_it_was_sent() -> None:
     """Else a lot that expires in between would be gone before the adjustment is taken from it."""
     store = InMemoryStore()
-    book = BookCredit(store, IMPATIENT)
+    book = BookCredit(store, WITHOUT_WAITING)
     bought_before = ANSWERED.replace(year=ANSWERED.year - 1)
     book([purchase("short", 100, purchased_at=bought_before), purchase("long", 100)])
     taken = Adjustment(
         adjustment_id="a", amount_micros=-60 * MICROS, expires_at=ANSWERED, purchase_id=None
     )
-    adjusted = purchase(change=taken, receipt=receipt("a"), issued_at=ANSWERED - SECOND)
+    adjusted = purchase(
+        change=taken, processed_event=processed_event("a"), issued_at=ANSWERED - SECOND
+    )
     settings = replace(saves("s", 5), issued_at=ANSWERED + SECOND, decided_at=ANSWERED - 2 * SECOND)
     book([settings, adjusted])
     assert store.account(ORGANIZATION).balance_micros == 100 * MICROS
@@ -118,13 +129,13 @@ def test_what_was_decided_before_is_booked_no_earlier_than_it_was_sent() -> None
 def test_of_settings_saved_in_one_second_those_that_do_not_hold_buy_nothing() -> None:
     for identity, other in (("a", "b"), ("b", "a")):
         store = InMemoryStore()
-        book = BookCredit(store, IMPATIENT)
+        book = BookCredit(store, WITHOUT_WAITING)
         book([purchase("po", 100)])
         buying = AutoRecharge(trigger_micros=200 * MICROS, recharge_micros=500 * MICROS)
         on = CreditSettings(
             configured_at=LONG_AGO, event_id=identity, currency="USD", auto_recharge=buying
         )
-        saved = purchase(change=on, receipt=receipt(identity), issued_at=ANSWERED)
+        saved = purchase(change=on, processed_event=processed_event(identity), issued_at=ANSWERED)
         book([saved, saves(other, None)])
         asked = [one.news for one in store.outbox if isinstance(one.news, RechargeRequested)]
         assert asked == []
@@ -133,8 +144,8 @@ def test_of_settings_saved_in_one_second_those_that_do_not_hold_buy_nothing() ->
 def test_settings_are_booked_when_they_were_sent_and_hold_since_they_were_decided() -> None:
     store = InMemoryStore()
     said = CreditSettings(configured_at=LONG_AGO, event_id="e", currency="USD")
-    event = purchase(change=said, receipt=receipt("e"), issued_at=ANSWERED)
-    BookCredit(store, IMPATIENT)([event])
+    event = purchase(change=said, processed_event=processed_event("e"), issued_at=ANSWERED)
+    BookCredit(store, WITHOUT_WAITING)([event])
     account = store.account(ORGANIZATION)
     assert (account.as_of, account.credits_set_up_at) == (ANSWERED, LONG_AGO)
 
@@ -160,8 +171,10 @@ def test_a_change_id_that_is_used_for_something_else_is_refused_by_its_name() ->
 
     first, again = sent("e-1", "2026-11-02T09:00:00.5Z"), sent("e-2", "2026-11-02T09:00:00.50Z")
     other = sent("e-3", "2026-11-02T09:00:00.6Z")
-    accepted, repeated, refused = ApplyLicensing(InMemoryStore(), IMPATIENT)([first, again, other])
-    assert (accepted, repeated) == (Accepted(None), Repeated())
+    accepted, repeated, refused = ApplyLicensing(InMemoryStore(), WITHOUT_WAITING)(
+        [first, again, other]
+    )
+    assert (accepted, repeated) == (Accepted(None), Duplicate())
     assert str(refused) == (
         "changeId: conflict: hr-1 is recorded with another issuedAt; the record stands, send the "
         "new facts under an identity of their own"
@@ -172,13 +185,13 @@ def test_a_change_id_that_is_used_for_something_else_is_refused_by_its_name() ->
 def test_a_tie_of_facts_is_reported_once_they_are_recorded(batches: list[list[str]]) -> None:
     events = {"a": says("a", value=True), "b": says("b", value=False)}
     reported, store = Reported(), InMemoryStore()
-    apply = ApplyLicensing(store, IMPATIENT, reported)
+    apply = ApplyLicensing(store, WITHOUT_WAITING, reported)
     for batch in batches:
         apply([events[name] for name in batch])
     assert reported.ties == {tie(holds="b", yields="a")}
     assert sum(len(found) for found in reported.found if not isinstance(found, Unavailable)) == 1
     reported.found.clear()
-    assert apply([events["a"]]) == [Repeated()]
+    assert apply([events["a"]]) == [Duplicate()]
     assert not reported.ties
 
 
@@ -187,13 +200,13 @@ def test_a_tie_of_an_organization_is_its_own_and_no_user_s() -> None:
     basis = {"attribute": "poolBasis", "user": None}
     of_all = [says("a", "purchased", **basis), says("b", "assigned", **basis)]  # type: ignore[arg-type] # as it is spelled
     of_one = says("c", "other", attribute="poolBasis")
-    ApplyLicensing(InMemoryStore(), IMPATIENT, reported)([*of_all, of_one])
+    ApplyLicensing(InMemoryStore(), WITHOUT_WAITING, reported)([*of_all, of_one])
     assert reported.ties == {tie(holds="b", yields="a", what="poolBasis", user=None)}
 
 
 def test_what_is_no_tie_is_not_reported() -> None:
     reported = Reported()
-    ApplyLicensing(InMemoryStore(), IMPATIENT, reported)(
+    ApplyLicensing(InMemoryStore(), WITHOUT_WAITING, reported)(
         [
             says("a", value=True),
             says("b", value=True),
@@ -220,8 +233,8 @@ class Unreadable(InMemoryStore):
 def test_facts_stand_though_it_cannot_be_read_whether_they_tie() -> None:
     reported, why = Reported(), Unavailable("there was no answer")
     store = Unreadable(errors=[why])
-    (verdict,) = ApplyLicensing(store, IMPATIENT, reported)([says("a", value=True)])
-    assert verdict == Accepted(None)
+    (result,) = ApplyLicensing(store, WITHOUT_WAITING, reported)([says("a", value=True)])
+    assert result == Accepted(None)
     assert reported.found == [why]
     assert store.facts[ORGANIZATION, "adele"]
 
@@ -230,17 +243,17 @@ def test_a_reading_that_others_were_in_the_way_of_is_repeated_until_time_is_up()
     reported, busy = Reported(), Contended("in the way")
     events = [says("a", value=True), says("b", value=False)]
     store = Unreadable(errors=[busy])
-    ApplyLicensing(store, IMPATIENT, reported)(events)
+    ApplyLicensing(store, WITHOUT_WAITING, reported)(events)
     assert reported.ties == {tie(holds="b", yields="a")}
     reported.found.clear()
     store = Unreadable(errors=[busy] * 100)
-    ApplyLicensing(store, IMPATIENT, reported)(events)
+    ApplyLicensing(store, WITHOUT_WAITING, reported)(events)
     assert reported.found == [busy]
     reported.found.clear()
     clock = iter([0.0, 2.0])
     deadline = Deadline(at=1.0, clock=lambda: next(clock))
-    verdicts = ApplyLicensing(InMemoryStore(), IMPATIENT, reported)(events, deadline)
-    assert verdicts == [Accepted(None)] * 2
+    results = ApplyLicensing(InMemoryStore(), WITHOUT_WAITING, reported)(events, deadline)
+    assert results == [Accepted(None)] * 2
     (found,) = reported.found
     assert str(found) == "no time was left in this invocation"
 
@@ -250,7 +263,7 @@ def test_a_tie_of_settings_is_reported_when_the_second_of_them_is_booked(order: 
     said = {"a": saves("a", limit=2), "b": saves("b", limit=None)}
     reported, store = Reported(), InMemoryStore()
     for name in order:
-        BookCredit(store, IMPATIENT, reported)([said[name]])
+        BookCredit(store, WITHOUT_WAITING, reported)([said[name]])
     settings = store.account(ORGANIZATION).settings
     assert settings is not None
     assert settings.max_concurrent_calls == 2
@@ -259,7 +272,7 @@ def test_a_tie_of_settings_is_reported_when_the_second_of_them_is_booked(order: 
 
 def test_settings_that_say_the_same_or_were_issued_later_do_not_tie() -> None:
     reported = Reported()
-    book = BookCredit(InMemoryStore(), IMPATIENT, reported)
+    book = BookCredit(InMemoryStore(), WITHOUT_WAITING, reported)
     book([saves("a", limit=2), saves("b", limit=2), saves("c", limit=None, configured_at=1)])
     assert reported.found == [[], [], []]
 
@@ -294,9 +307,9 @@ def test_the_earliest_copy_of_a_change_says_when_it_was_issued_whichever_arrives
     order: tuple[LicensingEvent, ...], *, batched: bool
 ) -> None:
     store = InMemoryStore()
-    apply = ApplyLicensing(store, IMPATIENT)
+    apply = ApplyLicensing(store, WITHOUT_WAITING)
     for batch in [order] if batched else [[event] for event in order]:
-        assert {type(verdict) for verdict in apply(batch)} <= {Accepted, Repeated}
+        assert {type(result) for result in apply(batch)} <= {Accepted, Duplicate}
     user = store.licensing(ORGANIZATION, ["adele"]).users["adele"]
     assert user.value_at(LICENSE, ANSWERED.replace(hour=12)) is False
     # Each copy that changed something has the calls looked at again that it concerns.
@@ -305,7 +318,7 @@ def test_the_earliest_copy_of_a_change_says_when_it_was_issued_whichever_arrives
 
 def test_a_copy_that_was_issued_earlier_has_calls_looked_at_again_beside_the_other_one() -> None:
     store = InMemoryStore()
-    apply = ApplyLicensing(store, IMPATIENT)
+    apply = ApplyLicensing(store, WITHOUT_WAITING)
     for event in (*reversed(ASSIGNED), *ASSIGNED):
         apply([event])
     assert sorted(name for _, name in store.reratings) == [
@@ -316,7 +329,7 @@ def test_a_copy_that_was_issued_earlier_has_calls_looked_at_again_beside_the_oth
 
 def test_a_tie_is_looked_for_among_the_earliest_copies_only() -> None:
     reported = Reported()
-    apply = ApplyLicensing(InMemoryStore(), IMPATIENT, reported)
+    apply = ApplyLicensing(InMemoryStore(), WITHOUT_WAITING, reported)
     removed = license_copies("License Removed", "r", "20")
     for event in (*reversed(ASSIGNED), *removed):
         apply([event])
@@ -332,7 +345,7 @@ def settings_copies(change_id: str, limit: int, *times: str) -> list[CreditEvent
 def in_force(*events: CreditEvent) -> int | None:
     store = InMemoryStore()
     for event in events:
-        BookCredit(store, IMPATIENT)([event])
+        BookCredit(store, WITHOUT_WAITING)([event])
     settings = store.account(ORGANIZATION).settings
     assert settings is not None
     return settings.max_concurrent_calls
@@ -353,5 +366,5 @@ def test_the_earliest_copy_of_settings_says_when_the_credits_were_set_up() -> No
     for order in ((copy, first), (first, copy)):
         store = InMemoryStore()
         for event in order:
-            BookCredit(store, IMPATIENT)([event])
+            BookCredit(store, WITHOUT_WAITING)([event])
         assert store.account(ORGANIZATION).credits_set_up_at == first.issued_at

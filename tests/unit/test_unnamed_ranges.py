@@ -11,10 +11,10 @@ import pytest
 from builders import card
 from phonenumbers import PhoneNumberType
 
-from perminute.domain.legs import LegType
-from perminute.domain.rate_card import NoQuote, Quote, Rate, RateCard, Unpriced
-from perminute_local.decks.acs import read_acs
-from perminute_local.decks.options import DeckOptions
+from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.rate_card import NoQuote, Quote, Rate, RateCard, Unpriced
+from perminute_local.carrier_price_lists.acs import read_acs
+from perminute_local.carrier_price_lists.options import DeckOptions
 from perminute_local.unnamed_ranges import blocking_rates, unnamed_ranges
 
 # Not part of the project: those who have the carrier's file lay it beside their checkout.

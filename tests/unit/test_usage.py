@@ -4,15 +4,23 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders import ENDED, LONG_AGO, ORGANIZER, card, fact, holds, leg, volume
+from builders import ENDED, LONG_AGO, ORGANIZER, card, fact, holds, phone_call, volume
 
-from perminute.domain.legs import LegType, MeetingType
-from perminute.domain.licensing import Licensing, NotEntitled
-from perminute.domain.rate_card import Unpriced
-from perminute.domain.timelines import FactValue, Timeline
-from perminute.domain.usage import Flag, Free, Outcome, Price, Terms, Usage, rate_leg
+from perminute.domain.licensing.licensing import Licensing, NotEntitled
+from perminute.domain.licensing.timelines import FactValue, Timeline
+from perminute.domain.rating.calls import LegType, MeetingType
+from perminute.domain.rating.rate_card import Unpriced
+from perminute.domain.rating.usage import (
+    Flag,
+    Free,
+    Outcome,
+    Price,
+    RatingContext,
+    Usage,
+    rate_call,
+)
 
-TERMS = Terms(
+TERMS = RatingContext(
     licensing=Licensing(volume(), {ORGANIZER: holds("payPerMinute", "communicationsCredits")}),
     rate_card=card(),
     currency="USD",
@@ -32,8 +40,12 @@ NO_PRICE = Price(rate_card_version="card-1", unpriced=Unpriced.NO_RATE)
 
 
 def test_a_covered_leg_is_charged_what_the_card_says() -> None:
-    assert rate_leg(leg(), TERMS).usage() == Usage(
-        leg=leg(), outcome=Outcome.CHARGED, reason=None, price=GERMANY, charge_micros=150_000
+    assert rate_call(phone_call(), TERMS).usage() == Usage(
+        call=phone_call(),
+        outcome=Outcome.CHARGED,
+        reason=None,
+        price=GERMANY,
+        charge_micros=150_000,
     )
 
 
@@ -59,16 +71,16 @@ def test_a_covered_leg_is_charged_what_the_card_says() -> None:
     ],
 )
 def test_some_legs_are_free(changed: dict[str, Any], reason: Free, price: Price) -> None:
-    one = leg(**changed)
-    assert rate_leg(one, TERMS).usage() == Usage(
-        leg=one, outcome=Outcome.FREE, reason=reason, price=price, charge_micros=0
+    one = phone_call(**changed)
+    assert rate_call(one, TERMS).usage() == Usage(
+        call=one, outcome=Outcome.FREE, reason=reason, price=price, charge_micros=0
     )
 
 
 def test_a_leg_without_entitlement_is_recorded_with_its_retail_cost_and_charged_nothing() -> None:
     nobody = replace(TERMS, licensing=Licensing(volume()))
-    assert rate_leg(leg(), nobody).usage() == Usage(
-        leg=leg(),
+    assert rate_call(phone_call(), nobody).usage() == Usage(
+        call=phone_call(),
         outcome=Outcome.NOT_ENTITLED,
         reason=NotEntitled.NO_LICENSE,
         price=GERMANY,
@@ -78,8 +90,8 @@ def test_a_leg_without_entitlement_is_recorded_with_its_retail_cost_and_charged_
 
 def test_what_the_subscription_includes_costs_nothing() -> None:
     subscribed = replace(TERMS, licensing=Licensing(volume(), {ORGANIZER: holds("SPE_E5")}))
-    one = leg(leg_type=LegType.TOLL_DIAL_IN, service_number="+14255550100")
-    usage = rate_leg(one, subscribed).usage()
+    one = phone_call(leg_type=LegType.TOLL_DIAL_IN, service_number="+14255550100")
+    usage = rate_call(one, subscribed).usage()
     assert (usage.outcome, usage.charge_micros, usage.price.retail_micros) == (
         Outcome.INCLUDED,
         0,
@@ -103,9 +115,9 @@ def test_what_the_subscription_includes_costs_nothing() -> None:
     ],
 )
 def test_what_cannot_be_priced_is_given_free_and_says_why(number: str, price: Price) -> None:
-    one = leg(remote_number=number)
-    assert rate_leg(one, TERMS).usage() == Usage(
-        leg=one, outcome=Outcome.UNRATED, reason=price.unpriced, price=price, charge_micros=0
+    one = phone_call(remote_number=number)
+    assert rate_call(one, TERMS).usage() == Usage(
+        call=one, outcome=Outcome.UNRATED, reason=price.unpriced, price=price, charge_micros=0
     )
 
 
@@ -125,10 +137,10 @@ TO_FRANCE = "+33199001234"
 
 
 def test_what_credit_cannot_pay_is_unrated_and_states_its_currency_but_no_amount() -> None:
-    one = leg(remote_number=TO_FRANCE)
-    usage = rate_leg(one, TERMS).usage()
+    one = phone_call(remote_number=TO_FRANCE)
+    usage = rate_call(one, TERMS).usage()
     assert usage == Usage(
-        leg=one,
+        call=one,
         outcome=Outcome.UNRATED,
         reason=Unpriced.CURRENCY_MISMATCH,
         price=IN_EUROS,
@@ -156,7 +168,7 @@ STEPPED = card(
 
 
 def test_a_dial_out_of_a_subscriber_to_zone_a_draws_on_the_pool_by_the_started_minute() -> None:
-    rating = rate_leg(leg(billable_seconds=541), SUBSCRIBER)
+    rating = rate_call(phone_call(billable_seconds=541), SUBSCRIBER)
     assert rating.pool_minutes_wanted == 10
     pooled = rating.usage(10)
     assert (pooled.outcome, pooled.charge_micros, pooled.pool_minutes) == (Outcome.POOLED, 0, 10)
@@ -164,8 +176,8 @@ def test_a_dial_out_of_a_subscriber_to_zone_a_draws_on_the_pool_by_the_started_m
 
 
 def test_what_the_pool_does_not_reach_is_charged_from_there_on_with_the_fee() -> None:
-    terms = replace(SUBSCRIBER, rate_card=STEPPED)
-    rating = rate_leg(leg(billable_seconds=241), terms)
+    context = replace(SUBSCRIBER, rate_card=STEPPED)
+    rating = rate_call(phone_call(billable_seconds=241), context)
     assert rating.price.billed_seconds == 270
     micros = {minutes: rating.usage(minutes).charge_micros for minutes in (0, 1, 3, 4, 5)}
     assert micros == {
@@ -181,7 +193,7 @@ def test_what_the_pool_does_not_reach_is_charged_from_there_on_with_the_fee() ->
 
 def test_without_the_credits_license_what_the_pool_does_not_reach_is_not_covered() -> None:
     alone = Licensing(volume(), {ORGANIZER: holds("subscription")})
-    rating = rate_leg(leg(), replace(SUBSCRIBER, licensing=alone))
+    rating = rate_call(phone_call(), replace(SUBSCRIBER, licensing=alone))
     split = rating.usage(4)
     assert (split.outcome, split.reason, split.charge_micros, split.pool_minutes) == (
         Outcome.NOT_ENTITLED,
@@ -205,15 +217,15 @@ def test_without_the_credits_license_what_the_pool_does_not_reach_is_not_covered
 )
 def test_nothing_else_draws_on_the_pool(changed: dict[str, Any]) -> None:
     rows = ("dialOut,971,AE,USD,0.3,,", "dialOut,44,GB,USD,0.015,,", "dialOut,449,GB,USD,,,true")
-    terms = replace(SUBSCRIBER, rate_card=card(*rows, "tollFreeDialIn,1800,US,USD,0.022,,"))
-    rating = rate_leg(leg(**changed), terms)
+    context = replace(SUBSCRIBER, rate_card=card(*rows, "tollFreeDialIn,1800,US,USD,0.022,,"))
+    rating = rate_call(phone_call(**changed), context)
     assert (rating.draws_on_pool, rating.pool_minutes_wanted) == (False, 0)
 
 
 def test_a_rate_in_another_currency_still_tells_the_country_for_pool_and_policy() -> None:
     user = Timeline([*holds("subscription", "MCOPSTNC", country="FR").facts, SAME_COUNTRY])
-    terms = replace(SUBSCRIBER, licensing=Licensing(volume(), {ORGANIZER: user}))
-    rating = rate_leg(leg(remote_number="+33199001234"), terms)
+    context = replace(SUBSCRIBER, licensing=Licensing(volume(), {ORGANIZER: user}))
+    rating = rate_call(phone_call(remote_number="+33199001234"), context)
     assert (rating.pool_minutes_wanted, rating.flags) == (10, ())
     pooled = rating.usage(10)
     assert (pooled.outcome, pooled.stated_price) == (Outcome.POOLED, IN_EUROS)
@@ -246,23 +258,23 @@ def test_what_credit_does_not_pay_states_its_price_in_any_currency(
     licensing: Licensing, changed: dict[str, Any], outcome: Outcome
 ) -> None:
     rates = card("dialOut,33,FR,EUR,0.016,,", "tollDialIn,33,FR,EUR,0.016,,")
-    terms = replace(TERMS, licensing=licensing, rate_card=rates)
-    usage = rate_leg(leg(**changed), terms).usage()
+    context = replace(TERMS, licensing=licensing, rate_card=rates)
+    usage = rate_call(phone_call(**changed), context).usage()
     assert (usage.outcome, usage.stated_price, usage.charge_micros) == (outcome, IN_EUROS, 0)
 
 
 def test_before_the_credits_were_set_up_a_price_may_be_in_any_currency() -> None:
     """Whether the currency is known by then, when the call is reported late, or not yet."""
-    one = leg(remote_number="+33199001234")
+    one = phone_call(remote_number="+33199001234")
     later = replace(TERMS, credits_set_up_at=ENDED)
-    known = rate_leg(one, later)
+    known = rate_call(one, later)
     assert known.price == replace(IN_EUROS, unpriced=None)
     assert known.usage().reason is NotEntitled.CREDITS_NOT_SET_UP
-    assert rate_leg(one, replace(later, currency=None, credits_set_up_at=None)) == known
+    assert rate_call(one, replace(later, currency=None, credits_set_up_at=None)) == known
 
 
 def test_pay_per_minute_alone_draws_on_no_pool() -> None:
-    assert not rate_leg(leg(), TERMS).draws_on_pool
+    assert not rate_call(phone_call(), TERMS).draws_on_pool
 
 
 @pytest.mark.parametrize(
@@ -299,8 +311,8 @@ def test_pay_per_minute_alone_draws_on_no_pool() -> None:
 def test_a_call_against_a_policy_is_charged_as_usual_and_flagged(
     said: tuple[str, FactValue], changed: dict[str, Any], flags: tuple[Flag, ...]
 ) -> None:
-    plain = rate_leg(leg(**changed), TERMS).usage()
+    plain = rate_call(phone_call(**changed), TERMS).usage()
     policy = fact(*said)
     user = Timeline([*TERMS.licensing.users[ORGANIZER].facts, policy])
-    terms = replace(TERMS, licensing=Licensing(volume(), {ORGANIZER: user}))
-    assert rate_leg(leg(**changed), terms).usage() == replace(plain, flags=flags)
+    context = replace(TERMS, licensing=Licensing(volume(), {ORGANIZER: user}))
+    assert rate_call(phone_call(**changed), context).usage() == replace(plain, flags=flags)

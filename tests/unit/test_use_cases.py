@@ -8,40 +8,40 @@ from typing import TYPE_CHECKING
 
 from builders import (
     ANSWERED,
-    IMPATIENT,
     MICROS,
     ORGANIZATION,
+    WITHOUT_WAITING,
     card,
     ended,
     entitled_changes,
     fact,
+    processed_event,
     purchase,
-    receipt,
 )
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
-from perminute.application.charge_legs import ChargeLegs
-from perminute.application.patience import Deadline, Patience
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain.booking import Adjustment
+from perminute.application.charge_calls import ChargeCalls
+from perminute.application.licensing_cache import LicensingCache
+from perminute.application.results import Accepted, Duplicate
+from perminute.application.retry import Deadline, RetryPolicy
+from perminute.domain.credit.booking import Adjustment
 from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
-from perminute.domain.licensing import LicensingChange, license_attribute
-from perminute.domain.timelines import MAX_FACTS
-from perminute.domain.usage import Outcome
-from perminute.ports import Committed, Full, Moved, ReceiptKind
+from perminute.domain.licensing.licensing import LicensingChange, license_attribute
+from perminute.domain.licensing.timelines import MAX_FACTS
+from perminute.domain.rating.usage import Outcome
+from perminute.ports import AccountChanged, Committed, IdentityKind, TimelineFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
 
-    from perminute.domain.accounts import Account
-    from perminute.domain.licensing import Licensing
-    from perminute.domain.rate_card import RateCard
-    from perminute.domain.rerating import Rerating
-    from perminute.ports import CommitResult, Posting, Receipt, RecordResult
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.licensing.licensing import Licensing
+    from perminute.domain.rating.rate_card import RateCard
+    from perminute.domain.rerating.rerating import Rerating
+    from perminute.ports import CommitResult, ProcessedEvent, RecordResult, Transaction
 
 PAID = 150_000
 
@@ -49,17 +49,17 @@ PAID = 150_000
 def funded() -> InMemoryStore:
     store = InMemoryStore()
     store.record(ORGANIZATION, entitled_changes())
-    BookCredit(store, IMPATIENT)([purchase()])
+    BookCredit(store, WITHOUT_WAITING)([purchase()])
     return store
 
 
-def charging(store: InMemoryStore) -> ChargeLegs:
-    return ChargeLegs(
+def charging(store: InMemoryStore) -> ChargeCalls:
+    return ChargeCalls(
         store,
         InMemoryCalls(store),
-        RememberedLicensing(store),
+        LicensingCache(store),
         PublishedRateCards(card()),
-        IMPATIENT,
+        WITHOUT_WAITING,
     )
 
 
@@ -72,7 +72,7 @@ def test_a_leg_is_charged_once_however_often_it_is_delivered() -> None:
     charge = charging(store)
     first = charge([ended(), ended()])
     again = charge([ended()])
-    assert [type(verdict) for verdict in (*first, *again)] == [Accepted, Repeated, Repeated]
+    assert [type(result) for result in (*first, *again)] == [Accepted, Duplicate, Duplicate]
     assert balance(store) == 50 * MICROS - PAID
 
 
@@ -80,24 +80,24 @@ def test_a_leg_is_charged_once_however_often_it_is_delivered() -> None:
 class Counting(InMemoryStore):
     """A store that counts transactions."""
 
-    postings: int = 0
+    transactions: int = 0
 
-    def commit(self, posting: Posting) -> CommitResult:
-        self.postings += 1
-        return super().commit(posting)
+    def commit(self, transaction: Transaction) -> CommitResult:
+        self.transactions += 1
+        return super().commit(transaction)
 
 
 def test_a_copy_in_the_same_batch_costs_no_transaction() -> None:
     store = Counting()
     charging(store)([ended(), ended(), ended(call_id="b"), ended()])
-    assert store.postings == 1
+    assert store.transactions == 1
 
 
 def test_the_same_call_with_other_content_is_refused_and_the_rest_of_the_batch_is_charged() -> None:
     store = funded()
     charge = charging(store)
     charge([ended(call_id="a")])
-    verdicts = charge(
+    results = charge(
         [
             ended(call_id="a", meeting_id="other", organizer_id="other"),
             ended(call_id="b"),
@@ -105,21 +105,21 @@ def test_the_same_call_with_other_content_is_refused_and_the_rest_of_the_batch_i
             ended(call_id="b", meeting_id="other"),
         ]
     )
-    conflict_a, accepted_b, repeated_a, conflict_b = verdicts
+    conflict_a, accepted_b, repeated_a, conflict_b = results
     assert str(conflict_a) == (
         "callId: conflict: call a of contoso is recorded with another organizerId, meetingId; "
         "the record stands, send a correction as a credit adjustment"
     )
     assert isinstance(accepted_b, Accepted)
-    assert isinstance(repeated_a, Repeated)
+    assert isinstance(repeated_a, Duplicate)
     assert isinstance(conflict_b, Refused)
     assert balance(store) == 50 * MICROS - 2 * PAID
 
 
 def test_a_large_batch_is_posted_in_even_pieces_with_an_entry_each() -> None:
     store = funded()
-    verdicts = charging(store)([ended(call_id=f"c-{n}") for n in range(100)])
-    assert all(isinstance(verdict, Accepted) for verdict in verdicts)
+    results = charging(store)([ended(call_id=f"c-{n}") for n in range(100)])
+    assert all(isinstance(result, Accepted) for result in results)
     charges = [entry.amount_micros for entry in store.entries if entry.amount_micros < 0]
     assert charges == [-50 * PAID, -50 * PAID]
 
@@ -128,9 +128,11 @@ def test_organizations_in_one_batch_are_charged_each_to_its_own_account() -> Non
     store = funded()
     store.record("fabrikam", entitled_changes("fabrikam"))
     bought = purchase(
-        receipt=receipt("po-f", kind=ReceiptKind.PURCHASE, organization_id="fabrikam")
+        processed_event=processed_event(
+            "po-f", kind=IdentityKind.PURCHASE, organization_id="fabrikam"
+        )
     )
-    BookCredit(store, IMPATIENT)([replace(bought, organization_id="fabrikam")])
+    BookCredit(store, WITHOUT_WAITING)([replace(bought, organization_id="fabrikam")])
     charging(store)([ended(), ended(organization_id="fabrikam"), ended(call_id="call-2")])
     assert (balance(store), store.account("fabrikam").balance_micros) == (
         50 * MICROS - 2 * PAID,
@@ -154,13 +156,13 @@ class Interleaved(InMemoryStore):
 def test_a_license_that_is_lost_while_a_charge_is_in_flight_is_not_missed() -> None:
     store = Interleaved()
     store.record(ORGANIZATION, entitled_changes())
-    BookCredit(store, IMPATIENT)([purchase()])
+    BookCredit(store, WITHOUT_WAITING)([purchase()])
     lost = fact(license_attribute("MCOMEETACPEA"), value=False, since=ANSWERED, event_id="lost")
     change = LicensingChange(ORGANIZATION, "adele", (lost,))
-    store.between = [lambda: store.record(ORGANIZATION, [(change, receipt("lost"))])]
-    (verdict,) = charging(store)([ended()])
-    assert isinstance(verdict, Accepted)
-    assert (verdict.result.outcome, balance(store)) == (Outcome.NOT_ENTITLED, 50 * MICROS)
+    store.between = [lambda: store.record(ORGANIZATION, [(change, processed_event("lost"))])]
+    (result,) = charging(store)([ended()])
+    assert isinstance(result, Accepted)
+    assert (result.result.outcome, balance(store)) == (Outcome.NOT_ENTITLED, 50 * MICROS)
 
 
 def test_a_license_that_is_lost_between_two_batches_is_not_missed() -> None:
@@ -168,41 +170,43 @@ def test_a_license_that_is_lost_between_two_batches_is_not_missed() -> None:
     charge = charging(store)
     charge([ended()])
     lost = fact(license_attribute("MCOMEETACPEA"), value=False, since=ANSWERED, event_id="lost")
-    store.record(ORGANIZATION, [(LicensingChange(ORGANIZATION, "adele", (lost,)), receipt("lost"))])
-    (verdict,) = charge([ended(call_id="call-2")])
-    assert isinstance(verdict, Accepted)
-    assert (verdict.result.outcome, balance(store)) == (Outcome.NOT_ENTITLED, 50 * MICROS - PAID)
+    store.record(
+        ORGANIZATION, [(LicensingChange(ORGANIZATION, "adele", (lost,)), processed_event("lost"))]
+    )
+    (result,) = charge([ended(call_id="call-2")])
+    assert isinstance(result, Accepted)
+    assert (result.result.outcome, balance(store)) == (Outcome.NOT_ENTITLED, 50 * MICROS - PAID)
 
 
 def test_credit_that_is_bought_while_a_charge_is_in_flight_is_not_lost() -> None:
     store = Interleaved()
     store.record(ORGANIZATION, entitled_changes())
-    BookCredit(store, IMPATIENT)([purchase()])
-    store.between = [lambda: BookCredit(store, IMPATIENT)([purchase("po-2")])]
+    BookCredit(store, WITHOUT_WAITING)([purchase()])
+    store.between = [lambda: BookCredit(store, WITHOUT_WAITING)([purchase("po-2")])]
     charging(store)([ended()])
     assert balance(store) == 100 * MICROS - PAID
 
 
 @dataclass
 class Interfering(InMemoryStore):
-    """Lets credit be interfered between the postings of one batch."""
+    """Lets credit be interfered between the transactions of one batch."""
 
     interfered: bool = False
 
-    def commit(self, posting: Posting) -> CommitResult:
-        result = super().commit(posting)
-        if posting.usages and not self.interfered:
+    def commit(self, transaction: Transaction) -> CommitResult:
+        result = super().commit(transaction)
+        if transaction.usages and not self.interfered:
             self.interfered = True
-            BookCredit(self, IMPATIENT)([purchase("po-2")])
+            BookCredit(self, WITHOUT_WAITING)([purchase("po-2")])
         return result
 
 
 def test_a_batch_of_two_postings_does_not_rely_on_an_account_that_moved_in_between() -> None:
     store = Interfering()
     store.record(ORGANIZATION, entitled_changes())
-    BookCredit(store, IMPATIENT)([purchase()])
-    verdicts = charging(store)([ended(call_id=f"c-{n}") for n in range(100)])
-    assert {type(verdict) for verdict in verdicts} == {Accepted}
+    BookCredit(store, WITHOUT_WAITING)([purchase()])
+    results = charging(store)([ended(call_id=f"c-{n}") for n in range(100)])
+    assert {type(result) for result in results} == {Accepted}
     assert balance(store) == 100 * MICROS - 100 * PAID
 
 
@@ -212,26 +216,26 @@ class NeverStill(InMemoryStore):
 
     attempts: int = 0
 
-    def commit(self, posting: Posting) -> CommitResult:
+    def commit(self, transaction: Transaction) -> CommitResult:
         self.attempts += 1
-        return Moved() if posting.usages else super().commit(posting)
+        return AccountChanged() if transaction.usages else super().commit(transaction)
 
 
 def test_after_so_many_collisions_the_legs_are_handed_back_to_come_again() -> None:
     store = NeverStill()
     store.record(ORGANIZATION, entitled_changes())
     pauses: list[float] = []
-    patience = Patience(attempts=4, sleep=pauses.append, jitter=lambda: 1.0)
-    charge = ChargeLegs(
+    retry = RetryPolicy(attempts=4, sleep=pauses.append, jitter=lambda: 1.0)
+    charge = ChargeCalls(
         store,
         InMemoryCalls(store),
-        RememberedLicensing(store),
+        LicensingCache(store),
         PublishedRateCards(card()),
-        patience,
+        retry,
     )
-    (verdict,) = charge([ended()])
-    assert isinstance(verdict, Contended)
-    assert str(verdict) == (
+    (result,) = charge([ended()])
+    assert isinstance(result, Contended)
+    assert str(result) == (
         "contoso was not let in: the account kept changing; it is tried again later"
     )
     assert (store.attempts, pauses) == (4, [0.01, 0.02, 0.04])
@@ -253,25 +257,25 @@ class BeingChanged(InMemoryStore):
 def test_timelines_that_are_just_being_changed_are_read_again() -> None:
     store = BeingChanged()
     store.record(ORGANIZATION, entitled_changes())
-    BookCredit(store, IMPATIENT)([purchase()])
-    (verdict,) = charging(store)([ended()])
-    assert isinstance(verdict, Accepted)
-    assert verdict.result.outcome is Outcome.CHARGED
+    BookCredit(store, WITHOUT_WAITING)([purchase()])
+    (result,) = charging(store)([ended()])
+    assert isinstance(result, Accepted)
+    assert result.result.outcome is Outcome.CHARGED
 
 
 @dataclass
 class Choosy(InMemoryStore):
     """A store that takes no transaction with one particular call or event in it."""
 
-    def commit(self, posting: Posting) -> CommitResult:
-        if any(usage.leg.call_id == "huge" for usage in posting.usages):
+    def commit(self, transaction: Transaction) -> CommitResult:
+        if any(usage.call.call_id == "huge" for usage in transaction.usages):
             raise Unwritable("item size has exceeded the maximum allowed size")
-        return super().commit(posting)
+        return super().commit(transaction)
 
     def record(
         self,
         organization_id: str,
-        changes: Sequence[tuple[LicensingChange, Receipt]],
+        changes: Sequence[tuple[LicensingChange, ProcessedEvent]],
         rerating: Rerating | None = None,
     ) -> RecordResult:
         if any(proof.key.id == "huge" for _, proof in changes):
@@ -282,12 +286,12 @@ class Choosy(InMemoryStore):
 def test_what_the_store_does_not_take_is_handed_back_alone() -> None:
     store = Choosy()
     events = [licensing_event("1"), licensing_event("huge", "alex"), licensing_event("2")]
-    verdicts = ApplyLicensing(store, IMPATIENT)(events)
-    assert [type(verdict) for verdict in verdicts] == [Accepted, Unwritable, Accepted]
+    results = ApplyLicensing(store, WITHOUT_WAITING)(events)
+    assert [type(result) for result in results] == [Accepted, Unwritable, Accepted]
     store.record(ORGANIZATION, entitled_changes())
-    BookCredit(store, IMPATIENT)([purchase()])
+    BookCredit(store, WITHOUT_WAITING)([purchase()])
     charged = charging(store)([ended(), ended(call_id="huge"), ended(call_id="call-3")])
-    assert [type(verdict) for verdict in charged] == [Accepted, Unwritable, Accepted]
+    assert [type(result) for result in charged] == [Accepted, Unwritable, Accepted]
     assert balance(store) == 50 * MICROS - 2 * PAID
 
 
@@ -295,13 +299,13 @@ def test_what_has_not_begun_when_time_runs_out_is_handed_back() -> None:
     store = funded()
     instants = iter([0.0, 1.0, 5.0])
     deadline = Deadline(at=5.0, clock=lambda: next(instants))
-    legs = [ended(), ended(organization_id="fabrikam"), ended(organization_id="northwind")]
-    verdicts = charging(store)(legs, deadline)
-    assert [type(verdict) for verdict in verdicts] == [Accepted, Accepted, Unavailable]
+    calls = [ended(), ended(organization_id="fabrikam"), ended(organization_id="northwind")]
+    results = charging(store)(calls, deadline)
+    assert [type(result) for result in results] == [Accepted, Accepted, Unavailable]
     passed = Deadline(at=0.0, clock=lambda: 0.0)
-    (bought,) = BookCredit(store, IMPATIENT)([purchase("po-2")], passed)
-    (applied,) = ApplyLicensing(store, IMPATIENT)([licensing_event("1")], passed)
-    assert [type(verdict) for verdict in (bought, applied)] == [Unavailable, Unavailable]
+    (bought,) = BookCredit(store, WITHOUT_WAITING)([purchase("po-2")], passed)
+    (applied,) = ApplyLicensing(store, WITHOUT_WAITING)([licensing_event("1")], passed)
+    assert [type(result) for result in (bought, applied)] == [Unavailable, Unavailable]
 
 
 def test_the_deadline_leaves_a_margin_of_what_lambda_says_is_left() -> None:
@@ -321,9 +325,9 @@ class Down(InMemoryStore):
 def test_one_organizations_trouble_is_not_anothers() -> None:
     store = Down()
     store.record(ORGANIZATION, entitled_changes())
-    BookCredit(store, IMPATIENT)([purchase()])
-    verdicts = charging(store)([ended(organization_id="fabrikam"), ended()])
-    assert [type(verdict) for verdict in verdicts] == [Unavailable, Accepted]
+    BookCredit(store, WITHOUT_WAITING)([purchase()])
+    results = charging(store)([ended(organization_id="fabrikam"), ended()])
+    assert [type(result) for result in results] == [Unavailable, Accepted]
 
 
 class NoCard:
@@ -336,19 +340,19 @@ class NoCard:
 
 def test_without_a_rate_card_every_leg_comes_again_and_nothing_is_written() -> None:
     store = funded()
-    verdicts = ChargeLegs(
-        store, InMemoryCalls(store), RememberedLicensing(store), NoCard(), IMPATIENT
+    results = ChargeCalls(
+        store, InMemoryCalls(store), LicensingCache(store), NoCard(), WITHOUT_WAITING
     )([ended(), ended(call_id="b")])
-    assert [type(verdict) for verdict in verdicts] == [Unavailable, Unavailable]
+    assert [type(result) for result in results] == [Unavailable, Unavailable]
     assert not store.usages
 
 
 def test_a_purchase_never_funds_twice_and_a_reused_number_is_refused() -> None:
     store = InMemoryStore()
-    book = BookCredit(store, IMPATIENT)
-    verdicts = book([purchase(), purchase(), purchase(amount=60), purchase("po-2")])
-    assert [type(verdict) for verdict in verdicts] == [Accepted, Repeated, Refused, Accepted]
-    assert str(verdicts[2]) == (
+    book = BookCredit(store, WITHOUT_WAITING)
+    results = book([purchase(), purchase(), purchase(amount=60), purchase("po-2")])
+    assert [type(result) for result in results] == [Accepted, Duplicate, Refused, Accepted]
+    assert str(results[2]) == (
         "purchaseId: conflict: po-1 is recorded with another amount; the record stands, "
         "send the new facts under an identity of their own"
     )
@@ -357,36 +361,36 @@ def test_a_purchase_never_funds_twice_and_a_reused_number_is_refused() -> None:
 
 def test_an_amount_in_another_currency_is_refused() -> None:
     store = funded()
-    (verdict,) = BookCredit(store, IMPATIENT)([purchase("po-2", currency="EUR")])
-    assert isinstance(verdict, Refused)
-    assert (verdict.field, balance(store)) == ("currency", 50 * MICROS)
+    (result,) = BookCredit(store, WITHOUT_WAITING)([purchase("po-2", currency="EUR")])
+    assert isinstance(result, Refused)
+    assert (result.field, balance(store)) == ("currency", 50 * MICROS)
 
 
 def test_an_adjustment_before_any_currency_is_refused_and_is_booked_when_it_comes_again() -> None:
     store = InMemoryStore()
-    book = BookCredit(store, IMPATIENT)
+    book = BookCredit(store, WITHOUT_WAITING)
     down = purchase(
         change=Adjustment(adjustment_id="a", amount_micros=-5, expires_at=ANSWERED),
-        receipt=receipt("a", kind=ReceiptKind.ADJUSTMENT),
+        processed_event=processed_event("a", kind=IdentityKind.ADJUSTMENT),
     )
     (refused,) = book([down])
     assert isinstance(refused, Refused)
     assert store.account(ORGANIZATION).version == 0
-    verdicts = book([purchase(currency="EUR")]) + book([down]) + book([down])
-    assert [type(verdict) for verdict in verdicts] == [Accepted, Accepted, Repeated]
+    results = book([purchase(currency="EUR")]) + book([down]) + book([down])
+    assert [type(result) for result in results] == [Accepted, Accepted, Duplicate]
     assert (balance(store), store.account(ORGANIZATION).currency) == (50 * MICROS - 5, "EUR")
 
 
 def licensing_event(identity: str, user_id: str = "adele", **content: str) -> LicensingEvent:
     change = LicensingChange(ORGANIZATION, user_id, (fact("country", "FR", event_id=identity),))
-    proof = receipt(identity, content=content or {"userId": user_id})
+    proof = processed_event(identity, content=content or {"userId": user_id})
     return LicensingEvent(change, proof, ANSWERED)
 
 
 def test_licensing_events_are_taken_in_once_and_a_reused_id_is_refused() -> None:
     store = InMemoryStore()
-    apply = ApplyLicensing(store, IMPATIENT)
-    verdicts = apply(
+    apply = ApplyLicensing(store, WITHOUT_WAITING)
+    results = apply(
         [
             licensing_event("1"),
             licensing_event("1"),
@@ -394,15 +398,15 @@ def test_licensing_events_are_taken_in_once_and_a_reused_id_is_refused() -> None
             licensing_event("2"),
         ]
     )
-    assert [type(verdict) for verdict in verdicts] == [Accepted, Repeated, Refused, Accepted]
+    assert [type(result) for result in results] == [Accepted, Duplicate, Refused, Accepted]
     assert len(store.licensing(ORGANIZATION, ["adele"]).users["adele"].facts) == 2
 
 
 def test_many_licensing_events_are_taken_in_in_several_transactions() -> None:
     store = InMemoryStore()
     events = [licensing_event(str(number), f"user-{number}") for number in range(120)]
-    verdicts = ApplyLicensing(store, IMPATIENT)(events)
-    assert verdicts == [Accepted(None)] * 120
+    results = ApplyLicensing(store, WITHOUT_WAITING)(events)
+    assert results == [Accepted(None)] * 120
     assert store.account(ORGANIZATION).version == 3
 
 
@@ -411,12 +415,12 @@ def test_a_full_timeline_is_rolled_over_and_takes_more() -> None:
     facts = tuple(
         fact("country", "FR", ANSWERED + timedelta(seconds=n), str(n)) for n in range(MAX_FACTS)
     )
-    full = (LicensingChange(ORGANIZATION, "adele", facts), receipt("full"))
+    full = (LicensingChange(ORGANIZATION, "adele", facts), processed_event("full"))
     assert store.record(ORGANIZATION, [full]) == Committed()
-    verdicts = ApplyLicensing(store, IMPATIENT)(
+    results = ApplyLicensing(store, WITHOUT_WAITING)(
         [licensing_event("1"), licensing_event("2", "alex")]
     )
-    assert verdicts == [Accepted(None)] * 2
+    assert results == [Accepted(None)] * 2
     known = store.licensing(ORGANIZATION, ["adele"]).users["adele"]
     assert known.facts > set(facts)
     assert store.account(ORGANIZATION).user_facts == MAX_FACTS + 2
@@ -429,7 +433,7 @@ def said(
     since, identity = ANSWERED - timedelta(days=days), f"{country}-{user_id}-{days}"
     one = replace(fact("country", country, since, identity), issued_at=issued_at)
     change = LicensingChange(ORGANIZATION, user_id, (one,))
-    return LicensingEvent(change, receipt(identity), ANSWERED)
+    return LicensingEvent(change, processed_event(identity), ANSWERED)
 
 
 def known_days(store: InMemoryStore) -> list[int]:
@@ -439,14 +443,14 @@ def known_days(store: InMemoryStore) -> list[int]:
 
 def test_facts_are_folded_once_the_horizon_and_its_margin_are_past() -> None:
     store = InMemoryStore(max_facts=4)
-    apply = ApplyLicensing(store, IMPATIENT)
+    apply = ApplyLicensing(store, WITHOUT_WAITING)
     for days in (600, 446, 445, 401, 1):
         assert apply([said(days)]) == [Accepted(None)]
     assert known_days(store) == [1, 401, 445, 600]
 
 
 def test_an_archive_is_folded_by_its_own_time_however_late_it_is_replayed() -> None:
-    apply = ApplyLicensing(InMemoryStore(max_facts=4), IMPATIENT)
+    apply = ApplyLicensing(InMemoryStore(max_facts=4), WITHOUT_WAITING)
     for days in range(2_000, 600, -100):
         event = said(days, issued_at=ANSWERED - timedelta(days=days))
         assert apply([event]) == [Accepted(None)]
@@ -455,26 +459,26 @@ def test_an_archive_is_folded_by_its_own_time_however_late_it_is_replayed() -> N
 def test_what_takes_effect_before_folded_facts_is_refused_by_name_whatever_the_horizon_is() -> None:
     """The horizon was 10 days for a while, and is 400 again; repeats of 200 days ago are gone."""
     store = InMemoryStore(max_facts=3)
-    shortly = ApplyLicensing(store, IMPATIENT, horizon=timedelta(days=10))
+    shortly = ApplyLicensing(store, WITHOUT_WAITING, horizon=timedelta(days=10))
     for days in (300, 200, 90, 1):
         assert shortly([said(days)]) == [Accepted(None)]
     assert known_days(store) == [1, 300]
     late = [said(250, "FR"), said(250, "FR", "alex"), said(54, "FR")]
-    verdicts = ApplyLicensing(store, IMPATIENT)(late)
-    assert [type(verdict) for verdict in verdicts] == [Refused, Accepted, Accepted]
-    assert str(verdicts[0]) == (
+    results = ApplyLicensing(store, WITHOUT_WAITING)(late)
+    assert [type(result) for result in results] == [Refused, Accepted, Accepted]
+    assert str(results[0]) == (
         "effectiveAt: lies before 2026-09-08T00:00:00Z, and this user's earlier facts are folded; "
         "send the event with that effectiveAt or a later one"
     )
-    assert ApplyLicensing(store, IMPATIENT)([said(300)]) == [Repeated()]
+    assert ApplyLicensing(store, WITHOUT_WAITING)([said(300)]) == [Duplicate()]
     assert known_days(store) == [1, 54, 300]
 
 
 def test_a_timeline_that_never_has_room_is_given_up_and_comes_again() -> None:
     class AlwaysFull(InMemoryStore):
         def record(self, *_: object) -> RecordResult:
-            return Full(frozenset({"adele"}))
+            return TimelineFull(frozenset({"adele"}))
 
-    (verdict,) = ApplyLicensing(AlwaysFull(), IMPATIENT)([licensing_event("1")])
-    assert isinstance(verdict, Contended)
-    assert "full again and again" in str(verdict)
+    (result,) = ApplyLicensing(AlwaysFull(), WITHOUT_WAITING)([licensing_event("1")])
+    assert isinstance(result, Contended)
+    assert "full again and again" in str(result)

@@ -6,8 +6,9 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from perminute.domain.book_checks import BooksCheck, Place, Reading
-from perminute.domain.book_sums import (
+from perminute.domain.pools.pools import Month
+from perminute.domain.reconciliation.book_checks import BooksCheck, Place, Reading
+from perminute.domain.reconciliation.book_sums import (
     NOTHING_PROVEN,
     Checkpoint,
     PoolUse,
@@ -15,8 +16,7 @@ from perminute.domain.book_sums import (
     Standing,
     Sums,
 )
-from perminute.domain.pools import Month
-from perminute.domain.times import format_instant, parse_instant
+from perminute.domain.values.times import format_instant, parse_instant
 
 if TYPE_CHECKING:
     from datetime import datetime

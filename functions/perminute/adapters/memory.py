@@ -12,59 +12,59 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from perminute.adapters.notification_documents import document_of
-from perminute.domain.accounts import Account
-from perminute.domain.call_states import under_way_since
-from perminute.domain.chargebacks import BoughtCredit
-from perminute.domain.digests import CallToNotify
+from perminute.domain.authorization.call_states import under_way_since
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.chargebacks import BoughtCredit
+from perminute.domain.credit.lots import in_order
 from perminute.domain.errors import Unavailable
-from perminute.domain.folding import fold
-from perminute.domain.licensing import Licensing, Seats
-from perminute.domain.lots import in_order
-from perminute.domain.pools import MinutePool, Month, month_of
-from perminute.domain.reconciliation import Statement
-from perminute.domain.timelines import MAX_FACTS, Timeline
-from perminute.domain.usage import Outcome
+from perminute.domain.licensing.folding import fold
+from perminute.domain.licensing.licensing import Licensing, Seats
+from perminute.domain.licensing.timelines import MAX_FACTS, Timeline
+from perminute.domain.notifications.digests import CallToNotify
+from perminute.domain.pools.pools import MinutePool, Month, month_of
+from perminute.domain.rating.usage import Outcome
+from perminute.domain.reconciliation.reconciliation import Statement
 from perminute.ports import (
-    AlreadyKnown,
+    AccountChanged,
+    AlreadyExists,
     CallList,
     CallPlace,
     CallRecord,
     CallUnderWay,
     Committed,
-    Folded,
-    Full,
+    EventIdentity,
+    FactsFolded,
+    IdentityKind,
     ListedCall,
     ListedOrganizations,
-    Moved,
-    ReceiptKey,
-    ReceiptKind,
     Rejection,
+    TimelineFull,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from perminute.domain.digests import CallGroup, CountedCalls
-    from perminute.domain.ledger import LedgerEntry
-    from perminute.domain.legs import Leg
-    from perminute.domain.licensing import LicensingChange
-    from perminute.domain.lots import Lot, Lots
-    from perminute.domain.notifications import Notification
-    from perminute.domain.rate_card import RateCard
-    from perminute.domain.rerating import Rerating
-    from perminute.domain.reservations import Reservation
-    from perminute.domain.spending import Spending, SpendingChange, SpendingKey
-    from perminute.domain.timelines import Fact
-    from perminute.domain.usage import Usage
+    from perminute.domain.authorization.reservations import Reservation
+    from perminute.domain.credit.ledger import LedgerEntry
+    from perminute.domain.credit.lots import Lot, Lots
+    from perminute.domain.licensing.licensing import LicensingChange
+    from perminute.domain.licensing.timelines import Fact
+    from perminute.domain.limits.spending import Spending, SpendingChange, SpendingKey
+    from perminute.domain.notifications.digests import CallGroup, CountedCalls
+    from perminute.domain.notifications.notifications import Notification
+    from perminute.domain.rating.calls import Call
+    from perminute.domain.rating.rate_card import RateCard
+    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rerating.rerating import Rerating
     from perminute.ports import (
         Announcement,
         Authorized,
         Causes,
         CommitResult,
-        Posting,
-        Receipt,
+        ProcessedEvent,
         RecordResult,
+        Transaction,
     )
 
 
@@ -97,7 +97,7 @@ class InMemoryStore:
     corrected: dict[tuple[str, int], Sequence[SpendingChange]] = field(default_factory=dict)
     """What corrections changed for limits, by organization and number."""
     reratings: dict[tuple[str, str], Rerating] = field(default_factory=dict)
-    receipts: dict[ReceiptKey, Receipt] = field(default_factory=dict)
+    processed_events: dict[EventIdentity, ProcessedEvent] = field(default_factory=dict)
     facts: defaultdict[tuple[str, str | None], set[Fact]] = field(
         default_factory=lambda: defaultdict(set)
     )
@@ -115,46 +115,52 @@ class InMemoryStore:
         with self._lock:
             return self._account(organization_id)
 
-    def commit(self, posting: Posting) -> CommitResult:
+    def commit(self, transaction: Transaction) -> CommitResult:
         """See `CreditStore.commit`."""
-        organization_id = posting.before.organization_id
+        organization_id = transaction.before.organization_id
         with self._lock:
-            known = AlreadyKnown(
+            known = AlreadyExists(
                 {
-                    usage.leg.call_id: self.usages[organization_id, usage.leg.call_id]
-                    for usage in posting.usages
-                    if (organization_id, usage.leg.call_id) in self.usages
+                    usage.call.call_id: self.usages[organization_id, usage.call.call_id]
+                    for usage in transaction.usages
+                    if (organization_id, usage.call.call_id) in self.usages
                 },
-                self._known_receipts(posting.receipts),
-                self._unsettled(posting),
+                self._known_receipts(transaction.processed_events),
+                self._unsettled(transaction),
             )
-            if known.usages or known.receipts or known.reservations:
+            if known.usages or known.processed_events or known.reservations:
                 return known
-            if self._account(organization_id).version != posting.before.version:
-                return Moved()
-            if posting.authorized is not None and not self._holds_against(posting.authorized):
-                return Moved()
-            if posting.after is not posting.before:
-                self.accounts[organization_id] = posting.after
+            if self._account(organization_id).version != transaction.before.version:
+                return AccountChanged()
+            if transaction.authorized is not None and not self._holds_against(
+                transaction.authorized
+            ):
+                return AccountChanged()
+            if transaction.after is not transaction.before:
+                self.accounts[organization_id] = transaction.after
                 self.listed.add(organization_id)
-            self.entries += posting.entries
-            self.outbox += posting.notifications
-            self.causes |= dict.fromkeys((one.id for one in posting.notifications), posting.causes)
-            self._keep_calls(posting)
-            for usage in (*posting.usages, *posting.rerated):
-                self.usages[organization_id, usage.leg.call_id] = usage
-                self.under_way.pop((organization_id, usage.leg.call_id), None)
-            self._write_lots(posting)
-            for pool in posting.pools:
+            self.entries += transaction.entries
+            self.outbox += transaction.notifications
+            self.causes |= dict.fromkeys(
+                (one.id for one in transaction.notifications), transaction.causes
+            )
+            self._keep_calls(transaction)
+            for usage in (*transaction.usages, *transaction.rerated):
+                self.usages[organization_id, usage.call.call_id] = usage
+                self.under_way.pop((organization_id, usage.call.call_id), None)
+            self._write_lots(transaction)
+            for pool in transaction.pools:
                 self.minute_pools[organization_id, pool.month] = pool
-            for spending in posting.spendings:
+            for spending in transaction.spendings:
                 self.spending[organization_id, spending.key] = spending
-            if posting.corrected:
-                self.corrected[organization_id, posting.after.corrections] = posting.corrected
-            if posting.authorized is not None:
-                self._authorize(posting.authorized)
-            self._keep(posting.receipts)
-            self._wait(posting.reratings)
+            if transaction.corrected:
+                self.corrected[organization_id, transaction.after.corrections] = (
+                    transaction.corrected
+                )
+            if transaction.authorized is not None:
+                self._authorize(transaction.authorized)
+            self._keep(transaction.processed_events)
+            self._wait(transaction.reratings)
             return Committed()
 
     def pools(self, organization_id: str, months: Collection[Month]) -> dict[Month, MinutePool]:
@@ -282,12 +288,16 @@ class InMemoryStore:
 
     def bought(self, organization_id: str, purchase_id: str) -> BoughtCredit | None:
         """See `CreditStore.bought`."""
-        key = ReceiptKey(ReceiptKind.PURCHASE, organization_id, purchase_id)
+        key = EventIdentity(IdentityKind.PURCHASE, organization_id, purchase_id)
         with self._lock:
-            receipt = self.receipts.get(key)
+            processed_event = self.processed_events.get(key)
             for entry in self.entries:
                 named = (entry.organization_id, entry.entry_id)
-                if receipt and named == (organization_id, receipt.entry_id) and entry.opens:
+                if (
+                    processed_event
+                    and named == (organization_id, processed_event.entry_id)
+                    and entry.opens
+                ):
                     lot_id = entry.opens.lot_id
                     return BoughtCredit(
                         purchase_id=purchase_id,
@@ -339,10 +349,10 @@ class InMemoryStore:
             unsettled = {name for (name, _), pool in pools if pool.unsettled is not None}
         return iter(sorted(rerated | unsettled))
 
-    def receipt(self, key: ReceiptKey) -> Receipt | None:
-        """See `CreditStore.receipt`."""
+    def processed_event(self, key: EventIdentity) -> ProcessedEvent | None:
+        """See `CreditStore.processed_event`."""
         with self._lock:
-            return self.receipts.get(_identity(key))
+            return self.processed_events.get(_identity(key))
 
     def organizations(self, *, due_by: datetime | None = None) -> Iterator[str]:
         """See `CreditStore.organizations`."""
@@ -368,7 +378,7 @@ class InMemoryStore:
                     for entry, micros in usage.movements:
                         charges_micros[entry] += micros
                     if usage.pool_minutes:
-                        pool_minutes[month_of(usage.leg)] += usage.pool_minutes
+                        pool_minutes[month_of(usage.call)] += usage.pool_minutes
             pools = self.minute_pools.items()
             return Statement(
                 account=self._account(organization_id),
@@ -396,22 +406,22 @@ class InMemoryStore:
     def record(
         self,
         organization_id: str,
-        changes: Sequence[tuple[LicensingChange, Receipt]],
+        changes: Sequence[tuple[LicensingChange, ProcessedEvent]],
         rerating: Rerating | None = None,
     ) -> RecordResult:
         """See `LicensingStore.record`."""
         with self._lock:
-            known = self._known_receipts([receipt for _, receipt in changes])
+            known = self._known_receipts([processed_event for _, processed_event in changes])
             if known:
-                return AlreadyKnown(receipts=known)
+                return AlreadyExists(processed_events=known)
             if folded := self._folded(organization_id, changes):
-                return Folded(folded)
+                return FactsFolded(folded)
             full = self._full(organization_id, changes)
             if full:
-                return Full(full)
+                return TimelineFull(full)
             for change, _ in changes:
                 self.facts[organization_id, change.user_id] |= set(change.facts)
-            self._keep([receipt for _, receipt in changes])
+            self._keep([processed_event for _, processed_event in changes])
             self._wait([] if rerating is None else [rerating])
             account = self._account(organization_id)
             self.listed.add(organization_id)
@@ -426,7 +436,7 @@ class InMemoryStore:
 
     def roll_over(
         self, organization_id: str, user_id: str | None, *, fold_before: datetime
-    ) -> Committed | Moved:
+    ) -> Committed | AccountChanged:
         """See `LicensingStore.roll_over`."""
         key = organization_id, user_id
         with self._lock:
@@ -460,60 +470,69 @@ class InMemoryStore:
     def _further(self, organization_id: str) -> Lots:
         return in_order(lot for (name, _), lot in self.further.items() if name == organization_id)
 
-    def _write_lots(self, posting: Posting) -> None:
-        organization_id, (stored, removed, forfeited) = posting.before.organization_id, posting.lots
+    def _write_lots(self, transaction: Transaction) -> None:
+        organization_id, (stored, removed, forfeited) = (
+            transaction.before.organization_id,
+            transaction.lots,
+        )
         for lot in removed:
             self.further.pop((organization_id, lot.lot_id), None)
         self.further |= {(organization_id, lot.lot_id): lot for lot in stored}
         self.expired |= {(organization_id, lot.lot_id): lot for lot in forfeited}
-        if posting.chargeback is not None:
-            key = organization_id, posting.chargeback.purchase_id
-            self.chargebacks[key] = posting.chargeback.amount_micros
+        if transaction.chargeback is not None:
+            key = organization_id, transaction.chargeback.purchase_id
+            self.chargebacks[key] = transaction.chargeback.amount_micros
 
-    def _keep_calls(self, posting: Posting) -> None:
-        for some in posting.outbox:
+    def _keep_calls(self, transaction: Transaction) -> None:
+        for some in transaction.outbox:
             if some[0].counted_on is not None:
-                key = f"{some[0].counted_on}#{posting.after.version:012d}#{some[0].id}"
-                calls = (CallToNotify(one, posting.causes.of(one.call_id)) for one in some)
-                organization_id = posting.before.organization_id
+                key = f"{some[0].counted_on}#{transaction.after.version:012d}#{some[0].id}"
+                calls = (CallToNotify(one, transaction.causes.of(one.call_id)) for one in some)
+                organization_id = transaction.before.organization_id
                 self.calls_to_count[organization_id, key] = CallRecord(key, tuple(calls))
 
-    def _unsettled(self, posting: Posting) -> dict[str, Reservation]:
-        """Find calls that hold something which the posting does not give back as it stands."""
-        settled = {one.leg.call_id: one.sequence for one in posting.settled if one.held}
+    def _unsettled(self, transaction: Transaction) -> dict[str, Reservation]:
+        """Find calls that hold something which the transaction does not give back as it stands."""
+        settled = {one.call.call_id: one.sequence for one in transaction.settled if one.held}
         found: dict[str, Reservation] = {}
-        for usage in posting.usages:
-            leg = usage.leg
-            reservation = self.under_way.get((leg.organization_id, leg.call_id))
+        for usage in transaction.usages:
+            call = usage.call
+            reservation = self.under_way.get((call.organization_id, call.call_id))
             if reservation is None:
                 continue
-            known = settled.get(leg.call_id)
+            known = settled.get(call.call_id)
             if known != reservation.sequence if known is not None else reservation.held:
-                found[leg.call_id] = reservation
+                found[call.call_id] = reservation
         return found
 
     def _holds_against(self, authorized: Authorized) -> bool:
-        leg = authorized.after.leg
-        key = (leg.organization_id, leg.call_id)
+        call = authorized.after.call
+        key = (call.organization_id, call.call_id)
         known = self.under_way.get(key)
         if authorized.before is None or known is None:
             return authorized.before is None and known is None and key not in self.usages
         return known.sequence == authorized.before.sequence
 
     def _authorize(self, authorized: Authorized) -> None:
-        leg = authorized.after.leg
-        self.under_way[leg.organization_id, leg.call_id] = authorized.after
+        call = authorized.after.call
+        self.under_way[call.organization_id, call.call_id] = authorized.after
 
-    def _known_receipts(self, receipts: Sequence[Receipt]) -> dict[ReceiptKey, Receipt]:
+    def _known_receipts(
+        self, processed_events: Sequence[ProcessedEvent]
+    ) -> dict[EventIdentity, ProcessedEvent]:
         return {
-            receipt.key: self.receipts[_identity(receipt.key)]
-            for receipt in receipts
-            if _identity(receipt.key) in self.receipts
-            and not receipt.is_earlier_than(self.receipts[_identity(receipt.key)])
+            processed_event.key: self.processed_events[_identity(processed_event.key)]
+            for processed_event in processed_events
+            if _identity(processed_event.key) in self.processed_events
+            and not processed_event.is_earlier_than(
+                self.processed_events[_identity(processed_event.key)]
+            )
         }
 
-    def _keep(self, receipts: Sequence[Receipt]) -> None:
-        self.receipts |= {_identity(receipt.key): receipt for receipt in receipts}
+    def _keep(self, processed_events: Sequence[ProcessedEvent]) -> None:
+        self.processed_events |= {
+            _identity(processed_event.key): processed_event for processed_event in processed_events
+        }
 
     def _wait(self, reratings: Sequence[Rerating]) -> None:
         self.reratings |= {(one.organization_id, one.rerating_id): one for one in reratings}
@@ -523,7 +542,7 @@ class InMemoryStore:
         return known is not None and known.steps == rerating.steps
 
     def _full(
-        self, organization_id: str, changes: Sequence[tuple[LicensingChange, Receipt]]
+        self, organization_id: str, changes: Sequence[tuple[LicensingChange, ProcessedEvent]]
     ) -> frozenset[str | None]:
         more = Counter[str | None]()
         for change, _ in changes:
@@ -536,7 +555,7 @@ class InMemoryStore:
         )
 
     def _folded(
-        self, organization_id: str, changes: Sequence[tuple[LicensingChange, Receipt]]
+        self, organization_id: str, changes: Sequence[tuple[LicensingChange, ProcessedEvent]]
     ) -> dict[str | None, datetime]:
         return {
             change.user_id: until
@@ -557,9 +576,9 @@ class InMemoryCalls:
     ) -> Iterator[CallList]:
         """See `Calls.lists`."""
         listed = (
-            _listed(usage.leg)
+            _listed(usage.call)
             for usage in self.store.usages_of(organization_id)
-            if usage.outcome is not Outcome.FREE and usage.leg.ended_at >= since
+            if usage.outcome is not Outcome.FREE and usage.call.ended_at >= since
         )
         return iter(sorted(one for one in listed if after is None or one.key > after))
 
@@ -571,12 +590,12 @@ class InMemoryCalls:
     def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
         """See `Calls.usages`."""
         usages = self.store.usages_of(organization_id)
-        return [usage for usage in usages if usage.leg.call_id in call_ids]
+        return [usage for usage in usages if usage.call.call_id in call_ids]
 
 
-def _listed(leg: Leg) -> CallList:
-    key = f"{leg.ended_at.isoformat(timespec='microseconds')}#{leg.call_id}"
-    return CallList(key, (ListedCall.of(leg),))
+def _listed(call: Call) -> CallList:
+    key = f"{call.ended_at.isoformat(timespec='microseconds')}#{call.call_id}"
+    return CallList(key, (ListedCall.of(call),))
 
 
 @dataclass
@@ -622,7 +641,7 @@ class AnnouncedNotifications:
 
 
 @dataclass
-class RememberedWakeups:
+class InMemoryReratingQueue:
     """Organizations that were to be woken, in that order."""
 
     woken: list[str] = field(default_factory=list)
@@ -630,11 +649,11 @@ class RememberedWakeups:
     """Those that were to be woken later, and when."""
 
     def wake(self, organization_ids: Collection[str]) -> None:
-        """See `Wakeups.wake`."""
+        """See `ReratingQueue.wake`."""
         self.woken += organization_ids
 
     def wake_later(self, instants: Mapping[str, datetime]) -> None:
-        """See `Wakeups.wake_later`."""
+        """See `ReratingQueue.wake_later`."""
         self.later += instants.items()
 
 
@@ -654,6 +673,6 @@ def _is_listed(account: Account, due_by: datetime | None) -> bool:
     return due_by is None or (listed_from is not None and listed_from <= due_by)
 
 
-def _identity(key: ReceiptKey) -> ReceiptKey:
+def _identity(key: EventIdentity) -> EventIdentity:
     """An event id stands for itself, whichever organization it speaks of."""
-    return replace(key, organization_id="") if key.kind is ReceiptKind.EVENT else key
+    return replace(key, organization_id="") if key.kind is IdentityKind.EVENT else key

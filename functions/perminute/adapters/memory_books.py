@@ -8,19 +8,19 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.adapters.check_documents import check_of, checkpoint_text, reading_text
-from perminute.domain.book_checks import BooksCheck, Place
-from perminute.domain.book_sums import CallCost, PoolUse, Standing, read_at_once
-from perminute.domain.ledger import EntryType
-from perminute.domain.pools import Month, month_of
-from perminute.domain.usage import Outcome
+from perminute.domain.credit.ledger import EntryType
+from perminute.domain.pools.pools import Month, month_of
+from perminute.domain.rating.usage import Outcome
+from perminute.domain.reconciliation.book_checks import BooksCheck, Place
+from perminute.domain.reconciliation.book_sums import CallCost, PoolUse, Standing, read_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from perminute.adapters.memory import InMemoryStore
-    from perminute.domain.ledger import LedgerEntry
-    from perminute.domain.usage import Usage
+    from perminute.domain.credit.ledger import LedgerEntry
+    from perminute.domain.rating.usage import Usage
     from perminute.ports import RunOrganization, RunPage
 
 ENTRIES, USAGES = "entries", "usages"
@@ -57,7 +57,7 @@ class InMemoryBooks:
         parts: list[tuple[Place, LedgerEntry | CallCost]] = [
             *((Place(ENTRIES, one.entry_id), one) for one in self._entries(organization_id)),
             *(
-                (Place(USAGES, usage.leg.call_id), _cost_of(usage))
+                (Place(USAGES, usage.call.call_id), _cost_of(usage))
                 for usage in self.store.usages_of(organization_id)
             ),
         ]
@@ -82,7 +82,7 @@ class InMemoryBooks:
         listed = self._listed(organization_id)
         charges = {one.entry_id: one for one in self._entries(organization_id)}
         usages = [u for u in self.store.usages_of(organization_id) if u.outcome is not Outcome.FREE]
-        usages.sort(key=lambda usage: (usage.leg.ended_at, usage.leg.call_id), reverse=True)
+        usages.sort(key=lambda usage: (usage.call.ended_at, usage.call.call_id), reverse=True)
         rest = iter(usages)
         while some := list(islice(rest, CALLS_AT_ONCE)):
             names = {usage.entry_id for usage in some} & listed
@@ -108,8 +108,8 @@ def _cost_of(usage: Usage) -> CallCost:
     movements = tuple((one.entry_id, one.amount_micros) for one in usage.movements)
     costs = tuple(one for one in movements if one[1])
     if not usage.pool_minutes:
-        return CallCost(usage.leg.call_id, costs)
-    return CallCost(usage.leg.call_id, costs, month_of(usage.leg), usage.pool_minutes)
+        return CallCost(usage.call.call_id, costs)
+    return CallCost(usage.call.call_id, costs, month_of(usage.call), usage.pool_minutes)
 
 
 class _Known(NamedTuple):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from perminute.adapters.memory import InMemoryStore
-    from perminute.domain.digests import CallGroup, CallToNotify, CountedCalls
+    from perminute.domain.notifications.digests import CallGroup, CallToNotify, CountedCalls
     from perminute.ports import CallRecord
 
 

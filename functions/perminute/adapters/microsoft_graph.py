@@ -24,18 +24,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from perminute.domain.codes import check_country
 from perminute.domain.errors import Refused
-from perminute.domain.identifiers import read_id
-from perminute.domain.licenses import OUR_NAMES, PRODUCTS, SERVICE_PLANS, product_of_sku
-from perminute.domain.licensing import COUNTRY, license_attribute
-from perminute.domain.times import format_instant
+from perminute.domain.licensing.licensing import COUNTRY, license_attribute
+from perminute.domain.reference.country_codes import check_country
+from perminute.domain.reference.licenses import OUR_NAMES, PRODUCTS, SERVICE_PLANS, product_of_sku
+from perminute.domain.values.identifiers import read_id
+from perminute.domain.values.times import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from perminute.domain.timelines import Timeline
+    from perminute.domain.licensing.timelines import Timeline
 
 _NAMES = uuid.UUID("4d1f0f8a-7c39-5d8e-8a55-2b9f1c6e0d37")
 """The namespace of the ids of these events: any constant would do, but it must never change."""

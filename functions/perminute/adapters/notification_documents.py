@@ -10,18 +10,22 @@ from dataclasses import fields
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
-from perminute.domain.call_texts import NOTIFIED_FLAGS
+from perminute.domain.credit.recharge import Disabled
 from perminute.domain.errors import Refused
-from perminute.domain.legs import LegType
-from perminute.domain.licensing import NotEntitled
-from perminute.domain.money import format_micros, read_micros
-from perminute.domain.notification_texts import SOMEBODY, Sender, text_of
-from perminute.domain.notifications import CallNews, News, Notification
-from perminute.domain.rate_card import Unpriced
-from perminute.domain.recharge import Disabled
-from perminute.domain.spending import LimitName
-from perminute.domain.times import format_instant, parse_instant
-from perminute.domain.usage import Flag
+from perminute.domain.licensing.licensing import NotEntitled
+from perminute.domain.limits.spending import LimitName
+from perminute.domain.notifications.notifications import (
+    CallNotification,
+    Notification,
+    NotificationBody,
+)
+from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.rate_card import Unpriced
+from perminute.domain.rating.usage import Flag
+from perminute.domain.values.money import format_micros, read_micros
+from perminute.domain.values.times import format_instant, parse_instant
+from perminute.formats.call_texts import NOTIFIED_FLAGS
+from perminute.formats.notification_texts import SOMEBODY, Sender, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,9 +86,9 @@ def document_of(announcement: Announcement, sender: Sender = SOMEBODY) -> Docume
     }
 
 
-def _written_as_null(news: News) -> tuple[str, ...]:
+def _written_as_null(news: NotificationBody) -> tuple[str, ...]:
     """Name what programs find null, not missing, if a call or a digest does not have it."""
-    if not isinstance(news, CallNews):
+    if not isinstance(news, CallNotification):
         return ()
     always = ("call_id", "retail_cost_micros")
     return always if news.calls is not None else (*always, "number", "answered_at")
@@ -157,7 +161,7 @@ _READERS: dict[str, Callable[[Any], object]] = {
 """How a value is read, by the type that its field is declared with."""
 
 
-def _fields_of(kind: type[News]) -> tuple[_Field, ...]:
+def _fields_of(kind: type[NotificationBody]) -> tuple[_Field, ...]:
     return tuple(
         _Field(
             attribute=field.name,
@@ -173,8 +177,10 @@ def _declared(annotation: object) -> str:
     return str(annotation).removesuffix(_OR_NONE)
 
 
-_KINDS: dict[str, Callable[..., News]] = {kind.__name__: kind for kind in get_args(News)}
-_CARRIED = {kind.__name__: _fields_of(kind) for kind in get_args(News)}
+_KINDS: dict[str, Callable[..., NotificationBody]] = {
+    kind.__name__: kind for kind in get_args(NotificationBody)
+}
+_CARRIED = {kind.__name__: _fields_of(kind) for kind in get_args(NotificationBody)}
 
 
 def _carried_by(kind: object) -> tuple[_Field, ...]:

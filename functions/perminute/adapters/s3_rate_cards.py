@@ -25,7 +25,7 @@ from perminute.domain.errors import FaultyRateCard, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perminute.domain.rate_card import RateCard
+    from perminute.domain.rating.rate_card import RateCard
 
 POINTER_KEY = "rate-cards/current.json"
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -182,7 +182,7 @@ class S3RateCards:
         content = self._get(pointer.key)
         pointer.check(content)
         # Imported where it is needed: reading a card takes long anyway, and a start must not.
-        from perminute.domain.rate_card_csv import read_rate_card  # noqa: PLC0415
+        from perminute.formats.rate_card_csv import read_rate_card  # noqa: PLC0415
 
         try:
             return read_rate_card(content, version=pointer.version)

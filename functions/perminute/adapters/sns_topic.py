@@ -14,14 +14,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from perminute.adapters.message_attributes import string_attribute
 from perminute.adapters.notification_documents import document_of
 from perminute.domain.errors import Unavailable
-from perminute.domain.notification_texts import SOMEBODY
+from perminute.formats.notification_texts import SOMEBODY
 from perminute.ports import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perminute.adapters.notification_documents import Document
-    from perminute.domain.notification_texts import Sender
+    from perminute.formats.notification_texts import Sender
     from perminute.ports import Announcement
 
 MAX_BATCH = 10

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from perminute.adapters.sqs_batches import send_all
-from perminute.domain.times import format_instant
+from perminute.domain.values.times import format_instant
 from perminute.ports import RunOrganization, RunPage
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
 from perminute.api.endpoints import ChargingApi
 from perminute.application.ask_price import AskPrice
 from perminute.application.authorize_call import AuthorizeCall
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.look_up_calls import LookUpCalls
-from perminute.application.patience import Patience
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.connected import Connected
+from perminute.application.retry import RetryPolicy
+from perminute.aws import AwsResources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def charging_api(environment: Mapping[str, str]) -> ChargingApi:
     """Connect it; its use cases share the rate card and the licenses that they remember."""
-    aws = Connected(environment)
-    rate_cards, licensing = aws.rate_cards(), RememberedLicensing(aws.licensing)
+    aws = AwsResources(environment)
+    rate_cards, licensing = aws.rate_cards(), LicensingCache(aws.licensing)
     under_way = DynamoDBCallsUnderWay(aws.schema)
     return ChargingApi(
         authorize_call=AuthorizeCall(
@@ -30,7 +30,7 @@ def charging_api(environment: Mapping[str, str]) -> ChargingApi:
             calls=DynamoDBCalls(aws.schema),
             licensing=licensing,
             rate_cards=rate_cards,
-            patience=Patience(attempts=ATTEMPTS, base_seconds=0.005, cap_seconds=0.2),
+            retry=RetryPolicy(attempts=ATTEMPTS, base_seconds=0.005, cap_seconds=0.2),
         ),
         ask_price=AskPrice(aws.credit, licensing, rate_cards),
         credit=aws.credit,

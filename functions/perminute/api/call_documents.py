@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 from perminute.api.call_messages import CallDocument, CallsDocument
 from perminute.api.documents import instant_text
-from perminute.domain.call_states import CallState, state_of
+from perminute.domain.authorization.call_states import CallState, state_of
+from perminute.domain.authorization.reservations import Operation, Reservation
 from perminute.domain.errors import Refused
-from perminute.domain.legs import MAX_ID_LENGTH
-from perminute.domain.reservations import Operation, Reservation
-from perminute.domain.spending import answered
-from perminute.domain.times import format_instant, parse_instant
+from perminute.domain.limits.spending import answered
+from perminute.domain.rating.calls import MAX_ID_LENGTH
+from perminute.domain.values.times import format_instant, parse_instant
 from perminute.ports import CallPlace
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.application.look_up_calls import CallsPage
-    from perminute.domain.usage import Usage
+    from perminute.domain.rating.usage import Usage
 
 
 def call_document(call: Reservation | Usage, at: datetime) -> CallDocument:
@@ -30,7 +30,7 @@ def call_document(call: Reservation | Usage, at: datetime) -> CallDocument:
     asked, answer = call.asked, call.answer
     is_report = asked.operation is not Operation.AUTHORIZE
     return CallDocument(
-        call_id=call.leg.call_id,
+        call_id=call.call.call_id,
         state=state_of(call, at),
         sequence=asked.sequence,
         operation=asked.operation,
@@ -44,22 +44,22 @@ def call_document(call: Reservation | Usage, at: datetime) -> CallDocument:
         final_unit=answer.final_unit,
         reason=answer.reason,
         limit=answer.limit,
-        authorized_at=format_instant(answered(call.leg)),
-        organizer_id=call.leg.organizer_id,
-        leg_type=call.leg.leg_type,
+        authorized_at=format_instant(answered(call.call)),
+        organizer_id=call.call.organizer_id,
+        leg_type=call.call.leg_type,
     )
 
 
 def _ended(usage: Usage) -> CallDocument:
     """Write what is known of a call that has ended: its last request is not, any more."""
     return CallDocument(
-        call_id=usage.leg.call_id,
+        call_id=usage.call.call_id,
         state=CallState.ENDED,
         sequence=None,
         operation=None,
         requested_seconds=None,
         used_seconds=None,
-        total_used_seconds=usage.leg.connected_seconds,
+        total_used_seconds=usage.call.connected_seconds,
         granted_seconds=0,
         valid_until=None,
         report_before=None,
@@ -68,8 +68,8 @@ def _ended(usage: Usage) -> CallDocument:
         reason=None,
         limit=None,
         authorized_at=instant_text(usage.authorized_at),
-        organizer_id=usage.leg.organizer_id,
-        leg_type=usage.leg.leg_type,
+        organizer_id=usage.call.organizer_id,
+        leg_type=usage.call.leg_type,
     )
 
 

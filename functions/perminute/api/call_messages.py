@@ -7,10 +7,10 @@ from typing import Annotated
 from msgspec import Meta
 
 from perminute.api.messages import Instant, Message, Seconds
-from perminute.domain.call_states import CallState
-from perminute.domain.legs import LegType
-from perminute.domain.reservations import Operation
-from perminute.domain.spending import LimitName
+from perminute.domain.authorization.call_states import CallState
+from perminute.domain.authorization.reservations import Operation
+from perminute.domain.limits.spending import LimitName
+from perminute.domain.rating.calls import LegType
 from perminute.ports import MAX_CALLS_READ
 
 MAX_CURSOR_LENGTH = 2_048

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perminute.api.messages import AnswerDocument, BalanceDocument, PriceDocument
-from perminute.domain.money import format_micros
-from perminute.domain.spending import Spendings, day_of
-from perminute.domain.times import format_instant
-from perminute.domain.usage import Flag
+from perminute.domain.limits.spending import Spendings, day_of
+from perminute.domain.rating.usage import Flag
+from perminute.domain.values.money import format_micros
+from perminute.domain.values.times import format_instant
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perminute.domain.accounts import Account
-    from perminute.domain.lots import Lots
-    from perminute.domain.reservations import Answer
-    from perminute.domain.usage import Usage
+    from perminute.domain.authorization.reservations import Answer
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.lots import Lots
+    from perminute.domain.rating.usage import Usage
 
 
 def answer_document(answer: Answer) -> AnswerDocument:
@@ -45,12 +45,12 @@ def price_document(usage: Usage, *, entitled: bool) -> PriceDocument:
 
     Then `reason` says why there is no price, or that credit could not pay the one that there is.
     """
-    leg, price = usage.leg, usage.stated_price
+    call, price = usage.call, usage.stated_price
     unpriced = price.unpriced and price.unpriced.value
     return PriceDocument(
-        leg_type=leg.leg_type,
-        seconds=leg.connected_seconds,
-        at=format_instant(leg.answered_at or leg.ended_at),
+        leg_type=call.leg_type,
+        seconds=call.connected_seconds,
+        at=format_instant(call.answered_at or call.ended_at),
         billed_seconds=price.billed_seconds,
         prefix=price.prefix,
         country=price.country,

@@ -11,11 +11,11 @@ from msgspec.json import decode
 from msgspec.structs import fields as struct_fields
 
 from perminute.domain.errors import Refused
-from perminute.domain.identifiers import PATTERN as ID_PATTERN
-from perminute.domain.identifiers import SURROUNDING_SPACES
-from perminute.domain.legs import PRICED_BY
-from perminute.domain.lenient_json import NO_TEXT, is_text, read_leniently
-from perminute.domain.whole_numbers import with_whole_numbers
+from perminute.domain.rating.calls import PRICED_BY
+from perminute.domain.values.identifiers import PATTERN as ID_PATTERN
+from perminute.domain.values.identifiers import SURROUNDING_SPACES
+from perminute.domain.values.lenient_json import NO_TEXT, is_text, read_leniently
+from perminute.domain.values.whole_numbers import with_whole_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +79,7 @@ def _known(fields: Mapping[str, Any], message: type[M]) -> dict[str, Any]:
     """Return the fields that a message has; `Refused` names one that is no text.
 
     Half of a surrogate pair refuses nothing in a field that is ignored, nor in a number: whether
-    that may be withheld depends on the leg.
+    that may be withheld depends on the call.
     """
     names = [field.encode_name for field in struct_fields(message)]
     known = with_whole_numbers({name: fields[name] for name in names if name in fields})

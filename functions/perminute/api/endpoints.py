@@ -21,10 +21,10 @@ from perminute.api.messages import (
 from perminute.application.ask_price import Asking
 from perminute.application.authorize_call import Request
 from perminute.application.further_lots import further_lots
+from perminute.domain.authorization.reservations import ChargingRequest, Operation
 from perminute.domain.errors import Refused
-from perminute.domain.identifiers import canonical_id
-from perminute.domain.legs import Leg, LegType, MeetingType, read_numbers
-from perminute.domain.reservations import Asked, Operation
+from perminute.domain.rating.calls import Call, LegType, MeetingType, read_numbers
+from perminute.domain.values.identifiers import canonical_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from perminute.application.ask_price import AskPrice
     from perminute.application.authorize_call import AuthorizeCall
     from perminute.application.look_up_calls import LookUpCalls
-    from perminute.application.patience import Deadline
+    from perminute.application.retry import Deadline
     from perminute.ports import CreditStore
 
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 class Target:
     """Whom a request is about, when it came, and until when it must be answered.
 
-    `call_id` is in its canonical spelling (`perminute.domain.identifiers`).
+    `call_id` is in its canonical spelling (`perminute.domain.values.identifiers`).
     """
 
     organization_id: str
@@ -64,7 +64,7 @@ class ChargingApi:
         numbers = read_numbers(
             body.leg_type, service_number=body.service_number, remote_number=body.remote_number
         )
-        leg = Leg(
+        call = Call(
             organization_id=target.organization_id,
             call_id=target.call_id,
             organizer_id=canonical_id(body.organizer_id),
@@ -76,8 +76,8 @@ class ChargingApi:
             answered_at=target.at,
             ended_at=target.at,
         )
-        asked = Asked(Operation.AUTHORIZE, body.sequence, body.requested_seconds)
-        return self._ask(target, asked, leg)
+        asked = ChargingRequest(Operation.AUTHORIZE, body.sequence, body.requested_seconds)
+        return self._ask(target, asked, call)
 
     def update(self, target: Target, body: UpdateBody) -> AnswerDocument:
         """Report what a call has used, and ask for more."""
@@ -90,7 +90,7 @@ class ChargingApi:
     def price(self, target: Target, query: PriceQuery) -> PriceDocument:
         """Tell what a call would cost."""
         dial_out = query.leg_type is LegType.DIAL_OUT
-        leg = Leg(
+        call = Call(
             organization_id=target.organization_id,
             call_id="",
             organizer_id=canonical_id(query.organizer_id or ""),
@@ -103,7 +103,7 @@ class ChargingApi:
             ended_at=target.at,
             billable_seconds=query.seconds,
         )
-        usage = self.ask_price(Asking(leg, target.at))
+        usage = self.ask_price(Asking(call, target.at))
         return price_document(usage, entitled=query.organizer_id is not None)
 
     def balance(self, target: Target, _: Message) -> BalanceDocument:
@@ -131,12 +131,16 @@ class ChargingApi:
         page = self.look_up_calls.page(organization_id, limit=query.limit, after=after)
         return calls_document(organization_id, page, target.at)
 
-    def _ask(self, target: Target, asked: Asked, leg: Leg | None = None) -> AnswerDocument:
-        request = Request(target.organization_id, target.call_id, asked, target.at, leg)
+    def _ask(
+        self, target: Target, asked: ChargingRequest, call: Call | None = None
+    ) -> AnswerDocument:
+        request = Request(target.organization_id, target.call_id, asked, target.at, call)
         return answer_document(self.authorize_call(request, target.deadline))
 
 
-def _report(operation: Operation, body: ReportBody, requested: int | None = None) -> Asked:
+def _report(
+    operation: Operation, body: ReportBody, requested: int | None = None
+) -> ChargingRequest:
     """Read a report, whose bridge says by one figure what was used."""
     used, total = body.used_seconds, body.total_used_seconds
     if used is None and total is None:
@@ -147,7 +151,7 @@ def _report(operation: Operation, body: ReportBody, requested: int | None = None
         )
     if used is not None and total is not None:
         raise Refused("totalUsedSeconds", "says what usedSeconds says as well; send one of them")
-    return Asked(operation, body.sequence, requested, used or 0, total)
+    return ChargingRequest(operation, body.sequence, requested, used or 0, total)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,17 +21,17 @@ from perminute.api.door import check_text, read_body, read_fields
 from perminute.api.endpoints import BY_NAME, BY_ROUTE, Endpoint, Target, check_target
 from perminute.api.messages import ErrorDocument, Invocation, Message
 from perminute.domain.errors import Conflict, NotFound, Refused, Unavailable
-from perminute.domain.identifiers import canonical_id, check_spaces
-from perminute.domain.legs import MAX_ID_LENGTH
-from perminute.domain.lenient_json import is_text
-from perminute.domain.printable import one_line
+from perminute.domain.rating.calls import MAX_ID_LENGTH
+from perminute.domain.values.identifiers import canonical_id, check_spaces
+from perminute.domain.values.lenient_json import is_text
+from perminute.domain.values.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from perminute.api.endpoints import ChargingApi
     from perminute.api.messages import Error
-    from perminute.application.patience import Deadline
+    from perminute.application.retry import Deadline
     from perminute.settings import TokenSettings
 
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)

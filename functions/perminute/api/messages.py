@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from perminute.domain.credit_settings import FailureHandling
-from perminute.domain.identifiers import PATTERN as ID_PATTERN
-from perminute.domain.legs import MAX_ID_LENGTH, MAX_LEG_SECONDS, LegType, MeetingType
-from perminute.domain.phone_numbers import PATTERN as E164_PATTERN
-from perminute.domain.reservations import Decision, PaidBy
-from perminute.domain.spending import LimitName
-from perminute.domain.usage import Flag, Outcome
+from perminute.domain.authorization.reservations import Decision, PaidBy
+from perminute.domain.credit.credit_settings import FailureHandling
+from perminute.domain.limits.spending import LimitName
+from perminute.domain.rating.calls import MAX_CALL_SECONDS, MAX_ID_LENGTH, LegType, MeetingType
+from perminute.domain.rating.usage import Flag, Outcome
+from perminute.domain.reference.phone_numbers import PATTERN as E164_PATTERN
+from perminute.domain.values.identifiers import PATTERN as ID_PATTERN
 
 MAX_SEQUENCE = 1_000_000
 """Reports of one call: more than a day has seconds to send them in is a slip."""
@@ -55,7 +55,7 @@ RequestedSeconds = Annotated[
     int,
     Meta(
         ge=1,
-        le=MAX_LEG_SECONDS,
+        le=MAX_CALL_SECONDS,
         description="How much is wanted from now on. By default 300; in an update, as much as the "
         "request before it.",
     ),
@@ -64,8 +64,8 @@ UsedSeconds = Annotated[
     int,
     Meta(
         ge=0,
-        le=MAX_LEG_SECONDS,
-        description="Connected seconds since the report before; in the first report, since the "
+        le=MAX_CALL_SECONDS,
+        description="AwsResources seconds since the report before; in the first report, since the "
         "call was answered. A started second counts. Either this or totalUsedSeconds is required.",
     ),
 ]
@@ -73,8 +73,8 @@ TotalUsedSeconds = Annotated[
     int,
     Meta(
         ge=0,
-        le=MAX_LEG_SECONDS,
-        description="Connected seconds since the call was answered, a started one counting; "
+        le=MAX_CALL_SECONDS,
+        description="AwsResources seconds since the call was answered, a started one counting; "
         "instead of usedSeconds.",
     ),
 ]
@@ -102,7 +102,7 @@ class CallFacts(Message, frozen=True, kw_only=True):
 
 
 class AuthorizeBody(CallFacts, frozen=True, kw_only=True):
-    """A leg as `Call Ended` will describe it, without the times."""
+    """A call as `Call Ended` will describe it, without the times."""
 
     sequence: Sequence
     organizer_id: Id
@@ -137,7 +137,7 @@ class PriceQuery(Message, frozen=True, kw_only=True):
 
     leg_type: LegType
     number: Annotated[PhoneNumber, Meta(description="E.164; in a query, + is written %2B.")]
-    seconds: Annotated[int, Meta(ge=0, le=MAX_LEG_SECONDS)] = 60
+    seconds: Annotated[int, Meta(ge=0, le=MAX_CALL_SECONDS)] = 60
     organizer_id: Id | None = None
 
 

@@ -12,7 +12,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from perminute.api.messages import AnswerDocument, ErrorDocument
 from perminute.application.correlation import correlation_id
-from perminute.domain.reservations import Decision
+from perminute.domain.authorization.reservations import Decision
 from perminute.observability import logger, metrics
 
 if TYPE_CHECKING:

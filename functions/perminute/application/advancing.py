@@ -10,33 +10,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perminute.application.further_lots import further_lots
-from perminute.application.postings import account_after
-from perminute.domain.booking import advance
+from perminute.application.transactions import account_after
+from perminute.domain.credit.booking import advance
 from perminute.domain.errors import Contended
-from perminute.ports import Moved
+from perminute.ports import AccountChanged
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perminute.domain.accounts import Account
+    from perminute.domain.credit.accounts import Account
     from perminute.ports import CreditStore
 
 
 def brought_up_to(
     credit: CreditStore, account: Account, at: datetime, heard_at: datetime | None = None
-) -> Account | Moved:
+) -> Account | AccountChanged:
     """Book what is due by `at`; gives the account after it, or says that it moved meanwhile."""
     while account.is_due(at, heard_at):
         try:
             further = further_lots(credit, account) if account.further_due_by(at) else None
         except Contended as error:
-            return Moved(str(error))
+            return AccountChanged(str(error))
         booking = advance(account, at, heard_at=heard_at, further=further)
         if booking.account is account:
             msg = f"the account of {account.organization_id} is due, but nothing falls due by {at}"
             raise RuntimeError(msg)
         after = account_after(credit, account, booking)
-        if isinstance(after, Moved):
+        if isinstance(after, AccountChanged):
             return after
         account = after
     return account

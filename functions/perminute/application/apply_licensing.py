@@ -12,46 +12,46 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
 from perminute.application.find_ties import ReportTies, ties_of_facts, unreported
-from perminute.application.patience import NEVER, Deadline, contended
-from perminute.application.recording import against_receipt, names_in_log, rerating_id
-from perminute.application.verdicts import Accepted, Verdict
+from perminute.application.recording import against_processed_event, names_in_log, rerating_id
+from perminute.application.results import Accepted, Result
+from perminute.application.retry import NEVER, Deadline, gave_up
 from perminute.domain.errors import Refused, Unavailable, Unwritable
-from perminute.domain.folding import FOLD_MARGIN, RERATING_HORIZON
-from perminute.domain.rerating import rerating_for
-from perminute.domain.times import format_instant
+from perminute.domain.licensing.folding import FOLD_MARGIN, RERATING_HORIZON
+from perminute.domain.rerating.rerating import rerating_for
+from perminute.domain.values.times import format_instant
 from perminute.ports import (
     MAX_CHANGES_PER_RECORD,
-    AlreadyKnown,
+    AccountChanged,
+    AlreadyExists,
     Committed,
-    Folded,
-    Full,
-    Moved,
-    Receipt,
+    FactsFolded,
+    ProcessedEvent,
+    TimelineFull,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
 
-    from perminute.application.patience import Patience
-    from perminute.domain.licensing import LicensingChange
-    from perminute.domain.rerating import Rerating
-    from perminute.ports import LicensingStore, ReceiptKey
+    from perminute.application.retry import RetryPolicy
+    from perminute.domain.licensing.licensing import LicensingChange
+    from perminute.domain.rerating.rerating import Rerating
+    from perminute.ports import EventIdentity, LicensingStore
 
 
 @dataclass(frozen=True, slots=True)
 class LicensingEvent:
-    """One licensing event: what it changes, its receipt, and when it was heard of."""
+    """One licensing event: what it changes, its processed event, and when it was heard of."""
 
     change: LicensingChange
-    receipt: Receipt
+    processed_event: ProcessedEvent
     heard_at: datetime
     event_id: str = field(default="", compare=False)
 
     @property
     def names(self) -> dict[str, str]:
         """The ids by which it is found in the log."""
-        return names_in_log(self.event_id, self.receipt)
+        return names_in_log(self.event_id, self.processed_event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,84 +59,87 @@ class ApplyLicensing:
     """The use case with what it needs from outside."""
 
     licensing: LicensingStore
-    patience: Patience
+    retry: RetryPolicy
     report_ties: ReportTies = unreported
     horizon: timedelta = RERATING_HORIZON
     """How long before its event was issued a fact may take effect."""
 
     def __call__(
         self, events: Sequence[LicensingEvent], deadline: Deadline = NEVER
-    ) -> list[Verdict[None]]:
+    ) -> list[Result[None]]:
         """Take in each event, one transaction per organization and batch."""
         by_organization: defaultdict[str, dict[int, LicensingEvent]] = defaultdict(dict)
         for position, event in enumerate(events):
             by_organization[event.change.organization_id][position] = event
-        verdicts: dict[int, Verdict[None]] = {}
+        results: dict[int, Result[None]] = {}
         for organization_id, of_organization in by_organization.items():
-            verdicts |= self._record_all(organization_id, of_organization, deadline)
-        return [verdicts[position] for position in range(len(events))]
+            results |= self._record_all(organization_id, of_organization, deadline)
+        return [results[position] for position in range(len(events))]
 
     def _record_all(
         self, organization_id: str, events: Mapping[int, LicensingEvent], deadline: Deadline
-    ) -> dict[int, Verdict[None]]:
+    ) -> dict[int, Result[None]]:
         """Record in rounds, so that no transaction holds one identity twice."""
-        verdicts: dict[int, Verdict[None]] = {}
+        results: dict[int, Result[None]] = {}
         while events:
-            firsts: dict[ReceiptKey, int] = {}
+            firsts: dict[EventIdentity, int] = {}
             for position, event in events.items():
-                firsts.setdefault(event.receipt.key, position)
+                firsts.setdefault(event.processed_event.key, position)
             chosen = list(firsts.values())[:MAX_CHANGES_PER_RECORD]
-            verdicts |= self._record(organization_id, {n: events[n] for n in chosen}, deadline)
-            events = {n: event for n, event in events.items() if n not in verdicts}
-        return verdicts
+            results |= self._record(organization_id, {n: events[n] for n in chosen}, deadline)
+            events = {n: event for n, event in events.items() if n not in results}
+        return results
 
     def _record(
         self, organization_id: str, events: Mapping[int, LicensingEvent], deadline: Deadline
-    ) -> dict[int, Verdict[None]]:
-        verdicts: dict[int, Verdict[None]] = {}
-        settled: dict[int, Verdict[None]]
+    ) -> dict[int, Result[None]]:
+        results: dict[int, Result[None]] = {}
+        settled: dict[int, Result[None]]
         pending = dict(events)
-        tries = self.patience.tries()
+        tries = self.retry.tries()
         try:
             next(tries)
             while pending:
                 deadline.check()
-                changes = [(event.change, event.receipt) for event in pending.values()]
+                changes = [(event.change, event.processed_event) for event in pending.values()]
                 rerating = _rerating(organization_id, list(pending.values()))
                 match self.licensing.record(organization_id, changes, rerating):
                     case Committed():
                         self._find_ties(organization_id, pending, deadline)
-                        return verdicts | dict.fromkeys(pending, Accepted(None))
-                    case AlreadyKnown(receipts=known):
+                        return results | dict.fromkeys(pending, Accepted(None))
+                    case AlreadyExists(processed_events=known):
                         settled = dict(_against_receipts(pending, known))
-                    case Folded(until=until):
+                    case FactsFolded(until=until):
                         settled = dict(_refuse_folded(pending, until))
-                    case (Full() | Moved()) as in_the_way:
+                    case (TimelineFull() | AccountChanged()) as in_the_way:
                         why = self._make_way(organization_id, in_the_way, pending.values())
                         if next(tries, None) is None:
-                            raise contended(organization_id, why)
+                            raise gave_up(organization_id, why)
                         settled = {}
                     case never:
                         assert_never(never)
-                verdicts |= settled
+                results |= settled
                 pending = {n: event for n, event in pending.items() if n not in settled}
         except Unavailable as error:
             if isinstance(error, Unwritable) and len(pending) > 1:
                 for n, event in pending.items():
-                    verdicts |= self._record(organization_id, {n: event}, deadline)
-                return verdicts
-            return verdicts | dict.fromkeys(pending, error)
-        return verdicts
+                    results |= self._record(organization_id, {n: event}, deadline)
+                return results
+            return results | dict.fromkeys(pending, error)
+        return results
 
     def _find_ties(
         self, organization_id: str, events: Mapping[int, LicensingEvent], deadline: Deadline
     ) -> None:
         changes = [event.change for event in events.values()]
-        found = ties_of_facts(self.licensing, changes, patience=self.patience, deadline=deadline)
+        found = ties_of_facts(self.licensing, changes, retry=self.retry, deadline=deadline)
         self.report_ties(organization_id, found)
 
     def _make_way(
-        self, organization_id: str, in_the_way: Full | Moved, events: Collection[LicensingEvent]
+        self,
+        organization_id: str,
+        in_the_way: TimelineFull | AccountChanged,
+        events: Collection[LicensingEvent],
     ) -> str:
         """Roll over what is full, and return why nothing was written.
 
@@ -144,7 +147,7 @@ class ApplyLicensing:
         folded, so that a refusal names an instant that people can read. What a replayed archive
         brings is folded by the time of the archive: the events after these are as old.
         """
-        if isinstance(in_the_way, Moved):
+        if isinstance(in_the_way, AccountChanged):
             return in_the_way.why
         issued = (fact.issued_at for event in events for fact in event.change.facts)
         oldest = min(*(event.heard_at for event in events), *issued)
@@ -162,24 +165,24 @@ def _rerating(organization_id: str, events: Sequence[LicensingEvent]) -> Reratin
     """
     return rerating_for(
         organization_id,
-        rerating_id(events[0].receipt),
+        rerating_id(events[0].processed_event),
         [(event.change.user_id, fact) for event in events for fact in event.change.facts],
         max(event.heard_at for event in events),
     )
 
 
 def _against_receipts(
-    pending: Mapping[int, LicensingEvent], known: Mapping[ReceiptKey, Receipt]
-) -> Iterator[tuple[int, Verdict[None]]]:
+    pending: Mapping[int, LicensingEvent], known: Mapping[EventIdentity, ProcessedEvent]
+) -> Iterator[tuple[int, Result[None]]]:
     for position, event in pending.items():
-        recorded = known.get(event.receipt.key)
+        recorded = known.get(event.processed_event.key)
         if recorded is not None:
-            yield position, against_receipt(event.receipt, recorded)
+            yield position, against_processed_event(event.processed_event, recorded)
 
 
 def _refuse_folded(
     pending: Mapping[int, LicensingEvent], until: Mapping[str | None, datetime]
-) -> Iterator[tuple[int, Verdict[None]]]:
+) -> Iterator[tuple[int, Result[None]]]:
     """Refuse what came so late, or long after the horizon was shorter, that it can't be judged."""
     for position, event in pending.items():
         folded = until.get(event.change.user_id)

@@ -5,25 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.pools import Pools, month_of
-from perminute.domain.usage import Terms, rate_leg
+from perminute.domain.pools.pools import Pools, month_of
+from perminute.domain.rating.usage import RatingContext, rate_call
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perminute.application.remembered_licensing import RememberedLicensing
-    from perminute.domain.legs import Leg
-    from perminute.domain.usage import Usage
+    from perminute.application.licensing_cache import LicensingCache
+    from perminute.domain.rating.calls import Call
+    from perminute.domain.rating.usage import Usage
     from perminute.ports import CreditStore, RateCards
 
 
 class Asking(NamedTuple):
-    """A leg as it might be, of a known length, and when it would be answered.
+    """A call as it might be, of a known length, and when it would be answered.
 
     An organizer without a name is nobody, and holds nothing.
     """
 
-    leg: Leg
+    call: Call
     at: datetime
 
 
@@ -32,7 +32,7 @@ class AskPrice:
     """The use case with what it needs from outside."""
 
     credit: CreditStore
-    licensing: RememberedLicensing
+    licensing: LicensingCache
     rate_cards: RateCards
 
     def __call__(self, asking: Asking) -> Usage:
@@ -40,21 +40,21 @@ class AskPrice:
 
         Raises `Unavailable`.
         """
-        leg, at = asking
-        account = self.credit.account(leg.organization_id)
-        organizers = {leg.organizer_id} if leg.organizer_id else set[str]()
+        call, at = asking
+        account = self.credit.account(call.organization_id)
+        organizers = {call.organizer_id} if call.organizer_id else set[str]()
         licensing = self.licensing.for_account(account, organizers)
-        terms = Terms(
+        context = RatingContext(
             licensing=licensing,
             rate_card=self.rate_cards.current(),
             currency=account.currency,
             credits_set_up_at=account.credits_set_up_at,
         )
-        rating = rate_leg(leg, terms)
+        rating = rate_call(call, context)
         minutes = 0
         if rating.draws_on_pool:
-            month = month_of(leg)
-            pools = Pools(self.credit.pools(leg.organization_id, [month]), licensing)
+            month = month_of(call)
+            pools = Pools(self.credit.pools(call.organization_id, [month]), licensing)
             wanted = rating.pool_minutes_wanted
-            minutes = pools.draw(leg, wanted, reserved=0, now=at)
+            minutes = pools.draw(call, wanted, reserved=0, now=at)
         return rating.usage(minutes)

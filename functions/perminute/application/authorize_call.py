@@ -12,59 +12,59 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
-from perminute.application.counted_spending import spendings_of, spendings_so_far
 from perminute.application.further_lots import further_lots
-from perminute.application.patience import NEVER, Deadline, contended
-from perminute.application.postings import posting_of
-from perminute.domain.authorization import (
+from perminute.application.retry import NEVER, Deadline, gave_up
+from perminute.application.spend_counters import spendings_of, spendings_so_far
+from perminute.application.transactions import transaction_of
+from perminute.domain.authorization.authorization import (
     LONGEST_RESERVATION,
-    Decided,
+    Authorization,
     Standing,
     authorize,
     release,
     update,
 )
-from perminute.domain.call_prices import ratings_of
-from perminute.domain.errors import Conflict, Contended
-from perminute.domain.pools import month_of
-from perminute.domain.reservations import (
+from perminute.domain.authorization.call_prices import ratings_of
+from perminute.domain.authorization.reservations import (
     Answer,
-    Asked,
+    ChargingRequest,
     Decision,
     Denied,
     Operation,
     Reservation,
     check_first,
 )
-from perminute.domain.spending import SpendingKind, answered, records_of
-from perminute.domain.usage import Terms, Usage
-from perminute.ports import AlreadyKnown, Authorized, Committed, Moved
+from perminute.domain.errors import Conflict, Contended
+from perminute.domain.limits.spending import SpendingKind, answered, records_of
+from perminute.domain.pools.pools import month_of
+from perminute.domain.rating.usage import RatingContext, Usage
+from perminute.ports import AccountChanged, AlreadyExists, Authorized, Committed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from datetime import datetime
 
-    from perminute.application.patience import Patience
-    from perminute.application.remembered_licensing import RememberedLicensing
-    from perminute.domain.accounts import Account
-    from perminute.domain.legs import Leg
-    from perminute.domain.notifications import Notification
-    from perminute.domain.rate_card import RateCard
-    from perminute.domain.spending import SpendingKey, Spendings
+    from perminute.application.licensing_cache import LicensingCache
+    from perminute.application.retry import RetryPolicy
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.limits.spending import SpendingKey, Spendings
+    from perminute.domain.notifications.notifications import Notification
+    from perminute.domain.rating.calls import Call
+    from perminute.domain.rating.rate_card import RateCard
     from perminute.ports import Calls, CallsUnderWay, CreditStore, RateCards
 
 
 class Request(NamedTuple):
-    """What is asked of a call, and when; `leg` is what an authorization says of it.
+    """What is asked of a call, and when; `call` is what an authorization says of it.
 
-    The leg is answered when it is asked for, at the earliest.
+    The call is answered when it is asked for, at the earliest.
     """
 
     organization_id: str
     call_id: str
-    asked: Asked
+    asked: ChargingRequest
     at: datetime
-    leg: Leg | None = None
+    call: Call | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,14 +74,14 @@ class AuthorizeCall:
     under_way: CallsUnderWay
     credit: CreditStore
     calls: Calls
-    licensing: RememberedLicensing
+    licensing: LicensingCache
     rate_cards: RateCards
-    patience: Patience
+    retry: RetryPolicy
 
     def __call__(self, request: Request, deadline: Deadline = NEVER) -> Answer:
         """Answer it; raises `Conflict` if it is out of turn, and `Unavailable`."""
         why = ""
-        for _ in self.patience.tries():
+        for _ in self.retry.tries():
             deadline.check()
             try:
                 answer = self._attempt(request, deadline)
@@ -91,58 +91,58 @@ class AuthorizeCall:
             if isinstance(answer, Answer):
                 return answer
             why = answer.why
-        raise contended(request.organization_id, why)
+        raise gave_up(request.organization_id, why)
 
-    def _attempt(self, request: Request, deadline: Deadline) -> Answer | Moved:
+    def _attempt(self, request: Request, deadline: Deadline) -> Answer | AccountChanged:
         account, call = self.under_way.read(request.organization_id, request.call_id)
         if isinstance(call, Usage):
             return _of_ended(request, call, account)
         if call is None:
             check_first(request.asked)
         else:
-            answer = call.answer_again(request.asked, request.at, request.leg)
+            answer = call.answer_again(request.asked, request.at, request.call)
             if answer is not None:
                 return answer
         decided = self._decide(account, call, request, deadline)
         authorized = Authorized(decided.reservation, call)
         holds = call is not None and bool(call.held)
         if decided.booking.account is account and not holds:
-            return decided.answer if self.under_way.keep(authorized) else Moved()
+            return decided.answer if self.under_way.keep(authorized) else AccountChanged()
         booking = replace(decided.booking, notifications=_news_of(decided, account, request.at))
-        posting = posting_of(account, booking, authorized=authorized)
-        match self.credit.commit(posting):
+        transaction = transaction_of(account, booking, authorized=authorized)
+        match self.credit.commit(transaction):
             case Committed():
                 return decided.answer
-            case Moved() as moved:
+            case AccountChanged() as moved:
                 return moved
-            case AlreadyKnown():
-                return Moved()
+            case AlreadyExists():
+                return AccountChanged()
             case never:
                 assert_never(never)
 
     def _decide(
         self, account: Account, known: Reservation | None, request: Request, deadline: Deadline
-    ) -> Decided:
-        asked, at, leg = request.asked, request.at, request.leg
+    ) -> Authorization:
+        asked, at, call = request.asked, request.at, request.call
         before = None if asked.operation is Operation.AUTHORIZE else known
         if before is not None:
-            asked, leg = before.next_request(asked, at), before.leg
-        if leg is None:
+            asked, call = before.next_request(asked, at), before.call
+        if call is None:
             msg = f"nothing is known of call {request.call_id} to {asked.operation}"
             raise AssertionError(msg)
-        terms = Terms(
-            licensing=self.licensing.for_account(account, {leg.organizer_id}),
+        context = RatingContext(
+            licensing=self.licensing.for_account(account, {call.organizer_id}),
             rate_card=self._rate_card(before),
             currency=account.currency,
             credits_set_up_at=account.credits_set_up_at,
         )
         is_over = asked.operation is Operation.RELEASE
         count = spendings_so_far if is_over else partial(spendings_of, deadline=deadline)
-        standing = self._standing(account, before, leg, terms, count)
+        standing = self._standing(account, before, call, context, count)
         if account.further_expire_by(at + LONGEST_RESERVATION):
             standing = standing._replace(further=further_lots(self.credit, account))
         if before is None:
-            return authorize(standing, leg, asked, at)
+            return authorize(standing, call, asked, at)
         if asked.operation is Operation.UPDATE:
             return update(standing, before, asked, at)
         return release(standing, before, asked, at)
@@ -158,42 +158,42 @@ class AuthorizeCall:
         self,
         account: Account,
         before: Reservation | None,
-        leg: Leg,
-        terms: Terms,
+        call: Call,
+        context: RatingContext,
         count: Callable[[CreditStore, Calls, Account, Collection[SpendingKey]], Spendings],
     ) -> Standing:
         """Read what else the decision rests on, after the account: mostly nothing.
 
         A release decides nothing by limits, so it need not wait until calls are counted for them.
         """
-        ratings = ratings_of(leg, terms)
-        at, licensing, settings = answered(leg), terms.licensing, account.settings
+        ratings = ratings_of(call, context)
+        at, licensing, settings = answered(call), context.licensing, account.settings
         keys = {
             key
             for prefix in ratings.prefixes
-            for key in records_of(leg, prefix, at, licensing, settings)
+            for key in records_of(call, prefix, at, licensing, settings)
         }
         keys.update(before.keys if before else ())
         records = {key for key in keys if key.kind is not SpendingKind.DAY}
         pool = None
         if ratings.first.draws_on_pool or (before is not None and before.holds_minutes):
-            month = month_of(leg)
+            month = month_of(call)
             pool = self.credit.pools(account.organization_id, [month])[month]
         spendings = count(self.credit, self.calls, account, records)
-        return Standing(account, terms, ratings, pool, spendings)
+        return Standing(account, context, ratings, pool, spendings)
 
 
-def _news_of(decided: Decided, account: Account, at: datetime) -> tuple[Notification, ...]:
+def _news_of(decided: Authorization, account: Account, at: datetime) -> tuple[Notification, ...]:
     """Tell of limits that are reached, each by what made it so: the account's version."""
     if not decided.reached and decided.full_house is None:
         return ()
     # Imported where it is needed: hardly any call reaches a limit, and each start would pay.
-    from perminute.domain.limit_news import full_house_news, limit_news  # noqa: PLC0415
-    from perminute.domain.notifications import notification  # noqa: PLC0415
+    from perminute.domain.limits.limit_reached import concurrent_calls_reached, limit_reached  # noqa: PLC0415
+    from perminute.domain.notifications.notifications import notification  # noqa: PLC0415
 
-    told = [limit_news(one, account.currency) for one in decided.reached]
+    told = [limit_reached(one, account.currency) for one in decided.reached]
     if decided.full_house is not None:
-        told.append(full_house_news(decided.full_house))
+        told.append(concurrent_calls_reached(decided.full_house))
     return tuple(
         notification(
             news,

@@ -10,11 +10,11 @@ from perminute.application.advancing import brought_up_to
 from perminute.application.correlation import caused_by
 from perminute.application.find_ties import ReportTies, tie_of_settings, unreported
 from perminute.application.further_lots import decide_with_enough_lots, further_lots
-from perminute.application.patience import NEVER, Deadline, contended
-from perminute.application.postings import posting_of
-from perminute.application.recording import against_receipt, names_in_log, rerating_id
-from perminute.application.verdicts import Accepted, Verdict
-from perminute.domain.booking import (
+from perminute.application.recording import against_processed_event, names_in_log, rerating_id
+from perminute.application.results import Accepted, Result
+from perminute.application.retry import NEVER, Deadline, gave_up
+from perminute.application.transactions import transaction_of
+from perminute.domain.credit.booking import (
     Adjustment,
     Purchase,
     adjust,
@@ -22,29 +22,29 @@ from perminute.domain.booking import (
     fail_recharge,
     purchase,
 )
-from perminute.domain.chargebacks import charge_back
-from perminute.domain.credit_settings import CreditSettings
+from perminute.domain.credit.chargebacks import charge_back
+from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.credit.ledger import EntryType, sent_by
 from perminute.domain.errors import Contended, Refused, Unavailable
-from perminute.domain.ledger import EntryType, sent_by
-from perminute.domain.rerating import EVERYBODY, Rerating
+from perminute.domain.rerating.rerating import EVERYBODY, Rerating
 from perminute.ports import (
-    AlreadyKnown,
+    AccountChanged,
+    AlreadyExists,
     Committed,
-    Moved,
-    Posting,
-    Receipt,
-    ReceiptKey,
-    ReceiptKind,
+    EventIdentity,
+    IdentityKind,
+    ProcessedEvent,
+    Transaction,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from perminute.application.patience import Patience
-    from perminute.application.verdicts import Repeated
-    from perminute.domain.accounts import Account, Booking
-    from perminute.domain.ledger import Producer
+    from perminute.application.results import Duplicate
+    from perminute.application.retry import RetryPolicy
+    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.ledger import Producer
     from perminute.ports import CreditStore
 
 
@@ -58,7 +58,7 @@ class FailedRecharge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreditEvent:
-    """One event about an organization's credit, its receipt, and when it was issued.
+    """One event about an organization's credit, its processed event, and when it was issued.
 
     `heard_at` is when it reached our queue, if that is known. `issued_at`, at which it is booked,
     is the event's own time, but never after that: what a clock that is ahead says does not advance
@@ -68,7 +68,7 @@ class CreditEvent:
 
     organization_id: str
     change: Purchase | Adjustment | CreditSettings | FailedRecharge
-    receipt: Receipt
+    processed_event: ProcessedEvent
     issued_at: datetime
     decided_at: datetime | None = None
     heard_at: datetime | None = None
@@ -78,7 +78,7 @@ class CreditEvent:
     @property
     def names(self) -> dict[str, str]:
         """The ids by which it is found in the log."""
-        return names_in_log(self.event_id, self.receipt)
+        return names_in_log(self.event_id, self.processed_event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +86,12 @@ class BookCredit:
     """The use case with what it needs from outside."""
 
     credit: CreditStore
-    patience: Patience
+    retry: RetryPolicy
     report_ties: ReportTies = unreported
 
     def __call__(
         self, events: Sequence[CreditEvent], deadline: Deadline = NEVER
-    ) -> list[Verdict[Account]]:
+    ) -> list[Result[Account]]:
         """Book each event in its own transaction, in the order of the times of booking.
 
         Within a batch the order of delivery is chance, and which purchase pays a debt, or whether
@@ -108,11 +108,11 @@ class BookCredit:
                 *_name(events[n]),
             ),
         )
-        verdicts = {n: self._book(events[n], deadline) for n in by_time}
-        return [verdicts[n] for n in range(len(events))]
+        results = {n: self._book(events[n], deadline) for n in by_time}
+        return [results[n] for n in range(len(events))]
 
-    def _book(self, event: CreditEvent, deadline: Deadline) -> Verdict[Account]:
-        tries = self.patience.tries()
+    def _book(self, event: CreditEvent, deadline: Deadline) -> Result[Account]:
+        tries = self.retry.tries()
         try:
             next(tries)
             while True:
@@ -120,27 +120,27 @@ class BookCredit:
                 with caused_by(event.event_id):
                     attempted = self._attempt(event)
                 match attempted:
-                    case Posting(after=after):
+                    case Transaction(after=after):
                         return Accepted(after)
-                    case AlreadyKnown(receipts=known):
+                    case AlreadyExists(processed_events=known):
                         return _against(event, known)
-                    case Moved(why):
+                    case AccountChanged(why):
                         if next(tries, None) is None:
-                            return contended(event.organization_id, why)
+                            return gave_up(event.organization_id, why)
                     case never:
                         assert_never(never)
         except (Refused, Unavailable) as error:
             return error
 
-    def _check_not_paid(self, receipt: Receipt, failure: FailedRecharge) -> None:
+    def _check_not_paid(self, processed_event: ProcessedEvent, failure: FailedRecharge) -> None:
         """Refuse the failure of a recharge whose credit is there; a repeated one is not new.
 
         Read after the account: a purchase in between moves the account, and this is done again.
         """
-        organization_id = receipt.key.organization_id
-        key = ReceiptKey(ReceiptKind.RECHARGE, organization_id, failure.recharge_id)
-        paid = self.credit.receipt(key)
-        if paid is not None and self.credit.receipt(receipt.key) is None:
+        organization_id = processed_event.key.organization_id
+        key = EventIdentity(IdentityKind.RECHARGE, organization_id, failure.recharge_id)
+        paid = self.credit.processed_event(key)
+        if paid is not None and self.credit.processed_event(processed_event.key) is None:
             raise Refused(
                 "rechargeId",
                 f"conflict: recharge {failure.recharge_id} was paid by purchase "
@@ -154,63 +154,63 @@ class BookCredit:
         """
         match event.change:
             case Purchase(recharge_id=str(name)) if not account.recharge.waits_for(name):
-                key = ReceiptKey(ReceiptKind.RECHARGE_FAILURE, event.organization_id, name)
-                return self.credit.receipt(key) is not None
+                key = EventIdentity(IdentityKind.RECHARGE_FAILURE, event.organization_id, name)
+                return self.credit.processed_event(key) is not None
             case _:
                 return False
 
-    def _attempt(self, event: CreditEvent) -> Posting | AlreadyKnown | Moved:
+    def _attempt(self, event: CreditEvent) -> Transaction | AlreadyExists | AccountChanged:
         account = brought_up_to(
             self.credit,
             self.credit.account(event.organization_id),
             event.issued_at,
             event.heard_at,
         )
-        if isinstance(account, Moved):
+        if isinstance(account, AccountChanged):
             return account
         match event.change:
             case FailedRecharge(recharge_id=name) if not account.recharge.waits_for(name):
-                self._check_not_paid(event.receipt, event.change)
+                self._check_not_paid(event.processed_event, event.change)
         try:
             decided = decide_with_enough_lots(
                 self.credit, account, lambda current: (current, self._decide(current, event))
             )
         except Contended as error:
-            return Moved(str(error))
+            return AccountChanged(str(error))
         except Refused:
             # A chargeback that was booked before leaves no more to take back: it is no refusal.
             recorded = self._recorded(event)
             if recorded is None:
                 raise
             return recorded
-        if isinstance(decided, Moved):
+        if isinstance(decided, AccountChanged):
             return decided
         account, booking = decided
         entries = sent_by(event.producer, _cause(event), booking.entries)
         booking = replace(booking, entries=entries)
-        posting = posting_of(
+        transaction = transaction_of(
             account,
             booking,
             *_receipts(event, booking),
             reratings=_reratings(account, booking.account, event),
         )
-        match self.credit.commit(posting):
+        match self.credit.commit(transaction):
             case Committed():
                 if isinstance(event.change, CreditSettings):
                     known = account.settings
                     ties = tie_of_settings(event.organization_id, known, event.change)
                     self.report_ties(event.organization_id, ties)
-                return posting
-            case AlreadyKnown() | Moved() as result:
+                return transaction
+            case AlreadyExists() | AccountChanged() as result:
                 return result
             case never:
                 assert_never(never)
 
-    def _recorded(self, event: CreditEvent) -> AlreadyKnown | None:
+    def _recorded(self, event: CreditEvent) -> AlreadyExists | None:
         """Find what was booked under the identity of an event; not of those known by their id."""
-        key = event.receipt.key
-        recorded = None if key.kind is ReceiptKind.EVENT else self.credit.receipt(key)
-        return None if recorded is None else AlreadyKnown(receipts={key: recorded})
+        key = event.processed_event.key
+        recorded = None if key.kind is IdentityKind.EVENT else self.credit.processed_event(key)
+        return None if recorded is None else AlreadyExists(processed_events={key: recorded})
 
     def _decide(self, account: Account, event: CreditEvent) -> Booking:
         match event.change:
@@ -274,11 +274,11 @@ def _order(event: CreditEvent) -> tuple[Any, ...]:
 def _name(event: CreditEvent) -> tuple[bool, str]:
     """Put settings last, in the order in which they are given, and others by their identity."""
     is_settings = isinstance(event.change, CreditSettings)
-    return is_settings, "" if is_settings else event.receipt.key.id
+    return is_settings, "" if is_settings else event.processed_event.key.id
 
 
 def _cause(event: CreditEvent) -> str:
-    return f"{event.receipt.key.kind}#{event.receipt.key.id}"
+    return f"{event.processed_event.key.kind}#{event.processed_event.key.id}"
 
 
 def _reratings(before: Account, after: Account, event: CreditEvent) -> tuple[Rerating, ...]:
@@ -288,7 +288,7 @@ def _reratings(before: Account, after: Account, event: CreditEvent) -> tuple[Rer
         return ()
     rerating = Rerating(
         organization_id=event.organization_id,
-        rerating_id=rerating_id(event.receipt),
+        rerating_id=rerating_id(event.processed_event),
         at=event.heard_at or event.issued_at,
         since={EVERYBODY: set_up_at},
         producer=event.producer,
@@ -296,18 +296,20 @@ def _reratings(before: Account, after: Account, event: CreditEvent) -> tuple[Rer
     return (rerating,)
 
 
-def _receipts(event: CreditEvent, booking: Booking) -> tuple[Receipt, ...]:
+def _receipts(event: CreditEvent, booking: Booking) -> tuple[ProcessedEvent, ...]:
     """Keep the event itself; and of a recharge, that it was paid, so that nothing pays it twice."""
     match event.change:
         case Purchase(recharge_id=str(recharge_id)):
             entry = _entry_of(event, booking)
-            key = ReceiptKey(ReceiptKind.RECHARGE, event.organization_id, recharge_id)
-            paid = Receipt(key, json.dumps({"purchaseId": event.receipt.key.id}), entry)
-            return replace(event.receipt, entry_id=entry), paid
+            key = EventIdentity(IdentityKind.RECHARGE, event.organization_id, recharge_id)
+            paid = ProcessedEvent(
+                key, json.dumps({"purchaseId": event.processed_event.key.id}), entry
+            )
+            return replace(event.processed_event, entry_id=entry), paid
         case Purchase() | Adjustment():
-            return (replace(event.receipt, entry_id=_entry_of(event, booking)),)
+            return (replace(event.processed_event, entry_id=_entry_of(event, booking)),)
         case CreditSettings() | FailedRecharge():
-            return (event.receipt,)
+            return (event.processed_event,)
         case never:
             assert_never(never)
 
@@ -321,10 +323,12 @@ def _entry_of(event: CreditEvent, booking: Booking) -> str:
     )
 
 
-def _against(event: CreditEvent, known: Mapping[ReceiptKey, Receipt]) -> Repeated | Refused:
-    recorded = known.get(event.receipt.key)
+def _against(
+    event: CreditEvent, known: Mapping[EventIdentity, ProcessedEvent]
+) -> Duplicate | Refused:
+    recorded = known.get(event.processed_event.key)
     if recorded is not None:
-        return against_receipt(event.receipt, recorded)
+        return against_processed_event(event.processed_event, recorded)
     ((key, paid),) = known.items()
     return Refused(
         "rechargeId",
@@ -333,6 +337,6 @@ def _against(event: CreditEvent, known: Mapping[ReceiptKey, Receipt]) -> Repeate
     )
 
 
-def _purchase_of(paid: Receipt) -> str:
+def _purchase_of(paid: ProcessedEvent) -> str:
     purchase_id: str = json.loads(paid.content)["purchaseId"]
     return purchase_id

@@ -1,7 +1,7 @@
 """Charge calls by what their bridges reported, once their `Call Ended` is overdue.
 
 A bridge reports the seconds that a call has used. If the call's end is never heard of, they are
-charged as if it had been: by `ChargeLegs`, in whose transaction the usage takes the place of what
+charged as if it had been: by `ChargeCalls`, in whose transaction the usage takes the place of what
 was reserved. So it happens once, and never beside a `Call Ended` or another report.
 """
 
@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from perminute.application.charge_legs import EndedLeg
-from perminute.application.patience import NEVER, Deadline
-from perminute.application.verdicts import Accepted
+from perminute.application.charge_calls import EndedCall
+from perminute.application.results import Accepted
+from perminute.application.retry import NEVER, Deadline
 from perminute.domain.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from perminute.application.charge_legs import ChargeLegs
-    from perminute.domain.usage import Usage
+    from perminute.application.charge_calls import ChargeCalls
+    from perminute.domain.rating.usage import Usage
     from perminute.ports import CreditStore
 
 CALLS_AT_ONCE = 100
@@ -45,7 +45,7 @@ class ChargeReported:
     """The use case with what it needs from outside."""
 
     credit: CreditStore
-    charge_legs: ChargeLegs
+    charge_calls: ChargeCalls
 
     def __call__(
         self, organization_id: str, at: datetime, deadline: Deadline = NEVER
@@ -76,22 +76,22 @@ class ChargeReported:
         found = self.credit.reported_calls(organization_id, due_by=at)
         while call_ids := list(islice(found, CALLS_AT_ONCE)):
             ended = list(self._ended(organization_id, call_ids, at))
-            for verdict in self.charge_legs(ended, deadline):
-                match verdict:
+            for result in self.charge_calls(ended, deadline):
+                match result:
                     case Accepted(usage):
                         done.charged.append(usage)
                     case Refused() | Unavailable():
-                        raise verdict
+                        raise result
                     case _:
                         # Its `Call Ended` was faster, or its bridge reports again.
                         pass
 
     def _ended(
         self, organization_id: str, call_ids: Sequence[str], at: datetime
-    ) -> Iterator[EndedLeg]:
+    ) -> Iterator[EndedCall]:
         """Read what was reported as it is now: the index that named the calls may lag behind."""
         reservations = self.credit.reservations(organization_id, call_ids)
         for call_id in call_ids:
             one = reservations.get(call_id)
             if one is not None and one.charge_at is not None and one.charge_at <= at:
-                yield EndedLeg(one.as_reported(), reported_at=at, reservation=one)
+                yield EndedCall(one.as_reported(), reported_at=at, reservation=one)

@@ -13,20 +13,20 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from perminute.application.patience import NEVER, Deadline
 from perminute.application.reconcile_books import Reconciled
-from perminute.domain.book_checks import WHOLE_WITHIN_DAYS, Reading, is_due_whole
-from perminute.domain.book_sums import NOTHING_PROVEN, Sums, agrees, differences
+from perminute.application.retry import NEVER, Deadline
 from perminute.domain.errors import Unavailable
-from perminute.domain.reconciliation import Difference
+from perminute.domain.reconciliation.book_checks import WHOLE_WITHIN_DAYS, Reading, is_due_whole
+from perminute.domain.reconciliation.book_sums import NOTHING_PROVEN, Sums, agrees, differences
+from perminute.domain.reconciliation.reconciliation import Difference
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perminute.application.patience import Patience
     from perminute.application.reconcile_books import ReconcileBooks
-    from perminute.domain.book_checks import BooksCheck
-    from perminute.domain.book_sums import Standing
+    from perminute.application.retry import RetryPolicy
+    from perminute.domain.reconciliation.book_checks import BooksCheck
+    from perminute.domain.reconciliation.book_sums import Standing
     from perminute.ports import BookChecks, Books, RunOrganization
 
 MAX_CALLS_BACK = 20_000
@@ -49,7 +49,7 @@ class CheckBooks:
     books: Books
     checks: BookChecks
     reconcile: ReconcileBooks
-    patience: Patience
+    retry: RetryPolicy
     whole_within_days: int = WHOLE_WITHIN_DAYS
 
     def __call__(self, work: RunOrganization, deadline: Deadline = NEVER) -> Reconciled:
@@ -182,7 +182,7 @@ class CheckBooks:
     def _standing(self, organization_id: str) -> Standing:
         """Read the account and its further lots until they belong together."""
         standing, read_at_once = self.books.standing(organization_id)
-        for attempt in self.patience.tries():
+        for attempt in self.retry.tries():
             if read_at_once:
                 break
             if attempt:

@@ -14,24 +14,24 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.application.correlation import caused_by
-from perminute.application.looking_again import fit_one_posting
-from perminute.application.patience import NEVER, contended
+from perminute.application.looking_again import fit_one_transaction
+from perminute.application.retry import NEVER, gave_up
+from perminute.domain.credit.ledger import RERATING
 from perminute.domain.errors import Contended
-from perminute.domain.ledger import RERATING
-from perminute.domain.legs import MAX_LEG_SECONDS
-from perminute.domain.pools import Month, Pools, month_of
-from perminute.domain.rerating import Rerated
+from perminute.domain.pools.pools import Month, Pools, month_of
+from perminute.domain.rating.calls import MAX_CALL_SECONDS
+from perminute.domain.rerating.rerating import Rerated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from perminute.application.looking_again import LookingAgain
-    from perminute.domain.accounts import Account, Booking
-    from perminute.domain.usage import Rating, Usage
+    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.rating.usage import Rating, Usage
     from perminute.ports import ListedCall
 
-_LONGEST_LEG = timedelta(seconds=MAX_LEG_SECONDS)
+_LONGEST_CALL = timedelta(seconds=MAX_CALL_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,16 +129,16 @@ class CorrectRates:
     ) -> Iterator[Sequence[ListedCall]]:
         """Gather the calls of that time, as many as fit a transaction.
 
-        A call ends at most a leg's length after it was answered, so later lists have none.
+        A call ends at most a call's length after it was answered, so later lists have none.
         """
-        last_day = (correction.until + _LONGEST_LEG).date()
+        last_day = (correction.until + _LONGEST_CALL).date()
         gathered: list[ListedCall] = []
         for listed in self.again.calls.lists(organization_id, since=correction.since):
             if listed.day > last_day:
                 break
             for call in listed.calls:
                 if correction.since <= call.answered_at < correction.until:
-                    if not fit_one_posting([*gathered, call]):
+                    if not fit_one_transaction([*gathered, call]):
                         yield gathered
                         gathered = []
                     gathered.append(call)
@@ -150,13 +150,13 @@ class CorrectRates:
     ) -> Corrected:
         """Decide, again while others are writing what is read: `commit` does that for a booking."""
         why = ""
-        for _ in self.again.patience.tries():
+        for _ in self.again.retry.tries():
             account = self.again.credit.account(organization_id)
             try:
                 return self._decide(correction, listed, account).corrected
             except Contended as error:
                 why = str(error)
-        raise contended(organization_id, why)
+        raise gave_up(organization_id, why)
 
     def _booking(
         self,
@@ -177,16 +177,16 @@ class CorrectRates:
         usages, ratings, licensing = self.again.rated_anew(account, listed, correction.version)
         both = list(zip(usages, ratings, strict=True))
         moving = [usage for usage, rating in both if _moves(usage, rating)]
-        months = {month_of(usage.leg) for usage in moving}
+        months = {month_of(usage.call) for usage in moving}
         if account.provisional is not None:
             # News of calls on unsettled pools waits: their minutes may change.
             drawing = {
-                month_of(u.leg) for u, rating in both if u.draws_on_pool or rating.draws_on_pool
+                month_of(u.call) for u, rating in both if u.draws_on_pool or rating.draws_on_pool
             }
             months |= drawing & account.provisional.months
         pools = Pools(self.again.credit.pools(account.organization_id, months), licensing)
         for usage in moving:
-            pools.unsettle(usage.leg)
+            pools.unsettle(usage.call)
         return _Decided([Rerated(usage, _anew(usage, rating)) for usage, rating in both], pools)
 
 
@@ -209,7 +209,7 @@ def _anew(usage: Usage, rating: Rating) -> Usage:
         anew,
         draws_on_pool=usage.draws_on_pool,
         reserved_minutes=usage.reserved_minutes,
-        news_held=True,
+        notifications_held=True,
     )
 
 

@@ -4,7 +4,7 @@ What is done for an event goes by the event's id. What no event is behind, such 
 goes by the id of the run; a request to the charging API by the one that API Gateway gave it.
 
 It is kept beside the arguments (`contextvars`): nothing is decided by it, and each function between
-a handler and a posting would have to pass it on.
+a handler and a transaction would have to pass it on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from perminute.domain.printable import one_line
+from perminute.domain.values.printable import one_line
 from perminute.ports import MAX_CORRELATION_ID, NO_CAUSES, Causes
 
 if TYPE_CHECKING:

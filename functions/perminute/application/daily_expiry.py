@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from perminute.application.charge_reported import ChargedByReports, ChargeReported
     from perminute.application.expire_credit import ExpireCredit, Expired
-    from perminute.application.patience import Deadline
+    from perminute.application.retry import Deadline
     from perminute.application.send_digests import DigestsSent, SendDigests
     from perminute.domain.errors import Unavailable
     from perminute.ports import RunOrganization

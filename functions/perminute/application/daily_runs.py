@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from perminute.application.verdicts import Accepted
+from perminute.application.results import Accepted
 from perminute.domain.errors import Unavailable
 from perminute.ports import RunOrganization, RunPage
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from perminute.application.patience import Deadline
-    from perminute.application.verdicts import Verdict
+    from perminute.application.results import Result
+    from perminute.application.retry import Deadline
     from perminute.ports import CreditStore, WorkQueue
 
 PAGE_SIZE = 1_000
@@ -89,9 +89,9 @@ D = TypeVar("D", bound=Done)
 
 @dataclass(frozen=True, slots=True)
 class Worked(Generic[D]):
-    """A batch of work: a verdict for each message, and what was listed and done."""
+    """A batch of work: a result for each message, and what was listed and done."""
 
-    verdicts: Sequence[Verdict[Listed | RunOrganization]]
+    results: Sequence[Result[Listed | RunOrganization]]
     listed: Sequence[Listed]
     done: Sequence[D]
 
@@ -113,7 +113,7 @@ class DailyRun(Generic[D]):
         What time does not suffice for is queued once more, and not failed: a message that fails is
         hidden for half an hour, and is a dead letter the tenth time.
         """
-        verdicts: list[Verdict[Listed | RunOrganization]] = []
+        results: list[Result[Listed | RunOrganization]] = []
         listed: list[Listed] = []
         done: list[D] = []
         for one in work:
@@ -125,10 +125,10 @@ class DailyRun(Generic[D]):
                 else:
                     self._do(one, deadline, done)
             except Unavailable as error:
-                verdicts.append(error)
+                results.append(error)
             else:
-                verdicts.append(Accepted(listed[-1] if isinstance(one, RunPage) else one))
-        return Worked(verdicts, listed, done)
+                results.append(Accepted(listed[-1] if isinstance(one, RunPage) else one))
+        return Worked(results, listed, done)
 
     def _do(self, one: RunOrganization, deadline: Deadline, done: list[D]) -> None:
         """Do a piece; what was done is reported also where the rest fails."""

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perminute.application.advancing import brought_up_to
-from perminute.application.patience import contended
+from perminute.application.retry import gave_up
+from perminute.domain.credit.recharge import UNANSWERED_AFTER
 from perminute.domain.errors import Unavailable
-from perminute.domain.recharge import UNANSWERED_AFTER
-from perminute.ports import Moved
+from perminute.ports import AccountChanged
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perminute.application.patience import Patience
-    from perminute.domain.accounts import Account
+    from perminute.application.retry import RetryPolicy
+    from perminute.domain.credit.accounts import Account
     from perminute.ports import CreditStore
 
 
@@ -35,20 +35,20 @@ class ExpireCredit:
     """The use case with what it needs from outside."""
 
     credit: CreditStore
-    patience: Patience
+    retry: RetryPolicy
 
     def __call__(self, organization_id: str, at: datetime) -> Expired:
         """Bring an account up to `at`; what was booked before is not booked again."""
         why = ""
         try:
-            for _ in self.patience.tries():
+            for _ in self.retry.tries():
                 result = brought_up_to(self.credit, self.credit.account(organization_id), at)
-                if not isinstance(result, Moved):
+                if not isinstance(result, AccountChanged):
                     return Expired(_unanswered(result, at))
                 why = result.why
         except Unavailable as error:
             return Expired(failed=error)
-        return Expired(failed=contended(organization_id, why))
+        return Expired(failed=gave_up(organization_id, why))
 
 
 def _unanswered(account: Account, at: datetime) -> str | None:

@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from perminute.domain.errors import Contended, Unavailable
-from perminute.domain.ties import Tie
-from perminute.domain.timelines import standing
+from perminute.domain.licensing.ties import Tie
+from perminute.domain.licensing.timelines import standing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from perminute.application.patience import Deadline, Patience
-    from perminute.domain.credit_settings import CreditSettings
-    from perminute.domain.licensing import Licensing, LicensingChange
-    from perminute.domain.timelines import Fact
+    from perminute.application.retry import Deadline, RetryPolicy
+    from perminute.domain.credit.credit_settings import CreditSettings
+    from perminute.domain.licensing.licensing import Licensing, LicensingChange
+    from perminute.domain.licensing.timelines import Fact
     from perminute.ports import LicensingStore
 
 SETTINGS = "Credits Configured"
@@ -59,7 +59,7 @@ def ties_of_facts(
     licensing: LicensingStore,
     changes: Sequence[LicensingChange],
     *,
-    patience: Patience,
+    retry: RetryPolicy,
     deadline: Deadline,
 ) -> Collection[Tie] | Unavailable:
     """Return the ties of facts of one organization that were just recorded, or why not.
@@ -71,7 +71,7 @@ def ties_of_facts(
     organization_id = changes[0].organization_id
     user_ids = {change.user_id for change in changes if change.user_id is not None}
     why = Unavailable(f"{organization_id} was not read: there was no time for it")
-    for _ in patience.tries():
+    for _ in retry.tries():
         try:
             deadline.check()
             known = licensing.licensing(organization_id, user_ids)

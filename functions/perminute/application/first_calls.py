@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from perminute.domain.digests import CallGroup, CallToNotify
+from perminute.domain.notifications.digests import CallGroup, CallToNotify
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

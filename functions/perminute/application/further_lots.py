@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from perminute.application.postings import account_after
+from perminute.application.transactions import account_after
 from perminute.domain.errors import Contended, FurtherLotsNeeded
-from perminute.ports import Moved
+from perminute.ports import AccountChanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from perminute.domain.accounts import Account
-    from perminute.domain.lots import Lots
-    from perminute.domain.usage import Usage
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.lots import Lots
+    from perminute.domain.rating.usage import Usage
     from perminute.ports import CreditStore
 
 T = TypeVar("T")
@@ -51,13 +51,13 @@ def expired_lots(
         return ()
     until = forfeited_at + account.late_usage
     since = [at for at, reported_at in ended if at < forfeited_at and reported_at <= until]
-    since += (usage.leg.ended_at for usage in cheaper if any(share.late for share in usage.lots))
+    since += (usage.call.ended_at for usage in cheaper if any(share.late for share in usage.lots))
     return credit.expired_lots(account.organization_id, since=min(since)) if since else ()
 
 
 def decide_with_enough_lots(
     credit: CreditStore, account: Account, decide: Callable[[Account], T]
-) -> T | Moved:
+) -> T | AccountChanged:
     """Decides; moves further lots into the account item as often as the decision needs more.
 
     Raises `Contended` if the further lots were changed meanwhile.
@@ -67,10 +67,10 @@ def decide_with_enough_lots(
             return decide(account)
         except FurtherLotsNeeded as needed:
             # Imported where it is needed: who authorizes calls reads further lots, but moves none.
-            from perminute.domain.booking import move_lots_up  # noqa: PLC0415
+            from perminute.domain.credit.booking import move_lots_up  # noqa: PLC0415
 
             booking = move_lots_up(account, further_lots(credit, account), needed.short_micros)
         after = account_after(credit, account, booking)
-        if isinstance(after, Moved):
+        if isinstance(after, AccountChanged):
             return after
         account = after

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.call_states import under_way_since
+from perminute.domain.authorization.call_states import under_way_since
+from perminute.domain.authorization.reservations import Reservation
 from perminute.domain.errors import NotFound
-from perminute.domain.reservations import Reservation
 
 if TYPE_CHECKING:
-    from perminute.domain.usage import Usage
+    from perminute.domain.rating.usage import Usage
     from perminute.ports import CallPlace, CallsUnderWay
 
 

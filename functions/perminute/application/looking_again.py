@@ -16,42 +16,42 @@ from perminute.application.further_lots import (
     expired_lots,
     further_lots,
 )
-from perminute.application.patience import contended
-from perminute.application.postings import posting_of
+from perminute.application.retry import gave_up
+from perminute.application.transactions import transaction_of
 from perminute.domain.errors import Contended, Unavailable
-from perminute.domain.pools import Month
-from perminute.domain.rerating import Rerated, rerate
-from perminute.domain.usage import Rating, Terms, rate_leg
-from perminute.ports import AlreadyKnown, Committed, ListedCall, Moved
+from perminute.domain.pools.pools import Month
+from perminute.domain.rating.usage import Rating, RatingContext, rate_call
+from perminute.domain.rerating.rerating import Rerated, rerate
+from perminute.ports import AccountChanged, AlreadyExists, Committed, ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from perminute.application.patience import Deadline, Patience
-    from perminute.application.remembered_licensing import RememberedLicensing
-    from perminute.domain.accounts import Account, Booking
-    from perminute.domain.licensing import Licensing
-    from perminute.domain.lots import Lot, Lots
-    from perminute.domain.pools import Pools
-    from perminute.domain.usage import Usage
+    from perminute.application.licensing_cache import LicensingCache
+    from perminute.application.retry import Deadline, RetryPolicy
+    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.lots import Lot, Lots
+    from perminute.domain.licensing.licensing import Licensing
+    from perminute.domain.pools.pools import Pools
+    from perminute.domain.rating.usage import Usage
     from perminute.ports import Calls, CreditStore, RateCards
 
 MAX_LOOKED_AT = 1_000
 """Calls of an organization that one invocation looks at: a few seconds' work."""
 
-CALLS_PER_POSTING = 40
+CALLS_PER_TRANSACTION = 40
 """With the pools of a year, and all that their lots may call for, they fit a transaction: see the
 table in docs/architecture.md."""
 
-MONTHS_PER_POSTING = 12
+MONTHS_PER_TRANSACTION = 12
 """Months in which these calls were answered, each of which may have a minute pool."""
 
 
-def fit_one_posting(calls: Sequence[ListedCall]) -> bool:
+def fit_one_transaction(calls: Sequence[ListedCall]) -> bool:
     """Whether calls can be corrected in one transaction."""
     months = {Month.of(call.answered_at) for call in calls}
-    return len(calls) <= CALLS_PER_POSTING and len(months) <= MONTHS_PER_POSTING
+    return len(calls) <= CALLS_PER_TRANSACTION and len(months) <= MONTHS_PER_TRANSACTION
 
 
 @dataclass(slots=True)
@@ -70,9 +70,9 @@ class LookingAgain:
 
     credit: CreditStore
     calls: Calls
-    licensing: RememberedLicensing
+    licensing: LicensingCache
     rate_cards: RateCards
-    patience: Patience
+    retry: RetryPolicy
 
     def commit(
         self,
@@ -90,14 +90,14 @@ class LookingAgain:
         is ahead has brought, it counts only if nothing was ever booked.
         """
         why = ""
-        for _ in self.patience.tries():
+        for _ in self.retry.tries():
             deadline.check()
             account = self.credit.account(organization_id)
             at = account.as_of or not_before
             if is_now:
                 at = max(at, not_before)
             current = brought_up_to(self.credit, account, at)
-            if isinstance(current, Moved):
+            if isinstance(current, AccountChanged):
                 why = current.why
                 continue
             try:
@@ -109,22 +109,22 @@ class LookingAgain:
             except Contended as error:
                 why = str(error)
                 continue
-            if isinstance(decided, Moved):
+            if isinstance(decided, AccountChanged):
                 why = decided.why
                 continue
             current, booking = decided
             if booking is None:
                 return ()
-            match self.credit.commit(posting_of(current, booking)):
+            match self.credit.commit(transaction_of(current, booking)):
                 case Committed():
                     return booking.rerated
-                case Moved(moved):
+                case AccountChanged(moved):
                     why = moved
-                case AlreadyKnown():
+                case AlreadyExists():
                     why = "the account was changed meanwhile"
                 case never:
                     assert_never(never)
-        raise contended(organization_id, why)
+        raise gave_up(organization_id, why)
 
     def end_waiting(self, organization_id: str, heard_at: datetime, deadline: Deadline) -> Account:
         """End what has waited long enough for unsettled pools; lots end by what is booked.
@@ -132,16 +132,16 @@ class LookingAgain:
         Raises `Unavailable` if the account keeps changing.
         """
         why = ""
-        for _ in self.patience.tries():
+        for _ in self.retry.tries():
             deadline.check()
             account = self.credit.account(organization_id)
             if account.provisional is None:
                 return account
             current = brought_up_to(self.credit, account, account.as_of or heard_at, heard_at)
-            if not isinstance(current, Moved):
+            if not isinstance(current, AccountChanged):
                 return current
             why = current.why
-        raise contended(organization_id, why)
+        raise gave_up(organization_id, why)
 
     def rated_anew(
         self, account: Account, listed: Sequence[ListedCall], version: str | None = None
@@ -154,23 +154,25 @@ class LookingAgain:
         """
         organization_id = account.organization_id
         call_ids = list(dict.fromkeys(call.call_id for call in listed))
-        found = {u.leg.call_id: u for u in self.calls.usages(organization_id, call_ids)}
+        found = {u.call.call_id: u for u in self.calls.usages(organization_id, call_ids)}
         missing = [call_id for call_id in call_ids if call_id not in found]
         if missing:
             msg = f"call {missing[0]} of {organization_id} is listed, but has no usage record"
             raise Unavailable(msg)
         usages = [
-            found[call.call_id] for call in listed if call == ListedCall.of(found[call.call_id].leg)
+            found[call.call_id]
+            for call in listed
+            if call == ListedCall.of(found[call.call_id].call)
         ]
-        licensing = self.licensing.for_account(account, {u.leg.organizer_id for u in usages})
+        licensing = self.licensing.for_account(account, {u.call.organizer_id for u in usages})
         ratings = [
-            rate_leg(
-                usage.leg,
-                Terms(
+            rate_call(
+                usage.call,
+                RatingContext(
                     licensing=licensing,
                     rate_card=self.rate_cards.version(version)
                     if version
-                    else usage.price.as_card(usage.leg.leg_type),
+                    else usage.price.as_card(usage.call.leg_type),
                     currency=account.currency,
                     credits_set_up_at=account.credits_set_up_at,
                 ),
@@ -192,7 +194,7 @@ class LookingAgain:
         if not (differing or pools.touched):
             return None
         further, opened = self.lots_given_back(account, differing)
-        more = [one.after.leg.ended_at for one in differing if one.change_micros > 0]
+        more = [one.after.call.ended_at for one in differing if one.change_micros > 0]
         less = [one.before for one in differing if one.change_micros < 0]
         return rerate(
             account,

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from perminute.application.first_calls import FirstCalls
 from perminute.domain.errors import Unavailable
-from perminute.domain.printable import one_line
+from perminute.domain.values.printable import one_line
 from perminute.ports import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
-    from perminute.domain.licensing import Licensing
+    from perminute.domain.licensing.licensing import Licensing
     from perminute.ports import (
         Announcement,
         Digests,

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perminute.domain.errors import Unavailable
-from perminute.domain.reconciliation import reconcile
+from perminute.domain.reconciliation.reconciliation import reconcile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from perminute.application.patience import Patience
-    from perminute.domain.book_checks import BooksCheck
-    from perminute.domain.book_sums import Sums
-    from perminute.domain.reconciliation import Difference
+    from perminute.application.retry import RetryPolicy
+    from perminute.domain.reconciliation.book_checks import BooksCheck
+    from perminute.domain.reconciliation.book_sums import Sums
+    from perminute.domain.reconciliation.reconciliation import Difference
     from perminute.ports import CreditStore
 
 
@@ -54,7 +54,7 @@ class ReconcileBooks:
     """The use case with what it needs from outside."""
 
     credit: CreditStore
-    patience: Patience
+    retry: RetryPolicy
 
     def __call__(self, organization_ids: Iterable[str] | None = None) -> Iterator[Reconciled]:
         """Reconcile these organizations, or all that have an account, one after the other.
@@ -69,7 +69,7 @@ class ReconcileBooks:
     def _reconcile(self, organization_id: str) -> Reconciled:
         """Read again what differs: only what differs every time is no charge just being booked."""
         reconciled = Reconciled(organization_id)
-        for _ in self.patience.tries():
+        for _ in self.retry.tries():
             try:
                 reconciled = self._read(organization_id)
             except Unavailable as error:

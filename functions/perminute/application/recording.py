@@ -1,4 +1,4 @@
-"""What `book_credit` and `apply_licensing` share: settling events against their receipts."""
+"""What `book_credit` and `apply_licensing` share: events that were processed before."""
 
 from __future__ import annotations
 
@@ -6,60 +6,62 @@ import json
 from typing import TYPE_CHECKING
 
 from perminute.application.correlation import traceable
-from perminute.application.verdicts import Repeated
+from perminute.application.results import Duplicate
 from perminute.domain.errors import Refused
-from perminute.domain.printable import one_line
-from perminute.domain.times import format_instant
-from perminute.ports import ReceiptKind
+from perminute.domain.values.printable import one_line
+from perminute.domain.values.times import format_instant
+from perminute.ports import IdentityKind
 
 if TYPE_CHECKING:
-    from perminute.ports import Receipt
+    from perminute.ports import ProcessedEvent
 
 _FIELDS = {
-    ReceiptKind.EVENT: "id",
-    ReceiptKind.CHANGE: "changeId",
-    ReceiptKind.PURCHASE: "purchaseId",
-    ReceiptKind.ADJUSTMENT: "adjustmentId",
-    ReceiptKind.RECHARGE: "rechargeId",
-    ReceiptKind.RECHARGE_FAILURE: "rechargeId",
+    IdentityKind.EVENT: "id",
+    IdentityKind.CHANGE: "changeId",
+    IdentityKind.PURCHASE: "purchaseId",
+    IdentityKind.ADJUSTMENT: "adjustmentId",
+    IdentityKind.RECHARGE: "rechargeId",
+    IdentityKind.RECHARGE_FAILURE: "rechargeId",
 }
 _MAX_NAMED = 200
 """Characters of a `changeId` in the name of a re-rating: of four bytes each they leave room in a
 sort key for a time. Where two names are the same the second event waits for the first re-rating."""
 
-_FAILS_ONCE = {ReceiptKind.RECHARGE, ReceiptKind.RECHARGE_FAILURE}
+_FAILS_ONCE = {IdentityKind.RECHARGE, IdentityKind.RECHARGE_FAILURE}
 
 
-def rerating_id(receipt: Receipt) -> str:
+def rerating_id(processed_event: ProcessedEvent) -> str:
     """Name the re-rating that an event calls for; the copies of one event call for one each."""
-    key = receipt.key
-    if receipt.issued_at is None:
+    key = processed_event.key
+    if processed_event.issued_at is None:
         return f"{key.kind}#{key.id}"
-    return f"{key.kind}#{key.id[:_MAX_NAMED]}#{format_instant(receipt.issued_at)}"
+    return f"{key.kind}#{key.id[:_MAX_NAMED]}#{format_instant(processed_event.issued_at)}"
 
 
-def names_in_log(event_id: str, receipt: Receipt) -> dict[str, str]:
+def names_in_log(event_id: str, processed_event: ProcessedEvent) -> dict[str, str]:
     """Return the ids by which an event is found in the log: its own, and its identity."""
-    key = receipt.key
-    identity = {} if key.kind is ReceiptKind.EVENT else {_FIELDS[key.kind]: one_line(key.id)}
+    key = processed_event.key
+    identity = {} if key.kind is IdentityKind.EVENT else {_FIELDS[key.kind]: one_line(key.id)}
     return {"eventId": traceable(event_id), **identity}
 
 
-def against_receipt(receipt: Receipt, recorded: Receipt) -> Repeated | Refused:
+def against_processed_event(
+    processed_event: ProcessedEvent, recorded: ProcessedEvent
+) -> Duplicate | Refused:
     """Tell a repeated event from one that uses a known identity for something else."""
-    if receipt.content == recorded.content:
-        return Repeated()
-    ours, theirs = json.loads(receipt.content), json.loads(recorded.content)
+    if processed_event.content == recorded.content:
+        return Duplicate()
+    ours, theirs = json.loads(processed_event.content), json.loads(recorded.content)
     differing = ", ".join(
         sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
     )
     remedy = (
         "a recharge has one outcome"
-        if receipt.key.kind in _FAILS_ONCE
+        if processed_event.key.kind in _FAILS_ONCE
         else "send the new facts under an identity of their own"
     )
     return Refused(
-        _FIELDS[receipt.key.kind],
-        f"conflict: {receipt.key.id} is recorded with another {differing}; the record stands, "
-        f"{remedy}",
+        _FIELDS[processed_event.key.kind],
+        f"conflict: {processed_event.key.id} is recorded with another "
+        f"{differing}; the record stands, {remedy}",
     )

@@ -12,17 +12,17 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.application.correlation import caused_by, traceable
-from perminute.application.looking_again import MAX_LOOKED_AT, Progress, fit_one_posting
-from perminute.application.patience import NEVER, Deadline
+from perminute.application.looking_again import MAX_LOOKED_AT, Progress, fit_one_transaction
+from perminute.application.release_held_notifications import ReleaseHeldNotifications
+from perminute.application.results import Accepted
+from perminute.application.retry import NEVER, Deadline
 from perminute.application.settle_pools import SettlePools
-from perminute.application.tell_held_news import TellHeldNews
-from perminute.application.verdicts import Accepted
+from perminute.domain.credit.ledger import sent_by
 from perminute.domain.errors import Unavailable
-from perminute.domain.ledger import sent_by
-from perminute.domain.licensing import counts_seats
-from perminute.domain.pools import Month, Pools, Position, month_of
-from perminute.domain.printable import one_line
-from perminute.domain.rerating import Rerated, Rerating, rerate
+from perminute.domain.licensing.licensing import counts_seats
+from perminute.domain.pools.pools import Month, Pools, Position, month_of
+from perminute.domain.rerating.rerating import Rerated, Rerating, rerate
+from perminute.domain.values.printable import one_line
 from perminute.ports import MAX_MERGED
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.application.looking_again import LookingAgain
-    from perminute.application.verdicts import Verdict
-    from perminute.domain.accounts import Account, Booking
-    from perminute.domain.usage import Usage
+    from perminute.application.results import Result
+    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.rating.usage import Usage
     from perminute.ports import CallList, ListedCall, Reratings
 
 MAX_LISTS = 2_000
@@ -45,11 +45,11 @@ MAX_SUBJECT_BYTES = 300_000
 """What their names may take in its record: an item may have 409,600 bytes. A thousand names like
 real ones take some 80,000; of the longest that are allowed, less than three hundred fit."""
 
-POOLS_PER_POSTING = 24
+POOLS_PER_TRANSACTION = 24
 """Pools that are unsettled in one transaction, with all that they may call for."""
 
 
-class Wakeup(NamedTuple):
+class ReratingRequest(NamedTuple):
     """An organization that has something waiting, and when that was heard, if it is known."""
 
     organization_id: str
@@ -76,33 +76,33 @@ class RerateCalls:
     reratings: Reratings
 
     def __call__(
-        self, wakeups: Sequence[Wakeup], deadline: Deadline = NEVER
-    ) -> list[Verdict[Progress]]:
+        self, rerating_requests: Sequence[ReratingRequest], deadline: Deadline = NEVER
+    ) -> list[Result[Progress]]:
         """Do a piece of what waits of each organization: its re-ratings, then its pools.
 
         One organization's trouble is not another's, nor is its slowness: each has its share of the
         time that is left, and what it does not need is for the others. Else those after it would
         fail for want of time, and their messages be given up after so many of these failures.
         """
-        verdicts: dict[str, Verdict[Progress]] = {}
-        organization_ids = list(dict.fromkeys(one.organization_id for one in wakeups))
+        results: dict[str, Result[Progress]] = {}
+        organization_ids = list(dict.fromkeys(one.organization_id for one in rerating_requests))
         for position, organization_id in enumerate(organization_ids):
             share = deadline.share(len(organization_ids) - position)
             heard = [
                 one.heard_at
-                for one in wakeups
+                for one in rerating_requests
                 if one.organization_id == organization_id and one.heard_at is not None
             ]
-            wakeup = Wakeup(organization_id, max(heard, default=None))
+            rerating_request = ReratingRequest(organization_id, max(heard, default=None))
             try:
                 deadline.check()
-                verdicts[organization_id] = Accepted(self._work_off(wakeup, share))
+                results[organization_id] = Accepted(self._work_off(rerating_request, share))
             except Unavailable as error:
-                verdicts[organization_id] = error
-        return [verdicts[one.organization_id] for one in wakeups]
+                results[organization_id] = error
+        return [results[one.organization_id] for one in rerating_requests]
 
-    def _work_off(self, wakeup: Wakeup, deadline: Deadline) -> Progress:
-        organization_id, heard_at = wakeup
+    def _work_off(self, rerating_request: ReratingRequest, deadline: Deadline) -> Progress:
+        organization_id, heard_at = rerating_request
         progress = Progress()
         if heard_at is not None:
             self._notify(organization_id, heard_at, deadline)
@@ -131,8 +131,12 @@ class RerateCalls:
         """
         account = self.again.end_waiting(organization_id, heard_at, deadline)
         provisional = account.provisional
-        if provisional is not None and provisional.due_at is None and provisional.news_held:
-            TellHeldNews(self.again)(account, deadline)
+        if (
+            provisional is not None
+            and provisional.due_at is None
+            and provisional.notifications_held
+        ):
+            ReleaseHeldNotifications(self.again)(account, deadline)
 
     def _next(self, organization_id: str, progress: Progress) -> Rerating | None:
         """Choose what has begun, or make one of all that has not: one pass serves them all."""
@@ -198,8 +202,8 @@ class RerateCalls:
     def _months(self, organization_id: str, since: datetime) -> Iterator[Sequence[Month]]:
         """Name the pools whose minutes may be others by now, some at a time."""
         months = self.again.credit.pool_months(organization_id, Month.of(since))
-        for start in range(0, len(months), POOLS_PER_POSTING):
-            yield months[start : start + POOLS_PER_POSTING]
+        for start in range(0, len(months), POOLS_PER_TRANSACTION):
+            yield months[start : start + POOLS_PER_TRANSACTION]
 
     def _pools_since(self, rerating: Rerating) -> datetime | None:
         """Tell from when on they may: assigned licenses count only where that is the basis."""
@@ -239,14 +243,14 @@ class RerateCalls:
                 moving.append(usage)
             else:
                 rerated.append(Rerated(usage, rating.usage()))
-        months = {month_of(usage.leg) for usage in moving}
+        months = {month_of(usage.call) for usage in moving}
         if account.provisional is not None:
             # News of calls on unsettled pools waits: their minutes may change.
-            drawing = {month_of(one.leg) for one in ratings if one.draws_on_pool}
+            drawing = {month_of(one.call) for one in ratings if one.draws_on_pool}
             months |= drawing & account.provisional.months
         pools = Pools(self.again.credit.pools(account.organization_id, months), licensing)
         for usage in moving:
-            pools.unsettle(usage.leg)
+            pools.unsettle(usage.call)
         booking = self.again.booking(account, rerated, pools, at, rerating.cause)
         if booking is None:
             return None
@@ -260,7 +264,7 @@ def _cause_of(rerating: Rerating) -> str:
 
 
 def _batches(rerating: Rerating, lists: Iterable[CallList]) -> Iterator[_Batch]:
-    """Gather the calls in question from list to list, as many as fit a posting.
+    """Gather the calls in question from list to list, as many as fit a transaction.
 
     A list that does not fit is cut: until its last call is looked at, the list before it is the
     last one. A batch without calls says that many lists had none, and how far that was.
@@ -270,7 +274,7 @@ def _batches(rerating: Rerating, lists: Iterable[CallList]) -> Iterator[_Batch]:
     for listed in lists:
         for call in listed.calls:
             if rerating.concerns(call.organizer_id, call.answered_at):
-                if not fit_one_posting([*gathered, call]):
+                if not fit_one_transaction([*gathered, call]):
                     yield _Batch(tuple(gathered), last)
                     gathered = []
                 gathered.append(call)

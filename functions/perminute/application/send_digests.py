@@ -1,6 +1,6 @@
 """Send the digests of the days that are over: all calls of a group but the first, as they are now.
 
-Calls are counted from the records that their postings wrote. What is counted of some records is
+Calls are counted from the records that their transactions wrote. What is counted of some records is
 written in the transaction that removes them, so that a call is in one digest and no other, however
 often this is done, and whatever the stream has published until then. In the end the digest is sent
 in the transaction that removes what was counted for it.
@@ -12,21 +12,21 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from perminute.application.correlation import correlation_id
-from perminute.application.patience import NEVER, contended
-from perminute.application.postings import posting_of
-from perminute.domain.accounts import Booking
-from perminute.domain.digests import CallGroup, count
+from perminute.application.retry import NEVER, gave_up
+from perminute.application.transactions import transaction_of
+from perminute.domain.credit.accounts import Booking
 from perminute.domain.errors import Unavailable
-from perminute.domain.times import end_of
-from perminute.domain.usage import Usage
-from perminute.ports import MAX_CALLS_READ, MAX_ITEMS_PER_POSTING, Committed
+from perminute.domain.notifications.digests import CallGroup, count
+from perminute.domain.rating.usage import Usage
+from perminute.domain.values.times import end_of
+from perminute.ports import MAX_CALLS_READ, MAX_ITEMS_PER_TRANSACTION, Committed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
-    from perminute.application.patience import Deadline, Patience
-    from perminute.domain.digests import CallToNotify
+    from perminute.application.retry import Deadline, RetryPolicy
+    from perminute.domain.notifications.digests import CallToNotify
     from perminute.ports import CallRecord, CallsUnderWay, CreditStore, Digests
 
 MAX_RECORDS_COUNTED = 98
@@ -59,7 +59,7 @@ class SendDigests:
     credit: CreditStore
     calls: CallsUnderWay
     digests: Digests
-    patience: Patience
+    retry: RetryPolicy
 
     def __call__(
         self, organization_id: str, until: datetime, at: datetime, deadline: Deadline = NEVER
@@ -92,7 +92,7 @@ class _Sending:
     def all_days(self) -> None:
         """Count and send day by day, then store when the next day is due."""
         why = "what was counted kept changing"
-        for _ in self.use_case.patience.tries():
+        for _ in self.use_case.retry.tries():
             account = self.use_case.credit.account(self.organization_id)
             # The account is read first: a call that is added after it changes its version.
             day = self.use_case.digests.first_day(self.organization_id)
@@ -106,11 +106,11 @@ class _Sending:
             else:
                 due_at = None if day is None else end_of(day)
                 after = replace(account, version=account.version + 1, digests_due_at=due_at)
-                posting = posting_of(account, Booking(account=after))
-                if isinstance(self.use_case.credit.commit(posting), Committed):
+                transaction = transaction_of(account, Booking(account=after))
+                if isinstance(self.use_case.credit.commit(transaction), Committed):
                     return
                 why = "the account kept changing"
-        raise contended(self.organization_id, why)
+        raise gave_up(self.organization_id, why)
 
     def _counts(self, day: date, currency: str | None) -> bool:
         """Count the next calls of a day; False if there are none, or somebody else was faster."""
@@ -173,7 +173,9 @@ def _fitting(records: Sequence[CallRecord]) -> list[CallRecord]:
     for one in records:
         groups |= {CallGroup.of(call.notification) for call in one.calls}
         calls += len(one.calls)
-        too_many = len(some) + 1 + len(groups) > MAX_ITEMS_PER_POSTING or calls > MAX_CALLS_COUNTED
+        too_many = (
+            len(some) + 1 + len(groups) > MAX_ITEMS_PER_TRANSACTION or calls > MAX_CALLS_COUNTED
+        )
         if some and too_many:
             break
         some.append(one)

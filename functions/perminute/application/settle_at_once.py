@@ -1,4 +1,4 @@
-"""Settle a minute pool in the posting that would leave it unsettled, if few calls are concerned."""
+"""Settle a minute pool in the transaction that would leave it unsettled, if it has few calls."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from perminute.domain.errors import Contended, Unavailable
-from perminute.domain.pools import Month, Position
-from perminute.domain.settling import Settlement, settle_at_once
+from perminute.domain.pools.pools import Month, Position
+from perminute.domain.pools.settling import Settlement, settle_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from perminute.application.looking_again import LookingAgain
-    from perminute.domain.accounts import Account, Booking
-    from perminute.domain.pools import MinutePool
-    from perminute.domain.usage import Rating
+    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.pools.pools import MinutePool
+    from perminute.domain.rating.usage import Rating
     from perminute.ports import ListedCall
 
 MAX_SETTLED_AT_ONCE = 40
@@ -62,8 +62,8 @@ class SettleAtOnce:
         now: datetime,
     ) -> Settlement | None:
         listed = self._recorded(pool)
-        charged = {usage.leg.call_id for usage in booking.usages}
-        # A call that is recorded already is not charged again: the posting finds that out.
+        charged = {usage.call.call_id for usage in booking.usages}
+        # A call that is recorded already is not charged again: the transaction finds that out.
         if listed is None or any(call.call_id in charged for call in listed):
             return None
         usages, anew, licensing = self.again.rated_anew(account, listed)

@@ -11,21 +11,25 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.application.looking_again import CALLS_PER_POSTING, MAX_LOOKED_AT
+from perminute.application.looking_again import CALLS_PER_TRANSACTION, MAX_LOOKED_AT
+from perminute.domain.credit.ledger import RERATING
 from perminute.domain.errors import Contended
-from perminute.domain.ledger import RERATING
-from perminute.domain.pools import MinutePool, Month, Pools, Position
-from perminute.domain.rerating import Rerated
-from perminute.domain.settling import drawings, past_ample_days, settled_where_rest_stays
+from perminute.domain.pools.pools import MinutePool, Month, Pools, Position
+from perminute.domain.pools.settling import (
+    drawings,
+    past_ample_days,
+    settled_where_rest_stays,
+)
+from perminute.domain.rerating.rerating import Rerated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
     from perminute.application.looking_again import LookingAgain, Progress
-    from perminute.application.patience import Deadline
-    from perminute.domain.accounts import Account, Booking
-    from perminute.domain.licensing import Licensing
+    from perminute.application.retry import Deadline
+    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.licensing.licensing import Licensing
     from perminute.ports import ListedCall
 
 MAX_LISTS = 5_000
@@ -106,7 +110,7 @@ class SettlePools:
 
 @dataclass(slots=True)
 class _Step:
-    """Settles a pool one posting further.
+    """Settles a pool one transaction further.
 
     `settled` counts the calls of the last try. `left` is what was read beyond them, if nobody has
     drawn since it was read: then it need not be read again.
@@ -124,7 +128,7 @@ class _Step:
         pool = self.again.credit.pools(account.organization_id, [month])[month]
         if pool.unsettled is None or not pool.is_at_step_of(self.found.pool):
             return None
-        calls = self.found.calls[:CALLS_PER_POSTING]
+        calls = self.found.calls[:CALLS_PER_TRANSACTION]
         last = _position(calls[-1]) if calls else Position.start_of(self.found.day)
         if pool.was_drawn_on_before(last):
             # From this step on it is known what has drawn since the calls were read.
@@ -138,7 +142,7 @@ class _Step:
         if calls:
             pool, minutes = pool.settled(drawings(usages, ratings), licensing, at)
             pool = pool.settled_past(last)
-        rest = self.found.calls[CALLS_PER_POSTING:]
+        rest = self.found.calls[CALLS_PER_TRANSACTION:]
         pool = settled_where_rest_stays(pool)
         if not rest:
             pool = past_ample_days(pool, licensing, at)

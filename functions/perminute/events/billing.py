@@ -17,18 +17,18 @@ from pydantic.json_schema import SkipJsonSchema  # noqa: TC002 - pydantic reads 
 
 from perminute.application.book_credit import CreditEvent, FailedRecharge
 from perminute.arrivals import booked_at
-from perminute.domain.booking import Adjustment, Purchase
-from perminute.domain.credit_settings import (
+from perminute.domain.credit.booking import Adjustment, Purchase
+from perminute.domain.credit.credit_settings import (
     LATE_USAGE_HOURS,
     MAX_GRANT_SECONDS,
     CreditSettings,
     FailureHandling,
 )
-from perminute.domain.ledger import Producer
-from perminute.domain.legs import MAX_LEG_SECONDS
-from perminute.domain.lots import twelve_months_after
-from perminute.domain.money import format_micros
-from perminute.domain.recharge import AutoRecharge
+from perminute.domain.credit.ledger import Producer
+from perminute.domain.credit.lots import twelve_months_after
+from perminute.domain.credit.recharge import AutoRecharge
+from perminute.domain.rating.calls import MAX_CALL_SECONDS
+from perminute.domain.values.money import format_micros
 from perminute.events.fields import (
     AccountId,
     Amount,
@@ -43,13 +43,13 @@ from perminute.events.fields import (
     SignedAmount,
     issued_at,
 )
-from perminute.events.receipts import receipt_of, receipt_of_change
-from perminute.ports import ReceiptKind
+from perminute.events.processed_events import processed_change_of, processed_event_of
+from perminute.ports import IdentityKind
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perminute.ports import Receipt
+    from perminute.ports import ProcessedEvent
 
 MAX_THRESHOLDS = 20
 """They live in the account item, which every charge writes: it must stay small."""
@@ -121,7 +121,7 @@ class CreditsConfiguredDetail(IssuedDetail):
     max_grant_seconds: StrictInt = Field(
         default=MAX_GRANT_SECONDS,
         ge=1,
-        le=MAX_LEG_SECONDS,
+        le=MAX_CALL_SECONDS,
         description=(
             "how much a call is granted at a time at most: suspected fraud, a lowered limit and a "
             "lost license take effect when a bridge reports next"
@@ -268,8 +268,8 @@ def credit_event(event: AnyBillingEvent, heard_at: datetime | None = None) -> Cr
     issued = issued_at(event, event.detail)
     match event:
         case CreditsConfigured(detail=detail):
-            receipt = receipt_of_change(event, detail)
-            change = _settings(detail, receipt, issued)
+            processed_event = processed_change_of(event, detail)
+            change = _settings(detail, processed_event, issued)
         case CreditPurchased(detail=detail):
             change = Purchase(
                 purchase_id=detail.purchase_id,
@@ -279,7 +279,7 @@ def credit_event(event: AnyBillingEvent, heard_at: datetime | None = None) -> Cr
                 expires_at=detail.expires_at or twelve_months_after(detail.purchased_at),
                 recharge_id=detail.recharge_id,
             )
-            receipt = receipt_of(event, ReceiptKind.PURCHASE, detail.purchase_id)
+            processed_event = processed_event_of(event, IdentityKind.PURCHASE, detail.purchase_id)
         case CreditAdjusted(detail=detail):
             change = Adjustment(
                 adjustment_id=detail.adjustment_id,
@@ -287,16 +287,20 @@ def credit_event(event: AnyBillingEvent, heard_at: datetime | None = None) -> Cr
                 expires_at=twelve_months_after(at),
                 purchase_id=detail.purchase_id,
             )
-            receipt = receipt_of(event, ReceiptKind.ADJUSTMENT, detail.adjustment_id)
+            processed_event = processed_event_of(
+                event, IdentityKind.ADJUSTMENT, detail.adjustment_id
+            )
         case RechargeFailed(detail=detail):
             change = FailedRecharge(recharge_id=detail.recharge_id, reason=detail.reason)
-            receipt = receipt_of(event, ReceiptKind.RECHARGE_FAILURE, detail.recharge_id)
+            processed_event = processed_event_of(
+                event, IdentityKind.RECHARGE_FAILURE, detail.recharge_id
+            )
         case never:
             assert_never(never)
     return CreditEvent(
         organization_id=event.detail.organization_id,
         change=change,
-        receipt=receipt,
+        processed_event=processed_event,
         issued_at=at,
         decided_at=event.detail.issued_at,
         heard_at=heard_at,
@@ -306,12 +310,12 @@ def credit_event(event: AnyBillingEvent, heard_at: datetime | None = None) -> Cr
 
 
 def _settings(
-    detail: CreditsConfiguredDetail, receipt: Receipt, configured_at: datetime
+    detail: CreditsConfiguredDetail, processed_event: ProcessedEvent, configured_at: datetime
 ) -> CreditSettings:
     return CreditSettings(
         configured_at=configured_at,
-        event_id=receipt.key.id,
-        has_change_id=receipt.key.kind is ReceiptKind.CHANGE,
+        event_id=processed_event.key.id,
+        has_change_id=processed_event.key.kind is IdentityKind.CHANGE,
         currency=detail.currency,
         low_balance_thresholds_micros=detail.low_balance_thresholds,
         auto_recharge=_auto_recharge(detail.auto_recharge),

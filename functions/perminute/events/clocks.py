@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from perminute.domain.errors import Refused
-from perminute.domain.times import MAX_CLOCK_AHEAD
+from perminute.domain.values.times import MAX_CLOCK_AHEAD
 
 if TYPE_CHECKING:
     from perminute.events.fields import Event

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from perminute.domain.errors import Refused
-from perminute.domain.printable import one_line
-from perminute.domain.times import parse_instant
+from perminute.domain.values.printable import one_line
+from perminute.domain.values.times import parse_instant
 from perminute.ports import RunOrganization, RunPage
 
 

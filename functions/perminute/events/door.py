@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.parser import ValidationError, parse
 
 from perminute.arrivals import MAX_AHEAD
 from perminute.domain.errors import Refused
-from perminute.domain.lenient_json import NO_TEXT, read_leniently
+from perminute.domain.values.lenient_json import NO_TEXT, read_leniently
 from perminute.events.clocks import check_has_happened
 from perminute.events.fields import Event
 

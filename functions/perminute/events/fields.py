@@ -17,18 +17,18 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from perminute.domain.codes import check_country, check_currency
-from perminute.domain.identifiers import PATTERN as ID_PATTERN
-from perminute.domain.identifiers import check_spaces, read_id
-from perminute.domain.legs import MAX_ID_LENGTH
-from perminute.domain.money import format_micros, parse_micros
-from perminute.domain.times import (
+from perminute.domain.rating.calls import MAX_ID_LENGTH
+from perminute.domain.reference.country_codes import check_country, check_currency
+from perminute.domain.values.identifiers import PATTERN as ID_PATTERN
+from perminute.domain.values.identifiers import check_spaces, read_id
+from perminute.domain.values.money import format_micros, parse_micros
+from perminute.domain.values.times import (
     ExactInstant,
     digits_below_microsecond,
     format_instant,
     parse_instant,
 )
-from perminute.domain.whole_numbers import with_whole_numbers
+from perminute.domain.values.whole_numbers import with_whole_numbers
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
@@ -158,7 +158,7 @@ PositiveAmount = Annotated[
     documented("amount above 0", pattern=f"^(?=.*[1-9]){_DECIMAL}"),
 ]
 StatedNumber = Annotated[object, WithJsonSchema({"title": "phone number or withheld"})]
-"""What a number must look like depends on the leg: one that sets no price may be anything."""
+"""What a number must look like depends on the call: one that sets no price may be anything."""
 AccountId = Annotated[str | None, PlainValidator(_account_id)]
 Country = Annotated[str, AfterValidator(check_country), documented("country", pattern="^[A-Z]{2}$")]
 Currency = Annotated[

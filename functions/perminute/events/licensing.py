@@ -8,16 +8,16 @@ from aws_lambda_powertools.utilities.parser import Field
 from pydantic import AfterValidator, StrictBool, StrictInt, StringConstraints, TypeAdapter
 
 from perminute.application.apply_licensing import LicensingEvent
-from perminute.domain.dial_out import dial_out_mode
 from perminute.domain.errors import Refused
-from perminute.domain.licenses import product_named
-from perminute.domain.licensing import (
+from perminute.domain.licensing.dial_out import dial_out_mode
+from perminute.domain.licensing.licensing import (
     LicensingChange,
     holds_from,
     license_attribute,
     purchased_attribute,
 )
-from perminute.domain.timelines import Fact, FactValue
+from perminute.domain.licensing.timelines import Fact, FactValue
+from perminute.domain.reference.licenses import product_named
 from perminute.events.fields import (
     Amount,
     Country,
@@ -28,8 +28,8 @@ from perminute.events.fields import (
     documented,
     issued_at,
 )
-from perminute.events.receipts import receipt_of_change
-from perminute.ports import ReceiptKind
+from perminute.events.processed_events import processed_change_of
+from perminute.ports import IdentityKind
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -161,7 +161,7 @@ LICENSING: TypeAdapter[AnyLicensingEvent] = TypeAdapter(
 def licensing_event(event: AnyLicensingEvent, heard_at: datetime | None = None) -> LicensingEvent:
     """Turn the event into the facts that it states about its subject."""
     subject, values = _stated(event)
-    receipt = receipt_of_change(event, event.detail)
+    processed_event = processed_change_of(event, event.detail)
     issued = issued_at(event, event.detail)
     facts = tuple(
         Fact(
@@ -169,13 +169,13 @@ def licensing_event(event: AnyLicensingEvent, heard_at: datetime | None = None) 
             value=value,
             effective_at=holds_from(attribute, event.detail.effective_at),
             issued_at=issued,
-            event_id=receipt.key.id,
-            has_change_id=receipt.key.kind is ReceiptKind.CHANGE,
+            event_id=processed_event.key.id,
+            has_change_id=processed_event.key.kind is IdentityKind.CHANGE,
         )
         for attribute, value in values.items()
     )
     change = LicensingChange(event.detail.organization_id, subject, facts)
-    return LicensingEvent(change, receipt, heard_at or event.time, event.id)
+    return LicensingEvent(change, processed_event, heard_at or event.time, event.id)
 
 
 def check_within_horizon(event: AnyLicensingEvent, horizon: timedelta) -> None:

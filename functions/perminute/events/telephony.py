@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Literal
 from aws_lambda_powertools.utilities.parser import Field
 from pydantic import StrictInt, TypeAdapter
 
-from perminute.application.charge_legs import EndedLeg
+from perminute.application.charge_calls import EndedCall
 from perminute.arrivals import booked_at
 from perminute.domain.errors import Refused
-from perminute.domain.legs import ENDS_BEFORE_ANSWER, Leg, LegType, MeetingType, read_numbers
-from perminute.domain.times import ExactInstant, started_seconds
+from perminute.domain.rating.calls import (
+    ENDS_BEFORE_ANSWER,
+    Call,
+    LegType,
+    MeetingType,
+    read_numbers,
+)
+from perminute.domain.values.times import ExactInstant, started_seconds
 from perminute.events.fields import Detail, Event, ExactBookingInstant, Id, StatedNumber
 
 if TYPE_CHECKING:
@@ -19,9 +25,9 @@ if TYPE_CHECKING:
 
 
 class CallEndedDetail(Detail):
-    """One phone leg that has ended."""
+    """One phone call that has ended."""
 
-    call_id: Id = Field(description="the leg; unique in the organization")
+    call_id: Id = Field(description="the call; unique in the organization")
     organizer_id: Id = Field(description="the user whose licenses and policies count")
     meeting_id: Id = Field(description="the meeting that it belonged to")
     meeting_type: MeetingType = Field(description="only calls of scheduled meetings are charged")
@@ -38,7 +44,7 @@ class CallEndedDetail(Detail):
         description="null: it was never answered; at most 5 minutes after the event's `time`"
     )
     ended_at: ExactBookingInstant = Field(
-        description="when the leg ended; at most 5 minutes after the event's `time`"
+        description="when the call ended; at most 5 minutes after the event's `time`"
     )
     billable_seconds: StrictInt | None = Field(
         default=None, description="what telephony measured; used instead of endedAt - answeredAt"
@@ -51,7 +57,7 @@ class CallEndedDetail(Detail):
 
 
 class CallEnded(Event):
-    """Telephony reports the end of a leg [organizationId, callId]."""
+    """Telephony reports the end of a call [organizationId, callId]."""
 
     source: Literal["perminute.telephony"]
     detail_type: Literal["Call Ended"] = Field(alias="detail-type")
@@ -61,17 +67,17 @@ class CallEnded(Event):
 TELEPHONY: TypeAdapter[CallEnded] = TypeAdapter(CallEnded)
 
 
-def ended_leg(event: CallEnded, heard_at: datetime | None = None) -> EndedLeg:
-    """Turn the event into the domain's words; `Refused` if the leg contradicts itself."""
+def ended_call(event: CallEnded, heard_at: datetime | None = None) -> EndedCall:
+    """Turn the event into the domain's words; `Refused` if the call contradicts itself."""
     at = booked_at(event.time, heard_at)
-    return EndedLeg(_leg(event.detail), at, heard_at, event_id=event.id)
+    return EndedCall(_call(event.detail), at, heard_at, event_id=event.id)
 
 
-def _leg(detail: CallEndedDetail) -> Leg:
+def _call(detail: CallEndedDetail) -> Call:
     numbers = read_numbers(
         detail.leg_type, service_number=detail.service_number, remote_number=detail.remote_number
     )
-    return Leg(
+    return Call(
         organization_id=detail.organization_id,
         call_id=detail.call_id,
         organizer_id=detail.organizer_id,

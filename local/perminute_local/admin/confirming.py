@@ -6,7 +6,7 @@ import sys
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from perminute.domain.printable import one_line
+from perminute.domain.values.printable import one_line
 from perminute_local.terminal import remark
 from perminute_local.wrong_call import WrongCall
 

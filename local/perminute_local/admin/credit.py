@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.application.book_credit import BookCredit
-from perminute.application.patience import Patience
-from perminute.application.verdicts import Accepted, Repeated
-from perminute.domain.lots import in_order
-from perminute.domain.money import format_micros
-from perminute.domain.notifications import RechargeRequested
-from perminute.domain.times import format_instant
-from perminute.ports import AlreadyKnown, Committed, ReceiptKind
+from perminute.application.results import Accepted, Duplicate
+from perminute.application.retry import RetryPolicy
+from perminute.domain.credit.lots import in_order
+from perminute.domain.notifications.notifications import RechargeRequested
+from perminute.domain.values.money import format_micros
+from perminute.domain.values.times import format_instant
+from perminute.ports import AlreadyExists, Committed, IdentityKind
 from perminute_local.admin.foreseen import ALREADY_RECORDED, Foreseen, Row
 
 if TYPE_CHECKING:
@@ -24,41 +24,45 @@ if TYPE_CHECKING:
 
     from perminute.adapters.dynamodb.schema import Schema
     from perminute.application.book_credit import CreditEvent
-    from perminute.domain.accounts import Account
-    from perminute.domain.ledger import LedgerEntry
-    from perminute.domain.lots import Lots
-    from perminute.domain.notifications import News
-    from perminute.domain.recharge import AutoRecharge
-    from perminute.ports import CommitResult, Posting
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.ledger import LedgerEntry
+    from perminute.domain.credit.lots import Lots
+    from perminute.domain.credit.recharge import AutoRecharge
+    from perminute.domain.notifications.notifications import NotificationBody
+    from perminute.ports import CommitResult, Transaction
 
 
 _UNKNOWN = "{}: nothing is recorded of this organization yet; check the id"
 
 
 class ReadOnlyCreditStore(DynamoDBCreditStore):
-    """Reads the credit of a stack, and keeps in `postings` what would be written of it."""
+    """Reads the credit of a stack, and keeps in `transactions` what would be written of it."""
 
     def __init__(self, schema: Schema) -> None:
         """Works on these tables."""
         super().__init__(schema)
-        self.postings: list[Posting] = []
+        self.transactions: list[Transaction] = []
 
-    def commit(self, posting: Posting) -> CommitResult:
+    def commit(self, transaction: Transaction) -> CommitResult:
         """Write nothing, but answer as if: an identity that is recorded is found."""
-        keys = [one.key for one in posting.receipts if one.key.kind is not ReceiptKind.EVENT]
-        recorded = {key: found for key in keys if (found := self.receipt(key)) is not None}
+        keys = [
+            one.key
+            for one in transaction.processed_events
+            if one.key.kind is not IdentityKind.EVENT
+        ]
+        recorded = {key: found for key in keys if (found := self.processed_event(key)) is not None}
         if recorded:
-            return AlreadyKnown(receipts=recorded)
-        self.postings.append(posting)
+            return AlreadyExists(processed_events=recorded)
+        self.transactions.append(transaction)
         return Committed()
 
     def further_lots(self, organization_id: str) -> Lots:
-        """Read the further lots as they would be after `postings`."""
+        """Read the further lots as they would be after `transactions`."""
         lots = {lot.lot_id: lot for lot in super().further_lots(organization_id)}
-        for posting in self.postings:
-            for lot in posting.lots.removed:
+        for transaction in self.transactions:
+            for lot in transaction.lots.removed:
                 lots.pop(lot.lot_id, None)
-            lots |= {lot.lot_id: lot for lot in posting.lots.stored}
+            lots |= {lot.lot_id: lot for lot in transaction.lots.stored}
         return in_order(lots.values())
 
 
@@ -89,22 +93,22 @@ def foresee_credit(store: ReadOnlyCreditStore, event: CreditEvent) -> Foreseen:
 
     Raises `Refused` if the functions would refuse it, and `Unavailable`.
     """
-    store.postings.clear()
+    store.transactions.clear()
     before = store.account(event.organization_id)
     lots = (*before.lots, *(store.further_lots(event.organization_id) if before.further else ()))
-    (verdict,) = BookCredit(store, Patience())([event])
-    match verdict:
+    (result,) = BookCredit(store, RetryPolicy())([event])
+    match result:
         case Accepted(after):
             warnings = () if before.version else (_UNKNOWN.format(event.organization_id),)
-            return Foreseen(tuple(_rows(before, lots, after, store.postings)), warnings)
-        case Repeated():
+            return Foreseen(tuple(_rows(before, lots, after, store.transactions)), warnings)
+        case Duplicate():
             return ALREADY_RECORDED
         case error:
             raise error
 
 
 def _rows(
-    before: Account, lots: Lots, after: Account, postings: Sequence[Posting]
+    before: Account, lots: Lots, after: Account, transactions: Sequence[Transaction]
 ) -> Iterator[Row]:
     named = partial(Row, before.organization_id)
     was, will_be = _shown(settings_in_force(before)), _shown(settings_in_force(after))
@@ -116,11 +120,11 @@ def _rows(
         yield named("balance", money(before.balance_micros), money(after.balance_micros))
     if before.debt_micros != after.debt_micros:
         yield named("debt", money(before.debt_micros), money(after.debt_micros))
-    entries = [entry for posting in postings for entry in posting.entries]
+    entries = [entry for transaction in transactions for entry in transaction.entries]
     for name, had_micros, left_micros in _changed_lots(lots, entries):
         yield named(name, None if had_micros is None else money(had_micros), money(left_micros))
-    for posting in postings:
-        for one in posting.notifications:
+    for transaction in transactions:
+        for one in transaction.notifications:
             yield named("notification", None, _announced(one.news, after.currency))
 
 
@@ -158,7 +162,7 @@ def _shown(settings: Mapping[str, Any]) -> dict[str, str]:
     return shown
 
 
-def _announced(news: News, currency: str | None) -> str:
+def _announced(news: NotificationBody, currency: str | None) -> str:
     what = type(news).__name__
     if isinstance(news, RechargeRequested):
         return f"{what}: {_money(currency, news.amount_micros)} are to be bought"

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from perminute.domain.errors import Refused
-from perminute.domain.identifiers import read_id
-from perminute.domain.times import format_instant
+from perminute.domain.values.identifiers import read_id
+from perminute.domain.values.times import format_instant
 from perminute.events.billing import (
     BILLING,
     AutoRechargeDetail,
@@ -29,7 +29,7 @@ from perminute.events.licensing import (
     check_within_horizon,
     licensing_event,
 )
-from perminute.ports import ReceiptKey, ReceiptKind
+from perminute.ports import EventIdentity, IdentityKind
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ LICENSING_SOURCE = "perminute.licensing"
 CREDITS_CONFIGURED = "Credits Configured"
 
 _IDENTITIES = {
-    "changeId": ReceiptKind.CHANGE,
-    "purchaseId": ReceiptKind.PURCHASE,
-    "adjustmentId": ReceiptKind.ADJUSTMENT,
+    "changeId": IdentityKind.CHANGE,
+    "purchaseId": IdentityKind.PURCHASE,
+    "adjustmentId": IdentityKind.ADJUSTMENT,
 }
 _OPTIONS = {
     "autoRecharge.enabled": "--auto-recharge",
@@ -87,14 +87,14 @@ class Draft:
     places: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def receipt_key(self) -> ReceiptKey:
+    def receipt_key(self) -> EventIdentity:
         """Under which a processed event of this identity is recorded; raises `WrongCall`."""
         try:
             identity = read_id(self.identity)
         except ValueError as error:
             msg = f"{self._place_of(self.identity_field)}: {error}"
             raise WrongCall(msg) from error
-        return ReceiptKey(_IDENTITIES[self.identity_field], self.organization_id, identity)
+        return EventIdentity(_IDENTITIES[self.identity_field], self.organization_id, identity)
 
     def event(self, at: datetime, base: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the event with what is stated upon `base`, by default upon the defaults."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from perminute.application.recording import against_receipt
+from perminute.application.recording import against_processed_event
 from perminute.domain.errors import Refused
-from perminute.domain.licenses import OUR_NAMES
-from perminute.domain.licensing import MONTHLY_SPEND_LIMIT, Licensing
-from perminute.domain.money import format_micros
-from perminute.domain.timelines import Timeline
-from perminute.domain.times import format_instant
+from perminute.domain.licensing.licensing import MONTHLY_SPEND_LIMIT, Licensing
+from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.reference.licenses import OUR_NAMES
+from perminute.domain.values.money import format_micros
+from perminute.domain.values.times import format_instant
 from perminute_local.admin.foreseen import ALREADY_RECORDED, Foreseen, Row
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.application.apply_licensing import LicensingEvent
-    from perminute.domain.timelines import Fact, FactValue
-    from perminute.ports import LicensingStore, Receipt
+    from perminute.domain.licensing.timelines import Fact, FactValue
+    from perminute.ports import LicensingStore, ProcessedEvent
 
 USERS_AT_ONCE = 1_000
 
@@ -41,17 +41,17 @@ def read_licensing(
 
 
 def foresee_licensing(
-    event: LicensingEvent, licensing: Licensing, recorded: Receipt | None, *, now: datetime
+    event: LicensingEvent, licensing: Licensing, recorded: ProcessedEvent | None, *, now: datetime
 ) -> Foreseen:
     """Add the event's facts to what is recorded, and return what that would change.
 
-    `recorded` is the receipt of an event with the same `changeId`. Raises `Refused` if that one
-    said something else.
+    `recorded` is the processed event of an event with the same `changeId`. Raises `Refused` if
+    that one said something else.
     """
     if recorded is not None:
-        verdict = against_receipt(event.receipt, recorded)
-        if isinstance(verdict, Refused):
-            raise verdict
+        result = against_processed_event(event.processed_event, recorded)
+        if isinstance(result, Refused):
+            raise result
         return ALREADY_RECORDED
     change = event.change
     known = licensing.organization

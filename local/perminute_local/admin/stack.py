@@ -11,8 +11,8 @@ from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.application.apply_licensing import LicensingEvent
 from perminute.domain.errors import Refused
-from perminute.domain.folding import RERATING_HORIZON
-from perminute.domain.licensing import Licensing
+from perminute.domain.licensing.folding import RERATING_HORIZON
+from perminute.domain.licensing.licensing import Licensing
 from perminute_local.admin.credit import ReadOnlyCreditStore, foresee_credit, settings_in_force
 from perminute_local.admin.drafts import CREDITS_CONFIGURED
 from perminute_local.admin.licensing import foresee_licensing, read_licensing
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.application.book_credit import CreditEvent
-    from perminute.ports import LicensingStore, Receipt
+    from perminute.ports import LicensingStore, ProcessedEvent
     from perminute_local.admin.drafts import Draft
     from perminute_local.admin.foreseen import Foreseen
 
@@ -43,7 +43,7 @@ class _Read(NamedTuple):
     draft: Draft
     event: dict[str, Any]
     content: CreditEvent | LicensingEvent
-    recorded: Receipt | None
+    recorded: ProcessedEvent | None
 
 
 class DeployedStack(NamedTuple):
@@ -85,11 +85,11 @@ class DeployedStack(NamedTuple):
             raise RefusedByStack(read.draft.in_words_of_options(error)) from error
 
     def _read(self, draft: Draft, now: datetime) -> _Read:
-        recorded = None if draft.is_new else self.credit.receipt(draft.receipt_key)
+        recorded = None if draft.is_new else self.credit.processed_event(draft.receipt_key)
         event = draft.event(now, self._base(draft, recorded))
         return _Read(draft, event, draft.read(event, now, self.horizon), recorded)
 
-    def _base(self, draft: Draft, recorded: Receipt | None) -> Mapping[str, Any]:
+    def _base(self, draft: Draft, recorded: ProcessedEvent | None) -> Mapping[str, Any]:
         """Return what counts of fields that are not stated.
 
         A command that is repeated under its identity says the same as before, and not what is the

@@ -8,8 +8,8 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute.domain.identifiers import read_id
-from perminute.domain.times import format_instant
+from perminute.domain.values.identifiers import read_id
+from perminute.domain.values.times import format_instant
 from perminute_local.admin.clearable import CLEARABLE
 from perminute_local.admin.drafts import (
     BILLING_SOURCE,

@@ -21,8 +21,8 @@ from aws_lambda_powertools.utilities.idempotency import (
 )
 from aws_lambda_powertools.utilities.parser import BaseModel, parse
 
-from perminute.domain.rate_card import Quote
-from perminute.domain.times import parse_instant
+from perminute.domain.rating.rate_card import Quote
+from perminute.domain.values.times import parse_instant
 from perminute_local.bench.handler import CONTEXT, RATE_CARD
 from perminute_local.bench.imports import SETTINGS
 from perminute_local.bench.report import print_result
@@ -33,7 +33,7 @@ from perminute_local.replay.lambda_runtime import QUIET
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perminute.domain.rate_card import RateCard
+    from perminute.domain.rating.rate_card import RateCard
 
 ROUNDS = 400
 AT = 1_793_610_000_000

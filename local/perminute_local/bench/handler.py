@@ -17,9 +17,9 @@ from aws_lambda_powertools.utilities.batch import (
 )
 
 from perminute.events.door import read_event
-from perminute.events.telephony import TELEPHONY, ended_leg
+from perminute.events.telephony import TELEPHONY, ended_call
+from perminute_local.bench.baseline import DESCRIPTION, charge_one_by_one
 from perminute_local.bench.imports import SETTINGS
-from perminute_local.bench.naive import DESCRIPTION, charge_one_by_one
 from perminute_local.bench.report import best_cpu_seconds, print_result
 from perminute_local.bench.transport import ORGANIZATION, ORGANIZERS, InstantAws
 from perminute_local.embedded_aws import environment
@@ -29,7 +29,7 @@ from perminute_local.replay.lambda_runtime import QUIET, Context, SQSMessage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perminute.application.charge_legs import ChargeLegs
+    from perminute.application.charge_calls import ChargeCalls
 
 BATCH = 100
 ROUNDS = 30
@@ -46,7 +46,7 @@ def main() -> None:
         aws.register(connection.client.meta.events)
         aws.register(connection.session.get_component("event_emitter"))
         ours = measure(aws, module.handler, batch(BATCH))
-        naive = measure(aws, _naive_handler(module.charge_legs, aws), batch(BATCH))
+        naive = measure(aws, _naive_handler(module.charge_calls, aws), batch(BATCH))
     print_result(
         "handler",
         "at most 150 µs of CPU per charged call, batches of 100 messages of one organization",
@@ -111,7 +111,7 @@ def _call(number: int) -> dict[str, Any]:
     }
 
 
-def _naive_handler(use_case: ChargeLegs, aws: InstantAws) -> Callable[..., Any]:
+def _naive_handler(use_case: ChargeCalls, aws: InstantAws) -> Callable[..., Any]:
     client = boto3.client("dynamodb")
     aws.register(client.meta.events)
     charge = charge_one_by_one(use_case, client, "idempotency", CONTEXT)
@@ -120,7 +120,7 @@ def _naive_handler(use_case: ChargeLegs, aws: InstantAws) -> Callable[..., Any]:
     def handler(event: dict[str, Any], context: Any) -> Any:  # noqa: ANN401 - Lambda's
         return process_partial_response(
             event=event,
-            record_handler=lambda record: charge(ended_leg(read_event(record.body, TELEPHONY))),
+            record_handler=lambda record: charge(ended_call(read_event(record.body, TELEPHONY))),
             processor=processor,
             context=context,
         )

@@ -17,7 +17,7 @@ HANDLERS = (
     "apply_licensing.handler",
     "book_credit.handler",
     "rerate_calls.handler",
-    "wake_reratings.handler",
+    "queue_reratings.handler",
     "expire_credit.handler",
     "reconcile_books.handler",
     "publish_notifications.handler",

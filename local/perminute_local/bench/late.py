@@ -9,31 +9,35 @@ from unittest.mock import patch
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application import settle_pools
-from perminute.application.charge_legs import ChargeLegs, EndedLeg
-from perminute.application.counted_spending import spendings_of
+from perminute.application.charge_calls import ChargeCalls, EndedCall
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
-from perminute.application.patience import Patience
-from perminute.application.postings import posting_of
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.rerate_calls import RerateCalls, Wakeup
-from perminute.domain.accounts import Booking
-from perminute.domain.booking import Purchase, purchase
-from perminute.domain.legs import Leg, LegType, MeetingType
-from perminute.domain.licensing import MONTHLY_SPEND_LIMIT, LicensingChange, license_attribute
-from perminute.domain.lots import twelve_months_after
-from perminute.domain.rate_card_csv import read_rate_card
-from perminute.domain.spending import SpendingKey, SpendingKind
-from perminute.domain.timelines import Fact
-from perminute.ports import Receipt, ReceiptKey, ReceiptKind
+from perminute.application.rerate_calls import RerateCalls, ReratingRequest
+from perminute.application.retry import RetryPolicy
+from perminute.application.spend_counters import spendings_of
+from perminute.application.transactions import transaction_of
+from perminute.domain.credit.accounts import Booking
+from perminute.domain.credit.booking import Purchase, purchase
+from perminute.domain.credit.lots import twelve_months_after
+from perminute.domain.licensing.licensing import (
+    MONTHLY_SPEND_LIMIT,
+    LicensingChange,
+    license_attribute,
+)
+from perminute.domain.licensing.timelines import Fact
+from perminute.domain.limits.spending import SpendingKey, SpendingKind
+from perminute.domain.rating.calls import Call, LegType, MeetingType
+from perminute.formats.rate_card_csv import read_rate_card
+from perminute.ports import EventIdentity, IdentityKind, ProcessedEvent
 from perminute_local.bench.handler import RATE_CARD
 from perminute_local.bench.report import print_result
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from perminute.domain.rate_card import RateCard
-    from perminute.domain.timelines import FactValue
-    from perminute.domain.usage import Usage
+    from perminute.domain.licensing.timelines import FactValue
+    from perminute.domain.rating.rate_card import RateCard
+    from perminute.domain.rating.usage import Usage
     from perminute.ports import CallList
 
 ORGANIZATION, ORGANIZER = "contoso", "adele"
@@ -87,8 +91,8 @@ def main() -> None:
 def _measured() -> dict[str, int]:
     store = _organization()
     calls = _Counted(store)
-    parts = calls, RememberedLicensing(store), PublishedRateCards(_card()), Patience()
-    charge = ChargeLegs(store, *parts, settles_at_once=0)
+    parts = calls, LicensingCache(store), PublishedRateCards(_card()), RetryPolicy()
+    charge = ChargeCalls(store, *parts, settles_at_once=0)
     charge([_ended(f"call-{number}", _FIRST + number * _APART) for number in range(CALLS)])
     _say(store, ORGANIZER, {MONTHLY_SPEND_LIMIT: 10**12})
     calls.lists_read = 0
@@ -98,7 +102,7 @@ def _measured() -> dict[str, int]:
     calls.lists_read = calls.usages_read = 0
     rerate = RerateCalls(LookingAgain(store, *parts), store)
     while store.unsettled_months(ORGANIZATION):
-        rerate([Wakeup(ORGANIZATION)])
+        rerate([ReratingRequest(ORGANIZATION)])
     usages_read = calls.usages_read
     calls.lists_read = 0
     _count(store, calls)
@@ -116,7 +120,7 @@ def _count(store: InMemoryStore, calls: _Counted) -> None:
     key = SpendingKey(SpendingKind.USER, ORGANIZER, datetime(2026, 11, 1, tzinfo=UTC))
     account = store.account(ORGANIZATION)
     spendings = spendings_of(store, calls, account, [key])
-    store.commit(posting_of(account, Booking(account=account, spendings=spendings.touched)))
+    store.commit(transaction_of(account, Booking(account=account, spendings=spendings.touched)))
 
 
 def _organization() -> InMemoryStore:
@@ -138,7 +142,7 @@ def _organization() -> InMemoryStore:
         purchased_at=_SINCE,
         expires_at=twelve_months_after(_SINCE),
     )
-    store.commit(posting_of(account, purchase(account, bought, at=_SINCE, cause="bench")))
+    store.commit(transaction_of(account, purchase(account, bought, at=_SINCE, cause="bench")))
     return store
 
 
@@ -153,17 +157,19 @@ def _say(store: InMemoryStore, user: str | None, said: Mapping[str, FactValue]) 
         )
         for attribute, value in said.items()
     )
-    key = ReceiptKey(ReceiptKind.EVENT, ORGANIZATION, f"{user}/{len(store.receipts)}")
-    store.record(ORGANIZATION, [(LicensingChange(ORGANIZATION, user, facts), Receipt(key, ""))])
+    key = EventIdentity(IdentityKind.EVENT, ORGANIZATION, f"{user}/{len(store.processed_events)}")
+    store.record(
+        ORGANIZATION, [(LicensingChange(ORGANIZATION, user, facts), ProcessedEvent(key, ""))]
+    )
 
 
 def _card() -> RateCard:
     return read_rate_card(RATE_CARD.read_bytes(), version="0123456789ab")
 
 
-def _ended(call_id: str, ended_at: datetime) -> EndedLeg:
+def _ended(call_id: str, ended_at: datetime) -> EndedCall:
     """End a call out that took a minute."""
-    one = Leg(
+    one = Call(
         organization_id=ORGANIZATION,
         call_id=call_id,
         organizer_id=ORGANIZER,
@@ -175,7 +181,7 @@ def _ended(call_id: str, ended_at: datetime) -> EndedLeg:
         answered_at=ended_at - timedelta(minutes=1),
         ended_at=ended_at,
     )
-    return EndedLeg(one, ended_at)
+    return EndedCall(one, ended_at)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from contextlib import nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from perminute.domain import lot_changes
+from perminute.domain.credit import lot_changes
 from perminute_local.bench.handler import CONTEXT, RATE_CARD, batch, measure
 from perminute_local.bench.imports import SETTINGS
 from perminute_local.bench.report import print_result

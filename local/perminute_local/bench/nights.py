@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 from perminute.adapters.memory_books import InMemoryBookChecks, SentWork
 from perminute.application.check_books import CheckBooks
 from perminute.application.daily_runs import DailyRun, ListOrganizations
-from perminute.application.patience import Deadline, Patience
 from perminute.application.reconcile_books import ReconcileBooks, Reconciled
-from perminute.domain.accounts import Account
-from perminute.domain.book_checks import Place
-from perminute.domain.book_sums import CallCost, Standing
+from perminute.application.retry import Deadline, RetryPolicy
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
+from perminute.domain.credit.lots import Lot, LotShare, twelve_months_after
 from perminute.domain.errors import Unavailable
-from perminute.domain.ledger import EntryType, LedgerEntry, entry_id
-from perminute.domain.lots import Lot, LotShare, twelve_months_after
-from perminute.domain.reconciliation import Statement
+from perminute.domain.reconciliation.book_checks import Place
+from perminute.domain.reconciliation.book_sums import CallCost, Standing
+from perminute.domain.reconciliation.reconciliation import Statement
 from perminute.ports import ListedOrganizations
 from perminute_local.bench.report import print_result
 from perminute_local.stack import load_template, resources
@@ -36,8 +36,8 @@ from perminute_local.stack import load_template, resources
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from perminute.domain.book_sums import PoolUse
-    from perminute.domain.pools import Month
+    from perminute.domain.pools.pools import Month
+    from perminute.domain.reconciliation.book_sums import PoolUse
     from perminute.ports import RunOrganization, RunPage
 
 MANY, FEW_ENTRIES = 30_000, 10
@@ -270,8 +270,8 @@ def measure(way: str, organizations: int, entries: int) -> dict[str, Any]:
 def _ours(books: MadeUp, clock: Turned) -> dict[str, Any]:
     """Have two nights pass: in the first all books are read, in the second what is new."""
     checks, queue = Counted(clock=clock), Queued(clock=clock)
-    patience = Patience(sleep=lambda _: None)
-    check = CheckBooks(books, checks, ReconcileBooks(books, patience), patience)  # type: ignore[arg-type] # all that is used of it
+    retry = RetryPolicy(sleep=lambda _: None)
+    check = CheckBooks(books, checks, ReconcileBooks(books, retry), retry)  # type: ignore[arg-type] # all that is used of it
     run = DailyRun(ListOrganizations(books, queue), check)  # type: ignore[arg-type] # the same
     nights = [_night(run, queue, clock, NIGHT + timedelta(days=days)) for days in range(2)]
     return {"firstNight": nights[0], "secondNight": nights[1]}
@@ -302,7 +302,7 @@ def _night(run: DailyRun[Reconciled], queue: Queued, clock: Turned, at: datetime
 
 def _naive(books: MadeUp, clock: Turned) -> dict[str, Any]:
     """One function reads all books; it fails when its time is over, and begins anew."""
-    reconcile = ReconcileBooks(books, Patience(sleep=lambda _: None))  # type: ignore[arg-type] # the same
+    reconcile = ReconcileBooks(books, RetryPolicy(sleep=lambda _: None))  # type: ignore[arg-type] # the same
     began = clock()
     checked, ends = 0, "done"
     try:

@@ -8,16 +8,16 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perminute.domain.legs import LegType
-from perminute.domain.rate_card_csv import read_rate_card, write_rate_card
+from perminute.domain.rating.calls import LegType
+from perminute.formats.rate_card_csv import read_rate_card, write_rate_card
 from perminute_local.bench.report import best_cpu_seconds, print_result
-from perminute_local.decks import DECKS
-from perminute_local.decks.options import DeckOptions
+from perminute_local.carrier_price_lists import DECKS
+from perminute_local.carrier_price_lists.options import DeckOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perminute.domain.rate_card import RateCard
+    from perminute.domain.rating.rate_card import RateCard
 
 # Not part of the project: those who have the carrier's file lay it beside their checkout.
 REAL_DECK = Path(__file__).resolve().parents[4] / "shared" / "data" / "acs_pstn_rates.csv"
@@ -26,7 +26,7 @@ NAIVE_CALLS = 20_000
 ROUNDS = 5
 AT = datetime(2026, 11, 2, tzinfo=UTC)
 
-Call = tuple[LegType, str, int, datetime]
+TimedCall = tuple[LegType, str, int, datetime]
 
 
 def main() -> None:
@@ -46,13 +46,13 @@ def main() -> None:
     )
 
 
-def _rate(card: RateCard, calls: Sequence[Call]) -> None:
+def _rate(card: RateCard, calls: Sequence[TimedCall]) -> None:
     quote = card.quote
     for leg_type, number, seconds, at in calls:
         quote(leg_type, number, seconds, at)
 
 
-def _rate_naively(card: RateCard, calls: Sequence[Call]) -> None:
+def _rate_naively(card: RateCard, calls: Sequence[TimedCall]) -> None:
     rates = {(rate.leg_type, rate.prefix): rate for rate in card.rates}
     for leg_type, number, seconds, at in calls:
         for length in range(15, 0, -1):
@@ -79,7 +79,7 @@ def _card() -> tuple[str, RateCard]:
     return "made up, of the real one's shape", read_rate_card("\n".join([header, *rows]).encode())
 
 
-def _calls(card: RateCard, count: int) -> list[Call]:
+def _calls(card: RateCard, count: int) -> list[TimedCall]:
     chance = random.Random(1)  # noqa: S311 - reproducible, guards nothing
     prefixes = [rate.prefix for rate in card.rates]
     calls = []

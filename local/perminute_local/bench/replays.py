@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perminute.domain.times import format_instant
+from perminute.domain.values.times import format_instant
 from perminute_local.bench.handler import RATE_CARD
 from perminute_local.bench.report import print_result
 from perminute_local.example_day import DESTINATIONS, SETTING_UP, WORKING_DAY

@@ -11,10 +11,10 @@ from botocore.compat import HTTPHeaders
 
 from perminute.adapters.dynamodb.records import account_row
 from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer
-from perminute.domain.accounts import Account
-from perminute.domain.booking import Purchase, purchase
-from perminute.domain.lots import twelve_months_after
-from perminute.domain.times import format_instant
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.booking import Purchase, purchase
+from perminute.domain.credit.lots import twelve_months_after
+from perminute.domain.values.times import format_instant
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest

@@ -16,20 +16,20 @@ from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.adapters.memory import PublishedRateCards
-from perminute.application.charge_legs import ChargeLegs, EndedLeg
-from perminute.application.patience import Patience
-from perminute.application.postings import posting_of
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.application.verdicts import Accepted
-from perminute.domain.booking import Purchase, purchase
-from perminute.domain.legs import Leg, LegType, MeetingType
-from perminute.domain.licensing import LicensingChange, license_attribute
-from perminute.domain.lots import twelve_months_after
-from perminute.domain.rate_card_csv import read_rate_card
-from perminute.domain.timelines import Fact, FactValue
-from perminute.ports import Receipt, ReceiptKey, ReceiptKind
+from perminute.application.charge_calls import ChargeCalls, EndedCall
+from perminute.application.licensing_cache import LicensingCache
+from perminute.application.results import Accepted
+from perminute.application.retry import RetryPolicy
+from perminute.application.transactions import transaction_of
+from perminute.domain.credit.booking import Purchase, purchase
+from perminute.domain.credit.lots import twelve_months_after
+from perminute.domain.licensing.licensing import LicensingChange, license_attribute
+from perminute.domain.licensing.timelines import Fact, FactValue
+from perminute.domain.rating.calls import Call, LegType, MeetingType
+from perminute.formats.rate_card_csv import read_rate_card
+from perminute.ports import EventIdentity, IdentityKind, ProcessedEvent
+from perminute_local.bench.baseline import DESCRIPTION, charge_one_by_one
 from perminute_local.bench.handler import RATE_CARD
-from perminute_local.bench.naive import DESCRIPTION, charge_one_by_one
 from perminute_local.bench.report import print_result
 from perminute_local.replay.lambda_runtime import Context
 from perminute_local.replay.run import embedded_stack, table_names
@@ -98,12 +98,12 @@ def main() -> None:
 def _measure(connection: Connection, schema: Schema, size: int) -> dict[str, float]:
     organization = f"organization-{size}"
     charge = _charging(schema, organization)
-    charge(_legs(organization, 1, "warm"))
+    charge(_calls(organization, 1, "warm"))
     meter = Meter()
     with meter.over(connection.client):
-        verdicts = charge(_legs(organization, size, "call"))
-    if not all(isinstance(verdict, Accepted) for verdict in verdicts):
-        msg = f"the benchmark's calls were not charged: {verdicts}"
+        results = charge(_calls(organization, size, "call"))
+    if not all(isinstance(result, Accepted) for result in results):
+        msg = f"the benchmark's calls were not charged: {results}"
         raise RuntimeError(msg)
     return {**_figures(meter, size), "aim": round(2 + 4 / size, 3)}
 
@@ -122,7 +122,7 @@ def _measure_naive(connection: Connection, schema: Schema) -> dict[str, float]:
     charge = charge_one_by_one(charging, client, IDEMPOTENCY_TABLE, context)
     meter = Meter()
     with meter.over(client, connection.client):
-        for one in _legs(organization, NAIVE_CALLS, "call"):
+        for one in _calls(organization, NAIVE_CALLS, "call"):
             charge(one)
     return _figures(meter, NAIVE_CALLS)
 
@@ -135,23 +135,23 @@ def _figures(meter: Meter, calls: int) -> dict[str, float]:
     }
 
 
-def _charging(schema: Schema, organization: str) -> ChargeLegs:
+def _charging(schema: Schema, organization: str) -> ChargeCalls:
     credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
     _fund(credit, licensing, organization)
     card = read_rate_card(RATE_CARD.read_bytes(), version="0123456789ab")
-    return ChargeLegs(
+    return ChargeCalls(
         credit,
         DynamoDBCalls(schema),
-        RememberedLicensing(licensing),
+        LicensingCache(licensing),
         PublishedRateCards(card),
-        Patience(),
+        RetryPolicy(),
     )
 
 
 def _fund(
     credit: DynamoDBCreditStore, licensing: DynamoDBLicensingStore, organization: str
 ) -> None:
-    def change(user_id: str | None, **values: FactValue) -> tuple[LicensingChange, Receipt]:
+    def change(user_id: str | None, **values: FactValue) -> tuple[LicensingChange, ProcessedEvent]:
         identity = f"{organization}-{user_id}"
         facts = tuple(
             Fact(
@@ -163,8 +163,8 @@ def _fund(
             )
             for attribute, value in values.items()
         )
-        key = ReceiptKey(ReceiptKind.EVENT, organization, identity)
-        return LicensingChange(organization, user_id, facts), Receipt(key, "{}")
+        key = EventIdentity(IdentityKind.EVENT, organization, identity)
+        return LicensingChange(organization, user_id, facts), ProcessedEvent(key, "{}")
 
     held = {license_attribute(product): True for product in ("MCOMEETACPEA", "MCOPSTNC")}
     licensing.record(
@@ -180,14 +180,14 @@ def _fund(
         expires_at=twelve_months_after(_SINCE),
     )
     booking = purchase(account, bought, at=_SINCE, cause="purchase#po-1001")
-    credit.commit(posting_of(account, booking))
+    credit.commit(transaction_of(account, booking))
 
 
-def _legs(organization: str, count: int, name: str) -> list[EndedLeg]:
-    """Make legs with identifiers like real ones: as long, and as hard to compress."""
+def _calls(organization: str, count: int, name: str) -> list[EndedCall]:
+    """Make calls with identifiers like real ones: as long, and as hard to compress."""
     return [
-        EndedLeg(
-            Leg(
+        EndedCall(
+            Call(
                 organization_id=organization,
                 call_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{organization}/{name}/{number}")),
                 organizer_id="adele",

@@ -119,7 +119,7 @@ def fields_of(options: Mapping[str, object]) -> dict[str, object]:
     """Return what options state, by the names of the event's fields; None is not stated."""
     from pydantic.alias_generators import to_camel
 
-    from perminute.domain.times import format_instant
+    from perminute.domain.values.times import format_instant
 
     stated = {
         _IN_AUTO_RECHARGE.get(name) or to_camel(name): value for name, value in options.items()

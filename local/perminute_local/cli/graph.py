@@ -49,7 +49,7 @@ def graph(
     if send and not stack:
         msg = "--send needs a --stack to send to"
         raise WrongCall(msg)
-    from perminute_local.graph import run_graph
+    from perminute_local.graph_sync import run_graph
 
     return run_graph(
         file,

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import click
 from click.types import ParamType
 
-from perminute.domain.codes import check_currency
-from perminute.domain.identifiers import check_spaces
-from perminute.domain.phone_numbers import check_e164
-from perminute.domain.times import parse_instant
+from perminute.domain.reference.country_codes import check_currency
+from perminute.domain.reference.phone_numbers import check_e164
+from perminute.domain.values.identifiers import check_spaces
+from perminute.domain.values.times import parse_instant
 from perminute_local.dates import date_or_instant
 from perminute_local.standard_input import StandardInput
 from perminute_local.suggestions import did_you_mean

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perminute.domain.legs import MAX_LEG_SECONDS, PHONE_LEG_TYPES, LegType
+from perminute.domain.rating.calls import MAX_CALL_SECONDS, PHONE_LEG_TYPES, LegType
 from perminute_local.cli.parameters import (
     CURRENCY,
     FILE,
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 def _seconds(text: str) -> int:
     whole = re.fullmatch(r"([0-9]+)(\.0+)?", text)
-    if whole is None or int(whole[1]) > MAX_LEG_SECONDS:
-        msg = f"must be a whole number from 0 to {MAX_LEG_SECONDS} (24 h)"
+    if whole is None or int(whole[1]) > MAX_CALL_SECONDS:
+        msg = f"must be a whole number from 0 to {MAX_CALL_SECONDS} (24 h)"
         raise ValueError(msg)
     return int(whole[1])
 
@@ -86,5 +86,5 @@ def quote(
     if leg_type is None or number is None or seconds is None:
         msg = "quote needs --leg-type, --number and --seconds, or --calls"
         raise WrongCall(msg)
-    call = quotes.Call(LegType(leg_type), number, seconds, at or datetime.now(UTC))
+    call = quotes.QuotedCall(LegType(leg_type), number, seconds, at or datetime.now(UTC))
     return quotes.quote_call(card, call, currency=currency, as_json=as_json)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from perminute.domain.csv_tables import SEPARATORS
-from perminute.domain.legs import PHONE_LEG_TYPES, LegType
+from perminute.domain.rating.calls import PHONE_LEG_TYPES, LegType
+from perminute.formats.csv_tables import SEPARATORS
 from perminute_local.cli.parameters import (
     BUCKET,
     CURRENCY,
@@ -46,7 +46,7 @@ def check(*, file: Path, as_json: bool) -> int:
 
 
 def _columns(text: str) -> dict[str, str]:
-    from perminute_local.decks.mapped import read_columns
+    from perminute_local.carrier_price_lists.mapped import read_columns
 
     return read_columns(text)
 
@@ -111,8 +111,8 @@ def convert(
     **said: Any,  # noqa: ANN401 - the fields of the request as they are
 ) -> int:
     """Turn a carrier's price list into a rate card."""
+    from perminute_local.carrier_price_lists.mapping_files import read_separator
     from perminute_local.convert_rates import ListRequest, convert_rates
-    from perminute_local.decks.mapping_files import read_separator
 
     request = ListRequest(
         leg_type=None if leg_type is None else LegType(leg_type),

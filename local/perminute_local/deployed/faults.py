@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.awsrequest import AWSRequest
 from botocore.httpsession import URLLib3Session
 
-from perminute_local.child import serving
+from perminute_local.child_process import serving
 from perminute_local.deployed.artifact import ToolError, room
 
 if TYPE_CHECKING:

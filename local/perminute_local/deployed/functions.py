@@ -59,8 +59,8 @@ class DeployedFunction(LambdaFunction):
 def deployed_functions(stack: Stack, names: Mapping[str, str]) -> dict[str, DeployedFunction]:
     """Find all functions of a stack; `names` are the physical ones by logical ids."""
     # An invocation is waited for, and never made twice.
-    patience = Config(read_timeout=LONGEST_SECONDS + 60, retries={"total_max_attempts": 1})
-    client = boto3.client("lambda", config=patience)
+    retry = Config(read_timeout=LONGEST_SECONDS + 60, retries={"total_max_attempts": 1})
+    client = boto3.client("lambda", config=retry)
     return {
         function.name: DeployedFunction(function, names[function.name], client)
         for function in stack.functions

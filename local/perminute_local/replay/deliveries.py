@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from perminute.domain.times import parse_instant
+from perminute.domain.values.times import parse_instant
 from perminute.events.fields import FIRST_YEAR, LAST_YEAR
 
 if TYPE_CHECKING:

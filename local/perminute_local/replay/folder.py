@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from perminute.domain.rate_card_csv import read_rate_card
+from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.text_files import check_encoding, faults_of
 from perminute_local.wrong_call import FaultyFolder, WrongFile
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from perminute.domain.times import parse_instant
+from perminute.domain.values.times import parse_instant
 from perminute_local.replay.results import drain
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from rich.box import SIMPLE_HEAD, Box
 from rich.table import Table
 from rich.text import Text
 
-from perminute.domain.ledger import EntryType
-from perminute.domain.legs import LegType
-from perminute.domain.money import MICROS_PER_UNIT, format_micros
-from perminute.domain.printable import one_line
-from perminute.domain.usage import Flag, Outcome
+from perminute.domain.credit.ledger import EntryType
+from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.usage import Flag, Outcome
+from perminute.domain.values.money import MICROS_PER_UNIT, format_micros
+from perminute.domain.values.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from rich.console import JustifyMethod, RenderableType
 
     from perminute.adapters.notification_documents import Document
-    from perminute.domain.accounts import Account
-    from perminute.domain.ledger import LedgerEntry
-    from perminute.domain.usage import Usage
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.ledger import LedgerEntry
+    from perminute.domain.rating.usage import Usage
     from perminute_local.replay.results import Rejected, Response, Results
 
 
@@ -48,13 +48,13 @@ def report(results: Results) -> Iterator[RenderableType]:
     """Per organization the balance, minutes and cost by leg type, and what credit did not pay."""
     usages: defaultdict[str, list[Usage]] = defaultdict(list)
     for usage in results.usages:
-        usages[usage.leg.organization_id].append(usage)
+        usages[usage.call.organization_id].append(usage)
     for account in results.accounts:
         organization_id = account.organization_id
         entries = [e for e in results.entries if e.organization_id == organization_id]
         of_organization = usages[organization_id]
         yield _plain(f"{organization_id}: {_balance(account, entries)}", style="bold")
-        yield _legs(of_organization)
+        yield _calls(of_organization)
         if entries:
             yield _lots(organization_id, account, entries)
         for pool in results.pools.get(organization_id, ()):
@@ -202,10 +202,10 @@ def _notifications(notifications: Sequence[Document]) -> Table:
     return table
 
 
-def _legs(usages: Sequence[Usage]) -> Table:
-    table = _table(None, "leg", "calls", "charged", "billed minutes", "pool", "cost")
+def _calls(usages: Sequence[Usage]) -> Table:
+    table = _table(None, "call", "calls", "charged", "billed minutes", "pool", "cost")
     for leg_type, name in _LEG_NAMES.items():
-        of_type = [usage for usage in usages if usage.leg.leg_type is leg_type]
+        of_type = [usage for usage in usages if usage.call.leg_type is leg_type]
         if of_type:
             table.add_row(name, *_figures(of_type))
     table.add_section()
@@ -254,7 +254,7 @@ def _refused(rejected: Sequence[Rejected]) -> Table:
 def _table(title: str | None, *columns: str) -> Table:
     table = Table(title=_title(title) if title else None, **_STYLE)
     for column in columns:
-        text = column in {"leg", "lot", "expires", "outcome", "reason", "currency"}
+        text = column in {"call", "lot", "expires", "outcome", "reason", "currency"}
         table.add_column(column, justify="left" if text else "right", no_wrap=True)
     return table
 

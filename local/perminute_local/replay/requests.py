@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from perminute.api.endpoints import BY_NAME, Endpoint
-from perminute.domain.identifiers import canonical_id
+from perminute.domain.values.identifiers import canonical_id
 from perminute_local.replay.results import Response
 
 if TYPE_CHECKING:

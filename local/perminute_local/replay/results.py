@@ -16,13 +16,13 @@ from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.rows import AccountRow, LotRow
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
-from perminute.application.remembered_licensing import RememberedLicensing
+from perminute.application.licensing_cache import LicensingCache
 from perminute.batches import event_id_of
-from perminute.domain.accounts import Account
-from perminute.domain.money import format_micros
-from perminute.domain.pools import Month, month_of
-from perminute.domain.times import format_instant
-from perminute.domain.usage import Usage
+from perminute.domain.credit.accounts import Account
+from perminute.domain.pools.pools import Month, month_of
+from perminute.domain.rating.usage import Usage
+from perminute.domain.values.money import format_micros
+from perminute.domain.values.times import format_instant
 from perminute.settings import read_timeout_seconds
 from perminute_local.dead_letters import UNKNOWN
 
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
     from perminute.adapters.notification_documents import Document
     from perminute.application.reconcile_books import Reconciled
-    from perminute.domain.ledger import LedgerEntry
-    from perminute.domain.lots import Lot, LotShare
-    from perminute.domain.reconciliation import Difference
+    from perminute.domain.credit.ledger import LedgerEntry
+    from perminute.domain.credit.lots import Lot, LotShare
+    from perminute.domain.reconciliation.reconciliation import Difference
     from perminute.settings import TableNames
     from perminute_local.stack import Stack
 
@@ -91,7 +91,7 @@ class Results:
         calls_by_entry: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         for usage in self.usages:
             for entry, _ in usage.movements:
-                calls_by_entry[usage.leg.organization_id, entry].append(usage.leg.call_id)
+                calls_by_entry[usage.call.organization_id, entry].append(usage.call.call_id)
         for one in self.entries:
             calls_by_entry[one.organization_id, one.entry_id] += one.call_ids
         return {
@@ -145,13 +145,15 @@ def collect(
     known = {account.organization_id for account in accounts}
     accounts += (
         Account(organization_id=organization_id)
-        for organization_id in {usage.leg.organization_id for usage in usages} - known
+        for organization_id in {usage.call.organization_id for usage in usages} - known
     )
     return Results(
         further=further,
         pools=_pools(tables, usages),
         accounts=sorted(accounts, key=lambda a: a.organization_id),
-        usages=sorted(usages, key=lambda u: (u.leg.organization_id, u.leg.ended_at, u.leg.call_id)),
+        usages=sorted(
+            usages, key=lambda u: (u.call.organization_id, u.call.ended_at, u.call.call_id)
+        ),
         entries=sorted(entries, key=lambda e: (e.organization_id, e.entry_id)),
         # A refused event that is delivered twice is refused twice; it is told once.
         rejected=list(dict.fromkeys(rejected)),
@@ -165,12 +167,12 @@ def _pools(tables: TableNames, usages: Sequence[Usage]) -> dict[str, list[PoolUs
     credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
     months: defaultdict[str, set[Month]] = defaultdict(set)
     for usage in usages:
-        if usage.leg.answered_at is not None:
-            months[usage.leg.organization_id].add(month_of(usage.leg))
+        if usage.call.answered_at is not None:
+            months[usage.call.organization_id].add(month_of(usage.call))
     pools: dict[str, list[PoolUse]] = {}
     for organization_id, called in months.items():
         account = credit.account(organization_id)
-        known = RememberedLicensing(licensing).for_account(account, ())
+        known = LicensingCache(licensing).for_account(account, ())
         uses = [
             PoolUse(
                 month,
@@ -263,8 +265,8 @@ def _account_document(
 def _usage_document(usage: Usage) -> dict[str, Any]:
     price = usage.stated_price
     return {
-        "organizationId": usage.leg.organization_id,
-        "callId": usage.leg.call_id,
+        "organizationId": usage.call.organization_id,
+        "callId": usage.call.call_id,
         "outcome": usage.outcome,
         "reason": usage.reason,
         "billedSeconds": price.billed_seconds,

@@ -11,7 +11,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from perminute.domain.errors import Unavailable
-from perminute.domain.times import format_instant
+from perminute.domain.values.times import format_instant
 from perminute.settings import TableNames
 from perminute_local.embedded_aws import client_environment, embedded_aws, environment
 from perminute_local.publishing import publish

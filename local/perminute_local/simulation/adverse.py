@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from perminute.adapters.dynamodb.rows import Item
-    from perminute_local.simulation.gate import Gate
+    from perminute_local.simulation.fault_injector import Gate
 
 Answer = dict[str, Any]
 

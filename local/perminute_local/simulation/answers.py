@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from perminute.domain.credit_settings import MAX_GRANT_SECONDS, FailureHandling
-from perminute.domain.money import parse_micros
-from perminute_local.simulation.effects import Broken
+from perminute.domain.credit.credit_settings import MAX_GRANT_SECONDS, FailureHandling
+from perminute.domain.values.money import parse_micros
+from perminute_local.simulation.write_recorder import Broken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from perminute.domain.accounts import Account
+    from perminute.domain.credit.accounts import Account
     from perminute_local.simulation.plan import Bridged
 
 SETTING = "answers carry the failureHandling in force"

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from perminute.domain.times import format_instant
+from perminute.domain.values.times import format_instant
 from perminute_local.simulation.faults import chance
 from perminute_local.simulation.plan import event_body
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from perminute_local.simulation.effects import Effects
-    from perminute_local.simulation.happenings import Happenings
+    from perminute_local.simulation.scheduler import Happenings
+    from perminute_local.simulation.write_recorder import Effects
 
 _BOUGHT, _FAILED, _AGAIN, _ELSEWHERE = "bought", "failed", "again", "elsewhere"
 """It was bought; it could not be; the first of these is sent once more; it was bought twice."""

@@ -14,18 +14,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from perminute.api.endpoints import BY_NAME
-from perminute.domain.reservations import DEFAULT_QUOTA_SECONDS
-from perminute.domain.times import format_instant, parse_instant
+from perminute.domain.authorization.reservations import DEFAULT_QUOTA_SECONDS
+from perminute.domain.values.times import format_instant, parse_instant
 from perminute_local.replay.requests import http_event
 from perminute_local.simulation.answers import Answered
-from perminute_local.simulation.effects import RESERVING, Broken
-from perminute_local.simulation.expectations import unknown_user
 from perminute_local.simulation.faults import Fault, chance
+from perminute_local.simulation.invariants import unknown_user
 from perminute_local.simulation.masked import sometimes_in_full
 from perminute_local.simulation.plan import Told
 from perminute_local.simulation.restarts import Known, restarted
 from perminute_local.simulation.slips import REFUSED, Report, slip_of
 from perminute_local.simulation.spelling import ignored, spelled, withheld
+from perminute_local.simulation.write_recorder import RESERVING, Broken
 from perminute_local.stack import ApiTrigger
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
-    from perminute_local.simulation.effects import Effects, Reports
-    from perminute_local.simulation.happenings import Functions, Happenings
     from perminute_local.simulation.plan import Bridged
+    from perminute_local.simulation.scheduler import Functions, Happenings
+    from perminute_local.simulation.write_recorder import Effects, Reports
 
 _OK, _INVALID, _CONFLICT = 200, 400, 409
 _TRIES = 6

@@ -14,8 +14,8 @@ from perminute_local.simulation.faults import Fault, chance
 if TYPE_CHECKING:
     from random import Random
 
-    from perminute_local.simulation.effects import Effects
-    from perminute_local.simulation.happenings import Functions, Happenings
+    from perminute_local.simulation.scheduler import Functions, Happenings
+    from perminute_local.simulation.write_recorder import Effects
     from perminute_local.stack import Queue, QueueTrigger, StreamTrigger
 
 VISIBILITY_TIMEOUT = timedelta(seconds=200)

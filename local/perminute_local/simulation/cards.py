@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from perminute.domain.times import format_instant
+from perminute.domain.values.times import format_instant
 from perminute_local.simulation import masked
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from perminute.domain.printable import one_line
+from perminute.domain.values.printable import one_line
 from perminute_local.simulation.faults import ALL_FAULTS, Fault
+from perminute_local.simulation.scenarios import Over, World, simulate
 from perminute_local.simulation.shrinking import shortest
-from perminute_local.simulation.worlds import Over, World, simulate
 from perminute_local.stack import load_template
 from perminute_local.suggestions import did_you_mean
 from perminute_local.terminal import write_line, write_lines

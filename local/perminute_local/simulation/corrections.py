@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from perminute.application.correct_rates import RateCorrection
 from perminute.domain.errors import Unavailable
-from perminute.domain.usage import Outcome
-from perminute_local.simulation.effects import Broken
+from perminute.domain.rating.usage import Outcome
 from perminute_local.simulation.faults import Killed, chance
+from perminute_local.simulation.write_recorder import Broken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from perminute_local.simulation.gate import Gate
-    from perminute_local.simulation.happenings import Happenings
-    from perminute_local.simulation.medium import Medium, Seen
+    from perminute_local.simulation.backend import Medium, Seen
+    from perminute_local.simulation.fault_injector import Gate
     from perminute_local.simulation.plan import Corrected
+    from perminute_local.simulation.scheduler import Happenings
 
 _FAR = timedelta(days=40)
 """How far back a correction goes: into the month before."""
@@ -60,10 +60,10 @@ class Corrections:
         due: dict[tuple[str, str], str] = {}
         for organization_id, correction in self._begun:
             for usage in seen[organization_id].usages.values():
-                at = usage.leg.answered_at
+                at = usage.call.answered_at
                 is_free = usage.outcome is Outcome.FREE
                 if at is not None and not is_free and correction.since <= at < correction.until:
-                    due[organization_id, usage.leg.call_id] = correction.version
+                    due[organization_id, usage.call.call_id] = correction.version
         self._begun.clear()
         for (organization_id, call_id), version in due.items():
             stated = seen[organization_id].usages[call_id].price.rate_card_version

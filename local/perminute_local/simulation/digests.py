@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute.domain.booking import news_of_call
-from perminute.domain.money import format_micros
-from perminute.domain.times import end_of
+from perminute.domain.credit.booking import notifications_of_call
+from perminute.domain.values.money import format_micros
+from perminute.domain.values.times import end_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from perminute.domain.usage import Usage
+    from perminute.domain.rating.usage import Usage
 
 ONE_FIRST = "one call of a day is the first"
 ONCE = "each call is notified of once"
@@ -73,8 +73,10 @@ class NotifiedCalls:
     def record(self, usages: Sequence[Usage], at: datetime) -> None:
         """Take note of calls as they are from now on."""
         for usage in usages:
-            said = frozenset((type(one).__name__, one.reason.value) for one in news_of_call(usage))
-            turns = self._turns[usage.leg.organization_id, usage.leg.call_id]
+            said = frozenset(
+                (type(one).__name__, one.reason.value) for one in notifications_of_call(usage)
+            )
+            turns = self._turns[usage.call.organization_id, usage.call.call_id]
             turns.append(_Turn(at, said, usage))
 
     def decide(self, document: Mapping[str, Any]) -> None:
@@ -122,10 +124,10 @@ class NotifiedCalls:
             for call_id in call_ids
         }
         for usage in calls:
-            for news in news_of_call(usage):
-                who, what = usage.leg.organization_id, (type(news).__name__, news.reason.value)
-                if (who, usage.leg.call_id, *what) not in told:
-                    why = f"{who} was never notified that {usage.leg.call_id} is {what[1]}"
+            for news in notifications_of_call(usage):
+                who, what = usage.call.organization_id, (type(news).__name__, news.reason.value)
+                if (who, usage.call.call_id, *what) not in told:
+                    why = f"{who} was never notified that {usage.call.call_id} is {what[1]}"
                     yield NONE_LOST, why
 
     def _group_of(self, document: Mapping[str, Any]) -> Group:

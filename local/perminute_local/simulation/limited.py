@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from perminute.domain.times import format_instant
+from perminute.domain.values.times import format_instant
 from perminute_local.simulation.faults import chance
 from perminute_local.simulation.plan import Item, Plan, Said, event_body
 

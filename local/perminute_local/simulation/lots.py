@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perminute.domain.ledger import EntryType
-from perminute_local.simulation.effects import Broken
+from perminute.domain.credit.ledger import EntryType
+from perminute_local.simulation.write_recorder import Broken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime, timedelta
 
-    from perminute.domain.ledger import LedgerEntry
-    from perminute.domain.lots import Lot
-    from perminute.domain.usage import Usage
-    from perminute_local.simulation.medium import Seen
+    from perminute.domain.credit.ledger import LedgerEntry
+    from perminute.domain.credit.lots import Lot
+    from perminute.domain.rating.usage import Usage
+    from perminute_local.simulation.backend import Seen
 
 LATE_CALL = "a late call is paid by a lot of its time"
 CHARGEBACK = "a chargeback takes what was forfeited first"
@@ -84,7 +84,7 @@ class LotHistory:
         if self.seen.usages[call_id].authorized_at is not None:
             # Its bridge reported it in time, whatever became of it later.
             return
-        ended_at = self.seen.usages[call_id].leg.ended_at
+        ended_at = self.seen.usages[call_id].call.ended_at
         for share in entry.lots:
             lot = lots[share.lot_id]
             earliest, _ = self.reported.get(call_id, (ended_at, ended_at))
@@ -97,8 +97,8 @@ class LotHistory:
         self, usage: Usage, entries: Mapping[str, LedgerEntry]
     ) -> Iterator[Broken]:
         """No later lot paid, and no debt was made, while a lot of the call's time had enough."""
-        leg, charged = usage.leg, str(usage.entry_id)
-        _, reported_at = self.reported.get(leg.call_id, (None, None))
+        call, charged = usage.call, str(usage.entry_id)
+        _, reported_at = self.reported.get(call.call_id, (None, None))
         bought_at = {
             entry.opens.lot_id: entry.opens.purchased_at
             for entry in entries.values()
@@ -108,7 +108,7 @@ class LotHistory:
         for lot in self.seen.expired:
             if reported_at is None or self._held_at(lot, charged, entries) <= 0:
                 continue
-            was_alive = lot.purchased_at <= leg.ended_at < lot.expires_at
+            was_alive = lot.purchased_at <= call.ended_at < lot.expires_at
             is_in_time = reported_at <= lot.expires_at + self.shortest
             if not (was_alive and is_in_time and self._had_expired(lot, charged, entries)):
                 continue
@@ -119,7 +119,7 @@ class LotHistory:
                 if (bought_at[share.lot_id], share.lot_id) > place
             ]
             if later or paid_micros < usage.charge_micros:
-                why = f"{leg.call_id} was paid by {later or 'nobody'}, and not by {lot.lot_id}"
+                why = f"{call.call_id} was paid by {later or 'nobody'}, and not by {lot.lot_id}"
                 yield self._says(LATE_CALL, why)
 
     def _held_at(self, lot: Lot, before: str, entries: Mapping[str, LedgerEntry]) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from perminute.domain.reservations import HANG_UP
+from perminute.domain.authorization.reservations import HANG_UP
 from perminute_local.simulation.slips import Slip
 
 if TYPE_CHECKING:

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perminute.domain.reservations import PaidBy
-from perminute.domain.usage import Flag
-from perminute_local.simulation.effects import Broken
+from perminute.domain.authorization.reservations import PaidBy
+from perminute.domain.rating.usage import Flag
+from perminute_local.simulation.write_recorder import Broken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from random import Random
 
-    from perminute.domain.legs import Leg
-    from perminute.domain.rate_card import Rate, RateCard
-    from perminute.domain.reservations import Reservation
-    from perminute_local.simulation.medium import Seen
+    from perminute.domain.authorization.reservations import Reservation
+    from perminute.domain.rating.calls import Call
+    from perminute.domain.rating.rate_card import Rate, RateCard
+    from perminute_local.simulation.backend import Seen
 
 UNCERTAIN = "a masked number says whether its price is certain"
 DEAREST = "a masked number is granted what covers the dearest price it may have"
@@ -47,9 +47,9 @@ def sometimes_in_full(number: str, drawn: Random) -> str:
 def flags_of(organization_id: str, seen: Seen, cards: Mapping[str, RateCard]) -> Iterator[Broken]:
     """Compare the flag of each call with its card."""
     for usage in seen.usages.values():
-        is_due = bool(_others(usage.leg, cards[usage.price.rate_card_version]))
+        is_due = bool(_others(usage.call, cards[usage.price.rate_card_version]))
         if is_due != (Flag.PREFIX_UNCERTAIN in usage.flags):
-            why = f"{organization_id}: {usage.leg.call_id} has the flags {usage.flags}"
+            why = f"{organization_id}: {usage.call.call_id} has the flags {usage.flags}"
             yield Broken(UNCERTAIN, why)
 
 
@@ -63,22 +63,22 @@ def grants_of(organization_id: str, seen: Seen, cards: Mapping[str, RateCard]) -
 def _granted(
     organization_id: str, reservation: Reservation, cards: Mapping[str, RateCard]
 ) -> Iterator[Broken]:
-    leg, promised = reservation.leg, reservation.promised
+    call, promised = reservation.call, reservation.promised
     seconds = reservation.used_seconds + reservation.answer.granted_seconds
-    for rate in _others(leg, cards[reservation.rate_card_version]):
+    for rate in _others(call, cards[reservation.rate_card_version]):
         due_micros = rate.quote(seconds).charge_micros
         if rate.blocked or promised is None or promised.micros < due_micros:
-            why = f"{organization_id}: {leg.call_id} is granted {seconds} s, and may be {rate}"
+            why = f"{organization_id}: {call.call_id} is granted {seconds} s, and may be {rate}"
             yield Broken(DEAREST, why)
 
 
-def _others(leg: Leg, card: RateCard) -> list[Rate]:
+def _others(call: Call, card: RateCard) -> list[Rate]:
     """Return the longer rows in force that the number may match, and that say something else."""
-    number, at = leg.rated_number, leg.answered_at or leg.ended_at
+    number, at = call.rated_number, call.answered_at or call.ended_at
     if number is None or not number.endswith("*"):
         return []
     shown = number.strip("+*")
-    in_force = [one for one in card.rates if one.leg_type is leg.leg_type and one.in_force(at)]
+    in_force = [one for one in card.rates if one.leg_type is call.leg_type and one.in_force(at)]
     own = [one for one in in_force if shown.startswith(one.prefix)]
     priced_by = max(own, key=lambda one: len(one.prefix), default=None)
     return [

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perminute.domain.book_sums import NOTHING_PROVEN, Standing, Sums, agrees
-from perminute.domain.money import format_micros
-from perminute.domain.reconciliation import reconcile
-from perminute_local.simulation.effects import Broken
-from perminute_local.simulation.medium import WHOLE_WITHIN_DAYS
+from perminute.domain.reconciliation.book_sums import NOTHING_PROVEN, Standing, Sums, agrees
+from perminute.domain.reconciliation.reconciliation import reconcile
+from perminute.domain.values.money import format_micros
+from perminute_local.simulation.backend import WHOLE_WITHIN_DAYS
+from perminute_local.simulation.write_recorder import Broken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from perminute_local.simulation.medium import Seen
+    from perminute_local.simulation.backend import Seen
 
 BOOKS = "balance = ledger = lots less debt"
 CHECKED = "every night all books are checked"

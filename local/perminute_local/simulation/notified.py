@@ -5,17 +5,17 @@ from __future__ import annotations
 from itertools import dropwhile
 from typing import TYPE_CHECKING
 
-from perminute.domain.licensing import NAME
-from perminute.domain.money import format_micros
-from perminute.domain.times import format_instant
-from perminute_local.simulation.effects import Broken
+from perminute.domain.licensing.licensing import NAME
+from perminute.domain.values.money import format_micros
+from perminute.domain.values.times import format_instant
+from perminute_local.simulation.write_recorder import Broken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from perminute.domain.usage import Usage
-    from perminute_local.simulation.effects import Effects
-    from perminute_local.simulation.medium import Seen
+    from perminute.domain.rating.usage import Usage
+    from perminute_local.simulation.backend import Seen
+    from perminute_local.simulation.write_recorder import Effects
 
 CARRIED = "a notification of a call says what is recorded"
 NAMED = "a notification has the name of its organization"
@@ -27,19 +27,19 @@ def misstated(effects: Effects) -> Iterator[Broken]:
     for document, usage in effects.recorded_with:
         said = {name: document.get(name) for name in _CARRIED}
         if said != _recorded(usage):
-            why = f"{document['type']} of {usage.leg.call_id} says {said}, not {_recorded(usage)}"
+            why = f"{document['type']} of {usage.call.call_id} says {said}, not {_recorded(usage)}"
             yield Broken(CARRIED, why)
 
 
 def _recorded(usage: Usage) -> dict[str, str | None]:
-    leg, number = usage.leg, usage.leg.rated_number
+    call, number = usage.call, usage.call.rated_number
     retail_micros = usage.stated_price.retail_micros
     return {
-        "organizerId": leg.organizer_id,
-        "legType": leg.leg_type.value,
+        "organizerId": call.organizer_id,
+        "legType": call.leg_type.value,
         # What is masked already ends with as many asterisks.
         "number": f"{number[:-4]}****" if number else None,
-        "answeredAt": format_instant(leg.answered_at) if leg.answered_at else None,
+        "answeredAt": format_instant(call.answered_at) if call.answered_at else None,
         "retailCost": None if retail_micros is None else format_micros(retail_micros),
     }
 

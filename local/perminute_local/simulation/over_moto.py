@@ -26,14 +26,14 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table
 
-from perminute import bootstrap, connected, settings
+from perminute import aws, bootstrap, settings
 from perminute.adapters.dynamodb import licensing_store, records, under_way
 from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.call_store import DynamoDBCalls
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.digests import FIRST_CALL
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.receipts import receipt_of
+from perminute.adapters.dynamodb.processed_events import processed_event_of
 from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
 from perminute.adapters.dynamodb.rows import (
     AccountRow,
@@ -49,28 +49,28 @@ from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.api import bootstrap as api_bootstrap
 from perminute.application.check_books import CheckBooks
 from perminute.application.correct_rates import CorrectRates
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
-from perminute.application.patience import Patience
-from perminute.application.remembered_licensing import RememberedLicensing
-from perminute.domain.reservations import Reservation
-from perminute.domain.times import parse_instant
-from perminute.domain.usage import Usage
-from perminute.ports import Receipt, ReceiptKey, ReceiptKind
+from perminute.application.retry import RetryPolicy
+from perminute.domain.authorization.reservations import Reservation
+from perminute.domain.rating.usage import Usage
+from perminute.domain.values.times import parse_instant
+from perminute.ports import EventIdentity, IdentityKind, ProcessedEvent
 from perminute_local.embedded_aws import REGION, environment
 from perminute_local.publishing import publish, store_version
 from perminute_local.replay.lambda_runtime import LoadedFunction
 from perminute_local.replay.run import table_names
 from perminute_local.simulation.adverse import AdverseDynamoDB, half_of_batch
-from perminute_local.simulation.bus import OUTBOX, RERATINGS
-from perminute_local.simulation.effects import Kept, Posted, Sent
-from perminute_local.simulation.faults import Fault
-from perminute_local.simulation.gate import Request
-from perminute_local.simulation.medium import (
+from perminute_local.simulation.backend import (
     MOST_FACTS,
     WHOLE_WITHIN_DAYS,
     Seen,
     in_pieces,
 )
+from perminute_local.simulation.bus import OUTBOX, RERATINGS
+from perminute_local.simulation.fault_injector import Request
+from perminute_local.simulation.faults import Fault
+from perminute_local.simulation.write_recorder import Kept, Posted, Sent
 from perminute_local.stack import BACKING_TYPES, create_stack
 
 if TYPE_CHECKING:
@@ -78,14 +78,14 @@ if TYPE_CHECKING:
 
     from perminute.adapters.dynamodb.rows import Item
     from perminute.application.correct_rates import RateCorrection
-    from perminute.domain.accounts import Account
-    from perminute.domain.timelines import Fact
-    from perminute_local.simulation.effects import Effects
-    from perminute_local.simulation.gate import Gate
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.licensing.timelines import Fact
+    from perminute_local.simulation.fault_injector import Gate
+    from perminute_local.simulation.write_recorder import Effects
     from perminute_local.stack import Stack, Template
 
 Answer = dict[str, Any]
-Call = Callable[[BaseClient, str, Answer], Answer]
+AwsCall = Callable[[BaseClient, str, Answer], Answer]
 
 _KEYS = {
     "AWS_ACCESS_KEY_ID": "moto",
@@ -132,11 +132,11 @@ class Moto:
         again = LookingAgain(
             credit=DynamoDBCreditStore(self._schema),
             calls=DynamoDBCalls(self._schema),
-            licensing=RememberedLicensing(DynamoDBLicensingStore(self._schema)),
+            licensing=LicensingCache(DynamoDBLicensingStore(self._schema)),
             rate_cards=S3RateCards(
                 lambda: boto3.client("s3"), self.stack.setting("RATE_CARD_BUCKET"), report=print
             ),
-            patience=Patience(sleep=lambda _: None),
+            retry=RetryPolicy(sleep=lambda _: None),
         )
         deque(CorrectRates(again).book(organization_id, correction), maxlen=0)
 
@@ -154,7 +154,7 @@ class Moto:
         users = {user for user, _ in facts if user is not None}
         return Seen(
             statement=credit.statement(organization_id),
-            usages={one.leg.call_id: one for one in calls if isinstance(one, Usage)},
+            usages={one.call.call_id: one for one in calls if isinstance(one, Usage)},
             expired=credit.expired_lots(organization_id, since=_EPOCH),
             reservations=[one for one in calls if isinstance(one, Reservation)],
             licensing=replace(store.licensing(organization_id, users), seats=store.seats(account)),
@@ -168,7 +168,7 @@ class Moto:
                 organization_id, after=0, until=account.corrections
             ),
             waiting=len(DynamoDBReratings(self._schema).waiting(organization_id)),
-            receipt=self._receipt,
+            processed_event=self._receipt,
             check=self._checks.check(organization_id),
         )
 
@@ -183,7 +183,7 @@ class Moto:
 
     # ── What stands between a client and AWS ─────────────────────────────────────────────────
 
-    def ask(self, call: Call, client: BaseClient, operation: str, params: Answer) -> Answer:
+    def ask(self, call: AwsCall, client: BaseClient, operation: str, params: Answer) -> Answer:
         """Have a client make a request."""
         make = partial(call, client, operation)
         if self.adverse is not None:
@@ -277,8 +277,8 @@ class Moto:
                     if item["record"]["S"].startswith(FIRST_CALL)
                     for document in OutboxRow.from_raw_data(item).notifications
                 ],
-                call_ids=[usage.leg.call_id for usage in ended if not usage.reported_by_bridge],
-                reported_ids=[usage.leg.call_id for usage in ended if usage.reported_by_bridge],
+                call_ids=[usage.call.call_id for usage in ended if not usage.reported_by_bridge],
+                reported_ids=[usage.call.call_id for usage in ended if usage.reported_by_bridge],
                 usages=[one for one in calls if isinstance(one, Usage)],
                 pools=[
                     records.pool_of(PoolRow.from_raw_data(item))
@@ -299,11 +299,11 @@ class Moto:
         )
         return found
 
-    def _receipt(self, key: ReceiptKey) -> Receipt | None:
-        if key.kind is not ReceiptKind.EVENT:
-            return DynamoDBCreditStore(self._schema).receipt(key)
+    def _receipt(self, key: EventIdentity) -> ProcessedEvent | None:
+        if key.kind is not IdentityKind.EVENT:
+            return DynamoDBCreditStore(self._schema).processed_event(key)
         row = self._schema.events.get(key.id)
-        return None if row is None else receipt_of(key, row.serialize())
+        return None if row is None else processed_event_of(key, row.serialize())
 
 
 @contextmanager
@@ -320,9 +320,9 @@ def over_moto(
     Clients are shared: to make them anew for each instance would take longer than all they do.
     Nobody waits between two tries, and rate cards grow old by the clock of the world.
     """
-    patient = partial(Patience, sleep=lambda _: None, jitter=lambda: 0.0)
+    patient = partial(RetryPolicy, sleep=lambda _: None, jitter=lambda: 0.0)
     cards = partial(S3RateCards, clock=lambda: (effects.clock() - _EPOCH) // _SECOND)
-    original: Call = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001 - all pass there
+    original: AwsCall = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001 - all pass there
     with environment(**_KEYS), mock_aws():
         stack = create_stack(template, BACKING_TYPES - {"AWS::Events::Rule"})
         _without_stream(table_names(stack).credit)
@@ -334,14 +334,14 @@ def over_moto(
         with (
             patch.object(BaseClient, "_make_api_call", _asking(medium, original)),
             patch.object(Table, "__deepcopy__", _snapshot, create=True),
-            patch.object(bootstrap, "Patience", patient),
-            patch.object(api_bootstrap, "Patience", patient),
-            patch.object(connected, "S3RateCards", cards),
+            patch.object(bootstrap, "RetryPolicy", patient),
+            patch.object(api_bootstrap, "RetryPolicy", patient),
+            patch.object(aws, "S3RateCards", cards),
             patch.object(bootstrap, "CheckBooks", lambda **parts: in_pieces(CheckBooks(**parts))),
             patch.object(settings, "whole_within_days", lambda _: WHOLE_WITHIN_DAYS),
             patch.object(licensing_store, "MAX_FACTS", MOST_FACTS),
-            patch.object(connected, "connect", lambda **_: connection),
-            patch.object(connected.Connected, "client", lambda _, service: client(service)),
+            patch.object(aws, "connect", lambda **_: connection),
+            patch.object(aws.AwsResources, "client", lambda _, service: client(service)),
         ):
             yield medium
 
@@ -370,7 +370,7 @@ def _without_stream(table: str) -> None:
     dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables[table].stream_shard = None
 
 
-def _asking(medium: Moto, call: Call) -> Call:
+def _asking(medium: Moto, call: AwsCall) -> AwsCall:
     def ask(client: BaseClient, operation: str, params: Answer) -> Answer:
         return medium.ask(call, client, operation, params)
 

@@ -13,44 +13,44 @@ from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.digests import digest_rows, first_call_row
 from perminute.adapters.memory import (
     AnnouncedNotifications,
+    InMemoryReratingQueue,
     InMemoryStore,
     KeptRejections,
     PublishedRateCards,
-    RememberedWakeups,
 )
 from perminute.adapters.memory_books import SentWork
 from perminute.adapters.memory_digests import InMemoryDigests
 from perminute.adapters.sqs_work import work_body
 from perminute.application.correct_rates import CorrectRates
 from perminute.domain.errors import Contended, Unavailable
-from perminute.domain.rate_card_csv import read_rate_card
-from perminute.ports import Committed, Moved, Posting
-from perminute_local.simulation.effects import Kept, Posted, Sent, documents_of
+from perminute.formats.rate_card_csv import read_rate_card
+from perminute.ports import AccountChanged, Committed, Transaction
+from perminute_local.simulation.backend import MOST_FACTS, Seen
+from perminute_local.simulation.fault_injector import Request
 from perminute_local.simulation.faults import Fault
-from perminute_local.simulation.gate import Request
-from perminute_local.simulation.medium import MOST_FACTS, Seen
 from perminute_local.simulation.twin_functions import (
     Shared,
     described,
     looking_again,
     twinned_function,
 )
+from perminute_local.simulation.write_recorder import Kept, Posted, Sent, documents_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from perminute.application.correct_rates import RateCorrection
-    from perminute.domain.rerating import Rerating
+    from perminute.domain.rerating.rerating import Rerating
     from perminute.ports import Announcement, ListedOrganizations, Rejection
     from perminute_local.replay.lambda_runtime import LoadedFunction
-    from perminute_local.simulation.effects import Effects
-    from perminute_local.simulation.gate import Gate
+    from perminute_local.simulation.fault_injector import Gate
+    from perminute_local.simulation.write_recorder import Effects
     from perminute_local.stack import Template
 
 P = TypeVar("P")
 
 _MOVES = frozenset({"commit", "record", "roll_over"})
-"""Transactions that are answered with `Moved` if another one is in the way."""
+"""Transactions that are answered with `AccountChanged` if another one is in the way."""
 _CONTENDS = frozenset(
     {"finish", "keep", "licensing", "merge", "pools", "proceed", "usages"},
 )
@@ -63,7 +63,7 @@ _FOUND_IN_AN_INDEX = frozenset(
     {"calls_by_start", "organizations", "organizations_waiting", "reported_calls"}
 )
 """Readings of an index that may lag behind."""
-_SENDS = (AnnouncedNotifications, RememberedWakeups, KeptRejections, SentWork)
+_SENDS = (AnnouncedNotifications, InMemoryReratingQueue, KeptRejections, SentWork)
 """What takes several things at once."""
 
 
@@ -109,7 +109,7 @@ class Twins:
         account = store.account(organization_id)
         return Seen(
             statement=store.statement(organization_id),
-            usages={usage.leg.call_id: usage for usage in store.usages_of(organization_id)},
+            usages={usage.call.call_id: usage for usage in store.usages_of(organization_id)},
             expired=store.expired_lots(organization_id, since=_LONG_AGO),
             reservations=[
                 one for (name, _), one in store.under_way.items() if name == organization_id
@@ -126,7 +126,7 @@ class Twins:
                 organization_id, after=0, until=account.corrections
             ),
             waiting=len(store.waiting(organization_id)),
-            receipt=store.receipt,
+            processed_event=store.processed_event,
             check=self._shared.checks.check(organization_id),
         )
 
@@ -175,7 +175,7 @@ class Twins:
                 refused = {one.event_id for one in cast("Sequence[Rejection]", result)}
                 taken = [one for one in announcements if one.id not in refused]
                 self._effects.published(documents_of(taken))
-            case RememberedWakeups():
+            case InMemoryReratingQueue():
                 at: Mapping[str, datetime] = args[0] if name == "wake_later" else {}
                 self._effects.woken += ((one, at.get(one)) for one in args[0])
             case KeptRejections():
@@ -189,8 +189,8 @@ class Twins:
 
     def _note_written(self, name: str, args: tuple[Any, ...], result: object) -> None:
         match name, args, result:
-            case "commit", (Posting() as posting,), Committed():
-                self._note_posting(posting)
+            case "commit", (Transaction() as transaction,), Committed():
+                self._note_posting(transaction)
             case "record", (_, _, rerating), Committed() if rerating is not None:
                 self._put(rerating, is_new=True)
             case "proceed" | "merge", (rerating, *_), True:
@@ -198,27 +198,27 @@ class Twins:
             case _:
                 pass
 
-    def _note_posting(self, posting: Posting) -> None:
+    def _note_posting(self, transaction: Transaction) -> None:
         effects, told = self._effects, list[Any]()
-        for notifications in posting.outbox:
-            row = records.outbox_row(notifications, posting.after.version, posting.causes)
+        for notifications in transaction.outbox:
+            row = records.outbox_row(notifications, transaction.after.version, transaction.causes)
             told += row.notifications
             effects.put(row.serialize(), is_new=True)
-        for pool in posting.pools:
-            written = records.pool_row(pool, posting.steps.get(pool.month))
+        for pool in transaction.pools:
+            written = records.pool_row(pool, transaction.steps.get(pool.month))
             effects.put(written.serialize(), is_new=False)
-        for rerating in posting.reratings:
+        for rerating in transaction.reratings:
             self._put(rerating, is_new=True)
         effects.posted(
             Posted(
-                organization_id=posting.before.organization_id,
-                account=None if posting.after is posting.before else posting.after,
-                entries=posting.entries,
+                organization_id=transaction.before.organization_id,
+                account=None if transaction.after is transaction.before else transaction.after,
+                entries=transaction.entries,
                 told=told,
-                call_ids=[u.leg.call_id for u in posting.usages if not u.reported_by_bridge],
-                reported_ids=[u.leg.call_id for u in posting.usages if u.reported_by_bridge],
-                usages=(*posting.usages, *posting.rerated),
-                pools=posting.pools,
+                call_ids=[u.call.call_id for u in transaction.usages if not u.reported_by_bridge],
+                reported_ids=[u.call.call_id for u in transaction.usages if u.reported_by_bridge],
+                usages=(*transaction.usages, *transaction.rerated),
+                pools=transaction.pools,
             )
         )
 
@@ -315,9 +315,9 @@ def _is_transaction(adapter: object, name: str) -> bool:
     return isinstance(adapter, InMemoryStore) and (name in _MOVES or name in _CONTENDS)
 
 
-def _in_the_way(adapter: object, name: str) -> Moved:
+def _in_the_way(adapter: object, name: str) -> AccountChanged:
     if name in _MOVES:
-        return Moved("something was in the way")
+        return AccountChanged("something was in the way")
     if name in _CONTENDS and not isinstance(adapter, KeptRejections):
         _contended()
     if name in _DIGESTS_CONTEND and isinstance(adapter, InMemoryDigests):

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from perminute.domain.times import format_instant, parse_instant
+from perminute.domain.values.times import format_instant, parse_instant
 from perminute_local.simulation.cards import Cards
 from perminute_local.simulation.faults import Fault, chance
 from perminute_local.simulation.manners import Manners, manners_drawn

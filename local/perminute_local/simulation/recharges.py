@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute.domain.money import format_micros, parse_micros
-from perminute.domain.times import parse_instant
+from perminute.domain.values.money import format_micros, parse_micros
+from perminute.domain.values.times import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from perminute.domain.accounts import Account
-    from perminute.domain.credit_settings import CreditSettings
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.credit_settings import CreditSettings
 
 ONE_ID = "one recharge id for one crossing"
 DAY_LIMIT = "at most ten recharges are requested a day"

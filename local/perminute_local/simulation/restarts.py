@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.api.endpoints import BY_NAME
 from perminute_local.replay.requests import http_event
-from perminute_local.simulation.effects import Broken
 from perminute_local.simulation.faults import Fault, chance
+from perminute_local.simulation.write_recorder import Broken
 
 if TYPE_CHECKING:
     from collections.abc import Collection

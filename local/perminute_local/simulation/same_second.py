@@ -13,21 +13,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute.domain.folding import RERATING_HORIZON
-from perminute.domain.licenses import product_named
-from perminute.domain.licensing import license_attribute, purchased_attribute
-from perminute.domain.money import parse_micros
-from perminute.domain.times import format_instant, month_start, parse_instant
-from perminute_local.simulation.effects import Broken
+from perminute.domain.licensing.folding import RERATING_HORIZON
+from perminute.domain.licensing.licensing import license_attribute, purchased_attribute
+from perminute.domain.reference.licenses import product_named
+from perminute.domain.values.money import parse_micros
+from perminute.domain.values.times import format_instant, month_start, parse_instant
 from perminute_local.simulation.faults import chance
 from perminute_local.simulation.plan import Expected, Item, Plan, Rest, Said, event_body
+from perminute_local.simulation.write_recorder import Broken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from random import Random
 
-    from perminute.domain.timelines import Fact
-    from perminute_local.simulation.medium import Seen
+    from perminute.domain.licensing.timelines import Fact
+    from perminute_local.simulation.backend import Seen
 
 CAUTIOUS = "of two statements of one instant the cautious one holds"
 ONCE = "a change counts once, however often it is put on a bus"

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from perminute_local.simulation.faults import Fault
-from perminute_local.simulation.worlds import simulate
+from perminute_local.simulation.scenarios import simulate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perminute_local.simulation.scenarios import World
     from perminute_local.simulation.simulator import Outcome
-    from perminute_local.simulation.worlds import World
     from perminute_local.stack import Template
 
 MOST_RUNS = 400

@@ -11,24 +11,22 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, assert_never
 
-from perminute.adapters.sqs_wakeups import later_body
-from perminute.domain.money import format_micros
-from perminute.domain.rate_card_csv import read_rate_card
-from perminute.domain.times import format_instant
+from perminute.adapters.sqs_rerating_queue import later_body
+from perminute.domain.values.money import format_micros
+from perminute.domain.values.times import format_instant
+from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.replay.schedules import event_of_run
 from perminute_local.simulation.billing import Billing
 from perminute_local.simulation.bridges import Bridges, Ended
 from perminute_local.simulation.bus import RERATINGS, SimulatedQueue, SimulatedStream
 from perminute_local.simulation.corrections import Corrections
-from perminute_local.simulation.effects import Broken
-from perminute_local.simulation.expectations import (
+from perminute_local.simulation.faults import Fault, chance
+from perminute_local.simulation.invariants import (
     Expectations,
     books_of,
     never_charged,
     never_notified,
 )
-from perminute_local.simulation.faults import Fault, chance
-from perminute_local.simulation.happenings import Functions, Happenings
 from perminute_local.simulation.masked import grants_of
 from perminute_local.simulation.nights import SPOILT_MICROS, checked, spoilt
 from perminute_local.simulation.plan import (
@@ -40,15 +38,17 @@ from perminute_local.simulation.plan import (
     Said,
     event_body,
 )
+from perminute_local.simulation.scheduler import Functions, Happenings
+from perminute_local.simulation.write_recorder import Broken
 from perminute_local.stack import QueueTrigger, ScheduleTrigger, StreamTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from perminute_local.simulation.effects import Effects, Kept
-    from perminute_local.simulation.gate import Gate
-    from perminute_local.simulation.medium import Medium
+    from perminute_local.simulation.backend import Medium
+    from perminute_local.simulation.fault_injector import Gate
     from perminute_local.simulation.plan import Item, Plan, What
+    from perminute_local.simulation.write_recorder import Effects, Kept
     from perminute_local.stack import Trigger
 
 _QUEUES = {
@@ -57,7 +57,7 @@ _QUEUES = {
     "billing": "CreditQueue",
 }
 _EXPIRY, _RECONCILIATION = "ExpireCreditFunction", "ReconcileBooksFunction"
-_WAKE = "WakeReratingsFunction"
+_WAKE = "QueueReratingsFunction"
 _DEEPEST = 2
 """Functions that overtake each other: a third one finds nothing that two do not."""
 _MAX_ROUNDS = 200

@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.legs import MAX_LEG_SECONDS
-from perminute.domain.reservations import REPORT_TOLERANCE
+from perminute.domain.authorization.reservations import REPORT_TOLERANCE
+from perminute.domain.rating.calls import MAX_CALL_SECONDS
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -47,7 +47,7 @@ def slip_of(slip: Slip | None, report: Report) -> int | None:
         case Slip.MILLISECONDS, "update":
             used = 1_000 * (report.used - report.before)
         case Slip.DAY, "release":
-            used = MAX_LEG_SECONDS
+            used = MAX_CALL_SECONDS
         case _:
             return None
     is_too_much = report.before + used > report.since.total_seconds() + _MOST

@@ -6,15 +6,15 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from perminute.application.book_credit import CreditEvent, FailedRecharge
-from perminute.application.charge_legs import EndedLeg
+from perminute.application.charge_calls import EndedCall
 from perminute.application.correlation import traceable
-from perminute.domain.booking import Purchase
-from perminute_local.simulation.effects import Broken, Effects
+from perminute.domain.credit.booking import Purchase
+from perminute_local.simulation.write_recorder import Broken, Effects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from perminute_local.simulation.expectations import Opened
+    from perminute_local.simulation.invariants import Opened
 
 TRACED = "what is told names the event that it is told for"
 _OF_RECHARGES = {"RechargeFailed", "RechargeSucceeded"}
@@ -40,9 +40,9 @@ def untraced(effects: Effects, opened: Iterable[Opened]) -> Iterator[Broken]:
 
 def _reports(one: Opened, document: Mapping[str, Any]) -> bool:
     return (
-        isinstance(one, EndedLeg)
-        and one.leg.organization_id == document["organizationId"]
-        and one.leg.call_id == document["callId"]
+        isinstance(one, EndedCall)
+        and one.call.organization_id == document["organizationId"]
+        and one.call.call_id == document["callId"]
     )
 
 

@@ -16,10 +16,10 @@ from perminute import bootstrap
 from perminute.adapters.memory import (
     AnnouncedNotifications,
     InMemoryCalls,
+    InMemoryReratingQueue,
     InMemoryStore,
     KeptRejections,
     PublishedRateCards,
-    RememberedWakeups,
 )
 from perminute.adapters.memory_books import InMemoryBookChecks, InMemoryBooks, SentWork
 from perminute.adapters.memory_digests import InMemoryDigests
@@ -29,24 +29,24 @@ from perminute.application.apply_licensing import ApplyLicensing
 from perminute.application.ask_price import AskPrice
 from perminute.application.authorize_call import AuthorizeCall
 from perminute.application.book_credit import BookCredit
-from perminute.application.charge_legs import ChargeLegs
+from perminute.application.charge_calls import ChargeCalls
 from perminute.application.charge_reported import ChargeReported
 from perminute.application.check_books import CheckBooks
 from perminute.application.daily_expiry import BroughtUpToDate, ExpireAccount
 from perminute.application.daily_runs import DailyRun, ListOrganizations
 from perminute.application.expire_credit import ExpireCredit
+from perminute.application.licensing_cache import LicensingCache
 from perminute.application.look_up_calls import LookUpCalls
 from perminute.application.looking_again import LookingAgain
-from perminute.application.patience import Patience
 from perminute.application.publish_notifications import PublishNotifications
+from perminute.application.queue_reratings import QueueForgotten, QueueReratings
 from perminute.application.reconcile_books import ReconcileBooks, Reconciled
-from perminute.application.remembered_licensing import RememberedLicensing
 from perminute.application.rerate_calls import RerateCalls
+from perminute.application.retry import RetryPolicy
 from perminute.application.send_digests import SendDigests
-from perminute.application.wake_reratings import WakeForgotten, WakeReratings
 from perminute.settings import dead_letter_queue_url, work_queue_url
 from perminute_local.replay.lambda_runtime import LoadedFunction
-from perminute_local.simulation.medium import (
+from perminute_local.simulation.backend import (
     MOST_SETTLED_AT_ONCE,
     ORGANIZATIONS_ON_A_PAGE,
     WHOLE_WITHIN_DAYS,
@@ -93,7 +93,7 @@ class Shared:
     cards: PublishedRateCards
     store: InMemoryStore = field(default_factory=InMemoryStore)
     topic: AnnouncedNotifications = field(default_factory=AnnouncedNotifications)
-    wakeups: RememberedWakeups = field(default_factory=RememberedWakeups)
+    rerating_requests: InMemoryReratingQueue = field(default_factory=InMemoryReratingQueue)
     checks: InMemoryBookChecks = field(default_factory=InMemoryBookChecks)
     work: defaultdict[str, SentWork] = field(default_factory=lambda: defaultdict(SentWork))
     """The work of daily runs, by the queue that it was put into."""
@@ -114,33 +114,33 @@ class Twinned:
         self._store = shared.through(shared.store)
         self._calls = shared.through(InMemoryCalls(shared.store))
         self._cards = shared.through(shared.cards)
-        self._wakeups = shared.through(shared.wakeups)
+        self._wakeups = shared.through(shared.rerating_requests)
         self._digests = shared.through(InMemoryDigests(shared.store))
 
     def rejections(self) -> KeptRejections:
         """See `Application.rejections`."""
         return self._shared.through(self._shared.kept[dead_letter_queue_url(self._environment)])
 
-    def charge_legs(self) -> ChargeLegs:
-        """See `Application.charge_legs`."""
-        licensing = RememberedLicensing(self._store)
-        return ChargeLegs(
+    def charge_calls(self) -> ChargeCalls:
+        """See `Application.charge_calls`."""
+        licensing = LicensingCache(self._store)
+        return ChargeCalls(
             self._store, self._calls, licensing, self._cards, PATIENCE, MOST_SETTLED_AT_ONCE
         )
 
     def rerate_calls(self) -> RerateCalls:
         """See `Application.rerate_calls`."""
-        licensing = RememberedLicensing(self._store)
+        licensing = LicensingCache(self._store)
         again = LookingAgain(self._store, self._calls, licensing, self._cards, PATIENCE)
         return RerateCalls(again, self._store)
 
-    def wake_reratings(self) -> WakeReratings:
-        """See `Application.wake_reratings`."""
-        return WakeReratings(self._wakeups, self.rejections())
+    def queue_reratings(self) -> QueueReratings:
+        """See `Application.queue_reratings`."""
+        return QueueReratings(self._wakeups, self.rejections())
 
-    def wake_forgotten(self) -> WakeForgotten:
+    def wake_forgotten(self) -> QueueForgotten:
         """See `Application.wake_forgotten`."""
-        return WakeForgotten(self._store, self._wakeups)
+        return QueueForgotten(self._store, self._wakeups)
 
     def book_credit(self) -> BookCredit:
         """See `Application.book_credit`."""
@@ -148,9 +148,9 @@ class Twinned:
 
     def daily_expiry(self) -> DailyRun[BroughtUpToDate]:
         """See `Application.daily_expiry`."""
-        charge_reported = ChargeReported(self._store, self.charge_legs())
+        charge_reported = ChargeReported(self._store, self.charge_calls())
         send_digests = SendDigests(
-            credit=self._store, calls=self._store, digests=self._digests, patience=PATIENCE
+            credit=self._store, calls=self._store, digests=self._digests, retry=PATIENCE
         )
         does = ExpireAccount(ExpireCredit(self._store, PATIENCE), charge_reported, send_digests)
         return DailyRun(self._organizations(only_due=True), does)
@@ -161,7 +161,7 @@ class Twinned:
             books=self._shared.through(InMemoryBooks(self._shared.store)),
             checks=self._shared.through(self._shared.checks),
             reconcile=ReconcileBooks(self._store, PATIENCE),
-            patience=PATIENCE,
+            retry=PATIENCE,
             whole_within_days=WHOLE_WITHIN_DAYS,
         )
         return DailyRun(self._organizations(), in_pieces(check_books))
@@ -180,7 +180,7 @@ class Twinned:
         return ApplyLicensing(self._store, PATIENCE)
 
 
-PATIENCE = Patience(sleep=lambda _: None)
+PATIENCE = RetryPolicy(sleep=lambda _: None)
 """Nobody else is in the way here, so there is nothing to pause for."""
 
 
@@ -190,9 +190,9 @@ def looking_again(shared: Shared) -> LookingAgain:
     return LookingAgain(
         credit=store,
         calls=shared.through(InMemoryCalls(shared.store)),
-        licensing=RememberedLicensing(store),
+        licensing=LicensingCache(store),
         rate_cards=shared.through(shared.cards),
-        patience=PATIENCE,
+        retry=PATIENCE,
     )
 
 
@@ -202,7 +202,7 @@ def charging_api(shared: Shared) -> ChargingApi:
         shared.through(shared.store),
         shared.through(shared.cards),
     )
-    licensing = RememberedLicensing(store)
+    licensing = LicensingCache(store)
     return ChargingApi(
         authorize_call=AuthorizeCall(
             under_way=store,
@@ -210,7 +210,7 @@ def charging_api(shared: Shared) -> ChargingApi:
             calls=shared.through(InMemoryCalls(shared.store)),
             licensing=licensing,
             rate_cards=cards,
-            patience=PATIENCE,
+            retry=PATIENCE,
         ),
         ask_price=AskPrice(store, licensing, cards),
         credit=store,

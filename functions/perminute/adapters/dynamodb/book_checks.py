@@ -11,7 +11,7 @@ from pynamodb.models import Model
 from perminute.adapters.check_documents import check_of, checkpoint_text, reading_text
 from perminute.adapters.dynamodb.rows import InstantAttribute, IntegerAttribute
 from perminute.adapters.dynamodb.tables import Table, put_alone, readable, unavailable
-from perminute.domain.book_checks import BooksCheck
+from perminute.domain.reconciliation.book_checks import BooksCheck
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

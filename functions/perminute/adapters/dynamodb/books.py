@@ -10,18 +10,18 @@ from perminute.adapters.dynamodb import records, under_way
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore, call_key
 from perminute.adapters.dynamodb.rows import CallListRow, PoolRow
 from perminute.adapters.dynamodb.tables import get_together, readable
-from perminute.domain.book_checks import Place
-from perminute.domain.book_sums import CallCost, PoolUse, Standing, read_at_once
-from perminute.domain.ledger import entry_id
-from perminute.domain.pools import Month
-from perminute.domain.times import parse_instant
+from perminute.domain.credit.ledger import entry_id
+from perminute.domain.pools.pools import Month
+from perminute.domain.reconciliation.book_checks import Place
+from perminute.domain.reconciliation.book_sums import CallCost, PoolUse, Standing, read_at_once
+from perminute.domain.values.times import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from perminute.adapters.dynamodb.rows import Item
     from perminute.adapters.dynamodb.schema import Schema
-    from perminute.domain.ledger import LedgerEntry
+    from perminute.domain.credit.ledger import LedgerEntry
 
 USAGES = "usages"
 """The part of the books that is not in the credit table."""

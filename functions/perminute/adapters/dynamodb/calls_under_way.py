@@ -9,16 +9,16 @@ from perminute.adapters.dynamodb import records, under_way
 from perminute.adapters.dynamodb.credit_store import authorized_put, call_key
 from perminute.adapters.dynamodb.rows import AccountRow
 from perminute.adapters.dynamodb.tables import get_together, put_alone, readable
-from perminute.domain.accounts import Account
-from perminute.domain.times import parse_instant
+from perminute.domain.credit.accounts import Account
+from perminute.domain.values.times import parse_instant
 from perminute.ports import CallPlace, CallUnderWay
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from perminute.adapters.dynamodb.schema import Schema
-    from perminute.domain.reservations import Reservation
-    from perminute.domain.usage import Usage
+    from perminute.domain.authorization.reservations import Reservation
+    from perminute.domain.rating.usage import Usage
     from perminute.ports import Authorized
 
 

@@ -7,11 +7,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, assert_never
 
 from perminute.adapters.dynamodb import records, under_way
-from perminute.adapters.dynamodb.receipts import (
-    insert_receipt,
-    receipt_of,
-    receipt_record,
-    stored_receipt,
+from perminute.adapters.dynamodb.processed_events import (
+    insert_processed_event,
+    processed_event_of,
+    processed_event_record,
+    stored_processed_event,
 )
 from perminute.adapters.dynamodb.rows import (
     AccountRow,
@@ -25,25 +25,25 @@ from perminute.adapters.dynamodb.rows import (
 from perminute.adapters.dynamodb.tables import (
     Collided,
     Failed,
-    Transaction,
+    WriteRequest,
     Written,
     get_together,
     readable,
 )
-from perminute.domain.accounts import Account
-from perminute.domain.ledger import EntryType, entry_id
-from perminute.domain.pools import MinutePool, Month
-from perminute.domain.reservations import Reservation
-from perminute.domain.times import parse_instant
-from perminute.domain.usage import Usage
+from perminute.domain.authorization.reservations import Reservation
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.ledger import EntryType, entry_id
+from perminute.domain.pools.pools import MinutePool, Month
+from perminute.domain.rating.usage import Usage
+from perminute.domain.values.times import parse_instant
 from perminute.ports import (
-    AlreadyKnown,
+    AccountChanged,
+    AlreadyExists,
     Committed,
+    EventIdentity,
+    IdentityKind,
     ListedOrganizations,
-    Moved,
-    Receipt,
-    ReceiptKey,
-    ReceiptKind,
+    ProcessedEvent,
 )
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.rows import Item
     from perminute.adapters.dynamodb.schema import Schema
     from perminute.adapters.dynamodb.tables import Operation
-    from perminute.domain.chargebacks import BoughtCredit
-    from perminute.domain.ledger import LedgerEntry
-    from perminute.domain.lots import Lot, Lots
-    from perminute.domain.reconciliation import Statement
-    from perminute.domain.spending import Spending, SpendingChange, SpendingKey
-    from perminute.ports import Authorized, CommitResult, Posting
+    from perminute.domain.credit.chargebacks import BoughtCredit
+    from perminute.domain.credit.ledger import LedgerEntry
+    from perminute.domain.credit.lots import Lot, Lots
+    from perminute.domain.limits.spending import Spending, SpendingChange, SpendingKey
+    from perminute.domain.reconciliation.reconciliation import Statement
+    from perminute.ports import Authorized, CommitResult, Transaction
 
 
 _NEW_CALL = "attribute_not_exists(outcome) AND attribute_not_exists(held)"
@@ -91,26 +91,29 @@ class DynamoDBCreditStore:
                 return records.account_of(row)
         return Account(organization_id=organization_id)
 
-    def commit(self, posting: Posting) -> CommitResult:
+    def commit(self, transaction: Transaction) -> CommitResult:
         """See `CreditStore.commit`: 2 write units a usage, 2 for the account, 2 a KB of list."""
-        transaction = Transaction(self._schema.connection)
-        transaction.puts += [
-            *self._usages(posting),
-            *(insert_receipt(self._schema, receipt) for receipt in posting.receipts),
+        request = WriteRequest(self._schema.connection)
+        request.puts += [
+            *self._usages(transaction),
+            *(
+                insert_processed_event(self._schema, processed_event)
+                for processed_event in transaction.processed_events
+            ),
         ]
-        self._add_account(transaction, posting)
-        self._add_calls(transaction, posting)
-        self._add_lots(transaction, posting)
-        if posting.authorized is not None:
-            transaction.puts.append(authorized_put(self._schema, posting.authorized))
-        match transaction.write():
+        self._add_account(request, transaction)
+        self._add_calls(request, transaction)
+        self._add_lots(request, transaction)
+        if transaction.authorized is not None:
+            request.puts.append(authorized_put(self._schema, transaction.authorized))
+        match request.write():
             case Written():
                 return Committed()
             case Collided(why):
-                return Moved(why)
+                return AccountChanged(why)
             case Failed(items):
-                first = len(transaction.checks) + len(transaction.deletes)
-                return _already_known(posting, items, first=first)
+                first = len(request.checks) + len(request.deletes)
+                return _already_known(transaction, items, first=first)
             case never:
                 assert_never(never)
 
@@ -240,14 +243,18 @@ class DynamoDBCreditStore:
     def bought(self, organization_id: str, purchase_id: str) -> BoughtCredit | None:
         """See `CreditStore.bought`."""
         # Imported where it is needed: who authorizes calls is waited for, and charges nothing back.
-        from perminute.domain.chargebacks import BoughtCredit  # noqa: PLC0415
+        from perminute.domain.credit.chargebacks import BoughtCredit  # noqa: PLC0415
 
-        receipt = self.receipt(ReceiptKey(ReceiptKind.PURCHASE, organization_id, purchase_id))
-        if receipt is None or receipt.entry_id is None:
+        processed_event = self.processed_event(
+            EventIdentity(IdentityKind.PURCHASE, organization_id, purchase_id)
+        )
+        if processed_event is None or processed_event.entry_id is None:
             return None
         schema = self._schema
         with readable(f"purchase {purchase_id} of {organization_id}"):
-            row = schema.entries.get(organization_id, records.entry_record(receipt.entry_id))
+            row = schema.entries.get(
+                organization_id, records.entry_record(processed_event.entry_id)
+            )
             entry = row and records.entry_of(row)
             if not entry or entry.opens is None:
                 return None
@@ -261,10 +268,10 @@ class DynamoDBCreditStore:
                 forfeited=records.lot_of(expired) if expired else None,
             )
 
-    def receipt(self, key: ReceiptKey) -> Receipt | None:
-        """See `CreditStore.receipt`."""
-        row = self._schema.receipts.get(key.organization_id, receipt_record(key))
-        return None if row is None else stored_receipt(key, row)
+    def processed_event(self, key: EventIdentity) -> ProcessedEvent | None:
+        """See `CreditStore.processed_event`."""
+        row = self._schema.processed_events.get(key.organization_id, processed_event_record(key))
+        return None if row is None else stored_processed_event(key, row)
 
     def organizations(self, *, due_by: datetime | None = None) -> Iterator[str]:
         """See `CreditStore.organizations`."""
@@ -300,7 +307,7 @@ class DynamoDBCreditStore:
         were being drawn on.
         """
         # Imported where it is needed: who authorizes calls is waited for, and reconciles nothing.
-        from perminute.domain.reconciliation import Statement  # noqa: PLC0415
+        from perminute.domain.reconciliation.reconciliation import Statement  # noqa: PLC0415
 
         account = self.account(organization_id)
         pools = self._pools(organization_id)
@@ -357,94 +364,98 @@ class DynamoDBCreditStore:
                 pool_minutes[Month.of(answered_at)] += int(item["poolMinutes"]["N"])
         return charges_micros, pool_minutes
 
-    def _usages(self, posting: Posting) -> Iterator[Operation]:
+    def _usages(self, transaction: Transaction) -> Iterator[Operation]:
         """Put usages where no call has been recorded, or what was reserved for it is known."""
-        reserved = {one.leg.call_id: one for one in posting.settled if one.held}
+        reserved = {one.call.call_id: one for one in transaction.settled if one.held}
         usages = self._schema.usages
-        for usage in posting.usages:
-            item, reservation = records.usage_item(usage), reserved.get(usage.leg.call_id)
+        for usage in transaction.usages:
+            item, reservation = records.usage_item(usage), reserved.get(usage.call.call_id)
             if reservation is None:
                 yield usages.put_if(item, _NEW_CALL)
             else:
                 yield usages.put_if(item, _CALL_TO_SETTLE, n=reservation.sequence)
 
-    def _add_account(self, transaction: Transaction, posting: Posting) -> None:
+    def _add_account(self, request: WriteRequest, transaction: Transaction) -> None:
         """Write or check the account, then what it explains itself by: entries and the outbox."""
         schema = self._schema
-        unchanged = _is_at(posting.before)
-        row = records.account_row(posting.after)
-        if posting.after is posting.before:
-            transaction.checks.append(schema.accounts.check(row, unchanged))
+        unchanged = _is_at(transaction.before)
+        row = records.account_row(transaction.after)
+        if transaction.after is transaction.before:
+            request.checks.append(schema.accounts.check(row, unchanged))
         else:
-            transaction.puts.append(schema.accounts.replace(row, unchanged))
-        transaction.puts += (
+            request.puts.append(schema.accounts.replace(row, unchanged))
+        request.puts += (
             schema.entries.insert(records.entry_row(entry).serialize())
-            for entry in posting.entries
-            if entry.type is not EntryType.CHARGE or not posting.usages
+            for entry in transaction.entries
+            if entry.type is not EntryType.CHARGE or not transaction.usages
         )
-        for notifications in posting.outbox:
-            outbox = records.outbox_row(notifications, posting.after.version, posting.causes)
-            transaction.puts.append(schema.outbox.insert(outbox.serialize()))
+        for notifications in transaction.outbox:
+            outbox = records.outbox_row(
+                notifications, transaction.after.version, transaction.causes
+            )
+            request.puts.append(schema.outbox.insert(outbox.serialize()))
 
-    def _add_lots(self, transaction: Transaction, posting: Posting) -> None:
+    def _add_lots(self, request: WriteRequest, transaction: Transaction) -> None:
         """Write lots that are items of their own: the account's version guards them as well."""
-        table, organization_id = self._schema.lots, posting.before.organization_id
-        stored, removed, forfeited = posting.lots
-        transaction.deletes += (
+        table, organization_id = self._schema.lots, transaction.before.organization_id
+        stored, removed, forfeited = transaction.lots
+        request.deletes += (
             table.delete_item(organization_id, records.further_lot_record(lot)) for lot in removed
         )
         rows = [
             *(records.further_lot_row(organization_id, lot) for lot in stored),
             *(records.expired_lot_row(organization_id, lot) for lot in forfeited),
         ]
-        transaction.puts += (table.put(row.serialize()) for row in rows)
-        if posting.chargeback is not None:
+        request.puts += (table.put(row.serialize()) for row in rows)
+        if transaction.chargeback is not None:
             row = ChargebackRow(
                 organization_id=organization_id,
-                record=records.chargeback_record(posting.chargeback.purchase_id),
-                amount_micros=posting.chargeback.amount_micros,
+                record=records.chargeback_record(transaction.chargeback.purchase_id),
+                amount_micros=transaction.chargeback.amount_micros,
             )
-            transaction.puts.append(self._schema.chargebacks.put(row.serialize()))
+            request.puts.append(self._schema.chargebacks.put(row.serialize()))
 
-    def _add_calls(self, transaction: Transaction, posting: Posting) -> None:
+    def _add_calls(self, request: WriteRequest, transaction: Transaction) -> None:
         """Write what calls bring along: their lists, the pools, and what became of older ones.
 
         Pools, spending and older usages are overwritten without a condition of their own. Whatever
         changes them moves the account as well, whose version is checked.
         """
-        schema, organization_id = self._schema, posting.before.organization_id
-        transaction.puts += [
-            *(schema.usages.put(records.usage_item(usage)) for usage in posting.rerated),
+        schema, organization_id = self._schema, transaction.before.organization_id
+        request.puts += [
+            *(schema.usages.put(records.usage_item(usage)) for usage in transaction.rerated),
             *(
-                schema.pools.put(records.pool_row(pool, posting.steps.get(pool.month)).serialize())
-                for pool in posting.pools
+                schema.pools.put(
+                    records.pool_row(pool, transaction.steps.get(pool.month)).serialize()
+                )
+                for pool in transaction.pools
             ),
             *(
                 schema.spendings.put(under_way.spending_row(organization_id, one).serialize())
-                for one in posting.spendings
+                for one in transaction.spendings
             ),
             *(
                 schema.call_lists.insert(row.serialize())
-                for row in records.call_list_rows(posting.usages, _charge_of(posting))
+                for row in records.call_list_rows(transaction.usages, _charge_of(transaction))
             ),
             *(
                 schema.call_lists.insert(row.serialize())
-                for row in records.call_list_rows(posting.relisted, suffix=records.RELISTED)
+                for row in records.call_list_rows(transaction.relisted, suffix=records.RELISTED)
             ),
             *(
                 schema.reratings.insert(records.rerating_row(one).serialize())
-                for one in posting.reratings
+                for one in transaction.reratings
             ),
         ]
-        if posting.corrected:
-            number = posting.after.corrections
-            row = under_way.correction_row(organization_id, number, posting.corrected)
-            transaction.puts.append(schema.corrections.insert(row.serialize()))
+        if transaction.corrected:
+            number = transaction.after.corrections
+            row = under_way.correction_row(organization_id, number, transaction.corrected)
+            request.puts.append(schema.corrections.insert(row.serialize()))
 
 
-def _charge_of(posting: Posting) -> LedgerEntry | None:
+def _charge_of(transaction: Transaction) -> LedgerEntry | None:
     """Find the entry that is written with the calls that it charges, for they explain it."""
-    return next((entry for entry in posting.entries if entry.type is EntryType.CHARGE), None)
+    return next((entry for entry in transaction.entries if entry.type is EntryType.CHARGE), None)
 
 
 def _is_at(account: Account) -> Condition:
@@ -453,25 +464,29 @@ def _is_at(account: Account) -> Condition:
     return AccountRow.version == account.version
 
 
-def _already_known(posting: Posting, items: dict[int, Item], *, first: int) -> CommitResult:
+def _already_known(transaction: Transaction, items: dict[int, Item], *, first: int) -> CommitResult:
     """Tell records that exist from an account that moved on, which is all that can fail else."""
     usages: dict[str, Usage] = {}
     reservations: dict[str, Reservation] = {}
-    receipts: dict[ReceiptKey, Receipt] = {}
-    for position, usage in enumerate(posting.usages, first):
+    processed_events: dict[EventIdentity, ProcessedEvent] = {}
+    for position, usage in enumerate(transaction.usages, first):
         match under_way.call_of(items[position]) if position in items else None:
             case Usage() as recorded:
-                usages[usage.leg.call_id] = recorded
+                usages[usage.call.call_id] = recorded
             case Reservation() as reservation:
-                reservations[usage.leg.call_id] = reservation
+                reservations[usage.call.call_id] = reservation
             case None:
                 pass
-    for position, receipt in enumerate(posting.receipts, first + len(posting.usages)):
+    for position, processed_event in enumerate(
+        transaction.processed_events, first + len(transaction.usages)
+    ):
         if position in items:
-            receipts[receipt.key] = receipt_of(receipt.key, items[position])
-    if usages or receipts or reservations:
-        return AlreadyKnown(usages, receipts, reservations)
-    return Moved()
+            processed_events[processed_event.key] = processed_event_of(
+                processed_event.key, items[position]
+            )
+    if usages or processed_events or reservations:
+        return AlreadyExists(usages, processed_events, reservations)
+    return AccountChanged()
 
 
 def call_key(organization_id: str, call_id: str) -> Item:

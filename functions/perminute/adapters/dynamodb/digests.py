@@ -13,17 +13,17 @@ from perminute.adapters.dynamodb.rows import CountedCallsRow, OutboxRow
 from perminute.adapters.dynamodb.tables import (
     Collided,
     Failed,
-    Transaction,
+    WriteRequest,
     Written,
     get_together,
     readable,
 )
 from perminute.adapters.notification_documents import facts_of, notification_of
-from perminute.domain.digests import CallToNotify, CountedCalls, NamedCall
 from perminute.domain.errors import Contended
-from perminute.domain.notifications import in_records
-from perminute.domain.times import format_instant, parse_instant
-from perminute.ports import MAX_ITEMS_PER_POSTING, CallRecord
+from perminute.domain.notifications.digests import CallToNotify, CountedCalls, NamedCall
+from perminute.domain.notifications.notifications import in_records
+from perminute.domain.values.times import format_instant, parse_instant
+from perminute.ports import MAX_ITEMS_PER_TRANSACTION, CallRecord
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.schema import Schema
     from perminute.adapters.dynamodb.tables import Operation
     from perminute.adapters.notification_documents import Document
-    from perminute.domain.digests import CallGroup
+    from perminute.domain.notifications.digests import CallGroup
 
 FIRST_CALL = "outbox#first#"
 DIGEST = "outbox#digest#"
@@ -57,13 +57,13 @@ class DynamoDBDigests:
         firsts: dict[CallGroup, str] = {}
         while len(firsts) < len(calls):
             left = (group for group in calls if group not in firsts)
-            groups = list(islice(left, MAX_ITEMS_PER_POSTING))
+            groups = list(islice(left, MAX_ITEMS_PER_TRANSACTION))
             rows = [first_call_row(organization_id, group, calls[group]) for group in groups]
-            transaction = Transaction(self._schema.connection)
-            transaction.updates += (
+            request = WriteRequest(self._schema.connection)
+            request.updates += (
                 self._schema.outbox.insert_by_update(row.serialize()) for row in rows
             )
-            firsts |= _known_firsts(transaction, groups, rows)
+            firsts |= _known_firsts(request, groups, rows)
         return firsts
 
     def first_day(self, organization_id: str) -> date | None:
@@ -103,31 +103,29 @@ class DynamoDBDigests:
         self, organization_id: str, records: Sequence[CallRecord], counted: Sequence[CountedCalls]
     ) -> bool:
         """See `Digests.count`."""
-        transaction = Transaction(self._schema.connection)
+        request = WriteRequest(self._schema.connection)
         table = self._schema.outbox
-        transaction.deletes += (
-            table.delete_if(organization_id, one.key, _IS_THERE) for one in records
-        )
-        transaction.puts += (self._put(organization_id, one) for one in counted)
-        return transaction.succeeds()
+        request.deletes += (table.delete_if(organization_id, one.key, _IS_THERE) for one in records)
+        request.puts += (self._put(organization_id, one) for one in counted)
+        return request.succeeds()
 
     def send(
         self, organization_id: str, counted: Sequence[CountedCalls], sent: Sequence[CallToNotify]
     ) -> bool:
         """See `Digests.send`."""
-        transaction = Transaction(self._schema.connection)
+        request = WriteRequest(self._schema.connection)
         table = self._schema.counted_calls
-        transaction.deletes += (
+        request.deletes += (
             table.delete_if(
                 organization_id, _counted_record(one.group), _IS_AS_READ, **_as_read(one)
             )
             for one in counted
         )
-        transaction.puts += (
+        request.puts += (
             self._schema.outbox.insert(row.serialize())
             for row in digest_rows(organization_id, sent)
         )
-        return transaction.succeeds()
+        return request.succeeds()
 
     def _first(self, organization_id: str, prefix: str, *, limit: int) -> Sequence[Item]:
         return self._schema.outbox.page(
@@ -146,10 +144,10 @@ class DynamoDBDigests:
 
 
 def _known_firsts(
-    transaction: Transaction, groups: Sequence[CallGroup], rows: Sequence[OutboxRow]
+    request: WriteRequest, groups: Sequence[CallGroup], rows: Sequence[OutboxRow]
 ) -> dict[CallGroup, str]:
     """Write the first calls of groups; returns all of them, or those that stood in the way."""
-    match transaction.write():
+    match request.write():
         case Written():
             return {group: _only_call(row) for group, row in zip(groups, rows, strict=True)}
         case Failed(items):

@@ -14,15 +14,15 @@ from pynamodb.expressions.condition import size
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.rows import TimelineRow
 from perminute.domain.errors import Contended
-from perminute.domain.folding import fold
-from perminute.domain.timelines import Timeline
+from perminute.domain.licensing.folding import fold
+from perminute.domain.licensing.timelines import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from perminute.adapters.dynamodb.tables import Operation, Table, Transaction
-    from perminute.domain.timelines import Fact
+    from perminute.adapters.dynamodb.tables import Operation, Table, WriteRequest
+    from perminute.domain.licensing.timelines import Fact
 
 MAX_FIRST_BYTES = 150_000
 """Facts of a first item to which more may be appended, in bytes. `TransactGetItems` reads 25 first
@@ -37,7 +37,7 @@ MAX_FURTHER_AT_ONCE = 10
 
 MAX_ABSORBED = 4
 """Further items whose facts are written anew when a timeline is rolled over: with the first item
-and with what is deleted that is less than the 4 MB of a transaction. Others have to wait."""
+and with what is deleted that is less than the 4 MB of a request. Others have to wait."""
 
 
 class Further(NamedTuple):
@@ -92,15 +92,15 @@ class RollOver(NamedTuple):
     absorbed: list[Further]
     left_out: int
 
-    def write_to(self, transaction: Transaction, table: Table[TimelineRow]) -> None:
+    def write_to(self, request: WriteRequest, table: Table[TimelineRow]) -> None:
         """Add what is to be written, under the condition that the first item is as it was."""
         organization_id, subject = self.first.organization_id, self.first.subject
-        transaction.deletes += [
+        request.deletes += [
             table.delete_item(organization_id, records.further_subject(subject, one.number))
             for one in self.absorbed
         ]
-        transaction.puts += [table.insert(row.serialize()) for row in self.added]
-        transaction.puts.append(_unchanged(table, self.first, self.before))
+        request.puts += [table.insert(row.serialize()) for row in self.added]
+        request.puts.append(_unchanged(table, self.first, self.before))
 
 
 def _unchanged(table: Table[TimelineRow], row: TimelineRow, before: TimelineRow) -> Operation:

@@ -19,17 +19,24 @@ from perminute.adapters.dynamodb.further_facts import (
     plan_roll_over,
     read_timelines,
 )
-from perminute.adapters.dynamodb.receipts import (
+from perminute.adapters.dynamodb.processed_events import (
     insert_change_by_update,
-    insert_receipt,
-    receipt_of,
+    insert_processed_event,
+    processed_event_of,
 )
 from perminute.adapters.dynamodb.rows import AccountRow, TimelineRow
-from perminute.adapters.dynamodb.tables import Collided, Failed, Transaction, Written, readable
+from perminute.adapters.dynamodb.tables import Collided, Failed, WriteRequest, Written, readable
 from perminute.domain.errors import Contended
-from perminute.domain.licensing import Licensing, Seats
-from perminute.domain.timelines import MAX_FACTS, Timeline
-from perminute.ports import AlreadyKnown, Committed, Folded, Full, Moved, ReceiptKind
+from perminute.domain.licensing.licensing import Licensing, Seats
+from perminute.domain.licensing.timelines import MAX_FACTS, Timeline
+from perminute.ports import (
+    AccountChanged,
+    AlreadyExists,
+    Committed,
+    FactsFolded,
+    IdentityKind,
+    TimelineFull,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -38,11 +45,11 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.rows import Item
     from perminute.adapters.dynamodb.schema import Schema
     from perminute.adapters.dynamodb.tables import Operation
-    from perminute.domain.accounts import Account
-    from perminute.domain.licensing import LicensingChange
-    from perminute.domain.rerating import Rerating
-    from perminute.domain.timelines import Fact
-    from perminute.ports import Receipt, RecordResult
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.licensing.licensing import LicensingChange
+    from perminute.domain.licensing.timelines import Fact
+    from perminute.domain.rerating.rerating import Rerating
+    from perminute.ports import ProcessedEvent, RecordResult
 
 
 _FACTS = "facts"
@@ -72,7 +79,7 @@ class DynamoDBLicensingStore:
     def seats(self, account: Account) -> Seats:
         """See `LicensingStore.seats`.
 
-        The users are read by a query, which may see a part of a transaction. But facts are only
+        The users are read by a query, which may see a part of a request. But facts are only
         added, or left out when the account is counted up as well, and the account counts those
         about users: if as many are found, none is missing; and if one has come that was not
         counted, the account has moved meanwhile.
@@ -98,7 +105,7 @@ class DynamoDBLicensingStore:
     def record(
         self,
         organization_id: str,
-        changes: Sequence[tuple[LicensingChange, Receipt]],
+        changes: Sequence[tuple[LicensingChange, ProcessedEvent]],
         rerating: Rerating | None = None,
     ) -> RecordResult:
         """See `LicensingStore.record`: nothing is read, so nothing read can be out of date."""
@@ -107,25 +114,25 @@ class DynamoDBLicensingStore:
             if change.facts:
                 facts[change.user_id] += change.facts
         of_users = sum(len(stated) for user_id, stated in facts.items() if user_id is not None)
-        by_event_id = [one for _, one in changes if one.key.kind is ReceiptKind.EVENT]
-        by_change_id = [one for _, one in changes if one.key.kind is not ReceiptKind.EVENT]
-        transaction = Transaction(self._schema.connection)
-        transaction.puts += [insert_receipt(self._schema, one) for one in by_event_id]
+        by_event_id = [one for _, one in changes if one.key.kind is IdentityKind.EVENT]
+        by_change_id = [one for _, one in changes if one.key.kind is not IdentityKind.EVENT]
+        request = WriteRequest(self._schema.connection)
+        request.puts += [insert_processed_event(self._schema, one) for one in by_event_id]
         # These lie beside accounts, where the function's role lets it put nothing.
         beside = [insert_change_by_update(self._schema, one) for one in by_change_id]
         if rerating is not None:
             row = records.rerating_row(rerating).serialize()
             beside.append(self._schema.reratings.insert_by_update(row))
-        transaction.updates += [
+        request.updates += [
             *beside,
             *(self._append(organization_id, user_id, stated) for user_id, stated in facts.items()),
             self._next_version(organization_id, of_users),
         ]
-        match transaction.write():
+        match request.write():
             case Written():
                 return Committed()
             case Collided(why):
-                return Moved(why)
+                return AccountChanged(why)
             case Failed(items):
                 first = len(by_event_id) + len(beside)
                 return _refused([*by_event_id, *by_change_id], facts, items, first=first)
@@ -134,25 +141,25 @@ class DynamoDBLicensingStore:
 
     def roll_over(
         self, organization_id: str, user_id: str | None, *, fold_before: datetime
-    ) -> Committed | Moved:
+    ) -> Committed | AccountChanged:
         """See `LicensingStore.roll_over`."""
         table, subject = self._schema.timelines, records.subject_of(user_id)
         first = table.get(organization_id, subject)
         if first is None or not first.facts:
             return Committed()
         plan = plan_roll_over(table, first, fold_before)
-        transaction = Transaction(self._schema.connection)
-        plan.write_to(transaction, table)
+        request = WriteRequest(self._schema.connection)
+        plan.write_to(request, table)
         if plan.left_out:
             gone = 0 if user_id is None else -plan.left_out
-            transaction.updates.append(self._next_version(organization_id, gone))
-        match transaction.write():
+            request.updates.append(self._next_version(organization_id, gone))
+        match request.write():
             case Written():
                 return Committed()
             case Collided(why):
-                return Moved(why)
+                return AccountChanged(why)
             case Failed():
-                return Moved(f"the timeline {subject} has changed")
+                return AccountChanged(f"the timeline {subject} has changed")
             case never:
                 assert_never(never)
 
@@ -181,7 +188,7 @@ class DynamoDBLicensingStore:
         return self._schema.timelines.update_if(row, actions, (has_none | has_room) & is_open)
 
     def _next_version(self, organization_id: str, of_users: int) -> Operation:
-        """Count up the account's versions, whatever they are: the receipts make it happen once.
+        """Count up the versions of the account; the processed events make it happen once.
 
         An account that begins with it is listed, for the nightly run finds organizations by that.
         """
@@ -200,27 +207,27 @@ class DynamoDBLicensingStore:
 
 
 def _refused(
-    receipts: Sequence[Receipt],
+    processed_events: Sequence[ProcessedEvent],
     facts: Mapping[str | None, Sequence[Fact]],
     items: dict[int, Item],
     *,
     first: int,
 ) -> RecordResult:
-    """Read which conditions failed: the receipts stand first, the timelines after what is made."""
+    """Read which conditions failed: processed events stand first, timelines last."""
     known = {
-        receipt.key: receipt_of(receipt.key, items[position])
-        for position, receipt in enumerate(receipts)
+        processed_event.key: processed_event_of(processed_event.key, items[position])
+        for position, processed_event in enumerate(processed_events)
         if position in items
     }
     if known:
-        return AlreadyKnown(receipts=known)
+        return AlreadyExists(processed_events=known)
     failed = {user_id: items[n] for n, user_id in enumerate(facts, first) if n in items}
     folded = {
         user_id: records.folded_until(item["foldedUntil"]["S"])
         for user_id, item in failed.items()
         if "foldedUntil" in item and item["foldedUntil"]["S"] > _earliest(facts[user_id])
     }
-    return Folded(folded) if folded else Full(frozenset(failed))
+    return FactsFolded(folded) if folded else TimelineFull(frozenset(failed))
 
 
 def _earliest(facts: Sequence[Fact]) -> str:

@@ -1,4 +1,4 @@
-"""The outbox as the table's stream shows it: one record for the notifications of one posting."""
+"""The outbox as the stream shows it: one record for the notifications of a transaction."""
 
 from __future__ import annotations
 

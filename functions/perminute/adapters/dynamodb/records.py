@@ -23,29 +23,28 @@ from perminute.adapters.dynamodb.rows import (
     UsageRow,
     item_of,
 )
-from perminute.domain.accounts import Account
-from perminute.domain.credit_settings import (
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.credit_settings import (
     LATE_USAGE_HOURS,
     MAX_GRANT_SECONDS,
     CreditSettings,
     FailureHandling,
 )
-from perminute.domain.holds import Hold, Holds
-from perminute.domain.ledger import RERATING, EntryType, LedgerEntry, Producer, entry_id
-from perminute.domain.legs import Leg, LegType, MeetingType
-from perminute.domain.licensing import NotEntitled
-from perminute.domain.lots import FurtherLots, Lot, LotShare, twelve_months_after
-from perminute.domain.pools import Cursor, Disturbance, MinutePool, Month, Position
-from perminute.domain.provisional import Provisional
-from perminute.domain.rate_card import SECONDS_PER_MINUTE, Step, Unpriced
-from perminute.domain.recharge import AutoRecharge, Disabled, RechargeRequest, RechargeState
-from perminute.domain.spending import (
+from perminute.domain.credit.holds import Hold, Holds
+from perminute.domain.credit.ledger import RERATING, EntryType, LedgerEntry, Producer, entry_id
+from perminute.domain.credit.lots import FurtherLots, Lot, LotShare, twelve_months_after
+from perminute.domain.credit.provisional import Provisional
+from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeRequest, RechargeState
+from perminute.domain.licensing.licensing import NotEntitled
+from perminute.domain.licensing.timelines import Fact
+from perminute.domain.limits.spending import (
     Spending,
     day_of,
 )
-from perminute.domain.timelines import Fact
-from perminute.domain.times import format_instant, parse_instant
-from perminute.domain.usage import (
+from perminute.domain.pools.pools import Cursor, Disturbance, MinutePool, Month, Position
+from perminute.domain.rating.calls import Call, LegType, MeetingType
+from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, Step, Unpriced
+from perminute.domain.rating.usage import (
     Adjusted,
     Flag,
     Free,
@@ -55,14 +54,15 @@ from perminute.domain.usage import (
     Reason,
     Usage,
 )
+from perminute.domain.values.times import format_instant, parse_instant
 from perminute.ports import NO_CAUSES, CallList, ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from perminute.domain.notifications import Notification
-    from perminute.domain.pools import PoolStep
-    from perminute.domain.rerating import Rerating
+    from perminute.domain.notifications.notifications import Notification
+    from perminute.domain.pools.pools import PoolStep
+    from perminute.domain.rerating.rerating import Rerating
     from perminute.ports import Causes
 
 T = TypeVar("T")
@@ -114,7 +114,7 @@ def account_row(account: Account) -> AccountRow:
         forfeited_at=account.forfeited_at,
         recharge=_recharge_record(account.recharge),
         reserved=holds_record(account.reserved),
-        calls_told=int(account.calls_told) or None,
+        calls_notified=int(account.calls_notified) or None,
         days=[_day_record(day) for day in account.days] or None,
         corrections=account.corrections or None,
         prefixes_from=account.prefixes_from or None,
@@ -144,7 +144,7 @@ def account_of(row: AccountRow) -> Account:
         forfeited_at=row.forfeited_at,
         recharge=_recharge_of(row.recharge) if row.recharge else RechargeState(),
         reserved=holds_of(row.reserved),
-        calls_told=bool(row.calls_told),
+        calls_notified=bool(row.calls_notified),
         days=tuple(_day_of(*day) for day in row.days or ()),
         corrections=row.corrections or 0,
         prefixes_from=row.prefixes_from or 0,
@@ -159,19 +159,19 @@ def _provisional_record(provisional: Provisional) -> list[Any]:
         format_instant(provisional.since),
         provisional.balance_micros,
         int(provisional.may_ask),
-        int(provisional.news_held),
+        int(provisional.notifications_held),
     ]
 
 
 def _provisional_of(
-    months: list[str], since: str, balance_micros: int | None, may_ask: int, news_held: int
+    months: list[str], since: str, balance_micros: int | None, may_ask: int, notifications_held: int
 ) -> Provisional:
     return Provisional(
         months=frozenset(map(Month.parse, months)),
         since=parse_instant(since),
         balance_micros=balance_micros,
         may_ask=bool(may_ask),
-        news_held=bool(news_held),
+        notifications_held=bool(notifications_held),
     )
 
 
@@ -207,18 +207,18 @@ def _day_record(day: Spending) -> list[Any]:
     return [
         day.key.since.date().isoformat(),
         day.spent_micros,
-        day.told_micros,
+        day.notified_micros,
         holds_record(day.held),
     ]
 
 
 def _day_of(
-    day: str, spent_micros: int, told_micros: int | None, held: list[list[int]] | None
+    day: str, spent_micros: int, notified_micros: int | None, held: list[list[int]] | None
 ) -> Spending:
     return Spending(
         key=day_of(datetime.fromisoformat(day)),
         spent_micros=spent_micros,
-        told_micros=told_micros,
+        notified_micros=notified_micros,
         held=holds_of(held),
     )
 
@@ -526,10 +526,10 @@ def _shares_of(record: Sequence[Sequence[Any]]) -> tuple[LotShare, ...]:
 def outbox_row(
     notifications: Sequence[Notification], version: int, causes: Causes = NO_CAUSES
 ) -> OutboxRow:
-    """Write notifications of one posting, as many as fit a record: see `Posting.outbox`.
+    """Write notifications of one transaction, as many as fit a record: see `Transaction.outbox`.
 
-    Under the account's version that it makes, and the id of the first: a posting that makes none
-    tells only of new calls, each once for ever.
+    Under the account's version that it makes, and the id of the first: a transaction that makes
+    none tells only of new calls, each once for ever.
     """
     # Imported where it is needed: few of the calls that are authorized have anything to tell.
     from perminute.adapters.notification_documents import facts_of  # noqa: PLC0415
@@ -552,22 +552,22 @@ def _outbox_record(first: Notification, version: int) -> str:
 
 def usage_item(usage: Usage) -> Item:
     """Write a usage; what is empty is left out of its record."""
-    leg, price = usage.leg, usage.price
+    call, price = usage.call, usage.price
     record = {
-        "meetingId": leg.meeting_id,
-        "meetingType": leg.meeting_type.value,
-        "legType": leg.leg_type.value,
-        "serviceNumber": leg.service_number,
-        "remoteNumber": leg.remote_number,
-        "endedAt": format_instant(leg.ended_at),
-        "billableSeconds": leg.billable_seconds,
-        "exactSeconds": leg.exact_seconds,
+        "meetingId": call.meeting_id,
+        "meetingType": call.meeting_type.value,
+        "legType": call.leg_type.value,
+        "serviceNumber": call.service_number,
+        "remoteNumber": call.remote_number,
+        "endedAt": format_instant(call.ended_at),
+        "billableSeconds": call.billable_seconds,
+        "exactSeconds": call.exact_seconds,
         "reason": usage.reason and usage.reason.value,
         "flags": [flag.value for flag in usage.flags] or None,
         "lots": _shares_record(usage.lots),
         "drawsOnPool": usage.draws_on_pool or None,
         "reservedMinutes": usage.reserved_minutes or None,
-        "newsHeld": usage.news_held or None,
+        "newsHeld": usage.notifications_held or None,
         "notifiedAgain": [list(one) for one in usage.notified_again] or None,
         "authorizedAt": usage.authorized_at and format_instant(usage.authorized_at),
         "rateCardVersion": price.rate_card_version,
@@ -585,10 +585,10 @@ def usage_item(usage: Usage) -> Item:
     return item_of(
         UsageRow,
         {
-            "organization_id": leg.organization_id,
-            "call_id": leg.call_id,
-            "organizer_id": leg.organizer_id,
-            "answered_at": leg.answered_at,
+            "organization_id": call.organization_id,
+            "call_id": call.call_id,
+            "organizer_id": call.organizer_id,
+            "answered_at": call.answered_at,
             "outcome": usage.outcome.value,
             "charge_micros": usage.charge_micros,
             "entry_id": usage.entry_id,
@@ -619,7 +619,7 @@ def usage_of(row: UsageRow) -> Usage:
     record: dict[str, Any] = row.record
     reason, authorized_at = record.get("reason"), record.get("authorizedAt")
     return Usage(
-        leg=_leg_of(row, record),
+        call=_call_of(row, record),
         outcome=Outcome(row.outcome),
         reason=_REASONS[reason] if reason else None,
         price=_price_of(record),
@@ -627,7 +627,7 @@ def usage_of(row: UsageRow) -> Usage:
         pool_minutes=row.pool_minutes or 0,
         draws_on_pool=record.get("drawsOnPool", False),
         reserved_minutes=record.get("reservedMinutes", 0),
-        news_held=record.get("newsHeld", False),
+        notifications_held=record.get("newsHeld", False),
         notified_again=tuple(NotifiedAgain(*one) for one in record.get("notifiedAgain", ())),
         authorized_at=parse_instant(authorized_at) if authorized_at else None,
         flags=tuple(Flag(flag) for flag in record.get("flags", ())),
@@ -713,23 +713,23 @@ def _position_of(record: Sequence[str]) -> Position:
 def call_list_rows(
     usages: Sequence[Usage], charge: LedgerEntry | None = None, *, suffix: str = ""
 ) -> Iterator[CallListRow]:
-    """List the calls of a posting by the day on which they ended; see `Calls.lists`.
+    """List the calls of a transaction by the day on which they ended; see `Calls.lists`.
 
     The first list carries the entry of what they were charged.
     """
-    by_day: defaultdict[date, list[Leg]] = defaultdict(list)
+    by_day: defaultdict[date, list[Call]] = defaultdict(list)
     for usage in usages:
         if usage.outcome is not Outcome.FREE:
-            by_day[usage.leg.ended_at.date()].append(usage.leg)
-    for legs in by_day.values():
-        last = max(leg.ended_at for leg in legs)
+            by_day[usage.call.ended_at.date()].append(usage.call)
+    for calls in by_day.values():
+        last = max(call.ended_at for call in calls)
         # A call is listed once under each suffix, so no other list can have this name.
-        name = hashlib.sha256(legs[0].call_id.encode()).hexdigest()[:32]
+        name = hashlib.sha256(calls[0].call_id.encode()).hexdigest()[:32]
         yield CallListRow(
-            organization_id=legs[0].organization_id,
+            organization_id=calls[0].organization_id,
             record=f"{call_list_record(last)}#{name}{suffix}",
-            calls=zlib.compress(_listed(legs)),
-            dial_outs=sum(1 for leg in legs if leg.leg_type is LegType.DIAL_OUT) or None,
+            calls=zlib.compress(_listed(calls)),
+            dial_outs=sum(1 for call in calls if call.leg_type is LegType.DIAL_OUT) or None,
             entry=charge and _charge_record(charge),
         )
         charge = None
@@ -740,25 +740,25 @@ def call_list_record(ended_at: datetime) -> str:
     return f"{CALLS}{sortable(ended_at)}"
 
 
-def _listed(legs: Sequence[Leg]) -> bytes:
-    """Write calls as short as may be: every posting pays for its list by the kilobyte.
+def _listed(calls: Sequence[Call]) -> bytes:
+    """Write calls as short as may be: every transaction pays for its list by the kilobyte.
 
     Column by column, since like beside like is what compression shortens best; and times in the
     largest unit that leaves none of them a fraction, mostly seconds.
     """
-    organizers = list(dict.fromkeys(leg.organizer_id for leg in legs))
+    organizers = list(dict.fromkeys(call.organizer_id for call in calls))
     numbers = {organizer_id: number for number, organizer_id in enumerate(organizers)}
-    first = min(leg.ended_at for leg in legs)
-    ended = [_micros(leg.ended_at - first) for leg in legs]
-    lasted = [_micros(leg.ended_at - (leg.answered_at or leg.ended_at)) for leg in legs]
+    first = min(call.ended_at for call in calls)
+    ended = [_micros(call.ended_at - first) for call in calls]
+    lasted = [_micros(call.ended_at - (call.answered_at or call.ended_at)) for call in calls]
     unit = max(gcd(*ended, *lasted), 1)
     columns = [
         organizers,
         _micros(first - EPOCH),
         unit,
-        [leg.call_id for leg in legs],
-        [numbers[leg.organizer_id] for leg in legs],
-        [int(leg.leg_type is LegType.DIAL_OUT) for leg in legs],
+        [call.call_id for call in calls],
+        [numbers[call.organizer_id] for call in calls],
+        [int(call.leg_type is LegType.DIAL_OUT) for call in calls],
         [micros // unit for micros in ended],
         [micros // unit for micros in lasted],
     ]
@@ -810,8 +810,8 @@ def rerating_record(rerating_id: str) -> str:
     return f"{RERATING}{rerating_id}"
 
 
-def _leg_of(row: UsageRow, record: dict[str, Any]) -> Leg:
-    return Leg(
+def _call_of(row: UsageRow, record: dict[str, Any]) -> Call:
+    return Call(
         organization_id=row.organization_id,
         call_id=row.call_id,
         organizer_id=row.organizer_id,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.rows import ReratingRow
-from perminute.adapters.dynamodb.tables import Transaction, readable
-from perminute.domain.ledger import RERATING, Producer
-from perminute.domain.rerating import Rerating
-from perminute.domain.times import parse_instant
+from perminute.adapters.dynamodb.tables import WriteRequest, readable
+from perminute.domain.credit.ledger import RERATING, Producer
+from perminute.domain.rerating.rerating import Rerating
+from perminute.domain.values.times import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,17 +44,17 @@ class DynamoDBReratings:
 
     def merge(self, merged: Rerating, absorbed: Sequence[Rerating]) -> bool:
         """See `Reratings.merge`."""
-        transaction = Transaction(self._schema.connection)
+        request = WriteRequest(self._schema.connection)
         next_step = records.rerating_row(replace(merged, steps=merged.steps + 1))
-        transaction.puts.append(self._schema.reratings.replace(next_step, _is_at(merged)))
-        self._delete(transaction, absorbed)
-        return transaction.succeeds()
+        request.puts.append(self._schema.reratings.replace(next_step, _is_at(merged)))
+        self._delete(request, absorbed)
+        return request.succeeds()
 
     def finish(self, rerating: Rerating) -> bool:
         """See `Reratings.finish`."""
-        transaction = Transaction(self._schema.connection)
-        self._delete(transaction, [rerating])
-        return transaction.succeeds()
+        request = WriteRequest(self._schema.connection)
+        self._delete(request, [rerating])
+        return request.succeeds()
 
     def organizations_waiting(self) -> Iterator[str]:
         """See `Reratings.organizations_waiting`."""
@@ -65,8 +65,8 @@ class DynamoDBReratings:
         )
         return (item["organizationId"]["S"] for item in items)
 
-    def _delete(self, transaction: Transaction, reratings: Sequence[Rerating]) -> None:
-        transaction.deletes += [
+    def _delete(self, request: WriteRequest, reratings: Sequence[Rerating]) -> None:
+        request.deletes += [
             self._schema.reratings.delete(records.rerating_row(one), _is_at(one))
             for one in reratings
         ]

@@ -23,7 +23,7 @@ from pynamodb.constants import NUMBER, STRING
 from pynamodb.exceptions import AttributeNullError
 from pynamodb.models import Model
 
-from perminute.domain.times import format_instant, parse_instant
+from perminute.domain.values.times import format_instant, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,7 +106,7 @@ class AccountRow(Model):
     forfeited_at = InstantAttribute(null=True, attr_name="forfeitedAt")
     recharge = CompactJSONAttribute(null=True)
     reserved = CompactJSONAttribute(null=True)
-    calls_told = IntegerAttribute(null=True, attr_name="callsTold")
+    calls_notified = IntegerAttribute(null=True, attr_name="callsTold")
     days = CompactJSONAttribute(null=True)
     corrections = IntegerAttribute(null=True)
     prefixes_from = IntegerAttribute(null=True, attr_name="prefixesFrom")
@@ -185,7 +185,7 @@ class SpendingRow(Model):
     spent_micros = IntegerAttribute(attr_name="spentMicros")
     corrections = IntegerAttribute(default=0)
     held = CompactJSONAttribute(null=True)
-    told_micros = IntegerAttribute(null=True, attr_name="toldMicros")
+    notified_micros = IntegerAttribute(null=True, attr_name="toldMicros")
     counted_before = UnicodeAttribute(null=True, attr_name="countedBefore")
     part = CompactJSONAttribute(null=True)
 
@@ -202,11 +202,12 @@ class CorrectionRow(Model):
 
 
 class CallListRow(Model):
-    """CreditTable, record `calls#…`: calls of one posting, by the instant the last of them ended.
+    """CreditTable, `calls#…`: calls of one transaction, by when the last of them ended.
 
     It finds the calls of a user or an organization since an instant, by a consistent read. An
-    index of the usage table would lag behind, and cost a write unit for each call. If the posting
-    charged something, its ledger entry is in here too: an item of its own would cost two more.
+    index of the usage table would lag behind, and cost a write unit for each call. If the
+    transaction charged something, its ledger entry is in here too: an item of its own would cost
+    two more.
     """
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
@@ -236,7 +237,7 @@ class ReratingRow(Model):
 
 
 class OutboxRow(Model):
-    """CreditTable, record `outbox#…`: notifications of one posting.
+    """CreditTable, record `outbox#…`: notifications of one transaction.
 
     `outbox#call#…` are calls that are published only if they are the first of their day and group,
     by that day, until a digest has counted them. `outbox#first#…` is the first of a group, by which
@@ -266,7 +267,7 @@ class CountedCallsRow(Model):
     step = IntegerAttribute()
 
 
-class ReceiptRow(Model):
+class ProcessedEventRow(Model):
     """CreditTable, record `purchase#…`, `adjustment#…`, `recharge#…` or `rechargeFailure#…`.
 
     A billing event that was booked, or the purchase that paid a recharge. And record `change#…`:
@@ -290,7 +291,7 @@ class EventRow(Model):
 
 
 class UsageRow(Model):
-    """UsageTable: one leg, its outcome and what credit paid for it."""
+    """UsageTable: one call, its outcome and what credit paid for it."""
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     call_id = UnicodeAttribute(range_key=True, attr_name="callId")
@@ -305,14 +306,14 @@ class UsageRow(Model):
 
 
 class ReservationRow(Model):
-    """UsageTable: a leg that is authorized and has not ended; its usage is written in its place.
+    """UsageTable: a call that is authorized and has not ended; its usage is written in its place.
 
     `held` is there only while it has something reserved: then its usage must give that back, and
     cannot be written without knowing it. `charge_at` is there only while it has used something: by
     then an index finds what is to be charged although nobody reports its end. `forget_at` is
-    DynamoDB's time to live, for legs of which nobody ever reports anything more; nothing is decided
-    by it, and what is to be charged is not forgotten. `under_way_since` is there only from the
-    authorization that lets it in to its release: an index lists the calls under way by it.
+    DynamoDB's time to live, for calls of which nobody ever reports anything more; nothing is
+    decided by it, and what is to be charged is not forgotten. `under_way_since` is there only from
+    the authorization that lets it in to its release: an index lists the calls under way by it.
     """
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")

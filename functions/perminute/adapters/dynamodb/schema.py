@@ -16,7 +16,7 @@ from perminute.adapters.dynamodb.rows import (
     LotRow,
     OutboxRow,
     PoolRow,
-    ReceiptRow,
+    ProcessedEventRow,
     ReratingRow,
     ReservationRow,
     SpendingRow,
@@ -42,7 +42,7 @@ class Schema:
     chargebacks: Table[ChargebackRow]
     outbox: Table[OutboxRow]
     counted_calls: Table[CountedCallsRow]
-    receipts: Table[ReceiptRow]
+    processed_events: Table[ProcessedEventRow]
     pools: Table[PoolRow]
     call_lists: Table[CallListRow]
     reratings: Table[ReratingRow]
@@ -64,7 +64,7 @@ class Schema:
             chargebacks=Table(connection, names.credit, ChargebackRow),
             outbox=Table(connection, names.credit, OutboxRow),
             counted_calls=Table(connection, names.credit, CountedCallsRow),
-            receipts=Table(connection, names.credit, ReceiptRow),
+            processed_events=Table(connection, names.credit, ProcessedEventRow),
             pools=Table(connection, names.credit, PoolRow),
             call_lists=Table(connection, names.credit, CallListRow),
             reratings=Table(connection, names.credit, ReratingRow),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_SECONDS = 1
 READ_TIMEOUT_SECONDS = 2
 SDK_ATTEMPTS = 2
-"""A request that hangs is given up after some 6 s; see `patience.MARGIN_SECONDS`."""
+"""A request that hangs is given up after some 6 s; see `retry.MARGIN_SECONDS`."""
 
 MAX_SNAPSHOT = 25
 """Items read in one transaction. DynamoDB takes 100, but moto still knows its former limit."""
@@ -376,7 +376,7 @@ class Failed:
 
 
 @dataclass(slots=True)
-class Transaction:
+class WriteRequest:
     """Operations that are written together or not at all; each is known by its position."""
 
     connection: Connection

@@ -13,12 +13,10 @@ from perminute.adapters.dynamodb.rows import (
     SpendingRow,
     UsageRow,
 )
-from perminute.domain.call_states import under_way_since
-from perminute.domain.credit_settings import FailureHandling
-from perminute.domain.legs import Leg, LegType, MeetingType
-from perminute.domain.reservations import (
+from perminute.domain.authorization.call_states import under_way_since
+from perminute.domain.authorization.reservations import (
     Answer,
-    Asked,
+    ChargingRequest,
     Decision,
     Held,
     Operation,
@@ -26,7 +24,8 @@ from perminute.domain.reservations import (
     Promise,
     Reservation,
 )
-from perminute.domain.spending import (
+from perminute.domain.credit.credit_settings import FailureHandling
+from perminute.domain.limits.spending import (
     LimitName,
     PartOfDay,
     Spending,
@@ -35,12 +34,13 @@ from perminute.domain.spending import (
     SpendingKind,
     answered,
 )
-from perminute.domain.times import format_instant, parse_instant
+from perminute.domain.rating.calls import Call, LegType, MeetingType
+from perminute.domain.values.times import format_instant, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perminute.domain.usage import Usage
+    from perminute.domain.rating.usage import Usage
 
 SPENDING = "spent#"
 CORRECTION = "corrected#"
@@ -63,7 +63,7 @@ def spending_row(organization_id: str, spending: Spending) -> SpendingRow:
         spent_micros=spending.spent_micros,
         corrections=spending.corrections,
         held=records.holds_record(spending.held),
-        told_micros=spending.told_micros,
+        notified_micros=spending.notified_micros,
         counted_before=spending.counted_before and spending.counted_before.isoformat(),
         part=spending.part and list(spending.part),
     )
@@ -81,7 +81,7 @@ def spending_of(row: SpendingRow) -> Spending:
         spent_micros=row.spent_micros,
         corrections=row.corrections,
         held=records.holds_of(row.held),
-        told_micros=row.told_micros,
+        notified_micros=row.notified_micros,
         counted_before=date.fromisoformat(row.counted_before) if row.counted_before else None,
         part=PartOfDay(*row.part) if row.part else None,
     )
@@ -129,15 +129,15 @@ def correction_of(row: CorrectionRow) -> tuple[int, list[SpendingChange]]:
 
 def reservation_row(reservation: Reservation) -> ReservationRow:
     """Write a call under way; what is empty is left out."""
-    leg, answer, promised = reservation.leg, reservation.answer, reservation.promised
-    at = answered(leg)
+    call, answer, promised = reservation.call, reservation.answer, reservation.promised
+    at = answered(call)
     record = {
-        "organizerId": leg.organizer_id,
-        "meetingId": leg.meeting_id,
-        "meetingType": leg.meeting_type.value,
-        "legType": leg.leg_type.value,
-        "serviceNumber": leg.service_number,
-        "remoteNumber": leg.remote_number,
+        "organizerId": call.organizer_id,
+        "meetingId": call.meeting_id,
+        "meetingType": call.meeting_type.value,
+        "legType": call.leg_type.value,
+        "serviceNumber": call.service_number,
+        "remoteNumber": call.remote_number,
         "at": format_instant(at),
         "operation": reservation.asked.operation.value,
         "card": reservation.rate_card_version or None,
@@ -169,8 +169,8 @@ def reservation_row(reservation: Reservation) -> ReservationRow:
     }
     charge_at, since = reservation.charge_at, under_way_since(reservation)
     return ReservationRow(
-        organization_id=leg.organization_id,
-        call_id=leg.call_id,
+        organization_id=call.organization_id,
+        call_id=call.call_id,
         sequence=reservation.sequence,
         held=[
             [(until - records.EPOCH) // records.MINUTE, micros, minutes, int(used), calls]
@@ -198,7 +198,7 @@ def reservation_of(row: ReservationRow) -> Reservation:
     operation = Operation(record["operation"])
     is_over = operation is Operation.RELEASE
     return Reservation(
-        leg=Leg(
+        call=Call(
             organization_id=row.organization_id,
             call_id=row.call_id,
             organizer_id=record["organizerId"],
@@ -210,7 +210,7 @@ def reservation_of(row: ReservationRow) -> Reservation:
             answered_at=at,
             ended_at=at,
         ),
-        asked=Asked(
+        asked=ChargingRequest(
             operation=operation,
             sequence=row.sequence,
             requested_seconds=None if is_over else record["wanted"],

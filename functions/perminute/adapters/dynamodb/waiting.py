@@ -9,7 +9,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from perminute.domain.pools import PoolStep
+from perminute.domain.pools.pools import PoolStep
 from perminute.ports import Rejection, Waiting
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,0 +1,87 @@
+"""How long to keep trying against other writers of the same account.
+
+Full jitter over an exponentially growing pause, as AWS's Builders' Library recommends: writers
+that collided once are spread apart instead of colliding again.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perminute.domain.errors import Contended, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_SYSTEM = random.SystemRandom()
+"""The generator of the module would be seeded once for all copies of a snapshot (SnapStart): they
+would pause as long as each other, and collide again."""
+
+MARGIN_SECONDS = 10
+"""What must be left of an invocation to begin an attempt: a request that hangs takes some 6 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When to begin nothing more, so that what was settled is reported before time runs out.
+
+    Without it one organization's throttled account could take the whole batch with it.
+    """
+
+    at: float = float("inf")
+    clock: Callable[[], float] = time.monotonic
+
+    @classmethod
+    def in_milliseconds(
+        cls, remaining: int, clock: Callable[[], float] = time.monotonic
+    ) -> Deadline:
+        """Set it by what Lambda says is left of the invocation."""
+        return cls(clock() + remaining / 1000 - MARGIN_SECONDS, clock)
+
+    def share(self, of: int) -> Deadline:
+        """Return one after an equal share of the time left, of so many that follow one another."""
+        if of == 1:
+            return self
+        now = self.clock()
+        return Deadline(now + max(0.0, self.at - now) / of, self.clock)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing more is to be begun."""
+        return self.clock() >= self.at
+
+    def check(self) -> None:
+        """Raise `Unavailable` once it has passed."""
+        if self.passed:
+            msg = "no time was left in this invocation"
+            raise Unavailable(msg)
+
+
+NEVER = Deadline()
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """At most `attempts` tries; the pause before the n-th repeat is up to `base * 2ⁿ` seconds."""
+
+    attempts: int = 12
+    base_seconds: float = 0.01
+    cap_seconds: float = 0.5
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = _SYSTEM.random
+
+    def tries(self) -> Iterator[int]:
+        """Count the attempts, pausing before each but the first."""
+        for attempt in range(self.attempts):
+            if attempt:
+                longest = min(self.cap_seconds, self.base_seconds * 2 ** (attempt - 1))
+                self.sleep(self.jitter() * longest)
+            yield attempt
+
+
+def gave_up(organization_id: str, why: str) -> Contended:
+    """Say that every allowed attempt failed, and what the last one met."""
+    return Contended(f"{organization_id} was not let in: {why}; it is tried again later")

@@ -1,0 +1,62 @@
+"""One connection to AWS, and what every function has over it.
+
+Apart from `bootstrap`, whose use cases not every function can afford to import: the one that
+authorizes calls is waited for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+
+from perminute import settings
+from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.schema import Schema
+from perminute.adapters.dynamodb.tables import (
+    CONNECT_TIMEOUT_SECONDS,
+    READ_TIMEOUT_SECONDS,
+    SDK_ATTEMPTS,
+    connect,
+)
+from perminute.adapters.s3_rate_cards import S3RateCards
+from perminute.observability import report_stale_rate_card
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pynamodb.connection import Connection
+
+_CLIENT_CONFIG = Config(
+    connect_timeout=CONNECT_TIMEOUT_SECONDS,
+    read_timeout=READ_TIMEOUT_SECONDS,
+    retries={"mode": "standard", "total_max_attempts": SDK_ATTEMPTS},
+)
+
+
+class AwsResources:
+    """The tables and clients of one function, as its environment names them."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """Read the settings and open the connection; `MissingSetting` names what is not set."""
+        self.environment = environment
+        self.connection: Connection = connect(
+            read_timeout_seconds=settings.read_timeout_seconds(environment)
+        )
+        tables = settings.TableNames.from_environment(environment)
+        self.schema = Schema.bind(self.connection, tables)
+        self.credit = DynamoDBCreditStore(self.schema)
+        self.licensing = DynamoDBLicensingStore(self.schema)
+
+    def rate_cards(self) -> S3RateCards:
+        """Read the rate card in force from S3."""
+        return S3RateCards(
+            lambda: self.client("s3"),
+            settings.rate_card_bucket(self.environment),
+            report=report_stale_rate_card,
+        )
+
+    def client(self, service: str) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
+        """Make a client on the connection's own session, whose models are loaded already."""
+        return self.connection.session.create_client(service, config=_CLIENT_CONFIG)

@@ -1,0 +1,1 @@
+"""The prepaid credit of an organization: account, lots, ledger, recharge."""

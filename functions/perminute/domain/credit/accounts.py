@@ -1,0 +1,251 @@
+"""The prepaid credit of an organization as it stands (docs/domain.md §5).
+
+The account is a value of nearly constant size however many calls there have been: the calls are
+in the usage table, the movements in the ledger, and a lot that is used up leaves. What changes an
+account is in `booking` and `authorization`; what they make of it is a `Booking`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from perminute.domain.credit.credit_settings import LATE_USAGE, MAX_GRANT_SECONDS, FailureHandling
+from perminute.domain.credit.holds import CHARGED_WITHIN, NOTHING_HELD, Holds
+from perminute.domain.credit.lot_changes import NO_LOT_ITEMS, LotItems
+from perminute.domain.credit.lots import total_micros
+from perminute.domain.credit.recharge import RechargeState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime, timedelta
+
+    from perminute.domain.authorization.reservations import Reservation
+    from perminute.domain.credit.chargebacks import Chargeback
+    from perminute.domain.credit.credit_settings import CreditSettings
+    from perminute.domain.credit.ledger import LedgerEntry
+    from perminute.domain.credit.lots import FurtherLots, Lots
+    from perminute.domain.credit.provisional import Provisional
+    from perminute.domain.credit.recharge import AutoRecharge
+    from perminute.domain.limits.spending import Spending, SpendingChange
+    from perminute.domain.notifications.notifications import Notification
+    from perminute.domain.pools.pools import MinutePool, Month, PoolStep
+    from perminute.domain.rating.usage import Usage
+
+_NOTHING_ASKED = RechargeState()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The credit of one organization as it stands at `version`.
+
+    Every write of the account makes the next version; a licensing change of the organization
+    makes the next licensing version as well. A charge commits only against the version it was
+    decided on, so it can miss neither another charge nor a change of licenses.
+
+    The balance is kept beside the lots and the debt, and each movement changes both sides:
+    balance = lots - debt = the sum of the ledger, which `reconciliation` holds against each other.
+    `as_of` is the latest instant at which anything was booked: it never goes back, however late
+    an event comes. `user_facts` counts the licensing facts about all users: who reads their
+    timelines one by one can tell by it whether any is missing. `reserved` is what calls under way
+    may still cost, and what calls have used that are not charged yet; `calls_notified` says that
+    admins know of as many calls under way as they allow. `days`
+    is what the calls of the last few days have cost. `corrections` numbers the bookings that
+    changed what had been counted for limits of users and prefixes; each wrote down its changes.
+    What was counted for prefixes before the number `prefixes_from` is void: there was no such
+    limit in between.
+
+    `lots` are the first lots, which pay next, and `further` sums up those that are items of their
+    own. `forfeited_at` is the latest expiry of a lot that had something left: calls that ended
+    before it may still be paid by such a lot. `provisional` is set while minute pools are
+    unsettled, and may still change the balance.
+    """
+
+    organization_id: str
+    version: int = 0
+    licensing_version: int = 0
+    user_facts: int = 0
+    entries: int = 0
+    balance_micros: int = 0
+    debt_micros: int = 0
+    currency: str | None = None
+    credits_set_up_at: datetime | None = None
+    settings: CreditSettings | None = None
+    as_of: datetime | None = None
+    lots: Lots = ()
+    further: FurtherLots | None = None
+    forfeited_at: datetime | None = None
+    recharge: RechargeState = _NOTHING_ASKED
+    reserved: Holds = NOTHING_HELD
+    calls_notified: bool = False
+    days: tuple[Spending, ...] = ()
+    corrections: int = 0
+    prefixes_from: int = 0
+    provisional: Provisional | None = None
+    digests_due_at: datetime | None = None
+    """When the first day is over whose calls are notified of, and of which not all are counted."""
+
+    def available_micros(
+        self, at: datetime, *, lasting_until: datetime | None = None, further: Lots = ()
+    ) -> int:
+        """Tell how much of the credit no call under way has reserved; negative if more than all.
+
+        What is to pay for a call that ends later must be there then: lots that expire by
+        `lasting_until` do not count. Where a lot expires before one that pays first, no call may
+        count on it that others could outlast: they would find it gone, and the other one spent.
+        Nor does a lot count that may be gone when what calls have used is charged.
+
+        `further` are the further lots, if `further_expire_by` asks for them: else they count
+        nothing.
+        """
+        until = lasting_until or at
+        lots = (*self.lots, *further)
+        expiries = [lot.expires_at for lot in lots]
+        if expiries != sorted(expiries):
+            until = max(until, self.reserved.last_grant_lapses_at or until)
+        used = self.reserved.used
+        passing_micros = sum(
+            lot.remaining_micros
+            for lot in lots
+            if lot.expires_at > until and not all(hold.is_paid_by(lot, at) for hold in used)
+        )
+        return self.balance_at(until, further) - passing_micros - self.reserved.amount_at(at)
+
+    def further_expire_by(self, until: datetime) -> bool:
+        """Whether further lots may expire by an instant, or before what is reserved is charged."""
+        if self.further is None:
+            return False
+        instants = (
+            max(hold.until, until) + CHARGED_WITHIN if hold.used else hold.until
+            for hold in self.reserved.by_instant
+        )
+        return self.further.expires_from <= max((until, *instants))
+
+    def balance_at(self, at: datetime, further: Lots = ()) -> int:
+        """Tell the balance as it is, whether what has expired by then is booked or not.
+
+        Further lots that may have expired by then count only if they were read.
+        """
+        lots_micros = sum(lot.remaining_micros for lot in self.lots if lot.expires_at > at)
+        if self.further is not None and at < self.further.expires_from:
+            lots_micros += self.further.remaining_micros
+        else:
+            lots_micros += sum(lot.remaining_micros for lot in further if lot.expires_at > at)
+        return lots_micros - self.debt_micros
+
+    @property
+    def lots_micros(self) -> int:
+        """What is left of all lots."""
+        further_micros = self.further.remaining_micros if self.further else 0
+        return total_micros(self.lots) + further_micros
+
+    @property
+    def late_usage(self) -> timedelta:
+        """How long after its expiry a lot pays calls that ended before, if the admin set it."""
+        return self.settings.late_usage if self.settings else LATE_USAGE
+
+    @property
+    def failure_handling(self) -> FailureHandling:
+        """What bridges are to do if no answer comes."""
+        return self.settings.failure_handling if self.settings else FailureHandling.CLOSED
+
+    @property
+    def max_grant_seconds(self) -> int:
+        """How much a call is granted at a time at most."""
+        return self.settings.max_grant_seconds if self.settings else MAX_GRANT_SECONDS
+
+    @property
+    def auto_recharge(self) -> AutoRecharge | None:
+        """How to recharge, if at all.
+
+        Not before money has moved for the first time: the settings come first and the first
+        purchase moments later, and buying what is just being bought would be worse than waiting
+        for the first charge (ours).
+        """
+        return self.settings.auto_recharge if self.settings and self.entries else None
+
+    @property
+    def lots_due_at(self) -> datetime | None:
+        """When a lot is next to be warned of, or expires."""
+        instants = [lot.due_at for lot in self.lots]
+        if self.further is not None:
+            instants.append(self.further.due_at)
+        return min(instants, default=None)
+
+    def further_due_by(self, at: datetime) -> bool:
+        """Whether further lots must be read to book what time alone brings."""
+        return self.further is not None and self.further.due_at <= at
+
+    @property
+    def recharge_due_at(self) -> datetime | None:
+        """When a recharge that is not possible now becomes possible; not from what may change."""
+        if self.provisional is not None and self.provisional.due_at is not None:
+            return None
+        return self.recharge.due_at(self.auto_recharge, self.balance_micros)
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When time alone next changes something; None if it never does.
+
+        What bridges reported counts until the last such call is charged: the daily run, which
+        charges them, must find the account until then, whatever an index knows of the calls.
+        """
+        instants = (self.lots_due_at, *self._due_by_now, self.reserved.charge_due_at)
+        return min((instant for instant in instants if instant is not None), default=None)
+
+    @property
+    def listed_from(self) -> datetime | None:
+        """When the daily run is to look at the account: when it is due, or to report something.
+
+        A recharge that nobody answers is reported even if it is sent again by others each day
+        before the run comes, or is not sent again since auto-recharge is off.
+        """
+        instants = (self.due_at, self.recharge.unanswered_from, self.digests_due_at)
+        return min((instant for instant in instants if instant is not None), default=None)
+
+    def is_due(self, at: datetime, heard_at: datetime | None = None) -> bool:
+        """Whether something must be booked before anything else that happens at `at`."""
+        lots_at, now = self.lots_due_at, self.now(at, heard_at)
+        return (lots_at is not None and lots_at <= at) or any(
+            instant is not None and instant <= now for instant in self._due_by_now
+        )
+
+    @property
+    def _due_by_now(self) -> tuple[datetime | None, datetime | None]:
+        """What falls due by the time that it is, not by the time of the event that is booked."""
+        return self.recharge_due_at, self.provisional.due_at if self.provisional else None
+
+    def now(self, at: datetime, heard_at: datetime | None = None) -> datetime:
+        """Tell what time it is for what is to follow from an event.
+
+        When it was heard of, if that is known, and never before anything already booked: a
+        delivery that comes a day late must not make a day pass, nor a clock that is a day ahead.
+        """
+        heard_at = heard_at or at
+        return heard_at if self.as_of is None else max(heard_at, self.as_of)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booking:
+    """What one decision makes of an account; `account` is the one before if nothing changed.
+
+    `usages` are new records, `rerated` those that take the place of the ones before, and of these
+    `relisted` are those of calls that lists know by other times. `settled` are the reservations of
+    new usages, in whose place these are written. `lots` are the lots that are written as items of
+    their own. `corrected` is what corrected calls change in records of limits, under the number
+    that the account has of it. `steps` are the pools whose writing has them settled further.
+    """
+
+    account: Account
+    entries: tuple[LedgerEntry, ...] = ()
+    notifications: tuple[Notification, ...] = ()
+    usages: tuple[Usage, ...] = ()
+    rerated: tuple[Usage, ...] = ()
+    relisted: tuple[Usage, ...] = ()
+    pools: tuple[MinutePool, ...] = ()
+    steps: Mapping[Month, PoolStep] = field(default_factory=dict)
+    spendings: tuple[Spending, ...] = ()
+    corrected: tuple[SpendingChange, ...] = ()
+    settled: tuple[Reservation, ...] = ()
+    lots: LotItems = NO_LOT_ITEMS
+    chargeback: Chargeback | None = None

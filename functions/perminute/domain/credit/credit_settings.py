@@ -1,0 +1,95 @@
+"""How an organization keeps its credit, as its admin configured it (docs/events.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from perminute.domain.licensing.ties import caution_of_settings
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from perminute.domain.credit.recharge import AutoRecharge
+    from perminute.domain.licensing.ties import SettingsCaution
+
+LATE_USAGE_HOURS = 72
+"""For how long usage may come late, unless the admin says otherwise (ours): carriers and operators
+report up to two days late."""
+
+LATE_USAGE = timedelta(hours=LATE_USAGE_HOURS)
+
+MAX_GRANT_SECONDS = 1_800
+"""How much is granted at a time at most, unless the admin says otherwise (ours): what is suspected
+of fraud, a lowered limit and a lost license take effect when the bridge asks again."""
+
+
+class FailureHandling(StrEnum):
+    """What bridges are to do with calls if no answer comes (RFC 8506 §5.7)."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditSettings:
+    """What the organization's admin configured, and the event that said so.
+
+    Of two settings the one configured later holds, whichever arrives first. Of two that were
+    configured at one instant the more cautious one holds (`ties`), and then the one with the
+    greater identity. `event_id` is the `changeId` of the event if it `has_change_id`.
+    `auto_recharge` is None where it is not configured or switched off, and so are limits that are
+    not set.
+    """
+
+    configured_at: datetime
+    event_id: str
+    has_change_id: bool = False
+    currency: str
+    low_balance_thresholds_micros: tuple[int, ...] = ()
+    auto_recharge: AutoRecharge | None = None
+    daily_spend_limit_micros: int | None = None
+    prefix_hourly_spend_limit_micros: int | None = None
+    max_concurrent_calls: int | None = None
+    max_grant_seconds: int = MAX_GRANT_SECONDS
+    failure_handling: FailureHandling = FailureHandling.CLOSED
+    late_usage_hours: int = LATE_USAGE_HOURS
+
+    @property
+    def late_usage(self) -> timedelta:
+        """How late usage may be reported."""
+        return timedelta(hours=self.late_usage_hours)
+
+    @property
+    def order(self) -> tuple[datetime, SettingsCaution, str, bool]:
+        """The place of these settings among all of an organization: the last of them holds."""
+        cautious = caution_of_settings(self)
+        return self.configured_at, cautious, self.event_id, self.has_change_id
+
+    def is_earlier_copy_of(self, other: CreditSettings | None) -> bool:
+        """Whether both are of one event, whose copies do not agree on when it was issued."""
+        return (
+            other is not None
+            and self.has_change_id
+            and (self.event_id, self.has_change_id) == (other.event_id, other.has_change_id)
+            and self.configured_at < other.configured_at
+        )
+
+    def ties_with(self, other: CreditSettings | None) -> bool:
+        """Whether only `ties` decides which of two settings holds, and it matters which."""
+        return (
+            other is not None
+            and other.configured_at == self.configured_at
+            and not self.is_same_as(other)
+        )
+
+    def is_same_as(self, other: CreditSettings | None) -> bool:
+        """Whether both configure the same, whichever event said so and when."""
+        return other is not None and self == replace(
+            other,
+            configured_at=self.configured_at,
+            event_id=self.event_id,
+            has_change_id=self.has_change_id,
+        )

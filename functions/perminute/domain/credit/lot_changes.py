@@ -1,0 +1,224 @@
+"""The lots of one account while a booking is made of it, and the items that the booking writes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from perminute.domain.credit.lots import (
+    MAX_EXPIRED_LOTS,
+    MAX_LOTS_IN_ACCOUNT,
+    MAX_LOTS_MOVED,
+    FurtherLots,
+    Lot,
+    draw,
+    in_order,
+)
+from perminute.domain.errors import FurtherLotsNeeded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from perminute.domain.credit.lots import Lots, LotShare
+
+
+class LotItems(NamedTuple):
+    """Lots that a transaction writes beside the account, each as an item of its own.
+
+    `stored` are further lots as they are now, `removed` are further lots no longer, `forfeited`
+    are expired lots with what is forfeited of them.
+    """
+
+    stored: Lots = ()
+    removed: Lots = ()
+    forfeited: Lots = ()
+
+
+NO_LOT_ITEMS = LotItems()
+
+
+class Drawn(NamedTuple):
+    """Who paid an amount: the lots, of these the expired ones, and what is left to be debt."""
+
+    shares: tuple[LotShare, ...]
+    late: tuple[LotShare, ...]
+    unpaid_micros: int
+
+
+class LotChanges:
+    """The lots in the account item (`first`), the further ones, and those that have expired.
+
+    Further lots are known only if they were read (`read` is not None) or if there are none. A draw
+    that the first lots do not cover raises `FurtherLotsNeeded`; who looks for a lot must have read
+    all of them.
+    """
+
+    def __init__(
+        self,
+        first: Lots,
+        further: FurtherLots | None,
+        *,
+        read: Sequence[Lot] | None = None,
+        expired: Sequence[Lot] = (),
+        most_expired: int = MAX_EXPIRED_LOTS,
+    ) -> None:
+        """Begins with the lots as the account has them, and with what was read of the others.
+
+        At most so many of the expired lots are changed.
+        """
+        self.first = first
+        self.further = further
+        known = () if further is None else read
+        self._read = None if known is None else {lot.lot_id: lot for lot in known}
+        self._expired = {lot.lot_id: lot for lot in expired}
+        self._most_expired = most_expired
+        self._stored: dict[str, Lot] = {}
+        self._removed: dict[str, Lot] = {}
+        self._forfeited: dict[str, Lot] = {}
+
+    @property
+    def items(self) -> LotItems:
+        """Returns what is to be written beside the account."""
+        return LotItems(
+            tuple(self._stored.values()),
+            tuple(self._removed.values()),
+            tuple(self._forfeited.values()),
+        )
+
+    @property
+    def known(self) -> Lots:
+        """Returns the lots in the account item and the further ones that were read."""
+        return (*self.first, *(self._read or {}).values())
+
+    def find(self, lot_id: str) -> Lot | None:
+        """Returns a lot with something left; None if it is used up or has expired."""
+        return self._first_such(lambda lot: lot.lot_id == lot_id)
+
+    def named(self, purchase_id: str) -> Lot | None:
+        """Returns the first lot of a purchase with something left, if there is one."""
+        return self._first_such(lambda lot: lot.purchase_id == purchase_id)
+
+    def _first_such(self, is_such: Callable[[Lot], bool]) -> Lot | None:
+        for lot in self.first:
+            if is_such(lot):
+                return lot
+        return next(filter(is_such, self._all_read().values()), None)
+
+    def _all_read(self) -> dict[str, Lot]:
+        if self._read is None:
+            msg = "the further lots of the account were not read"
+            raise RuntimeError(msg)
+        return self._read
+
+    def put(self, lot: Lot) -> None:
+        """Writes a lot in its place, or in that of the lot it was."""
+        if any(one.lot_id == lot.lot_id for one in self.first):
+            self.first = tuple(lot if one.lot_id == lot.lot_id else one for one in self.first)
+        elif self._read and lot.lot_id in self._read:
+            self._store(lot)
+        else:
+            self._insert(lot)
+
+    def remove(self, lot: Lot) -> None:
+        """Takes a lot out, wherever it is."""
+        self.first = tuple(one for one in self.first if one.lot_id != lot.lot_id)
+        if self._read and self._read.pop(lot.lot_id, None):
+            self._stored.pop(lot.lot_id, None)
+            self._removed[lot.lot_id] = lot
+            self.further = FurtherLots.of(self._read.values())
+
+    def forfeit(self, lot: Lot) -> None:
+        """Takes an expired lot out, and keeps what is forfeited of it for late calls."""
+        self.remove(lot)
+        self._forfeited[lot.lot_id] = lot
+
+    def move_up(self, short_micros: int) -> None:
+        """Moves the next further lots into the account item, for a draw that was short by so much.
+
+        The item has at least eight lots after that, if there are as many. At most
+        `MAX_LOTS_MOVED` are moved, so it may have to be done again.
+        """
+        for lot in in_order(self._all_read().values())[:MAX_LOTS_MOVED]:
+            if short_micros <= 0 and len(self.first) >= MAX_LOTS_IN_ACCOUNT:
+                break
+            self.remove(lot)
+            self.first = (*self.first, lot)
+            short_micros -= lot.remaining_micros
+
+    def draw(self, amount_micros: int, pays_late: Callable[[Lot], bool] | None = None) -> Drawn:
+        """Takes a positive amount from the lots in their order; `pays_late` chooses expired ones.
+
+        Further lots pay only once they have been moved up.
+        """
+        late = self._late(pays_late)
+        if not late:
+            lots, shares, unpaid_micros = draw(self.first, amount_micros)
+            self._check_further(unpaid_micros)
+            self.first = lots
+            return Drawn(shares, (), unpaid_micros)
+        _, drawn, unpaid_micros = draw(in_order((*self.first, *late)), amount_micros)
+        self._check_further(unpaid_micros)
+        shares = tuple(share._replace(late=share.lot_id in self._expired) for share in drawn)
+        of_late = tuple(share for share in shares if share.late)
+        for share in of_late:
+            self._change_forfeited(share)
+        paid_micros = -sum(share.amount_micros for share in shares if not share.late)
+        self.first, _, _ = draw(self.first, paid_micros)
+        return Drawn(shares, of_late, unpaid_micros)
+
+    def forfeits_again(self, lot_id: str) -> bool:
+        """Whether an expired lot may be changed: it was read, and not too many were changed."""
+        room = lot_id in self._forfeited or len(self._forfeited) < self._most_expired
+        return lot_id in self._expired and room
+
+    def forfeit_again(self, share: LotShare) -> None:
+        """Forfeits a positive amount again that an expired lot had paid."""
+        self._change_forfeited(share)
+
+    def _change_forfeited(self, share: LotShare) -> None:
+        lot = self._expired[share.lot_id]
+        lot = replace(lot, remaining_micros=lot.remaining_micros + share.amount_micros)
+        self._expired[share.lot_id] = self._forfeited[share.lot_id] = lot
+
+    def take_back(self, lot: Lot, amount_micros: int) -> None:
+        """Takes an amount out of what is forfeited of an expired lot."""
+        left = replace(lot, remaining_micros=lot.remaining_micros - amount_micros)
+        self._forfeited[lot.lot_id] = left
+
+    def _late(self, pays_late: Callable[[Lot], bool] | None) -> list[Lot]:
+        """Chooses expired lots that pay; none that further lots come before."""
+        if pays_late is None or not self._expired:
+            return []
+        found = [lot for lot in self._expired.values() if lot.remaining_micros and pays_late(lot)]
+        if len(found) + len(self._forfeited) > self._most_expired:
+            changed = [lot for lot in found if lot.lot_id in self._forfeited]
+            others = in_order(lot for lot in found if lot.lot_id not in self._forfeited)
+            found = [*changed, *others[: self._most_expired - len(self._forfeited)]]
+        if self.further is not None:
+            last = self.first[-1].place if self.first else None
+            found = [lot for lot in found if last is not None and lot.place < last]
+        return found
+
+    def _check_further(self, unpaid_micros: int) -> None:
+        if unpaid_micros and self.further is not None:
+            raise FurtherLotsNeeded(unpaid_micros)
+
+    def _insert(self, lot: Lot) -> None:
+        """Puts a lot into the account item, or behind it where the further lots are."""
+        if self.further is not None and not (self.first and lot.place < self.first[-1].place):
+            self._store(lot)
+            return
+        room = max(MAX_LOTS_IN_ACCOUNT, len(self.first))
+        lots = in_order((*self.first, lot))
+        self.first = lots[:room]
+        for one in lots[room:]:
+            self._store(one)
+
+    def _store(self, lot: Lot) -> None:
+        self._stored[lot.lot_id] = lot
+        self._removed.pop(lot.lot_id, None)
+        if self._read is not None:
+            self._read[lot.lot_id] = lot
+            self.further = FurtherLots.of(self._read.values())
+        elif self.further is not None:
+            self.further = self.further.with_added(lot)

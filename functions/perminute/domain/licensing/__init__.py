@@ -1,0 +1,1 @@
+"""Who holds which license since when, and what that entitles to."""

@@ -1,0 +1,1 @@
+"""Spend limits of users and prefixes, and what counts against them."""

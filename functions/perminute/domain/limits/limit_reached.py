@@ -1,0 +1,53 @@
+"""What is told of limits that are reached."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from perminute.domain.limits.spending import LimitName, SpendingKind
+from perminute.domain.notifications.notifications import FraudSuspected, SpendLimitReached
+
+if TYPE_CHECKING:
+    from perminute.domain.limits.spending import ReachedLimit
+    from perminute.domain.notifications.notifications import NotificationBody
+
+
+def limit_reached(reached: ReachedLimit, currency: str | None) -> tuple[NotificationBody, str]:
+    """Say that a limit is reached, and by what this is told from other such news of the limit."""
+    (name, micros, key), spent_micros, reserved_micros = reached
+    cause = f"{name}/{key.subject}/{key.since:%Y-%m-%dT%H}"
+    match key.kind:
+        case SpendingKind.PREFIX:
+            suspected = FraudSuspected(
+                prefix=key.subject,
+                since=key.since,
+                amount_micros=micros,
+                spent_micros=spent_micros,
+                reserved_micros=reserved_micros,
+                currency=currency,
+            )
+            return suspected, cause
+        case SpendingKind.DAY:
+            period, user_id = f"{key.since:%Y-%m-%d}", None
+        case SpendingKind.USER:
+            period, user_id = f"{key.since:%Y-%m}", key.subject
+        case never:
+            assert_never(never)
+    spend_limit = SpendLimitReached(
+        limit=name,
+        period=period,
+        user_id=user_id,
+        amount_micros=micros,
+        spent_micros=spent_micros,
+        reserved_micros=reserved_micros,
+        currency=currency,
+    )
+    return spend_limit, cause
+
+
+def concurrent_calls_reached(calls: int) -> tuple[NotificationBody, str]:
+    """Say that there are as many calls at once as may be."""
+    return (
+        SpendLimitReached(limit=LimitName.CONCURRENT_CALLS, calls=calls),
+        LimitName.CONCURRENT_CALLS,
+    )

@@ -1,0 +1,1 @@
+"""Minute pools, and the order in which calls draw on them."""

@@ -1,0 +1,313 @@
+"""The rate card: what a call costs, exactly (docs/domain.md §2).
+
+A rate is micro-units per minute and a block is whole seconds, so every price is a whole number
+of sixtieths of a micro-unit until it is rounded, once, at the end.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from perminute.domain.rating.calls import PHONE_LEG_TYPES, LegType
+from perminute.domain.values.money import round_half_up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+SECONDS_PER_MINUTE = 60
+MASK = "*"
+"""What carriers write in the place of the last digits of a number."""
+
+_AFTER_DIGITS = ":"
+"""The character after the digits: sorts behind all prefixes that begin alike."""
+
+
+class Step(NamedTuple):
+    """From this second of the call on, each second costs this rate, in blocks of this length."""
+
+    from_second: int
+    rate_micros_per_minute: int
+    increment_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """The price of one leg type to one prefix in one effective period.
+
+    `steps` starts at second 0 and is never empty, but in a row without a price that was read back
+    from a usage (`Price.as_card`). The period is half-open in UTC; None is open.
+    """
+
+    leg_type: LegType
+    prefix: str
+    country: str | None
+    description: str
+    currency: str
+    connection_fee_micros: int
+    initial_increment_seconds: int
+    steps: tuple[Step, ...]
+    effective_from: datetime | None
+    effective_to: datetime | None
+    blocked: bool
+
+    @property
+    def context(self) -> tuple[object, ...]:
+        """All that decides what a call costs and who pays it.
+
+        The country does so too: minute pools and dial-out policies go by it.
+        """
+        return (
+            self.blocked,
+            self.country,
+            self.currency,
+            self.connection_fee_micros,
+            self.initial_increment_seconds,
+            self.steps,
+        )
+
+    @property
+    def rate_micros_per_minute(self) -> int:
+        """What a minute costs at the start of a call."""
+        return self.steps[0].rate_micros_per_minute
+
+    def in_force(self, at: datetime) -> bool:
+        """Whether the half-open period holds `at`."""
+        return (self.effective_from is None or self.effective_from <= at) and (
+            self.effective_to is None or at < self.effective_to
+        )
+
+    def billed_seconds(self, seconds: int) -> int:
+        """Round connected time up to whole blocks.
+
+        The first block is the initial increment. Every further block has the increment of the
+        step in which it starts, and is billed in full once started.
+        """
+        if seconds <= 0:
+            return 0
+        billed = self.initial_increment_seconds
+        for step, step_end in self._spans():
+            end = seconds if step_end is None else min(seconds, step_end)
+            if end > billed:
+                billed += _round_up(end - billed, step.increment_seconds)
+        return billed
+
+    def charge_micros(self, billed_seconds: int, from_second: int = 0) -> int:
+        """Price whole blocks, each billed second at the rate that holds at that second.
+
+        Seconds before `from_second` are borne by somebody else. The connection fee falls due with
+        the first second that is charged, so an unanswered call costs nothing.
+        """
+        if billed_seconds <= from_second:
+            return 0
+        sixtieths = 0
+        for step, step_end in self._spans():
+            start = max(from_second, step.from_second)
+            end = billed_seconds if step_end is None else min(billed_seconds, step_end)
+            if end > start:
+                sixtieths += (end - start) * step.rate_micros_per_minute
+        return self.connection_fee_micros + round_half_up(sixtieths, SECONDS_PER_MINUTE)
+
+    def parts(self, billed_seconds: int) -> Iterator[tuple[int, Step]]:
+        """Yield how many of the billed seconds each step prices; steps without any are left out."""
+        for step, step_end in self._spans():
+            end = billed_seconds if step_end is None else min(billed_seconds, step_end)
+            if end > step.from_second:
+                yield end - step.from_second, step
+
+    def quote(self, seconds: int) -> Quote:
+        """Price so many seconds of connected time, in the currency of this row."""
+        billed_seconds = self.billed_seconds(seconds)
+        return Quote(self, billed_seconds, self.charge_micros(billed_seconds))
+
+    def _spans(self) -> Iterable[tuple[Step, int | None]]:
+        if len(self.steps) == 1:
+            # Nearly every rate of a real deck: worth a path of its own (`make bench`, rating).
+            return ((self.steps[0], None),)
+        ends = (*(step.from_second for step in self.steps[1:]), None)
+        return zip(self.steps, ends, strict=True)
+
+
+def _round_up(seconds: int, block: int) -> int:
+    """Round up to whole blocks: the floor of the negative is the ceiling."""
+    return -(-seconds // block) * block
+
+
+class Quote(NamedTuple):
+    """The price of one call, and the rate that gave it."""
+
+    rate: Rate
+    billed_seconds: int
+    charge_micros: int
+
+
+class Unpriced(StrEnum):
+    """Why the rate card has no price for a number (docs/glossary.md)."""
+
+    NO_RATE = "noRate"
+    BLOCKED_NUMBER = "blockedNumber"
+    CURRENCY_MISMATCH = "currencyMismatch"
+    """The number has a price, but in another currency than the credit's; nothing converts."""
+
+
+class NoQuote(NamedTuple):
+    """The rate card does not price this number.
+
+    `rate` is the row that blocks it or prices it in another currency, if there is one.
+    """
+
+    reason: Unpriced
+    rate: Rate | None
+
+
+_NO_RATE = NoQuote(Unpriced.NO_RATE, None)
+
+
+class RateCard:
+    """All rates under one version; an immutable value once built.
+
+    Look-up is by dictionary, on the number cut to each prefix length that occurs among numbers
+    with the same first digits, longest first: a handful of look-ups in the widest real deck.
+    """
+
+    def __init__(
+        self, rates: Iterable[Rate], *, version: str = "", is_uncertain: bool = False
+    ) -> None:
+        """Index the rates, which `rate_card_csv` has checked against each other.
+
+        `is_uncertain` says of a card that was read back from a usage that the whole card had other
+        rates which the masked digits of the number may have matched.
+        """
+        self.version = version
+        self._is_uncertain = is_uncertain
+        self.rates = tuple(rates)
+        by_leg_type: dict[LegType, dict[str, tuple[Rate, ...]]] = {t: {} for t in PHONE_LEG_TYPES}
+        for rate in self.rates:
+            prefixes = by_leg_type[rate.leg_type]
+            key = "+" + rate.prefix
+            prefixes[key] = (*prefixes.get(key, ()), rate)
+        self._prefixes = {t: _PrefixIndex(prefixes) for t, prefixes in by_leg_type.items()}
+
+    def quote(
+        self,
+        leg_type: LegType,
+        number: str,
+        seconds: int,
+        at: datetime,
+        *,
+        currency: str | None = None,
+    ) -> Quote | NoQuote:
+        """Price `seconds` of connected time to an E.164 `number`, answered `at`.
+
+        The longest prefix in force wins. A blocked prefix hides every shorter one, and so does one
+        whose rate is not in the `currency` asked for: the price of another destination is none.
+        Without a `currency`, a rate in any is a price.
+        """
+        rate = self._prefixes[leg_type].find(number, at)
+        if rate is None:
+            return _NO_RATE
+        if rate.blocked:
+            return NoQuote(Unpriced.BLOCKED_NUMBER, rate)
+        if currency is not None and rate.currency != currency:
+            return NoQuote(Unpriced.CURRENCY_MISMATCH, rate)
+        return rate.quote(seconds)
+
+    def hidden_rates(self, leg_type: LegType, number: str, at: datetime) -> tuple[Rate, ...]:
+        """Return the rates in force on other context that the masked digits of a number may match.
+
+        One for each of their context, and none that further rates hide from every number. Empty
+        for a number without masked digits.
+        """
+        if not number.endswith(MASK):
+            return ()
+        prefixes = self._prefixes[leg_type]
+        shown = prefixes.find(number, at)
+        by_terms = {rate.context: rate for rate in prefixes.masked(number, at) if rate is not None}
+        if shown is not None:
+            by_terms.pop(shown.context, None)
+        return tuple(by_terms.values())
+
+    def is_uncertain(self, leg_type: LegType, number: str, at: datetime) -> bool:
+        """Whether a masked number may have another rate than the one that it is priced by."""
+        return self._is_uncertain or bool(self.hidden_rates(leg_type, number, at))
+
+    def rates_of(self, leg_type: LegType, number: str) -> Iterator[Rate]:
+        """Yield the rates of all prefixes of a number, whenever they are in force.
+
+        With those that its masked digits may match.
+        """
+        return self._prefixes[leg_type].matching(number)
+
+    def changes_between(
+        self, leg_type: LegType, number: str, since: datetime, until: datetime
+    ) -> Iterator[datetime]:
+        """Yield the instants after `since`, up to `until`, at which a number's rate may change."""
+        for rate in self.rates_of(leg_type, number):
+            for instant in (rate.effective_from, rate.effective_to):
+                if instant is not None and since < instant <= until:
+                    yield instant
+
+
+class _PrefixIndex:
+    """The rates of one leg type by prefix (with `+`), and which prefix lengths are worth trying."""
+
+    _HEAD = 3  # "+" and two digits: enough to tell the lengths of most countries apart
+
+    def __init__(self, by_prefix: dict[str, tuple[Rate, ...]]) -> None:
+        self._by_prefix = by_prefix
+        shorter = {len(prefix) for prefix in by_prefix if len(prefix) < self._HEAD}
+        lengths: dict[str, set[int]] = {}
+        for prefix in by_prefix:
+            lengths.setdefault(prefix[: self._HEAD], set(shorter)).add(len(prefix))
+        self._lengths = {head: tuple(sorted(ls, reverse=True)) for head, ls in lengths.items()}
+        self._shorter = tuple(sorted(shorter, reverse=True))
+
+    def find(self, number: str, at: datetime) -> Rate | None:
+        """Find the rate with the longest prefix in force; masked digits match no prefix."""
+        by_prefix = self._by_prefix
+        for length in self._lengths.get(number[: self._HEAD], self._shorter):
+            for rate in by_prefix.get(number[:length], ()):
+                if rate.in_force(at):
+                    return rate
+        return None
+
+    def matching(self, number: str) -> Iterator[Rate]:
+        """Yield the rates of all prefixes of a number, whenever they are in force."""
+        for length in self._lengths.get(number[: self._HEAD], self._shorter):
+            yield from self._by_prefix.get(number[:length], ())
+        if number.endswith(MASK):
+            shown = number.rstrip(MASK)
+            for prefix in self._longer_than(shown):
+                if len(prefix) <= len(number):
+                    yield from self._by_prefix[prefix]
+
+    def masked(self, number: str, at: datetime) -> Iterator[Rate | None]:
+        """Yield the rate, or None, of each range of numbers that a masked number may stand for."""
+        shown = number.rstrip(MASK)
+        return self._below(shown, len(number) - len(shown), self.find(shown, at), at)
+
+    def _below(
+        self, shown: str, hidden_digits: int, rate: Rate | None, at: datetime
+    ) -> Iterator[Rate | None]:
+        """Go digit by digit, only as far as the card has prefixes."""
+        if not hidden_digits or not self._longer_than(shown):
+            yield rate
+            return
+        for digit in "0123456789":
+            longer = shown + digit
+            found = (one for one in self._by_prefix.get(longer, ()) if one.in_force(at))
+            yield from self._below(longer, hidden_digits - 1, next(found, rate), at)
+
+    def _longer_than(self, prefix: str) -> Sequence[str]:
+        """Return the prefixes that begin with this one and have more digits."""
+        first = bisect_right(self._in_order, prefix)
+        return self._in_order[first : bisect_right(self._in_order, prefix + _AFTER_DIGITS)]
+
+    @cached_property
+    def _in_order(self) -> list[str]:
+        """Sort the prefixes, once it is needed: hardly any number is masked."""
+        return sorted(self._by_prefix)

@@ -1,0 +1,1 @@
+"""Account, ledger and calls, compared with each other."""

@@ -1,0 +1,1 @@
+"""What does not depend on any organization: countries, licenses, phone numbers, availability."""

@@ -1,0 +1,1 @@
+"""Calls that are rated again because licenses or rates turned out to be others."""

@@ -1,0 +1,293 @@
+"""Read CSV files strictly: each row is taken, or named with its line and what to do about it.
+
+Rate cards, carriers' price lists and directories are made by people with spreadsheets. What these
+change on the way (separator, encoding, a `sep=` line, the case of column names) is refused in
+words and never guessed at: read with the wrong separator, a decimal comma makes a price of 0.026
+a price of 0. Faults are appended to a list, so that all of them are found in one reading.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from perminute.domain.errors import Fault
+from perminute.domain.values.printable import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+SEPARATORS = {",": ",", ";": ";", "\t": "tab", "|": "|"}
+"""What separates cells somewhere, and what a message calls it."""
+
+_NO_TEXT = (
+    ((b"\xff\xfe", b"\xfe\xff"), "is UTF-16, not UTF-8; save the file as UTF-8"),
+    ((b"PK\x03\x04",), "is a workbook, not CSV; save its sheet as CSV UTF-8"),
+    ((b"\x1f\x8b",), "is compressed; unpack it first"),
+)
+"""How files begin that are no text in UTF-8, and what to do about each."""
+
+_UNDECODED = re.compile("[\udc80-\udcff]")
+"""What the error handler `surrogateescape` makes of bytes that are not UTF-8."""
+
+_LINE_BREAK = re.compile(r"[\r\n]")
+_SUSPECT = re.compile("[\udc80-\udcff\0\r\n]")
+"""What makes a look at each cell necessary; hardly a row has it."""
+
+_SEPARATOR_LINE = re.compile(r"sep=.?", re.IGNORECASE)
+_SHOWN_COLUMNS = 20
+
+
+class Columns(NamedTuple):
+    """The columns that a reader looks for.
+
+    It ignores others, unless they are spelled nearly like one that is missing, or differ from one
+    by their case only.
+    """
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    or_else: str = ""
+    """What else than the file can be changed if it spells a column otherwise."""
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.required + self.optional
+
+
+@dataclass(slots=True)
+class Row:
+    """The cells of one row, without the spaces around them, by the names of their columns.
+
+    `line` is the line of the file on which the row begins. What is wrong with a cell is a fault
+    that names its column, and the row is not `sound` any more.
+    """
+
+    line: int
+    by_column: dict[str, str]
+    faults: list[Fault]
+    sound: bool = True
+
+    def text(self, column: str) -> str:
+        """Return a cell, which is empty if the file has no such column."""
+        return self.by_column.get(column, "")
+
+    def read(
+        self, column: str, parse: Callable[[str], T], *, default: D, may_be_empty: bool = False
+    ) -> T | D:
+        """Return what `parse` reads in a cell, or the default if it is empty or faulty.
+
+        `parse` raises ValueError with a message that follows the name of the column.
+        """
+        text = self.text(column)
+        if not text:
+            if not may_be_empty:
+                self.refuse("must not be empty", column=column)
+            return default
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.refuse(str(error), column=column)
+            return default
+
+    def refuse(self, message: str, *, column: str | None = None) -> None:
+        """Append a fault of this row, or of one of its cells."""
+        self.sound = False
+        self.faults.append(Fault(self.line, f"{column}: {message}" if column else message))
+
+
+def read_rows(
+    content: bytes, columns: Columns, faults: list[Fault], *, separator: str = ","
+) -> Iterator[Row]:
+    """Yield the rows of a CSV file; each that is not yielded is among the faults by its line.
+
+    Empty lines, and rows of nothing but empty cells, are no rows. If the header lacks a required
+    column no row is yielded.
+    """
+    text = _decode(content, faults)
+    lines = iter(()) if text is None else _split(text, separator, faults)
+    header = _read_header(lines, columns, separator, faults)
+    for line, cells in lines if header else ():
+        if any(cell.strip() for cell in cells):
+            wrong = _wrong_row(cells, header, separator)
+            if wrong:
+                faults.append(Fault(line, wrong))
+            else:
+                yield Row(line, dict(zip(header, map(str.strip, cells), strict=True)), faults)
+
+
+def suggest(name: str, known: Sequence[str]) -> str | None:
+    """Return the known name that is spelled nearly alike, whatever its case."""
+    by_spelling = {_spelling(one): one for one in known}
+    close = get_close_matches(_spelling(name), by_spelling, n=1, cutoff=0.85)
+    return by_spelling[close[0]] if close else None
+
+
+def _spelling(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).casefold()
+
+
+def _decode(content: bytes, faults: list[Fault]) -> str | None:
+    """Return the text; bytes in it that are not UTF-8 stay recognizable, for their row's fault."""
+    wrong = [message for starts, message in _NO_TEXT if content.startswith(starts)]
+    if not wrong and b"\0" in content[:2]:
+        # ASCII in UTF-16 without a byte order mark: every other byte is zero.
+        wrong = [_NO_TEXT[0][1]]
+    faults += [Fault(1, message) for message in wrong]
+    return None if wrong else content.decode("utf-8-sig", "surrogateescape")
+
+
+def _split(text: str, separator: str, faults: list[Fault]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of each row with the line on which it begins."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            faults.append(Fault(line, _no_csv(line, reader.line_num, error)))
+            if "field limit" in str(error):
+                # The reader has stopped inside a cell: what it found next would be no row.
+                return
+            continue
+        if cells is None:
+            return
+        yield line, cells
+
+
+def _no_csv(first: int, last: int, error: csv.Error) -> str:
+    if first == last:
+        return f"is no CSV: {error}"
+    return (
+        f"is no CSV: {error}; lines {first} to {last} are one row, since a quotation mark is "
+        "opened there and not closed"
+    )
+
+
+def _read_header(
+    lines: Iterator[tuple[int, list[str]]],
+    columns: Columns,
+    separator: str,
+    faults: list[Fault],
+) -> list[str]:
+    """Return the names of the columns, or an empty list if rows cannot be read by them."""
+    line, cells = next(lines, (1, []))
+    if cells and _SEPARATOR_LINE.fullmatch(cells[0].strip()):
+        faults.append(Fault(line, "first line is sep=: delete it"))
+        line, cells = next(lines, (line + 1, []))
+    header = [cell.strip() for cell in cells]
+    if not any(header):
+        # If something else was wrong with the file, it has been said.
+        if not faults or line > 1:
+            needed = ", ".join(columns.required)
+            faults.append(Fault(line, f"is empty; the header must name {needed}"))
+        return []
+    unreadable = _unreadable(header, columns, separator)
+    if unreadable:
+        faults.append(Fault(line, unreadable))
+        return []
+    renamed = _misspelled(header, columns)
+    faults += [
+        Fault(line, f"column {name}: write it {right}{columns.or_else}")
+        for name, right in renamed.items()
+    ]
+    header = [renamed.get(name, name) for name in header]
+    unusable = _unusable(header, columns, there=list(map(str.strip, cells)))
+    faults += [Fault(line, message) for message in unusable]
+    return [] if unusable else header
+
+
+def _unreadable(header: Sequence[str], columns: Columns, separator: str) -> str | None:
+    """Return why a header cannot be divided into columns as it should be."""
+    known = {_spelling(name) for name in columns.known}
+
+    def found(cells: Sequence[str]) -> int:
+        return len(known.intersection(map(_spelling, cells)))
+
+    text = separator.join(header)
+    if _UNDECODED.search(text):
+        return "is not UTF-8; save the file as UTF-8"
+    best = max(SEPARATORS, key=lambda one: found(text.split(one)))
+    if found(text.split(best)) <= max(1, found(header)):
+        return None
+    if best == separator:
+        return "stands in quotation marks as a whole; save the file with each cell by itself"
+    return f"{_separated(best, separator)}: save the file with that separator"
+
+
+def _separated(found: str, separator: str) -> str:
+    return f"is separated by {SEPARATORS[found]}, must be {SEPARATORS[separator]}"
+
+
+def _misspelled(header: Sequence[str], columns: Columns) -> dict[str, str]:
+    """Return the columns that are spelled nearly like one that is not there, and that one."""
+    absent = [name for name in columns.known if name not in header]
+    unknown = [name for name in header if name not in columns.known]
+    meant = {name: suggest(name, absent) for name in unknown if name}
+    return {name: right for name, right in meant.items() if right}
+
+
+def _unusable(header: Sequence[str], columns: Columns, *, there: Sequence[str]) -> list[str]:
+    missing = [name for name in columns.required if name not in header]
+    # Of `rate` and `Rate`, which one is meant would be a guess.
+    meant = {name.casefold(): name for name in columns.known}
+    named = [name if name in columns.known else meant.get(name.casefold()) for name in header]
+    twice = [name for name in columns.known if named.count(name) > 1]
+    listed = one_line(", ".join(there[:_SHOWN_COLUMNS]), at_most=200)
+    return [f"column {name} is missing; there are: {listed}" for name in missing] + [
+        f"column {name} stands more than once" for name in twice
+    ]
+
+
+def _wrong_row(cells: Sequence[str], header: Sequence[str], separator: str) -> str | None:
+    """Return why a row cannot be taken, whatever its cells mean."""
+    if _SUSPECT.search("".join(cells)):
+        for number, cell in enumerate(cells):
+            wrong = _wrong_cell(cell, at_most=len(header) - 2, separator=separator)
+            if wrong:
+                column = header[number] if number < len(header) else f"cell {number + 1}"
+                return f"{column}: {wrong}"
+    if len(cells) == len(header):
+        return _without_name(cells, header) if "" in header else None
+    count = f"has {len(cells)} cells; the header has {len(header)}"
+    if len(cells) < len(header):
+        text = separator.join(cells)
+        others = [one for one in SEPARATORS if text.count(one) >= len(header) - 1]
+        if others:
+            return _separated(others[0], separator)
+        return f"{count}: write a separator for each cell that is empty"
+    quote = f"put a cell that holds {SEPARATORS[separator]} in quotation marks"
+    return f"{count}: {quote}, and write decimals with a point"
+
+
+def _without_name(cells: Sequence[str], header: Sequence[str]) -> str | None:
+    """Return what is wrong with a cell whose column has no name.
+
+    A spreadsheet saves empty columns as well: then a decimal comma does not make a row too long.
+    """
+    for number, (name, cell) in enumerate(zip(header, cells, strict=True), 1):
+        if not name and cell.strip():
+            return (
+                f"cell {number} stands in a column without a name: name it in the header; if the "
+                "cell is a part of the one before it, such as decimals, put both in quotation marks"
+            )
+    return None
+
+
+def _wrong_cell(cell: str, *, at_most: int, separator: str) -> str | None:
+    if _UNDECODED.search(cell):
+        return "is not UTF-8; save the file as UTF-8"
+    if "\0" in cell:
+        return "holds a NUL character, so the file is damaged or is no text"
+    if _LINE_BREAK.search(cell) and cell.count(separator) > at_most:
+        # Quotation marks left open in two rows make one row of them and of all between.
+        return "holds another row; close the quotation mark that is opened here"
+    return None

@@ -1,0 +1,68 @@
+"""The way most would write it first: Powertools idempotency, one transaction for each call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.utilities.idempotency import (
+    DynamoDBPersistenceLayer,
+    IdempotencyConfig,
+    idempotent_function,
+)
+
+from perminute.application.transactions import transaction_of
+from perminute.domain.credit.booking import charge as book_charge
+from perminute.domain.limits.spending import Spendings
+from perminute.domain.pools.pools import Pools
+from perminute.domain.rating.usage import RatingContext, Usage, rate_call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perminute.application.charge_calls import ChargeCalls, EndedCall
+    from perminute_local.replay.lambda_runtime import Context
+
+DESCRIPTION = "Powertools idempotency, one transaction per call"
+
+
+def charge_one_by_one(
+    use_case: ChargeCalls,
+    client: Any,  # noqa: ANN401 - boto3's clients are made at run time
+    table: str,
+    context: Context,
+) -> Callable[[EndedCall], object]:
+    """Put an idempotency record around a transaction of three, for one call at a time."""
+    config = IdempotencyConfig(event_key_jmespath="[organization_id, call_id]")
+    # Our context has what Powertools reads of Lambda's.
+    config.register_lambda_context(context)  # type: ignore[arg-type]
+
+    @idempotent_function(  # type: ignore[untyped-decorator] # Powertools leaves it so
+        data_keyword_argument="key",
+        persistence_store=DynamoDBPersistenceLayer(table_name=table, boto3_client=client),
+        config=config,
+    )
+    def charge_once(*, key: dict[str, str], one: EndedCall) -> dict[str, int]:  # noqa: ARG001
+        return {"chargeMicros": _charge(use_case, one).charge_micros}
+
+    def charge(one: EndedCall) -> object:
+        key = {"organization_id": one.call.organization_id, "call_id": one.call.call_id}
+        return charge_once(key=key, one=one)
+
+    return charge
+
+
+def _charge(use_case: ChargeCalls, one: EndedCall) -> Usage:
+    call = one.call
+    account = use_case.credit.account(call.organization_id)
+    licensing = use_case.licensing.store.licensing(call.organization_id, [call.organizer_id])
+    card = use_case.rate_cards.current()
+    context = RatingContext(licensing, card, account.currency, account.credits_set_up_at)
+    pools = Pools({}, licensing)
+    spendings = Spendings(account.days, {})
+    ratings = [rate_call(call, context)]
+    booking = book_charge(account, ratings, pools=pools, spendings=spendings, at=one.reported_at)
+    transaction = transaction_of(account, booking)
+    # Put over what may stand there: no condition, and no list by which the call is found again.
+    use_case.credit.commit(replace(transaction, usages=(), rerated=transaction.usages))
+    return booking.usages[0]

@@ -1,0 +1,149 @@
+"""What a carrier's list becomes: rates, faults, rows that are left out, rows that repeat others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from perminute.domain.errors import Fault
+from perminute.domain.rating.calls import LegType
+from perminute.domain.values.money import format_micros
+from perminute.formats.csv_tables import read_rows
+from perminute.formats.rate_card_csv import RateRow, combine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from perminute.domain.rating.rate_card import Rate
+    from perminute.formats.csv_tables import Columns, Row
+    from perminute_local.carrier_price_lists.options import DeckOptions
+
+    Key = tuple[LegType, str, datetime | None, datetime | None]
+
+_SAYS_NONE = frozenset({"-", "\u2013", "\u2014", "n/a", "none"})
+"""What stands in the prefix cell of a row that is about no number, such as a monthly fee."""
+
+
+@dataclass(slots=True)
+class PriceList:
+    """The rows of a list, as they are read; each is in one of these at the end.
+
+    `left_out` and `repeated` are not faults, but lines with the reason why they have no rate of
+    their own. `faults_elsewhere` are of other files that the list was read with.
+    """
+
+    faults: list[Fault] = field(default_factory=list)
+    faults_elsewhere: list[tuple[Path, Fault]] = field(default_factory=list)
+    left_out: list[Fault] = field(default_factory=list)
+    repeated: list[Fault] = field(default_factory=list)
+    of_card: list[Rate] = field(default_factory=list)
+    """What a rate card brings: its rows have been compared with each other."""
+    _rows: dict[Key, RateRow] = field(default_factory=dict)
+
+    def rates(self) -> list[Rate]:
+        """Compare the rows with each other; return the rates, none if the list is refused."""
+        rates = [*self.of_card, *combine(self._rows.values(), self.faults)]
+        if not rates and not self.refused:
+            self.faults.append(Fault(1, "the list has no row that becomes a rate"))
+        return [] if self.refused else rates
+
+    @property
+    def refused(self) -> bool:
+        """Whether anything is wrong with the list, which is then refused whole."""
+        return bool(self.faults or self.faults_elsewhere)
+
+    def take(self, row: RateRow) -> None:
+        """Add a row, unless another has taken its place."""
+        key = (row.leg_type, row.prefix, row.effective_from, row.effective_to)
+        if self.differs(row, self._rows.get(key)):
+            self._rows[key] = row
+
+    def differs(self, row: RateRow, earlier: RateRow | None, *, of: str | None = None) -> bool:
+        """Return whether no earlier row is for the same; if one is, a row repeats it or is a fault.
+
+        `of` says what both are for, if that is not a prefix.
+        """
+        if earlier is None:
+            return True
+        of = of or f"prefix {row.prefix}"
+        if row.country != earlier.country:
+            what = f"is of {row.country or 'no country'} here and of {earlier.country or 'none'}"
+            self.faults.append(
+                Fault(row.line, f"{of} {what} at line {earlier.line}: delete one of the rows")
+            )
+        elif _terms(row) != _terms(earlier):
+            here, there = _price(row), _price(earlier)
+            what = f"has two prices: {here} here and {there} at line {earlier.line}"
+            self.faults.append(Fault(row.line, f"{of} {what}; delete one of the rows"))
+        else:
+            same = f"{of} has the same price at line {earlier.line}"
+            self.repeated.append(Fault(row.line, same))
+        return False
+
+    def rows(
+        self, content: bytes, columns: Columns, options: DeckOptions, *, prefix: str
+    ) -> Iterator[Row]:
+        """Yield the rows that have a prefix, by the name of its column."""
+        for row in read_rows(content, columns, self.faults, separator=options.separator):
+            if row.text(prefix).lower() in _SAYS_NONE:
+                self.left_out.append(Fault(row.line, f"{prefix}: says that it has no prefix"))
+            else:
+                yield row
+
+
+def rates_of(
+    row: Row, column: str, read: Callable[[str], list[str]], rate: RateRow
+) -> list[RateRow]:
+    """Return the rate of a row for each of its prefixes; none if a cell is faulty."""
+    prefixes = row.read(column, read, default=())
+    return [replace(rate, prefix=prefix) for prefix in prefixes] if row.sound else []
+
+
+def rate_of(  # noqa: PLR0913 - one argument for each column that lists may have
+    row: Row,
+    rate_micros_per_minute: int,
+    *,
+    currency: str,
+    country: str | None,
+    description: str,
+    leg_type: LegType = LegType.DIAL_OUT,
+    connection_fee_micros: int = 0,
+    initial_increment_seconds: int = 60,
+    increment_seconds: int = 60,
+    effective_from: datetime | None = None,
+    effective_to: datetime | None = None,
+) -> RateRow:
+    """Return what a row of a list is as a row of a card, but for the prefix."""
+    return RateRow(
+        line=row.line,
+        leg_type=leg_type,
+        prefix="",
+        country=country,
+        description=description,
+        currency=currency,
+        rate_micros_per_minute=rate_micros_per_minute,
+        connection_fee_micros=connection_fee_micros,
+        initial_increment_seconds=initial_increment_seconds,
+        increment_seconds=increment_seconds,
+        from_second=0,
+        effective_from=effective_from,
+        effective_to=effective_to,
+        blocked=False,
+    )
+
+
+def _terms(row: RateRow) -> RateRow:
+    """Return all that a call is charged by: what is left without the words and the line."""
+    return replace(row, line=0, description="")
+
+
+def _price(row: RateRow) -> str:
+    """Write all that two rows for one prefix may differ in."""
+    parts = [format_micros(row.rate_micros_per_minute), row.currency]
+    if row.connection_fee_micros:
+        parts.append(f"and {format_micros(row.connection_fee_micros)} a call")
+    if (row.initial_increment_seconds, row.increment_seconds) != (60, 60):
+        parts.append(f"in blocks of {row.initial_increment_seconds}/{row.increment_seconds} s")
+    return " ".join(parts)

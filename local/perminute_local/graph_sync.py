@@ -1,0 +1,97 @@
+"""`perminute graph`: what Microsoft Graph says of users, as events for what we do not know yet."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.schema import Schema
+from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.microsoft_graph import SELECT, compare, next_pages, read_users, unknown_skus
+from perminute.domain.errors import Refused
+from perminute.domain.licensing.timelines import Timeline
+from perminute_local.admin.licensing import read_licensing
+from perminute_local.aws_errors import calling_aws
+from perminute_local.deployment import deployed_tables
+from perminute_local.sending import lines_of_not_sent, sender_to
+from perminute_local.terminal import remark, write_json
+from perminute_local.text_files import read_text
+from perminute_local.wrong_call import WrongFile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from perminute.adapters.microsoft_graph import GraphUser
+
+
+def run_graph(  # noqa: PLR0913 - what the command has options for
+    file: Path,
+    *,
+    organization_id: str,
+    stack_name: str | None,
+    seen_at: datetime,
+    send: bool,
+    as_json: bool = False,
+) -> int:
+    """Write the events, one a line, or send them to the stack's bus.
+
+    Without a stack nothing is held: then everything that Graph says is news. Returns 1 if something
+    cannot be said by an event, or was not sent.
+    """
+    try:
+        content = read_text(file)
+        users = read_users(content)
+    except Refused as error:
+        msg = f"{file}: {error.message if error.field == 'file' else error}"
+        raise WrongFile(msg) from error
+    with calling_aws(stack_name or "AWS"):
+        held = _held(stack_name, organization_id, users) if stack_name else {}
+        compared = [
+            compare(
+                user,
+                held.get(user.id, Timeline()),
+                organization_id=organization_id,
+                seen_at=seen_at,
+            )
+            for user in users
+        ]
+        events = [event for one in compared for event in one.events]
+        not_sent: list[str] = []
+        if send and stack_name:
+            outcomes = sender_to(stack_name)(events)
+            not_sent = list(lines_of_not_sent(events, outcomes))
+    problems = [*(problem for one in compared for problem in one.problems), *not_sent]
+    if as_json:
+        document = {"events": events, "problems": problems, "nextPages": next_pages(content)}
+        write_json({"users": len(users), "sent": send and not not_sent, **document})
+    elif not send:
+        sys.stdout.writelines(json.dumps(event) + "\n" for event in events)
+    for problem in problems:
+        remark(problem)
+    _tell(users, len(events) - len(not_sent), sent=send)
+    for link in next_pages(content):
+        remark(f"{file}: the page has a next one, which was not compared: {link}")
+    return 1 if problems else 0
+
+
+def _held(
+    stack_name: str, organization_id: str, users: Sequence[GraphUser]
+) -> Mapping[str, Timeline]:
+    store = DynamoDBLicensingStore(Schema.bind(connect(), deployed_tables(stack_name)))
+    return read_licensing(store, organization_id, [user.id for user in users]).users
+
+
+def _tell(users: Sequence[GraphUser], events: int, *, sent: bool) -> None:
+    others = unknown_skus(users)
+    done = "sent" if sent else "written"
+    ignored = f"; {len(others)} other products bring no license that we know of" if others else ""
+    remark(f"{len(users)} users compared, {events} events {done}{ignored}")
+    if others:
+        remark(
+            "what a product brings is certain only with assignedPlans; ask Graph for "
+            f"/users?$select={SELECT}"
+        )
