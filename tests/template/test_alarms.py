@@ -287,7 +287,9 @@ def test_no_alarm_is_computed_from_several_metrics(template: Template) -> None:
 
 def test_every_alarm_links_to_its_heading_in_the_runbook(template: Template) -> None:
     links = {
-        name: re.findall(r"docs/runbook\.md#(\S+)$", alarm["AlarmDescription"])
+        name: re.findall(
+            r"\$\{DocumentationUrl\}docs/runbook\.md#(\S+)$", alarm["AlarmDescription"]["Fn::Sub"]
+        )
         for name, alarm in alarms(template).items()
     }
     headings = re.findall(r"^### (\w+)$", RUNBOOK, re.MULTILINE)

@@ -205,7 +205,7 @@ def test_a_document_is_its_facts_the_name_of_the_organization_and_a_text_for_peo
         "2027-10-30 at 12:02 UTC. What is not used by then is forfeited. The oldest credit is "
         "always used first. If so much is often left, buy less at a time. Sent by perminute, stack "
         "perminute-prod. More about this: "
-        "https://docs.example/perminute/notifications.md#creditexpiring",
+        "https://docs.example/perminute/docs/notifications.md#creditexpiring",
     }
 
 

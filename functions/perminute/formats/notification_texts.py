@@ -51,17 +51,17 @@ _WITHOUT_CREDIT = (
 
 
 class Sender(NamedTuple):
-    """Who sends notifications: the stack, and the address of docs/, each empty if not known."""
+    """Who sends notifications: the stack, and where docs/ is to be found; each may be empty."""
 
     stack: str = ""
     documentation_url: str = ""
 
     def footer(self, kind: str) -> str:
         """Say where to read more about a kind of notification, and who has sent it."""
-        docs = self.documentation_url.rstrip("/") or "docs"
         stack = f", stack {self.stack}" if self.stack else ""
         # No full stop after it: mail programs would make that a part of the link.
-        return f"Sent by perminute{stack}. More about this: {docs}/notifications.md#{kind.lower()}"
+        page = f"{self.documentation_url}docs/notifications.md#{kind.lower()}"
+        return f"Sent by perminute{stack}. More about this: {page}"
 
 
 SOMEBODY = Sender()
