@@ -104,10 +104,10 @@ class Scene:
 
     def take(self, decided: Authorization) -> Authorization:
         booking = decided.booking
-        self.account = booking.account
+        self.account = booking.after
         self.pool = booking.pools[0] if booking.pools else self.pool
         self.spent |= {one.key: one for one in booking.spendings}
-        currency = booking.account.currency
+        currency = booking.after.currency
         self.told += [limit_reached(one, currency)[0] for one in decided.reached]
         if decided.full_house is not None:
             self.told.append(concurrent_calls_reached(decided.full_house)[0])

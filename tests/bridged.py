@@ -35,6 +35,7 @@ from perminute.domain.authorization.reservations import Answer, ChargingRequest,
 from perminute.domain.credit.booking import Purchase
 from perminute.domain.credit.credit_settings import LATE_USAGE_HOURS, CreditSettings
 from perminute.domain.credit.holds import CHARGE_TIMES_APART
+from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.limits.spending import (
     SpendingKey,
@@ -48,12 +49,11 @@ from perminute.domain.pools.pools import Month
 from perminute.domain.rating.rate_card import RateCard
 from perminute.domain.rating.usage import Flag
 from perminute.domain.reconciliation.reconciliation import reconcile
-from perminute.ports import IdentityKind
 
 if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.transaction import ProcessedEvent
     from perminute.domain.rating.calls import Call
-    from perminute.ports import ProcessedEvent
 
 CARD = card(
     "dialOut,49,DE,USD,0.015,,60,60,0,,2026-12-01T00:00:00Z",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from perminute.application.book_credit import CreditEvent
 from perminute.application.charge_calls import EndedCall
@@ -14,6 +17,7 @@ from perminute.domain.credit import booking
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.booking import Purchase
 from perminute.domain.credit.lots import Lot, total_micros, twelve_months_after
+from perminute.domain.credit.transaction import EventIdentity, IdentityKind, ProcessedEvent
 from perminute.domain.licensing.licensing import (
     COUNTRY,
     LICENSING_PROGRAM,
@@ -29,12 +33,17 @@ from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, Step
 from perminute.domain.rating.usage import Rating, RatingContext, rate_call
 from perminute.domain.reference.licenses import product_named
 from perminute.formats.rate_card_csv import read_rate_card
-from perminute.ports import Announcement, EventIdentity, IdentityKind, ProcessedEvent
+from perminute.ports import Announcement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from perminute.domain.credit.accounts import Booking
+    from perminute.domain.credit.transaction import (
+        AlreadyExists,
+        FactsFolded,
+        TimelineFull,
+        Transaction,
+    )
     from perminute.domain.notifications.notifications import Notification
     from perminute.domain.rating.rate_card import RateCard
 
@@ -212,7 +221,7 @@ def announced(notification: Notification, **known: Any) -> Announcement:
 
 def charge(
     account: Account, ratings: Sequence[Rating], *, at: datetime, heard_at: datetime | None = None
-) -> Booking:
+) -> Transaction:
     """Charge calls that draw on no pool."""
     return booking.charge(
         account,
@@ -222,3 +231,11 @@ def charge(
         at=at,
         heard_at=heard_at,
     )
+
+
+@contextmanager
+def refuses(expected: AlreadyExists | FactsFolded | TimelineFull) -> Iterator[None]:
+    """Expect that a store writes nothing, and raises this error with all that it names."""
+    with pytest.raises(type(expected)) as refused:
+        yield
+    assert vars(refused.value) == vars(expected)

@@ -45,6 +45,7 @@ from perminute.domain.credit.lot_changes import LotChanges, LotItems
 from perminute.domain.credit.lots import Lot
 from perminute.domain.credit.provisional import Provisional
 from perminute.domain.credit.recharge import RESEND_AFTER, RechargeState
+from perminute.domain.credit.transaction import Causes, IdentityKind
 from perminute.domain.errors import Refused
 from perminute.domain.licensing import timelines
 from perminute.domain.licensing.folding import fold
@@ -65,7 +66,6 @@ from perminute.events import billing, door, licensing, processed_events, telepho
 from perminute.events import billing as billing_events
 from perminute.events import licensing as licensing_events
 from perminute.formats import notification_texts
-from perminute.ports import Causes, IdentityKind
 from perminute_local.simulation.write_recorder import Effects, documents_of
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.chargebacks import BoughtCredit
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeRequest
+    from perminute.domain.credit.transaction import ProcessedEvent, Transaction
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.limits.spending import Spending
     from perminute.domain.notifications.notifications import BalanceNow, Notification
@@ -88,14 +89,7 @@ if TYPE_CHECKING:
     from perminute.domain.reconciliation.book_checks import Place
     from perminute.domain.reconciliation.book_sums import CallCost
     from perminute.events.fields import Event, IssuedDetail
-    from perminute.ports import (
-        CallList,
-        CommitResult,
-        ListedCall,
-        ListedOrganizations,
-        ProcessedEvent,
-        Transaction,
-    )
+    from perminute.ports import CallList, ListedCall, ListedOrganizations
 
 
 @contextmanager
@@ -103,10 +97,10 @@ def without_does_not_exist() -> Iterator[None]:
     """A call that is recorded already is recorded once more."""
     commit = InMemoryStore.commit
 
-    def unconditional(store: InMemoryStore, transaction: Transaction) -> CommitResult:
+    def unconditional(store: InMemoryStore, transaction: Transaction) -> None:
         for usage in transaction.usages:
             store.usages.pop((transaction.before.organization_id, usage.call.call_id), None)
-        return commit(store, transaction)
+        commit(store, transaction)
 
     always = "attribute_not_exists(neverWritten)"
     with (
@@ -132,12 +126,12 @@ def charging_reports_and_ends() -> Iterator[None]:
     """A call that was charged by its reports is charged once more when its end is told."""
     commit = InMemoryStore.commit
 
-    def forgetful(store: InMemoryStore, transaction: Transaction) -> CommitResult:
+    def forgetful(store: InMemoryStore, transaction: Transaction) -> None:
         for usage in transaction.usages:
             key = transaction.before.organization_id, usage.call.call_id
             if key in store.usages and store.usages[key].reported_by_bridge:
                 del store.usages[key]
-        return commit(store, transaction)
+        commit(store, transaction)
 
     with patch.object(InMemoryStore, "commit", forgetful):
         yield
@@ -186,11 +180,11 @@ def _committing(change: Callable[[Transaction, Account], Transaction]) -> Iterat
     """Have every store commit something else than what was decided."""
     twin, real = InMemoryStore.commit, DynamoDBCreditStore.commit
 
-    def twin_commit(store: InMemoryStore, transaction: Transaction) -> CommitResult:
-        return twin(store, change(transaction, store.account(transaction.before.organization_id)))
+    def twin_commit(store: InMemoryStore, transaction: Transaction) -> None:
+        twin(store, change(transaction, store.account(transaction.before.organization_id)))
 
-    def real_commit(store: DynamoDBCreditStore, transaction: Transaction) -> CommitResult:
-        return real(store, change(transaction, store.account(transaction.before.organization_id)))
+    def real_commit(store: DynamoDBCreditStore, transaction: Transaction) -> None:
+        real(store, change(transaction, store.account(transaction.before.organization_id)))
 
     with (
         patch.object(InMemoryStore, "commit", twin_commit),

@@ -17,6 +17,7 @@ from perminute.application.publish_notifications import PublishNotifications
 from perminute.domain.credit import booking
 from perminute.domain.credit.books import Books
 from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeState
+from perminute.domain.credit.transaction import ProcessedEvent
 from perminute.domain.errors import Refused
 from perminute.domain.licensing import timelines
 from perminute.domain.limits.spending import SpendingKind, Spendings
@@ -26,7 +27,6 @@ from perminute.domain.rating.usage import Outcome
 from perminute.domain.reference.phone_numbers import check_e164
 from perminute.domain.rerating import rerating
 from perminute.events import door, telephony
-from perminute.ports import Committed, ProcessedEvent
 from perminute_local.simulation.notified import CARRIED, NAMED
 from perminute_local.simulation.same_second import CAUTIOUS
 
@@ -37,21 +37,17 @@ if TYPE_CHECKING:
 
     from perminute.application.book_credit import CreditEvent
     from perminute.batches import Message, Settled
-    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.booking import Purchase
     from perminute.domain.credit.credit_settings import CreditSettings
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.licensing import LicensingChange
     from perminute.domain.limits.spending import SpendingKey
     from perminute.domain.notifications.notifications import Notification, NotificationBody
     from perminute.domain.rating.calls import LegType, Numbers
     from perminute.domain.rating.usage import Usage
     from perminute.domain.rerating.rerating import Rerating
-    from perminute.ports import (
-        Announcement,
-        RecordResult,
-        Rejection,
-        Rejections,
-    )
+    from perminute.ports import Announcement, Rejection, Rejections
 
 
 @contextmanager
@@ -146,7 +142,7 @@ def counting_purchases_twice() -> Iterator[None]:
     """What was bought is there twice; the ledger and the lots agree on that."""
     purchase = booking.purchase
 
-    def doubled(account: Account, bought: Purchase, **options: Any) -> Booking:
+    def doubled(account: Account, bought: Purchase, **options: Any) -> Transaction:
         twice = replace(bought, amount_micros=2 * bought.amount_micros)
         return purchase(account, twice, **options)
 
@@ -164,12 +160,10 @@ def remembering_the_last_event_only() -> Iterator[None]:
         organization_id: str,
         changes: Sequence[tuple[LicensingChange, ProcessedEvent]],
         rerating: Rerating | None = None,
-    ) -> RecordResult:
-        result = record(store, organization_id, changes, rerating)
-        if isinstance(result, Committed):
-            for change, _ in changes:
-                store.facts[organization_id, change.user_id] = set(change.facts)
-        return result
+    ) -> None:
+        record(store, organization_id, changes, rerating)
+        for change, _ in changes:
+            store.facts[organization_id, change.user_id] = set(change.facts)
 
     with patch.object(InMemoryStore, "record", forgetful):
         yield

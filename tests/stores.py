@@ -23,18 +23,18 @@ from perminute.adapters.memory import InMemoryCalls, InMemoryStore
 from perminute.adapters.memory_books import InMemoryBookChecks, InMemoryBooks
 from perminute.adapters.memory_digests import InMemoryDigests
 from perminute.adapters.notification_documents import facts_of
-from perminute.ports import NO_CAUSES
+from perminute.domain.credit.transaction import NO_CAUSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from perminute.domain.credit.transaction import Causes
     from perminute.domain.notifications.notifications import Notification
     from perminute.ports import (
         BookChecks,
         Books,
         Calls,
         CallsUnderWay,
-        Causes,
         CreditStore,
         Digests,
         LicensingStore,

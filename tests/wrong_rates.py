@@ -26,11 +26,11 @@ from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
+from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.rating.calls import LegType
 from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute.formats.rate_card_csv import read_rate_card
-from perminute.ports import IdentityKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

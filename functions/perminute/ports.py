@@ -6,29 +6,29 @@ suite holds both to what is said here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from perminute.domain.credit.ledger import EntryType
-from perminute.domain.credit.lot_changes import NO_LOT_ITEMS, LotItems
-from perminute.domain.rating.usage import Outcome
-
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import date, datetime
 
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.accounts import Account
-    from perminute.domain.credit.chargebacks import BoughtCredit, Chargeback
+    from perminute.domain.credit.chargebacks import BoughtCredit
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.lots import Lot, Lots
+    from perminute.domain.credit.transaction import (
+        Authorized,
+        EventIdentity,
+        ProcessedEvent,
+        Transaction,
+    )
     from perminute.domain.licensing.licensing import Licensing, LicensingChange, Seats
     from perminute.domain.limits.spending import Spending, SpendingChange, SpendingKey
     from perminute.domain.notifications.digests import CallGroup, CallToNotify, CountedCalls
     from perminute.domain.notifications.notifications import Notification
-    from perminute.domain.pools.pools import MinutePool, Month, PoolStep
+    from perminute.domain.pools.pools import MinutePool, Month
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.rate_card import RateCard
     from perminute.domain.rating.usage import Usage
@@ -37,201 +37,11 @@ if TYPE_CHECKING:
     from perminute.domain.reconciliation.reconciliation import Statement
     from perminute.domain.rerating.rerating import Rerating
 
-MAX_ITEMS_PER_TRANSACTION = 100
-"""DynamoDB takes as many items a transaction (AWS: TransactWriteItems). docs/architecture.md says
-how each kind of transaction spends them."""
-
 MAX_MERGED = 48
 """Re-ratings that are merged into one at once."""
 
 MAX_CHANGES_PER_RECORD = 49
 """Each change takes a processed event and perhaps a timeline; account and re-rating are two."""
-
-
-class IdentityKind(StrEnum):
-    """What identifies an event for ever (docs/events.md)."""
-
-    EVENT = "event"
-    CHANGE = "change"
-    """A `changeId`, which is numbered by organization: one may read like an event's id."""
-    PURCHASE = "purchase"
-    ADJUSTMENT = "adjustment"
-    RECHARGE = "recharge"
-    """A recharge that was paid: by one purchase, whatever its id."""
-    RECHARGE_FAILURE = "rechargeFailure"
-
-
-@dataclass(frozen=True, slots=True)
-class EventIdentity:
-    """The permanent identity of an event.
-
-    An event id stands for itself wherever it turns up; the other kinds are numbered by
-    organization.
-    """
-
-    kind: IdentityKind
-    organization_id: str
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessedEvent:
-    """Proof that an event was taken in, and what it said: canonical JSON, equal if it repeats.
-
-    `issued_at` is when an event was issued that has a `changeId` and does not say so itself: the
-    `time` of that copy. None of other events.
-    """
-
-    key: EventIdentity
-    content: str
-    entry_id: str | None = None
-    issued_at: datetime | None = None
-
-    def is_earlier_than(self, recorded: ProcessedEvent) -> bool:
-        """Return whether this is of a copy of the recorded event which was issued earlier."""
-        return (
-            self.content == recorded.content
-            and self.issued_at is not None
-            and recorded.issued_at is not None
-            and self.issued_at < recorded.issued_at
-        )
-
-
-MAX_CORRELATION_ID = 64
-"""Characters of an id that follows an event through logs and notifications. EventBridge's, Lambda's
-and API Gateway's have 36 at most; of a longer one the beginning counts."""
-
-
-class Causes(NamedTuple):
-    """The events that a transaction is written for, or the run if there is no event behind it.
-
-    Their ids have at most `MAX_CORRELATION_ID` characters. `of_calls` says which event reported a
-    call.
-    """
-
-    event_ids: tuple[str, ...] = ()
-    of_calls: Mapping[str, str] = MappingProxyType({})
-
-    @property
-    def last(self) -> str:
-        """Name the event with which the transaction was complete; empty if none is known."""
-        return self.event_ids[-1] if self.event_ids else ""
-
-    def of(self, call_id: str | None) -> str:
-        """Return the event that reported a call; of anything else, the last one."""
-        return self.last if call_id is None else self.of_calls.get(call_id, self.last)
-
-
-NO_CAUSES = Causes()
-
-
-class Authorized(NamedTuple):
-    """A call under way as it is to be recorded, and as it was read; None, nobody had asked yet."""
-
-    after: Reservation
-    before: Reservation | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transaction:
-    """All that one transaction writes for an organization, or nothing of it.
-
-    `before` is the account as it was read: the transaction holds only against its version. `after`
-    is `before` itself where nothing changes; then its version is checked and left as it is. The
-    notifications wait in the outbox from then on, to be published because they were committed,
-    and so do the re-ratings, to be carried out. `rerated` are usages that take the place of those
-    recorded; of these, `relisted` are to be listed once more, as they are known by now, and
-    `corrected` is what they change of what was counted for limits. `settled`
-    are the reservations in whose place usages are written, as they were read; one that has nothing
-    reserved may be missing. `authorized` is a call under way. Only the `steps` among the pools have
-    their organization woken to settle them. `causes` are named by the notifications.
-    """
-
-    before: Account
-    after: Account
-    entries: tuple[LedgerEntry, ...] = ()
-    notifications: tuple[Notification, ...] = ()
-    usages: tuple[Usage, ...] = ()
-    rerated: tuple[Usage, ...] = ()
-    relisted: tuple[Usage, ...] = ()
-    pools: tuple[MinutePool, ...] = ()
-    steps: Mapping[Month, PoolStep] = field(default_factory=dict)
-    spendings: tuple[Spending, ...] = ()
-    corrected: tuple[SpendingChange, ...] = ()
-    settled: tuple[Reservation, ...] = ()
-    authorized: Authorized | None = None
-    processed_events: tuple[ProcessedEvent, ...] = ()
-    reratings: tuple[Rerating, ...] = ()
-    lots: LotItems = NO_LOT_ITEMS
-    chargeback: Chargeback | None = None
-    causes: Causes = NO_CAUSES
-
-    @property
-    def items(self) -> int:
-        """Counts the items of its transaction: the account, and all that is written beside it."""
-        listed = {u.call.ended_at.date() for u in self.usages if u.outcome is not Outcome.FREE}
-        listed_again = {u.call.ended_at.date() for u in self.relisted}
-        in_a_list = 1 if self.usages else 0
-        charges = sum(1 for entry in self.entries if entry.type is EntryType.CHARGE)
-        parts: tuple[Sized, ...] = (
-            *(self.usages, self.rerated, listed, listed_again, self.pools, self.spendings),
-            *(self.processed_events, self.reratings, *self.lots, self.entries),
-        )
-        single = (self.authorized, self.chargeback, self.corrected)
-        beside = sum(map(len, parts)) + sum(map(bool, single)) - min(charges, in_a_list)
-        return 1 + beside + len(self.outbox)
-
-    @property
-    def outbox(self) -> Sequence[tuple[Notification, ...]]:
-        """The notifications as they are divided into records of the outbox."""
-        if not self.notifications:
-            return ()
-        # Imported where it is needed: few of the calls that are authorized have anything to tell.
-        from perminute.domain.notifications.notifications import in_records  # noqa: PLC0415
-
-        return in_records(self.notifications)
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """Everything was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class AccountChanged:
-    """Nothing was written: the account was changed meanwhile. Read it again and decide anew."""
-
-    why: str = field(default="the account kept changing", compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class AlreadyExists:
-    """Nothing was written: these records exist. Settle them, and post the rest again.
-
-    `reservations` are of calls whose usage was to be written, and give back what they hold.
-    """
-
-    usages: Mapping[str, Usage] = field(default_factory=dict)
-    processed_events: Mapping[EventIdentity, ProcessedEvent] = field(default_factory=dict)
-    reservations: Mapping[str, Reservation] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineFull:
-    """Nothing was written: the timelines of these subjects must be rolled over before."""
-
-    subjects: frozenset[str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class FactsFolded:
-    """Nothing was written: of these subjects, facts from before these instants are folded."""
-
-    until: Mapping[str | None, datetime]
-
-
-CommitResult = Committed | AccountChanged | AlreadyExists
-RecordResult = Committed | AccountChanged | AlreadyExists | TimelineFull | FactsFolded
 
 
 class ListedOrganizations(NamedTuple):
@@ -248,10 +58,11 @@ class CreditStore(Protocol):
         """Read the account as it is now; one that was never written is empty, at version 0."""
         ...
 
-    def commit(self, transaction: Transaction) -> CommitResult:
-        """Write a transaction: of at most `MAX_ITEMS_PER_TRANSACTION`, see there.
+    def commit(self, transaction: Transaction) -> None:
+        """Write a transaction of at most `MAX_ITEMS_PER_TRANSACTION`, or nothing.
 
-        A processed event that `is_earlier_than` the recorded one takes its place.
+        A processed event that `is_earlier_than` the recorded one replaces it. Raises
+        `AccountChanged` and `AlreadyExists`.
         """
         ...
 
@@ -671,23 +482,25 @@ class LicensingStore(Protocol):
         organization_id: str,
         changes: Sequence[tuple[LicensingChange, ProcessedEvent]],
         rerating: Rerating | None = None,
-    ) -> RecordResult:
+    ) -> None:
         """Add facts and processed events, and make the account's next versions, all or nothing.
 
         At most `MAX_CHANGES_PER_RECORD` changes, none with an identity that stands twice. The
         re-rating that they call for waits from then on to be carried out. A processed event that
-        `is_earlier_than` the recorded one takes its place, and its facts are added to those of the
-        other copy (`timelines.standing`).
+        `is_earlier_than` the recorded one replaces it, and its facts are added to those of the
+        other copy (`timelines.standing`). Raises `AccountChanged`, `AlreadyExists`, `FactsFolded`
+        and `TimelineFull`.
         """
         ...
 
     def roll_over(
         self, organization_id: str, user_id: str | None, *, fold_before: datetime
-    ) -> Committed | AccountChanged:
+    ) -> None:
         """Make room on a full timeline: move its facts on, and leave out what `fold` leaves out.
 
         `user_id` None means the organization. From then on no fact is taken that is effective
-        before an instant for which facts were left out. No value changes at any instant.
+        before an instant for which facts were left out. No value changes at any instant. Raises
+        `AccountChanged`.
         """
         ...
 

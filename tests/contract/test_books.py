@@ -31,6 +31,7 @@ from perminute.application.reconcile_books import ReconcileBooks
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.domain.credit.ledger import EntryType, LedgerEntry
+from perminute.domain.credit.transaction import IdentityKind, Transaction
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.pools.pools import MinutePool, Month, Position
 from perminute.domain.reconciliation.book_checks import BooksCheck, Reading
@@ -42,7 +43,7 @@ from perminute.domain.reconciliation.book_sums import (
     differences,
 )
 from perminute.domain.reconciliation.reconciliation import reconcile
-from perminute.ports import IdentityKind, RunOrganization, Transaction
+from perminute.ports import RunOrganization
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 from builders import WITHOUT_WAITING, card, ended
 
@@ -17,9 +18,9 @@ from perminute.application.licensing_cache import LicensingCache
 from perminute.application.results import Accepted
 from perminute.application.retry import Deadline
 from perminute.application.send_digests import SendDigests
+from perminute.domain.credit.transaction import AccountChanged
 from perminute.domain.notifications.digests import CallGroup, CallToNotify, count
 from perminute.domain.rating.usage import Usage
-from perminute.ports import AccountChanged
 
 if TYPE_CHECKING:
     import pytest
@@ -214,7 +215,7 @@ def test_an_organization_whose_account_keeps_moving_has_its_digests_and_stays_du
     scene = Scene(stores, "fabrikam-11")
     scene.call("a", "b", "c")
     scene.publish()
-    monkeypatch.setattr(type(stores.credit), "commit", lambda *_: AccountChanged())
+    monkeypatch.setattr(type(stores.credit), "commit", Mock(side_effect=AccountChanged))
     sent = scene.send(scene.organization, NEXT_DAY, NEXT_DAY)
     assert "the account kept changing" in str(sent.failed)
     assert scene.calls_notified() == {"a": 1, "b": 1, "c": 1}

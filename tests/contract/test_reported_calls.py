@@ -32,12 +32,13 @@ from perminute.application.results import Accepted
 from perminute.application.spend_counters import spendings_of
 from perminute.domain.authorization.reservations import ChargingRequest, Operation
 from perminute.domain.credit.holds import CHARGE_TIMES_APART
+from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.limits.spending import SpendingKey, SpendingKind
 from perminute.domain.pools.pools import Month
 from perminute.domain.rating.usage import Flag, Usage
 from perminute.domain.reconciliation.reconciliation import reconcile
-from perminute.ports import IdentityKind, ListedCall
+from perminute.ports import ListedCall
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -6,8 +6,10 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+import pytest
 from builders import ANSWERED, holding
 
+from perminute.domain.credit.transaction import AccountChanged, Transaction
 from perminute.domain.limits.spending import (
     PartOfDay,
     Spending,
@@ -15,7 +17,6 @@ from perminute.domain.limits.spending import (
     SpendingKey,
     SpendingKind,
 )
-from perminute.ports import Committed, Transaction
 
 if TYPE_CHECKING:
     from stores import Stores
@@ -37,11 +38,12 @@ def test_changes_are_read_from_one_number_to_another(stores: Stores, organizatio
     for number, changes in written.items():
         after = replace(account, version=account.version + 1, corrections=number)
         transaction = Transaction(before=account, after=after, corrected=changes)
-        assert stores.credit.commit(transaction) == Committed()
+        stores.credit.commit(transaction)
         account = after
     moved = replace(account, version=1, corrections=11)
     lost = Transaction(before=moved, after=replace(moved, version=2), corrected=written[1])
-    assert stores.credit.commit(lost) != Committed()
+    with pytest.raises(AccountChanged):
+        stores.credit.commit(lost)
 
     def read(after: int, until: int) -> dict[int, tuple[SpendingChange, ...]]:
         found = stores.credit.spending_changes(organization, after=after, until=until)
@@ -61,11 +63,12 @@ def test_a_record_that_is_being_counted_says_how_far(stores: Stores, organizatio
     assert stores.credit.account(organization).prefixes_from == 7
     piece = Spending(key=OF_MONTH, spent_micros=5, corrections=7, counted_before=DAY)
     stale = Transaction(before=account, after=account, spendings=(replace(piece, spent_micros=6),))
-    assert stores.credit.commit(stale) != Committed()
+    with pytest.raises(AccountChanged):
+        stores.credit.commit(stale)
     transaction = Transaction(before=after, after=after, spendings=(piece,))
-    assert stores.credit.commit(transaction) == Committed()
+    stores.credit.commit(transaction)
     assert stores.credit.spendings(organization, [OF_MONTH, OF_HOUR]) == {OF_MONTH: piece}
     assert stores.credit.account(organization) == after
     further = replace(piece, part=PartOfDay("calls#2026-11-02T09:10:00.000000+00:00#1", 9, 5))
-    assert stores.credit.commit(replace(transaction, spendings=(further,))) == Committed()
+    stores.credit.commit(replace(transaction, spendings=(further,)))
     assert stores.credit.spendings(organization, [OF_MONTH]) == {OF_MONTH: further}

@@ -47,11 +47,11 @@ from perminute.domain.credit.booking import Adjustment, Purchase
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.recharge import AutoRecharge
+from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.errors import Unavailable
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.rating.usage import Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile
-from perminute.ports import IdentityKind
 from perminute_local.replay.run import table_names
 
 if TYPE_CHECKING:

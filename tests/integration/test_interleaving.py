@@ -32,11 +32,11 @@ from perminute.application.looking_again import LookingAgain
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.application.retry import RetryPolicy
+from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.licensing.licensing import LicensingChange, license_attribute
 from perminute.domain.pools.pools import Month
 from perminute.domain.rating.usage import Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile
-from perminute.ports import IdentityKind
 from perminute_local.replay.run import table_names
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from perminute.adapters.dynamodb.tables import connect
 from perminute.application.book_credit import BookCredit
 from perminute.application.results import Accepted
 from perminute.application.retry import RetryPolicy
-from perminute.ports import IdentityKind
+from perminute.domain.credit.transaction import IdentityKind
 from perminute_local.cli import main
 from perminute_local.replay.run import table_names
 from perminute_local.stack import STACK_NAME

@@ -14,9 +14,9 @@ from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.transaction import Transaction
 from perminute.domain.reconciliation.book_checks import BooksCheck, Reading
 from perminute.domain.reconciliation.book_sums import NOTHING_PROVEN, Checkpoint, Standing, Sums
-from perminute.ports import Transaction
 from perminute_local.cli import main
 from perminute_local.replay.run import table_names
 from perminute_local.stack import STACK_NAME

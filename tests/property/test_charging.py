@@ -27,8 +27,8 @@ from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.results import Accepted
+from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.licensing.licensing import LicensingChange
-from perminute.ports import IdentityKind
 
 if TYPE_CHECKING:
     from perminute.application.charge_calls import EndedCall

@@ -34,12 +34,10 @@ from perminute.application.looking_again import LookingAgain
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.application.spend_counters import spendings_of, spendings_so_far
-from perminute.application.transactions import transaction_of
 from perminute.domain.authorization.reservations import ChargingRequest, Operation
-from perminute.domain.credit.accounts import Booking
+from perminute.domain.credit.transaction import Transaction
 from perminute.domain.licensing.licensing import LicensingChange, license_attribute
 from perminute.domain.limits.spending import SpendingKey, SpendingKind
-from perminute.ports import Committed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,9 +64,8 @@ class World:
     reported: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for user in (ORGANIZER, OTHER):
-            for change in entitled_changes(user_id=user):
-                self.store.record(ORGANIZATION, [change])
+        program, *users = entitled_changes(user_id=ORGANIZER)
+        self.store.record(ORGANIZATION, [program, *users, *entitled_changes(user_id=OTHER)[1:]])
         BookCredit(self.store, WITHOUT_WAITING)([purchase(amount=1_000)])
         self.calls, licensing = InMemoryCalls(self.store), LicensingCache(self.store)
         cards = PublishedRateCards(card())
@@ -140,8 +137,8 @@ class World:
     def _piece(self) -> None:
         account = self.store.account(ORGANIZATION)
         spendings = spendings_so_far(self.store, self.calls, account, [OF_MONTH])
-        booking = Booking(account=account, spendings=spendings.touched)
-        assert self.store.commit(transaction_of(account, booking)) == Committed()
+        counted = spendings.touched
+        self.store.commit(Transaction(before=account, after=account, spendings=counted))
 
     def say(self, one: Fact) -> None:
         self.facts_said += 1

@@ -38,6 +38,7 @@ from perminute.domain.credit.credit_settings import LATE_USAGE, CreditSettings
 from perminute.domain.credit.ledger import EntryType, LedgerEntry
 from perminute.domain.credit.lots import WARNING_AHEAD, FurtherLots, total_micros
 from perminute.domain.credit.recharge import MAX_FAILURES, MAX_REQUESTS_A_DAY, AutoRecharge
+from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.notifications.notifications import (
     BalanceExhausted,
     CreditExpired,
@@ -47,12 +48,11 @@ from perminute.domain.notifications.notifications import (
     RechargeSucceeded,
 )
 from perminute.domain.reconciliation.reconciliation import reconcile
-from perminute.ports import Committed, IdentityKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from perminute.ports import CommitResult, Transaction
+    from perminute.domain.credit.transaction import Transaction
 
 PAID = 150_000
 THRESHOLDS = (0, PAID, 3 * PAID, 3 * PAID + 1, 10 * PAID)
@@ -81,12 +81,11 @@ class RecordingStore(InMemoryStore):
 
     balances: list[list[int]] = field(default_factory=list)
 
-    def commit(self, transaction: Transaction) -> CommitResult:
-        result = super().commit(transaction)
-        if isinstance(result, Committed) and transaction.entries:
+    def commit(self, transaction: Transaction) -> None:
+        super().commit(transaction)
+        if transaction.entries:
             after = [entry.balance_after_micros for entry in transaction.entries]
             self.balances.append([transaction.before.balance_micros, *after])
-        return result
 
 
 @dataclass

@@ -104,7 +104,7 @@ def test_one_of_all_settings_is_in_force_whatever_order_they_arrive_in(
 ) -> None:
     def in_force(order: Sequence[CreditSettings]) -> CreditSettings | None:
         account = Account(organization_id="contoso")
-        return reduce(lambda a, one: configure(a, one).account, order, account).settings
+        return reduce(lambda a, one: configure(a, one).after, order, account).settings
 
     assert in_force(data.draw(st.permutations(said))) == in_force(said)
     assert in_force(said) == max(said, key=lambda one: one.order, default=None)

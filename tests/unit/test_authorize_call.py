@@ -33,18 +33,19 @@ from perminute.application.results import Accepted, Duplicate
 from perminute.application.retry import RetryPolicy
 from perminute.domain.authorization.reservations import Answer, ChargingRequest, Decision, Operation
 from perminute.domain.credit.credit_settings import CreditSettings
+from perminute.domain.credit.transaction import AccountChanged
 from perminute.domain.errors import Conflict, Contended, FormerRateCardUnavailable, Refused
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.limits.spending import SpendingKey, SpendingKind, day_of
 from perminute.domain.notifications.notifications import SpendLimitReached
 from perminute.domain.rating.rate_card import RateCard
-from perminute.ports import AccountChanged, CallUnderWay
+from perminute.ports import CallUnderWay
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.timelines import Fact
-    from perminute.ports import CommitResult, Transaction
 
 PAID = 150_000
 """What ten minutes cost."""
@@ -58,11 +59,11 @@ class Store(InMemoryStore):
     torn: CallUnderWay | None = None
     readings: int = 0
 
-    def commit(self, transaction: Transaction) -> CommitResult:
+    def commit(self, transaction: Transaction) -> None:
         if transaction.authorized is not None and self.moved > 0:
             self.moved -= 1
-            return AccountChanged("somebody was faster")
-        return super().commit(transaction)
+            raise AccountChanged("somebody was faster")
+        super().commit(transaction)
 
     def read(self, organization_id: str, call_id: str) -> CallUnderWay:
         self.readings += 1

@@ -53,10 +53,10 @@ if TYPE_CHECKING:
 
     from perminute.application.results import Result
     from perminute.domain.authorization.reservations import Answer, Reservation
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.usage import Usage
-    from perminute.ports import CommitResult, Transaction
 
 RATE = 15_000
 NOVEMBER, DECEMBER = Month(2026, 11), Month(2026, 12)
@@ -73,11 +73,11 @@ class Store(InMemoryStore):
     after_reading: Callable[[], object] | None = None
     found_too: tuple[str, ...] = ()
 
-    def commit(self, transaction: Transaction) -> CommitResult:
+    def commit(self, transaction: Transaction) -> None:
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:
             meanwhile()
-        return super().commit(transaction)
+        super().commit(transaction)
 
     def reservations(
         self, organization_id: str, call_ids: Collection[str]

@@ -15,15 +15,15 @@ from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.results import Accepted, Duplicate
 from perminute.domain.credit.booking import Adjustment, Purchase
 from perminute.domain.credit.ledger import Producer
+from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.errors import Refused
 from perminute.domain.reconciliation.reconciliation import reconcile
-from perminute.ports import IdentityKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from perminute.ports import ProcessedEvent
+    from perminute.domain.credit.transaction import ProcessedEvent
 
 
 class Scene:

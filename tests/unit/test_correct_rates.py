@@ -37,9 +37,9 @@ from perminute.domain.rating.usage import Flag, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.pools.pools import MinutePool
     from perminute.domain.rating.rate_card import RateCard
-    from perminute.ports import CommitResult, Transaction
 
 WRONG_MICROS, RIGHT_MICROS = 1_500_000, 150_000
 """Ten minutes to Germany by either card."""
@@ -168,7 +168,7 @@ class Breaking(InMemoryStore):
     commits_left = -1
     after = False
 
-    def commit(self, transaction: Transaction) -> CommitResult:
+    def commit(self, transaction: Transaction) -> None:
         self.commits_left -= 1
         if self.commits_left == 0 and not self.after:
             raise Unavailable("crashed before the commit")
@@ -204,11 +204,11 @@ class Overtaken(InMemoryStore):
 
     meanwhile: Callable[[], object] | None = None
 
-    def commit(self, transaction: Transaction) -> CommitResult:
+    def commit(self, transaction: Transaction) -> None:
         if transaction.rerated and self.meanwhile is not None:
             does, self.meanwhile = self.meanwhile, None
             does()
-        return super().commit(transaction)
+        super().commit(transaction)
 
 
 def test_what_somebody_else_has_booked_meanwhile_is_not_counted(world: WrongRates) -> None:

@@ -41,10 +41,10 @@ from perminute.application.results import Accepted
 from perminute.batches import Settled
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.recharge import AutoRecharge
+from perminute.domain.credit.transaction import MAX_CORRELATION_ID, NO_CAUSES, Causes
 from perminute.domain.licensing.licensing import LicensingChange, license_attribute
 from perminute.domain.reference.licenses import product_named
 from perminute.observability import MAX_CHARACTERS_OF_NAMES, report_batch, report_published
-from perminute.ports import MAX_CORRELATION_ID, NO_CAUSES, Announcement, Causes
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.requests import http_event
 from perminute_local.simulation.twin_functions import Shared, twinned_functions
@@ -52,6 +52,7 @@ from perminute_local.stack import load_template
 
 if TYPE_CHECKING:
     from perminute.application.charge_calls import EndedCall
+    from perminute.ports import Announcement
 
 SEEN = {"SequenceNumber": "1", "ApproximateCreationDateTime": ANSWERED.timestamp()}
 """What a table's stream says of a record beside the record."""

@@ -14,6 +14,7 @@ from perminute.application.send_digests import (
     MAX_RECORDS_COUNTED,
     _fitting,
 )
+from perminute.domain.credit.transaction import MAX_ITEMS_PER_TRANSACTION
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.notifications.digests import (
     CallGroup,
@@ -34,7 +35,7 @@ from perminute.domain.notifications.notifications import (
 )
 from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.usage import Flag, NotifiedAgain, Outcome, Usage
-from perminute.ports import MAX_ITEMS_PER_TRANSACTION, CallRecord
+from perminute.ports import CallRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -205,12 +206,12 @@ def test_who_notifies_of_a_call_moves_the_account_and_has_the_run_of_the_next_da
     unpriced = rating("b", 0, remote_number="+88213")
     account = holding()
     booking = charge(account, [unpriced], at=ENDED)
-    assert booking.account.version == account.version + 1
-    assert booking.account.digests_due_at == ENDED.replace(hour=0, minute=0) + timedelta(1)
-    assert booking.account.listed_from == booking.account.digests_due_at
+    assert booking.after.version == account.version + 1
+    assert booking.after.digests_due_at == ENDED.replace(hour=0, minute=0) + timedelta(1)
+    assert booking.after.listed_from == booking.after.digests_due_at
     assert [one.counted_on for one in booking.notifications] == [DAY]
-    later = charge(booking.account, [replace(unpriced)], at=ENDED + timedelta(1))
-    assert later.account.digests_due_at == booking.account.digests_due_at
+    later = charge(booking.after, [replace(unpriced)], at=ENDED + timedelta(1))
+    assert later.after.digests_due_at == booking.after.digests_due_at
 
 
 @pytest.mark.parametrize(("organizers", "fitting"), [(1, 98), (60, 50)])

@@ -37,6 +37,7 @@ from perminute.domain.authorization.reservations import (
     Reservation,
 )
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
+from perminute.domain.credit.transaction import EventIdentity, IdentityKind
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.limits.spending import (
     Spending,
@@ -50,14 +51,7 @@ from perminute.domain.reconciliation.book_checks import BooksCheck, Place
 from perminute.domain.reconciliation.book_sums import CallCost
 from perminute.domain.reconciliation.reconciliation import Statement
 from perminute.domain.rerating.rerating import Rerating
-from perminute.ports import (
-    CallPlace,
-    CallUnderWay,
-    EventIdentity,
-    IdentityKind,
-    ListedCall,
-    ListedOrganizations,
-)
+from perminute.ports import CallPlace, CallUnderWay, ListedCall, ListedOrganizations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

@@ -15,6 +15,7 @@ from perminute.domain.credit.booking import Adjustment, Purchase
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.ledger import Producer
 from perminute.domain.credit.recharge import AutoRecharge
+from perminute.domain.credit.transaction import EventIdentity, IdentityKind, ProcessedEvent
 from perminute.domain.errors import Refused
 from perminute.domain.licensing.folding import RERATING_HORIZON
 from perminute.domain.values.times import format_instant, parse_instant
@@ -22,7 +23,6 @@ from perminute.events.billing import BILLING, credit_event
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, check_within_horizon, licensing_event
 from perminute.events.telephony import TELEPHONY, ended_call
-from perminute.ports import EventIdentity, IdentityKind, ProcessedEvent
 
 EVENTS = Path(__file__).parents[2] / "events"
 

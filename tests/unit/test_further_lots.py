@@ -39,10 +39,10 @@ from perminute.domain.credit.lots import (
     total_micros,
     twelve_months_after,
 )
+from perminute.domain.credit.transaction import MAX_ITEMS_PER_TRANSACTION, IdentityKind
 from perminute.domain.errors import Contended, FurtherLotsNeeded
 from perminute.domain.notifications.notifications import CreditExpired
 from perminute.domain.reconciliation.reconciliation import reconcile
-from perminute.ports import MAX_ITEMS_PER_TRANSACTION, IdentityKind
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -94,28 +94,28 @@ def test_drawing_ends_at_the_first_lot_with_something_left() -> None:
 def test_the_ninth_lot_is_an_item_of_its_own() -> None:
     account = holding(*many(MAX_LOTS_IN_ACCOUNT))
     booking = purchase(account, bought(), at=ANSWERED, cause="purchase#po-new")
-    assert booking.account.lots == account.lots
+    assert booking.after.lots == account.lots
     (stored,) = booking.lots.stored
     assert stored.purchase_id == "po-new"
-    assert booking.account.further == FurtherLots.of([stored])
-    assert booking.account.lots_micros == booking.account.balance_micros
+    assert booking.after.further == FurtherLots.of([stored])
+    assert booking.after.lots_micros == booking.after.balance_micros
 
 
 def test_a_lot_that_was_bought_before_takes_its_place_and_the_last_one_moves_out() -> None:
     lots = many(MAX_LOTS_IN_ACCOUNT)
     early = bought(LONG_AGO - timedelta(days=1))
     booking = purchase(holding(*lots), early, at=LONG_AGO, cause="purchase#po-new")
-    assert booking.account.lots[0].purchase_id == "po-new"
-    assert booking.account.lots[1:] == tuple(lots[:-1])
+    assert booking.after.lots[0].purchase_id == "po-new"
+    assert booking.after.lots[1:] == tuple(lots[:-1])
     assert booking.lots.stored == (lots[-1],)
 
 
 def test_a_lot_goes_behind_further_lots_that_nobody_has_read() -> None:
     lots = many(20)
     booking = purchase(with_further(lots), bought(), at=ANSWERED, cause="purchase#po-new")
-    assert booking.account.lots == tuple(lots[:MAX_LOTS_IN_ACCOUNT])
+    assert booking.after.lots == tuple(lots[:MAX_LOTS_IN_ACCOUNT])
     assert [one.purchase_id for one in booking.lots.stored] == ["po-new"]
-    further = booking.account.further
+    further = booking.after.further
     assert further is not None
     assert (further.number, further.remaining_micros) == (13, 13 * CENT)
 
@@ -123,8 +123,8 @@ def test_a_lot_goes_behind_further_lots_that_nobody_has_read() -> None:
 def test_a_charge_that_the_first_lots_cover_needs_no_others() -> None:
     account = with_further(many(300))
     booking = charge(account, [rating("a", MAX_LOTS_IN_ACCOUNT * CENT)], at=ANSWERED)
-    assert booking.account.lots == ()
-    assert booking.account.further == account.further
+    assert booking.after.lots == ()
+    assert booking.after.further == account.further
     assert booking.lots == ((), (), ())
 
 
@@ -140,11 +140,11 @@ def test_lots_move_up_until_there_are_eight_and_enough() -> None:
     lots = many(300)
     account = with_further(lots, first=3)
     booking = move_lots_up(account, lots[3:], CENT)
-    assert booking.account.lots == tuple(lots[:MAX_LOTS_IN_ACCOUNT])
+    assert booking.after.lots == tuple(lots[:MAX_LOTS_IN_ACCOUNT])
     assert booking.lots.removed == tuple(lots[3:MAX_LOTS_IN_ACCOUNT])
     enough = move_lots_up(account, lots[3:], 20 * CENT)
-    assert enough.account.lots == tuple(lots[:23])
-    assert enough.account.further == FurtherLots.of(lots[23:])
+    assert enough.after.lots == tuple(lots[:23])
+    assert enough.after.further == FurtherLots.of(lots[23:])
     assert (enough.entries, enough.notifications) == ((), ())
     most = move_lots_up(account, lots[3:], 290 * CENT)
     assert len(most.lots.removed) == MAX_LOTS_MOVED
@@ -157,10 +157,10 @@ def test_further_lots_are_warned_of_and_expire_as_any_other() -> None:
     due = advance(account, year_later - timedelta(days=29), further=lots[8:])
     assert [one.warned for one in due.lots.stored] == [True, True]
     stored = [replace(one, warned=True) for one in lots]
-    expired = advance(due.account, year_later + timedelta(days=1), further=stored[8:])
-    assert expired.account.lots == ()
-    assert expired.account.further is None
-    assert expired.account.balance_micros == 0
+    expired = advance(due.after, year_later + timedelta(days=1), further=stored[8:])
+    assert expired.after.lots == ()
+    assert expired.after.further is None
+    assert expired.after.balance_micros == 0
     assert expired.lots.removed == expired.lots.forfeited[8:]
     news = [one.news for one in expired.notifications if isinstance(one.news, CreditExpired)]
     assert len(news) == len(lots)

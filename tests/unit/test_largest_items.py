@@ -36,6 +36,12 @@ from perminute.application.results import Accepted
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, Producer
 from perminute.domain.credit.lots import MAX_EXPIRED_LOTS, MAX_LOTS_IN_ACCOUNT, LotShare
 from perminute.domain.credit.recharge import Disabled
+from perminute.domain.credit.transaction import (
+    MAX_CORRELATION_ID,
+    MAX_ITEMS_PER_TRANSACTION,
+    Causes,
+    Transaction,
+)
 from perminute.domain.licensing.licensing import LicensingChange, NotEntitled
 from perminute.domain.limits.spending import (
     LimitName,
@@ -56,19 +62,11 @@ from perminute.domain.rating.calls import MAX_ID_LENGTH, LegType
 from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.usage import Adjusted, Flag
 from perminute.domain.rerating.rerating import Rerating
-from perminute.ports import (
-    MAX_CHANGES_PER_RECORD,
-    MAX_CORRELATION_ID,
-    MAX_ITEMS_PER_TRANSACTION,
-    MAX_MERGED,
-    Causes,
-    Transaction,
-)
+from perminute.ports import MAX_CHANGES_PER_RECORD, MAX_MERGED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perminute.ports import CommitResult
 
 MOST = 409_600
 """Bytes of an item (AWS: 400 KB)."""
@@ -169,7 +167,7 @@ def test_what_a_notification_takes_is_never_estimated_too_low(news: Any) -> None
 class Measured(InMemoryStore):
     """Measures each item of a transaction as DynamoDB would."""
 
-    def commit(self, transaction: Transaction) -> CommitResult:
+    def commit(self, transaction: Transaction) -> None:
         rows = [
             records.account_row(transaction.after),
             *records.call_list_rows(transaction.usages),
@@ -181,7 +179,7 @@ class Measured(InMemoryStore):
         assert max(map(sized, rows)) <= MOST
         assert sum(map(sized, rows)) <= 10 * MOST
         assert transaction.items <= MAX_ITEMS_PER_TRANSACTION
-        return super().commit(transaction)
+        super().commit(transaction)
 
 
 def test_a_batch_of_calls_that_all_have_news_is_told_in_several_records() -> None:

@@ -22,7 +22,8 @@ from perminute.domain.rating.usage import Flag
 from perminute.domain.rerating.rerating import Rerated, rerate
 
 if TYPE_CHECKING:
-    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.transaction import Transaction
 
 EXPIRED = ENDED + timedelta(hours=1)
 OLD = lot("1", 10, expires_at=EXPIRED, warned=True)
@@ -38,7 +39,7 @@ SETTINGS = CreditSettings(
 
 def expired(*lots: Lot, **changed: Any) -> Account:
     """The account once it is booked that lots have expired."""
-    return advance(holding(*lots, **changed), EXPIRED).account
+    return advance(holding(*lots, **changed), EXPIRED).after
 
 
 def report(
@@ -48,7 +49,7 @@ def report(
     reported: dict[str, datetime] | None = None,
     forfeited: tuple[Lot, ...] = (OLD,),
     **changed: Any,
-) -> Booking:
+) -> Transaction:
     """Charge calls that ended before the old lot expired, and are reported after that."""
     return charge(
         account,
@@ -61,7 +62,7 @@ def report(
     )
 
 
-def moved(booking: Booking) -> list[tuple[str, int, str | None]]:
+def moved(booking: Transaction) -> list[tuple[str, int, str | None]]:
     return [
         (entry.type.value, entry.amount_micros, "+".join(entry.call_ids) or None)
         for entry in booking.entries
@@ -74,8 +75,8 @@ def test_the_lot_of_its_time_pays_and_its_expiry_is_taken_back_in_part() -> None
     back, paid = booking.entries
     assert back.lots == (LotShare("1", "po-1", 3),)
     assert paid.lots == booking.usages[0].lots == (LotShare("1", "po-1", -3, late=True),)
-    assert booking.account.balance_micros == 20
-    assert booking.account.lots == (NEW,)
+    assert booking.after.balance_micros == 20
+    assert booking.after.lots == (NEW,)
     assert booking.lots.forfeited == (replace(OLD, remaining_micros=7),)
 
 
@@ -90,7 +91,7 @@ def test_what_it_does_not_hold_is_paid_by_the_next() -> None:
         LotShare("1", "po-1", -3, late=True),
         LotShare("2", "po-2", -5),
     )
-    assert booking.account.balance_micros == 15
+    assert booking.after.balance_micros == 15
     assert booking.lots.forfeited == (replace(OLD, remaining_micros=0),)
 
 
@@ -141,13 +142,13 @@ def test_expiry_says_until_when_it_still_pays() -> None:
     low, gone = (one.news for one in booking.notifications)
     assert isinstance(low, LowBalance)
     assert getattr(gone, "late_usage_until", None) == EXPIRED + timedelta(hours=24)
-    assert booking.account.forfeited_at == EXPIRED
+    assert booking.after.forfeited_at == EXPIRED
 
 
 def test_a_call_that_is_paid_from_an_expired_lot_while_there_is_debt_is_overdrawn() -> None:
     account = replace(expired(OLD), balance_micros=-5, debt_micros=5)
     booking = report(account, 3)
-    assert booking.account.balance_micros == -5
+    assert booking.after.balance_micros == -5
     assert booking.usages[0].flags == (Flag.OVERDRAWN,)
     assert booking.usages[0].lots == (LotShare("1", "po-1", -3, late=True),)
 
@@ -179,7 +180,7 @@ def test_lots_that_are_used_up_do_not_hide_others_that_expired_later() -> None:
     # One transaction has room for so many; the rest is debt here, and paid by living lots else.
     most = report(account, 90, forfeited=tuple(lots))
     assert len(most.lots.forfeited) == MAX_EXPIRED_LOTS
-    assert most.account.debt_micros == 90 - MAX_EXPIRED_LOTS
+    assert most.after.debt_micros == 90 - MAX_EXPIRED_LOTS
 
 
 def test_what_came_back_to_pay_a_call_is_forfeited_again_when_the_call_costs_less() -> None:
@@ -188,7 +189,7 @@ def test_what_came_back_to_pay_a_call_is_forfeited_again_when_the_call_costs_les
     left = charged.lots.forfeited
     cheaper = replace(usage, charge_micros=2, price=replace(usage.price, retail_micros=2))
     corrected = rerate(
-        charged.account,
+        charged.after,
         [Rerated(usage, cheaper)],
         pools=Pools({}, Licensing()),
         opened={"1": OLD},
@@ -198,8 +199,8 @@ def test_what_came_back_to_pay_a_call_is_forfeited_again_when_the_call_costs_les
     )
     assert moved(corrected) == [("adjustment", 7, None), ("expiry", -7, None)]
     assert corrected.entries[1].cause == f"entry#{corrected.entries[0].entry_id}"
-    assert corrected.account.balance_micros == 20
-    assert corrected.account.lots == (NEW,)
+    assert corrected.after.balance_micros == 20
+    assert corrected.after.lots == (NEW,)
     assert corrected.lots.forfeited == (replace(OLD, remaining_micros=8),)
     assert corrected.rerated[0].lots == (LotShare("1", "po-1", -2, late=True),)
 
@@ -207,7 +208,7 @@ def test_what_came_back_to_pay_a_call_is_forfeited_again_when_the_call_costs_les
 def test_what_a_lot_had_paid_before_it_expired_goes_into_the_lot_of_the_month() -> None:
     before = report(holding(OLD, NEW), 9, at=EXPIRED - timedelta(minutes=1), forfeited=())
     (usage,) = before.usages
-    account = advance(before.account, EXPIRED).account
+    account = advance(before.after, EXPIRED).after
     cheaper = replace(usage, charge_micros=2, price=replace(usage.price, retail_micros=2))
     corrected = rerate(
         account,
@@ -219,4 +220,4 @@ def test_what_a_lot_had_paid_before_it_expired_goes_into_the_lot_of_the_month() 
         cause="rerating#late",
     )
     assert moved(corrected) == [("adjustment", 7, None)]
-    assert corrected.account.lots[-1].purchase_id == "rerating#2026-11"
+    assert corrected.after.lots[-1].purchase_id == "rerating#2026-11"

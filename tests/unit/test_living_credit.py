@@ -35,6 +35,7 @@ from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.lots import WARNING_AHEAD, twelve_months_after
 from perminute.domain.credit.recharge import AutoRecharge, recharge_id
+from perminute.domain.credit.transaction import AccountChanged, IdentityKind
 from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.notifications.notifications import (
     BalanceExhausted,
@@ -44,13 +45,12 @@ from perminute.domain.notifications.notifications import (
     RechargeSucceeded,
 )
 from perminute.domain.reconciliation.reconciliation import Difference, Statement
-from perminute.ports import AccountChanged, IdentityKind
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.application.charge_calls import EndedCall
-    from perminute.ports import CommitResult, Transaction
+    from perminute.domain.credit.transaction import Transaction
 
 PAID = 150_000
 EXPIRES = ANSWERED + timedelta(minutes=30)
@@ -143,12 +143,12 @@ class Raced(InMemoryStore):
 
     times: int = 2
 
-    def commit(self, transaction: Transaction) -> CommitResult:
+    def commit(self, transaction: Transaction) -> None:
         if self.times:
             self.times -= 1
             account = self.account(ORGANIZATION)
             self.accounts[ORGANIZATION] = replace(account, version=account.version + 1)
-        return super().commit(transaction)
+        super().commit(transaction)
 
 
 @pytest.mark.parametrize("what", ["charge", "purchase", "run"])
@@ -167,10 +167,10 @@ def test_whoever_finds_the_account_moved_reads_it_again(what: str) -> None:
 
 
 class Stubborn(InMemoryStore):
-    def commit(self, transaction: Transaction) -> CommitResult:
+    def commit(self, transaction: Transaction) -> None:
         if transaction.before.organization_id == "stuck":
-            return AccountChanged("busy")
-        return super().commit(transaction)
+            raise AccountChanged("busy")
+        super().commit(transaction)
 
 
 def test_one_account_that_cannot_be_brought_up_to_date_does_not_hold_up_the_others() -> None:
@@ -335,11 +335,11 @@ def test_a_failure_that_comes_while_its_recharge_is_being_paid_is_not_overlooked
     """Processed events are read after the account, so that its version holds for them."""
 
     class FailsMeanwhile(InMemoryStore):
-        def commit(self, transaction: Transaction) -> CommitResult:
+        def commit(self, transaction: Transaction) -> None:
             if len(self.accounts) and not self.failed:
                 self.failed = True
                 BookCredit(self, WITHOUT_WAITING)([failure()])
-            return super().commit(transaction)
+            super().commit(transaction)
 
         failed = False
 

@@ -19,8 +19,9 @@ from perminute.domain.authorization.reservations import (
     Operation,
     Reservation,
 )
+from perminute.domain.credit.transaction import Authorized
 from perminute.domain.errors import NotFound
-from perminute.ports import Authorized, CallPlace
+from perminute.ports import CallPlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -40,6 +40,7 @@ from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.lots import twelve_months_after
 from perminute.domain.credit.provisional import PROVISIONAL_FOR, Provisional
 from perminute.domain.credit.recharge import AutoRecharge, recharge_id
+from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.errors import Unavailable
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.notifications.notifications import (
@@ -57,7 +58,6 @@ from perminute.domain.pools.pools import Month
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.usage import Flag, Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile
-from perminute.ports import IdentityKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -388,7 +388,7 @@ def test_only_credit_that_is_bought_or_given_raises_what_the_balance_is_compared
     books = Books(before, ANSWERED)
     for entry_type, amount, cause in entries:
         books.enter(entry_type, amount * MICROS, (), cause)
-    after = books.close(may_ask=False).account
+    after = books.close(may_ask=False).after
     assert after.provisional == replace(provisional, balance_micros=compared_with * MICROS)
 
 

@@ -28,10 +28,10 @@ def statement() -> Statement:
     )
     account = Account(organization_id="contoso")
     opened = purchase(account, bought, at=LONG_AGO, cause="purchase#po-1")
-    first = charge(opened.account, [rating("a", 4)], at=ANSWERED)
-    second = charge(first.account, [rating("b", 5), rating("c", 2)], at=ANSWERED)
+    first = charge(opened.after, [rating("a", 4)], at=ANSWERED)
+    second = charge(first.after, [rating("b", 5), rating("c", 2)], at=ANSWERED)
     return Statement(
-        account=second.account,
+        account=second.after,
         entries=(*opened.entries, *first.entries, *second.entries),
         charges_micros={SECOND: 4, THIRD: 7, None: 0},
     )

@@ -60,9 +60,10 @@ from perminute.ports import ListedCall, Rejection, Waiting
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.rating.usage import Usage
-    from perminute.ports import CallList, Calls, CommitResult, Transaction
+    from perminute.ports import CallList, Calls
 
 CALLS = 2_500
 PAID = 150_000
@@ -173,7 +174,7 @@ class Breaking(InMemoryStore):
     committed = 0
     after = False
 
-    def commit(self, transaction: Transaction) -> CommitResult:
+    def commit(self, transaction: Transaction) -> None:
         self.committed += 1
         breaks = self.committed == self.breaks_at
         if breaks and not self.after:

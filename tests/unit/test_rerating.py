@@ -36,7 +36,8 @@ from perminute.domain.rerating.rerating import EVERYBODY, Rerated, Rerating, rer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.rating.usage import Rating, Usage
 
 CAUSE = "rerating#event#e-1"
@@ -54,7 +55,7 @@ def not_entitled(call_id: str) -> Rating:
 
 def charged(account: Account, *ratings: Rating) -> tuple[Account, tuple[Usage, ...]]:
     booking = charge(account, ratings, at=ANSWERED)
-    return booking.account, booking.usages
+    return booking.after, booking.usages
 
 
 def rerated(
@@ -62,7 +63,7 @@ def rerated(
     *changes: tuple[Usage, Rating],
     opened: Mapping[str, Lot] | None = None,
     **more: Any,
-) -> Booking:
+) -> Transaction:
     changed = [Rerated(before, rating_.usage()) for before, rating_ in changes]
     parts: dict[str, Any] = {"pools": Pools({}, Licensing()), "at": LATER, "cause": CAUSE, **more}
     return rerate(account, changed, opened=opened or {}, **parts)
@@ -72,9 +73,9 @@ def left(account: Account) -> dict[str, int]:
     return {one.lot_id: one.remaining_micros for one in account.lots}
 
 
-def check(account: Account, booking: Booking) -> None:
+def check(account: Account, booking: Transaction) -> None:
     """Balance = lots - debt, and the entry says what moved."""
-    after = booking.account
+    after = booking.after
     assert after.balance_micros == total_micros(after.lots) - after.debt_micros
     moved = sum(entry.amount_micros for entry in booking.entries)
     assert after.balance_micros == account.balance_micros + moved
@@ -89,7 +90,7 @@ def test_what_was_charged_too_much_goes_back_to_the_lots_that_paid_it() -> None:
     first = lot("1", 5)
     booking = rerated(account, (a, not_entitled("a")), opened={"1": first})
     check(account, booking)
-    assert left(booking.account) == {"1": 5, "2": 46}
+    assert left(booking.after) == {"1": 5, "2": 46}
     (entry,) = booking.entries
     assert entry == LedgerEntry(
         organization_id=ORGANIZATION,
@@ -119,7 +120,7 @@ def test_what_is_charged_less_leaves_the_first_lots_as_they_paid() -> None:
     account, (a,) = charged(holding(lot("1", 5), lot("2", 50)), costs("a", 12))
     booking = rerated(account, (a, costs("a", 8)))
     check(account, booking)
-    assert left(booking.account) == {"2": 47}
+    assert left(booking.after) == {"2": 47}
     assert booking.rerated[0].lots == (LotShare("1", "po-1", -5), LotShare("2", "po-2", -3))
 
 
@@ -127,7 +128,7 @@ def test_what_is_charged_more_is_paid_by_the_lots_as_they_are_now() -> None:
     account, (a,) = charged(holding(lot("1", 5), lot("2", 6)), costs("a", 3))
     booking = rerated(account, (a, costs("a", 12)))
     check(account, booking)
-    assert (left(booking.account), booking.account.debt_micros) == ({}, 1)
+    assert (left(booking.after), booking.after.debt_micros) == ({}, 1)
     (corrected,) = booking.rerated
     assert corrected.lots == (LotShare("1", "po-1", -5), LotShare("2", "po-2", -6))
     assert corrected.flags == (Flag.OVERDRAWN, Flag.RERATED)
@@ -177,7 +178,7 @@ def test_the_debt_that_a_call_made_is_what_is_given_back_first() -> None:
     assert account.debt_micros == 7
     booking = rerated(account, (a, costs("a", 4)), opened={"1": lot("1", 5)})
     check(account, booking)
-    assert (left(booking.account), booking.account.debt_micros) == ({"1": 1}, 0)
+    assert (left(booking.after), booking.after.debt_micros) == ({"1": 1}, 0)
     assert booking.rerated[0].lots == (LotShare("1", "po-1", -4),)
 
 
@@ -186,7 +187,7 @@ def test_what_goes_back_pays_the_debt_of_others_before_it_goes_to_lots() -> None
     account, _ = charged(account, costs("b", 3))
     booking = rerated(account, (a, not_entitled("a")), opened={"1": lot("1", 5)})
     check(account, booking)
-    assert (left(booking.account), booking.account.debt_micros) == ({"1": 2}, 0)
+    assert (left(booking.after), booking.after.debt_micros) == ({"1": 2}, 0)
 
 
 def test_what_a_purchase_paid_as_debt_goes_into_a_lot_for_such_refunds() -> None:
@@ -198,12 +199,12 @@ def test_what_a_purchase_paid_as_debt_goes_into_a_lot_for_such_refunds() -> None
         purchased_at=ANSWERED,
         expires_at=twelve_months_after(ANSWERED),
     )
-    account = purchase(account, bought, at=ANSWERED, cause="purchase#po-9").account
+    account = purchase(account, bought, at=ANSWERED, cause="purchase#po-9").after
     assert left(account) == {"000000000011": 8}
     booking = rerated(account, (a, not_entitled("a")))
     check(account, booking)
-    assert left(booking.account) == {"000000000011": 8, "000000000012": 12}
-    refund = booking.account.lots[-1]
+    assert left(booking.after) == {"000000000011": 8, "000000000012": 12}
+    refund = booking.after.lots[-1]
     assert refund == Lot(
         lot_id="000000000012",
         purchase_id="rerating#2026-11",
@@ -221,16 +222,16 @@ def test_an_expired_lot_gets_nothing_back_and_nobody_loses_it_for_that() -> None
     just_before = rerated(
         account, (a, not_entitled("a")), opened=opened, at=late - timedelta(seconds=1)
     )
-    assert left(just_before.account) == {"1": 4}
+    assert left(just_before.after) == {"1": 4}
     booking = rerated(account, (a, not_entitled("a")), opened=opened, at=late)
     check(account, booking)
-    assert [(one.purchase_id, one.remaining_micros) for one in booking.account.lots] == [
+    assert [(one.purchase_id, one.remaining_micros) for one in booking.after.lots] == [
         ("rerating#2027-01", 4)
     ]
     # The next refund of that month goes into the same lot.
-    again = rerated(booking.account, (b, not_entitled("b")), opened=opened, at=late)
-    check(booking.account, again)
-    assert left(again.account) == {booking.account.lots[0].lot_id: 9}
+    again = rerated(booking.after, (b, not_entitled("b")), opened=opened, at=late)
+    check(booking.after, again)
+    assert left(again.after) == {booking.after.lots[0].lot_id: 9}
     assert again.entries[0].opens is None
 
 
@@ -241,8 +242,8 @@ def test_what_is_taken_asks_for_a_recharge_and_what_is_given_does_not() -> None:
     )
     account, (a,) = charged(holding(lot("1", 5)), costs("a", 2))
     account = replace(account, settings=settings)
-    assert rerated(account, (a, costs("a", 3))).account.recharge.requests == 1
-    assert rerated(account, (a, costs("a", 1))).account.recharge.requests == 0
+    assert rerated(account, (a, costs("a", 3))).after.recharge.requests == 1
+    assert rerated(account, (a, costs("a", 1))).after.recharge.requests == 0
 
 
 def test_a_call_of_which_nothing_but_the_price_changes_is_not_notified_again() -> None:
@@ -260,8 +261,8 @@ def test_only_what_was_not_so_before_is_told_and_again_if_it_is_so_again() -> No
     assert isinstance(told.news, CallFlagged)
     assert (told.call_id, told.news.reason) == ("a", Flag.DIAL_OUT_NOT_ALLOWED)
     assert told.at == LATER
-    back = rerated(booking.account, (booking.rerated[0], not_entitled("a")))
-    again = rerated(back.account, (back.rerated[0], flagged))
+    back = rerated(booking.after, (booking.rerated[0], not_entitled("a")))
+    again = rerated(back.after, (back.rerated[0], flagged))
     assert back.notifications == ()
     assert again.notifications[0].news == booking.notifications[0].news
     assert again.notifications[0].id != booking.notifications[0].id

@@ -30,6 +30,7 @@ from perminute.application.settle_at_once import MAX_SETTLED_AT_ONCE
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.recharge import AutoRecharge
+from perminute.domain.credit.transaction import MAX_ITEMS_PER_TRANSACTION
 from perminute.domain.errors import Unavailable
 from perminute.domain.licensing.licensing import Licensing, LicensingChange, license_attribute
 from perminute.domain.licensing.timelines import Timeline
@@ -47,7 +48,7 @@ from perminute.domain.pools.pools import MinutePool, Month, Pools, Position
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.usage import Flag, Outcome, RatingContext, rate_call
 from perminute.domain.reconciliation.reconciliation import reconcile
-from perminute.ports import MAX_ITEMS_PER_TRANSACTION, ListedCall
+from perminute.ports import ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,9 +59,10 @@ if TYPE_CHECKING:
     from perminute.application.charge_calls import EndedCall
     from perminute.application.results import Result
     from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.rating.usage import Usage
-    from perminute.ports import CallList, CommitResult, Transaction
+    from perminute.ports import CallList
 
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 NOVEMBER = Month(2026, 11)
@@ -81,9 +83,9 @@ SETTINGS = CreditSettings(
 class PostedStore(InMemoryStore):
     """Remembers what was committed."""
 
-    def commit(self, transaction: Transaction) -> CommitResult:
+    def commit(self, transaction: Transaction) -> None:
         self.__dict__.setdefault("posted", []).append(transaction)
-        return super().commit(transaction)
+        super().commit(transaction)
 
     @property
     def posted(self) -> list[Transaction]:

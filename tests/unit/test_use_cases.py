@@ -27,21 +27,21 @@ from perminute.application.licensing_cache import LicensingCache
 from perminute.application.results import Accepted, Duplicate
 from perminute.application.retry import Deadline, RetryPolicy
 from perminute.domain.credit.booking import Adjustment
+from perminute.domain.credit.transaction import AccountChanged, IdentityKind, TimelineFull
 from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
 from perminute.domain.licensing.licensing import LicensingChange, license_attribute
 from perminute.domain.licensing.timelines import MAX_FACTS
 from perminute.domain.rating.usage import Outcome
-from perminute.ports import AccountChanged, Committed, IdentityKind, TimelineFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
 
     from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.transaction import ProcessedEvent, Transaction
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.rating.rate_card import RateCard
     from perminute.domain.rerating.rerating import Rerating
-    from perminute.ports import CommitResult, ProcessedEvent, RecordResult, Transaction
 
 PAID = 150_000
 
@@ -82,9 +82,9 @@ class Counting(InMemoryStore):
 
     transactions: int = 0
 
-    def commit(self, transaction: Transaction) -> CommitResult:
+    def commit(self, transaction: Transaction) -> None:
         self.transactions += 1
-        return super().commit(transaction)
+        super().commit(transaction)
 
 
 def test_a_copy_in_the_same_batch_costs_no_transaction() -> None:
@@ -193,7 +193,7 @@ class Interfering(InMemoryStore):
 
     interfered: bool = False
 
-    def commit(self, transaction: Transaction) -> CommitResult:
+    def commit(self, transaction: Transaction) -> None:
         result = super().commit(transaction)
         if transaction.usages and not self.interfered:
             self.interfered = True
@@ -216,9 +216,11 @@ class NeverStill(InMemoryStore):
 
     attempts: int = 0
 
-    def commit(self, transaction: Transaction) -> CommitResult:
+    def commit(self, transaction: Transaction) -> None:
         self.attempts += 1
-        return AccountChanged() if transaction.usages else super().commit(transaction)
+        if transaction.usages:
+            raise AccountChanged
+        super().commit(transaction)
 
 
 def test_after_so_many_collisions_the_legs_are_handed_back_to_come_again() -> None:
@@ -267,20 +269,20 @@ def test_timelines_that_are_just_being_changed_are_read_again() -> None:
 class Choosy(InMemoryStore):
     """A store that takes no transaction with one particular call or event in it."""
 
-    def commit(self, transaction: Transaction) -> CommitResult:
+    def commit(self, transaction: Transaction) -> None:
         if any(usage.call.call_id == "huge" for usage in transaction.usages):
             raise Unwritable("item size has exceeded the maximum allowed size")
-        return super().commit(transaction)
+        super().commit(transaction)
 
     def record(
         self,
         organization_id: str,
         changes: Sequence[tuple[LicensingChange, ProcessedEvent]],
         rerating: Rerating | None = None,
-    ) -> RecordResult:
+    ) -> None:
         if any(proof.key.id == "huge" for _, proof in changes):
             raise Unwritable("item size has exceeded the maximum allowed size")
-        return super().record(organization_id, changes, rerating)
+        super().record(organization_id, changes, rerating)
 
 
 def test_what_the_store_does_not_take_is_handed_back_alone() -> None:
@@ -416,7 +418,7 @@ def test_a_full_timeline_is_rolled_over_and_takes_more() -> None:
         fact("country", "FR", ANSWERED + timedelta(seconds=n), str(n)) for n in range(MAX_FACTS)
     )
     full = (LicensingChange(ORGANIZATION, "adele", facts), processed_event("full"))
-    assert store.record(ORGANIZATION, [full]) == Committed()
+    store.record(ORGANIZATION, [full])
     results = ApplyLicensing(store, WITHOUT_WAITING)(
         [licensing_event("1"), licensing_event("2", "alex")]
     )
@@ -476,8 +478,8 @@ def test_what_takes_effect_before_folded_facts_is_refused_by_name_whatever_the_h
 
 def test_a_timeline_that_never_has_room_is_given_up_and_comes_again() -> None:
     class AlwaysFull(InMemoryStore):
-        def record(self, *_: object) -> RecordResult:
-            return TimelineFull(frozenset({"adele"}))
+        def record(self, *_: object) -> None:
+            raise TimelineFull(frozenset({"adele"}))
 
     (result,) = ApplyLicensing(AlwaysFull(), WITHOUT_WAITING)([licensing_event("1")])
     assert isinstance(result, Contended)

@@ -16,6 +16,14 @@ from perminute.domain.authorization.call_states import under_way_since
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.chargebacks import BoughtCredit
 from perminute.domain.credit.lots import in_order
+from perminute.domain.credit.transaction import (
+    AccountChanged,
+    AlreadyExists,
+    EventIdentity,
+    FactsFolded,
+    IdentityKind,
+    TimelineFull,
+)
 from perminute.domain.errors import Unavailable
 from perminute.domain.licensing.folding import fold
 from perminute.domain.licensing.licensing import Licensing, Seats
@@ -25,20 +33,13 @@ from perminute.domain.pools.pools import MinutePool, Month, month_of
 from perminute.domain.rating.usage import Outcome
 from perminute.domain.reconciliation.reconciliation import Statement
 from perminute.ports import (
-    AccountChanged,
-    AlreadyExists,
     CallList,
     CallPlace,
     CallRecord,
     CallUnderWay,
-    Committed,
-    EventIdentity,
-    FactsFolded,
-    IdentityKind,
     ListedCall,
     ListedOrganizations,
     Rejection,
-    TimelineFull,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.lots import Lot, Lots
+    from perminute.domain.credit.transaction import Authorized, Causes, ProcessedEvent, Transaction
     from perminute.domain.licensing.licensing import LicensingChange
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.limits.spending import Spending, SpendingChange, SpendingKey
@@ -57,15 +59,7 @@ if TYPE_CHECKING:
     from perminute.domain.rating.rate_card import RateCard
     from perminute.domain.rating.usage import Usage
     from perminute.domain.rerating.rerating import Rerating
-    from perminute.ports import (
-        Announcement,
-        Authorized,
-        Causes,
-        CommitResult,
-        ProcessedEvent,
-        RecordResult,
-        Transaction,
-    )
+    from perminute.ports import Announcement
 
 
 @dataclass
@@ -115,7 +109,7 @@ class InMemoryStore:
         with self._lock:
             return self._account(organization_id)
 
-    def commit(self, transaction: Transaction) -> CommitResult:
+    def commit(self, transaction: Transaction) -> None:
         """See `CreditStore.commit`."""
         organization_id = transaction.before.organization_id
         with self._lock:
@@ -129,13 +123,13 @@ class InMemoryStore:
                 self._unsettled(transaction),
             )
             if known.usages or known.processed_events or known.reservations:
-                return known
+                raise known
             if self._account(organization_id).version != transaction.before.version:
-                return AccountChanged()
+                raise AccountChanged
             if transaction.authorized is not None and not self._holds_against(
                 transaction.authorized
             ):
-                return AccountChanged()
+                raise AccountChanged
             if transaction.after is not transaction.before:
                 self.accounts[organization_id] = transaction.after
                 self.listed.add(organization_id)
@@ -161,7 +155,6 @@ class InMemoryStore:
                 self._authorize(transaction.authorized)
             self._keep(transaction.processed_events)
             self._wait(transaction.reratings)
-            return Committed()
 
     def pools(self, organization_id: str, months: Collection[Month]) -> dict[Month, MinutePool]:
         """See `CreditStore.pools`."""
@@ -408,17 +401,17 @@ class InMemoryStore:
         organization_id: str,
         changes: Sequence[tuple[LicensingChange, ProcessedEvent]],
         rerating: Rerating | None = None,
-    ) -> RecordResult:
+    ) -> None:
         """See `LicensingStore.record`."""
         with self._lock:
             known = self._known_receipts([processed_event for _, processed_event in changes])
             if known:
-                return AlreadyExists(processed_events=known)
+                raise AlreadyExists(processed_events=known)
             if folded := self._folded(organization_id, changes):
-                return FactsFolded(folded)
+                raise FactsFolded(folded)
             full = self._full(organization_id, changes)
             if full:
-                return TimelineFull(full)
+                raise TimelineFull(full)
             for change, _ in changes:
                 self.facts[organization_id, change.user_id] |= set(change.facts)
             self._keep([processed_event for _, processed_event in changes])
@@ -432,11 +425,10 @@ class InMemoryStore:
                 user_facts=account.user_facts
                 + sum(len(change.facts) for change, _ in changes if change.user_id is not None),
             )
-            return Committed()
 
     def roll_over(
         self, organization_id: str, user_id: str | None, *, fold_before: datetime
-    ) -> Committed | AccountChanged:
+    ) -> None:
         """See `LicensingStore.roll_over`."""
         key = organization_id, user_id
         with self._lock:
@@ -454,7 +446,6 @@ class InMemoryStore:
                     licensing_version=account.licensing_version + 1,
                     user_facts=account.user_facts - (left_out if user_id is not None else 0),
                 )
-            return Committed()
 
     def _timeline(self, organization_id: str, user_id: str | None) -> Timeline:
         key = organization_id, user_id

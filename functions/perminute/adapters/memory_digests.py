@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from perminute.ports import Causes
+from perminute.domain.credit.transaction import Causes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -7,13 +7,12 @@ happen once.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from perminute.application.correlation import causes
 from perminute.application.further_lots import further_lots
-from perminute.application.transactions import account_after
 from perminute.domain.credit.booking import advance
-from perminute.domain.errors import Contended
-from perminute.ports import AccountChanged
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,19 +23,14 @@ if TYPE_CHECKING:
 
 def brought_up_to(
     credit: CreditStore, account: Account, at: datetime, heard_at: datetime | None = None
-) -> Account | AccountChanged:
-    """Book what is due by `at`; gives the account after it, or says that it moved meanwhile."""
+) -> Account:
+    """Apply what is due by `at`, and return the account after it. Raises `Contended`."""
     while account.is_due(at, heard_at):
-        try:
-            further = further_lots(credit, account) if account.further_due_by(at) else None
-        except Contended as error:
-            return AccountChanged(str(error))
+        further = further_lots(credit, account) if account.further_due_by(at) else None
         booking = advance(account, at, heard_at=heard_at, further=further)
-        if booking.account is account:
+        if booking.after is account:
             msg = f"the account of {account.organization_id} is due, but nothing falls due by {at}"
             raise RuntimeError(msg)
-        after = account_after(credit, account, booking)
-        if isinstance(after, AccountChanged):
-            return after
-        account = after
+        credit.commit(replace(booking, causes=causes()))
+        account = booking.after
     return account

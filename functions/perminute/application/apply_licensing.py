@@ -8,35 +8,36 @@ charged before is looked at again (`rerate_calls`), since a fact may hold since 
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from perminute.application.find_ties import ReportTies, ties_of_facts, unreported
 from perminute.application.recording import against_processed_event, names_in_log, rerating_id
 from perminute.application.results import Accepted, Result
 from perminute.application.retry import NEVER, Deadline, gave_up
-from perminute.domain.errors import Refused, Unavailable, Unwritable
-from perminute.domain.licensing.folding import FOLD_MARGIN, RERATING_HORIZON
-from perminute.domain.rerating.rerating import rerating_for
-from perminute.domain.values.times import format_instant
-from perminute.ports import (
-    MAX_CHANGES_PER_RECORD,
+from perminute.domain.credit.transaction import (
     AccountChanged,
     AlreadyExists,
-    Committed,
     FactsFolded,
     ProcessedEvent,
     TimelineFull,
 )
+from perminute.domain.errors import Refused, Unavailable, Unwritable
+from perminute.domain.licensing.folding import FOLD_MARGIN, RERATING_HORIZON
+from perminute.domain.rerating.rerating import rerating_for
+from perminute.domain.values.times import format_instant
+from perminute.ports import MAX_CHANGES_PER_RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from perminute.application.retry import RetryPolicy
+    from perminute.domain.credit.transaction import EventIdentity
     from perminute.domain.licensing.licensing import LicensingChange
     from perminute.domain.rerating.rerating import Rerating
-    from perminute.ports import EventIdentity, LicensingStore
+    from perminute.ports import LicensingStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,21 +104,20 @@ class ApplyLicensing:
                 deadline.check()
                 changes = [(event.change, event.processed_event) for event in pending.values()]
                 rerating = _rerating(organization_id, list(pending.values()))
-                match self.licensing.record(organization_id, changes, rerating):
-                    case Committed():
-                        self._find_ties(organization_id, pending, deadline)
-                        return results | dict.fromkeys(pending, Accepted(None))
-                    case AlreadyExists(processed_events=known):
-                        settled = dict(_against_receipts(pending, known))
-                    case FactsFolded(until=until):
-                        settled = dict(_refuse_folded(pending, until))
-                    case (TimelineFull() | AccountChanged()) as in_the_way:
-                        why = self._make_way(organization_id, in_the_way, pending.values())
-                        if next(tries, None) is None:
-                            raise gave_up(organization_id, why)
-                        settled = {}
-                    case never:
-                        assert_never(never)
+                settled = {}
+                try:
+                    self.licensing.record(organization_id, changes, rerating)
+                except AlreadyExists as error:
+                    settled = dict(_against_receipts(pending, error.processed_events))
+                except FactsFolded as error:
+                    settled = dict(_refuse_folded(pending, error.until))
+                except (TimelineFull, AccountChanged) as in_the_way:
+                    why = self._make_way(organization_id, in_the_way, pending.values())
+                    if next(tries, None) is None:
+                        raise gave_up(organization_id, why) from in_the_way
+                else:
+                    self._find_ties(organization_id, pending, deadline)
+                    return results | dict.fromkeys(pending, Accepted(None))
                 results |= settled
                 pending = {n: event for n, event in pending.items() if n not in settled}
         except Unavailable as error:
@@ -148,13 +148,14 @@ class ApplyLicensing:
         brings is folded by the time of the archive: the events after these are as old.
         """
         if isinstance(in_the_way, AccountChanged):
-            return in_the_way.why
+            return str(in_the_way)
         issued = (fact.issued_at for event in events for fact in event.change.facts)
         oldest = min(*(event.heard_at for event in events), *issued)
         before = oldest - self.horizon - FOLD_MARGIN
         midnight = before.replace(hour=0, minute=0, second=0, microsecond=0)
         for subject in in_the_way.subjects:
-            self.licensing.roll_over(organization_id, subject, fold_before=midnight)
+            with suppress(AccountChanged):
+                self.licensing.roll_over(organization_id, subject, fold_before=midnight)
         return "its timelines are full again and again"
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, assert_never
+from typing import TYPE_CHECKING, NamedTuple
 
+from perminute.application.correlation import causes
 from perminute.application.further_lots import further_lots
 from perminute.application.retry import NEVER, Deadline, gave_up
 from perminute.application.spend_counters import spendings_of, spendings_so_far
-from perminute.application.transactions import transaction_of
 from perminute.domain.authorization.authorization import (
     LONGEST_RESERVATION,
     Authorization,
@@ -34,11 +34,11 @@ from perminute.domain.authorization.reservations import (
     Reservation,
     check_first,
 )
+from perminute.domain.credit.transaction import AccountChanged, Authorized
 from perminute.domain.errors import Conflict, Contended
 from perminute.domain.limits.spending import SpendingKind, answered, records_of
 from perminute.domain.pools.pools import month_of
 from perminute.domain.rating.usage import RatingContext, Usage
-from perminute.ports import AccountChanged, AlreadyExists, Authorized, Committed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -84,16 +84,12 @@ class AuthorizeCall:
         for _ in self.retry.tries():
             deadline.check()
             try:
-                answer = self._attempt(request, deadline)
+                return self._attempt(request, deadline)
             except Contended as error:
                 why = str(error)
-                continue
-            if isinstance(answer, Answer):
-                return answer
-            why = answer.why
         raise gave_up(request.organization_id, why)
 
-    def _attempt(self, request: Request, deadline: Deadline) -> Answer | AccountChanged:
+    def _attempt(self, request: Request, deadline: Deadline) -> Answer:
         account, call = self.under_way.read(request.organization_id, request.call_id)
         if isinstance(call, Usage):
             return _of_ended(request, call, account)
@@ -106,19 +102,18 @@ class AuthorizeCall:
         decided = self._decide(account, call, request, deadline)
         authorized = Authorized(decided.reservation, call)
         holds = call is not None and bool(call.held)
-        if decided.booking.account is account and not holds:
-            return decided.answer if self.under_way.keep(authorized) else AccountChanged()
-        booking = replace(decided.booking, notifications=_news_of(decided, account, request.at))
-        transaction = transaction_of(account, booking, authorized=authorized)
-        match self.credit.commit(transaction):
-            case Committed():
-                return decided.answer
-            case AccountChanged() as moved:
-                return moved
-            case AlreadyExists():
-                return AccountChanged()
-            case never:
-                assert_never(never)
+        if decided.booking.after is account and not holds:
+            if not self.under_way.keep(authorized):
+                raise AccountChanged
+            return decided.answer
+        transaction = replace(
+            decided.booking,
+            notifications=_news_of(decided, account, request.at),
+            authorized=authorized,
+            causes=causes(),
+        )
+        self.credit.commit(transaction)
+        return decided.answer
 
     def _decide(
         self, account: Account, known: Reservation | None, request: Request, deadline: Deadline

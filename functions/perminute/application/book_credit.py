@@ -7,13 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from perminute.application.advancing import brought_up_to
-from perminute.application.correlation import caused_by
+from perminute.application.correlation import caused_by, causes
 from perminute.application.find_ties import ReportTies, tie_of_settings, unreported
 from perminute.application.further_lots import decide_with_enough_lots, further_lots
 from perminute.application.recording import against_processed_event, names_in_log, rerating_id
 from perminute.application.results import Accepted, Result
 from perminute.application.retry import NEVER, Deadline, gave_up
-from perminute.application.transactions import transaction_of
 from perminute.domain.credit.booking import (
     Adjustment,
     Purchase,
@@ -25,17 +24,15 @@ from perminute.domain.credit.booking import (
 from perminute.domain.credit.chargebacks import charge_back
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.ledger import EntryType, sent_by
-from perminute.domain.errors import Contended, Refused, Unavailable
-from perminute.domain.rerating.rerating import EVERYBODY, Rerating
-from perminute.ports import (
-    AccountChanged,
+from perminute.domain.credit.transaction import (
     AlreadyExists,
-    Committed,
     EventIdentity,
     IdentityKind,
     ProcessedEvent,
     Transaction,
 )
+from perminute.domain.errors import Contended, Refused, Unavailable
+from perminute.domain.rerating.rerating import EVERYBODY, Rerating
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,8 +40,9 @@ if TYPE_CHECKING:
 
     from perminute.application.results import Duplicate
     from perminute.application.retry import RetryPolicy
-    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.ledger import Producer
+    from perminute.domain.credit.transaction import Transaction
     from perminute.ports import CreditStore
 
 
@@ -117,18 +115,15 @@ class BookCredit:
             next(tries)
             while True:
                 deadline.check()
-                with caused_by(event.event_id):
-                    attempted = self._attempt(event)
-                match attempted:
-                    case Transaction(after=after):
-                        return Accepted(after)
-                    case AlreadyExists(processed_events=known):
-                        return _against(event, known)
-                    case AccountChanged(why):
-                        if next(tries, None) is None:
-                            return gave_up(event.organization_id, why)
-                    case never:
-                        assert_never(never)
+                account = self.credit.account(event.organization_id)
+                try:
+                    with caused_by(event.event_id):
+                        return Accepted(self._attempt(event, account))
+                except Contended as error:
+                    if next(tries, None) is None:
+                        return gave_up(event.organization_id, str(error))
+        except AlreadyExists as error:
+            return _against(event, error.processed_events)
         except (Refused, Unavailable) as error:
             return error
 
@@ -159,67 +154,50 @@ class BookCredit:
             case _:
                 return False
 
-    def _attempt(self, event: CreditEvent) -> Transaction | AlreadyExists | AccountChanged:
-        account = brought_up_to(
-            self.credit,
-            self.credit.account(event.organization_id),
-            event.issued_at,
-            event.heard_at,
-        )
-        if isinstance(account, AccountChanged):
-            return account
+    def _attempt(self, event: CreditEvent, account: Account) -> Account:
+        account = brought_up_to(self.credit, account, event.issued_at, event.heard_at)
         match event.change:
             case FailedRecharge(recharge_id=name) if not account.recharge.waits_for(name):
                 self._check_not_paid(event.processed_event, event.change)
         try:
-            decided = decide_with_enough_lots(
-                self.credit, account, lambda current: (current, self._decide(current, event))
+            booking = decide_with_enough_lots(
+                self.credit, account, lambda current: self._decide(current, event)
             )
-        except Contended as error:
-            return AccountChanged(str(error))
-        except Refused:
+        except Refused as refused:
             # A chargeback that was booked before leaves no more to take back: it is no refusal.
-            recorded = self._recorded(event)
-            if recorded is None:
-                raise
-            return recorded
-        if isinstance(decided, AccountChanged):
-            return decided
-        account, booking = decided
-        entries = sent_by(event.producer, _cause(event), booking.entries)
-        booking = replace(booking, entries=entries)
-        transaction = transaction_of(
-            account,
+            self._check_not_recorded(event, refused)
+            raise
+        transaction = replace(
             booking,
-            *_receipts(event, booking),
-            reratings=_reratings(account, booking.account, event),
+            entries=sent_by(event.producer, _cause(event), booking.entries),
+            processed_events=_receipts(event, booking),
+            reratings=_reratings(booking.before, booking.after, event),
+            causes=causes(),
         )
-        match self.credit.commit(transaction):
-            case Committed():
-                if isinstance(event.change, CreditSettings):
-                    known = account.settings
-                    ties = tie_of_settings(event.organization_id, known, event.change)
-                    self.report_ties(event.organization_id, ties)
-                return transaction
-            case AlreadyExists() | AccountChanged() as result:
-                return result
-            case never:
-                assert_never(never)
+        self.credit.commit(transaction)
+        if isinstance(event.change, CreditSettings):
+            known = transaction.before.settings
+            ties = tie_of_settings(event.organization_id, known, event.change)
+            self.report_ties(event.organization_id, ties)
+        return transaction.after
 
-    def _recorded(self, event: CreditEvent) -> AlreadyExists | None:
-        """Find what was booked under the identity of an event; not of those known by their id."""
+    def _check_not_recorded(self, event: CreditEvent, refused: Refused) -> None:
+        """Raise `AlreadyExists` if the identity of an event is known; event ids are not read."""
         key = event.processed_event.key
         recorded = None if key.kind is IdentityKind.EVENT else self.credit.processed_event(key)
-        return None if recorded is None else AlreadyExists(processed_events={key: recorded})
+        if recorded is not None:
+            raise AlreadyExists(processed_events={key: recorded}) from refused
 
-    def _decide(self, account: Account, event: CreditEvent) -> Booking:
+    def _decide(self, account: Account, event: CreditEvent) -> Transaction:
         match event.change:
             case Adjustment(purchase_id=str()) as adjustment:
                 return self._charge_back(account, adjustment, event)
             case _:
                 return _book(account, event, after_failure=self._has_failed(account, event))
 
-    def _charge_back(self, account: Account, adjustment: Adjustment, event: CreditEvent) -> Booking:
+    def _charge_back(
+        self, account: Account, adjustment: Adjustment, event: CreditEvent
+    ) -> Transaction:
         """Take a purchase back; all lots are read, since any of them may be the purchase's."""
         purchase_id = str(adjustment.purchase_id)
         bought = self.credit.bought(event.organization_id, purchase_id)
@@ -240,7 +218,7 @@ class BookCredit:
         )
 
 
-def _book(account: Account, event: CreditEvent, *, after_failure: bool) -> Booking:
+def _book(account: Account, event: CreditEvent, *, after_failure: bool) -> Transaction:
     at, heard_at, cause = event.issued_at, event.heard_at, _cause(event)
     match event.change:
         case Purchase() as bought:
@@ -296,7 +274,7 @@ def _reratings(before: Account, after: Account, event: CreditEvent) -> tuple[Rer
     return (rerating,)
 
 
-def _receipts(event: CreditEvent, booking: Booking) -> tuple[ProcessedEvent, ...]:
+def _receipts(event: CreditEvent, booking: Transaction) -> tuple[ProcessedEvent, ...]:
     """Keep the event itself; and of a recharge, that it was paid, so that nothing pays it twice."""
     match event.change:
         case Purchase(recharge_id=str(recharge_id)):
@@ -314,7 +292,7 @@ def _receipts(event: CreditEvent, booking: Booking) -> tuple[ProcessedEvent, ...
             assert_never(never)
 
 
-def _entry_of(event: CreditEvent, booking: Booking) -> str:
+def _entry_of(event: CreditEvent, booking: Transaction) -> str:
     """Name the entry that moved the balance as the event says, not one for an expiry beside it."""
     return next(
         entry.entry_id

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field, fields, replace
 from itertools import islice
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from perminute.application.advancing import brought_up_to
-from perminute.application.correlation import caused_by, traceable
+from perminute.application.correlation import caused_by, causes, traceable
 from perminute.application.end_reported import EndReported
 from perminute.application.further_lots import decide_with_enough_lots, expired_lots
 from perminute.application.looking_again import LookingAgain
@@ -20,8 +20,11 @@ from perminute.application.results import Accepted, Duplicate, Result
 from perminute.application.retry import NEVER, Deadline, gave_up
 from perminute.application.settle_at_once import MAX_SETTLED_AT_ONCE, SettleAtOnce
 from perminute.application.spend_counters import spendings_so_far
-from perminute.application.transactions import transaction_of
 from perminute.domain.credit.booking import charge
+from perminute.domain.credit.transaction import (
+    MAX_ITEMS_PER_TRANSACTION,
+    AlreadyExists,
+)
 from perminute.domain.errors import (
     Contended,
     FormerRateCardUnavailable,
@@ -33,7 +36,6 @@ from perminute.domain.limits.spending import SpendingKind, answered, records_of
 from perminute.domain.pools.pools import MinutePool, Month, Pools, month_of
 from perminute.domain.rating.usage import Flag, Rating, RatingContext, Usage, rate_call
 from perminute.domain.values.printable import one_line
-from perminute.ports import MAX_ITEMS_PER_TRANSACTION, AccountChanged, AlreadyExists, Committed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,13 +45,14 @@ if TYPE_CHECKING:
     from perminute.application.licensing_cache import LicensingCache
     from perminute.application.retry import RetryPolicy
     from perminute.domain.authorization.reservations import Reservation
-    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.limits.spending import SpendingKey
     from perminute.domain.pools.settling import Settlement
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.rate_card import RateCard
-    from perminute.ports import Calls, CreditStore, RateCards, Transaction
+    from perminute.ports import Calls, CreditStore, RateCards
 
 
 _CALLS = MAX_ITEMS_PER_TRANSACTION - 2
@@ -155,23 +158,21 @@ class ChargeCalls:
             next(tries)
             while pending:
                 shared.deadline.check()
-                with _caused_by(pending.values()):
-                    attempted = self._attempt(shared, pending)
-                match attempted:
-                    case dict(usages):
-                        settled = {n: Accepted(usage) for n, usage in usages.items()}
-                    case AlreadyExists(usages=known, reservations=reserved):
-                        shared.forget()
-                        shared.reserved |= reserved
-                        settled = dict(_settle(pending, known)) | _gone_on(pending, reserved)
-                        settled |= self._end_reported(shared, pending, known)
-                    case AccountChanged(why):
-                        shared.forget()
-                        if next(tries, None) is None:
-                            raise gave_up(shared.organization_id, why)
-                        settled = {}
-                    case never:
-                        assert_never(never)
+                settled = {}
+                try:
+                    with _caused_by(pending.values()):
+                        usages = self._attempt(shared, pending)
+                    settled |= {n: Accepted(usage) for n, usage in usages.items()}
+                except AlreadyExists as existing:
+                    shared.forget()
+                    shared.reserved |= existing.reservations
+                    settled |= _settle(pending, existing.usages)
+                    settled |= _gone_on(pending, existing.reservations)
+                    settled |= self._end_reported(shared, pending, existing.usages)
+                except Contended as error:
+                    shared.forget()
+                    if next(tries, None) is None:
+                        raise gave_up(shared.organization_id, str(error)) from error
                 results |= settled
                 pending = {n: one for n, one in pending.items() if n not in settled}
         except Unavailable as error:
@@ -201,9 +202,7 @@ class ChargeCalls:
     def _again(self) -> LookingAgain:
         return LookingAgain(self.credit, self.calls, self.licensing, self.rate_cards, self.retry)
 
-    def _attempt(
-        self, shared: _Shared, pending: Mapping[int, EndedCall]
-    ) -> dict[int, Usage] | AlreadyExists | AccountChanged:
+    def _attempt(self, shared: _Shared, pending: Mapping[int, EndedCall]) -> dict[int, Usage]:
         """Post the calls that were reported before something falls due; gives usages by position.
 
         If a lot expires between two calls of one batch, the earlier one is charged before that is
@@ -216,28 +215,15 @@ class ChargeCalls:
             min(one.reported_at for one in pending.values()),
             _heard_at(pending.values()),
         )
-        if isinstance(account, AccountChanged):
-            return account
         due_at = account.lots_due_at
         calls = {n: one for n, one in pending.items() if due_at is None or one.reported_at < due_at}
-        try:
-            decision = decide_with_enough_lots(
-                self.credit, account, lambda current: self._decide(current, calls, shared)
-            )
-        except Contended as error:
-            return AccountChanged(str(error))
-        if isinstance(decision, AccountChanged):
-            return decision
-        decided, calls = decision
-        match self.credit.commit(decided):
-            case Committed():
-                shared.account = decided.after
-                shared.pools |= {pool.month: pool for pool in decided.pools}
-                return dict(zip(calls, decided.usages, strict=True))
-            case AlreadyExists() | AccountChanged() as result:
-                return result
-            case never:
-                assert_never(never)
+        decided, calls = decide_with_enough_lots(
+            self.credit, account, lambda current: self._decide(current, calls, shared)
+        )
+        self.credit.commit(decided)
+        shared.account = decided.after
+        shared.pools |= {pool.month: pool for pool in decided.pools}
+        return dict(zip(calls, decided.usages, strict=True))
 
     def _decide(
         self, account: Account, calls: dict[int, EndedCall], shared: _Shared
@@ -274,7 +260,7 @@ class ChargeCalls:
         under_way = {one.call.call_id: one for one in reservations}
         reported = {one.call.call_id: one.used_reported_at(under_way) for one in ended}
 
-        def decide(settlement: Settlement | None = None) -> Booking:
+        def decide(settlement: Settlement | None = None) -> Transaction:
             late = [(one.call.ended_at, reported[one.call.call_id]) for one in ended]
             if settlement is not None:
                 late += ((ended_at, now) for ended_at in settlement.dearer_ended_at)
@@ -300,10 +286,10 @@ class ChargeCalls:
         # Some of those that are pending may be left for the next transaction.
         with _caused_by(ended):
             if settlement is not None:
-                settled = transaction_of(account, decide(settlement))
+                settled = replace(decide(settlement), causes=causes())
                 if settled.items - MAX_ITEMS_PER_TRANSACTION < len(ended):
                     return settled
-            return transaction_of(account, booking)
+            return replace(booking, causes=causes())
 
     def _terms_by_card(
         self, context: RatingContext, reservations: Sequence[Reservation]

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.application.looking_again import LookingAgain
-    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.rating.usage import Rating, Usage
     from perminute.ports import ListedCall
 
@@ -165,7 +166,7 @@ class CorrectRates:
         booked: list[Corrected],
         account: Account,
         at: datetime,
-    ) -> Booking | None:
+    ) -> Transaction | None:
         decided = self._decide(correction, listed, account)
         booked.append(decided.corrected)
         return self.again.booking(account, decided.rerated, decided.pools, at, correction.cause)

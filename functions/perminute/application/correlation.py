@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from perminute.domain.credit.transaction import MAX_CORRELATION_ID, NO_CAUSES, Causes
 from perminute.domain.values.printable import one_line
-from perminute.ports import MAX_CORRELATION_ID, NO_CAUSES, Causes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

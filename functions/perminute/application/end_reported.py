@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from perminute.application.charge_calls import EndedCall
     from perminute.application.looking_again import LookingAgain
     from perminute.application.retry import Deadline
-    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.pools.pools import Month
     from perminute.domain.rating.calls import Call, LegType
@@ -57,7 +58,9 @@ class EndReported:
                 replaced[usage.call.call_id] = usage
         return replaced
 
-    def _decide(self, ended: Sequence[EndedCall], account: Account, at: datetime) -> Booking | None:
+    def _decide(
+        self, ended: Sequence[EndedCall], account: Account, at: datetime
+    ) -> Transaction | None:
         calls = {one.call.call_id: one.call for one in ended}
         usages = [
             usage

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from perminute.application.advancing import brought_up_to
 from perminute.application.retry import gave_up
 from perminute.domain.credit.recharge import UNANSWERED_AFTER
-from perminute.domain.errors import Unavailable
-from perminute.ports import AccountChanged
+from perminute.domain.errors import Contended, Unavailable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,10 +41,13 @@ class ExpireCredit:
         why = ""
         try:
             for _ in self.retry.tries():
-                result = brought_up_to(self.credit, self.credit.account(organization_id), at)
-                if not isinstance(result, AccountChanged):
-                    return Expired(_unanswered(result, at))
-                why = result.why
+                account = self.credit.account(organization_id)
+                try:
+                    account = brought_up_to(self.credit, account, at)
+                except Contended as error:
+                    why = str(error)
+                else:
+                    return Expired(_unanswered(account, at))
         except Unavailable as error:
             return Expired(failed=error)
         return Expired(failed=gave_up(organization_id, why))

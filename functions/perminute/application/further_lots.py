@@ -6,11 +6,11 @@ before it is decided; what falls due, is given back or charged back needs them a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from perminute.application.transactions import account_after
+from perminute.application.correlation import causes
 from perminute.domain.errors import Contended, FurtherLotsNeeded
-from perminute.ports import AccountChanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,10 +57,10 @@ def expired_lots(
 
 def decide_with_enough_lots(
     credit: CreditStore, account: Account, decide: Callable[[Account], T]
-) -> T | AccountChanged:
+) -> T:
     """Decides; moves further lots into the account item as often as the decision needs more.
 
-    Raises `Contended` if the further lots were changed meanwhile.
+    Raises `Contended` if the account or its further lots were changed meanwhile.
     """
     while True:
         try:
@@ -70,7 +70,5 @@ def decide_with_enough_lots(
             from perminute.domain.credit.booking import move_lots_up  # noqa: PLC0415
 
             booking = move_lots_up(account, further_lots(credit, account), needed.short_micros)
-        after = account_after(credit, account, booking)
-        if isinstance(after, AccountChanged):
-            return after
-        account = after
+        credit.commit(replace(booking, causes=causes()))
+        account = booking.after

@@ -7,22 +7,22 @@ out twice finds nothing more to do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, assert_never
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from perminute.application.advancing import brought_up_to
+from perminute.application.correlation import causes
 from perminute.application.further_lots import (
     decide_with_enough_lots,
     expired_lots,
     further_lots,
 )
 from perminute.application.retry import gave_up
-from perminute.application.transactions import transaction_of
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.pools.pools import Month
 from perminute.domain.rating.usage import Rating, RatingContext, rate_call
 from perminute.domain.rerating.rerating import Rerated, rerate
-from perminute.ports import AccountChanged, AlreadyExists, Committed, ListedCall
+from perminute.ports import ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from perminute.application.licensing_cache import LicensingCache
     from perminute.application.retry import Deadline, RetryPolicy
-    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.lots import Lot, Lots
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.pools.pools import Pools
     from perminute.domain.rating.usage import Usage
@@ -79,7 +80,7 @@ class LookingAgain:
         organization_id: str,
         not_before: datetime,
         deadline: Deadline,
-        decide: Callable[[Account, datetime], Booking | None],
+        decide: Callable[[Account, datetime], Transaction | None],
         *,
         is_now: bool = True,
     ) -> Sequence[Usage]:
@@ -96,34 +97,20 @@ class LookingAgain:
             at = account.as_of or not_before
             if is_now:
                 at = max(at, not_before)
-            current = brought_up_to(self.credit, account, at)
-            if isinstance(current, AccountChanged):
-                why = current.why
-                continue
             try:
-                decided = decide_with_enough_lots(
+                current = brought_up_to(self.credit, account, at)
+                booking = decide_with_enough_lots(
                     self.credit,
                     current,
-                    lambda account: (account, decide(account, at)),  # noqa: B023 - called at once
+                    lambda account: decide(account, at),  # noqa: B023 - called at once
                 )
+                if booking is None:
+                    return ()
+                self.credit.commit(replace(booking, causes=causes()))
             except Contended as error:
                 why = str(error)
-                continue
-            if isinstance(decided, AccountChanged):
-                why = decided.why
-                continue
-            current, booking = decided
-            if booking is None:
-                return ()
-            match self.credit.commit(transaction_of(current, booking)):
-                case Committed():
-                    return booking.rerated
-                case AccountChanged(moved):
-                    why = moved
-                case AlreadyExists():
-                    why = "the account was changed meanwhile"
-                case never:
-                    assert_never(never)
+            else:
+                return booking.rerated
         raise gave_up(organization_id, why)
 
     def end_waiting(self, organization_id: str, heard_at: datetime, deadline: Deadline) -> Account:
@@ -137,10 +124,10 @@ class LookingAgain:
             account = self.credit.account(organization_id)
             if account.provisional is None:
                 return account
-            current = brought_up_to(self.credit, account, account.as_of or heard_at, heard_at)
-            if not isinstance(current, AccountChanged):
-                return current
-            why = current.why
+            try:
+                return brought_up_to(self.credit, account, account.as_of or heard_at, heard_at)
+            except Contended as error:
+                why = str(error)
         raise gave_up(organization_id, why)
 
     def rated_anew(
@@ -188,7 +175,7 @@ class LookingAgain:
         pools: Pools,
         at: datetime,
         cause: str,
-    ) -> Booking | None:
+    ) -> Transaction | None:
         """Book what differs; None if nothing does."""
         differing = [one for one in rerated if one.differs]
         if not (differing or pools.touched):

@@ -14,13 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
     from perminute.domain.licensing.licensing import Licensing
-    from perminute.ports import (
-        Announcement,
-        Digests,
-        LicensingStore,
-        NotificationTopic,
-        Rejections,
-    )
+    from perminute.ports import Announcement, Digests, LicensingStore, NotificationTopic, Rejections
 
 
 @dataclass(slots=True)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from perminute.application.correlation import traceable
 from perminute.application.results import Duplicate
+from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.errors import Refused
 from perminute.domain.values.printable import one_line
 from perminute.domain.values.times import format_instant
-from perminute.ports import IdentityKind
 
 if TYPE_CHECKING:
-    from perminute.ports import ProcessedEvent
+    from perminute.domain.credit.transaction import ProcessedEvent
 
 _FIELDS = {
     IdentityKind.EVENT: "id",

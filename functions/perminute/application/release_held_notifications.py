@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from perminute.application.looking_again import LookingAgain
     from perminute.application.retry import Deadline
-    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.pools.pools import MinutePool
 
 
@@ -70,7 +71,7 @@ class _Step:
     call_ids: Sequence[str]
     is_last: bool
 
-    def __call__(self, account: Account, at: datetime) -> Booking | None:
+    def __call__(self, account: Account, at: datetime) -> Transaction | None:
         """Decide it by the records as they are now; None if nothing is to be written."""
         usages = self.again.calls.usages(account.organization_id, self.call_ids)
         held = [usage for usage in usages if usage.notifications_held]

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from perminute.application.looking_again import LookingAgain
     from perminute.application.results import Result
-    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.rating.usage import Usage
     from perminute.ports import CallList, ListedCall, Reratings
 
@@ -216,7 +217,7 @@ class RerateCalls:
 
     def _unsettle(
         self, cause: str, since: datetime, months: Sequence[Month], account: Account, at: datetime
-    ) -> Booking:
+    ) -> Transaction:
         read = self.again.credit.pools(account.organization_id, months)
         pools = Pools(read, self.again.licensing.for_account(account, ()))
         for month in months:
@@ -230,7 +231,7 @@ class RerateCalls:
         listed: Sequence[ListedCall],
         account: Account,
         at: datetime,
-    ) -> Booking | None:
+    ) -> Transaction | None:
         """Rate calls anew; one that begins or ceases to draw on a pool, the pool has to settle."""
         usages, ratings, licensing = self.again.rated_anew(account, listed)
         rerated: list[Rerated] = []

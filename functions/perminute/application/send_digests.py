@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING
 
 from perminute.application.correlation import correlation_id
 from perminute.application.retry import NEVER, gave_up
-from perminute.application.transactions import transaction_of
-from perminute.domain.credit.accounts import Booking
+from perminute.domain.credit.transaction import (
+    MAX_ITEMS_PER_TRANSACTION,
+    AccountChanged,
+    Transaction,
+)
 from perminute.domain.errors import Unavailable
 from perminute.domain.notifications.digests import CallGroup, count
 from perminute.domain.rating.usage import Usage
 from perminute.domain.values.times import end_of
-from perminute.ports import MAX_CALLS_READ, MAX_ITEMS_PER_TRANSACTION, Committed
+from perminute.ports import MAX_CALLS_READ
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,10 +109,12 @@ class _Sending:
             else:
                 due_at = None if day is None else end_of(day)
                 after = replace(account, version=account.version + 1, digests_due_at=due_at)
-                transaction = transaction_of(account, Booking(account=after))
-                if isinstance(self.use_case.credit.commit(transaction), Committed):
+                try:
+                    self.use_case.credit.commit(Transaction(before=account, after=after))
+                except AccountChanged as changed:
+                    why = str(changed)
+                else:
                     return
-                why = "the account kept changing"
         raise gave_up(self.organization_id, why)
 
     def _counts(self, day: date, currency: str | None) -> bool:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.application.looking_again import LookingAgain
-    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.pools.pools import MinutePool
     from perminute.domain.rating.usage import Rating
     from perminute.ports import ListedCall
@@ -34,7 +35,7 @@ class SettleAtOnce:
     most: int
 
     def __call__(
-        self, account: Account, booking: Booking, ratings: Sequence[Rating], now: datetime
+        self, account: Account, booking: Transaction, ratings: Sequence[Rating], now: datetime
     ) -> Settlement | None:
         """Settle the pool that a booking would leave unsettled, if it is the only one.
 
@@ -56,7 +57,7 @@ class SettleAtOnce:
     def _settle(
         self,
         account: Account,
-        booking: Booking,
+        booking: Transaction,
         ratings: Sequence[Rating],
         pool: MinutePool,
         now: datetime,
@@ -97,7 +98,7 @@ class SettleAtOnce:
         return found
 
 
-def _newly_unsettled(account: Account, booking: Booking) -> MinutePool | None:
+def _newly_unsettled(account: Account, booking: Transaction) -> MinutePool | None:
     """Name the pool that a booking leaves unsettled, if that is the only one of the account."""
     unsettled = [pool for pool in booking.pools if pool.unsettled is not None]
     return unsettled[0] if account.provisional is None and len(unsettled) == 1 else None

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from perminute.application.looking_again import LookingAgain, Progress
     from perminute.application.retry import Deadline
-    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.licensing import Licensing
     from perminute.ports import ListedCall
 
@@ -121,7 +122,7 @@ class _Step:
     settled: int = 0
     left: _Next | None = None
 
-    def __call__(self, account: Account, at: datetime) -> Booking | None:
+    def __call__(self, account: Account, at: datetime) -> Transaction | None:
         """Decide it; None if somebody else was faster, and what was read is out of date."""
         self.settled, self.left = 0, None
         month = self.found.pool.month
@@ -162,7 +163,7 @@ class _Step:
         pool: MinutePool,
         rerated: Sequence[Rerated],
         licensing: Licensing,
-    ) -> Booking | None:
+    ) -> Transaction | None:
         pools = Pools({pool.month: self.found.pool}, licensing)
         pools.put(pool)
         return self.again.booking(account, rerated, pools, at, f"{RERATING}pool#{pool.month}")

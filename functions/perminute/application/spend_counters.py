@@ -16,13 +16,12 @@ from datetime import UTC, date, datetime, time
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.application.retry import NEVER, gave_up
-from perminute.application.transactions import transaction_of
-from perminute.domain.credit.accounts import Booking
+from perminute.application.retry import NEVER
 from perminute.domain.credit.ledger import entry_id
+from perminute.domain.credit.transaction import Transaction
 from perminute.domain.errors import Unavailable
 from perminute.domain.limits.spending import PartOfDay, Spending, SpendingKind, Spendings
-from perminute.ports import Committed, ListedCall
+from perminute.ports import ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -126,10 +125,8 @@ class _Counting:
 
     def write_down(self) -> None:
         """Keep what is counted by now, against the account as it was read; raises `Contended`."""
-        organization_id = self._account.organization_id
-        booking = Booking(account=self._account, spendings=self.spendings.touched)
-        if not isinstance(self._credit.commit(transaction_of(self._account, booking)), Committed):
-            raise gave_up(organization_id, "the account was changed while calls were counted")
+        account, spendings = self._account, self.spendings.touched
+        self._credit.commit(Transaction(before=account, after=account, spendings=spendings))
 
     def _put(self, records: Iterable[Spending]) -> None:
         for record in records:

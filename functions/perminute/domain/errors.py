@@ -9,8 +9,11 @@
     ├── FaultyRateCard      a rate card is refused whole, with every fault it has
     ├── MissingSetting      the environment lacks what the template should have set
     ├── FurtherLotsNeeded   a decision needs lots that are not in the account item
+    ├── AlreadyExists, TimelineFull, FactsFolded
+    │                       nothing was committed: see domain.credit.transaction
     └── Unavailable         something we depend on did not answer; trying again is right
         ├── Contended       other writers of the same items were in the way
+        │   └── AccountChanged  nothing was committed: see domain.credit.transaction
         └── Unwritable      the store takes no such item; alone it may be kept for a person
 """
 

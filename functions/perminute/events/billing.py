@@ -27,6 +27,7 @@ from perminute.domain.credit.credit_settings import (
 from perminute.domain.credit.ledger import Producer
 from perminute.domain.credit.lots import twelve_months_after
 from perminute.domain.credit.recharge import AutoRecharge
+from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.rating.calls import MAX_CALL_SECONDS
 from perminute.domain.values.money import format_micros
 from perminute.events.fields import (
@@ -44,12 +45,11 @@ from perminute.events.fields import (
     issued_at,
 )
 from perminute.events.processed_events import processed_change_of, processed_event_of
-from perminute.ports import IdentityKind
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perminute.ports import ProcessedEvent
+    from perminute.domain.credit.transaction import ProcessedEvent
 
 MAX_THRESHOLDS = 20
 """They live in the account item, which every charge writes: it must stay small."""

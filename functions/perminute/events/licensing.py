@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.parser import Field
 from pydantic import AfterValidator, StrictBool, StrictInt, StringConstraints, TypeAdapter
 
 from perminute.application.apply_licensing import LicensingEvent
+from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.errors import Refused
 from perminute.domain.licensing.dial_out import dial_out_mode
 from perminute.domain.licensing.licensing import (
@@ -29,7 +30,6 @@ from perminute.events.fields import (
     issued_at,
 )
 from perminute.events.processed_events import processed_change_of
-from perminute.ports import IdentityKind
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta

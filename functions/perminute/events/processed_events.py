@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from perminute.ports import EventIdentity, IdentityKind, ProcessedEvent
+from perminute.domain.credit.transaction import EventIdentity, IdentityKind, ProcessedEvent
 
 if TYPE_CHECKING:
     from perminute.events.fields import Event, IssuedDetail

@@ -13,10 +13,10 @@ from perminute.application.book_credit import BookCredit
 from perminute.application.results import Accepted, Duplicate
 from perminute.application.retry import RetryPolicy
 from perminute.domain.credit.lots import in_order
+from perminute.domain.credit.transaction import AlreadyExists, IdentityKind
 from perminute.domain.notifications.notifications import RechargeRequested
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant
-from perminute.ports import AlreadyExists, Committed, IdentityKind
 from perminute_local.admin.foreseen import ALREADY_RECORDED, Foreseen, Row
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.lots import Lots
     from perminute.domain.credit.recharge import AutoRecharge
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.notifications.notifications import NotificationBody
-    from perminute.ports import CommitResult, Transaction
 
 
 _UNKNOWN = "{}: nothing is recorded of this organization yet; check the id"
@@ -43,7 +43,7 @@ class ReadOnlyCreditStore(DynamoDBCreditStore):
         super().__init__(schema)
         self.transactions: list[Transaction] = []
 
-    def commit(self, transaction: Transaction) -> CommitResult:
+    def commit(self, transaction: Transaction) -> None:
         """Write nothing, but answer as if: an identity that is recorded is found."""
         keys = [
             one.key
@@ -52,9 +52,8 @@ class ReadOnlyCreditStore(DynamoDBCreditStore):
         ]
         recorded = {key: found for key in keys if (found := self.processed_event(key)) is not None}
         if recorded:
-            return AlreadyExists(processed_events=recorded)
+            raise AlreadyExists(processed_events=recorded)
         self.transactions.append(transaction)
-        return Committed()
 
     def further_lots(self, organization_id: str) -> Lots:
         """Read the further lots as they would be after `transactions`."""

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from perminute.domain.credit.transaction import EventIdentity, IdentityKind
 from perminute.domain.errors import Refused
 from perminute.domain.values.identifiers import read_id
 from perminute.domain.values.times import format_instant
@@ -29,7 +30,6 @@ from perminute.events.licensing import (
     check_within_horizon,
     licensing_event,
 )
-from perminute.ports import EventIdentity, IdentityKind
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:

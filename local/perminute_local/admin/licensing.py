@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.application.apply_licensing import LicensingEvent
+    from perminute.domain.credit.transaction import ProcessedEvent
     from perminute.domain.licensing.timelines import Fact, FactValue
-    from perminute.ports import LicensingStore, ProcessedEvent
+    from perminute.ports import LicensingStore
 
 USERS_AT_ONCE = 1_000
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.application.book_credit import CreditEvent
-    from perminute.ports import LicensingStore, ProcessedEvent
+    from perminute.domain.credit.transaction import ProcessedEvent
+    from perminute.ports import LicensingStore
     from perminute_local.admin.drafts import Draft
     from perminute_local.admin.foreseen import Foreseen
 

@@ -11,7 +11,6 @@ from aws_lambda_powertools.utilities.idempotency import (
     idempotent_function,
 )
 
-from perminute.application.transactions import transaction_of
 from perminute.domain.credit.booking import charge as book_charge
 from perminute.domain.limits.spending import Spendings
 from perminute.domain.pools.pools import Pools
@@ -62,7 +61,7 @@ def _charge(use_case: ChargeCalls, one: EndedCall) -> Usage:
     spendings = Spendings(account.days, {})
     ratings = [rate_call(call, context)]
     booking = book_charge(account, ratings, pools=pools, spendings=spendings, at=one.reported_at)
-    transaction = transaction_of(account, booking)
+    transaction = booking
     # Put over what may stand there: no condition, and no list by which the call is found again.
     use_case.credit.commit(replace(transaction, usages=(), rerated=transaction.usages))
     return booking.usages[0]

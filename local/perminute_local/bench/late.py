@@ -15,10 +15,14 @@ from perminute.application.looking_again import LookingAgain
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.retry import RetryPolicy
 from perminute.application.spend_counters import spendings_of
-from perminute.application.transactions import transaction_of
-from perminute.domain.credit.accounts import Booking
 from perminute.domain.credit.booking import Purchase, purchase
 from perminute.domain.credit.lots import twelve_months_after
+from perminute.domain.credit.transaction import (
+    EventIdentity,
+    IdentityKind,
+    ProcessedEvent,
+    Transaction,
+)
 from perminute.domain.licensing.licensing import (
     MONTHLY_SPEND_LIMIT,
     LicensingChange,
@@ -28,7 +32,6 @@ from perminute.domain.licensing.timelines import Fact
 from perminute.domain.limits.spending import SpendingKey, SpendingKind
 from perminute.domain.rating.calls import Call, LegType, MeetingType
 from perminute.formats.rate_card_csv import read_rate_card
-from perminute.ports import EventIdentity, IdentityKind, ProcessedEvent
 from perminute_local.bench.handler import RATE_CARD
 from perminute_local.bench.report import print_result
 
@@ -120,7 +123,7 @@ def _count(store: InMemoryStore, calls: _Counted) -> None:
     key = SpendingKey(SpendingKind.USER, ORGANIZER, datetime(2026, 11, 1, tzinfo=UTC))
     account = store.account(ORGANIZATION)
     spendings = spendings_of(store, calls, account, [key])
-    store.commit(transaction_of(account, Booking(account=account, spendings=spendings.touched)))
+    store.commit(Transaction(before=account, after=account, spendings=spendings.touched))
 
 
 def _organization() -> InMemoryStore:
@@ -142,7 +145,7 @@ def _organization() -> InMemoryStore:
         purchased_at=_SINCE,
         expires_at=twelve_months_after(_SINCE),
     )
-    store.commit(transaction_of(account, purchase(account, bought, at=_SINCE, cause="bench")))
+    store.commit(purchase(account, bought, at=_SINCE, cause="bench"))
     return store
 
 

@@ -103,7 +103,7 @@ def funded_account(lots: int = 1) -> dict[str, Any]:
             purchased_at=at,
             expires_at=twelve_months_after(at),
         )
-        account = purchase(account, bought, at=at, cause=f"purchase#{bought.purchase_id}").account
+        account = purchase(account, bought, at=at, cause=f"purchase#{bought.purchase_id}").after
     return account_row(account).serialize()
 
 

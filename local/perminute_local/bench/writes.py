@@ -20,14 +20,13 @@ from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.results import Accepted
 from perminute.application.retry import RetryPolicy
-from perminute.application.transactions import transaction_of
 from perminute.domain.credit.booking import Purchase, purchase
 from perminute.domain.credit.lots import twelve_months_after
+from perminute.domain.credit.transaction import EventIdentity, IdentityKind, ProcessedEvent
 from perminute.domain.licensing.licensing import LicensingChange, license_attribute
 from perminute.domain.licensing.timelines import Fact, FactValue
 from perminute.domain.rating.calls import Call, LegType, MeetingType
 from perminute.formats.rate_card_csv import read_rate_card
-from perminute.ports import EventIdentity, IdentityKind, ProcessedEvent
 from perminute_local.bench.baseline import DESCRIPTION, charge_one_by_one
 from perminute_local.bench.handler import RATE_CARD
 from perminute_local.bench.report import print_result
@@ -180,7 +179,7 @@ def _fund(
         expires_at=twelve_months_after(_SINCE),
     )
     booking = purchase(account, bought, at=_SINCE, cause="purchase#po-1001")
-    credit.commit(transaction_of(account, booking))
+    credit.commit(booking)
 
 
 def _calls(organization: str, count: int, name: str) -> list[EndedCall]:

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.lots import Lot
+    from perminute.domain.credit.transaction import EventIdentity, ProcessedEvent
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.limits.spending import Spending, SpendingChange
     from perminute.domain.rating.usage import Usage
     from perminute.domain.reconciliation.book_checks import BooksCheck
     from perminute.domain.reconciliation.reconciliation import Statement
-    from perminute.ports import EventIdentity, ProcessedEvent, RunOrganization
+    from perminute.ports import RunOrganization
     from perminute_local.replay.lambda_runtime import LoadedFunction
     from perminute_local.stack import Stack
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from perminute.domain.errors import PerminuteError
 from perminute_local.simulation.faults import Fault, Killed, Weather
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ class Gate:
         after = self.chance.randrange(2) == 1
         self._note(Fault.KILL, f"{'after' if after else 'before'} {request.name}")
         if after:
-            request.effect()
+            with suppress(PerminuteError):  # a refusal is not heard either
+                request.effect()
         raise Killed
 
     def _fault(self, request: Request[R], fault: Fault) -> R:

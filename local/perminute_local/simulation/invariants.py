@@ -18,6 +18,7 @@ from perminute.domain.authorization.call_times import CLOCK_SKEW, RINGING
 from perminute.domain.credit.booking import Adjustment, Purchase, notifications_of_call
 from perminute.domain.credit.credit_settings import LATE_USAGE, CreditSettings
 from perminute.domain.credit.ledger import EntryType
+from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.errors import Refused
 from perminute.domain.licensing.folding import RERATING_HORIZON
 from perminute.domain.licensing.licensing import (
@@ -37,7 +38,6 @@ from perminute.events.billing import BILLING, credit_event
 from perminute.events.door import read_event
 from perminute.events.licensing import LICENSING, licensing_event
 from perminute.events.telephony import TELEPHONY, ended_call
-from perminute.ports import IdentityKind
 from perminute_local.simulation import currencies, masked, same_second
 from perminute_local.simulation.digests import NONE_LOST
 from perminute_local.simulation.lots import LotHistory

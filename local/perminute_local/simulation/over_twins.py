@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,9 +23,9 @@ from perminute.adapters.memory_books import SentWork
 from perminute.adapters.memory_digests import InMemoryDigests
 from perminute.adapters.sqs_work import work_body
 from perminute.application.correct_rates import CorrectRates
-from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.credit.transaction import AccountChanged, Transaction
+from perminute.domain.errors import Contended, PerminuteError, Unavailable
 from perminute.formats.rate_card_csv import read_rate_card
-from perminute.ports import AccountChanged, Committed, Transaction
 from perminute_local.simulation.backend import MOST_FACTS, Seen
 from perminute_local.simulation.fault_injector import Request
 from perminute_local.simulation.faults import Fault
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 
 _MOVES = frozenset({"commit", "record", "roll_over"})
-"""Transactions that are answered with `AccountChanged` if another one is in the way."""
+"""Transactions that raise `AccountChanged` if another one is in the way."""
 _CONTENDS = frozenset(
     {"finish", "keep", "licensing", "merge", "pools", "proceed", "usages"},
 )
@@ -189,9 +190,9 @@ class Twins:
 
     def _note_written(self, name: str, args: tuple[Any, ...], result: object) -> None:
         match name, args, result:
-            case "commit", (Transaction() as transaction,), Committed():
+            case "commit", (Transaction() as transaction,), _:
                 self._note_posting(transaction)
-            case "record", (_, _, rerating), Committed() if rerating is not None:
+            case "record", (_, _, rerating), _ if rerating is not None:
                 self._put(rerating, is_new=True)
             case "proceed" | "merge", (rerating, *_), True:
                 self._put(replace(rerating, steps=rerating.steps + 1), is_new=False)
@@ -315,14 +316,15 @@ def _is_transaction(adapter: object, name: str) -> bool:
     return isinstance(adapter, InMemoryStore) and (name in _MOVES or name in _CONTENDS)
 
 
-def _in_the_way(adapter: object, name: str) -> AccountChanged:
+def _in_the_way(adapter: object, name: str) -> NoReturn:
     if name in _MOVES:
-        return AccountChanged("something was in the way")
+        msg = "something was in the way"
+        raise AccountChanged(msg)
     if name in _CONTENDS and not isinstance(adapter, KeptRejections):
         _contended()
     if name in _DIGESTS_CONTEND and isinstance(adapter, InMemoryDigests):
         _contended()
-    return _unanswered()
+    _unanswered()
 
 
 def _contended() -> NoReturn:
@@ -332,6 +334,7 @@ def _contended() -> NoReturn:
 
 def _unanswered(effect: Callable[[], Any] | None = None) -> NoReturn:
     if effect is not None:
-        effect()
+        with suppress(PerminuteError):  # a refusal is not heard either
+            effect()
     msg = "there was no answer"
     raise Unavailable(msg)

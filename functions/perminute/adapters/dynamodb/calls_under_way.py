@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from perminute.adapters.dynamodb.schema import Schema
     from perminute.domain.authorization.reservations import Reservation
+    from perminute.domain.credit.transaction import Authorized
     from perminute.domain.rating.usage import Usage
-    from perminute.ports import Authorized
 
 
 class DynamoDBCallsUnderWay:

@@ -33,18 +33,17 @@ from perminute.adapters.dynamodb.tables import (
 from perminute.domain.authorization.reservations import Reservation
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.ledger import EntryType, entry_id
+from perminute.domain.credit.transaction import (
+    AccountChanged,
+    AlreadyExists,
+    EventIdentity,
+    IdentityKind,
+    ProcessedEvent,
+)
 from perminute.domain.pools.pools import MinutePool, Month
 from perminute.domain.rating.usage import Usage
 from perminute.domain.values.times import parse_instant
-from perminute.ports import (
-    AccountChanged,
-    AlreadyExists,
-    Committed,
-    EventIdentity,
-    IdentityKind,
-    ListedOrganizations,
-    ProcessedEvent,
-)
+from perminute.ports import ListedOrganizations
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -58,9 +57,9 @@ if TYPE_CHECKING:
     from perminute.domain.credit.chargebacks import BoughtCredit
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.lots import Lot, Lots
+    from perminute.domain.credit.transaction import Authorized, Transaction
     from perminute.domain.limits.spending import Spending, SpendingChange, SpendingKey
     from perminute.domain.reconciliation.reconciliation import Statement
-    from perminute.ports import Authorized, CommitResult, Transaction
 
 
 _NEW_CALL = "attribute_not_exists(outcome) AND attribute_not_exists(held)"
@@ -91,7 +90,7 @@ class DynamoDBCreditStore:
                 return records.account_of(row)
         return Account(organization_id=organization_id)
 
-    def commit(self, transaction: Transaction) -> CommitResult:
+    def commit(self, transaction: Transaction) -> None:
         """See `CreditStore.commit`: 2 write units a usage, 2 for the account, 2 a KB of list."""
         request = WriteRequest(self._schema.connection)
         request.puts += [
@@ -108,12 +107,12 @@ class DynamoDBCreditStore:
             request.puts.append(authorized_put(self._schema, transaction.authorized))
         match request.write():
             case Written():
-                return Committed()
+                return
             case Collided(why):
-                return AccountChanged(why)
+                raise AccountChanged(why)
             case Failed(items):
                 first = len(request.checks) + len(request.deletes)
-                return _already_known(transaction, items, first=first)
+                raise _why_refused(transaction, items, first=first)
             case never:
                 assert_never(never)
 
@@ -464,8 +463,9 @@ def _is_at(account: Account) -> Condition:
     return AccountRow.version == account.version
 
 
-def _already_known(transaction: Transaction, items: dict[int, Item], *, first: int) -> CommitResult:
-    """Tell records that exist from an account that moved on, which is all that can fail else."""
+def _why_refused(
+    transaction: Transaction, items: dict[int, Item], *, first: int
+) -> AlreadyExists | AccountChanged:
     usages: dict[str, Usage] = {}
     reservations: dict[str, Reservation] = {}
     processed_events: dict[EventIdentity, ProcessedEvent] = {}

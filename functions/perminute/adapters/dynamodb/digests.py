@@ -19,11 +19,12 @@ from perminute.adapters.dynamodb.tables import (
     readable,
 )
 from perminute.adapters.notification_documents import facts_of, notification_of
+from perminute.domain.credit.transaction import MAX_ITEMS_PER_TRANSACTION
 from perminute.domain.errors import Contended
 from perminute.domain.notifications.digests import CallToNotify, CountedCalls, NamedCall
 from perminute.domain.notifications.notifications import in_records
 from perminute.domain.values.times import format_instant, parse_instant
-from perminute.ports import MAX_ITEMS_PER_TRANSACTION, CallRecord
+from perminute.ports import CallRecord
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

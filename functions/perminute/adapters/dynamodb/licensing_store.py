@@ -26,17 +26,16 @@ from perminute.adapters.dynamodb.processed_events import (
 )
 from perminute.adapters.dynamodb.rows import AccountRow, TimelineRow
 from perminute.adapters.dynamodb.tables import Collided, Failed, WriteRequest, Written, readable
-from perminute.domain.errors import Contended
-from perminute.domain.licensing.licensing import Licensing, Seats
-from perminute.domain.licensing.timelines import MAX_FACTS, Timeline
-from perminute.ports import (
+from perminute.domain.credit.transaction import (
     AccountChanged,
     AlreadyExists,
-    Committed,
     FactsFolded,
     IdentityKind,
     TimelineFull,
 )
+from perminute.domain.errors import Contended
+from perminute.domain.licensing.licensing import Licensing, Seats
+from perminute.domain.licensing.timelines import MAX_FACTS, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -46,10 +45,10 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.schema import Schema
     from perminute.adapters.dynamodb.tables import Operation
     from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.transaction import ProcessedEvent
     from perminute.domain.licensing.licensing import LicensingChange
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.rerating.rerating import Rerating
-    from perminute.ports import ProcessedEvent, RecordResult
 
 
 _FACTS = "facts"
@@ -107,7 +106,7 @@ class DynamoDBLicensingStore:
         organization_id: str,
         changes: Sequence[tuple[LicensingChange, ProcessedEvent]],
         rerating: Rerating | None = None,
-    ) -> RecordResult:
+    ) -> None:
         """See `LicensingStore.record`: nothing is read, so nothing read can be out of date."""
         facts: defaultdict[str | None, list[Fact]] = defaultdict(list)
         for change, _ in changes:
@@ -130,23 +129,23 @@ class DynamoDBLicensingStore:
         ]
         match request.write():
             case Written():
-                return Committed()
+                return
             case Collided(why):
-                return AccountChanged(why)
+                raise AccountChanged(why)
             case Failed(items):
                 first = len(by_event_id) + len(beside)
-                return _refused([*by_event_id, *by_change_id], facts, items, first=first)
+                raise _why_refused([*by_event_id, *by_change_id], facts, items, first=first)
             case never:
                 assert_never(never)
 
     def roll_over(
         self, organization_id: str, user_id: str | None, *, fold_before: datetime
-    ) -> Committed | AccountChanged:
+    ) -> None:
         """See `LicensingStore.roll_over`."""
         table, subject = self._schema.timelines, records.subject_of(user_id)
         first = table.get(organization_id, subject)
         if first is None or not first.facts:
-            return Committed()
+            return
         plan = plan_roll_over(table, first, fold_before)
         request = WriteRequest(self._schema.connection)
         plan.write_to(request, table)
@@ -155,11 +154,12 @@ class DynamoDBLicensingStore:
             request.updates.append(self._next_version(organization_id, gone))
         match request.write():
             case Written():
-                return Committed()
+                return
             case Collided(why):
-                return AccountChanged(why)
+                raise AccountChanged(why)
             case Failed():
-                return AccountChanged(f"the timeline {subject} has changed")
+                msg = f"the timeline {subject} has changed"
+                raise AccountChanged(msg)
             case never:
                 assert_never(never)
 
@@ -206,13 +206,13 @@ class DynamoDBLicensingStore:
         return self._schema.accounts.update(row, actions)
 
 
-def _refused(
+def _why_refused(
     processed_events: Sequence[ProcessedEvent],
     facts: Mapping[str | None, Sequence[Fact]],
     items: dict[int, Item],
     *,
     first: int,
-) -> RecordResult:
+) -> AlreadyExists | FactsFolded | TimelineFull:
     """Read which conditions failed: processed events stand first, timelines last."""
     known = {
         processed_event.key: processed_event_of(processed_event.key, items[position])

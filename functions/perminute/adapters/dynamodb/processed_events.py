@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from perminute.adapters.dynamodb.records import sortable
 from perminute.adapters.dynamodb.rows import EventRow, Item, ProcessedEventRow
+from perminute.domain.credit.transaction import EventIdentity, IdentityKind, ProcessedEvent
 from perminute.domain.values.times import parse_instant
-from perminute.ports import EventIdentity, IdentityKind, ProcessedEvent
 
 if TYPE_CHECKING:
     from perminute.adapters.dynamodb.schema import Schema

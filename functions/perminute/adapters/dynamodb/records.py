@@ -35,6 +35,7 @@ from perminute.domain.credit.ledger import RERATING, EntryType, LedgerEntry, Pro
 from perminute.domain.credit.lots import FurtherLots, Lot, LotShare, twelve_months_after
 from perminute.domain.credit.provisional import Provisional
 from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeRequest, RechargeState
+from perminute.domain.credit.transaction import NO_CAUSES
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.licensing.timelines import Fact
 from perminute.domain.limits.spending import (
@@ -55,15 +56,15 @@ from perminute.domain.rating.usage import (
     Usage,
 )
 from perminute.domain.values.times import format_instant, parse_instant
-from perminute.ports import NO_CAUSES, CallList, ListedCall
+from perminute.ports import CallList, ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from perminute.domain.credit.transaction import Causes
     from perminute.domain.notifications.notifications import Notification
     from perminute.domain.pools.pools import PoolStep
     from perminute.domain.rerating.rerating import Rerating
-    from perminute.ports import Causes
 
 T = TypeVar("T")
 

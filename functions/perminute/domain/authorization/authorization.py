@@ -52,8 +52,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.authorization.call_prices import CallRatings
-    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.lots import Lots
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.limits.spending import SpendingKey, Spendings
     from perminute.domain.pools.pools import MinutePool
     from perminute.domain.rating.calls import Call
@@ -92,7 +93,7 @@ class Authorization(NamedTuple):
     """
 
     reservation: Reservation
-    booking: Booking
+    booking: Transaction
     reached: tuple[ReachedLimit, ...] = ()
     full_house: int | None = None
 

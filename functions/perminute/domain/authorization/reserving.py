@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from perminute.domain.authorization.call_times import CLOCK_SKEW
-from perminute.domain.credit.accounts import Booking
+from perminute.domain.credit.transaction import Transaction
 from perminute.domain.limits.spending import answered
 
 if TYPE_CHECKING:
@@ -64,14 +64,15 @@ class Reserving:
         """Take down whether admins know that as many calls are under way as they allow."""
         self.account = replace(self.account, calls_notified=told)
 
-    def booking(self) -> Booking:
+    def booking(self) -> Transaction:
         """Return what is to be written; the account is the one before if that is nothing."""
         account = replace(self.account, days=self.spendings.days(self._at))
         pools = () if self.pool is None or self.pool is self._pool_before else (self.pool,)
         if account == self._before and not pools and not self.spendings.touched:
-            return Booking(account=self._before)
-        return Booking(
-            account=replace(account, version=self._before.version + 1),
+            return Transaction(before=self._before, after=self._before)
+        return Transaction(
+            before=self._before,
+            after=replace(account, version=self._before.version + 1),
             pools=pools,
             spendings=self.spendings.touched,
         )

@@ -2,35 +2,27 @@
 
 The account is a value of nearly constant size however many calls there have been: the calls are
 in the usage table, the movements in the ledger, and a lot that is used up leaves. What changes an
-account is in `booking` and `authorization`; what they make of it is a `Booking`.
+account is in `booking` and `authorization`; what they make of it is a `Transaction`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perminute.domain.credit.credit_settings import LATE_USAGE, MAX_GRANT_SECONDS, FailureHandling
 from perminute.domain.credit.holds import CHARGED_WITHIN, NOTHING_HELD, Holds
-from perminute.domain.credit.lot_changes import NO_LOT_ITEMS, LotItems
 from perminute.domain.credit.lots import total_micros
 from perminute.domain.credit.recharge import RechargeState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime, timedelta
 
-    from perminute.domain.authorization.reservations import Reservation
-    from perminute.domain.credit.chargebacks import Chargeback
     from perminute.domain.credit.credit_settings import CreditSettings
-    from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.lots import FurtherLots, Lots
     from perminute.domain.credit.provisional import Provisional
     from perminute.domain.credit.recharge import AutoRecharge
-    from perminute.domain.limits.spending import Spending, SpendingChange
-    from perminute.domain.notifications.notifications import Notification
-    from perminute.domain.pools.pools import MinutePool, Month, PoolStep
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.limits.spending import Spending
 
 _NOTHING_ASKED = RechargeState()
 
@@ -223,29 +215,3 @@ class Account:
         """
         heard_at = heard_at or at
         return heard_at if self.as_of is None else max(heard_at, self.as_of)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Booking:
-    """What one decision makes of an account; `account` is the one before if nothing changed.
-
-    `usages` are new records, `rerated` those that take the place of the ones before, and of these
-    `relisted` are those of calls that lists know by other times. `settled` are the reservations of
-    new usages, in whose place these are written. `lots` are the lots that are written as items of
-    their own. `corrected` is what corrected calls change in records of limits, under the number
-    that the account has of it. `steps` are the pools whose writing has them settled further.
-    """
-
-    account: Account
-    entries: tuple[LedgerEntry, ...] = ()
-    notifications: tuple[Notification, ...] = ()
-    usages: tuple[Usage, ...] = ()
-    rerated: tuple[Usage, ...] = ()
-    relisted: tuple[Usage, ...] = ()
-    pools: tuple[MinutePool, ...] = ()
-    steps: Mapping[Month, PoolStep] = field(default_factory=dict)
-    spendings: tuple[Spending, ...] = ()
-    corrected: tuple[SpendingChange, ...] = ()
-    settled: tuple[Reservation, ...] = ()
-    lots: LotItems = NO_LOT_ITEMS
-    chargeback: Chargeback | None = None

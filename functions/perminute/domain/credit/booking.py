@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, TypedDict
 
-from perminute.domain.credit.accounts import Booking
 from perminute.domain.credit.books import Books, LateCall
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.lots import Lot, merged
 from perminute.domain.credit.recharge import MAX_FAILURES, Disabled
+from perminute.domain.credit.transaction import Transaction
 from perminute.domain.errors import Refused
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.limits.limit_reached import limit_reached
@@ -88,7 +88,7 @@ def purchase(  # noqa: PLR0913 - the parts of a purchase
     cause: str,
     heard_at: datetime | None = None,
     after_failure: bool = False,
-) -> Booking:
+) -> Transaction:
     """Open a lot, after its debt is paid; the first purchase sets the credits up.
 
     Credit bought by hand asks for no recharge, even if it leaves the balance below the trigger:
@@ -136,7 +136,7 @@ def adjust(
     at: datetime,
     cause: str,
     heard_at: datetime | None = None,
-) -> Booking:
+) -> Transaction:
     """Correct the balance up, by a lot of its own, or down, out of the lots that pay first.
 
     Raises `Refused` while the credit has no currency.
@@ -177,7 +177,7 @@ def configure(
     *,
     at: datetime | None = None,
     heard_at: datetime | None = None,
-) -> Booking:
+) -> Transaction:
     """Take over settings unless later ones are already known; the first set the credits up.
 
     They are booked `at` an instant, by default when they were issued. If a copy of the event whose
@@ -222,7 +222,7 @@ def fail_recharge(
     *,
     at: datetime,
     heard_at: datetime | None = None,
-) -> Booking:
+) -> Transaction:
     """Record that a recharge failed; the third failure in a row disables auto-recharge.
 
     Both are notified. The failure of a recharge that is not open is notified as that of one that
@@ -258,7 +258,7 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     days: Mapping[str, date] | None = None,
     expired: Sequence[Lot] = (),
     settlement: Settlement | None = None,
-) -> Booking:
+) -> Transaction:
     """Take the charges of a batch in one entry; a batch that costs nothing changes nothing.
 
     What the calls had reserved is given back first. Those that draw on a minute pool do so in the
@@ -281,7 +281,9 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     total_micros = sum(usage.charge_micros for usage in usages)
     moved = pools.touched or spendings.touched or books.account != account
     if not (total_micros or moved or any(next(notifications_of_call(one), None) for one in usages)):
-        return Booking(account=account, usages=usages, settled=tuple(reservations))
+        return Transaction(
+            before=account, after=account, usages=usages, settled=tuple(reservations)
+        )
     if total_micros:
         usages = _paid(books, usages, reported or {})
     tell_pools(books, pools)
@@ -389,7 +391,7 @@ def advance(
     *,
     heard_at: datetime | None = None,
     further: Sequence[Lot] | None = None,
-) -> Booking:
+) -> Transaction:
     """Book what time alone brings until `at`, at most `MAX_STEPS` at once, in the order of time.
 
     Lots are warned of and expire; a recharge that was not possible is asked for. Call it until the
@@ -408,7 +410,7 @@ def advance(
     )
 
 
-def move_lots_up(account: Account, further: Sequence[Lot], short_micros: int) -> Booking:
+def move_lots_up(account: Account, further: Sequence[Lot], short_micros: int) -> Transaction:
     """Move further lots into the account item, for a charge that was short by so much."""
     at = account.as_of
     if at is None:

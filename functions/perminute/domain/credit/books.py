@@ -10,12 +10,12 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.credit.accounts import Booking
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.lot_changes import Drawn, LotChanges
 from perminute.domain.credit.lots import MAX_EXPIRED_LOTS, Lot, LotShare, merged
 from perminute.domain.credit.provisional import with_pools
 from perminute.domain.credit.recharge import Disabled, RechargeRequest
+from perminute.domain.credit.transaction import Transaction
 from perminute.domain.errors import Refused
 from perminute.domain.notifications.notifications import (
     BalanceNow,
@@ -359,7 +359,7 @@ class Books:
         # A lot that was used up and is opened again has something to be warned of again.
         self.notify(expiring, cause=f"{lot.lot_id}/{self.account.entries}")
 
-    def close(self, *, may_ask: bool = True, as_it_stands: bool = False) -> Booking:
+    def close(self, *, may_ask: bool = True, as_it_stands: bool = False) -> Transaction:
         """Decide what the balance calls for, and make the account's next version.
 
         Where the entries are of one piece, what is told states the balance `as_it_stands` in the
@@ -367,8 +367,9 @@ class Books:
         """
         crossed = self._decide(may_ask=may_ask, as_it_stands=as_it_stands)
         changed = self._touched or self.account != self._before
-        return Booking(
-            account=(
+        return Transaction(
+            before=self._before,
+            after=(
                 replace(self.account, version=self._before.version + 1, as_of=self.now)
                 if changed
                 else self._before

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.booking import Adjustment
     from perminute.domain.credit.lots import Lot, LotShare
+    from perminute.domain.credit.transaction import Transaction
 
 
 class Chargeback(NamedTuple):
@@ -54,7 +55,7 @@ def charge_back(  # noqa: PLR0913 - the parts of a booking
     cause: str,
     heard_at: datetime | None = None,
     further: Sequence[Lot] | None = None,
-) -> Booking:
+) -> Transaction:
     """Take credit back that was bought; `Refused` if that is more than is left to take back."""
     amount_micros = -adjustment.amount_micros
     charged_back_micros = bought.charged_back_micros + amount_micros

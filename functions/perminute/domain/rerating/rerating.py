@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from perminute.domain.credit.accounts import Account, Booking
+    from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.ledger import Producer
     from perminute.domain.credit.lots import Lot
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.limits.spending import SpendingChange
@@ -195,7 +196,7 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
     expired: Sequence[Lot] = (),
     at: datetime,
     cause: str,
-) -> Booking:
+) -> Transaction:
     """Correct calls that differ: what they cost in one entry, which each of them names.
 
     `opened` holds, as they were when they were opened, the lots that paid and are used up;
@@ -369,7 +370,7 @@ def _said(news: CallNotification) -> tuple[object, ...]:
 
 def release_held_notifications(
     account: Account, usages: Sequence[Usage], *, at: datetime, is_last: bool
-) -> Booking:
+) -> Transaction:
     """Notify of calls whose pool has not been settled in time, by what they are now.
 
     `is_last` says that there are no others.

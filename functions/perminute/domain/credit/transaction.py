@@ -1,0 +1,207 @@
+"""What one database transaction writes for an organization, and why it may write nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from perminute.domain.credit.ledger import EntryType
+from perminute.domain.credit.lot_changes import NO_LOT_ITEMS, LotItems
+from perminute.domain.errors import Contended, PerminuteError
+from perminute.domain.rating.usage import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence, Sized
+    from datetime import datetime
+
+    from perminute.domain.authorization.reservations import Reservation
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.chargebacks import Chargeback
+    from perminute.domain.credit.ledger import LedgerEntry
+    from perminute.domain.limits.spending import Spending, SpendingChange
+    from perminute.domain.notifications.notifications import Notification
+    from perminute.domain.pools.pools import MinutePool, Month, PoolStep
+    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rerating.rerating import Rerating
+
+MAX_ITEMS_PER_TRANSACTION = 100
+"""The limit of DynamoDB (AWS: TransactWriteItems). docs/architecture.md says how each kind of
+transaction uses it."""
+
+MAX_CORRELATION_ID = 64
+"""Characters of an id that follows an event through logs and notifications. Those of EventBridge,
+Lambda and API Gateway have 36 at most; longer ones are cut."""
+
+
+class IdentityKind(StrEnum):
+    """What identifies an event permanently (docs/events.md).
+
+    Event ids are unique everywhere; the other kinds are numbered by organization.
+    """
+
+    EVENT = "event"
+    CHANGE = "change"  # a `changeId`, which may read like an event's id
+    PURCHASE = "purchase"
+    ADJUSTMENT = "adjustment"
+    RECHARGE = "recharge"  # a recharge that was paid: by one purchase, whatever its id
+    RECHARGE_FAILURE = "rechargeFailure"
+
+
+@dataclass(frozen=True, slots=True)
+class EventIdentity:
+    """The permanent identity of an event."""
+
+    kind: IdentityKind
+    organization_id: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessedEvent:
+    """The record of an event that was processed: the same event is not processed again."""
+
+    key: EventIdentity
+    content: str  # canonical JSON: equal if the event is repeated
+    entry_id: str | None = None
+    # Only of an event with a `changeId` and no `issuedAt`: the `time` of this copy.
+    issued_at: datetime | None = None
+
+    def is_earlier_than(self, recorded: ProcessedEvent) -> bool:
+        """Return whether this is a copy of the recorded event that was issued earlier."""
+        return (
+            self.content == recorded.content
+            and self.issued_at is not None
+            and recorded.issued_at is not None
+            and self.issued_at < recorded.issued_at
+        )
+
+
+class Causes(NamedTuple):
+    """The ids of the events that a transaction is written for, or of the run if there is no event.
+
+    Each has at most `MAX_CORRELATION_ID` characters.
+    """
+
+    event_ids: tuple[str, ...] = ()
+    of_calls: Mapping[str, str] = MappingProxyType({})  # call id to the event that reported it
+
+    @property
+    def last(self) -> str:
+        """The event that completed the transaction; empty if none is known."""
+        return self.event_ids[-1] if self.event_ids else ""
+
+    def of(self, call_id: str | None) -> str:
+        """Return the event that reported a call; of anything else, the last one."""
+        return self.last if call_id is None else self.of_calls.get(call_id, self.last)
+
+
+NO_CAUSES = Causes()
+
+
+class Authorized(NamedTuple):
+    """A call under way as it is to be recorded, and as it was read; None if it is the first."""
+
+    after: Reservation
+    before: Reservation | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """All that is written for an organization at once, or not at all.
+
+    It is valid only for the version of the account that it was decided on (`before`).
+    """
+
+    before: Account
+    after: Account  # `before` itself if nothing changes: then only its version is checked
+    entries: tuple[LedgerEntry, ...] = ()
+    notifications: tuple[Notification, ...] = ()  # published from the outbox after the commit
+    usages: tuple[Usage, ...] = ()  # of calls that are new
+    rerated: tuple[Usage, ...] = ()  # replace the recorded ones
+    relisted: tuple[Usage, ...] = ()  # of these, calls that lists contain with other times
+    pools: tuple[MinutePool, ...] = ()
+    steps: Mapping[Month, PoolStep] = field(default_factory=dict)  # pools to settle further
+    spendings: tuple[Spending, ...] = ()
+    # What `rerated` changes in records of limits, under the number `after.corrections`.
+    corrected: tuple[SpendingChange, ...] = ()
+    # Reservations that `usages` replace, as they were read; needed only if something is reserved.
+    settled: tuple[Reservation, ...] = ()
+    authorized: Authorized | None = None
+    processed_events: tuple[ProcessedEvent, ...] = ()
+    reratings: tuple[Rerating, ...] = ()  # carried out after the commit
+    lots: LotItems = NO_LOT_ITEMS
+    chargeback: Chargeback | None = None
+    causes: Causes = NO_CAUSES  # named by the notifications
+
+    @property
+    def items(self) -> int:
+        """How many items are written: the account, and everything beside it."""
+        listed = {u.call.ended_at.date() for u in self.usages if u.outcome is not Outcome.FREE}
+        listed_again = {u.call.ended_at.date() for u in self.relisted}
+        # The entry of a charge is part of a list of its calls.
+        in_a_list = 1 if self.usages else 0
+        charges = sum(1 for entry in self.entries if entry.type is EntryType.CHARGE)
+        parts: tuple[Sized, ...] = (
+            *(self.usages, self.rerated, listed, listed_again, self.pools, self.spendings),
+            *(self.processed_events, self.reratings, *self.lots, self.entries),
+        )
+        single = (self.authorized, self.chargeback, self.corrected)
+        beside = sum(map(len, parts)) + sum(map(bool, single)) - min(charges, in_a_list)
+        return 1 + beside + len(self.outbox)
+
+    @property
+    def outbox(self) -> Sequence[tuple[Notification, ...]]:
+        """The notifications, divided into the items of the outbox."""
+        if not self.notifications:
+            return ()
+        # Imported here, since few of the calls that are authorized notify anybody.
+        from perminute.domain.notifications.notifications import in_records  # noqa: PLC0415
+
+        return in_records(self.notifications)
+
+
+class AccountChanged(Contended):
+    """Nothing was written, since the account has changed: read it again and decide again."""
+
+    def __init__(self, why: str = "the account kept changing") -> None:
+        super().__init__(why)
+
+
+class AlreadyExists(PerminuteError):  # noqa: N818 - an outcome of a commit, not a malfunction
+    """Nothing was written, since some of the records exist: commit the others without them.
+
+    `usages` and `reservations` are by call id; `reservations` are of calls that were to be charged
+    without releasing what they have reserved.
+    """
+
+    def __init__(
+        self,
+        usages: Mapping[str, Usage] | None = None,
+        processed_events: Mapping[EventIdentity, ProcessedEvent] | None = None,
+        reservations: Mapping[str, Reservation] | None = None,
+    ) -> None:
+        self.usages = usages or {}
+        self.processed_events = processed_events or {}
+        self.reservations = reservations or {}
+        super().__init__([*self.usages, *self.processed_events, *self.reservations])
+
+
+class TimelineFull(PerminuteError):  # noqa: N818 - an outcome of a commit, not a malfunction
+    """Nothing was written: the timelines of these users must be rolled over first.
+
+    None is the timeline of the organization.
+    """
+
+    def __init__(self, subjects: frozenset[str | None]) -> None:
+        super().__init__(subjects)
+        self.subjects = subjects
+
+
+class FactsFolded(PerminuteError):  # noqa: N818 - an outcome of a commit, not a malfunction
+    """Nothing was written: facts from before these instants are folded, by user id."""
+
+    def __init__(self, until: Mapping[str | None, datetime]) -> None:
+        super().__init__(until)
+        self.until = until
