@@ -20,7 +20,7 @@ from perminute.adapters.notification_documents import document_of
 from perminute.adapters.sns_topic import _entry
 from perminute.api.http import error_document
 from perminute.application.correct_rates import Corrected
-from perminute.application.reconcile_books import Reconciled
+from perminute.application.reconcile_books import BooksReport
 from perminute.batches import Settled, settle_batch
 from perminute.domain.credit.ledger import EntryType, LedgerEntry
 from perminute.domain.credit.recharge import Disabled
@@ -177,9 +177,9 @@ def dlq_discard(text: str) -> str:
 def reconciled(text: str) -> str:
     difference = Difference(organization_id=text, message=text, entry_ids=(text,))
     books = [
-        Reconciled(text, 1, 2),
-        Reconciled(text, 1, 2, (difference,)),
-        Reconciled(text, unavailable=text),
+        BooksReport(text, 1, 2),
+        BooksReport(text, 1, 2, (difference,)),
+        BooksReport(text, unavailable=text),
     ]
     with (
         patch.object(reconcile, "deployed_tables", lambda _: None),

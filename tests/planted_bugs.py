@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     from perminute.domain.pools.pools import MinutePool
     from perminute.domain.rating.calls import LegType
     from perminute.domain.rating.usage import Rating
-    from perminute.domain.reconciliation.book_checks import Place
+    from perminute.domain.reconciliation.book_checks import BooksCursor
     from perminute.domain.reconciliation.book_sums import CallCost
     from perminute.events.fields import Event, IssuedDetail
     from perminute.ports import CallList, ListedCall, ListedOrganizations
@@ -794,8 +794,8 @@ def adding_again_where_a_reading_stopped() -> Iterator[None]:
     parts = InMemoryBooks.parts
 
     def inclusive(
-        books: InMemoryBooks, organization_id: str, *, after: Place | None = None
-    ) -> Iterator[tuple[Place, LedgerEntry | CallCost]]:
+        books: InMemoryBooks, organization_id: str, *, after: BooksCursor | None = None
+    ) -> Iterator[tuple[BooksCursor, LedgerEntry | CallCost]]:
         found = parts(books, organization_id)
         return (one for one in found if after is None or one[0] >= after)
 
@@ -809,7 +809,7 @@ def moving_the_checkpoint_over_a_difference() -> Iterator[None]:
 
     def proven(check: BooksCheck, at: datetime, differences: int) -> BooksCheck:
         assert check.reading is not None
-        agreed = check.agreed_whole(at, check.reading.standing)
+        agreed = check.agreed_whole(at, check.reading.account)
         return replace(agreed, differences=differences)
 
     with patch.object(BooksCheck, "differed", proven):

@@ -25,7 +25,7 @@ from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
 from perminute.application.publish_notifications import PublishNotifications
 from perminute.application.queue_reratings import QueueForgotten, QueueReratings
-from perminute.application.reconcile_books import ReconcileBooks, Reconciled
+from perminute.application.reconcile_books import BooksReport, ReconcileBooks
 from perminute.application.rerate_calls import RerateCalls
 from perminute.application.retry import RetryPolicy
 from perminute.application.send_digests import SendDigests
@@ -90,7 +90,7 @@ class Application(AwsResources):
         )
         return DailyRun(ListOrganizations(self.credit, self._work(), only_due=True), does)
 
-    def reconciliation(self) -> DailyRun[Reconciled]:
+    def reconciliation(self) -> DailyRun[BooksReport]:
         """Check all books; what is just being booked has a moment to settle."""
         retry = RetryPolicy(attempts=3, base_seconds=0.5)
         check_books = CheckBooks(

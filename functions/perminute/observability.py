@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from perminute.application.daily_runs import Listed
     from perminute.application.looking_again import Progress
     from perminute.application.publish_notifications import Published
-    from perminute.application.reconcile_books import Reconciled
+    from perminute.application.reconcile_books import BooksReport
     from perminute.batches import Settled
     from perminute.domain.licensing.ties import Tie
     from perminute.domain.rating.usage import Usage
@@ -253,7 +253,7 @@ def report_digests(done: Sequence[BroughtUpToDate]) -> None:
         )
 
 
-def report_reconciled(reconciled: Sequence[Reconciled]) -> None:
+def report_reconciled(reconciled: Sequence[BooksReport]) -> None:
     """Log a batch of checked books in one line, and each difference with the entries to look at."""
     done = [one for one in reconciled if not (one.is_repeated or one.goes_on)]
     differences = [one for books in reconciled for one in books.differences]

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.rate_card import RateCard
     from perminute.domain.rating.usage import Usage
-    from perminute.domain.reconciliation.book_checks import BooksCheck, Place
-    from perminute.domain.reconciliation.book_sums import CallCost, PoolUse, Standing
-    from perminute.domain.reconciliation.reconciliation import Statement
+    from perminute.domain.reconciliation.book_checks import BooksCheck, BooksCursor
+    from perminute.domain.reconciliation.book_sums import CallCost, PoolUse
+    from perminute.domain.reconciliation.reconciliation import AccountTotals, Statement
     from perminute.domain.rerating.rerating import Rerating
 
 MAX_MERGED = 48
@@ -298,10 +298,10 @@ class Reratings(Protocol):
 class Books(Protocol):
     """All that is booked for an organization, read piece by piece. Raises `Unavailable`.
 
-    Read `standing` first: what it counts is there from then on, and never changes.
+    Read `account_totals` first: the entries that it counts exist from then on, and never change.
     """
 
-    def standing(self, organization_id: str) -> tuple[Standing, bool]:
+    def account_totals(self, organization_id: str) -> tuple[AccountTotals, bool]:
         """Read what entries and calls must add up to.
 
         Account and further lots are read one after the other: also returns whether they belong
@@ -314,11 +314,11 @@ class Books(Protocol):
         ...
 
     def parts(
-        self, organization_id: str, *, after: Place | None = None
-    ) -> Iterator[tuple[Place, LedgerEntry | CallCost]]:
-        """Go through all entries, then through what each call cost, with the place of each.
+        self, organization_id: str, *, after: BooksCursor | None = None
+    ) -> Iterator[tuple[BooksCursor, LedgerEntry | CallCost]]:
+        """Go through all entries, then through what each call cost, with the cursor of each.
 
-        Entries are in no order. `after` is a place at which an earlier reading stopped.
+        Entries are in no order. `after` is a cursor at which an earlier reading stopped.
         """
         ...
 
@@ -344,8 +344,8 @@ class BookChecks(Protocol):
         """Read what is known; of books that were never checked, nothing."""
         ...
 
-    def keep(self, check: BooksCheck) -> bool:
-        """Write what is known by now, as the next step; False, somebody else has written it."""
+    def store(self, check: BooksCheck) -> bool:
+        """Write what is known by now, as the next step; False if another writer was faster."""
         ...
 
     def all(self) -> Iterator[BooksCheck]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
-from perminute.application.reconcile_books import ReconcileBooks, Reconciled
+from perminute.application.reconcile_books import BooksReport, ReconcileBooks
 from perminute.application.retry import RetryPolicy
 from perminute.settings import read_timeout_seconds
 from perminute_local.aws_errors import calling_aws
@@ -45,14 +45,14 @@ def run_reconcile(stack_name: str, organizations: Sequence[str], *, as_json: boo
     return 1 if differences or unread else 0
 
 
-def reconcile(tables: TableNames, organizations: Sequence[str] = ()) -> Iterator[Reconciled]:
+def reconcile(tables: TableNames, organizations: Sequence[str] = ()) -> Iterator[BooksReport]:
     """Reconcile the books in these tables."""
     connection = connect(read_timeout_seconds=read_timeout_seconds(os.environ))
     store = DynamoDBCreditStore(Schema.bind(connection, tables))
     return ReconcileBooks(store, RetryPolicy(attempts=3, base_seconds=0.5))(organizations or None)
 
 
-def _check_known(reconciled: Sequence[Reconciled], named: Sequence[str]) -> None:
+def _check_known(reconciled: Sequence[BooksReport], named: Sequence[str]) -> None:
     """A name that no account has is most likely misspelt, and not an account in order."""
     for books in reconciled:
         if books.organization_id in named and books.version == 0 and not books.unavailable:
@@ -60,7 +60,7 @@ def _check_known(reconciled: Sequence[Reconciled], named: Sequence[str]) -> None
             raise WrongCall(msg)
 
 
-def _lines(books: Reconciled) -> Iterator[str]:
+def _lines(books: BooksReport) -> Iterator[str]:
     counted = f"{books.organization_id}: {books.entries} ledger entries"
     if not (books.differences or books.unavailable):
         yield f"{counted}, no difference"

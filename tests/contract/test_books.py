@@ -34,15 +34,14 @@ from perminute.domain.credit.ledger import EntryType, LedgerEntry
 from perminute.domain.credit.transaction import IdentityKind, Transaction
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.pools.pools import MinutePool, Month, Position
-from perminute.domain.reconciliation.book_checks import BooksCheck, Reading
+from perminute.domain.reconciliation.book_checks import BooksCheck, BooksReading
 from perminute.domain.reconciliation.book_sums import (
     NOTHING_PROVEN,
-    Checkpoint,
-    Sums,
+    BookSums,
     agrees,
     differences,
 )
-from perminute.domain.reconciliation.reconciliation import reconcile
+from perminute.domain.reconciliation.reconciliation import AccountTotals, reconcile
 from perminute.ports import RunOrganization
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
 
     from stores import Stores
 
-    from perminute.domain.reconciliation.book_checks import Place
+    from perminute.domain.reconciliation.book_checks import BooksCursor
 
 DAY = timedelta(days=1)
 NIGHT = ANSWERED + DAY
@@ -121,7 +120,7 @@ class Scene:
         assert (checked.differences, checked.is_repeated) == ((), False)
         return checked.is_whole, checked.entries, checked.calls
 
-    def parts(self, after: Place | None = None) -> list[tuple[Place, object]]:
+    def parts(self, after: BooksCursor | None = None) -> list[tuple[BooksCursor, object]]:
         return list(self.stores.books.parts(self.organization, after=after))
 
 
@@ -134,7 +133,7 @@ def test_books_read_piece_by_piece_are_those_that_are_read_at_once(
     scene.take_license()
     statement = stores.credit.statement(organization)
     assert reconcile(statement) == ()
-    standing, at_once = stores.books.standing(organization)
+    standing, at_once = stores.books.account_totals(organization)
     parts = scene.parts()
     entries = [one for _, one in parts if isinstance(one, LedgerEntry)]
     assert sorted(entries, key=lambda one: one.entry_id) == list(statement.entries)
@@ -225,7 +224,7 @@ def test_a_night_reads_only_what_is_new(stores: Stores, organization: str) -> No
     scene.take_license()
     assert scene.night(4) == (False, 1, 4)
     check = stores.checks.check(organization)
-    standing, _ = stores.books.standing(organization)
+    standing, _ = stores.books.account_totals(organization)
     assert check.checkpoint == standing.checkpoint()
     assert (check.whole_at, check.checked_at) == (NIGHT, NIGHT + 4 * DAY)
 
@@ -234,13 +233,13 @@ def test_what_is_known_of_books_is_kept_step_by_step(stores: Stores, organizatio
     checks = stores.checks
     unknown = checks.check(organization)
     assert unknown == BooksCheck(organization_id=organization)
-    proven = Checkpoint(entries=3, balance_micros=7, debt_micros=0, lots={"000000000001": 7})
+    proven = AccountTotals(entries=3, balance_micros=7, debt_micros=0, lots={"000000000001": 7})
     known = replace(unknown, checked_at=NIGHT, whole_at=LONG_AGO, checkpoint=proven, differences=2)
-    assert checks.keep(known)
-    assert not checks.keep(known)
+    assert checks.store(known)
+    assert not checks.store(known)
     assert checks.check(organization) == replace(known, step=1)
-    assert checks.keep(replace(known, step=1, differences=0))
-    assert not checks.keep(replace(known, step=1))
+    assert checks.store(replace(known, step=1, differences=0))
+    assert not checks.store(replace(known, step=1))
     assert [one for one in checks.all() if one.organization_id == organization] == [
         replace(known, step=2, differences=0)
     ]
@@ -249,21 +248,21 @@ def test_what_is_known_of_books_is_kept_step_by_step(stores: Stores, organizatio
 def test_a_reading_goes_on_with_what_was_kept_of_it(stores: Stores, organization: str) -> None:
     scene = Scene(stores, organization)
     scene.charge("a", "b")
-    standing, _ = stores.books.standing(organization)
+    standing, _ = stores.books.account_totals(organization)
     pools = stores.books.pools(organization)
     (first, part), *_ = scene.parts()
-    sums = Sums.begin(NOTHING_PROVEN, standing.entries)
+    sums = BookSums.begin(NOTHING_PROVEN, standing.entries)
     sums.add(part)  # type: ignore[arg-type]
-    reading = Reading(at=NIGHT, standing=standing, pools=pools, sums=sums, place=first)
+    reading = BooksReading(at=NIGHT, account=standing, pools=pools, sums=sums, cursor=first)
     check = BooksCheck(organization_id=organization, reading=reading)
-    assert stores.checks.keep(check)
+    assert stores.checks.store(check)
     kept = stores.checks.check(organization)
     assert kept == replace(check, step=1)
     # What is added after it was kept is not known to who reads it again.
     sums.add(part)  # type: ignore[arg-type]
     kept = stores.checks.check(organization)
     assert kept.reading is not None
-    for _, rest in stores.books.parts(organization, after=kept.reading.place):
+    for _, rest in stores.books.parts(organization, after=kept.reading.cursor):
         kept.reading.sums.add(rest)
     assert agrees(kept.reading.sums, standing)
     assert differences(organization, kept.reading.sums, standing, pools) == ()

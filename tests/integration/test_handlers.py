@@ -31,7 +31,7 @@ from perminute_local.stack import Function, QueueTrigger, Stack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perminute.application.reconcile_books import Reconciled
+    from perminute.application.reconcile_books import BooksReport
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
@@ -503,7 +503,7 @@ def test_long_books_go_on_in_a_further_message(
     # Time has run out as soon as a piece was read: the clock is asked before it and after it.
     clocks = (Deadline(at=2, clock=partial(next, count(1))) for _ in count())
     monkeypatch.setattr(Deadline, "in_milliseconds", lambda _: next(clocks))
-    read: list[Reconciled] = []
+    read: list[BooksReport] = []
     monkeypatch.setattr(handler, "report_reconciled", read.extend)
     sent = ready.work_off("ReconcileBooksFunction", "ReconciliationsQueue")
     # Four entries, then three calls, each in an invocation of its own; then there is no more.

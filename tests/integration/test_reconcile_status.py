@@ -15,8 +15,12 @@ from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.transaction import Transaction
-from perminute.domain.reconciliation.book_checks import BooksCheck, Reading
-from perminute.domain.reconciliation.book_sums import NOTHING_PROVEN, Checkpoint, Standing, Sums
+from perminute.domain.reconciliation.book_checks import BooksCheck, BooksReading
+from perminute.domain.reconciliation.book_sums import (
+    NOTHING_PROVEN,
+    BookSums,
+)
+from perminute.domain.reconciliation.reconciliation import AccountTotals
 from perminute_local.cli import main
 from perminute_local.replay.run import table_names
 from perminute_local.stack import STACK_NAME
@@ -40,7 +44,7 @@ class Nights:
         account = Account(organization_id=name)
         self.credit.commit(Transaction(before=account, after=replace(account, version=1)))
         if check is not None:
-            assert self.checks.keep(check)
+            assert self.checks.store(check)
 
 
 @pytest.fixture
@@ -58,7 +62,7 @@ def agreed(name: str, at: datetime = NIGHT) -> BooksCheck:
         organization_id=name,
         checked_at=at,
         whole_at=NIGHT - DAY,
-        checkpoint=Checkpoint(entries=7),
+        checkpoint=AccountTotals(entries=7),
     )
 
 
@@ -75,10 +79,10 @@ def test_it_says_what_was_checked_what_differs_and_what_is_being_read(
     nights.add("contoso", agreed("contoso"))
     nights.add("fabrikam", agreed("fabrikam", NIGHT - DAY))
     nights.add("litware", replace(agreed("litware"), differences=2))
-    sums = Sums.begin(NOTHING_PROVEN, 5_000)
+    sums = BookSums.begin(NOTHING_PROVEN, 5_000)
     sums.entries, sums.calls = 4_000, 100
-    standing = Standing(entries=5_000, balance_micros=0, debt_micros=0, lots={})
-    reading = Reading(at=NIGHT, standing=standing, pools={}, sums=sums)
+    standing = AccountTotals(entries=5_000, balance_micros=0, debt_micros=0, lots={})
+    reading = BooksReading(at=NIGHT, account=standing, pools={}, sums=sums)
     nights.add("tailspin", BooksCheck(organization_id="tailspin", reading=reading))
     nights.add("new")
     assert status(capsys) == (

@@ -15,7 +15,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.tables import connect
-from perminute.application.reconcile_books import Reconciled
+from perminute.application.reconcile_books import BooksReport
 from perminute.domain.credit.recharge import recharge_id
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.rating.rate_card import Unpriced
@@ -594,7 +594,7 @@ def test_books_that_cannot_be_read_are_no_difference(
     event = json.dumps(_adjusted(at, "a-1", "1"))
     (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
     (tmp_path / "events.jsonl").write_text(f"{event}\n")
-    unread = Reconciled("contoso", unavailable="reading UsageTable: Read timeout")
+    unread = BooksReport("contoso", unavailable="reading UsageTable: Read timeout")
     monkeypatch.setattr(run, "reconcile", lambda _: iter([unread]))
     assert main(["replay", str(tmp_path), "--json"]) == 1
     shown = capsys.readouterr()

@@ -18,17 +18,15 @@ from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.lots import Lot, LotShare
 from perminute.domain.reconciliation import book_sums
-from perminute.domain.reconciliation.book_checks import BooksCheck, Place, Reading
+from perminute.domain.reconciliation.book_checks import BooksCheck, BooksCursor, BooksReading
 from perminute.domain.reconciliation.book_sums import (
     NOTHING_PROVEN,
+    BookSums,
     CallCost,
-    Checkpoint,
-    Standing,
-    Sums,
     agrees,
     differences,
 )
-from perminute.domain.reconciliation.reconciliation import Statement, reconcile
+from perminute.domain.reconciliation.reconciliation import AccountTotals, Statement, reconcile
 
 if TYPE_CHECKING:
     from random import Random
@@ -51,25 +49,25 @@ class Books:
         return Statement(account=self.account, entries=self.entries, charges_micros=charged)
 
     @property
-    def standing(self) -> Standing:
-        return Standing.of(self.account, ())
+    def standing(self) -> AccountTotals:
+        return AccountTotals.of(self.account, ())
 
-    def sums(self, since: Checkpoint = NOTHING_PROVEN, order: Random | None = None) -> Sums:
-        sums = Sums.begin(since, self.account.entries)
+    def sums(self, since: AccountTotals = NOTHING_PROVEN, order: Random | None = None) -> BookSums:
+        sums = BookSums.begin(since, self.account.entries)
         parts: list[LedgerEntry | CallCost] = [*self.entries, *self.costs]
         if order is not None:
             order.shuffle(parts)
         sums.add_all(parts)
         return sums
 
-    def until(self, number: int) -> Standing:
+    def until(self, number: int) -> AccountTotals:
         """How the account stood after an entry."""
         left: Counter[str] = Counter()
         for entry in self.entries[:number]:
             left.update({share.lot_id: share.amount_micros for share in entry.lots})
         debt_micros = sum(entry.debt_change_micros for entry in self.entries[:number])
         balance_micros = self.entries[number - 1].balance_after_micros if number else 0
-        return Standing(
+        return AccountTotals(
             entries=number, balance_micros=balance_micros, debt_micros=debt_micros, lots=dict(left)
         )
 
@@ -181,27 +179,20 @@ def test_cut_anywhere_and_taken_up_again_they_are_as_uncut(
 ) -> None:
     """However often, through the text in which they are kept."""
     parts: list[LedgerEntry | CallCost] = [*made.entries, *made.costs]
-    sums = Sums.begin(NOTHING_PROVEN, made.account.entries)
+    sums = BookSums.begin(NOTHING_PROVEN, made.account.entries)
     for number, part in enumerate(parts):
         sums.add(part)
         if data.draw(st.booleans()):
-            sums = kept(sums, made.standing, Place("parts", f"{number}"))
+            sums = kept(sums, made.standing, BooksCursor("parts", f"{number}"))
     assert sums == made.sums()
 
 
-def kept(sums: Sums, standing: Standing, place: Place) -> Sums:
-    reading = Reading(at=ANSWERED, standing=standing, pools={}, sums=sums, place=place)
+def kept(sums: BookSums, standing: AccountTotals, place: BooksCursor) -> BookSums:
+    reading = BooksReading(at=ANSWERED, account=standing, pools={}, sums=sums, cursor=place)
     text = check_documents.reading_text(reading)
     assert json.loads(text)["format"] == check_documents.FORMAT
-    check = check_documents.check_of(
-        "contoso",
-        step=1,
-        checked_at=None,
-        whole_at=None,
-        differences=0,
-        checkpoint=check_documents.checkpoint_text(BooksCheck(organization_id="contoso")),
-        reading=text,
-    )
+    unread = BooksCheck(organization_id="contoso")
+    check = check_documents.with_texts(unread, check_documents.checkpoint_text(unread), text)
     assert check.reading == reading
     assert check.reading is not None
     return check.reading.sums

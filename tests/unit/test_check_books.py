@@ -16,7 +16,7 @@ from perminute.adapters.memory_books import InMemoryBookChecks, InMemoryBooks
 from perminute.application import check_books
 from perminute.application.book_credit import BookCredit
 from perminute.application.check_books import CheckBooks
-from perminute.application.reconcile_books import ReconcileBooks, Reconciled
+from perminute.application.reconcile_books import BooksReport, ReconcileBooks
 from perminute.application.results import Accepted
 from perminute.application.retry import NEVER, Deadline
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
@@ -29,8 +29,8 @@ from perminute.ports import RunOrganization
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perminute.domain.reconciliation.book_checks import Place
-    from perminute.domain.reconciliation.book_sums import Standing
+    from perminute.domain.reconciliation.book_checks import BooksCursor
+    from perminute.domain.reconciliation.reconciliation import AccountTotals
 
 NIGHT = ANSWERED.replace(hour=1, minute=35)
 DAY = timedelta(days=1)
@@ -41,14 +41,14 @@ CENT = 10_000
 class Books(InMemoryBooks):
     """Books that may fail to be read, and remember how much of them was."""
 
-    read: list[Place] = field(default_factory=list)
+    read: list[BooksCursor] = field(default_factory=list)
     fails_after: int | None = None
     half: int = 0
     """How often account and lots do not belong together."""
 
     def parts(
-        self, organization_id: str, *, after: Place | None = None
-    ) -> Iterator[tuple[Place, LedgerEntry | CallCost]]:
+        self, organization_id: str, *, after: BooksCursor | None = None
+    ) -> Iterator[tuple[BooksCursor, LedgerEntry | CallCost]]:
         for place, part in super().parts(organization_id, after=after):
             if self.fails_after is not None and len(self.read) >= self.fails_after:
                 msg = "no answer"
@@ -56,11 +56,11 @@ class Books(InMemoryBooks):
             self.read.append(place)
             yield place, part
 
-    def standing(self, organization_id: str) -> tuple[Standing, bool]:
-        standing, at_once = super().standing(organization_id)
+    def account_totals(self, organization_id: str) -> tuple[AccountTotals, bool]:
+        standing, at_once = super().account_totals(organization_id)
         if self.half:
             self.half -= 1
-            return replace(standing, further_micros=1), False
+            return standing._replace(further_micros=1), False
         return standing, at_once
 
 
@@ -81,7 +81,7 @@ class World:
             (booked,) = BookCredit(self.store, WITHOUT_WAITING)([purchase(name, amount=1)])
             assert isinstance(booked, Accepted)
 
-    def night(self, number: int, deadline: Deadline = NEVER) -> Reconciled:
+    def night(self, number: int, deadline: Deadline = NEVER) -> BooksReport:
         return self.check(RunOrganization(NIGHT + number * DAY, ORGANIZATION), deadline)
 
     @property
@@ -101,9 +101,9 @@ def for_pieces(number: int) -> Deadline:
 
 def test_the_first_time_all_books_are_read_and_then_what_is_new() -> None:
     world = World()
-    assert world.night(0) == Reconciled(ORGANIZATION, entries=3, is_whole=True)
+    assert world.night(0) == BooksReport(ORGANIZATION, entries=3, is_whole=True)
     world.buy(2)
-    assert world.night(1) == Reconciled(ORGANIZATION, entries=2)
+    assert world.night(1) == BooksReport(ORGANIZATION, entries=2)
     assert world.known.checkpoint.entries == 5
     assert len(world.books.read) == 3
 
@@ -111,7 +111,7 @@ def test_the_first_time_all_books_are_read_and_then_what_is_new() -> None:
 def test_a_night_that_comes_twice_is_done_once() -> None:
     world = World()
     world.night(1)
-    repeated = Reconciled(ORGANIZATION, is_repeated=True)
+    repeated = BooksReport(ORGANIZATION, is_repeated=True)
     assert (world.night(1), world.night(0)) == (repeated, repeated)
     assert world.known.step == 1
 
@@ -120,10 +120,10 @@ def test_what_was_written_without_an_answer_goes_on_and_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The client repeats the write, which then finds its own: that is nobody else's."""
-    keep = InMemoryBookChecks.keep
-    monkeypatch.setattr(InMemoryBookChecks, "keep", lambda *args: keep(*args) and False)
+    keep = InMemoryBookChecks.store
+    monkeypatch.setattr(InMemoryBookChecks, "store", lambda *args: keep(*args) and False)
     world = World()
-    assert world.night(0, for_pieces(1)) == Reconciled(ORGANIZATION, entries=1, goes_on=True)
+    assert world.night(0, for_pieces(1)) == BooksReport(ORGANIZATION, entries=1, goes_on=True)
     assert world.night(0).is_whole
     world.add_to_balance(1)
     found = world.night(1)
@@ -149,8 +149,8 @@ def test_a_run_for_a_wrong_day_ahead_silences_no_night() -> None:
 def test_a_reading_goes_on_where_time_ran_out_and_reads_nothing_twice() -> None:
     world = World()
     goes_on = [world.night(0, for_pieces(1)) for _ in range(3)]
-    assert goes_on == [Reconciled(ORGANIZATION, entries=n, goes_on=True) for n in (1, 2, 3)]
-    assert world.night(0, for_pieces(1)) == Reconciled(ORGANIZATION, entries=3, is_whole=True)
+    assert goes_on == [BooksReport(ORGANIZATION, entries=n, goes_on=True) for n in (1, 2, 3)]
+    assert world.night(0, for_pieces(1)) == BooksReport(ORGANIZATION, entries=3, is_whole=True)
     assert len(world.books.read) == len(set(world.books.read)) == 3
 
 
@@ -169,9 +169,9 @@ def test_what_is_booked_while_books_are_read_is_left_to_the_next_night() -> None
     world = World()
     world.night(0, for_pieces(1))
     world.buy(1)
-    assert world.night(0) == Reconciled(ORGANIZATION, entries=3, is_whole=True)
+    assert world.night(0) == BooksReport(ORGANIZATION, entries=3, is_whole=True)
     assert world.known.checkpoint.entries == 3
-    assert world.night(1) == Reconciled(ORGANIZATION, entries=1)
+    assert world.night(1) == BooksReport(ORGANIZATION, entries=1)
 
 
 def test_a_difference_is_told_once_all_books_are_read_and_moves_no_checkpoint() -> None:
@@ -194,7 +194,7 @@ def test_a_difference_is_told_once_all_books_are_read_and_moves_no_checkpoint() 
             before.whole_at,
         )
     world.add_to_balance(-CENT)
-    assert world.night(3) == Reconciled(ORGANIZATION, entries=4, is_whole=True)
+    assert world.night(3) == BooksReport(ORGANIZATION, entries=4, is_whole=True)
     assert world.known.checkpoint.entries == 4
 
 
@@ -217,14 +217,14 @@ def test_what_differs_once_was_just_being_booked(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(check_books, "MAX_IN_MEMORY", 2)
     world = World()
     world.books.half = WITHOUT_WAITING.attempts + 1
-    assert world.night(0) == Reconciled(ORGANIZATION, entries=3, is_whole=True)
+    assert world.night(0) == BooksReport(ORGANIZATION, entries=3, is_whole=True)
     assert (len(world.books.read), world.books.half) == (6, 0)
 
 
 def test_account_and_lots_are_read_again_until_they_belong_together() -> None:
     world = World()
     world.books.half = WITHOUT_WAITING.attempts - 1
-    assert world.night(0) == Reconciled(ORGANIZATION, entries=3, is_whole=True)
+    assert world.night(0) == BooksReport(ORGANIZATION, entries=3, is_whole=True)
     assert len(world.books.read) == 3
 
 
@@ -233,7 +233,7 @@ def test_who_is_slower_than_another_reports_nothing(monkeypatch: pytest.MonkeyPa
     known = world.known
     world.night(0)
     monkeypatch.setattr(world.checks, "check", lambda _: known)
-    assert world.night(0) == Reconciled(ORGANIZATION, is_repeated=True)
+    assert world.night(0) == BooksReport(ORGANIZATION, is_repeated=True)
 
 
 def test_calls_that_explain_nothing_end_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +251,7 @@ def test_calls_that_explain_nothing_end_the_way_back(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(world.books, "latest_calls", endless)
     monkeypatch.setattr(world.books, "other_entries", lambda *_, **__: iter(()))
-    assert world.night(1) == Reconciled(ORGANIZATION, entries=4, is_whole=True)
+    assert world.night(1) == BooksReport(ORGANIZATION, entries=4, is_whole=True)
     assert asked == [0, 1]
 
 
@@ -279,7 +279,7 @@ def test_a_call_that_is_listed_twice_is_added_once(monkeypatch: pytest.MonkeyPat
     once, other = (CallCost(name, ((charged.entry_id, 1),)) for name in "ab")
     listed = [([charged], [once]), ([], [once, other])]
     monkeypatch.setattr(world.books, "latest_calls", lambda _: iter(listed))
-    assert world.night(1) == Reconciled(ORGANIZATION, entries=1, calls=2)
+    assert world.night(1) == BooksReport(ORGANIZATION, entries=1, calls=2)
 
 
 def test_what_was_kept_in_another_format_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +287,7 @@ def test_what_was_kept_in_another_format_is_read_anew(monkeypatch: pytest.Monkey
     world.night(0)
     monkeypatch.setattr("perminute.adapters.check_documents.FORMAT", 2)
     assert world.known.whole_at is None
-    assert world.night(1) == Reconciled(ORGANIZATION, entries=3, is_whole=True)
+    assert world.night(1) == BooksReport(ORGANIZATION, entries=3, is_whole=True)
 
 
 # When all books are read

@@ -47,7 +47,7 @@ from perminute.domain.limits.spending import (
     day_of,
 )
 from perminute.domain.pools.pools import Cursor, MinutePool, Month, Position
-from perminute.domain.reconciliation.book_checks import BooksCheck, Place
+from perminute.domain.reconciliation.book_checks import BooksCheck, BooksCursor
 from perminute.domain.reconciliation.book_sums import CallCost
 from perminute.domain.reconciliation.reconciliation import Statement
 from perminute.domain.rerating.rerating import Rerating
@@ -210,7 +210,9 @@ CONSISTENT = {
     "usages_of_books": Reading(
         lambda schema: [
             cost
-            for _, cost in DynamoDBBooks(schema).parts(ORGANIZATION, after=Place(USAGES_PART, "0"))
+            for _, cost in DynamoDBBooks(schema).parts(
+                ORGANIZATION, after=BooksCursor(USAGES_PART, "0")
+            )
         ],
         [records.usage_item(usage) for usage in USAGES],
         [CallCost(one.call.call_id, one.movements) for one in USAGES],

@@ -28,7 +28,7 @@ from perminute.application.book_credit import BookCredit, CreditEvent, FailedRec
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.expire_credit import Expired
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.reconcile_books import ReconcileBooks, Reconciled
+from perminute.application.reconcile_books import BooksReport, ReconcileBooks
 from perminute.application.results import Accepted, Duplicate
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.credit_settings import CreditSettings
@@ -408,7 +408,7 @@ def test_books_that_are_just_being_written_are_read_again_before_a_difference_is
     store = Unsettled()
     BookCredit(store, WITHOUT_WAITING)([purchase()])
     assert list(ReconcileBooks(store, WITHOUT_WAITING)()) == [
-        Reconciled(ORGANIZATION, version=1, entries=1)
+        BooksReport(ORGANIZATION, version=1, entries=1)
     ]
 
 
@@ -437,13 +437,13 @@ class Unreadable(InMemoryStore):
 
 def test_books_that_cannot_be_read_are_named_and_the_others_are_checked() -> None:
     assert list(ReconcileBooks(Unreadable(), WITHOUT_WAITING)([ORGANIZATION, "fabrikam"])) == [
-        Reconciled(ORGANIZATION, unavailable="no answer"),
-        Reconciled("fabrikam"),
+        BooksReport(ORGANIZATION, unavailable="no answer"),
+        BooksReport("fabrikam"),
     ]
 
 
 def test_an_organization_without_an_account_has_nothing_to_reconcile() -> None:
     assert list(ReconcileBooks(InMemoryStore(), WITHOUT_WAITING)(["nobody"])) == [
-        Reconciled("nobody")
+        BooksReport("nobody")
     ]
     assert Account(organization_id="nobody").due_at is None

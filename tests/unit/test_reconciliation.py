@@ -69,11 +69,11 @@ def account(**changed: object) -> Callable[[Statement], Statement]:
                     "make 0.000003",
                     (THIRD,),
                 ),
+                ("calls for 0.000004 name an entry that charges nothing", (SECOND,)),
                 (
                     "the balance is -0.000001, but the entries add up to 0.000003",
                     (THIRD,),
                 ),
-                ("calls for 0.000004 name an entry that charges nothing", (SECOND,)),
                 (
                     f"what is left of lot {FIRST} is 0, but the entries leave 0.000004",
                     (FIRST, THIRD),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import phone_call
 
-from perminute.application.reconcile_books import Reconciled
+from perminute.application.reconcile_books import BooksReport
 from perminute.domain.rating.usage import Free, Outcome, Price, Reason, Usage
 from perminute.domain.reconciliation.reconciliation import Difference
 from perminute_local.cli import main
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DAY = Path(__file__).parents[2] / "examples" / "day"
 CARD = (DAY / "rates.csv").read_bytes()
 EVENT = json.dumps({"id": "e-1", "source": "perminute.billing", "time": "2026-11-02T09:00:00Z"})
-UNREAD = Reconciled("contoso", unavailable="the reason")
+UNREAD = BooksReport("contoso", unavailable="the reason")
 DIFFERENCE = Difference("contoso", "balance 1 is not 2")
 
 
@@ -127,7 +127,7 @@ def results(
     *usages: Usage,
     rejected: list[Rejected] | None = None,
     differences: list[Difference] | None = None,
-    unread: list[Reconciled] | None = None,
+    unread: list[BooksReport] | None = None,
 ) -> Results:
     return Results(
         [],

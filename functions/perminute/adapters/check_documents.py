@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from dataclasses import astuple, fields, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from perminute.domain.pools.pools import Month
-from perminute.domain.reconciliation.book_checks import BooksCheck, Place, Reading
+from perminute.domain.reconciliation.book_checks import BooksCursor, BooksReading
 from perminute.domain.reconciliation.book_sums import (
     NOTHING_PROVEN,
-    Checkpoint,
+    BookSums,
     PoolUse,
     RangeSums,
-    Standing,
-    Sums,
 )
+from perminute.domain.reconciliation.reconciliation import AccountTotals
 from perminute.domain.values.times import format_instant, parse_instant
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Mapping
+
+    from perminute.domain.reconciliation.book_checks import BooksCheck
 
 FORMAT = 1
 """Count up with any change of what is written: a checkpoint or a reading in another format is
@@ -28,132 +30,63 @@ forgotten, and all books are read again."""
 
 def checkpoint_text(check: BooksCheck) -> str:
     """Write the checkpoint."""
-    return _text(_checkpoint_document(check.checkpoint))
+    return _text({"checkpoint": check.checkpoint})
 
 
-def reading_text(reading: Reading) -> str:
+def reading_text(reading: BooksReading) -> str:
     """Write how far a reading has come."""
-    standing, sums = reading.standing, reading.sums
-    return _text(
-        {
-            "at": format_instant(reading.at),
-            "again": reading.again,
-            "place": reading.place,
-            "pools": {str(month): list(pool) for month, pool in reading.pools.items()},
-            "standing": [
-                standing.entries,
-                standing.balance_micros,
-                standing.debt_micros,
-                dict(standing.lots),
-                standing.stated_micros,
-                standing.further_micros,
-            ],
-            "sums": {
-                "since": _checkpoint_document(sums.since),
-                "until": sums.until,
-                "ranges": {place: _range_document(one) for place, one in sums.ranges.items()},
-                "lots": dict(sums.lots),
-                "minutes": {str(month): minutes for month, minutes in sums.minutes.items()},
-                "others": [
-                    sums.amount_micros,
-                    sums.debt_micros,
-                    sums.unnamed_micros,
-                    sums.strange,
-                    sums.entries,
-                    sums.calls,
-                ],
-            },
-        }
-    )
+    sums = _fields(reading.sums) | {
+        "ranges": {place: astuple(one) for place, one in reading.sums.ranges.items()},
+        "minutes": _by_name(reading.sums.minutes),
+    }
+    return _text(_fields(reading) | {"pools": _by_name(reading.pools), "sums": sums})
 
 
-def check_of(  # noqa: PLR0913 - as many as are stored
-    organization_id: str,
-    *,
-    step: int,
-    checked_at: datetime | None,
-    whole_at: datetime | None,
-    differences: int,
-    checkpoint: str | None,
-    reading: str | None,
-) -> BooksCheck:
-    """Read what is known; of what was written in another format nothing is."""
+def with_texts(check: BooksCheck, checkpoint: str | None, reading: str | None) -> BooksCheck:
+    """Add what the texts say; what was written in another format is not known."""
     proven = checkpoint and _document(checkpoint)
     begun = reading and _document(reading)
-    return BooksCheck(
-        organization_id=organization_id,
-        step=step,
-        checked_at=checked_at,
-        whole_at=whole_at if proven else None,
-        differences=differences,
-        checkpoint=_checkpoint_of(proven) if proven else NOTHING_PROVEN,
+    return replace(
+        check,
+        whole_at=check.whole_at if proven else None,
+        checkpoint=AccountTotals(*proven["checkpoint"]) if proven else NOTHING_PROVEN,
         reading=_reading_of(begun) if begun else None,
     )
 
 
 def _text(document: dict[str, Any]) -> str:
-    return json.dumps({"format": FORMAT, **document}, separators=(",", ":"))
+    return json.dumps({"format": FORMAT, **document}, default=_plain, separators=(",", ":"))
+
+
+def _plain(value: object) -> object:
+    return format_instant(value) if isinstance(value, datetime) else dict(value)  # type: ignore[call-overload] # a mapping
+
+
+def _fields(record: BooksReading | BookSums) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def _by_name(months: Mapping[Month, object]) -> dict[str, object]:
+    return {str(month): value for month, value in months.items()}
 
 
 def _document(text: str) -> dict[str, Any] | None:
     document: dict[str, Any] = json.loads(text)
-    return document if document.get("format") == FORMAT else None
+    return document if document.pop("format", None) == FORMAT else None
 
 
-def _checkpoint_document(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {
-        "entries": checkpoint.entries,
-        "balance": checkpoint.balance_micros,
-        "debt": checkpoint.debt_micros,
-        "lots": dict(checkpoint.lots),
+def _reading_of(document: dict[str, Any]) -> BooksReading:
+    sums, cursor = document["sums"], document["cursor"]
+    sums |= {
+        "since": AccountTotals(*sums["since"]),
+        "ranges": {int(place): RangeSums(*one) for place, one in sums["ranges"].items()},
+        "minutes": {Month.parse(month): used for month, used in sums["minutes"].items()},
     }
-
-
-def _checkpoint_of(document: dict[str, Any]) -> Checkpoint:
-    return Checkpoint(
-        entries=document["entries"],
-        balance_micros=document["balance"],
-        debt_micros=document["debt"],
-        lots=document["lots"],
-    )
-
-
-def _range_document(one: RangeSums) -> list[int]:
-    return [one.entries, one.charged_micros, one.called_micros, one.chain, one.charges]
-
-
-def _reading_of(document: dict[str, Any]) -> Reading:
-    place = document["place"]
-    entries, balance_micros, debt_micros, lots, stated_micros, further_micros = document["standing"]
-    return Reading(
-        at=parse_instant(document["at"]),
-        again=document["again"],
-        place=None if place is None else Place(*place),
-        pools={Month.parse(month): PoolUse(*pool) for month, pool in document["pools"].items()},
-        standing=Standing(
-            entries=entries,
-            balance_micros=balance_micros,
-            debt_micros=debt_micros,
-            lots=lots,
-            stated_micros=stated_micros,
-            further_micros=further_micros,
-        ),
-        sums=_sums_of(document["sums"]),
-    )
-
-
-def _sums_of(document: dict[str, Any]) -> Sums:
-    amount_micros, debt_micros, unnamed_micros, strange, entries, calls = document["others"]
-    return Sums(
-        since=_checkpoint_of(document["since"]),
-        until=document["until"],
-        ranges={int(place): RangeSums(*one) for place, one in document["ranges"].items()},
-        amount_micros=amount_micros,
-        debt_micros=debt_micros,
-        lots=Counter(document["lots"]),
-        unnamed_micros=unnamed_micros,
-        strange=strange,
-        minutes=Counter({Month.parse(m): n for m, n in document["minutes"].items()}),
-        entries=entries,
-        calls=calls,
-    )
+    document |= {
+        "at": parse_instant(document["at"]),
+        "account": AccountTotals(*document["account"]),
+        "pools": {Month.parse(month): PoolUse(*use) for month, use in document["pools"].items()},
+        "sums": BookSums(**sums),
+        "cursor": cursor and BooksCursor(*cursor),
+    }
+    return BooksReading(**document)

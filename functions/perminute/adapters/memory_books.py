@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.adapters.check_documents import check_of, checkpoint_text, reading_text
+from perminute.adapters.check_documents import checkpoint_text, reading_text, with_texts
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.pools.pools import Month, month_of
 from perminute.domain.rating.usage import Outcome
-from perminute.domain.reconciliation.book_checks import BooksCheck, Place
-from perminute.domain.reconciliation.book_sums import CallCost, PoolUse, Standing, read_at_once
+from perminute.domain.reconciliation.book_checks import BooksCheck, BooksCursor
+from perminute.domain.reconciliation.book_sums import CallCost, PoolUse, read_at_once
+from perminute.domain.reconciliation.reconciliation import AccountTotals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from perminute.adapters.memory import InMemoryStore
     from perminute.domain.credit.ledger import LedgerEntry
@@ -36,11 +36,11 @@ class InMemoryBooks:
 
     store: InMemoryStore
 
-    def standing(self, organization_id: str) -> tuple[Standing, bool]:
-        """See `Books.standing`."""
+    def account_totals(self, organization_id: str) -> tuple[AccountTotals, bool]:
+        """See `Books.account_totals`."""
         account = self.store.account(organization_id)
         further = self.store.further_lots(organization_id)
-        return Standing.of(account, further), read_at_once(account, further)
+        return AccountTotals.of(account, further), read_at_once(account, further)
 
     def pools(self, organization_id: str) -> Mapping[Month, PoolUse]:
         """See `Books.pools`."""
@@ -51,13 +51,13 @@ class InMemoryBooks:
         }
 
     def parts(
-        self, organization_id: str, *, after: Place | None = None
-    ) -> Iterator[tuple[Place, LedgerEntry | CallCost]]:
+        self, organization_id: str, *, after: BooksCursor | None = None
+    ) -> Iterator[tuple[BooksCursor, LedgerEntry | CallCost]]:
         """See `Books.parts`."""
-        parts: list[tuple[Place, LedgerEntry | CallCost]] = [
-            *((Place(ENTRIES, one.entry_id), one) for one in self._entries(organization_id)),
+        parts: list[tuple[BooksCursor, LedgerEntry | CallCost]] = [
+            *((BooksCursor(ENTRIES, one.entry_id), one) for one in self._entries(organization_id)),
             *(
-                (Place(USAGES, usage.call.call_id), _cost_of(usage))
+                (BooksCursor(USAGES, usage.call.call_id), _cost_of(usage))
                 for usage in self.store.usages_of(organization_id)
             ),
         ]
@@ -112,13 +112,10 @@ def _cost_of(usage: Usage) -> CallCost:
     return CallCost(usage.call.call_id, costs, month_of(usage.call), usage.pool_minutes)
 
 
-class _Known(NamedTuple):
-    """A record as it is stored: a reading goes on while what is stored stays as it was."""
+class _Stored(NamedTuple):
+    """A check without what is stored as text: a reading goes on while its text stays as it was."""
 
-    step: int
-    checked_at: datetime | None
-    whole_at: datetime | None
-    differences: int
+    check: BooksCheck
     checkpoint: str
     reading: str | None
 
@@ -127,33 +124,28 @@ class _Known(NamedTuple):
 class InMemoryBookChecks:
     """`BookChecks` in a dictionary."""
 
-    known: dict[str, _Known] = field(default_factory=dict)
+    stored: dict[str, _Stored] = field(default_factory=dict)
 
     def check(self, organization_id: str) -> BooksCheck:
         """See `BookChecks.check`."""
-        known = self.known.get(organization_id)
-        if known is None:
-            return BooksCheck(organization_id=organization_id)
-        return check_of(organization_id, **known._asdict())
+        stored = self.stored.get(organization_id)
+        return with_texts(*stored) if stored else BooksCheck(organization_id=organization_id)
 
-    def keep(self, check: BooksCheck) -> bool:
-        """See `BookChecks.keep`."""
-        known = self.known.get(check.organization_id)
-        if check.step != (0 if known is None else known.step):
+    def store(self, check: BooksCheck) -> bool:
+        """See `BookChecks.store`."""
+        stored = self.stored.get(check.organization_id)
+        if check.step != (stored.check.step if stored else 0):
             return False
-        self.known[check.organization_id] = _Known(
-            step=check.step + 1,
-            checked_at=check.checked_at,
-            whole_at=check.whole_at,
-            differences=check.differences,
-            checkpoint=checkpoint_text(check),
-            reading=None if check.reading is None else reading_text(check.reading),
+        self.stored[check.organization_id] = _Stored(
+            replace(check, step=check.step + 1, reading=None),
+            checkpoint_text(check),
+            None if check.reading is None else reading_text(check.reading),
         )
         return True
 
     def all(self) -> Iterator[BooksCheck]:
         """See `BookChecks.all`."""
-        return iter([self.check(organization_id) for organization_id in self.known])
+        return iter([self.check(organization_id) for organization_id in self.stored])
 
 
 @dataclass

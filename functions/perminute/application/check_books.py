@@ -1,9 +1,9 @@
 """Checks the books of an organization, a piece at a time; reports, and changes none of them.
 
-Most nights only what came after the last checkpoint is read. In a share of the organizations, which
-goes round, all books are. That may take several invocations: each keeps how far it has come, and
-none reads again what another one has read. What differs since the checkpoint is no difference
-yet: first all books are read.
+Most nights only what came after the last checkpoint is read. In a share of the organizations,
+another one every night, all books are read. That may take several invocations: each stores how far
+it has come, and none reads again what another one has read. What differs since the checkpoint is no
+difference yet: first all books are read.
 """
 
 from __future__ import annotations
@@ -13,11 +13,20 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from perminute.application.reconcile_books import Reconciled
+from perminute.application.reconcile_books import BooksReport
 from perminute.application.retry import NEVER, Deadline
 from perminute.domain.errors import Unavailable
-from perminute.domain.reconciliation.book_checks import WHOLE_WITHIN_DAYS, Reading, is_due_whole
-from perminute.domain.reconciliation.book_sums import NOTHING_PROVEN, Sums, agrees, differences
+from perminute.domain.reconciliation.book_checks import (
+    WHOLE_WITHIN_DAYS,
+    BooksReading,
+    is_due_whole,
+)
+from perminute.domain.reconciliation.book_sums import (
+    NOTHING_PROVEN,
+    BookSums,
+    agrees,
+    differences,
+)
 from perminute.domain.reconciliation.reconciliation import Difference
 
 if TYPE_CHECKING:
@@ -26,7 +35,7 @@ if TYPE_CHECKING:
     from perminute.application.reconcile_books import ReconcileBooks
     from perminute.application.retry import RetryPolicy
     from perminute.domain.reconciliation.book_checks import BooksCheck
-    from perminute.domain.reconciliation.book_sums import Standing
+    from perminute.domain.reconciliation.reconciliation import AccountTotals
     from perminute.ports import BookChecks, Books, RunOrganization
 
 MAX_CALLS_BACK = 20_000
@@ -52,165 +61,132 @@ class CheckBooks:
     retry: RetryPolicy
     whole_within_days: int = WHOLE_WITHIN_DAYS
 
-    def __call__(self, work: RunOrganization, deadline: Deadline = NEVER) -> Reconciled:
+    def __call__(self, work: RunOrganization, deadline: Deadline = NEVER) -> BooksReport:
         """Check an organization for a run. Raises `Unavailable`.
 
-        Once the deadline has passed, how far it has come is kept, and `goes_on` is set: call again.
+        Once the deadline has passed, how far it has come is stored, and `goes_on` is set: call
+        again.
         """
         at, organization_id = work.at, work.organization_id
         check = self.checks.check(organization_id)
-        if check.reading is None:
-            if check.checked_at is not None and at <= check.checked_at <= at + AHEAD:
-                return _told_before(check, at)
-            if not is_due_whole(check, at, self.whole_within_days):
-                checked = self._since_checkpoint(check, at, deadline)
-                if checked is not None:
-                    return checked
-            check = self._begin(check, at)
-        return self._read_on(check, deadline)
+        if check.reading is not None:
+            return self._read_on(check, check.reading, deadline)
+        if check.checked_at is not None and at <= check.checked_at <= at + AHEAD:
+            return _report_of_repetition(check, at)
+        if not is_due_whole(check, at, self.whole_within_days):
+            account = self._account(organization_id)
+            sums = self._sums_since_checkpoint(check, account, deadline)
+            if sums is not None:
+                agreed = check.agreed(at, account)
+                return self._stored(agreed, BooksReport.of(organization_id, sums))
+        return self._read_on(check, self._begin(organization_id, at), deadline)
 
-    # ── What came after the checkpoint ───────────────────────────────────────────────────────
-
-    def _since_checkpoint(
-        self, check: BooksCheck, at: datetime, deadline: Deadline
-    ) -> Reconciled | None:
-        """Return what was read; None if it does not explain how the account stands."""
-        standing = self._standing(check.organization_id)
-        sums = self._added_up_since(check, standing, deadline)
-        if sums is None:
-            return None
-        agreed = check.agreed(at, standing)
-        return self._kept(agreed, Reconciled.of(agreed, sums))
-
-    def _added_up_since(
-        self, check: BooksCheck, standing: Standing, deadline: Deadline
-    ) -> Sums | None:
-        """Add up what came after the checkpoint until all agrees."""
-        organization_id, proven = check.organization_id, check.checkpoint
-        sums = Sums.begin(proven, standing.entries)
-        if standing.entries > proven.entries:
-            sums.add_all(self.books.other_entries(organization_id, after=proven.entries))
-        if agrees(sums, standing):
+    def _sums_since_checkpoint(
+        self, check: BooksCheck, account: AccountTotals, deadline: Deadline
+    ) -> BookSums | None:
+        """Add up what came after the checkpoint; None if it does not explain the account."""
+        organization_id, since = check.organization_id, check.checkpoint
+        sums = BookSums.begin(since, account.entries)
+        if account.entries > since.entries:
+            sums.add_all(self.books.other_entries(organization_id, after=since.entries))
+        if agrees(sums, account):
             return sums
-        is_explained = standing.entries > proven.entries and self._explained(
-            organization_id, sums, standing, deadline
-        )
-        return sums if is_explained else None
-
-    def _explained(
-        self, organization_id: str, sums: Sums, standing: Standing, deadline: Deadline
-    ) -> bool:
-        """Go back through the calls until all agrees: nearly always these are the latest ones."""
-        # A call may be listed twice, and must be added once.
-        seen = set[str]()
+        if account.entries == since.entries:
+            return None
+        # Nearly always the latest calls explain it. A call may be listed twice, and is added once.
+        added = set[str]()
         for entries, costs in self.books.latest_calls(organization_id):
             sums.add_all(entries)
-            sums.add_all(one for one in costs if one.call_id not in seen)
-            seen.update(one.call_id for one in costs)
-            if agrees(sums, standing):
-                return True
-            if len(seen) > MAX_CALLS_BACK or deadline.passed:
+            sums.add_all(cost for cost in costs if cost.call_id not in added)
+            added.update(cost.call_id for cost in costs)
+            if agrees(sums, account):
+                return sums
+            if len(added) > MAX_CALLS_BACK or deadline.passed:
                 break
-        return False
+        return None
 
-    # ── All books ────────────────────────────────────────────────────────────────────────────
-
-    def _begin(self, check: BooksCheck, at: datetime, *, again: bool = False) -> BooksCheck:
-        organization_id = check.organization_id
+    def _begin(self, organization_id: str, at: datetime, *, again: bool = False) -> BooksReading:
         pools = self.books.pools(organization_id)
-        standing = self._standing(organization_id)
-        sums = Sums.begin(NOTHING_PROVEN, standing.entries)
-        reading = Reading(at=at, standing=standing, pools=pools, sums=sums, again=again)
-        return replace(check, reading=reading)
+        account = self._account(organization_id)
+        sums = BookSums.begin(NOTHING_PROVEN, account.entries)
+        return BooksReading(at=at, account=account, pools=pools, sums=sums, again=again)
 
-    def _read_on(self, check: BooksCheck, deadline: Deadline) -> Reconciled:
-        reading = check.reading
-        assert reading is not None, "it has just begun, or is under way"  # noqa: S101 - for mypy
-        while True:
-            if not self._added_up(check, reading, deadline):
-                return self._kept(check, replace(Reconciled.of(check, reading.sums), goes_on=True))
-            found = self._differences(check, reading)
-            if not found:
-                agreed = check.agreed_whole(reading.at, reading.standing)
-                return self._kept(agreed, Reconciled.of(agreed, reading.sums, is_whole=True))
-            if reading.again or reading.standing.entries <= MAX_IN_MEMORY:
-                return self._certain(check, reading, found)
-            check = self._begin(check, reading.at, again=True)
-            assert check.reading is not None  # noqa: S101 - for mypy
-            reading = check.reading
+    def _read_on(self, check: BooksCheck, reading: BooksReading, deadline: Deadline) -> BooksReport:
+        organization_id, at = check.organization_id, reading.at
+        check = replace(check, reading=reading)
+        if not self._add_rest(check, reading, deadline):
+            report = BooksReport.of(organization_id, reading.sums)
+            return self._stored(check, replace(report, goes_on=True))
+        report = replace(BooksReport.of(organization_id, reading.sums), is_whole=True)
+        found = self._differences(organization_id, reading)
+        if not found:
+            return self._stored(check.agreed_whole(at, reading.account), report)
+        if reading.account.entries <= MAX_IN_MEMORY:
+            # In memory each entry is named that is wrong. What agrees now was just being booked.
+            (books,) = self.reconcile([organization_id])
+            if books.failed is not None:
+                raise books.failed
+            found = books.differences
+        elif not reading.again:
+            return self._read_on(check, self._begin(organization_id, at, again=True), deadline)
+        return self._stored(check.differed(at, len(found)), replace(report, differences=found))
 
-    def _added_up(self, check: BooksCheck, reading: Reading, deadline: Deadline) -> bool:
-        """Add up what follows; False once time has run out. At least one piece is added.
+    def _add_rest(self, check: BooksCheck, reading: BooksReading, deadline: Deadline) -> bool:
+        """Add up what follows, at least one piece; False once time has run out.
 
-        How far it has come is kept also if the rest cannot be read.
+        How far it has come is stored even if the rest cannot be read.
         """
         try:
-            parts = self.books.parts(check.organization_id, after=reading.place)
-            for place, part in parts:
+            parts = self.books.parts(check.organization_id, after=reading.cursor)
+            for cursor, part in parts:
                 reading.sums.add(part)
-                reading.place = place
+                reading.cursor = cursor
                 if deadline.passed:
                     return False
         except Unavailable:
             with suppress(Unavailable):
-                self.checks.keep(check)
+                self.checks.store(check)
             raise
         return True
 
-    def _differences(self, check: BooksCheck, reading: Reading) -> tuple[Difference, ...]:
-        """Compare; pools that calls have drawn on meanwhile are left out."""
-        now = self.books.pools(check.organization_id)
+    def _differences(self, organization_id: str, reading: BooksReading) -> tuple[Difference, ...]:
+        """Compare everything but the pools that calls have drawn on meanwhile."""
+        now = self.books.pools(organization_id)
         unchanged = {month: pool for month, pool in reading.pools.items() if now.get(month) == pool}
-        return differences(check.organization_id, reading.sums, reading.standing, unchanged)
+        return differences(organization_id, reading.sums, reading.account, unchanged)
 
-    def _certain(
-        self, check: BooksCheck, reading: Reading, found: tuple[Difference, ...]
-    ) -> Reconciled:
-        """Have each entry named that is wrong, if books are short.
-
-        What no longer differs then was just being booked.
-        """
-        if reading.standing.entries <= MAX_IN_MEMORY:
-            (books,) = self.reconcile([check.organization_id])
-            if books.unavailable is not None:
-                raise Unavailable(books.unavailable)
-            found = books.differences
-        differed = check.differed(reading.at, len(found))
-        reconciled = Reconciled.of(differed, reading.sums, is_whole=True)
-        return self._kept(differed, replace(reconciled, differences=found))
-
-    def _standing(self, organization_id: str) -> Standing:
+    def _account(self, organization_id: str) -> AccountTotals:
         """Read the account and its further lots until they belong together."""
-        standing, read_at_once = self.books.standing(organization_id)
+        account, read_at_once = self.books.account_totals(organization_id)
         for attempt in self.retry.tries():
             if read_at_once:
                 break
             if attempt:
-                standing, read_at_once = self.books.standing(organization_id)
-        return standing
+                account, read_at_once = self.books.account_totals(organization_id)
+        return account
 
-    def _kept(self, check: BooksCheck, reconciled: Reconciled) -> Reconciled:
-        """Keep what is known by now.
+    def _stored(self, check: BooksCheck, report: BooksReport) -> BooksReport:
+        """Store what is known by now, and return what to report.
 
-        If it was not kept, somebody else was faster, and reports it. Or it was, and only the answer
-        was lost: then a reading still goes on, and what was found still is to be reported.
+        If it was not stored, another invocation was faster, and reports it. Or it was, and only the
+        answer was lost: then a reading still goes on, and what was found must still be reported.
         """
-        if self.checks.keep(check):
-            return reconciled
+        if self.checks.store(check):
+            return report
         known = self.checks.check(check.organization_id)
         if known.reading is not None:
-            return replace(reconciled, differences=(), goes_on=True)
+            return replace(report, differences=(), goes_on=True)
         if known == replace(check, step=check.step + 1):
-            return reconciled
-        return Reconciled(check.organization_id, is_repeated=True)
+            return report
+        return BooksReport(check.organization_id, is_repeated=True)
 
 
-def _told_before(check: BooksCheck, at: datetime) -> Reconciled:
-    """Return what is known of a run that was carried out; differences may not have been reported.
+def _report_of_repetition(check: BooksCheck, at: datetime) -> BooksReport:
+    """Report a run that was carried out before.
 
-    Its invocation may have ended between writing and reporting: rather twice than never.
+    Its invocation may have ended before it reported the differences: rather twice than never.
     """
-    repeated = Reconciled(check.organization_id, is_repeated=True)
+    repeated = BooksReport(check.organization_id, is_repeated=True)
     if check.checked_at != at or not check.differences:
         return repeated
     message = f"{check.differences} differences were found by this run before"

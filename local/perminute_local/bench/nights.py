@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 from perminute.adapters.memory_books import InMemoryBookChecks, SentWork
 from perminute.application.check_books import CheckBooks
 from perminute.application.daily_runs import DailyRun, ListOrganizations
-from perminute.application.reconcile_books import ReconcileBooks, Reconciled
+from perminute.application.reconcile_books import BooksReport, ReconcileBooks
 from perminute.application.retry import Deadline, RetryPolicy
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.lots import Lot, LotShare, twelve_months_after
 from perminute.domain.errors import Unavailable
-from perminute.domain.reconciliation.book_checks import Place
-from perminute.domain.reconciliation.book_sums import CallCost, Standing
-from perminute.domain.reconciliation.reconciliation import Statement
+from perminute.domain.reconciliation.book_checks import BooksCursor
+from perminute.domain.reconciliation.book_sums import CallCost
+from perminute.domain.reconciliation.reconciliation import AccountTotals, Statement
 from perminute.ports import ListedOrganizations
 from perminute_local.bench.report import print_result
 from perminute_local.stack import load_template, resources
@@ -95,11 +95,11 @@ class MadeUp:
             organization_id=organization_id, entries=number, balance_micros=left, lots=(lot,)
         )
 
-    def standing(self, organization_id: str) -> tuple[Standing, bool]:
-        """See `Books.standing`."""
+    def account_totals(self, organization_id: str) -> tuple[AccountTotals, bool]:
+        """See `Books.account_totals`."""
         account = self.account(organization_id)
         self.clock.request()
-        return Standing.of(account, ()), True
+        return AccountTotals.of(account, ()), True
 
     def pools(self, _: str) -> Mapping[Month, PoolUse]:
         """See `Books.pools`."""
@@ -129,8 +129,8 @@ class MadeUp:
             yield CallCost(f"call-{number:08}", ((entry_id(number), 1),))
 
     def parts(
-        self, organization_id: str, *, after: Place | None = None
-    ) -> Iterator[tuple[Place, LedgerEntry | CallCost]]:
+        self, organization_id: str, *, after: BooksCursor | None = None
+    ) -> Iterator[tuple[BooksCursor, LedgerEntry | CallCost]]:
         """See `Books.parts`."""
         # Two queries of the ledger, one of the usages: each is one request at least.
         self.clock.request()
@@ -141,7 +141,7 @@ class MadeUp:
         for number, part in enumerate(islice(both, skipped, None), skipped + 1):
             if number % ITEMS_ON_A_PAGE == 0:
                 self.clock.request(PAGE_SECONDS)
-            yield Place("parts", f"{number}"), part
+            yield BooksCursor("parts", f"{number}"), part
 
     def other_entries(self, _: str, *, after: int) -> Iterator[LedgerEntry]:
         """See `Books.other_entries`: nobody has bought anything today."""
@@ -207,10 +207,10 @@ class Counted(InMemoryBookChecks):
         self.clock.request()
         return super().check(organization_id)
 
-    def keep(self, check: Any) -> bool:  # noqa: ANN401 - what the twin takes
+    def store(self, check: Any) -> bool:  # noqa: ANN401 - what the twin takes
         """See `BookChecks.keep`."""
         self.clock.request()
-        return super().keep(check)
+        return super().store(check)
 
 
 @dataclass
@@ -277,7 +277,9 @@ def _ours(books: MadeUp, clock: Turned) -> dict[str, Any]:
     return {"firstNight": nights[0], "secondNight": nights[1]}
 
 
-def _night(run: DailyRun[Reconciled], queue: Queued, clock: Turned, at: datetime) -> dict[str, Any]:
+def _night(
+    run: DailyRun[BooksReport], queue: Queued, clock: Turned, at: datetime
+) -> dict[str, Any]:
     template = load_template()
     function = dict(resources(template, "AWS::Serverless::Function"))["ReconcileBooksFunction"]
     limit = int(function["Properties"]["Timeout"])

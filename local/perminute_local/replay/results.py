@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
     from perminute.adapters.notification_documents import Document
-    from perminute.application.reconcile_books import Reconciled
+    from perminute.application.reconcile_books import BooksReport
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.lots import Lot, LotShare
     from perminute.domain.reconciliation.reconciliation import Difference
@@ -82,7 +82,7 @@ class Results:
     pools: Mapping[str, Sequence[PoolUse]] = field(default_factory=dict)
     notifications: list[Document] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
-    unread: list[Reconciled] = field(default_factory=list)
+    unread: list[BooksReport] = field(default_factory=list)
     """Of which organizations the books could not be read, and why: nothing is known of those."""
     responses: list[Response] = field(default_factory=list)
 

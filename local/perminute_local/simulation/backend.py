@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from perminute.application.check_books import CheckBooks
     from perminute.application.correct_rates import RateCorrection
-    from perminute.application.reconcile_books import Reconciled
+    from perminute.application.reconcile_books import BooksReport
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.lots import Lot
@@ -50,10 +50,10 @@ WHOLE_WITHIN_DAYS = 3
 """Days within which all books of an organization are read: a world has few of these, too."""
 
 
-def in_pieces(check_books: CheckBooks) -> Callable[[RunOrganization, Deadline], Reconciled]:
+def in_pieces(check_books: CheckBooks) -> Callable[[RunOrganization, Deadline], BooksReport]:
     """Have books read in pieces, whatever time there is."""
 
-    def piece(work: RunOrganization, _: Deadline) -> Reconciled:
+    def piece(work: RunOrganization, _: Deadline) -> BooksReport:
         # It has passed once it was asked so often: after each entry or call that is added up.
         return check_books(work, Deadline(at=PARTS_READ_AT_ONCE, clock=partial(next, count(1))))
 

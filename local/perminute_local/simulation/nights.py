@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perminute.domain.reconciliation.book_sums import NOTHING_PROVEN, Standing, Sums, agrees
+from perminute.domain.reconciliation.book_sums import NOTHING_PROVEN, BookSums, agrees
 from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute.domain.values.money import format_micros
 from perminute_local.simulation.backend import WHOLE_WITHIN_DAYS
@@ -45,19 +45,13 @@ def proven(name: str, seen: Seen) -> Iterator[Broken]:
     """Hold a checkpoint against the entries up to it."""
     point = seen.check.checkpoint
     entries = [one for one in seen.statement.entries if int(one.entry_id) <= point.entries]
-    standing = Standing(
-        entries=point.entries,
-        balance_micros=point.balance_micros,
-        debt_micros=point.debt_micros,
-        lots=point.lots,
-    )
-    sums = Sums.begin(NOTHING_PROVEN, point.entries)
+    sums = BookSums.begin(NOTHING_PROVEN, point.entries)
     for entry in entries:
         sums.add(entry)
     # What calls cost is none of a checkpoint: only what the entries say.
     for one in sums.ranges.values():
         one.charged_micros = one.called_micros = one.charges = 0
-    if not agrees(sums, standing):
+    if not agrees(sums, point):
         stated = f"{point.entries} entries and {format_micros(point.balance_micros)}"
         yield Broken(PROVEN, f"the checkpoint of {name} says {stated}, the ledger does not")
 

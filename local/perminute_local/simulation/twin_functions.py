@@ -40,7 +40,7 @@ from perminute.application.look_up_calls import LookUpCalls
 from perminute.application.looking_again import LookingAgain
 from perminute.application.publish_notifications import PublishNotifications
 from perminute.application.queue_reratings import QueueForgotten, QueueReratings
-from perminute.application.reconcile_books import ReconcileBooks, Reconciled
+from perminute.application.reconcile_books import BooksReport, ReconcileBooks
 from perminute.application.rerate_calls import RerateCalls
 from perminute.application.retry import RetryPolicy
 from perminute.application.send_digests import SendDigests
@@ -155,7 +155,7 @@ class Twinned:
         does = ExpireAccount(ExpireCredit(self._store, PATIENCE), charge_reported, send_digests)
         return DailyRun(self._organizations(only_due=True), does)
 
-    def reconciliation(self) -> DailyRun[Reconciled]:
+    def reconciliation(self) -> DailyRun[BooksReport]:
         """See `Application.reconciliation`."""
         check_books = CheckBooks(
             books=self._shared.through(InMemoryBooks(self._shared.store)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pynamodb.attributes import BinaryAttribute, UnicodeAttribute
 from pynamodb.models import Model
 
-from perminute.adapters.check_documents import check_of, checkpoint_text, reading_text
+from perminute.adapters.check_documents import checkpoint_text, reading_text, with_texts
 from perminute.adapters.dynamodb.rows import InstantAttribute, IntegerAttribute
 from perminute.adapters.dynamodb.tables import Table, put_alone, readable, unavailable
 from perminute.domain.reconciliation.book_checks import BooksCheck
@@ -47,8 +47,8 @@ class DynamoDBBookChecks:
         row = self._table.get(organization_id)
         return BooksCheck(organization_id=organization_id) if row is None else _check_of(row)
 
-    def keep(self, check: BooksCheck) -> bool:
-        """See `BookChecks.keep`."""
+    def store(self, check: BooksCheck) -> bool:
+        """See `BookChecks.store`."""
         row = BooksCheckRow(
             organization_id=check.organization_id,
             step=check.step + 1,
@@ -81,15 +81,14 @@ class DynamoDBBookChecks:
 
 def _check_of(row: BooksCheckRow) -> BooksCheck:
     with readable(f"what is known of the books of {row.organization_id}"):
-        return check_of(
-            row.organization_id,
+        check = BooksCheck(
+            organization_id=row.organization_id,
             step=row.step,
             checked_at=row.checked_at,
             whole_at=row.whole_at,
             differences=row.differences,
-            checkpoint=_decompressed(row.checkpoint),
-            reading=_decompressed(row.reading),
         )
+        return with_texts(check, _decompressed(row.checkpoint), _decompressed(row.reading))
 
 
 def _compressed(text: str) -> bytes:

@@ -12,8 +12,9 @@ from perminute.adapters.dynamodb.rows import CallListRow, PoolRow
 from perminute.adapters.dynamodb.tables import get_together, readable
 from perminute.domain.credit.ledger import entry_id
 from perminute.domain.pools.pools import Month
-from perminute.domain.reconciliation.book_checks import Place
-from perminute.domain.reconciliation.book_sums import CallCost, PoolUse, Standing, read_at_once
+from perminute.domain.reconciliation.book_checks import BooksCursor
+from perminute.domain.reconciliation.book_sums import CallCost, PoolUse, read_at_once
+from perminute.domain.reconciliation.reconciliation import AccountTotals
 from perminute.domain.values.times import parse_instant
 
 if TYPE_CHECKING:
@@ -38,11 +39,11 @@ class DynamoDBBooks:
         self._schema = schema
         self._credit = DynamoDBCreditStore(schema)
 
-    def standing(self, organization_id: str) -> tuple[Standing, bool]:
-        """See `Books.standing`."""
+    def account_totals(self, organization_id: str) -> tuple[AccountTotals, bool]:
+        """See `Books.account_totals`."""
         account = self._credit.account(organization_id)
         further = self._credit.further_lots(organization_id)
-        return Standing.of(account, further), read_at_once(account, further)
+        return AccountTotals.of(account, further), read_at_once(account, further)
 
     def pools(self, organization_id: str) -> Mapping[Month, PoolUse]:
         """See `Books.pools`."""
@@ -54,8 +55,8 @@ class DynamoDBBooks:
         return found
 
     def parts(
-        self, organization_id: str, *, after: Place | None = None
-    ) -> Iterator[tuple[Place, LedgerEntry | CallCost]]:
+        self, organization_id: str, *, after: BooksCursor | None = None
+    ) -> Iterator[tuple[BooksCursor, LedgerEntry | CallCost]]:
         """See `Books.parts`: charges lie with their calls, other entries alone; then the usages."""
         parts = [records.CALLS, records.ENTRY, USAGES]
         for part in parts[0 if after is None else parts.index(after.part) :]:
@@ -86,7 +87,7 @@ class DynamoDBBooks:
 
     def _entries(
         self, organization_id: str, part: str, after: str | None
-    ) -> Iterator[tuple[Place, LedgerEntry]]:
+    ) -> Iterator[tuple[BooksCursor, LedgerEntry]]:
         options: dict[str, Any] = {}
         if part == records.CALLS:
             options["ProjectionExpression"] = "organizationId, #record, entry"
@@ -97,7 +98,7 @@ class DynamoDBBooks:
             with readable(f"the ledger of {organization_id}"):
                 entry = records.entry_in_item(item)
             if entry is not None:
-                yield Place(part, item["record"]["S"]), entry
+                yield BooksCursor(part, item["record"]["S"]), entry
 
     def _records(
         self,
@@ -113,7 +114,9 @@ class DynamoDBBooks:
             **options,
         )
 
-    def _costs(self, organization_id: str, after: str | None) -> Iterator[tuple[Place, CallCost]]:
+    def _costs(
+        self, organization_id: str, after: str | None
+    ) -> Iterator[tuple[BooksCursor, CallCost]]:
         options: dict[str, Any] = {}
         if after is not None:
             options["ExclusiveStartKey"] = call_key(organization_id, after)
@@ -130,7 +133,7 @@ class DynamoDBBooks:
         for item in items:
             with readable(f"the usage of {organization_id}"):
                 cost = _cost_of(item)
-            yield Place(USAGES, cost.call_id), cost
+            yield BooksCursor(USAGES, cost.call_id), cost
 
     def _costs_of(self, organization_id: str, call_ids: Sequence[str]) -> Sequence[CallCost]:
         table = self._schema.usages.name

@@ -6,23 +6,24 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.reconciliation.book_sums import NOTHING_PROVEN, Checkpoint
+from perminute.domain.reconciliation.book_sums import NOTHING_PROVEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from perminute.domain.pools.pools import Month
-    from perminute.domain.reconciliation.book_sums import PoolUse, Standing, Sums
+    from perminute.domain.reconciliation.book_sums import BookSums, PoolUse
+    from perminute.domain.reconciliation.reconciliation import AccountTotals
 
 WHOLE_WITHIN_DAYS = 28
 """Days within which each organization's books are read whole, unless the stack says otherwise."""
 
 
-class Place(NamedTuple):
-    """Where a reading of all books of an organization is: in which part of them, after which key.
+class BooksCursor(NamedTuple):
+    """Where a reading of an organization's books is: after which key of which part of them.
 
-    Parts and keys are the store's own; they are kept and handed back.
+    Parts and keys are the store's own: they are stored and passed back to it.
     """
 
     part: str
@@ -30,46 +31,45 @@ class Place(NamedTuple):
 
 
 @dataclass(slots=True, kw_only=True)
-class Reading:
-    """A reading of all books of an organization, as far as it has come.
+class BooksReading:
+    """A reading of all books of an organization, as far as it has come."""
 
-    `at` is the run for which it began. `standing` and `pools` were read when it began, and `sums`
-    has added up all that lies up to `place`. `again`: what was read before did not agree.
-    """
-
+    # The run for which it began.
     at: datetime
-    standing: Standing
+    # Account and pools as they were when it began.
+    account: AccountTotals
     pools: Mapping[Month, PoolUse]
-    sums: Sums
-    place: Place | None = None
+    # What everything up to `cursor` adds up to.
+    sums: BookSums
+    cursor: BooksCursor | None = None
+    # Whether all books were read before, and did not agree.
     again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BooksCheck:
-    """What is known of an organization's books.
-
-    `step` counts the writes of this record: each holds only against the step that was read.
-    `checked_at` is the last run that was carried out, `whole_at` the last one for which all books
-    were read and agreed. `checkpoint` is up to where they agreed last, and `differences` how many
-    were found by the last run. `reading` is under way; None, nothing is.
-    """
+    """What is known of an organization's books."""
 
     organization_id: str
+    # Counts the writes of this record: each takes effect only on the step that was read.
     step: int = 0
+    # The last run that was carried out, and the last one for which all books were read and agreed.
     checked_at: datetime | None = None
     whole_at: datetime | None = None
-    checkpoint: Checkpoint = NOTHING_PROVEN
+    # What the entries add up to where they agreed last: the next check goes on from there.
+    checkpoint: AccountTotals = NOTHING_PROVEN
+    # How many the last run has found.
     differences: int = 0
-    reading: Reading | None = None
+    # Set while all books are being read.
+    reading: BooksReading | None = None
 
-    def agreed(self, at: datetime, standing: Standing) -> BooksCheck:
+    def agreed(self, at: datetime, account: AccountTotals) -> BooksCheck:
         """Return what is known once the entries since the checkpoint have agreed."""
-        return replace(self, checked_at=at, checkpoint=standing.checkpoint(), differences=0)
+        return replace(self, checked_at=at, checkpoint=account.checkpoint(), differences=0)
 
-    def agreed_whole(self, at: datetime, standing: Standing) -> BooksCheck:
+    def agreed_whole(self, at: datetime, account: AccountTotals) -> BooksCheck:
         """Return what is known once all books have agreed."""
-        return replace(self.agreed(at, standing), whole_at=at, reading=None)
+        return replace(self.agreed(at, account), whole_at=at, reading=None)
 
     def differed(self, at: datetime, differences: int) -> BooksCheck:
         """Return what is known once differences are certain: the checkpoint stays where it is."""
@@ -77,10 +77,10 @@ class BooksCheck:
 
 
 def is_due_whole(check: BooksCheck, at: datetime, within_days: int) -> bool:
-    """Whether a run is to read all books, and not only what came after the checkpoint.
+    """Whether a run must read all books, and not only what came after the checkpoint.
 
     Each organization has a day of its own in a cycle of so many days, by a hash of its name: so the
-    same share is read whole every night. A day that was missed is made up for once the time is
+    same share is read whole every night. A day that was missed is made up for once the cycle is
     over, and books that differ are read whole every night until they agree.
     """
     if check.whole_at is None or check.differences:

@@ -1,44 +1,45 @@
-"""Compares the books of an organization: account, ledger, usage (docs/domain.md §5.2).
+"""Compare the books of an organization: account, ledger, usage (docs/domain.md §5.2).
 
-Everything is computed anew from the entries and from what the usage records say that calls cost.
-Nothing is corrected: what differs is told with the entries involved, for a person to look at.
+Everything is computed again from the entries and from what the usage records say that calls cost.
+Nothing is corrected: each difference names the entries involved, for a person to look at.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.credit.ledger import LedgerEntry, entry_id
 from perminute.domain.credit.lots import total_micros
 from perminute.domain.values.money import format_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.lots import Lots
     from perminute.domain.pools.pools import MinutePool, Month
 
 MAX_NAMED = 20
-"""Entries that one difference names: a ledger that is wrong throughout is told in a few lines."""
+"""Entries that one difference names: a ledger that is wrong throughout needs only a few lines."""
+
+Found = tuple[str, "Sequence[str]"]
+"""The message of a difference, and the ids of the entries involved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """All that is booked for an organization.
-
-    `charges_micros` is what the usage records say that calls cost, summed by the entries that they
-    name; None stands for those that name no entry. `further` are the lots that are not in the
-    account item. `pool_minutes` is what they drew, by month; of
-    a pool that was being drawn on meanwhile, neither is known.
-    """
+    """All that is booked for an organization."""
 
     account: Account
     entries: tuple[LedgerEntry, ...]
+    # What calls cost, summed by the entry that they name; None for those that name no entry.
     charges_micros: Mapping[str | None, int]
+    # The lots that are not in the account item.
     further: Lots = ()
+    # Pools that nobody drew on meanwhile, and the minutes that calls drew on them.
     pools: tuple[MinutePool, ...] = ()
     pool_minutes: Mapping[Month, int] = field(default_factory=dict)
 
@@ -52,114 +53,154 @@ class Difference:
     entry_ids: tuple[str, ...] = ()
 
 
+class AccountTotals(NamedTuple):
+    """What an account says, or its entries up to one of them add up to."""
+
+    entries: int = 0
+    balance_micros: int = 0
+    debt_micros: int = 0
+    # What is left of each lot.
+    lots: Mapping[str, int] = MappingProxyType({})
+    # What the account says that its further lots contain, and what they contain.
+    stated_further_micros: int = 0
+    further_micros: int = 0
+
+    @classmethod
+    def of(cls, account: Account, further: Lots) -> AccountTotals:
+        """Sum up an account and its further lots."""
+        return cls(
+            entries=account.entries,
+            balance_micros=account.balance_micros,
+            debt_micros=account.debt_micros,
+            lots={lot.lot_id: lot.remaining_micros for lot in (*account.lots, *further)},
+            stated_further_micros=account.lots_micros - total_micros(account.lots),
+            further_micros=total_micros(further),
+        )
+
+    def checkpoint(self) -> AccountTotals:
+        """Return what later entries go on from, if everything agrees up to here."""
+        lots = {lot_id: micros for lot_id, micros in self.lots.items() if micros}
+        return AccountTotals(self.entries, self.balance_micros, self.debt_micros, lots)
+
+
 def reconcile(statement: Statement) -> tuple[Difference, ...]:
-    """Tell every difference; none if all agrees."""
+    """Return every difference; none if everything agrees."""
     return tuple(
         Difference(statement.account.organization_id, message, tuple(entry_ids[:MAX_NAMED]))
-        for check in (_numbers, _balances, _account, _charges, _lots, _pools)
-        for message, entry_ids in check(statement)
+        for message, entry_ids in (
+            *_entry_numbers(statement),
+            *_balances(statement.entries),
+            *_charges(statement),
+            *_account(statement),
+            *pool_differences(
+                {pool.month: pool.used for pool in statement.pools}, statement.pool_minutes
+            ),
+        )
     )
 
 
-_Found = tuple[str, list[str]]
-
-
-def _numbers(statement: Statement) -> Iterator[_Found]:
-    """The entries are numbered without a gap, as many as the account has counted."""
+def _entry_numbers(statement: Statement) -> Iterator[Found]:
     expected = {entry_id(number) for number in range(1, statement.account.entries + 1)}
     found = {entry.entry_id for entry in statement.entries}
     if missing := sorted(expected - found):
         yield f"{len(missing)} of {len(expected)} entries of the ledger are missing", missing
-    if strange := sorted(found - expected):
-        yield f"the ledger has {len(strange)} entries that the account never counted", strange
+    if surplus := sorted(found - expected):
+        yield f"the ledger has {len(surplus)} entries that the account never counted", surplus
 
 
-def _balances(statement: Statement) -> Iterator[_Found]:
-    """Each entry goes on from the balance after the one before it."""
+def _balances(entries: Iterable[LedgerEntry]) -> Iterator[Found]:
     balance_micros = 0
-    for entry in statement.entries:
-        balance_micros += entry.amount_micros
-        stated_micros = entry.balance_after_micros
-        if stated_micros != balance_micros:
-            made = "but the one before and its amount make"
-            yield (
-                unequal("the balance after the entry is", stated_micros, made, balance_micros),
-                [entry.entry_id],
-            )
-            balance_micros = stated_micros
+    for entry in entries:
+        yield from unequal(
+            "the balance after the entry is",
+            entry.balance_after_micros,
+            "but the one before and its amount make",
+            balance_micros + entry.amount_micros,
+            [entry.entry_id],
+        )
+        # Go on from the balance as stated, so that one wrong entry is one difference.
+        balance_micros = entry.balance_after_micros
 
 
-def _account(statement: Statement) -> Iterator[_Found]:
-    """Balance = sum of the ledger = lots less debt."""
-    account = statement.account
-    stated_micros = account.balance_micros
-    summed_micros = sum(entry.amount_micros for entry in statement.entries)
-    held_micros = total_micros((*account.lots, *statement.further)) - account.debt_micros
-    last = [entry.entry_id for entry in statement.entries[-1:]]
-    for what, micros in (
-        ("but the entries add up to", summed_micros),
-        ("but lots less debt are", held_micros),
-    ):
-        if stated_micros != micros:
-            yield unequal("the balance is", stated_micros, what, micros), last
-    summed_micros = account.lots_micros - total_micros(account.lots)
-    further_micros = total_micros(statement.further)
-    if summed_micros != further_micros:
-        what = "the account says that its further lots hold"
-        yield unequal(what, summed_micros, "but they hold", further_micros), last
-
-
-def _charges(statement: Statement) -> Iterator[_Found]:
-    """Each charge is the sum of the calls that name it, and no call costs without an entry."""
+def _charges(statement: Statement) -> Iterator[Found]:
     unexplained = dict(statement.charges_micros)
     for entry in statement.entries:
         if entry.of_calls:
-            calls_micros = unexplained.pop(entry.entry_id, 0)
-            if calls_micros != -entry.amount_micros:
-                cost = "but the calls that name it cost"
-                yield (
-                    unequal("the entry charges", -entry.amount_micros, cost, calls_micros),
-                    [entry.entry_id],
-                )
+            yield from unequal(
+                "the entry charges",
+                -entry.amount_micros,
+                "but the calls that name it cost",
+                unexplained.pop(entry.entry_id, 0),
+                [entry.entry_id],
+            )
     for name, micros in unexplained.items():
         if micros:
             which = "an entry that charges nothing" if name else "no entry"
             yield f"calls for {format_micros(micros)} name {which}", [name] if name else []
 
 
-def _lots(statement: Statement) -> Iterator[_Found]:
-    """What is left of each lot, and the debt, are what the entries gave and took."""
-    left: Counter[str] = Counter()
-    touched: defaultdict[str, list[str]] = defaultdict(list)
-    debt_micros = 0
+def _account(statement: Statement) -> Iterator[Found]:
+    lots: Counter[str] = Counter()
+    entries_of_lot: defaultdict[str, list[str]] = defaultdict(list)
     for entry in statement.entries:
-        debt_micros += entry.debt_change_micros
         for share in entry.lots:
-            left[share.lot_id] += share.amount_micros
-            touched[share.lot_id].append(entry.entry_id)
-    lots = (*statement.account.lots, *statement.further)
-    held = {lot.lot_id: lot.remaining_micros for lot in lots}
-    for lot_id in sorted(left.keys() | held.keys()):
-        held_micros = held.get(lot_id, 0)
-        if left[lot_id] != held_micros:
-            what = f"what is left of lot {lot_id} is"
-            yield (
-                unequal(what, held_micros, "but the entries leave", left[lot_id]),
-                touched[lot_id],
-            )
-    owed_micros = statement.account.debt_micros
-    if debt_micros != owed_micros:
-        yield unequal("the debt is", owed_micros, "but the entries make", debt_micros), []
+            lots[share.lot_id] += share.amount_micros
+            entries_of_lot[share.lot_id].append(entry.entry_id)
+    summed = AccountTotals(
+        balance_micros=sum(entry.amount_micros for entry in statement.entries),
+        debt_micros=sum(entry.debt_change_micros for entry in statement.entries),
+        lots=lots,
+    )
+    last = [entry.entry_id for entry in statement.entries[-1:]]
+    account = AccountTotals.of(statement.account, statement.further)
+    return account_differences(account, summed, last, entries_of_lot)
 
 
-def _pools(statement: Statement) -> Iterator[_Found]:
-    """Each pool has given what the calls of its month drew."""
-    for pool in statement.pools:
-        drawn = statement.pool_minutes.get(pool.month, 0)
-        if pool.used != drawn:
-            yield f"the pool of {pool.month} gave {pool.used} minutes, but calls drew {drawn}", []
+def account_differences(
+    account: AccountTotals,
+    summed: AccountTotals,
+    last: Sequence[str] = (),
+    entries_of_lot: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Iterator[Found]:
+    """Compare an account with what its entries add up to: balance = ledger = lots less debt."""
+    balance_micros, lots_micros = account.balance_micros, sum(account.lots.values())
+    for what, micros in (
+        ("but the entries add up to", summed.balance_micros),
+        ("but lots less debt are", lots_micros - account.debt_micros),
+    ):
+        yield from unequal("the balance is", balance_micros, what, micros, last)
+    yield from unequal(
+        "the account says that its further lots contain",
+        account.stated_further_micros,
+        "but they contain",
+        account.further_micros,
+        last,
+    )
+    for lot_id in sorted(account.lots.keys() | summed.lots.keys()):
+        yield from unequal(
+            f"what is left of lot {lot_id} is",
+            account.lots.get(lot_id, 0),
+            "but the entries leave",
+            summed.lots.get(lot_id, 0),
+            entries_of_lot.get(lot_id, ()),
+        )
+    yield from unequal(
+        "the debt is", account.debt_micros, "but the entries make", summed.debt_micros
+    )
 
 
-def unequal(what: str, stated_micros: int, other: str, computed_micros: int) -> str:
-    """Write two amounts that should be equal."""
-    return f"{what} {format_micros(stated_micros)}, {other} {format_micros(computed_micros)}"
+def pool_differences(used: Mapping[Month, int], drawn: Mapping[Month, int]) -> Iterator[Found]:
+    """Compare the minutes that pools gave with those that the calls of their month drew."""
+    for month, minutes in sorted(used.items()):
+        if minutes != drawn.get(month, 0):
+            calls = f"but calls drew {drawn.get(month, 0)}"
+            yield f"the pool of {month} gave {minutes} minutes, {calls}", ()
+
+
+def unequal(
+    what: str, stated_micros: int, other: str, computed_micros: int, entry_ids: Sequence[str] = ()
+) -> Iterator[Found]:
+    """Yield a difference unless two amounts are equal."""
+    if stated_micros != computed_micros:
+        stated, computed = format_micros(stated_micros), format_micros(computed_micros)
+        yield f"{what} {stated}, {other} {computed}", entry_ids
