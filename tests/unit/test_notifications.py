@@ -201,10 +201,10 @@ def test_a_document_is_its_facts_the_name_of_the_organization_and_a_text_for_peo
         "expiresAt": "2027-10-30T12:02:00Z",
         "currency": "USD",
         "subject": "Contoso: 7.25 USD of credit expires on 2027-10-30",
-        "text": "Of the purchase po-1 of Contoso (contoso), 7.25 USD is left and expires on "
-        "2027-10-30 at 12:02 UTC. What is not used by then is forfeited. The oldest credit is "
-        "always used first. If so much is often left, buy less at a time. Sent by perminute, stack "
-        "perminute-prod. More about this: "
+        "text": "The purchase po-1 of Contoso (contoso) has 7.25 USD left, which expires on "
+        "2027-10-30 at 12:02 UTC. Credit that is not used by then is forfeited. The oldest credit "
+        "is always used first. If so much is often left, buy less at a time. Sent by perminute, "
+        "stack perminute-prod. More about this: "
         "https://docs.example/perminute/docs/notifications.md#creditexpiring",
     }
 

@@ -24,8 +24,8 @@ from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.usage import Flag
 from perminute.domain.values.money import format_micros, read_micros
 from perminute.domain.values.times import format_instant, parse_instant
-from perminute.formats.call_texts import NOTIFIED_FLAGS
-from perminute.formats.notification_texts import SOMEBODY, Sender, text_of
+from perminute.formats.notification_templates import NOTIFIED_FLAGS
+from perminute.formats.notification_texts import UNKNOWN_SENDER, Sender, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +74,7 @@ def notification_of(document: Mapping[str, Any]) -> Notification:
     )
 
 
-def document_of(announcement: Announcement, sender: Sender = SOMEBODY) -> Document:
+def document_of(announcement: Announcement, sender: Sender = UNKNOWN_SENDER) -> Document:
     """Write a notification as it is published: its facts, its organization's name, and a text."""
     notification, name = announcement.notification, announcement.organization_name
     text = text_of(notification, name, sender)

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from perminute.adapters.message_attributes import string_attribute
 from perminute.adapters.notification_documents import document_of
 from perminute.domain.errors import Unavailable
-from perminute.formats.notification_texts import SOMEBODY
+from perminute.formats.notification_texts import UNKNOWN_SENDER
 from perminute.ports import Rejection
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class SNSTopic:
     """`NotificationTopic` over SNS."""
 
     def __init__(
-        self, client: Callable[[], SNSClient], topic_arn: str, sender: Sender = SOMEBODY
+        self, client: Callable[[], SNSClient], topic_arn: str, sender: Sender = UNKNOWN_SENDER
     ) -> None:
         """Publish to this topic, as this sender."""
         self._make_client = client
