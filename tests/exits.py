@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, get_args
@@ -16,7 +16,7 @@ from builders import ANSWERED, announced, holding, lot, rating
 from rich.console import Console
 
 from perminute.adapters.memory import KeptRejections
-from perminute.adapters.notification_documents import document_of
+from perminute.adapters.notification_documents import declared_types, document_of
 from perminute.adapters.sns_topic import _entry
 from perminute.api.http import error_document
 from perminute.application.correct_rates import Corrected
@@ -54,10 +54,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 REASONS: dict[str, Any] = {
-    "NotEntitled": NotEntitled.NO_CREDITS_LICENSE,
-    "Unpriced": Unpriced.CURRENCY_MISMATCH,
+    "CallNotEntitled": NotEntitled.NO_CREDITS_LICENSE,
+    "CallNotRated": Unpriced.CURRENCY_MISMATCH,
+    "CallFlagged": Flag.DIAL_OUT_NOT_ALLOWED,
     "Disabled": Disabled.THREE_FAILURES,
-    "Flag": Flag.DIAL_OUT_NOT_ALLOWED,
     "LegType": LegType.TOLL_FREE_DIAL_IN,
     "LimitName": LimitName.MONTHLY_SPEND,
 }
@@ -67,7 +67,9 @@ def encodable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def value_of(name: str, annotation: str, text: str) -> Any:
+def value_of(kind: Any, name: str, annotation: str, text: str) -> Any:
+    if name == "reason":
+        annotation = f"{kind.__name__} {annotation}"
     for reason, value in REASONS.items():
         if reason in annotation:
             return value
@@ -86,10 +88,10 @@ def all_news(text: str) -> list[Notification]:
     """Every kind of notification; what cannot be encoded reaches no account."""
     text = encodable(text)
     digests = [
-        kind(**{f.name: value_of(f.name, str(f.type), text) for f in fields(kind)})
+        kind(**{f: value_of(kind, f, t, text) for f, t in declared_types(kind).items()})
         for kind in get_args(NotificationBody)
     ]
-    single = [replace(one, calls=None) for one in digests if isinstance(one, CallNotification)]
+    single = [one._replace(calls=None) for one in digests if isinstance(one, CallNotification)]
     return [
         notification(one, organization_id=text, at=ANSWERED, cause="c")
         for one in (*digests, *single)

@@ -53,7 +53,7 @@ from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.limits import spending
 from perminute.domain.limits.spending import LimitName, SpendingChange, SpendingKind
-from perminute.domain.notifications.notifications import crossings
+from perminute.domain.notifications.notification_rules import crossings
 from perminute.domain.pools.pools import Pools
 from perminute.domain.rating import usage as usage_rules
 from perminute.domain.rating.calls import MAX_CALL_SECONDS, Numbers
@@ -82,7 +82,8 @@ if TYPE_CHECKING:
     from perminute.domain.credit.transaction import ProcessedEvent, Transaction
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.limits.spending import Spending
-    from perminute.domain.notifications.notifications import BalanceNow, Notification
+    from perminute.domain.notifications.notification_rules import BalanceNow
+    from perminute.domain.notifications.notifications import Notification
     from perminute.domain.pools.pools import MinutePool
     from perminute.domain.rating.calls import LegType
     from perminute.domain.rating.usage import Rating

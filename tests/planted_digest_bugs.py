@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from unittest.mock import patch
@@ -125,7 +124,7 @@ def counting_what_calls_were() -> Iterator[None]:
     """A call that was re-rated is counted as what it was when it was notified of."""
 
     def as_it_was(one: Notification, _: Usage) -> CallNotification:
-        news: CallNotification = one.news  # type: ignore[assignment] # only calls are counted
+        news: CallNotification = one.body  # type: ignore[assignment] # only calls are counted
         return news
 
     with patch.object(digests, "as_it_is_now", as_it_was):
@@ -145,7 +144,7 @@ def adding_up_all_costs() -> Iterator[None]:
     with_call = CountedCalls.with_call
 
     def adding(self: CountedCalls, news: CallNotification, at: datetime) -> CountedCalls:
-        return with_call(self, replace(news, currency=self.currency or news.currency), at)
+        return with_call(self, news._replace(currency=self.currency or news.currency), at)
 
     with patch.object(CountedCalls, "with_call", adding):
         yield

@@ -259,7 +259,7 @@ def _below(balances: Sequence[int], threshold: int) -> int:
 
 def told(store: InMemoryStore) -> Iterator[tuple[str, int, int]]:
     for one in store.outbox:
-        match one.news:
+        match one.body:
             case LowBalance(threshold_micros=threshold, balance_micros=balance):
                 yield "LowBalance", threshold, balance
             case BalanceExhausted(balance_micros=balance):
@@ -349,7 +349,7 @@ def test_an_expired_lot_is_forfeited_and_told_of_once_and_pays_only_calls_that_e
     assert all(one.remaining_micros >= 0 for one in world.store.expired.values())
     expiries = (e.amount_micros for e in world.entries() if e.type is EntryType.EXPIRY)
     assert forfeited_micros == -sum(expiries)
-    news = [one.news for one in world.store.outbox]
+    news = [one.body for one in world.store.outbox]
     assert Counter(n.purchase_id for n in news if isinstance(n, CreditExpired)) == expired
     warned = Counter(n.purchase_id for n in news if isinstance(n, CreditExpiring))
     assert set(warned.values()) <= {1}
@@ -368,14 +368,14 @@ def test_with_a_run_every_day_every_lot_that_expires_was_warned_of_ahead(
             day += timedelta(days=1)
         world.deliver([step])
     warned = {
-        one.news.purchase_id: one.at
+        one.body.purchase_id: one.at
         for one in world.store.outbox
-        if isinstance(one.news, CreditExpiring)
+        if isinstance(one.body, CreditExpiring)
     }
     for one in world.store.outbox:
-        if isinstance(one.news, CreditExpired):
-            assert warned[one.news.purchase_id] < one.at
-            assert one.at - warned[one.news.purchase_id] <= WARNING_AHEAD
+        if isinstance(one.body, CreditExpired):
+            assert warned[one.body.purchase_id] < one.at
+            assert one.at - warned[one.body.purchase_id] <= WARNING_AHEAD
 
 
 def _time_of(step: Step) -> datetime:
@@ -408,7 +408,7 @@ def test_recharges_are_asked_for_one_at_a_time_and_paid_once(
             world.deliver([data.draw(st.sampled_from(paid))])
         check_books(world.store)
         _check_recharges(world)
-    succeeded = [one for one in world.store.outbox if isinstance(one.news, RechargeSucceeded)]
+    succeeded = [one for one in world.store.outbox if isinstance(one.body, RechargeSucceeded)]
     assert len(succeeded) == len(paid)
 
 
@@ -423,13 +423,13 @@ def _check_recharges(world: World) -> None:
     """One id for one crossing: it is sent again after a day, and no other before its outcome."""
     account = world.store.account(ORGANIZATION)
     asked = [
-        (one.at, one.news) for one in world.store.outbox if isinstance(one.news, RechargeRequested)
+        (one.at, one.body) for one in world.store.outbox if isinstance(one.body, RechargeRequested)
     ]
     assert len({news.recharge_id for _, news in asked}) == account.recharge.requests
     answered = {
-        one.news.recharge_id
+        one.body.recharge_id
         for one in world.store.outbox
-        if isinstance(one.news, RechargeSucceeded)
+        if isinstance(one.body, RechargeSucceeded)
     }
     for (first_at, first), (second_at, second) in pairwise(asked):
         if first.recharge_id == second.recharge_id:
@@ -489,5 +489,5 @@ def test_auto_recharge_stops_at_the_third_failure_in_a_row_and_only_then(
             is_told = True
         elif asks:
             asked, today, is_open = asked + 1, today + 1, True
-        news = Counter(type(one.news).__name__ for one in world.store.outbox)
+        news = Counter(type(one.body).__name__ for one in world.store.outbox)
         assert (news["RechargeRequested"], news["RechargeDisabled"]) == (asked, disabled)

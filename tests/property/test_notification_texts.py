@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -10,11 +10,18 @@ from builders import ANSWERED
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from perminute.adapters.notification_documents import facts_of, notification_of
+from perminute.adapters.notification_documents import (
+    declared_types,
+    facts_of,
+    notification_of,
+)
 from perminute.domain.credit.recharge import Disabled
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.limits.spending import LimitName
 from perminute.domain.notifications.notifications import (
+    CallFlagged,
+    CallNotEntitled,
+    CallNotRated,
     LowBalance,
     Notification,
     NotificationBody,
@@ -33,11 +40,13 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "bool": st.booleans(),
     "datetime": st.datetimes(datetime(2000, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis adds the zone
     "tuple[str, ...]": st.lists(NAMES, max_size=10).map(tuple),
-    "Flag": st.sampled_from((*POLICY_FLAGS, Flag.REPORTED_BY_BRIDGE)),
-    **{
-        one.__name__: st.sampled_from(one)
-        for one in (Disabled, LegType, LimitName, NotEntitled, Unpriced)
-    },
+    "NotEntitled | Unpriced | Flag": st.nothing(),
+    **{one.__name__: st.sampled_from(one) for one in (Disabled, LegType, LimitName)},
+}
+REASONS: dict[Any, Any] = {
+    CallNotEntitled: NotEntitled,
+    CallNotRated: Unpriced,
+    CallFlagged: (*POLICY_FLAGS, Flag.REPORTED_BY_BRIDGE),
 }
 FORMED: dict[str, st.SearchStrategy[Any]] = {
     "currency": st.sampled_from(("USD", "JPY")),
@@ -58,7 +67,10 @@ def of_field(name: str, annotation: str) -> st.SearchStrategy[Any]:
 
 
 def news(kind: Any) -> st.SearchStrategy[NotificationBody]:
-    return st.builds(kind, **{f.name: of_field(f.name, str(f.type)) for f in fields(kind)})
+    values = {name: of_field(name, declared) for name, declared in declared_types(kind).items()}
+    if kind in REASONS:
+        values["reason"] = st.sampled_from(REASONS[kind])
+    return st.builds(kind, **values)
 
 
 ANY = st.one_of([news(kind) for kind in get_args(NotificationBody)]).map(

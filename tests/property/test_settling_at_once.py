@@ -175,7 +175,7 @@ def test_it_makes_no_difference_in_the_end(history: list[EndedCall], data: st.Da
         at_once.deliver(batch)
         afterwards.deliver(batch)
         after_micros = at_once.store.account(ORGANIZATION).balance_micros
-        low = [one for one in at_once.store.outbox[told:] if isinstance(one.news, LowBalance)]
+        low = [one for one in at_once.store.outbox[told:] if isinstance(one.body, LowBalance)]
         assert len(low) <= 1
         assert bool(low) == (after_micros < THRESHOLD_MICROS <= before_micros)
     state = at_once.state()

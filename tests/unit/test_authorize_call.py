@@ -349,7 +349,7 @@ def test_a_call_of_a_day_long_past_does_not_tell_a_limit_again_and_again() -> No
             ended_at=ANSWERED - timedelta(days=9) + timedelta(minutes=10),
         )
         world.charging([replace(one, reported_at=ANSWERED)])
-    told = [n for n in world.store.outbox if isinstance(n.news, SpendLimitReached)]
+    told = [n for n in world.store.outbox if isinstance(n.body, SpendLimitReached)]
     assert len(told) == 1
 
 
@@ -375,7 +375,7 @@ def test_charges_that_reach_a_limit_without_authorization_tell_it_once() -> None
     world.say(fact("monthlySpendLimit", 3 * PAID))
     for call_id in "abcd":
         world.end(call_id)
-    told = [n.news.limit for n in world.store.outbox if isinstance(n.news, SpendLimitReached)]
+    told = [n.body.limit for n in world.store.outbox if isinstance(n.body, SpendLimitReached)]
     assert told == ["dailySpendLimit", "monthlySpendLimit"]
 
 

@@ -80,7 +80,7 @@ def correct(account: Account, amount_micros: int, at: datetime = ANSWERED) -> Tr
 
 
 def news(booking: Transaction) -> list[NotificationBody]:
-    return [one.news for one in booking.notifications]
+    return [one.body for one in booking.notifications]
 
 
 def test_the_first_purchase_opens_a_lot_and_sets_the_credits_up() -> None:

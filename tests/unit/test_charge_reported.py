@@ -175,7 +175,7 @@ class World:
         return self.store.account(ORGANIZATION).balance_micros
 
     def reasons(self) -> list[Any]:
-        return [one.news.reason for one in self.store.outbox if isinstance(one.news, CallFlagged)]
+        return [one.body.reason for one in self.store.outbox if isinstance(one.body, CallFlagged)]
 
     def check(self) -> None:
         """Hold the books against each other, and what is reserved against the calls under way."""

@@ -103,7 +103,7 @@ def test_a_call_that_became_something_else_is_left_out(changed: dict[str, Any]) 
 def test_a_call_that_came_back_is_counted_by_its_latest_notification_only() -> None:
     back = called("b", notified_again=(NotifiedAgain("noLicense", 7),))
     before = told(back).notification
-    news = before.news
+    news = before.body
     again = notification(news, organization_id=ORGANIZATION, at=ENDED, cause="b/7", counted_on=DAY)
     assert as_it_is_now(before, back) is None
     assert as_it_is_now(again, back) is not None
@@ -133,9 +133,9 @@ def test_a_digest_names_the_ten_calls_that_were_answered_first() -> None:
     digest = counted(*late)
     assert [name for _, name in digest.named] == [f"call-{n:02d}" for n in range(11, 1, -1)]
     sent = digest.to_send(ENDED).notification
-    assert (sent.news.calls, sent.news.call_ids) == (12, tuple(name for _, name in digest.named))
-    assert (sent.news.call_id, sent.news.number, sent.news.leg_type) == (None, None, None)
-    assert (sent.news.day, sent.counted_on, sent.at) == ("2026-11-02", None, ENDED)
+    assert (sent.body.calls, sent.body.call_ids) == (12, tuple(name for _, name in digest.named))
+    assert (sent.body.call_id, sent.body.number, sent.body.leg_type) == (None, None, None)
+    assert (sent.body.day, sent.counted_on, sent.at) == ("2026-11-02", None, ENDED)
 
 
 def test_one_call_alone_is_notified_of_as_itself() -> None:
@@ -143,7 +143,7 @@ def test_one_call_alone_is_notified_of_as_itself() -> None:
     asked = told(called("b")).notification
     assert (sent.notification.id, sent.correlation_id) == (asked.id, "event-1")
     assert (sent.notification.at, sent.notification.counted_on) == (asked.at, None)
-    assert sent.notification.news.retail_cost_micros == 150_000
+    assert sent.notification.body.retail_cost_micros == 150_000
 
 
 def test_a_further_digest_of_a_group_has_an_id_of_its_own() -> None:
@@ -166,7 +166,7 @@ def test_a_digest_names_the_currency_of_rates_if_there_is_one() -> None:
     euros = CountedCalls(first=CallToNotify(one)).with_call(priced_in("EUR", "b"), ENDED)
     euros = euros.with_call(priced_in("EUR", "c"), ENDED)
     both = euros.with_call(priced_in("GBP", "d"), ENDED)
-    shown = [digest.to_send(ENDED).notification.news for digest in (euros, both)]
+    shown = [digest.to_send(ENDED).notification.body for digest in (euros, both)]
     assert [news.rate_currency for news in shown if isinstance(news, CallNotRated)] == ["EUR", None]
     assert both.named == tuple(NamedCall(ENDED, name) for name in "bcd")
 
@@ -234,7 +234,7 @@ def test_a_record_that_does_not_fit_with_others_is_counted_alone() -> None:
 
 
 def _organized_by(organizer_id: str, call: CallToNotify) -> CallToNotify:
-    news = call.notification.news
+    news = call.notification.body
     assert isinstance(news, CallNotEntitled)
-    by_organizer = replace(news, organizer_id=organizer_id)
-    return call._replace(notification=replace(call.notification, news=by_organizer))
+    by_organizer = news._replace(organizer_id=organizer_id)
+    return call._replace(notification=replace(call.notification, body=by_organizer))

@@ -162,7 +162,7 @@ def test_further_lots_are_warned_of_and_expire_as_any_other() -> None:
     assert expired.after.further is None
     assert expired.after.balance_micros == 0
     assert expired.lots.removed == expired.lots.forfeited[8:]
-    news = [one.news for one in expired.notifications if isinstance(one.news, CreditExpired)]
+    news = [one.body for one in expired.notifications if isinstance(one.body, CreditExpired)]
     assert len(news) == len(lots)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any, get_args
@@ -26,7 +26,7 @@ from items import size_of
 
 from perminute.adapters.dynamodb import records, under_way
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
-from perminute.adapters.notification_documents import document_of
+from perminute.adapters.notification_documents import declared_types, document_of
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
@@ -102,17 +102,19 @@ def waiting(subjects: int) -> Rerating:
 ORGANIZATION = longest("o")
 
 REASONS: dict[str, Any] = {
-    "NotEntitled": NotEntitled.NO_CREDITS_LICENSE,
-    "Unpriced": Unpriced.CURRENCY_MISMATCH,
+    "CallNotEntitled": NotEntitled.NO_CREDITS_LICENSE,
+    "CallNotRated": Unpriced.CURRENCY_MISMATCH,
+    "CallFlagged": Flag.DIAL_OUT_NOT_ALLOWED,
     "Disabled": Disabled.THREE_FAILURES,
-    "Flag": Flag.DIAL_OUT_NOT_ALLOWED,
     "LegType": LegType.TOLL_FREE_DIAL_IN,
     "LimitName": LimitName.CONCURRENT_CALLS,
 }
 
 
-def value_of(name: str, annotation: str) -> Any:
+def value_of(kind: Any, name: str, annotation: str) -> Any:
     """The longest value that a field of a notification may have."""
+    if name == "reason":
+        annotation = f"{kind.__name__} {annotation}"
     for reason, value in REASONS.items():
         if reason in annotation:
             return value
@@ -128,7 +130,7 @@ def value_of(name: str, annotation: str) -> Any:
 
 
 EVERY_NEWS = [
-    kind(**{field.name: value_of(field.name, str(field.type)) for field in fields(kind)})
+    kind(**{name: value_of(kind, name, of_type) for name, of_type in declared_types(kind).items()})
     for kind in get_args(NotificationBody)
 ]
 

@@ -139,7 +139,7 @@ def test_credit_that_comes_back_to_pay_a_call_is_no_rise_that_arms_a_threshold()
 
 def test_expiry_says_until_when_it_still_pays() -> None:
     booking = advance(holding(OLD, NEW, settings=SETTINGS), EXPIRED)
-    low, gone = (one.news for one in booking.notifications)
+    low, gone = (one.body for one in booking.notifications)
     assert isinstance(low, LowBalance)
     assert getattr(gone, "late_usage_until", None) == EXPIRED + timedelta(hours=24)
     assert booking.after.forfeited_at == EXPIRED

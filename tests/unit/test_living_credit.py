@@ -190,7 +190,7 @@ def test_the_warning_comes_once_whoever_is_first_and_the_expiry_after_it() -> No
     expires_at = twelve_months_after(LONG_AGO)
     for days in range(-32, 3):
         Expiry(store).all(expires_at + timedelta(days=days))
-    told = [(type(one.news), one.at) for one in store.outbox]
+    told = [(type(one.body), one.at) for one in store.outbox]
     assert told == [
         (CreditExpiring, expires_at - WARNING_AHEAD),
         (BalanceExhausted, expires_at),
@@ -318,7 +318,7 @@ def test_a_recharge_that_succeeded_after_all_funds_the_account_and_counts_for_th
     assert account.balance_micros == 4 * PAID + 50 * MICROS
     # The one that failed and was paid, and the one that its failure brought about.
     assert account.recharge.month_micros == 100 * MICROS
-    (told,) = [one.news for one in store.outbox if isinstance(one.news, RechargeSucceeded)]
+    (told,) = [one.body for one in store.outbox if isinstance(one.body, RechargeSucceeded)]
     assert told.after_failure
 
 
@@ -360,7 +360,7 @@ def test_a_recharge_that_nobody_answers_is_named_by_the_daily_run_after_three_da
         return [one.unanswered for one in run.values() if one.unanswered]
 
     assert [named(days) for days in range(1, 7)] == [[], [], [], *[[REQUESTED]] * 3]
-    attempts = [one.news for one in store.outbox if isinstance(one.news, RechargeRequested)]
+    attempts = [one.body for one in store.outbox if isinstance(one.body, RechargeRequested)]
     # Its first night comes before a day has passed.
     assert [one.attempt for one in attempts] == [1, 2, 3, 4, 5, 6]
     assert {one.recharge_id for one in attempts} == {REQUESTED}

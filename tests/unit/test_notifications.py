@@ -26,6 +26,7 @@ from perminute.domain.credit.recharge import Disabled
 from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.licensing.licensing import LicensingChange, NotEntitled
 from perminute.domain.limits.spending import LimitName
+from perminute.domain.notifications.notification_rules import crossings
 from perminute.domain.notifications.notifications import (
     BalanceExhausted,
     CallFlagged,
@@ -43,7 +44,6 @@ from perminute.domain.notifications.notifications import (
     RechargeRequested,
     RechargeSucceeded,
     SpendLimitReached,
-    crossings,
     notification,
 )
 from perminute.domain.rating.calls import LegType
@@ -255,7 +255,7 @@ def test_every_kind_carries_what_the_contract_says_and_is_readable(news: Notific
     assert text.count("Contoso (contoso)") == 1, "the id once"
     assert re.search(r" 20[0-9]{2}-", text), "when"
     for micros, words in [(12_500_000, "12.50 USD"), (7_000_000, "7 USD")]:
-        if micros in (getattr(news, name) for name in news.__slots__ if name != "balance_micros"):
+        if micros in (getattr(news, name) for name in news._fields if name != "balance_micros"):
             assert words in shown["text"]
 
 
@@ -353,12 +353,12 @@ def crossed(
     made = crossings(entries(before_micros, *amounts_micros), above_micros, (5, 10), "USD")
     return [
         (
-            one.news.threshold_micros if isinstance(one.news, LowBalance) else 0,
-            one.news.balance_micros,
+            one.body.threshold_micros if isinstance(one.body, LowBalance) else 0,
+            one.body.balance_micros,
             (one.at - ANSWERED) // timedelta(hours=1),
         )
         for one in made
-        if isinstance(one.news, LowBalance | BalanceExhausted)
+        if isinstance(one.body, LowBalance | BalanceExhausted)
     ]
 
 

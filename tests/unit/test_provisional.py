@@ -178,10 +178,10 @@ class World:
         """All but the thresholds of the pool, which are told when it is settled."""
         assert reconcile(self.store.statement(ORGANIZATION)) == ()
         assert len({one.id for one in self.store.outbox}) == len(self.store.outbox)
-        return [one for one in self.store.outbox if not isinstance(one.news, MinutePoolThreshold)]
+        return [one for one in self.store.outbox if not isinstance(one.body, MinutePoolThreshold)]
 
-    def news(self) -> list[NotificationBody]:
-        return [one.news for one in self.told()]
+    def notified(self) -> list[NotificationBody]:
+        return [one.body for one in self.told()]
 
 
 def call(name: str, until: datetime, heard_at: datetime, **changed: object) -> EndedCall:
@@ -239,27 +239,27 @@ def test_what_settling_gives_back_was_never_missing(at: datetime | None) -> None
     assert world.account.balance_micros == 3 * MICROS - CHEAP_MICROS
     assert (world.usage("first").pool_minutes, world.usage("late").pool_minutes) == (0, 60)
     assert world.account.provisional is None
-    assert world.news() == []
+    assert world.notified() == []
 
 
 def test_what_is_below_a_threshold_in_the_end_is_told_as_it_stands_then() -> None:
     world = late_pool(credit=2, settings=replace(SETTINGS, auto_recharge=None))
     world.charge(dear("later", LATE, LATE + SECOND))
     assert world.account.balance_micros == 2 * MICROS - 2 * DEAR_MICROS
-    assert world.news() == []
+    assert world.notified() == []
     world.settle()
     balance_micros = 2 * MICROS - CHEAP_MICROS - DEAR_MICROS
     exhausted = BalanceExhausted(balance_micros=balance_micros, currency="USD")
-    assert world.news() == [low(balance_micros), exhausted]
+    assert world.notified() == [low(balance_micros), exhausted]
     assert {one.at for one in world.told()} == {LATE + SECOND}
 
 
 def test_once_settled_credit_is_bought_by_the_balance_as_it_stands() -> None:
     world = late_pool(credit=2, settings=replace(SETTINGS, low_balance_thresholds_micros=()))
     world.charge(cheap("other", NOON + HOUR, LATE))
-    assert world.news() == []
+    assert world.notified() == []
     world.settle()
-    assert world.news() == [asked(2 * MICROS - 2 * CHEAP_MICROS)]
+    assert world.notified() == [asked(2 * MICROS - 2 * CHEAP_MICROS)]
 
 
 def test_a_failure_that_calls_for_another_recharge_is_told_at_once_and_asked_for_once_settled() -> (
@@ -270,7 +270,7 @@ def test_a_failure_that_calls_for_another_recharge_is_told_at_once_and_asked_for
     trigger = AutoRecharge(trigger_micros=60 * MICROS, recharge_micros=50 * MICROS)
     again = replace(settings, auto_recharge=trigger, event_id="again", configured_at=NOON)
     world.book(configured("again", again, NOON))
-    assert world.news() == [asked(50 * MICROS)]
+    assert world.notified() == [asked(50 * MICROS)]
     world.charge(cheap("first", NOON, NOON))
     world.charge(cheap("late", NOON - 2 * HOUR, LATE))
     failed = recharge_id(ORGANIZATION, 1)
@@ -285,11 +285,11 @@ def test_a_failure_that_calls_for_another_recharge_is_told_at_once_and_asked_for
     refused = RechargeFailed(
         recharge_id=failed, reason="no", balance_micros=balance_micros, currency="USD"
     )
-    assert world.news()[1:] == [refused]
+    assert world.notified()[1:] == [refused]
     # So the balance does not even fall; it is the failure that is remembered.
     world.book(purchase("by-hand", amount=1, issued_at=LATE, heard_at=LATE + SECOND))
     world.settle()
-    assert world.news()[2:] == [asked(balance_micros + MICROS, number=2)]
+    assert world.notified()[2:] == [asked(balance_micros + MICROS, number=2)]
 
 
 def test_credit_bought_by_hand_meanwhile_asks_for_nothing_more() -> None:
@@ -305,7 +305,7 @@ def test_credit_bought_by_hand_meanwhile_asks_for_nothing_more() -> None:
     )
     world.book(purchase("by-hand", amount=1, issued_at=LATE, heard_at=LATE))
     world.settle()
-    assert world.news() == []
+    assert world.notified() == []
 
 
 def late_pool_at_four(threshold_micros: int) -> World:
@@ -343,13 +343,13 @@ def test_what_fell_after_credit_came_in_meanwhile_is_told_once_settled(credit: C
     world.book(credit)
     for name in ("later", "and-later"):
         world.charge(dear(name, LATE, LATE + SECOND))
-    assert world.news() == []
+    assert world.notified() == []
     world.charge(dear("last", LATE, LATE + SECOND))
     world.settle()
     balance_micros = 14 * MICROS - 3 * DEAR_MICROS - CHEAP_MICROS
     assert balance_micros == 4_100_000
     crossed = LowBalance(threshold_micros=5 * MICROS, balance_micros=balance_micros, currency="USD")
-    assert world.news() == [crossed, asked(balance_micros)]
+    assert world.notified() == [crossed, asked(balance_micros)]
 
 
 @pytest.mark.parametrize("threshold_micros", [3_500_000, 5_500_000])
@@ -363,7 +363,7 @@ def test_credit_that_only_makes_up_for_what_settling_gives_back_crosses_nothing(
     assert world.account.provisional.balance_micros == 4 * MICROS
     world.settle()
     assert world.account.balance_micros == 6 * MICROS - CHEAP_MICROS
-    assert world.news() == []
+    assert world.notified() == []
 
 
 @pytest.mark.parametrize(
@@ -399,7 +399,7 @@ def test_after_a_quarter_of_an_hour_it_is_told_although_nobody_has_settled_the_p
     world = late_pool()
     assert world.account.due_at == LATE + PROVISIONAL_FOR
     for at in (LATE + PROVISIONAL_FOR - SECOND, LATE + PROVISIONAL_FOR):
-        assert world.news() == []
+        assert world.notified() == []
         match how:
             case "a charge":
                 world.charge(dial_in(f"dial-in-{at}", at))
@@ -407,12 +407,12 @@ def test_after_a_quarter_of_an_hour_it_is_told_although_nobody_has_settled_the_p
                 world.wait(at)
             case _:
                 Expiry(world.store).all(at)
-    assert world.news() == [low(0), EXHAUSTED, asked(0)]
+    assert world.notified() == [low(0), EXHAUSTED, asked(0)]
     assert {one.at for one in world.told()} == {LATE + PROVISIONAL_FOR}
     assert world.account.provisional is not None
     assert world.account.due_at != LATE + PROVISIONAL_FOR
     world.settle()
-    assert len(world.news()) == 3
+    assert len(world.notified()) == 3
     assert world.account.provisional is None
 
 
@@ -421,10 +421,10 @@ def test_what_was_waited_for_once_is_not_waited_for_again_until_it_is_settled() 
     world.wait(LATE + PROVISIONAL_FOR)
     world.book(purchase("more", amount=3, issued_at=LATE, heard_at=LATE + PROVISIONAL_FOR))
     world.charge(dear("later", NOON - 3 * HOUR, LATE + HOUR))
-    assert world.news() == [low(0), EXHAUSTED] * 2
+    assert world.notified() == [low(0), EXHAUSTED] * 2
     world.settle()
     world.charge(dear("last", NOON - 4 * HOUR, LATE + 2 * HOUR))
-    assert len(world.news()) == 4
+    assert len(world.notified()) == 4
     assert world.account.provisional is not None
     assert world.account.provisional.since == LATE + 2 * HOUR
 
@@ -433,11 +433,11 @@ def test_of_a_call_that_the_pool_may_still_bear_it_is_not_told_that_it_is_not_en
     world = late_pool("payPerMinute")
     assert world.usage("late").outcome is Outcome.NOT_ENTITLED
     assert world.usage("late").notifications_held
-    assert world.news() == []
+    assert world.notified() == []
     world.settle()
     assert world.usage("late").outcome is Outcome.POOLED
     assert not world.usage("late").notifications_held
-    assert [news_of(one) for one in world.news()] == ["first"]
+    assert [news_of(one) for one in world.notified()] == ["first"]
 
 
 def test_what_stays_as_it_was_is_told_once_that_is_known_and_is_not_rerated() -> None:
@@ -449,14 +449,14 @@ def test_what_stays_as_it_was_is_told_once_that_is_known_and_is_not_rerated() ->
     after = world.usage("later")
     assert replace(after, notified_again=()) == replace(before, notifications_held=False)
     assert Flag.RERATED in world.usage("late").flags
-    assert [news_of(one) for one in world.news()] == ["first", "later"]
+    assert [news_of(one) for one in world.notified()] == ["first", "later"]
 
 
 def test_of_a_call_that_no_pool_bears_it_is_told_at_once() -> None:
     world = late_pool("payPerMinute")
     parts = {"leg_type": LegType.TOLL_FREE_DIAL_IN, "service_number": "+18005550199"}
     world.charge(call("toll-free", LATE, LATE + SECOND, remote_number=None, **parts))
-    assert [news_of(one) for one in world.news()] == ["toll-free"]
+    assert [news_of(one) for one in world.notified()] == ["toll-free"]
 
 
 def test_what_a_late_license_makes_of_a_call_waits_for_its_pool_too() -> None:
@@ -468,18 +468,18 @@ def test_what_a_late_license_makes_of_a_call_waits_for_its_pool_too() -> None:
     # The license is known, and what the pool gives to each call is not yet.
     world.settle(calls=Unreadable(InMemoryCalls(world.store), times=0))
     assert world.usage("late").outcome is Outcome.NOT_ENTITLED
-    assert world.news() == []
+    assert world.notified() == []
     world.settle()
-    assert [news_of(one) for one in world.news()] == ["first"]
+    assert [news_of(one) for one in world.notified()] == ["first"]
 
 
 def test_news_of_calls_goes_out_after_a_quarter_of_an_hour_by_what_they_are_then() -> None:
     world = late_pool("payPerMinute")
     at = LATE + PROVISIONAL_FOR
     world.wait(at - SECOND)
-    assert world.news() == []
+    assert world.notified() == []
     world.settle(at, Unreadable(InMemoryCalls(world.store), times=1))
-    assert [news_of(one) for one in world.news()] == ["late"]
+    assert [news_of(one) for one in world.notified()] == ["late"]
     assert not world.usage("late").notifications_held
     assert world.account.provisional == Provisional(
         months=frozenset({NOVEMBER}), since=LATE, balance_micros=None
@@ -487,7 +487,7 @@ def test_news_of_calls_goes_out_after_a_quarter_of_an_hour_by_what_they_are_then
     # Nothing is looked for any more: the lists are read to settle the pool, which takes two steps.
     world.settle(at, Unreadable(InMemoryCalls(world.store), times=2))
     assert world.account.provisional is None
-    assert [news_of(one) for one in world.news()] == ["late", "first"]
+    assert [news_of(one) for one in world.notified()] == ["late", "first"]
 
 
 def test_calls_that_ended_in_the_next_month_are_told_and_settled_with_that_of_their_answer() -> (
@@ -498,10 +498,10 @@ def test_calls_that_ended_in_the_next_month_are_told_and_settled_with_that_of_th
     world = World("payPerMinute")
     world.charge(cheap("first", turn + HOUR / 2, turn + HOUR / 2))
     world.charge(dear("late", turn + HOUR / 3, heard_at))
-    assert world.news() == []
+    assert world.notified() == []
     at = heard_at + PROVISIONAL_FOR
     world.settle(at, Unreadable(InMemoryCalls(world.store), times=1))
-    assert [news_of(one) for one in world.news()] == ["late"]
+    assert [news_of(one) for one in world.notified()] == ["late"]
     world.settle(at)
     assert world.usage("late").outcome is Outcome.POOLED
     assert world.usage("first").outcome is not Outcome.POOLED
@@ -515,11 +515,11 @@ def test_of_so_many_calls_those_are_told_that_come_first_and_the_others_as_they_
     world = late_pool("payPerMinute")
     world.charge(dear("later", LATE, LATE + SECOND))
     world.settle(LATE + PROVISIONAL_FOR, Unreadable(InMemoryCalls(world.store), times=1))
-    assert [news_of(one) for one in world.news()] == ["late"]
+    assert [news_of(one) for one in world.notified()] == ["late"]
     assert world.account.provisional is not None
     assert world.account.provisional.notifications_held
     world.settle()
-    assert [news_of(one) for one in world.news()] == ["late", "first", "later"]
+    assert [news_of(one) for one in world.notified()] == ["late", "first", "later"]
 
 
 def test_a_limit_is_not_reached_by_what_the_pool_may_still_bear() -> None:
@@ -530,16 +530,16 @@ def test_a_limit_is_not_reached_by_what_the_pool_may_still_bear() -> None:
         daily_spend_limit_micros=2 * MICROS,
     )
     world = late_pool(credit=40, settings=limited)
-    assert world.news() == []
+    assert world.notified() == []
     world.settle()
     world.charge(cheap("other", NOON - HOUR, LATE))
-    assert world.news() == []
+    assert world.notified() == []
     # 1.80 by now, and 3 more for the moment: nobody has settled that within a quarter of an hour.
     world.charge(dear("again", NOON - 3 * HOUR, LATE))
-    assert world.news() == []
+    assert world.notified() == []
     world.wait(LATE + PROVISIONAL_FOR)
     world.charge(dear("more", NOON - 3 * HOUR, LATE + PROVISIONAL_FOR))
-    (told,) = world.news()
+    (told,) = world.notified()
     assert isinstance(told, SpendLimitReached)
 
 

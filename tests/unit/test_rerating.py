@@ -132,7 +132,7 @@ def test_what_is_charged_more_is_paid_by_the_lots_as_they_are_now() -> None:
     (corrected,) = booking.rerated
     assert corrected.lots == (LotShare("1", "po-1", -5), LotShare("2", "po-2", -6))
     assert corrected.flags == (Flag.OVERDRAWN, Flag.RERATED)
-    assert [one.news for one in booking.notifications] == [
+    assert [one.body for one in booking.notifications] == [
         BalanceExhausted(balance_micros=-1, currency="USD")
     ]
 
@@ -160,8 +160,8 @@ def test_a_batch_that_comes_out_even_still_has_an_entry_that_explains_its_calls(
     check(account, booking)
     assert [(e.amount_micros, e.lots) for e in booking.entries] == [(0, ())]
     (told,) = booking.notifications
-    assert isinstance(told.news, CallNotEntitled)
-    assert (told.call_id, told.news.reason) == ("a", NotEntitled.NO_LICENSE)
+    assert isinstance(told.body, CallNotEntitled)
+    assert (told.call_id, told.body.reason) == ("a", NotEntitled.NO_LICENSE)
 
 
 def test_a_change_of_outcome_alone_moves_the_account_and_no_money() -> None:
@@ -258,13 +258,13 @@ def test_only_what_was_not_so_before_is_told_and_again_if_it_is_so_again() -> No
     account, (a,) = charged(holding(lot("1", 5)), not_entitled("a"))
     booking = rerated(account, (a, flagged))
     (told,) = booking.notifications
-    assert isinstance(told.news, CallFlagged)
-    assert (told.call_id, told.news.reason) == ("a", Flag.DIAL_OUT_NOT_ALLOWED)
+    assert isinstance(told.body, CallFlagged)
+    assert (told.call_id, told.body.reason) == ("a", Flag.DIAL_OUT_NOT_ALLOWED)
     assert told.at == LATER
     back = rerated(booking.after, (booking.rerated[0], not_entitled("a")))
     again = rerated(back.after, (back.rerated[0], flagged))
     assert back.notifications == ()
-    assert again.notifications[0].news == booking.notifications[0].news
+    assert again.notifications[0].body == booking.notifications[0].body
     assert again.notifications[0].id != booking.notifications[0].id
 
 
@@ -286,7 +286,7 @@ def test_pools_are_written_and_told_with_what_they_change() -> None:
     booking = rerated(account, pools=pools)
     check(account, booking)
     assert booking.pools == (replace(pool, told=80),)
-    assert [type(one.news).__name__ for one in booking.notifications] == ["MinutePoolThreshold"]
+    assert [type(one.body).__name__ for one in booking.notifications] == ["MinutePoolThreshold"]
 
 
 # Which calls are to be looked at

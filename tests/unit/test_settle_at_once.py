@@ -175,9 +175,9 @@ class World:
     def usage(self, call_id: str) -> Usage:
         return self.store.usages[ORGANIZATION, call_id]
 
-    def news(self) -> list[NotificationBody]:
+    def notified(self) -> list[NotificationBody]:
         """All that was told of money and calls."""
-        told = [one.news for one in self.store.outbox]
+        told = [one.body for one in self.store.outbox]
         return [one for one in told if not isinstance(one, MinutePoolThreshold)]
 
 
@@ -214,7 +214,7 @@ def test_what_the_pool_bears_is_known_in_the_posting_that_charges_the_late_call(
     assert [one.entry_id for one in first.adjustments] == [entry.entry_id]
     assert world.store.minute_pools[ORGANIZATION, NOVEMBER].used == 60
     # It would have left 0 for the moment, below the threshold and the trigger.
-    assert world.news() == []
+    assert world.notified() == []
 
 
 def test_a_batch_that_costs_something_as_well_has_two_entries_and_is_decided_once() -> None:
@@ -226,7 +226,7 @@ def test_a_batch_that_costs_something_as_well_has_two_entries_and_is_decided_onc
     later_micros = world.usage("later").charge_micros
     assert types == [(EntryType.CHARGE, -later_micros), (EntryType.ADJUSTMENT, -CHEAP_MICROS)]
     balance_micros = 3 * MICROS - later_micros - CHEAP_MICROS
-    low, asked = world.news()
+    low, asked = world.notified()
     assert isinstance(low, LowBalance)
     assert isinstance(asked, RechargeRequested)
     # The charge by itself leaves 1.50, which nobody ever had.
@@ -237,7 +237,7 @@ def test_a_batch_that_costs_something_as_well_has_two_entries_and_is_decided_onc
 def test_what_only_recorded_calls_cost_more_calls_for_a_recharge_too() -> None:
     settings = replace(SETTINGS, low_balance_thresholds_micros=())
     world = late_pool(credit=1, settings=settings)
-    (asked,) = world.news()
+    (asked,) = world.notified()
     assert isinstance(asked, RechargeRequested)
     assert asked.balance_micros == MICROS - CHEAP_MICROS
 
@@ -259,7 +259,7 @@ def test_of_a_call_that_loses_its_minutes_it_is_told_that_it_is_not_entitled() -
     world = late_pool("payPerMinute")
     assert world.usage("late").outcome is Outcome.POOLED
     assert world.usage("first").outcome is Outcome.NOT_ENTITLED
-    (news,) = world.news()
+    (news,) = world.notified()
     assert isinstance(news, CallNotEntitled)
     assert news.call_id == "first"
 
@@ -500,7 +500,7 @@ def test_a_limit_is_reached_by_what_calls_cost_in_the_end() -> None:
     world = late_pool(credit=40, settings=limited)
     assert [one.spent_micros for one in world.account.days if one.spent_micros] == [CHEAP_MICROS]
     world.charge(call("other", NOON - HOUR, LATE))
-    assert world.news() == []
+    assert world.notified() == []
     world.charge(dear("again", NOON - 3 * HOUR, LATE))
     # All but the one that ended first go to credit by now.
     spent_micros = 2 * CHEAP_MICROS + DEAR_MICROS
@@ -517,7 +517,7 @@ def test_a_limit_that_a_late_batch_reaches_is_told_by_what_was_corrected_with_it
     world = World(credit=40, settings=limited)
     world.charge(call("first", NOON, NOON))
     world.charge(dear("late", NOON - 2 * HOUR, LATE), dear("other", NOON + HOUR, LATE))
-    (told,) = world.news()
+    (told,) = world.notified()
     assert isinstance(told, SpendLimitReached)
 
 
@@ -531,5 +531,5 @@ def test_a_limit_of_an_hour_is_reached_by_what_was_corrected_with_it() -> None:
     world = World(credit=40, settings=limited)
     world.charge(dear("first", NOON, NOON))
     world.charge(dear("late", NOON - 2 * HOUR, LATE), dear("other", NOON + SECOND, LATE))
-    (told,) = world.news()
+    (told,) = world.notified()
     assert isinstance(told, FraudSuspected)

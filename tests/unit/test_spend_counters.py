@@ -172,7 +172,7 @@ class World:
 
     @property
     def limits_told(self) -> int:
-        return sum(isinstance(one.news, SpendLimitReached) for one in self.store.outbox)
+        return sum(isinstance(one.body, SpendLimitReached) for one in self.store.outbox)
 
     def say(self, one: Fact, user: str | None = ORGANIZER) -> None:
         self.said["fact"] += 1

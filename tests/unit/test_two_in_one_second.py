@@ -137,7 +137,7 @@ def test_of_settings_saved_in_one_second_those_that_do_not_hold_buy_nothing() ->
         )
         saved = purchase(change=on, processed_event=processed_event(identity), issued_at=ANSWERED)
         book([saved, saves(other, None)])
-        asked = [one.news for one in store.outbox if isinstance(one.news, RechargeRequested)]
+        asked = [one.body for one in store.outbox if isinstance(one.body, RechargeRequested)]
         assert asked == []
 
 

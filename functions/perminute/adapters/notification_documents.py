@@ -1,21 +1,23 @@
 """Notifications as the outbox stores them, and as they are published (docs/notifications.md).
 
 The outbox stores the facts: names in camelCase, money as decimal strings. What people read is
-written when a notification is published, by the name that its organization has then.
+written when a notification is published, with the name that its organization has then.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from perminute.domain.credit.recharge import Disabled
 from perminute.domain.errors import Refused
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.limits.spending import LimitName
 from perminute.domain.notifications.notifications import (
+    CallFlagged,
+    CallNotEntitled,
     CallNotification,
+    CallNotRated,
     Notification,
     NotificationBody,
 )
@@ -28,7 +30,7 @@ from perminute.formats.notification_templates import NOTIFIED_FLAGS
 from perminute.formats.notification_texts import UNKNOWN_SENDER, Sender, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from perminute.ports import Announcement
 
@@ -40,9 +42,8 @@ Document = dict[str, Any]
 
 
 def facts_of(notification: Notification, correlation_id: str = "") -> Document:
-    """Write a notification with all that it carries, but for what people read."""
-    news = notification.news
-    carried = {field.name: getattr(news, field.name) for field in fields(news)}
+    """Write everything that a notification carries, but for what people read."""
+    body = notification.body
     return {
         "id": notification.id,
         "type": notification.type,
@@ -52,25 +53,22 @@ def facts_of(notification: Notification, correlation_id: str = "") -> Document:
         **({_COUNTED_ON: notification.counted_on.isoformat()} if notification.counted_on else {}),
         **{
             _camel(name): _plain(name, value)
-            for name, value in carried.items()
-            if value is not None or name in _written_as_null(news)
+            for name, value in body._asdict().items()
+            if value is not None or name in _written_as_null(body)
         },
     }
 
 
 def notification_of(document: Mapping[str, Any]) -> Notification:
     """Read what `facts_of` wrote; `Refused` names the field that is missing or cannot be read."""
-    carried = _read(document, "type", _carried_by)
-    kind = _KINDS[document["type"]]
-    news = kind(**{field.attribute: _value(document, field) for field in carried})
+    kind = _read(document, "type", _kind)
+    is_counted = _COUNTED_ON in document
     return Notification(
         id=_read(document, "id", _text),
         organization_id=_read(document, "organizationId", _text),
         at=_read(document, "at", parse_instant),
-        news=news,
-        counted_on=_read(document, _COUNTED_ON, date.fromisoformat)
-        if _COUNTED_ON in document
-        else None,
+        body=kind(**dict(_values(document, kind))),
+        counted_on=_read(document, _COUNTED_ON, date.fromisoformat) if is_counted else None,
     )
 
 
@@ -86,12 +84,12 @@ def document_of(announcement: Announcement, sender: Sender = UNKNOWN_SENDER) -> 
     }
 
 
-def _written_as_null(news: NotificationBody) -> tuple[str, ...]:
-    """Name what programs find null, not missing, if a call or a digest does not have it."""
-    if not isinstance(news, CallNotification):
+def _written_as_null(body: NotificationBody) -> tuple[str, ...]:
+    """Return what programs find null, not missing, if a call or a digest does not have it."""
+    if not isinstance(body, CallNotification):
         return ()
     always = ("call_id", "retail_cost_micros")
-    return always if news.calls is not None else (*always, "number", "answered_at")
+    return always if body.calls is not None else (*always, "number", "answered_at")
 
 
 def _camel(name: str) -> str:
@@ -110,13 +108,23 @@ def _plain(name: str, value: object) -> object:
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────
 
 
-class _Field(NamedTuple):
-    """A field of a kind of news: in our code, in JSON, and how its value is read."""
+def _values(
+    document: Mapping[str, Any], kind: Callable[..., NotificationBody]
+) -> Iterator[tuple[str, object]]:
+    """Read the fields of a kind; one that may be None is None if it is null or missing."""
+    for name, declared in declared_types(kind).items():
+        may_be_none = declared.endswith(_OR_NONE)
+        if may_be_none and document.get(_camel(name)) is None:
+            yield name, None
+        else:
+            reader = _READERS.get(declared.removesuffix(_OR_NONE)) or _REASONS[kind]
+            yield name, _read(document, _camel(name), read_micros if _MICROS in name else reader)
 
-    attribute: str
-    name: str
-    read: Callable[[Any], object]
-    is_required: bool
+
+def declared_types(kind: Any) -> dict[str, str]:  # noqa: ANN401 - a class of named tuples
+    """Return how the fields of a kind of notification are annotated."""
+    (annotations,) = (one.__annotations__ for one in kind.__mro__ if vars(one).get("_fields"))
+    return {name: annotation.__forward_arg__ for name, annotation in annotations.items()}
 
 
 def _text(value: object) -> str:
@@ -140,6 +148,14 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(map(_text, value))
 
 
+def _kind(value: str) -> Callable[..., NotificationBody]:
+    for kind in get_args(NotificationBody):
+        if kind.__name__ == value:
+            return kind  # type: ignore[no-any-return] # a member of the union
+    msg = "is no kind of notification"
+    raise ValueError(msg)
+
+
 def _notified_flag(value: str) -> Flag:
     flag = Flag(value)
     if flag not in NOTIFIED_FLAGS:
@@ -155,47 +171,16 @@ _READERS: dict[str, Callable[[Any], object]] = {
     "bool": bool,
     "datetime": parse_instant,
     "tuple[str, ...]": _texts,
-    "Flag": _notified_flag,
-    **{one.__name__: one for one in (Disabled, LegType, LimitName, NotEntitled, Unpriced)},
+    **{one.__name__: one for one in (Disabled, LegType, LimitName)},
 }
 """How a value is read, by the type that its field is declared with."""
 
-
-def _fields_of(kind: type[NotificationBody]) -> tuple[_Field, ...]:
-    return tuple(
-        _Field(
-            attribute=field.name,
-            name=_camel(field.name),
-            read=read_micros if field.name.endswith(_MICROS) else _READERS[_declared(field.type)],
-            is_required=not str(field.type).endswith(_OR_NONE),
-        )
-        for field in fields(kind)
-    )
-
-
-def _declared(annotation: object) -> str:
-    return str(annotation).removesuffix(_OR_NONE)
-
-
-_KINDS: dict[str, Callable[..., NotificationBody]] = {
-    kind.__name__: kind for kind in get_args(NotificationBody)
+_REASONS: dict[object, Callable[[Any], object]] = {
+    CallNotEntitled: NotEntitled,
+    CallNotRated: Unpriced,
+    CallFlagged: _notified_flag,
 }
-_CARRIED = {kind.__name__: _fields_of(kind) for kind in get_args(NotificationBody)}
-
-
-def _carried_by(kind: object) -> tuple[_Field, ...]:
-    carried = _CARRIED.get(_text(kind))
-    if carried is None:
-        msg = "is no kind of notification"
-        raise ValueError(msg)
-    return carried
-
-
-def _value(document: Mapping[str, Any], field: _Field) -> object:
-    """Read a field; one that may be None is, if it is null or missing."""
-    if document.get(field.name) is None and not field.is_required:
-        return None
-    return _read(document, field.name, field.read)
+"""How the reason of a call's notification is read."""
 
 
 def _read(document: Mapping[str, Any], name: str, read: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - what the reader returns

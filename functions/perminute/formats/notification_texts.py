@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
@@ -61,7 +60,7 @@ def text_of(
     Names and reasons from outside can neither end a line nor hide what follows them. Of a subject
     that is too long the name is cut, never what happened.
     """
-    body, organization_id = notification.news, notification.organization_id
+    body, organization_id = notification.body, notification.organization_id
     name = organization_name or organization_id
     # With the id, by which the organization is found.
     in_full = name if name == organization_id else f"{name} ({organization_id})"
@@ -118,11 +117,11 @@ def _variant(body: NotificationBody) -> object:  # noqa: PLR0911 - one for each 
 
 def _field_values(body: NotificationBody) -> dict[str, object]:
     values: dict[str, object] = {}
-    for field in fields(body):
-        name, value = field.name, getattr(body, field.name)
+    for name, value in body._asdict().items():
         if name.endswith("_micros"):
-            name, value = name.removesuffix("_micros"), _money(value or 0, body)
-        values[name] = _minute(value) if isinstance(value, datetime) else value
+            values[name.removesuffix("_micros")] = _money(value or 0, body)
+        else:
+            values[name] = _minute(value) if isinstance(value, datetime) else value
     return values
 
 

@@ -124,7 +124,7 @@ def _rows(
         yield named(name, None if had_micros is None else money(had_micros), money(left_micros))
     for transaction in transactions:
         for one in transaction.notifications:
-            yield named("notification", None, _announced(one.news, after.currency))
+            yield named("notification", None, _announced(one.body, after.currency))
 
 
 def _changed_lots(

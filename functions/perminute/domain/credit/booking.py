@@ -21,7 +21,7 @@ from perminute.domain.errors import Refused
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.limits.limit_reached import limit_reached
 from perminute.domain.limits.spending import ReachedLimit, answered, day_of, limits_on, records_of
-from perminute.domain.notifications.call_news import notify_of_call
+from perminute.domain.notifications.notification_rules import notify_of_call
 from perminute.domain.notifications.notifications import (
     CallFlagged,
     CallNotEntitled,

@@ -17,15 +17,14 @@ from perminute.domain.credit.provisional import with_pools
 from perminute.domain.credit.recharge import Disabled, RechargeRequest
 from perminute.domain.credit.transaction import Transaction
 from perminute.domain.errors import Refused
+from perminute.domain.notifications.notification_rules import BalanceNow, crossings
 from perminute.domain.notifications.notifications import (
-    BalanceNow,
     CreditExpired,
     CreditExpiring,
     Notification,
     NotificationBody,
     RechargeDisabled,
     RechargeRequested,
-    crossings,
     notification,
 )
 from perminute.domain.values.times import end_of

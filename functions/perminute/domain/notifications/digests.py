@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.credit.booking import notifications_of_call
-from perminute.domain.notifications.call_news import notified_as
+from perminute.domain.notifications.notification_rules import cause_of
 from perminute.domain.notifications.notifications import (
     CallNotification,
     CallNotRated,
@@ -41,10 +41,10 @@ class CallGroup(NamedTuple):
     @classmethod
     def of(cls, one: Notification) -> CallGroup:
         """Return the group of a call; raises `ValueError` for what no digest is about."""
-        if one.counted_on is None or not isinstance(one.news, CallNotification):
+        if one.counted_on is None or not isinstance(one.body, CallNotification):
             msg = f"{one.type} {one.id} is about no call that a digest could count"
             raise ValueError(msg)
-        return cls(one.counted_on, one.news.organizer_id, one.type, one.news.reason.value)
+        return cls(one.counted_on, one.body.organizer_id, one.type, one.body.reason.value)
 
 
 class CallToNotify(NamedTuple):
@@ -100,11 +100,10 @@ class CountedCalls:
 
     def to_send(self, at: datetime) -> CallToNotify:
         """Return the digest; of a single call, the notification of that call under its own id."""
-        first, news = self.first.notification, self.first.notification.news
+        first, news = self.first.notification, self.first.notification.body
         if self.calls == 1 or not isinstance(news, CallNotification):
             return self.first._replace(notification=replace(first, counted_on=None))
-        digest = replace(
-            news,
+        digest = news._replace(
             call_id=None,
             leg_type=None,
             number=None,
@@ -130,10 +129,10 @@ def _without_other_currency(counted: CountedCalls, news: CallNotification) -> No
     first = counted.first.notification
     if (
         isinstance(news, CallNotRated)
-        and isinstance(first.news, CallNotRated)
-        and news.rate_currency != first.news.rate_currency
+        and isinstance(first.body, CallNotRated)
+        and news.rate_currency != first.body.rate_currency
     ):
-        return replace(first, news=replace(first.news, rate_currency=None))
+        return replace(first, body=first.body._replace(rate_currency=None))
     return first
 
 
@@ -157,7 +156,7 @@ def count(
         news = as_it_is_now(one.notification, usage)
         if news is None:
             continue
-        now = one._replace(notification=replace(one.notification, news=news))
+        now = one._replace(notification=replace(one.notification, body=news))
         before = changed.get(group) or counted.get(group)
         before = before or CountedCalls(first=now, currency=currency)
         changed[group] = before.with_call(news, one.notification.at)
@@ -175,8 +174,8 @@ def as_it_is_now(one: Notification, usage: Usage) -> CallNotification | None:
             news,
             organization_id=one.organization_id,
             at=one.at,
-            cause=notified_as(news, usage),
+            cause=cause_of(news, usage),
         )
-        if now.id == one.id and news.reason is getattr(one.news, "reason", None):
+        if now.id == one.id and news.reason is getattr(one.body, "reason", None):
             return news
     return None

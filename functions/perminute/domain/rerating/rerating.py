@@ -18,7 +18,7 @@ from perminute.domain.credit.ledger import RERATING
 from perminute.domain.credit.lots import MAX_EXPIRED_LOTS_CORRECTED
 from perminute.domain.licensing.licensing import POOL_ATTRIBUTES, SEAT_ATTRIBUTES, decides_calls
 from perminute.domain.limits.spending import SpendingKind, Spendings, spending_changes
-from perminute.domain.notifications.call_news import notify_again
+from perminute.domain.notifications.notification_rules import notify_again
 from perminute.domain.notifications.notifications import CallNotRated
 from perminute.domain.pools.pools import Position, minutes_wanted, month_of
 from perminute.domain.rating.usage import Adjusted, Flag
