@@ -62,8 +62,9 @@ from perminute.domain.rating.usage import Price, Usage
 from perminute.domain.reconciliation.book_checks import BooksCheck
 from perminute.domain.reference.phone_numbers import e164_or_withheld
 from perminute.domain.rerating import rerating
-from perminute.events import billing, door, licensing, processed_events, telephony
+from perminute.events import billing, licensing, telephony
 from perminute.events import billing as billing_events
+from perminute.events import event as bus_event
 from perminute.events import licensing as licensing_events
 from perminute.formats import notification_texts
 from perminute_local.simulation.write_recorder import Effects, documents_of
@@ -89,7 +90,7 @@ if TYPE_CHECKING:
     from perminute.domain.rating.usage import Rating
     from perminute.domain.reconciliation.book_checks import BooksCursor
     from perminute.domain.reconciliation.book_sums import CallCost
-    from perminute.events.fields import Event, IssuedDetail
+    from perminute.events.event import Event, IssuedDetail
     from perminute.ports import CallList, ListedCall, ListedOrganizations
 
 
@@ -581,7 +582,7 @@ def facts_of_one_instant_by_identity() -> Iterator[None]:
 @contextmanager
 def believing_any_instant() -> Iterator[None]:
     """A call may have ended, and credit been bought, long after the event that reports it."""
-    with patch.object(door, "check_has_happened", lambda _: None):
+    with patch.object(bus_event, "_check_has_happened", lambda _: None):
         yield
 
 
@@ -682,7 +683,7 @@ def folding_within_the_horizon() -> Iterator[None]:
 def issued_when_sent() -> Iterator[None]:
     """Nobody reads when something was decided: the event's time counts, in whole seconds."""
 
-    def sent_at(event: Event, _: IssuedDetail) -> datetime:
+    def sent_at(event: Event[Any], _: IssuedDetail) -> datetime:
         return event.time
 
     with (
@@ -693,7 +694,7 @@ def issued_when_sent() -> Iterator[None]:
 
 
 def _changes_known_as(
-    processed_event_of: Callable[[Event, IssuedDetail], ProcessedEvent],
+    processed_event_of: Callable[[Event[Any], IssuedDetail], ProcessedEvent],
 ) -> ExitStack:
     patches = ExitStack()
     for events in (licensing_events, billing_events):
@@ -705,7 +706,7 @@ def _changes_known_as(
 def knowing_changes_by_their_event_ids() -> Iterator[None]:
     """What a bus gave another id counts once more, whatever its `changeId`."""
     with _changes_known_as(
-        lambda event, _: processed_events.processed_event_of(event, IdentityKind.EVENT, event.id)
+        lambda event, _: bus_event.processed_event_of(event, IdentityKind.EVENT, event.id)
     ):
         yield
 
@@ -714,10 +715,8 @@ def knowing_changes_by_their_event_ids() -> Iterator[None]:
 def keeping_change_ids_as_event_ids() -> Iterator[None]:
     """A `changeId` that reads like the id of another event is taken for it."""
 
-    def of_either(event: Event, detail: IssuedDetail) -> ProcessedEvent:
-        return processed_events.processed_event_of(
-            event, IdentityKind.EVENT, detail.change_id or event.id
-        )
+    def of_either(event: Event[Any], detail: IssuedDetail) -> ProcessedEvent:
+        return bus_event.processed_event_of(event, IdentityKind.EVENT, detail.change_id or event.id)
 
     with _changes_known_as(of_either):
         yield

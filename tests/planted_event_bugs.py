@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 from unittest.mock import patch
 
-from perminute import batches
+from perminute import batches, parsing
 from perminute.adapters.dynamodb import outbox
 from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.notification_documents import notification_of
@@ -26,7 +26,7 @@ from perminute.domain.rating import calls
 from perminute.domain.rating.usage import Outcome
 from perminute.domain.reference.phone_numbers import check_e164
 from perminute.domain.rerating import rerating
-from perminute.events import door, telephony
+from perminute.events import telephony
 from perminute_local.simulation.notified import CARRIED, NAMED
 from perminute_local.simulation.same_second import CAUTIOUS
 
@@ -252,7 +252,7 @@ def refusing_half_a_surrogate_pair_anywhere() -> Iterator[None]:
     def strictly(text: str) -> NoReturn:
         raise ValueError(text)
 
-    with patch.object(door, "read_leniently", strictly):
+    with patch.object(parsing, "parse_leniently", strictly):
         yield
 
 

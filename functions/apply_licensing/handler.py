@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from perminute.application.retry import Deadline
 from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
-from perminute.events.door import read_event
+from perminute.events.event import read_event
 from perminute.events.licensing import LICENSING, check_within_horizon, licensing_event
 from perminute.observability import logger, metrics, named_run, report_batch
 

@@ -9,7 +9,7 @@ from perminute.application.retry import Deadline
 from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
 from perminute.events.billing import BILLING, credit_event
-from perminute.events.door import read_event
+from perminute.events.event import read_event
 from perminute.observability import logger, metrics, named_run, report_batch
 
 if TYPE_CHECKING:

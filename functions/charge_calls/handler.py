@@ -10,7 +10,7 @@ from perminute.application.retry import Deadline
 from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
 from perminute.domain.rating.usage import Outcome
-from perminute.events.door import read_event
+from perminute.events.event import read_event
 from perminute.events.telephony import TELEPHONY, ended_call
 from perminute.observability import (
     UNCHARGED,

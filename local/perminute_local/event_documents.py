@@ -11,19 +11,19 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema
+from msgspec.json import schema_components
 
 from perminute.domain.licensing.dial_out import PREDEFINED, DialOutMode
 from perminute.domain.licensing.ties import FIRST_HOLDS
 from perminute.domain.rating.calls import MAX_ID_LENGTH
 from perminute.domain.reference.licenses import OUR_NAMES, PRODUCTS
 from perminute.domain.values.times import MAX_CLOCK_AHEAD
-from perminute.events.billing import AnyBillingEvent
-from perminute.events.licensing import AnyLicensingEvent
-from perminute.events.telephony import CallEnded
+from perminute.events.billing import BILLING
+from perminute.events.event import Event
+from perminute.events.licensing import LICENSING
+from perminute.events.telephony import TELEPHONY
 from perminute_local.event_rules import add_rules
-from perminute_local.json_schema import without_references
+from perminute_local.json_schema import schema_of_text, without_references
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -133,24 +133,37 @@ others are known. That request stays open. Such a tie is logged, and counted as 
 """
 
 
-class _Bare(GenerateJsonSchema):
-    """Without titles made from the names of fields, which say nothing that the names do not."""
-
-    def field_title_should_be_set(self, schema: object) -> bool:
-        del schema
-        return False
-
-
 def schema() -> dict[str, Any]:
-    """Make the JSON Schema (2020-12) of any event."""
-    events: TypeAdapter[Any] = TypeAdapter(CallEnded | AnyLicensingEvent | AnyBillingEvent)
-    made = events.json_schema(schema_generator=_Bare)
-    add_rules(made)
-    return {
-        "$schema": GenerateJsonSchema.schema_dialect,
+    """Return the JSON Schema (2020-12) of any event."""
+    details = [
+        (source.name, detail_type, detail)
+        for source in (TELEPHONY, LICENSING, BILLING)
+        for detail_type, detail in source.details.items()
+    ]
+    references, definitions = schema_components(
+        [Event[detail] for _, _, detail in details],  # type: ignore[valid-type] # a type of each
+        ref_template="#/$defs/{name}",
+        schema_hook=schema_of_text,
+    )
+    events: dict[str, dict[str, Any]] = {}
+    for (source, detail_type, detail), reference in zip(details, references, strict=True):
+        event = _resolved(reference, definitions)
+        properties = event["properties"]
+        # Not part of what is sent: the bus states it.
+        del definitions[reference["$ref"].rpartition("/")[2]], properties["account"]
+        properties["source"] = {"const": source, "type": "string"}
+        properties["detail-type"] = {"const": detail_type, "type": "string"}
+        event["title"] = f"{detail.__name__}Event"
+        event["description"] = definitions[detail.__name__].pop("description")
+        events[event["title"]] = event
+    made = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "perminute: events in",
-        **made,
+        "$defs": definitions | events,
+        "anyOf": [{"$ref": f"#/$defs/{name}"} for name in events],
     }
+    add_rules(made)
+    return made
 
 
 def schema_text() -> str:
@@ -219,6 +232,8 @@ def _not_null(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
 
 def _words(kind: dict[str, Any], definitions: dict[str, Any]) -> str:
     match kind:
+        case {"title": "text", "maxLength": most}:
+            words = f"text, {most} characters at most"
         case {
             "title": "country"
             | "currency"
@@ -234,10 +249,6 @@ def _words(kind: dict[str, Any], definitions: dict[str, Any]) -> str:
             words = f"*whole number* from {least:,} to {most:,}"
         case {"type": "string", "title": title}:
             words = f"*{title}*"
-        case {"type": "string", "maxLength": most}:
-            words = f"text, {most} characters at most"
-        case {"type": "integer"}:
-            words = "*whole number*"
         case {"type": "boolean"}:
             words = "`true` \\| `false`"
         case {"type": "object"}:

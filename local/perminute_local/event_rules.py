@@ -9,7 +9,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from perminute.domain.licensing.dial_out import POLICY_NAMES
-from perminute.domain.rating.calls import MAX_CALL_SECONDS
 from perminute.domain.reference.country_codes import COUNTRIES, CURRENCIES
 from perminute.domain.reference.licenses import GUIDS, OUR_NAMES, PRODUCTS
 from perminute_local.json_schema import numbers_by_leg_type
@@ -37,20 +36,14 @@ def add_rules(schema: dict[str, Any]) -> None:
     definitions = schema["$defs"]
     for place in _places(definitions):
         place.update(_BY_TITLE.get(str(place.get("title")), {}))
-    call = definitions["CallEndedDetail"]
-    call["properties"]["billableSeconds"]["anyOf"][0] |= {
-        "minimum": 0,
-        "maximum": MAX_CALL_SECONDS,
-    }
+    call = definitions["CallEnded"]
     unanswered = {"properties": {"answeredAt": {"type": "null"}}, "required": ["answeredAt"]}
     uncharged = {"properties": {"billableSeconds": {"enum": [0, None]}}}
     call["allOf"] = [*numbers_by_leg_type(), {"if": unanswered, "then": uncharged}]
-    adjusted = definitions["CreditAdjustedDetail"]
-    adjusted["properties"]["amount"]["pattern"] = _but_not(
-        r"-?[0.]*$", adjusted["properties"]["amount"]["pattern"]
-    )
     takes_back = {"properties": {"purchaseId": {"type": "string"}}, "required": ["purchaseId"]}
-    adjusted["allOf"] = [{"if": takes_back, "then": {"properties": {"amount": {"pattern": "^-"}}}}]
+    definitions["CreditAdjusted"]["allOf"] = [
+        {"if": takes_back, "then": {"properties": {"amount": {"pattern": "^-"}}}}
+    ]
     amounts = ("triggerAmount", "rechargeAmount")
     definitions["AutoRechargeDetail"]["allOf"] = [
         {
@@ -71,10 +64,6 @@ def _places(within: object) -> Iterator[dict[str, Any]]:
     if isinstance(within, list):
         for one in within:
             yield from _places(one)
-
-
-def _but_not(what: str, pattern: str) -> str:
-    return f"^(?!{what}){pattern.removeprefix('^')}"
 
 
 def _in_any_case(text: str) -> str:

@@ -16,6 +16,12 @@ def without_references(text: str) -> str:
     return _REFERENCE.sub("", text)
 
 
+def schema_of_text(text_type: Any) -> dict[str, Any]:  # noqa: ANN401 - msgspec passes the type itself
+    """Return the schema of a `TextType`, for msgspec."""
+    schema: dict[str, Any] = text_type.schema
+    return schema
+
+
 def numbers_by_leg_type() -> list[dict[str, Any]]:
     """Return what JSON Schema says of the numbers of a call: which one must be there, and E.164."""
     leg_types: dict[str, list[str]] = {}

@@ -10,12 +10,13 @@ import sys
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from msgspec.json import schema, schema_components
+from msgspec.json import schema_components
 
 from perminute.api.endpoints import ENDPOINTS
 from perminute.api.http import MAX_BODY_BYTES
-from perminute.api.messages import AuthorizeBody, ErrorDocument, Id, OrganizationId, ReportBody
-from perminute_local.json_schema import numbers_by_leg_type, without_references
+from perminute.api.messages import AuthorizeBody, ErrorDocument, ReportBody
+from perminute.fields import Id, OrganizationId
+from perminute_local.json_schema import numbers_by_leg_type, schema_of_text, without_references
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +60,7 @@ SCOPES = {
 def document() -> dict[str, Any]:
     """Make the document (OpenAPI 3.1)."""
     types = [ErrorDocument, *(t for e in ENDPOINTS for t in (e.reads, e.answers))]
-    _, components = schema_components(types, ref_template=_REF)
+    _, components = schema_components(types, ref_template=_REF, schema_hook=schema_of_text)
     components[AuthorizeBody.__name__]["allOf"] = numbers_by_leg_type()
     paths: dict[str, Any] = {}
     for endpoint in ENDPOINTS:
@@ -107,8 +108,8 @@ def _operation(endpoint: Endpoint, components: dict[str, Any]) -> dict[str, Any]
     asks = endpoint.method == "GET"
     ids = {"organizationId": OrganizationId, **({"callId": Id} if _CALL in endpoint.path else {})}
     path = [
-        {"name": name, "in": "path", "required": True, "schema": schema(kind)}
-        for name, kind in ids.items()
+        {"name": name, "in": "path", "required": True, "schema": schema_of_text(text_type)}
+        for name, text_type in ids.items()
     ]
     query = _query(components[endpoint.reads.__name__]) if asks else []
     failures = [

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from perminute.domain.rating.calls import MAX_CALL_SECONDS, LegType
 from perminute.domain.rating.rate_card import NoQuote, Quote, Rate, Unpriced
 from perminute.domain.reference.phone_numbers import check_e164
-from perminute.domain.values.lenient_json import read_leniently
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant, parse_instant
-from perminute.domain.values.whole_numbers import without_fraction
 from perminute.formats.rate_cells import read_leg_type
+from perminute.parsing import parse_leniently, without_fraction
 from perminute_local import quote_texts
 from perminute_local.terminal import remark, write_json, write_line
 from perminute_local.text_files import check_start, string_of
@@ -210,7 +209,7 @@ def _read_lines(lines: Iterable[bytes]) -> Iterator[_Line]:
 
 def _read_call(line: bytes) -> QuotedCall:
     try:
-        call = read_leniently(line.decode())
+        call = parse_leniently(line.decode())
     except UnicodeDecodeError as error:
         msg = "is not UTF-8; save the file as UTF-8"
         raise ValueError(msg) from error

@@ -17,7 +17,7 @@ from perminute.application.results import Accepted
 from perminute.application.retry import RetryPolicy
 from perminute.domain.values.times import format_instant
 from perminute.events.billing import BILLING, credit_event
-from perminute.events.door import read_event
+from perminute.events.event import read_event
 from perminute.events.licensing import LICENSING, licensing_event
 from perminute_local.admin import run
 from perminute_local.cli import main

@@ -14,7 +14,7 @@ from perminute.adapters.dynamodb.tables import connect
 from perminute.application.apply_licensing import ApplyLicensing
 from perminute.application.results import Accepted
 from perminute.application.retry import RetryPolicy
-from perminute.events.door import read_event
+from perminute.events.event import read_event
 from perminute.events.licensing import LICENSING, licensing_event
 from perminute_local import graph_sync
 from perminute_local.cli import main

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from perminute.domain.errors import Refused
 from perminute.events.billing import BILLING, credit_event
-from perminute.events.door import read_event
+from perminute.events.event import read_event
 from perminute.events.licensing import LICENSING, licensing_event
 from perminute.events.telephony import TELEPHONY, ended_call
 from perminute_local.event_documents import schema
@@ -23,7 +23,7 @@ from perminute_local.event_documents import schema
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pydantic import TypeAdapter
+    from perminute.events.event import Source
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = [
@@ -40,7 +40,7 @@ WITHOUT_FORMATS = jsonschema_rs.validator_for(SCHEMA, validate_formats=False)
 IN_PYTHON = jsonschema.Draft202012Validator(SCHEMA)
 """Whose patterns are Python's, in which `$` also stands before a last line's end."""
 
-DOORS: dict[str, tuple[TypeAdapter[Any], Callable[[Any], object]]] = {
+DOORS: dict[str, tuple[Source[Any], Callable[[Any], object]]] = {
     "perminute.telephony": (TELEPHONY, ended_call),
     "perminute.licensing": (LICENSING, licensing_event),
     "perminute.billing": (BILLING, credit_event),
@@ -50,7 +50,7 @@ UNSAID = (
     "lies more than 5 minutes after the event's time",
     "lies before answeredAt",
     "lies more than 24 h after answeredAt",
-    "expiresAt must lie after purchasedAt",
+    "expiresAt: must lie after purchasedAt",
     "must be at least minimumPurchase",
     "must lie in the years 1970 to 9990",
     "date value out of range",

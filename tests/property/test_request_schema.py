@@ -12,16 +12,16 @@ from from_schema import Values, with_something_else
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from perminute.api.door import read_body
 from perminute.api.endpoints import BY_NAME, _report
 from perminute.api.messages import AuthorizeBody, ReportBody, UpdateBody
 from perminute.domain.authorization.reservations import Operation
 from perminute.domain.errors import Refused
 from perminute.domain.rating.calls import read_numbers
+from perminute.parsing import parse
 from perminute_local.openapi import document
 
 if TYPE_CHECKING:
-    from perminute.api.messages import Message
+    from perminute.fields import Message
 
 COMPONENTS = document()["components"]["schemas"]
 BODIES = [BY_NAME[name].reads for name in ("authorize", "update", "release")]
@@ -59,7 +59,7 @@ SAMPLES: dict[type[Message], list[dict[str, Any]]] = {
 def is_read(body: dict[str, Any], kind: type[Message]) -> bool:
     """Whether a body is read, whatever is known of its call."""
     try:
-        match read_body(json.dumps(body).encode(), kind):
+        match parse(json.dumps(body).encode(), kind):
             case AuthorizeBody(leg_type=leg_type, service_number=service, remote_number=remote):
                 numbers = read_numbers(leg_type, service_number=service, remote_number=remote)
                 phone_call(leg_type=leg_type, **numbers._asdict())

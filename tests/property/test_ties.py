@@ -24,7 +24,7 @@ from perminute.domain.credit.recharge import AutoRecharge
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.values.times import format_instant
 from perminute.events.billing import BILLING, credit_event
-from perminute.events.door import read_event
+from perminute.events.event import read_event
 from perminute.events.licensing import LICENSING, licensing_event
 
 if TYPE_CHECKING:

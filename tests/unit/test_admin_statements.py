@@ -9,7 +9,7 @@ import pytest
 
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.credit_settings import CreditSettings
-from perminute.events.billing import CreditsConfiguredDetail
+from perminute.events.billing import CreditsConfigured
 from perminute_local.admin.clearable import CLEARABLE
 from perminute_local.admin.credit import settings_in_force
 from perminute_local.admin.statements import (
@@ -157,7 +157,7 @@ def test_settings_in_force_are_stated_with_every_field_that_an_event_has() -> No
     settings = event.change
     assert isinstance(settings, CreditSettings)
     assert settings_in_force(Account(organization_id="contoso", settings=settings)) == SETTINGS
-    fields = {field.alias for field in CreditsConfiguredDetail.model_fields.values()}
+    fields = set(CreditsConfigured.__struct_encode_fields__)
     envelope = {"schemaVersion", "organizationId", "changeId", "issuedAt"}
     assert fields == set(SETTINGS) | envelope
     assert {path.partition(".")[0] for path in CLEARABLE.values()} == set(SETTINGS) - {"currency"}
@@ -180,7 +180,7 @@ def test_before_there_are_settings_only_the_currency_is_known() -> None:
             "--auto-recharge: --trigger-amount and --recharge-amount are required when",
         ),
         ({"autoRecharge.monthlyLimit": "x"}, "--monthly-limit: must be a decimal string"),
-        ({"maxGrantSeconds": 0}, "--max-grant-seconds: must be greater than or equal to 1"),
+        ({"maxGrantSeconds": 0}, "--max-grant-seconds: must be a whole number from 1 to 86400"),
         ({"currency": "eur"}, "--currency: must be an ISO 4217 code"),
     ],
 )
@@ -196,7 +196,7 @@ def test_a_setting_that_the_functions_would_refuse_is_named_by_its_option(
     ("fields", "message"),
     [
         ({"amount": "0"}, "--amount: must be greater than 0"),
-        ({"expiresAt": "2020-01-01T00:00:00Z"}, "--expires-at must lie after --purchased-at"),
+        ({"expiresAt": "2020-01-01T00:00:00Z"}, "--expires-at: must lie after --purchased-at"),
         (
             {"purchasedAt": "2026-11-28T15:00:00Z"},
             "--purchased-at: lies more than 5 minutes after the event's time",
@@ -213,7 +213,7 @@ def test_a_purchase_that_the_functions_would_refuse_is_named_by_its_option(
 def test_what_is_taken_back_is_below_zero() -> None:
     back = {"amount": "5", "reason": "chargeback", "purchaseId": "po-1"}
     assert refusal(adjustment("contoso", None, back)) == (
-        "amount must be below 0 with a --purchase-id, which says what is taken back"
+        "--amount: must be below 0 with a --purchase-id, which says what is taken back"
     )
 
 

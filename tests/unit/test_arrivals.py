@@ -12,7 +12,7 @@ from perminute.domain.credit.booking import Adjustment
 from perminute.domain.errors import Refused
 from perminute.domain.values.times import MAX_CLOCK_AHEAD
 from perminute.events.billing import BILLING, CreditPurchased, credit_event
-from perminute.events.door import read_event
+from perminute.events.event import read_event
 from perminute.events.licensing import LICENSING
 from perminute.events.telephony import TELEPHONY, ended_call
 
@@ -93,7 +93,7 @@ def test_what_has_happened_may_lie_five_minutes_after_the_event_and_no_more() ->
     call = read_event(said(CALL, endedAt="2026-11-02T09:36:00Z"), TELEPHONY)
     assert call.detail.ended_at.at == call.time + MAX_CLOCK_AHEAD
     bought = read_event(said(PURCHASE, purchasedAt="2026-10-30T12:07:00Z"), BILLING)
-    assert isinstance(bought, CreditPurchased)
+    assert isinstance(bought.detail, CreditPurchased)
     assert bought.detail.purchased_at == bought.time + MAX_CLOCK_AHEAD
 
 

@@ -20,7 +20,7 @@ from perminute.domain.errors import Refused
 from perminute.domain.licensing.folding import RERATING_HORIZON
 from perminute.domain.values.times import format_instant, parse_instant
 from perminute.events.billing import BILLING, credit_event
-from perminute.events.door import read_event
+from perminute.events.event import read_event
 from perminute.events.licensing import LICENSING, check_within_horizon, licensing_event
 from perminute.events.telephony import TELEPHONY, ended_call
 
@@ -193,7 +193,7 @@ def test_unknown_fields_are_ignored_and_an_absent_schema_version_means_1() -> No
     [
         ({"organizationId": "REMOVED"}, "organizationId: is required"),
         ({"organizationId": None}, "organizationId: must not be null"),
-        ({"organizationId": ""}, "organizationId: must have at least 1 character"),
+        ({"organizationId": ""}, "organizationId: must not be empty"),
         ({"callId": "x" * 251}, "callId: must have at most 250 characters"),
         ({"organizerId": "adele "}, "organizerId: must not begin or end with a space"),
         (
@@ -203,16 +203,16 @@ def test_unknown_fields_are_ignored_and_an_absent_schema_version_means_1() -> No
         ({"answeredAt": "REMOVED"}, "answeredAt: is required"),
         (
             {"legType": "carrierPigeon"},
-            "legType: must be 'tollDialIn', 'tollFreeDialIn', 'dialOut' or 'app'",
+            'legType: must be "tollDialIn", "tollFreeDialIn", "dialOut" or "app"',
         ),
-        ({"meetingType": "wild"}, "meetingType: must be 'scheduled' or 'adHoc'"),
+        ({"meetingType": "wild"}, 'meetingType: must be "scheduled" or "adHoc"'),
         (
             {"endedAt": "2026-11-02T09:30:59"},
             "endedAt: has no offset; times are UTC, such as 2026-11-02T09:00:00Z",
         ),
         (
             {"endedAt": 1762074000},
-            "endedAt: must be a string such as '2026-11-02T09:00:00Z'",
+            "endedAt: must be text such as 2026-11-02T09:00:00Z",
         ),
         (
             {"remoteNumber": "030 23125042"},
@@ -224,16 +224,16 @@ def test_unknown_fields_are_ignored_and_an_absent_schema_version_means_1() -> No
             "serviceNumber: must be an E.164 number of 7 to 15 digits such as +14255550100 "
             "(a masked tail such as **** is accepted)",
         ),
-        ({"meetingId": 211}, "meetingId: must be a valid string"),
-        ({"billableSeconds": "61"}, "billableSeconds: must be a valid integer"),
-        ({"billableSeconds": 61.5}, "billableSeconds: must be a valid integer"),
-        ({"billableSeconds": True}, "billableSeconds: must be a valid integer"),
+        ({"meetingId": 211}, "meetingId: must be text"),
+        ({"billableSeconds": "61"}, "billableSeconds: must be a whole number from 0 to 86400"),
+        ({"billableSeconds": 61.5}, "billableSeconds: must be a whole number from 0 to 86400"),
+        ({"billableSeconds": True}, "billableSeconds: must be a whole number from 0 to 86400"),
         (
             {"billableSeconds": -5},
-            "billableSeconds: must lie between 0 and 86400 (24 h)",
+            "billableSeconds: must be a whole number from 0 to 86400",
         ),
         ({"endedAt": "2026-11-02T08:00:00Z"}, "endedAt: lies before answeredAt"),
-        ({"schemaVersion": "2"}, "schemaVersion: must be '1'"),
+        ({"schemaVersion": "2"}, 'schemaVersion: must be "1"'),
     ],
 )
 def test_a_call_that_is_wrong_is_refused_by_the_name_of_the_field(
@@ -247,8 +247,8 @@ def test_a_call_that_is_wrong_is_refused_by_the_name_of_the_field(
     [
         ("[]", "event: must be a JSON object"),
         ("7", "event: must be a JSON object"),
-        ("not JSON", "event: is not JSON: expected ident at line 1 column 2"),
-        ("", "event: is not JSON: EOF while parsing a value at line 1 column 0"),
+        ("not JSON", "event: is not JSON: JSON is malformed: invalid character (byte 4)"),
+        ("", "event: is empty; send a JSON object"),
         (
             "{}",
             "id: is required; time: is required; source: is required; "
@@ -263,11 +263,13 @@ def test_what_is_no_event_is_refused(body: str, message: str) -> None:
 def test_a_known_source_with_an_unknown_detail_type_is_refused() -> None:
     strange = json.dumps({**json.loads(sample("license-assigned")), "detail-type": "Gone"})
     assert refusal(strange, LICENSING, licensing_event) == (
-        "detail-type: must be one of 'License Assigned', 'License Removed', "
-        "'Licenses Purchased', 'User Changed', 'Organization Changed'"
+        "detail-type: must be one of License Assigned, License Removed, "
+        "Licenses Purchased, User Changed, Organization Changed"
     )
     nothing = json.dumps({"source": "perminute.licensing"})
-    assert refusal(nothing, LICENSING, licensing_event) == "detail-type: is required"
+    assert refusal(nothing, LICENSING, licensing_event) == (
+        "id: is required; time: is required; detail-type: is required; detail: is required"
+    )
 
 
 def test_a_license_that_comes_and_goes_is_a_fact_of_its_user() -> None:
@@ -358,27 +360,27 @@ def test_what_changes_about_a_user_or_an_organization_are_facts_and_the_rest_sta
         (
             "organization-changed",
             {"licensingProgram": "retail"},
-            "licensingProgram: must be 'volume' or 'other'",
+            'licensingProgram: must be "other" or "volume"',
         ),
         (
             "licenses-purchased",
             {"quantity": -1},
-            "quantity: must be greater than or equal to 0",
+            "quantity: must be a whole number from 0 to 100000000",
         ),
         (
             "licenses-purchased",
             {"quantity": 1.5},
-            "quantity: must be a valid integer",
+            "quantity: must be a whole number from 0 to 100000000",
         ),
         (
             "organization-changed",
             {"poolMinutesPerLicense": -1},
-            "poolMinutesPerLicense: must be greater than or equal to 0",
+            "poolMinutesPerLicense: must be a whole number from 0 to 1000000",
         ),
         (
             "organization-changed",
             {"poolMinutesUsed": -1},
-            "poolMinutesUsed: must be greater than or equal to 0",
+            "poolMinutesUsed: must be a whole number from 0 to 1000000000",
         ),
     ],
 )
@@ -678,9 +680,9 @@ NO_AMOUNT = "must be a decimal string with at most 6 decimals, such as 0.026"
             {"purchasedAt": "9999-01-01T00:00:00Z"},
             "purchasedAt: must lie in the years 1970 to 9990",
         ),
-        ("recharge-failed", {"reason": ""}, "reason: must have at least 1 character"),
+        ("recharge-failed", {"reason": ""}, "reason: must not be empty"),
         ("credit-purchased", {"amount": "NaN"}, f"amount: {NO_AMOUNT}"),
-        ("credit-purchased", {"amount": 250}, "amount: must be a string such as '0.026'"),
+        ("credit-purchased", {"amount": 250}, "amount: must be text such as 0.026"),
         ("credit-purchased", {"amount": "-1"}, "amount: must be greater than 0"),
         ("credit-purchased", {"amount": "0"}, "amount: must be greater than 0"),
         (
@@ -696,13 +698,13 @@ NO_AMOUNT = "must be a decimal string with at most 6 decimals, such as 0.026"
         (
             "credit-purchased",
             {"expiresAt": "2026-10-30T12:02:00Z"},
-            "detail: expiresAt must lie after purchasedAt",
+            "expiresAt: must lie after purchasedAt",
         ),
         ("credit-adjusted", {"amount": "0.00"}, "amount: must not be 0"),
         (
             "credits-configured",
             {"lowBalanceThresholds": ["1"] * 21},
-            "lowBalanceThresholds: must have at most 20 items",
+            "lowBalanceThresholds: must be a list of at most 20 items",
         ),
         ("credit-adjusted", {"amount": "1e3"}, f"amount: {NO_AMOUNT}"),
         (

@@ -20,7 +20,7 @@ from perminute.domain.errors import Refused
 from perminute.domain.licensing.licensing import license_attribute
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.reference.licenses import PRODUCTS, SERVICE_PLANS, product_named
-from perminute.events.door import read_event
+from perminute.events.event import read_event
 from perminute.events.licensing import LICENSING, licensing_event
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from perminute.domain.licensing.licensing import Licensing, LicensingChange
 from perminute.domain.licensing.ties import Tie
 from perminute.domain.notifications.notifications import RechargeRequested
 from perminute.events.billing import BILLING, credit_event
-from perminute.events.door import read_event
+from perminute.events.event import read_event
 from perminute.events.licensing import LICENSING, licensing_event
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from perminute.api.messages import (
     AnswerDocument,
     AuthorizeBody,
     BalanceDocument,
-    Message,
     PriceDocument,
     PriceQuery,
     ReleaseBody,
@@ -25,6 +24,7 @@ from perminute.domain.authorization.reservations import ChargingRequest, Operati
 from perminute.domain.errors import Refused
 from perminute.domain.rating.calls import Call, LegType, MeetingType, read_numbers
 from perminute.domain.values.identifiers import canonical_id
+from perminute.fields import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable

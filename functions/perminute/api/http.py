@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from msgspec import Meta, to_builtins
 from msgspec.json import encode
 
-from perminute.api.door import check_text, read_body, read_fields
 from perminute.api.endpoints import BY_NAME, BY_ROUTE, Endpoint, Target, check_target
-from perminute.api.messages import ErrorDocument, Invocation, Message
+from perminute.api.messages import ErrorDocument, Invocation
 from perminute.domain.errors import Conflict, NotFound, Refused, Unavailable
 from perminute.domain.rating.calls import MAX_ID_LENGTH
 from perminute.domain.values.identifiers import canonical_id, check_spaces
-from perminute.domain.values.lenient_json import is_text
 from perminute.domain.values.printable import one_line
+from perminute.fields import Message
+from perminute.parsing import check_text, is_text, parse, read_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +91,7 @@ def serve_http(
 ) -> Served:
     """Serve a request that API Gateway let through."""
     try:
-        request = read_fields(event, _Request)
+        request = read_message(event, _Request)
         check_text((request.path_parameters, request.query_string_parameters))
     except Refused as error:
         return Served("none", "", "", error_document(error), str(error))
@@ -144,11 +144,11 @@ def serve_invocation(api: ChargingApi, event: object, deadline: Deadline, now: d
     call_id = canonical_id(_text(event.get("callId")))
     outcome: Message
     try:
-        invocation = read_fields(event, Invocation)
+        invocation = read_message(event, Invocation)
         endpoint = BY_NAME[invocation.operation]
         _check_call(endpoint, invocation)
         target = Target(organization_id, call_id, now, deadline)
-        outcome = endpoint.serve(api, target, read_fields(event, endpoint.reads))
+        outcome = endpoint.serve(api, target, read_message(event, endpoint.reads))
     except (Refused, Unavailable) as error:
         document, name = error_document(error), _text(event.get("operation"))
         name = name if name in BY_NAME else "none"
@@ -216,8 +216,8 @@ def _check_ids(path: Mapping[str, str], endpoint: Endpoint) -> None:
 def _read(request: _Request, endpoint: Endpoint, target: Target) -> Message:
     if endpoint.method == "GET":
         query = request.query_string_parameters or {}
-        return read_fields(query, endpoint.reads, text=True)
-    message = read_body(_body_of(request), endpoint.reads)
+        return read_message(query, endpoint.reads, from_text=True)
+    message = parse(_body_of(request), endpoint.reads)
     check_target(message, target)
     return message
 

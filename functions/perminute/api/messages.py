@@ -1,45 +1,43 @@
-"""What is said over the charging API: bodies, queries and answers, with their checks.
-
-msgspec and not pydantic: this function answers while a caller waits, and pydantic alone would add
-a third to the time that it takes to start (`make bench`, imports; ADR 11). The schemas of the
-OpenAPI document are made from these same types.
-"""
+"""What is sent over the charging API: bodies, queries and answers (docs/charging-api.md)."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from perminute.domain.authorization.reservations import Decision, PaidBy
 from perminute.domain.credit.credit_settings import FailureHandling
 from perminute.domain.limits.spending import LimitName
-from perminute.domain.rating.calls import MAX_CALL_SECONDS, MAX_ID_LENGTH, LegType, MeetingType
+from perminute.domain.rating.calls import MAX_CALL_SECONDS, LegType, MeetingType
 from perminute.domain.rating.usage import Flag, Outcome
-from perminute.domain.reference.phone_numbers import PATTERN as E164_PATTERN
-from perminute.domain.values.identifiers import PATTERN as ID_PATTERN
+from perminute.domain.reference.phone_numbers import PATTERN, check_e164
+from perminute.fields import Id, Message, OrganizationId, StatedNumber, about
+from perminute.parsing import text_type
 
+# Reports of one call: more than a day has seconds to send them in is a slip.
 MAX_SEQUENCE = 1_000_000
-"""Reports of one call: more than a day has seconds to send them in is a slip."""
 
-OrganizationId = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH, pattern=ID_PATTERN)]
-Id = Annotated[
-    OrganizationId,
-    Meta(description="GUIDs, and ids with `@`, are stored and compared in lower case."),
-]
-PhoneNumber = Annotated[
-    str,
-    Meta(
-        pattern=E164_PATTERN,
-        description="E.164 with `+`; its last four digits at most may be `*`.",
-    ),
-]
-StatedNumber = Annotated[
-    Any,
-    Meta(
-        description="Must be E.164 with `+`, of 7 to 15 digits, if it sets the price: the "
-        "`serviceNumber` of a dial-in, the `remoteNumber` of a `dialOut`. Its last four digits at "
-        "most may be `*`. Whatever else is no E.164 number counts as withheld, as if it was null."
+
+def _read_queried_number(text: str) -> str:
+    try:
+        return check_e164(text)
+    except ValueError as error:
+        msg = f"{error}; in a query, write + as %2B"
+        raise ValueError(msg) from None
+
+
+if TYPE_CHECKING:
+    PhoneNumber: TypeAlias = str
+else:
+    PhoneNumber = text_type(_read_queried_number, "phone number", pattern=PATTERN)
+
+RequestedNumber = Annotated[
+    StatedNumber,
+    about(
+        "Must be E.164 with `+`, of 7 to 15 digits, if it sets the price: the `serviceNumber` of a "
+        "dial-in, the `remoteNumber` of a `dialOut`. Its last four digits at most may be `*`. "
+        "Whatever else is no E.164 number counts as withheld, as if it was null."
     ),
 ]
 Sequence = Annotated[
@@ -65,7 +63,7 @@ UsedSeconds = Annotated[
     Meta(
         ge=0,
         le=MAX_CALL_SECONDS,
-        description="AwsResources seconds since the report before; in the first report, since the "
+        description="Connected seconds since the report before; in the first report, since the "
         "call was answered. A started second counts. Either this or totalUsedSeconds is required.",
     ),
 ]
@@ -74,7 +72,7 @@ TotalUsedSeconds = Annotated[
     Meta(
         ge=0,
         le=MAX_CALL_SECONDS,
-        description="AwsResources seconds since the call was answered, a started one counting; "
+        description="Connected seconds since the call was answered, a started one counting; "
         "instead of usedSeconds.",
     ),
 ]
@@ -88,10 +86,6 @@ Money = Annotated[
     ),
 ]
 Instant = Annotated[str, Meta(description="RFC 3339, UTC.", examples=["2026-11-02T09:00:00Z"])]
-
-
-class Message(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Our names in camelCase; immutable; unknown fields ignored."""
 
 
 class CallFacts(Message, frozen=True, kw_only=True):
@@ -109,8 +103,8 @@ class AuthorizeBody(CallFacts, frozen=True, kw_only=True):
     meeting_id: Id
     meeting_type: MeetingType
     leg_type: LegType
-    service_number: StatedNumber = None
-    remote_number: StatedNumber = None
+    service_number: RequestedNumber = None
+    remote_number: RequestedNumber = None
     requested_seconds: RequestedSeconds | None = None
 
 
@@ -136,7 +130,10 @@ class PriceQuery(Message, frozen=True, kw_only=True):
     """A call that might be made; without an organizer only the rate card is asked."""
 
     leg_type: LegType
-    number: Annotated[PhoneNumber, Meta(description="E.164; in a query, + is written %2B.")]
+    number: Annotated[
+        PhoneNumber,
+        about("E.164; its last four digits at most may be `*`. In a query, + is written %2B."),
+    ]
     seconds: Annotated[int, Meta(ge=0, le=MAX_CALL_SECONDS)] = 60
     organizer_id: Id | None = None
 

@@ -1,7 +1,4 @@
-"""The events that come in, checked at the door (docs/events.md) and turned into the domain's words.
+"""The events that come in (docs/events.md), checked and turned into the words of the use cases.
 
-Unknown fields are ignored; what is missing or impossible is refused by the field's name. Messages
-never repeat a phone number: they end up in logs and queues. A module for each source, so that a
-function builds the models of its own events only: at a cold start they are what takes longest of
-our own code.
+A module for each source, so that a function makes the types of its own events only.
 """

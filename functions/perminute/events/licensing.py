@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, assert_never
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from aws_lambda_powertools.utilities.parser import Field
-from pydantic import AfterValidator, StrictBool, StrictInt, StringConstraints, TypeAdapter
+from msgspec import Meta
+from msgspec.structs import fields as struct_fields
 
 from perminute.application.apply_licensing import LicensingEvent
 from perminute.domain.credit.transaction import IdentityKind
@@ -19,167 +19,145 @@ from perminute.domain.licensing.licensing import (
 )
 from perminute.domain.licensing.timelines import Fact, FactValue
 from perminute.domain.reference.licenses import product_named
-from perminute.events.fields import (
-    Amount,
-    Country,
-    Event,
-    Id,
-    Instant,
-    IssuedDetail,
-    documented,
-    issued_at,
-)
-from perminute.events.processed_events import processed_change_of
+from perminute.events.event import Event, IssuedDetail, Source, issued_at, processed_change_of
+from perminute.fields import Amount, Country, Id, Instant, about
+from perminute.parsing import text_type
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
 MAX_NAME_LENGTH = 100
+# More is a slip: an organization has fewer pool minutes, and the world fewer organizers.
 MAX_POOL_MINUTES = 1_000_000_000
-"""What an organization may have used of its pool: more is a slip."""
-
 MAX_QUANTITY = 100_000_000
-"""Licenses of one organization: more than there are organizers in the world is a slip."""
 
-Product = Annotated[str, AfterValidator(product_named), documented("license")]
-DialOutPolicy = Annotated[str, AfterValidator(dial_out_mode), documented("dial-out policy")]
-
-
-class _LicensingDetail(IssuedDetail):
-    effective_at: Instant = Field(
-        description="from when it holds; may lie before calls that were charged, at most 400 days "
-        "(`ReratingHorizonDays`) before it was issued"
-    )
+if TYPE_CHECKING:
+    Product: TypeAlias = str
+    DialOutPolicy: TypeAlias = str
+    Name: TypeAlias = str
+else:
+    Product = text_type(product_named, "license")
+    DialOutPolicy = text_type(dial_out_mode, "dial-out policy")
+    Name = text_type(str, maxLength=MAX_NAME_LENGTH)
 
 
-class LicenseDetail(_LicensingDetail):
+class LicensingDetail(IssuedDetail, frozen=True, kw_only=True):
+    """What every event of this source says."""
+
+    effective_at: Annotated[
+        Instant,
+        about(
+            "from when it holds; may lie before calls that were charged, at most 400 days "
+            "(`ReratingHorizonDays`) before it was issued"
+        ),
+    ]
+
+
+class LicenseDetail(LicensingDetail, frozen=True, kw_only=True):
     """A user and the product that the user gained or lost."""
 
-    user_id: Id = Field(description="whose license it is")
-    license: Product = Field(description="what the user gained or lost")
+    user_id: Annotated[Id, about("whose license it is")]
+    license: Annotated[Product, about("what the user gained or lost")]
 
 
-class PurchasedDetail(_LicensingDetail):
-    """How many licenses of a product the organization owns by now, in all."""
-
-    license: Product = Field(description="what was bought")
-    quantity: StrictInt = Field(ge=0, le=MAX_QUANTITY, description="the new total")
-
-
-class UserDetail(_LicensingDetail):
-    """What changed about a user; what is absent stays as it was."""
-
-    user_id: Id = Field(description="the user that it is about")
-    country: Country | None = Field(default=None, description="the usage location")
-    dial_out_policy: DialOutPolicy | None = Field(
-        default=None,
-        description="where calls out of their meetings may go",
-    )
-    toll_free_dial_in_allowed: StrictBool | None = Field(
-        default=None, description="false: toll-free calls to their meetings are flagged"
-    )
-    monthly_spend_limit: Amount | None = Field(
-        default=None, description="what their meetings may cost in a calendar month"
-    )
-
-
-class OrganizationDetail(_LicensingDetail):
-    """What changed about an organization; what is absent stays as it was."""
-
-    name: Annotated[str, StringConstraints(max_length=MAX_NAME_LENGTH)] | None = Field(
-        default=None, description="for people; nothing depends on it"
-    )
-    licensing_program: Literal["volume", "other"] | None = Field(
-        default=None, description="pay-per-minute works with `volume` only"
-    )
-    communications_credits_license: Literal["perUser", "organization"] | None = Field(
-        default=None, description="whether each user needs one, or one is enough for all"
-    )
-    dial_out_policy: DialOutPolicy | None = Field(
-        default=None, description="of users who have none of their own"
-    )
-    pool_minutes_per_license: Annotated[StrictInt, Field(ge=0, le=1_000_000)] | None = Field(
-        default=None, description="minutes a month that each subscription brings; 60 unless set"
-    )
-    pool_basis: Literal["purchased", "assigned"] | None = Field(
-        default=None, description="whether bought or assigned subscriptions bring minutes"
-    )
-    pool_minutes_used: Annotated[StrictInt, Field(ge=0, le=MAX_POOL_MINUTES)] | None = Field(
-        default=None,
-        description="minutes of the UTC month of `effectiveAt` that were used in another system",
-    )
-
-
-class _LicensingEvent(Event):
-    source: Literal["perminute.licensing"]
-
-
-class LicenseAssigned(_LicensingEvent):
+class LicenseAssigned(LicenseDetail, frozen=True, kw_only=True):
     """From `effectiveAt` on the user holds the product [changeId or event id]."""
 
-    detail_type: Literal["License Assigned"] = Field(alias="detail-type")
-    detail: LicenseDetail
 
-
-class LicenseRemoved(_LicensingEvent):
+class LicenseRemoved(LicenseDetail, frozen=True, kw_only=True):
     """From `effectiveAt` on the user no longer holds the product [changeId or event id]."""
 
-    detail_type: Literal["License Removed"] = Field(alias="detail-type")
-    detail: LicenseDetail
 
-
-class LicensesPurchased(_LicensingEvent):
+class LicensesPurchased(LicensingDetail, frozen=True, kw_only=True):
     """From `effectiveAt` on so many licenses of a product are owned [changeId or event id]."""
 
-    detail_type: Literal["Licenses Purchased"] = Field(alias="detail-type")
-    detail: PurchasedDetail
+    license: Annotated[Product, about("what was bought")]
+    quantity: Annotated[int, Meta(ge=0, le=MAX_QUANTITY, description="the new total")]
 
 
-class UserChanged(_LicensingEvent):
+class UserChanged(LicensingDetail, frozen=True, kw_only=True):
     """From `effectiveAt` on this holds of the user [changeId or event id]."""
 
-    detail_type: Literal["User Changed"] = Field(alias="detail-type")
-    detail: UserDetail
+    user_id: Annotated[Id, about("the user that it is about")]
+    country: Annotated[Country | None, about("the usage location")] = None
+    dial_out_policy: Annotated[
+        DialOutPolicy | None, about("where calls out of their meetings may go")
+    ] = None
+    toll_free_dial_in_allowed: Annotated[
+        bool | None, about("false: toll-free calls to their meetings are flagged")
+    ] = None
+    monthly_spend_limit: Annotated[
+        Amount | None, about("what their meetings may cost in a calendar month")
+    ] = None
 
 
-class OrganizationChanged(_LicensingEvent):
+class OrganizationChanged(LicensingDetail, frozen=True, kw_only=True):
     """From `effectiveAt` on this holds of the organization [changeId or event id]."""
 
-    detail_type: Literal["Organization Changed"] = Field(alias="detail-type")
-    detail: OrganizationDetail
+    name: Annotated[Name | None, about("for people; nothing depends on it")] = None
+    licensing_program: Annotated[
+        Literal["volume", "other"] | None, about("pay-per-minute works with `volume` only")
+    ] = None
+    communications_credits_license: Annotated[
+        Literal["perUser", "organization"] | None,
+        about("whether each user needs one, or one is enough for all"),
+    ] = None
+    dial_out_policy: Annotated[
+        DialOutPolicy | None, about("of users who have none of their own")
+    ] = None
+    pool_minutes_per_license: Annotated[
+        Annotated[int, Meta(ge=0, le=1_000_000)] | None,
+        about("minutes a month that each subscription brings; 60 unless set"),
+    ] = None
+    pool_basis: Annotated[
+        Literal["purchased", "assigned"] | None,
+        about("whether bought or assigned subscriptions bring minutes"),
+    ] = None
+    pool_minutes_used: Annotated[
+        Annotated[int, Meta(ge=0, le=MAX_POOL_MINUTES)] | None,
+        about("minutes of the UTC month of `effectiveAt` that were used in another system"),
+    ] = None
 
 
-AnyLicensingEvent = (
-    LicenseAssigned | LicenseRemoved | LicensesPurchased | UserChanged | OrganizationChanged
+LICENSING: Source[LicensingDetail] = Source(
+    "perminute.licensing",
+    {
+        "License Assigned": LicenseAssigned,
+        "License Removed": LicenseRemoved,
+        "Licenses Purchased": LicensesPurchased,
+        "User Changed": UserChanged,
+        "Organization Changed": OrganizationChanged,
+    },
 )
 
-LICENSING: TypeAdapter[AnyLicensingEvent] = TypeAdapter(
-    Annotated[AnyLicensingEvent, Field(discriminator="detail_type")]
-)
+_NO_ATTRIBUTES = frozenset({"user_id", *LicensingDetail.__struct_fields__})
 
 
-def licensing_event(event: AnyLicensingEvent, heard_at: datetime | None = None) -> LicensingEvent:
-    """Turn the event into the facts that it states about its subject."""
-    subject, values = _stated(event)
-    processed_event = processed_change_of(event, event.detail)
-    issued = issued_at(event, event.detail)
+def licensing_event(
+    event: Event[LicensingDetail], heard_at: datetime | None = None
+) -> LicensingEvent:
+    """Return the facts that an event states about its subject."""
+    detail = event.detail
+    processed_event = processed_change_of(event, detail)
+    issued = issued_at(event, detail)
     facts = tuple(
         Fact(
             attribute=attribute,
             value=value,
-            effective_at=holds_from(attribute, event.detail.effective_at),
+            effective_at=holds_from(attribute, detail.effective_at),
             issued_at=issued,
             event_id=processed_event.key.id,
             has_change_id=processed_event.key.kind is IdentityKind.CHANGE,
         )
-        for attribute, value in values.items()
+        for attribute, value in _attributes(detail).items()
     )
-    change = LicensingChange(event.detail.organization_id, subject, facts)
+    # Facts without a user are about the organization.
+    change = LicensingChange(detail.organization_id, getattr(detail, "user_id", None), facts)
     return LicensingEvent(change, processed_event, heard_at or event.time, event.id)
 
 
-def check_within_horizon(event: AnyLicensingEvent, horizon: timedelta) -> None:
-    """Raise `Refused` if the event takes effect longer before it was issued than is looked back.
+def check_within_horizon(event: Event[LicensingDetail], horizon: timedelta) -> None:
+    """Raise `Refused` if an event takes effect longer than `horizon` before it was issued.
 
     What was issued is judged alike whenever it arrives, and when it is put on a bus again.
     """
@@ -191,27 +169,16 @@ def check_within_horizon(event: AnyLicensingEvent, horizon: timedelta) -> None:
         )
 
 
-def _stated(event: AnyLicensingEvent) -> tuple[str | None, dict[str, FactValue]]:
-    match event:
-        case LicenseAssigned(detail=detail):
-            return detail.user_id, {license_attribute(detail.license): True}
-        case LicenseRemoved(detail=detail):
-            return detail.user_id, {license_attribute(detail.license): False}
-        case LicensesPurchased(detail=detail):
-            return None, {purchased_attribute(detail.license): detail.quantity}
-        case UserChanged(detail=detail):
-            return detail.user_id, _attributes(detail, but={"user_id"})
-        case OrganizationChanged(detail=detail):
-            return None, _attributes(detail, but=set())
-        case never:
-            assert_never(never)
-
-
-def _attributes(detail: _LicensingDetail, *, but: set[str]) -> dict[str, FactValue]:
-    """Give what is said of the subject, as it is and not as it is written: amounts in micros."""
+def _attributes(detail: LicensingDetail) -> dict[str, FactValue]:
+    """Return what is said of the subject, amounts in micros."""
+    match detail:
+        case LicenseAssigned() | LicenseRemoved():
+            return {license_attribute(detail.license): isinstance(detail, LicenseAssigned)}
+        case LicensesPurchased():
+            return {purchased_attribute(detail.license): detail.quantity}
     values = {
-        field.alias or name: getattr(detail, name)
-        for name, field in type(detail).model_fields.items()
-        if name not in but and name not in _LicensingDetail.model_fields
+        field.encode_name: getattr(detail, field.name)
+        for field in struct_fields(detail)
+        if field.name not in _NO_ATTRIBUTES
     }
     return {name: value for name, value in values.items() if value is not None}

@@ -15,18 +15,11 @@ from perminute.domain.values.times import format_instant
 from perminute.events.billing import (
     BILLING,
     AutoRechargeDetail,
-    CreditAdjustedDetail,
-    CreditPurchasedDetail,
-    CreditsConfiguredDetail,
     credit_event,
 )
-from perminute.events.door import read_event
+from perminute.events.event import read_event
 from perminute.events.licensing import (
     LICENSING,
-    LicenseDetail,
-    OrganizationDetail,
-    PurchasedDetail,
-    UserDetail,
     check_within_horizon,
     licensing_event,
 )
@@ -57,11 +50,8 @@ _OPTIONS = {
 }
 """Options that are not called what their field is called."""
 
-_DETAILS = (
-    *(AutoRechargeDetail, CreditAdjustedDetail, CreditPurchasedDetail, CreditsConfiguredDetail),
-    *(LicenseDetail, OrganizationDetail, PurchasedDetail, UserDetail),
-)
-_FIELDS = {field.alias for detail in _DETAILS for field in detail.model_fields.values()}
+_MESSAGES = (AutoRechargeDetail, *BILLING.details.values(), *LICENSING.details.values())
+_FIELDS = {name for message in _MESSAGES for name in message.__struct_encode_fields__}
 _CAMEL_CASE = re.compile(r"\b[a-z]+(?:[A-Z][a-z]+)+\b")
 
 
@@ -133,9 +123,7 @@ class Draft:
     def in_words_of_options(self, refusal: Refused) -> str:
         """Return a refusal with the options of the command in place of the event's fields."""
         message = _CAMEL_CASE.sub(lambda word: self._renamed(word[0]), refusal.message)
-        # What concerns fields together is reported of the whole detail.
-        whole = refusal.field == "detail"
-        return message if whole else f"{self._place_of(refusal.field)}: {message}"
+        return f"{self._place_of(refusal.field)}: {message}"
 
     def _renamed(self, word: str) -> str:
         return self._place_of(word) if word in _FIELDS else word

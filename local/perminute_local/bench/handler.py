@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.batch import (
     process_partial_response,
 )
 
-from perminute.events.door import read_event
+from perminute.events.event import read_event
 from perminute.events.telephony import TELEPHONY, ended_call
 from perminute_local.bench.baseline import DESCRIPTION, charge_one_by_one
 from perminute_local.bench.imports import SETTINGS

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from perminute.domain.values.times import parse_instant
-from perminute.events.fields import FIRST_YEAR, LAST_YEAR
+from perminute.fields import FIRST_YEAR, LAST_YEAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -35,7 +35,7 @@ from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute.domain.reference.licenses import product_named
 from perminute.domain.values.money import format_micros, parse_micros
 from perminute.events.billing import BILLING, credit_event
-from perminute.events.door import read_event
+from perminute.events.event import read_event
 from perminute.events.licensing import LICENSING, licensing_event
 from perminute.events.telephony import TELEPHONY, ended_call
 from perminute_local.simulation import currencies, masked, same_second

@@ -1,0 +1,160 @@
+"""What EventBridge puts around every detail, how an event is read, and how it is known again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import fields as struct_fields
+
+from perminute.arrivals import MAX_AHEAD
+from perminute.domain.credit.transaction import EventIdentity, IdentityKind, ProcessedEvent
+from perminute.domain.errors import Refused
+from perminute.domain.values.times import MAX_CLOCK_AHEAD
+from perminute.fields import BookingInstant, Id, Message, OrganizationId, about
+from perminute.parsing import parse_json, read_message, text_type_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from perminute.arrivals import Arrival
+
+
+class Detail(Message, frozen=True, kw_only=True):
+    """What every detail says."""
+
+    # Fields that cannot lie after the event's own time: an event cannot report what had not
+    # happened when it was sent.
+    happened: ClassVar[tuple[str, ...]] = ()
+
+    schema_version: Literal["1"] = "1"
+    organization_id: Annotated[OrganizationId, about("whose credit and licenses it is about")]
+
+
+class IssuedDetail(Detail, frozen=True, kw_only=True):
+    """What a detail says of the decision behind it."""
+
+    happened: ClassVar[tuple[str, ...]] = ("issued_at",)
+
+    issued_at: Annotated[
+        BookingInstant | None,
+        about(
+            "when it was decided, with fractions, at most 5 minutes after the event's `time`, "
+            "which it is by default"
+        ),
+    ] = None
+    change_id: Annotated[
+        Id | None, about("unique in the organization; the identity, in place of the event id")
+    ] = None
+
+
+D = TypeVar("D", bound=Detail)
+
+
+class Event(Message, Generic[D], frozen=True, kw_only=True):
+    """What EventBridge puts around every detail."""
+
+    id: Annotated[Id, about("given by the bus")]
+    time: Annotated[BookingInstant, about("when it was sent")]
+    source: str
+    detail_type: str = field(name="detail-type")
+    detail: D
+    # Which AWS account sent it: the bus says so, and no producer can.
+    account: Any = None
+
+
+class Source(NamedTuple, Generic[D]):
+    """A source of events, and the details of its events by their `detail-type`."""
+
+    name: str
+    details: Mapping[str, type[D]]
+
+
+def read_event(body: str, source: Source[D], arrival: Arrival | None = None) -> Event[D]:
+    """Parse the JSON of one event.
+
+    Raises `Refused` for every field that is missing or impossible, for a time that lies too far
+    after the event arrived, and for an instant of what has happened that lies more than
+    `MAX_CLOCK_AHEAD` after the event's time.
+    """
+    sent = parse_json(body, called="event")
+    detail_type = sent.get("detail-type") if isinstance(sent, dict) else None
+    kind = source.details.get(detail_type) if isinstance(detail_type, str) else None
+    message: type[Event[D]] = Event[kind or Detail]  # type: ignore[misc, assignment] # msgspec reads it
+    event = read_message(sent, message, called="event")
+    if kind is None:
+        raise Refused("detail-type", f"must be one of {', '.join(source.details)}")
+    if event.source != source.name:
+        raise Refused("source", f"must be {source.name}")
+    if arrival is not None and event.time > arrival.latest:
+        raise Refused(
+            "time",
+            f"lies more than {MAX_AHEAD.days} day after the event arrived; set the sender's clock "
+            "right and send it again",
+        )
+    _check_has_happened(event)
+    return event
+
+
+def issued_at(event: Event[Any], detail: IssuedDetail) -> datetime:
+    """Return when an event was issued: by default at its own time."""
+    return detail.issued_at or event.time
+
+
+def processed_event_of(event: Event[Any], kind: IdentityKind, identity: str) -> ProcessedEvent:
+    """Return what an event said as canonical JSON: our field order, each value in one spelling.
+
+    The event's own id and time stay out, and its `changeId`: a producer that sends again may number
+    anew. `issuedAt` stays in, since it decides what holds.
+    """
+    detail = {name: value for name, value in _written(event.detail).items() if name != "changeId"}
+    content = json.dumps({"detail-type": event.detail_type, **detail})
+    return ProcessedEvent(EventIdentity(kind, event.detail.organization_id, identity), content)
+
+
+def processed_change_of(event: Event[Any], detail: IssuedDetail) -> ProcessedEvent:
+    """Return what an event said under its `changeId`, or under its event id if it has none."""
+    if detail.change_id is None:
+        return processed_event_of(event, IdentityKind.EVENT, event.id)
+    processed_event = processed_event_of(event, IdentityKind.CHANGE, detail.change_id)
+    if detail.issued_at is not None:
+        return processed_event
+    return replace(processed_event, issued_at=event.time)
+
+
+def _check_has_happened(event: Event[Any]) -> None:
+    latest, late = event.time + MAX_CLOCK_AHEAD, []
+    for part in struct_fields(event.detail) if event.detail.happened else ():
+        if part.name in event.detail.happened:
+            at = getattr(event.detail, part.name)
+            # An `ExactInstant` contains the instant.
+            if at is not None and getattr(at, "at", at) > latest:
+                late.append(part.encode_name)
+    if late:
+        minutes = MAX_CLOCK_AHEAD // timedelta(minutes=1)
+        raise Refused(
+            late[0],
+            f"lies more than {minutes} minutes after the event's time"
+            + "".join(f"; so does {name}" for name in late[1:])
+            + "; set the sender's clocks right and send it again",
+        )
+
+
+def _written(message: Struct) -> dict[str, object]:
+    """Return a message as JSON again; what is None is left out."""
+    written: dict[str, object] = {}
+    for part in struct_fields(message):
+        value, text_type = getattr(message, part.name), text_type_of(part.type)
+        if isinstance(value, Struct):
+            value = _written(value)
+        elif isinstance(value, tuple) and text_type is not None:
+            value = [text_type.write(item) for item in value]
+        elif value is not None and text_type is not None:
+            value = text_type.write(value)
+        if value is not None:
+            written[part.encode_name] = value
+    return written
