@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args, get_origin
 
 from msgspec import DecodeError, Struct, ValidationError, convert
@@ -26,6 +27,8 @@ NO_TEXT = "is no Unicode text: it has half of a surrogate pair"
 
 # Python reads longer whole numbers in time that grows with their square, or not at all.
 _MAX_DIGITS = 300
+# msgspec evaluates all annotations each time, which takes 300 µs.
+_fields_of = cache(struct_fields)
 _INDEX = re.compile(r"`\$\[([0-9]+)\]`$")
 
 
@@ -176,7 +179,7 @@ def _values(
 ) -> dict[str, object]:
     """Return the fields of a message, and add to `faults` those that are wrong."""
     values: dict[str, object] = {}
-    for field in struct_fields(message):
+    for field in _fields_of(message):
         value, name = sent.get(field.encode_name), within + field.encode_name
         nested = _message_in(field.type)
         if field.encode_name not in sent:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from msgspec import Meta
-from msgspec.structs import fields as struct_fields
 
 from perminute.application.apply_licensing import LicensingEvent
 from perminute.domain.credit.transaction import IdentityKind
@@ -176,9 +175,8 @@ def _attributes(detail: LicensingDetail) -> dict[str, FactValue]:
             return {license_attribute(detail.license): isinstance(detail, LicenseAssigned)}
         case LicensesPurchased():
             return {purchased_attribute(detail.license): detail.quantity}
+    names = zip(detail.__struct_fields__, detail.__struct_encode_fields__, strict=True)
     values = {
-        field.encode_name: getattr(detail, field.name)
-        for field in struct_fields(detail)
-        if field.name not in _NO_ATTRIBUTES
+        attribute: getattr(detail, name) for name, attribute in names if name not in _NO_ATTRIBUTES
     }
-    return {name: value for name, value in values.items() if value is not None}
+    return {attribute: value for attribute, value in values.items() if value is not None}
