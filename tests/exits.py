@@ -21,7 +21,6 @@ from perminute.adapters.sns_topic import _entry
 from perminute.api.http import error_document
 from perminute.application.correct_rates import Corrected
 from perminute.application.reconcile_books import BooksReport
-from perminute.batches import Settled, settle_batch
 from perminute.domain.credit.ledger import EntryType, LedgerEntry
 from perminute.domain.credit.recharge import Disabled
 from perminute.domain.errors import Conflict, NotFound, Refused, Unavailable
@@ -39,7 +38,9 @@ from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.usage import Flag
 from perminute.domain.reconciliation.reconciliation import Difference
 from perminute.formats.rate_card_csv import COLUMNS
-from perminute.observability import logger, metrics, report_ties
+from perminute.observability import logger, metrics
+from perminute.reports import report_ties
+from perminute.sqs import Settled, settle_batch
 from perminute_local import cli, dead_letters, doctor, reconcile
 from perminute_local.correct_rates import _Of, _remarks, _table
 from perminute_local.dead_letters import Letter, _done
@@ -120,7 +121,7 @@ def refusals(text: str) -> str:
     record = {"messageId": "m", "body": "{}", "attributes": {}}
     kept = KeptRejections()
     settled: Settled[object] = settle_batch(
-        {"Records": [record]}, open_message=refuse, use_case=lambda *_: (), rejections=kept
+        {"Records": [record]}, parse=refuse, use_case=lambda *_: (), rejections=kept
     )
     (refused,) = settled.refused
     return refused.reason

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 from unittest.mock import patch
 
-from perminute import batches, parsing
+from perminute import parsing, sqs
 from perminute.adapters.dynamodb import outbox
 from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.notification_documents import notification_of
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from perminute.application.book_credit import CreditEvent
-    from perminute.batches import Message, Settled
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.booking import Purchase
     from perminute.domain.credit.credit_settings import CreditSettings
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from perminute.domain.rating.usage import Usage
     from perminute.domain.rerating.rerating import Rerating
     from perminute.ports import Announcement, Rejection, Rejections
+    from perminute.sqs import Message, Settled
 
 
 @contextmanager
@@ -112,28 +112,28 @@ def publishing_hours_for_instants() -> Iterator[None]:
 @contextmanager
 def keeping_an_extract_beside_what_is_refused() -> Iterator[None]:
     """What was refused is kept, and its beginning as a message of its own."""
-    asked = batches._keep  # noqa: SLF001
+    asked = sqs._store_refused  # noqa: SLF001
 
     def both(
         message: Message, refusal: Refused, settled: Settled[Any], rejections: Rejections
     ) -> None:
         asked(message, refusal, settled, rejections)
-        asked(replace(message, body=message.body[:99]), refusal, settled, rejections)
+        asked(message._replace(body=message.body[:99]), refusal, settled, rejections)
 
-    with patch.object(batches, "_keep", both):
+    with patch.object(sqs, "_store_refused", both):
         yield
 
 
 @contextmanager
 def keeping_refusals_twice() -> Iterator[None]:
     """What was refused is kept, and kept again."""
-    keep = batches._keep  # noqa: SLF001
+    keep = sqs._store_refused  # noqa: SLF001
 
     def twice(message: object, refusal: object, settled: object, rejections: Rejections) -> None:
         for _ in range(2):
             keep(message, refusal, settled, rejections)  # type: ignore[arg-type]
 
-    with patch.object(batches, "_keep", twice):
+    with patch.object(sqs, "_store_refused", twice):
         yield
 
 

@@ -3,70 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
-from perminute.application.retry import Deadline
-from perminute.batches import BatchResponse, settle_batch
 from perminute.bootstrap import Application
-from perminute.events.daily_runs import names_of, work_of
-from perminute.observability import (
-    logger,
-    metrics,
-    named_run,
-    report_begun,
-    report_charged_by_reports,
-    report_digests,
-    report_expiry,
-    report_listed,
-    report_work,
-)
-from perminute.schedules import days_until, scheduled_time
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from aws_lambda_powertools.utilities.typing import LambdaContext
-
-    from perminute.application.daily_expiry import BroughtUpToDate
-    from perminute.application.daily_runs import Listed
-    from perminute.application.results import Result
-    from perminute.ports import RunOrganization, RunPage
+from perminute.daily_runs import daily_run_handler
+from perminute.reports import report_updated_accounts
 
 application = Application(os.environ)
-daily_run = application.daily_expiry()
-rejections = application.rejections()
-
-
-@logger.inject_lambda_context
-@metrics.log_metrics
-@named_run
-def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
-    """Begin the run of the scheduled time, or do some of its work, which stands in messages."""
-    if "Records" not in event:
-        at = scheduled_time(event)
-        daily_run.organizations.begin(at, days_until(event))
-        report_begun(at)
-        return {"batchItemFailures": []}
-    done: list[BroughtUpToDate] = []
-
-    def use_case(
-        work: Sequence[RunPage | RunOrganization], deadline: Deadline
-    ) -> Sequence[Result[Listed | RunOrganization]]:
-        worked = daily_run(work, deadline)
-        report_listed(worked.listed)
-        done.extend(worked.done)
-        return worked.results
-
-    settled = settle_batch(
-        event,
-        open_message=lambda body, _: work_of(body),
-        use_case=use_case,
-        rejections=rejections,
-        names_of=names_of,
-        deadline=Deadline.in_milliseconds(context.get_remaining_time_in_millis()),
-    )
-    report_work(settled)
-    report_expiry(done)
-    report_charged_by_reports(done)
-    report_digests(done)
-    return settled.response()
+handler = daily_run_handler(
+    application.daily_expiry(), application.rejections(), report_updated_accounts
+)

@@ -31,7 +31,7 @@ from perminute.application.retry import RetryPolicy
 from perminute.application.send_digests import SendDigests
 from perminute.aws import AwsResources
 from perminute.formats.notification_texts import Sender
-from perminute.observability import report_ties
+from perminute.reports import report_ties
 
 
 class Application(AwsResources):

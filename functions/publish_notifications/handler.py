@@ -1,4 +1,4 @@
-"""What was committed to the outbox goes out (template.yaml: PublishNotificationsFunction)."""
+"""Notifications in the outbox are published (template.yaml: PublishNotificationsFunction)."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 from perminute.adapters.dynamodb.heartbeats import pass_over_heartbeats
 from perminute.adapters.dynamodb.outbox import read_record
 from perminute.bootstrap import Application
-from perminute.observability import logger, metrics, report_published
+from perminute.observability import lambda_handler
+from perminute.reports import report_published
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from perminute.batches import BatchResponse
+    from perminute.sqs import BatchResponse
 
-application = Application(os.environ)
-publish_notifications = application.publish_notifications()
+publish_notifications = Application(os.environ).publish_notifications()
 
 
 @pass_over_heartbeats
-@logger.inject_lambda_context
-@metrics.log_metrics
+@lambda_handler
 def handler(event: dict[str, Any], _context: LambdaContext) -> BatchResponse:
     """Publish a batch of the table's stream; from the first that fails on, it comes again."""
     records = event["Records"]

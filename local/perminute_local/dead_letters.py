@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from perminute.batches import event_id_of
 from perminute.domain.values.times import format_instant
+from perminute.sqs import event_id_of
 from perminute_local.aws_errors import calling_aws
 from perminute_local.deployment import outputs
 from perminute_local.terminal import remark, write_json, write_line, write_lines

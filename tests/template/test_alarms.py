@@ -20,8 +20,8 @@ from perminute_local.template_parameters import parameters_of, present
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 COUNTING = "".join(
-    (ROOT / "functions" / path).read_text()
-    for path in ("charge_calls/handler.py", "perminute/observability.py")
+    (ROOT / "functions" / "perminute" / path).read_text()
+    for path in ("observability.py", "reports.py")
 )
 
 
@@ -274,7 +274,7 @@ def test_no_call_that_is_counted_for_long_raises_an_alarm(template: Template) ->
         1,
     )
     assert alarm["TreatMissingData"] == "breaching"
-    assert 'add_metric("EventsAccepted", MetricUnit.Count, len(settled.accepted))' in COUNTING
+    assert 'count("EventsAccepted", len(settled.accepted), even_zero=True)' in COUNTING
     # CloudWatch looks back for seven days at most.
     hours = template["Parameters"][alarm["EvaluationPeriods"]["Ref"]]
     assert hours["MaxValue"] * alarm["Period"] <= 7 * 86_400

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from perminute.arrivals import MAX_AHEAD, Arrival, arrival_of, booked_at
 from perminute.domain.credit.booking import Adjustment
 from perminute.domain.errors import Refused
 from perminute.domain.values.times import MAX_CLOCK_AHEAD
 from perminute.events.billing import BILLING, CreditPurchased, credit_event
-from perminute.events.event import read_event
+from perminute.events.event import MAX_AHEAD, booked_at, read_event
 from perminute.events.licensing import LICENSING
 from perminute.events.telephony import TELEPHONY, ended_call
+from perminute.sqs import Received, received
 
 EVENTS = Path(__file__).parents[2] / "events"
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -25,34 +25,36 @@ def record(**attributes: Any) -> dict[str, Any]:
 
 
 def test_a_message_arrives_when_it_was_sent_to_the_queue() -> None:
-    arrival = arrival_of(record(SentTimestamp="1795521600123"), NOW)
+    arrival = received(record(SentTimestamp="1795521600123"), NOW)
     sent_at = datetime(2026, 11, 24, 12, 0, 0, 123_000, tzinfo=UTC)
-    assert arrival == Arrival(sent_at, sent_at + MAX_AHEAD)
+    assert arrival == Received(sent_at, NOW)
+    assert arrival.latest == sent_at
 
 
 @pytest.mark.parametrize("sent", [{}, {"SentTimestamp": ""}, {"SentTimestamp": "yesterday"}])
 def test_without_a_time_of_sending_only_this_clock_bounds_what_an_event_may_say(
     sent: dict[str, str],
 ) -> None:
-    assert arrival_of(record(**sent), NOW) == Arrival(None, NOW + MAX_AHEAD)
-    assert arrival_of({"messageId": "1", "body": "{}"}, NOW) == Arrival(None, NOW + MAX_AHEAD)
+    assert received(record(**sent), NOW) == Received(None, NOW)
+    assert received({"messageId": "1", "body": "{}"}, NOW) == Received(None, NOW)
 
 
 def test_an_old_message_is_bounded_by_this_clock() -> None:
-    old = arrival_of(record(SentTimestamp="0"), NOW)
-    assert old == Arrival(datetime(1970, 1, 1, tzinfo=UTC), NOW + MAX_AHEAD)
+    old = received(record(SentTimestamp="0"), NOW)
+    assert old == Received(datetime(1970, 1, 1, tzinfo=UTC), NOW)
+    assert old.latest == NOW
 
 
 def test_an_event_of_next_year_is_refused_before_it_forfeits_anything() -> None:
     body = (EVENTS / "call-ended.v1.json").read_text()
-    arrival = Arrival(None, datetime(2026, 11, 2, 9, 30, 59, tzinfo=UTC))
+    arrival = Received(None, datetime(2026, 11, 2, 9, 30, 59, tzinfo=UTC) - MAX_AHEAD)
     with pytest.raises(Refused) as refused:
         read_event(body, TELEPHONY, arrival)
     assert str(refused.value) == (
         "time: lies more than 1 day after the event arrived; set the sender's clock right and "
         "send it again"
     )
-    latest = Arrival(None, arrival.latest + timedelta(seconds=1))
+    latest = Received(None, arrival.now + timedelta(seconds=1))
     assert read_event(body, TELEPHONY, latest).source == "perminute.telephony"
 
 
@@ -133,7 +135,7 @@ def test_what_has_not_happened_yet_is_refused_by_its_field(
 
 def test_what_is_read_from_an_archive_is_held_to_its_own_time() -> None:
     """It arrives years later, and says the same as it did then."""
-    arrival = Arrival(datetime(2036, 1, 1, tzinfo=UTC), datetime(2036, 1, 2, tzinfo=UTC))
+    arrival = Received(datetime(2036, 1, 1, tzinfo=UTC), datetime(2036, 1, 2, tzinfo=UTC))
     event = read_event(json.dumps(CALL), TELEPHONY, arrival)
     assert ended_call(event, arrival.heard_at).reported_at == event.time
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -38,16 +37,17 @@ from perminute.application.looking_again import LookingAgain
 from perminute.application.publish_notifications import Published
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
-from perminute.batches import Settled
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.recharge import AutoRecharge
 from perminute.domain.credit.transaction import MAX_CORRELATION_ID, NO_CAUSES, Causes
 from perminute.domain.licensing.licensing import LicensingChange, license_attribute
 from perminute.domain.reference.licenses import product_named
-from perminute.observability import MAX_CHARACTERS_OF_NAMES, report_batch, report_published
+from perminute.observability import MAX_CHARACTERS_OF_NAMES
+from perminute.reports import report_batch, report_published
+from perminute.sqs import Settled
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.requests import http_event
-from perminute_local.simulation.twin_functions import Shared, twinned_functions
+from perminute_local.simulation.twin_functions import Shared, Twinned, twinned_functions
 from perminute_local.stack import load_template
 
 if TYPE_CHECKING:
@@ -289,33 +289,33 @@ def test_what_a_daily_run_brings_goes_by_the_id_of_the_run() -> None:
     assert {one.correlation_id for one in announced} == {run}
     found = list(dict.fromkeys(line["message"] for line in lines if run in json.dumps(line)))
     assert found == [
-        "batch settled",
         "credit brought up to date",
         "reported calls charged",
         "digests sent",
+        "batch settled",
         "notifications published",
     ]
 
 
 @pytest.mark.parametrize(
-    ("function", "handler", "use_case"),
+    ("function", "use_case"),
     [
-        ("ApplyLicensingFunction", "apply_licensing", "apply_licensing"),
-        ("BookCreditFunction", "book_credit", "book_credit"),
-        ("ChargeCallsFunction", "charge_calls", "charge_calls"),
-        ("RerateCallsFunction", "rerate_calls", "rerate_calls"),
+        ("ApplyLicensingFunction", "apply_licensing"),
+        ("BookCreditFunction", "book_credit"),
+        ("ChargeCallsFunction", "charge_calls"),
+        ("RerateCallsFunction", "rerate_calls"),
     ],
 )
 def test_what_a_batch_brings_that_no_event_says_goes_by_the_id_of_the_run(
-    function: str, handler: str, use_case: str, monkeypatch: pytest.MonkeyPatch
+    function: str, use_case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as what settling a minute pool brings."""
-    functions, found = Functions(), list[str]()
+    found = list[str]()
 
     def seen(*_: object) -> list[object]:
         found.append(correlation_id())
         return []
 
-    monkeypatch.setattr(sys.modules[f"{handler}.handler"], use_case, seen)
-    assert functions[function].call({"Records": []}) == {"batchItemFailures": []}
+    monkeypatch.setattr(Twinned, use_case, lambda _: seen)
+    assert Functions()[function].call({"Records": []}) == {"batchItemFailures": []}
     assert found == [f"{function}-1"]

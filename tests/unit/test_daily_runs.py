@@ -16,9 +16,9 @@ from perminute.adapters.sqs_work import work_body
 from perminute.application.daily_runs import DailyRun, Listed, ListOrganizations
 from perminute.application.results import Accepted
 from perminute.application.retry import NEVER, Deadline
+from perminute.daily_runs import work_of
 from perminute.domain.credit.accounts import Account
 from perminute.domain.errors import Refused, Unavailable
-from perminute.events.daily_runs import work_of
 from perminute.ports import RunOrganization, RunPage
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from perminute.application.expire_credit import Expired
 from perminute.application.send_digests import DigestsSent
 from perminute.domain.errors import Unavailable
 from perminute.domain.licensing.ties import Tie
-from perminute.observability import metrics, report_expiry, report_ties
+from perminute.observability import metrics
+from perminute.reports import report_expiry, report_ties
 
 if TYPE_CHECKING:
     import pytest

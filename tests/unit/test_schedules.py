@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perminute.daily_runs import ScheduledRun
 from perminute.domain.errors import Refused
 from perminute.domain.values.times import end_of
-from perminute.schedules import days_until
+from perminute.parsing import read_message
 from perminute_local.replay.schedules import (
     MAX_RUNS_BETWEEN_EVENTS,
     Clock,
@@ -144,10 +145,11 @@ def test_the_last_run_alone_takes_the_day_for_over() -> None:
 
 def test_who_starts_a_run_by_hand_says_which_days_are_over_by_an_instant_that_can_be_read() -> None:
     at = "2026-11-02T12:00:00Z"
-    assert days_until({"time": at}) is None
-    assert days_until({"time": at, "daysUntil": "2026-11-03T00:00:00Z"}) == end_of(START.date())
+    assert read_message({"time": at}, ScheduledRun).days_until is None
+    until = read_message({"time": at, "daysUntil": "2026-11-03T00:00:00Z"}, ScheduledRun).days_until
+    assert until == end_of(START.date())
     with pytest.raises(Refused, match=r"^daysUntil: must be an RFC 3339 time"):
-        days_until({"time": at, "daysUntil": "tomorrow"})
+        read_message({"time": at, "daysUntil": "tomorrow"}, ScheduledRun)
 
 
 def test_a_run_that_fails_is_tried_again_and_told_if_it_fails_every_time() -> None:

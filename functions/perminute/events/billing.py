@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, assert_never
 from msgspec import Meta
 
 from perminute.application.book_credit import CreditEvent, FailedRecharge
-from perminute.arrivals import booked_at
 from perminute.domain.credit.booking import Adjustment, Purchase
 from perminute.domain.credit.credit_settings import (
     LATE_USAGE_HOURS,
@@ -27,6 +26,7 @@ from perminute.events.event import (
     Event,
     IssuedDetail,
     Source,
+    booked_at,
     issued_at,
     processed_change_of,
     processed_event_of,

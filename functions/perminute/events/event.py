@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Na
 from msgspec import Struct, field
 from msgspec.structs import fields as struct_fields
 
-from perminute.arrivals import MAX_AHEAD
 from perminute.domain.credit.transaction import EventIdentity, IdentityKind, ProcessedEvent
 from perminute.domain.errors import Refused
 from perminute.domain.values.times import MAX_CLOCK_AHEAD
@@ -22,8 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from perminute.arrivals import Arrival
     from perminute.parsing import TextType
+    from perminute.sqs import Received
+
+# How far a sender's clock may be ahead of ours (ours). What it says of calls and purchases is
+# stored as it is said, so an event of next year is refused.
+MAX_AHEAD = timedelta(days=1)
 
 
 class Detail(Message, frozen=True, kw_only=True):
@@ -76,7 +79,7 @@ class Source(NamedTuple, Generic[D]):
     details: Mapping[str, type[D]]
 
 
-def read_event(body: str, source: Source[D], arrival: Arrival | None = None) -> Event[D]:
+def read_event(body: str, source: Source[D], received: Received | None = None) -> Event[D]:
     """Parse the JSON of one event.
 
     Raises `Refused` for every field that is missing or impossible, for a time that lies too far
@@ -92,7 +95,7 @@ def read_event(body: str, source: Source[D], arrival: Arrival | None = None) -> 
         raise Refused("detail-type", f"must be one of {', '.join(source.details)}")
     if event.source != source.name:
         raise Refused("source", f"must be {source.name}")
-    if arrival is not None and event.time > arrival.latest:
+    if received is not None and event.time > received.latest + MAX_AHEAD:
         raise Refused(
             "time",
             f"lies more than {MAX_AHEAD.days} day after the event arrived; set the sender's clock "
@@ -105,6 +108,14 @@ def read_event(body: str, source: Source[D], arrival: Arrival | None = None) -> 
 def issued_at(event: Event[Any], detail: IssuedDetail) -> datetime:
     """Return when an event was issued: by default at its own time."""
     return detail.issued_at or event.time
+
+
+def booked_at(sent_at: datetime, heard_at: datetime | None) -> datetime:
+    """Return the instant at which an event is booked: its own time, or its arrival if earlier.
+
+    Booking it by a clock that is ahead would expire credit before its time.
+    """
+    return sent_at if heard_at is None else min(sent_at, heard_at)
 
 
 def processed_event_of(event: Event[Any], kind: IdentityKind, identity: str) -> ProcessedEvent:

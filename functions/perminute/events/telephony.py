@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from perminute.application.charge_calls import EndedCall
-from perminute.arrivals import booked_at
 from perminute.domain.errors import Refused
 from perminute.domain.rating.calls import (
     ENDS_BEFORE_ANSWER,
@@ -18,7 +17,7 @@ from perminute.domain.rating.calls import (
     read_numbers,
 )
 from perminute.domain.values.times import ExactInstant, started_seconds
-from perminute.events.event import Detail, Event, Source
+from perminute.events.event import Detail, Event, Source, booked_at
 from perminute.fields import ExactBookingInstant, Id, StatedNumber, about
 
 if TYPE_CHECKING:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute import observability
 from perminute_local.cost.prices import (
     DAYS,
     HOURS,
@@ -16,7 +14,6 @@ from perminute_local.cost.prices import (
     of_a_million,
     price,
 )
-from perminute_local.packaged import TEMPLATE
 from perminute_local.stack import StackError, Template, resources
 from perminute_local.template_parameters import present, value_of
 
@@ -135,38 +132,10 @@ def log_dollars(count: int) -> Decimal:
 
 def _metrics(template: Template) -> Cost:
     """What daily runs count, which has data in one hour of the day."""
-    counted = sum(
-        _counts_of(function["Properties"]["Handler"])
-        for function, event in _events(template)
-        if event["Type"] == "ScheduleV2"
-    )
+    # A run counts itself (`perminute.reports.report_run`), and else only what it found to do.
+    counted = sum(event["Type"] == "ScheduleV2" for _, event in _events(template))
     dollars = counted * price("cloudwatch", "metric_month") * DAYS / HOURS
     return Cost("own metrics", dollars, f"{counted} of daily runs, in one hour of each day")
-
-
-def _counts_of(handler: str) -> int:
-    """Count the metrics that a handler's reports have data of even if nothing was to be done.
-
-    Those are added as they are; `_count` adds only what happened (perminute.observability).
-    """
-    module = handler.removesuffix(".handler").replace(".", "/")
-    code = (TEMPLATE.parent / "functions" / f"{module}.py").read_text(encoding="utf-8")
-    reports, reached = _reports_in(code), set[str]()
-    while left := reports - reached:
-        name = left.pop()
-        reached.add(name)
-        reports |= _reports_in(_source_of(name))
-    return sum(_source_of(name).count("metrics.add_metric(") for name in reached)
-
-
-def _reports_in(code: str) -> set[str]:
-    return {
-        name for name in re.findall(r"\breport_\w+(?=\()", code) if hasattr(observability, name)
-    }
-
-
-def _source_of(report: str) -> str:
-    return inspect.getsource(getattr(observability, report))
 
 
 def _runs_a_month(expression: str) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from perminute.batches import event_id_of
+from perminute.sqs import event_id_of
 from perminute_local.replay.bus import Bus
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.links import wire

@@ -17,13 +17,13 @@ from perminute.adapters.dynamodb.rows import AccountRow, LotRow
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.application.licensing_cache import LicensingCache
-from perminute.batches import event_id_of
 from perminute.domain.credit.accounts import Account
 from perminute.domain.pools.pools import Month, month_of
 from perminute.domain.rating.usage import Usage
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant
 from perminute.settings import read_timeout_seconds
+from perminute.sqs import event_id_of
 from perminute_local.dead_letters import UNKNOWN
 
 if TYPE_CHECKING:

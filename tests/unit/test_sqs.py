@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 from perminute.adapters.memory import KeptRejections
 from perminute.application.results import Accepted, Duplicate, Result
-from perminute.batches import settle_batch
 from perminute.domain.errors import Refused, Unavailable
+from perminute.sqs import settle_batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perminute.application.retry import Deadline
-    from perminute.arrivals import Arrival
     from perminute.ports import Rejection
+    from perminute.sqs import Received
 
 VERDICTS: dict[str, Result[str]] = {
     "new": Accepted("new"),
@@ -23,7 +23,7 @@ VERDICTS: dict[str, Result[str]] = {
 }
 
 
-def open_word(body: str, _: Arrival) -> str:
+def open_word(body: str, _: Received) -> str:
     word: str = json.loads(body)["word"]
     if word == "poison":
         raise Refused("word", "must not be poison")
@@ -32,6 +32,10 @@ def open_word(body: str, _: Arrival) -> str:
 
 def judge(words: Sequence[str], _: Deadline) -> list[Result[str]]:
     return [VERDICTS[word] for word in words]
+
+
+def nameless(_: str) -> dict[str, str]:
+    return {}
 
 
 def batch(*words: str) -> dict[str, list[dict[str, str]]]:
@@ -51,9 +55,10 @@ def test_each_message_is_settled_by_its_own_verdict() -> None:
     rejections = KeptRejections()
     settled = settle_batch(
         batch("poison", "new", "old", "conflict", "later"),
-        open_message=open_word,
+        parse=open_word,
         use_case=judge,
         rejections=rejections,
+        names_of=nameless,
     )
     assert settled.accepted == ["new"]
     assert settled.response() == {"batchItemFailures": [{"itemIdentifier": "m-later"}]}
@@ -69,7 +74,11 @@ def test_each_message_is_settled_by_its_own_verdict() -> None:
 
 def test_a_refusal_that_cannot_be_kept_comes_again() -> None:
     settled = settle_batch(
-        batch("poison", "new"), open_message=open_word, use_case=judge, rejections=FullQueue()
+        batch("poison", "new"),
+        parse=open_word,
+        use_case=judge,
+        rejections=FullQueue(),
+        names_of=nameless,
     )
     assert settled.accepted == ["new"]
     assert settled.response() == {"batchItemFailures": [{"itemIdentifier": "m-poison"}]}
@@ -78,7 +87,7 @@ def test_a_refusal_that_cannot_be_kept_comes_again() -> None:
 def test_a_refused_message_without_an_event_id_goes_by_its_fingerprint() -> None:
     rejections = KeptRejections()
 
-    def refuse(body: str, _: Arrival) -> str:
+    def refuse(body: str, _: Received) -> str:
         raise Refused("event", f"has {len(body)} characters" + "!" * 5_000)
 
     bodies = [
@@ -91,7 +100,7 @@ def test_a_refused_message_without_an_event_id_goes_by_its_fingerprint() -> None
         f'{{"id": "{"e" * 999}"}}',
     ]
     records = [{"messageId": f"m-{n}", "body": body} for n, body in enumerate(bodies)]
-    settle_batch({"Records": records}, open_message=refuse, use_case=judge, rejections=rejections)
+    settle_batch({"Records": records}, parse=refuse, use_case=judge, rejections=rejections)
     ids = [kept.event_id for kept in rejections.kept]
     assert ids[0] == "sha256:e3b0c44298fc1c14"
     assert len(set(ids[:5])) == 5

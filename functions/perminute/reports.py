@@ -1,0 +1,244 @@
+"""What each function logs and counts: one line for a batch, and one for each thing to look at.
+
+Alarms of template.yaml look at the counts (docs/runbook.md).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from perminute.application.correlation import correlation_id
+from perminute.domain.errors import Unavailable
+from perminute.domain.rating.usage import Outcome
+from perminute.domain.values.times import format_instant
+from perminute.observability import count, log_failures, log_with_names, logger, report_refused
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+    from typing import TypeVar
+
+    from perminute.application.daily_expiry import BroughtUpToDate
+    from perminute.application.daily_runs import Listed
+    from perminute.application.looking_again import Progress
+    from perminute.application.publish_notifications import Published
+    from perminute.application.reconcile_books import BooksReport
+    from perminute.domain.licensing.ties import Tie
+    from perminute.domain.rating.usage import Usage
+    from perminute.sqs import Settled
+
+    R = TypeVar("R")
+
+_OUTCOME_METRICS = {
+    Outcome.CHARGED: "CallsCharged",
+    Outcome.POOLED: "CallsPooled",
+    Outcome.INCLUDED: "CallsIncluded",
+    Outcome.FREE: "CallsFree",
+    Outcome.NOT_ENTITLED: "CallsNotEntitled",
+    Outcome.UNRATED: "CallsUnrated",
+}
+# Outcomes of calls that took place and that nobody pays for.
+_UNCHARGED = frozenset({Outcome.NOT_ENTITLED, Outcome.UNRATED})
+
+
+def report_batch(settled: Settled[R], counts: Mapping[str, int] | None = None) -> None:
+    """Report a batch of events.
+
+    The line names the events of the batch; a line for each would cost as much as their records.
+    """
+    counts = counts or {}
+    log_with_names("batch settled", {**settled.counts(), **counts}, "events", settled.named)
+    _report_not_done(settled)
+    # Counted even if it is 0: an alarm looks at whether the function runs at all.
+    count("EventsAccepted", len(settled.accepted), even_zero=True)
+    count("EventsRefused", len(settled.refused))
+    count("EventsFailed", len(settled.failed))
+    for name, number in counts.items():
+        count(name, number)
+
+
+def report_charged(settled: Settled[Usage]) -> None:
+    """Report a batch of ended calls by their outcomes."""
+    report_batch(settled, Counter(_OUTCOME_METRICS[usage.outcome] for usage in settled.accepted))
+    for usage, names in zip(settled.accepted, settled.accepted_names, strict=True):
+        _report_if_uncharged(usage, names["eventId"])
+
+
+def report_rerated(settled: Settled[Progress]) -> None:
+    """Report what was looked at again, and the calls that nobody pays for by now."""
+    report_batch(settled)
+    # Messages for one organization share what was done for it.
+    pieces = list({id(piece): piece for piece in settled.accepted}.values())
+    rerated = [usage for piece in pieces for usage in piece.rerated]
+    for usage in rerated:
+        _report_if_uncharged(usage)
+    looked_at = sum(piece.looked_at for piece in pieces)
+    if causes := list(dict.fromkeys(cause for piece in pieces for cause in piece.causes)):
+        extra = {"calls": looked_at, "rerated": len(rerated)}
+        log_with_names("calls looked at again", extra, "correlationIds", causes)
+    count("CallsLookedAtAgain", looked_at)
+    count("CallsRerated", len(rerated))
+
+
+def report_ties(organization_id: str, found: Collection[Tie] | Unavailable) -> None:
+    """Report statements that contradict each other, of which neither was issued later."""
+    if isinstance(found, Unavailable):
+        logger.warning("ties not looked for", organizationId=organization_id, reason=str(found))
+        count("TiesNotLookedFor", 1)
+        return
+    for tie in found:
+        logger.warning(
+            "tie decided",
+            organizationId=tie.organization_id,
+            userId=tie.user_id,
+            attribute=tie.what,
+            issuedAt=format_instant(tie.issued_at),
+            holds=tie.holds,
+            yields=tie.yields,
+        )
+    count("TiesDecided", len(found))
+
+
+def report_woken(organizations: int) -> None:
+    """Report how many organizations were queued to be looked at again."""
+    logger.info("organizations woken", organizations=organizations)
+    count("OrganizationsWoken", organizations)
+
+
+def report_published(published: Published) -> None:
+    """Report a batch of the outbox, and what of it was refused or must be delivered again."""
+    extra = {"published": published.announced, "refused": len(published.refused)}
+    log_with_names("notifications published", extra, "records", published.named)
+    report_refused(published.refused)
+    if published.failed_at is not None:
+        logger.error("outbox to be delivered again", reason=published.why)
+    count("NotificationsPublished", published.announced)
+    count("NotificationsRefused", len(published.refused))
+
+
+def report_begun(at: datetime) -> None:
+    """Report that a daily run has begun."""
+    logger.info("daily run begun", at=format_instant(at))
+
+
+def report_run() -> None:
+    """Count a daily run that has listed all that it is for: an alarm rings if none does."""
+    count("DailyRuns", 1)
+
+
+def report_listed(pages: Sequence[Listed]) -> None:
+    """Report each page of organizations that was queued, and the last one of a run as such."""
+    for page in pages:
+        logger.info("organizations queued", organizations=page.listed, isLast=page.is_last)
+        count("OrganizationsQueued", page.organizations)
+        if page.is_last:
+            report_run()
+
+
+def report_work(settled: Settled[R]) -> None:
+    """Report a batch of the work of a daily run; what was done is counted by what it is about."""
+    log_with_names("batch settled", settled.counts(), "work", settled.named)
+    _report_not_done(settled)
+    count("WorkRefused", len(settled.refused))
+    count("WorkFailed", len(settled.failed))
+
+
+def report_updated_accounts(done: Sequence[BroughtUpToDate]) -> None:
+    """Report what the daily run over credit has done."""
+    report_expiry(done)
+    _report_charged_by_reports(done)
+    _report_digests(done)
+
+
+def report_expiry(done: Sequence[BroughtUpToDate]) -> None:
+    """Report accounts that were due, and the recharges that nobody answers."""
+    failed = {one.organization_id: one.expired.failed for one in done}
+    unanswered = [one for one in done if one.expired.unanswered is not None]
+    failures = log_failures("account not brought up to date", failed)
+    logger.info("credit brought up to date", organizations=len(done), failed=failures)
+    for one in unanswered:
+        logger.error(
+            "recharge unanswered",
+            organizationId=one.organization_id,
+            rechargeId=one.expired.unanswered,
+        )
+    count("AccountsBroughtUpToDate", len(done) - failures)
+    count("RechargesUnanswered", len(unanswered))
+
+
+def report_reconciled(reconciled: Sequence[BooksReport]) -> None:
+    """Report a batch of checked books, and each difference with the entries to look at."""
+    done = [books for books in reconciled if not (books.is_repeated or books.goes_on)]
+    whole = sum(books.is_whole for books in done)
+    differences = [difference for books in reconciled for difference in books.differences]
+    logger.info(
+        "books reconciled",
+        organizations=len(done),
+        whole=whole,
+        entries=sum(books.entries for books in done),
+        calls=sum(books.calls for books in done),
+        differences=len(differences),
+    )
+    for books in reconciled:
+        if books.goes_on:
+            logger.info(
+                "books read in part",
+                organizationId=books.organization_id,
+                entries=books.entries,
+                calls=books.calls,
+            )
+    for difference in differences:
+        logger.error(
+            "books differ",
+            organizationId=difference.organization_id,
+            difference=difference.message,
+            entries=difference.entry_ids,
+        )
+    count("BooksReconciled", len(done))
+    count("BooksReadWhole", whole)
+    count("BookDifferences", len(differences))
+
+
+def _report_charged_by_reports(done: Sequence[BroughtUpToDate]) -> None:
+    charged = [usage for one in done for usage in one.reported.charged]
+    failed = {one.organization_id: one.reported.failed for one in done}
+    failures = log_failures("reported calls not charged", failed)
+    logger.info("reported calls charged", calls=len(charged), failed=failures)
+    for usage in charged:
+        logger.warning(
+            "call ended without an event",
+            organizationId=usage.call.organization_id,
+            callId=usage.call.call_id,
+        )
+        _report_if_uncharged(usage)
+    count("CallsReportedByBridge", len(charged))
+
+
+def _report_digests(done: Sequence[BroughtUpToDate]) -> None:
+    failed = {one.organization_id: one.digests.failed for one in done}
+    logger.info(
+        "digests sent",
+        digests=sum(one.digests.sent for one in done),
+        calls=sum(one.digests.calls for one in done),
+        failed=log_failures("digests not sent", failed),
+    )
+
+
+def _report_if_uncharged(usage: Usage, event_id: str = "") -> None:
+    if usage.outcome in _UNCHARGED:
+        logger.warning(
+            "call not charged",
+            organizationId=usage.call.organization_id,
+            callId=usage.call.call_id,
+            # The event that reported it, or else what it is looked at again for.
+            correlationId=event_id or correlation_id(),
+            outcome=usage.outcome,
+            reason=usage.reason,
+        )
+
+
+def _report_not_done(settled: Settled[R]) -> None:
+    report_refused(settled.refused)
+    for reason, messages in settled.failures().items():
+        logger.error("messages to be delivered again", reason=reason, messages=messages)

@@ -1,0 +1,219 @@
+"""From a batch of SQS messages to a use case and back: each message is settled, and none is lost.
+
+A message that can never be processed is stored with its reason, and not tried again. A message
+that could not be processed this time is reported as failed (AWS: "Reporting batch item failures"):
+SQS delivers it again, and after its last delivery moves it to the dead-letter queue.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypedDict, TypeVar, assert_never
+
+from perminute.application.results import Accepted, Duplicate
+from perminute.application.retry import NEVER, Deadline
+from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.values.printable import one_line
+from perminute.observability import lambda_handler, named_run
+from perminute.ports import Rejection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from perminute.application.results import Result
+    from perminute.ports import Rejections
+
+# What is stored and logged of a refused event is limited, whatever was sent.
+MAX_REASON_LENGTH = 1_024
+MAX_EVENT_ID_LENGTH = 250
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RESULT = "result"
+
+
+class BatchItemFailure(TypedDict):
+    """A message that is to be delivered again."""
+
+    itemIdentifier: str
+
+
+class BatchResponse(TypedDict):
+    """What Lambda's event source mappings expect."""
+
+    batchItemFailures: list[BatchItemFailure]
+
+
+class Received(NamedTuple):
+    """When a message reached us, which is not when it says that it was issued."""
+
+    # When it was sent to our queue (AWS: attribute `SentTimestamp`), if that is known.
+    heard_at: datetime | None
+    # When this delivery of it is processed.
+    now: datetime
+
+    @property
+    def latest(self) -> datetime:
+        """The later of both; an old message is processed long after it was sent."""
+        return max(self.heard_at or self.now, self.now)
+
+
+class Message(NamedTuple):
+    """An SQS message, with the event in its body."""
+
+    id: str
+    body: str
+
+
+I = TypeVar("I")  # noqa: E741 - the input of a use case
+R = TypeVar("R")
+
+
+@dataclass(slots=True)
+class Settled(Generic[R]):
+    """What became of each message of a batch."""
+
+    accepted: list[R] = field(default_factory=list)
+    repeated: int = 0
+    refused: list[Rejection] = field(default_factory=list)
+    # Messages to be delivered again, each with the reason.
+    failed: list[tuple[Message, str]] = field(default_factory=list)
+    # Of each message that was parsed: its ids, and what became of it unless it was accepted.
+    names: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def named(self) -> list[dict[str, str]]:
+        """The names of messages that have any."""
+        return [names for names in self.names if names]
+
+    @property
+    def accepted_names(self) -> list[dict[str, str]]:
+        """The names of what was accepted, in the order of the results."""
+        return [names for names in self.names if _RESULT not in names]
+
+    def response(self) -> BatchResponse:
+        """Return which messages are to be delivered again."""
+        return {"batchItemFailures": [{"itemIdentifier": message.id} for message, _ in self.failed]}
+
+    def counts(self) -> dict[str, int]:
+        """Count messages by what became of them, for the one log line of a batch."""
+        return {
+            "accepted": len(self.accepted),
+            "repeated": self.repeated,
+            "refused": len(self.refused),
+            "failed": len(self.failed),
+        }
+
+    def failures(self) -> Counter[str]:
+        """Count messages by the reason why they are delivered again."""
+        return Counter(reason for _, reason in self.failed)
+
+
+def sqs_handler(
+    *,
+    parse: Callable[[str, Received], I],
+    use_case: Callable[[Sequence[I], Deadline], Sequence[Result[R]]],
+    rejections: Rejections,
+    report: Callable[[Settled[R]], None],
+    names_of: Callable[[I], dict[str, str]] = attrgetter("names"),
+) -> Callable[[dict[str, Any], LambdaContext], BatchResponse]:
+    """Return a Lambda handler that parses a batch, carries it out and reports what became of it."""
+
+    @lambda_handler
+    @named_run
+    def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
+        deadline = Deadline.in_milliseconds(context.get_remaining_time_in_millis())
+        settled = settle_batch(
+            event,
+            parse=parse,
+            use_case=use_case,
+            rejections=rejections,
+            deadline=deadline,
+            names_of=names_of,
+        )
+        report(settled)
+        return settled.response()
+
+    return handler
+
+
+def settle_batch(  # noqa: PLR0913 - each of them differs from function to function
+    event: dict[str, Any],
+    *,
+    parse: Callable[[str, Received], I],
+    use_case: Callable[[Sequence[I], Deadline], Sequence[Result[R]]],
+    rejections: Rejections,
+    deadline: Deadline = NEVER,
+    names_of: Callable[[I], dict[str, str]] = attrgetter("names"),
+) -> Settled[R]:
+    """Parse every message, carry out those that are sound, and settle each by its result."""
+    settled: Settled[R] = Settled()
+    sound: list[tuple[Message, I]] = []
+    refused: list[tuple[Message, Refused]] = []
+    now = datetime.now(UTC)
+    for record in event["Records"]:
+        message = Message(record["messageId"], record["body"])
+        try:
+            sound.append((message, parse(message.body, received(record, now))))
+        except Refused as refusal:
+            refused.append((message, refusal))
+    results = use_case([content for _, content in sound], deadline)
+    for (message, content), result in zip(sound, results, strict=True):
+        became = {}
+        match result:
+            case Accepted(outcome):
+                settled.accepted.append(outcome)
+            case Duplicate():
+                became = {_RESULT: "repeated"}
+                settled.repeated += 1
+            case Refused():
+                became = {_RESULT: "refused"}
+                refused.append((message, result))
+            case Unavailable():
+                became = {_RESULT: "failed"}
+                settled.failed.append((message, str(result)))
+            case never:
+                assert_never(never)
+        settled.names.append(names_of(content) | became)
+    for message, why in refused:
+        _store_refused(message, why, settled, rejections)
+    return settled
+
+
+def received(record: dict[str, Any], now: datetime) -> Received:
+    """Return when a record of a batch was sent to the queue."""
+    sent = str(record.get("attributes", {}).get("SentTimestamp", ""))
+    milliseconds = int(sent) if sent.isdecimal() else None
+    heard_at = None if milliseconds is None else _EPOCH + timedelta(milliseconds=milliseconds)
+    return Received(heard_at, now)
+
+
+def event_id_of(body: str) -> str:
+    """Return the id of an event, even of one that is refused; without an id, its fingerprint."""
+    try:
+        event_id = json.loads(body)["id"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        event_id = None
+    if isinstance(event_id, str) and event_id:
+        return event_id[:MAX_EVENT_ID_LENGTH]
+    return "sha256:" + hashlib.sha256(body.encode(errors="replace")).hexdigest()[:16]
+
+
+def _store_refused(
+    message: Message, refusal: Refused, settled: Settled[R], rejections: Rejections
+) -> None:
+    reason = one_line(str(refusal), at_most=MAX_REASON_LENGTH)
+    rejection = Rejection(event_id_of(message.body), reason, message.body)
+    try:
+        rejections.keep([rejection])
+    except Unavailable as error:
+        # What cannot be stored is delivered again: nothing may be lost.
+        settled.failed.append((message, str(error)))
+    else:
+        settled.refused.append(rejection)
