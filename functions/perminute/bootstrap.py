@@ -10,9 +10,12 @@ from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.digests import DynamoDBDigests
 from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
 from perminute.adapters.sns_topic import SNSTopic
-from perminute.adapters.sqs_rejections import SQSRejections
-from perminute.adapters.sqs_rerating_queue import SQSReratingQueue
-from perminute.adapters.sqs_work import SQSWork
+from perminute.adapters.sqs_queues import (
+    SQSQueue,
+    SQSRejections,
+    SQSReratingQueue,
+    SQSWork,
+)
 from perminute.application.apply_licensing import ApplyLicensing
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls
@@ -39,9 +42,7 @@ class Application(AwsResources):
 
     def rejections(self) -> SQSRejections:
         """Keep what is refused in the function's own dead letters."""
-        return SQSRejections(
-            lambda: self.client("sqs"), settings.dead_letter_queue_url(self.environment)
-        )
+        return SQSRejections(self._queue(settings.dead_letter_queue_url(self.environment)))
 
     def charge_calls(self) -> ChargeCalls:
         """Charge ended calls by the rate card in S3."""
@@ -122,9 +123,10 @@ class Application(AwsResources):
         return ApplyLicensing(self.licensing, RetryPolicy(), report_ties, horizon)
 
     def _work(self) -> SQSWork:
-        queue_url = settings.work_queue_url(self.environment)
-        return SQSWork(lambda: self.client("sqs"), queue_url)
+        return SQSWork(self._queue(settings.work_queue_url(self.environment)))
 
     def _wakeups(self) -> SQSReratingQueue:
-        queue_url = settings.rerating_queue_url(self.environment)
-        return SQSReratingQueue(lambda: self.client("sqs"), queue_url)
+        return SQSReratingQueue(self._queue(settings.rerating_queue_url(self.environment)))
+
+    def _queue(self, url: str) -> SQSQueue:
+        return SQSQueue(lambda: self.client("sqs"), url)

@@ -26,7 +26,7 @@ from log_lines import logged
 from perminute.adapters.dynamodb import records
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.adapters.notification_documents import document_of, facts_of
-from perminute.adapters.sqs_work import work_body
+from perminute.adapters.sqs_queues import work_body
 from perminute.api.endpoints import BY_NAME
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit

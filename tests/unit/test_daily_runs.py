@@ -12,7 +12,7 @@ from builders import ANSWERED, ENDED
 
 from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.memory_books import SentWork
-from perminute.adapters.sqs_work import work_body
+from perminute.adapters.sqs_queues import work_body
 from perminute.application.daily_runs import DailyRun, Listed, ListOrganizations
 from perminute.application.results import Accepted
 from perminute.application.retry import NEVER, Deadline

@@ -21,7 +21,7 @@ from perminute.adapters.memory import (
 )
 from perminute.adapters.memory_books import SentWork
 from perminute.adapters.memory_digests import InMemoryDigests
-from perminute.adapters.sqs_work import work_body
+from perminute.adapters.sqs_queues import work_body
 from perminute.application.correct_rates import CorrectRates
 from perminute.domain.credit.transaction import AccountChanged, Transaction
 from perminute.domain.errors import Contended, PerminuteError, Unavailable

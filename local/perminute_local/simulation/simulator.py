@@ -11,7 +11,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, assert_never
 
-from perminute.adapters.sqs_rerating_queue import later_body
+from perminute.adapters.sqs_queues import later_body
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant
 from perminute.formats.rate_card_csv import read_rate_card

@@ -13,8 +13,7 @@ from builders import ANSWERED, phone_call
 
 from perminute.adapters.dynamodb.records import pool_row
 from perminute.adapters.dynamodb.waiting import read_record
-from perminute.adapters.sqs_batches import MAX_ENTRIES, send_all
-from perminute.adapters.sqs_rerating_queue import SQSReratingQueue
+from perminute.adapters.sqs_queues import MAX_ENTRIES, SQSQueue, SQSReratingQueue
 from perminute.application.rerate_calls import ReratingRequest
 from perminute.domain.credit.holds import Hold
 from perminute.domain.errors import Refused, Unavailable
@@ -49,7 +48,7 @@ class Queue:
 def test_all_are_sent_at_most_ten_at_a_time() -> None:
     queue = Queue()
     bodies = [str(number) for number in range(2 * MAX_ENTRIES + 1)]
-    send_all(queue, URL, bodies)
+    SQSQueue(lambda: queue, URL).send_all(bodies)
     assert queue.requests == [bodies[:10], bodies[10:20], bodies[20:]]
 
 
@@ -64,7 +63,7 @@ def test_what_was_not_taken_is_raised_also_if_it_hides_in_a_200(
     answer: dict[str, Any] | Exception, why: str
 ) -> None:
     with pytest.raises(Unavailable, match=why):
-        send_all(Queue(answer), URL, ["a"])
+        SQSQueue(lambda: Queue(answer), URL).send_all(["a"])
 
 
 def test_waking_nobody_makes_no_client() -> None:
@@ -74,7 +73,7 @@ def test_waking_nobody_makes_no_client() -> None:
         made.append(1)
         return queue
 
-    rerating_requests = SQSReratingQueue(make, URL)
+    rerating_requests = SQSReratingQueue(SQSQueue(make, URL))
     rerating_requests.wake([])
     assert made == []
     rerating_requests.wake(["contoso"])
@@ -88,7 +87,7 @@ def test_waking_nobody_makes_no_client() -> None:
 
 def test_who_is_woken_later_is_told_when_that_was_meant_to_be() -> None:
     queue = Queue()
-    SQSReratingQueue(lambda: queue, URL).wake_later({"contoso": ANSWERED})
+    SQSReratingQueue(SQSQueue(lambda: queue, URL)).wake_later({"contoso": ANSWERED})
     assert queue.delays == [[900]]
     ((body,),) = queue.requests
     sent_at = ANSWERED - timedelta(hours=3)
