@@ -32,7 +32,7 @@ from perminute.domain.authorization.reservations import ChargingRequest, Operati
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.limits.limit_reached import concurrent_calls_reached, limit_reached
-from perminute.domain.limits.spending import Spending, Spendings, answered, records_of
+from perminute.domain.limits.spending import Spending, Spendings, records_of
 from perminute.domain.pools.pools import MinutePool, Month
 from perminute.domain.rating.usage import RatingContext
 
@@ -95,7 +95,7 @@ class Scene:
         keys = {
             key
             for prefix in self.prefixes
-            for key in records_of(one, prefix, answered(one), licensing, account.settings)
+            for key in records_of(one, prefix, one.rated_at, licensing, account.settings)
         }
         records = {key: self.spent.get(key, Spending(key=key)) for key in keys}
         ratings = ratings_of(one, context)

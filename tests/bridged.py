@@ -41,7 +41,6 @@ from perminute.domain.limits.spending import (
     SpendingKey,
     SpendingKind,
     Spendings,
-    answered,
     day_of,
     records_of,
 )
@@ -275,7 +274,7 @@ class World:
         self.pass_time(waits)
         asked = ChargingRequest(Operation.RELEASE, call.sequence + 1, None, seconds - call.reported)
         self.authorize(Request(ORGANIZATION, call_id, asked, self.now))
-        lasted, authorized_at = seconds * SECOND, answered(call.call)
+        lasted, authorized_at = seconds * SECOND, call.call.rated_at
         answered_at = min(self.now - lasted, authorized_at + timedelta(minutes=1))
         self.untold[call_id] = replace(
             call.call,
@@ -290,7 +289,7 @@ class World:
             assert usage.call == self.untold[usage.call.call_id]
             assert usage.flags == (Flag.REPORTED_BY_BRIDGE,)
             # What is reserved of a pool is of the month of the authorization.
-            same_month = Month.of(usage.began_at) == Month.of(answered(usage.call))
+            same_month = Month.of(usage.began_at) == Month.of(usage.call.rated_at)
             assert usage.charge_micros or usage.pool_minutes or not same_month
         for call_id, told in self.untold.items():
             assert told.answered_at is None or (ORGANIZATION, call_id) in self.store.usages
@@ -363,7 +362,7 @@ class World:
         costs = Counter[SpendingKey]()
         for usage in self.store.usages.values():
             call, prefix = usage.call, usage.price.prefix
-            at = answered(self.authorized[call.call_id])
+            at = self.authorized[call.call_id].rated_at
             assert usage.authorized_at in {None, at}
             at = usage.began_at
             licensing = self.store.licensing(ORGANIZATION, [call.organizer_id])

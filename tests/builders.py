@@ -18,14 +18,14 @@ from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.booking import Purchase
 from perminute.domain.credit.lots import Lot, total_micros, twelve_months_after
 from perminute.domain.credit.transaction import EventIdentity, IdentityKind, ProcessedEvent
-from perminute.domain.licensing.licensing import (
+from perminute.domain.licensing.attributes import (
     COUNTRY,
     LICENSING_PROGRAM,
-    Licensing,
-    LicensingChange,
+    FactValue,
     license_attribute,
 )
-from perminute.domain.licensing.timelines import Fact, FactValue, Timeline
+from perminute.domain.licensing.licensing import Licensing, LicensingChange
+from perminute.domain.licensing.timelines import Fact, Timeline
 from perminute.domain.limits.spending import Spendings
 from perminute.domain.pools.pools import Pools
 from perminute.domain.rating.calls import Call, LegType, MeetingType

@@ -48,9 +48,8 @@ from perminute.domain.credit.recharge import RESEND_AFTER, RechargeState
 from perminute.domain.credit.transaction import Causes, IdentityKind
 from perminute.domain.errors import Refused
 from perminute.domain.licensing import timelines
-from perminute.domain.licensing.folding import fold
 from perminute.domain.licensing.licensing import Licensing
-from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.licensing.timelines import Timeline, fold
 from perminute.domain.limits import spending
 from perminute.domain.limits.spending import LimitName, SpendingChange, SpendingKind
 from perminute.domain.notifications.notification_rules import crossings

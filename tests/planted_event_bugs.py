@@ -329,7 +329,7 @@ def believing_the_first_copy() -> Iterator[None]:
 @contextmanager
 def believing_every_copy() -> Iterator[None]:
     """Of a change that was put on a bus again the copy with the latest time counts."""
-    with patch.object(timelines, "standing", frozenset):
+    with patch.object(timelines, "without_later_copies", frozenset):
         yield
 
 

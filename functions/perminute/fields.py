@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from msgspec import Meta, Struct
 
 from perminute.domain.rating.calls import MAX_ID_LENGTH
-from perminute.domain.reference.country_codes import check_country, check_currency
+from perminute.domain.reference.countries import check_country, check_currency
 from perminute.domain.values.identifiers import PATTERN as ID_PATTERN
 from perminute.domain.values.identifiers import check_spaces, read_id
 from perminute.domain.values.money import format_micros, parse_micros

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from perminute.application.looking_again import Progress
     from perminute.application.publish_notifications import Published
     from perminute.application.reconcile_books import BooksReport
-    from perminute.domain.licensing.ties import Tie
+    from perminute.domain.licensing.timelines import Tie
     from perminute.domain.rating.usage import Usage
     from perminute.sqs import Settled
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.json import schema_components
 
+from perminute.domain.licensing.attributes import CAUTIOUS_VALUES
 from perminute.domain.licensing.dial_out import PREDEFINED, DialOutMode
-from perminute.domain.licensing.ties import FIRST_HOLDS
 from perminute.domain.rating.calls import MAX_ID_LENGTH
 from perminute.domain.reference.licenses import OUR_NAMES, PRODUCTS
 from perminute.domain.values.times import MAX_CLOCK_AHEAD
@@ -35,7 +35,11 @@ def _names(of: Iterable[str]) -> str:
 
 def _holding() -> str:
     """Write which of two statements of one instant holds, a line for each kind."""
-    first = [(f"`{name}`", f"the first of {_names(of)}") for name, of in FIRST_HOLDS.items()]
+    first = [
+        (f"`{name}`", f"the first of {_names(values)}")
+        for name, values in CAUTIOUS_VALUES.items()
+        if isinstance(values, tuple)
+    ]
     settings = (
         "the one without auto-recharge, then the one with the lower `dailySpendLimit`, "
         "`prefixHourlySpendLimit`, `maxConcurrentCalls`, `rechargeAmount`, in this order; "

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from perminute.domain.licensing.dial_out import POLICY_NAMES
-from perminute.domain.reference.country_codes import COUNTRIES, CURRENCIES
+from perminute.domain.reference.countries import COUNTRIES, CURRENCIES
 from perminute.domain.reference.licenses import GUIDS, OUR_NAMES, PRODUCTS
 from perminute_local.json_schema import numbers_by_leg_type
 
@@ -71,8 +71,8 @@ def _in_any_case(text: str) -> str:
 
 
 _BY_TITLE: dict[str, dict[str, Any]] = {
-    "country": {"enum": list(COUNTRIES)},
-    "currency": {"enum": list(CURRENCIES)},
+    "country": {"enum": sorted(COUNTRIES)},
+    "currency": {"enum": sorted(CURRENCIES)},
     "dial-out policy": {"enum": list(POLICY_NAMES)},
     "license": {
         "pattern": rf"^({'|'.join((*OUR_NAMES, *map(_in_any_case, (*PRODUCTS, *GUIDS))))})$(?!\n)"

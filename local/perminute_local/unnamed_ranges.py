@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, Rate, Step
-from perminute.domain.reference.country_codes import COUNTRIES
+from perminute.domain.reference.countries import COUNTRIES
 from perminute_local.digit_patterns import after, next_digits
 from perminute_local.special_ranges import SpecialRange, calling_code, is_ordinary, special_ranges
 

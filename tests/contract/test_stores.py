@@ -43,7 +43,7 @@ from perminute.domain.credit.transaction import (
     Transaction,
 )
 from perminute.domain.licensing.licensing import Licensing, LicensingChange
-from perminute.domain.licensing.timelines import MAX_FACTS, Timeline, standing
+from perminute.domain.licensing.timelines import MAX_FACTS, Timeline, without_later_copies
 from perminute.domain.rating.calls import LegType, MeetingType
 from perminute.domain.rating.usage import Rating, RatingContext, rate_call
 from perminute.domain.reconciliation.reconciliation import Statement, reconcile
@@ -342,7 +342,7 @@ def test_facts_of_an_earlier_copy_of_a_change_count_in_place_of_those_of_a_later
         with refuses(known):
             stores.licensing.record(organization, [again])
     timeline = stores.licensing.licensing(organization, ["adele"]).users["adele"]
-    assert standing(timeline.facts) == {*earlier[0].facts}
+    assert without_later_copies(timeline.facts) == {*earlier[0].facts}
     # Both are there: none is ever changed, and all are counted.
     assert stores.credit.account(organization).user_facts == len(timeline.facts) == 2
 

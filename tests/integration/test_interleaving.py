@@ -33,7 +33,8 @@ from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.application.retry import RetryPolicy
 from perminute.domain.credit.transaction import IdentityKind
-from perminute.domain.licensing.licensing import LicensingChange, license_attribute
+from perminute.domain.licensing.attributes import license_attribute
+from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.pools.pools import Month
 from perminute.domain.rating.usage import Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile

@@ -36,7 +36,8 @@ from perminute.application.results import Accepted
 from perminute.application.spend_counters import spendings_of, spendings_so_far
 from perminute.domain.authorization.reservations import ChargingRequest, Operation
 from perminute.domain.credit.transaction import Transaction
-from perminute.domain.licensing.licensing import LicensingChange, license_attribute
+from perminute.domain.licensing.attributes import license_attribute
+from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.limits.spending import SpendingKey, SpendingKind
 
 if TYPE_CHECKING:

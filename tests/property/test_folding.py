@@ -15,14 +15,9 @@ from hypothesis import strategies as st
 from perminute.adapters.memory import InMemoryStore
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.results import Accepted
-from perminute.domain.licensing.folding import RERATING_HORIZON, fold
-from perminute.domain.licensing.licensing import (
-    Licensing,
-    LicensingChange,
-    Seats,
-    license_attribute,
-)
-from perminute.domain.licensing.timelines import Fact, Timeline
+from perminute.domain.licensing.attributes import license_attribute
+from perminute.domain.licensing.licensing import Licensing, LicensingChange, Seats
+from perminute.domain.licensing.timelines import RERATING_HORIZON, Fact, Timeline, fold
 from perminute.domain.reference.licenses import product_named
 
 if TYPE_CHECKING:

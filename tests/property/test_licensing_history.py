@@ -33,13 +33,8 @@ from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted, Duplicate
-from perminute.domain.licensing.licensing import (
-    Licensing,
-    LicensingChange,
-    Seats,
-    holds_from,
-    license_attribute,
-)
+from perminute.domain.licensing.attributes import license_attribute
+from perminute.domain.licensing.licensing import Licensing, LicensingChange, Seats, holds_from
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.pools.pools import Month, minutes_wanted
 from perminute.domain.rating.calls import LegType
@@ -50,7 +45,8 @@ from perminute.domain.reference.licenses import product_named
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perminute.domain.licensing.timelines import Fact, FactValue
+    from perminute.domain.licensing.attributes import FactValue
+    from perminute.domain.licensing.timelines import Fact
 
 START = datetime(2026, 11, 30, 18, tzinfo=UTC)
 HOURS = 8

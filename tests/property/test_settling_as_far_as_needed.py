@@ -32,7 +32,8 @@ from perminute.application.licensing_cache import LicensingCache
 from perminute.application.looking_again import LookingAgain
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
-from perminute.domain.licensing.licensing import LicensingChange, license_attribute
+from perminute.domain.licensing.attributes import license_attribute
+from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.pools.pools import Month, Position
 from perminute.domain.reconciliation.reconciliation import reconcile
 

@@ -8,7 +8,7 @@ from typing import Any
 from translated import translate
 
 from perminute import settings
-from perminute.domain.licensing.folding import RERATING_HORIZON
+from perminute.domain.licensing.timelines import RERATING_HORIZON
 from perminute.domain.reconciliation.book_checks import WHOLE_WITHIN_DAYS
 from perminute_local.replay.table_stream import matches
 from perminute_local.stack import Template, environment_of, resources

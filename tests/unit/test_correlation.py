@@ -40,7 +40,8 @@ from perminute.application.results import Accepted
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.recharge import AutoRecharge
 from perminute.domain.credit.transaction import MAX_CORRELATION_ID, NO_CAUSES, Causes
-from perminute.domain.licensing.licensing import LicensingChange, license_attribute
+from perminute.domain.licensing.attributes import license_attribute
+from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.reference.licenses import product_named
 from perminute.observability import MAX_CHARACTERS_OF_NAMES
 from perminute.reports import report_batch, report_published

@@ -17,7 +17,7 @@ from perminute.domain.credit.ledger import Producer
 from perminute.domain.credit.recharge import AutoRecharge
 from perminute.domain.credit.transaction import EventIdentity, IdentityKind, ProcessedEvent
 from perminute.domain.errors import Refused
-from perminute.domain.licensing.folding import RERATING_HORIZON
+from perminute.domain.licensing.timelines import RERATING_HORIZON
 from perminute.domain.values.times import format_instant, parse_instant
 from perminute.events.billing import BILLING, credit_event
 from perminute.events.event import read_event

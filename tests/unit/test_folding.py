@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from builders import fact
 
-from perminute.domain.licensing.folding import fold
-from perminute.domain.licensing.timelines import Fact, Timeline
+from perminute.domain.licensing.timelines import Fact, Timeline, fold
 
 BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

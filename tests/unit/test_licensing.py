@@ -5,14 +5,8 @@ from datetime import timedelta
 import pytest
 from builders import ANSWERED, LONG_AGO, ORGANIZER, fact, holds, phone_call, volume
 
-from perminute.domain.licensing.licensing import (
-    Cover,
-    Licensing,
-    NotEntitled,
-    Seats,
-    counts_seats,
-    license_attribute,
-)
+from perminute.domain.licensing.attributes import license_attribute
+from perminute.domain.licensing.licensing import Cover, Licensing, NotEntitled, Seats, counts_seats
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.rating.calls import LegType
 from perminute.domain.reference.licenses import product_named

@@ -17,7 +17,7 @@ from perminute.adapters.microsoft_graph import (
     unknown_skus,
 )
 from perminute.domain.errors import Refused
-from perminute.domain.licensing.licensing import license_attribute
+from perminute.domain.licensing.attributes import license_attribute
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.reference.licenses import PRODUCTS, SERVICE_PLANS, product_named
 from perminute.events.event import read_event

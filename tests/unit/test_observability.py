@@ -13,7 +13,7 @@ from perminute.application.daily_expiry import BroughtUpToDate
 from perminute.application.expire_credit import Expired
 from perminute.application.send_digests import DigestsSent
 from perminute.domain.errors import Unavailable
-from perminute.domain.licensing.ties import Tie
+from perminute.domain.licensing.timelines import Tie
 from perminute.observability import metrics
 from perminute.reports import report_expiry, report_ties
 

@@ -50,7 +50,8 @@ from perminute.application.retry import NEVER, Deadline
 from perminute.application.settle_pools import SettlePools
 from perminute.domain.credit.ledger import EntryType, Producer
 from perminute.domain.errors import Unavailable
-from perminute.domain.licensing.licensing import LicensingChange, license_attribute
+from perminute.domain.licensing.attributes import license_attribute
+from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.pools.pools import MinutePool, Month, Position, minutes_wanted
 from perminute.domain.rating.usage import Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile

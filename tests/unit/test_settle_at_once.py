@@ -32,7 +32,8 @@ from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.recharge import AutoRecharge
 from perminute.domain.credit.transaction import MAX_ITEMS_PER_TRANSACTION
 from perminute.domain.errors import Unavailable
-from perminute.domain.licensing.licensing import Licensing, LicensingChange, license_attribute
+from perminute.domain.licensing.attributes import license_attribute
+from perminute.domain.licensing.licensing import Licensing, LicensingChange
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.notifications.notifications import (
     CallNotEntitled,

@@ -44,7 +44,8 @@ from perminute.domain.authorization.reservations import ChargingRequest, Operati
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.ledger import entry_id
 from perminute.domain.errors import Contended, Unavailable
-from perminute.domain.licensing.licensing import LicensingChange, license_attribute
+from perminute.domain.licensing.attributes import license_attribute
+from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.limits.spending import (
     Spending,
     SpendingChange,

@@ -12,18 +12,15 @@ from builders import LONG_AGO, fact
 
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.recharge import AutoRecharge
-from perminute.domain.licensing.ties import (
-    FIRST_HOLDS,
-    LARGER_HOLDS,
-    NEITHER_IS_CAUTIOUS,
-    SMALLER_HOLDS,
-    SMALLER_HOLDS_OF_EACH,
+from perminute.domain.licensing.attributes import (
+    CAUTIOUS_VALUES,
+    NEITHER,
 )
 from perminute.domain.licensing.timelines import Timeline
 from perminute.events.licensing import LicensingDetail, OrganizationChanged, UserChanged
 
 if TYPE_CHECKING:
-    from perminute.domain.licensing.timelines import FactValue
+    from perminute.domain.licensing.attributes import FactValue
 
 LATER = LONG_AGO + timedelta(microseconds=1)
 IDS = (("1", "2"), ("2", "1"))
@@ -63,7 +60,9 @@ def test_the_cautious_one_of_two_facts_holds_whatever_their_ids_and_their_order(
             assert Timeline(order).value_at(attribute, LONG_AGO) == holds
 
 
-@pytest.mark.parametrize("attribute", sorted(NEITHER_IS_CAUTIOUS))
+@pytest.mark.parametrize(
+    "attribute", [name for name, which in CAUTIOUS_VALUES.items() if which == NEITHER]
+)
 def test_where_neither_is_cautious_the_greater_event_id_decides(attribute: str) -> None:
     facts = [fact(attribute, "b", event_id="1"), fact(attribute, "a", event_id="2")]
     for order in permutations(facts):
@@ -139,13 +138,11 @@ def test_what_says_the_same_is_no_tie() -> None:
 
 
 def test_it_is_decided_of_every_attribute_that_events_state_what_is_cautious() -> None:
-    """A new field of an event is to be put into one of these lists, and be it the last one."""
-    decided = [*SMALLER_HOLDS, *LARGER_HOLDS, *FIRST_HOLDS, *NEITHER_IS_CAUTIOUS]
+    """A new field of an event is to be put into the table."""
     stated = {
         name
         for detail in (UserChanged, OrganizationChanged)
         for name in detail.__struct_encode_fields__
         if name not in {*LicensingDetail.__struct_encode_fields__, "userId"}
     }
-    assert sorted(decided) == sorted(stated)
-    assert {"license:", "purchased:"} == set(SMALLER_HOLDS_OF_EACH)
+    assert set(CAUTIOUS_VALUES) == stated

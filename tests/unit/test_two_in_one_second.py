@@ -30,7 +30,7 @@ from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.recharge import AutoRecharge
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.licensing.licensing import Licensing, LicensingChange
-from perminute.domain.licensing.ties import Tie
+from perminute.domain.licensing.timelines import Tie
 from perminute.domain.notifications.notifications import RechargeRequested
 from perminute.events.billing import BILLING, credit_event
 from perminute.events.event import read_event
@@ -39,7 +39,7 @@ from perminute.events.licensing import LICENSING, licensing_event
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from perminute.domain.licensing.timelines import FactValue
+    from perminute.domain.licensing.attributes import FactValue
 
 SECOND = timedelta(seconds=1)
 LICENSE = "license:MCOMEETACPEA"

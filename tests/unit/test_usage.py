@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from builders import ENDED, LONG_AGO, ORGANIZER, card, fact, holds, phone_call, volume
 
 from perminute.domain.licensing.licensing import Licensing, NotEntitled
-from perminute.domain.licensing.timelines import FactValue, Timeline
+from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.rating.calls import LegType, MeetingType
 from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.usage import (
@@ -19,6 +19,9 @@ from perminute.domain.rating.usage import (
     Usage,
     rate_call,
 )
+
+if TYPE_CHECKING:
+    from perminute.domain.licensing.attributes import FactValue
 
 TERMS = RatingContext(
     licensing=Licensing(volume(), {ORGANIZER: holds("payPerMinute", "communicationsCredits")}),

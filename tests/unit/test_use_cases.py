@@ -29,7 +29,8 @@ from perminute.application.retry import Deadline, RetryPolicy
 from perminute.domain.credit.booking import Adjustment
 from perminute.domain.credit.transaction import AccountChanged, IdentityKind, TimelineFull
 from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
-from perminute.domain.licensing.licensing import LicensingChange, license_attribute
+from perminute.domain.licensing.attributes import license_attribute
+from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.licensing.timelines import MAX_FACTS
 from perminute.domain.rating.usage import Outcome
 

@@ -25,9 +25,8 @@ from perminute.domain.credit.transaction import (
     TimelineFull,
 )
 from perminute.domain.errors import Unavailable
-from perminute.domain.licensing.folding import fold
 from perminute.domain.licensing.licensing import Licensing, Seats
-from perminute.domain.licensing.timelines import MAX_FACTS, Timeline
+from perminute.domain.licensing.timelines import MAX_FACTS, Timeline, fold
 from perminute.domain.notifications.digests import CallToNotify
 from perminute.domain.pools.pools import MinutePool, Month, month_of
 from perminute.domain.rating.usage import Outcome

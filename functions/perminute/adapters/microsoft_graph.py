@@ -25,9 +25,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.alias_generators import to_camel
 
 from perminute.domain.errors import Refused
-from perminute.domain.licensing.licensing import COUNTRY, license_attribute
-from perminute.domain.reference.country_codes import check_country
-from perminute.domain.reference.licenses import OUR_NAMES, PRODUCTS, SERVICE_PLANS, product_of_sku
+from perminute.domain.licensing.attributes import COUNTRY, license_attribute
+from perminute.domain.reference.countries import check_country
+from perminute.domain.reference.licenses import (
+    OUR_NAMES,
+    PRODUCTS,
+    SERVICE_PLANS,
+    product_with_guid,
+)
 from perminute.domain.values.identifiers import read_id
 from perminute.domain.values.times import format_instant
 
@@ -75,7 +80,7 @@ class AssignedLicense(_GraphModel):
     @property
     def product(self) -> str | None:
         """The product that it is, if it is one of ours and its plan is not switched off."""
-        product = product_of_sku(self.sku_id)
+        product = product_with_guid(self.sku_id)
         disabled = {plan.lower() for plan in self.disabled_plans}
         return None if product is None or SERVICE_PLANS[product] in disabled else product
 
@@ -289,4 +294,4 @@ def unknown_skus(users: Sequence[GraphUser]) -> frozenset[str]:
     """
     by_product = (user for user in users if user.assigned_plans is None)
     assigned = (one for user in by_product for one in user.assigned_licenses or ())
-    return frozenset(one.sku_id for one in assigned if product_of_sku(one.sku_id) is None)
+    return frozenset(one.sku_id for one in assigned if product_with_guid(one.sku_id) is None)

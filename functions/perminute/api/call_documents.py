@@ -11,7 +11,6 @@ from perminute.api.documents import instant_text
 from perminute.domain.authorization.call_states import CallState, state_of
 from perminute.domain.authorization.reservations import Operation, Reservation
 from perminute.domain.errors import Refused
-from perminute.domain.limits.spending import answered
 from perminute.domain.rating.calls import MAX_ID_LENGTH
 from perminute.domain.values.times import format_instant, parse_instant
 from perminute.ports import CallPlace
@@ -44,7 +43,7 @@ def call_document(call: Reservation | Usage, at: datetime) -> CallDocument:
         final_unit=answer.final_unit,
         reason=answer.reason,
         limit=answer.limit,
-        authorized_at=format_instant(answered(call.call)),
+        authorized_at=format_instant(call.call.rated_at),
         organizer_id=call.call.organizer_id,
         leg_type=call.call.leg_type,
     )

@@ -50,7 +50,7 @@ def price_document(usage: Usage, *, entitled: bool) -> PriceDocument:
     return PriceDocument(
         leg_type=call.leg_type,
         seconds=call.connected_seconds,
-        at=format_instant(call.answered_at or call.ended_at),
+        at=format_instant(call.rated_at),
         billed_seconds=price.billed_seconds,
         prefix=price.prefix,
         country=price.country,

@@ -24,7 +24,7 @@ from perminute.domain.credit.transaction import (
     TimelineFull,
 )
 from perminute.domain.errors import Refused, Unavailable, Unwritable
-from perminute.domain.licensing.folding import FOLD_MARGIN, RERATING_HORIZON
+from perminute.domain.licensing.timelines import FOLD_MARGIN, RERATING_HORIZON
 from perminute.domain.rerating.rerating import rerating_for
 from perminute.domain.values.times import format_instant
 from perminute.ports import MAX_CHANGES_PER_RECORD

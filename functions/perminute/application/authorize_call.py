@@ -36,7 +36,7 @@ from perminute.domain.authorization.reservations import (
 )
 from perminute.domain.credit.transaction import AccountChanged, Authorized
 from perminute.domain.errors import Conflict, Contended
-from perminute.domain.limits.spending import SpendingKind, answered, records_of
+from perminute.domain.limits.spending import SpendingKind, records_of
 from perminute.domain.pools.pools import month_of
 from perminute.domain.rating.usage import RatingContext, Usage
 
@@ -162,7 +162,7 @@ class AuthorizeCall:
         A release decides nothing by limits, so it need not wait until calls are counted for them.
         """
         ratings = ratings_of(call, context)
-        at, licensing, settings = answered(call), context.licensing, account.settings
+        at, licensing, settings = call.rated_at, context.licensing, account.settings
         keys = {
             key
             for prefix in ratings.prefixes

@@ -32,7 +32,7 @@ from perminute.domain.errors import (
     Unavailable,
     Unwritable,
 )
-from perminute.domain.limits.spending import SpendingKind, answered, records_of
+from perminute.domain.limits.spending import SpendingKind, records_of
 from perminute.domain.pools.pools import MinutePool, Month, Pools, month_of
 from perminute.domain.rating.usage import Flag, Rating, RatingContext, Usage, rate_call
 from perminute.domain.values.printable import one_line
@@ -388,12 +388,12 @@ def _spending_keys(
     licensing: Licensing,
 ) -> set[SpendingKey]:
     """Name the records of limits that the calls count for, or have reserved something of."""
-    began_at = {one.call.call_id: answered(one.call) for one in reservations if one.held}
+    began_at = {one.call.call_id: one.call.rated_at for one in reservations if one.held}
     keys = {
         key
         for call, prefix in ((one.call, one.price.prefix) for one in ratings)
         for key in records_of(
-            call, prefix, began_at.get(call.call_id, answered(call)), licensing, account.settings
+            call, prefix, began_at.get(call.call_id, call.rated_at), licensing, account.settings
         )
     }
     keys.update(*(one.keys for one in reservations))
@@ -480,7 +480,7 @@ def _chunks(ended: Mapping[int, EndedCall]) -> Iterator[dict[int, EndedCall]]:
     """
     items = sorted(ended.items(), key=lambda item: item[1].reported_at)
     days = {one.call.ended_at.date() for one in ended.values()}
-    months = {Month.of(one.call.answered_at or one.call.ended_at) for one in ended.values()}
+    months = {Month.of(one.call.rated_at) for one in ended.values()}
     most = _CALLS - len(days) - len(months)
     pieces = -(-len(items) // max(most, _ALWAYS_FIT))
     size = -(-len(items) // pieces)

@@ -107,7 +107,7 @@ def _finds_the_same_row(one: Call, other: Call) -> bool:
 
 
 def _finds_row_by(call: Call) -> tuple[LegType, str | None, datetime]:
-    return call.leg_type, call.rated_number, call.answered_at or call.ended_at
+    return call.leg_type, call.rated_number, call.rated_at
 
 
 def _months(usage: Usage, rating: Rating) -> Iterator[Month]:

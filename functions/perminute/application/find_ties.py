@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from perminute.domain.errors import Contended, Unavailable
-from perminute.domain.licensing.ties import Tie
-from perminute.domain.licensing.timelines import standing
+from perminute.domain.licensing.timelines import Tie, without_later_copies
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -88,7 +87,7 @@ def _ties(change: LicensingChange, known: Licensing) -> Iterator[Tie]:
     said = {(fact.attribute, fact.effective_at): fact for fact in change.facts}
     is_of_user = change.user_id is not None
     timeline = known.users.get(str(change.user_id)) if is_of_user else known.organization
-    for other in standing(timeline.facts) if timeline is not None else ():
+    for other in without_later_copies(timeline.facts) if timeline is not None else ():
         fact = said.get((other.attribute, other.effective_at))
         if fact is not None and fact.ties_with(other):
             yield _tie(change, fact, other)

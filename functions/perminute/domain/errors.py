@@ -1,9 +1,9 @@
-"""What can go wrong, as one small tree.
+"""The exceptions of perminute, as one small tree.
 
 ::
 
     PerminuteError
-    ├── Refused             what came in cannot be processed, and never will be
+    ├── Refused             the input cannot be processed, and never will be
     │   ├── Conflict        it is sound, but contradicts what came before it
     │   └── NotFound        it asks for something of which nothing is recorded
     ├── FaultyRateCard      a rate card is refused whole, with every fault it has
@@ -12,15 +12,15 @@
     ├── AlreadyExists, TimelineFull, FactsFolded
     │                       nothing was committed: see domain.credit.transaction
     └── Unavailable         something we depend on did not answer; trying again is right
-        ├── Contended       other writers of the same items were in the way
-        │   └── AccountChanged  nothing was committed: see domain.credit.transaction
-        └── Unwritable      the store takes no such item; alone it may be kept for a person
+        ├── Contended                  other writers of the same items were in the way
+        │   └── AccountChanged         nothing was committed, see domain.credit.transaction
+        ├── Unwritable                 the store does not accept such an item
+        └── FormerRateCardUnavailable  a rate card that is no longer in force cannot be read
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,20 +31,19 @@ class PerminuteError(Exception):
 
 
 class Refused(PerminuteError):  # noqa: N818 - an outcome of the business, not a malfunction
-    """The input is wrong for good: the message names the field and says what to do.
+    """The input is wrong for good: the message says what to do about which field.
 
     `field` is the name as the sender wrote it (`endedAt`), so that it can be found again.
     """
 
     def __init__(self, field: str, message: str) -> None:
-        """Keep the field apart from the message, for those who sort refusals by field."""
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
 
 
 class Conflict(Refused):
-    """What is asked for contradicts what was asked for before, or what became of it."""
+    """A request contradicts an earlier one, or its result."""
 
 
 class NotFound(Refused):
@@ -52,19 +51,14 @@ class NotFound(Refused):
 
 
 class FurtherLotsNeeded(PerminuteError):  # noqa: N818 - a step of a decision, not a malfunction
-    """The lots in the account item do not suffice: move further ones up and decide again.
-
-    `short_micros` is what the charge lacks.
-    """
+    """The lots in the account item do not suffice: move further ones up and decide again."""
 
     def __init__(self, short_micros: int) -> None:
-        """Keeps what is missing, for those who move lots into the account item."""
         super().__init__(f"further lots are needed for {short_micros} micro-units")
         self.short_micros = short_micros
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Fault:
+class Fault(NamedTuple):
     """One thing wrong with a rate card, at a line of its file (the header is line 1)."""
 
     line: int
@@ -75,7 +69,6 @@ class FaultyRateCard(PerminuteError):  # noqa: N818 - named for what the user ha
     """A rate card was refused whole; `faults` lists all that is wrong with it, by line."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        """Sort the faults by line, the order in which somebody mends a file."""
         self.faults = tuple(sorted(faults))
         first = self.faults[0]
         more = f" (and {len(self.faults) - 1} more)" if len(self.faults) > 1 else ""
@@ -86,22 +79,21 @@ class MissingSetting(PerminuteError):  # noqa: N818 - named for what is wrong
     """An environment variable that the template should have set is not there."""
 
     def __init__(self, name: str) -> None:
-        """Name the variable, and nothing else of the environment."""
         super().__init__(
             f"environment variable {name} is not set; see Environment in template.yaml"
         )
 
 
 class Unavailable(PerminuteError):  # noqa: N818 - a state of the world, not a bug
-    """Something we depend on did not answer as it should; the delivery is to be tried again."""
+    """Something we depend on did not answer as it should: the delivery must be tried again."""
 
 
 class Contended(Unavailable):
-    """Another writer, or too many of them, were in the way; trying again is right."""
+    """Other writers of the same items were in the way."""
 
 
 class Unwritable(Unavailable):
-    """The store refuses what is to be written, such as an item beyond its size.
+    """The store refuses an item, such as one beyond its size.
 
     One such item cancels its whole transaction: what else is in it must be written without it.
     """
@@ -110,5 +102,5 @@ class Unwritable(Unavailable):
 class FormerRateCardUnavailable(Unavailable):
     """A rate card that is no longer in force cannot be read.
 
-    Only the calls that it prices wait for it: what else is charged with them must be charged alone.
+    Only the calls that it prices wait for it: what else is charged with them is charged alone.
     """

@@ -9,14 +9,10 @@ from msgspec import Meta
 from perminute.application.apply_licensing import LicensingEvent
 from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.errors import Refused
+from perminute.domain.licensing.attributes import FactValue, license_attribute, purchased_attribute
 from perminute.domain.licensing.dial_out import dial_out_mode
-from perminute.domain.licensing.licensing import (
-    LicensingChange,
-    holds_from,
-    license_attribute,
-    purchased_attribute,
-)
-from perminute.domain.licensing.timelines import Fact, FactValue
+from perminute.domain.licensing.licensing import LicensingChange, holds_from
+from perminute.domain.licensing.timelines import Fact
 from perminute.domain.reference.licenses import product_named
 from perminute.events.event import Event, IssuedDetail, Source, issued_at, processed_change_of
 from perminute.fields import Amount, Country, Id, Instant, about

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from perminute.domain.errors import Fault, FaultyRateCard
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import Rate, RateCard, Step
-from perminute.domain.reference.country_codes import check_card_country
+from perminute.domain.reference.countries import check_card_country
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.printable import spreadsheet_text
 from perminute.domain.values.times import format_instant, parse_instant

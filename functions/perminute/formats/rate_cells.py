@@ -9,7 +9,7 @@ import re
 from decimal import Decimal
 
 from perminute.domain.rating.calls import MAX_CALL_SECONDS, PHONE_LEG_TYPES, LegType
-from perminute.domain.reference.country_codes import CURRENCIES, check_currency
+from perminute.domain.reference.countries import CURRENCIES, check_currency
 from perminute.domain.values.money import DECIMALS, format_micros, parse_micros
 from perminute.domain.values.printable import one_line
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from perminute.application.recording import against_processed_event
 from perminute.domain.errors import Refused
-from perminute.domain.licensing.licensing import MONTHLY_SPEND_LIMIT, Licensing
+from perminute.domain.licensing.attributes import MONTHLY_SPEND_LIMIT
+from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.reference.licenses import OUR_NAMES
 from perminute.domain.values.money import format_micros
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from perminute.application.apply_licensing import LicensingEvent
     from perminute.domain.credit.transaction import ProcessedEvent
-    from perminute.domain.licensing.timelines import Fact, FactValue
+    from perminute.domain.licensing.attributes import FactValue
+    from perminute.domain.licensing.timelines import Fact
     from perminute.ports import LicensingStore
 
 USERS_AT_ONCE = 1_000

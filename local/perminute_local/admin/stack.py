@@ -11,8 +11,8 @@ from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
 from perminute.application.apply_licensing import LicensingEvent
 from perminute.domain.errors import Refused
-from perminute.domain.licensing.folding import RERATING_HORIZON
 from perminute.domain.licensing.licensing import Licensing
+from perminute.domain.licensing.timelines import RERATING_HORIZON
 from perminute_local.admin.credit import ReadOnlyCreditStore, foresee_credit, settings_in_force
 from perminute_local.admin.drafts import CREDITS_CONFIGURED
 from perminute_local.admin.licensing import foresee_licensing, read_licensing

@@ -23,11 +23,8 @@ from perminute.domain.credit.transaction import (
     ProcessedEvent,
     Transaction,
 )
-from perminute.domain.licensing.licensing import (
-    MONTHLY_SPEND_LIMIT,
-    LicensingChange,
-    license_attribute,
-)
+from perminute.domain.licensing.attributes import MONTHLY_SPEND_LIMIT, license_attribute
+from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.licensing.timelines import Fact
 from perminute.domain.limits.spending import SpendingKey, SpendingKind
 from perminute.domain.rating.calls import Call, LegType, MeetingType
@@ -38,7 +35,7 @@ from perminute_local.bench.report import print_result
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from perminute.domain.licensing.timelines import FactValue
+    from perminute.domain.licensing.attributes import FactValue
     from perminute.domain.rating.rate_card import RateCard
     from perminute.domain.rating.usage import Usage
     from perminute.ports import CallList

@@ -23,8 +23,9 @@ from perminute.application.retry import RetryPolicy
 from perminute.domain.credit.booking import Purchase, purchase
 from perminute.domain.credit.lots import twelve_months_after
 from perminute.domain.credit.transaction import EventIdentity, IdentityKind, ProcessedEvent
-from perminute.domain.licensing.licensing import LicensingChange, license_attribute
-from perminute.domain.licensing.timelines import Fact, FactValue
+from perminute.domain.licensing.attributes import FactValue, license_attribute
+from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.licensing.timelines import Fact
 from perminute.domain.rating.calls import Call, LegType, MeetingType
 from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.bench.baseline import DESCRIPTION, charge_one_by_one

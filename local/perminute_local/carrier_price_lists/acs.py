@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perminute.domain.reference.country_codes import check_card_country
+from perminute.domain.reference.countries import check_card_country
 from perminute.formats.csv_tables import Columns
 from perminute_local.carrier_price_lists.price_list import PriceList, rate_of, rates_of
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.errors import Fault
 from perminute.domain.rating.calls import LegType
-from perminute.domain.reference.country_codes import check_card_country
+from perminute.domain.reference.countries import check_card_country
 from perminute.domain.reference.phone_numbers import check_e164
 from perminute.formats.csv_tables import Columns, read_rows
 from perminute.formats.rate_cells import read_leg_type

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from perminute.domain.rating.calls import LegType
-from perminute.domain.reference.country_codes import check_card_country
+from perminute.domain.reference.countries import check_card_country
 from perminute.domain.values.times import parse_instant
 from perminute.formats.csv_tables import Columns, suggest
 from perminute.formats.rate_cells import read_currency, read_increment, read_leg_type

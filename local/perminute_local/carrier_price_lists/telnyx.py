@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perminute.domain.reference.country_codes import check_card_country
+from perminute.domain.reference.countries import check_card_country
 from perminute.formats.csv_tables import Columns
 from perminute.formats.rate_cells import check_prefix, read_increment
 from perminute_local.carrier_price_lists.calling_codes import CALLING_CODES, is_shared

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import click
 from click.types import ParamType
 
-from perminute.domain.reference.country_codes import check_currency
+from perminute.domain.reference.countries import check_currency
 from perminute.domain.reference.phone_numbers import check_e164
 from perminute.domain.values.identifiers import check_spaces
 from perminute.domain.values.times import parse_instant

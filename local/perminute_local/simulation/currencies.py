@@ -45,7 +45,7 @@ def _due(usage: Usage, card: RateCard) -> _Stated:
     call = usage.call
     if call.leg_type is LegType.APP or call.rated_number is None:
         return 0, 0, None
-    at = call.answered_at or call.ended_at
+    at = call.rated_at
     match card.quote(call.leg_type, call.rated_number, call.connected_seconds, at):
         case Quote(rate, billed_seconds, charge_micros):
             return charge_micros, billed_seconds, rate.currency

@@ -20,14 +20,9 @@ from perminute.domain.credit.credit_settings import LATE_USAGE, CreditSettings
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.errors import Refused
-from perminute.domain.licensing.folding import RERATING_HORIZON
-from perminute.domain.licensing.licensing import (
-    POOL_MINUTES_USED,
-    Licensing,
-    Seats,
-    license_attribute,
-)
-from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.licensing.attributes import POOL_MINUTES_USED, license_attribute
+from perminute.domain.licensing.licensing import Licensing, Seats
+from perminute.domain.licensing.timelines import RERATING_HORIZON, Timeline
 from perminute.domain.limits.spending import SpendingKind
 from perminute.domain.pools.pools import THRESHOLDS, Month, Position, month_of
 from perminute.domain.rating.usage import RatingContext, rate_call
@@ -50,7 +45,8 @@ from perminute_local.simulation.write_recorder import Broken
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from perminute.domain.licensing.timelines import Fact, FactValue
+    from perminute.domain.licensing.attributes import FactValue
+    from perminute.domain.licensing.timelines import Fact
     from perminute.domain.rating.rate_card import RateCard
     from perminute.domain.rating.usage import Usage
     from perminute_local.simulation.backend import Seen
@@ -340,7 +336,7 @@ class _Known:
         ]
         for usage in sorted(drawing, key=lambda one: Position.of(one.call)):
             call = usage.call
-            minutes = licensing.pool_minutes(call.answered_at or call.ended_at)
+            minutes = licensing.pool_minutes(call.rated_at)
             wanted = -(-call.connected_seconds // 60) if usage.draws_on_pool else 0
             due = min(wanted, max(0, minutes - used[month_of(call)]))
             used[month_of(call)] += due

@@ -74,7 +74,7 @@ def _granted(
 
 def _others(call: Call, card: RateCard) -> list[Rate]:
     """Return the longer rows in force that the number may match, and that say something else."""
-    number, at = call.rated_number, call.answered_at or call.ended_at
+    number, at = call.rated_number, call.rated_at
     if number is None or not number.endswith("*"):
         return []
     shown = number.strip("+*")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import dropwhile
 from typing import TYPE_CHECKING
 
-from perminute.domain.licensing.licensing import NAME
+from perminute.domain.licensing.attributes import NAME
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant
 from perminute_local.simulation.write_recorder import Broken

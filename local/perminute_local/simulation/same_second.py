@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute.domain.licensing.folding import RERATING_HORIZON
-from perminute.domain.licensing.licensing import license_attribute, purchased_attribute
+from perminute.domain.licensing.attributes import license_attribute, purchased_attribute
+from perminute.domain.licensing.timelines import RERATING_HORIZON
 from perminute.domain.reference.licenses import product_named
 from perminute.domain.values.money import parse_micros
 from perminute.domain.values.times import format_instant, month_start, parse_instant

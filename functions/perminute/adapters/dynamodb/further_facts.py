@@ -14,8 +14,7 @@ from pynamodb.expressions.condition import size
 from perminute.adapters.dynamodb import records
 from perminute.adapters.dynamodb.rows import TimelineRow
 from perminute.domain.errors import Contended
-from perminute.domain.licensing.folding import fold
-from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.licensing.timelines import Timeline, fold
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -751,7 +751,7 @@ def _listed(calls: Sequence[Call]) -> bytes:
     numbers = {organizer_id: number for number, organizer_id in enumerate(organizers)}
     first = min(call.ended_at for call in calls)
     ended = [_micros(call.ended_at - first) for call in calls]
-    lasted = [_micros(call.ended_at - (call.answered_at or call.ended_at)) for call in calls]
+    lasted = [_micros(call.ended_at - (call.rated_at)) for call in calls]
     unit = max(gcd(*ended, *lasted), 1)
     columns = [
         organizers,

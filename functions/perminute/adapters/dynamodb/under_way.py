@@ -32,7 +32,6 @@ from perminute.domain.limits.spending import (
     SpendingChange,
     SpendingKey,
     SpendingKind,
-    answered,
 )
 from perminute.domain.rating.calls import Call, LegType, MeetingType
 from perminute.domain.values.times import format_instant, parse_instant
@@ -130,7 +129,7 @@ def correction_of(row: CorrectionRow) -> tuple[int, list[SpendingChange]]:
 def reservation_row(reservation: Reservation) -> ReservationRow:
     """Write a call under way; what is empty is left out."""
     call, answer, promised = reservation.call, reservation.answer, reservation.promised
-    at = answered(call)
+    at = call.rated_at
     record = {
         "organizerId": call.organizer_id,
         "meetingId": call.meeting_id,

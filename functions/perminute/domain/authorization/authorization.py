@@ -38,7 +38,6 @@ from perminute.domain.limits.spending import (
     Limit,
     LimitName,
     ReachedLimit,
-    answered,
     day_of,
     limits_on,
     records_of,
@@ -284,7 +283,7 @@ class _Call:
     def _limits(self) -> tuple[Limit, ...]:
         """Return the limits in the order in which they are named, those of all its prefixes."""
         at, licensing, settings = (
-            answered(self._call),
+            self._call.rated_at,
             self._terms.licensing,
             self._has.account.settings,
         )
@@ -348,7 +347,7 @@ class _Call:
         """Count what is left by the licenses whenever it was answered, or now, if that is less."""
         if self._has.pool is None:
             return 0
-        at, month, licensing = answered(self._call), self._has.pool.month, self._terms.licensing
+        at, month, licensing = self._call.rated_at, self._has.pool.month, self._terms.licensing
         since, until = max(at - CLOCK_SKEW, month.start), min(at + RINGING, month.end)
         minutes = min(
             licensing.fewest_pool_minutes(since, until),
@@ -391,7 +390,7 @@ class _Call:
     def _keys(self) -> tuple[SpendingKey, ...]:
         """Name the records that count what is reserved: as they will count what it costs."""
         at, licensing, settings = (
-            answered(self._call),
+            self._call.rated_at,
             self._terms.licensing,
             self._has.account.settings,
         )

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.authorization.call_times import CLOCK_SKEW, RINGING
 from perminute.domain.licensing.licensing import Cover, Entitlement
-from perminute.domain.limits.spending import answered
 from perminute.domain.pools.pools import month_of
 from perminute.domain.rating.calls import PRICED_BY, LegType
-from perminute.domain.rating.rate_card import MASK, SECONDS_PER_MINUTE
+from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE
 from perminute.domain.rating.usage import Free, Rating, rate_call
+from perminute.domain.reference.phone_numbers import MASK
 from perminute.domain.values.times import month_start
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _with_more_digits(call: Call, context: RatingContext) -> Iterator[Call]:
     number, field = call.rated_number, PRICED_BY.get(call.leg_type)
     if number is None or field is None:
         return
-    for rate in context.rate_card.hidden_rates(call.leg_type, number, answered(call)):
+    for rate in context.rate_card.hidden_rates(call.leg_type, number, call.rated_at):
         more = f"+{rate.prefix}".ljust(len(number), MASK)
         if field == "remoteNumber":
             yield replace(call, remote_number=more)
@@ -94,7 +94,7 @@ def _other_instants(call: Call, context: RatingContext) -> Iterator[datetime]:
 
     Nearly always the price changes at none of them.
     """
-    at = answered(call)
+    at = call.rated_at
     since, until = at - CLOCK_SKEW, at + RINGING
     changes = set(_changes(call, context, since, until))
     return iter((since, *sorted(changes - {at})) if changes else ())

@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from perminute.domain.authorization.reservations import Decision, Operation
-from perminute.domain.limits.spending import answered
 from perminute.domain.rating.usage import Usage
 
 if TYPE_CHECKING:
@@ -43,4 +42,4 @@ def state_of(call: Reservation | Usage, at: datetime) -> CallState:
 
 def under_way_since(call: Reservation) -> datetime | None:
     """Return when a call was let in, if it was and has not been released; None otherwise."""
-    return answered(call.call) if call.may_go_on else None
+    return call.call.rated_at if call.may_go_on else None

@@ -20,7 +20,6 @@ from perminute.domain.authorization.call_times import CLOCK_SKEW, RINGING
 from perminute.domain.credit.credit_settings import FailureHandling
 from perminute.domain.credit.holds import NO_HOLD, Hold
 from perminute.domain.errors import Conflict, Refused
-from perminute.domain.limits.spending import answered
 from perminute.domain.rating.calls import MAX_CALL_SECONDS
 
 if TYPE_CHECKING:
@@ -254,7 +253,7 @@ class Reservation:
         # More than a day is a slip of the bridge; a `Call Ended` would be refused for it.
         lasted = timedelta(seconds=min(self.used_seconds, MAX_CALL_SECONDS))
         # The last report may come late. The price of these instants is what was reserved.
-        earliest, latest = answered(self.call) - CLOCK_SKEW, answered(self.call) + RINGING
+        earliest, latest = self.call.rated_at - CLOCK_SKEW, self.call.rated_at + RINGING
         answered_at = min(max(self.reported_at - lasted, earliest), latest)
         return replace(self.call, answered_at=answered_at, ended_at=answered_at + lasted)
 
@@ -267,7 +266,7 @@ class Reservation:
         valid_until = self.answer.valid_until
         if valid_until is None:
             return None
-        return valid_until + (valid_until - (self.reported_at or answered(self.call)))
+        return valid_until + (valid_until - (self.reported_at or self.call.rated_at))
 
     @property
     def may_go_on(self) -> bool:
@@ -287,7 +286,7 @@ class Reservation:
                 "the total of a call never falls",
             )
         total = self.used_seconds + in_full.used_seconds
-        since = at - answered(self.call)
+        since = at - self.call.rated_at
         if total and timedelta(seconds=total) > since + REPORT_TOLERANCE:
             raise Refused(
                 "usedSeconds" if asked.total_used_seconds is None else "totalUsedSeconds",

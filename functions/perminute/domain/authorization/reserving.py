@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from perminute.domain.authorization.call_times import CLOCK_SKEW
 from perminute.domain.credit.transaction import Transaction
-from perminute.domain.limits.spending import answered
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -52,7 +51,7 @@ class Reserving:
         """Hold something of the credit, of the pool and of the limits that count it."""
         credit = held.credit
         if held.used:
-            credit = credit._replace(began_at=answered(call) - CLOCK_SKEW)
+            credit = credit._replace(began_at=call.rated_at - CLOCK_SKEW)
         reserved = self.account.reserved.lapsed(self._at).with_added(credit)
         self.account = replace(self.account, reserved=reserved)
         if self.pool is not None and held.minutes:

@@ -20,7 +20,7 @@ from perminute.domain.credit.transaction import Transaction
 from perminute.domain.errors import Refused
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.limits.limit_reached import limit_reached
-from perminute.domain.limits.spending import ReachedLimit, answered, day_of, limits_on, records_of
+from perminute.domain.limits.spending import ReachedLimit, day_of, limits_on, records_of
 from perminute.domain.notifications.notification_rules import notify_of_call
 from perminute.domain.notifications.notifications import (
     CallFlagged,
@@ -490,7 +490,7 @@ def _drawn(
 def _with_authorization(usage: Usage, reservation: Reservation | None) -> Usage:
     if reservation is None:
         return usage
-    return replace(usage, authorized_at=answered(reservation.call))
+    return replace(usage, authorized_at=reservation.call.rated_at)
 
 
 def _own_minutes(

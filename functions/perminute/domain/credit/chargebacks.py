@@ -1,9 +1,4 @@
-"""Chargebacks: a purchase is taken back by the bank or the card's issuer, in whole or in part.
-
-What the purchase's own lot still holds goes first. What was forfeited when it expired comes back
-by a positive `expiry` entry and is taken: an organization does not owe for credit that it never
-used. What calls have used is taken from the other lots in their order, and becomes debt beyond.
-"""
+"""Chargebacks: the bank or the card's issuer takes a purchase back, in whole or in part."""
 
 from __future__ import annotations
 
@@ -27,23 +22,20 @@ if TYPE_CHECKING:
 
 
 class Chargeback(NamedTuple):
-    """How much of a purchase was taken back until now; micro-units."""
+    """How much of a purchase was taken back until now."""
 
     purchase_id: str
     amount_micros: int
 
 
 class BoughtCredit(NamedTuple):
-    """A purchase as it is recorded; micro-units.
-
-    `forfeited` is its lot with what is forfeited of it, if it has expired.
-    """
+    """A purchase as it is recorded."""
 
     purchase_id: str
     lot_id: str
     amount_micros: int
     charged_back_micros: int = 0
-    forfeited: Lot | None = None
+    forfeited: Lot | None = None  # the lot, with what is forfeited of it, if it has expired
 
 
 def charge_back(  # noqa: PLR0913 - the parts of a booking
@@ -56,19 +48,11 @@ def charge_back(  # noqa: PLR0913 - the parts of a booking
     heard_at: datetime | None = None,
     further: Sequence[Lot] | None = None,
 ) -> Transaction:
-    """Take credit back that was bought; `Refused` if that is more than is left to take back."""
+    """Take credit back that was bought; raises `Refused` if less is left to take back."""
     amount_micros = -adjustment.amount_micros
     charged_back_micros = bought.charged_back_micros + amount_micros
     if charged_back_micros > bought.amount_micros:
-        before = ""
-        if bought.charged_back_micros:
-            before = f", of which {format_micros(bought.charged_back_micros)} was taken back before"
-        raise Refused(
-            "amount",
-            f"takes back {format_micros(amount_micros)}, but purchase {bought.purchase_id} brought "
-            f"{format_micros(bought.amount_micros)}{before}; take back at most the rest, or send "
-            "an adjustment without a purchaseId",
-        )
+        raise _refused(bought, amount_micros)
     books = Books(account, at, heard_at, further=further)
     shares = _taken(books, bought, amount_micros, cause)
     books.enter(EntryType.ADJUSTMENT, -amount_micros, merged(shares), cause)
@@ -76,16 +60,33 @@ def charge_back(  # noqa: PLR0913 - the parts of a booking
     return replace(books.close(), chargeback=chargeback)
 
 
+def _refused(bought: BoughtCredit, amount_micros: int) -> Refused:
+    before = ""
+    if bought.charged_back_micros:
+        before = f", of which {format_micros(bought.charged_back_micros)} was taken back before"
+    return Refused(
+        "amount",
+        f"takes back {format_micros(amount_micros)}, but purchase {bought.purchase_id} brought "
+        f"{format_micros(bought.amount_micros)}{before}; take back at most the rest, or send "
+        "an adjustment without a purchaseId",
+    )
+
+
 def _taken(books: Books, bought: BoughtCredit, amount_micros: int, cause: str) -> list[LotShare]:
+    """Take from the purchase's own lot first, then what expired of it, then from other lots.
+
+    An organization does not owe for credit that it never used: what was forfeited comes back by a
+    positive `expiry` entry. What no lot has becomes debt.
+    """
     shares: list[LotShare] = []
-    lot = books.find(bought.lot_id)
+    lot, forfeited = books.find(bought.lot_id), bought.forfeited
     if lot is not None:
         micros = min(amount_micros, lot.remaining_micros)
         shares.append(books.draw_from(lot, micros))
         amount_micros -= micros
-    if amount_micros and bought.forfeited is not None and bought.forfeited.remaining_micros:
-        micros = min(amount_micros, bought.forfeited.remaining_micros)
-        shares.append(books.draw_from_forfeited(bought.forfeited, micros, cause))
+    if amount_micros and forfeited is not None and forfeited.remaining_micros:
+        micros = min(amount_micros, forfeited.remaining_micros)
+        shares.append(books.draw_from_forfeited(forfeited, micros, cause))
         amount_micros -= micros
     if amount_micros:
         shares += books.draw(amount_micros)

@@ -1,4 +1,4 @@
-"""How an organization keeps its credit, as its admin configured it (docs/events.md)."""
+"""The settings of an organization's credit, as its admin configured them (docs/events.md)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from perminute.domain.licensing.ties import caution_of_settings
-
 if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.credit.recharge import AutoRecharge
-    from perminute.domain.licensing.ties import SettingsCaution
 
 LATE_USAGE_HOURS = 72
 """For how long usage may come late, unless the admin says otherwise (ours): carriers and operators
@@ -22,12 +19,14 @@ report up to two days late."""
 LATE_USAGE = timedelta(hours=LATE_USAGE_HOURS)
 
 MAX_GRANT_SECONDS = 1_800
-"""How much is granted at a time at most, unless the admin says otherwise (ours): what is suspected
-of fraud, a lowered limit and a lost license take effect when the bridge asks again."""
+"""How much is granted at a time at most, unless the admin says otherwise (ours): suspected fraud, a
+lowered limit and a lost license take effect when the bridge asks again."""
+
+SettingsCaution = tuple[bool, tuple[tuple[bool, int], ...]]
 
 
 class FailureHandling(StrEnum):
-    """What bridges are to do with calls if no answer comes (RFC 8506 §5.7)."""
+    """What bridges do with calls if no answer comes (RFC 8506 §5.7)."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -35,21 +34,14 @@ class FailureHandling(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreditSettings:
-    """What the organization's admin configured, and the event that said so.
-
-    Of two settings the one configured later holds, whichever arrives first. Of two that were
-    configured at one instant the more cautious one holds (`ties`), and then the one with the
-    greater identity. `event_id` is the `changeId` of the event if it `has_change_id`.
-    `auto_recharge` is None where it is not configured or switched off, and so are limits that are
-    not set.
-    """
+    """What the organization's admin configured, and by which event."""
 
     configured_at: datetime
-    event_id: str
+    event_id: str  # the `changeId` of the event if it has one
     has_change_id: bool = False
     currency: str
     low_balance_thresholds_micros: tuple[int, ...] = ()
-    auto_recharge: AutoRecharge | None = None
+    auto_recharge: AutoRecharge | None = None  # None if not configured or switched off
     daily_spend_limit_micros: int | None = None
     prefix_hourly_spend_limit_micros: int | None = None
     max_concurrent_calls: int | None = None
@@ -64,9 +56,23 @@ class CreditSettings:
 
     @property
     def order(self) -> tuple[datetime, SettingsCaution, str, bool]:
-        """The place of these settings among all of an organization: the last of them holds."""
-        cautious = caution_of_settings(self)
-        return self.configured_at, cautious, self.event_id, self.has_change_id
+        """The place of these settings among all of an organization: the last of them holds.
+
+        The order of arrival has no part in it.
+        """
+        return self.configured_at, self._caution, self.event_id, self.has_change_id
+
+    @property
+    def _caution(self) -> SettingsCaution:
+        """First without auto-recharge, then by the limits; one that is not set is the highest."""
+        recharge = self.auto_recharge
+        limits = (
+            self.daily_spend_limit_micros,
+            self.prefix_hourly_spend_limit_micros,
+            self.max_concurrent_calls,
+            recharge and recharge.recharge_micros,
+        )
+        return recharge is None, tuple((limit is not None, -(limit or 0)) for limit in limits)
 
     def is_earlier_copy_of(self, other: CreditSettings | None) -> bool:
         """Whether both are of one event, whose copies do not agree on when it was issued."""
@@ -78,7 +84,7 @@ class CreditSettings:
         )
 
     def ties_with(self, other: CreditSettings | None) -> bool:
-        """Whether only `ties` decides which of two settings holds, and it matters which."""
+        """Whether only caution or the identity decides which of two holds, and it matters."""
         return (
             other is not None
             and other.configured_at == self.configured_at

@@ -1,4 +1,4 @@
-"""The ledger of an organization's credit: an entry for everything that moved the balance."""
+"""The ledger of an organization's credit: one entry for each movement of the balance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 RERATING = "rerating#"
-"""How the causes of adjustments begin that the re-rating of calls brought."""
+"""The prefix of the causes of adjustments that re-rating calls brought."""
 
 
 class EntryType(StrEnum):
@@ -27,7 +27,7 @@ class EntryType(StrEnum):
 
 
 class Producer(NamedTuple):
-    """Who sent the event behind an entry: its account, if the bus said which, and its source."""
+    """The account, if known, and the source of the event behind an entry."""
 
     account: str | None
     source: str
@@ -35,16 +35,7 @@ class Producer(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """One movement of the balance; signed micro-units, never changed once written.
-
-    `lots` says which lots gave or took how much; the rest of the amount is debt that was made or
-    paid. `opens` is the lot that the entry opened, as it then was. `cause` is the permanent
-    identity of the event behind it (`purchase#po-1001`), or of the lot that expired, or says why
-    calls were re-rated. Of a charge or a re-rating, the calls that name the entry explain it.
-    `call_ids` are the late calls for which an expiry was taken back in part. `producer` sent the
-    event, where one event about credit is behind it: a purchase or an adjustment, what it takes
-    back, and what calls are rated anew because it sets the credits up earlier.
-    """
+    """One movement of the balance; signed micro-units, never changed once written."""
 
     organization_id: str
     entry_id: str
@@ -52,11 +43,14 @@ class LedgerEntry:
     amount_micros: int
     balance_after_micros: int
     at: datetime
+    # What lots gave or took; the rest of the amount is debt that was made or paid.
     lots: tuple[LotShare, ...] = ()
+    # The identity of the event behind it (`purchase#po-1001`) or of the lot that expired, or the
+    # re-rating. A charge or a re-rating is explained by the calls that name the entry.
     cause: str | None = None
-    opens: Lot | None = None
-    call_ids: tuple[str, ...] = ()
-    producer: Producer | None = None
+    opens: Lot | None = None  # the lot that the entry opened, as it then was
+    call_ids: tuple[str, ...] = ()  # late calls for which an expiry was taken back in part
+    producer: Producer | None = None  # of the event about credit behind it, if there is one
 
     @property
     def of_calls(self) -> bool:
@@ -65,24 +59,24 @@ class LedgerEntry:
 
     @property
     def adds_credit(self) -> bool:
-        """Whether credit was bought or given by it; what calls or lots get back is none."""
+        """Whether it brings new credit; what calls or lots get back is not new."""
         return self.amount_micros > 0 and not self.of_calls and self.type is not EntryType.EXPIRY
 
     @property
     def debt_change_micros(self) -> int:
-        """By how much the debt grew (or, negative, was paid): what no lot gave or took."""
+        """By how much the debt grew, or was paid if negative: what no lot gave or took."""
         return sum(share.amount_micros for share in self.lots) - self.amount_micros
 
 
 def sent_by(
     producer: Producer | None, cause: str, entries: Iterable[LedgerEntry]
 ) -> tuple[LedgerEntry, ...]:
-    """Have the entries of one cause say who sent it, and no others: time may bring some as well."""
+    """Return the entries, those of one cause with its producer; others came from time passing."""
     return tuple(
         replace(entry, producer=producer) if entry.cause == cause else entry for entry in entries
     )
 
 
 def entry_id(number: int) -> str:
-    """Write the number of an entry so that text sorts as numbers do."""
+    """Return the id of the n-th entry; as text, ids sort as their numbers do."""
     return f"{number:012d}"

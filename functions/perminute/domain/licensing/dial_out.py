@@ -1,18 +1,11 @@
-"""Where an organizer's meetings may call out to, and the names under which policies are assigned.
-
-Microsoft's twelve predefined policies each combine a mode for conferences with one for calls
-between people; only the first concerns us (docs/domain.md §6.1).
-"""
+"""Where meetings may call out to, and the names of the policies (docs/domain.md §6.1)."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import assert_never
 
-from perminute.domain.reference.zone_a import is_zone_a
-
-MAX_SHOWN = 64
-"""Characters of an unknown policy that a refusal shows."""
+from perminute.domain.reference.countries import is_zone_a
 
 
 class DialOutMode(StrEnum):
@@ -25,14 +18,12 @@ class DialOutMode(StrEnum):
 
 
 DEFAULT_DIAL_OUT_MODE = DialOutMode.ANY_DESTINATION
-"""What holds unless the organizer or the organization has another policy (docs/domain.md §6.1)."""
 
 
 def may_dial_out(mode: DialOutMode, destination: str | None, home: str | None) -> bool:
     """Whether a mode allows calls from meetings to a country; `home` is the organizer's own.
 
-    A country that nobody knows is neither the same nor in Zone A. The United States and Canada
-    are two countries, although both have the code +1.
+    An unknown country is neither the same nor in Zone A.
     """
     match mode:
         case DialOutMode.ANY_DESTINATION:
@@ -61,15 +52,19 @@ PREDEFINED = {
     "DialoutCPCDisabledPSTNDomestic": DialOutMode.NONE,
     "DialoutCPCandPSTNDisabled": DialOutMode.NONE,
 }
-"""What Teams' own policies allow calls from meetings; their names speak of other calls as well."""
+"""What Microsoft's own policies allow calls from meetings.
 
+Each combines a mode for conferences (CPC) with one for calls between people, which is not ours.
+"""
 
 POLICY_NAMES = (*DialOutMode, *PREDEFINED, *(f"tag:{name}" for name in PREDEFINED))
-"""All names of policies: PowerShell writes those of Teams with a tag."""
+"""All names of policies: PowerShell writes Microsoft's with a tag."""
+
+_MAX_SHOWN = 64
 
 
 def dial_out_mode(name: str) -> DialOutMode:
-    """Read one of the four modes or of the twelve policy names; `ValueError` for any other."""
+    """Return the mode with this name, or of the policy with it; raises `ValueError`."""
     mode = PREDEFINED.get(name.removeprefix("tag:"))
     if mode is not None:
         return mode
@@ -77,5 +72,5 @@ def dial_out_mode(name: str) -> DialOutMode:
         return DialOutMode(name)
     except ValueError:
         known = ", ".join((*DialOutMode, *PREDEFINED))
-        msg = f"{name[:MAX_SHOWN]!r} is no policy we know; use one of {known}"
+        msg = f"{name[:_MAX_SHOWN]!r} is no policy we know; use one of {known}"
         raise ValueError(msg) from None

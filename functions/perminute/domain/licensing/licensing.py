@@ -10,44 +10,38 @@ from itertools import accumulate
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
+from perminute.domain.licensing.attributes import (
+    COMMUNICATIONS_CREDITS_LICENSE,
+    COUNTRY,
+    DIAL_OUT_POLICY,
+    LICENSES,
+    LICENSING_PROGRAM,
+    NAME,
+    POOL_ATTRIBUTES,
+    POOL_BASIS,
+    POOL_MINUTES_PER_LICENSE,
+    POOL_MINUTES_USED,
+    PURCHASES,
+    SEAT_ATTRIBUTES,
+    TOLL_FREE_DIAL_IN_ALLOWED,
+    FactValue,
+)
 from perminute.domain.licensing.dial_out import DEFAULT_DIAL_OUT_MODE, DialOutMode, may_dial_out
 from perminute.domain.licensing.timelines import Fact, Timeline
 from perminute.domain.rating.calls import Call, LegType
-from perminute.domain.reference.availability import is_available
-from perminute.domain.reference.licenses import PRODUCTS, SUBSCRIPTIONS, License
-from perminute.domain.reference.zone_a import is_zone_a
+from perminute.domain.reference.countries import is_available, is_zone_a
+from perminute.domain.reference.licenses import License
 from perminute.domain.values.times import month_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from perminute.domain.licensing.timelines import FactValue
-
-NAME = "name"
-LICENSING_PROGRAM = "licensingProgram"
-COMMUNICATIONS_CREDITS_LICENSE = "communicationsCreditsLicense"
-COUNTRY = "country"
-DIAL_OUT_POLICY = "dialOutPolicy"
-TOLL_FREE_DIAL_IN_ALLOWED = "tollFreeDialInAllowed"
-POOL_MINUTES_PER_LICENSE = "poolMinutesPerLicense"
-POOL_BASIS = "poolBasis"
-POOL_MINUTES_USED = "poolMinutesUsed"
-MONTHLY_SPEND_LIMIT = "monthlySpendLimit"
-
-VOLUME = "volume"
-PER_USER = "perUser"
-ORGANIZATION = "organization"
-DEFAULT_COMMUNICATIONS_CREDITS_LICENSE = PER_USER
-"""With it nobody spends without an admin's act (docs/domain.md §3.2)."""
-
-PURCHASED = "purchased"
-ASSIGNED = "assigned"
-DEFAULT_POOL_BASIS = PURCHASED
-"""What the pool counts: purchased licenses, as since October 2020 (docs/domain.md §4.1)."""
-
-DEFAULT_POOL_MINUTES_PER_LICENSE = 60
-"""Minutes that each subscription license adds to the month's pool (docs/domain.md §4.1)."""
+# The values that decide; the defaults are those of docs/domain.md §3.2 and §4.1.
+_VOLUME = "volume"
+_PER_USER = "perUser"
+_ASSIGNED = "assigned"
+_DEFAULT_POOL_MINUTES_PER_LICENSE = 60
 
 
 class NotEntitled(StrEnum):
@@ -74,46 +68,11 @@ class Entitlement(NamedTuple):
     draws_on_pool: bool = False
 
 
-def license_attribute(product: str) -> str:
-    """Name the timeline attribute that says whether a user holds this product."""
-    return f"license:{product}"
-
-
-def purchased_attribute(product: str) -> str:
-    """Name the timeline attribute that says how many of this product were purchased."""
-    return f"purchased:{product}"
-
-
-SEAT_ATTRIBUTES = tuple(map(license_attribute, SUBSCRIPTIONS))
-"""What of a user counts for the pool, where it counts assigned licenses."""
-
-_HOLDINGS = tuple((license_attribute(product), brings) for product, brings in PRODUCTS.items())
-_PURCHASES = tuple(map(purchased_attribute, SUBSCRIPTIONS))
-POOL_ATTRIBUTES = (POOL_MINUTES_PER_LICENSE, POOL_BASIS, POOL_MINUTES_USED, *_PURCHASES)
-"""What of an organization says how many minutes its pool has."""
-
-_DECISIVE = frozenset(
-    {
-        LICENSING_PROGRAM,
-        COMMUNICATIONS_CREDITS_LICENSE,
-        COUNTRY,
-        DIAL_OUT_POLICY,
-        TOLL_FREE_DIAL_IN_ALLOWED,
-        *(attribute for attribute, _ in _HOLDINGS),
-    }
-)
-
-
-def decides_calls(attribute: str) -> bool:
-    """Whether what becomes of a call can depend on an attribute, the pool's minutes aside."""
-    return attribute in _DECISIVE
-
-
 def holds_from(attribute: str, effective_at: datetime) -> datetime:
     """Return from when a fact holds.
 
-    Minutes that were used before the cutover are missing from the whole of their month, whatever
-    instant of it the event names: so they hold from its start, and the one issued last counts.
+    Minutes used in another system are missing from the whole of their month, whichever instant of
+    it the event names.
     """
     return month_start(effective_at) if attribute == POOL_MINUTES_USED else effective_at
 
@@ -126,15 +85,14 @@ class LicensingChange(NamedTuple):
     facts: tuple[Fact, ...]
 
 
-_NOTHING = Timeline()
-_NOBODY: Mapping[str, Timeline] = MappingProxyType({})
+_NO_FACTS = Timeline()
+_NO_USERS: Mapping[str, Timeline] = MappingProxyType({})
 
 
 class Seats:
     """How many subscription licenses are assigned to the users of an organization, and when."""
 
     def __init__(self, users: Iterable[Timeline]) -> None:
-        """Count them; a suite and the license on its own are two."""
         changes: Counter[datetime] = Counter()
         for user in users:
             for attribute in SEAT_ATTRIBUTES:
@@ -146,12 +104,12 @@ class Seats:
         self._counts = list(accumulate(changes[at] for at in self._instants))
 
     def count_at(self, at: datetime) -> int:
-        """Tell how many are assigned at an instant."""
+        """Return how many are assigned; a suite and the license on its own are two."""
         position = bisect_right(self._instants, at)
         return self._counts[position - 1] if position else 0
 
     def changes_between(self, since: datetime, until: datetime) -> Iterator[datetime]:
-        """Give the instants after `since` and before `until` at which that changes."""
+        """Yield the instants after `since` and before `until` at which the count changes."""
         first, end = bisect_right(self._instants, since), bisect_left(self._instants, until)
         return iter(self._instants[first:end])
 
@@ -161,36 +119,34 @@ _NO_SEATS = Seats(())
 
 def counts_seats(organization: Timeline) -> bool:
     """Whether the pool of an organization counts assigned licenses at any time."""
-    return any(basis == ASSIGNED for _, basis in organization.changes_of(POOL_BASIS))
+    return any(basis == _ASSIGNED for _, basis in organization.changes_of(POOL_BASIS))
 
 
 @dataclass(frozen=True, slots=True)
 class Licensing:
-    """The timelines of an organization and of those of its users that were asked for.
+    """The timelines of an organization and of those of its users that were asked for."""
 
-    `seats` are those of all its users, if the organization's pool ever counts assigned licenses.
-    """
-
-    organization: Timeline = _NOTHING
-    users: Mapping[str, Timeline] = field(default_factory=lambda: _NOBODY)
+    organization: Timeline = _NO_FACTS
+    users: Mapping[str, Timeline] = field(default_factory=lambda: _NO_USERS)
+    # Of all users, if the pool ever counts assigned licenses.
     seats: Seats = field(default_factory=lambda: _NO_SEATS)
 
     def entitlement(
         self, call: Call, credits_set_up_at: datetime | None, destination: str | None = None
     ) -> Entitlement:
-        """Decide by what was in force when the call was answered.
+        """Decide by what was in force when the call was answered (docs/domain.md §3.2, §3.3).
 
-        The subscription is used first, since it is already paid (docs/domain.md §3.3); what it
-        does not include goes to credits. An organizer whose subscription may not use credits can
-        still do so by a pay-per-minute license. `destination` is the country of a dial-out's number
-        if the rate card prices it: what it does not price, or blocks, is not for the pool.
+        `destination` is the country of a dial-out's number if the rate card prices it: calls to
+        other numbers do not draw on the pool.
         """
-        at = call.answered_at or call.ended_at
-        user = self.users.get(call.organizer_id, _NOTHING)
+        at = call.rated_at
+        user = self._user(call.organizer_id)
         set_up = credits_set_up_at is not None and credits_set_up_at <= at
         held = _licenses_held(user, at)
         rest: Cover | NotEntitled = NotEntitled.NO_LICENSE
         subscribed = License.SUBSCRIPTION in held
+        # The subscription is used first, since it is already paid. What it does not include may
+        # still be paid from credit by a pay-per-minute license.
         if subscribed:
             rest = _by_subscription(call, held, credits_set_up=set_up)
         if isinstance(rest, NotEntitled) and License.PAY_PER_MINUTE in held:
@@ -203,8 +159,8 @@ class Licensing:
 
         `destination` is the country of a dial-out's number, None if the rate card does not know.
         """
-        at = call.answered_at or call.ended_at
-        user = self.users.get(call.organizer_id, _NOTHING)
+        at = call.rated_at
+        user = self._user(call.organizer_id)
         match call.leg_type:
             case LegType.DIAL_OUT:
                 mode = (
@@ -224,57 +180,56 @@ class Licensing:
                 assert_never(never)
 
     def organization_name(self, at: datetime) -> str | None:
-        """Return what the organization is called at an instant; None, nobody has said."""
+        """Return the name of the organization at an instant, if it is known."""
         name = self.organization.value_at(NAME, at)
         return name if isinstance(name, str) and name.strip() else None
 
     def user_value(self, user_id: str, attribute: str, at: datetime) -> FactValue | None:
-        """Tell what is known of a user at an instant."""
-        return self.users.get(user_id, _NOTHING).value_at(attribute, at)
+        """Return the value of a user's attribute at an instant, if it is known."""
+        return self._user(user_id).value_at(attribute, at)
 
     def says_of_user(self, user_id: str, attribute: str) -> bool:
         """Whether anything is known of a user's attribute, at whatever time."""
-        return any(self.users.get(user_id, _NOTHING).changes_of(attribute))
+        return any(self._user(user_id).changes_of(attribute))
 
     def changes_between(self, user_id: str, since: datetime, until: datetime) -> Iterator[datetime]:
         """Yield the instants after `since`, up to `until`, at which a user's rights may change."""
-        for timeline in (self.organization, self.users.get(user_id, _NOTHING)):
-            yield from timeline.any_change_between(since, until)
+        for timeline in (self.organization, self._user(user_id)):
+            yield from timeline.changes_between(since, until)
 
     def pool_minutes(self, at: datetime) -> int:
-        """Count the minutes of the pool by the licenses at `at` (docs/domain.md §4.1)."""
+        """Return the minutes of the pool by the licenses at `at` (docs/domain.md §4.1)."""
         organization = self.organization
         per_license = organization.value_at(POOL_MINUTES_PER_LICENSE, at)
         if not isinstance(per_license, int):
-            per_license = DEFAULT_POOL_MINUTES_PER_LICENSE
-        if (organization.value_at(POOL_BASIS, at) or DEFAULT_POOL_BASIS) == ASSIGNED:
+            per_license = _DEFAULT_POOL_MINUTES_PER_LICENSE
+        if organization.value_at(POOL_BASIS, at) == _ASSIGNED:
             return per_license * self.seats.count_at(at)
-        quantities = (organization.value_at(attribute, at) for attribute in _PURCHASES)
+        quantities = (organization.value_at(attribute, at) for attribute in PURCHASES)
         return per_license * sum(q for q in quantities if isinstance(q, int))
 
     def pool_minutes_used(self, at: datetime) -> int:
-        """Return the minutes of the month of `at` that were used in another system before.
-
-        They hold for the UTC month of their fact only: the next month begins with a full pool.
-        """
+        """Return the minutes of the UTC month of `at` that were used in another system before."""
         used = dict(self.organization.changes_of(POOL_MINUTES_USED)).get(month_start(at))
         return used if isinstance(used, int) else 0
 
     def pool_minutes_for_calls(self, at: datetime) -> int:
-        """Return the minutes of the pool that calls can draw in all, by the licenses at `at`."""
+        """Return how many minutes of the pool calls can draw, by the licenses at `at`."""
         return max(0, self.pool_minutes(at) - self.pool_minutes_used(at))
 
     def fewest_pool_minutes(self, since: datetime, until: datetime) -> int:
-        """Count the fewest minutes for calls at any instant of a half-open interval."""
-        changes = self.organization.changes_between(POOL_ATTRIBUTES, since, until)
+        """Return the fewest minutes for calls at any instant of a half-open interval."""
+        changes = self.organization.changes_between(since, until, POOL_ATTRIBUTES)
         instants = {since, *changes, *self.seats.changes_between(since, until)}
-        return min(self.pool_minutes_for_calls(at) for at in instants)
+        return min(self.pool_minutes_for_calls(at) for at in instants if at < until or at == since)
+
+    def _user(self, user_id: str) -> Timeline:
+        return self.users.get(user_id, _NO_FACTS)
 
     def _by_pay_per_minute(
         self, user: Timeline, held: frozenset[License], at: datetime, *, credits_set_up: bool
     ) -> Cover | NotEntitled:
-        """Check the four conditions in the order of docs/domain.md §3.2."""
-        if self.organization.value_at(LICENSING_PROGRAM, at) != VOLUME:
+        if self.organization.value_at(LICENSING_PROGRAM, at) != _VOLUME:
             return NotEntitled.NOT_VOLUME_LICENSING
         if not credits_set_up:
             return NotEntitled.CREDITS_NOT_SET_UP
@@ -287,19 +242,18 @@ class Licensing:
 
     def _needs_credits_license(self, at: datetime) -> bool:
         setting = self.organization.value_at(COMMUNICATIONS_CREDITS_LICENSE, at)
-        return (setting or DEFAULT_COMMUNICATIONS_CREDITS_LICENSE) == PER_USER
+        return (setting or _PER_USER) == _PER_USER
 
 
 def _licenses_held(user: Timeline, at: datetime) -> frozenset[License]:
     return frozenset(
-        brings for attribute, brings in _HOLDINGS if user.value_at(attribute, at) is True
+        brings for attribute, brings in LICENSES.items() if user.value_at(attribute, at) is True
     )
 
 
 def _by_subscription(
     call: Call, held: frozenset[License], *, credits_set_up: bool
 ) -> Cover | NotEntitled:
-    """Toll dial-in is included; the rest needs the credits license on the organizer."""
     if call.leg_type is LegType.TOLL_DIAL_IN:
         return Cover.INCLUDED
     if not credits_set_up:

@@ -1,10 +1,9 @@
-"""What was true when: facts in any order of arrival, asked at an instant.
+"""What was true when: facts in any order of arrival, read at an instant.
 
 Licensing events arrive late and out of order, and what counts is what was in force when a call
-was answered (docs/domain.md §3.5). So nothing is ever overwritten: a timeline is a set of facts,
-each with the instant from which it holds, and an attribute's value at an instant is that of the
-latest fact not after it. A set has no order of arrival, and a fact that comes twice is still one
-fact.
+was answered (docs/domain.md §3.5). So no fact overwrites another: a timeline is a set of facts,
+each with the instant from which it holds. An attribute's value at an instant is that of the latest
+fact not after it.
 """
 
 from __future__ import annotations
@@ -12,56 +11,74 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.licensing.ties import caution
+from perminute.domain.licensing.attributes import POOL_MINUTES_USED, FactValue, caution
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-    from datetime import datetime
-
-FactValue = str | bool | int
+    from collections.abc import Iterable, Iterator, Sequence
 
 MAX_FACTS = 1_000
-"""Facts to which more may be appended; then they are rolled over, see `folding`."""
+"""Facts to which more may be appended; then the timeline is rolled over: its old facts fold."""
+
+RERATING_HORIZON = timedelta(days=400)
+"""How long before its event was issued a licensing fact may take effect, unless the deployment says
+otherwise (`ReratingHorizonDays`). More than a year, so that the same month of last year can still
+be corrected."""
+
+FOLD_MARGIN = timedelta(days=45)
+"""How long after the horizon facts are folded. An accepted event may wait for 4 days in its queue
+and 14 in the dead-letter queue; and `poolMinutesUsed` holds from the start of its month, up to 31
+days before its `effectiveAt`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """From `effective_at` on, `attribute` has this value, until a later fact says otherwise.
-
-    Of two facts for one instant the one issued later holds. Of two that were issued at one instant
-    the more cautious one holds (`ties`), and then the one with the greater identity: every order
-    of arrival has one result. `event_id` is the `changeId` of the event if it `has_change_id`:
-    a copy under another event id is the same fact.
-    """
+    """From `effective_at` on, `attribute` has this value, until a later fact says otherwise."""
 
     attribute: str
     value: FactValue
     effective_at: datetime
     issued_at: datetime
+    # The `changeId` of the event if it has one: a copy under another event id is the same fact.
     event_id: str
     has_change_id: bool = False
 
     @property
     def order(self) -> tuple[datetime, datetime, int, str, bool]:
-        """The place of the fact among those of its attribute: of two, the later one holds."""
+        """The place of the fact among those of its attribute, of which the last one holds.
+
+        The order of arrival has no part in it, and no two different facts have one place.
+        """
         cautious = caution(self.attribute, self.value)
         return self.effective_at, self.issued_at, cautious, self.event_id, self.has_change_id
 
     def ties_with(self, other: Fact) -> bool:
-        """Whether only `ties` decides which of two facts holds, and it matters which."""
+        """Whether only caution or the identity decides which of two facts holds, and it matters."""
         return self.value != other.value and (
             (self.attribute, self.effective_at, self.issued_at)
             == (other.attribute, other.effective_at, other.issued_at)
         )
 
 
-def standing(facts: Iterable[Fact]) -> frozenset[Fact]:
-    """Return the facts without those of which a copy of the same event says an earlier time.
+class Tie(NamedTuple):
+    """Two statements of which neither was issued later, and which of them holds."""
+
+    organization_id: str
+    what: str  # the attribute, or the settings of the credit
+    issued_at: datetime
+    holds: str  # the id or `changeId` of the event
+    yields: str
+    user_id: str | None = None
+
+
+def without_later_copies(facts: Iterable[Fact]) -> frozenset[Fact]:
+    """Return the facts, and of those with one `changeId` only the copy that was issued first.
 
     An event with a `changeId` that does not say when it was issued has another time with each copy
-    on a bus. Each of them may be recorded; the earliest counts, whichever arrives first.
+    on a bus. Each copy may be recorded; the earliest counts, whichever arrives first.
     """
     facts = frozenset(facts)
     issued: dict[tuple[str, str], datetime] = {}
@@ -76,20 +93,21 @@ def standing(facts: Iterable[Fact]) -> frozenset[Fact]:
     )
 
 
+def _by_attribute(facts: Iterable[Fact]) -> dict[str, list[Fact]]:
+    by_attribute: defaultdict[str, list[Fact]] = defaultdict(list)
+    for fact in sorted(without_later_copies(facts), key=lambda fact: fact.order):
+        by_attribute[fact.attribute].append(fact)
+    return by_attribute
+
+
 class Timeline:
     """The facts of one subject: an organization, or one of its users."""
 
     def __init__(self, facts: Iterable[Fact] = ()) -> None:
-        """Sort the facts of each attribute by when they hold."""
         self.facts = frozenset(facts)
-        by_attribute: defaultdict[str, list[Fact]] = defaultdict(list)
-        ordered = sorted(standing(self.facts), key=lambda fact: fact.order)
-        for fact in ordered:
-            by_attribute[fact.attribute].append(fact)
-        self._instants = [fact.effective_at for fact in ordered]
         self._history = {
             attribute: ([fact.effective_at for fact in facts], [fact.value for fact in facts])
-            for attribute, facts in by_attribute.items()
+            for attribute, facts in _by_attribute(self.facts).items()
         }
 
     def value_at(self, attribute: str, at: datetime) -> FactValue | None:
@@ -102,25 +120,54 @@ class Timeline:
         return values[position - 1] if position else None
 
     def changes_of(self, attribute: str) -> Iterator[tuple[datetime, FactValue]]:
-        """Give each instant at which something is said of an attribute, and what, in order."""
+        """Yield each instant for which an attribute is stated, and its value, in order."""
         return zip(*self._history.get(attribute, ((), ())), strict=True)
 
     def changes_between(
-        self, attributes: Collection[str], since: datetime, until: datetime
+        self, since: datetime, until: datetime, attributes: Iterable[str] | None = None
     ) -> Iterator[datetime]:
-        """Give the instants after `since` and before `until` at which one of these changes."""
-        for attribute in attributes:
-            yield from (at for at, _ in self.changes_of(attribute) if since < at < until)
-
-    def any_change_between(self, since: datetime, until: datetime) -> Sequence[datetime]:
-        """Return the instants after `since`, up to `until`, at which any attribute changes."""
-        first, end = bisect_right(self._instants, since), bisect_right(self._instants, until)
-        return self._instants[first:end]
+        """Yield the instants after `since`, up to `until`, at which attributes may change."""
+        for attribute in self._history if attributes is None else attributes:
+            instants = self._history.get(attribute, ((), ()))[0]
+            yield from instants[bisect_right(instants, since) : bisect_right(instants, until)]
 
     def __eq__(self, other: object) -> bool:
-        """Two timelines are equal when they hold the same facts, however these arrived."""
         return isinstance(other, Timeline) and self.facts == other.facts
 
     def __hash__(self) -> int:
-        """Agree with equality."""
         return hash(self.facts)
+
+
+def fold(facts: Iterable[Fact], before: datetime) -> frozenset[Fact]:
+    """Return the facts that must stay if none that takes effect before an instant comes any more.
+
+    A directory that is synchronized every night repeats itself. A repeat matters as long as a late
+    event may change what comes before it: with "held" since the 1st and again on the 3rd, a removal
+    of the 2nd ends on the 3rd. After that it goes, and each change stays: no value changes at any
+    instant, whether all of the others go or only some.
+    """
+    facts = frozenset(facts)
+    by_attribute = _by_attribute(facts)
+    counted = frozenset(fact for of_attribute in by_attribute.values() for fact in of_attribute)
+    kept = frozenset(
+        fact
+        for attribute, of_attribute in by_attribute.items()
+        for fact in _without_repeats(attribute, of_attribute, before)
+    )
+    # The earliest copy of an event hides the later ones, so it goes only when they are gone.
+    hidden = {(fact.attribute, fact.event_id) for fact in facts - counted}
+    return kept | {fact for fact in counted if (fact.attribute, fact.event_id) in hidden}
+
+
+def _without_repeats(attribute: str, facts: Sequence[Fact], before: datetime) -> Iterator[Fact]:
+    value: FactValue | None = None
+    for effective_at, at_once in groupby(facts, key=lambda fact: fact.effective_at):
+        if effective_at >= before:
+            yield from at_once
+            continue
+        *others, last = at_once
+        # A repeat hides the others of its instant, so it goes only when they are gone. And what
+        # was used of a month's pool holds for that month alone: there it repeats nothing.
+        if last.value != value or others or attribute == POOL_MINUTES_USED:
+            yield last
+        value = last.value

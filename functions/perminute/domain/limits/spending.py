@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.credit.holds import NOTHING_HELD, Hold, Holds
-from perminute.domain.licensing.licensing import MONTHLY_SPEND_LIMIT
+from perminute.domain.licensing.attributes import MONTHLY_SPEND_LIMIT
 from perminute.domain.pools.pools import Month
 from perminute.domain.rating.calls import LegType
 
@@ -335,11 +335,6 @@ class Spendings:
 
 def _is_near(key: SpendingKey, now: datetime) -> bool:
     return abs(key.since - day_of(now).since) <= _DAY
-
-
-def answered(call: Call) -> datetime:
-    """Tell the instant by which a call belongs to a period, if it was not authorized before."""
-    return call.answered_at or call.ended_at
 
 
 def day_of(at: datetime) -> SpendingKey:

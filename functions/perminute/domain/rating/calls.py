@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 MAX_ID_LENGTH = 250
-"""Characters of an identifier: at four bytes each they fit a DynamoDB sort key with our prefix."""
+"""Characters of an id: at four bytes each they fit a DynamoDB sort key with our prefix."""
 
 MAX_CALL_SECONDS = 24 * 60 * 60
 """A meeting ends after 24 h: a longer call is a broken record, not a bill (docs/domain.md §2.2)."""
@@ -33,10 +33,6 @@ class LegType(StrEnum):
     APP = "app"
 
 
-PHONE_LEG_TYPES = (LegType.TOLL_DIAL_IN, LegType.TOLL_FREE_DIAL_IN, LegType.DIAL_OUT)
-"""The leg types that have rates; joining with the app is never charged."""
-
-
 NumberField = Literal["serviceNumber", "remoteNumber"]
 
 PRICED_BY: dict[LegType, NumberField] = {
@@ -44,20 +40,23 @@ PRICED_BY: dict[LegType, NumberField] = {
     LegType.TOLL_FREE_DIAL_IN: "serviceNumber",
     LegType.DIAL_OUT: "remoteNumber",
 }
-"""The number that sets the price: what was dialled, whoever dialled it."""
+"""The number that sets the price: the one that was dialed (docs/domain.md §2.1)."""
+
+PHONE_LEG_TYPES = tuple(PRICED_BY)
+"""The leg types that have rates; joining with the app is never charged."""
 
 
 class Numbers(NamedTuple):
-    """The numbers of a call as they are stored; None is absent or withheld."""
+    """The numbers of a call as they are stored; None means absent or withheld."""
 
     service_number: str | None
     remote_number: str | None
 
 
 def read_numbers(leg_type: LegType, *, service_number: object, remote_number: object) -> Numbers:
-    """Return the numbers as they are stored: whatever JSON can say and is no number is withheld.
+    """Return the numbers as they are stored: any other JSON value than a number is withheld.
 
-    Raises `Refused` if that is the number that sets the price.
+    Raises `Refused` if that is the number that sets the price (docs/domain.md §2.5).
     """
     return Numbers(
         _read_number(leg_type, "serviceNumber", service_number),
@@ -83,13 +82,10 @@ class MeetingType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One ended call; [organization_id, call_id] identifies it for ever.
+    """One ended call, identified by `organization_id` and `call_id`.
 
-    Two calls are equal when telephony said the same of both, which is what tells a repeated
-    delivery from a conflict. Raises `Refused` for a call that contradicts itself.
-
-    `exact_seconds` are the connected seconds by all digits that telephony stated, where the
-    instants, which are cut to microseconds, say one less.
+    Equal calls are one call delivered twice; unequal ones with the same ids are a conflict. Raises
+    `Refused` for a call that contradicts itself.
     """
 
     organization_id: str
@@ -103,31 +99,32 @@ class Call:
     answered_at: datetime | None
     ended_at: datetime
     billable_seconds: int | None = None
+    # The connected seconds by all digits that telephony stated, where the instants, which are cut
+    # to microseconds, say one less.
     exact_seconds: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no rate could make right."""
         self._check_numbers()
         self._check_duration()
 
     @property
     def rated_number(self) -> str | None:
-        """The number that sets the price: the one that was dialed (docs/domain.md §2.1)."""
+        """The number that sets the price, see `PRICED_BY`."""
         return self.remote_number if self.leg_type is LegType.DIAL_OUT else self.service_number
 
     @property
+    def rated_at(self) -> datetime:
+        """The instant whose rates, licenses and policies count: the answer, if there was one."""
+        return self.answered_at or self.ended_at
+
+    @property
     def listing(self) -> tuple[str, bool, datetime, datetime]:
-        """What a list of calls says of it: organizer, whether it calls out, answer and end."""
-        dial_out = self.leg_type is LegType.DIAL_OUT
-        return self.organizer_id, dial_out, self.answered_at or self.ended_at, self.ended_at
+        """The call in a list of calls: organizer, whether it is a call out, answer and end."""
+        return self.organizer_id, self.leg_type is LegType.DIAL_OUT, self.rated_at, self.ended_at
 
     @property
     def connected_seconds(self) -> int:
-        """AwsResources time in started seconds; ring time never counts.
-
-        The carrier's billable figure wins over the difference of the clocks (docs/domain.md §2.2).
-        A part of a second counts as one, which leaves every whole-second block as it would be.
-        """
+        """The started seconds from answer to end, or the billable ones (docs/domain.md §2.2)."""
         if self.answered_at is None:
             return 0
         if self.billable_seconds is not None:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.rating.calls import PHONE_LEG_TYPES, LegType
+from perminute.domain.reference.phone_numbers import MASK
 from perminute.domain.values.money import round_half_up
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 SECONDS_PER_MINUTE = 60
-MASK = "*"
-"""What carriers write in the place of the last digits of a number."""
 
 _AFTER_DIGITS = ":"
 """The character after the digits: sorts behind all prefixes that begin alike."""

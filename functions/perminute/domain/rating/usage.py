@@ -7,11 +7,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from perminute.domain.licensing.licensing import Cover, Entitlement, Licensing, NotEntitled
-from perminute.domain.limits.spending import answered
 from perminute.domain.pools.pools import minutes_wanted
 from perminute.domain.rating.calls import Call, LegType, MeetingType
 from perminute.domain.rating.rate_card import (
-    MASK,
     SECONDS_PER_MINUTE,
     NoQuote,
     Quote,
@@ -20,6 +18,7 @@ from perminute.domain.rating.rate_card import (
     Step,
     Unpriced,
 )
+from perminute.domain.reference.phone_numbers import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -235,7 +234,7 @@ def charged_in(call: Call, currency: str | None, credits_set_up_at: datetime | N
     Before the credits were set up a call cost nobody anything, whatever currency they have now: so
     it is priced alike whether it is reported before that or after.
     """
-    was_set_up = credits_set_up_at is not None and credits_set_up_at <= answered(call)
+    was_set_up = credits_set_up_at is not None and credits_set_up_at <= call.rated_at
     return currency if was_set_up else None
 
 
@@ -349,7 +348,7 @@ def _price(call: Call, context: RatingContext) -> tuple[Price, Rate | None]:
     if call.leg_type is LegType.APP or number is None:
         return Price(rate_card_version=card.version, retail_micros=0), None
     price, rate = _card_price(call, call.leg_type, number, context)
-    if number.endswith(MASK) and card.is_uncertain(call.leg_type, number, answered(call)):
+    if number.endswith(MASK) and card.is_uncertain(call.leg_type, number, call.rated_at):
         price = replace(price, is_prefix_uncertain=True)
     return price, rate
 
@@ -359,7 +358,7 @@ def _card_price(
 ) -> tuple[Price, Rate | None]:
     """Price a call by the digits that its number shows."""
     card = context.rate_card
-    at = answered(call)
+    at = call.rated_at
     currency = charged_in(call, context.currency, context.credits_set_up_at)
     match card.quote(leg_type, number, call.connected_seconds, at, currency=currency):
         case NoQuote(Unpriced.CURRENCY_MISMATCH as why, Rate() as rate):

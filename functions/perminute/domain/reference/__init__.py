@@ -1,1 +1,1 @@
-"""What does not depend on any organization: countries, licenses, phone numbers, availability."""
+"""Facts about the world: countries, currencies, licenses, phone numbers."""

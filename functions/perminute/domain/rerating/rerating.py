@@ -16,7 +16,7 @@ from perminute.domain.credit.booking import hold_notifications, notifications_of
 from perminute.domain.credit.books import Books, LateCall
 from perminute.domain.credit.ledger import RERATING
 from perminute.domain.credit.lots import MAX_EXPIRED_LOTS_CORRECTED
-from perminute.domain.licensing.licensing import POOL_ATTRIBUTES, SEAT_ATTRIBUTES, decides_calls
+from perminute.domain.licensing.attributes import CALL_ATTRIBUTES, POOL_ATTRIBUTES, SEAT_ATTRIBUTES
 from perminute.domain.limits.spending import SpendingKind, Spendings, spending_changes
 from perminute.domain.notifications.notification_rules import notify_again
 from perminute.domain.notifications.notifications import CallNotRated
@@ -120,7 +120,7 @@ def rerating_for(
     for subject, fact in facts:
         if fact.attribute in POOL_ATTRIBUTES:
             pools.append(fact.effective_at)
-        elif decides_calls(fact.attribute):
+        elif fact.attribute in CALL_ATTRIBUTES:
             since[subject] = min(since.get(subject, fact.effective_at), fact.effective_at)
         if subject is not None and fact.attribute in SEAT_ATTRIBUTES:
             seats.append(fact.effective_at)

@@ -1,8 +1,8 @@
 """Text from outside as people read it: in e-mails, on terminals, in spreadsheets.
 
-Ids and reasons are stored, compared and returned as they were sent, whatever their characters. A
-person reads one line of printable characters: nothing there starts another line, moves the cursor
-or colors it (ESC), or turns the reading direction (U+202E), and a spreadsheet computes nothing.
+Ids and reasons are stored and returned as they were sent. Where a person reads them, no character
+may start another line, move the cursor or color it (ESC), or turn the reading direction (U+202E),
+and no spreadsheet may compute anything.
 """
 
 from __future__ import annotations

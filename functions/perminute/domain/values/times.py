@@ -13,10 +13,9 @@ _RFC3339 = re.compile(
 
 
 def parse_instant(text: str) -> datetime:
-    """Read an RFC 3339 time; `ValueError` says what is wrong.
+    """Read an RFC 3339 time, which must have an offset; raises `ValueError`.
 
-    An offset is required and converted to UTC. Digits below the microsecond are dropped; see
-    `digits_below_microsecond`.
+    `digits_below_microsecond` reads what is dropped here.
     """
     match = _RFC3339.fullmatch(text)
     if match is None:

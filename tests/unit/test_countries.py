@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from perminute.domain.reference.country_codes import check_card_country
+from perminute.domain.reference.countries import check_card_country
 
 
 @pytest.mark.parametrize("code", ["GB", "XK", "AA", "QM", "QZ", "XA", "XZ", "ZZ"])
