@@ -488,8 +488,8 @@ class LicensingStore(Protocol):
         At most `MAX_CHANGES_PER_RECORD` changes, none with an identity that stands twice. The
         re-rating that they call for waits from then on to be carried out. A processed event that
         `is_earlier_than` the recorded one replaces it, and its facts are added to those of the
-        other copy (`timelines.without_later_copies`). Raises `AccountChanged`, `AlreadyExists`, `FactsFolded`
-        and `TimelineFull`.
+        other copy (`timelines.without_later_copies`). Raises `AccountChanged`, `AlreadyExists`,
+        `FactsFolded` and `TimelineFull`.
         """
         ...
 

@@ -26,7 +26,7 @@ SettingsCaution = tuple[bool, tuple[tuple[bool, int], ...]]
 
 
 class FailureHandling(StrEnum):
-    """What bridges do with calls if no answer comes (RFC 8506 §5.7)."""
+    """What bridges are to do with calls if no answer comes (RFC 8506 §5.7)."""
 
     CLOSED = "closed"
     OPEN = "open"

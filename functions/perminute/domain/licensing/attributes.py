@@ -51,7 +51,6 @@ CALL_ATTRIBUTES = frozenset(
 """The attributes that decide who pays for a call, apart from the minutes of the pool."""
 
 SMALLER, LARGER, NEITHER = "smaller", "larger", "neither"
-_OF_PRODUCTS = SMALLER  # of the licenses that a user has, and of how many were purchased
 CAUTIOUS_VALUES: dict[str, str | tuple[str, ...]] = {
     NAME: NEITHER,
     COUNTRY: NEITHER,
@@ -62,6 +61,8 @@ CAUTIOUS_VALUES: dict[str, str | tuple[str, ...]] = {
     TOLL_FREE_DIAL_IN_ALLOWED: SMALLER,  # false is smaller than true
     POOL_MINUTES_PER_LICENSE: SMALLER,
     MONTHLY_SPEND_LIMIT: SMALLER,
+    "license": SMALLER,
+    "purchased": SMALLER,
     POOL_MINUTES_USED: LARGER,  # the more was used in another system, the less is left
 }
 """Which value holds of two that were issued at one instant for one instant, or the values in order.
@@ -73,7 +74,7 @@ arrival is chance, so the cautious value holds: with it nobody spends money with
 
 def caution(attribute: str, value: FactValue) -> int:
     """Return how cautious the value of an attribute is: of two, the greater one holds."""
-    cautious = CAUTIOUS_VALUES.get(attribute, _OF_PRODUCTS)
+    cautious = CAUTIOUS_VALUES.get(attribute.partition(":")[0], NEITHER)
     if isinstance(cautious, tuple):
         return -cautious.index(str(value))
     if cautious == NEITHER:

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 SECONDS_PER_MINUTE = 60
 
-_AFTER_DIGITS = ":"
-"""The character after the digits: sorts behind all prefixes that begin alike."""
+_NO_END = 10**9  # in seconds, the end of the last step
 
 
 class Step(NamedTuple):
@@ -36,11 +35,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """The price of one leg type to one prefix in one effective period.
-
-    `steps` starts at second 0 and is never empty, but in a row without a price that was read back
-    from a usage (`Price.as_card`). The period is half-open in UTC; None is open.
-    """
+    """The price of one leg type to one prefix in one period: half-open, in UTC, None is open."""
 
     leg_type: LegType
     prefix: str
@@ -49,17 +44,15 @@ class Rate:
     currency: str
     connection_fee_micros: int
     initial_increment_seconds: int
+    # The first starts at second 0; empty only in a blocked row that was read back from a usage.
     steps: tuple[Step, ...]
     effective_from: datetime | None
     effective_to: datetime | None
     blocked: bool
 
     @property
-    def context(self) -> tuple[object, ...]:
-        """All that decides what a call costs and who pays it.
-
-        The country does so too: minute pools and dial-out policies go by it.
-        """
+    def pricing(self) -> tuple[object, ...]:
+        """All that decides what a call costs and who pays it: pools go by the country."""
         return (
             self.blocked,
             self.country,
@@ -71,11 +64,11 @@ class Rate:
 
     @property
     def rate_micros_per_minute(self) -> int:
-        """What a minute costs at the start of a call."""
+        """The price of a minute at the start of a call."""
         return self.steps[0].rate_micros_per_minute
 
     def in_force(self, at: datetime) -> bool:
-        """Whether the half-open period holds `at`."""
+        """Whether the rate prices calls answered at an instant."""
         return (self.effective_from is None or self.effective_from <= at) and (
             self.effective_to is None or at < self.effective_to
         )
@@ -90,49 +83,50 @@ class Rate:
             return 0
         billed = self.initial_increment_seconds
         for step, step_end in self._spans():
-            end = seconds if step_end is None else min(seconds, step_end)
+            end = min(seconds, step_end)
             if end > billed:
                 billed += _round_up(end - billed, step.increment_seconds)
         return billed
 
     def charge_micros(self, billed_seconds: int, from_second: int = 0) -> int:
-        """Price whole blocks, each billed second at the rate that holds at that second.
+        """Price whole blocks, each billed second at the rate of that second.
 
-        Seconds before `from_second` are borne by somebody else. The connection fee falls due with
-        the first second that is charged, so an unanswered call costs nothing.
+        Seconds before `from_second` are paid otherwise. The connection fee falls due with the first
+        second that is charged, so an unanswered call costs nothing.
         """
         if billed_seconds <= from_second:
             return 0
-        sixtieths = 0
-        for step, step_end in self._spans():
-            start = max(from_second, step.from_second)
-            end = billed_seconds if step_end is None else min(billed_seconds, step_end)
-            if end > start:
-                sixtieths += (end - start) * step.rate_micros_per_minute
+        if len(self.steps) == 1:
+            sixtieths = (billed_seconds - from_second) * self.rate_micros_per_minute
+        else:
+            parts = self.parts(billed_seconds, from_second)
+            sixtieths = sum(seconds * step.rate_micros_per_minute for seconds, step in parts)
         return self.connection_fee_micros + round_half_up(sixtieths, SECONDS_PER_MINUTE)
 
-    def parts(self, billed_seconds: int) -> Iterator[tuple[int, Step]]:
-        """Yield how many of the billed seconds each step prices; steps without any are left out."""
-        for step, step_end in self._spans():
-            end = billed_seconds if step_end is None else min(billed_seconds, step_end)
-            if end > step.from_second:
-                yield end - step.from_second, step
+    def parts(self, billed_seconds: int, from_second: int = 0) -> list[tuple[int, Step]]:
+        """Return how many of the billed seconds each step prices, without those that price none."""
+        return [
+            (end - start, step)
+            for step, step_end in self._spans()
+            if (end := min(billed_seconds, step_end))
+            > (start := max(from_second, step.from_second))
+        ]
 
     def quote(self, seconds: int) -> Quote:
         """Price so many seconds of connected time, in the currency of this row."""
         billed_seconds = self.billed_seconds(seconds)
         return Quote(self, billed_seconds, self.charge_micros(billed_seconds))
 
-    def _spans(self) -> Iterable[tuple[Step, int | None]]:
+    def _spans(self) -> Iterable[tuple[Step, int]]:
         if len(self.steps) == 1:
-            # Nearly every rate of a real deck: worth a path of its own (`make bench`, rating).
-            return ((self.steps[0], None),)
-        ends = (*(step.from_second for step in self.steps[1:]), None)
+            # Nearly every rate of a real price list: worth a path of its own (`make bench`).
+            return ((self.steps[0], _NO_END),)
+        ends = (*(step.from_second for step in self.steps[1:]), _NO_END)
         return zip(self.steps, ends, strict=True)
 
 
 def _round_up(seconds: int, block: int) -> int:
-    """Round up to whole blocks: the floor of the negative is the ceiling."""
+    # The floor of the negative is the ceiling.
     return -(-seconds // block) * block
 
 
@@ -145,22 +139,18 @@ class Quote(NamedTuple):
 
 
 class Unpriced(StrEnum):
-    """Why the rate card has no price for a number (docs/glossary.md)."""
+    """Why the rate card has no price for a number (docs/domain.md §2.4)."""
 
     NO_RATE = "noRate"
     BLOCKED_NUMBER = "blockedNumber"
     CURRENCY_MISMATCH = "currencyMismatch"
-    """The number has a price, but in another currency than the credit's; nothing converts."""
 
 
 class NoQuote(NamedTuple):
-    """The rate card does not price this number.
-
-    `rate` is the row that blocks it or prices it in another currency, if there is one.
-    """
+    """The rate card does not price this number."""
 
     reason: Unpriced
-    rate: Rate | None
+    rate: Rate | None  # the row that blocks it or prices it in another currency
 
 
 _NO_RATE = NoQuote(Unpriced.NO_RATE, None)
@@ -176,12 +166,9 @@ class RateCard:
     def __init__(
         self, rates: Iterable[Rate], *, version: str = "", is_uncertain: bool = False
     ) -> None:
-        """Index the rates, which `rate_card_csv` has checked against each other.
-
-        `is_uncertain` says of a card that was read back from a usage that the whole card had other
-        rates which the masked digits of the number may have matched.
-        """
         self.version = version
+        # Of a card that was read back from a usage: the whole card had other rates which the masked
+        # digits of the number may have matched.
         self._is_uncertain = is_uncertain
         self.rates = tuple(rates)
         by_leg_type: dict[LegType, dict[str, tuple[Rate, ...]]] = {t: {} for t in PHONE_LEG_TYPES}
@@ -202,9 +189,8 @@ class RateCard:
     ) -> Quote | NoQuote:
         """Price `seconds` of connected time to an E.164 `number`, answered `at`.
 
-        The longest prefix in force wins. A blocked prefix hides every shorter one, and so does one
-        whose rate is not in the `currency` asked for: the price of another destination is none.
-        Without a `currency`, a rate in any is a price.
+        The longest prefix in force sets the rate, also if it is blocked or in another `currency`
+        (docs/domain.md §2.1, §2.4). Without a `currency`, a rate in any currency is a price.
         """
         rate = self._prefixes[leg_type].find(number, at)
         if rate is None:
@@ -216,36 +202,28 @@ class RateCard:
         return rate.quote(seconds)
 
     def hidden_rates(self, leg_type: LegType, number: str, at: datetime) -> tuple[Rate, ...]:
-        """Return the rates in force on other context that the masked digits of a number may match.
+        """Return one rate of each other price that the masked digits of a number may hide.
 
-        One for each of their context, and none that further rates hide from every number. Empty
-        for a number without masked digits.
+        A rate is left out if longer prefixes replace it for every number (docs/domain.md §2.5).
         """
         if not number.endswith(MASK):
             return ()
         prefixes = self._prefixes[leg_type]
         shown = prefixes.find(number, at)
-        by_terms = {rate.context: rate for rate in prefixes.masked(number, at) if rate is not None}
+        hidden = {rate.pricing: rate for rate in prefixes.masked(number, at) if rate is not None}
         if shown is not None:
-            by_terms.pop(shown.context, None)
-        return tuple(by_terms.values())
+            hidden.pop(shown.pricing, None)
+        return tuple(hidden.values())
 
     def is_uncertain(self, leg_type: LegType, number: str, at: datetime) -> bool:
         """Whether a masked number may have another rate than the one that it is priced by."""
         return self._is_uncertain or bool(self.hidden_rates(leg_type, number, at))
 
-    def rates_of(self, leg_type: LegType, number: str) -> Iterator[Rate]:
-        """Yield the rates of all prefixes of a number, whenever they are in force.
-
-        With those that its masked digits may match.
-        """
-        return self._prefixes[leg_type].matching(number)
-
     def changes_between(
         self, leg_type: LegType, number: str, since: datetime, until: datetime
     ) -> Iterator[datetime]:
         """Yield the instants after `since`, up to `until`, at which a number's rate may change."""
-        for rate in self.rates_of(leg_type, number):
+        for rate in self._prefixes[leg_type].matching(number):
             for instant in (rate.effective_from, rate.effective_to):
                 if instant is not None and since < instant <= until:
                     yield instant
@@ -275,7 +253,7 @@ class _PrefixIndex:
         return None
 
     def matching(self, number: str) -> Iterator[Rate]:
-        """Yield the rates of all prefixes of a number, whenever they are in force."""
+        """Yield the rates of all prefixes that a number has or may have, in force or not."""
         for length in self._lengths.get(number[: self._HEAD], self._shorter):
             yield from self._by_prefix.get(number[:length], ())
         if number.endswith(MASK):
@@ -292,21 +270,22 @@ class _PrefixIndex:
     def _below(
         self, shown: str, hidden_digits: int, rate: Rate | None, at: datetime
     ) -> Iterator[Rate | None]:
-        """Go digit by digit, only as far as the card has prefixes."""
+        # Digit by digit, only as far as the card has prefixes.
         if not hidden_digits or not self._longer_than(shown):
             yield rate
             return
         for digit in "0123456789":
             longer = shown + digit
-            found = (one for one in self._by_prefix.get(longer, ()) if one.in_force(at))
-            yield from self._below(longer, hidden_digits - 1, next(found, rate), at)
+            in_force = (rate for rate in self._by_prefix.get(longer, ()) if rate.in_force(at))
+            yield from self._below(longer, hidden_digits - 1, next(in_force, rate), at)
 
     def _longer_than(self, prefix: str) -> Sequence[str]:
         """Return the prefixes that begin with this one and have more digits."""
         first = bisect_right(self._in_order, prefix)
-        return self._in_order[first : bisect_right(self._in_order, prefix + _AFTER_DIGITS)]
+        # A colon comes after all digits.
+        return self._in_order[first : bisect_right(self._in_order, prefix + ":")]
 
     @cached_property
     def _in_order(self) -> list[str]:
-        """Sort the prefixes, once it is needed: hardly any number is masked."""
+        # Sorted when it is first needed: hardly any number is masked.
         return sorted(self._by_prefix)
