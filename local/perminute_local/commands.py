@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perminute.domain.errors import FaultyRateCard
-from perminute.formats.rate_card_csv import read_lined_rates, read_rate_card
+from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.terminal import write_json, write_line, write_lines
 from perminute_local.text_files import faults_of
 
@@ -30,10 +30,10 @@ def check_rates(path: Path, *, as_json: bool) -> int:
     content = path.read_bytes()
     faults: tuple[Fault, ...] = ()
     try:
-        rates = read_lined_rates(content)
+        rates = read_rate_card(content).rates
         warnings = card_warnings(content, rates)
     except FaultyRateCard as error:
-        rates, warnings, faults = [], [], error.faults
+        rates, warnings, faults = (), [], error.faults
     if as_json:
         write_json(
             {

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import boto3
 
 from perminute.adapters.s3_rate_cards import Pointer
-from perminute.domain.rating.rate_card import RateCard
-from perminute.formats.rate_card_csv import read_lined_rates
+from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.aws_errors import calling_aws
 from perminute_local.publishing import InForce, PointerMoved, publish, read_in_force
 from perminute_local.rate_card_difference import Change, Difference, Offer, difference
@@ -71,9 +70,8 @@ def publish_rates(path: Path, to: Publication, *, as_json: bool) -> int:
     """Put a checked card in force, unless too much is gone; exit code 1 if it is refused."""
     content = path.read_bytes()
     with faults_of(path):
-        lined = read_lined_rates(content)
-    card = RateCard((one.rate for one in lined), version=to.version)
-    warnings = card_warnings(content, lined)
+        card = read_rate_card(content, version=to.version)
+    warnings = card_warnings(content, card.rates)
     with calling_aws(f"s3://{to.bucket} cannot be written"):
         client = boto3.client("s3")
         in_force = read_in_force(client, to.bucket)

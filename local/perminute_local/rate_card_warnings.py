@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from perminute.domain.rating.rate_card import Rate
-    from perminute.formats.rate_card_csv import LinedRate
     from perminute_local.special_ranges import SpecialRange
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -44,7 +43,7 @@ _CANNOT_BLOCK = (
 )
 
 
-def card_warnings(content: bytes, rates: Sequence[LinedRate]) -> list[Fault]:
+def card_warnings(content: bytes, rates: Sequence[Rate]) -> list[Fault]:
     """Return the warnings of a card without faults, by line; `rates` are those of its `content`."""
     return sorted(
         (
@@ -63,16 +62,15 @@ def _unread_columns(content: bytes) -> Iterator[Fault]:
             yield Fault(1, f"column {name}: is not read; the columns are {', '.join(COLUMNS)}")
 
 
-def _of_one_rate(lined: LinedRate) -> Iterator[Fault]:
-    rate, lines = lined
+def _of_one_rate(rate: Rate) -> Iterator[Fault]:
     if rate.blocked:
         return
     if rate.leg_type is LegType.DIAL_OUT and rate.country is None:
-        yield Fault(lines[0], _NO_COUNTRY)
-    initial = ("initial_increment_seconds", rate.initial_increment_seconds, lines[0])
+        yield Fault(rate.line, _NO_COUNTRY)
+    initial = ("initial_increment_seconds", rate.initial_increment_seconds, rate.line)
     steps = (
         ("increment_seconds", step.increment_seconds, line)
-        for step, line in zip(rate.steps, lines, strict=True)
+        for step, line in zip(rate.steps, rate.lines, strict=True)
     )
     for column, seconds, line in (initial, *steps):
         if seconds > SECONDS_PER_MINUTE:
@@ -83,35 +81,34 @@ def _of_one_rate(lined: LinedRate) -> Iterator[Fault]:
             )
 
 
-def _holes(rates: Iterable[LinedRate]) -> Iterator[Fault]:
+def _holes(rates: Iterable[Rate]) -> Iterator[Fault]:
     """Compare the periods of each key with the next ones; none of them overlap."""
-    of_keys: defaultdict[tuple[LegType, str], list[LinedRate]] = defaultdict(list)
-    for lined in rates:
-        of_keys[lined.rate.leg_type, lined.rate.prefix].append(lined)
+    of_keys: defaultdict[tuple[LegType, str], list[Rate]] = defaultdict(list)
+    for rate in rates:
+        of_keys[rate.leg_type, rate.prefix].append(rate)
     for of_key in of_keys.values():
-        of_key.sort(key=lambda lined: lined.rate.effective_from or _BEGINNING)
+        of_key.sort(key=lambda rate: rate.effective_from or _BEGINNING)
         for before, following in pairwise(of_key):
-            end, start = before.rate.effective_to, following.rate.effective_from
+            end, start = before.effective_to, following.effective_from
             if end is not None and start is not None and end < start < end + _SHORT_HOLE:
                 yield Fault(
-                    following.lines[0],
+                    following.line,
                     f"effective_from: there is a hole from {format_instant(end)} (effective_to of "
-                    f"line {before.lines[0]}) to {format_instant(start)}: this row prices no call "
+                    f"line {before.line}) to {format_instant(start)}: this row prices no call "
                     "that is answered then. effective_to is the first instant that a row does not "
                     "hold for, so write the same instant in both",
                 )
 
 
-def _special_ranges(rates: Iterable[LinedRate]) -> Iterator[Fault]:
-    lines = {lined.rate: lined.lines[0] for lined in rates}
+def _special_ranges(rates: Iterable[Rate]) -> Iterator[Fault]:
     found: defaultdict[tuple[Rate, str, str, bool], list[SpecialRange]] = defaultdict(list)
-    for special, rate in unnamed_ranges(lines):
+    for special, rate in unnamed_ranges(rates):
         found[rate, special.kind, special.regions[0], special.exact].append(special)
     for (rate, kind, _, exact), ranges in found.items():
         # The main region first, and then those that share its calling code and some range.
         regions = dict.fromkeys(region for special in ranges for region in special.regions)
         yield Fault(
-            lines[rate],
+            rate.line,
             f"prefix: {rate.prefix} prices {kind} numbers of {', '.join(regions)} as ordinary "
             f"ones: {_as_runs([special.prefix for special in ranges])}; "
             f"{_BLOCK if exact else _CANNOT_BLOCK}",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from perminute.formats.rate_card_csv import read_lined_rates
+from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.rate_card_warnings import card_warnings
 
 HEADER = (
@@ -25,12 +25,14 @@ HOLE = (
 
 def warnings(*rows: str) -> list[tuple[int, str]]:
     content = "\n".join([HEADER, *rows]).encode()
-    return [(one.line, one.message) for one in card_warnings(content, read_lined_rates(content))]
+    return [
+        (one.line, one.message) for one in card_warnings(content, read_rate_card(content).rates)
+    ]
 
 
 def test_a_column_that_a_card_does_not_have_is_named() -> None:
     content = b"leg_type,prefix,currency,rate_per_minute,block\ntollDialIn,999,USD,0.1,true\n"
-    (warning,) = card_warnings(content, read_lined_rates(content))
+    (warning,) = card_warnings(content, read_rate_card(content).rates)
     assert warning.line == 1
     assert warning.message.startswith("column block: is not read; the columns are leg_type, ")
 

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from perminute.domain.rating.rate_card import Rate
     from perminute.formats.csv_tables import Row
-    from perminute.formats.rate_card_csv import RateRow
     from perminute_local.carrier_price_lists.options import DeckOptions
 
-    ByCountry = dict[tuple[LegType, str], RateRow]
+    ByCountry = dict[tuple[LegType, str], Rate]
 
 _PRICE_COLUMNS = {
     LegType.TOLL_DIAL_IN: "receive_toll_usd_min",
@@ -88,7 +88,7 @@ def _by_country(prices: PriceList, content: bytes, options: DeckOptions) -> ByCo
 
 def _price_ranges(prices: PriceList, by_country: ByCountry) -> None:
     """Price all numbers of each country; the same prefix is taken once, if it has one price."""
-    by_prefix: defaultdict[tuple[LegType, str], list[RateRow]] = defaultdict(list)
+    by_prefix: defaultdict[tuple[LegType, str], list[Rate]] = defaultdict(list)
     for (leg_type, country), rate in by_country.items():
         prefixes = _prefixes(leg_type, country)
         if not prefixes:
@@ -108,7 +108,7 @@ def _prefixes(leg_type: LegType, country: str) -> tuple[str, ...]:
     return (CALLING_CODES[country],) if country in CALLING_CODES else ()
 
 
-def _contradictions(rates: Sequence[RateRow]) -> list[Fault]:
+def _contradictions(rates: Sequence[Rate]) -> list[Fault]:
     first = rates[0]
     return [
         Fault(
@@ -121,7 +121,7 @@ def _contradictions(rates: Sequence[RateRow]) -> list[Fault]:
     ]
 
 
-def _repetitions(rates: Sequence[RateRow]) -> list[Fault]:
+def _repetitions(rates: Sequence[Rate]) -> list[Fault]:
     first = rates[0]
     return [
         Fault(
@@ -134,7 +134,7 @@ def _repetitions(rates: Sequence[RateRow]) -> list[Fault]:
     ]
 
 
-def _shared(rates: Sequence[RateRow], prefix: str) -> RateRow:
+def _shared(rates: Sequence[Rate], prefix: str) -> Rate:
     """Return one row for countries that share a prefix: which of them a number is in is unknown."""
     if len(rates) == 1:
         return replace(rates[0], prefix=prefix)

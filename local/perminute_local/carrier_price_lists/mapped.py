@@ -18,8 +18,8 @@ from perminute_local.wrong_call import WrongCall
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from perminute.domain.rating.rate_card import Rate
     from perminute.formats.csv_tables import Row
-    from perminute.formats.rate_card_csv import RateRow
     from perminute_local.carrier_price_lists.options import DeckOptions
 
 T = TypeVar("T")
@@ -123,7 +123,7 @@ def read_mapped(content: bytes, options: DeckOptions, mapping: ColumnMapping) ->
     return prices
 
 
-def _rate(row: Row, options: DeckOptions, mapping: ColumnMapping) -> RateRow:
+def _rate(row: Row, options: DeckOptions, mapping: ColumnMapping) -> Rate:
     cells = _Fields(row, mapping.columns)
     since = cells.read("effective_from", date_or_instant, default=None)
     until = cells.read("effective_to", parse_instant, default=None)

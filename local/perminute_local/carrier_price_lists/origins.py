@@ -10,7 +10,7 @@ from perminute.domain.errors import Fault
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from perminute.formats.rate_card_csv import RateRow
+    from perminute.domain.rating.rate_card import Rate
     from perminute_local.carrier_price_lists.price_list import PriceList
 
 
@@ -40,10 +40,10 @@ class PricesByOrigin:
 
     prices: PriceList
     origin: str | None
-    _offers: dict[str, dict[int, RateRow]] = field(default_factory=dict)
-    _elsewhere: list[tuple[RateRow, str]] = field(default_factory=list)
+    _offers: dict[str, dict[int, Rate]] = field(default_factory=dict)
+    _elsewhere: list[tuple[Rate, str]] = field(default_factory=list)
 
-    def offer(self, row: RateRow, callers: Callers) -> None:
+    def offer(self, row: Rate, callers: Callers) -> None:
         """Add the price of one prefix for some callers."""
         if callers.match is None:
             self._elsewhere.append((row, callers.named))
@@ -85,7 +85,7 @@ class PricesByOrigin:
             and row.rate_micros_per_minute > taken.rate_micros_per_minute
         }
 
-    def _offered(self) -> list[RateRow]:
+    def _offered(self) -> list[Rate]:
         return [row for offers in self._offers.values() for row in offers.values()]
 
     def _refuse_lost(self) -> None:

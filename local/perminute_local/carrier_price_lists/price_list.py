@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from perminute.domain.errors import Fault
 from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.rate_card import Rate, Step
 from perminute.domain.values.money import format_micros
 from perminute.formats.csv_tables import read_rows
-from perminute.formats.rate_card_csv import RateRow, combine
+from perminute.formats.rate_card_csv import combine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
     from pathlib import Path
 
-    from perminute.domain.rating.rate_card import Rate
     from perminute.formats.csv_tables import Columns, Row
     from perminute_local.carrier_price_lists.options import DeckOptions
 
@@ -40,7 +40,7 @@ class PriceList:
     repeated: list[Fault] = field(default_factory=list)
     of_card: list[Rate] = field(default_factory=list)
     """What a rate card brings: its rows have been compared with each other."""
-    _rows: dict[Key, RateRow] = field(default_factory=dict)
+    _rows: dict[Key, Rate] = field(default_factory=dict)
 
     def rates(self) -> list[Rate]:
         """Compare the rows with each other; return the rates, none if the list is refused."""
@@ -54,13 +54,13 @@ class PriceList:
         """Whether anything is wrong with the list, which is then refused whole."""
         return bool(self.faults or self.faults_elsewhere)
 
-    def take(self, row: RateRow) -> None:
+    def take(self, row: Rate) -> None:
         """Add a row, unless another has taken its place."""
         key = (row.leg_type, row.prefix, row.effective_from, row.effective_to)
         if self.differs(row, self._rows.get(key)):
             self._rows[key] = row
 
-    def differs(self, row: RateRow, earlier: RateRow | None, *, of: str | None = None) -> bool:
+    def differs(self, row: Rate, earlier: Rate | None, *, of: str | None = None) -> bool:
         """Return whether no earlier row is for the same; if one is, a row repeats it or is a fault.
 
         `of` says what both are for, if that is not a prefix.
@@ -93,9 +93,7 @@ class PriceList:
                 yield row
 
 
-def rates_of(
-    row: Row, column: str, read: Callable[[str], list[str]], rate: RateRow
-) -> list[RateRow]:
+def rates_of(row: Row, column: str, read: Callable[[str], list[str]], rate: Rate) -> list[Rate]:
     """Return the rate of a row for each of its prefixes; none if a cell is faulty."""
     prefixes = row.read(column, read, default=())
     return [replace(rate, prefix=prefix) for prefix in prefixes] if row.sound else []
@@ -114,36 +112,35 @@ def rate_of(  # noqa: PLR0913 - one argument for each column that lists may have
     increment_seconds: int = 60,
     effective_from: datetime | None = None,
     effective_to: datetime | None = None,
-) -> RateRow:
+) -> Rate:
     """Return what a row of a list is as a row of a card, but for the prefix."""
-    return RateRow(
-        line=row.line,
+    return Rate(
         leg_type=leg_type,
         prefix="",
         country=country,
         description=description,
         currency=currency,
-        rate_micros_per_minute=rate_micros_per_minute,
         connection_fee_micros=connection_fee_micros,
         initial_increment_seconds=initial_increment_seconds,
-        increment_seconds=increment_seconds,
-        from_second=0,
+        steps=(Step(0, rate_micros_per_minute, increment_seconds),),
         effective_from=effective_from,
         effective_to=effective_to,
         blocked=False,
+        lines=(row.line,),
     )
 
 
-def _terms(row: RateRow) -> RateRow:
-    """Return all that a call is charged by: what is left without the words and the line."""
-    return replace(row, line=0, description="")
+def _terms(row: Rate) -> Rate:
+    """Return all that a call is charged by: what is left without the words."""
+    return replace(row, description="")
 
 
-def _price(row: RateRow) -> str:
+def _price(row: Rate) -> str:
     """Write all that two rows for one prefix may differ in."""
     parts = [format_micros(row.rate_micros_per_minute), row.currency]
     if row.connection_fee_micros:
         parts.append(f"and {format_micros(row.connection_fee_micros)} a call")
-    if (row.initial_increment_seconds, row.increment_seconds) != (60, 60):
-        parts.append(f"in blocks of {row.initial_increment_seconds}/{row.increment_seconds} s")
+    increments = row.initial_increment_seconds, row.steps[0].increment_seconds
+    if increments != (60, 60):
+        parts.append(f"in blocks of {increments[0]}/{increments[1]} s")
     return " ".join(parts)

@@ -7,7 +7,7 @@ of sixtieths of a micro-unit until it is rounded, once, at the end.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -49,6 +49,8 @@ class Rate:
     effective_from: datetime | None
     effective_to: datetime | None
     blocked: bool
+    # Where the steps stand in the file that the rate was read from.
+    lines: tuple[int, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def pricing(self) -> tuple[object, ...]:
@@ -61,6 +63,11 @@ class Rate:
             self.initial_increment_seconds,
             self.steps,
         )
+
+    @property
+    def line(self) -> int:
+        """The first of the lines of a rate that was read from a file."""
+        return self.lines[0]
 
     @property
     def rate_micros_per_minute(self) -> int:
