@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import connect
-from perminute.adapters.microsoft_graph import SELECT, compare, next_pages, read_users, unknown_skus
 from perminute.domain.errors import Refused
 from perminute.domain.licensing.timelines import Timeline
 from perminute_local.admin.licensing import read_licensing
 from perminute_local.aws_errors import calling_aws
 from perminute_local.deployment import deployed_tables
+from perminute_local.microsoft_graph import SELECT, compare, next_pages, read_users, unknown_skus
 from perminute_local.sending import lines_of_not_sent, sender_to
 from perminute_local.terminal import remark, write_json
 from perminute_local.text_files import read_text
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from perminute.adapters.microsoft_graph import GraphUser
+    from perminute_local.microsoft_graph import GraphUser
 
 
 def run_graph(  # noqa: PLR0913 - what the command has options for

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return ` Did you mean …?` for the name that is closest, whatever its case; else nothing."""
     # Imported only after a name was misspelled: every other call starts without it.
-    from difflib import get_close_matches  # noqa: PLC0415
+    from perminute.formats.csv_tables import suggest  # noqa: PLC0415
 
-    folded, by_folded = name.casefold(), {one.casefold(): str(one) for one in names}
-    begun = [one for one in by_folded if folded and one.startswith(folded)]
-    close = begun or get_close_matches(folded, by_folded, n=1)
-    return f" Did you mean {by_folded[close[0]]!r}?" if close else ""
+    known, folded = list(map(str, names)), name.casefold()
+    begun = [
+        known_name for known_name in known if folded and known_name.casefold().startswith(folded)
+    ]
+    close = begun[0] if begun else suggest(name, known, cutoff=0.6)
+    return f" Did you mean {close!r}?" if close else ""

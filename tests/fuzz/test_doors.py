@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 
 from perminute.adapters.dynamodb import outbox, waiting
 from perminute.adapters.memory import PublishedRateCards
-from perminute.adapters.microsoft_graph import read_users
 from perminute.adapters.s3_rate_cards import Pointer
 from perminute.api.endpoints import BY_NAME
 from perminute.domain.errors import FaultyRateCard, Refused
 from perminute.formats.rate_card_csv import read_rate_card
 from perminute.observability import logger
 from perminute.ports import Rejection, Waiting
+from perminute_local.microsoft_graph import read_users
 from perminute_local.replay.deliveries import Delivery, NotAnEvent, read_events
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.requests import http_event

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import ANSWERED, fact, holds
 
-from perminute.adapters.microsoft_graph import (
-    Compared,
-    compare,
-    next_pages,
-    read_users,
-    unknown_skus,
-)
 from perminute.domain.errors import Refused
 from perminute.domain.licensing.attributes import license_attribute
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.reference.licenses import PRODUCTS, SERVICE_PLANS, product_named
 from perminute.events.event import read_event
 from perminute.events.licensing import LICENSING, licensing_event
+from perminute_local.microsoft_graph import (
+    Compared,
+    compare,
+    next_pages,
+    read_users,
+    unknown_skus,
+)
 
 if TYPE_CHECKING:
-    from perminute.adapters.microsoft_graph import GraphUser
+    from perminute_local.microsoft_graph import GraphUser
 
 E5 = "06ebc4ee-1bb5-47dd-8120-11324bc54e06"
 E3 = "6fd2c87f-b296-42f0-b197-1e91e994b900"

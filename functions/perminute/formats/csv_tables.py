@@ -1,9 +1,8 @@
 """Read CSV files strictly: each row is taken, or named with its line and what to do about it.
 
-Rate cards, carriers' price lists and directories are made by people with spreadsheets. What these
-change on the way (separator, encoding, a `sep=` line, the case of column names) is refused in
-words and never guessed at: read with the wrong separator, a decimal comma makes a price of 0.026
-a price of 0. Faults are appended to a list, so that all of them are found in one reading.
+People edit rate cards and price lists with spreadsheets, which change separator, encoding and
+column names. None of it is guessed: read with the wrong separator, a decimal comma makes a price of
+0.026 a price of 0. Faults are appended to a list, so that all of them are found in one reading.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import csv
 import io
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from perminute.domain.errors import Fault
@@ -25,67 +23,59 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 SEPARATORS = {",": ",", ";": ";", "\t": "tab", "|": "|"}
-"""What separates cells somewhere, and what a message calls it."""
+"""The separators of cells, each with its name in messages."""
 
+# How files begin that are not text in UTF-8.
 _NO_TEXT = (
     ((b"\xff\xfe", b"\xfe\xff"), "is UTF-16, not UTF-8; save the file as UTF-8"),
     ((b"PK\x03\x04",), "is a workbook, not CSV; save its sheet as CSV UTF-8"),
     ((b"\x1f\x8b",), "is compressed; unpack it first"),
 )
-"""How files begin that are no text in UTF-8, and what to do about each."""
+_NOT_UTF_8 = "is not UTF-8; save the file as UTF-8"
 
+# What the error handler `surrogateescape` makes of bytes that are not UTF-8.
 _UNDECODED = re.compile("[\udc80-\udcff]")
-"""What the error handler `surrogateescape` makes of bytes that are not UTF-8."""
-
 _LINE_BREAK = re.compile(r"[\r\n]")
+# Hardly a row has any of these, so the cells of the others need no look.
 _SUSPECT = re.compile("[\udc80-\udcff\0\r\n]")
-"""What makes a look at each cell necessary; hardly a row has it."""
 
 _SEPARATOR_LINE = re.compile(r"sep=.?", re.IGNORECASE)
 _SHOWN_COLUMNS = 20
 
 
 class Columns(NamedTuple):
-    """The columns that a reader looks for.
-
-    It ignores others, unless they are spelled nearly like one that is missing, or differ from one
-    by their case only.
-    """
+    """The columns that a reader uses; others are ignored unless they look like one of these."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    # What can be changed instead of the file if that spells a column otherwise.
     or_else: str = ""
-    """What else than the file can be changed if it spells a column otherwise."""
 
     @property
     def known(self) -> tuple[str, ...]:
-        """All of them."""
+        """Required and optional columns."""
         return self.required + self.optional
 
 
 @dataclass(slots=True)
 class Row:
-    """The cells of one row, without the spaces around them, by the names of their columns.
+    """The cells of one row, without the spaces around them, by the names of their columns."""
 
-    `line` is the line of the file on which the row begins. What is wrong with a cell is a fault
-    that names its column, and the row is not `sound` any more.
-    """
-
-    line: int
+    line: int  # of the file, on which the row begins
     by_column: dict[str, str]
     faults: list[Fault]
-    sound: bool = True
+    sound: bool = True  # no cell has a fault
 
     def text(self, column: str) -> str:
-        """Return a cell, which is empty if the file has no such column."""
+        """Return the text of a cell, which is empty if the file has no such column."""
         return self.by_column.get(column, "")
 
     def read(
         self, column: str, parse: Callable[[str], T], *, default: D, may_be_empty: bool = False
     ) -> T | D:
-        """Return what `parse` reads in a cell, or the default if it is empty or faulty.
+        """Return the value of a cell, or the default if it is empty or faulty.
 
-        `parse` raises ValueError with a message that follows the name of the column.
+        `parse` raises `ValueError` with a message that follows the name of the column.
         """
         text = self.text(column)
         if not text:
@@ -107,10 +97,9 @@ class Row:
 def read_rows(
     content: bytes, columns: Columns, faults: list[Fault], *, separator: str = ","
 ) -> Iterator[Row]:
-    """Yield the rows of a CSV file; each that is not yielded is among the faults by its line.
+    """Yield the rows of a CSV file without its empty ones; a row that cannot be read is a fault.
 
-    Empty lines, and rows of nothing but empty cells, are no rows. If the header lacks a required
-    column no row is yielded.
+    If the header lacks a required column no row is yielded.
     """
     text = _decode(content, faults)
     lines = iter(()) if text is None else _split(text, separator, faults)
@@ -124,10 +113,13 @@ def read_rows(
                 yield Row(line, dict(zip(header, map(str.strip, cells), strict=True)), faults)
 
 
-def suggest(name: str, known: Sequence[str]) -> str | None:
+def suggest(name: str, known: Sequence[str], *, cutoff: float = 0.85) -> str | None:
     """Return the known name that is spelled nearly alike, whatever its case."""
-    by_spelling = {_spelling(one): one for one in known}
-    close = get_close_matches(_spelling(name), by_spelling, n=1, cutoff=0.85)
+    # Imported only after a name was misspelled.
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    by_spelling = {_spelling(known_name): known_name for known_name in known}
+    close = get_close_matches(_spelling(name), by_spelling, n=1, cutoff=cutoff)
     return by_spelling[close[0]] if close else None
 
 
@@ -136,17 +128,16 @@ def _spelling(name: str) -> str:
 
 
 def _decode(content: bytes, faults: list[Fault]) -> str | None:
-    """Return the text; bytes in it that are not UTF-8 stay recognizable, for their row's fault."""
     wrong = [message for starts, message in _NO_TEXT if content.startswith(starts)]
     if not wrong and b"\0" in content[:2]:
         # ASCII in UTF-16 without a byte order mark: every other byte is zero.
         wrong = [_NO_TEXT[0][1]]
     faults += [Fault(1, message) for message in wrong]
+    # Bytes that are not UTF-8 stay recognizable, for the fault of their row.
     return None if wrong else content.decode("utf-8-sig", "surrogateescape")
 
 
 def _split(text: str, separator: str, faults: list[Fault]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the cells of each row with the line on which it begins."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     while True:
         line = reader.line_num + 1
@@ -178,14 +169,14 @@ def _read_header(
     separator: str,
     faults: list[Fault],
 ) -> list[str]:
-    """Return the names of the columns, or an empty list if rows cannot be read by them."""
+    """Return the names of the columns, or an empty list if they are not usable."""
     line, cells = next(lines, (1, []))
     if cells and _SEPARATOR_LINE.fullmatch(cells[0].strip()):
         faults.append(Fault(line, "first line is sep=: delete it"))
         line, cells = next(lines, (line + 1, []))
     header = [cell.strip() for cell in cells]
     if not any(header):
-        # If something else was wrong with the file, it has been said.
+        # If something else is wrong with the file, that is a fault already.
         if not faults or line > 1:
             needed = ", ".join(columns.required)
             faults.append(Fault(line, f"is empty; the header must name {needed}"))
@@ -195,18 +186,15 @@ def _read_header(
         faults.append(Fault(line, unreadable))
         return []
     renamed = _misspelled(header, columns)
-    faults += [
-        Fault(line, f"column {name}: write it {right}{columns.or_else}")
-        for name, right in renamed.items()
-    ]
-    header = [renamed.get(name, name) for name in header]
-    unusable = _unusable(header, columns, there=list(map(str.strip, cells)))
+    for name, right in renamed.items():
+        faults.append(Fault(line, f"column {name}: write it {right}{columns.or_else}"))
+    there, header = header, [renamed.get(name, name) for name in header]
+    unusable = _unusable(header, there, columns)
     faults += [Fault(line, message) for message in unusable]
     return [] if unusable else header
 
 
 def _unreadable(header: Sequence[str], columns: Columns, separator: str) -> str | None:
-    """Return why a header cannot be divided into columns as it should be."""
     known = {_spelling(name) for name in columns.known}
 
     def found(cells: Sequence[str]) -> int:
@@ -214,8 +202,8 @@ def _unreadable(header: Sequence[str], columns: Columns, separator: str) -> str 
 
     text = separator.join(header)
     if _UNDECODED.search(text):
-        return "is not UTF-8; save the file as UTF-8"
-    best = max(SEPARATORS, key=lambda one: found(text.split(one)))
+        return _NOT_UTF_8
+    best = max(SEPARATORS, key=lambda mark: found(text.split(mark)))
     if found(text.split(best)) <= max(1, found(header)):
         return None
     if best == separator:
@@ -228,16 +216,16 @@ def _separated(found: str, separator: str) -> str:
 
 
 def _misspelled(header: Sequence[str], columns: Columns) -> dict[str, str]:
-    """Return the columns that are spelled nearly like one that is not there, and that one."""
+    """Return each column that is spelled nearly like a missing one, with that one."""
     absent = [name for name in columns.known if name not in header]
     unknown = [name for name in header if name not in columns.known]
     meant = {name: suggest(name, absent) for name in unknown if name}
     return {name: right for name, right in meant.items() if right}
 
 
-def _unusable(header: Sequence[str], columns: Columns, *, there: Sequence[str]) -> list[str]:
+def _unusable(header: Sequence[str], there: Sequence[str], columns: Columns) -> list[str]:
     missing = [name for name in columns.required if name not in header]
-    # Of `rate` and `Rate`, which one is meant would be a guess.
+    # Of `rate` and `Rate`, either may be meant.
     meant = {name.casefold(): name for name in columns.known}
     named = [name if name in columns.known else meant.get(name.casefold()) for name in header]
     twice = [name for name in columns.known if named.count(name) > 1]
@@ -248,7 +236,6 @@ def _unusable(header: Sequence[str], columns: Columns, *, there: Sequence[str]) 
 
 
 def _wrong_row(cells: Sequence[str], header: Sequence[str], separator: str) -> str | None:
-    """Return why a row cannot be taken, whatever its cells mean."""
     if _SUSPECT.search("".join(cells)):
         for number, cell in enumerate(cells):
             wrong = _wrong_cell(cell, at_most=len(header) - 2, separator=separator)
@@ -260,7 +247,7 @@ def _wrong_row(cells: Sequence[str], header: Sequence[str], separator: str) -> s
     count = f"has {len(cells)} cells; the header has {len(header)}"
     if len(cells) < len(header):
         text = separator.join(cells)
-        others = [one for one in SEPARATORS if text.count(one) >= len(header) - 1]
+        others = [mark for mark in SEPARATORS if text.count(mark) >= len(header) - 1]
         if others:
             return _separated(others[0], separator)
         return f"{count}: write a separator for each cell that is empty"
@@ -269,10 +256,7 @@ def _wrong_row(cells: Sequence[str], header: Sequence[str], separator: str) -> s
 
 
 def _without_name(cells: Sequence[str], header: Sequence[str]) -> str | None:
-    """Return what is wrong with a cell whose column has no name.
-
-    A spreadsheet saves empty columns as well: then a decimal comma does not make a row too long.
-    """
+    # A spreadsheet saves empty columns as well: then a decimal comma does not make a row too long.
     for number, (name, cell) in enumerate(zip(header, cells, strict=True), 1):
         if not name and cell.strip():
             return (
@@ -284,7 +268,7 @@ def _without_name(cells: Sequence[str], header: Sequence[str]) -> str | None:
 
 def _wrong_cell(cell: str, *, at_most: int, separator: str) -> str | None:
     if _UNDECODED.search(cell):
-        return "is not UTF-8; save the file as UTF-8"
+        return _NOT_UTF_8
     if "\0" in cell:
         return "holds a NUL character, so the file is damaged or is no text"
     if _LINE_BREAK.search(cell) and cell.count(separator) > at_most:

@@ -1,6 +1,7 @@
-"""What stands in one cell of a rate card or price list: its value, or what to write instead.
+"""Readers of single cells of rate cards and price lists.
 
-Each reader raises ValueError with a message that follows the name of the column.
+Each raises `ValueError` with a message that follows the name of the column and says what to write
+instead.
 """
 
 from __future__ import annotations
@@ -25,15 +26,14 @@ _RANGE = r"[0-9]+\s*[-\u2013]\s*[0-9]+"
 SEVERAL_PREFIXES = re.compile(
     rf"(?P<range>{_RANGE})|({_RANGE}|\+?[0-9]+)(\s*[,;/|]\s*({_RANGE}|\+?[0-9]+))+", re.ASCII
 )
-"""A cell that says a range of prefixes, or a list of prefixes and ranges."""
-
-_NO_PREFIX = "must be the digits of an E.164 prefix, without +"
+"""A range of prefixes, or a list of prefixes and ranges."""
 
 
 def check_prefix(text: str) -> str:
-    """Return a prefix if it is one: 1 to 15 digits that begin with a country code."""
+    """Return a prefix: 1 to 15 digits that begin with a country code."""
     if _PREFIX.fullmatch(text) is None:
-        msg = f"{_NO_PREFIX}{_instead_of_prefix(text)}"
+        instead = _instead_of_prefix(text)
+        msg = f"must be the digits of an E.164 prefix, without +{instead}"
         raise ValueError(msg)
     return text
 
@@ -59,8 +59,7 @@ def _instead_of_prefix(text: str) -> str:
 def read_rate(text: str) -> int:
     """Return a price in micro-units; it may be zero.
 
-    Zeros at the end are harmless, however many there are. More decimals than money has are
-    refused: which way they are rounded is for those to say who pay for it.
+    More decimals than money has are refused unless they are zeros: who pays decides how to round.
     """
     try:
         micros = parse_micros(_FURTHER_ZEROS.sub(r"\1", text))
@@ -74,7 +73,6 @@ def read_rate(text: str) -> int:
 
 
 def _instead_of_rate(text: str) -> str:
-    """Return what to write instead of a price, if that can be said."""
     bare = _MONEY_MARKS.sub("", text).strip()
     alone = ", without the currency" if bare != text else ""
     if _DECIMAL_COMMA.fullmatch(bare):
@@ -108,35 +106,34 @@ def read_currency(text: str) -> str:
 def read_leg_type(text: str) -> LegType:
     """Return a leg type that has rates."""
     if text not in PHONE_LEG_TYPES:
-        meant = [f": write {one}" for one in PHONE_LEG_TYPES if one.casefold() == text.casefold()]
-        msg = f"must be one of {', '.join(PHONE_LEG_TYPES)}{''.join(meant)}"
+        meant = [leg_type for leg_type in PHONE_LEG_TYPES if leg_type.lower() == text.lower()]
+        instead = f": write {meant[0]}" if meant else ""
+        msg = f"must be one of {', '.join(PHONE_LEG_TYPES)}{instead}"
         raise ValueError(msg)
     return LegType(text)
 
 
 def read_from_second(text: str) -> int:
     """Return the second of a call from which on a step holds."""
-    if _WHOLE.fullmatch(text) is None or int(text) > MAX_CALL_SECONDS:
-        msg = f"must be a whole number of seconds from 0 to {MAX_CALL_SECONDS}"
-        raise ValueError(msg)
-    return int(text)
+    return _read_seconds(text, at_least=0)
 
 
 def read_increment(text: str) -> int:
     """Return the seconds that are billed at once."""
-    if _WHOLE.fullmatch(text) is None or not 1 <= int(text) <= MAX_CALL_SECONDS:
-        msg = f"must be a whole number of seconds from 1 to {MAX_CALL_SECONDS}"
+    return _read_seconds(text, at_least=1)
+
+
+def _read_seconds(text: str, *, at_least: int) -> int:
+    if _WHOLE.fullmatch(text) is None or not at_least <= int(text) <= MAX_CALL_SECONDS:
+        msg = f"must be a whole number of seconds from {at_least} to {MAX_CALL_SECONDS}"
         raise ValueError(msg)
     return int(text)
 
 
 def read_boolean(text: str) -> bool:
-    """Return whether a cell says true; spreadsheets write it in capital letters."""
-    match text.lower():
-        case "true":
-            return True
-        case "false":
-            return False
-        case _:
-            msg = "must be true, false or empty"
-            raise ValueError(msg)
+    """Return whether a cell is true; spreadsheets write it in capital letters."""
+    value = {"true": True, "false": False}.get(text.lower())
+    if value is None:
+        msg = "must be true, false or empty"
+        raise ValueError(msg)
+    return value

@@ -1,13 +1,13 @@
-"""Microsoft Graph as a source of licensing: what its users hold, compared with what we know.
+"""Microsoft Graph as a source of licensing: its users, compared with the recorded licenses.
 
-Graph says what a user holds, not what changed. So the user object of an export, a delta query or a
-change notification is compared with the user's timeline, and what differs becomes events of ours
-(docs/events.md) that take effect when Graph was asked. Compared again after they were taken in, the
-same object says nothing more.
+Graph says what a user holds, not what changed. So a user of an export, a delta query or a change
+notification is compared with the user's timeline, and the differences become events
+(docs/events.md) that take effect when Graph was asked. Once they are applied, comparing the same
+user again brings none.
 
 A license of ours is a service plan, which any number of products bring: more than a list of them
-can name. So what counts is `assignedPlans`; by the products a user is only told what nobody said of
-plans, and which product it is that brings a plan.
+can name. So `assignedPlans` counts; the products say which of them brings a plan, and count alone
+only where no plans were sent.
 
 Microsoft Graph docs: user resource (`assignedLicenses`, `assignedPlans`, `usageLocation`),
 assignedLicense (`skuId`, `disabledPlans`), assignedPlan (`servicePlanId`, `capabilityStatus`),
@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -46,23 +45,23 @@ _NAMES = uuid.UUID("4d1f0f8a-7c39-5d8e-8a55-2b9f1c6e0d37")
 """The namespace of the ids of these events: any constant would do, but it must never change."""
 
 SELECT = "id,assignedLicenses,assignedPlans,usageLocation"
-"""What to ask Graph for; `assignedPlans` comes only to who asks for it."""
+"""The fields to ask Graph for; it sends `assignedPlans` only if asked."""
 
 _USERS = f"/users?$select={SELECT}"
 _CALL_RECORDS = (
     "these are call records, not users. Calls are charged by `Call Ended` events "
     f"(docs/events.md); for users ask Graph for {_USERS}"
 )
+# Fields of Graph's call records, and of the rows of its call logs, that no user has.
 _OF_CALL_RECORDS = frozenset({"startDateTime", "callType", "callId", "correlationId"})
-"""Fields of Graph's call records, and of the rows of its call logs, that no user has."""
 
 _SAYS_SOMETHING = {"assigned_licenses", "assigned_plans", "usage_location"}
 
+# A subscription that was not renewed still works in the state `Warning`.
 _IN_USE = frozenset({"enabled", "warning"})
-"""States of a plan in which it works: a subscription that was not renewed warns first."""
 
+# The product of each plan that a user has by an unknown product.
 _STANDALONE = {SERVICE_PLANS[product]: product for product in OUR_NAMES.values()}
-"""The product of each plan of ours that a user holds by a product that nobody here knows."""
 
 Event = dict[str, Any]
 
@@ -72,21 +71,21 @@ class _GraphModel(BaseModel):
 
 
 class AssignedLicense(_GraphModel):
-    """A product that is assigned to a user, and the service plans in it that are switched off."""
+    """A product that is assigned to a user, and the service plans in it that are disabled."""
 
     sku_id: str
     disabled_plans: tuple[str, ...] = ()
 
     @property
     def product(self) -> str | None:
-        """The product that it is, if it is one of ours and its plan is not switched off."""
+        """The part number, if the product brings a license and its plan is not disabled."""
         product = product_with_guid(self.sku_id)
         disabled = {plan.lower() for plan in self.disabled_plans}
         return None if product is None or SERVICE_PLANS[product] in disabled else product
 
 
 class AssignedPlan(_GraphModel):
-    """A service plan that a user has by whichever product, and whether it works."""
+    """A service plan that a user has, by whichever product."""
 
     service_plan_id: str
     capability_status: str = "Enabled"
@@ -98,9 +97,9 @@ class AssignedPlan(_GraphModel):
 
 
 class GraphUser(_GraphModel):
-    """What matters to us of a user; a part that was not sent is not known, and stays as it is."""
+    """The licenses and country of a user; a part that was not sent stays as it is."""
 
-    # What we hold of users is found by the spelling in which events store it.
+    # Timelines are found by the spelling in which events store it.
     id: Annotated[str, AfterValidator(read_id)] = Field(min_length=1)
     assigned_licenses: tuple[AssignedLicense, ...] | None = None
     assigned_plans: tuple[AssignedPlan, ...] | None = None
@@ -108,28 +107,27 @@ class GraphUser(_GraphModel):
     removed: bool = False
 
     def products(self, known: frozenset[str] = frozenset()) -> frozenset[str] | None:
-        """Return the products of ours that the user holds; None if nothing was said of licenses.
+        """Return the products that the user holds; None if no licenses were sent.
 
-        `known` are those that we know of the user: they name a plan's product where Graph does not.
+        The `known` products of the user name a plan's product where Graph does not.
         """
         if self.removed:
             return frozenset()
-        assigned = [one.product for one in self.assigned_licenses or ()]
+        assigned = [license_.product for license_ in self.assigned_licenses or ()]
         sold = frozenset(product for product in assigned if product is not None)
         if self.assigned_plans is None:
             return None if self.assigned_licenses is None else sold
         named = known if self.assigned_licenses is None else sold
-        works = {one.service_plan_id.lower() for one in self.assigned_plans if one.works}
+        works = {plan.service_plan_id.lower() for plan in self.assigned_plans if plan.works}
         held: set[str] = set()
-        for plan in works & _STANDALONE.keys():
-            by_product = {product for product in named if SERVICE_PLANS[product] == plan}
-            held |= by_product or {_STANDALONE[plan]}
+        for plan_id in works & _STANDALONE.keys():
+            by_product = {product for product in named if SERVICE_PLANS[product] == plan_id}
+            held |= by_product or {_STANDALONE[plan_id]}
         return frozenset(held)
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """The events that bring us up to date with a user, and what they cannot say."""
+class Compared(NamedTuple):
+    """The events for what differs of a user, and what no event can express."""
 
     events: tuple[Event, ...]
     problems: tuple[str, ...] = ()
@@ -138,22 +136,22 @@ class Compared:
 def read_users(content: str) -> list[GraphUser]:
     """Read users from what Graph sent: an object, a page, a list, notifications, or JSON lines.
 
-    `Refused` names what is missing, by the place in the file.
+    Raises `Refused` with the place in the file.
     """
     return [_user(place, said) for place, said in _objects(content)]
 
 
 def next_pages(content: str) -> list[str]:
-    """Return where the pages go on that are in what Graph sent; it must be readable."""
-    documents = (document for _, document in _documents(content))
-    links = (one.get("@odata.nextLink") for one in documents if isinstance(one, dict))
+    """Return the links to the next pages in what Graph sent, which must be readable."""
+    pages = (document for _, document in _documents(content) if isinstance(document, dict))
+    links = (page.get("@odata.nextLink") for page in pages)
     return [link for link in links if isinstance(link, str)]
 
 
 def compare(
     user: GraphUser, held: Timeline, *, organization_id: str, seen_at: datetime
 ) -> Compared:
-    """Say what changed between what we hold of a user at `seen_at` and what Graph says then."""
+    """Compare a user with the timeline at the instant when Graph was asked."""
     said: list[tuple[str, dict[str, str]]] = []
     known = frozenset(
         product
@@ -210,7 +208,6 @@ def _not_a_country(code: str) -> str | None:
 
 
 def _objects(content: str) -> Iterator[tuple[str, object]]:
-    """Take the file apart; each object comes with its place."""
     for place, document in _documents(content):
         yield from _items(place, document)
 
@@ -249,7 +246,6 @@ def _items(place: str, document: object) -> Iterator[tuple[str, object]]:
 
 
 def _check_is_of_users(place: str, document: Mapping[str, object]) -> None:
-    """Refuse what Graph sends instead of users: an error, and a page of call records, even none."""
     if "callRecords" in str(document.get("@odata.context")):
         raise Refused(place, _CALL_RECORDS)
     match document:
@@ -288,10 +284,7 @@ def _user(place: str, said: object) -> GraphUser:
 
 
 def unknown_skus(users: Sequence[GraphUser]) -> frozenset[str]:
-    """Name the products that users hold and of which nobody here knows what they bring.
-
-    Of users whose plans were told that does not matter.
-    """
+    """Return the unknown products of users, except of those whose plans were sent."""
     by_product = (user for user in users if user.assigned_plans is None)
-    assigned = (one for user in by_product for one in user.assigned_licenses or ())
-    return frozenset(one.sku_id for one in assigned if product_with_guid(one.sku_id) is None)
+    sku_ids = (one.sku_id for user in by_product for one in user.assigned_licenses or ())
+    return frozenset(sku_id for sku_id in sku_ids if product_with_guid(sku_id) is None)
