@@ -1,13 +1,13 @@
 """Rate cards in S3: immutable versions, each with its pointer, and the pointer in force.
 
-A pointer says `{"version": …, "key": …, "digest": …}`: which object holds a version, and its
-SHA-256. `rate-cards/pointers/<version>.json` is the pointer of a version for ever, and
-`rate-cards/current.json` a copy of the one in force. So a card in force and a former one are found
-in one way, and a card that was changed or cut off after it was published is refused.
+A pointer is `{"version": …, "key": …, "digest": …}`: the object that contains a version, and its
+SHA-256. `rate-cards/pointers/<version>.json` is the pointer of a version, and
+`rate-cards/current.json` a copy of the one in force. A card that was changed or cut off after it
+was published is refused.
 
-A function reads the current pointer at most once a minute and the card only when the version
-changed, so a new card needs no deployment. A card that turns out to be faulty is refused whole, and
-the last good one stays in use.
+A function reads the current pointer at most once a minute, and the card when the version changed,
+so a new card needs no deployment. A faulty card is refused whole, and the last good one stays in
+use.
 """
 
 from __future__ import annotations
@@ -31,35 +31,31 @@ POINTER_KEY = "rate-cards/current.json"
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 MAX_AGE_SECONDS = 60
-"""How long a function may go on with a card after the pointer moved."""
+"""How long a function may use a card after the pointer changed."""
 
 MAX_FORMER = 4
-"""Versions that are kept besides the one in force, for calls that are re-rated."""
+"""Cards in memory besides the one in force, for calls that are re-rated."""
 
 
 class Body(Protocol):
     """The stream of an S3 object."""
 
-    def read(self) -> bytes:
-        """Read it to its end."""
-        ...
+    def read(self) -> bytes: ...
 
 
 class S3Client(Protocol):
     """The one call of botocore's S3 client that is used here."""
 
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Body]:  # noqa: N803 - AWS's names
-        """Get an object."""
-        ...
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Body]: ...  # noqa: N803 - AWS's names
 
 
 def pointer_key(version: str) -> str:
-    """Return the object that points at a version, whether it is in force or not."""
+    """Return the key of the pointer of a version."""
     return f"rate-cards/pointers/{version}.json"
 
 
 class Pointer(NamedTuple):
-    """A version of the rate card, the object that holds it, and its SHA-256 in hexadecimal."""
+    """A version of the rate card, its object, and the SHA-256 of that in hexadecimal."""
 
     version: str
     key: str
@@ -67,12 +63,12 @@ class Pointer(NamedTuple):
 
     @classmethod
     def of(cls, version: str, content: bytes) -> Pointer:
-        """Return the pointer to a card that is to be published."""
+        """Return the pointer to a card with this content."""
         return cls(version, f"rate-cards/{version}.csv", hashlib.sha256(content).hexdigest())
 
     @classmethod
     def parse(cls, content: bytes) -> Pointer:
-        """Read a pointer object; `ValueError` says what is wrong with it."""
+        """Read a pointer object; raises `ValueError`."""
         document = json.loads(content)
         if not isinstance(document, dict) or not {"version", "key"} <= document.keys():
             msg = "must be an object with version, key and digest"
@@ -106,12 +102,12 @@ class Pointer(NamedTuple):
             raise Unavailable(msg)
 
     def content(self) -> bytes:
-        """Write the pointer object."""
+        """Return the pointer object."""
         return json.dumps(self._asdict()).encode()
 
 
 class S3RateCards:
-    """`RateCards` over a bucket, with the card in use kept in memory."""
+    """`RateCards` over a bucket, with the card in use in memory."""
 
     def __init__(
         self,
@@ -121,7 +117,7 @@ class S3RateCards:
         report: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Make the client when it is first needed; `report` hears of a card that was refused."""
+        # The client is made when it is first needed. `report` gets the reason if a card is refused.
         self._make_client = client
         self._bucket = bucket
         self._report = report
@@ -133,7 +129,6 @@ class S3RateCards:
         self._former: dict[str, RateCard] = {}
 
     def current(self) -> RateCard:
-        """See `RateCards.current`."""
         if self._card is None or self._clock() - self._looked_at >= MAX_AGE_SECONDS:
             try:
                 self._card = self._look()
@@ -145,7 +140,6 @@ class S3RateCards:
         return self._card
 
     def version(self, version: str) -> RateCard:
-        """See `RateCards.version`: a version never changes, so the last few are kept."""
         if self._card is not None and self._card.version == version:
             return self._card
         card = self._former.pop(version, None) or self._former_card(version)
@@ -168,12 +162,12 @@ class S3RateCards:
         card = self._read(pointer)
         self._digest = pointer.digest
         if self._card is not None:
-            # It prices the calls that it authorized until they are charged.
+            # The calls that were authorized by it are charged by it.
             self._remember(self._card)
         return card
 
     def _remember(self, card: RateCard) -> None:
-        """Keep a card that is not in force; the one that was asked for longest ago goes."""
+        # In the order of last use: the first is removed.
         self._former[card.version] = card
         if len(self._former) > MAX_FORMER:
             del self._former[next(iter(self._former))]
@@ -181,7 +175,7 @@ class S3RateCards:
     def _read(self, pointer: Pointer) -> RateCard:
         content = self._get(pointer.key)
         pointer.check(content)
-        # Imported where it is needed: reading a card takes long anyway, and a start must not.
+        # Imported here to start faster: reading a card takes long anyway.
         from perminute.formats.rate_card_csv import read_rate_card  # noqa: PLC0415
 
         try:
