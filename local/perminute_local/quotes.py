@@ -8,12 +8,15 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from perminute.domain.values.whole_numbers import without_fraction
+from perminute.formats.rate_cells import read_leg_type
+
 from perminute.domain.rating.calls import MAX_CALL_SECONDS, LegType
 from perminute.domain.rating.rate_card import NoQuote, Quote, Rate, Unpriced
 from perminute.domain.reference.phone_numbers import check_e164
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant, parse_instant
-from perminute.formats.rate_cells import read_leg_type
+from perminute.formats.rate_card_csv import read_leg_type
 from perminute.parsing import parse_leniently, without_fraction
 from perminute_local import quote_texts
 from perminute_local.terminal import remark, write_json, write_line

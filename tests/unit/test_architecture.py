@@ -87,7 +87,6 @@ def test_no_float_comes_near_money() -> None:
         "money",
         "rate_card",
         "rate_card_csv",
-        "rate_cells",
         "usage",
         "accounts",
         "booking",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perminute.formats.rate_cells import check_prefix, read_currency, read_leg_type, read_rate
+from perminute.formats.rate_card_csv import check_prefix, read_currency, read_leg_type, read_rate
 
 NO_PREFIX = "must be the digits of an E.164 prefix, without +"
 NO_RATE = "must be a decimal string with at most 6 decimals, such as 0.026"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from botocore.exceptions import ClientError
@@ -10,12 +11,14 @@ from botocore.exceptions import ClientError
 from perminute.adapters.s3_rate_cards import (
     MAX_AGE_SECONDS,
     POINTER_KEY,
-    Body,
     Pointer,
     S3RateCards,
     pointer_key,
 )
 from perminute.domain.errors import Unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 HEADER = "leg_type,prefix,currency,rate_per_minute\n"
 
@@ -25,7 +28,7 @@ class Bucket:
     objects: dict[str, bytes] = field(default_factory=dict)
     reads: list[str] = field(default_factory=list)
 
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Body]:  # noqa: N803 - AWS's
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, io.BytesIO]:  # noqa: N803 - AWS's
         self.reads.append(Key)
         if Key not in self.objects:
             raise ClientError({"Error": {"Code": "NoSuchKey"}}, f"GetObject in {Bucket}")
@@ -49,8 +52,9 @@ class Desk:
     reports: list[str] = field(default_factory=list)
 
     def cards(self) -> S3RateCards:
+        client = cast("S3Client", self.bucket)
         return S3RateCards(
-            lambda: self.bucket, "cards", report=self.reports.append, clock=lambda: self.now
+            lambda: client, "cards", report=self.reports.append, clock=lambda: self.now
         )
 
 

@@ -16,7 +16,7 @@ import hashlib
 import json
 import re
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -24,6 +24,8 @@ from perminute.domain.errors import FaultyRateCard, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mypy_boto3_s3 import S3Client
 
     from perminute.domain.rating.rate_card import RateCard
 
@@ -35,18 +37,6 @@ MAX_AGE_SECONDS = 60
 
 MAX_FORMER = 4
 """Cards in memory besides the one in force, for calls that are re-rated."""
-
-
-class Body(Protocol):
-    """The stream of an S3 object."""
-
-    def read(self) -> bytes: ...
-
-
-class S3Client(Protocol):
-    """The one call of botocore's S3 client that is used here."""
-
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Body]: ...  # noqa: N803 - AWS's names
 
 
 def pointer_key(version: str) -> str:
@@ -92,22 +82,13 @@ class Pointer(NamedTuple):
             )
             raise Unavailable(msg)
 
-    def check_same(self, digest: str) -> None:
-        """Raise `Unavailable` unless the version is still the card of this digest."""
-        if self.digest != digest:
-            msg = (
-                f"version {self.version} of the rate card was {digest} and is {self.digest} now: "
-                "publish the new card under a version of its own"
-            )
-            raise Unavailable(msg)
-
     def content(self) -> bytes:
         """Return the pointer object."""
         return json.dumps(self._asdict()).encode()
 
 
 class S3RateCards:
-    """`RateCards` over a bucket, with the card in use in memory."""
+    """`RateCards` over a bucket, with the cards in use in memory."""
 
     def __init__(
         self,
@@ -156,15 +137,20 @@ class S3RateCards:
 
     def _look(self) -> RateCard:
         pointer = self._pointer(POINTER_KEY)
-        if self._card is not None and pointer.version == self._card.version:
-            pointer.check_same(self._digest)
-            return self._card
-        card = self._read(pointer)
-        self._digest = pointer.digest
-        if self._card is not None:
-            # The calls that were authorized by it are charged by it.
-            self._remember(self._card)
-        return card
+        if self._card is None or pointer.version != self._card.version:
+            card = self._read(pointer)
+            self._digest = pointer.digest
+            if self._card is not None:
+                # The calls that were authorized by it are charged by it.
+                self._remember(self._card)
+            return card
+        if pointer.digest != self._digest:
+            msg = (
+                f"version {pointer.version} of the rate card was {self._digest} and is "
+                f"{pointer.digest} now: publish the new card under a version of its own"
+            )
+            raise Unavailable(msg)
+        return self._card
 
     def _remember(self, card: RateCard) -> None:
         # In the order of last use: the first is removed.

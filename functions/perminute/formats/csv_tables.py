@@ -27,9 +27,13 @@ SEPARATORS = {",": ",", ";": ";", "\t": "tab", "|": "|"}
 
 # How files begin that are not text in UTF-8.
 _NO_TEXT = (
-    ((b"\xff\xfe", b"\xfe\xff"), "is UTF-16, not UTF-8; save the file as UTF-8"),
-    ((b"PK\x03\x04",), "is a workbook, not CSV; save its sheet as CSV UTF-8"),
-    ((b"\x1f\x8b",), "is compressed; unpack it first"),
+    # With a byte order mark, or ASCII, of which every other byte is zero.
+    (
+        re.compile(rb"\xff\xfe|\xfe\xff|.?\0", re.DOTALL),
+        "is UTF-16, not UTF-8; save the file as UTF-8",
+    ),
+    (re.compile(rb"PK\x03\x04"), "is a workbook, not CSV; save its sheet as CSV UTF-8"),
+    (re.compile(rb"\x1f\x8b"), "is compressed; unpack it first"),
 )
 _NOT_UTF_8 = "is not UTF-8; save the file as UTF-8"
 
@@ -101,16 +105,163 @@ def read_rows(
 
     If the header lacks a required column no row is yielded.
     """
-    text = _decode(content, faults)
-    lines = iter(()) if text is None else _split(text, separator, faults)
-    header = _read_header(lines, columns, separator, faults)
-    for line, cells in lines if header else ():
-        if any(cell.strip() for cell in cells):
-            wrong = _wrong_row(cells, header, separator)
-            if wrong:
-                faults.append(Fault(line, wrong))
-            else:
-                yield Row(line, dict(zip(header, map(str.strip, cells), strict=True)), faults)
+    return _Reader(columns, separator, faults).rows(content)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    columns: Columns
+    separator: str
+    faults: list[Fault]
+
+    def rows(self, content: bytes) -> Iterator[Row]:
+        lines = self._lines(content)
+        header = self._header(lines)
+        for line, cells in lines if header else ():
+            if any(cell.strip() for cell in cells):
+                wrong = self._wrong_row(cells, header)
+                if wrong:
+                    self._refuse(line, wrong)
+                else:
+                    by_column = dict(zip(header, map(str.strip, cells), strict=True))
+                    yield Row(line, by_column, self.faults)
+
+    def _refuse(self, line: int, *messages: str) -> None:
+        self.faults.extend(Fault(line, message) for message in messages)
+
+    def _lines(self, content: bytes) -> Iterator[tuple[int, list[str]]]:
+        """Yield the cells of each row with the line on which it begins."""
+        for begin, message in _NO_TEXT:
+            if begin.match(content):
+                self._refuse(1, message)
+                return
+        # Bytes that are not UTF-8 stay recognizable, for the fault of their row.
+        text = io.StringIO(content.decode("utf-8-sig", "surrogateescape"), newline="")
+        reader = csv.reader(text, delimiter=self.separator, strict=True)
+        while True:
+            line = reader.line_num + 1
+            try:
+                yield line, next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                self._refuse(line, _no_csv(line, reader.line_num, error))
+                if "field limit" in str(error):
+                    # The reader has stopped inside a cell: what it found next would be no row.
+                    return
+
+    def _header(self, lines: Iterator[tuple[int, list[str]]]) -> list[str]:
+        """Return the names of the columns, or an empty list if they are not usable."""
+        line, cells = next(lines, (1, []))
+        if cells and _SEPARATOR_LINE.fullmatch(cells[0].strip()):
+            self._refuse(line, "first line is sep=: delete it")
+            line, cells = next(lines, (line + 1, []))
+        there = [cell.strip() for cell in cells]
+        if not any(there):
+            # If something else is wrong with the file, that is a fault already.
+            if not self.faults or line > 1:
+                needed = ", ".join(self.columns.required)
+                self._refuse(line, f"is empty; the header must name {needed}")
+            return []
+        unreadable = self._unreadable(there)
+        if unreadable:
+            self._refuse(line, unreadable)
+            return []
+        renamed = self._misspelled(there)
+        for name, right in renamed.items():
+            self._refuse(line, f"column {name}: write it {right}{self.columns.or_else}")
+        header = [renamed.get(name, name) for name in there]
+        unusable = self._unusable(header, there)
+        self._refuse(line, *unusable)
+        return [] if unusable else header
+
+    def _unreadable(self, header: Sequence[str]) -> str | None:
+        known = {_spelling(name) for name in self.columns.known}
+
+        def found(cells: Sequence[str]) -> int:
+            return len(known.intersection(map(_spelling, cells)))
+
+        text = self.separator.join(header)
+        if _UNDECODED.search(text):
+            return _NOT_UTF_8
+        best = max(SEPARATORS, key=lambda mark: found(text.split(mark)))
+        if found(text.split(best)) <= max(1, found(header)):
+            return None
+        if best == self.separator:
+            return "stands in quotation marks as a whole; save the file with each cell by itself"
+        return f"{self._separated(best)}: save the file with that separator"
+
+    def _separated(self, found: str) -> str:
+        return f"is separated by {SEPARATORS[found]}, must be {SEPARATORS[self.separator]}"
+
+    def _misspelled(self, header: Sequence[str]) -> dict[str, str]:
+        """Return each column that is spelled nearly like a missing one, with that one."""
+        known = self.columns.known
+        absent = [name for name in known if name not in header]
+        meant = {name: suggest(name, absent) for name in header if name and name not in known}
+        return {name: right for name, right in meant.items() if right}
+
+    def _unusable(self, header: Sequence[str], there: Sequence[str]) -> list[str]:
+        known = self.columns.known
+        missing = [name for name in self.columns.required if name not in header]
+        # Of `rate` and `Rate`, either may be meant.
+        meant = {name.casefold(): name for name in known}
+        named = [name if name in known else meant.get(name.casefold()) for name in header]
+        twice = [name for name in known if named.count(name) > 1]
+        listed = one_line(", ".join(there[:_SHOWN_COLUMNS]), at_most=200)
+        return [f"column {name} is missing; there are: {listed}" for name in missing] + [
+            f"column {name} stands more than once" for name in twice
+        ]
+
+    def _wrong_row(self, cells: Sequence[str], header: Sequence[str]) -> str | None:
+        """Return what is wrong with a row, whatever its cells mean."""
+        if _SUSPECT.search("".join(cells)):
+            for number, cell in enumerate(cells):
+                wrong = self._wrong_cell(cell, at_most=len(header) - 2)
+                if wrong:
+                    column = header[number] if number < len(header) else f"cell {number + 1}"
+                    return f"{column}: {wrong}"
+        if len(cells) == len(header):
+            return _without_name(cells, header) if "" in header else None
+        count = f"has {len(cells)} cells; the header has {len(header)}"
+        if len(cells) < len(header):
+            text = self.separator.join(cells)
+            others = [mark for mark in SEPARATORS if text.count(mark) >= len(header) - 1]
+            if others:
+                return self._separated(others[0])
+            return f"{count}: write a separator for each cell that is empty"
+        quote = f"put a cell that holds {SEPARATORS[self.separator]} in quotation marks"
+        return f"{count}: {quote}, and write decimals with a point"
+
+    def _wrong_cell(self, cell: str, *, at_most: int) -> str | None:
+        if _UNDECODED.search(cell):
+            return _NOT_UTF_8
+        if "\0" in cell:
+            return "holds a NUL character, so the file is damaged or is no text"
+        if _LINE_BREAK.search(cell) and cell.count(self.separator) > at_most:
+            # Quotation marks left open in two rows make one row of them and of all between.
+            return "holds another row; close the quotation mark that is opened here"
+        return None
+
+
+def _no_csv(first: int, last: int, error: csv.Error) -> str:
+    if first == last:
+        return f"is no CSV: {error}"
+    return (
+        f"is no CSV: {error}; lines {first} to {last} are one row, since a quotation mark is "
+        "opened there and not closed"
+    )
+
+
+def _without_name(cells: Sequence[str], header: Sequence[str]) -> str | None:
+    # A spreadsheet saves empty columns as well: then a decimal comma does not make a row too long.
+    for number, (name, cell) in enumerate(zip(header, cells, strict=True), 1):
+        if not name and cell.strip():
+            return (
+                f"cell {number} stands in a column without a name: name it in the header; if the "
+                "cell is a part of the one before it, such as decimals, put both in quotation marks"
+            )
+    return None
 
 
 def suggest(name: str, known: Sequence[str], *, cutoff: float = 0.85) -> str | None:
@@ -125,153 +276,3 @@ def suggest(name: str, known: Sequence[str], *, cutoff: float = 0.85) -> str | N
 
 def _spelling(name: str) -> str:
     return re.sub(r"[\W_]", "", name).casefold()
-
-
-def _decode(content: bytes, faults: list[Fault]) -> str | None:
-    wrong = [message for starts, message in _NO_TEXT if content.startswith(starts)]
-    if not wrong and b"\0" in content[:2]:
-        # ASCII in UTF-16 without a byte order mark: every other byte is zero.
-        wrong = [_NO_TEXT[0][1]]
-    faults += [Fault(1, message) for message in wrong]
-    # Bytes that are not UTF-8 stay recognizable, for the fault of their row.
-    return None if wrong else content.decode("utf-8-sig", "surrogateescape")
-
-
-def _split(text: str, separator: str, faults: list[Fault]) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            faults.append(Fault(line, _no_csv(line, reader.line_num, error)))
-            if "field limit" in str(error):
-                # The reader has stopped inside a cell: what it found next would be no row.
-                return
-            continue
-        if cells is None:
-            return
-        yield line, cells
-
-
-def _no_csv(first: int, last: int, error: csv.Error) -> str:
-    if first == last:
-        return f"is no CSV: {error}"
-    return (
-        f"is no CSV: {error}; lines {first} to {last} are one row, since a quotation mark is "
-        "opened there and not closed"
-    )
-
-
-def _read_header(
-    lines: Iterator[tuple[int, list[str]]],
-    columns: Columns,
-    separator: str,
-    faults: list[Fault],
-) -> list[str]:
-    """Return the names of the columns, or an empty list if they are not usable."""
-    line, cells = next(lines, (1, []))
-    if cells and _SEPARATOR_LINE.fullmatch(cells[0].strip()):
-        faults.append(Fault(line, "first line is sep=: delete it"))
-        line, cells = next(lines, (line + 1, []))
-    header = [cell.strip() for cell in cells]
-    if not any(header):
-        # If something else is wrong with the file, that is a fault already.
-        if not faults or line > 1:
-            needed = ", ".join(columns.required)
-            faults.append(Fault(line, f"is empty; the header must name {needed}"))
-        return []
-    unreadable = _unreadable(header, columns, separator)
-    if unreadable:
-        faults.append(Fault(line, unreadable))
-        return []
-    renamed = _misspelled(header, columns)
-    for name, right in renamed.items():
-        faults.append(Fault(line, f"column {name}: write it {right}{columns.or_else}"))
-    there, header = header, [renamed.get(name, name) for name in header]
-    unusable = _unusable(header, there, columns)
-    faults += [Fault(line, message) for message in unusable]
-    return [] if unusable else header
-
-
-def _unreadable(header: Sequence[str], columns: Columns, separator: str) -> str | None:
-    known = {_spelling(name) for name in columns.known}
-
-    def found(cells: Sequence[str]) -> int:
-        return len(known.intersection(map(_spelling, cells)))
-
-    text = separator.join(header)
-    if _UNDECODED.search(text):
-        return _NOT_UTF_8
-    best = max(SEPARATORS, key=lambda mark: found(text.split(mark)))
-    if found(text.split(best)) <= max(1, found(header)):
-        return None
-    if best == separator:
-        return "stands in quotation marks as a whole; save the file with each cell by itself"
-    return f"{_separated(best, separator)}: save the file with that separator"
-
-
-def _separated(found: str, separator: str) -> str:
-    return f"is separated by {SEPARATORS[found]}, must be {SEPARATORS[separator]}"
-
-
-def _misspelled(header: Sequence[str], columns: Columns) -> dict[str, str]:
-    """Return each column that is spelled nearly like a missing one, with that one."""
-    absent = [name for name in columns.known if name not in header]
-    unknown = [name for name in header if name not in columns.known]
-    meant = {name: suggest(name, absent) for name in unknown if name}
-    return {name: right for name, right in meant.items() if right}
-
-
-def _unusable(header: Sequence[str], there: Sequence[str], columns: Columns) -> list[str]:
-    missing = [name for name in columns.required if name not in header]
-    # Of `rate` and `Rate`, either may be meant.
-    meant = {name.casefold(): name for name in columns.known}
-    named = [name if name in columns.known else meant.get(name.casefold()) for name in header]
-    twice = [name for name in columns.known if named.count(name) > 1]
-    listed = one_line(", ".join(there[:_SHOWN_COLUMNS]), at_most=200)
-    return [f"column {name} is missing; there are: {listed}" for name in missing] + [
-        f"column {name} stands more than once" for name in twice
-    ]
-
-
-def _wrong_row(cells: Sequence[str], header: Sequence[str], separator: str) -> str | None:
-    if _SUSPECT.search("".join(cells)):
-        for number, cell in enumerate(cells):
-            wrong = _wrong_cell(cell, at_most=len(header) - 2, separator=separator)
-            if wrong:
-                column = header[number] if number < len(header) else f"cell {number + 1}"
-                return f"{column}: {wrong}"
-    if len(cells) == len(header):
-        return _without_name(cells, header) if "" in header else None
-    count = f"has {len(cells)} cells; the header has {len(header)}"
-    if len(cells) < len(header):
-        text = separator.join(cells)
-        others = [mark for mark in SEPARATORS if text.count(mark) >= len(header) - 1]
-        if others:
-            return _separated(others[0], separator)
-        return f"{count}: write a separator for each cell that is empty"
-    quote = f"put a cell that holds {SEPARATORS[separator]} in quotation marks"
-    return f"{count}: {quote}, and write decimals with a point"
-
-
-def _without_name(cells: Sequence[str], header: Sequence[str]) -> str | None:
-    # A spreadsheet saves empty columns as well: then a decimal comma does not make a row too long.
-    for number, (name, cell) in enumerate(zip(header, cells, strict=True), 1):
-        if not name and cell.strip():
-            return (
-                f"cell {number} stands in a column without a name: name it in the header; if the "
-                "cell is a part of the one before it, such as decimals, put both in quotation marks"
-            )
-    return None
-
-
-def _wrong_cell(cell: str, *, at_most: int, separator: str) -> str | None:
-    if _UNDECODED.search(cell):
-        return _NOT_UTF_8
-    if "\0" in cell:
-        return "holds a NUL character, so the file is damaged or is no text"
-    if _LINE_BREAK.search(cell) and cell.count(separator) > at_most:
-        # Quotation marks left open in two rows make one row of them and of all between.
-        return "holds another row; close the quotation mark that is opened here"
-    return None

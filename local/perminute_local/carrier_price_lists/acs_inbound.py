@@ -17,7 +17,7 @@ from perminute.domain.rating.calls import LegType
 from perminute.domain.reference.countries import check_card_country
 from perminute.domain.reference.phone_numbers import check_e164
 from perminute.formats.csv_tables import Columns, read_rows
-from perminute.formats.rate_cells import read_leg_type
+from perminute.formats.rate_card_csv import read_leg_type
 from perminute_local.carrier_price_lists.calling_codes import CALLING_CODES, TOLL_FREE_PREFIXES
 from perminute_local.carrier_price_lists.price_list import PriceList, rate_of
 

@@ -10,7 +10,7 @@ from perminute.domain.rating.calls import LegType
 from perminute.domain.reference.countries import check_card_country
 from perminute.domain.values.times import parse_instant
 from perminute.formats.csv_tables import Columns, suggest
-from perminute.formats.rate_cells import read_currency, read_increment, read_leg_type
+from perminute.formats.rate_card_csv import read_currency, read_increment, read_leg_type
 from perminute_local.carrier_price_lists.price_list import PriceList, rate_of, rates_of
 from perminute_local.dates import date_or_instant
 from perminute_local.wrong_call import WrongCall

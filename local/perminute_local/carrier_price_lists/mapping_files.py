@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perminute.formats.csv_tables import SEPARATORS, suggest
-from perminute.formats.rate_cells import read_currency, read_leg_type
+from perminute.formats.rate_card_csv import read_currency, read_leg_type
 from perminute_local.carrier_price_lists.mapped import ColumnMapping, check_column, check_field
 from perminute_local.carrier_price_lists.options import DECIMALS
 from perminute_local.text_files import read_text, string_of

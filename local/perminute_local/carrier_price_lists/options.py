@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perminute.formats.rate_cells import SEVERAL_PREFIXES, check_prefix, read_rate
+from perminute.formats.rate_card_csv import SEVERAL_PREFIXES, check_prefix, read_rate
 
 if TYPE_CHECKING:
     from pathlib import Path

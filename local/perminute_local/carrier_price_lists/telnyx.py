@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from perminute.domain.reference.countries import check_card_country
 from perminute.formats.csv_tables import Columns
-from perminute.formats.rate_cells import check_prefix, read_increment
+from perminute.formats.rate_card_csv import check_prefix, read_increment
 from perminute_local.carrier_price_lists.calling_codes import CALLING_CODES, is_shared
 from perminute_local.carrier_price_lists.options import parts_of
 from perminute_local.carrier_price_lists.origins import (
