@@ -1,13 +1,14 @@
-"""Take in licensing facts: who holds what, where, under which rules, from when on.
+"""Record licensing facts: who holds what, where, under which rules, from when on.
 
 Facts are only ever added, so their order of arrival does not matter. Each change makes the next
-version of the organization's account, which is how a charge in flight learns of it; and what was
-charged before is looked at again (`rerate_calls`), since a fact may hold since long ago.
+version of the organization's account, so a charge that runs at the same time fails and reads it;
+calls since then are rated again (`rerate_calls`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ from perminute.domain.values.times import format_instant
 from perminute.ports import MAX_CHANGES_PER_RECORD
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime, timedelta
 
     from perminute.application.retry import RetryPolicy
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LicensingEvent:
-    """One licensing event: what it changes, its processed event, and when it was heard of."""
+    """One licensing event."""
 
     change: LicensingChange
     processed_event: ProcessedEvent
@@ -55,6 +56,11 @@ class LicensingEvent:
         return names_in_log(self.event_id, self.processed_event)
 
 
+# Events by their positions in the batch, and what became of them.
+_Events = Mapping[int, LicensingEvent]
+_Results = dict[int, Result[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class ApplyLicensing:
     """The use case with what it needs from outside."""
@@ -62,40 +68,27 @@ class ApplyLicensing:
     licensing: LicensingStore
     retry: RetryPolicy
     report_ties: ReportTies = unreported
+    # How long before its event was issued a fact may take effect.
     horizon: timedelta = RERATING_HORIZON
-    """How long before its event was issued a fact may take effect."""
 
     def __call__(
         self, events: Sequence[LicensingEvent], deadline: Deadline = NEVER
     ) -> list[Result[None]]:
-        """Take in each event, one transaction per organization and batch."""
+        """Record each event, in one transaction for each organization if possible."""
         by_organization: defaultdict[str, dict[int, LicensingEvent]] = defaultdict(dict)
         for position, event in enumerate(events):
             by_organization[event.change.organization_id][position] = event
-        results: dict[int, Result[None]] = {}
+        results: _Results = {}
         for organization_id, of_organization in by_organization.items():
-            results |= self._record_all(organization_id, of_organization, deadline)
+            pending = of_organization
+            while pending:
+                chosen = _of_one_transaction(pending)
+                results |= self._record(organization_id, chosen, deadline)
+                pending = {n: event for n, event in pending.items() if n not in results}
         return [results[position] for position in range(len(events))]
 
-    def _record_all(
-        self, organization_id: str, events: Mapping[int, LicensingEvent], deadline: Deadline
-    ) -> dict[int, Result[None]]:
-        """Record in rounds, so that no transaction holds one identity twice."""
-        results: dict[int, Result[None]] = {}
-        while events:
-            firsts: dict[EventIdentity, int] = {}
-            for position, event in events.items():
-                firsts.setdefault(event.processed_event.key, position)
-            chosen = list(firsts.values())[:MAX_CHANGES_PER_RECORD]
-            results |= self._record(organization_id, {n: events[n] for n in chosen}, deadline)
-            events = {n: event for n, event in events.items() if n not in results}
-        return results
-
-    def _record(
-        self, organization_id: str, events: Mapping[int, LicensingEvent], deadline: Deadline
-    ) -> dict[int, Result[None]]:
-        results: dict[int, Result[None]] = {}
-        settled: dict[int, Result[None]]
+    def _record(self, organization_id: str, events: _Events, deadline: Deadline) -> _Results:
+        results: _Results = {}
         pending = dict(events)
         tries = self.retry.tries()
         try:
@@ -103,94 +96,90 @@ class ApplyLicensing:
             while pending:
                 deadline.check()
                 changes = [(event.change, event.processed_event) for event in pending.values()]
-                rerating = _rerating(organization_id, list(pending.values()))
-                settled = {}
                 try:
-                    self.licensing.record(organization_id, changes, rerating)
+                    self.licensing.record(organization_id, changes, _rerating(pending))
                 except AlreadyExists as error:
-                    settled = dict(_against_receipts(pending, error.processed_events))
+                    results |= _compared(pending, error.processed_events)
                 except FactsFolded as error:
-                    settled = dict(_refuse_folded(pending, error.until))
-                except (TimelineFull, AccountChanged) as in_the_way:
-                    why = self._make_way(organization_id, in_the_way, pending.values())
+                    results |= _refused(pending, error.until)
+                except (TimelineFull, AccountChanged) as error:
+                    why = self._roll_over(organization_id, error, pending.values())
                     if next(tries, None) is None:
-                        raise gave_up(organization_id, why) from in_the_way
+                        raise gave_up(organization_id, why) from error
                 else:
                     self._find_ties(organization_id, pending, deadline)
-                    return results | dict.fromkeys(pending, Accepted(None))
-                results |= settled
-                pending = {n: event for n, event in pending.items() if n not in settled}
+                    results |= dict.fromkeys(pending, Accepted(None))
+                pending = {n: event for n, event in pending.items() if n not in results}
         except Unavailable as error:
-            if isinstance(error, Unwritable) and len(pending) > 1:
-                for n, event in pending.items():
-                    results |= self._record(organization_id, {n: event}, deadline)
-                return results
-            return results | dict.fromkeys(pending, error)
+            if not isinstance(error, Unwritable) or len(pending) == 1:
+                return results | dict.fromkeys(pending, error)
+            for n, event in pending.items():
+                results |= self._record(organization_id, {n: event}, deadline)
         return results
 
-    def _find_ties(
-        self, organization_id: str, events: Mapping[int, LicensingEvent], deadline: Deadline
-    ) -> None:
+    def _find_ties(self, organization_id: str, events: _Events, deadline: Deadline) -> None:
         changes = [event.change for event in events.values()]
         found = ties_of_facts(self.licensing, changes, retry=self.retry, deadline=deadline)
         self.report_ties(organization_id, found)
 
-    def _make_way(
+    def _roll_over(
         self,
         organization_id: str,
-        in_the_way: TimelineFull | AccountChanged,
+        error: TimelineFull | AccountChanged,
         events: Collection[LicensingEvent],
     ) -> str:
-        """Roll over what is full, and return why nothing was written.
-
-        A timeline that others are just changing stays full, and is tried again. Whole days are
-        folded, so that a refusal names an instant that people can read. What a replayed archive
-        brings is folded by the time of the archive: the events after these are as old.
-        """
-        if isinstance(in_the_way, AccountChanged):
-            return str(in_the_way)
+        """Roll over full timelines, and return why nothing was written."""
+        if isinstance(error, AccountChanged):
+            return str(error)
+        # The events of a replayed archive are folded by its time: those after them are as old.
         issued = (fact.issued_at for event in events for fact in event.change.facts)
         oldest = min(*(event.heard_at for event in events), *issued)
         before = oldest - self.horizon - FOLD_MARGIN
+        # Whole days, so that a refusal names an instant that people can read.
         midnight = before.replace(hour=0, minute=0, second=0, microsecond=0)
-        for subject in in_the_way.subjects:
+        for subject in error.subjects:
+            # A timeline that others are just changing stays full, and is tried again.
             with suppress(AccountChanged):
                 self.licensing.roll_over(organization_id, subject, fold_before=midnight)
         return "its timelines are full again and again"
 
 
-def _rerating(organization_id: str, events: Sequence[LicensingEvent]) -> Rerating | None:
-    """Have the calls looked at that the events may concern, named by the first of them.
+def _of_one_transaction(events: _Events) -> _Events:
+    """Return as many events as one transaction takes, which has each identity once at most."""
+    firsts: dict[EventIdentity, int] = {}
+    for position, event in events.items():
+        firsts.setdefault(event.processed_event.key, position)
+    return {n: events[n] for n in list(firsts.values())[:MAX_CHANGES_PER_RECORD]}
 
-    Whether there are such calls need not be known: one that takes effect later concerns none.
-    """
+
+def _rerating(events: _Events) -> Rerating | None:
+    """Return the re-rating of calls that the events may concern, named by the first of them."""
+    first = next(iter(events.values()))
     return rerating_for(
-        organization_id,
-        rerating_id(events[0].processed_event),
-        [(event.change.user_id, fact) for event in events for fact in event.change.facts],
-        max(event.heard_at for event in events),
+        first.change.organization_id,
+        rerating_id(first.processed_event),
+        [(event.change.user_id, fact) for event in events.values() for fact in event.change.facts],
+        max(event.heard_at for event in events.values()),
     )
 
 
-def _against_receipts(
-    pending: Mapping[int, LicensingEvent], known: Mapping[EventIdentity, ProcessedEvent]
-) -> Iterator[tuple[int, Result[None]]]:
-    for position, event in pending.items():
-        recorded = known.get(event.processed_event.key)
-        if recorded is not None:
-            yield position, against_processed_event(event.processed_event, recorded)
+def _compared(events: _Events, known: Mapping[EventIdentity, ProcessedEvent]) -> _Results:
+    return {
+        position: against_processed_event(event.processed_event, known[event.processed_event.key])
+        for position, event in events.items()
+        if event.processed_event.key in known
+    }
 
 
-def _refuse_folded(
-    pending: Mapping[int, LicensingEvent], until: Mapping[str | None, datetime]
-) -> Iterator[tuple[int, Result[None]]]:
-    """Refuse what came so late, or long after the horizon was shorter, that it can't be judged."""
-    for position, event in pending.items():
-        folded = until.get(event.change.user_id)
+def _refused(events: _Events, folded_until: Mapping[str | None, datetime]) -> _Results:
+    results: _Results = {}
+    for position, event in events.items():
+        folded = folded_until.get(event.change.user_id)
         if folded and any(fact.effective_at < folded for fact in event.change.facts):
             whose = "this user's" if event.change.user_id else "the organization's"
             message = (
                 f"lies before {format_instant(folded)}, and {whose} earlier facts are folded; "
                 "send the event with that effectiveAt or a later one"
             )
-            yield position, Refused("effectiveAt", message)
+            results[position] = Refused("effectiveAt", message)
+    return results
