@@ -218,7 +218,7 @@ def charged_in(call: Call, currency: str | None, credits_set_up_at: datetime | N
     return currency if was_set_up else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Rating:
     """The price of a call and who pays, before the pool says how many minutes it has left."""
 
@@ -280,18 +280,13 @@ def rate_call(call: Call, context: RatingContext) -> Rating:
     uncertain = (Flag.PREFIX_UNCERTAIN,) if price.is_prefix_uncertain else ()
     free = _free(call)
     if free is not None:
-        return Rating(call=call, price=price, rate=rate, cover=free, flags=uncertain)
+        return Rating(call, price, rate, free, uncertain)
     licensing = context.licensing
     # A blocked number is no destination of the pool; a rate in another currency still is.
     destination = None if price.unpriced is Unpriced.BLOCKED_NUMBER else price.country
     policy = () if licensing.allows(call, price.country) else (_POLICY_FLAG[call.leg_type],)
-    return Rating(
-        call=call,
-        price=price,
-        rate=rate,
-        cover=licensing.entitlement(call, context.credits_set_up_at, destination),
-        flags=(*policy, *uncertain),
-    )
+    cover = licensing.entitlement(call, context.credits_set_up_at, destination)
+    return Rating(call, price, rate, cover, (*policy, *uncertain))
 
 
 _POLICY_FLAG = {
@@ -328,11 +323,9 @@ def _price_by_card(call: Call, number: str, context: RatingContext) -> tuple[Pri
             # Nothing converts: the price is stated in the currency of the rate.
             return _price_of(rate.quote(seconds), card.version, why), None
         case NoQuote(reason, rate):
+            prefix, country = (rate.prefix, rate.country) if rate else (None, None)
             price = Price(
-                rate_card_version=card.version,
-                prefix=rate.prefix if rate else None,
-                country=rate.country if rate else None,
-                unpriced=reason,
+                rate_card_version=card.version, prefix=prefix, country=country, unpriced=reason
             )
             return price, None
         case Quote(rate) as quote:
