@@ -8,9 +8,6 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from perminute.domain.values.whole_numbers import without_fraction
-from perminute.formats.rate_cells import read_leg_type
-
 from perminute.domain.rating.calls import MAX_CALL_SECONDS, LegType
 from perminute.domain.rating.rate_card import NoQuote, Quote, Rate, Unpriced
 from perminute.domain.reference.phone_numbers import check_e164
