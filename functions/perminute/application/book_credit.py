@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
-from perminute.application.advancing import brought_up_to
-from perminute.application.correlation import caused_by, causes
+from perminute.application.correlation import caused_by
 from perminute.application.find_ties import ReportTies, tie_of_settings, unreported
-from perminute.application.further_lots import decide_with_enough_lots, further_lots
+from perminute.application.further_lots import further_lots
 from perminute.application.recording import against_processed_event, names_in_log, rerating_id
 from perminute.application.results import Accepted, Result
-from perminute.application.retry import NEVER, Deadline, gave_up
+from perminute.application.retry import NEVER, Deadline
+from perminute.application.transact import transact
 from perminute.domain.credit.booking import (
     Adjustment,
     Purchase,
@@ -31,7 +32,7 @@ from perminute.domain.credit.transaction import (
     ProcessedEvent,
     Transaction,
 )
-from perminute.domain.errors import Contended, Refused, Unavailable
+from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.rerating.rerating import EVERYBODY, Rerating
 
 if TYPE_CHECKING:
@@ -110,90 +111,91 @@ class BookCredit:
         return [results[n] for n in range(len(events))]
 
     def _book(self, event: CreditEvent, deadline: Deadline) -> Result[Account]:
-        tries = self.retry.tries()
         try:
-            next(tries)
-            while True:
-                deadline.check()
-                account = self.credit.account(event.organization_id)
-                try:
-                    with caused_by(event.event_id):
-                        return Accepted(self._attempt(event, account))
-                except Contended as error:
-                    if next(tries, None) is None:
-                        return gave_up(event.organization_id, str(error))
+            with caused_by(event.event_id):
+                transaction = transact(
+                    self.credit,
+                    event.organization_id,
+                    partial(self._decide, event),
+                    self.retry,
+                    deadline,
+                    at=event.issued_at,
+                    heard_at=event.heard_at,
+                )
         except AlreadyExists as error:
             return _against(event, error.processed_events)
         except (Refused, Unavailable) as error:
             return error
-
-    def _check_not_paid(self, processed_event: ProcessedEvent, failure: FailedRecharge) -> None:
-        """Refuse the failure of a recharge whose credit is there; a repeated one is not new.
-
-        Read after the account: a purchase in between moves the account, and this is done again.
-        """
-        organization_id = processed_event.key.organization_id
-        key = EventIdentity(IdentityKind.RECHARGE, organization_id, failure.recharge_id)
-        paid = self.credit.processed_event(key)
-        if paid is not None and self.credit.processed_event(processed_event.key) is None:
-            raise Refused(
-                "rechargeId",
-                f"conflict: recharge {failure.recharge_id} was paid by purchase "
-                f"{_purchase_of(paid)}, so it has not failed",
-            )
-
-    def _has_failed(self, account: Account, event: CreditEvent) -> bool:
-        """Whether what is paid is a recharge of which we were told that it had failed.
-
-        Read after the account: a failure in between moves the account, and this is done again.
-        """
-        match event.change:
-            case Purchase(recharge_id=str(name)) if not account.recharge.waits_for(name):
-                key = EventIdentity(IdentityKind.RECHARGE_FAILURE, event.organization_id, name)
-                return self.credit.processed_event(key) is not None
-            case _:
-                return False
-
-    def _attempt(self, event: CreditEvent, account: Account) -> Account:
-        account = brought_up_to(self.credit, account, event.issued_at, event.heard_at)
-        match event.change:
-            case FailedRecharge(recharge_id=name) if not account.recharge.waits_for(name):
-                self._check_not_paid(event.processed_event, event.change)
-        try:
-            booking = decide_with_enough_lots(
-                self.credit, account, lambda current: self._decide(current, event)
-            )
-        except Refused as refused:
-            # A chargeback that was booked before leaves no more to take back: it is no refusal.
-            self._check_not_recorded(event, refused)
-            raise
-        transaction = replace(
-            booking,
-            entries=sent_by(event.producer, _cause(event), booking.entries),
-            processed_events=_receipts(event, booking),
-            reratings=_reratings(booking.before, booking.after, event),
-            causes=causes(),
-        )
-        self.credit.commit(transaction)
         if isinstance(event.change, CreditSettings):
             known = transaction.before.settings
             ties = tie_of_settings(event.organization_id, known, event.change)
             self.report_ties(event.organization_id, ties)
-        return transaction.after
+        return Accepted(transaction.after)
+
+    def _decide(self, event: CreditEvent, account: Account) -> Transaction:
+        try:
+            transaction = self._book_on(account, event)
+        except Refused as refused:
+            # A chargeback that was booked before leaves no more to take back: it is no refusal.
+            self._check_not_recorded(event, refused)
+            raise
+        return replace(
+            transaction,
+            entries=sent_by(event.producer, _cause(event), transaction.entries),
+            processed_events=_processed_events(event, transaction),
+            reratings=_reratings(account, transaction.after, event),
+        )
+
+    def _book_on(self, account: Account, event: CreditEvent) -> Transaction:
+        at, heard_at, cause = event.issued_at, event.heard_at, _cause(event)
+        match event.change:
+            case Purchase() as bought:
+                return purchase(
+                    account,
+                    bought,
+                    at=at,
+                    cause=cause,
+                    heard_at=heard_at,
+                    after_failure=self._has_failed(account, event, bought.recharge_id),
+                )
+            case Adjustment(purchase_id=str()) as adjustment:
+                return self._charge_back(account, adjustment, event)
+            case Adjustment() as adjustment:
+                return adjust(account, adjustment, at=at, cause=cause, heard_at=heard_at)
+            case CreditSettings() as settings:
+                return configure(account, settings, at=at, heard_at=heard_at)
+            case FailedRecharge(recharge_id=recharge_id, reason=reason):
+                if not account.recharge.waits_for(recharge_id):
+                    self._check_not_paid(event.processed_event, recharge_id)
+                return fail_recharge(account, recharge_id, reason, at=at, heard_at=heard_at)
+            case never:
+                assert_never(never)
+
+    def _has_failed(self, account: Account, event: CreditEvent, recharge_id: str | None) -> bool:
+        """Return whether a `Recharge Failed` was processed for the recharge that is paid now."""
+        if recharge_id is None or account.recharge.waits_for(recharge_id):
+            return False
+        key = EventIdentity(IdentityKind.RECHARGE_FAILURE, event.organization_id, recharge_id)
+        return self.credit.processed_event(key) is not None
+
+    def _check_not_paid(self, processed_event: ProcessedEvent, recharge_id: str) -> None:
+        """Refuse the failure of a recharge that was paid, unless the event is a repeated one."""
+        organization_id = processed_event.key.organization_id
+        key = EventIdentity(IdentityKind.RECHARGE, organization_id, recharge_id)
+        paid = self.credit.processed_event(key)
+        if paid is not None and self.credit.processed_event(processed_event.key) is None:
+            raise Refused(
+                "rechargeId",
+                f"conflict: recharge {recharge_id} was paid by purchase "
+                f"{_purchase_of(paid)}, so it has not failed",
+            )
 
     def _check_not_recorded(self, event: CreditEvent, refused: Refused) -> None:
-        """Raise `AlreadyExists` if the identity of an event is known; event ids are not read."""
+        # Events that are identified by their event ids are not read: only the commit finds them.
         key = event.processed_event.key
         recorded = None if key.kind is IdentityKind.EVENT else self.credit.processed_event(key)
         if recorded is not None:
             raise AlreadyExists(processed_events={key: recorded}) from refused
-
-    def _decide(self, account: Account, event: CreditEvent) -> Transaction:
-        match event.change:
-            case Adjustment(purchase_id=str()) as adjustment:
-                return self._charge_back(account, adjustment, event)
-            case _:
-                return _book(account, event, after_failure=self._has_failed(account, event))
 
     def _charge_back(
         self, account: Account, adjustment: Adjustment, event: CreditEvent
@@ -216,28 +218,6 @@ class BookCredit:
             heard_at=event.heard_at,
             further=further_lots(self.credit, account),
         )
-
-
-def _book(account: Account, event: CreditEvent, *, after_failure: bool) -> Transaction:
-    at, heard_at, cause = event.issued_at, event.heard_at, _cause(event)
-    match event.change:
-        case Purchase() as bought:
-            return purchase(
-                account,
-                bought,
-                at=at,
-                cause=cause,
-                heard_at=heard_at,
-                after_failure=after_failure,
-            )
-        case Adjustment() as adjustment:
-            return adjust(account, adjustment, at=at, cause=cause, heard_at=heard_at)
-        case CreditSettings() as settings:
-            return configure(account, settings, at=at, heard_at=heard_at)
-        case FailedRecharge(recharge_id=recharge_id, reason=reason):
-            return fail_recharge(account, recharge_id, reason, at=at, heard_at=heard_at)
-        case never:
-            assert_never(never)
 
 
 def _decided_at(event: CreditEvent) -> datetime:
@@ -274,8 +254,8 @@ def _reratings(before: Account, after: Account, event: CreditEvent) -> tuple[Rer
     return (rerating,)
 
 
-def _receipts(event: CreditEvent, booking: Transaction) -> tuple[ProcessedEvent, ...]:
-    """Keep the event itself; and of a recharge, that it was paid, so that nothing pays it twice."""
+def _processed_events(event: CreditEvent, booking: Transaction) -> tuple[ProcessedEvent, ...]:
+    """Record the event, and of a recharge that it was paid, so that nothing pays it twice."""
     match event.change:
         case Purchase(recharge_id=str(recharge_id)):
             entry = _entry_of(event, booking)

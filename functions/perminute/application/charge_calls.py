@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from perminute.application.advancing import brought_up_to
 from perminute.application.correlation import caused_by, causes, traceable
 from perminute.application.end_reported import EndReported
-from perminute.application.further_lots import decide_with_enough_lots, expired_lots
+from perminute.application.further_lots import expired_lots
 from perminute.application.looking_again import LookingAgain
 from perminute.application.results import Accepted, Duplicate, Result
 from perminute.application.retry import NEVER, Deadline, gave_up
 from perminute.application.settle_at_once import MAX_SETTLED_AT_ONCE, SettleAtOnce
 from perminute.application.spend_counters import spendings_so_far
+from perminute.application.transact import apply_due_changes, decide_with_enough_lots
 from perminute.domain.credit.booking import charge
 from perminute.domain.credit.transaction import (
     MAX_ITEMS_PER_TRANSACTION,
@@ -209,7 +209,7 @@ class ChargeCalls:
         booked: how batches are cut must not change what credit pays. The later ones stay pending.
         """
         # The account is read before the licenses: see LicensingCache.
-        account = brought_up_to(
+        account = apply_due_changes(
             self.credit,
             shared.account or self.credit.account(shared.organization_id),
             min(one.reported_at for one in pending.values()),

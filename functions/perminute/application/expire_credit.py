@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perminute.application.advancing import brought_up_to
-from perminute.application.retry import gave_up
+from perminute.application.transact import apply_due_changes
 from perminute.domain.credit.recharge import UNANSWERED_AFTER
-from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.errors import Unavailable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,19 +37,15 @@ class ExpireCredit:
 
     def __call__(self, organization_id: str, at: datetime) -> Expired:
         """Bring an account up to `at`; what was booked before is not booked again."""
-        why = ""
+
+        def attempt() -> Account:
+            return apply_due_changes(self.credit, self.credit.account(organization_id), at)
+
         try:
-            for _ in self.retry.tries():
-                account = self.credit.account(organization_id)
-                try:
-                    account = brought_up_to(self.credit, account, at)
-                except Contended as error:
-                    why = str(error)
-                else:
-                    return Expired(_unanswered(account, at))
+            account = self.retry.call(attempt, organization_id)
         except Unavailable as error:
             return Expired(failed=error)
-        return Expired(failed=gave_up(organization_id, why))
+        return Expired(_unanswered(account, at))
 
 
 def _unanswered(account: Account, at: datetime) -> str | None:

@@ -7,17 +7,15 @@ out twice finds nothing more to do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from perminute.application.advancing import brought_up_to
-from perminute.application.correlation import causes
 from perminute.application.further_lots import (
-    decide_with_enough_lots,
     expired_lots,
     further_lots,
 )
 from perminute.application.retry import gave_up
+from perminute.application.transact import apply_due_changes, commit, decide_with_enough_lots
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.pools.pools import Month
 from perminute.domain.rating.usage import Rating, RatingContext, rate_call
@@ -98,7 +96,7 @@ class LookingAgain:
             if is_now:
                 at = max(at, not_before)
             try:
-                current = brought_up_to(self.credit, account, at)
+                current = apply_due_changes(self.credit, account, at)
                 booking = decide_with_enough_lots(
                     self.credit,
                     current,
@@ -106,7 +104,7 @@ class LookingAgain:
                 )
                 if booking is None:
                     return ()
-                self.credit.commit(replace(booking, causes=causes()))
+                commit(self.credit, booking)
             except Contended as error:
                 why = str(error)
             else:
@@ -125,7 +123,7 @@ class LookingAgain:
             if account.provisional is None:
                 return account
             try:
-                return brought_up_to(self.credit, account, account.as_of or heard_at, heard_at)
+                return apply_due_changes(self.credit, account, account.as_of or heard_at, heard_at)
             except Contended as error:
                 why = str(error)
         raise gave_up(organization_id, why)

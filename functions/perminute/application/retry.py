@@ -9,12 +9,14 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from perminute.domain.errors import Contended, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
 
 _SYSTEM = random.SystemRandom()
 """The generator of the module would be seeded once for all copies of a snapshot (SnapStart): they
@@ -81,7 +83,21 @@ class RetryPolicy:
                 self.sleep(self.jitter() * longest)
             yield attempt
 
+    def call(self, attempt: Callable[[], T], organization_id: str, deadline: Deadline = NEVER) -> T:
+        """Call `attempt` until it does not raise `Contended`, and return what it returns.
+
+        Raises `Contended` after the last attempt, and `Unavailable` if time runs out.
+        """
+        why = ""
+        for _ in self.tries():
+            deadline.check()
+            try:
+                return attempt()
+            except Contended as error:
+                why = str(error)
+        raise gave_up(organization_id, why)
+
 
 def gave_up(organization_id: str, why: str) -> Contended:
-    """Say that every allowed attempt failed, and what the last one met."""
+    """Return the error that every attempt failed, and why the last one did."""
     return Contended(f"{organization_id} was not let in: {why}; it is tried again later")

@@ -1,0 +1,105 @@
+"""Change an account: read it, decide, commit, and decide again if it has changed meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from perminute.application.correlation import causes
+from perminute.application.further_lots import further_lots
+from perminute.application.retry import NEVER, Deadline
+from perminute.domain.credit.booking import advance, move_lots_up
+from perminute.domain.credit.transaction import NO_CAUSES, Transaction
+from perminute.domain.errors import FurtherLotsNeeded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from perminute.application.retry import RetryPolicy
+    from perminute.domain.credit.accounts import Account
+    from perminute.ports import CreditStore
+
+T = TypeVar("T")
+Decided = TypeVar("Decided", bound=Transaction | None)
+
+
+def transact(  # noqa: PLR0913 - the parts of a change
+    store: CreditStore,
+    organization_id: str,
+    decide: Callable[[Account], Decided],
+    retry: RetryPolicy,
+    deadline: Deadline = NEVER,
+    *,
+    at: datetime | Callable[[Account], datetime],
+    heard_at: datetime | None = None,
+    known: Account | None = None,
+) -> Decided:
+    """Commit what `decide` makes of the account, and return it; None if there is nothing to do.
+
+    `decide` is called with the account as it is after everything that was due by `at`, and is
+    called again if the account, or anything else that it reads, is changed meanwhile: it must read
+    all that it depends on. The instant `at` may depend on the account. `heard_at` is when the event
+    was received. The first attempt uses the account `known` instead of reading it.
+
+    Raises `Contended` if every attempt was overtaken, `AlreadyExists` if the transaction has
+    records that exist, and what `decide` raises.
+    """
+    accounts = iter(() if known is None else (known,))
+
+    def attempt() -> Decided:
+        account = next(accounts, None) or store.account(organization_id)
+        until = at(account) if callable(at) else at
+        account = apply_due_changes(store, account, until, heard_at)
+        transaction = decide_with_enough_lots(store, account, decide)
+        if transaction is not None:
+            commit(store, transaction)
+        return transaction
+
+    return retry.call(attempt, organization_id, deadline)
+
+
+def commit(store: CreditStore, transaction: Transaction) -> None:
+    """Write a transaction; unless it names its causes, they are the events that are processed now.
+
+    Raises `AccountChanged` and `AlreadyExists`.
+    """
+    if transaction.causes is NO_CAUSES:
+        transaction = replace(transaction, causes=causes())
+    store.commit(transaction)
+
+
+def apply_due_changes(
+    store: CreditStore, account: Account, at: datetime, heard_at: datetime | None = None
+) -> Account:
+    """Commit what time alone changes until `at`, and return the account after it.
+
+    Lots expire, warnings fall due and a recharge becomes possible; docs/domain.md §5.5. Raises
+    `Contended`.
+    """
+    while account.is_due(at, heard_at):
+        further = further_lots(store, account) if account.further_due_by(at) else None
+        transaction = advance(account, at, heard_at=heard_at, further=further)
+        if transaction.after is account:
+            msg = f"the account of {account.organization_id} is due, but nothing falls due by {at}"
+            raise RuntimeError(msg)
+        commit(store, transaction)
+        account = transaction.after
+    return account
+
+
+def decide_with_enough_lots(
+    store: CreditStore, account: Account, decide: Callable[[Account], T]
+) -> T:
+    """Decide; move further lots into the account item as often as the decision needs more.
+
+    Raises `Contended`.
+    """
+    while True:
+        try:
+            return decide(account)
+        except FurtherLotsNeeded as needed:
+            further = further_lots(store, account)
+            transaction = move_lots_up(account, further, needed.short_micros)
+        commit(store, transaction)
+        account = transaction.after
