@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from perminute.adapters.memory_digests import InMemoryDigests
 from perminute.application import send_digests
-from perminute.application.first_calls import FirstCalls
+from perminute.application.publish_notifications import FirstCalls
 from perminute.domain.credit import books
 from perminute.domain.notifications import digests
 from perminute.domain.notifications.digests import CountedCalls

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from perminute.application.daily_runs import Done
+from perminute.application.daily_runs import OrganizationReport
 from perminute.application.retry import Deadline
 from perminute.domain.values.printable import one_line
 from perminute.fields import Instant, Message, OrganizationId
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from perminute.application.daily_runs import DailyRun, Listed
+    from perminute.application.daily_runs import DailyRun
     from perminute.application.results import Result
     from perminute.ports import Rejections
     from perminute.sqs import BatchResponse
 
-D = TypeVar("D", bound=Done)
+D = TypeVar("D", bound=OrganizationReport)
 
 
 class ScheduledRun(Message, frozen=True, kw_only=True):
@@ -56,10 +56,10 @@ def daily_run_handler(
 
     def do_work(
         work: Sequence[RunPage | RunOrganization], deadline: Deadline
-    ) -> Sequence[Result[Listed | RunOrganization]]:
+    ) -> Sequence[Result[RunPage | RunOrganization]]:
         worked = daily_run(work, deadline)
-        report_listed(worked.listed)
-        report(worked.done)
+        report_listed(worked.pages)
+        report(worked.reports)
         return worked.results
 
     @lambda_handler

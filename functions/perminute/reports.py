@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from perminute.application.daily_expiry import BroughtUpToDate
-    from perminute.application.daily_runs import Listed
+    from perminute.application.daily_runs import ListedPage
     from perminute.application.looking_again import Progress
     from perminute.application.publish_notifications import Published
     from perminute.application.reconcile_books import BooksReport
@@ -127,7 +127,7 @@ def report_run() -> None:
     count("DailyRuns", 1)
 
 
-def report_listed(pages: Sequence[Listed]) -> None:
+def report_listed(pages: Sequence[ListedPage]) -> None:
     """Report each page of organizations that was queued, and the last one of a run as such."""
     for page in pages:
         logger.info("organizations queued", organizations=page.listed, isLast=page.is_last)

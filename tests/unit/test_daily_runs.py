@@ -13,7 +13,7 @@ from builders import ANSWERED, ENDED
 from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.memory_books import SentWork
 from perminute.adapters.sqs_queues import work_body
-from perminute.application.daily_runs import DailyRun, Listed, ListOrganizations
+from perminute.application.daily_runs import DailyRun, ListedPage, ListOrganizations
 from perminute.application.results import Accepted
 from perminute.application.retry import NEVER, Deadline
 from perminute.daily_runs import work_of
@@ -28,7 +28,7 @@ BUSY = Unavailable("busy")
 
 
 @dataclass
-class Done:
+class Report:
     organization_id: str
     goes_on: bool = False
     failed: Unavailable | None = None
@@ -52,23 +52,23 @@ class World:
         listing = ListOrganizations(self.store, self.queue, page_size=3)
         self.run = DailyRun(listing, self.does)
 
-    def does(self, work: RunOrganization, _: Deadline) -> Done:
+    def does(self, work: RunOrganization, _: Deadline) -> Report:
         left = self.in_pieces.get(work.organization_id, 0)
         if left:
             self.in_pieces[work.organization_id] = left - 1
-            return Done(work.organization_id, goes_on=True)
+            return Report(work.organization_id, goes_on=True)
         if work.organization_id == "stuck":
-            return Done("stuck", failed=BUSY)
+            return Report("stuck", failed=BUSY)
         self.done.append(work.organization_id)
-        return Done(work.organization_id)
+        return Report(work.organization_id)
 
-    def work_off(self) -> list[Listed]:
-        listed: list[Listed] = []
+    def work_off(self) -> list[ListedPage]:
+        listed: list[ListedPage] = []
         while self.queue.sent:
             work, self.queue.sent = self.queue.sent, []
             worked = self.run(work, NEVER)
             assert all(isinstance(one, Accepted) for one in worked.results)
-            listed += worked.listed
+            listed += worked.pages
         return listed
 
 
@@ -76,9 +76,9 @@ def test_a_run_lists_page_after_page_and_does_each_organization_once() -> None:
     world = World()
     world.run.organizations.begin(ANSWERED)
     assert world.work_off() == [
-        Listed(3, 3, is_last=False),
-        Listed(3, 6, is_last=False),
-        Listed(1, 7, is_last=True),
+        ListedPage(3, 3, is_last=False),
+        ListedPage(3, 6, is_last=False),
+        ListedPage(1, 7, is_last=True),
     ]
     assert sorted(world.done) == [f"org-{number}" for number in range(7)]
 
@@ -101,7 +101,7 @@ def test_a_run_that_takes_a_day_for_over_says_so_to_each_organization_that_is_du
 def test_a_run_over_nobody_ends_with_its_first_page() -> None:
     world = World(organizations=0)
     world.run.organizations.begin(ANSWERED)
-    assert world.work_off() == [Listed(0, 0, is_last=True)]
+    assert world.work_off() == [ListedPage(0, 0, is_last=True)]
 
 
 def test_a_page_that_is_not_queued_whole_is_listed_once_more(
@@ -131,7 +131,7 @@ def test_one_organization_that_fails_comes_again_and_no_other() -> None:
     work = [RunOrganization(ANSWERED, name) for name in ("a", "stuck", "b")]
     worked = world.run(work, NEVER)
     assert worked.results == [Accepted(work[0]), BUSY, Accepted(work[2])]
-    assert [one.organization_id for one in worked.done] == ["a", "stuck", "b"]
+    assert [one.organization_id for one in worked.reports] == ["a", "stuck", "b"]
     assert world.done == ["a", "b"]
 
 

@@ -7,6 +7,7 @@ readable as it is, and all others get the document of docs/notifications.md.
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -60,10 +61,9 @@ class SNSTopic:
         self, client: Callable[[], SNSClient], topic_arn: str, sender: Sender = UNKNOWN_SENDER
     ) -> None:
         """Publish to this topic, as this sender."""
-        self._make_client = client
+        self._client = cache(client)
         self._topic_arn = topic_arn
         self._sender = sender
-        self._client: SNSClient | None = None
 
     def publish(self, announcements: Sequence[Announcement]) -> Sequence[Rejection]:
         """See `NotificationTopic.publish`."""
@@ -74,34 +74,31 @@ class SNSTopic:
         return refused
 
     def _publish(self, documents: Sequence[Document]) -> list[Rejection]:
-        """Publish one batch; of failures hidden in its answer, tell ours from those of SNS."""
-        self._client = self._client or self._make_client()
+        entries = [_entry(str(position), one) for position, one in enumerate(documents)]
         try:
-            answer = self._client.publish_batch(
-                TopicArn=self._topic_arn,
-                PublishBatchRequestEntries=[
-                    _entry(str(position), one) for position, one in enumerate(documents)
-                ],
+            answer = self._client().publish_batch(
+                TopicArn=self._topic_arn, PublishBatchRequestEntries=entries
             )
         except (BotoCoreError, ClientError) as error:
-            if isinstance(error, ClientError) and error.response["Error"]["Code"] in _OURS:
-                return self._one_by_one(documents, str(error))
-            msg = f"notifications could not be published: {error}"
-            raise Unavailable(msg) from error
+            is_ours = isinstance(error, ClientError) and error.response["Error"]["Code"] in _OURS
+            if not is_ours:
+                raise _unavailable(error) from error
+            if len(documents) == 1:
+                return [_rejection(documents[0], str(error))]
+            # One by one, to find out which of the batch it is that SNS will not take.
+            return [refused for one in documents for refused in self._publish([one])]
         refused: list[Rejection] = []
+        # A batch that was taken may have failures in its answer: ours, or those of SNS.
         for failure in answer.get("Failed", ()):
             why = f"{failure['Code']}: {failure.get('Message', 'no reason given')}"
             if not failure["SenderFault"]:
-                msg = f"notifications could not be published: {why}"
-                raise Unavailable(msg)
+                raise _unavailable(why)
             refused.append(_rejection(documents[int(failure["Id"])], why))
         return refused
 
-    def _one_by_one(self, documents: Sequence[Document], why: str) -> list[Rejection]:
-        """Find out which of a batch it is that SNS will not take."""
-        if len(documents) == 1:
-            return [_rejection(documents[0], why)]
-        return [refused for one in documents for refused in self._publish([one])]
+
+def _unavailable(why: object) -> Unavailable:
+    return Unavailable(f"notifications could not be published: {why}")
 
 
 def _rejection(document: Document, why: str) -> Rejection:

@@ -1,14 +1,14 @@
 """Daily runs over all organizations: a page at a time, then each organization by itself.
 
-A run is begun by a message that asks for the first page. Who lists a page queues a message for each
+A run begins with a message that asks for the first page. Listing a page queues a message for each
 of its organizations, and one for the next page. So nothing is read twice because something later
-failed: each message is tried by itself, and what comes twice is harmless.
+failed: each message is tried by itself, and processing one twice is harmless.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from perminute.application.results import Accepted
 from perminute.domain.errors import Unavailable
@@ -26,9 +26,8 @@ PAGE_SIZE = 1_000
 """Organizations of a page: a hundred requests to queue them, which take a second or two."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """What came of a page: how many organizations it had, and how many the run has until here."""
+class ListedPage(NamedTuple):
+    """How many organizations a page has, and how many the run has listed until here."""
 
     organizations: int
     listed: int
@@ -37,13 +36,11 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class ListOrganizations:
-    """The use case with what it needs from outside.
-
-    `only_due`: the run is for accounts with something due by its time, and not for all.
-    """
+    """The use case with what it needs from outside."""
 
     credit: CreditStore
     queue: WorkQueue
+    # Whether the run is for accounts with something due by its time, and not for all.
     only_due: bool = False
     page_size: int = PAGE_SIZE
 
@@ -51,26 +48,23 @@ class ListOrganizations:
         """Begin the run of this time. Raises `Unavailable`."""
         self.queue.send([RunPage(at, days_until=days_until)])
 
-    def __call__(self, page: RunPage) -> Listed:
-        """Queue the organizations of a page, then the next page. Raises `Unavailable`.
-
-        The next page is queued last: should this fail before, the page is listed once more.
-        """
+    def __call__(self, page: RunPage) -> ListedPage:
+        """Queue the organizations of a page, then the next page. Raises `Unavailable`."""
         found = self.credit.listed_organizations(
             limit=self.page_size,
             due_by=max(page.at, page.days_until or page.at) if self.only_due else None,
             after=page.after,
         )
-        listed = page.listed + len(found.organization_ids)
-        self.queue.send(
-            [RunOrganization(page.at, one, page.days_until) for one in found.organization_ids]
-        )
+        names = found.organization_ids
+        listed = page.listed + len(names)
+        self.queue.send([RunOrganization(page.at, name, page.days_until) for name in names])
+        # Queued last: if this fails before, the page is listed once more.
         if found.after is not None:
             self.queue.send([RunPage(page.at, found.after, listed, page.days_until)])
-        return Listed(len(found.organization_ids), listed, is_last=found.after is None)
+        return ListedPage(len(names), listed, is_last=found.after is None)
 
 
-class Done(Protocol):
+class OrganizationReport(Protocol):
     """What a run did for an organization."""
 
     @property
@@ -80,61 +74,59 @@ class Done(Protocol):
 
     @property
     def failed(self) -> Unavailable | None:
-        """Why it could not be done; the message comes again."""
+        """Why it could not be done; the message is delivered again."""
         ...
 
 
-D = TypeVar("D", bound=Done)
+R = TypeVar("R", bound=OrganizationReport)
+
+
+class RunResults(NamedTuple, Generic[R]):
+    """A result for each message, the pages that were listed, and what was done."""
+
+    results: list[Result[RunPage | RunOrganization]]
+    pages: list[ListedPage]
+    reports: list[R]
 
 
 @dataclass(frozen=True, slots=True)
-class Worked(Generic[D]):
-    """A batch of work: a result for each message, and what was listed and done."""
+class DailyRun(Generic[R]):
+    """A run over all organizations, which does its work for one of them at a time.
 
-    results: Sequence[Result[Listed | RunOrganization]]
-    listed: Sequence[Listed]
-    done: Sequence[D]
-
-
-@dataclass(frozen=True, slots=True)
-class DailyRun(Generic[D]):
-    """A run over all organizations: `does` what it is for to one of them.
-
-    It must be harmless if that is done twice. What goes on must have been written down as far as it
-    has come, and must have come further.
+    Doing it twice must be harmless. What goes on must have stored how far it has come, and must
+    have come further.
     """
 
     organizations: ListOrganizations
-    does: Callable[[RunOrganization, Deadline], D]
+    work: Callable[[RunOrganization, Deadline], R]
 
-    def __call__(self, work: Sequence[RunPage | RunOrganization], deadline: Deadline) -> Worked[D]:
-        """Do all of it; one organization's trouble is its own.
-
-        What time does not suffice for is queued once more, and not failed: a message that fails is
-        hidden for half an hour, and is a dead letter the tenth time.
-        """
-        results: list[Result[Listed | RunOrganization]] = []
-        listed: list[Listed] = []
-        done: list[D] = []
-        for one in work:
+    def __call__(
+        self, messages: Sequence[RunPage | RunOrganization], deadline: Deadline
+    ) -> RunResults[R]:
+        """Process all messages; one organization's failure does not affect another."""
+        done = RunResults[R]([], [], [])
+        for message in messages:
             try:
-                if isinstance(one, RunPage):
-                    listed.append(self.organizations(one))
-                elif deadline.passed:
-                    self.organizations.queue.send([one])
+                if isinstance(message, RunPage):
+                    done.pages.append(self.organizations(message))
                 else:
-                    self._do(one, deadline, done)
+                    self._work(message, deadline, done.reports)
             except Unavailable as error:
-                results.append(error)
+                done.results.append(error)
             else:
-                results.append(Accepted(listed[-1] if isinstance(one, RunPage) else one))
-        return Worked(results, listed, done)
+                done.results.append(Accepted(message))
+        return done
 
-    def _do(self, one: RunOrganization, deadline: Deadline, done: list[D]) -> None:
-        """Do a piece; what was done is reported also where the rest fails."""
-        result = self.does(one, deadline)
-        done.append(result)
-        if result.failed is not None:
-            raise result.failed
-        if result.goes_on:
-            self.organizations.queue.send([one])
+    def _work(self, message: RunOrganization, deadline: Deadline, reports: list[R]) -> None:
+        goes_on = deadline.passed
+        if not goes_on:
+            report = self.work(message, deadline)
+            # What was done is reported even if the rest fails.
+            reports.append(report)
+            if report.failed is not None:
+                raise report.failed
+            goes_on = report.goes_on
+        if goes_on:
+            # Not failed: a message that fails is hidden for half an hour, and is a dead letter the
+            # tenth time.
+            self.organizations.queue.send([message])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from perminute.application.first_calls import FirstCalls
 from perminute.domain.errors import Unavailable
+from perminute.domain.notifications.digests import CallGroup, CallToNotify
 from perminute.domain.values.printable import one_line
 from perminute.ports import Rejection
 
@@ -25,8 +25,9 @@ class Published:
     refused: list[Rejection] = field(default_factory=list)
     failed_at: int | None = None
     why: str = ""
+    # The ids of what was published of each record, of its causes, and of the calls that it is
+    # about.
     named: list[dict[str, list[str]]] = field(default_factory=list)
-    """What was published of each record, what for, and of which calls: lists of ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,9 @@ class PublishNotifications:
     def __call__(self, records: Sequence[Sequence[Announcement] | Rejection]) -> Published:
         """Publish record by record, in order; stop at the first that cannot be published now.
 
-        What comes after it is left alone: it comes again as well, and would be repeated. A
-        notification that the topic will never take, and a record that could not be read, are kept
-        with the reason and done with.
+        The records after it are not published: they are delivered again as well, and would be
+        repeated. A notification that the topic will never take, and a record that could not be
+        read, are stored with the reason, and not tried again.
         """
         published, names = Published(), _Names(self.licensing)
         first_calls = FirstCalls(self.digests)
@@ -62,7 +63,7 @@ class PublishNotifications:
             published.refused += refused
             if sent:
                 published.announced += len(sent) - len(refused)
-                published.named.append(_names(sent, {one.event_id for one in refused}))
+                published.named.append(_ids(sent, {rejection.event_id for rejection in refused}))
         return published
 
     def _publish(self, announcements: Sequence[Announcement]) -> list[Rejection]:
@@ -70,8 +71,38 @@ class PublishNotifications:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstCalls:
+    """The first calls of their day, organizer and reason in a batch.
+
+    Each is published by a record of its own: even if this fails right after that was written, it
+    is published, and no other call can take its place.
+    """
+
+    digests: Digests
+    _claimed: set[tuple[str, CallGroup]] = field(default_factory=set)
+
+    def set_aside(self, record: Sequence[Announcement]) -> list[Announcement]:
+        """Claim the first calls in a record; return what is published as it is.
+
+        Raises `Unavailable`.
+        """
+        calls: dict[CallGroup, CallToNotify] = {}
+        # A record is of one organization.
+        organization_id = record[0].notification.organization_id if record else ""
+        for one in record:
+            if one.notification.counted_on is not None:
+                group = CallGroup.of(one.notification)
+                if (organization_id, group) not in self._claimed:
+                    calls.setdefault(group, CallToNotify(one.notification, one.correlation_id))
+        if calls:
+            self.digests.claim(organization_id, calls)
+            self._claimed.update((organization_id, group) for group in calls)
+        return [one for one in record if one.notification.counted_on is None]
+
+
+@dataclass(frozen=True, slots=True)
 class _Names:
-    """What organizations are called, each of them read once for a batch."""
+    """The names of organizations, each of them read once for a batch."""
 
     licensing: LicensingStore
     _known: dict[str, Licensing] = field(default_factory=dict)
@@ -88,13 +119,12 @@ class _Names:
         return self._known[organization_id].organization_name(now)
 
 
-def _names(record: Sequence[Announcement], refused: Container[str]) -> dict[str, list[str]]:
+def _ids(record: Sequence[Announcement], refused: Container[str]) -> dict[str, list[str]]:
     published = [one for one in record if one.id not in refused]
     causes = (name for one in published for name in (one.correlation_id, *one.caused_by) if name)
+    calls = (call_id for one in published if (call_id := one.notification.call_id))
     return {
         "notificationIds": [one.id for one in published],
         "correlationIds": list(dict.fromkeys(causes)),
-        "callIds": [
-            one_line(call_id) for one in published if (call_id := one.notification.call_id)
-        ],
+        "callIds": list(map(one_line, calls)),
     }

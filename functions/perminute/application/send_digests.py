@@ -2,13 +2,13 @@
 
 Calls are counted from the records that their transactions wrote. What is counted of some records is
 written in the transaction that removes them, so that a call is in one digest and no other, however
-often this is done, and whatever the stream has published until then. In the end the digest is sent
-in the transaction that removes what was counted for it.
+often this runs, and whatever the stream has published until then. Then the digest is sent in the
+transaction that removes what was counted for it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from perminute.application.correlation import correlation_id
@@ -44,14 +44,13 @@ DIGESTS_SENT_AT_ONCE = 45
 
 @dataclass(slots=True)
 class DigestsSent:
-    """What became of the digests of an organization, and what kept it from more.
-
-    `goes_on`: time has run out before the last one.
-    """
+    """How many digests of an organization were sent, of how many calls."""
 
     calls: int = 0
     sent: int = 0
+    # Why not all of them could be sent.
     failed: Unavailable | None = None
+    # Whether time has run out before the last one.
     goes_on: bool = False
 
 
@@ -75,98 +74,87 @@ class SendDigests:
         try:
             account = self.credit.account(organization_id)
             if account.digests_due_at is not None and account.digests_due_at <= until:
-                _Sending(self, organization_id, until, at, deadline, done).all_days()
+                self._send_all_days(organization_id, until, at, deadline, done)
         except Unavailable as error:
             done.failed = error
         return done
 
-
-@dataclass(frozen=True, slots=True)
-class _Sending:
-    """One organization's digests on their way."""
-
-    use_case: SendDigests
-    organization_id: str
-    until: datetime
-    at: datetime
-    deadline: Deadline
-    done: DigestsSent = field(default_factory=DigestsSent)
-
-    def all_days(self) -> None:
+    def _send_all_days(
+        self,
+        organization_id: str,
+        until: datetime,
+        at: datetime,
+        deadline: Deadline,
+        done: DigestsSent,
+    ) -> None:
         """Count and send day by day, then store when the next day is due."""
         why = "what was counted kept changing"
-        for _ in self.use_case.retry.tries():
-            account = self.use_case.credit.account(self.organization_id)
+        for _ in self.retry.tries():
+            account = self.credit.account(organization_id)
             # The account is read first: a call that is added after it changes its version.
-            day = self.use_case.digests.first_day(self.organization_id)
-            while day is not None and end_of(day) <= self.until:
-                if not (self._counts(day, account.currency) or self._sends(day)):
+            day = self.digests.first_day(organization_id)
+            while day is not None and end_of(day) <= until:
+                counted = self._count(organization_id, day, account.currency)
+                sent = 0 if counted else self._send(organization_id, day, at)
+                done.calls += counted
+                done.sent += sent
+                if not (counted or sent):
                     break
-                if self.deadline.passed:
-                    self.done.goes_on = True
+                if deadline.passed:
+                    done.goes_on = True
                     return
-                day = self.use_case.digests.first_day(self.organization_id)
+                day = self.digests.first_day(organization_id)
             else:
                 due_at = None if day is None else end_of(day)
                 after = replace(account, version=account.version + 1, digests_due_at=due_at)
                 try:
-                    self.use_case.credit.commit(Transaction(before=account, after=after))
+                    self.credit.commit(Transaction(before=account, after=after))
                 except AccountChanged as changed:
                     why = str(changed)
                 else:
                     return
-        raise gave_up(self.organization_id, why)
+        raise gave_up(organization_id, why)
 
-    def _counts(self, day: date, currency: str | None) -> bool:
-        """Count the next calls of a day; False if there are none, or somebody else was faster."""
-        digests, organization_id = self.use_case.digests, self.organization_id
-        read = digests.records(organization_id, day, limit=MAX_RECORDS_COUNTED)
-        if not read:
-            return False
+    def _count(self, organization_id: str, day: date, currency: str | None) -> int:
+        """Count the next calls of a day; 0 if there are none, or another writer was faster."""
+        read = self.digests.records(organization_id, day, limit=MAX_RECORDS_COUNTED)
         records = _fitting(read)
-        calls = [call for one in records for call in one.calls]
+        calls = [call for record in records for call in record.calls]
+        if not calls:
+            return 0
         first_of: dict[CallGroup, CallToNotify] = {}
         for call in calls:
             first_of.setdefault(CallGroup.of(call.notification), call)
         # What the stream has not shown the publisher yet would be counted, and published after it.
-        firsts = digests.claim(organization_id, first_of)
+        firsts = self.digests.claim(organization_id, first_of)
         counted = count(
-            digests.counted(organization_id, first_of),
+            self.digests.counted(organization_id, first_of),
             calls,
-            self._usages(calls),
+            self._usages(organization_id, calls),
             firsts,
             currency,
         )
-        if not digests.count(organization_id, records, tuple(counted.values())):
-            return False
-        self.done.calls += len(calls)
-        return True
+        is_counted = self.digests.count(organization_id, records, tuple(counted.values()))
+        return len(calls) if is_counted else 0
 
-    def _sends(self, day: date) -> bool:
-        """Send the next digests of a day; False if there are none, or somebody else was faster."""
-        digests, organization_id = self.use_case.digests, self.organization_id
-        counted = digests.counted_on(organization_id, day, limit=DIGESTS_SENT_AT_ONCE)
-        if not counted:
-            return False
-        sent = [_traced(one.to_send(self.at)) for one in counted]
-        if not digests.send(organization_id, counted, sent):
-            return False
-        self.done.sent += len(sent)
-        return True
+    def _send(self, organization_id: str, day: date, at: datetime) -> int:
+        """Send the next digests of a day; 0 if there are none, or another writer was faster."""
+        counted = self.digests.counted_on(organization_id, day, limit=DIGESTS_SENT_AT_ONCE)
+        sent = [_traced(calls.to_send(at)) for calls in counted]
+        return len(sent) if sent and self.digests.send(organization_id, counted, sent) else 0
 
-    def _usages(self, calls: Sequence[CallToNotify]) -> Mapping[str, Usage]:
+    def _usages(self, organization_id: str, calls: Sequence[CallToNotify]) -> Mapping[str, Usage]:
         """Read what is recorded of calls by now, each of which is a consistent reading."""
         call_ids = list(dict.fromkeys(call.notification.call_id or "" for call in calls))
         usages: dict[str, Usage] = {}
         for start in range(0, len(call_ids), MAX_CALLS_READ):
-            some = call_ids[start : start + MAX_CALLS_READ]
-            read = self.use_case.calls.read_calls(self.organization_id, some)
+            read = self.calls.read_calls(organization_id, call_ids[start : start + MAX_CALLS_READ])
             usages |= {name: call for name, call in read.items() if isinstance(call, Usage)}
         return usages
 
 
 def _traced(call: CallToNotify) -> CallToNotify:
-    """Have a digest name the run: no event is behind it."""
+    # No event is behind a digest: its cause is the run.
     return call if call.correlation_id else call._replace(correlation_id=correlation_id())
 
 
@@ -174,14 +162,10 @@ def _fitting(records: Sequence[CallRecord]) -> list[CallRecord]:
     """Return the first records that are counted together with their groups in one transaction."""
     groups: set[CallGroup] = set()
     calls = 0
-    some: list[CallRecord] = []
-    for one in records:
-        groups |= {CallGroup.of(call.notification) for call in one.calls}
-        calls += len(one.calls)
-        too_many = (
-            len(some) + 1 + len(groups) > MAX_ITEMS_PER_TRANSACTION or calls > MAX_CALLS_COUNTED
-        )
-        if some and too_many:
-            break
-        some.append(one)
-    return some
+    for number, record in enumerate(records):
+        groups |= {CallGroup.of(call.notification) for call in record.calls}
+        calls += len(record.calls)
+        items = number + 1 + len(groups)
+        if number and (items > MAX_ITEMS_PER_TRANSACTION or calls > MAX_CALLS_COUNTED):
+            return list(records[:number])
+    return list(records)
