@@ -127,25 +127,18 @@ def declared_types(kind: Any) -> dict[str, str]:  # noqa: ANN401 - a class of na
     return {name: annotation.__forward_arg__ for name, annotation in annotations.items()}
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        msg = "must be a text"
-        raise TypeError(msg)
-    return value
+def _is_a(expected: type, what: str) -> Callable[[object], Any]:
+    def read(value: object) -> object:
+        if not isinstance(value, expected):
+            msg = f"must be {what}"
+            raise TypeError(msg)
+        return value
+
+    return read
 
 
-def _whole(value: object) -> int:
-    if not isinstance(value, int):
-        msg = "must be a whole number"
-        raise TypeError(msg)
-    return value
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        msg = "must be a list of texts"
-        raise TypeError(msg)
-    return tuple(map(_text, value))
+_text = _is_a(str, "a text")
+_list = _is_a(list, "a list of texts")
 
 
 def _kind(value: str) -> Callable[..., NotificationBody]:
@@ -167,10 +160,10 @@ def _notified_flag(value: str) -> Flag:
 
 _READERS: dict[str, Callable[[Any], object]] = {
     "str": _text,
-    "int": _whole,
+    "int": _is_a(int, "a whole number"),
     "bool": bool,
     "datetime": parse_instant,
-    "tuple[str, ...]": _texts,
+    "tuple[str, ...]": lambda value: tuple(map(_text, _list(value))),
     **{one.__name__: one for one in (Disabled, LegType, LimitName)},
 }
 """How a value is read, by the type that its field is declared with."""

@@ -64,14 +64,15 @@ def text_of(
     name = organization_name or organization_id
     # With the id, by which the organization is found.
     in_full = name if name == organization_id else f"{name} ({organization_id})"
+    variant, further_values = _variant(body)
+    template = TEMPLATES[type(body), variant]
     values = {
         "organization": in_full,
         "name": name,
         "at": _minute(notification.at),
         **_field_values(body),
-        **_further_values(body),
+        **further_values,
     }
-    template = TEMPLATES[type(body), _variant(body)]
     text = template.body.format_map(values)
     if isinstance(body, CallNotification):
         text = f"{_what_happened(body, in_full, notification.at)} {text}{_call_ids(body)}"
@@ -94,25 +95,33 @@ def _in_ascii(name: str) -> str:
     return plain.strip()
 
 
-def _variant(body: NotificationBody) -> object:  # noqa: PLR0911 - one for each kind
-    """Return by which of the templates of its kind a notification is written."""
+def _variant(body: NotificationBody) -> tuple[object, dict[str, object]]:  # noqa: C901, PLR0911 - one for each kind
+    """Return by which template of its kind a notification is written, and further values for it."""
     match body:
-        case CallNotEntitled() | CallNotRated() | CallFlagged() | RechargeDisabled():
-            return body.reason
+        case CallNotEntitled() | CallNotRated() | CallFlagged():
+            return body.reason, _call_values(body)
+        case RechargeDisabled():
+            return body.reason, {}
         case SpendLimitReached():
-            return body.limit
-        case LowBalance() if body.balance_micros > 0:
-            return "credit is left"
-        case MinutePoolThreshold() if body.used < body.minutes:
-            return "minutes are left"
-        case RechargeRequested() if body.attempt > 1:
-            return "again"
-        case RechargeSucceeded(after_failure=True):
-            return "after failure"
-        case RechargeFailed(never_requested=True):
-            return "never requested"
+            return body.limit, {}
+        case LowBalance():
+            return "credit is left" if body.balance_micros > 0 else None, {}
+        case MinutePoolThreshold():
+            left = body.minutes - body.used
+            return "minutes are left" if left > 0 else None, {"left": left}
+        case RechargeRequested():
+            return "again" if body.attempt > 1 else None, {}
+        case RechargeSucceeded():
+            return "after failure" if body.after_failure else None, {}
+        case RechargeFailed():
+            variant = "never requested" if body.never_requested else None
+            return variant, {"reason": body.reason.rstrip(".")}
+        case CreditExpiring():
+            return None, {"day": f"{body.expires_at:%Y-%m-%d}"}
+        case FraudSuspected():
+            return None, {"end": f"{body.since + timedelta(hours=1):%H:%M} UTC"}
         case _:
-            return None
+            return None, {}
 
 
 def _field_values(body: NotificationBody) -> dict[str, object]:
@@ -123,22 +132,6 @@ def _field_values(body: NotificationBody) -> dict[str, object]:
         else:
             values[name] = _minute(value) if isinstance(value, datetime) else value
     return values
-
-
-def _further_values(body: NotificationBody) -> dict[str, object]:
-    match body:
-        case RechargeFailed():
-            return {"reason": body.reason.rstrip(".")}
-        case CreditExpiring():
-            return {"day": f"{body.expires_at:%Y-%m-%d}"}
-        case MinutePoolThreshold():
-            return {"left": body.minutes - body.used}
-        case FraudSuspected():
-            return {"end": f"{body.since + timedelta(hours=1):%H:%M} UTC"}
-        case CallNotEntitled() | CallNotRated() | CallFlagged():
-            return _call_values(body)
-        case _:
-            return {}
 
 
 def _call_values(body: CallNotification) -> dict[str, object]:
