@@ -36,7 +36,7 @@ def checkpoint_text(check: BooksCheck) -> str:
 def reading_text(reading: BooksReading) -> str:
     """Write how far a reading has come."""
     sums = _fields(reading.sums) | {
-        "ranges": {place: astuple(one) for place, one in reading.sums.ranges.items()},
+        "ranges": {place: astuple(range_) for place, range_ in reading.sums.ranges.items()},
         "minutes": _by_name(reading.sums.minutes),
     }
     return _text(_fields(reading) | {"pools": _by_name(reading.pools), "sums": sums})
@@ -79,7 +79,7 @@ def _reading_of(document: dict[str, Any]) -> BooksReading:
     sums, cursor = document["sums"], document["cursor"]
     sums |= {
         "since": AccountTotals(*sums["since"]),
-        "ranges": {int(place): RangeSums(*one) for place, one in sums["ranges"].items()},
+        "ranges": {int(place): RangeSums(*stored) for place, stored in sums["ranges"].items()},
         "minutes": {Month.parse(month): used for month, used in sums["minutes"].items()},
     }
     document |= {

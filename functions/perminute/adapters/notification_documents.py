@@ -123,8 +123,10 @@ def _values(
 
 def declared_types(kind: Any) -> dict[str, str]:  # noqa: ANN401 - a class of named tuples
     """Return how the fields of a kind of notification are annotated."""
-    (annotations,) = (one.__annotations__ for one in kind.__mro__ if vars(one).get("_fields"))
-    return {name: annotation.__forward_arg__ for name, annotation in annotations.items()}
+    (declaring,) = (base for base in kind.__mro__ if "_fields" in vars(base))
+    return {
+        name: annotation.__forward_arg__ for name, annotation in declaring.__annotations__.items()
+    }
 
 
 def _is_a(expected: type, what: str) -> Callable[[object], Any]:
@@ -164,7 +166,7 @@ _READERS: dict[str, Callable[[Any], object]] = {
     "bool": bool,
     "datetime": parse_instant,
     "tuple[str, ...]": lambda value: tuple(map(_text, _list(value))),
-    **{one.__name__: one for one in (Disabled, LegType, LimitName)},
+    **{enum.__name__: enum for enum in (Disabled, LegType, LimitName)},
 }
 """How a value is read, by the type that its field is declared with."""
 

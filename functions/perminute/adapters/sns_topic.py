@@ -67,14 +67,14 @@ class SNSTopic:
 
     def publish(self, announcements: Sequence[Announcement]) -> Sequence[Rejection]:
         """See `NotificationTopic.publish`."""
-        documents = [document_of(one, self._sender) for one in announcements]
+        documents = [document_of(each, self._sender) for each in announcements]
         refused: list[Rejection] = []
         for start in range(0, len(documents), MAX_BATCH):
             refused += self._publish(documents[start : start + MAX_BATCH])
         return refused
 
     def _publish(self, documents: Sequence[Document]) -> list[Rejection]:
-        entries = [_entry(str(position), one) for position, one in enumerate(documents)]
+        entries = [_entry(str(position), document) for position, document in enumerate(documents)]
         try:
             answer = self._client().publish_batch(
                 TopicArn=self._topic_arn, PublishBatchRequestEntries=entries
@@ -86,7 +86,7 @@ class SNSTopic:
             if len(documents) == 1:
                 return [_rejection(documents[0], str(error))]
             # One by one, to find out which of the batch it is that SNS will not take.
-            return [refused for one in documents for refused in self._publish([one])]
+            return [refused for document in documents for refused in self._publish([document])]
         refused: list[Rejection] = []
         # A batch that was taken may have failures in its answer: ours, or those of SNS.
         for failure in answer.get("Failed", ()):

@@ -157,12 +157,10 @@ class CheckBooks:
 
     def _account(self, organization_id: str) -> AccountTotals:
         """Read the account and its further lots until they belong together."""
-        account, read_at_once = self.books.account_totals(organization_id)
-        for attempt in self.retry.tries():
+        for _ in self.retry.tries():
+            account, read_at_once = self.books.account_totals(organization_id)
             if read_at_once:
                 break
-            if attempt:
-                account, read_at_once = self.books.account_totals(organization_id)
         return account
 
     def _stored(self, check: BooksCheck, report: BooksReport) -> BooksReport:

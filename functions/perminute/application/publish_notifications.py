@@ -89,15 +89,17 @@ class FirstCalls:
         calls: dict[CallGroup, CallToNotify] = {}
         # A record is of one organization.
         organization_id = record[0].notification.organization_id if record else ""
-        for one in record:
-            if one.notification.counted_on is not None:
-                group = CallGroup.of(one.notification)
-                if (organization_id, group) not in self._claimed:
-                    calls.setdefault(group, CallToNotify(one.notification, one.correlation_id))
+        for announcement in record:
+            notification = announcement.notification
+            if notification.counted_on is None:
+                continue
+            group = CallGroup.of(notification)
+            if (organization_id, group) not in self._claimed:
+                calls.setdefault(group, CallToNotify(notification, announcement.correlation_id))
         if calls:
             self.digests.claim(organization_id, calls)
             self._claimed.update((organization_id, group) for group in calls)
-        return [one for one in record if one.notification.counted_on is None]
+        return [each for each in record if each.notification.counted_on is None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class _Names:
     _known: dict[str, Licensing] = field(default_factory=dict)
 
     def added_to(self, announcements: Sequence[Announcement]) -> list[Announcement]:
-        return [replace(one, organization_name=self._name_for(one)) for one in announcements]
+        return [replace(each, organization_name=self._name_for(each)) for each in announcements]
 
     def _name_for(self, announcement: Announcement) -> str | None:
         organization_id = announcement.notification.organization_id
@@ -120,11 +122,11 @@ class _Names:
 
 
 def _ids(record: Sequence[Announcement], refused: Container[str]) -> dict[str, list[str]]:
-    published = [one for one in record if one.id not in refused]
-    causes = (name for one in published for name in (one.correlation_id, *one.caused_by) if name)
-    calls = (call_id for one in published if (call_id := one.notification.call_id))
+    published = [each for each in record if each.id not in refused]
+    causes = (name for each in published for name in (each.correlation_id, *each.caused_by) if name)
+    calls = (call_id for each in published if (call_id := each.notification.call_id))
     return {
-        "notificationIds": [one.id for one in published],
+        "notificationIds": [each.id for each in published],
         "correlationIds": list(dict.fromkeys(causes)),
         "callIds": list(map(one_line, calls)),
     }

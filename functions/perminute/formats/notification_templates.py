@@ -76,7 +76,7 @@ def _recharge_disabled(what_happened: str, what_to_do: str) -> Text:
 
 def _minute_pool(what_next: str) -> Text:
     return Text(
-        "{percent} % of the dial-out minutes of {month} are used",
+        "{percent}% of the dial-out minutes of {month} are used",
         "The subscriptions of {organization} include {minutes} dial-out minutes for {month}. By "
         f"{{at}}, {{used}} of them were used. {what_next} Check that there is enough credit until "
         "the end of the month.",

@@ -149,8 +149,8 @@ def _call_values(body: CallNotification) -> dict[str, object]:
         ),
     }
     values: dict[str, object] = {
-        name: several if body.calls is not None else one
-        for name, (one, several) in of_one_or_several.items()
+        name: of_several if body.calls is not None else of_one
+        for name, (of_one, of_several) in of_one_or_several.items()
     }
     if body.retail_cost_micros is None:
         values["price"] = ""

@@ -80,7 +80,7 @@ def _after(entry: LedgerEntry) -> BalanceNow:
 def cause_of(body: CallNotification, usage: Usage) -> str:
     """Return the cause of the latest notification of a call for this reason."""
     call_id = usage.call.call_id
-    versions = [one.version for one in usage.notified_again if one.reason == body.reason]
+    versions = [again.version for again in usage.notified_again if again.reason == body.reason]
     if versions:
         return f"{call_id}/{versions[-1]}"
     # A call may be flagged for its policy, and for who reported it: two notifications of a type.
@@ -99,7 +99,7 @@ def notify_of_call(
 def notify_again(books: Books, usage: Usage, bodies: Iterable[CallNotification]) -> Usage:
     """Notify of a recorded call, on the day of this decision; return its record after that."""
     version = books.account.version
-    again = {one.reason: one for one in usage.notified_again}
+    again = {notified.reason: notified for notified in usage.notified_again}
     for body in bodies:
         again[body.reason.value] = NotifiedAgain(body.reason.value, version)
         cause = f"{usage.call.call_id}/{version}"
