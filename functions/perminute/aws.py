@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
-from perminute import settings
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.schema import Schema
@@ -22,6 +21,7 @@ from perminute.adapters.dynamodb.tables import (
 )
 from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.observability import report_stale_rate_card
+from perminute.settings import TableNames, read_timeout_seconds, required
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,18 +42,21 @@ class AwsResources:
         """Read the settings and open the connection; `MissingSetting` names what is not set."""
         self.environment = environment
         self.connection: Connection = connect(
-            read_timeout_seconds=settings.read_timeout_seconds(environment)
+            read_timeout_seconds=read_timeout_seconds(environment)
         )
-        tables = settings.TableNames.from_environment(environment)
-        self.schema = Schema.bind(self.connection, tables)
+        self.schema = Schema.bind(self.connection, TableNames.from_environment(environment))
         self.credit = DynamoDBCreditStore(self.schema)
         self.licensing = DynamoDBLicensingStore(self.schema)
+
+    def setting(self, name: str) -> str:
+        """Return a variable of the environment. Raises `MissingSetting`."""
+        return required(self.environment, name)
 
     def rate_cards(self) -> S3RateCards:
         """Read the rate card in force from S3."""
         return S3RateCards(
             lambda: self.client("s3"),
-            settings.rate_card_bucket(self.environment),
+            self.setting("RATE_CARD_BUCKET"),
             report=report_stale_rate_card,
         )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from perminute import settings
+from datetime import timedelta
+
 from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.books import DynamoDBBooks
 from perminute.adapters.dynamodb.call_store import DynamoDBCalls
@@ -41,11 +42,9 @@ class Application(AwsResources):
     """The use cases of one function that is triggered by events, over one connection to AWS."""
 
     def rejections(self) -> SQSRejections:
-        """Keep what is refused in the function's own dead letters."""
-        return SQSRejections(self._queue(settings.dead_letter_queue_url(self.environment)))
+        return SQSRejections(self._queue("DEAD_LETTER_QUEUE_URL"))
 
     def charge_calls(self) -> ChargeCalls:
-        """Charge ended calls by the rate card in S3."""
         return ChargeCalls(
             credit=self.credit,
             calls=DynamoDBCalls(self.schema),
@@ -55,7 +54,6 @@ class Application(AwsResources):
         )
 
     def rerate_calls(self) -> RerateCalls:
-        """Look again at calls that a late change concerns."""
         again = LookingAgain(
             credit=self.credit,
             calls=DynamoDBCalls(self.schema),
@@ -66,19 +64,15 @@ class Application(AwsResources):
         return RerateCalls(again, DynamoDBReratings(self.schema))
 
     def queue_reratings(self) -> QueueReratings:
-        """Have what waits carried out."""
         return QueueReratings(self._wakeups(), self.rejections())
 
     def wake_forgotten(self) -> QueueForgotten:
-        """Have what still waits carried out."""
         return QueueForgotten(DynamoDBReratings(self.schema), self._wakeups())
 
     def book_credit(self) -> BookCredit:
-        """Book purchases, adjustments and settings."""
         return BookCredit(self.credit, RetryPolicy(), report_ties)
 
     def daily_expiry(self) -> DailyRun[BroughtUpToDate]:
-        """Book what time alone brings, and charge calls of whose end nobody has told."""
         charge_reported = ChargeReported(self.credit, self.charge_calls())
         send_digests = SendDigests(
             credit=self.credit,
@@ -92,41 +86,35 @@ class Application(AwsResources):
         return DailyRun(ListOrganizations(self.credit, self._work(), only_due=True), does)
 
     def reconciliation(self) -> DailyRun[BooksReport]:
-        """Check all books; what is just being booked has a moment to settle."""
+        # What is just being booked has a moment to settle.
         retry = RetryPolicy(attempts=3, base_seconds=0.5)
         check_books = CheckBooks(
             books=DynamoDBBooks(self.schema),
-            checks=DynamoDBBookChecks(
-                self.connection, settings.book_checks_table(self.environment)
-            ),
+            checks=DynamoDBBookChecks(self.connection, self.setting("BOOK_CHECKS_TABLE")),
             reconcile=ReconcileBooks(self.credit, retry),
             retry=retry,
-            whole_within_days=settings.whole_within_days(self.environment),
+            whole_within_days=int(self.setting("BOOKS_READ_WHOLE_WITHIN_DAYS")),
         )
         return DailyRun(ListOrganizations(self.credit, self._work()), check_books)
 
     def publish_notifications(self) -> PublishNotifications:
-        """Publish what was committed to the outbox."""
         topic = SNSTopic(
             lambda: self.client("sns"),
-            settings.notification_topic_arn(self.environment),
-            Sender(
-                settings.stack_name(self.environment), settings.documentation_url(self.environment)
-            ),
+            self.setting("NOTIFICATION_TOPIC_ARN"),
+            Sender(self.setting("STACK_NAME"), self.environment.get("DOCUMENTATION_URL", "")),
         )
         digests = DynamoDBDigests(self.schema)
         return PublishNotifications(topic, self.licensing, self.rejections(), digests)
 
     def apply_licensing(self) -> ApplyLicensing:
-        """Take in licensing facts."""
-        horizon = settings.rerating_horizon(self.environment)
+        horizon = timedelta(days=int(self.setting("RERATING_HORIZON_DAYS")))
         return ApplyLicensing(self.licensing, RetryPolicy(), report_ties, horizon)
 
     def _work(self) -> SQSWork:
-        return SQSWork(self._queue(settings.work_queue_url(self.environment)))
+        return SQSWork(self._queue("WORK_QUEUE_URL"))
 
     def _wakeups(self) -> SQSReratingQueue:
-        return SQSReratingQueue(self._queue(settings.rerating_queue_url(self.environment)))
+        return SQSReratingQueue(self._queue("RERATING_QUEUE_URL"))
 
-    def _queue(self, url: str) -> SQSQueue:
-        return SQSQueue(lambda: self.client("sqs"), url)
+    def _queue(self, setting: str) -> SQSQueue:
+        return SQSQueue(lambda: self.client("sqs"), self.setting(setting))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from translated import translate
 
-from perminute import settings
 from perminute.domain.licensing.timelines import RERATING_HORIZON
 from perminute.domain.reconciliation.book_checks import WHOLE_WITHIN_DAYS
+from perminute.settings import TableNames
 from perminute_local.replay.table_stream import matches
 from perminute_local.stack import Template, environment_of, resources
 
@@ -358,9 +359,9 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
         environment = {
             key: json.dumps(value) for key, value in environment_of(function, template).items()
         }
-        told[name] = settings.TableNames.from_environment(environment)
+        told[name] = TableNames.from_environment(environment)
         if name != API:
-            assert settings.dead_letter_queue_url(environment)
+            assert environment["DEAD_LETTER_QUEUE_URL"]
     waking = environment_of(functions(template)["QueueReratingsFunction"], template)
     assert waking["RERATING_QUEUE_URL"] == {"Ref": "ReratingsQueue"}
     checking = environment_of(functions(template)["ReconcileBooksFunction"], template)
@@ -375,7 +376,7 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
     for name in ("ChargeCallsFunction", "RerateCallsFunction", API):
         by_rates = environment_of(functions(template)[name], template)
         assert by_rates["RATE_CARD_BUCKET"] == {"Ref": "RateCardBucket"}
-    tables = settings.TableNames(
+    tables = TableNames(
         credit='{"Ref": "CreditTable"}',
         usage='{"Ref": "UsageTable"}',
         licensing='{"Ref": "LicensingTable"}',
@@ -389,14 +390,14 @@ def test_late_licensing_events_are_taken_as_long_as_the_code_says_unless_it_is_s
 ) -> None:
     parameter = template["Parameters"]["ReratingHorizonDays"]
     days = str(parameter["Default"])
-    assert settings.rerating_horizon({"RERATING_HORIZON_DAYS": days}) == RERATING_HORIZON
+    assert timedelta(days=int(days)) == RERATING_HORIZON
     assert (parameter["Type"], parameter["MinValue"]) == ("Number", 1)
 
 
 def test_all_books_are_read_as_often_as_the_code_says_unless_it_is_set(template: Template) -> None:
     parameter = template["Parameters"]["BooksReadWholeWithinDays"]
     days = str(parameter["Default"])
-    assert settings.whole_within_days({"BOOKS_READ_WHOLE_WITHIN_DAYS": days}) == WHOLE_WITHIN_DAYS
+    assert int(days) == WHOLE_WITHIN_DAYS
     assert (parameter["Type"], parameter["MinValue"]) == ("Number", 1)
 
 

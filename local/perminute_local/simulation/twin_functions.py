@@ -44,7 +44,6 @@ from perminute.application.reconcile_books import BooksReport, ReconcileBooks
 from perminute.application.rerate_calls import RerateCalls
 from perminute.application.retry import RetryPolicy
 from perminute.application.send_digests import SendDigests
-from perminute.settings import dead_letter_queue_url, work_queue_url
 from perminute_local.replay.lambda_runtime import LoadedFunction
 from perminute_local.simulation.backend import (
     MOST_SETTLED_AT_ONCE,
@@ -119,7 +118,7 @@ class Twinned:
 
     def rejections(self) -> KeptRejections:
         """See `Application.rejections`."""
-        return self._shared.through(self._shared.kept[dead_letter_queue_url(self._environment)])
+        return self._shared.through(self._shared.kept[self._environment["DEAD_LETTER_QUEUE_URL"]])
 
     def charge_calls(self) -> ChargeCalls:
         """See `Application.charge_calls`."""
@@ -167,7 +166,7 @@ class Twinned:
         return DailyRun(self._organizations(), in_pieces(check_books))
 
     def _organizations(self, *, only_due: bool = False) -> ListOrganizations:
-        queue = self._shared.through(self._shared.work[work_queue_url(self._environment)])
+        queue = self._shared.through(self._shared.work[self._environment["WORK_QUEUE_URL"]])
         return ListOrganizations(self._store, queue, only_due, ORGANIZATIONS_ON_A_PAGE)
 
     def publish_notifications(self) -> PublishNotifications:
