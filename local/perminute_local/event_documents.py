@@ -9,6 +9,8 @@ import json
 import re
 import sys
 from datetime import timedelta
+from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 from msgspec.json import schema_components
@@ -33,7 +35,7 @@ def _names(of: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in of)
 
 
-def _holding() -> str:
+def _which_one_holds() -> str:
     """Write which of two statements of one instant holds, a line for each kind."""
     first = [
         (f"`{name}`", f"the first of {_names(values)}")
@@ -57,84 +59,6 @@ def _holding() -> str:
         ),
     ]
     return "\n".join(f"| {of} | {holds} |" for of, holds in rows)
-
-
-_INTRODUCTION = f"""\
-# Events
-
-Written by `make documents`, from the code that reads events.
-[events.schema.json](events.schema.json) is the same as a JSON Schema, for those who check what they
-send; its description names the few rules that no schema can express.
-
-Put events on the bus that the stack's output `EventBusName` names, with `detail` as JSON. They may
-arrive late, in any order and more than once. Each has a permanent identity. An event with a known
-identity changes nothing if its content is the same, and is refused if it is another. An event that
-is refused waits in a dead-letter queue with the field and the reason. Fields that are not known are
-ignored.
-
-[events/](../events/README.md) has a sample of each, in an order that ends in a charged call, and in
-the forms that `aws events put-events` and `sam local invoke` take.
-
-- A *time* is RFC 3339 with an offset, such as `2026-11-02T09:00:00Z`, with any number of decimals.
-  Times are kept to the microsecond, but how long a call lasted is computed from all decimals: a
-  call of 60.0000002 s has 61 connected seconds.
-- An *amount* is a decimal string with at most 6 decimals, such as `"0.026"`, never a number.
-- An *id* is text of 1 to {MAX_ID_LENGTH} characters, without surrounding spaces. GUIDs, and ids
-  with `@`, are stored, compared and returned in lower case. Any other id is exact, and so is every
-  *organization id*.
-- A *phone number* is E.164 with `+`, of 7 to 15 digits; up to four digits at its end may be masked
-  by `*`. *Withheld* is anything else, such as `"anonymous"`, a SIP URI, an empty text or what is no
-  text, and the same as null: two spellings of it are the same content. Only a number that sets the
-  price must be one.
-- A *whole number* may be written with a fraction of zero, as `61.0`; it is no string.
-- A *country* is ISO 3166-1 alpha-2, a *currency* ISO 4217.
-- A *license* is {_names(OUR_NAMES)}; the part number of a SKU ({_names(PRODUCTS)}); or its GUID.
-- A *dial-out policy* is {_names(DialOutMode)}; or one of Teams' own: {_names(PREDEFINED)}.
-
-What is not marked *required* may be absent. `schemaVersion` is `"1"` in every detail, and `"1"`
-if it is absent.
-
-## Who may send them
-
-Those whom `BillingProducers`, `LicensingProducers` and `TelephonyProducers` name: by default
-everybody in the account of the stack whose policy allows it ([access](access.md)). The bus denies
-all others, and any other `source` or `detail-type`. A ledger entry of an event about credit keeps
-its `producer`: the `account` that the bus says, null if it says none, and the `source`. So do the
-adjustments of calls that are rated anew because that event sets the credits up earlier. What time
-or several events bring has none; its `cause` says what it is.
-
-## Which of two holds
-
-An event that is sent again gets a new id from EventBridge, and its `time` has whole seconds only.
-Neither shows that two events are the same, or which of two was decided first. So producers of
-events about licenses or credit should send two more fields:
-
-- `issuedAt`: when it was decided, to the microsecond. Of two statements about one instant the one
-  issued later holds, whichever arrives first. `Credits Configured` holds from its `issuedAt`, and
-  the one issued last is in force. Without it the event's `time` counts. It may lie any time before
-  that, and at most {MAX_CLOCK_AHEAD // timedelta(minutes=1)} minutes after it, else the event is
-  refused.
-- `changeId`: the identity of the event in its organization, in place of the event id. Then the same
-  event may be put on a bus again, as by a replay of the bus's archive, and changes nothing. Send
-  `issuedAt` with it: an event that is put on a bus anew has a later `time`. Without `issuedAt` the
-  copy with the earliest `time` says when it was issued, whichever arrives first. Of `Credits
-  Configured` that is so with one exception: settings that were superseded by a later copy, before
-  the earliest one arrived, stay superseded, although they were issued after it. One
-  `changeId` belongs to one event, whatever its `detail-type`: with other content, of which
-  `issuedAt` is a part, it is refused. `Credit Purchased`, `Credit Adjusted` and `Recharge Failed`
-  have an identity of their own, and keep it.
-
-Two statements may be issued at one instant all the same. Then the more cautious one holds, so that
-nothing is spent that an admin has not decided:
-
-| two statements about | which one holds |
-|---|---|
-{_holding()}
-
-If the settings that do not hold arrive first, they may cause a `RechargeRequested` before the
-others are known. That request stays open. Such a tie is logged, and counted as `TiesDecided`
-([runbook](runbook.md#two-statements-of-one-instant)).
-"""
 
 
 def schema() -> dict[str, Any]:
@@ -176,8 +100,18 @@ def schema_text() -> str:
 
 
 def page() -> str:
-    """Write what people read."""
-    return "\n".join([_INTRODUCTION, *_sections(schema())])
+    """Return the page that people read: event_page.md, and a section for each source."""
+    template = Template(Path(__file__).with_name("event_page.md").read_text(encoding="utf-8"))
+    introduction = template.substitute(
+        max_id_length=MAX_ID_LENGTH,
+        licenses=_names(OUR_NAMES),
+        part_numbers=_names(PRODUCTS),
+        dial_out_modes=_names(DialOutMode),
+        dial_out_policies=_names(PREDEFINED),
+        minutes_ahead=MAX_CLOCK_AHEAD // timedelta(minutes=1),
+        which_one_holds=_which_one_holds(),
+    )
+    return "\n".join([introduction, *_sections(schema())])
 
 
 def _sections(whole: dict[str, Any]) -> Iterator[str]:
