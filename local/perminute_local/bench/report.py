@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PACKAGES = ("aws-lambda-powertools", "botocore", "msgspec", "pydantic", "pynamodb")
+_PACKAGES = ("aws-lambda-powertools", "botocore", "msgspec", "pynamodb")
 
 
 def print_result(name: str, aim: str, **figures: Any) -> None:  # noqa: ANN401 - whatever was measured
