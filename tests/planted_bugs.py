@@ -25,7 +25,7 @@ from perminute.application import (
     spend_counters,
 )
 from perminute.application.authorize_call import AuthorizeCall
-from perminute.application.charge_calls import ChargeCalls
+from perminute.application.charge_calls import _OrganizationCharge
 from perminute.application.charge_reported import ChargedByReports, ChargeReported
 from perminute.application.looking_again import LookingAgain
 from perminute.application.settle_at_once import SettleAtOnce
@@ -489,7 +489,7 @@ def going_on_by_the_card_in_force() -> Iterator[None]:
 @contextmanager
 def charging_by_the_card_in_force() -> Iterator[None]:
     """A call is charged by the rate card in force, which came after it had begun."""
-    with patch.object(ChargeCalls, "_terms_by_card", lambda *_: {}):
+    with patch.object(_OrganizationCharge, "_former_contexts", lambda *_: {}):
         yield
 
 

@@ -10,7 +10,8 @@ import pytest
 from builders import ENDED, phone_call
 
 from perminute.application.book_credit import CreditEvent, FailedRecharge
-from perminute.application.charge_calls import EndedCall, _against_record
+from perminute.application.charge_calls import EndedCall
+from perminute.application.results import against_recorded_call
 from perminute.domain.credit.booking import Adjustment, Purchase
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.ledger import Producer
@@ -424,7 +425,7 @@ def test_a_call_that_ends_before_its_answer_by_a_nanosecond_is_refused() -> None
 
 def test_another_length_by_less_than_a_microsecond_is_named_in_plain_words() -> None:
     one = phone_call(ended_at=ENDED)
-    refused = _against_record(replace(one, exact_seconds=601), one)
+    refused = against_recorded_call(replace(one, exact_seconds=601), one)
     assert "is recorded with another time below the microsecond;" in str(refused)
 
 

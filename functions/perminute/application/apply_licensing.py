@@ -14,8 +14,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from perminute.application.find_ties import ReportTies, ties_of_facts, unreported
-from perminute.application.recording import against_processed_event, names_in_log, rerating_id
-from perminute.application.results import Accepted, Result
+from perminute.application.results import (
+    Accepted,
+    Result,
+    against_processed_event,
+    names_in_log,
+    rerating_id,
+)
 from perminute.application.retry import NEVER, Deadline, gave_up
 from perminute.domain.credit.transaction import (
     AccountChanged,

@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, Any, assert_never
 from perminute.application.correlation import caused_by
 from perminute.application.find_ties import ReportTies, tie_of_settings, unreported
 from perminute.application.further_lots import further_lots
-from perminute.application.recording import against_processed_event, names_in_log, rerating_id
-from perminute.application.results import Accepted, Result
+from perminute.application.results import (
+    Accepted,
+    Result,
+    against_processed_event,
+    names_in_log,
+    rerating_id,
+)
 from perminute.application.retry import NEVER, Deadline
 from perminute.application.transact import transact
 from perminute.domain.credit.booking import (

@@ -7,28 +7,26 @@ a repeated delivery finds the record and changes nothing, however much later it 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, fields, replace
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from perminute.application.correlation import caused_by, causes, traceable
 from perminute.application.end_reported import EndReported
 from perminute.application.further_lots import expired_lots
 from perminute.application.looking_again import LookingAgain
-from perminute.application.results import Accepted, Duplicate, Result
-from perminute.application.retry import NEVER, Deadline, gave_up
+from perminute.application.results import Accepted, Duplicate, Result, against_recorded_call
+from perminute.application.retry import NEVER, Deadline
 from perminute.application.settle_at_once import MAX_SETTLED_AT_ONCE, SettleAtOnce
 from perminute.application.spend_counters import spendings_so_far
-from perminute.application.transact import apply_due_changes, decide_with_enough_lots
+from perminute.application.transact import transact
 from perminute.domain.credit.booking import charge
 from perminute.domain.credit.transaction import (
     MAX_ITEMS_PER_TRANSACTION,
     AlreadyExists,
 )
 from perminute.domain.errors import (
-    Contended,
     FormerRateCardUnavailable,
-    Refused,
     Unavailable,
     Unwritable,
 )
@@ -38,7 +36,7 @@ from perminute.domain.rating.usage import Flag, Rating, RatingContext, Usage, ra
 from perminute.domain.values.printable import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -64,57 +62,51 @@ _ALWAYS_FIT = _CALLS // 3
 
 @dataclass(frozen=True, slots=True)
 class EndedCall:
-    """A call, and when telephony reported it: the instant its charge is booked at.
-
-    `reported_at` is never after `heard_at`: what a clock that is ahead says does not advance time.
-    `heard_at` is when the report reached our queue, if that is known. `reservation` is set where
-    no `Call Ended` came: the call is what its bridge has reported until then.
-    """
+    """A call that ended, with the times at which that was reported."""
 
     call: Call
+    # Its charge is booked at this instant: never after `heard_at`, since a clock that is ahead
+    # must not advance time.
     reported_at: datetime
-    heard_at: datetime | None = None
+    heard_at: datetime | None = None  # when the report reached our queue, if that is known
+    # Set where no `Call Ended` came: the call is what its bridge has reported until then.
     reservation: Reservation | None = None
-    event_id: str = field(default="", compare=False)
-    """That of its `Call Ended`, if one came."""
+    event_id: str = field(default="", compare=False)  # of its `Call Ended`, if one came
 
     @property
     def names(self) -> dict[str, str]:
         """The ids by which it is found in the log."""
         return {"eventId": traceable(self.event_id), "callId": one_line(self.call.call_id)}
 
-    def used_reported_at(self, reservations: Mapping[str, Reservation]) -> datetime:
-        """Return when its use was reported: that decides whether an expired lot of its time pays.
+    def used_reported_at(self, reservation: Reservation | None) -> datetime:
+        """Return when its use was reported, by which an expired lot may still pay it.
 
         A bridge that reported all of it did so while the call lasted, however late it is charged.
         """
-        call = self.reservation or reservations.get(self.call.call_id)
-        if call is None or call.used_seconds < self.call.connected_seconds:
+        if reservation is None or reservation.used_seconds < self.call.connected_seconds:
             return self.reported_at
         return min(self.call.ended_at, self.reported_at)
 
 
 @dataclass(frozen=True, slots=True)
 class ChargeCalls:
-    """The use case with what it needs from outside.
-
-    A minute pool that would be left unsettled is settled at once if no more than `settles_at_once`
-    recorded calls are to be gone over for it.
-    """
+    """The use case with its ports."""
 
     credit: CreditStore
     calls: Calls
     licensing: LicensingCache
     rate_cards: RateCards
     retry: RetryPolicy
+    # A pool that would be left unsettled is settled at once if that concerns at most so many
+    # recorded calls.
     settles_at_once: int = MAX_SETTLED_AT_ONCE
 
     def __call__(
         self, ended: Sequence[EndedCall], deadline: Deadline = NEVER
     ) -> list[Result[Usage]]:
-        """Charge each call; the results come in the order of the calls.
+        """Charge each call, and return the results in the order of the calls.
 
-        One organization's trouble is not another's: only the calls it concerns are handed back.
+        A failure in one organization fails only the calls that it concerns.
         """
         if not ended:
             return []
@@ -123,175 +115,207 @@ class ChargeCalls:
         except Unavailable as error:
             return [error] * len(ended)
         by_organization: defaultdict[str, dict[int, EndedCall]] = defaultdict(dict)
-        for position, one in enumerate(ended):
-            by_organization[one.call.organization_id][position] = one
+        for position, ended_call in enumerate(ended):
+            by_organization[ended_call.call.organization_id][position] = ended_call
         results: dict[int, Result[Usage]] = {}
         for organization_id, calls in by_organization.items():
-            results |= self._charge_all(organization_id, calls, rate_card, deadline)
+            charging = _OrganizationCharge(self, organization_id, rate_card, deadline)
+            results |= charging.charge_all(calls)
         return [results[position] for position in range(len(ended))]
 
-    def _charge_all(
-        self,
-        organization_id: str,
-        calls: Mapping[int, EndedCall],
-        rate_card: RateCard,
-        deadline: Deadline,
-    ) -> dict[int, Result[Usage]]:
-        """Charge in rounds: a call id that stands twice with differing content takes one each."""
+
+@dataclass(slots=True)
+class _OrganizationCharge:
+    """The charge of the calls of one organization; calls and results are by position."""
+
+    use_case: ChargeCalls
+    organization_id: str
+    rate_card: RateCard
+    deadline: Deadline
+    # The last transaction, if it was committed: the next one need not read its account and pools.
+    last: Transaction | None = None
+    # Reservations that stopped a transaction: the next one releases them.
+    stopped_by: dict[str, Reservation] = field(default_factory=dict)
+
+    def charge_all(self, remaining: Mapping[int, EndedCall]) -> dict[int, Result[Usage]]:
+        """Charge in rounds: no round contains a call id twice."""
         results: dict[int, Result[Usage]] = {}
-        shared = _Shared(organization_id, rate_card, deadline)
-        while calls:
-            batch = _Batch.of(calls)
-            for chunk in _chunks(batch.firsts):
-                results |= self._charge(shared, chunk)
-            results |= {n: _as_repeated(results[first]) for n, first in batch.copies.items()}
-            calls = batch.others
+        while remaining:
+            first_of: dict[str, int] = {}
+            for position, ended in remaining.items():
+                first_of.setdefault(ended.call.call_id, position)
+            for chunk in _chunks({position: remaining[position] for position in first_of.values()}):
+                results |= self.charge(chunk)
+            for position, ended in remaining.items():
+                first = first_of[ended.call.call_id]
+                if position != first and ended.call == remaining[first].call:
+                    results[position] = _as_duplicate(results[first])
+            remaining = {n: ended for n, ended in remaining.items() if n not in results}
         return results
 
-    def _charge(self, shared: _Shared, calls: Mapping[int, EndedCall]) -> dict[int, Result[Usage]]:
-        """Post one transaction's worth of calls, again and again until each is settled."""
+    def charge(self, calls: Mapping[int, EndedCall]) -> dict[int, Result[Usage]]:
+        """Charge calls by as many transactions as it takes, mostly one."""
         results: dict[int, Result[Usage]] = {}
-        settled: dict[int, Result[Usage]]
-        pending = dict(calls)
-        tries = self.retry.tries()
+        pending = calls
         try:
-            next(tries)
             while pending:
-                shared.deadline.check()
-                settled = {}
-                try:
-                    with _caused_by(pending.values()):
-                        usages = self._attempt(shared, pending)
-                    settled |= {n: Accepted(usage) for n, usage in usages.items()}
-                except AlreadyExists as existing:
-                    shared.forget()
-                    shared.reserved |= existing.reservations
-                    settled |= _settle(pending, existing.usages)
-                    settled |= _gone_on(pending, existing.reservations)
-                    settled |= self._end_reported(shared, pending, existing.usages)
-                except Contended as error:
-                    shared.forget()
-                    if next(tries, None) is None:
-                        raise gave_up(shared.organization_id, str(error)) from error
-                results |= settled
-                pending = {n: one for n, one in pending.items() if n not in settled}
+                results |= self._commit(pending)
+                pending = {n: ended for n, ended in calls.items() if n not in results}
         except Unavailable as error:
-            shared.forget()
+            self.last = None
             is_of_some = isinstance(error, Unwritable | FormerRateCardUnavailable)
-            if is_of_some and len(pending) > 1:
-                for n, one in pending.items():
-                    results |= self._charge(shared, {n: one})
-            else:
-                results |= dict.fromkeys(pending, error)
+            if not is_of_some or len(pending) == 1:
+                return results | dict.fromkeys(pending, error)
+            for position, ended in pending.items():
+                results |= self.charge({position: ended})
         return results
+
+    def _commit(self, pending: Mapping[int, EndedCall]) -> dict[int, Result[Usage]]:
+        """Commit one transaction, and return the results of the calls that it decides."""
+        try:
+            with _caused_by(pending.values()):
+                self.last = transact(
+                    self.use_case.credit,
+                    self.organization_id,
+                    partial(self._decide, list(pending.values())),
+                    self.use_case.retry,
+                    self.deadline,
+                    at=min(ended.reported_at for ended in pending.values()),
+                    heard_at=_heard_at(pending.values()),
+                    known=None if self.last is None else self.last.after,
+                )
+        except AlreadyExists as existing:
+            self.last = None
+            self.stopped_by |= existing.reservations
+            compared = {n: _compare(ended, existing) for n, ended in pending.items()}
+            results = {n: result for n, result in compared.items() if result is not None}
+            return results | self._end_reported(pending, existing.usages)
+        usages = {usage.call.call_id: usage for usage in self.last.usages}
+        return {
+            position: Accepted(usages[ended.call.call_id])
+            for position, ended in pending.items()
+            if ended.call.call_id in usages
+        }
 
     def _end_reported(
-        self, shared: _Shared, pending: Mapping[int, EndedCall], known: Mapping[str, Usage]
+        self, pending: Mapping[int, EndedCall], recorded: Mapping[str, Usage]
     ) -> dict[int, Result[Usage]]:
         """Replace what bridges had reported of calls; one that somebody else replaced is left."""
-        ended = [one for one in pending.values() if _replaces(one, known.get(one.call.call_id))]
-        with _caused_by(ended):
-            replaced = EndReported(self._again)(shared.organization_id, ended, shared.deadline)
+        ended_after_all = [
+            ended
+            for ended in pending.values()
+            if ended.reservation is None
+            and (usage := recorded.get(ended.call.call_id)) is not None
+            and usage.reported_by_bridge
+        ]
+        with _caused_by(ended_after_all):
+            replace_reported = EndReported(self._again)
+            usages = replace_reported(self.organization_id, ended_after_all, self.deadline)
         return {
-            position: Accepted(replaced[one.call.call_id])
-            for position, one in pending.items()
-            if one.call.call_id in replaced
+            position: Accepted(usages[ended.call.call_id])
+            for position, ended in pending.items()
+            if ended.call.call_id in usages
         }
 
     @property
     def _again(self) -> LookingAgain:
-        return LookingAgain(self.credit, self.calls, self.licensing, self.rate_cards, self.retry)
+        parts = self.use_case
+        return LookingAgain(
+            parts.credit, parts.calls, parts.licensing, parts.rate_cards, parts.retry
+        )
 
-    def _attempt(self, shared: _Shared, pending: Mapping[int, EndedCall]) -> dict[int, Usage]:
-        """Post the calls that were reported before something falls due; gives usages by position.
+    def _decide(self, ended: Sequence[EndedCall], account: Account) -> Transaction:
+        """Charge the calls that were reported before something falls due, as far as they fit.
 
         If a lot expires between two calls of one batch, the earlier one is charged before that is
-        booked: how batches are cut must not change what credit pays. The later ones stay pending.
+        booked: how batches are cut must not change what credit pays. A transaction that settles a
+        pool drops calls as well, but for that alone never all of them.
         """
-        # The account is read before the licenses: see LicensingCache.
-        account = apply_due_changes(
-            self.credit,
-            shared.account or self.credit.account(shared.organization_id),
-            min(one.reported_at for one in pending.values()),
-            _heard_at(pending.values()),
-        )
         due_at = account.lots_due_at
-        calls = {n: one for n, one in pending.items() if due_at is None or one.reported_at < due_at}
-        decided, calls = decide_with_enough_lots(
-            self.credit, account, lambda current: self._decide(current, calls, shared)
-        )
-        self.credit.commit(decided)
-        shared.account = decided.after
-        shared.pools |= {pool.month: pool for pool in decided.pools}
-        return dict(zip(calls, decided.usages, strict=True))
-
-    def _decide(
-        self, account: Account, calls: dict[int, EndedCall], shared: _Shared
-    ) -> tuple[Transaction, dict[int, EndedCall]]:
-        """Decide what the calls cost; drops the last ones if all would not fit one transaction.
-
-        A transaction that settles a pool drops some as well, but for that alone never all of them.
-        """
+        calls = [one for one in ended if due_at is None or one.reported_at < due_at]
         while True:
-            transaction = self._posting(account, list(calls.values()), shared)
+            transaction = self._transaction(account, calls)
             excess = transaction.items - MAX_ITEMS_PER_TRANSACTION
             if excess <= 0 or len(calls) == 1:
-                return transaction, calls
-            calls = dict(islice(calls.items(), max(1, len(calls) - excess)))
+                return transaction
+            calls = calls[: max(1, len(calls) - excess)]
 
-    def _posting(
-        self, account: Account, ended: Sequence[EndedCall], shared: _Shared
-    ) -> Transaction:
-        licensing = self.licensing.for_account(account, {one.call.organizer_id for one in ended})
-        context = RatingContext(
-            licensing=licensing,
-            rate_card=shared.rate_card,
-            currency=account.currency,
-            credits_set_up_at=account.credits_set_up_at,
-        )
-        reservations = self._reservations(account, ended, shared)
-        by_card = self._terms_by_card(context, reservations)
-        ratings = [_rated(one, by_card.get(one.call.call_id, context)) for one in ended]
-        keys = _spending_keys(account, ratings, reservations, licensing)
-        pools = self._pools(ratings, reservations, shared)
-        spendings = spendings_so_far(self.credit, self.calls, account, keys)
+    def _transaction(self, account: Account, ended: Sequence[EndedCall]) -> Transaction:
+        use_case = self.use_case
+        # Read after the account: see LicensingCache.
+        licensing = use_case.licensing.for_account(account, {c.call.organizer_id for c in ended})
+        reservations = self._reservations(account, ended)
+        ratings = self._rate(account, ended, licensing, list(reservations.values()))
+        pools = self._pools(account, ratings, reservations.values())
+        keys = _spending_keys(account, ratings, reservations.values(), licensing)
+        spendings = spendings_so_far(use_case.credit, use_case.calls, account, keys)
         at, heard_at = max(one.reported_at for one in ended), _heard_at(ended)
         now = account.now(at, heard_at)
-        under_way = {one.call.call_id: one for one in reservations}
-        reported = {one.call.call_id: one.used_reported_at(under_way) for one in ended}
+        reported = {
+            one.call.call_id: one.used_reported_at(reservations.get(one.call.call_id))
+            for one in ended
+        }
 
-        def decide(settlement: Settlement | None = None) -> Transaction:
+        def charged(settlement: Settlement | None = None) -> Transaction:
             late = [(one.call.ended_at, reported[one.call.call_id]) for one in ended]
             if settlement is not None:
                 late += ((ended_at, now) for ended_at in settlement.dearer_ended_at)
-            return charge(
+            cheaper = settlement.cheaper if settlement else ()
+            transaction = charge(
                 account,
                 ratings,
                 pools=Pools(pools, licensing),
                 spendings=spendings.copy(),
-                reservations=reservations,
+                reservations=list(reservations.values()),
                 at=at,
                 heard_at=heard_at,
                 reported=reported,
                 days={one.call.call_id: one.reported_at.date() for one in ended},
-                expired=expired_lots(
-                    self.credit, account, late, settlement.cheaper if settlement else ()
-                ),
+                expired=expired_lots(use_case.credit, account, late, cheaper),
                 settlement=settlement,
             )
+            # The causes of these calls alone: some of those pending may be left out.
+            with _caused_by(ended):
+                return replace(transaction, causes=causes())
 
-        booking = decide()
-        settle = SettleAtOnce(self._again, self.settles_at_once)
-        settlement = settle(account, booking, ratings, now)
-        # Some of those that are pending may be left for the next transaction.
-        with _caused_by(ended):
-            if settlement is not None:
-                settled = replace(decide(settlement), causes=causes())
-                if settled.items - MAX_ITEMS_PER_TRANSACTION < len(ended):
-                    return settled
-            return replace(booking, causes=causes())
+        transaction = charged()
+        settle = SettleAtOnce(self._again, use_case.settles_at_once)
+        settlement = settle(account, transaction, ratings, now)
+        if settlement is not None:
+            settled = charged(settlement)
+            if settled.items - MAX_ITEMS_PER_TRANSACTION < len(ended):
+                return settled
+        return transaction
 
-    def _terms_by_card(
+    def _reservations(self, account: Account, ended: Sequence[EndedCall]) -> dict[str, Reservation]:
+        """Read what the calls had reserved, unless the account has nothing reserved.
+
+        One that has lapsed, and is still recorded, stops the transaction, which then is repeated.
+        """
+        call_ids = [one.call.call_id for one in ended]
+        found = {call: self.stopped_by[call] for call in call_ids if call in self.stopped_by}
+        if account.reserved:
+            found |= self.use_case.credit.reservations(self.organization_id, call_ids)
+        # What was reported is charged as it was read: if the call goes on meanwhile, not at all.
+        return found | {one.call.call_id: one.reservation for one in ended if one.reservation}
+
+    def _rate(
+        self,
+        account: Account,
+        ended: Sequence[EndedCall],
+        licensing: Licensing,
+        reservations: Sequence[Reservation],
+    ) -> list[Rating]:
+        context = RatingContext(
+            licensing=licensing,
+            rate_card=self.rate_card,
+            currency=account.currency,
+            credits_set_up_at=account.credits_set_up_at,
+        )
+        former = self._former_contexts(context, reservations)
+        return [_rated(one, former.get(one.call.call_id, context)) for one in ended]
+
+    def _former_contexts(
         self, context: RatingContext, reservations: Sequence[Reservation]
     ) -> dict[str, RatingContext]:
         """Return the context of calls that were authorized by another rate card than the current.
@@ -306,85 +330,28 @@ class ChargeCalls:
 
     def _former_card(self, version: str) -> RateCard:
         try:
-            return self.rate_cards.version(version)
+            return self.use_case.rate_cards.version(version)
         except Unavailable as error:
             raise FormerRateCardUnavailable(str(error)) from error
 
-    def _reservations(
-        self, account: Account, ended: Sequence[EndedCall], shared: _Shared
-    ) -> list[Reservation]:
-        """Read what the calls had reserved, after the account; if nothing is reserved, not at all.
-
-        One that has lapsed, and is still recorded, is handed back by the transaction that it stops.
-        """
-        call_ids = [one.call.call_id for one in ended]
-        known = {call: shared.reserved[call] for call in call_ids if call in shared.reserved}
-        if account.reserved:
-            known |= self.credit.reservations(shared.organization_id, call_ids)
-        # What was reported is charged as it was read: if the call goes on meanwhile, not at all.
-        known |= {one.call.call_id: one.reservation for one in ended if one.reservation}
-        return list(known.values())
-
     def _pools(
-        self, ratings: Sequence[Rating], reservations: Sequence[Reservation], shared: _Shared
-    ) -> Mapping[Month, MinutePool]:
-        """Read the pools that the calls draw on, after the account, as with the licenses."""
+        self, account: Account, ratings: Iterable[Rating], reservations: Iterable[Reservation]
+    ) -> dict[Month, MinutePool]:
+        """Return the pools that the calls draw on, read after the account."""
         months = {month_of(rating.call) for rating in ratings if rating.draws_on_pool}
         months |= {month_of(one.call) for one in reservations if one.holds_minutes}
-        missing = months - shared.pools.keys()
-        if missing:
-            shared.pools |= self.credit.pools(shared.organization_id, missing)
-        return {month: shared.pools[month] for month in months}
-
-
-@dataclass(slots=True)
-class _Shared:
-    """What the transactions of one organization in one batch share.
-
-    `account` and `pools` are as the last transaction left them, which saves reading them.
-    `reserved` are reservations that were in the way of a transaction.
-    """
-
-    organization_id: str
-    rate_card: RateCard
-    deadline: Deadline
-    account: Account | None = None
-    pools: dict[Month, MinutePool] = field(default_factory=dict)
-    reserved: dict[str, Reservation] = field(default_factory=dict)
-
-    def forget(self) -> None:
-        """Have them read anew."""
-        self.account = None
-        self.pools.clear()
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """The calls of a batch by position: the first of each call id, and what came again."""
-
-    firsts: dict[int, EndedCall]
-    copies: dict[int, int]
-    others: dict[int, EndedCall]
-
-    @classmethod
-    def of(cls, calls: Mapping[int, EndedCall]) -> _Batch:
-        first_by_call: dict[str, int] = {}
-        batch = cls({}, {}, {})
-        for position, one in calls.items():
-            first = first_by_call.setdefault(one.call.call_id, position)
-            if first == position:
-                batch.firsts[position] = one
-            elif one.call == calls[first].call:
-                batch.copies[position] = first
-            else:
-                batch.others[position] = one
-        return batch
+        is_last = self.last is not None and account is self.last.after
+        written = self.last.pools if self.last is not None and is_last else ()
+        pools = {pool.month: pool for pool in written if pool.month in months}
+        if missing := months - pools.keys():
+            pools |= self.use_case.credit.pools(self.organization_id, missing)
+        return pools
 
 
 def _spending_keys(
     account: Account,
     ratings: Sequence[Rating],
-    reservations: Sequence[Reservation],
+    reservations: Collection[Reservation],
     licensing: Licensing,
 ) -> set[SpendingKey]:
     """Name the records of limits that the calls count for, or have reserved something of."""
@@ -417,66 +384,28 @@ def _heard_at(ended: Iterable[EndedCall]) -> datetime | None:
     return max((one.heard_at for one in ended if one.heard_at), default=None)
 
 
-def _as_repeated(result: Result[Usage]) -> Result[Usage]:
+def _as_duplicate(result: Result[Usage]) -> Result[Usage]:
     return Duplicate() if isinstance(result, Accepted) else result
 
 
-def _settle(
-    pending: Mapping[int, EndedCall], known: Mapping[str, Usage]
-) -> Iterator[tuple[int, Result[Usage]]]:
-    for position, one in pending.items():
-        recorded = known.get(one.call.call_id)
-        if recorded is not None and one.reservation is not None:
-            yield position, Duplicate()
-        elif recorded is not None and not _replaces(one, recorded):
-            yield position, _against_record(one.call, recorded.call)
-
-
-def _replaces(one: EndedCall, recorded: Usage | None) -> bool:
-    """Whether it is a `Call Ended`, and all that is recorded is what the bridge had reported."""
-    return one.reservation is None and recorded is not None and recorded.reported_by_bridge
-
-
-def _gone_on(
-    pending: Mapping[int, EndedCall], reserved: Mapping[str, Reservation]
-) -> dict[int, Result[Usage]]:
-    """Leave calls alone whose bridges have reported more since what they reported was read."""
-    return {
-        position: Duplicate()
-        for position, one in pending.items()
-        if one.reservation is not None and one.call.call_id in reserved
-    }
-
-
-def _camel(name: str) -> str:
-    """Name a field as telephony does; digits below the microsecond have none of their own."""
-    if name == "exact_seconds":
-        return "time below the microsecond"
-    first, *rest = name.split("_")
-    return first + "".join(word.title() for word in rest)
-
-
-def _against_record(call: Call, recorded: Call) -> Duplicate | Refused:
-    if call == recorded:
-        return Duplicate()
-    differing = ", ".join(
-        _camel(part.name)
-        for part in fields(call)
-        if getattr(call, part.name) != getattr(recorded, part.name)
-    )
-    return Refused(
-        "callId",
-        f"conflict: call {call.call_id} of {call.organization_id} is recorded with another "
-        f"{differing}; the record stands, send a correction as a credit adjustment",
-    )
+def _compare(ended: EndedCall, existing: AlreadyExists) -> Result[Usage] | None:
+    """Return the result of a call of which something exists; None if it is still to be charged."""
+    call_id = ended.call.call_id
+    recorded = existing.usages.get(call_id)
+    if ended.reservation is not None:
+        # Its `Call Ended` was faster, or its bridge has reported more since it was read.
+        is_over = recorded is not None or call_id in existing.reservations
+        return Duplicate() if is_over else None
+    if recorded is None or recorded.reported_by_bridge:
+        return None
+    return against_recorded_call(ended.call, recorded.call)
 
 
 def _chunks(ended: Mapping[int, EndedCall]) -> Iterator[dict[int, EndedCall]]:
     """Cut a batch into transactions of even size, as few as the limit of a transaction allows.
 
     In the order of the reports: a lot that expires between two of them pays all before it. Beside
-    its calls a transaction has lists of them by day, and pools by month: hardly ever more than one
-    of each, but a batch may bring a year's.
+    its calls a transaction has a list for each day and a pool for each month.
     """
     items = sorted(ended.items(), key=lambda item: item[1].reported_at)
     days = {one.call.ended_at.date() for one in ended.values()}

@@ -1,29 +1,110 @@
-"""What became of one delivery, as a value (redelivery is success, refusal carries its reason).
-
-Besides these, a result may be one of the errors of the domain, not raised but handed back:
-`Refused` (for good) or `Unavailable` (try again later).
-"""
+"""The result of processing an event: a failure is not raised, but returned for its delivery."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+import json
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Generic, TypeVar
 
+from perminute.application.correlation import traceable
+from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.values.printable import one_line
+from perminute.domain.values.times import format_instant
+
+if TYPE_CHECKING:
+    from perminute.domain.credit.transaction import ProcessedEvent
+    from perminute.domain.rating.calls import Call
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted(Generic[T]):
-    """It took effect, with this result."""
+    """The event took effect, with this result."""
 
     result: T
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """It had taken effect before; nothing changed."""
+    """The event had taken effect before; nothing changed."""
 
 
 Result = Accepted[T] | Duplicate | Refused | Unavailable
+"""A `Refused` event will never be processed; after `Unavailable` it is delivered again."""
+
+_FIELDS = {
+    IdentityKind.EVENT: "id",
+    IdentityKind.CHANGE: "changeId",
+    IdentityKind.PURCHASE: "purchaseId",
+    IdentityKind.ADJUSTMENT: "adjustmentId",
+    IdentityKind.RECHARGE: "rechargeId",
+    IdentityKind.RECHARGE_FAILURE: "rechargeId",
+}
+_MAX_NAMED = 200
+"""Characters of a `changeId` in the name of a re-rating: of four bytes each they leave room in a
+sort key for a time. Where two names are the same the second event waits for the first re-rating."""
+
+_FAILS_ONCE = {IdentityKind.RECHARGE, IdentityKind.RECHARGE_FAILURE}
+
+
+def rerating_id(processed_event: ProcessedEvent) -> str:
+    """Return the id of the re-rating that an event requires: each copy of an event has its own."""
+    key = processed_event.key
+    if processed_event.issued_at is None:
+        return f"{key.kind}#{key.id}"
+    return f"{key.kind}#{key.id[:_MAX_NAMED]}#{format_instant(processed_event.issued_at)}"
+
+
+def names_in_log(event_id: str, processed_event: ProcessedEvent) -> dict[str, str]:
+    """Return the ids by which an event is found in the log: its own, and its identity."""
+    key = processed_event.key
+    identity = {} if key.kind is IdentityKind.EVENT else {_FIELDS[key.kind]: one_line(key.id)}
+    return {"eventId": traceable(event_id), **identity}
+
+
+def against_processed_event(
+    processed_event: ProcessedEvent, recorded: ProcessedEvent
+) -> Duplicate | Refused:
+    """Return `Duplicate` if the recorded event is the same, and else the conflict."""
+    if processed_event.content == recorded.content:
+        return Duplicate()
+    ours, theirs = json.loads(processed_event.content), json.loads(recorded.content)
+    differing = ", ".join(
+        sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    )
+    remedy = (
+        "a recharge has one outcome"
+        if processed_event.key.kind in _FAILS_ONCE
+        else "send the new facts under an identity of their own"
+    )
+    return Refused(
+        _FIELDS[processed_event.key.kind],
+        f"conflict: {processed_event.key.id} is recorded with another "
+        f"{differing}; the record stands, {remedy}",
+    )
+
+
+def against_recorded_call(call: Call, recorded: Call) -> Duplicate | Refused:
+    """Return `Duplicate` if the recorded call is the same, and else the conflict."""
+    if call == recorded:
+        return Duplicate()
+    differing = ", ".join(
+        _camel(part.name)
+        for part in fields(call)
+        if getattr(call, part.name) != getattr(recorded, part.name)
+    )
+    return Refused(
+        "callId",
+        f"conflict: call {call.call_id} of {call.organization_id} is recorded with another "
+        f"{differing}; the record stands, send a correction as a credit adjustment",
+    )
+
+
+def _camel(name: str) -> str:
+    # What telephony calls the field; the digits below the microsecond have none of their own.
+    if name == "exact_seconds":
+        return "time below the microsecond"
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from perminute.application.recording import against_processed_event
+from perminute.application.results import against_processed_event
 from perminute.domain.errors import Refused
 from perminute.domain.licensing.attributes import MONTHLY_SPEND_LIMIT
 from perminute.domain.licensing.licensing import Licensing
