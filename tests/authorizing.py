@@ -34,7 +34,7 @@ from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.limits.limit_reached import concurrent_calls_reached, limit_reached
 from perminute.domain.limits.spending import Spending, Spendings, records_of
 from perminute.domain.pools.pools import MinutePool, Month
-from perminute.domain.rating.usage import RatingContext
+from perminute.domain.rating.rating import RatingContext
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -46,7 +46,7 @@ from perminute.domain.limits.spending import (
 )
 from perminute.domain.pools.pools import Month
 from perminute.domain.rating.rate_card import RateCard
-from perminute.domain.rating.usage import Flag
+from perminute.domain.rating.usage_record import Flag
 from perminute.domain.reconciliation.reconciliation import reconcile
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from perminute.domain.limits.spending import Spendings
 from perminute.domain.pools.pools import Pools
 from perminute.domain.rating.calls import Call, LegType, MeetingType
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, Step
-from perminute.domain.rating.usage import Rating, RatingContext, rate_call
+from perminute.domain.rating.rating import Rating, RatingContext, rate_call
 from perminute.domain.reference.licenses import product_named
 from perminute.formats.rate_card_csv import read_rate_card
 from perminute.ports import Announcement

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from perminute.application.charge_reported import ChargedByReports, ChargeReported
     from perminute.application.retry import RetryPolicy
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.ports import CreditStore
 
 

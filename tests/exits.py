@@ -35,7 +35,7 @@ from perminute.domain.notifications.notifications import (
 from perminute.domain.pools.pools import Month
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import Unpriced
-from perminute.domain.rating.usage import Flag
+from perminute.domain.rating.usage_record import Flag
 from perminute.domain.reconciliation.reconciliation import Difference
 from perminute.formats.rate_card_csv import COLUMNS
 from perminute.observability import logger, metrics

@@ -54,10 +54,10 @@ from perminute.domain.limits import spending
 from perminute.domain.limits.spending import LimitName, SpendingChange, SpendingKind
 from perminute.domain.notifications.notification_rules import crossings
 from perminute.domain.pools.pools import Pools
-from perminute.domain.rating import usage as usage_rules
+from perminute.domain.rating import rating as rating_rules
 from perminute.domain.rating.calls import MAX_CALL_SECONDS, Numbers
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, RateCard, Unpriced
-from perminute.domain.rating.usage import Price, Usage
+from perminute.domain.rating.usage_record import Price, Usage
 from perminute.domain.reconciliation.book_checks import BooksCheck
 from perminute.domain.reference.phone_numbers import e164_or_withheld
 from perminute.domain.rerating import rerating
@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     from perminute.domain.notifications.notifications import Notification
     from perminute.domain.pools.pools import MinutePool
     from perminute.domain.rating.calls import LegType
-    from perminute.domain.rating.usage import Rating
+    from perminute.domain.rating.rating import Rating
     from perminute.domain.reconciliation.book_checks import BooksCursor
     from perminute.domain.reconciliation.book_sums import CallCost
     from perminute.events.event import Event, IssuedDetail
@@ -522,7 +522,7 @@ def stating_no_price_in_another_currency() -> Iterator[None]:
 @contextmanager
 def charging_in_any_currency() -> Iterator[None]:
     """Credit pays what the card says, as if it were kept in the currency of the rate."""
-    with patch.object(usage_rules, "charged_in", lambda *_: None):
+    with patch.object(rating_rules, "charged_in", lambda *_: None):
         yield
 
 

@@ -23,7 +23,7 @@ from perminute.domain.licensing import timelines
 from perminute.domain.limits.spending import SpendingKind, Spendings
 from perminute.domain.notifications.notifications import CallNotRated
 from perminute.domain.rating import calls
-from perminute.domain.rating.usage import Outcome
+from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reference.phone_numbers import check_e164
 from perminute.domain.rerating import rerating
 from perminute.events import telephony
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from perminute.domain.limits.spending import SpendingKey
     from perminute.domain.notifications.notifications import Notification, NotificationBody
     from perminute.domain.rating.calls import LegType, Numbers
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.domain.rerating.rerating import Rerating
     from perminute.ports import Announcement, Rejection, Rejections
     from perminute.sqs import Message, Settled

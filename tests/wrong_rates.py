@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from perminute.application.charge_calls import EndedCall
     from perminute.domain.rating.rate_card import RateCard
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.domain.reconciliation.reconciliation import Difference
 
 NOVEMBER, DECEMBER = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)

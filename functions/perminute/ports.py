@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from perminute.domain.pools.pools import MinutePool, Month
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.rate_card import RateCard
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.domain.reconciliation.book_checks import BooksCheck, BooksCursor
     from perminute.domain.reconciliation.book_sums import CallCost, PoolUse
     from perminute.domain.reconciliation.reconciliation import AccountTotals, Statement

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from perminute.application.correlation import correlation_id
 from perminute.domain.errors import Unavailable
-from perminute.domain.rating.usage import Outcome
+from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.values.times import format_instant
 from perminute.observability import count, log_failures, log_with_names, logger, report_refused
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from perminute.application.publish_notifications import Published
     from perminute.application.reconcile_books import BooksReport
     from perminute.domain.licensing.timelines import Tie
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.sqs import Settled
 
     R = TypeVar("R")

@@ -44,7 +44,8 @@ from perminute.domain.limits.spending import (
 )
 from perminute.domain.pools.pools import MinutePool, Month, Pools
 from perminute.domain.rating.calls import MAX_CALL_SECONDS
-from perminute.domain.rating.usage import RatingContext, Usage, rate_call
+from perminute.domain.rating.rating import RatingContext, rate_call
+from perminute.domain.rating.usage_record import Usage
 from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute.ports import CallPlace, CallUnderWay
 

@@ -15,12 +15,12 @@ from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.rating.rate_card import Unpriced
-from perminute.domain.rating.usage import Outcome
+from perminute.domain.rating.usage_record import Outcome
 
 if TYPE_CHECKING:
     from stores import Stores
 
-    from perminute.domain.rating.usage import Reason
+    from perminute.domain.rating.usage_record import Reason
 
 TO_FRANCE = {"remote_number": "+33199001234", "organizer_id": SUBSCRIBER}
 BOTH = version("both", "dialOut,49,DE,USD,0.15,,", "dialOut,33,FR,EUR,0.016,,")

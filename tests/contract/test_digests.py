@@ -20,7 +20,7 @@ from perminute.application.retry import Deadline
 from perminute.application.send_digests import SendDigests
 from perminute.domain.credit.transaction import AccountChanged
 from perminute.domain.notifications.digests import CallGroup, CallToNotify, count
-from perminute.domain.rating.usage import Usage
+from perminute.domain.rating.usage_record import Usage
 
 if TYPE_CHECKING:
     import pytest

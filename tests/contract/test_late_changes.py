@@ -29,7 +29,7 @@ from perminute.domain.errors import Contended
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.pools.pools import Cursor, Disturbance, MinutePool, Month, Position
 from perminute.domain.rating.calls import LegType, MeetingType
-from perminute.domain.rating.usage import Adjusted, Flag, Outcome
+from perminute.domain.rating.usage_record import Adjusted, Flag, Outcome
 from perminute.domain.rerating.rerating import Rerating
 from perminute.ports import MAX_MERGED, ListedCall
 

@@ -36,7 +36,7 @@ from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.limits.spending import SpendingKey, SpendingKind
 from perminute.domain.pools.pools import Month
-from perminute.domain.rating.usage import Flag, Usage
+from perminute.domain.rating.usage_record import Flag, Usage
 from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute.ports import ListedCall
 

@@ -24,14 +24,14 @@ from perminute.application.licensing_cache import LicensingCache
 from perminute.application.results import Accepted, Duplicate
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.pools.pools import Month
-from perminute.domain.rating.usage import Flag, Outcome
+from perminute.domain.rating.usage_record import Flag, Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile
 
 if TYPE_CHECKING:
     from stores import Stores
 
     from perminute.application.results import Result
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
 
 HOUR = timedelta(hours=1)
 NOVEMBER = Month(2026, 11)

@@ -45,7 +45,7 @@ from perminute.domain.credit.transaction import (
 from perminute.domain.licensing.licensing import Licensing, LicensingChange
 from perminute.domain.licensing.timelines import MAX_FACTS, Timeline, without_later_copies
 from perminute.domain.rating.calls import LegType, MeetingType
-from perminute.domain.rating.usage import Rating, RatingContext, rate_call
+from perminute.domain.rating.rating import Rating, RatingContext, rate_call
 from perminute.domain.reconciliation.reconciliation import Statement, reconcile
 from perminute.ports import MAX_CHANGES_PER_RECORD
 

@@ -50,7 +50,7 @@ from perminute.domain.credit.recharge import AutoRecharge
 from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.errors import Unavailable
 from perminute.domain.licensing.licensing import LicensingChange
-from perminute.domain.rating.usage import Outcome
+from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute_local.replay.run import table_names
 

@@ -36,7 +36,7 @@ from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.licensing.attributes import license_attribute
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.pools.pools import Month
-from perminute.domain.rating.usage import Outcome
+from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute_local.replay.run import table_names
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from perminute.domain.licensing.timelines import Fact
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute_local.stack import Stack
 
 CARD = PublishedRateCards(card())

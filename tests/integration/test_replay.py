@@ -19,7 +19,7 @@ from perminute.application.reconcile_books import BooksReport
 from perminute.domain.credit.recharge import recharge_id
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.rating.rate_card import Unpriced
-from perminute.domain.rating.usage import Free, Outcome
+from perminute.domain.rating.usage_record import Free, Outcome
 from perminute_local.cli import main
 from perminute_local.replay import run
 from perminute_local.replay.deliveries import Disturbance

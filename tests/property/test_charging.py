@@ -32,7 +32,7 @@ from perminute.domain.licensing.licensing import LicensingChange
 
 if TYPE_CHECKING:
     from perminute.application.charge_calls import EndedCall
-    from perminute.domain.rating.usage import Outcome
+    from perminute.domain.rating.usage_record import Outcome
 
 ORGANIZATIONS = (ORGANIZATION, "fabrikam")
 NUMBERS = ("+493023125042", "+442079460100", "+449098790100", "+881612345678")

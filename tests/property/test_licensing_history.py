@@ -38,7 +38,8 @@ from perminute.domain.licensing.licensing import Licensing, LicensingChange, Sea
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.pools.pools import Month, minutes_wanted
 from perminute.domain.rating.calls import LegType
-from perminute.domain.rating.usage import Flag, RatingContext, Usage, rate_call
+from perminute.domain.rating.rating import RatingContext, rate_call
+from perminute.domain.rating.usage_record import Flag, Usage
 from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute.domain.reference.licenses import product_named
 

@@ -29,7 +29,7 @@ from perminute.domain.notifications.notifications import (
 )
 from perminute.domain.rating.calls import MAX_ID_LENGTH, LegType
 from perminute.domain.rating.rate_card import Unpriced
-from perminute.domain.rating.usage import POLICY_FLAGS, Flag
+from perminute.domain.rating.usage_record import POLICY_FLAGS, Flag
 from perminute.formats.notification_texts import text_of
 
 GUID = "8a5b2b1e-5c2f-4d3a-9a6e-1b2c3d4e5f60"

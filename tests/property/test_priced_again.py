@@ -15,7 +15,7 @@ from perminute.adapters.dynamodb.rows import UsageRow
 from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import Rate, RateCard, Step
-from perminute.domain.rating.usage import RatingContext, rate_call
+from perminute.domain.rating.rating import RatingContext, rate_call
 
 LICENSED = Licensing(volume(), {ORGANIZER: holds("payPerMinute", "communicationsCredits")})
 UNLICENSED = Licensing(volume(), {ORGANIZER: holds()})

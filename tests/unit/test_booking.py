@@ -41,7 +41,7 @@ from perminute.domain.notifications.notifications import (
 )
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import Unpriced
-from perminute.domain.rating.usage import Flag
+from perminute.domain.rating.usage_record import Flag
 
 EMPTY = Account(organization_id="contoso")
 NEXT_YEAR = twelve_months_after(LONG_AGO)

@@ -44,7 +44,7 @@ from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.notifications.notifications import CallFlagged
 from perminute.domain.pools.pools import Month
-from perminute.domain.rating.usage import Flag, Outcome, Reason
+from perminute.domain.rating.usage_record import Flag, Outcome, Reason
 from perminute.domain.reconciliation.reconciliation import reconcile
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.rating.calls import Call
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
 
 RATE = 15_000
 NOVEMBER, DECEMBER = Month(2026, 11), Month(2026, 12)

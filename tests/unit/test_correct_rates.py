@@ -32,7 +32,7 @@ from perminute.domain.credit.ledger import EntryType
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.pools.pools import Month
-from perminute.domain.rating.usage import Flag, Outcome
+from perminute.domain.rating.usage_record import Flag, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

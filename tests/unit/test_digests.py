@@ -34,7 +34,7 @@ from perminute.domain.notifications.notifications import (
     notification,
 )
 from perminute.domain.rating.rate_card import Unpriced
-from perminute.domain.rating.usage import Flag, NotifiedAgain, Outcome, Usage
+from perminute.domain.rating.usage_record import Flag, NotifiedAgain, Outcome, Usage
 from perminute.ports import CallRecord
 
 if TYPE_CHECKING:

@@ -60,7 +60,7 @@ from perminute.domain.notifications.notifications import (
 from perminute.domain.pools.pools import Cursor, Disturbance, MinutePool, Month, Position
 from perminute.domain.rating.calls import MAX_ID_LENGTH, LegType
 from perminute.domain.rating.rate_card import Unpriced
-from perminute.domain.rating.usage import Adjusted, Flag
+from perminute.domain.rating.usage_record import Adjusted, Flag
 from perminute.domain.rerating.rerating import Rerating
 from perminute.ports import MAX_CHANGES_PER_RECORD, MAX_MERGED
 

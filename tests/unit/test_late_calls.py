@@ -18,7 +18,7 @@ from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.limits.spending import Spendings
 from perminute.domain.notifications.notifications import LowBalance
 from perminute.domain.pools.pools import Pools
-from perminute.domain.rating.usage import Flag
+from perminute.domain.rating.usage_record import Flag
 from perminute.domain.rerating.rerating import Rerated, rerate
 
 if TYPE_CHECKING:

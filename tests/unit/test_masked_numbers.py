@@ -35,11 +35,12 @@ from perminute.domain.authorization.reservations import Decision, Denied
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.rating.calls import LegType
-from perminute.domain.rating.usage import Flag, Outcome, RatingContext, rate_call
+from perminute.domain.rating.rating import RatingContext, rate_call
+from perminute.domain.rating.usage_record import Flag, Outcome
 
 if TYPE_CHECKING:
     from perminute.domain.rating.rate_card import RateCard
-    from perminute.domain.rating.usage import Rating
+    from perminute.domain.rating.rating import Rating
 
 MASKED, IN_FULL = "+4477009001**", "+447700900155"
 BASE = "dialOut,447,GB,USD,0.32,,"

@@ -48,7 +48,7 @@ from perminute.domain.notifications.notifications import (
 )
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import Unpriced
-from perminute.domain.rating.usage import POLICY_FLAGS, Flag
+from perminute.domain.rating.usage_record import POLICY_FLAGS, Flag
 from perminute.formats.notification_texts import Sender
 from perminute.ports import Announcement, Rejection
 

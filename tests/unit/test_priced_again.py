@@ -17,12 +17,12 @@ from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.rating.rate_card import Step, Unpriced
-from perminute.domain.rating.usage import Flag, Outcome, Price
+from perminute.domain.rating.usage_record import Flag, Outcome, Price
 from perminute.domain.rerating.rerating import Rerated
 
 if TYPE_CHECKING:
     from perminute.domain.rating.rate_card import RateCard
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
 
 HEADER = (
     "leg_type,prefix,country,currency,rate_per_minute,initial_increment_seconds,"

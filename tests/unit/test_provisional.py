@@ -56,7 +56,7 @@ from perminute.domain.notifications.notifications import (
 )
 from perminute.domain.pools.pools import Month
 from perminute.domain.rating.calls import LegType
-from perminute.domain.rating.usage import Flag, Outcome
+from perminute.domain.rating.usage_record import Flag, Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
     from perminute.application.charge_calls import EndedCall
     from perminute.domain.credit.accounts import Account
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.ports import CallList, Calls
 
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)

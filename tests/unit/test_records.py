@@ -40,7 +40,7 @@ from perminute.domain.credit.recharge import (
 )
 from perminute.domain.limits.spending import PartOfDay, Spending, SpendingKey, SpendingKind, day_of
 from perminute.domain.rating.rate_card import Step
-from perminute.domain.rating.usage import Flag, Outcome, Price, Usage
+from perminute.domain.rating.usage_record import Flag, Outcome, Price, Usage
 
 if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account

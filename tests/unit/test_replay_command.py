@@ -10,7 +10,7 @@ import pytest
 from builders import phone_call
 
 from perminute.application.reconcile_books import BooksReport
-from perminute.domain.rating.usage import Free, Outcome, Price, Reason, Usage
+from perminute.domain.rating.usage_record import Free, Outcome, Price, Reason, Usage
 from perminute.domain.reconciliation.reconciliation import Difference
 from perminute_local.cli import main
 from perminute_local.emulator import environment

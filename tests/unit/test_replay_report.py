@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from builders import LONG_AGO, ORGANIZATION, ORGANIZER, holds, phone_call, volume
 from builders import card as rates
@@ -11,9 +12,12 @@ from rich.console import Console
 
 from perminute.domain.credit.accounts import Account
 from perminute.domain.licensing.licensing import Licensing
-from perminute.domain.rating.usage import RatingContext, Usage, rate_call
+from perminute.domain.rating.rating import RatingContext, rate_call
 from perminute_local.replay.report import report
 from perminute_local.replay.results import Results
+
+if TYPE_CHECKING:
+    from perminute.domain.rating.usage_record import Usage
 
 NOBODY = RatingContext(Licensing(volume()), rates(), "USD", LONG_AGO)
 LICENSED = replace(

@@ -53,7 +53,7 @@ from perminute.domain.errors import Unavailable
 from perminute.domain.licensing.attributes import license_attribute
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.pools.pools import MinutePool, Month, Position, minutes_wanted
-from perminute.domain.rating.usage import Outcome
+from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute.domain.rerating.rerating import Rerating
 from perminute.ports import ListedCall, Rejection, Waiting
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.timelines import Fact
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.ports import CallList, Calls
 
 CALLS = 2_500

@@ -30,7 +30,7 @@ from perminute.domain.notifications.notifications import (
     CallNotEntitled,
 )
 from perminute.domain.pools.pools import MinutePool, Month, Pools
-from perminute.domain.rating.usage import Adjusted, Flag, Outcome
+from perminute.domain.rating.usage_record import Adjusted, Flag, Outcome
 from perminute.domain.rerating.rerating import EVERYBODY, Rerated, Rerating, rerate, rerating_for
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
-    from perminute.domain.rating.usage import Rating, Usage
+    from perminute.domain.rating.rating import Rating
+    from perminute.domain.rating.usage_record import Usage
 
 CAUSE = "rerating#event#e-1"
 LATER = ANSWERED + timedelta(hours=1)

@@ -47,7 +47,8 @@ from perminute.domain.notifications.notifications import (
 from perminute.domain.pools import settling
 from perminute.domain.pools.pools import MinutePool, Month, Pools, Position
 from perminute.domain.rating.calls import LegType
-from perminute.domain.rating.usage import Flag, Outcome, RatingContext, rate_call
+from perminute.domain.rating.rating import RatingContext, rate_call
+from perminute.domain.rating.usage_record import Flag, Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute.ports import ListedCall
 
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.timelines import Fact
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.ports import CallList
 
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)

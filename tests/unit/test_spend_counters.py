@@ -55,14 +55,14 @@ from perminute.domain.limits.spending import (
     spending_changes,
 )
 from perminute.domain.notifications.notifications import SpendLimitReached
-from perminute.domain.rating.usage import Adjusted
+from perminute.domain.rating.usage_record import Adjusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from perminute.domain.authorization.reservations import Answer
     from perminute.domain.licensing.timelines import Fact
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.ports import CallList
 
 PAID = 150_000

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from perminute.domain.credit.accounts import Account
 from perminute.domain.licensing.licensing import Licensing
-from perminute.domain.rating.usage import RatingContext, rate_call
+from perminute.domain.rating.rating import RatingContext, rate_call
 from perminute_local.replay.report import report
 from perminute_local.replay.results import Rejected, Results
 from perminute_local.tables import write_tables

@@ -32,7 +32,7 @@ from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
 from perminute.domain.licensing.attributes import license_attribute
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.licensing.timelines import MAX_FACTS
-from perminute.domain.rating.usage import Outcome
+from perminute.domain.rating.usage_record import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -29,7 +29,7 @@ from perminute.domain.licensing.licensing import Licensing, Seats
 from perminute.domain.licensing.timelines import MAX_FACTS, Timeline, fold
 from perminute.domain.notifications.digests import CallToNotify
 from perminute.domain.pools.pools import MinutePool, Month, month_of
-from perminute.domain.rating.usage import Outcome
+from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reconciliation.reconciliation import Statement
 from perminute.ports import (
     CallList,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from perminute.domain.notifications.notifications import Notification
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.rate_card import RateCard
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.domain.rerating.rerating import Rerating
     from perminute.ports import Announcement
 

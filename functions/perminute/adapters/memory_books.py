@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from perminute.adapters.check_documents import checkpoint_text, reading_text, with_texts
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.pools.pools import Month, month_of
-from perminute.domain.rating.usage import Outcome
+from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reconciliation.book_checks import BooksCheck, BooksCursor
 from perminute.domain.reconciliation.book_sums import CallCost, PoolUse, read_at_once
 from perminute.domain.reconciliation.reconciliation import AccountTotals
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from perminute.adapters.memory import InMemoryStore
     from perminute.domain.credit.ledger import LedgerEntry
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.ports import RunOrganization, RunPage
 
 ENTRIES, USAGES = "entries", "usages"

@@ -23,7 +23,7 @@ from perminute.domain.notifications.notifications import (
 )
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import Unpriced
-from perminute.domain.rating.usage import Flag
+from perminute.domain.rating.usage_record import Flag
 from perminute.domain.values.money import format_micros, read_micros
 from perminute.domain.values.times import format_instant, parse_instant
 from perminute.formats.notification_templates import NOTIFIED_FLAGS

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.application.look_up_calls import CallsPage
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
 
 
 def call_document(call: Reservation | Usage, at: datetime) -> CallDocument:

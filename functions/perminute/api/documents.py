@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from perminute.api.messages import AnswerDocument, BalanceDocument, PriceDocument
 from perminute.domain.limits.spending import Spendings, day_of
-from perminute.domain.rating.usage import Flag
+from perminute.domain.rating.usage_record import Flag
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from perminute.domain.authorization.reservations import Answer
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.lots import Lots
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
 
 
 def answer_document(answer: Answer) -> AnswerDocument:

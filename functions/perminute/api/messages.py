@@ -10,7 +10,7 @@ from perminute.domain.authorization.reservations import Decision, PaidBy
 from perminute.domain.credit.credit_settings import FailureHandling
 from perminute.domain.limits.spending import LimitName
 from perminute.domain.rating.calls import MAX_CALL_SECONDS, LegType, MeetingType
-from perminute.domain.rating.usage import Flag, Outcome
+from perminute.domain.rating.usage_record import Flag, Outcome
 from perminute.domain.reference.phone_numbers import PATTERN, check_e164
 from perminute.fields import Id, Message, OrganizationId, StatedNumber, about
 from perminute.parsing import text_type

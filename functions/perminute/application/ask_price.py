@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.pools.pools import Pools, month_of
-from perminute.domain.rating.usage import RatingContext, rate_call
+from perminute.domain.rating.rating import RatingContext, rate_call
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.application.licensing_cache import LicensingCache
     from perminute.domain.rating.calls import Call
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.ports import CreditStore, RateCards
 
 

@@ -38,7 +38,8 @@ from perminute.domain.credit.transaction import AccountChanged, Authorized
 from perminute.domain.errors import Conflict, Contended
 from perminute.domain.limits.spending import SpendingKind, records_of
 from perminute.domain.pools.pools import month_of
-from perminute.domain.rating.usage import RatingContext, Usage
+from perminute.domain.rating.rating import RatingContext
+from perminute.domain.rating.usage_record import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

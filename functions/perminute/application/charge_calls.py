@@ -32,7 +32,8 @@ from perminute.domain.errors import (
 )
 from perminute.domain.limits.spending import SpendingKind, records_of
 from perminute.domain.pools.pools import MinutePool, Month, Pools, month_of
-from perminute.domain.rating.usage import Flag, Rating, RatingContext, Usage, rate_call
+from perminute.domain.rating.rating import Rating, RatingContext, rate_call
+from perminute.domain.rating.usage_record import Flag, Usage
 from perminute.domain.values.printable import one_line
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.application.charge_calls import ChargeCalls
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.ports import CreditStore
 
 CALLS_AT_ONCE = 100

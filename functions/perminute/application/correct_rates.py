@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from perminute.application.looking_again import LookingAgain
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
-    from perminute.domain.rating.usage import Rating, Usage
+    from perminute.domain.rating.rating import Rating
+    from perminute.domain.rating.usage_record import Usage
     from perminute.ports import ListedCall
 
 _LONGEST_CALL = timedelta(seconds=MAX_CALL_SECONDS)

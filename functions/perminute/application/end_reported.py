@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from perminute.domain.credit.ledger import RERATING
 from perminute.domain.pools.pools import Pools, Position, month_of
-from perminute.domain.rating.usage import RatingContext, rate_call
+from perminute.domain.rating.rating import RatingContext, rate_call
 from perminute.domain.rerating.rerating import ended_after_all
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.pools.pools import Month
     from perminute.domain.rating.calls import Call, LegType
-    from perminute.domain.rating.usage import Rating, Usage
+    from perminute.domain.rating.rating import Rating
+    from perminute.domain.rating.usage_record import Usage
 
 CALLS_PER_TRANSACTION = 10
 """With a list and two minute pools for each of them, and lots, they still fit a transaction."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.lots import Lots
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.ports import CreditStore
 
 

@@ -18,7 +18,7 @@ from perminute.application.retry import gave_up
 from perminute.application.transact import apply_due_changes, commit, decide_with_enough_lots
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.pools.pools import Month
-from perminute.domain.rating.usage import Rating, RatingContext, rate_call
+from perminute.domain.rating.rating import Rating, RatingContext, rate_call
 from perminute.domain.rerating.rerating import Rerated, rerate
 from perminute.ports import ListedCall
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.pools.pools import Pools
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.ports import Calls, CreditStore, RateCards
 
 MAX_LOOKED_AT = 1_000

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from perminute.application.results import Result
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.ports import CallList, ListedCall, Reratings
 
 MAX_LISTS = 2_000

@@ -20,7 +20,7 @@ from perminute.domain.credit.transaction import (
 )
 from perminute.domain.errors import Unavailable
 from perminute.domain.notifications.digests import CallGroup, count
-from perminute.domain.rating.usage import Usage
+from perminute.domain.rating.usage_record import Usage
 from perminute.domain.values.times import end_of
 from perminute.ports import MAX_CALLS_READ
 

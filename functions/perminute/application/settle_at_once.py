@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.pools.pools import MinutePool
-    from perminute.domain.rating.usage import Rating
+    from perminute.domain.rating.rating import Rating
     from perminute.ports import ListedCall
 
 MAX_SETTLED_AT_ONCE = 40

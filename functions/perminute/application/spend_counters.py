@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from perminute.application.retry import Deadline
     from perminute.domain.credit.accounts import Account
     from perminute.domain.limits.spending import SpendingKey
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.ports import CallList, Calls, CreditStore
 
 CALLS_AT_ONCE = 500

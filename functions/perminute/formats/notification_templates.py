@@ -28,7 +28,7 @@ from perminute.domain.notifications.notifications import (
     SpendLimitReached,
 )
 from perminute.domain.rating.rate_card import Unpriced
-from perminute.domain.rating.usage import Flag
+from perminute.domain.rating.usage_record import Flag
 
 if TYPE_CHECKING:
     from perminute.domain.notifications.notifications import NotificationBody

@@ -14,12 +14,13 @@ from aws_lambda_powertools.utilities.idempotency import (
 from perminute.domain.credit.booking import charge as book_charge
 from perminute.domain.limits.spending import Spendings
 from perminute.domain.pools.pools import Pools
-from perminute.domain.rating.usage import RatingContext, Usage, rate_call
+from perminute.domain.rating.rating import RatingContext, rate_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perminute.application.charge_calls import ChargeCalls, EndedCall
+    from perminute.domain.rating.usage_record import Usage
     from perminute_local.replay.lambda_runtime import Context
 
 DESCRIPTION = "Powertools idempotency, one transaction per call"

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from perminute.domain.licensing.attributes import FactValue
     from perminute.domain.rating.rate_card import RateCard
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.ports import CallList
 
 ORGANIZATION, ORGANIZER = "contoso", "adele"

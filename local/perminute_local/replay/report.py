@@ -11,7 +11,7 @@ from rich.text import Text
 
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.rating.calls import LegType
-from perminute.domain.rating.usage import Flag, Outcome
+from perminute.domain.rating.usage_record import Flag, Outcome
 from perminute.domain.values.money import MICROS_PER_UNIT, format_micros
 from perminute.domain.values.printable import one_line
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perminute.adapters.notification_documents import Document
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.ledger import LedgerEntry
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute_local.replay.results import Rejected, Response, Results
 
 

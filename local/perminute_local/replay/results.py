@@ -19,7 +19,7 @@ from perminute.adapters.dynamodb.tables import connect
 from perminute.application.licensing_cache import LicensingCache
 from perminute.domain.credit.accounts import Account
 from perminute.domain.pools.pools import Month, month_of
-from perminute.domain.rating.usage import Usage
+from perminute.domain.rating.usage_record import Usage
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant
 from perminute.settings import read_timeout_seconds

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.limits.spending import Spending, SpendingChange
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.domain.reconciliation.book_checks import BooksCheck
     from perminute.domain.reconciliation.reconciliation import Statement
     from perminute.ports import RunOrganization

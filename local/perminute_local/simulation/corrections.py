@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from perminute.application.correct_rates import RateCorrection
 from perminute.domain.errors import Unavailable
-from perminute.domain.rating.usage import Outcome
+from perminute.domain.rating.usage_record import Outcome
 from perminute_local.simulation.faults import Killed, chance
 from perminute_local.simulation.write_recorder import Broken
 

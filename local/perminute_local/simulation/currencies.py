@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import Quote
-from perminute.domain.rating.usage import Outcome
+from perminute.domain.rating.usage_record import Outcome
 from perminute_local.simulation.write_recorder import Broken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from perminute.domain.rating.rate_card import RateCard
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute_local.simulation.backend import Seen
 
 RETAIL = "a call that is rated states what its card says"

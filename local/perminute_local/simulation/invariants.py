@@ -25,7 +25,7 @@ from perminute.domain.licensing.licensing import Licensing, Seats
 from perminute.domain.licensing.timelines import RERATING_HORIZON, Timeline
 from perminute.domain.limits.spending import SpendingKind
 from perminute.domain.pools.pools import THRESHOLDS, Month, Position, month_of
-from perminute.domain.rating.usage import RatingContext, rate_call
+from perminute.domain.rating.rating import RatingContext, rate_call
 from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute.domain.reference.licenses import product_named
 from perminute.domain.values.money import format_micros, parse_micros
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from perminute.domain.licensing.attributes import FactValue
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.rating.rate_card import RateCard
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute_local.simulation.backend import Seen
     from perminute_local.simulation.write_recorder import Effects
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.lots import Lot
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute_local.simulation.backend import Seen
 
 LATE_CALL = "a late call is paid by a lot of its time"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perminute.domain.authorization.reservations import PaidBy
-from perminute.domain.rating.usage import Flag
+from perminute.domain.rating.usage_record import Flag
 from perminute_local.simulation.write_recorder import Broken
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from perminute_local.simulation.write_recorder import Broken
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute_local.simulation.backend import Seen
     from perminute_local.simulation.write_recorder import Effects
 

@@ -54,7 +54,7 @@ from perminute.application.looking_again import LookingAgain
 from perminute.application.retry import RetryPolicy
 from perminute.domain.authorization.reservations import Reservation
 from perminute.domain.credit.transaction import EventIdentity, IdentityKind, ProcessedEvent
-from perminute.domain.rating.usage import Usage
+from perminute.domain.rating.usage_record import Usage
 from perminute.domain.values.times import parse_instant
 from perminute_local.embedded_aws import REGION, environment
 from perminute_local.publishing import publish, store_version

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.rows import Item
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.pools.pools import MinutePool, Month
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.ports import Announcement
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.adapters.dynamodb.schema import Schema
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.ports import CallList
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.schema import Schema
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.transaction import Authorized
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
 
 
 class DynamoDBCallsUnderWay:

@@ -41,7 +41,7 @@ from perminute.domain.credit.transaction import (
     ProcessedEvent,
 )
 from perminute.domain.pools.pools import MinutePool, Month
-from perminute.domain.rating.usage import Usage
+from perminute.domain.rating.usage_record import Usage
 from perminute.domain.values.times import parse_instant
 from perminute.ports import ListedOrganizations
 

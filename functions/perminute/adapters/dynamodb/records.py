@@ -45,7 +45,7 @@ from perminute.domain.limits.spending import (
 from perminute.domain.pools.pools import Cursor, Disturbance, MinutePool, Month, Position
 from perminute.domain.rating.calls import Call, LegType, MeetingType
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, Step, Unpriced
-from perminute.domain.rating.usage import (
+from perminute.domain.rating.usage_record import (
     Adjusted,
     Flag,
     Free,

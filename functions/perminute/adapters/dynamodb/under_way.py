@@ -39,7 +39,7 @@ from perminute.domain.values.times import format_instant, parse_instant
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
 
 SPENDING = "spent#"
 CORRECTION = "corrected#"

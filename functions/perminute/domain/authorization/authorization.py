@@ -44,7 +44,7 @@ from perminute.domain.limits.spending import (
 )
 from perminute.domain.rating.calls import MAX_CALL_SECONDS
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, Unpriced
-from perminute.domain.rating.usage import Free, policy_flag_of
+from perminute.domain.rating.usage_record import Free, policy_flag_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from perminute.domain.limits.spending import SpendingKey, Spendings
     from perminute.domain.pools.pools import MinutePool
     from perminute.domain.rating.calls import Call
-    from perminute.domain.rating.usage import Rating, RatingContext
+    from perminute.domain.rating.rating import Rating, RatingContext
 
 
 _HANG_UP_SECONDS = HANG_UP // timedelta(seconds=1)

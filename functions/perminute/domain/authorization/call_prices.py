@@ -17,7 +17,8 @@ from perminute.domain.licensing.licensing import Cover, Entitlement
 from perminute.domain.pools.pools import month_of
 from perminute.domain.rating.calls import PRICED_BY, LegType
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE
-from perminute.domain.rating.usage import Free, Rating, rate_call
+from perminute.domain.rating.rating import Rating, rate_call
+from perminute.domain.rating.usage_record import Free
 from perminute.domain.reference.phone_numbers import MASK
 from perminute.domain.values.times import month_start
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.rating.calls import Call
-    from perminute.domain.rating.usage import RatingContext
+    from perminute.domain.rating.rating import RatingContext
 
 
 class CallRatings(NamedTuple):

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from perminute.domain.authorization.reservations import Decision, Operation
-from perminute.domain.rating.usage import Usage
+from perminute.domain.rating.usage_record import Usage
 
 if TYPE_CHECKING:
     from datetime import datetime

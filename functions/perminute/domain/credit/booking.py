@@ -32,7 +32,7 @@ from perminute.domain.notifications.notifications import (
 )
 from perminute.domain.pools.pools import Position, month_of
 from perminute.domain.rating.rate_card import Unpriced
-from perminute.domain.rating.usage import Flag, Outcome, Rating, Usage
+from perminute.domain.rating.usage_record import Flag, Outcome, Usage
 from perminute.domain.reference.phone_numbers import masked
 from perminute.domain.values.times import MAX_CLOCK_AHEAD
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from perminute.domain.pools.pools import Pools
     from perminute.domain.pools.settling import Settlement
     from perminute.domain.rating.calls import Call, LegType
+    from perminute.domain.rating.rating import Rating
 
 MAX_STEPS = 20
 """Warnings and expiries of one booking: with all that they may call for, they fit a transaction."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.lot_changes import NO_LOT_ITEMS, LotItems
 from perminute.domain.errors import Contended, PerminuteError
-from perminute.domain.rating.usage import Outcome
+from perminute.domain.rating.usage_record import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Sized
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perminute.domain.limits.spending import Spending, SpendingChange
     from perminute.domain.notifications.notifications import Notification
     from perminute.domain.pools.pools import MinutePool, Month, PoolStep
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
     from perminute.domain.rerating.rerating import Rerating
 
 MAX_ITEMS_PER_TRANSACTION = 100

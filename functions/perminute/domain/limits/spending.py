@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.credit_settings import CreditSettings
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.rating.calls import Call
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
 
 _DAY = timedelta(days=1)
 

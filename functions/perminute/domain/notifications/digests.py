@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date, datetime
 
-    from perminute.domain.rating.usage import Usage
+    from perminute.domain.rating.usage_record import Usage
 
 MAX_CALLS_NAMED = 10
 """Calls that a digest names: the first of them to be answered."""

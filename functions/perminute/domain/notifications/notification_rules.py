@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.notifications.notifications import BalanceExhausted, LowBalance, notification
-from perminute.domain.rating.usage import Flag, NotifiedAgain, Usage
+from perminute.domain.rating.usage_record import Flag, NotifiedAgain, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from perminute.domain.limits.spending import LimitName
     from perminute.domain.rating.calls import LegType
     from perminute.domain.rating.rate_card import Unpriced
-    from perminute.domain.rating.usage import Flag
+    from perminute.domain.rating.usage_record import Flag
 
 _NAMES = uuid.UUID("0f8c2f9e-54f6-5d0a-8a57-9c1d3c7b5e42")
 """The namespace of our notification ids: any constant would do, but it must never change."""

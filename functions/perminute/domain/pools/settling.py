@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.limits.spending import SpendingChange, Spendings
     from perminute.domain.pools.pools import Pools
-    from perminute.domain.rating.usage import Rating, Usage
+    from perminute.domain.rating.rating import Rating
+    from perminute.domain.rating.usage_record import Usage
 
 _DAY = timedelta(days=1)
 _LONGEST_CALL = timedelta(seconds=MAX_CALL_SECONDS)

@@ -21,7 +21,7 @@ from perminute.domain.limits.spending import SpendingKind, Spendings, spending_c
 from perminute.domain.notifications.notification_rules import notify_again
 from perminute.domain.notifications.notifications import CallNotRated
 from perminute.domain.pools.pools import Position, minutes_wanted, month_of
-from perminute.domain.rating.usage import Adjusted, Flag
+from perminute.domain.rating.usage_record import Adjusted, Flag
 from perminute.domain.rerating.corrections import Correction, correct
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from perminute.domain.limits.spending import SpendingChange
     from perminute.domain.notifications.notifications import CallNotification
     from perminute.domain.pools.pools import Pools
-    from perminute.domain.rating.usage import Rating, Usage
+    from perminute.domain.rating.rating import Rating
+    from perminute.domain.rating.usage_record import Usage
 
 _INSTANT_BYTES = 40
 """What an instant takes beside the name of a user in the record of a re-rating, at most."""

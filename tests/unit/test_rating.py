@@ -10,15 +10,8 @@ from perminute.domain.licensing.licensing import Licensing, NotEntitled
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.rating.calls import LegType, MeetingType
 from perminute.domain.rating.rate_card import Unpriced
-from perminute.domain.rating.usage import (
-    Flag,
-    Free,
-    Outcome,
-    Price,
-    RatingContext,
-    Usage,
-    rate_call,
-)
+from perminute.domain.rating.rating import RatingContext, rate_call
+from perminute.domain.rating.usage_record import Flag, Free, Outcome, Price, Usage
 
 if TYPE_CHECKING:
     from perminute.domain.licensing.attributes import FactValue
