@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from perminute.application.find_ties import ReportTies, ties_of_facts, unreported
+from perminute.application.recording import against_processed_event, names_in_log, rerating_id
 from perminute.application.results import (
     Accepted,
     Result,
@@ -21,7 +22,7 @@ from perminute.application.results import (
     names_in_log,
     rerating_id,
 )
-from perminute.application.retry import NEVER, Deadline, gave_up
+from perminute.application.retry import NEVER, Deadline
 from perminute.domain.credit.transaction import (
     AccountChanged,
     AlreadyExists,
@@ -29,7 +30,7 @@ from perminute.domain.credit.transaction import (
     ProcessedEvent,
     TimelineFull,
 )
-from perminute.domain.errors import Refused, Unavailable, Unwritable
+from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
 from perminute.domain.licensing.timelines import FOLD_MARGIN, RERATING_HORIZON
 from perminute.domain.rerating.rerating import rerating_for
 from perminute.domain.values.times import format_instant
@@ -95,58 +96,59 @@ class ApplyLicensing:
     def _record(self, organization_id: str, events: _Events, deadline: Deadline) -> _Results:
         results: _Results = {}
         pending = dict(events)
-        tries = self.retry.tries()
-        try:
-            next(tries)
+
+        def attempt() -> None:
             while pending:
-                deadline.check()
-                changes = [(event.change, event.processed_event) for event in pending.values()]
-                try:
-                    self.licensing.record(organization_id, changes, _rerating(pending))
-                except AlreadyExists as error:
-                    results |= _compared(pending, error.processed_events)
-                except FactsFolded as error:
-                    results |= _refused(pending, error.until)
-                except (TimelineFull, AccountChanged) as error:
-                    why = self._roll_over(organization_id, error, pending.values())
-                    if next(tries, None) is None:
-                        raise gave_up(organization_id, why) from error
-                else:
-                    self._find_ties(organization_id, pending, deadline)
-                    results |= dict.fromkeys(pending, Accepted(None))
-                pending = {n: event for n, event in pending.items() if n not in results}
+                results.update(self._record_once(organization_id, pending, deadline))
+                for position in results.keys() & pending.keys():
+                    del pending[position]
+
+        try:
+            self.retry.call(attempt, organization_id, deadline)
         except Unavailable as error:
             if not isinstance(error, Unwritable) or len(pending) == 1:
                 return results | dict.fromkeys(pending, error)
-            for n, event in pending.items():
-                results |= self._record(organization_id, {n: event}, deadline)
+            for position, event in pending.items():
+                results |= self._record(organization_id, {position: event}, deadline)
         return results
 
-    def _find_ties(self, organization_id: str, events: _Events, deadline: Deadline) -> None:
-        changes = [event.change for event in events.values()]
+    def _record_once(self, organization_id: str, events: _Events, deadline: Deadline) -> _Results:
+        changes = [(event.change, event.processed_event) for event in events.values()]
+        try:
+            self.licensing.record(organization_id, changes, _rerating(events))
+        except AlreadyExists as error:
+            return _compared(events, error.processed_events)
+        except FactsFolded as error:
+            return _refused(events, error.until)
+        except TimelineFull as error:
+            self._roll_over(organization_id, error.subjects, events.values())
+            msg = "its timelines are full again and again"
+            raise Contended(msg) from error
+        self._find_ties(organization_id, [event.change for event in events.values()], deadline)
+        return dict.fromkeys(events, Accepted(None))
+
+    def _find_ties(
+        self, organization_id: str, changes: Sequence[LicensingChange], deadline: Deadline
+    ) -> None:
         found = ties_of_facts(self.licensing, changes, retry=self.retry, deadline=deadline)
         self.report_ties(organization_id, found)
 
     def _roll_over(
         self,
         organization_id: str,
-        error: TimelineFull | AccountChanged,
+        subjects: Collection[str | None],
         events: Collection[LicensingEvent],
-    ) -> str:
-        """Roll over full timelines, and return why nothing was written."""
-        if isinstance(error, AccountChanged):
-            return str(error)
+    ) -> None:
         # The events of a replayed archive are folded by its time: those after them are as old.
         issued = (fact.issued_at for event in events for fact in event.change.facts)
         oldest = min(*(event.heard_at for event in events), *issued)
         before = oldest - self.horizon - FOLD_MARGIN
         # Whole days, so that a refusal names an instant that people can read.
         midnight = before.replace(hour=0, minute=0, second=0, microsecond=0)
-        for subject in error.subjects:
+        for subject in subjects:
             # A timeline that others are just changing stays full, and is tried again.
             with suppress(AccountChanged):
                 self.licensing.roll_over(organization_id, subject, fold_before=midnight)
-        return "its timelines are full again and again"
 
 
 def _of_one_transaction(events: _Events) -> _Events:
