@@ -22,17 +22,14 @@ from builders import (
 
 from perminute.domain.authorization.authorization import (
     Authorization,
-    Standing,
     authorize,
-    release,
-    update,
 )
-from perminute.domain.authorization.call_prices import ratings_of
+from perminute.domain.authorization.pricing import AuthorizationContext, price_call
 from perminute.domain.authorization.reservations import ChargingRequest, Operation
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.limits.limit_reached import concurrent_calls_reached, limit_reached
-from perminute.domain.limits.spending import Spending, Spendings, records_of
+from perminute.domain.limits.spending import Spending, Spendings
 from perminute.domain.pools.pools import MinutePool, Month
 from perminute.domain.rating.rating import RatingContext
 
@@ -86,21 +83,16 @@ class Scene:
     spent: dict[Any, Spending] = field(default_factory=dict)
     told: list[Any] = field(default_factory=list)
     rates: RateCard = field(default_factory=lambda: CARD)
-    prefixes: tuple[str, ...] = ("49", "44", "371")
 
-    def standing(self, one: Call) -> Standing:
+    def context(self, call: Call) -> AuthorizationContext:
         licensing = Licensing(self.organization, {ORGANIZER: self.user})
         account = self.account
         context = RatingContext(licensing, self.rates, account.currency, account.credits_set_up_at)
-        keys = {
-            key
-            for prefix in self.prefixes
-            for key in records_of(one, prefix, one.rated_at, licensing, account.settings)
-        }
+        price = price_call(call, context)
+        keys = price.limit_records(licensing, account.settings)
         records = {key: self.spent.get(key, Spending(key=key)) for key in keys}
-        ratings = ratings_of(one, context)
         spendings = Spendings(account.days, records)
-        return Standing(account, context, ratings, self.pool, spendings)
+        return AuthorizationContext(account, context, price, self.pool, spendings)
 
     def take(self, decided: Authorization) -> Authorization:
         booking = decided.booking
@@ -109,24 +101,23 @@ class Scene:
         self.spent |= {one.key: one for one in booking.spendings}
         currency = booking.after.currency
         self.told += [limit_reached(one, currency)[0] for one in decided.reached]
-        if decided.full_house is not None:
-            self.told.append(concurrent_calls_reached(decided.full_house)[0])
+        if decided.concurrent_calls is not None:
+            self.told.append(concurrent_calls_reached(decided.concurrent_calls)[0])
         return decided
 
     def authorize(
         self, asked: ChargingRequest | None = None, at: datetime = ANSWERED, **leg_: Any
     ) -> Authorization:
         one = under_way(answered_at=at, ended_at=at, **leg_)
-        return self.take(authorize(self.standing(one), one, asked or asks(), at))
+        return self.take(authorize(self.context(one), one, asked or asks(), at))
 
     def update(self, before: Authorization, asked: ChargingRequest, at: datetime) -> Authorization:
-        reservation = before.reservation
-        return self.take(update(self.standing(reservation.call), reservation, asked, at))
+        known = before.reservation
+        return self.take(authorize(self.context(known.call), known.call, asked, at, known))
 
     def release(self, before: Authorization, seconds: int, at: datetime) -> Authorization:
-        reservation = before.reservation
-        asked = ChargingRequest(Operation.RELEASE, reservation.sequence + 1, None, seconds)
-        return self.take(release(self.standing(reservation.call), reservation, asked, at))
+        asked = ChargingRequest(Operation.RELEASE, before.reservation.sequence + 1, None, seconds)
+        return self.update(before, asked, at)
 
     def reserved(self, at: datetime = ANSWERED) -> int:
         return self.account.reserved.amount_at(at)

@@ -29,14 +29,14 @@ from perminute.application.charge_calls import _OrganizationCharge
 from perminute.application.charge_reported import ChargedByReports, ChargeReported
 from perminute.application.looking_again import LookingAgain
 from perminute.application.settle_at_once import SettleAtOnce
-from perminute.domain.authorization import authorization, call_prices
-from perminute.domain.authorization.call_states import under_way_since
+from perminute.domain.authorization import authorization, pricing
 from perminute.domain.authorization.reservations import (
     Answer,
     ChargingRequest,
     Denied,
     Operation,
     Reservation,
+    under_way_since,
 )
 from perminute.domain.credit import booking, books, credit_settings, recharge
 from perminute.domain.credit.accounts import Account
@@ -74,7 +74,8 @@ if TYPE_CHECKING:
 
     from perminute.api.call_messages import CallDocument
     from perminute.application.spend_counters import _Counting
-    from perminute.domain.authorization.authorization import Authorization
+    from perminute.domain.authorization.authorization import Grant
+    from perminute.domain.authorization.pricing import Quote
     from perminute.domain.authorization.reservations import Promise
     from perminute.domain.credit.chargebacks import BoughtCredit
     from perminute.domain.credit.ledger import LedgerEntry
@@ -449,31 +450,33 @@ def failing_closed_always() -> Iterator[None]:
 def freeing_what_no_answer_proves() -> Iterator[None]:
     """What an answer takes back is free at once, whether it is heard or not."""
 
-    def latest(call: authorization._Call) -> tuple[Promise, ...]:
-        return () if call._promised is None else (call._promised,)  # noqa: SLF001
+    def latest(_: Quote, promised: Promise | None) -> list[Promise]:
+        return [] if promised is None else [promised]
 
-    with patch.object(authorization._Call, "_promises", latest):  # noqa: SLF001
+    with patch.object(authorization, "_promises", latest):
         yield
 
 
 @contextmanager
 def counting_calls_before_credit() -> Iterator[None]:
     """As many calls as may be under way are named, though credit is short as well."""
-    granted = authorization._Call.granted  # noqa: SLF001
+    grant_blocks = authorization._grant_blocks  # noqa: SLF001
 
-    def counted(call: authorization._Call) -> Authorization:
-        if call._before is None and call._too_many_at_once():  # noqa: SLF001
-            return call.denied(Denied.SPEND_LIMIT, LimitName.CONCURRENT_CALLS)
-        return granted(call)
+    def counted(quote: Quote) -> Grant:
+        is_full, notified = authorization._concurrent_calls(quote)  # noqa: SLF001
+        if quote.is_new and is_full:
+            denial = authorization._denial(Denied.SPEND_LIMIT, LimitName.CONCURRENT_CALLS)  # noqa: SLF001
+            return denial._replace(calls_notified=notified)
+        return grant_blocks(quote)
 
-    with patch.object(authorization._Call, "granted", counted):  # noqa: SLF001
+    with patch.object(authorization, "_grant_blocks", counted):
         yield
 
 
 @contextmanager
 def trusting_all_clocks() -> Iterator[None]:
     """A call is reserved for as if telephony's clock were never behind ours."""
-    with patch.object(call_prices, "CLOCK_SKEW", timedelta()):
+    with patch.object(pricing, "CLOCK_SKEW", timedelta()):
         yield
 
 
@@ -556,7 +559,7 @@ def pricing_masked_numbers_for_certain() -> Iterator[None]:
 @contextmanager
 def authorizing_by_the_digits_shown() -> Iterator[None]:
     """What masked digits may hide reserves nothing, and is not looked at for blocked numbers."""
-    with patch.object(call_prices, "_with_more_digits", lambda *_: iter(())):
+    with patch.object(pricing, "_with_more_digits", lambda *_: iter(())):
         yield
 
 

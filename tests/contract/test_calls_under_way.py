@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import ANSWERED, LONG_AGO, MICROS, card, holding, holds, phone_call, refuses, volume
 
-from perminute.domain.authorization.authorization import Standing, authorize
-from perminute.domain.authorization.call_prices import ratings_of
+from perminute.domain.authorization.authorization import authorize
+from perminute.domain.authorization.pricing import AuthorizationContext, price_call
 from perminute.domain.authorization.reservations import (
     Answer,
     ChargingRequest,
@@ -72,9 +72,9 @@ def under_way(organization: str, **changed: Any) -> Call:
 
 
 def decided(account: Account, one: Call) -> Authorization:
-    ratings = ratings_of(one, context())
-    standing = Standing(account, context(), ratings, None, Spendings(account.days, {}))
-    return authorize(standing, one, ChargingRequest(Operation.AUTHORIZE, 0, 120), ANSWERED)
+    price, spendings = price_call(one, context()), Spendings(account.days, {})
+    known = AuthorizationContext(account, context(), price, None, spendings)
+    return authorize(known, one, ChargingRequest(Operation.AUTHORIZE, 0, 120), ANSWERED)
 
 
 def post(account: Account, one: Authorization, before: Reservation | None = None) -> Transaction:

@@ -36,7 +36,6 @@ from perminute.domain.authorization.reservations import (
     Decision,
     Denied,
     PaidBy,
-    check_first,
 )
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.credit_settings import LATE_USAGE_HOURS
@@ -564,7 +563,7 @@ def test_so_many_calls_at_once_and_no_more_told_again_when_half_of_them_are_over
 def test_the_last_request_again_has_the_answer_that_it_had() -> None:
     decided = Scene().authorize(asks(600))
     later = under_way(answered_at=ANSWERED + MINUTE, ended_at=ANSWERED + MINUTE)
-    again = decided.reservation.answer_again(asks(600), ANSWERED + MINUTE, later)
+    again = decided.reservation.repeated_answer(asks(600), ANSWERED + MINUTE, later)
     assert again == decided.answer
 
 
@@ -580,29 +579,29 @@ def test_the_last_request_again_has_the_answer_that_it_had() -> None:
 def test_anything_but_the_next_request_is_a_conflict(asked: ChargingRequest, message: str) -> None:
     reservation = Scene().authorize(asks(600)).reservation
     with pytest.raises(Conflict, match=message):
-        reservation.answer_again(asked, ANSWERED)
+        reservation.repeated_answer(asked, ANSWERED)
 
 
 def test_another_call_under_the_same_id_is_a_conflict() -> None:
     reservation = Scene().authorize(asks(600)).reservation
     with pytest.raises(Conflict, match="another request"):
-        reservation.answer_again(asks(600), ANSWERED, under_way(organizer_id="bob"))
+        reservation.repeated_answer(asks(600), ANSWERED, under_way(organizer_id="bob"))
 
 
 def test_a_call_that_was_refused_can_be_asked_for_again_and_not_gone_on_with() -> None:
     reservation = Scene(user=Timeline()).authorize().reservation
-    assert reservation.answer_again(asks(None, 1), ANSWERED, under_way()) is None
+    assert reservation.repeated_answer(asks(None, 1), ANSWERED, under_way()) is None
     with pytest.raises(Conflict, match="was refused; there is nothing to update"):
-        reservation.answer_again(used(60, 1), ANSWERED)
+        reservation.repeated_answer(used(60, 1), ANSWERED)
 
 
 def test_a_call_that_was_released_is_over() -> None:
     scene = Scene()
     reservation = scene.release(scene.authorize(), 60, ANSWERED + MINUTE).reservation
     with pytest.raises(Conflict, match="was released; there is nothing to update"):
-        reservation.answer_again(used(60, 2), ANSWERED)
+        reservation.repeated_answer(used(60, 2), ANSWERED)
     with pytest.raises(Conflict, match="was released; a new call needs an id of its own"):
-        reservation.answer_again(asks(60, 2), ANSWERED, under_way())
+        reservation.repeated_answer(asks(60, 2), ANSWERED, under_way())
 
 
 @pytest.mark.parametrize(
@@ -614,4 +613,4 @@ def test_a_call_that_was_released_is_over() -> None:
 )
 def test_a_call_begins_with_an_authorization(asked: ChargingRequest, message: str) -> None:
     with pytest.raises(Conflict, match=message):
-        check_first(asked)
+        asked.check_is_first()

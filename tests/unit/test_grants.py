@@ -37,7 +37,7 @@ from perminute.domain.authorization.reservations import (
     Operation,
     PaidBy,
     Promise,
-    covered,
+    parts_to_hold,
 )
 from perminute.domain.credit.credit_settings import FailureHandling
 from perminute.domain.errors import Conflict, Refused
@@ -165,7 +165,7 @@ def test_the_greatest_promise_that_lasts_is_covered() -> None:
         (Promise(soon, *small),): (Held(soon, 1, 1),),
     }
     for promises, held in cases.items():
-        assert tuple(covered(promises, (2, 0))) == held
+        assert tuple(parts_to_hold(promises, (2, 0))) == held
 
 
 # ── When to hang up ──────────────────────────────────────────────────────────────────────────
@@ -347,7 +347,7 @@ def test_a_total_may_be_reported_instead() -> None:
     assert asked == used(30, 2, 300)
     third = scene.update(second, asked, ANSWERED + 90 * SECOND)
     assert third.reservation.used_seconds == 90
-    again = third.reservation.answer_again(total, ANSWERED + 91 * SECOND)
+    again = third.reservation.repeated_answer(total, ANSWERED + 91 * SECOND)
     assert again == third.answer
 
 
@@ -366,30 +366,30 @@ def test_a_total_never_falls() -> None:
 def test_what_is_wanted_by_default_may_be_spelled_out_when_a_request_is_sent_again() -> None:
     scene = Scene()
     first = scene.authorize(asks(None))
-    assert first.reservation.answer_again(asks(300), ANSWERED, under_way()) == first.answer
+    assert first.reservation.repeated_answer(asks(300), ANSWERED, under_way()) == first.answer
     second = scene.update(first, used(60, 1, 600), ANSWERED + MINUTE)
     third = scene.update(second, used(60, 2), ANSWERED + 2 * MINUTE)
     later = ANSWERED + 2 * MINUTE
     for same in (used(60, 2), used(60, 2, 600), ChargingRequest(Operation.UPDATE, 2, 600, 0, 120)):
-        assert third.reservation.answer_again(same, later) == third.answer
+        assert third.reservation.repeated_answer(same, later) == third.answer
     for other in (used(60, 2, 300), used(61, 2), ChargingRequest(Operation.UPDATE, 2, None, 0, 60)):
         with pytest.raises(Conflict, match="another request"):
-            third.reservation.answer_again(other, later)
+            third.reservation.repeated_answer(other, later)
 
 
 def test_what_is_spelled_out_may_be_left_to_the_default() -> None:
     scene = Scene()
     first = scene.authorize(asks(300))
-    assert first.reservation.answer_again(asks(None), ANSWERED, under_way()) == first.answer
+    assert first.reservation.repeated_answer(asks(None), ANSWERED, under_way()) == first.answer
     second = scene.update(first, used(60, 1, 300), ANSWERED + MINUTE)
-    assert second.reservation.answer_again(used(60, 1), ANSWERED + MINUTE) == second.answer
+    assert second.reservation.repeated_answer(used(60, 1), ANSWERED + MINUTE) == second.answer
 
 
 def test_once_a_grant_has_lapsed_the_same_request_grants_nothing() -> None:
     first = Scene().authorize()
     before, after = lapse(first) - SECOND, lapse(first)
-    assert first.reservation.answer_again(asks(), before, under_way()) == first.answer
-    again = first.reservation.answer_again(asks(), after, under_way())
+    assert first.reservation.repeated_answer(asks(), before, under_way()) == first.answer
+    again = first.reservation.repeated_answer(asks(), after, under_way())
     assert again is not None
     assert (again.decision, again.reason) == (Decision.DENY, Denied.GRANT_LAPSED)
     assert (again.granted_seconds, again.hang_up_after_seconds) == (0, None)
@@ -402,8 +402,8 @@ def test_a_grant_for_nothing_lapses_as_others_do() -> None:
         "service_number": "+14255550100",
     }
     first, leg_ = Scene(user=SUBSCRIBED).authorize(**included), under_way(**included)
-    assert first.reservation.answer_again(asks(), ANSWERED + 11 * MINUTE, leg_) == first.answer
-    again = first.reservation.answer_again(asks(), ANSWERED + 12 * MINUTE, leg_)
+    assert first.reservation.repeated_answer(asks(), ANSWERED + 11 * MINUTE, leg_) == first.answer
+    again = first.reservation.repeated_answer(asks(), ANSWERED + 12 * MINUTE, leg_)
     assert again is not None
     assert again.reason == Denied.GRANT_LAPSED
 
@@ -512,8 +512,7 @@ def test_a_limit_holds_for_each_prefix_by_which_a_call_may_be_rated() -> None:
     soon = f"{ANSWERED + 30 * SECOND:%Y-%m-%dT%H:%M:%S}Z"
     rates = card("dialOut,49,DE,USD,0.01,,", f"dialOut,4930,DE,USD,0.01,{soon},", header=PERIODS)
     settings = configured(prefix_hourly_spend_limit_micros=50_000)
-    prefixes = ("49", "4930")
-    scene = Scene(holding(lot("1", MICROS), settings=settings), rates=rates, prefixes=prefixes)
+    scene = Scene(holding(lot("1", MICROS), settings=settings), rates=rates)
     scene.authorize(asks(180))
     late = scene.authorize(asks(180), ANSWERED + 91 * SECOND, call_id="b")
     assert (late.answer.granted_seconds, late.answer.limit) == (120, LimitName.PREFIX_HOURLY_SPEND)

@@ -11,13 +11,14 @@ from builders import ANSWERED, ORGANIZATION, phone_call
 
 from perminute.adapters.memory import InMemoryStore
 from perminute.application.look_up_calls import LookUpCalls
-from perminute.domain.authorization.call_states import CallState, state_of
 from perminute.domain.authorization.reservations import (
     Answer,
+    CallState,
     ChargingRequest,
     Decision,
     Operation,
     Reservation,
+    state_of,
 )
 from perminute.domain.credit.transaction import Authorized
 from perminute.domain.errors import NotFound
@@ -52,7 +53,7 @@ def test_a_call_is_under_way_until_its_grant_lapses() -> None:
     updated = replace(
         authorized,
         asked=ChargingRequest(Operation.UPDATE, 1),
-        answer=replace(authorized.answer, valid_until=ANSWERED + 11 * MINUTE),
+        answer=authorized.answer._replace(valid_until=ANSWERED + 11 * MINUTE),
         reported_at=ANSWERED + 5 * MINUTE,
     )
     lapses_at = ANSWERED + 17 * MINUTE

@@ -30,7 +30,6 @@ from perminute.api.documents import price_document
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
-from perminute.domain.authorization.call_prices import ratings_of
 from perminute.domain.authorization.reservations import Decision, Denied
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.licensing.timelines import Timeline
@@ -59,7 +58,7 @@ def named(rates: RateCard, name: str) -> RateCard:
 
 def rated(*rows: str, **changed: Any) -> Rating:
     scene = Scene()
-    licensed = scene.standing(under_way()).context.licensing
+    licensed = scene.context(under_way()).rating_context.licensing
     context = RatingContext(licensed, card(*rows), "USD", LONG_AGO)
     return rate_call(phone_call(**{"remote_number": MASKED, **changed}), context)
 
@@ -229,7 +228,7 @@ def test_a_correction_flags_a_call_without_a_price_too() -> None:
 
 
 def scene(*rows: str, micros: int = 100 * MICROS, **changed: Any) -> Scene:
-    return Scene(holding(lot("1", micros)), rates=card(*rows), prefixes=("447",), **changed)
+    return Scene(holding(lot("1", micros)), rates=card(*rows), **changed)
 
 
 def test_a_masked_number_reserves_the_dearest_price_that_it_may_have() -> None:
@@ -313,17 +312,16 @@ def test_a_rate_that_begins_while_the_call_rings_may_be_hidden_as_well() -> None
         "dialOut,44770090015,USD,5,2026-11-02T09:00:30Z",
         header=header,
     )
-    one = Scene(holding(lot("1", 100 * MICROS)), rates=rates, prefixes=("447",))
+    one = Scene(holding(lot("1", 100 * MICROS)), rates=rates)
     one.authorize(asks(60), remote_number=MASKED)
     assert one.reserved() == 5 * MICROS
 
 
 def test_calls_are_counted_by_the_prefix_that_is_shown() -> None:
     """As they are charged; a mask may hide hundreds, and each would be a record to read."""
-    standing = scene(BASE, DEARER, user=BY_THE_MINUTE).standing(under_way(remote_number=MASKED))
-    ratings = ratings_of(under_way(remote_number=MASKED), standing.context)
-    assert [one.price.prefix for one in ratings.hidden] == ["44770090015"]
-    assert ratings.prefixes == ("447",)
+    context = scene(BASE, DEARER, user=BY_THE_MINUTE).context(under_way(remote_number=MASKED))
+    assert [rating.price.prefix for rating in context.price.hidden] == ["44770090015"]
+    assert context.price.prefixes == ("447",)
 
 
 def test_a_call_to_a_masked_number_may_end_with_the_number_in_full() -> None:

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from perminute.adapters.notification_documents import document_of
-from perminute.domain.authorization.call_states import under_way_since
+from perminute.domain.authorization.reservations import under_way_since
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.chargebacks import BoughtCredit
 from perminute.domain.credit.lots import in_order

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 
 from perminute.api.call_messages import CallDocument, CallsDocument
 from perminute.api.documents import instant_text
-from perminute.domain.authorization.call_states import CallState, state_of
-from perminute.domain.authorization.reservations import Operation, Reservation
+from perminute.domain.authorization.reservations import (
+    Answer,
+    Decision,
+    Operation,
+    Reservation,
+    state_of,
+)
 from perminute.domain.errors import Refused
 from perminute.domain.rating.calls import MAX_ID_LENGTH
 from perminute.domain.values.times import format_instant, parse_instant
@@ -21,21 +26,30 @@ if TYPE_CHECKING:
     from perminute.application.look_up_calls import CallsPage
     from perminute.domain.rating.usage_record import Usage
 
+_CHECK_BYTES = 8
+_NOTHING_GRANTED = Answer(sequence=0, decision=Decision.DENY, final_unit=True)
+
 
 def call_document(call: Reservation | Usage, at: datetime) -> CallDocument:
-    """Write what is known of a call at an instant, without any phone number."""
-    if not isinstance(call, Reservation):
-        return _ended(call)
-    asked, answer = call.asked, call.answer
-    is_report = asked.operation is not Operation.AUTHORIZE
+    """Write what is known of a call at an instant, without any phone number.
+
+    Once it has ended, its last request and answer are not known any more.
+    """
+    asked, answer, authorized_at = None, _NOTHING_GRANTED, None
+    if isinstance(call, Reservation):
+        asked, answer, authorized_at = call.asked, call.answer, call.call.rated_at
+        used_seconds = call.used_seconds
+    else:
+        authorized_at, used_seconds = call.authorized_at, call.call.connected_seconds
+    is_report = asked is not None and asked.operation is not Operation.AUTHORIZE
     return CallDocument(
         call_id=call.call.call_id,
         state=state_of(call, at),
-        sequence=asked.sequence,
-        operation=asked.operation,
-        requested_seconds=asked.requested_seconds,
-        used_seconds=asked.used_seconds if is_report else None,
-        total_used_seconds=call.used_seconds,
+        sequence=asked and asked.sequence,
+        operation=asked and asked.operation,
+        requested_seconds=asked and asked.requested_seconds,
+        used_seconds=asked.used_seconds if asked and is_report else None,
+        total_used_seconds=used_seconds,
         granted_seconds=answer.granted_seconds,
         valid_until=instant_text(answer.valid_until),
         report_before=instant_text(answer.report_before),
@@ -43,32 +57,9 @@ def call_document(call: Reservation | Usage, at: datetime) -> CallDocument:
         final_unit=answer.final_unit,
         reason=answer.reason,
         limit=answer.limit,
-        authorized_at=format_instant(call.call.rated_at),
+        authorized_at=instant_text(authorized_at),
         organizer_id=call.call.organizer_id,
         leg_type=call.call.leg_type,
-    )
-
-
-def _ended(usage: Usage) -> CallDocument:
-    """Write what is known of a call that has ended: its last request is not, any more."""
-    return CallDocument(
-        call_id=usage.call.call_id,
-        state=CallState.ENDED,
-        sequence=None,
-        operation=None,
-        requested_seconds=None,
-        used_seconds=None,
-        total_used_seconds=usage.call.connected_seconds,
-        granted_seconds=0,
-        valid_until=None,
-        report_before=None,
-        hang_up_after_seconds=None,
-        final_unit=True,
-        reason=None,
-        limit=None,
-        authorized_at=instant_text(usage.authorized_at),
-        organizer_id=usage.call.organizer_id,
-        leg_type=usage.call.leg_type,
     )
 
 
@@ -80,13 +71,12 @@ def calls_document(organization_id: str, page: CallsPage, at: datetime) -> Calls
     )
 
 
-_CHECK_BYTES = 8
-
-
 def cursor_of(organization_id: str, place: CallPlace) -> str:
     """Write a place in the list of an organization's calls, so that it survives a URL."""
     text = f"{format_instant(place.since)} {place.call_id}".encode()
-    return urlsafe_b64encode(_check(organization_id, text) + text).decode().rstrip("=")
+    # A cursor that was cut short, or is another organization's, does not match this digest.
+    digest = sha256(f"{organization_id}\n".encode() + text).digest()
+    return urlsafe_b64encode(digest[:_CHECK_BYTES] + text).decode().rstrip("=")
 
 
 def read_cursor(organization_id: str, cursor: str) -> CallPlace:
@@ -101,20 +91,15 @@ def read_cursor(organization_id: str, cursor: str) -> CallPlace:
         since, _, call_id = raw[_CHECK_BYTES:].decode().partition(" ")
         place = CallPlace(parse_instant(since), call_id)
     except ValueError:
-        raise _no_cursor() from None
-    if cursor != cursor_of(organization_id, place) or not 1 <= len(call_id) <= MAX_ID_LENGTH:
-        raise _no_cursor()
+        place = None
+    if (
+        place is None
+        or cursor != cursor_of(organization_id, place)
+        or not 1 <= len(place.call_id) <= MAX_ID_LENGTH
+    ):
+        raise Refused(
+            "cursor",
+            "is none that the list of this organization's calls has answered with as next; leave "
+            "it out to begin with the first page",
+        )
     return place
-
-
-def _check(organization_id: str, text: bytes) -> bytes:
-    """Digest a place with its organization: what was cut short or is another's does not match."""
-    return sha256(f"{organization_id}\n".encode() + text).digest()[:_CHECK_BYTES]
-
-
-def _no_cursor() -> Refused:
-    return Refused(
-        "cursor",
-        "is none that the list of this organization's calls has answered with as next; leave it "
-        "out to begin with the first page",
-    )

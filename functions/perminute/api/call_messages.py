@@ -7,8 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from perminute.api.messages import Instant, Seconds
-from perminute.domain.authorization.call_states import CallState
-from perminute.domain.authorization.reservations import Operation
+from perminute.domain.authorization.reservations import CallState, Operation
 from perminute.domain.limits.spending import LimitName
 from perminute.domain.rating.calls import LegType
 from perminute.fields import Message

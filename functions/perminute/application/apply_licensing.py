@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from perminute.application.find_ties import ReportTies, ties_of_facts, unreported
-from perminute.application.recording import against_processed_event, names_in_log, rerating_id
 from perminute.application.results import (
     Accepted,
     Result,

@@ -1,4 +1,4 @@
-"""Look up calls and those under way: what a bridge that has restarted has to know."""
+"""Look up calls and those under way: what a bridge that has restarted must know."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.authorization.call_states import under_way_since
 from perminute.domain.authorization.reservations import Reservation
 from perminute.domain.errors import NotFound
 
@@ -24,12 +23,12 @@ class CallsPage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LookUpCalls:
-    """The use case with what it needs from outside. Raises `Unavailable`."""
+    """The use case with its port. Raises `Unavailable`."""
 
     under_way: CallsUnderWay
 
     def call(self, organization_id: str, call_id: str) -> Reservation | Usage:
-        """Return a call as it is now; raises `NotFound` if nobody has asked for it."""
+        """Return a call as it is now. Raises `NotFound`."""
         call = self.under_way.read_calls(organization_id, [call_id]).get(call_id)
         if call is None:
             raise NotFound(
@@ -42,20 +41,14 @@ class LookUpCalls:
     ) -> CallsPage:
         """Return calls under way, as they are now, in the order in which they were authorized.
 
-        A page may have fewer than `limit` of them before the last one: the index that names them
-        lags behind, and what was released or has ended meanwhile is left out.
+        A page may have fewer than `limit` of them before the last one.
         """
         # One more than is wanted says whether there is a next page.
         found = self.under_way.calls_by_start(organization_id, limit=limit + 1, after=after)
         places = list(islice(found, limit + 1))
         page, further = places[:limit], places[limit:]
-        calls = self.under_way.read_calls(organization_id, [place.call_id for place in page])
-        return CallsPage(
-            tuple(
-                call
-                for place in page
-                if isinstance(call := calls.get(place.call_id), Reservation)
-                and under_way_since(call) is not None
-            ),
-            page[-1] if further else None,
-        )
+        known = self.under_way.read_calls(organization_id, [place.call_id for place in page])
+        calls = (known.get(place.call_id) for place in page)
+        # The index lags behind: what was released or has ended meanwhile is left out.
+        under_way = (call for call in calls if isinstance(call, Reservation) and call.may_go_on)
+        return CallsPage(tuple(under_way), page[-1] if further else None)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from perminute.domain.authorization.call_times import CLOCK_SKEW, RINGING
+from perminute.domain.authorization.reservations import CLOCK_SKEW, RINGING
 from perminute.domain.values.times import format_instant
 from perminute_local.simulation.faults import chance
 from perminute_local.simulation.manners import manners_drawn

@@ -13,7 +13,6 @@ from perminute.adapters.dynamodb.rows import (
     SpendingRow,
     UsageRow,
 )
-from perminute.domain.authorization.call_states import under_way_since
 from perminute.domain.authorization.reservations import (
     Answer,
     ChargingRequest,
@@ -23,6 +22,7 @@ from perminute.domain.authorization.reservations import (
     PaidBy,
     Promise,
     Reservation,
+    under_way_since,
 )
 from perminute.domain.credit.credit_settings import FailureHandling
 from perminute.domain.limits.spending import (

@@ -1,12 +1,21 @@
-"""A call that is authorized: what was asked and answered, and what it has reserved.
+"""A call that is authorized: its last request and answer, and what it has reserved.
 
-Modeled on online charging (RFC 8506, 3GPP TS 32.291): an initial request, updates and a
-termination, numbered from 0. The next number acts; the last one again, with the same content,
-is given the answer that it had; anything else is a conflict. Used seconds are counted from the
-report before (RFC 8506 §8.19), or from the answer of the call if the bridge says so.
+This is online charging as in RFC 8506 and 3GPP TS 32.291, where the terms are:
+
+=============================================  ==============================================
+CC-Request-Type (§8.3), CC-Request-Number      `operation`, `sequence`
+Requested- and Used-Service-Unit (§8.18, 8.19) `requested_seconds`, `used_seconds`
+Granted-Service-Unit (§8.17)                   `granted_seconds`
+Validity-Time (§8.33)                          `valid_until`, an instant
+Final-Unit-Indication (§8.34)                  `final_unit`
+Credit-Control-Failure-Handling (§8.14)        `failure_handling`
+=============================================  ==============================================
+
+Requests are numbered from 0. The next number acts; the last one again, with the same content,
+has the same answer; anything else is a conflict.
 
 An answer can get lost. Only the next number proves that it was heard; until then the bridge may
-rely on the answer before. So a call has reserved what either of them promised (`covered`).
+rely on the answer before. So a call has reserved what either of them promised (`parts_to_hold`).
 """
 
 from __future__ import annotations
@@ -16,11 +25,11 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.authorization.call_times import CLOCK_SKEW, RINGING
 from perminute.domain.credit.credit_settings import FailureHandling
-from perminute.domain.credit.holds import NO_HOLD, Hold
+from perminute.domain.credit.holds import Hold
 from perminute.domain.errors import Conflict, Refused
 from perminute.domain.rating.calls import MAX_CALL_SECONDS
+from perminute.domain.rating.usage_record import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,21 +39,30 @@ if TYPE_CHECKING:
     from perminute.domain.rating.calls import Call
 
 DEFAULT_QUOTA_SECONDS = 300
-"""What is granted to who does not say how much; a call reports every five minutes (ours)."""
+"""What an authorization is granted that does not say how much it requests (ours)."""
 
 SHORTEST_VALIDITY = timedelta(minutes=5)
-"""A grant is good for at least so long, however little it grants (ours)."""
+"""A grant is valid for at least so long, however little it grants (ours)."""
 
 HANG_UP = timedelta(seconds=2)
 """A bridge begins to hang up so long before a grant ends (ours): its request to the far end, and
 the answer to that, take a part of it."""
 
 REPORT_TOLERANCE = timedelta(seconds=60)
-"""Used seconds may pass the time since the authorization by as much (ours): clocks differ."""
+"""Used seconds may exceed the time since the authorization by as much (ours): clocks differ."""
+
+RINGING = timedelta(minutes=1)
+"""A call may ring so long before its granted seconds begin to run (ours). A clock that is ahead of
+ours takes from this time."""
+
+CLOCK_SKEW = timedelta(seconds=30)
+"""A clock may be so far behind ours (ours): many times what a synchronized clock is off."""
+
+_SECOND = timedelta(seconds=1)
 
 
 class Operation(StrEnum):
-    """What can be asked of a call."""
+    """What a request about a call asks for."""
 
     AUTHORIZE = "authorize"
     UPDATE = "update"
@@ -52,14 +70,14 @@ class Operation(StrEnum):
 
 
 class Decision(StrEnum):
-    """The answer."""
+    """Whether a call may begin or go on."""
 
     ALLOW = "allow"
     DENY = "deny"
 
 
 class Denied(StrEnum):
-    """Why a call may not begin or go on, beside what its licenses, policies and number say."""
+    """Why a call may not begin or go on, beside its licenses, policies and number."""
 
     INSUFFICIENT_CREDIT = "insufficientCredit"
     SPEND_LIMIT = "spendLimit"
@@ -79,23 +97,27 @@ class PaidBy(StrEnum):
     NOBODY = "nobody"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What the bridge is told; money in micro-units of `currency`.
+class CallState(StrEnum):
+    """What a bridge may still do about a call."""
 
-    `granted_seconds` may be used from now on, until `valid_until`; the next report is to come
-    before `report_before`, when they are used up at the earliest. `hang_up_after_seconds` and
-    `remaining_seconds` are counted from the answer of the call, and None where nothing is granted:
-    when to begin to hang up, and how long the call would be covered beside this grant. `limit`
-    names the limit that stands in the way, if one does.
-    """
+    UNDER_WAY = "underWay"  # its last grant has not lapsed
+    DENIED = "denied"  # it was never let in, or is to be hung up and released
+    LAPSED = "lapsed"  # only what it has used is still reserved: its bridge stopped reporting
+    RELEASED = "released"
+    ENDED = "ended"  # its `Call Ended` is recorded, or it was charged by its bridge's reports
+
+
+class Answer(NamedTuple):
+    """The answer to a request about a call; money in micro-units of `currency`."""
 
     sequence: int
     decision: Decision
     reason: str | None = None
+    # New quota from now on. It is used up at `report_before` at the earliest.
     granted_seconds: int = 0
     valid_until: datetime | None = None
     report_before: datetime | None = None
+    # These two count from the answer of the call; None if nothing is granted.
     hang_up_after_seconds: int | None = None
     remaining_seconds: int | None = None
     final_unit: bool = False
@@ -107,39 +129,33 @@ class Answer:
     failure_handling: FailureHandling = FailureHandling.CLOSED
 
     def lapsed(self) -> Answer:
-        """Return what is left of an answer once its grant has lapsed."""
-        return replace(
-            self,
+        """Return what is left of the answer once its grant has lapsed."""
+        return Answer(
+            sequence=self.sequence,
             decision=Decision.DENY,
             reason=Denied.GRANT_LAPSED,
-            granted_seconds=0,
-            valid_until=None,
-            report_before=None,
-            hang_up_after_seconds=None,
-            remaining_seconds=None,
             final_unit=True,
-            paid_by=None,
-            limit=None,
+            rate_micros_per_minute=self.rate_micros_per_minute,
+            connection_fee_micros=self.connection_fee_micros,
+            currency=self.currency,
+            failure_handling=self.failure_handling,
         )
 
 
 class ChargingRequest(NamedTuple):
-    """What was asked, to know it when it comes again: what is wanted, and what was used.
-
-    A bridge reports what was used since the report before, or `total_used_seconds`: then the
-    former count nothing.
-    """
+    """A request about a call."""
 
     operation: Operation
     sequence: int
     requested_seconds: int | None = None
+    # Since the last report; not read if the total since the answer of the call is given.
     used_seconds: int = 0
     total_used_seconds: int | None = None
 
     def in_full(self, default_seconds: int, reported_seconds: int) -> ChargingRequest:
-        """Return the request with all that it leaves open: how much it wants, and used since when.
+        """Return the request with its defaults, and what was used since the last report.
 
-        `reported_seconds` are those that were reported before.
+        `reported_seconds` are those reported before in all.
         """
         used, total = self.used_seconds, self.total_used_seconds
         wants_more = self.operation is not Operation.RELEASE
@@ -149,50 +165,52 @@ class ChargingRequest(NamedTuple):
             total_used_seconds=None,
         )
 
+    def check_is_first(self) -> None:
+        """Raise `Conflict` if this cannot be the first request about a call."""
+        if self.operation is not Operation.AUTHORIZE:
+            raise Conflict("callId", f"was never authorized; there is nothing to {self.operation}")
+        if self.sequence != 0:
+            raise Conflict("sequence", f"is {self.sequence}, but the first of a call is 0")
+
 
 class Promise(NamedTuple):
-    """What an answer lets a bridge rely on until an instant: the cost of the call as a whole.
-
-    Micro-units of credit, and minutes of a pool.
-    """
+    """The cost of a whole call that a bridge may rely on until an instant."""
 
     until: datetime
     micros: int
-    minutes: int
+    minutes: int  # of the pool
 
 
 class Held(NamedTuple):
-    """What a call has reserved until an instant: micro-units of credit, and minutes of a pool.
-
-    Either for what it is granted, which lapses; or for what it has `used`, which is held until the
-    call is charged: by its `Call Ended`, or from `until` on by what its bridge reported. A call
-    counts once among those under way: `calls` is 0 for what it holds beside that.
-    """
+    """A part of what a call has reserved, until an instant."""
 
     until: datetime
     micros: int
-    minutes: int
+    minutes: int  # of the pool
+    # What the call has used does not lapse: it is charged by the `Call Ended`, or from `until` on
+    # by what its bridge reported.
     used: bool = False
+    # A call counts once among those under way: 0 for a further part.
     calls: int = 1
 
     @property
     def credit(self) -> Hold:
-        """What the account holds for it."""
+        """The part as the account and the limits count it."""
         return Hold(self.until, self.micros, self.calls, self.used)
 
     @property
     def pool(self) -> Hold:
-        """What the pool holds for it."""
+        """The part as the pool counts it."""
         return Hold(self.until, self.minutes, self.calls, self.used)
 
 
-def covered(promises: Sequence[Promise], used: tuple[int, int]) -> Iterator[Held]:
+def parts_to_hold(promises: Sequence[Promise], used: tuple[int, int]) -> Iterator[Held]:
     """Yield what to hold so that at each instant the greatest promise that lasts is covered.
 
-    `used` are the micro-units and minutes of the cost that are held apart, until they are charged.
+    `used` are the micro-units and minutes of what the call has used, which are held apart.
     """
     micros, minutes = used
-    last = max(promise.until for promise in promises)
+    last = max((promise.until for promise in promises), default=None)
     for until in sorted({promise.until for promise in promises}, reverse=True):
         lasting = [promise for promise in promises if promise.until >= until]
         all_micros = max(micros, *(promise.micros for promise in lasting))
@@ -205,26 +223,23 @@ def covered(promises: Sequence[Promise], used: tuple[int, int]) -> Iterator[Held
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """A call that was authorized, or refused, and has not ended yet.
+    """A call that was authorized, or refused, and has not ended yet."""
 
-    `call` is what was asked for, answered when that was. `wanted_seconds` is what it is to be
-    granted at once; had the request not said it, that would be `default_seconds`. `used_seconds`
-    are those reported until now, the last time at `reported_at`. `promised` is what the last answer
-    lets the bridge rely on, if anything. `held` is what the call has reserved. `keys` name the
-    spending records that count what is held as well. `rate_card_version` names the card that
-    prices the call, whichever is published while it lasts.
-    """
-
-    call: Call
-    asked: ChargingRequest
+    call: Call  # as it was authorized, answered at that instant
+    asked: ChargingRequest  # the last request, in full
     answer: Answer
+    # That card prices the call, whichever is published while it lasts.
     rate_card_version: str = ""
     wanted_seconds: int = DEFAULT_QUOTA_SECONDS
+    # What `wanted_seconds` would be if the last request had not said it.
     default_seconds: int = DEFAULT_QUOTA_SECONDS
+    # Reported in all, the last time at `reported_at`.
     used_seconds: int = 0
     reported_at: datetime | None = None
+    # What the last answer lets the bridge rely on.
     promised: Promise | None = None
     held: tuple[Held, ...] = ()
+    # The records of limits that count what is held as well.
     keys: tuple[SpendingKey, ...] = ()
 
     @property
@@ -234,28 +249,13 @@ class Reservation:
 
     @property
     def charge_at(self) -> datetime | None:
-        """From when on it is charged by what was reported; None, it has nothing to be charged."""
+        """From when on it is charged by what was reported; None if it has used nothing."""
         return next((held.until for held in self.held if held.used), None)
 
     @property
     def holds_minutes(self) -> bool:
         """Whether minutes of a pool are reserved for it."""
         return any(held.minutes for held in self.held)
-
-    def as_reported(self) -> Call:
-        """Return the call that its bridge has described: it ended with the last report, or before.
-
-        That report may have waited. So the call was answered within the time that a call may ring.
-        """
-        if self.reported_at is None:
-            msg = f"nothing was reported of call {self.call.call_id}"
-            raise ValueError(msg)
-        # More than a day is a slip of the bridge; a `Call Ended` would be refused for it.
-        lasted = timedelta(seconds=min(self.used_seconds, MAX_CALL_SECONDS))
-        # The last report may come late. The price of these instants is what was reserved.
-        earliest, latest = self.call.rated_at - CLOCK_SKEW, self.call.rated_at + RINGING
-        answered_at = min(max(self.reported_at - lasted, earliest), latest)
-        return replace(self.call, answered_at=answered_at, ended_at=answered_at + lasted)
 
     @property
     def grant_lapses_at(self) -> datetime | None:
@@ -269,12 +269,30 @@ class Reservation:
         return valid_until + (valid_until - (self.reported_at or self.call.rated_at))
 
     @property
+    def was_refused(self) -> bool:
+        """Whether it was never let in."""
+        is_first = self.asked.operation is Operation.AUTHORIZE
+        return is_first and self.answer.decision is Decision.DENY
+
+    @property
     def may_go_on(self) -> bool:
         """Whether it can be updated or released."""
-        return not self._was_refused and self.asked.operation is not Operation.RELEASE
+        return not self.was_refused and self.asked.operation is not Operation.RELEASE
+
+    def as_reported(self) -> Call:
+        """Return the call as its bridge has described it: it ended with the last report."""
+        if self.reported_at is None:
+            msg = f"nothing was reported of call {self.call.call_id}"
+            raise ValueError(msg)
+        # More than a day is a slip of the bridge; a `Call Ended` would be refused for it.
+        lasted = timedelta(seconds=min(self.used_seconds, MAX_CALL_SECONDS))
+        # The last report may come late. What was reserved is the price of these instants.
+        earliest, latest = self.call.rated_at - CLOCK_SKEW, self.call.rated_at + RINGING
+        answered_at = min(max(self.reported_at - lasted, earliest), latest)
+        return replace(self.call, answered_at=answered_at, ended_at=answered_at + lasted)
 
     def next_request(self, asked: ChargingRequest, at: datetime) -> ChargingRequest:
-        """Return the next request about the call in full, once what it reports can be true.
+        """Return the next request about the call in full.
 
         Raises `Refused` if more was used than the time since the authorization allows.
         """
@@ -296,61 +314,67 @@ class Reservation:
             )
         return in_full
 
-    def answer_again(
+    def repeated_answer(
         self, asked: ChargingRequest, at: datetime, call: Call | None = None
     ) -> Answer | None:
-        """Return the answer that a request had if it is the last one again; None if it is the next.
+        """Return the answer to the last request if it is sent again; None if it is the next one.
 
-        A grant that has lapsed is not given again: nothing is reserved for it any more. `call` is
-        what an authorization says of the call. Raises `Conflict` for anything else.
+        `call` is what an authorization says of the call. Raises `Conflict` for anything else.
         """
         if asked.sequence == self.sequence:
-            reported = self.used_seconds - self.asked.used_seconds
-            same_call = call is None or _facts(call) == _facts(self.call)
-            if asked.in_full(self.default_seconds, reported) == self.asked and same_call:
-                lapses_at = self.grant_lapses_at
-                return self.answer if lapses_at is None or at < lapses_at else self.answer.lapsed()
-            raise Conflict(
-                "sequence",
-                f"{asked.sequence} was used for another request of this call; send that one again "
-                f"to hear its answer, and use {self.sequence + 1} for the next one",
-            )
+            if not self._is_last_request(asked, call):
+                raise Conflict(
+                    "sequence",
+                    f"{asked.sequence} was used for another request of this call; send that one "
+                    f"again to hear its answer, and use {self.sequence + 1} for the next one",
+                )
+            lapses_at = self.grant_lapses_at
+            # Nothing is reserved any more for a grant that has lapsed.
+            return self.answer if lapses_at is None or at < lapses_at else self.answer.lapsed()
         if asked.sequence != self.sequence + 1:
             raise Conflict(
                 "sequence",
                 f"is {asked.sequence}, but the last of this call was {self.sequence}: repeat that "
                 f"or go on with {self.sequence + 1}",
             )
-        if asked.operation is Operation.AUTHORIZE and self.asked.operation is Operation.RELEASE:
+        self._check_next(asked.operation)
+        return None
+
+    def _is_last_request(self, asked: ChargingRequest, call: Call | None) -> bool:
+        reported = self.used_seconds - self.asked.used_seconds
+        if asked.in_full(self.default_seconds, reported) != self.asked:
+            return False
+        if call is None:
+            return True
+        # The times of a call are those of its request, and differ when that is sent again.
+        before = self.call
+        return before == replace(call, answered_at=before.answered_at, ended_at=before.ended_at)
+
+    def _check_next(self, operation: Operation) -> None:
+        if operation is not Operation.AUTHORIZE:
+            if not self.may_go_on:
+                done = "was refused" if self.was_refused else "was released"
+                raise Conflict("callId", f"{done}; there is nothing to {operation}")
+        elif self.asked.operation is Operation.RELEASE:
             raise Conflict("callId", "was released; a new call needs an id of its own")
-        if asked.operation is Operation.AUTHORIZE and not self._was_refused:
+        elif not self.was_refused:
             raise Conflict(
                 "callId", "is authorized already; go on with update, or end it with release"
             )
-        if asked.operation is not Operation.AUTHORIZE and not self.may_go_on:
-            done = "was refused" if self._was_refused else "was released"
-            raise Conflict("callId", f"{done}; there is nothing to {asked.operation}")
-        return None
-
-    @property
-    def _was_refused(self) -> bool:
-        is_first = self.asked.operation is Operation.AUTHORIZE
-        return is_first and self.answer.decision is Decision.DENY
 
 
-def check_first(asked: ChargingRequest) -> None:
-    """Refuse what is asked of a call that nobody has asked for yet, unless it is the first."""
-    if asked.operation is not Operation.AUTHORIZE:
-        raise Conflict("callId", f"was never authorized; there is nothing to {asked.operation}")
-    if asked.sequence != 0:
-        raise Conflict("sequence", f"is {asked.sequence}, but the first of a call is 0")
+def state_of(call: Reservation | Usage, at: datetime) -> CallState:
+    """Return the state of a call; only whether it has lapsed depends on the instant."""
+    if isinstance(call, Usage):
+        return CallState.ENDED
+    if call.asked.operation is Operation.RELEASE:
+        return CallState.RELEASED
+    if call.answer.decision is Decision.DENY:
+        return CallState.DENIED
+    until = call.grant_lapses_at
+    return CallState.LAPSED if until is None or until <= at else CallState.UNDER_WAY
 
 
-def _facts(call: Call) -> Call:
-    """Take out of a call what depends on when it was asked for."""
-    never = None
-    return replace(call, answered_at=never, ended_at=_NO_TIME, billable_seconds=None)
-
-
-_NO_TIME = NO_HOLD.until
-_SECOND = timedelta(seconds=1)
+def under_way_since(call: Reservation) -> datetime | None:
+    """Return when a call was let in; None if it was not, or has been released."""
+    return call.call.rated_at if call.may_go_on else None

@@ -191,6 +191,11 @@ class ReachedLimit(NamedTuple):
     spent_micros: int
     reserved_micros: int
 
+    @property
+    def left_micros(self) -> int:
+        """What may still be spent; negative if it is exceeded."""
+        return self.limit.micros - self.spent_micros - self.reserved_micros
+
 
 def limits_on(
     call: Call,
