@@ -8,8 +8,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from perminute.api.bootstrap import charging_api
-from perminute.api.http import http_response, plain, request_id_of, serve_http, serve_invocation
-from perminute.api.reports import report_served
+from perminute.api.http import (
+    http_response,
+    invocation_response,
+    report_served,
+    request_id_of,
+    serve_http,
+    serve_invocation,
+)
 from perminute.application.correlation import caused_by
 from perminute.application.retry import Deadline
 from perminute.observability import logger, metrics, named_run
@@ -38,4 +44,4 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:  # noqa: ANN4
         return http_response(served.outcome)
     served = serve_invocation(api, event, deadline, datetime.now(UTC))
     report_served(served)
-    return plain(served.outcome)
+    return invocation_response(served.outcome)

@@ -111,12 +111,13 @@ def _operation(endpoint: Endpoint, components: dict[str, Any]) -> dict[str, Any]
         {"name": name, "in": "path", "required": True, "schema": schema_of_text(text_type)}
         for name, text_type in ids.items()
     ]
+    is_one_call = asks and _CALL in endpoint.path
     query = _query(components[endpoint.reads.__name__]) if asks else []
     failures = [
         status
         for status in _FAILURES
         if not (asks and status in _OF_BODIES)
-        and (endpoint.may_find_nothing or status is not HTTPStatus.NOT_FOUND)
+        and (is_one_call or status is not HTTPStatus.NOT_FOUND)
     ]
     operation: dict[str, Any] = {
         "operationId": endpoint.name,

@@ -1,4 +1,4 @@
-"""Puts the charging API together with its real adapters, and imports nothing else."""
+"""Puts the charging API together with its real adapters, and imports nothing else (ADR 11)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from perminute.aws import AwsResources
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+ATTEMPTS = 24
+"""As many callers of one organization may decide at the same instant, and each of them wins."""
+
 
 def charging_api(environment: Mapping[str, str]) -> ChargingApi:
-    """Connect it; its use cases share the rate card and the licenses that they remember."""
+    """Connect the API; its use cases share the cached rate card and licenses."""
     aws = AwsResources(environment)
     rate_cards, licensing = aws.rate_cards(), LicensingCache(aws.licensing)
     under_way = DynamoDBCallsUnderWay(aws.schema)
@@ -36,7 +39,3 @@ def charging_api(environment: Mapping[str, str]) -> ChargingApi:
         credit=aws.credit,
         look_up_calls=LookUpCalls(under_way),
     )
-
-
-ATTEMPTS = 24
-"""As many callers of one organization may decide at the same instant, and each of them wins."""

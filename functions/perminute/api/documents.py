@@ -20,33 +20,24 @@ if TYPE_CHECKING:
 
 
 def answer_document(answer: Answer) -> AnswerDocument:
-    """Write an answer."""
+    """Write the answer to a request about a call."""
+    fields = answer._asdict()
     return AnswerDocument(
-        sequence=answer.sequence,
-        decision=answer.decision,
-        reason=answer.reason,
-        granted_seconds=answer.granted_seconds,
-        valid_until=instant_text(answer.valid_until),
-        report_before=instant_text(answer.report_before),
-        hang_up_after_seconds=answer.hang_up_after_seconds,
-        remaining_seconds=answer.remaining_seconds,
-        final_unit=answer.final_unit,
-        paid_by=answer.paid_by,
-        rate_per_minute=_money(answer.rate_micros_per_minute),
-        connection_fee=_money(answer.connection_fee_micros),
-        currency=answer.currency,
-        limit=answer.limit,
-        failure_handling=answer.failure_handling,
+        rate_per_minute=_money(fields.pop("rate_micros_per_minute")),
+        connection_fee=_money(fields.pop("connection_fee_micros")),
+        valid_until=instant_text(fields.pop("valid_until")),
+        report_before=instant_text(fields.pop("report_before")),
+        **fields,
     )
 
 
 def price_document(usage: Usage, *, entitled: bool) -> PriceDocument:
-    """Write what a call would become; without an organizer only what the rate card says.
+    """Write what a call would become; not `entitled`, only what the rate card says.
 
-    Then `reason` says why there is no price, or that credit could not pay the one that there is.
+    Then `reason` says why there is no price, or that credit could not pay it.
     """
     call, price = usage.call, usage.stated_price
-    unpriced = price.unpriced and price.unpriced.value
+    reason = usage.reason if entitled else price.unpriced
     return PriceDocument(
         leg_type=call.leg_type,
         seconds=call.connected_seconds,
@@ -59,15 +50,15 @@ def price_document(usage: Usage, *, entitled: bool) -> PriceDocument:
         retail_cost=_money(price.retail_micros),
         currency=price.currency,
         outcome=usage.outcome if entitled else None,
-        reason=(usage.reason and usage.reason.value) if entitled else unpriced,
+        reason=reason and reason.value,
         pool_minutes=usage.pool_minutes if entitled else None,
         charge=format_micros(usage.charge_micros) if entitled else None,
-        flags=[one for one in usage.flags if entitled or one is Flag.PREFIX_UNCERTAIN],
+        flags=[flag for flag in usage.flags if entitled or flag is Flag.PREFIX_UNCERTAIN],
     )
 
 
 def balance_document(account: Account, at: datetime, further: Lots = ()) -> BalanceDocument:
-    """Write how an account stands, whether all that has expired is booked or not.
+    """Write the balance of an account at an instant, whether all that has expired is booked or not.
 
     `further` are its further lots, if some of them may have expired by then.
     """
@@ -90,7 +81,7 @@ def balance_document(account: Account, at: datetime, further: Lots = ()) -> Bala
 
 
 def instant_text(instant: datetime | None) -> str | None:
-    """Write an instant; null if there is none."""
+    """Write an instant; None if there is none."""
     return None if instant is None else format_instant(instant)
 
 

@@ -1,9 +1,9 @@
-"""The operations of the charging API: what each reads, does and answers."""
+"""The operations of the charging API: the route of each, what it reads, does and answers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from perminute.api.call_messages import CallDocument, CallsDocument, CallsQuery
 from perminute.api.documents import answer_document, balance_document, price_document
@@ -17,7 +17,6 @@ from perminute.api.messages import (
     ReportBody,
     UpdateBody,
 )
-from perminute.application.ask_price import Asking
 from perminute.application.authorize_call import Request
 from perminute.application.further_lots import further_lots
 from perminute.domain.authorization.reservations import ChargingRequest, Operation
@@ -25,6 +24,9 @@ from perminute.domain.errors import Refused
 from perminute.domain.rating.calls import Call, LegType, MeetingType, read_numbers
 from perminute.domain.values.identifiers import canonical_id
 from perminute.fields import Message
+
+R = TypeVar("R", bound=Message)
+A = TypeVar("A", bound=Message)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,16 +38,48 @@ if TYPE_CHECKING:
     from perminute.application.retry import Deadline
     from perminute.ports import CreditStore
 
+    Serve = Callable[["ChargingApi", "Target", R], A]
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Whom a request is about, when it came, and until when it must be answered.
+ENDPOINTS: list[Endpoint] = []
+_ORGANIZATION = "/organizations/{organizationId}"
+_CALL = f"{_ORGANIZATION}/calls/{{callId}}"
 
-    `call_id` is in its canonical spelling (`perminute.domain.values.identifiers`).
-    """
+
+class Endpoint(NamedTuple):
+    """One operation, and the method of `ChargingApi` that serves it."""
+
+    name: str
+    method: str
+    path: str
+    reads: type[Message]
+    answers: type[Message]
+    serve: Callable[[ChargingApi, Target, Any], Message]
+    summary: str  # for the OpenAPI document
+
+    @property
+    def route_key(self) -> str:
+        """The route as API Gateway names it."""
+        return f"{self.method} {self.path}"
+
+
+def _serves(
+    name: str, method: str, path: str, reads: type[R], answers: type[A]
+) -> Callable[[Serve[R, A]], Serve[R, A]]:
+    """Register a method of `ChargingApi` for an operation; its docstring is the summary."""
+
+    def register(serve: Serve[R, A]) -> Serve[R, A]:
+        summary = (serve.__doc__ or "").removesuffix(".")
+        ENDPOINTS.append(Endpoint(name, method, path, reads, answers, serve, summary))
+        return serve
+
+    return register
+
+
+class Target(NamedTuple):
+    """Whom a request is about, when it came, and until when it must be answered."""
 
     organization_id: str
-    call_id: str
+    call_id: str  # in its canonical spelling
     at: datetime
     deadline: Deadline
 
@@ -59,8 +93,9 @@ class ChargingApi:
     credit: CreditStore
     look_up_calls: LookUpCalls
 
+    @_serves("authorize", "POST", f"{_CALL}/authorize", AuthorizeBody, AnswerDocument)
     def authorize(self, target: Target, body: AuthorizeBody) -> AnswerDocument:
-        """Ask whether a call may begin."""
+        """May a call begin, and for how long?"""
         numbers = read_numbers(
             body.leg_type, service_number=body.service_number, remote_number=body.remote_number
         )
@@ -77,19 +112,23 @@ class ChargingApi:
             ended_at=target.at,
         )
         asked = ChargingRequest(Operation.AUTHORIZE, body.sequence, body.requested_seconds)
-        return self._ask(target, asked, call)
+        return self._answer(target, asked, call)
 
+    @_serves("update", "POST", f"{_CALL}/update", UpdateBody, AnswerDocument)
     def update(self, target: Target, body: UpdateBody) -> AnswerDocument:
-        """Report what a call has used, and ask for more."""
-        return self._ask(target, _report(Operation.UPDATE, body, body.requested_seconds))
+        """Report what a call has used, and be granted more."""
+        report = _report(Operation.UPDATE, body)
+        return self._answer(target, report._replace(requested_seconds=body.requested_seconds))
 
+    @_serves("release", "POST", f"{_CALL}/release", ReleaseBody, AnswerDocument)
     def release(self, target: Target, body: ReleaseBody) -> AnswerDocument:
-        """Report that a call is over."""
-        return self._ask(target, _report(Operation.RELEASE, body))
+        """Report that a call is over, and give back what it has not used."""
+        return self._answer(target, _report(Operation.RELEASE, body))
 
+    @_serves("price", "GET", f"{_ORGANIZATION}/price", PriceQuery, PriceDocument)
     def price(self, target: Target, query: PriceQuery) -> PriceDocument:
-        """Tell what a call would cost."""
-        dial_out = query.leg_type is LegType.DIAL_OUT
+        """What would a call cost?"""
+        is_dial_out = query.leg_type is LegType.DIAL_OUT
         call = Call(
             organization_id=target.organization_id,
             call_id="",
@@ -97,33 +136,34 @@ class ChargingApi:
             meeting_id="",
             meeting_type=MeetingType.SCHEDULED,
             leg_type=query.leg_type,
-            service_number=None if dial_out else query.number,
-            remote_number=query.number if dial_out else None,
+            service_number=None if is_dial_out else query.number,
+            remote_number=query.number if is_dial_out else None,
             answered_at=target.at,
             ended_at=target.at,
             billable_seconds=query.seconds,
         )
-        usage = self.ask_price(Asking(call, target.at))
-        return price_document(usage, entitled=query.organizer_id is not None)
+        return price_document(self.ask_price(call), entitled=query.organizer_id is not None)
 
+    @_serves("balance", "GET", f"{_ORGANIZATION}/balance", Message, BalanceDocument)
     def balance(self, target: Target, _: Message) -> BalanceDocument:
-        """Tell how the credit stands."""
+        """How does the credit stand?"""
         account, at = self.credit.account(target.organization_id), target.at
         needs_all = account.further_expire_by(at)
-        return balance_document(
-            account, at, further_lots(self.credit, account) if needs_all else ()
-        )
+        further = further_lots(self.credit, account) if needs_all else ()
+        return balance_document(account, at, further)
 
+    @_serves("call", "GET", _CALL, Message, CallDocument)
     def call(self, target: Target, _: Message) -> CallDocument:
-        """Return what is known of a call; raises `NotFound`."""
+        """What is known of a call?"""
         # Imported where it is needed: bridges seldom restart, and each start would pay (ADR 11).
         from perminute.api.call_documents import call_document  # noqa: PLC0415
 
         call = self.look_up_calls.call(target.organization_id, target.call_id)
         return call_document(call, target.at)
 
+    @_serves("callsUnderWay", "GET", f"{_ORGANIZATION}/calls", CallsQuery, CallsDocument)
     def calls_under_way(self, target: Target, query: CallsQuery) -> CallsDocument:
-        """Return a page of the calls under way."""
+        """Which calls are under way?"""
         from perminute.api.call_documents import calls_document, read_cursor  # noqa: PLC0415
 
         organization_id, cursor = target.organization_id, query.cursor
@@ -131,17 +171,18 @@ class ChargingApi:
         page = self.look_up_calls.page(organization_id, limit=query.limit, after=after)
         return calls_document(organization_id, page, target.at)
 
-    def _ask(
+    def _answer(
         self, target: Target, asked: ChargingRequest, call: Call | None = None
     ) -> AnswerDocument:
         request = Request(target.organization_id, target.call_id, asked, target.at, call)
         return answer_document(self.authorize_call(request, target.deadline))
 
 
-def _report(
-    operation: Operation, body: ReportBody, requested: int | None = None
-) -> ChargingRequest:
-    """Read a report, whose bridge says by one figure what was used."""
+BY_ROUTE = {endpoint.route_key: endpoint for endpoint in ENDPOINTS}
+BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}
+
+
+def _report(operation: Operation, body: ReportBody) -> ChargingRequest:
     used, total = body.used_seconds, body.total_used_seconds
     if used is None and total is None:
         raise Refused(
@@ -151,108 +192,4 @@ def _report(
         )
     if used is not None and total is not None:
         raise Refused("totalUsedSeconds", "says what usedSeconds says as well; send one of them")
-    return ChargingRequest(operation, body.sequence, requested, used or 0, total)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """One operation: its route, what it reads and answers, and what does it."""
-
-    name: str
-    method: str
-    path: str
-    summary: str
-    reads: type[Message]
-    answers: type[Message]
-    serve: Callable[[ChargingApi, Target, Any], Message]
-    may_find_nothing: bool = False
-    """Whether it may be answered that what is asked for is not there."""
-
-    @property
-    def route_key(self) -> str:
-        """Name the route as API Gateway does."""
-        return f"{self.method} {self.path}"
-
-
-_ORGANIZATION = "/organizations/{organizationId}"
-_CALL = f"{_ORGANIZATION}/calls/{{callId}}"
-
-ENDPOINTS = (
-    Endpoint(
-        name="authorize",
-        method="POST",
-        path=f"{_CALL}/authorize",
-        summary="May a call begin, and for how long?",
-        reads=AuthorizeBody,
-        answers=AnswerDocument,
-        serve=ChargingApi.authorize,
-    ),
-    Endpoint(
-        name="update",
-        method="POST",
-        path=f"{_CALL}/update",
-        summary="Report what a call has used, and be granted more",
-        reads=UpdateBody,
-        answers=AnswerDocument,
-        serve=ChargingApi.update,
-    ),
-    Endpoint(
-        name="release",
-        method="POST",
-        path=f"{_CALL}/release",
-        summary="Report that a call is over, and give back what it has not used",
-        reads=ReleaseBody,
-        answers=AnswerDocument,
-        serve=ChargingApi.release,
-    ),
-    Endpoint(
-        name="price",
-        method="GET",
-        path=f"{_ORGANIZATION}/price",
-        summary="What would a call cost?",
-        reads=PriceQuery,
-        answers=PriceDocument,
-        serve=ChargingApi.price,
-    ),
-    Endpoint(
-        name="balance",
-        method="GET",
-        path=f"{_ORGANIZATION}/balance",
-        summary="How does the credit stand?",
-        reads=Message,
-        answers=BalanceDocument,
-        serve=ChargingApi.balance,
-    ),
-    Endpoint(
-        name="call",
-        method="GET",
-        path=_CALL,
-        summary="What is known of a call?",
-        reads=Message,
-        answers=CallDocument,
-        serve=ChargingApi.call,
-        may_find_nothing=True,
-    ),
-    Endpoint(
-        name="callsUnderWay",
-        method="GET",
-        path=f"{_ORGANIZATION}/calls",
-        summary="Which calls are under way?",
-        reads=CallsQuery,
-        answers=CallsDocument,
-        serve=ChargingApi.calls_under_way,
-    ),
-)
-BY_ROUTE = {endpoint.route_key: endpoint for endpoint in ENDPOINTS}
-BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}
-
-
-def check_target(body: Message, target: Target) -> None:
-    """Refuse a body that names another organization or call than its path does."""
-    call_id = getattr(body, "call_id", None)
-    for field, said, meant in (
-        ("organizationId", getattr(body, "organization_id", None), target.organization_id),
-        ("callId", call_id and canonical_id(call_id), target.call_id),
-    ):
-        if said is not None and said != meant:
-            raise Refused(field, "is another one than in the path; leave it out of the body")
+    return ChargingRequest(operation, body.sequence, None, used or 0, total)
