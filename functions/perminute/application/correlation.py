@@ -1,10 +1,10 @@
-"""By which ids logs and notifications name what is done, from an event to what subscribers hear.
+"""The ids by which logs and notifications name what is done, from an event to subscribers.
 
-What is done for an event goes by the event's id. What no event is behind, such as the daily run,
-goes by the id of the run; a request to the charging API by the one that API Gateway gave it.
+What is done for an event goes by the event's id; what has no event, such as a daily run, by the id
+of the run; a request to the charging API by the id that API Gateway gave it.
 
-It is kept beside the arguments (`contextvars`): nothing is decided by it, and each function between
-a handler and a transaction would have to pass it on.
+They are stored beside the arguments (`contextvars`): nothing is decided by them, and each function
+between a handler and a transaction would have to pass them on.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _CAUSES: ContextVar[Causes] = ContextVar("causes", default=NO_CAUSES)
 
 @contextmanager
 def caused_by(*event_ids: str, of_calls: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Name these events as the causes of what is posted meanwhile, the last one above all.
+    """Name these events as the causes of what is committed meanwhile, the last one above all.
 
     `of_calls` names by call the event that reported it. Without any id the causes stay as they are.
     """
-    named = tuple(dict.fromkeys(traceable(one) for one in event_ids if one))
+    named = tuple(dict.fromkeys(traceable(event_id) for event_id in event_ids if event_id))
     if not named:
         yield
         return
-    calls = {call_id: traceable(one) for call_id, one in (of_calls or {}).items()}
+    calls = {call_id: traceable(event_id) for call_id, event_id in (of_calls or {}).items()}
     token = _CAUSES.set(Causes(named, calls))
     try:
         yield
@@ -41,15 +41,15 @@ def caused_by(*event_ids: str, of_calls: Mapping[str, str] | None = None) -> Ite
 
 
 def causes() -> Causes:
-    """Return for what something is posted now."""
+    """Return the causes of what is committed now."""
     return _CAUSES.get()
 
 
 def correlation_id() -> str:
-    """Return the id by which what is done now is found; empty outside of a run."""
+    """Return the id of what is done now; empty outside of a run."""
     return causes().last
 
 
 def traceable(event_id: str) -> str:
-    """Return an id as logs and notifications show it: one line, which has an end."""
+    """Return an id as logs and notifications show it: one line of limited length."""
     return one_line(event_id)[:MAX_CORRELATION_ID]

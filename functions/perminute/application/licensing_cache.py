@@ -1,17 +1,17 @@
 """Licensing timelines, read once for each licensing version of an organization.
 
-A charge reads its account first and its licenses after, and commits only if the account did not
-move in between. So what was read after an account at licensing version v is the state of version
-v for every charge that commits against an account at v: a busy organization's timelines need not
-be read again for each batch, nor when only the balance moved.
+A use case reads the account first and the licenses after, and commits only if the account has not
+changed since. So what was read after an account at a licensing version is the state of that
+version for every decision about an account at it. A busy organization's timelines are not read
+again for each batch, nor when only the balance has changed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from perminute.domain.licensing.licensing import Licensing, Seats, counts_seats
+from perminute.domain.licensing.licensing import Licensing, counts_seats
 from perminute.domain.licensing.timelines import Timeline
 
 if TYPE_CHECKING:
@@ -21,47 +21,37 @@ if TYPE_CHECKING:
     from perminute.ports import LicensingStore
 
 MAX_TIMELINES = 10_000
-"""What a function keeps at most, some tens of megabytes; beyond that it starts afresh."""
-
-
-@dataclass(slots=True)
-class _Known:
-    version: int
-    is_read: bool = False
-    organization: Timeline = field(default_factory=Timeline)
-    users: dict[str, Timeline] = field(default_factory=dict)
-    seats: Seats | None = None
+"""What a function caches at most, some tens of megabytes; beyond that it starts afresh."""
 
 
 @dataclass(slots=True)
 class LicensingCache:
-    """A licensing store, asked only for what this version of an organization has not shown yet."""
+    """A licensing store, asked only for what it has not returned yet of a licensing version."""
 
     store: LicensingStore
-    _known: dict[str, _Known] = field(default_factory=dict)
+    _cached: dict[str, tuple[int, Licensing]] = field(default_factory=dict)
     _timelines: int = 0
 
     def for_account(self, account: Account, user_ids: Collection[str]) -> Licensing:
-        """Give the licensing that belongs to an account that was read before this call."""
-        known = self._known.get(account.organization_id)
-        if known is None or known.version != account.licensing_version:
-            known = _Known(account.licensing_version)
-        missing = [user_id for user_id in user_ids if user_id not in known.users]
-        if missing or not known.is_read:
-            read = self.store.licensing(account.organization_id, missing)
-            known.organization = read.organization
-            if known.seats is None and counts_seats(read.organization):
-                known.seats = self.store.seats(account)
-            known.users |= {user: read.users.get(user, Timeline()) for user in missing}
-            known.is_read = True
-            self._remember(account.organization_id, known, len(missing))
-        if known.seats is None:
-            return Licensing(known.organization, known.users)
-        return Licensing(known.organization, known.users, known.seats)
-
-    def _remember(self, organization_id: str, known: _Known, count: int) -> None:
-        self._timelines += count
+        """Return the licensing of an account that was read before. Raises `Unavailable`."""
+        version, known = self._cached.get(account.organization_id, (None, None))
+        if known is None or version != account.licensing_version:
+            read = self._read(account, user_ids)
+            has_seats = counts_seats(read.organization)
+            licensing = replace(read, seats=self.store.seats(account)) if has_seats else read
+        elif missing := [user_id for user_id in user_ids if user_id not in known.users]:
+            read = self._read(account, missing)
+            licensing = replace(known, users={**known.users, **read.users})
+        else:
+            return known
+        self._timelines += len(read.users)
         if self._timelines > MAX_TIMELINES:
-            self._known.clear()
-            self._timelines = count
-        self._known[organization_id] = known
+            self._cached.clear()
+            self._timelines = len(read.users)
+        self._cached[account.organization_id] = account.licensing_version, licensing
+        return licensing
+
+    def _read(self, account: Account, user_ids: Collection[str]) -> Licensing:
+        read = self.store.licensing(account.organization_id, user_ids)
+        # A user without facts is known as well: nothing is to be read of it again.
+        return Licensing(read.organization, {u: read.users.get(u, Timeline()) for u in user_ids})
