@@ -1,6 +1,6 @@
 """Look for ties: statements that contradict each other, of which neither was issued later.
 
-Which of them holds is decided without regard to arrival (`domain.ties`). An admin may have meant
+Which of them holds does not depend on the order of arrival (`Fact.order`). An admin may have meant
 the other one, so each tie is reported.
 """
 
