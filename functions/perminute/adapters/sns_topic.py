@@ -66,7 +66,6 @@ class SNSTopic:
         self._sender = sender
 
     def publish(self, announcements: Sequence[Announcement]) -> Sequence[Rejection]:
-        """See `NotificationTopic.publish`."""
         documents = [document_of(each, self._sender) for each in announcements]
         refused: list[Rejection] = []
         for start in range(0, len(documents), MAX_BATCH):
