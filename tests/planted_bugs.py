@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from perminute.adapters.dynamodb import credit_store
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore
 from perminute.adapters.memory_books import InMemoryBooks
-from perminute.api import call_documents, endpoints
+from perminute.api import call_documents, endpoints, http
 from perminute.application import (
     book_credit,
     check_books,
@@ -66,6 +67,7 @@ from perminute.events import billing as billing_events
 from perminute.events import event as bus_event
 from perminute.events import licensing as licensing_events
 from perminute.formats import notification_texts
+from perminute.parsing import parse
 from perminute_local.simulation.write_recorder import Effects, documents_of
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ if TYPE_CHECKING:
     from perminute.domain.reconciliation.book_checks import BooksCursor
     from perminute.domain.reconciliation.book_sums import CallCost
     from perminute.events.event import Event, IssuedDetail
+    from perminute.fields import Message
     from perminute.ports import CallList, ListedCall, ListedOrganizations
 
 
@@ -355,7 +358,12 @@ def settling_without_those_who_drew() -> Iterator[None]:
 @contextmanager
 def spelling_users_as_requests_do() -> Iterator[None]:
     """The API looks for users as it is asked for them, and events store them in lower case."""
-    with patch.object(endpoints, "canonical_id", lambda identifier: identifier):
+
+    def as_sent(body: bytes, message: type[Message]) -> Message:
+        read, organizer_id = parse(body, message), json.loads(body).get("organizerId")
+        return structs.replace(read, organizer_id=organizer_id) if organizer_id else read
+
+    with patch.object(http, "parse", as_sent):
         yield
 
 

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 _CHECK_BYTES = 8
 _NOTHING_GRANTED = Answer(sequence=0, decision=Decision.DENY, final_unit=True)
 
-_CHECK_BYTES = 8
-_NOTHING_GRANTED = Answer(sequence=0, decision=Decision.DENY, final_unit=True)
-
 
 def call_document(call: Reservation | Usage, at: datetime) -> CallDocument:
     """Write what is known of a call at an instant, without any phone number.

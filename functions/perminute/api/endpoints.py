@@ -22,7 +22,6 @@ from perminute.application.further_lots import further_lots
 from perminute.domain.authorization.reservations import ChargingRequest, Operation
 from perminute.domain.errors import Refused
 from perminute.domain.rating.calls import Call, LegType, MeetingType, read_numbers
-from perminute.domain.values.identifiers import canonical_id
 from perminute.fields import Message
 
 R = TypeVar("R", bound=Message)
@@ -102,8 +101,8 @@ class ChargingApi:
         call = Call(
             organization_id=target.organization_id,
             call_id=target.call_id,
-            organizer_id=canonical_id(body.organizer_id),
-            meeting_id=canonical_id(body.meeting_id),
+            organizer_id=body.organizer_id,
+            meeting_id=body.meeting_id,
             meeting_type=body.meeting_type,
             leg_type=body.leg_type,
             service_number=numbers.service_number,
@@ -132,7 +131,7 @@ class ChargingApi:
         call = Call(
             organization_id=target.organization_id,
             call_id="",
-            organizer_id=canonical_id(query.organizer_id or ""),
+            organizer_id=query.organizer_id or "",
             meeting_id="",
             meeting_type=MeetingType.SCHEDULED,
             leg_type=query.leg_type,

@@ -251,10 +251,9 @@ def _message_of(request: _Request, endpoint: Endpoint, target: Target) -> Messag
 
 
 def _check_same_ids(body: Message, target: Target) -> None:
-    call_id = getattr(body, "call_id", None)
     for field, in_body, in_path in (
         ("organizationId", getattr(body, "organization_id", None), target.organization_id),
-        ("callId", call_id and canonical_id(call_id), target.call_id),
+        ("callId", getattr(body, "call_id", None), target.call_id),
     ):
         if in_body is not None and in_body != in_path:
             raise Refused(field, "is another one than in the path; leave it out of the body")
