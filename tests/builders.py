@@ -13,7 +13,7 @@ import pytest
 from perminute.application.book_credit import CreditEvent
 from perminute.application.charge_calls import EndedCall
 from perminute.application.retry import RetryPolicy
-from perminute.domain.credit import booking
+from perminute.domain.credit import charging
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.booking import Purchase
 from perminute.domain.credit.lots import Lot, total_micros, twelve_months_after
@@ -223,7 +223,7 @@ def charge(
     account: Account, ratings: Sequence[Rating], *, at: datetime, heard_at: datetime | None = None
 ) -> Transaction:
     """Charge calls that draw on no pool."""
-    return booking.charge(
+    return charging.charge(
         account,
         ratings,
         pools=Pools({}, Licensing()),

@@ -39,7 +39,7 @@ from perminute.domain.authorization.reservations import (
     Reservation,
     under_way_since,
 )
-from perminute.domain.credit import booking, books, credit_settings, recharge
+from perminute.domain.credit import booking, credit_settings, recharge, transaction_builder
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.credit_settings import CreditSettings, FailureHandling
 from perminute.domain.credit.lot_changes import LotChanges, LotItems
@@ -231,7 +231,7 @@ def rearmed_on_every_call() -> Iterator[None]:
     ) -> Iterator[Notification]:
         return crossings(entries, 10**12, thresholds_micros, currency, stands)
 
-    with patch.object(books, "crossings", told):
+    with patch.object(transaction_builder, "crossings", told):
         yield
 
 

@@ -10,7 +10,7 @@ from unittest.mock import patch
 from perminute.adapters.memory_digests import InMemoryDigests
 from perminute.application import send_digests
 from perminute.application.publish_notifications import FirstCalls
-from perminute.domain.credit import books
+from perminute.domain.credit.transaction_builder import TransactionBuilder
 from perminute.domain.notifications import digests
 from perminute.domain.notifications.digests import CountedCalls
 from perminute.domain.values.times import end_of
@@ -101,10 +101,10 @@ def keeping_what_was_counted() -> Iterator[None]:
 @contextmanager
 def no_day_is_due() -> Iterator[None]:
     """Who notifies of a call does not have the daily run come by."""
-    notify = books.Books.notify
+    notify = TransactionBuilder.notify
 
     def forgetful(
-        self: books.Books,
+        self: TransactionBuilder,
         news: CallNotification,
         *,
         cause: str | int,
@@ -115,7 +115,7 @@ def no_day_is_due() -> Iterator[None]:
         notify(self, news, cause=cause, at=at, day=day)
         self.set(digests_due_at=due_at)
 
-    with patch.object(books.Books, "notify", forgetful):
+    with patch.object(TransactionBuilder, "notify", forgetful):
         yield
 
 

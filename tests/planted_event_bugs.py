@@ -14,10 +14,10 @@ from perminute.adapters.notification_documents import notification_of
 from perminute.application import book_credit, publish_notifications
 from perminute.application.book_credit import BookCredit
 from perminute.application.publish_notifications import PublishNotifications
-from perminute.domain.credit import booking
-from perminute.domain.credit.books import Books
+from perminute.domain.credit import booking, charging
 from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeState
 from perminute.domain.credit.transaction import ProcessedEvent
+from perminute.domain.credit.transaction_builder import TransactionBuilder
 from perminute.domain.errors import Refused
 from perminute.domain.licensing import timelines
 from perminute.domain.limits.spending import SpendingKind, Spendings
@@ -81,19 +81,19 @@ def calling_all_of_a_batch_by_one_name() -> Iterator[None]:
 @contextmanager
 def telling_whose_number_it_is() -> Iterator[None]:
     """Notifications of calls have all digits of the number."""
-    with patch.object(booking, "masked", lambda number: number):
+    with patch.object(charging, "masked", lambda number: number):
         yield
 
 
 @contextmanager
 def stating_prices_in_another_currency() -> Iterator[None]:
     """A notification adds what a call costs that the credit could not pay in any case."""
-    about = booking._about_call  # noqa: SLF001
+    about = charging._about_call  # noqa: SLF001
 
     def with_any_price(usage: Usage) -> Any:
         return {**about(usage), "retail_cost_micros": usage.price.retail_micros}
 
-    with patch.object(booking, "_about_call", with_any_price):
+    with patch.object(charging, "_about_call", with_any_price):
         yield
 
 
@@ -204,13 +204,13 @@ def failing_on_an_outcome() -> Iterator[None]:
 
 @contextmanager
 def _saying(change: Callable[[NotificationBody], NotificationBody | None]) -> Iterator[None]:
-    notifications_of_call = booking.notifications_of_call
+    notifications_of_call = charging.notifications_of_call
 
     def changed(usage: Usage) -> Iterator[NotificationBody]:
         return (news for one in notifications_of_call(usage) if (news := change(one)) is not None)
 
     with (
-        patch.object(booking, "notifications_of_call", changed),
+        patch.object(charging, "notifications_of_call", changed),
         patch.object(rerating, "notifications_of_call", changed),
     ):
         yield
@@ -259,12 +259,12 @@ def refusing_half_a_surrogate_pair_anywhere() -> Iterator[None]:
 @contextmanager
 def taking_any_currency() -> Iterator[None]:
     """Credit that was bought in another currency counts as if it were the account's."""
-    set_up = Books.set_up
+    set_up = TransactionBuilder.set_up
 
-    def whatever(books: Books, currency: str, at: datetime) -> None:
-        set_up(books, books.account.currency or currency, at)
+    def whatever(builder: TransactionBuilder, currency: str, at: datetime) -> None:
+        set_up(builder, builder.account.currency or currency, at)
 
-    with patch.object(Books, "set_up", whatever):
+    with patch.object(TransactionBuilder, "set_up", whatever):
         yield
 
 
@@ -294,13 +294,13 @@ def forgetting_that_a_recharge_failed() -> Iterator[None]:
 @contextmanager
 def setting_credits_up_by_what_comes_last() -> Iterator[None]:
     """Credits that are set up already are set up once more, from a later instant on."""
-    set_up = Books.set_up
+    set_up = TransactionBuilder.set_up
 
-    def anew(books: Books, currency: str, at: datetime) -> None:
-        set_up(books, currency, at)
-        books.set(credits_set_up_at=at)
+    def anew(builder: TransactionBuilder, currency: str, at: datetime) -> None:
+        set_up(builder, currency, at)
+        builder.set(credits_set_up_at=at)
 
-    with patch.object(Books, "set_up", anew):
+    with patch.object(TransactionBuilder, "set_up", anew):
         yield
 
 

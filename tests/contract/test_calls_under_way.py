@@ -22,7 +22,8 @@ from perminute.domain.authorization.reservations import (
     Reservation,
 )
 from perminute.domain.credit.accounts import Account
-from perminute.domain.credit.booking import Purchase, charge, purchase
+from perminute.domain.credit.booking import Purchase, purchase
+from perminute.domain.credit.charging import charge
 from perminute.domain.credit.credit_settings import CreditSettings, FailureHandling
 from perminute.domain.credit.holds import Hold, Holds
 from perminute.domain.credit.lots import twelve_months_after

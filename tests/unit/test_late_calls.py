@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import ENDED, LONG_AGO, holding, lot, rating
 
-from perminute.domain.credit.booking import advance, charge
+from perminute.domain.credit.booking import advance
+from perminute.domain.credit.charging import charge
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.lots import MAX_EXPIRED_LOTS, FurtherLots, Lot, LotShare

@@ -34,13 +34,13 @@ from perminute.application.looking_again import LookingAgain
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.domain.credit.booking import Adjustment, Purchase
-from perminute.domain.credit.books import Books
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.lots import twelve_months_after
 from perminute.domain.credit.provisional import PROVISIONAL_FOR, Provisional
 from perminute.domain.credit.recharge import AutoRecharge, recharge_id
 from perminute.domain.credit.transaction import IdentityKind
+from perminute.domain.credit.transaction_builder import TransactionBuilder
 from perminute.domain.errors import Unavailable
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.notifications.notifications import (
@@ -385,10 +385,10 @@ def test_only_credit_that_is_bought_or_given_raises_what_the_balance_is_compared
         months=frozenset({NOVEMBER}), since=ANSWERED, balance_micros=4 * MICROS
     )
     before = replace(holding(lot("1", 5 * MICROS)), provisional=provisional)
-    books = Books(before, ANSWERED)
+    builder = TransactionBuilder(before, ANSWERED)
     for entry_type, amount, cause in entries:
-        books.enter(entry_type, amount * MICROS, (), cause)
-    after = books.close(may_ask=False).after
+        builder.enter(entry_type, amount * MICROS, (), cause)
+    after = builder.build(may_ask=False).after
     assert after.provisional == replace(provisional, balance_micros=compared_with * MICROS)
 
 

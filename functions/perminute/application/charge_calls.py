@@ -20,7 +20,7 @@ from perminute.application.retry import NEVER, Deadline
 from perminute.application.settle_at_once import MAX_SETTLED_AT_ONCE, SettleAtOnce
 from perminute.application.spend_counters import spendings_so_far
 from perminute.application.transact import transact
-from perminute.domain.credit.booking import charge
+from perminute.domain.credit.charging import charge
 from perminute.domain.credit.transaction import (
     MAX_ITEMS_PER_TRANSACTION,
     AlreadyExists,

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.idempotency import (
     idempotent_function,
 )
 
-from perminute.domain.credit.booking import charge as book_charge
+from perminute.domain.credit.charging import charge as book_charge
 from perminute.domain.limits.spending import Spendings
 from perminute.domain.pools.pools import Pools
 from perminute.domain.rating.rating import RatingContext, rate_call

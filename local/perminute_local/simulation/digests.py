@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute.domain.credit.booking import notifications_of_call
+from perminute.domain.credit.charging import notifications_of_call
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import end_of
 

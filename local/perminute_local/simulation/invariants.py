@@ -15,7 +15,8 @@ from perminute.application.apply_licensing import LicensingEvent
 from perminute.application.book_credit import CreditEvent
 from perminute.application.charge_calls import EndedCall
 from perminute.domain.authorization.reservations import CLOCK_SKEW, RINGING
-from perminute.domain.credit.booking import Adjustment, Purchase, notifications_of_call
+from perminute.domain.credit.booking import Adjustment, Purchase
+from perminute.domain.credit.charging import notifications_of_call
 from perminute.domain.credit.credit_settings import LATE_USAGE, CreditSettings
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.transaction import IdentityKind

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.credit.books import Books
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.lots import merged
+from perminute.domain.credit.transaction_builder import TransactionBuilder
 from perminute.domain.errors import Refused
 from perminute.domain.values.money import format_micros
 
@@ -53,11 +53,11 @@ def charge_back(  # noqa: PLR0913 - the parts of a booking
     charged_back_micros = bought.charged_back_micros + amount_micros
     if charged_back_micros > bought.amount_micros:
         raise _refused(bought, amount_micros)
-    books = Books(account, at, heard_at, further=further)
-    shares = _taken(books, bought, amount_micros, cause)
-    books.enter(EntryType.ADJUSTMENT, -amount_micros, merged(shares), cause)
+    builder = TransactionBuilder(account, at, heard_at, further=further)
+    shares = _taken(builder, bought, amount_micros, cause)
+    builder.enter(EntryType.ADJUSTMENT, -amount_micros, merged(shares), cause)
     chargeback = Chargeback(bought.purchase_id, charged_back_micros)
-    return replace(books.close(), chargeback=chargeback)
+    return replace(builder.build(), chargeback=chargeback)
 
 
 def _refused(bought: BoughtCredit, amount_micros: int) -> Refused:
@@ -72,22 +72,26 @@ def _refused(bought: BoughtCredit, amount_micros: int) -> Refused:
     )
 
 
-def _taken(books: Books, bought: BoughtCredit, amount_micros: int, cause: str) -> list[LotShare]:
+def _taken(
+    builder: TransactionBuilder, bought: BoughtCredit, amount_micros: int, cause: str
+) -> list[LotShare]:
     """Take from the purchase's own lot first, then what expired of it, then from other lots.
 
     An organization does not owe for credit that it never used: what was forfeited comes back by a
     positive `expiry` entry. What no lot has becomes debt.
     """
     shares: list[LotShare] = []
-    lot, forfeited = books.find(bought.lot_id), bought.forfeited
+    lot, forfeited = builder.lots.find(bought.lot_id), bought.forfeited
     if lot is not None:
         micros = min(amount_micros, lot.remaining_micros)
-        shares.append(books.draw_from(lot, micros))
+        shares.append(builder.lots.take(lot, micros))
         amount_micros -= micros
     if amount_micros and forfeited is not None and forfeited.remaining_micros:
         micros = min(amount_micros, forfeited.remaining_micros)
-        shares.append(books.draw_from_forfeited(forfeited, micros, cause))
+        share = builder.lots.take_back(forfeited, micros)
+        builder.take_back_expiry((share,), cause)
+        shares.append(share)
         amount_micros -= micros
     if amount_micros:
-        shares += books.draw(amount_micros)
+        shares += builder.draw(amount_micros)
     return shares

@@ -11,6 +11,7 @@ from perminute.domain.credit.lots import (
     MAX_LOTS_MOVED,
     FurtherLots,
     Lot,
+    LotShare,
     draw,
     in_order,
 )
@@ -19,7 +20,7 @@ from perminute.domain.errors import FurtherLotsNeeded
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from perminute.domain.credit.lots import Lots, LotShare
+    from perminute.domain.credit.lots import Lots
 
 
 class LotItems(NamedTuple):
@@ -86,6 +87,11 @@ class LotChanges:
         )
 
     @property
+    def number_written(self) -> int:
+        """How many lots are written beside the account until now."""
+        return sum(map(len, self.items))
+
+    @property
     def known(self) -> Lots:
         """Returns the lots in the account item and the further ones that were read."""
         return (*self.first, *(self._read or {}).values())
@@ -150,20 +156,19 @@ class LotChanges:
 
         Further lots pay only once they have been moved up.
         """
-        late = self._late(pays_late)
+        late = {lot.lot_id: lot for lot in self._late(pays_late)}
+        lots = in_order((*self.first, *late.values())) if late else self.first
+        left, shares, unpaid_micros = draw(lots, amount_micros)
+        if unpaid_micros and self.further is not None:
+            raise FurtherLotsNeeded(unpaid_micros)
         if not late:
-            lots, shares, unpaid_micros = draw(self.first, amount_micros)
-            self._check_further(unpaid_micros)
-            self.first = lots
+            self.first = left
             return Drawn(shares, (), unpaid_micros)
-        _, drawn, unpaid_micros = draw(in_order((*self.first, *late)), amount_micros)
-        self._check_further(unpaid_micros)
-        shares = tuple(share._replace(late=share.lot_id in self._expired) for share in drawn)
+        self.first = tuple(lot for lot in left if lot.lot_id not in late)
+        shares = tuple(share._replace(late=share.lot_id in late) for share in shares)
         of_late = tuple(share for share in shares if share.late)
         for share in of_late:
-            self._change_forfeited(share)
-        paid_micros = -sum(share.amount_micros for share in shares if not share.late)
-        self.first, _, _ = draw(self.first, paid_micros)
+            self.forfeit_again(share)
         return Drawn(shares, of_late, unpaid_micros)
 
     def forfeits_again(self, lot_id: str) -> bool:
@@ -172,18 +177,25 @@ class LotChanges:
         return lot_id in self._expired and room
 
     def forfeit_again(self, share: LotShare) -> None:
-        """Forfeits a positive amount again that an expired lot had paid."""
-        self._change_forfeited(share)
-
-    def _change_forfeited(self, share: LotShare) -> None:
+        """Change what is forfeited of an expired lot by what it gets back, or pays if negative."""
         lot = self._expired[share.lot_id]
         lot = replace(lot, remaining_micros=lot.remaining_micros + share.amount_micros)
         self._expired[share.lot_id] = self._forfeited[share.lot_id] = lot
 
-    def take_back(self, lot: Lot, amount_micros: int) -> None:
-        """Takes an amount out of what is forfeited of an expired lot."""
+    def take(self, lot: Lot, amount_micros: int) -> LotShare:
+        """Take an amount out of a certain lot that has as much."""
+        left = replace(lot, remaining_micros=lot.remaining_micros - amount_micros)
+        if left.remaining_micros:
+            self.put(left)
+        else:
+            self.remove(lot)
+        return LotShare(lot.lot_id, lot.purchase_id, -amount_micros)
+
+    def take_back(self, lot: Lot, amount_micros: int) -> LotShare:
+        """Take an amount out of what is forfeited of an expired lot."""
         left = replace(lot, remaining_micros=lot.remaining_micros - amount_micros)
         self._forfeited[lot.lot_id] = left
+        return LotShare(lot.lot_id, lot.purchase_id, -amount_micros)
 
     def _late(self, pays_late: Callable[[Lot], bool] | None) -> list[Lot]:
         """Chooses expired lots that pay; none that further lots come before."""
@@ -198,10 +210,6 @@ class LotChanges:
             last = self.first[-1].place if self.first else None
             found = [lot for lot in found if last is not None and lot.place < last]
         return found
-
-    def _check_further(self, unpaid_micros: int) -> None:
-        if unpaid_micros and self.further is not None:
-            raise FurtherLotsNeeded(unpaid_micros)
 
     def _insert(self, lot: Lot) -> None:
         """Puts a lot into the account item, or behind it where the further lots are."""

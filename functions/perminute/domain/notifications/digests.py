@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.credit.booking import notifications_of_call
+from perminute.domain.credit.charging import notifications_of_call
 from perminute.domain.notifications.notification_rules import cause_of
 from perminute.domain.notifications.notifications import (
     CallNotification,

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import date, datetime
 
-    from perminute.domain.credit.books import Books
     from perminute.domain.credit.ledger import LedgerEntry
+    from perminute.domain.credit.transaction_builder import TransactionBuilder
     from perminute.domain.notifications.notifications import CallNotification, Notification
 
 
@@ -89,19 +89,21 @@ def cause_of(body: CallNotification, usage: Usage) -> str:
 
 
 def notify_of_call(
-    books: Books, usage: Usage, bodies: Iterable[CallNotification], day: date
+    builder: TransactionBuilder, usage: Usage, bodies: Iterable[CallNotification], day: date
 ) -> None:
     """Notify of a call that is charged, on the day on which it was reported."""
     for body in bodies:
-        books.notify(body, cause=cause_of(body, usage), at=usage.call.ended_at, day=day)
+        builder.notify(body, cause=cause_of(body, usage), at=usage.call.ended_at, day=day)
 
 
-def notify_again(books: Books, usage: Usage, bodies: Iterable[CallNotification]) -> Usage:
+def notify_again(
+    builder: TransactionBuilder, usage: Usage, bodies: Iterable[CallNotification]
+) -> Usage:
     """Notify of a recorded call, on the day of this decision; return its record after that."""
-    version = books.account.version
+    version = builder.account.version
     again = {notified.reason: notified for notified in usage.notified_again}
     for body in bodies:
         again[body.reason.value] = NotifiedAgain(body.reason.value, version)
         cause = f"{usage.call.call_id}/{version}"
-        books.notify(body, cause=cause, day=books.at.date())
+        builder.notify(body, cause=cause, day=builder.at.date())
     return replace(usage, notified_again=tuple(again.values()))

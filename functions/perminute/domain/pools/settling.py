@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
-    from perminute.domain.credit.books import Books
     from perminute.domain.credit.lots import Lot
+    from perminute.domain.credit.transaction_builder import TransactionBuilder
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.limits.spending import SpendingChange, Spendings
     from perminute.domain.pools.pools import Pools
@@ -93,13 +93,13 @@ class Settlement:
         )
 
     def correct(
-        self, books: Books, spendings: Spendings
+        self, builder: TransactionBuilder, spendings: Spendings
     ) -> tuple[tuple[Usage, ...], tuple[SpendingChange, ...]]:
         """Correct the recorded calls; returns their records, and what that changes for limits."""
         cause = f"{RERATING}pool#{self.pool.month}"
-        usages = correct_calls(books, self.corrected, self.opened, cause)
+        usages = correct_calls(builder, self.corrected, self.opened, cause)
         both = zip((one.before for one in self.corrected), usages, strict=True)
-        return usages, count_corrected(books, both, spendings, self.licensing)
+        return usages, count_corrected(builder, both, spendings, self.licensing)
 
 
 def settled_where_rest_stays(pool: MinutePool) -> MinutePool:

@@ -25,7 +25,7 @@ from perminute.domain.credit.lots import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from perminute.domain.credit.books import Books, LateCall
+    from perminute.domain.credit.transaction_builder import LateCall, TransactionBuilder
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,14 +39,17 @@ class Correction:
 
 
 def correct(
-    books: Books, corrections: Sequence[Correction], opened: Mapping[str, Lot], cause: str
+    builder: TransactionBuilder,
+    corrections: Sequence[Correction],
+    opened: Mapping[str, Lot],
+    cause: str,
 ) -> str:
     """Change what calls cost, all in one entry, whose id it gives; says who pays each by now.
 
     What is given back comes first. It pays the debt that stands before it goes to lots. `opened`
     holds lots as they were opened, of those that paid and are used up. Raises `FurtherLotsNeeded`.
     """
-    refunds = _Refunds(books, opened)
+    refunds = _Refunds(builder, opened)
     shares: list[LotShare] = []
     in_order = sorted(corrections, key=lambda correction: correction.change_micros)
     for one in in_order:
@@ -54,16 +57,16 @@ def correct(
             shares += refunds.give_back(one)
     dearer = [one for one in in_order if one.change_micros > 0]
     charges = [(one.call, one.change_micros) for one in dearer]
-    drawn = books.draw_for_calls(charges)
+    drawn = builder.draw_for_calls(charges)
     for one, paid in zip(dearer, drawn, strict=True):
         one.lots = merged((*one.lots, *paid.shares))
         shares += paid.shares
     total_micros = sum(one.change_micros for one in corrections)
-    entry = books.enter(
+    entry = builder.enter(
         EntryType.ADJUSTMENT, -total_micros, merged(shares), cause, opens=refunds.opens
     )
     # A lot that is opened is named after the entry that opens it, so the others come behind that.
-    books.enter_late_together(charges, drawn)
+    builder.enter_late_together(charges, drawn)
     if refunds.forfeited:
         refunds.enter_forfeited(entry.entry_id)
     return entry.entry_id
@@ -76,7 +79,7 @@ class _Refunds:
     `forfeited` is what expired lots had paid for late calls: it is forfeited again.
     """
 
-    books: Books
+    builder: TransactionBuilder
     opened: Mapping[str, Lot]
     opens: Lot | None = None
     forfeited: list[LotShare] = field(default_factory=list)
@@ -88,8 +91,8 @@ class _Refunds:
         one.lots, back = given_back(one.lots, -one.change_micros - owed_micros)
         yield from self._put(owed_micros, None)
         for share in back:
-            if share.late and self.books.forfeits_again(share.lot_id):
-                self.books.forfeit_again(share)
+            if share.late and self.builder.lots.forfeits_again(share.lot_id):
+                self.builder.lots.forfeit_again(share)
                 self.forfeited.append(share)
                 yield share
             else:
@@ -101,13 +104,15 @@ class _Refunds:
             LotShare(lot_id, name, -micros) for lot_id, name, micros, _ in self.forfeited
         )
         total_micros = sum(share.amount_micros for share in shares)
-        self.books.enter(EntryType.EXPIRY, total_micros, shares, f"entry#{because_of}")
+        self.builder.enter(EntryType.EXPIRY, total_micros, shares, f"entry#{because_of}")
 
     def _put(self, amount_micros: int, lot_id: str | None) -> Iterator[LotShare]:
-        amount_micros = self.books.pay_debt(amount_micros)
+        amount_micros = self.builder.pay_debt(amount_micros)
         if amount_micros:
             lot = self._lot(lot_id)
-            self.books.put(replace(lot, remaining_micros=lot.remaining_micros + amount_micros))
+            self.builder.lots.put(
+                replace(lot, remaining_micros=lot.remaining_micros + amount_micros)
+            )
             yield LotShare(lot.lot_id, lot.purchase_id, amount_micros)
 
     def _lot(self, lot_id: str | None) -> Lot:
@@ -115,26 +120,26 @@ class _Refunds:
 
         Only so many: what calls have drawn from hundreds of lots must fit one transaction.
         """
-        held = None if lot_id is None else self.books.find(lot_id)
-        if held is not None and held in self.books.account.lots:
+        held = None if lot_id is None else self.builder.lots.find(lot_id)
+        if held is not None and held in self.builder.lots.first:
             return held
-        if self.books.lots_written >= MAX_LOTS_GIVEN_BACK:
+        if self.builder.lots.number_written >= MAX_LOTS_GIVEN_BACK:
             return self._common_lot()
         if held is not None:
             return held
         used_up = None if lot_id is None else self.opened.get(lot_id)
-        if used_up and used_up.expires_at > self.books.at:
+        if used_up and used_up.expires_at > self.builder.at:
             return replace(used_up, remaining_micros=0, warned=False)
         return self._common_lot()
 
     def _common_lot(self) -> Lot:
         """Take the one of this month: people know it as one, however many calls it is for."""
-        at = self.books.at
+        at = self.builder.at
         name = f"{RERATING}{at:%Y-%m}"
-        lot = self.books.named(name) or self.opens
+        lot = self.builder.lots.named(name) or self.opens
         if lot is None:
             lot = self.opens = Lot(
-                lot_id=self.books.next_entry_id,
+                lot_id=self.builder.next_entry_id,
                 purchase_id=name,
                 purchased_at=at,
                 expires_at=twelve_months_after(at),

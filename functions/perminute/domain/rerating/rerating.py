@@ -12,10 +12,10 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.credit.booking import hold_notifications, notifications_of_call, tell_pools
-from perminute.domain.credit.books import Books, LateCall
+from perminute.domain.credit.charging import hold_notifications, notifications_of_call, tell_pools
 from perminute.domain.credit.ledger import RERATING
 from perminute.domain.credit.lots import MAX_EXPIRED_LOTS_CORRECTED
+from perminute.domain.credit.transaction_builder import LateCall, TransactionBuilder
 from perminute.domain.licensing.attributes import CALL_ATTRIBUTES, POOL_ATTRIBUTES, SEAT_ATTRIBUTES
 from perminute.domain.limits.spending import SpendingKind, Spendings, spending_changes
 from perminute.domain.notifications.notification_rules import notify_again
@@ -206,23 +206,23 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
     the pools must contain the organizers of the calls, before and after. News of calls that
     their pools may still bear waits until these are settled. Raises `FurtherLotsNeeded`.
     """
-    books = Books(
+    builder = TransactionBuilder(
         account, at, further=further, expired=expired, most_expired=MAX_EXPIRED_LOTS_CORRECTED
     )
-    tell_pools(books, pools)
+    tell_pools(builder, pools)
     rerated = [
         held
         for one in rerated
-        if (held := one._replace(after=hold_notifications(books, one.after, pools))).differs
+        if (held := one._replace(after=hold_notifications(builder, one.after, pools))).differs
     ]
-    usages = correct_calls(books, rerated, opened, cause)
+    usages = correct_calls(builder, rerated, opened, cause)
     if usages:
-        books.touch()
+        builder.touch()
     both = zip((one.before for one in rerated), usages, strict=True)
     spendings = Spendings(account.days, {})
-    corrected = count_corrected(books, both, spendings, pools.licensing)
+    corrected = count_corrected(builder, both, spendings, pools.licensing)
     fell = sum(one.change_micros for one in rerated) > 0
-    booking = books.close(may_ask=fell)
+    booking = builder.build(may_ask=fell)
     relisted = tuple(
         one.after for one in rerated if one.before.call.listing != one.after.call.listing
     )
@@ -237,7 +237,7 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
 
 
 def correct_calls(
-    books: Books, rerated: Sequence[Rerated], opened: Mapping[str, Lot], cause: str
+    builder: TransactionBuilder, rerated: Sequence[Rerated], opened: Mapping[str, Lot], cause: str
 ) -> tuple[Usage, ...]:
     """Book what differs in one entry, tell what is new, and return the records as they are then.
 
@@ -245,7 +245,7 @@ def correct_calls(
     """
     charges = {
         one.after.call.call_id: Correction(
-            call=LateCall(one.after.call.call_id, one.after.call.ended_at, books.now),
+            call=LateCall(one.after.call.call_id, one.after.call.ended_at, builder.now),
             charge_micros=one.before.charge_micros,
             change_micros=one.change_micros,
             lots=one.before.lots,
@@ -253,11 +253,11 @@ def correct_calls(
         for one in rerated
         if one.change_micros
     }
-    entry = correct(books, tuple(charges.values()), opened, cause) if charges else ""
-    overdrawn = books.account.balance_micros < 0
+    entry = correct(builder, tuple(charges.values()), opened, cause) if charges else ""
+    overdrawn = builder.account.balance_micros < 0
     return tuple(
         notify_again(
-            books,
+            builder,
             _corrected(one, entry, charges.get(one.after.call.call_id), overdrawn=overdrawn),
             _news(one),
         )
@@ -266,7 +266,7 @@ def correct_calls(
 
 
 def count_corrected(
-    books: Books,
+    builder: TransactionBuilder,
     corrected: Iterable[tuple[Usage, Usage]],
     spendings: Spendings,
     licensing: Licensing,
@@ -276,13 +276,13 @@ def count_corrected(
     These may be many, of users who have nothing to do with each other: so the changes are written
     down, and each record takes in its own when it is read next.
     """
-    changes = spending_changes(corrected, licensing, books.account.settings)
+    changes = spending_changes(corrected, licensing, builder.account.settings)
     if not changes:
         return ()
     in_records = tuple(one for one in changes if one.key.kind is not SpendingKind.DAY)
-    number = books.account.corrections + bool(in_records)
+    number = builder.account.corrections + bool(in_records)
     spendings.correct(changes, number)
-    books.set(days=spendings.days(books.now), corrections=number)
+    builder.set(days=spendings.days(builder.now), corrections=number)
     return in_records
 
 
@@ -376,11 +376,11 @@ def release_held_notifications(
 
     `is_last` says that there are no others.
     """
-    books = Books(account, at)
+    builder = TransactionBuilder(account, at)
     released = [replace(usage, notifications_held=False) for usage in usages]
-    told = tuple(notify_again(books, one, notifications_of_call(one)) for one in released)
+    told = tuple(notify_again(builder, one, notifications_of_call(one)) for one in released)
     if is_last and account.provisional is not None:
-        books.set(provisional=replace(account.provisional, notifications_held=False))
+        builder.set(provisional=replace(account.provisional, notifications_held=False))
     if told:
-        books.touch()
-    return replace(books.close(may_ask=False), rerated=told)
+        builder.touch()
+    return replace(builder.build(may_ask=False), rerated=told)

@@ -1,0 +1,308 @@
+"""Charge calls: what pools, lots and limits bear, and the notifications that this requires."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING, TypedDict
+
+from perminute.domain.credit.ledger import EntryType
+from perminute.domain.credit.lots import Lot, merged
+from perminute.domain.credit.transaction import Transaction
+from perminute.domain.credit.transaction_builder import LateCall, TransactionBuilder
+from perminute.domain.licensing.licensing import NotEntitled
+from perminute.domain.limits.limit_reached import limit_reached
+from perminute.domain.limits.spending import ReachedLimit, day_of, limits_on, records_of
+from perminute.domain.notifications.notification_rules import notify_of_call
+from perminute.domain.notifications.notifications import (
+    CallFlagged,
+    CallNotEntitled,
+    CallNotRated,
+    MinutePoolThreshold,
+)
+from perminute.domain.pools.pools import Position, month_of
+from perminute.domain.rating.rate_card import Unpriced
+from perminute.domain.rating.usage_record import Flag, Outcome, Usage
+from perminute.domain.reference.phone_numbers import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date, datetime
+
+    from perminute.domain.authorization.reservations import Reservation
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.limits.spending import SpendingChange, Spendings
+    from perminute.domain.notifications.notifications import CallNotification
+    from perminute.domain.pools.pools import Pools
+    from perminute.domain.pools.settling import Settlement
+    from perminute.domain.rating.calls import Call, LegType
+    from perminute.domain.rating.rating import Rating
+
+
+def charge(  # noqa: PLR0913 - the parts of a charge
+    account: Account,
+    ratings: Sequence[Rating],
+    *,
+    pools: Pools,
+    spendings: Spendings,
+    reservations: Sequence[Reservation] = (),
+    at: datetime,
+    heard_at: datetime | None = None,
+    reported: Mapping[str, datetime] | None = None,
+    days: Mapping[str, date] | None = None,
+    expired: Sequence[Lot] = (),
+    settlement: Settlement | None = None,
+) -> Transaction:
+    """Take the charges of a batch in one entry; a batch that costs nothing changes nothing.
+
+    What the calls had reserved is given back first. Those that draw on a minute pool do so in the
+    order of the pool, and then move the account even if they cost nothing. Each paid usage comes
+    back naming its entry and the lots that paid it, and flagged if it left the balance below zero.
+    Calls that nobody pays for, or that go against a policy, are told; and so are limits that they
+    reach.
+
+    `expired` are lots that may still pay late calls; `reported` says when each call was reported,
+    if not all of them at `at`, and `days` on which day. Where one comes late for its pool, the
+    `settlement` corrects those that drew before it came, in an entry of their own. Raises
+    `FurtherLotsNeeded` if the lots in the account item do not suffice.
+    """
+    further = None if settlement is None else settlement.further
+    builder = TransactionBuilder(account, at, heard_at, further=further, expired=expired)
+    _give_back(builder, reservations, spendings)
+    usages = _drawn(ratings, pools, reservations, builder.now)
+    if settlement is not None:
+        usages = settlement.give_minutes(usages, ratings, pools)
+    total_micros = sum(usage.charge_micros for usage in usages)
+    moved = pools.touched or spendings.touched or builder.account != account
+    if not (total_micros or moved or any(next(notifications_of_call(one), None) for one in usages)):
+        return Transaction(
+            before=account, after=account, usages=usages, settled=tuple(reservations)
+        )
+    if total_micros:
+        usages = _paid(builder, usages, reported or {})
+    tell_pools(builder, pools)
+    usages = tuple(hold_notifications(builder, usage, pools) for usage in usages)
+    rerated: tuple[Usage, ...] = ()
+    corrected: tuple[SpendingChange, ...] = ()
+    if settlement is not None:
+        rerated, corrected = settlement.correct(builder, spendings)
+        total_micros += settlement.change_micros
+    _count_spending(builder, usages, pools, spendings)
+    builder.set(days=spendings.days(builder.now))
+    for usage in usages:
+        day = (days or {}).get(usage.call.call_id, builder.at.date())
+        notify_of_call(builder, usage, notifications_of_call(usage), day)
+    booking = builder.build(may_ask=total_micros > 0, as_it_stands=bool(rerated))
+    return replace(
+        booking,
+        usages=usages,
+        rerated=rerated,
+        pools=pools.touched,
+        steps=pools.steps,
+        spendings=spendings.touched,
+        corrected=corrected,
+        settled=tuple(reservations),
+    )
+
+
+def tell_pools(builder: TransactionBuilder, pools: Pools) -> None:
+    """Move the account with its pools, and tell the thresholds that these have reached."""
+    if pools.touched:
+        builder.touch()
+    builder.put_pools(pools.touched)
+    for pool, percent, minutes in pools.reach(builder.now):
+        used = pool.used + pools.licensing.pool_minutes_used(pool.month.start)
+        reached = MinutePoolThreshold(
+            percent=percent, minutes=minutes, used=used, month=str(pool.month)
+        )
+        builder.notify(
+            reached, cause=f"{pool.month}/{percent}/{builder.account.version}", at=builder.now
+        )
+
+
+def notifications_of_call(usage: Usage) -> Iterator[CallNotification]:
+    """Say what is worth telling of a single call, and does not have to wait for its pool."""
+    match usage.outcome, usage.reason:
+        case _ if usage.notifications_held:
+            pass
+        case Outcome.NOT_ENTITLED, NotEntitled() as why:
+            yield CallNotEntitled(reason=why, **_about_call(usage))
+        case Outcome.UNRATED, Unpriced() as why:
+            # An unrated call has a currency only if the rate is in another one than the credit.
+            currency = usage.price.currency
+            yield CallNotRated(reason=why, rate_currency=currency, **_about_call(usage))
+        case _:
+            pass
+    if usage.policy_flag is not None:
+        yield CallFlagged(reason=usage.policy_flag, **_about_call(usage))
+    if usage.reported_by_bridge:
+        yield CallFlagged(reason=Flag.REPORTED_BY_BRIDGE, **_about_call(usage))
+
+
+class _AboutCall(TypedDict):
+    """What all news of a call carries."""
+
+    call_id: str
+    organizer_id: str
+    leg_type: LegType
+    number: str | None
+    answered_at: datetime | None
+    retail_cost_micros: int | None
+    currency: str | None
+
+
+def _about_call(usage: Usage) -> _AboutCall:
+    call, price = usage.call, usage.stated_price
+    return {
+        "call_id": call.call_id,
+        "organizer_id": call.organizer_id,
+        "leg_type": call.leg_type,
+        "number": masked(call.rated_number),
+        "answered_at": call.answered_at,
+        "retail_cost_micros": price.retail_micros,
+        "currency": None if price.retail_micros is None else price.currency,
+    }
+
+
+def hold_notifications(builder: TransactionBuilder, usage: Usage, pools: Pools) -> Usage:
+    """Return a call marked as waiting if its pool may still pay it; else return it unchanged.
+
+    Only a call that is not entitled or not rated by now is marked: the notification of it waits
+    until the pool is settled. A call that becomes one of these while the pool is settled is
+    notified of then, and needs no mark.
+    """
+    tells = usage.outcome in {Outcome.NOT_ENTITLED, Outcome.UNRATED}
+    may_draw = usage.draws_on_pool or usage.notifications_held
+    if not (tells and builder.waits and may_draw and pools.may_change(usage.call)):
+        return replace(usage, notifications_held=False) if usage.notifications_held else usage
+    builder.hold_notifications()
+    # Who settles the pool has to come by, though the minutes of the call may stay as they are.
+    pools.visit(usage.call)
+    return replace(usage, notifications_held=True)
+
+
+def _paid(
+    builder: TransactionBuilder, usages: Sequence[Usage], reported: Mapping[str, datetime]
+) -> tuple[Usage, ...]:
+    """Take what calls cost out of the lots, in one entry, which each of them names.
+
+    Calls are paid in the order in which their calls ended, however a batch was delivered; across
+    batches, what is said of a call is what held when it was booked.
+    """
+    in_order = [usage for usage in usages if usage.charge_micros]
+    in_order.sort(key=lambda one: (one.call.ended_at, one.call.call_id))
+    balance_micros = builder.account.balance_micros
+    charges = [(_late_call(one.call, reported, builder.at), one.charge_micros) for one in in_order]
+    drawn = builder.draw_for_calls(charges)
+    builder.enter_late(charges, drawn)
+    paid: dict[str, Usage] = {}
+    for usage, (shares, late, _) in zip(in_order, drawn, strict=True):
+        balance_micros -= usage.charge_micros + sum(share.amount_micros for share in late)
+        flags = (*usage.flags, Flag.OVERDRAWN) if balance_micros < 0 else usage.flags
+        paid[usage.call.call_id] = replace(usage, lots=shares, flags=flags)
+    total_micros = sum(usage.charge_micros for usage in in_order)
+    shares = merged(chain.from_iterable(one.shares for one in drawn))
+    entry = builder.enter(EntryType.CHARGE, -total_micros, shares, cause=None)
+    return tuple(
+        replace(paid[usage.call.call_id], entry_id=entry.entry_id)
+        if usage.call.call_id in paid
+        else usage
+        for usage in usages
+    )
+
+
+def _late_call(call: Call, reported: Mapping[str, datetime], at: datetime) -> LateCall:
+    return LateCall(call.call_id, call.ended_at, reported.get(call.call_id, at))
+
+
+def _give_back(
+    builder: TransactionBuilder, reservations: Sequence[Reservation], spendings: Spendings
+) -> None:
+    """Give back what calls have reserved of the credit, and of limits."""
+    for reservation in reservations:
+        for held in reservation.held:
+            builder.set(reserved=builder.account.reserved.without(held.credit))
+            for key in reservation.keys:
+                spendings.release(key, held.credit)
+
+
+def _drawn(
+    ratings: Sequence[Rating], pools: Pools, reservations: Sequence[Reservation], now: datetime
+) -> tuple[Usage, ...]:
+    """Make the records, each with what the pool gives it, in the order of the pool.
+
+    What a call has reserved is given back only when its turn comes: until then it is not for the
+    others of its batch either.
+    """
+    authorized = {one.call.call_id: one for one in reservations if one.held}
+    left = {call_id: one for call_id, one in authorized.items() if one.holds_minutes}
+    drawn: dict[str, tuple[int, int]] = {}
+    for rating in sorted((one for one in ratings if one.draws_on_pool), key=_position):
+        call, own = rating.call, None
+        if call.call_id in authorized:
+            own = _own_minutes(rating, left.pop(call.call_id, None), pools, now)
+        minutes = pools.draw(call, rating.pool_minutes_wanted, reserved=own, now=now)
+        drawn[call.call_id] = minutes, 0 if own is None else minutes
+    for reservation in left.values():
+        _release_minutes(reservation, pools, now)
+    usages = (one.usage(*drawn.get(one.call.call_id, (0, 0))) for one in ratings)
+    return tuple(_with_authorization(one, authorized.get(one.call.call_id)) for one in usages)
+
+
+def _with_authorization(usage: Usage, reservation: Reservation | None) -> Usage:
+    if reservation is None:
+        return usage
+    return replace(usage, authorized_at=reservation.call.rated_at)
+
+
+def _own_minutes(
+    rating: Rating, reservation: Reservation | None, pools: Pools, now: datetime
+) -> int:
+    """Give back what a call has reserved, and tell how much of it is its own.
+
+    One that was answered in another month than it was authorized in has nothing of its own.
+    """
+    if reservation is None:
+        return 0
+    minutes = _release_minutes(reservation, pools, now)
+    return minutes if month_of(reservation.call) == month_of(rating.call) else 0
+
+
+def _release_minutes(reservation: Reservation, pools: Pools, now: datetime) -> int:
+    month = month_of(reservation.call)
+    return sum(pools.release(month, held.pool, now) for held in reservation.held if held.minutes)
+
+
+def _count_spending(
+    builder: TransactionBuilder, usages: Sequence[Usage], pools: Pools, spendings: Spendings
+) -> None:
+    """Count what calls cost where limits do, and tell of those that they reach.
+
+    A call that its pool may still bear reaches none: the next one that counts does, or a bridge
+    that asks. So it is as long as the calls before are not all counted.
+    """
+    settings, currency = builder.account.settings, builder.account.currency
+    licensing = pools.licensing
+    for usage in usages:
+        micros = usage.charge_micros
+        if not micros:
+            continue
+        call, prefix, at = usage.call, usage.price.prefix, usage.began_at
+        for key in (day_of(at), *records_of(call, prefix, at, licensing, settings)):
+            spendings.spend(key, micros, call.ended_at.date())
+        if builder.waits and usage.draws_on_pool and pools.may_change(call):
+            continue
+        for limit in limits_on(call, prefix, at, licensing, settings):
+            if not spendings.is_counted(limit.key):
+                continue
+            spent_micros = spendings[limit.key].spent_micros
+            if spent_micros >= limit.micros and spendings.tell_once(limit, builder.now):
+                held_micros = spendings[limit.key].held.amount_at(builder.now)
+                news, cause = limit_reached(
+                    ReachedLimit(limit, spent_micros, held_micros), currency
+                )
+                builder.notify(news, cause=f"{cause}/{builder.account.version}")
+
+
+def _position(rating: Rating) -> Position:
+    return Position.of(rating.call)
