@@ -10,7 +10,7 @@ from perminute.api.messages import Instant, Seconds
 from perminute.domain.authorization.reservations import CallState, Operation
 from perminute.domain.limits.spending import LimitName
 from perminute.domain.rating.calls import LegType
-from perminute.fields import Message
+from perminute.fields import Message, about
 from perminute.ports import MAX_CALLS_READ
 
 MAX_CURSOR_LENGTH = 2_048
@@ -24,8 +24,7 @@ class CallsQuery(Message, frozen=True, kw_only=True):
     """Which calls under way are wanted: so many, after those of the page before."""
 
     limit: Annotated[
-        int,
-        Meta(ge=1, le=MAX_CALLS_READ, description="How many calls a page has at most."),
+        int, Meta(ge=1, le=MAX_CALLS_READ, description="How many calls a page has at most.")
     ] = CALLS_ON_A_PAGE
     cursor: (
         Annotated[
@@ -46,31 +45,25 @@ class CallDocument(Message, frozen=True, kw_only=True):
     call_id: str
     state: Annotated[
         CallState,
-        Meta(
-            description="`underWay`: its last grant has not lapsed. `denied`: its last request was "
+        about(
+            "`underWay`: its last grant has not lapsed. `denied`: its last request was "
             "denied; it was never let in, or waits for its release. `lapsed`: its last grant has "
             "lapsed, so nothing is reserved but what it has used. `released`. `ended`: its `Call "
             "Ended` is recorded, or it was charged by what was reported."
         ),
     ]
     sequence: Annotated[
-        int | None,
-        Meta(description="The number of the last request: go on with the next one. Null: ended."),
+        int | None, about("The number of the last request: go on with the next one. Null: ended.")
     ]
-    operation: Annotated[
-        Operation | None, Meta(description="What the last request asked for. Null: ended.")
-    ]
+    operation: Annotated[Operation | None, about("What the last request asked for. Null: ended.")]
     requested_seconds: Annotated[
         int | None,
-        Meta(
-            description="How much the last request wanted, by default or not. Null: a release, or "
-            "ended."
-        ),
+        about("How much the last request wanted, by default or not. Null: a release, or ended."),
     ]
     used_seconds: Annotated[
         int | None,
-        Meta(
-            description="`usedSeconds` of the last report. With `sequence`, `operation` and "
+        about(
+            "`usedSeconds` of the last report. With `sequence`, `operation` and "
             "`requestedSeconds` it is that request once more. Null: nothing was reported, or ended."
         ),
     ]
@@ -85,20 +78,18 @@ class CallDocument(Message, frozen=True, kw_only=True):
     report_before: Instant | None
     hang_up_after_seconds: Annotated[
         Seconds | None,
-        Meta(
-            description="When to begin to hang up, counted from when the call was answered, unless "
+        about(
+            "When to begin to hang up, counted from when the call was answered, unless "
             "more is granted before."
         ),
     ]
-    final_unit: Annotated[
-        bool, Meta(description="As the last answer said; true once the call has ended.")
-    ]
-    reason: Annotated[str | None, Meta(description="Why the last request was denied, if it was.")]
+    final_unit: Annotated[bool, about("As the last answer said; true once the call has ended.")]
+    reason: Annotated[str | None, about("Why the last request was denied, if it was.")]
     limit: LimitName | None
     authorized_at: Annotated[
         Instant | None,
-        Meta(
-            description="When it was last authorized. Null: it ended, and had nothing reserved "
+        about(
+            "When it was last authorized. Null: it ended, and had nothing reserved "
             "before, or was not authorized."
         ),
     ]
@@ -111,14 +102,11 @@ class CallsDocument(Message, frozen=True, kw_only=True):
 
     calls: Annotated[
         list[CallDocument],
-        Meta(
-            description="Calls that were let in and are neither released nor ended: `underWay`, "
+        about(
+            "Calls that were let in and are neither released nor ended: `underWay`, "
             "`denied` or `lapsed`. Each is as it is now; but they are found in an index that lags "
             "behind by a moment, so a call that has just been authorized may be missing. A page "
             "may have fewer calls than `limit`, even none, and not be the last one."
         ),
     ]
-    next: Annotated[
-        str | None,
-        Meta(description="The `cursor` of the next page. Null: this is the last one."),
-    ]
+    next: Annotated[str | None, about("The `cursor` of the next page. Null: this is the last one.")]

@@ -144,8 +144,7 @@ class AnswerDocument(Message, frozen=True, kw_only=True):
     sequence: int
     decision: Decision
     reason: Annotated[
-        str | None,
-        Meta(description="Why it is denied: one of the reasons of docs/charging-api.md."),
+        str | None, about("Why it is denied: one of the reasons of docs/charging-api.md.")
     ]
     granted_seconds: Annotated[
         int,
@@ -156,38 +155,34 @@ class AnswerDocument(Message, frozen=True, kw_only=True):
         ),
     ]
     valid_until: Annotated[
-        Instant | None,
-        Meta(description="Without a report, what is granted lapses after twice this time."),
+        Instant | None, about("Without a report, what is granted lapses after twice this time.")
     ]
-    report_before: Annotated[
-        Instant | None, Meta(description="When the quota is used up at the earliest.")
-    ]
+    report_before: Annotated[Instant | None, about("When the quota is used up at the earliest.")]
     hang_up_after_seconds: Annotated[
         Seconds | None,
-        Meta(
-            description="When to begin to hang up, counted from when the call was answered, unless "
-            "more is granted before: two seconds before the end of what is granted.",
+        about(
+            "When to begin to hang up, counted from when the call was answered, unless "
+            "more is granted before: two seconds before the end of what is granted."
         ),
     ]
     remaining_seconds: Annotated[
         Seconds | None,
-        Meta(
-            description="How long credit, pool and limits would cover the call as they are now, "
-            "counted from when it was answered, however much is granted at a time; at most a day.",
+        about(
+            "How long credit, pool and limits would cover the call as they are now, "
+            "counted from when it was answered, however much is granted at a time; at most a day."
         ),
     ]
     final_unit: Annotated[
         bool,
-        Meta(
-            description="Less than was asked for, and not because of maxGrantSeconds: hang up at "
-            "the end of it."
+        about(
+            "Less than was asked for, and not because of maxGrantSeconds: hang up at the end of it."
         ),
     ]
     paid_by: PaidBy | None
     rate_per_minute: Annotated[
         Money | None,
-        Meta(
-            description="What a minute costs at the start of the call, by the rate card, whoever "
+        about(
+            "What a minute costs at the start of the call, by the rate card, whoever "
             "pays; later minutes may cost another rate."
         ),
     ]
@@ -195,11 +190,10 @@ class AnswerDocument(Message, frozen=True, kw_only=True):
     currency: str | None
     limit: Annotated[
         LimitName | None,
-        Meta(description="The limit for which less is granted than was asked for, or nothing."),
+        about("The limit for which less is granted than was asked for, or nothing."),
     ]
     failure_handling: Annotated[
-        FailureHandling,
-        Meta(description="What to do with calls of this organization while nobody answers."),
+        FailureHandling, about("What to do with calls of this organization while nobody answers.")
     ]
 
 
@@ -216,26 +210,24 @@ class PriceDocument(Message, frozen=True, kw_only=True):
     connection_fee: Money | None
     retail_cost: Annotated[
         Money | None,
-        Meta(
-            description="What the rate card says, whoever pays; null if it has no price, and where "
+        about(
+            "What the rate card says, whoever pays; null if it has no price, and where "
             "`outcome` is `unrated`."
         ),
     ]
     currency: Annotated[
         str | None,
-        Meta(
-            description="That of the rate, which may be another than the credit's: then the call "
+        about(
+            "That of the rate, which may be another than the credit's: then the call "
             "costs credit nothing."
         ),
     ]
     outcome: Annotated[
-        Outcome | None, Meta(description="What would become of the call; with an organizer only.")
+        Outcome | None, about("What would become of the call; with an organizer only.")
     ]
     reason: str | None
     pool_minutes: int | None
-    charge: Annotated[
-        Money | None, Meta(description="What credit would pay; with an organizer only.")
-    ]
+    charge: Annotated[Money | None, about("What credit would pay; with an organizer only.")]
     flags: list[Flag]
 
 
@@ -247,18 +239,17 @@ class BalanceDocument(Message, frozen=True, kw_only=True):
     currency: str | None
     balance: Money
     reserved: Annotated[
-        Money,
-        Meta(description="What calls under way may cost, and what was used and is not charged."),
+        Money, about("What calls under way may cost, and what was used and is not charged.")
     ]
     available: Annotated[
         Money,
-        Meta(
-            description="The balance less what is reserved. Credit that is about to expire is part "
+        about(
+            "The balance less what is reserved. Credit that is about to expire is part "
             "of it, but not granted to calls that may outlast it."
         ),
     ]
     calls: Annotated[int, Meta(ge=0, description="Calls under way that have reserved something.")]
-    spent_today: Annotated[Money, Meta(description="What calls cost that began today, in UTC.")]
+    spent_today: Annotated[Money, about("What calls cost that began today, in UTC.")]
     daily_spend_limit: Money | None
     max_concurrent_calls: int | None
 
