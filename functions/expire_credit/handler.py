@@ -1,7 +1,5 @@
 """The daily run over the credit of all organizations (template.yaml: ExpireCreditFunction)."""
 
-from __future__ import annotations
-
 import os
 
 from perminute.bootstrap import Application

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from perminute.application.daily_runs import OrganizationReport
-from perminute.application.retry import Deadline
 from perminute.domain.values.printable import one_line
 from perminute.fields import Instant, Message, OrganizationId
 from perminute.observability import lambda_handler, named_run
 from perminute.parsing import parse, read_message
 from perminute.ports import RunOrganization, RunPage
 from perminute.reports import report_begun, report_listed, report_work
-from perminute.sqs import settle_batch
+from perminute.sqs import sqs_handler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from perminute.application.daily_runs import DailyRun
     from perminute.application.results import Result
+    from perminute.application.retry import Deadline
     from perminute.ports import Rejections
     from perminute.sqs import BatchResponse
 
@@ -62,26 +62,23 @@ def daily_run_handler(
         report(worked.reports)
         return worked.results
 
+    work_handler = sqs_handler(
+        parse=lambda body, _: work_of(body),
+        use_case=do_work,
+        rejections=rejections,
+        report=report_work,
+        names_of=_names_of,
+    )
+
     @lambda_handler
     @named_run
-    def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
-        if "Records" not in event:
-            run = read_message(event, ScheduledRun, called="event")
-            daily_run.organizations.begin(run.time, run.days_until)
-            report_begun(run.time)
-            return {"batchItemFailures": []}
-        settled = settle_batch(
-            event,
-            parse=lambda body, _: work_of(body),
-            use_case=do_work,
-            rejections=rejections,
-            names_of=_names_of,
-            deadline=Deadline.in_milliseconds(context.get_remaining_time_in_millis()),
-        )
-        report_work(settled)
-        return settled.response()
+    def begin(event: dict[str, Any], _context: LambdaContext) -> BatchResponse:
+        run = read_message(event, ScheduledRun, called="event")
+        daily_run.organizations.begin(run.time, run.days_until)
+        report_begun(run.time)
+        return {"batchItemFailures": []}
 
-    return handler
+    return lambda event, context: (work_handler if "Records" in event else begin)(event, context)
 
 
 def work_of(body: str) -> RunPage | RunOrganization:

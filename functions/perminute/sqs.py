@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypedDict, TypeVar, assert_never
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, assert_never
 
 from perminute.application.results import Accepted, Duplicate
 from perminute.application.retry import NEVER, Deadline
@@ -38,18 +38,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RESULT = "result"
 
 
-class BatchItemFailure(TypedDict):
-    """A message that is to be delivered again."""
-
-    itemIdentifier: str
-
-
-class BatchResponse(TypedDict):
-    """What Lambda's event source mappings expect."""
-
-    batchItemFailures: list[BatchItemFailure]
-
-
 class Received(NamedTuple):
     """When a message reached us, which is not when it says that it was issued."""
 
@@ -71,6 +59,8 @@ class Message(NamedTuple):
     body: str
 
 
+# What Lambda's event source mappings expect: the messages that are to be delivered again.
+BatchResponse: TypeAlias = dict[str, list[dict[str, str]]]
 I = TypeVar("I")  # noqa: E741 - the input of a use case
 R = TypeVar("R")
 

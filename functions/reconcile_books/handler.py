@@ -1,7 +1,5 @@
 """The nightly check of all books (template.yaml: ReconcileBooksFunction)."""
 
-from __future__ import annotations
-
 import os
 
 from perminute.bootstrap import Application

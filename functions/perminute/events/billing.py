@@ -30,6 +30,7 @@ from perminute.events.event import (
     issued_at,
     processed_change_of,
     processed_event_of,
+    read_event,
 )
 from perminute.fields import (
     Amount,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.credit.transaction import ProcessedEvent
+    from perminute.sqs import Received
 
 # Thresholds are in the account item, which every charge writes: it must stay small.
 MAX_THRESHOLDS = 20
@@ -192,6 +194,11 @@ BILLING: Source[BillingDetail] = Source(
         "Recharge Failed": RechargeFailed,
     },
 )
+
+
+def parse_credit_event(body: str, received: Received) -> CreditEvent:
+    """Parse a billing event. Raises `Refused`."""
+    return credit_event(read_event(body, BILLING, received), received.heard_at)
 
 
 def credit_event(event: Event[BillingDetail], heard_at: datetime | None = None) -> CreditEvent:

@@ -14,12 +14,21 @@ from perminute.domain.licensing.dial_out import dial_out_mode
 from perminute.domain.licensing.licensing import LicensingChange, holds_from
 from perminute.domain.licensing.timelines import Fact
 from perminute.domain.reference.licenses import product_named
-from perminute.events.event import Event, IssuedDetail, Source, issued_at, processed_change_of
+from perminute.events.event import (
+    Event,
+    IssuedDetail,
+    Source,
+    issued_at,
+    processed_change_of,
+    read_event,
+)
 from perminute.fields import Amount, Country, Id, Instant, about
 from perminute.parsing import text_type
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
+
+    from perminute.sqs import Received
 
 MAX_NAME_LENGTH = 100
 # More is a slip: an organization has fewer pool minutes, and the world fewer organizers.
@@ -126,6 +135,13 @@ LICENSING: Source[LicensingDetail] = Source(
 )
 
 _NO_ATTRIBUTES = frozenset({"user_id", *LicensingDetail.__struct_fields__})
+
+
+def parse_licensing_event(body: str, received: Received, horizon: timedelta) -> LicensingEvent:
+    """Parse a licensing event. Raises `Refused`."""
+    event = read_event(body, LICENSING, received)
+    check_within_horizon(event, horizon)
+    return licensing_event(event, received.heard_at)
 
 
 def licensing_event(

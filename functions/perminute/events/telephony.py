@@ -17,11 +17,13 @@ from perminute.domain.rating.calls import (
     read_numbers,
 )
 from perminute.domain.values.times import ExactInstant, started_seconds
-from perminute.events.event import Detail, Event, Source, booked_at
+from perminute.events.event import Detail, Event, Source, booked_at, read_event
 from perminute.fields import ExactBookingInstant, Id, StatedNumber, about
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from perminute.sqs import Received
 
 
 class CallEnded(Detail, frozen=True, kw_only=True):
@@ -55,6 +57,11 @@ class CallEnded(Detail, frozen=True, kw_only=True):
 
 
 TELEPHONY = Source("perminute.telephony", {"Call Ended": CallEnded})
+
+
+def parse_ended_call(body: str, received: Received) -> EndedCall:
+    """Parse a `Call Ended`. Raises `Refused`."""
+    return ended_call(read_event(body, TELEPHONY, received), received.heard_at)
 
 
 def ended_call(event: Event[CallEnded], heard_at: datetime | None = None) -> EndedCall:
