@@ -8,9 +8,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import patch
 
-from perminute.adapters.dynamodb import calls_under_way, credit_store, tables
-from perminute.adapters.dynamodb.rows import CallListRow
-from perminute.adapters.dynamodb.tables import Collided, Failed, Table, Written
+from perminute.adapters.dynamodb import calls, tables, writes
+from perminute.adapters.dynamodb.ledger_items import CALLS
+from perminute.adapters.dynamodb.tables import Table
+from perminute.domain.errors import Contended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pynamodb.connection import Connection
     from pynamodb.exceptions import TransactWriteError
 
-    from perminute.adapters.dynamodb.rows import Item
+    from perminute.adapters.dynamodb.codec import Item
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def stopping_after_the_first_page() -> Iterator[None]:
     """A query is taken for answered when its first page is."""
     query = Table.query
 
-    def first_page(table: Table[Any], *question: Any, **options: Any) -> Iterator[Item]:
+    def first_page(table: Table, *question: Any, **options: Any) -> Iterator[Item]:
         client: Any = table.connection.client
 
         def once(**request: Any) -> Any:
@@ -46,10 +47,12 @@ def reading_lists_as_they_were() -> Iterator[None]:
     """Lists of calls are read without `ConsistentRead`."""
     query = Table.query
 
-    def stale(table: Table[Any], *question: Any, **options: Any) -> Iterator[Item]:
-        if table.row is CallListRow:
+    def stale(
+        table: Table, condition: str, values: Mapping[str, str], **options: Any
+    ) -> Iterator[Item]:
+        if values.get(":first", "").startswith(CALLS):
             options.pop("ConsistentRead")
-        return query(table, *question, **options)
+        return query(table, condition, values, **options)
 
     with patch.object(Table, "query", stale):
         yield
@@ -91,8 +94,8 @@ def _reading_together(
         return {table: take(keys[table], answer.get(table, [])) for table in keys}
 
     with (
-        patch.object(credit_store, "get_together", read),
-        patch.object(calls_under_way, "get_together", read),
+        patch.object(tables, "get_together", read),
+        patch.object(calls, "get_together", read),
     ):
         yield
 
@@ -100,13 +103,15 @@ def _reading_together(
 @contextmanager
 def taking_a_throttled_transaction_for_written() -> Iterator[None]:
     """Of a canceled transaction only conditions that failed are looked at."""
-    why: Callable[[TransactWriteError], Collided | Failed] = tables._why  # noqa: SLF001
+    failed: Callable[[TransactWriteError], dict[int, Item]] = writes._failed  # noqa: SLF001
 
-    def only_conditions(error: TransactWriteError) -> Written | Failed:
-        found = why(error)
-        return Written() if isinstance(found, Collided) else found
+    def only_conditions(error: TransactWriteError) -> dict[int, Item]:
+        try:
+            return failed(error)
+        except Contended:
+            return {}
 
-    with patch.object(tables, "_why", only_conditions):
+    with patch.object(writes, "_failed", only_conditions):
         yield
 
 

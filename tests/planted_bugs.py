@@ -13,7 +13,7 @@ from builders import announced
 from msgspec import structs
 
 from perminute.adapters import memory
-from perminute.adapters.dynamodb import credit_store
+from perminute.adapters.dynamodb import transactions
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore
 from perminute.adapters.memory_books import InMemoryBooks
@@ -110,7 +110,7 @@ def without_does_not_exist() -> Iterator[None]:
     always = "attribute_not_exists(neverWritten)"
     with (
         patch.object(InMemoryStore, "commit", unconditional),
-        patch.object(credit_store, "_NEW_CALL", always),
+        patch.object(transactions, "_NEW_CALL", always),
     ):
         yield
 

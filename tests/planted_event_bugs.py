@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from unittest.mock import patch
 
 from perminute import parsing, sqs
-from perminute.adapters.dynamodb import outbox
+from perminute.adapters.dynamodb import streams
 from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.notification_documents import notification_of
 from perminute.application import book_credit, publish_notifications
@@ -105,7 +105,7 @@ def publishing_hours_for_instants() -> Iterator[None]:
         notification = notification_of(document)
         return replace(notification, at=notification.at.replace(minute=0, second=0, microsecond=0))
 
-    with patch.object(outbox, "notification_of", of_the_hour):
+    with patch.object(streams, "notification_of", of_the_hour):
         yield
 
 

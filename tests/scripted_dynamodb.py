@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 
-from perminute.adapters.dynamodb.schema import Schema
-from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.settings import TableNames
 from perminute_local.embedded_aws import environment
 
@@ -73,13 +72,13 @@ def unreachable() -> Iterator[Connection]:
 
 
 @contextmanager
-def scripted_over(connection: Connection) -> Iterator[tuple[Schema, Scripted]]:
+def scripted_over(connection: Connection) -> Iterator[tuple[Tables, Scripted]]:
     """Have a script answer what is asked over a connection, and bind the tables to it."""
     script = Scripted()
     events = connection.client.meta.events
     # botocore's annotations have all handlers return nothing; this hook's answer is used.
     events.register("before-send.*.*", script.answer)  # type: ignore[arg-type]
     try:
-        yield Schema.bind(connection, NAMES), script
+        yield Tables.bind(connection, NAMES), script
     finally:
         events.unregister("before-send.*.*", script.answer)  # type: ignore[arg-type]

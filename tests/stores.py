@@ -11,14 +11,12 @@ import boto3
 
 from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.books import DynamoDBBooks
-from perminute.adapters.dynamodb.call_store import DynamoDBCalls
-from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
+from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.digests import DynamoDBDigests
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
-from perminute.adapters.dynamodb.schema import Schema
-from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.dynamodb.reratings import DynamoDBReratings
+from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore
 from perminute.adapters.memory_books import InMemoryBookChecks, InMemoryBooks
 from perminute.adapters.memory_digests import InMemoryDigests
@@ -79,7 +77,7 @@ def twins() -> Stores:
 
 def stores_on(tables: TableNames, book_checks: str = "not-asked-for") -> Stores:
     """On tables of these names; who checks no books need not say where that is kept."""
-    schema = Schema.bind(connect(), tables)
+    schema = Tables.bind(connect(), tables)
     return Stores(
         DynamoDBCreditStore(schema),
         DynamoDBLicensingStore(schema),

@@ -12,11 +12,11 @@ from botocore.config import Config
 
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.schema import Schema
 from perminute.adapters.dynamodb.tables import (
     CONNECT_TIMEOUT_SECONDS,
     READ_TIMEOUT_SECONDS,
     SDK_ATTEMPTS,
+    Tables,
     connect,
 )
 from perminute.adapters.s3_rate_cards import S3RateCards
@@ -44,7 +44,7 @@ class AwsResources:
         self.connection: Connection = connect(
             read_timeout_seconds=read_timeout_seconds(environment)
         )
-        self.schema = Schema.bind(self.connection, TableNames.from_environment(environment))
+        self.schema = Tables.bind(self.connection, TableNames.from_environment(environment))
         self.credit = DynamoDBCreditStore(self.schema)
         self.licensing = DynamoDBLicensingStore(self.schema)
 

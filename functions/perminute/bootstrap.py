@@ -6,10 +6,9 @@ from datetime import timedelta
 
 from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.books import DynamoDBBooks
-from perminute.adapters.dynamodb.call_store import DynamoDBCalls
-from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
+from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.digests import DynamoDBDigests
-from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
+from perminute.adapters.dynamodb.reratings import DynamoDBReratings
 from perminute.adapters.sns_topic import SNSTopic
 from perminute.adapters.sqs_queues import (
     SQSQueue,

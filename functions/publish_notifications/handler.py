@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from perminute.adapters.dynamodb.heartbeats import pass_over_heartbeats
-from perminute.adapters.dynamodb.outbox import read_record
+from perminute.adapters.dynamodb.streams import pass_over_heartbeats, read_outbox
 from perminute.bootstrap import Application
 from perminute.observability import lambda_handler
 from perminute.reports import report_published
@@ -24,7 +23,7 @@ publish_notifications = Application(os.environ).publish_notifications()
 def handler(event: dict[str, Any], _context: LambdaContext) -> BatchResponse:
     """Publish a batch of the table's stream; from the first that fails on, it comes again."""
     records = event["Records"]
-    published = publish_notifications([read_record(record) for record in records])
+    published = publish_notifications([read_outbox(record) for record in records])
     report_published(published)
     if published.failed_at is None:
         return {"batchItemFailures": []}

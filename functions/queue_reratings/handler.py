@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from perminute.adapters.dynamodb.heartbeats import pass_over_heartbeats
-from perminute.adapters.dynamodb.waiting import read_record
+from perminute.adapters.dynamodb.streams import pass_over_heartbeats, read_rerating
 from perminute.bootstrap import Application
 from perminute.observability import lambda_handler
 from perminute.reports import report_run, report_woken
@@ -29,7 +28,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> BatchResponse:
     The daily run is an event without records: it queues those that still have something waiting.
     """
     if "Records" in event:
-        report_woken(queue_reratings([read_record(record) for record in event["Records"]]))
+        report_woken(queue_reratings([read_rerating(record) for record in event["Records"]]))
     else:
         report_woken(wake_forgotten())
         report_run()

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
-from perminute.adapters.dynamodb.schema import Schema
-from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.domain.values.times import format_instant
 from perminute_local.aws_errors import calling_aws
 from perminute_local.deployment import deployed_tables, output
@@ -78,7 +77,7 @@ def run_status(stack_name: str, *, as_json: bool) -> int:
 
 
 def _read(stack_name: str) -> Status:
-    schema = Schema.bind(connect(), deployed_tables(stack_name))
+    schema = Tables.bind(connect(), deployed_tables(stack_name))
     checks = DynamoDBBookChecks(schema.connection, output(stack_name, "BookChecksTableName"))
     organizations = set(DynamoDBCreditStore(schema).organizations())
     return Status(organizations, {one.organization_id: one for one in checks.all()})

@@ -9,11 +9,10 @@ import boto3
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from perminute.adapters.dynamodb.call_store import DynamoDBCalls
+from perminute.adapters.dynamodb.calls import DynamoDBCalls
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.schema import Schema
-from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.application.correct_rates import Corrected, CorrectRates
 from perminute.application.licensing_cache import LicensingCache
@@ -104,7 +103,7 @@ def run_correct_rates(
 
 def _connect(stack_name: str) -> LookingAgain:
     """Put together what re-rating needs, over the tables and the bucket of a stack."""
-    schema = Schema.bind(connect(), deployed_tables(stack_name))
+    schema = Tables.bind(connect(), deployed_tables(stack_name))
     rate_cards = S3RateCards(
         lambda: boto3.client("s3"),
         output(stack_name, "RateCardBucketName"),

@@ -7,8 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.schema import Schema
-from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.domain.errors import Refused
 from perminute.domain.licensing.timelines import Timeline
 from perminute_local.admin.licensing import read_licensing
@@ -81,7 +80,7 @@ def run_graph(  # noqa: PLR0913 - what the command has options for
 def _held(
     stack_name: str, organization_id: str, users: Sequence[GraphUser]
 ) -> Mapping[str, Timeline]:
-    store = DynamoDBLicensingStore(Schema.bind(connect(), deployed_tables(stack_name)))
+    store = DynamoDBLicensingStore(Tables.bind(connect(), deployed_tables(stack_name)))
     return read_licensing(store, organization_id, [user.id for user in users]).users
 
 

@@ -6,8 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
-from perminute.adapters.dynamodb.schema import Schema
-from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.application.reconcile_books import BooksReport, ReconcileBooks
 from perminute.application.retry import RetryPolicy
 from perminute.settings import read_timeout_seconds
@@ -48,7 +47,7 @@ def run_reconcile(stack_name: str, organizations: Sequence[str], *, as_json: boo
 def reconcile(tables: TableNames, organizations: Sequence[str] = ()) -> Iterator[BooksReport]:
     """Reconcile the books in these tables."""
     connection = connect(read_timeout_seconds=read_timeout_seconds(os.environ))
-    store = DynamoDBCreditStore(Schema.bind(connection, tables))
+    store = DynamoDBCreditStore(Tables.bind(connection, tables))
     return ReconcileBooks(store, RetryPolicy(attempts=3, base_seconds=0.5))(organizations or None)
 
 

@@ -11,7 +11,17 @@ from unittest.mock import patch
 import pytest
 from builders import ANSWERED, LONG_AGO, fact, processed_event, refuses
 
-from perminute.adapters.dynamodb import further_facts, licensing_store, records
+from perminute.adapters.dynamodb import further_facts, licensing_store
+from perminute.adapters.dynamodb.licensing_items import (
+    ORGANIZATION,
+    fact_bytes,
+    fact_text,
+    further_subject,
+    subject_key,
+    subject_of,
+    subject_of_further,
+    timeline_of,
+)
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.transaction import (
@@ -30,6 +40,7 @@ if TYPE_CHECKING:
 
     from stores import Stores
 
+    from perminute.adapters.dynamodb.codec import Item
     from perminute.domain.licensing.licensing import Licensing
 
 LICENSE = "license:MCOMEETADV"
@@ -204,11 +215,11 @@ def test_a_fact_that_comes_while_a_timeline_is_rolled_over_is_not_lost(
     on_dynamodb: DynamoDBLicensingStore, stores: Stores, organization: str
 ) -> None:
     append(stores, organization, nightly(range(2)))
-    table = on_dynamodb._schema.timelines  # noqa: SLF001 - between two requests of the store
+    table = on_dynamodb._tables.licensing  # noqa: SLF001 - between two requests of the store
     read = table.get
 
-    def overtaken(*key: str) -> object:
-        found = read(*key)
+    def overtaken(key: Item) -> object:
+        found = read(key)
         append(stores, organization, nightly(range(7, 8)))
         return found
 
@@ -224,11 +235,11 @@ def test_as_many_facts_after_another_roll_over_are_others(
     append(stores, organization, nightly(range(1)))
     on_dynamodb.roll_over(organization, "adele", fold_before=NEVER)
     append(stores, organization, nightly(range(1, 3)))
-    table = on_dynamodb._schema.timelines  # noqa: SLF001 - between two requests of the store
+    table = on_dynamodb._tables.licensing  # noqa: SLF001 - between two requests of the store
     read = table.get
 
-    def overtaken(*key: str) -> object:
-        found = read(*key)
+    def overtaken(key: Item) -> object:
+        found = read(key)
         with patch.object(table, "get", read):
             on_dynamodb.roll_over(organization, "adele", fold_before=NEVER)
         append(stores, organization, nightly(range(5, 7)))
@@ -244,10 +255,10 @@ def overtaken(
     store: DynamoDBLicensingStore, organization: str, *, fold_before: datetime
 ) -> Iterator[None]:
     """Have a timeline rolled over between two requests of one reading."""
-    table = store._schema.timelines  # noqa: SLF001 - between two requests of the store
+    table = store._tables.licensing  # noqa: SLF001 - between two requests of the store
     read = table.get_snapshot
 
-    def rolled_over(keys: Sequence[tuple[str, str]]) -> object:
+    def rolled_over(keys: Sequence[Item]) -> object:
         found = read(keys)
         with patch.object(table, "get_snapshot", read):
             store.roll_over(organization, "adele", fold_before=fold_before)
@@ -284,7 +295,7 @@ def test_bytes_fill_an_item_as_facts_do(
     """Ids may have 250 characters of four bytes; they are as long as they may be."""
     ids = [f"{n:02}{CHARACTER * 248}" for n in range(4)]
     facts = [fact("name", CHARACTER * 100, event_id=identity) for identity in ids]
-    size = max(further_facts.fact_bytes([records.fact_text(one)]) for one in facts)
+    size = max(fact_bytes([fact_text(one)]) for one in facts)
     with (
         patch.multiple(licensing_store, MAX_FACTS=1_000, MAX_FIRST_BYTES=2 * size),
         patch.object(further_facts, "MAX_FURTHER_BYTES", 2 * size),
@@ -298,18 +309,21 @@ def test_bytes_fill_an_item_as_facts_do(
         append(stores, organization, [*facts[2:], *nightly(range(3))])
         on_dynamodb.roll_over(organization, "adele", fold_before=NEVER)
     assert known(stores, organization).users["adele"].facts == {*facts, *nightly(range(3))}
-    row = on_dynamodb._schema.timelines.get(organization, records.subject_of("adele"))  # noqa: SLF001
-    assert row is not None
-    assert (row.further, row.rolled, row.facts) == ([1, 2, 3], 3, [])
+    item = on_dynamodb._tables.licensing.get(  # noqa: SLF001
+        subject_key(organization, subject_of("adele"))
+    )
+    assert item is not None
+    first = timeline_of(item)
+    assert (first.further, first.rolled, first.facts) == ((1, 2, 3), 3, ())
 
 
 def test_a_name_of_a_further_item_fits_the_longest_id() -> None:
-    subject = records.subject_of(CHARACTER * 250)
-    name = records.further_subject(subject, 10**10 - 1)
+    subject = subject_of(CHARACTER * 250)
+    name = further_subject(subject, 10**10 - 1)
     assert len(name.encode()) == 1_024
-    assert records.subject_of_further(name) == subject
-    assert records.subject_of_further(subject) == subject
-    assert records.subject_of_further(records.ORGANIZATION) == records.ORGANIZATION
+    assert subject_of_further(name) == subject
+    assert subject_of_further(subject) == subject
+    assert subject_of_further(ORGANIZATION) == ORGANIZATION
 
 
 def test_more_is_left_out_than_one_transaction_writes(

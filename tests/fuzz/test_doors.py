@@ -17,7 +17,7 @@ from builders import card
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perminute.adapters.dynamodb import outbox, waiting
+from perminute.adapters.dynamodb import streams
 from perminute.adapters.memory import PublishedRateCards
 from perminute.adapters.s3_rate_cards import Pointer
 from perminute.api.endpoints import BY_NAME
@@ -246,8 +246,8 @@ def test_a_record_of_the_stream_is_read_or_kept() -> None:
         told = {"dynamodb": {"Keys": image, "NewImage": {"notifications": {"S": notifications}}}}
         for record in (image, told):
             if isinstance(record, dict):
-                assert isinstance(outbox.read_record(record), Rejection | list | tuple)
-                assert isinstance(waiting.read_record(record), Rejection | Waiting)
+                assert isinstance(streams.read_outbox(record), Rejection | list | tuple)
+                assert isinstance(streams.read_rerating(record), Rejection | Waiting)
 
     try_it()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -24,13 +23,12 @@ from builders import (
 )
 from daily import Expiry
 
-from perminute.adapters.dynamodb.call_store import DynamoDBCalls
-from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
+from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
-from perminute.adapters.dynamodb.schema import Schema
-from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.dynamodb.outbox_items import documents_in
+from perminute.adapters.dynamodb.reratings import DynamoDBReratings
+from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.adapters.memory import PublishedRateCards
 from perminute.api.bootstrap import ATTEMPTS
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
@@ -70,7 +68,7 @@ PAID = 150_000
 class Books:
     """One organization's stores on ministack, with credit and an entitled organizer."""
 
-    schema: Schema
+    schema: Tables
     credit: DynamoDBCreditStore
     licensing: DynamoDBLicensingStore
 
@@ -107,7 +105,7 @@ class Books:
 
 @pytest.fixture
 def books(ministack_stack: Stack, organization: str) -> Books:
-    schema = Schema.bind(connect(), table_names(ministack_stack))
+    schema = Tables.bind(connect(), table_names(ministack_stack))
     credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
     licensing.record(organization, entitled_changes(organization))
     bought = processed_event("po", kind=IdentityKind.PURCHASE, organization_id=organization)
@@ -307,12 +305,8 @@ def test_a_statement_is_of_the_account_that_was_read_even_if_a_charge_comes_righ
 
 
 def _outbox(books: Books, organization: str) -> list[dict[str, str]]:
-    rows = books.schema.outbox.query(
-        "organizationId = :organization AND begins_with(#record, :outbox)",
-        {":organization": organization, ":outbox": "outbox#"},
-        ExpressionAttributeNames={"#record": "record"},
-    )
-    return [one for row in rows for one in json.loads(row["notifications"]["S"])]
+    items = books.schema.credit.items_of(organization, "outbox#")
+    return [document for item in items for document in documents_in(item)]
 
 
 def test_no_charge_that_begins_after_a_license_was_lost_is_paid_by_credit(

@@ -10,10 +10,10 @@ from botocore.exceptions import ReadTimeoutError
 from builders import ANSWERED, phone_call, processed_event, refuses
 from scripted_dynamodb import scripted_over, unreachable
 
-from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
+from perminute.adapters.dynamodb.calls import DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
+from perminute.adapters.dynamodb.reratings import DynamoDBReratings
 from perminute.domain.authorization.reservations import (
     Answer,
     ChargingRequest,
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
     from scripted_dynamodb import Scripted
 
-    from perminute.adapters.dynamodb.schema import Schema
+    from perminute.adapters.dynamodb.tables import Tables
 
 ACCOUNT = Account(organization_id="contoso")
 POSTING = Transaction(before=ACCOUNT, after=Account(organization_id="contoso", version=1))
 
 
 @pytest.fixture
-def scripted() -> Iterator[tuple[Schema, Scripted]]:
+def scripted() -> Iterator[tuple[Tables, Scripted]]:
     with unreachable() as connection, scripted_over(connection) as schema_and_script:
         yield schema_and_script
 
@@ -69,7 +69,7 @@ def cancelled(*codes: str) -> dict[str, Any]:
     ],
 )
 def test_a_collision_is_no_failure_but_a_reason_to_decide_again(
-    scripted: tuple[Schema, Scripted], answer: dict[str, Any]
+    scripted: tuple[Tables, Scripted], answer: dict[str, Any]
 ) -> None:
     schema, script = scripted
     # The SDK itself repeats some of them before it gives up.
@@ -86,7 +86,7 @@ def test_a_collision_is_no_failure_but_a_reason_to_decide_again(
     ],
 )
 def test_what_will_not_pass_by_trying_at_once_is_left_to_the_queue(
-    scripted: tuple[Schema, Scripted], answer: dict[str, Any] | Exception
+    scripted: tuple[Tables, Scripted], answer: dict[str, Any] | Exception
 ) -> None:
     schema, script = scripted
     script.answers.extend([answer] * 3)
@@ -94,7 +94,7 @@ def test_what_will_not_pass_by_trying_at_once_is_left_to_the_queue(
         DynamoDBCreditStore(schema).commit(POSTING)
 
 
-def test_what_the_table_does_not_take_is_told_apart(scripted: tuple[Schema, Scripted]) -> None:
+def test_what_the_table_does_not_take_is_told_apart(scripted: tuple[Tables, Scripted]) -> None:
     schema, script = scripted
     script.answers.extend([cancelled("None", "ValidationError")] * 3)
     with pytest.raises(Unwritable, match="ValidationError"):
@@ -102,7 +102,7 @@ def test_what_the_table_does_not_take_is_told_apart(scripted: tuple[Schema, Scri
 
 
 def test_a_repeated_request_of_the_sdk_carries_the_token_of_the_first(
-    scripted: tuple[Schema, Scripted],
+    scripted: tuple[Tables, Scripted],
 ) -> None:
     schema, script = scripted
     script.answers.extend([ReadTimeoutError(endpoint_url="http://127.0.0.1:9"), {}])
@@ -111,7 +111,7 @@ def test_a_repeated_request_of_the_sdk_carries_the_token_of_the_first(
     assert first["ClientRequestToken"] == second["ClientRequestToken"]
 
 
-def test_an_account_is_read_as_it_is_now(scripted: tuple[Schema, Scripted]) -> None:
+def test_an_account_is_read_as_it_is_now(scripted: tuple[Tables, Scripted]) -> None:
     schema, script = scripted
     script.answers.append({})
     assert DynamoDBCreditStore(schema).account("contoso") == ACCOUNT
@@ -119,7 +119,7 @@ def test_an_account_is_read_as_it_is_now(scripted: tuple[Schema, Scripted]) -> N
 
 
 def test_timelines_are_read_in_one_transaction_as_long_as_they_fit(
-    scripted: tuple[Schema, Scripted],
+    scripted: tuple[Tables, Scripted],
 ) -> None:
     schema, script = scripted
     script.answers.extend([{"Responses": [{}] * 25}, {"Responses": [{}] * 16}])
@@ -132,7 +132,7 @@ def test_timelines_are_read_in_one_transaction_as_long_as_they_fit(
     ("code", "raised"), [("TransactionConflict", Contended), ("AccessDenied", Unavailable)]
 )
 def test_timelines_that_are_just_being_changed_are_not_read_half(
-    scripted: tuple[Schema, Scripted], code: str, raised: type[Unavailable]
+    scripted: tuple[Tables, Scripted], code: str, raised: type[Unavailable]
 ) -> None:
     schema, script = scripted
     script.answers.extend([cancelled(code)] * 3)
@@ -142,7 +142,7 @@ def test_timelines_that_are_just_being_changed_are_not_read_half(
 
 
 def test_a_record_that_exists_outweighs_a_collision_beside_it(
-    scripted: tuple[Schema, Scripted],
+    scripted: tuple[Tables, Scripted],
 ) -> None:
     schema, script = scripted
     proof = processed_event("e-1")
@@ -163,7 +163,7 @@ def test_a_record_that_exists_outweighs_a_collision_beside_it(
     ],
 )
 def test_a_step_of_a_re_rating_that_collides_comes_again_and_is_not_taken_for_done(
-    scripted: tuple[Schema, Scripted], answer: dict[str, Any]
+    scripted: tuple[Tables, Scripted], answer: dict[str, Any]
 ) -> None:
     """Its record would not change, so nothing would ever wake it again."""
     schema, script = scripted
@@ -194,7 +194,7 @@ RESERVATION = Reservation(
     ],
 )
 def test_a_call_that_others_are_just_writing_is_decided_anew(
-    scripted: tuple[Schema, Scripted], code: str, raised: type[Unavailable]
+    scripted: tuple[Tables, Scripted], code: str, raised: type[Unavailable]
 ) -> None:
     schema, script = scripted
     script.answers.extend([{"__type": code, "message": "no"}] * 3)
@@ -204,7 +204,7 @@ def test_a_call_that_others_are_just_writing_is_decided_anew(
 
 
 def test_a_reading_of_which_a_part_was_not_answered_is_made_anew(
-    scripted: tuple[Schema, Scripted],
+    scripted: tuple[Tables, Scripted],
 ) -> None:
     schema, script = scripted
     unread = {"usage": {"Keys": [{"organizationId": {"S": "contoso"}, "callId": {"S": "a"}}]}}

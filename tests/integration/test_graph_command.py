@@ -9,8 +9,7 @@ import boto3
 import pytest
 
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.schema import Schema
-from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.application.apply_licensing import ApplyLicensing
 from perminute.application.results import Accepted
 from perminute.application.retry import RetryPolicy
@@ -44,7 +43,7 @@ def export(tmp_path: Path) -> Path:
 
 
 def take_in(stack: Stack, lines: list[str]) -> None:
-    store = DynamoDBLicensingStore(Schema.bind(connect(), table_names(stack)))
+    store = DynamoDBLicensingStore(Tables.bind(connect(), table_names(stack)))
     events = [licensing_event(read_event(line, LICENSING)) for line in lines]
     results = ApplyLicensing(store, RetryPolicy())(events)
     assert results == [Accepted(None)] * len(lines)

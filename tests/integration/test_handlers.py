@@ -18,7 +18,7 @@ import boto3
 import pytest
 from builders import ANSWERED
 
-from perminute.adapters.dynamodb import records
+from perminute.adapters.dynamodb.ledger_items import entry_in
 from perminute.application.retry import Deadline
 from perminute.domain.errors import MissingSetting
 from perminute.observability import logger
@@ -383,7 +383,7 @@ def test_an_account_that_somebody_damaged_is_its_own_trouble(ready: System) -> N
     assert (len(bodies), json.loads(again)["organizationId"]) == (2, "damaged")
     assert "the account of damaged holds something that cannot be read" in log.getvalue()
     rows = boto3.client("dynamodb").scan(TableName=table_names(ready.stack).credit)["Items"]
-    assert {entry.type for item in rows if (entry := records.entry_in_item(item))} == {
+    assert {entry.type for item in rows if (entry := entry_in(item))} == {
         "purchase",
         "charge",
         "expiry",

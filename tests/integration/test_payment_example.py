@@ -15,7 +15,7 @@ from charging import System, sample
 
 from pay_recharges.event_bus import EventBus
 from pay_recharges.stub import Behavior, StubPaymentService
-from perminute.adapters.dynamodb.rows import OutboxRow
+from perminute.adapters.dynamodb.outbox_items import documents_in
 from perminute.domain.values.times import format_instant
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.results import collect, drain
@@ -72,11 +72,7 @@ class Payments:
         return [message["Body"] for message in drain(self.queue_url)]
 
     def told(self, kind: str) -> list[dict[str, Any]]:
-        documents = [
-            document
-            for item in self.outbox()
-            for document in OutboxRow.from_raw_data(item).notifications
-        ]
+        documents = [document for item in self.outbox() for document in documents_in(item)]
         return [document for document in documents if document["type"] == kind]
 
     def outbox(self) -> list[dict[str, Any]]:

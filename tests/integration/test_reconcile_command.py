@@ -10,8 +10,7 @@ import pytest
 from builders import LONG_AGO, processed_event, purchase
 
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
-from perminute.adapters.dynamodb.schema import Schema
-from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.application.book_credit import BookCredit
 from perminute.application.results import Accepted
 from perminute.application.retry import RetryPolicy
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def funded(ministack_stack: Stack, organization: str) -> str:
-    store = DynamoDBCreditStore(Schema.bind(connect(), table_names(ministack_stack)))
+    store = DynamoDBCreditStore(Tables.bind(connect(), table_names(ministack_stack)))
     bought = processed_event("po-1", kind=IdentityKind.PURCHASE, organization_id=organization)
     event = purchase(organization_id=organization, processed_event=bought, issued_at=LONG_AGO)
     assert isinstance(BookCredit(store, RetryPolicy())([event])[0], Accepted)

@@ -11,8 +11,7 @@ import pytest
 
 from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
-from perminute.adapters.dynamodb.schema import Schema
-from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.transaction import Transaction
 from perminute.domain.reconciliation.book_checks import BooksCheck, BooksReading
@@ -36,7 +35,7 @@ class Nights:
     """Organizations of a stack, and what is known of their books."""
 
     def __init__(self, stack: Stack) -> None:
-        schema = Schema.bind(connect(), table_names(stack))
+        schema = Tables.bind(connect(), table_names(stack))
         self.credit = DynamoDBCreditStore(schema)
         self.checks = DynamoDBBookChecks(schema.connection, stack.setting("BOOK_CHECKS_TABLE"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -13,7 +12,7 @@ from builders import ANSWERED, LONG_AGO
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perminute.adapters import check_documents
+from perminute.adapters.dynamodb.book_checks import check_item, check_of
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.lots import Lot, LotShare
@@ -189,10 +188,7 @@ def test_cut_anywhere_and_taken_up_again_they_are_as_uncut(
 
 def kept(sums: BookSums, standing: AccountTotals, place: BooksCursor) -> BookSums:
     reading = BooksReading(at=ANSWERED, account=standing, pools={}, sums=sums, cursor=place)
-    text = check_documents.reading_text(reading)
-    assert json.loads(text)["format"] == check_documents.FORMAT
-    unread = BooksCheck(organization_id="contoso")
-    check = check_documents.with_texts(unread, check_documents.checkpoint_text(unread), text)
+    check = check_of(check_item(BooksCheck(organization_id="contoso", reading=reading)))
     assert check.reading == reading
     assert check.reading is not None
     return check.reading.sums

@@ -10,8 +10,7 @@ from builders import ANSWERED, LONG_AGO, ORGANIZER, holds, phone_call, volume
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perminute.adapters.dynamodb import records
-from perminute.adapters.dynamodb.rows import UsageRow
+from perminute.adapters.dynamodb.call_items import usage_item, usage_of
 from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import Rate, RateCard, Step
@@ -56,8 +55,8 @@ def test_a_record_prices_its_call_as_the_card_does(
 ) -> None:
     one = phone_call(remote_number=number, billable_seconds=seconds)
     charged = rate_call(one, RatingContext(LICENSED, card, then, LONG_AGO)).usage()
-    item = json.loads(json.dumps(records.usage_item(charged)))
-    stored = records.usage_of(UsageRow.from_raw_data(item))
+    item = json.loads(json.dumps(usage_item(charged)))
+    stored = usage_of(item)
     assert stored == charged
     recorded = stored.price.as_card(one.leg_type)
     for licensing in (LICENSED, UNLICENSED):

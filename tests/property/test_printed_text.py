@@ -13,7 +13,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from items import size_of
 
-from perminute.adapters.dynamodb import records
+from perminute.adapters.dynamodb.outbox_items import outbox_item
 from perminute.domain.notifications.notifications import bytes_at_most
 from perminute.formats.rate_card_csv import write_rate_card
 from perminute_local.carrier_price_lists import DECKS
@@ -58,7 +58,7 @@ def test_what_is_laid_out_is_printable_lines(leave: Callable[[str], str], text: 
 @example(text="\U000e0041" * 250)
 def test_no_notification_is_larger_than_it_is_counted_for(text: str) -> None:
     for one in all_news(text):
-        row = records.outbox_row([one], 1).serialize()
+        row = outbox_item([one], 1)
         assert size_of(row) - len(encodable(text).encode()) <= bytes_at_most(one)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from template_queues import read_queues
 
-from perminute.adapters.dynamodb.heartbeats import HEARTBEAT
+from perminute.adapters.dynamodb.streams import HEARTBEAT
 from perminute.adapters.sqs_queues import DELAY_SECONDS
 from perminute.observability import NAMESPACE
 from perminute_local.replay.table_stream import matches

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from perminute.adapters.dynamodb.records import ACCOUNTS_INDEX
-from perminute.adapters.dynamodb.rows import AccountRow, ReservationRow, UsageRow
+from builders import ENDED, charge, holding, rating
+
+from perminute.adapters.dynamodb.account_items import ACCOUNTS_INDEX, account_item
+from perminute.adapters.dynamodb.call_items import FORGET_AT, usage_item
 from perminute_local.stack import Template, resources
 
 TABLES = {
@@ -41,9 +43,9 @@ def test_no_table_forgets_what_was_charged(template: Template) -> None:
         for name, table in resources(template, "AWS::DynamoDB::Table")
         if "TimeToLiveSpecification" in table["Properties"]
     }
-    assert expiring == {"UsageTable": ReservationRow.forget_at.attr_name}
-    usage = {attribute.attr_name for attribute in UsageRow.get_attributes().values()}
-    assert ReservationRow.forget_at.attr_name not in usage
+    assert expiring == {"UsageTable": FORGET_AT}
+    (usage,) = charge(holding(), [rating("a", 3)], at=ENDED).usages
+    assert FORGET_AT not in usage_item(usage)
 
 
 def test_every_table_has_the_keys_that_the_adapters_write(template: Template) -> None:
@@ -85,9 +87,10 @@ def test_the_index_of_accounts_and_the_stream_are_what_the_adapters_read(
     (index,) = credit["GlobalSecondaryIndexes"]
     assert index["IndexName"] == ACCOUNTS_INDEX
     assert [key["AttributeName"] for key in index["KeySchema"]] == [
-        AccountRow.listed_as.attr_name,
-        AccountRow.due_at.attr_name,
+        "listedAs",
+        "dueAt",
     ]
+    assert {"listedAs", "dueAt"} <= account_item(holding()).keys()
     # Whatever else it projected, every charge would write as well.
     assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
     assert credit["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}

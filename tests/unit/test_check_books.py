@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import ANSWERED, ORGANIZATION, WITHOUT_WAITING, purchase
 
+from perminute.adapters import dynamodb
+from perminute.adapters.dynamodb.book_checks import check_item, check_of
 from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.memory_books import InMemoryBookChecks, InMemoryBooks
 from perminute.application import check_books
@@ -285,7 +287,9 @@ def test_a_call_that_is_listed_twice_is_added_once(monkeypatch: pytest.MonkeyPat
 def test_what_was_kept_in_another_format_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     world.night(0)
-    monkeypatch.setattr("perminute.adapters.check_documents.FORMAT", 2)
+    item = check_item(world.known)
+    monkeypatch.setattr(dynamodb.book_checks, "FORMAT", 0)
+    world.checks.stored[ORGANIZATION] = check_of(item)
     assert world.known.whole_at is None
     assert world.night(1) == BooksReport(ORGANIZATION, entries=3, is_whole=True)
 

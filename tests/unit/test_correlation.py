@@ -23,7 +23,7 @@ from charging import sample
 from daily import Expiry
 from log_lines import logged
 
-from perminute.adapters.dynamodb import records
+from perminute.adapters.dynamodb.outbox_items import outbox_item
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.adapters.notification_documents import document_of, facts_of
 from perminute.adapters.sqs_queues import work_body
@@ -217,8 +217,8 @@ class Functions:
         store = self.shared.store
         # The first calls of their groups are added to it meanwhile.
         for one in store.outbox:
-            row = records.outbox_row([one], 1, store.causes[one.id])
-            stream = [{"dynamodb": {"NewImage": row.serialize(), **SEEN}}]
+            row = outbox_item([one], 1, store.causes[one.id])
+            stream = [{"dynamodb": {"NewImage": row, **SEEN}}]
             assert not self["PublishNotificationsFunction"].invoke_with_records(stream)
         return self.shared.topic.announced
 

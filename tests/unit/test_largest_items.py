@@ -24,7 +24,13 @@ from builders import (
 )
 from items import size_of
 
-from perminute.adapters.dynamodb import records, under_way
+from perminute.adapters.dynamodb.account_items import account_item
+from perminute.adapters.dynamodb.call_items import usage_item
+from perminute.adapters.dynamodb.call_list_items import call_list_items
+from perminute.adapters.dynamodb.counter_items import correction_item, pool_item, spending_item
+from perminute.adapters.dynamodb.ledger_items import entry_item
+from perminute.adapters.dynamodb.outbox_items import outbox_item
+from perminute.adapters.dynamodb.rerating_items import rerating_item
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.adapters.notification_documents import declared_types, document_of
 from perminute.application.book_credit import BookCredit
@@ -84,7 +90,7 @@ def sized(row: Any) -> int:
     return size_of(
         {
             name: {kind: content.decode("latin-1") if isinstance(content, bytes) else content}
-            for name, value in row.serialize().items()
+            for name, value in row.items()
             for kind, content in value.items()
         }
     )
@@ -139,7 +145,7 @@ class Merging(InMemoryStore):
     """Refuses what DynamoDB would."""
 
     def merge(self, merged: Rerating, absorbed: Sequence[Rerating]) -> bool:
-        assert sized(records.rerating_row(merged)) <= MOST
+        assert sized(rerating_item(merged)) <= MOST
         return super().merge(merged, absorbed)
 
 
@@ -161,7 +167,7 @@ def test_reratings_of_users_with_long_names_are_merged_as_far_as_an_item_goes(
 @pytest.mark.parametrize("news", EVERY_NEWS, ids=lambda news: type(news).__name__)
 def test_what_a_notification_takes_is_never_estimated_too_low(news: Any) -> None:
     one = notification(news, organization_id=ORGANIZATION, at=ANSWERED, cause="c")
-    written = records.outbox_row([one], 1, Causes(("\U0001f600" * MAX_CORRELATION_ID,)))
+    written = outbox_item([one], 1, Causes(("\U0001f600" * MAX_CORRELATION_ID,)))
     assert sized(written) - len(ORGANIZATION.encode()) <= bytes_at_most(one)
     assert document_of(announced(one, organization_name=longest()))["text"]
 
@@ -171,10 +177,10 @@ class Measured(InMemoryStore):
 
     def commit(self, transaction: Transaction) -> None:
         rows = [
-            records.account_row(transaction.after),
-            *records.call_list_rows(transaction.usages),
+            account_item(transaction.after),
+            *call_list_items(transaction.usages),
             *(
-                records.outbox_row(some, transaction.after.version, transaction.causes)
+                outbox_item(some, transaction.after.version, transaction.causes)
                 for some in transaction.outbox
             ),
         ]
@@ -262,12 +268,12 @@ def test_what_else_grows_stays_far_below() -> None:
     )
     lots = tuple(lot(f"{n}", 1, purchase_id=longest()) for n in range(MAX_LOTS_IN_ACCOUNT))
     rows = [
-        under_way.spending_row(ORGANIZATION, counted),
-        records.pool_row(pool),
-        records.entry_row(entry),
-        under_way.correction_row(ORGANIZATION, 1, changes),
-        records.account_row(holding(*lots, organization_id=ORGANIZATION)),
-        records.rerating_row(waiting(MAX_CHANGES_PER_RECORD)),
+        spending_item(ORGANIZATION, counted),
+        pool_item(pool),
+        entry_item(entry),
+        correction_item(ORGANIZATION, 1, changes),
+        account_item(holding(*lots, organization_id=ORGANIZATION)),
+        rerating_item(waiting(MAX_CHANGES_PER_RECORD)),
     ]
     assert max(map(sized, rows)) <= MOST * 2 // 3
 
@@ -285,4 +291,4 @@ def test_a_call_that_was_corrected_a_thousand_times_fits_its_item() -> None:
         lots=SHARES,
         adjustments=tuple(Adjusted(f"{n:012}", -(10**9)) for n in range(1_000)),
     )
-    assert size_of(records.usage_item(usage)) <= MOST * 2 // 3
+    assert size_of(usage_item(usage)) <= MOST * 2 // 3

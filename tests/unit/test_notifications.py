@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from builders import ANSWERED, ORGANIZATION, announced, fact, processed_event
 
-from perminute.adapters.dynamodb.outbox import read_record
+from perminute.adapters.dynamodb.streams import read_outbox
 from perminute.adapters.memory import AnnouncedNotifications, InMemoryStore, KeptRejections
 from perminute.adapters.memory_digests import InMemoryDigests
 from perminute.adapters.notification_documents import document_of, facts_of, notification_of
@@ -412,9 +412,9 @@ def record(
 
 def test_a_record_of_the_stream_is_read_as_what_is_to_be_published() -> None:
     one = decided(EVERY_NEWS[0])
-    assert read_record(record(facts_of(one))) == [announced(one)]
+    assert read_outbox(record(facts_of(one))) == [announced(one)]
     traced = record(facts_of(one, "e-2"), caused_by=("e-1", "e-2"))
-    assert read_record(traced) == [
+    assert read_outbox(traced) == [
         announced(one, correlation_id="e-2", caused_by=("e-1", "e-2")),
     ]
 
@@ -480,7 +480,7 @@ def publisher(
 )
 def test_a_record_that_cannot_be_read_is_kept_with_the_reason(broken: dict[str, Any]) -> None:
     kept = KeptRejections()
-    published = publisher(AnnouncedNotifications(), kept)([read_record(broken), [announcement()]])
+    published = publisher(AnnouncedNotifications(), kept)([read_outbox(broken), [announcement()]])
     assert (published.announced, published.failed_at) == (1, None)
     (rejection,) = kept.kept
     assert rejection.event_id == "event-1"

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from builders import holding, lot, phone_call
 from items import size_of
 
-from perminute.adapters.dynamodb import records
-from perminute.adapters.dynamodb.records import RELISTED, account_row, call_list_record
-from perminute.adapters.dynamodb.under_way import reservation_row, spending_row
+from perminute.adapters.dynamodb.account_items import account_item
+from perminute.adapters.dynamodb.call_items import reservation_item, usage_item
+from perminute.adapters.dynamodb.call_list_items import RELISTED, call_list_record
+from perminute.adapters.dynamodb.counter_items import spending_item
 from perminute.domain.authorization.reservations import (
     Answer,
     ChargingRequest,
@@ -100,7 +101,7 @@ def account(*lots: Lot) -> Account:
 
 def test_an_account_with_three_lots_and_a_recharge_under_way_takes_one_kilobyte() -> None:
     lots = [bought(number, f"po-100{number}") for number in range(3)]
-    assert size_of(account_row(account(*lots)).serialize()) <= KILOBYTE
+    assert size_of(account_item(account(*lots))) <= KILOBYTE
 
 
 def test_what_any_number_of_calls_has_reserved_takes_another_kilobyte() -> None:
@@ -116,7 +117,7 @@ def test_what_any_number_of_calls_has_reserved_takes_another_kilobyte() -> None:
         for n in range(3)
     )
     busy = replace(one, reserved=reserved, days=days, corrections=12, calls_notified=True)
-    assert size_of(account_row(busy).serialize()) <= 2 * KILOBYTE
+    assert size_of(account_item(busy)) <= 2 * KILOBYTE
 
 
 def used_for(span: timedelta) -> Holds:
@@ -132,17 +133,17 @@ def test_what_waits_72_hours_to_be_charged_takes_no_kilobyte_of_its_own() -> Non
     full = account(*(bought(number, f"po-100{number}") for number in range(MAX_LOTS_IN_ACCOUNT)))
     plain = replace(full, settings=None, recharge=RechargeState())
     waits = used_for(LATE_USAGE)
-    assert size_of(account_row(replace(full, reserved=waits)).serialize()) < 2 * KILOBYTE
-    assert size_of(account_row(replace(plain, reserved=waits)).serialize()) < KILOBYTE
+    assert size_of(account_item(replace(full, reserved=waits))) < 2 * KILOBYTE
+    assert size_of(account_item(replace(plain, reserved=waits))) < KILOBYTE
     # What is due stays for another day, until the daily run has charged it.
     longest = used_for(LATE_USAGE + timedelta(days=1))
-    assert size_of(account_row(replace(full, reserved=longest)).serialize()) < 2 * KILOBYTE
+    assert size_of(account_item(replace(full, reserved=longest))) < 2 * KILOBYTE
 
 
 def test_an_account_with_any_number_of_lots_is_a_small_item() -> None:
     lots = [bought(number, f"po-100{number}") for number in range(MAX_LOTS_IN_ACCOUNT)]
     further = FurtherLots.of([bought(number, "po") for number in range(300)])
-    assert size_of(account_row(replace(account(*lots), further=further)).serialize()) <= KILOBYTE
+    assert size_of(account_item(replace(account(*lots), further=further))) <= KILOBYTE
 
 
 def test_a_limit_whose_calls_are_being_counted_takes_one_kilobyte() -> None:
@@ -160,7 +161,7 @@ def test_a_limit_whose_calls_are_being_counted_takes_one_kilobyte() -> None:
         counted_before=AT.date(),
         part=PartOfDay(f"{call_list_record(AT)}#{'f' * 32}{RELISTED}", 98_765, 10**12),
     )
-    assert size_of(spending_row(guid, counted).serialize()) <= KILOBYTE
+    assert size_of(spending_item(guid, counted)) <= KILOBYTE
 
 
 def test_a_call_under_way_takes_one_kilobyte() -> None:
@@ -200,9 +201,9 @@ def test_a_call_under_way_takes_one_kilobyte() -> None:
         held=(Held(AT, 12_345_678, 0, used=True), Held(AT, 12_345_678, 0)),
         keys=(day_of(AT),),
     )
-    row = reservation_row(reservation)
-    assert row.under_way_since == "2026-11-02T14:39:50.123456Z"
-    assert size_of(row.serialize()) <= KILOBYTE
+    row = reservation_item(reservation)
+    assert row["underWaySince"] == {"S": "2026-11-02T14:39:50.123456Z"}
+    assert size_of(row) <= KILOBYTE
 
 
 def charged(price: Price) -> Usage:
@@ -246,14 +247,14 @@ PRICE = Price(
 
 
 def test_the_rate_of_most_calls_takes_no_more_room_for_its_steps() -> None:
-    record = records.usage_item(charged(PRICE))["record"]["S"]
+    record = usage_item(charged(PRICE))["record"]["S"]
     assert not {"increments", "laterSteps"} & json.loads(record).keys()
 
 
 def test_a_call_with_a_rate_in_three_steps_takes_one_kilobyte() -> None:
     steps = Step(120, 1_234_567, 60), Step(3_600, 2_345_678, 60)
     stepped = replace(PRICE, initial_increment_seconds=30, increment_seconds=6, later_steps=steps)
-    assert size_of(records.usage_item(charged(stepped))) <= KILOBYTE
+    assert size_of(usage_item(charged(stepped))) <= KILOBYTE
 
 
 def test_reports_of_a_call_write_nothing_to_the_index_of_calls_under_way() -> None:
@@ -278,8 +279,8 @@ def test_reports_of_a_call_write_nothing_to_the_index_of_calls_under_way() -> No
             )
         )
     ]
-    at = "2026-11-02T14:39:50.123456Z"
-    assert [reservation_row(one).under_way_since for one in calls] == [None, at, at, at, None]
+    at = {"S": "2026-11-02T14:39:50.123456Z"}
+    assert [reservation_item(one).get("underWaySince") for one in calls] == [None, at, at, at, None]
 
 
 def test_only_calls_that_have_nothing_to_be_charged_are_forgotten() -> None:
@@ -290,9 +291,9 @@ def test_only_calls_that_have_nothing_to_be_charged_are_forgotten() -> None:
     )
     silent = Reservation(call=called, asked=asked, answer=answer, held=(Held(AT, 1, 0),))
     reported = replace(silent, used_seconds=1, held=(Held(AT, 1, 0, used=True),))
-    a_month_on = int(datetime(2026, 12, 2, 14, 39, 50, tzinfo=UTC).timestamp())
-    rows = [reservation_row(one) for one in (silent, reported)]
-    assert [(row.forget_at, row.charge_at) for row in rows] == [
+    a_month_on = {"N": f"{datetime(2026, 12, 2, 14, 39, 50, tzinfo=UTC).timestamp():.0f}"}
+    rows = [reservation_item(one) for one in (silent, reported)]
+    assert [(row.get("forgetAt"), row.get("chargeAt")) for row in rows] == [
         (a_month_on, None),
-        (None, "2026-11-02T14:39:50Z"),
+        (None, {"S": "2026-11-02T14:39:50Z"}),
     ]

@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 from builders import ANSWERED, phone_call
 
-from perminute.adapters.dynamodb.records import pool_row
-from perminute.adapters.dynamodb.waiting import read_record
+from perminute.adapters.dynamodb.counter_items import pool_item
+from perminute.adapters.dynamodb.streams import read_rerating
 from perminute.adapters.sqs_queues import MAX_ENTRIES, SQSQueue, SQSReratingQueue
 from perminute.application.rerate_calls import ReratingRequest
 from perminute.domain.credit.holds import Hold
@@ -102,7 +102,7 @@ def test_who_is_woken_later_is_told_when_that_was_meant_to_be() -> None:
 
 
 def record_of_pool(pool: MinutePool, step: PoolStep | None = None) -> dict[str, Any]:
-    item = pool_row(pool, step).serialize()
+    item = pool_item(pool, step)
     return {
         "eventID": "event-1",
         "dynamodb": {
@@ -118,10 +118,10 @@ def test_the_record_of_a_pool_that_becomes_unsettled_tells_since_when_it_is() ->
     late = Position(ANSWERED, "call-1")
     begun = pool.unsettled_from(late)
     seen_at = ANSWERED + timedelta(seconds=1)
-    assert read_record(record_of_pool(begun, PoolStep.FIRST)) == Waiting("contoso", seen_at)
+    assert read_rerating(record_of_pool(begun, PoolStep.FIRST)) == Waiting("contoso", seen_at)
     # A step that passes over days leaves the cursor at the start of one as well.
-    assert read_record(record_of_pool(begun, PoolStep.NEXT)) == Waiting("contoso")
-    assert read_record(record_of_pool(pool)) == Waiting("contoso")
+    assert read_rerating(record_of_pool(begun, PoolStep.NEXT)) == Waiting("contoso")
+    assert read_rerating(record_of_pool(pool)) == Waiting("contoso")
 
 
 def test_only_what_unsettles_a_pool_or_settles_it_further_asks_for_a_step() -> None:
@@ -151,4 +151,4 @@ def test_only_what_unsettles_a_pool_or_settles_it_further_asks_for_a_step() -> N
 def test_a_record_that_makes_no_sense_is_kept(step: str) -> None:
     record = record_of_pool(MinutePool(organization_id="contoso", month=Month(2026, 11)))
     record["dynamodb"]["NewImage"]["step"] = {"S": step}
-    assert isinstance(read_record(record), Rejection)
+    assert isinstance(read_rerating(record), Rejection)

@@ -104,12 +104,10 @@ class InMemoryStore:
     _lock: Lock = field(default_factory=Lock)
 
     def account(self, organization_id: str) -> Account:
-        """See `CreditStore.account`."""
         with self._lock:
             return self._account(organization_id)
 
     def commit(self, transaction: Transaction) -> None:
-        """See `CreditStore.commit`."""
         organization_id = transaction.before.organization_id
         with self._lock:
             known = AlreadyExists(
@@ -156,7 +154,6 @@ class InMemoryStore:
             self._wait(transaction.reratings)
 
     def pools(self, organization_id: str, months: Collection[Month]) -> dict[Month, MinutePool]:
-        """See `CreditStore.pools`."""
         with self._lock:
             return {
                 month: self.minute_pools.get(
@@ -169,7 +166,6 @@ class InMemoryStore:
     def spendings(
         self, organization_id: str, keys: Collection[SpendingKey]
     ) -> dict[SpendingKey, Spending]:
-        """See `CreditStore.spendings`."""
         with self._lock:
             known = ((key, self.spending.get((organization_id, key))) for key in keys)
             return {key: spending for key, spending in known if spending is not None}
@@ -177,7 +173,6 @@ class InMemoryStore:
     def spending_changes(
         self, organization_id: str, *, after: int, until: int
     ) -> Mapping[int, Sequence[SpendingChange]]:
-        """See `CreditStore.spending_changes`."""
         with self._lock:
             return {
                 number: changes
@@ -188,13 +183,11 @@ class InMemoryStore:
     def reservations(
         self, organization_id: str, call_ids: Collection[str]
     ) -> Mapping[str, Reservation]:
-        """See `CreditStore.reservations`."""
         with self._lock:
             known = ((call, self.under_way.get((organization_id, call))) for call in call_ids)
             return {call: reservation for call, reservation in known if reservation is not None}
 
     def reported_calls(self, organization_id: str, *, due_by: datetime) -> Iterator[str]:
-        """See `CreditStore.reported_calls`."""
         with self._lock:
             due = sorted(
                 (one.charge_at, call_id)
@@ -204,13 +197,11 @@ class InMemoryStore:
         return iter([call_id for _, call_id in due])
 
     def read(self, organization_id: str, call_id: str) -> CallUnderWay:
-        """See `CallsUnderWay.read`."""
         with self._lock:
             call = self._call(organization_id, call_id)
             return CallUnderWay(self._account(organization_id), call)
 
     def keep(self, authorized: Authorized) -> bool:
-        """See `CallsUnderWay.keep`."""
         with self._lock:
             if not self._holds_against(authorized):
                 return False
@@ -220,7 +211,6 @@ class InMemoryStore:
     def calls_by_start(
         self, organization_id: str, *, limit: int, after: CallPlace | None = None
     ) -> Iterator[CallPlace]:
-        """See `CallsUnderWay.calls_by_start`."""
         with self._lock:
             places = sorted(
                 CallPlace(since, call_id)
@@ -232,13 +222,11 @@ class InMemoryStore:
     def read_calls(
         self, organization_id: str, call_ids: Collection[str]
     ) -> Mapping[str, Reservation | Usage]:
-        """See `CallsUnderWay.read_calls`."""
         with self._lock:
             known = ((one, self._call(organization_id, one)) for one in call_ids)
             return {call_id: call for call_id, call in known if call is not None}
 
     def pool_months(self, organization_id: str, since: Month) -> Sequence[Month]:
-        """See `CreditStore.pool_months`."""
         with self._lock:
             return sorted(
                 month
@@ -247,7 +235,6 @@ class InMemoryStore:
             )
 
     def unsettled_months(self, organization_id: str) -> Sequence[Month]:
-        """See `CreditStore.unsettled_months`."""
         with self._lock:
             return sorted(
                 month
@@ -256,7 +243,6 @@ class InMemoryStore:
             )
 
     def opened_lots(self, organization_id: str, lot_ids: Collection[str]) -> Mapping[str, Lot]:
-        """See `CreditStore.opened_lots`."""
         with self._lock:
             return {
                 entry.opens.lot_id: entry.opens
@@ -267,19 +253,16 @@ class InMemoryStore:
             }
 
     def further_lots(self, organization_id: str) -> Lots:
-        """See `CreditStore.further_lots`."""
         with self._lock:
             return self._further(organization_id)
 
     def expired_lots(self, organization_id: str, *, since: datetime) -> Lots:
-        """See `CreditStore.expired_lots`."""
         with self._lock:
             lots = [lot for (name, _), lot in self.expired.items() if name == organization_id]
         lots.sort(key=lambda lot: (lot.expires_at, lot.lot_id))
         return tuple(lot for lot in lots if lot.expires_at > since)
 
     def bought(self, organization_id: str, purchase_id: str) -> BoughtCredit | None:
-        """See `CreditStore.bought`."""
         key = EventIdentity(IdentityKind.PURCHASE, organization_id, purchase_id)
         with self._lock:
             processed_event = self.processed_events.get(key)
@@ -306,17 +289,14 @@ class InMemoryStore:
             return [u for (name, _), u in self.usages.items() if name == organization_id]
 
     def waiting(self, organization_id: str) -> Sequence[Rerating]:
-        """See `Reratings.waiting`."""
         with self._lock:
             keys = sorted(self.reratings)
             return [self.reratings[key] for key in keys if key[0] == organization_id]
 
     def proceed(self, rerating: Rerating) -> bool:
-        """See `Reratings.proceed`."""
         return self.merge(rerating, ())
 
     def merge(self, merged: Rerating, absorbed: Sequence[Rerating]) -> bool:
-        """See `Reratings.merge`."""
         with self._lock:
             if not all(map(self._is_at, (merged, *absorbed))):
                 return False
@@ -326,7 +306,6 @@ class InMemoryStore:
             return True
 
     def finish(self, rerating: Rerating) -> bool:
-        """See `Reratings.finish`."""
         with self._lock:
             if not self._is_at(rerating):
                 return False
@@ -334,7 +313,6 @@ class InMemoryStore:
             return True
 
     def organizations_waiting(self) -> Iterator[str]:
-        """See `Reratings.organizations_waiting`."""
         with self._lock:
             rerated = {name for name, _ in self.reratings}
             pools = self.minute_pools.items()
@@ -342,12 +320,10 @@ class InMemoryStore:
         return iter(sorted(rerated | unsettled))
 
     def processed_event(self, key: EventIdentity) -> ProcessedEvent | None:
-        """See `CreditStore.processed_event`."""
         with self._lock:
             return self.processed_events.get(_identity(key))
 
     def organizations(self, *, due_by: datetime | None = None) -> Iterator[str]:
-        """See `CreditStore.organizations`."""
         with self._lock:
             accounts = [self.accounts[organization_id] for organization_id in sorted(self.listed)]
         return iter([a.organization_id for a in accounts if _is_listed(a, due_by)])
@@ -355,13 +331,11 @@ class InMemoryStore:
     def listed_organizations(
         self, *, limit: int, due_by: datetime | None = None, after: str | None = None
     ) -> ListedOrganizations:
-        """See `CreditStore.listed_organizations`."""
         names = [one for one in self.organizations(due_by=due_by) if after is None or one > after]
         page = names[:limit]
         return ListedOrganizations(page, page[-1] if len(names) > limit else None)
 
     def statement(self, organization_id: str) -> Statement:
-        """See `CreditStore.statement`."""
         with self._lock:
             charges_micros: Counter[str | None] = Counter()
             pool_minutes: Counter[Month] = Counter()
@@ -382,7 +356,6 @@ class InMemoryStore:
             )
 
     def licensing(self, organization_id: str, user_ids: Collection[str]) -> Licensing:
-        """See `LicensingStore.licensing`."""
         with self._lock:
             return Licensing(
                 self._timeline(organization_id, None),
@@ -390,7 +363,6 @@ class InMemoryStore:
             )
 
     def seats(self, account: Account) -> Seats:
-        """See `LicensingStore.seats`."""
         with self._lock:
             users = [key for key in self.facts if key[0] == account.organization_id and key[1]]
             return Seats([self._timeline(*key) for key in users])
@@ -401,7 +373,6 @@ class InMemoryStore:
         changes: Sequence[tuple[LicensingChange, ProcessedEvent]],
         rerating: Rerating | None = None,
     ) -> None:
-        """See `LicensingStore.record`."""
         with self._lock:
             known = self._known_receipts([processed_event for _, processed_event in changes])
             if known:
@@ -428,7 +399,6 @@ class InMemoryStore:
     def roll_over(
         self, organization_id: str, user_id: str | None, *, fold_before: datetime
     ) -> None:
-        """See `LicensingStore.roll_over`."""
         key = organization_id, user_id
         with self._lock:
             facts = self.further_facts[key] | self.facts[key]
@@ -564,7 +534,6 @@ class InMemoryCalls:
     def lists(
         self, organization_id: str, *, since: datetime, after: str | None = None
     ) -> Iterator[CallList]:
-        """See `Calls.lists`."""
         listed = (
             _listed(usage.call)
             for usage in self.store.usages_of(organization_id)
@@ -573,12 +542,10 @@ class InMemoryCalls:
         return iter(sorted(one for one in listed if after is None or one.key > after))
 
     def dial_outs(self, organization_id: str, *, since: datetime) -> Iterator[CallList]:
-        """See `Calls.dial_outs`."""
         lists = self.lists(organization_id, since=since)
         return (one for one in lists if any(call.dial_out for call in one.calls))
 
     def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
-        """See `Calls.usages`."""
         usages = self.store.usages_of(organization_id)
         return [usage for usage in usages if usage.call.call_id in call_ids]
 
@@ -601,11 +568,9 @@ class PublishedRateCards:
         self.card = card
 
     def current(self) -> RateCard:
-        """See `RateCards.current`."""
         return self.card
 
     def version(self, version: str) -> RateCard:
-        """See `RateCards.version`."""
         card = self.card if version == self.card.version else self.former.get(version)
         if card is None:
             msg = f"rate card {version} is not known"
@@ -621,7 +586,6 @@ class AnnouncedNotifications:
     refusing: Mapping[str, str] = field(default_factory=dict)
 
     def publish(self, announcements: Sequence[Announcement]) -> Sequence[Rejection]:
-        """See `NotificationTopic.publish`."""
         self.announced += (one for one in announcements if one.id not in self.refusing)
         return [
             Rejection(one.id, self.refusing[one.id], json.dumps(document_of(one)))
@@ -639,11 +603,9 @@ class InMemoryReratingQueue:
     """Those that were to be woken later, and when."""
 
     def wake(self, organization_ids: Collection[str]) -> None:
-        """See `ReratingQueue.wake`."""
         self.woken += organization_ids
 
     def wake_later(self, instants: Mapping[str, datetime]) -> None:
-        """See `ReratingQueue.wake_later`."""
         self.later += instants.items()
 
 
@@ -654,7 +616,6 @@ class KeptRejections:
     kept: list[Rejection] = field(default_factory=list)
 
     def keep(self, rejections: Sequence[Rejection]) -> None:
-        """See `Rejections.keep`."""
         self.kept += rejections
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from perminute.adapters.check_documents import checkpoint_text, reading_text, with_texts
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.pools.pools import Month, month_of
 from perminute.domain.rating.usage_record import Outcome
@@ -37,13 +36,11 @@ class InMemoryBooks:
     store: InMemoryStore
 
     def account_totals(self, organization_id: str) -> tuple[AccountTotals, bool]:
-        """See `Books.account_totals`."""
         account = self.store.account(organization_id)
         further = self.store.further_lots(organization_id)
         return AccountTotals.of(account, further), read_at_once(account, further)
 
     def pools(self, organization_id: str) -> Mapping[Month, PoolUse]:
-        """See `Books.pools`."""
         pools = self.store.statement(organization_id).pools
         return {
             pool.month: PoolUse(pool.used, hashlib.sha256(repr(pool).encode()).hexdigest()[:16])
@@ -53,7 +50,6 @@ class InMemoryBooks:
     def parts(
         self, organization_id: str, *, after: BooksCursor | None = None
     ) -> Iterator[tuple[BooksCursor, LedgerEntry | CallCost]]:
-        """See `Books.parts`."""
         parts: list[tuple[BooksCursor, LedgerEntry | CallCost]] = [
             *((BooksCursor(ENTRIES, one.entry_id), one) for one in self._entries(organization_id)),
             *(
@@ -65,7 +61,6 @@ class InMemoryBooks:
         return iter([one for one in parts if after is None or one[0] > after])
 
     def other_entries(self, organization_id: str, *, after: int) -> Iterator[LedgerEntry]:
-        """See `Books.other_entries`."""
         listed = self._listed(organization_id)
         return iter(
             [
@@ -78,7 +73,6 @@ class InMemoryBooks:
     def latest_calls(
         self, organization_id: str
     ) -> Iterator[tuple[Sequence[LedgerEntry], Sequence[CallCost]]]:
-        """See `Books.latest_calls`."""
         listed = self._listed(organization_id)
         charges = {one.entry_id: one for one in self._entries(organization_id)}
         usages = [u for u in self.store.usages_of(organization_id) if u.outcome is not Outcome.FREE]
@@ -112,40 +106,35 @@ def _cost_of(usage: Usage) -> CallCost:
     return CallCost(usage.call.call_id, costs, month_of(usage.call), usage.pool_minutes)
 
 
-class _Stored(NamedTuple):
-    """A check without what is stored as text: a reading goes on while its text stays as it was."""
-
-    check: BooksCheck
-    checkpoint: str
-    reading: str | None
-
-
 @dataclass
 class InMemoryBookChecks:
     """`BookChecks` in a dictionary."""
 
-    stored: dict[str, _Stored] = field(default_factory=dict)
+    stored: dict[str, BooksCheck] = field(default_factory=dict)
 
     def check(self, organization_id: str) -> BooksCheck:
-        """See `BookChecks.check`."""
         stored = self.stored.get(organization_id)
-        return with_texts(*stored) if stored else BooksCheck(organization_id=organization_id)
+        return _copied(stored) if stored else BooksCheck(organization_id=organization_id)
 
     def store(self, check: BooksCheck) -> bool:
-        """See `BookChecks.store`."""
         stored = self.stored.get(check.organization_id)
-        if check.step != (stored.check.step if stored else 0):
+        if check.step != (stored.step if stored else 0):
             return False
-        self.stored[check.organization_id] = _Stored(
-            replace(check, step=check.step + 1, reading=None),
-            checkpoint_text(check),
-            None if check.reading is None else reading_text(check.reading),
-        )
+        self.stored[check.organization_id] = _copied(replace(check, step=check.step + 1))
         return True
 
     def all(self) -> Iterator[BooksCheck]:
-        """See `BookChecks.all`."""
         return iter([self.check(organization_id) for organization_id in self.stored])
+
+
+def _copied(check: BooksCheck) -> BooksCheck:
+    """Copy the sums of a reading: one that goes on changes nothing that is stored."""
+    if check.reading is None:
+        return check
+    sums = check.reading.sums
+    ranges = {position: replace(one) for position, one in sums.ranges.items()}
+    copied = replace(sums, lots=dict(sums.lots), minutes=dict(sums.minutes), ranges=ranges)
+    return replace(check, reading=replace(check.reading, sums=copied))
 
 
 @dataclass
@@ -155,5 +144,4 @@ class SentWork:
     sent: list[RunPage | RunOrganization] = field(default_factory=list)
 
     def send(self, work: Sequence[RunPage | RunOrganization]) -> None:
-        """See `WorkQueue.send`."""
         self.sent += work

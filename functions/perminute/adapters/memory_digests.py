@@ -25,7 +25,6 @@ class InMemoryDigests:
     def claim(
         self, organization_id: str, calls: Mapping[CallGroup, CallToNotify]
     ) -> Mapping[CallGroup, str]:
-        """See `Digests.claim`."""
         firsts = self.store.first_calls
         for group, call in calls.items():
             if (organization_id, group) not in firsts:
@@ -34,7 +33,6 @@ class InMemoryDigests:
         return {group: firsts[organization_id, group] for group in calls}
 
     def first_day(self, organization_id: str) -> date | None:
-        """See `Digests.first_day`."""
         days = [
             *(one.calls[0].notification.counted_on for one in self._records(organization_id)),
             *(group.day for name, group in self.store.counted if name == organization_id),
@@ -42,7 +40,6 @@ class InMemoryDigests:
         return min((day for day in days if day is not None), default=None)
 
     def records(self, organization_id: str, day: date, *, limit: int) -> Sequence[CallRecord]:
-        """See `Digests.records`."""
         of_day = (
             one
             for one in self._records(organization_id)
@@ -53,12 +50,10 @@ class InMemoryDigests:
     def counted(
         self, organization_id: str, groups: Collection[CallGroup]
     ) -> Mapping[CallGroup, CountedCalls]:
-        """See `Digests.counted`."""
         known = ((group, self.store.counted.get((organization_id, group))) for group in groups)
         return {group: one for group, one in known if one is not None}
 
     def counted_on(self, organization_id: str, day: date, *, limit: int) -> Sequence[CountedCalls]:
-        """See `Digests.counted_on`."""
         groups = sorted(
             group
             for name, group in self.store.counted
@@ -69,7 +64,6 @@ class InMemoryDigests:
     def count(
         self, organization_id: str, records: Sequence[CallRecord], counted: Sequence[CountedCalls]
     ) -> bool:
-        """See `Digests.count`."""
         keys = [(organization_id, one.key) for one in records]
         are_there = all(key in self.store.calls_to_count for key in keys)
         if not are_there or not all(self._is_as_read(organization_id, one) for one in counted):
@@ -84,7 +78,6 @@ class InMemoryDigests:
     def send(
         self, organization_id: str, counted: Sequence[CountedCalls], sent: Sequence[CallToNotify]
     ) -> bool:
-        """See `Digests.send`."""
         if not all(self._is_as_read(organization_id, one) for one in counted):
             return False
         for one in counted:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perminute.adapters.dynamodb.call_store import DynamoDBCalls
-from perminute.adapters.dynamodb.calls_under_way import DynamoDBCallsUnderWay
+from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderWay
 from perminute.api.endpoints import ChargingApi
 from perminute.application.ask_price import AskPrice
 from perminute.application.authorize_call import AuthorizeCall

@@ -22,7 +22,7 @@ from perminute_local.admin.foreseen import ALREADY_RECORDED, Foreseen, Row
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from perminute.adapters.dynamodb.schema import Schema
+    from perminute.adapters.dynamodb.tables import Tables
     from perminute.application.book_credit import CreditEvent
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.ledger import LedgerEntry
@@ -38,7 +38,7 @@ _UNKNOWN = "{}: nothing is recorded of this organization yet; check the id"
 class ReadOnlyCreditStore(DynamoDBCreditStore):
     """Reads the credit of a stack, and keeps in `transactions` what would be written of it."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Tables) -> None:
         """Works on these tables."""
         super().__init__(schema)
         self.transactions: list[Transaction] = []

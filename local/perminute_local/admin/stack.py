@@ -7,8 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.schema import Schema
-from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.application.apply_licensing import LicensingEvent
 from perminute.domain.errors import Refused
 from perminute.domain.licensing.licensing import Licensing
@@ -57,7 +56,7 @@ class DeployedStack(NamedTuple):
     @classmethod
     def named(cls, name: str) -> DeployedStack:
         """Find a stack by its name; raises `WrongCall` if it is none of ours."""
-        schema = Schema.bind(connect(), deployed_tables(name))
+        schema = Tables.bind(connect(), deployed_tables(name))
         days = parameter(name, "ReratingHorizonDays", str(RERATING_HORIZON.days))
         return cls(
             ReadOnlyCreditStore(schema), DynamoDBLicensingStore(schema), timedelta(days=int(days))

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from perminute.adapters.dynamodb.records import account_row
+from perminute.adapters.dynamodb.account_items import account_item
+from perminute.adapters.dynamodb.licensing_items import TimelineItem, fact_text, timeline_item
 from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.booking import Purchase, purchase
 from perminute.domain.credit.lots import twelve_months_after
-from perminute.domain.values.times import format_instant
+from perminute.domain.licensing.timelines import Fact
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
     from botocore.hooks import BaseEventHooks
+
+    from perminute.domain.licensing.attributes import FactValue
 
 ORGANIZATION, ORGANIZERS = "contoso", tuple(f"organizer-{n}" for n in range(20))
 _SINCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -104,24 +107,28 @@ def funded_account(lots: int = 1) -> dict[str, Any]:
             expires_at=twelve_months_after(at),
         )
         account = purchase(account, bought, at=at, cause=f"purchase#{bought.purchase_id}").after
-    return account_row(account).serialize()
+    return account_item(account)
 
 
 def _timelines() -> list[dict[str, Any]]:
-    since = format_instant(_SINCE)
-
-    def timeline(subject: str, **facts: object) -> dict[str, Any]:
-        texts = [
-            {"S": json.dumps([attribute, value, since, since, "event-1"])}
+    def timeline(subject: str, **facts: FactValue) -> dict[str, Any]:
+        stated = (
+            Fact(
+                attribute=attribute,
+                value=value,
+                effective_at=_SINCE,
+                issued_at=_SINCE,
+                event_id="event-1",
+            )
             for attribute, value in facts.items()
-        ]
-        return {
-            "organizationId": {"S": ORGANIZATION},
-            "subject": {"S": subject},
-            "facts": {"L": texts},
-        }
+        )
+        return timeline_item(TimelineItem(ORGANIZATION, subject, tuple(map(fact_text, stated))))
 
-    user_facts = {"license:MCOMEETACPEA": True, "license:MCOPSTNC": True, "country": "DE"}
+    user_facts: dict[str, FactValue] = {
+        "license:MCOMEETACPEA": True,
+        "license:MCOPSTNC": True,
+        "country": "DE",
+    }
     return [
         timeline("organization", licensingProgram="volume"),
         *(timeline(f"user#{organizer}", **user_facts) for organizer in ORGANIZERS),

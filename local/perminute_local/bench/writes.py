@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from perminute.adapters.dynamodb.call_store import DynamoDBCalls
+from perminute.adapters.dynamodb.calls import DynamoDBCalls
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.schema import Schema
-from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.adapters.memory import PublishedRateCards
 from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.licensing_cache import LicensingCache
@@ -83,7 +82,7 @@ def main() -> None:
     """Charge one batch of each size to an organization of its own."""
     with embedded_stack() as stack:
         connection = connect()
-        schema = Schema.bind(connection, table_names(stack))
+        schema = Tables.bind(connection, table_names(stack))
         figures = [_measure(connection, schema, size) for size in BATCHES]
         naive = _measure_naive(connection, schema)
     print_result(
@@ -95,7 +94,7 @@ def main() -> None:
     )
 
 
-def _measure(connection: Connection, schema: Schema, size: int) -> dict[str, float]:
+def _measure(connection: Connection, schema: Tables, size: int) -> dict[str, float]:
     organization = f"organization-{size}"
     charge = _charging(schema, organization)
     charge(_calls(organization, 1, "warm"))
@@ -108,7 +107,7 @@ def _measure(connection: Connection, schema: Schema, size: int) -> dict[str, flo
     return {**_figures(meter, size), "aim": round(2 + 4 / size, 3)}
 
 
-def _measure_naive(connection: Connection, schema: Schema) -> dict[str, float]:
+def _measure_naive(connection: Connection, schema: Tables) -> dict[str, float]:
     organization = "organization-naive"
     client = boto3.client("dynamodb")
     client.create_table(
@@ -135,7 +134,7 @@ def _figures(meter: Meter, calls: int) -> dict[str, float]:
     }
 
 
-def _charging(schema: Schema, organization: str) -> ChargeCalls:
+def _charging(schema: Tables, organization: str) -> ChargeCalls:
     credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
     _fund(credit, licensing, organization)
     card = read_rate_card(RATE_CARD.read_bytes(), version="0123456789ab")

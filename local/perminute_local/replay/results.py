@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 
-from perminute.adapters.dynamodb import records, under_way
+from perminute.adapters.dynamodb.account_items import ACCOUNT, FURTHER_LOT, account_of, lot_of
+from perminute.adapters.dynamodb.call_items import call_of
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.ledger_items import entry_in
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.rows import AccountRow, LotRow
-from perminute.adapters.dynamodb.schema import Schema
-from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.application.licensing_cache import LicensingCache
 from perminute.domain.credit.accounts import Account
 from perminute.domain.pools.pools import Month, month_of
@@ -126,18 +126,14 @@ def collect(
     `places` names events without an id, which go by their fingerprint, by their line.
     """
     items = list(_scan(tables.credit))
-    accounts = [
-        records.account_of(AccountRow.from_raw_data(item))
-        for item in items
-        if item["record"]["S"] == records.ACCOUNT
-    ]
+    accounts = [account_of(item) for item in items if item["record"]["S"] == ACCOUNT]
     further: defaultdict[str, list[Lot]] = defaultdict(list)
     for item in sorted(items, key=lambda one: one["record"]["S"]):
-        if item["record"]["S"].startswith(records.FURTHER_LOT):
-            lot = records.lot_of(LotRow.from_raw_data(item))
+        if item["record"]["S"].startswith(FURTHER_LOT):
+            lot = lot_of(item)
             further[item["organizationId"]["S"]].append(lot)
-    entries = [entry for item in items if (entry := records.entry_in_item(item))]
-    calls = map(under_way.call_of, _scan(tables.usage))
+    entries = [entry for item in items if (entry := entry_in(item))]
+    calls = map(call_of, _scan(tables.usage))
     usages = [call for call in calls if isinstance(call, Usage)]
     for refused in _dead_letters(stack):
         event_id = places.get(refused.event_id, refused.event_id)
@@ -163,7 +159,7 @@ def collect(
 def _pools(tables: TableNames, usages: Sequence[Usage]) -> dict[str, list[PoolUse]]:
     """Read the pools of the months in which somebody called and there were minutes."""
     connection = connect(read_timeout_seconds=read_timeout_seconds(os.environ))
-    schema = Schema.bind(connection, tables)
+    schema = Tables.bind(connection, tables)
     credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
     months: defaultdict[str, set[Month]] = defaultdict(set)
     for usage in usages:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 
-from perminute.adapters.dynamodb.records import ACCOUNT, ACCOUNTS_INDEX, NEVER_DUE
+from perminute.adapters.dynamodb.account_items import ACCOUNT, ACCOUNTS_INDEX, NEVER_DUE
 from perminute.domain.values.times import end_of, format_instant, parse_instant
 
 if TYPE_CHECKING:

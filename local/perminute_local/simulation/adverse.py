@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from random import Random
 
-    from perminute.adapters.dynamodb.rows import Item
+    from perminute.adapters.dynamodb.codec import Item
     from perminute_local.simulation.fault_injector import Gate
 
 Answer = dict[str, Any]

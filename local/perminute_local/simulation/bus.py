@@ -24,7 +24,7 @@ RERATINGS = "ReratingsQueue"
 """The queue of organizations whose calls are to be looked at again."""
 PUBLISHER = "PublishNotificationsFunction"
 OUTBOX = "outbox#"
-"""How the records begin that hold notifications (OutboxRow)."""
+"""How the records begin that store notifications (`outbox_items`)."""
 _MOMENT = timedelta(seconds=1)
 _DELAYS = (timedelta(minutes=5), timedelta(minutes=50), timedelta(hours=7), timedelta(days=1))
 _WINDOWS = (_MOMENT, timedelta(minutes=1), timedelta(hours=1))

@@ -27,24 +27,26 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table
 
 from perminute import aws, bootstrap, settings
-from perminute.adapters.dynamodb import licensing_store, records, under_way
+from perminute.adapters.dynamodb import licensing_store
+from perminute.adapters.dynamodb.account_items import ACCOUNT, account_of
 from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
-from perminute.adapters.dynamodb.call_store import DynamoDBCalls
+from perminute.adapters.dynamodb.call_items import OUTCOME, call_of, usage_of
+from perminute.adapters.dynamodb.calls import DynamoDBCalls
+from perminute.adapters.dynamodb.counter_items import POOL, SPENDING, pool_of, spending_of
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.digests import FIRST_CALL
-from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.processed_events import processed_event_of
-from perminute.adapters.dynamodb.rerating_store import DynamoDBReratings
-from perminute.adapters.dynamodb.rows import (
-    AccountRow,
-    OutboxRow,
-    PoolRow,
-    SpendingRow,
-    TimelineRow,
-    UsageRow,
+from perminute.adapters.dynamodb.event_items import event_key, event_of
+from perminute.adapters.dynamodb.ledger_items import entry_in
+from perminute.adapters.dynamodb.licensing_items import (
+    ORGANIZATION,
+    USERS,
+    subject_of_further,
+    timeline_of,
 )
-from perminute.adapters.dynamodb.schema import Schema
-from perminute.adapters.dynamodb.tables import connect
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.outbox_items import documents_in
+from perminute.adapters.dynamodb.reratings import DynamoDBReratings
+from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.api import bootstrap as api_bootstrap
 from perminute.application.check_books import CheckBooks
@@ -76,7 +78,7 @@ from perminute_local.stack import BACKING_TYPES, create_stack
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from perminute.adapters.dynamodb.rows import Item
+    from perminute.adapters.dynamodb.codec import Item
     from perminute.application.correct_rates import RateCorrection
     from perminute.domain.credit.accounts import Account
     from perminute.domain.licensing.timelines import Fact
@@ -101,7 +103,7 @@ _EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
 class Moto:
     """A medium with the deployed adapters in it."""
 
-    def __init__(self, stack: Stack, schema: Schema, gate: Gate, effects: Effects) -> None:
+    def __init__(self, stack: Stack, schema: Tables, gate: Gate, effects: Effects) -> None:
         """Use the resources of a stack, and read its tables."""
         self.stack = stack
         self._schema, self._gate, self._effects = schema, gate, effects
@@ -142,11 +144,12 @@ class Moto:
 
     def seen(self, organization_id: str) -> Seen:
         """See `Medium.seen`."""
-        calls = [under_way.call_of(item) for item in self._items("usages", organization_id)]
+        calls = [call_of(item) for item in self._schema.usage.items_of(organization_id)]
         facts: frozenset[tuple[str | None, Fact]] = frozenset(
-            (_user_of(records.subject_of_further(row.subject)), fact)
-            for row in map(TimelineRow.from_raw_data, self._items("timelines", organization_id))
-            for fact in records.facts_of(row)
+            (_user_of(subject_of_further(timeline.subject)), fact)
+            for item in self._schema.licensing.items_of(organization_id)
+            for timeline in [timeline_of(item)]
+            for fact in timeline.stated
         )
         credit = DynamoDBCreditStore(self._schema)
         account = credit.account(organization_id)
@@ -160,9 +163,8 @@ class Moto:
             licensing=replace(store.licensing(organization_id, users), seats=store.seats(account)),
             facts=facts,
             spendings=[
-                under_way.spending_of(SpendingRow.from_raw_data(item))
-                for item in self._items("spendings", organization_id)
-                if item["record"]["S"].startswith(under_way.SPENDING)
+                spending_of(item)
+                for item in self._schema.credit.items_of(organization_id, SPENDING)
             ],
             spending_changes=credit.spending_changes(
                 organization_id, after=0, until=account.corrections
@@ -176,7 +178,7 @@ class Moto:
         """See `Medium.spoil`."""
         boto3.client("dynamodb").update_item(
             TableName=self._tables.credit,
-            Key={"organizationId": {"S": organization_id}, "record": {"S": records.ACCOUNT}},
+            Key={"organizationId": {"S": organization_id}, "record": {"S": ACCOUNT}},
             UpdateExpression="ADD balanceMicros :micros",
             ExpressionAttributeValues={":micros": {"N": str(micros)}},
         )
@@ -244,15 +246,13 @@ class Moto:
         puts = [operation["Put"] for operation in operations if "Put" in operation]
         credit = [item for table, item in _made(operations) if table == self._tables.credit]
         ended = [
-            records.usage_of(UsageRow.from_raw_data(put["Item"]))
+            usage_of(put["Item"])
             for put in puts
             if put["TableName"] == self._tables.usage
-            and under_way.OUTCOME in put["Item"]
+            and OUTCOME in put["Item"]
             and "ConditionExpression" in put
         ]
-        calls = [
-            under_way.call_of(put["Item"]) for put in puts if put["TableName"] == self._tables.usage
-        ]
+        calls = [call_of(put["Item"]) for put in puts if put["TableName"] == self._tables.usage]
         for item in credit:
             self._effects.put(item, is_new=False)
         owner = next(_owner(operation) for operation in operations)
@@ -261,7 +261,7 @@ class Moto:
                 organization_id=owner,
                 account=next(map(_account, filter(_is_account, credit)), None),
                 entries=sorted(
-                    filter(None, map(records.entry_in_item, credit)),
+                    filter(None, map(entry_in, credit)),
                     key=lambda entry: entry.entry_id,
                 ),
                 told=[
@@ -269,41 +269,26 @@ class Moto:
                     for item in credit
                     if item["record"]["S"].startswith(OUTBOX)
                     and not item["record"]["S"].startswith(FIRST_CALL)
-                    for document in OutboxRow.from_raw_data(item).notifications
+                    for document in documents_in(item)
                 ],
                 firsts=[
                     document
                     for item in credit
                     if item["record"]["S"].startswith(FIRST_CALL)
-                    for document in OutboxRow.from_raw_data(item).notifications
+                    for document in documents_in(item)
                 ],
                 call_ids=[usage.call.call_id for usage in ended if not usage.reported_by_bridge],
                 reported_ids=[usage.call.call_id for usage in ended if usage.reported_by_bridge],
                 usages=[one for one in calls if isinstance(one, Usage)],
-                pools=[
-                    records.pool_of(PoolRow.from_raw_data(item))
-                    for item in credit
-                    if item["record"]["S"].startswith(records.POOL)
-                ],
+                pools=[pool_of(item) for item in credit if item["record"]["S"].startswith(POOL)],
             )
         )
-
-    # ── Reading ──────────────────────────────────────────────────────────────────────────────
-
-    def _items(self, kind: str, organization_id: str) -> Iterator[Item]:
-        table = getattr(self._schema, kind)
-        found: Iterator[Item] = table.query(
-            "organizationId = :organization",
-            {":organization": organization_id},
-            ConsistentRead=True,
-        )
-        return found
 
     def _receipt(self, key: EventIdentity) -> ProcessedEvent | None:
         if key.kind is not IdentityKind.EVENT:
             return DynamoDBCreditStore(self._schema).processed_event(key)
-        row = self._schema.events.get(key.id)
-        return None if row is None else processed_event_of(key, row.serialize())
+        item = self._schema.events.get(event_key(key))
+        return None if item is None else event_of(key, item)
 
 
 @contextmanager
@@ -327,7 +312,7 @@ def over_moto(
         stack = create_stack(template, BACKING_TYPES - {"AWS::Events::Rule"})
         _without_stream(table_names(stack).credit)
         connection = connect()
-        medium = Moto(stack, Schema.bind(connection, table_names(stack)), gate, effects)
+        medium = Moto(stack, Tables.bind(connection, table_names(stack)), gate, effects)
         medium.publish(*card)
         medium.adverse = AdverseDynamoDB(gate) if adverse else None
         client = cache(connection.session.create_client)
@@ -359,7 +344,7 @@ def _snapshot(table: Table, _: object) -> Table:
             snapshot.items[owner] = items
             continue
         snapshot.items[owner] = {
-            name: deepcopy(item) if name.value == records.ACCOUNT or "facts" in item.attrs else item
+            name: deepcopy(item) if name.value == ACCOUNT or "facts" in item.attrs else item
             for name, item in items.items()
         }
     return snapshot
@@ -445,11 +430,11 @@ def _published(entry: Answer) -> dict[str, Any]:
 
 
 def _account(item: Item) -> Account:
-    return records.account_of(AccountRow.from_raw_data(item))
+    return account_of(item)
 
 
 def _is_account(item: Item) -> bool:
-    return bool(item["record"]["S"] == records.ACCOUNT)
+    return bool(item["record"]["S"] == ACCOUNT)
 
 
 def _made(operations: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Item]]:
@@ -479,4 +464,4 @@ def _owner(operation: Mapping[str, Any]) -> str:
 
 
 def _user_of(subject: str) -> str | None:
-    return None if subject == records.ORGANIZATION else subject.removeprefix(records.USERS)
+    return None if subject == ORGANIZATION else subject.removeprefix(USERS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
@@ -10,8 +9,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
-from perminute.adapters.dynamodb import records
-from perminute.adapters.dynamodb.digests import digest_rows, first_call_row
+from perminute.adapters.dynamodb.counter_items import pool_item
+from perminute.adapters.dynamodb.digests import digest_items, first_call_item
+from perminute.adapters.dynamodb.outbox_items import documents_in, outbox_item
+from perminute.adapters.dynamodb.rerating_items import rerating_item
 from perminute.adapters.memory import (
     AnnouncedNotifications,
     InMemoryReratingQueue,
@@ -202,12 +203,12 @@ class Twins:
     def _note_posting(self, transaction: Transaction) -> None:
         effects, told = self._effects, list[Any]()
         for notifications in transaction.outbox:
-            row = records.outbox_row(notifications, transaction.after.version, transaction.causes)
-            told += row.notifications
-            effects.put(row.serialize(), is_new=True)
+            item = outbox_item(notifications, transaction.after.version, transaction.causes)
+            told += documents_in(item)
+            effects.put(item, is_new=True)
         for pool in transaction.pools:
-            written = records.pool_row(pool, transaction.steps.get(pool.month))
-            effects.put(written.serialize(), is_new=False)
+            written = pool_item(pool, transaction.steps.get(pool.month))
+            effects.put(written, is_new=False)
         for rerating in transaction.reratings:
             self._put(rerating, is_new=True)
         effects.posted(
@@ -232,19 +233,18 @@ class Twins:
         """Take note of first calls and of digests that are to be published."""
         match name, args:
             case "claim", (str() as who, calls):
-                rows = [
-                    first_call_row(who, group, call)
+                items = [
+                    first_call_item(who, group, call)
                     for group, call in calls.items()
                     if call.notification.id in published
                 ]
             case "send", (str() as who, _, sent) if published:
-                rows = list(digest_rows(who, sent))
+                items = list(digest_items(who, sent))
             case _:
                 return
-        # As they are read back: what is a tuple here is a list in JSON.
-        told = json.loads(json.dumps([one for row in rows for one in row.notifications]))
-        for row in rows:
-            self._effects.put(row.serialize(), is_new=True)
+        told = [document for item in items for document in documents_in(item)]
+        for item in items:
+            self._effects.put(item, is_new=True)
         is_first = name == "claim"
         self._effects.posted(
             Posted(
@@ -255,7 +255,7 @@ class Twins:
         )
 
     def _put(self, rerating: Rerating, *, is_new: bool) -> None:
-        self._effects.put(records.rerating_row(rerating).serialize(), is_new=is_new)
+        self._effects.put(rerating_item(rerating), is_new=is_new)
 
     def _note_kept(self, adapter: KeptRejections, rejections: Sequence[Rejection]) -> None:
         queue = _name_of(adapter, self._shared.kept)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute.adapters.dynamodb.records import ACCOUNT, POOL
+from perminute.adapters.dynamodb.account_items import ACCOUNT
+from perminute.adapters.dynamodb.counter_items import POOL
 from perminute.adapters.notification_documents import document_of
 from perminute.domain.authorization.reservations import PaidBy
 from perminute.domain.credit.accounts import Account
@@ -26,7 +27,7 @@ from perminute_local.simulation.recharges import Recharges
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from perminute.adapters.dynamodb.rows import Item
+    from perminute.adapters.dynamodb.codec import Item
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.pools.pools import MinutePool, Month
     from perminute.domain.rating.usage_record import Usage

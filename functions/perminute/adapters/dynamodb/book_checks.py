@@ -2,98 +2,135 @@
 
 from __future__ import annotations
 
-import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pynamodb.attributes import BinaryAttribute, UnicodeAttribute
-from pynamodb.models import Model
-
-from perminute.adapters.check_documents import checkpoint_text, reading_text, with_texts
-from perminute.adapters.dynamodb.rows import InstantAttribute, IntegerAttribute
-from perminute.adapters.dynamodb.tables import Table, put_alone, readable, unavailable
-from perminute.domain.reconciliation.book_checks import BooksCheck
+from perminute.adapters.dynamodb.account_items import MONTH
+from perminute.adapters.dynamodb.codec import (
+    INSTANT,
+    NUMBER,
+    PLAIN,
+    SHORT_INSTANT,
+    TEXT,
+    Format,
+    Record,
+    compressed,
+    mapping,
+    row,
+)
+from perminute.adapters.dynamodb.tables import Table, readable, unavailable
+from perminute.adapters.dynamodb.writes import put_alone
+from perminute.domain.reconciliation.book_checks import BooksCheck, BooksCursor, BooksReading
+from perminute.domain.reconciliation.book_sums import BookSums, PoolUse, RangeSums
+from perminute.domain.reconciliation.reconciliation import AccountTotals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pynamodb.connection import Connection
 
+    from perminute.adapters.dynamodb.codec import Item
 
-class BooksCheckRow(Model):
-    """BookChecksTable: how the books of an organization were checked, and how far that has come.
+FORMAT = 2
+"""Count up with any change of what is written: a checkpoint or a reading in another format is
+forgotten, and all books are read again."""
 
-    `checkpoint` and `reading` are compressed: a reading of very long books has some 60 KB, as JSON,
-    and 28 bytes more for each lot that was ever used.
-    """
+_BY_LOT = Format(dict, dict)
+_TOTALS = row(
+    AccountTotals,
+    entries=PLAIN,
+    balance_micros=PLAIN,
+    debt_micros=PLAIN,
+    lots=_BY_LOT,
+    stated_further_micros=PLAIN,
+    further_micros=PLAIN,
+)
+_RANGE = row(
+    RangeSums,
+    entries=PLAIN,
+    charged_micros=PLAIN,
+    called_micros=PLAIN,
+    chain=PLAIN,
+    charges=PLAIN,
+)
+_SUMS = row(
+    BookSums,
+    since=_TOTALS,
+    until=PLAIN,
+    balance_micros=PLAIN,
+    debt_micros=PLAIN,
+    lots=_BY_LOT,
+    ranges=mapping(Format(str, int), _RANGE),
+    unnamed_micros=PLAIN,
+    uncounted=PLAIN,
+    minutes=mapping(MONTH, PLAIN),
+    entries=PLAIN,
+    calls=PLAIN,
+)
+_READING = row(
+    BooksReading,
+    at=SHORT_INSTANT,
+    account=_TOTALS,
+    pools=mapping(MONTH, row(PoolUse, used=PLAIN, digest=PLAIN)),
+    sums=_SUMS,
+    cursor=row(BooksCursor, part=PLAIN, key=PLAIN),
+    again=PLAIN,
+)
+# Compressed: a reading of very long books has some 60 KB, as JSON, and 28 bytes more for each lot
+# that was ever used.
+_CHECK = Record(
+    BooksCheck,
+    organization_id=TEXT,
+    step=NUMBER,
+    checked_at=INSTANT,
+    whole_at=INSTANT,
+    differences=NUMBER,
+    checkpoint=compressed(_TOTALS),
+    reading=compressed(_READING),
+)
+_OF_A_FORMAT = ("wholeAt", "checkpoint", "reading")
 
-    organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
-    step = IntegerAttribute()
-    checked_at = InstantAttribute(null=True, attr_name="checkedAt")
-    whole_at = InstantAttribute(null=True, attr_name="wholeAt")
-    differences = IntegerAttribute(default=0)
-    checkpoint = BinaryAttribute(legacy_encoding=False, null=True)
-    reading = BinaryAttribute(legacy_encoding=False, null=True)
+
+def check_item(check: BooksCheck) -> Item:
+    """Write what is known."""
+    return {**_CHECK.write(check), "format": NUMBER.write(FORMAT)}
+
+
+def check_of(item: Item) -> BooksCheck:
+    """Read what is known; of what was written in another format, when a check was last made."""
+    if NUMBER.read(item["format"]) != FORMAT:
+        item = {name: value for name, value in item.items() if name not in _OF_A_FORMAT}
+    with readable(f"what is known of the books of {item['organizationId']['S']}"):
+        return _CHECK.read(item)
 
 
 class DynamoDBBookChecks:
     """`BookChecks` on a table."""
 
     def __init__(self, connection: Connection, table: str) -> None:
-        """Work on this table."""
-        self._table = Table(connection, table, BooksCheckRow)
+        self._table = Table(connection, table, "organizationId")
 
     def check(self, organization_id: str) -> BooksCheck:
-        """See `BookChecks.check`."""
-        row = self._table.get(organization_id)
-        return BooksCheck(organization_id=organization_id) if row is None else _check_of(row)
+        item = self._table.get({"organizationId": {"S": organization_id}})
+        return BooksCheck(organization_id=organization_id) if item is None else check_of(item)
 
     def store(self, check: BooksCheck) -> bool:
-        """See `BookChecks.store`."""
-        row = BooksCheckRow(
-            organization_id=check.organization_id,
-            step=check.step + 1,
-            checked_at=check.checked_at,
-            whole_at=check.whole_at,
-            differences=check.differences,
-            checkpoint=_compressed(checkpoint_text(check)),
-            reading=None if check.reading is None else _compressed(reading_text(check.reading)),
-        )
+        item = check_item(replace(check, step=check.step + 1))
         # Nobody writes step 0: the first write finds nothing.
-        at_step = "attribute_not_exists(step)" if check.step == 0 else "step = :step"
-        values = {"step": check.step} if check.step else {}
-        operation = self._table.put_if(row.serialize(), at_step, **values)
-        # What stands there instead is not read: put_item knows the option, and it costs nothing.
+        if check.step == 0:
+            operation = self._table.put(item, self._table.is_new)
+        else:
+            operation = self._table.put(item, "step = :step", step=check.step)
         return put_alone(self._table.connection, operation)
 
     def all(self) -> Iterator[BooksCheck]:
-        """See `BookChecks.all`: reads the whole table, some 300 bytes an organization."""
+        """Read the whole table, some 300 bytes an organization."""
         client: Any = self._table.connection.client
         request: dict[str, Any] = {"TableName": self._table.name}
         while True:
             with unavailable(f"reading {self._table.name}"):
                 page = client.scan(**request)
-            for item in page["Items"]:
-                yield _check_of(BooksCheckRow.from_raw_data(item))
+            yield from map(check_of, page["Items"])
             if "LastEvaluatedKey" not in page:
                 return
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-
-
-def _check_of(row: BooksCheckRow) -> BooksCheck:
-    with readable(f"what is known of the books of {row.organization_id}"):
-        check = BooksCheck(
-            organization_id=row.organization_id,
-            step=row.step,
-            checked_at=row.checked_at,
-            whole_at=row.whole_at,
-            differences=row.differences,
-        )
-        return with_texts(check, _decompressed(row.checkpoint), _decompressed(row.reading))
-
-
-def _compressed(text: str) -> bytes:
-    return zlib.compress(text.encode())
-
-
-def _decompressed(content: bytes | None) -> str | None:
-    return None if content is None else zlib.decompress(content).decode()

@@ -6,10 +6,13 @@ import hashlib
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from perminute.adapters.dynamodb import records, under_way
-from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore, call_key
-from perminute.adapters.dynamodb.rows import CallListRow, PoolRow
-from perminute.adapters.dynamodb.tables import get_together, readable
+from perminute.adapters.dynamodb.account_items import key
+from perminute.adapters.dynamodb.call_items import OUTCOME, call_key, movements_of
+from perminute.adapters.dynamodb.call_list_items import call_list_of
+from perminute.adapters.dynamodb.counter_items import POOL, pool_of
+from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.ledger_items import CALLS, ENTRY, entry_in
+from perminute.adapters.dynamodb.tables import readable
 from perminute.domain.credit.ledger import entry_id
 from perminute.domain.pools.pools import Month
 from perminute.domain.reconciliation.book_checks import BooksCursor
@@ -20,8 +23,8 @@ from perminute.domain.values.times import parse_instant
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from perminute.adapters.dynamodb.rows import Item
-    from perminute.adapters.dynamodb.schema import Schema
+    from perminute.adapters.dynamodb.codec import Item
+    from perminute.adapters.dynamodb.tables import Tables
     from perminute.domain.credit.ledger import LedgerEntry
 
 USAGES = "usages"
@@ -34,85 +37,63 @@ LISTS_AT_ONCE = 25
 class DynamoDBBooks:
     """`Books` on the credit and usage tables."""
 
-    def __init__(self, schema: Schema) -> None:
-        """Work on these tables."""
-        self._schema = schema
-        self._credit = DynamoDBCreditStore(schema)
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._store = DynamoDBCreditStore(tables)
 
     def account_totals(self, organization_id: str) -> tuple[AccountTotals, bool]:
-        """See `Books.account_totals`."""
-        account = self._credit.account(organization_id)
-        further = self._credit.further_lots(organization_id)
+        account = self._store.account(organization_id)
+        further = self._store.further_lots(organization_id)
         return AccountTotals.of(account, further), read_at_once(account, further)
 
     def pools(self, organization_id: str) -> Mapping[Month, PoolUse]:
-        """See `Books.pools`."""
-        found: dict[Month, PoolUse] = {}
-        for item in self._records(organization_id, records.POOL):
-            with readable(f"the minute pools of {organization_id}"):
-                pool = records.pool_of(PoolRow.from_raw_data(item))
-            found[pool.month] = PoolUse(pool.used, digest_of(pool))
-        return found
+        items = self._tables.credit.items_of(organization_id, POOL)
+        with readable(f"the minute pools of {organization_id}"):
+            return {pool.month: PoolUse(pool.used, digest_of(pool)) for pool in map(pool_of, items)}
 
     def parts(
         self, organization_id: str, *, after: BooksCursor | None = None
     ) -> Iterator[tuple[BooksCursor, LedgerEntry | CallCost]]:
-        """See `Books.parts`: charges lie with their calls, other entries alone; then the usages."""
-        parts = [records.CALLS, records.ENTRY, USAGES]
+        """Go through charges, which are with their calls, other entries, and then the usages."""
+        parts = [CALLS, ENTRY, USAGES]
         for part in parts[0 if after is None else parts.index(after.part) :]:
-            key = after.key if after is not None and after.part == part else None
+            last = after.key if after is not None and after.part == part else None
             if part == USAGES:
-                yield from self._costs(organization_id, key)
+                yield from self._costs(organization_id, last)
             else:
-                yield from self._entries(organization_id, part, key)
+                yield from self._entries(organization_id, part, last)
 
     def other_entries(self, organization_id: str, *, after: int) -> Iterator[LedgerEntry]:
-        """See `Books.other_entries`."""
-        start = records.entry_record(entry_id(after))
-        for _, entry in self._entries(organization_id, records.ENTRY, start):
+        start = f"{ENTRY}{entry_id(after)}"
+        for _, entry in self._entries(organization_id, ENTRY, start):
             yield entry
 
     def latest_calls(
         self, organization_id: str
     ) -> Iterator[tuple[Sequence[LedgerEntry], Sequence[CallCost]]]:
-        """See `Books.latest_calls`: by the lists of calls, in which their charges are."""
-        options = {"ScanIndexForward": False, "Limit": LISTS_AT_ONCE}
-        lists = self._records(organization_id, records.CALLS, **options)
+        """Go back by the lists of calls, in which their charges are."""
+        options: dict[str, Any] = {"ScanIndexForward": False, "Limit": LISTS_AT_ONCE}
+        lists = self._tables.credit.items_of(organization_id, CALLS, **options)
         while some := list(islice(lists, LISTS_AT_ONCE)):
             with readable(f"a list of calls of {organization_id}"):
-                entries = [one for one in map(records.entry_in_item, some) if one is not None]
-                listed = [records.call_list_of(CallListRow.from_raw_data(one)) for one in some]
-            calls = dict.fromkeys(call.call_id for one in listed for call in one.calls)
-            yield entries, self._costs_of(organization_id, list(calls))
+                entries = [entry for entry in map(entry_in, some) if entry is not None]
+                listed = [call for item in some for call in call_list_of(item).calls]
+            call_ids = list(dict.fromkeys(call.call_id for call in listed))
+            yield entries, self._costs_of(organization_id, call_ids)
 
     def _entries(
         self, organization_id: str, part: str, after: str | None
     ) -> Iterator[tuple[BooksCursor, LedgerEntry]]:
         options: dict[str, Any] = {}
-        if part == records.CALLS:
+        if part == CALLS:
             options["ProjectionExpression"] = "organizationId, #record, entry"
         if after is not None:
-            key = {"organizationId": {"S": organization_id}, "record": {"S": after}}
-            options["ExclusiveStartKey"] = key
-        for item in self._records(organization_id, part, **options):
+            options["ExclusiveStartKey"] = key(organization_id, after)
+        for item in self._tables.credit.items_of(organization_id, part, **options):
             with readable(f"the ledger of {organization_id}"):
-                entry = records.entry_in_item(item)
+                entry = entry_in(item)
             if entry is not None:
                 yield BooksCursor(part, item["record"]["S"]), entry
-
-    def _records(
-        self,
-        organization_id: str,
-        prefix: str,
-        **options: Any,  # noqa: ANN401 - boto's
-    ) -> Iterator[Item]:
-        return self._schema.entries.query(
-            "organizationId = :organization AND begins_with(#record, :prefix)",
-            {":organization": organization_id, ":prefix": prefix},
-            ExpressionAttributeNames={"#record": "record"},
-            ConsistentRead=True,
-            **options,
-        )
 
     def _costs(
         self, organization_id: str, after: str | None
@@ -120,14 +101,12 @@ class DynamoDBBooks:
         options: dict[str, Any] = {}
         if after is not None:
             options["ExclusiveStartKey"] = call_key(organization_id, after)
-        items = self._schema.usages.query(
-            "organizationId = :organization",
-            {":organization": organization_id},
+        items = self._tables.usage.items_of(
+            organization_id,
             FilterExpression="attribute_exists(outcome)",
             ProjectionExpression=(
                 "callId, entryId, chargeMicros, adjustments, poolMinutes, answeredAt"
             ),
-            ConsistentRead=True,
             **options,
         )
         for item in items:
@@ -136,15 +115,14 @@ class DynamoDBBooks:
             yield BooksCursor(USAGES, cost.call_id), cost
 
     def _costs_of(self, organization_id: str, call_ids: Sequence[str]) -> Sequence[CallCost]:
-        table = self._schema.usages.name
         keys = [call_key(organization_id, call_id) for call_id in call_ids]
-        items = get_together(self._schema.connection, {table: keys})[table]
+        items = self._tables.usage.get_together(keys)
         with readable(f"the usage of {organization_id}"):
-            return [_cost_of(item) for item in items if under_way.OUTCOME in item]
+            return [_cost_of(item) for item in items if OUTCOME in item]
 
 
 def _cost_of(item: Item) -> CallCost:
-    movements = tuple((name, micros) for name, micros in records.movements_of(item) if micros)
+    movements = tuple((name, micros) for name, micros in movements_of(item) if micros)
     if "poolMinutes" not in item:
         return CallCost(item["callId"]["S"], movements)
     month = Month.of(parse_instant(item["answeredAt"]["S"]))

@@ -9,18 +9,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pynamodb.expressions.condition import size
-
-from perminute.adapters.dynamodb import records
-from perminute.adapters.dynamodb.rows import TimelineRow
+from perminute.adapters.dynamodb.codec import sortable
+from perminute.adapters.dynamodb.licensing_items import (
+    TimelineItem,
+    fact_bytes,
+    fact_text,
+    further_subject,
+    subject_key,
+    timeline_item,
+    timeline_of,
+)
 from perminute.domain.errors import Contended
 from perminute.domain.licensing.timelines import Timeline, fold
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from perminute.adapters.dynamodb.tables import Operation, Table, WriteRequest
+    from perminute.adapters.dynamodb.tables import Operation, Table
+    from perminute.adapters.dynamodb.writes import WriteRequest
     from perminute.domain.licensing.timelines import Fact
 
 MAX_FIRST_BYTES = 150_000
@@ -39,132 +46,106 @@ MAX_ABSORBED = 4
 and with what is deleted that is less than the 4 MB of a request. Others have to wait."""
 
 
-class Further(NamedTuple):
+class FurtherItem(NamedTuple):
     """A further item: its number, and its facts."""
 
     number: int
     facts: frozenset[Fact]
 
 
-def read_timelines(table: Table[TimelineRow], firsts: Sequence[TimelineRow]) -> dict[str, Timeline]:
+def read_timelines(table: Table, firsts: Sequence[TimelineItem]) -> dict[str, Timeline]:
     """Return by subject the timelines of which these are the first items.
 
     Raises `Contended` if one was rolled over after its first item was read.
     """
     further = _read_further(table, firsts)
     return {
-        row.subject: Timeline(
-            records.facts_of(row).union(*(one.facts for one in further[row.subject]))
-        )
-        for row in firsts
+        first.subject: Timeline(first.stated.union(*(one.facts for one in further[first.subject])))
+        for first in firsts
     }
 
 
-def _read_further(
-    table: Table[TimelineRow], firsts: Sequence[TimelineRow]
-) -> dict[str, list[Further]]:
+def _read_further(table: Table, firsts: Sequence[TimelineItem]) -> dict[str, list[FurtherItem]]:
     names = {
-        records.further_subject(row.subject, number): (row.subject, number)
-        for row in firsts
-        for number in row.further or ()
+        further_subject(first.subject, number): (first.subject, number)
+        for first in firsts
+        for number in first.further
     }
-    further: dict[str, list[Further]] = {row.subject: [] for row in firsts}
-    keys = [(row.organization_id, name) for row in firsts[:1] for name in names]
+    further: dict[str, list[FurtherItem]] = {first.subject: [] for first in firsts}
+    keys = [subject_key(first.organization_id, name) for first in firsts[:1] for name in names]
     for start in range(0, len(keys), MAX_FURTHER_AT_ONCE):
         some = keys[start : start + MAX_FURTHER_AT_ONCE]
-        rows = table.get_snapshot(some)
-        if len(rows) < len(some):
+        items = list(map(timeline_of, table.get_snapshot(some)))
+        if len(items) < len(some):
             msg = f"reading {table.name}: a timeline is just being rolled over"
             raise Contended(msg)
-        for row in rows:
-            subject, number = names[row.subject]
-            further[subject].append(Further(number, records.facts_of(row)))
+        for item in items:
+            subject, number = names[item.subject]
+            further[subject].append(FurtherItem(number, item.stated))
     return further
 
 
 class RollOver(NamedTuple):
     """A first item as it is to be, its further items that come and go, and how many facts go."""
 
-    first: TimelineRow
-    before: TimelineRow
-    added: list[TimelineRow]
-    absorbed: list[Further]
+    first: TimelineItem
+    before: TimelineItem
+    added: list[TimelineItem]
+    absorbed: list[FurtherItem]
     left_out: int
 
-    def write_to(self, request: WriteRequest, table: Table[TimelineRow]) -> None:
+    def write_to(self, request: WriteRequest, table: Table) -> None:
         """Add what is to be written, under the condition that the first item is as it was."""
         organization_id, subject = self.first.organization_id, self.first.subject
         request.deletes += [
-            table.delete_item(organization_id, records.further_subject(subject, one.number))
+            table.delete(subject_key(organization_id, further_subject(subject, one.number)))
             for one in self.absorbed
         ]
-        request.puts += [table.insert(row.serialize()) for row in self.added]
-        request.puts.append(_unchanged(table, self.first, self.before))
+        request.puts += [table.put(timeline_item(one), table.is_new) for one in self.added]
+        request.puts.append(_put_unchanged(table, self.first, self.before))
 
 
-def _unchanged(table: Table[TimelineRow], row: TimelineRow, before: TimelineRow) -> Operation:
+def _put_unchanged(table: Table, first: TimelineItem, before: TimelineItem) -> Operation:
     """Put a first item in place of the one that was read.
 
     Facts are appended, or all of them are moved and `rolled` grows: so as many facts since the same
     roll-over are the same facts.
     """
-    rolled = TimelineRow.rolled
-    is_same = rolled == before.rolled if before.rolled else rolled.does_not_exist()
-    return table.replace(row, is_same & (size("facts") == len(before.facts)))  # type: ignore[no-untyped-call]
+    item, facts = timeline_item(first), len(before.facts)
+    if before.rolled:
+        as_read = "rolled = :rolled AND size(facts) = :facts"
+        return table.put(item, as_read, rolled=before.rolled, facts=facts)
+    return table.put(item, "attribute_not_exists(rolled) AND size(facts) = :facts", facts=facts)
 
 
-def plan_roll_over(
-    table: Table[TimelineRow], first: TimelineRow, fold_before: datetime
-) -> RollOver:
+def plan_roll_over(table: Table, first: TimelineItem, fold_before: datetime) -> RollOver:
     """Decide what is written to make room on a full timeline.
 
     What is left out is decided by all its facts, and done where they are written anew.
     """
     further = _read_further(table, [first])[first.subject]
-    moved = records.facts_of(first)
+    moved = first.stated
     kept = fold(moved.union(*(one.facts for one in further)), fold_before)
     absorbed = [one for one in further if not one.facts <= kept][:MAX_ABSORBED]
     moved = moved.union(*(one.facts for one in absorbed))
     staying = moved & kept
-    rolled = first.rolled or 0
     added = [
-        TimelineRow(
-            organization_id=first.organization_id,
-            subject=records.further_subject(first.subject, number),
-            facts=texts,
-        )
-        for number, texts in enumerate(_packed(map(records.fact_text, staying)), rolled + 1)
+        TimelineItem(first.organization_id, further_subject(first.subject, number), tuple(texts))
+        for number, texts in enumerate(_packed(map(fact_text, staying)), first.rolled + 1)
     ]
     gone = {one.number for one in absorbed}
-    return RollOver(
-        first=_emptied(
-            first,
-            further=[one.number for one in further if one.number not in gone],
-            added=len(added),
-            folded=fold_before if len(staying) < len(moved) else None,
-        ),
-        before=first,
-        added=added,
-        absorbed=absorbed,
-        left_out=len(moved) - len(staying),
-    )
-
-
-def _emptied(
-    first: TimelineRow, *, further: Collection[int], added: int, folded: datetime | None
-) -> TimelineRow:
-    rolled = first.rolled or 0
-    until = {first.folded_until or "", records.folded_text(folded) if folded else ""}
-    return TimelineRow(
+    remaining = sorted(one.number for one in further if one.number not in gone)
+    new = range(first.rolled + 1, first.rolled + 1 + len(added))
+    folded_until = sortable(fold_before) if len(staying) < len(moved) else ""
+    emptied = TimelineItem(
         organization_id=first.organization_id,
         subject=first.subject,
-        facts=[],
-        fact_bytes=0,
-        further=[*sorted(further), *range(rolled + 1, rolled + 1 + added)],
+        further=(*remaining, *new),
         # It grows even if nothing is left to be moved: the facts are others from now on.
-        rolled=rolled + max(added, 1),
-        folded_until=max(until) or None,
+        rolled=first.rolled + max(len(added), 1),
+        folded_until=max(first.folded_until, folded_until),
     )
+    return RollOver(emptied, first, added, absorbed, len(moved) - len(staying))
 
 
 def _packed(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -180,8 +161,3 @@ def _packed(texts: Iterable[str]) -> Iterator[list[str]]:
         room -= size
     if packed:
         yield packed
-
-
-def fact_bytes(texts: Iterable[str]) -> int:
-    """Return how many bytes facts take in an item, the overhead of a list element included."""
-    return sum(len(text.encode()) + 4 for text in texts)

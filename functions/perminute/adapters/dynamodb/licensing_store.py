@@ -8,24 +8,28 @@ the same to append to and to read as if there were no such thing.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
-from pynamodb.expressions.condition import size
-
-from perminute.adapters.dynamodb import records
+from perminute.adapters.dynamodb.account_items import ACCOUNT, NEVER_DUE, key
+from perminute.adapters.dynamodb.codec import sortable
+from perminute.adapters.dynamodb.event_items import event_of, insert_event
 from perminute.adapters.dynamodb.further_facts import (
     MAX_FIRST_BYTES,
-    fact_bytes,
     plan_roll_over,
     read_timelines,
 )
-from perminute.adapters.dynamodb.processed_events import (
-    insert_change_by_update,
-    insert_processed_event,
-    processed_event_of,
+from perminute.adapters.dynamodb.licensing_items import (
+    FOLDED_UNTIL,
+    ORGANIZATION,
+    USERS,
+    fact_bytes,
+    fact_text,
+    subject_key,
+    subject_of,
+    timeline_of,
 )
-from perminute.adapters.dynamodb.rows import AccountRow, TimelineRow
-from perminute.adapters.dynamodb.tables import Collided, Failed, WriteRequest, Written, readable
+from perminute.adapters.dynamodb.tables import readable
+from perminute.adapters.dynamodb.writes import WriteRequest
 from perminute.domain.credit.transaction import (
     AccountChanged,
     AlreadyExists,
@@ -36,38 +40,40 @@ from perminute.domain.credit.transaction import (
 from perminute.domain.errors import Contended
 from perminute.domain.licensing.licensing import Licensing, Seats
 from perminute.domain.licensing.timelines import MAX_FACTS, Timeline
+from perminute.domain.values.times import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    from perminute.adapters.dynamodb.rows import Item
-    from perminute.adapters.dynamodb.schema import Schema
-    from perminute.adapters.dynamodb.tables import Operation
+    from perminute.adapters.dynamodb.codec import Item
+    from perminute.adapters.dynamodb.tables import Operation, Tables
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import ProcessedEvent
     from perminute.domain.licensing.licensing import LicensingChange
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.rerating.rerating import Rerating
 
-
-_FACTS = "facts"
+_HAS_ROOM = (
+    "(attribute_not_exists(facts) OR size(facts) = :none"
+    " OR (size(facts) <= :before AND factBytes <= :bytesBefore))"
+    " AND (attribute_not_exists(foldedUntil) OR foldedUntil <= :earliest)"
+)
+"""A first item without facts takes any number: what is stated at once is never divided."""
 
 
 class DynamoDBLicensingStore:
     """`LicensingStore` on the licensing, events and credit tables."""
 
-    def __init__(self, schema: Schema) -> None:
-        """Work on these tables."""
-        self._schema = schema
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
 
     def licensing(self, organization_id: str, user_ids: Collection[str]) -> Licensing:
-        """See `LicensingStore.licensing`."""
-        subjects = {records.subject_of(user_id): user_id for user_id in (None, *user_ids)}
-        keys = [(organization_id, subject) for subject in subjects]
-        table = self._schema.timelines
-        timelines = read_timelines(table, table.get_snapshot(keys))
-        organization = timelines.pop(records.ORGANIZATION, Timeline())
+        subjects = {subject_of(user_id): user_id for user_id in (None, *user_ids)}
+        keys = [subject_key(organization_id, subject) for subject in subjects]
+        table = self._tables.licensing
+        timelines = read_timelines(table, list(map(timeline_of, table.get_snapshot(keys))))
+        organization = timelines.pop(ORGANIZATION, Timeline())
         users = {
             user_id: timelines[subject]
             for subject, user_id in subjects.items()
@@ -76,22 +82,17 @@ class DynamoDBLicensingStore:
         return Licensing(organization, users)
 
     def seats(self, account: Account) -> Seats:
-        """See `LicensingStore.seats`.
+        """Count the subscription licenses of all users.
 
         The users are read by a query, which may see a part of a request. But facts are only
         added, or left out when the account is counted up as well, and the account counts those
         about users: if as many are found, none is missing; and if one has come that was not
-        counted, the account has moved meanwhile.
+        counted, the account has changed meanwhile.
         """
-        organization_id = account.organization_id
-        items = self._schema.timelines.query(
-            "organizationId = :organization AND begins_with(subject, :users)",
-            {":organization": organization_id, ":users": records.USERS},
-            ConsistentRead=True,
-        )
+        organization_id, table = account.organization_id, self._tables.licensing
+        items = table.items_of(organization_id, USERS)
         with readable(f"the licenses of {organization_id}"):
-            rows = [TimelineRow.from_raw_data(item) for item in items]
-            users = list(read_timelines(self._schema.timelines, rows).values())
+            users = list(read_timelines(table, list(map(timeline_of, items))).values())
         found = sum(len(user.facts) for user in users)
         if found != account.user_facts:
             msg = (
@@ -107,128 +108,127 @@ class DynamoDBLicensingStore:
         changes: Sequence[tuple[LicensingChange, ProcessedEvent]],
         rerating: Rerating | None = None,
     ) -> None:
-        """See `LicensingStore.record`: nothing is read, so nothing read can be out of date."""
+        """Add facts: nothing is read, so nothing read can be out of date."""
         facts: defaultdict[str | None, list[Fact]] = defaultdict(list)
         for change, _ in changes:
             if change.facts:
                 facts[change.user_id] += change.facts
-        of_users = sum(len(stated) for user_id, stated in facts.items() if user_id is not None)
         by_event_id = [one for _, one in changes if one.key.kind is IdentityKind.EVENT]
         by_change_id = [one for _, one in changes if one.key.kind is not IdentityKind.EVENT]
-        request = WriteRequest(self._schema.connection)
-        request.puts += [insert_processed_event(self._schema, one) for one in by_event_id]
-        # These lie beside accounts, where the function's role lets it put nothing.
-        beside = [insert_change_by_update(self._schema, one) for one in by_change_id]
+        request = WriteRequest(self._tables.connection)
+        request.puts += [insert_event(self._tables, one) for one in by_event_id]
+        # These are beside accounts, where the function's role lets it put nothing.
+        request.updates += [insert_event(self._tables, one, by_update=True) for one in by_change_id]
         if rerating is not None:
-            row = records.rerating_row(rerating).serialize()
-            beside.append(self._schema.reratings.insert_by_update(row))
-        request.updates += [
-            *beside,
-            *(self._append(organization_id, user_id, stated) for user_id, stated in facts.items()),
-            self._next_version(organization_id, of_users),
-        ]
-        match request.write():
-            case Written():
-                return
-            case Collided(why):
-                raise AccountChanged(why)
-            case Failed(items):
-                first = len(by_event_id) + len(beside)
-                raise _why_refused([*by_event_id, *by_change_id], facts, items, first=first)
-            case never:
-                assert_never(never)
+            request.updates.append(self._insert_rerating(rerating))
+        first = len(request.puts) + len(request.updates)
+        request.updates += [self._append(organization_id, *stated) for stated in facts.items()]
+        of_users = sum(len(stated) for user_id, stated in facts.items() if user_id is not None)
+        request.updates.append(self._next_version(organization_id, of_users))
+        try:
+            failed = request.write()
+        except Contended as error:
+            raise AccountChanged(str(error)) from error
+        if failed:
+            raise _why_refused([*by_event_id, *by_change_id], facts, failed, first=first)
 
     def roll_over(
         self, organization_id: str, user_id: str | None, *, fold_before: datetime
     ) -> None:
-        """See `LicensingStore.roll_over`."""
-        table, subject = self._schema.timelines, records.subject_of(user_id)
-        first = table.get(organization_id, subject)
-        if first is None or not first.facts:
+        table, subject = self._tables.licensing, subject_of(user_id)
+        item = table.get(subject_key(organization_id, subject))
+        first = item and timeline_of(item)
+        if not first or not first.facts:
             return
         plan = plan_roll_over(table, first, fold_before)
-        request = WriteRequest(self._schema.connection)
+        request = WriteRequest(self._tables.connection)
         plan.write_to(request, table)
         if plan.left_out:
             gone = 0 if user_id is None else -plan.left_out
             request.updates.append(self._next_version(organization_id, gone))
-        match request.write():
-            case Written():
-                return
-            case Collided(why):
-                raise AccountChanged(why)
-            case Failed():
-                msg = f"the timeline {subject} has changed"
-                raise AccountChanged(msg)
-            case never:
-                assert_never(never)
+        try:
+            is_unchanged = request.succeeds()
+        except Contended as error:
+            raise AccountChanged(str(error)) from error
+        if not is_unchanged:
+            msg = f"the timeline {subject} has changed"
+            raise AccountChanged(msg)
+
+    def _insert_rerating(self, rerating: Rerating) -> Operation:
+        # Imported where it is needed: who reads licenses rates no calls again.
+        from perminute.adapters.dynamodb.rerating_items import rerating_item  # noqa: PLC0415
+
+        credit = self._tables.credit
+        return credit.set(rerating_item(rerating), credit.is_new)
 
     def _append(
         self, organization_id: str, user_id: str | None, facts: Sequence[Fact]
     ) -> Operation:
-        """Append facts; if there is no room for them, the item that stands is handed back.
-
-        An item without facts takes any number: what is stated at once is never divided.
-        """
-        row = TimelineRow(
-            organization_id=organization_id, subject=records.subject_of(user_id), facts=[]
-        )
-        texts = [records.fact_text(fact) for fact in facts]
+        """Append facts to a first item that has room for them."""
+        texts = [fact_text(fact) for fact in facts]
         more = fact_bytes(texts)
-        actions = [
-            TimelineRow.facts.set((TimelineRow.facts | []).append(texts)),
-            TimelineRow.fact_bytes.set((TimelineRow.fact_bytes | 0) + more),
-        ]
-        has_none = TimelineRow.facts.does_not_exist() | (size(_FACTS) == 0)  # type: ignore[no-untyped-call]
-        has_room = (size(_FACTS) <= MAX_FACTS - len(texts)) & (  # type: ignore[no-untyped-call]
-            TimelineRow.fact_bytes <= MAX_FIRST_BYTES - more
+        return self._tables.licensing.update(
+            subject_key(organization_id, subject_of(user_id)),
+            {
+                "facts": "list_append(if_not_exists(facts, :nothing), :facts)",
+                "factBytes": "if_not_exists(factBytes, :none) + :bytes",
+            },
+            _HAS_ROOM,
+            nothing={"L": []},
+            facts={"L": [{"S": text} for text in texts]},
+            none=0,
+            bytes=more,
+            before=MAX_FACTS - len(texts),
+            bytesBefore=MAX_FIRST_BYTES - more,
+            earliest=_earliest(facts),
         )
-        until = TimelineRow.folded_until
-        is_open = until.does_not_exist() | (until <= _earliest(facts))
-        return self._schema.timelines.update_if(row, actions, (has_none | has_room) & is_open)
 
     def _next_version(self, organization_id: str, of_users: int) -> Operation:
         """Count up the versions of the account; the processed events make it happen once.
 
         An account that begins with it is listed, for the nightly run finds organizations by that.
         """
-        row = AccountRow(organization_id=organization_id, record=records.ACCOUNT)
-        counts = (
-            (AccountRow.version, 1),
-            (AccountRow.licensing_version, 1),
-            (AccountRow.user_facts, of_users),
+        return self._tables.credit.update(
+            key(organization_id, ACCOUNT),
+            {
+                "version": "if_not_exists(#version, :none) + :one",
+                "licensingVersion": "if_not_exists(licensingVersion, :none) + :one",
+                "userFacts": "if_not_exists(userFacts, :none) + :facts",
+                "listedAs": "if_not_exists(listedAs, :account)",
+                "dueAt": "if_not_exists(dueAt, :never)",
+            },
+            none=0,
+            one=1,
+            facts=of_users,
+            account=ACCOUNT,
+            never=NEVER_DUE,
         )
-        actions = [
-            *(count.set((count | 0) + more) for count, more in counts),
-            AccountRow.listed_as.set(AccountRow.listed_as | records.ACCOUNT),
-            AccountRow.due_at.set(AccountRow.due_at | records.NEVER_DUE),
-        ]
-        return self._schema.accounts.update(row, actions)
 
 
 def _why_refused(
-    processed_events: Sequence[ProcessedEvent],
+    events: Sequence[ProcessedEvent],
     facts: Mapping[str | None, Sequence[Fact]],
-    items: dict[int, Item],
+    items: Mapping[int, Item],
     *,
     first: int,
 ) -> AlreadyExists | FactsFolded | TimelineFull:
-    """Read which conditions failed: processed events stand first, timelines last."""
+    """Read which conditions failed: processed events stand first, and from `first` timelines."""
     known = {
-        processed_event.key: processed_event_of(processed_event.key, items[position])
-        for position, processed_event in enumerate(processed_events)
+        event.key: event_of(event.key, items[position])
+        for position, event in enumerate(events)
         if position in items
     }
     if known:
         return AlreadyExists(processed_events=known)
     failed = {user_id: items[n] for n, user_id in enumerate(facts, first) if n in items}
     folded = {
-        user_id: records.folded_until(item["foldedUntil"]["S"])
+        user_id: parse_instant(item[FOLDED_UNTIL]["S"])
         for user_id, item in failed.items()
-        if "foldedUntil" in item and item["foldedUntil"]["S"] > _earliest(facts[user_id])
+        if FOLDED_UNTIL in item and item[FOLDED_UNTIL]["S"] > _earliest(facts[user_id])
     }
     return FactsFolded(folded) if folded else TimelineFull(frozenset(failed))
 
 
 def _earliest(facts: Sequence[Fact]) -> str:
-    return records.folded_text(min(fact.effective_at for fact in facts))
+    # Text sorts as time does, so DynamoDB compares it with what is stored.
+    return sortable(min(fact.effective_at for fact in facts))

@@ -1,4 +1,4 @@
-"""Tables as pynamodb's low-level connection sees them, and transactions across them.
+"""Tables over pynamodb's connection, and transactions across them.
 
 pynamodb's own models open a botocore session and client each. Our tables share one connection,
 hence one client: a third of a second less at a cold start.
@@ -6,27 +6,28 @@ hence one client: a third of a second less at a cold start.
 
 from __future__ import annotations
 
+import re
 import zlib
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, assert_never
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.connection import Connection
 from pynamodb.connection.base import MetaTable
 from pynamodb.constants import NUMBER, STRING
-from pynamodb.exceptions import PynamoDBException, TransactGetError, TransactWriteError
-from pynamodb.models import Model
+from pynamodb.exceptions import PynamoDBException, TransactGetError
 
-from perminute.domain.errors import Contended, Unavailable, Unwritable
+from perminute.domain.errors import Contended, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pynamodb.expressions.condition import Condition
-    from pynamodb.expressions.update import Action
+    from pynamodb.exceptions import TransactWriteError
 
-    from perminute.adapters.dynamodb.rows import Item
+    from perminute.adapters.dynamodb.codec import Item
+    from perminute.settings import TableNames
 
 CONNECT_TIMEOUT_SECONDS = 1
 READ_TIMEOUT_SECONDS = 2
@@ -39,7 +40,7 @@ MAX_SNAPSHOT = 25
 MAX_TOGETHER = 100
 """Items that DynamoDB reads in one BatchGetItem."""
 
-_COLLISIONS = frozenset(
+COLLISIONS = frozenset(
     {
         "ProvisionedThroughputExceeded",
         "ProvisionedThroughputExceededException",
@@ -53,15 +54,9 @@ _COLLISIONS = frozenset(
 )
 """Codes that say: somebody else was faster, come again."""
 
-_UNWRITABLE = frozenset(
-    {"ItemCollectionSizeLimitExceeded", "ValidationError", "ValidationException"}
-)
-
-_CONDITION_FAILED = "ConditionalCheckFailed"
-_ALL_OLD = "ALL_OLD"
+_NAME = re.compile(r"#(\w+)")
 
 Operation = dict[str, Any]
-M = TypeVar("M", bound=Model)
 
 
 def connect(region: str | None = None, *, read_timeout_seconds: int | None = None) -> Connection:
@@ -106,49 +101,86 @@ class Page(NamedTuple):
     last_key: Item | None
 
 
-class Table(Generic[M]):
-    """One kind of row in a table of the deployment; several kinds may live in one table."""
+class Table:
+    """A table of the deployment, and the operations on it.
 
-    def __init__(self, connection: Connection, name: str, row: type[M]) -> None:
-        """Bind the row's schema to the name that the deployment gave the table."""
-        self.connection = connection
-        self.name = name
-        self.row = row
-        self._keys = _key_names(row)
-        # A second kind of row in the same table declares the same keys: the first has told them.
+    Conditions are text: made of pynamodb's expressions for each of 96 items, they would cost as
+    much as sending these. In them `#name` is an attribute, whose name may be a word that DynamoDB
+    reserves, and `:name` is a whole number, a text, or the new value of an attribute.
+    """
+
+    def __init__(self, connection: Connection, name: str, *keys: str) -> None:
+        """Take the table's name in the deployment, its hash key and, if it has one, range key."""
+        self.connection, self.name, self.keys = connection, name, keys
+        self.is_new = f"attribute_not_exists({keys[0]})"
+        # Else pynamodb asks DynamoDB for the keys.
         try:
             connection.get_meta_table(name)
         except PynamoDBException:
-            connection.add_meta_table(_meta_table(name, self._keys))
+            connection.add_meta_table(_meta_table(name, keys))
 
-    def get(self, hash_key: str, range_key: str | None = None) -> M | None:
-        """Read one row as it is now."""
+    def get(self, key: Item) -> Item | None:
+        """Read one item as it is now."""
         with unavailable(f"reading {self.name}"):
+            hash_key, range_key = [*(key[name]["S"] for name in self.keys), None][:2]
             answer = self.connection.get_item(
                 self.name, hash_key, range_key=range_key, consistent_read=True
             )
-        item = answer.get("Item")
-        return None if item is None else self.row.from_raw_data(item)
+        item: Item | None = answer.get("Item")
+        return item
 
-    def get_snapshot(self, keys: Sequence[tuple[str, str]]) -> list[M]:
-        """Read rows, at most `MAX_SNAPSHOT` at once, as no transaction is just changing them.
+    def get_snapshot(self, keys: Sequence[Item]) -> list[Item]:
+        """Read items, at most `MAX_SNAPSHOT` at once, as no transaction is just changing them.
 
         A plain read may see one item of a transaction that is being applied before it, and
         another after it. `TransactGetItems` does not: it collides instead, and that is raised as
-        `Contended`. Rows that do not exist are left out.
+        `Contended`. Items that do not exist are left out.
         """
-        rows: list[M] = []
+        items: list[Item] = []
         for start in range(0, len(keys), MAX_SNAPSHOT):
             answer = self._snapshot(keys[start : start + MAX_SNAPSHOT])
-            rows += (self.row.from_raw_data(one["Item"]) for one in answer if one.get("Item"))
-        return rows
+            items += (one["Item"] for one in answer if one.get("Item"))
+        return items
+
+    def _snapshot(self, keys: Sequence[Item]) -> list[dict[str, Item]]:
+        gets = [{"TableName": self.name, "Key": key} for key in keys]
+        try:
+            answer = self.connection.transact_get_items(gets)
+        except TransactGetError as error:
+            msg = f"reading {self.name}: {error.cause}"
+            raise (Contended(msg) if codes_of(error) & COLLISIONS else Unavailable(msg)) from error
+        responses: list[dict[str, Item]] = answer["Responses"]
+        return responses
+
+    def get_together(self, keys: Sequence[Item]) -> list[Item]:
+        """Read items of this table as `get_together` does."""
+        return get_together(self.connection, {self.name: keys})[self.name]
+
+    def items_of(
+        self,
+        organization_id: str,
+        prefix: str = "",
+        *,
+        first: str = "",
+        last: str = "",
+        **options: Any,  # noqa: ANN401 - boto's
+    ) -> Iterator[Item]:
+        """Go through items of an organization as they are now, by their range keys.
+
+        These begin with `prefix`; with `first` they lie from there to `last`, or to the end of what
+        begins with `prefix`.
+        """
+        condition, values = "organizationId = :organization", {":organization": organization_id}
+        if first:
+            condition += f" AND #{self.keys[1]} BETWEEN :first AND :last"
+            values |= {":first": first, ":last": last or f"{prefix}~"}
+        elif prefix:
+            condition += f" AND begins_with(#{self.keys[1]}, :prefix)"
+            values[":prefix"] = prefix
+        return self.query(condition, values, ConsistentRead=True, **options)
 
     def query(self, condition: str, values: Mapping[str, str], **options: Any) -> Iterator[Item]:  # noqa: ANN401 - boto's
-        """Go through the items that a key condition selects, page by page, as they are stored.
-
-        The condition is text and the client is asked directly: pynamodb's own query would want to
-        know the table's indexes, and make a model of each item.
-        """
+        """Go through the items that a key condition selects, page by page."""
         while True:
             page = self.page(condition, values, **options)
             yield from page.items
@@ -157,153 +189,138 @@ class Table(Generic[M]):
             options["ExclusiveStartKey"] = page.last_key
 
     def page(self, condition: str, values: Mapping[str, str], **options: Any) -> Page:  # noqa: ANN401 - boto's
-        """Read one page of the items that a key condition selects, as they are stored."""
+        """Read one page of the items that a key condition selects.
+
+        The client is asked directly: pynamodb's own query would want to know the table's indexes,
+        and make a model of each item.
+        """
         client: Any = self.connection.client
         with unavailable(f"reading {self.name}"):
             answer = client.query(
                 TableName=self.name,
                 KeyConditionExpression=condition,
                 ExpressionAttributeValues={name: {"S": value} for name, value in values.items()},
+                **_names(condition + options.get("ProjectionExpression", "")),
                 **options,
             )
         return Page(answer["Items"], answer.get("LastEvaluatedKey"))
 
-    def _snapshot(self, keys: Sequence[tuple[str, str]]) -> list[dict[str, Item]]:
-        gets = [self.connection.get_operation_kwargs(self.name, *key) for key in keys]
-        try:
-            answer = self.connection.transact_get_items(gets)
-        except TransactGetError as error:
-            msg = f"reading {self.name}: {error.cause}"
-            raise (Contended(msg) if _codes(error) & _COLLISIONS else Unavailable(msg)) from error
-        responses: list[dict[str, Item]] = answer["Responses"]
-        return responses
+    def put(self, item: Item, condition: str = "", **values: int | str) -> Operation:
+        """Put an item over whatever is there, or under a condition."""
+        return {"TableName": self.name, "Item": item, **_under(condition, _placeholders(values))}
 
-    def insert(self, item: Item) -> Operation:
-        """Put an item that must not exist yet; if it does, the one that stands is handed back."""
-        return self.put_if(item, self._is_new)
+    def set(self, item: Item, condition: str, **values: int | str) -> Operation:
+        """Do as `put` does, for a role that may not put items.
 
-    def insert_by_update(self, item: Item) -> Operation:
-        """Do as `insert` does, for a role that may not put items: see `set_if`."""
-        return self.set_if(item, self._is_new)
-
-    @property
-    def _is_new(self) -> str:
-        return f"attribute_not_exists({self._keys[0]})"
-
-    def put_if(self, item: Item, condition: str, **values: int | str) -> Operation:
-        """Put an item under a condition; if it fails, the one that stands is handed back.
-
-        The condition is spelt out, with `:name` for whole numbers and texts: made from pynamodb's
-        expressions for each of 96 items, it would cost as much as sending them.
+        A put replaces whatever is under its key, and IAM knows no sort key. An update changes the
+        attributes that it names, and a role can be restricted to these.
         """
-        operation = {"TableName": self.name, "Item": item, **_under(condition)}
-        if values:
-            operation["ExpressionAttributeValues"] = _placeholders(values)
-        return operation
-
-    def set_if(self, item: Item, condition: str, **values: int | str) -> Operation:
-        """Do as `put_if` does, for a role that may not put items.
-
-        A put replaces whatever stands under its key, and IAM knows no sort key. An update changes
-        the attributes that it names, and these a role can be held to. In the condition `:name` is
-        the new value of an attribute, too.
-        """
-        names = [name for name in item if name not in self._keys]
-        return {
-            "TableName": self.name,
-            "Key": {name: item[name] for name in self._keys},
-            "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in names),
-            "ExpressionAttributeNames": {f"#{name}": name for name in names},
-            "ExpressionAttributeValues": {
-                **{f":{name}": item[name] for name in names},
-                **_placeholders(values),
-            },
-            **_under(condition),
-        }
-
-    def put(self, item: Item) -> Operation:
-        """Put an item over whatever stands there."""
-        return {"TableName": self.name, "Item": item}
-
-    def delete_item(self, hash_key: str, range_key: str) -> Operation:
-        """Delete whatever stands under a key."""
-        values = (hash_key, range_key)
-        key = {name: {STRING: value} for name, value in zip(self._keys, values, strict=True)}
-        return {"TableName": self.name, "Key": key}
-
-    def delete_if(
-        self, hash_key: str, range_key: str, condition: str, **values: int | str
-    ) -> Operation:
-        """Delete what stands under a key, under a condition spelt out as in `put_if`."""
-        operation = {**self.delete_item(hash_key, range_key), "ConditionExpression": condition}
-        if values:
-            operation["ExpressionAttributeValues"] = _placeholders(values)
-        return operation
-
-    def delete(self, row: M, condition: Condition) -> Operation:
-        """Delete the row of the same key, under a condition."""
-        return self._operation(row, condition=condition)
-
-    def replace(self, row: M, condition: Condition) -> Operation:
-        """Put a row over whatever stands there, under a condition."""
-        return self._operation(row, condition=condition, key="Item", attributes=row.serialize())
-
-    def check(self, row: M, condition: Condition) -> Operation:
-        """Check a condition on the row of the same key, and write nothing."""
-        return self._operation(row, condition=condition)
+        new: dict[str, Any] = {name: item[name] for name in item if name not in self.keys}
+        changes = {name: f":{name}" for name in new}
+        return self.update(item, changes, condition, **(new | values))
 
     def update(
-        self, row: M, actions: Sequence[Action], condition: Condition | None = None
+        self,
+        item: Item,
+        changes: Mapping[str, str],
+        condition: str = "",
+        **values: int | str | dict[str, Any],
     ) -> Operation:
-        """Change attributes of the row of the same key, which is made if it does not exist."""
-        return self._operation(row, actions=actions, condition=condition)
+        """Change attributes of the item of this key, which is made if it does not exist.
 
-    def update_if(self, row: M, actions: Sequence[Action], condition: Condition) -> Operation:
-        """Do so under a condition; if it fails, the one that stands is handed back."""
-        return self._operation(
-            row,
-            actions=actions,
-            condition=condition,
-            return_values_on_condition_failure=_ALL_OLD,
+        `changes` says by attribute what it becomes.
+        """
+        expression = "SET " + ", ".join(f"#{name} = {to}" for name, to in changes.items())
+        return {
+            "TableName": self.name,
+            "Key": self._key(item),
+            "UpdateExpression": expression,
+            **_under(condition, _placeholders(values), expression),
+        }
+
+    def delete(self, item: Item, condition: str = "", **values: int | str) -> Operation:
+        """Delete the item of this key, under a condition or not."""
+        return self._on_key(item, condition, values)
+
+    def check(self, item: Item, condition: str, **values: int | str) -> Operation:
+        """Check a condition on the item of this key, and write nothing."""
+        return self._on_key(item, condition, values)
+
+    def _on_key(self, item: Item, condition: str, values: Mapping[str, int | str]) -> Operation:
+        under = _under(condition, _placeholders(values))
+        return {"TableName": self.name, "Key": self._key(item), **under}
+
+    def _key(self, item: Item) -> Item:
+        return {name: item[name] for name in self.keys}
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables of the deployment, and the connection that they share."""
+
+    connection: Connection
+    credit: Table
+    usage: Table
+    events: Table
+    licensing: Table
+
+    @classmethod
+    def bind(cls, connection: Connection, names: TableNames) -> Tables:
+        """Bind them to the names that the deployment gave them."""
+        return cls(
+            connection=connection,
+            credit=Table(connection, names.credit, "organizationId", "record"),
+            usage=Table(connection, names.usage, "organizationId", "callId"),
+            events=Table(connection, names.events, "eventId"),
+            licensing=Table(connection, names.licensing, "organizationId", "subject"),
         )
 
-    def _operation(self, row: M, **parts: Any) -> Operation:  # noqa: ANN401 - handed through
-        item = row.serialize()
-        hash_key, *range_keys = (item[key]["S"] for key in self._keys)
-        return self.connection.get_operation_kwargs(
-            self.name, hash_key, next(iter(range_keys), None), **parts
-        )
+
+def _under(condition: str, values: Item, expression: str = "") -> Operation:
+    """Return the condition of an operation; if it fails, the item that is there is returned."""
+    operation: Operation = _names(condition + expression)
+    if condition:
+        operation["ConditionExpression"] = condition
+        operation["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    if values:
+        operation["ExpressionAttributeValues"] = values
+    return operation
 
 
-def _under(condition: str) -> Operation:
-    return {
-        "ConditionExpression": condition,
-        "ReturnValuesOnConditionCheckFailure": _ALL_OLD,
-    }
+@lru_cache(maxsize=256)
+def _names_in(text: str) -> dict[str, str]:
+    return {f"#{name}": name for name in _NAME.findall(text)}
 
 
-def _placeholders(values: Mapping[str, int | str]) -> Item:
-    return {
-        f":{name}": {STRING: value} if isinstance(value, str) else {NUMBER: str(value)}
-        for name, value in values.items()
-    }
+def _names(text: str) -> dict[str, Any]:
+    """Return what `#name` stands for in expressions."""
+    names = _names_in(text) if "#" in text else {}
+    return {"ExpressionAttributeNames": names} if names else {}
 
 
-def _key_names(row: type[Model]) -> list[str]:
-    attributes = sorted(row.get_attributes().values(), key=lambda a: not a.is_hash_key)
-    return [a.attr_name for a in attributes if a.is_hash_key or a.is_range_key]
+def _placeholders(values: Mapping[str, int | str | dict[str, Any]]) -> Item:
+    return {f":{name}": _attribute(value) for name, value in values.items()}
+
+
+def _attribute(value: int | str | dict[str, Any]) -> dict[str, Any]:
+    match value:
+        case str():
+            return {STRING: value}
+        case int():
+            return {NUMBER: str(value)}
+        case stored:
+            return stored
 
 
 def _meta_table(name: str, keys: Sequence[str]) -> MetaTable:
-    kinds = ("HASH", "RANGE")[: len(keys)]
+    kinds = zip(keys, ("HASH", "RANGE"), strict=False)
     return MetaTable(
         {
             "TableName": name,
-            "KeySchema": [
-                {"AttributeName": key, "KeyType": kind}
-                for key, kind in zip(keys, kinds, strict=True)
+            "KeySchema": [{"AttributeName": key, "KeyType": kind} for key, kind in kinds],
+            "AttributeDefinitions": [
+                {"AttributeName": key, "AttributeType": STRING} for key in keys
             ],
-            "AttributeDefinitions": [{"AttributeName": k, "AttributeType": "S"} for k in keys],
         }
     )
 
@@ -335,106 +352,7 @@ def get_together(
     return found
 
 
-def put_alone(connection: Connection, operation: Operation) -> bool:
-    """Put one item under its condition, outside of a transaction; gives whether it held.
-
-    Raises `Contended` if a transaction is just writing the item.
-    """
-    client: Any = connection.client
-    with unavailable(f"writing {operation['TableName']}"):
-        try:
-            client.put_item(**operation)
-        except ClientError as error:
-            code = error.response["Error"].get("Code", "")
-            if code == "ConditionalCheckFailedException":
-                return False
-            if code in _COLLISIONS:
-                msg = f"writing {operation['TableName']}: {code}"
-                raise Contended(msg) from error
-            raise
-    return True
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The transaction took effect."""
-
-
-@dataclass(frozen=True, slots=True)
-class Collided:
-    """Another transaction or the throughput limit was in the way; nothing was written."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """Conditions failed and nothing was written: which operations, and what stands there."""
-
-    items: dict[int, Item]
-    """The stored item by position of the operation; empty where none was handed back."""
-
-
-@dataclass(slots=True)
-class WriteRequest:
-    """Operations that are written together or not at all; each is known by its position."""
-
-    connection: Connection
-    checks: list[Operation] = field(default_factory=list)
-    deletes: list[Operation] = field(default_factory=list)
-    puts: list[Operation] = field(default_factory=list)
-    updates: list[Operation] = field(default_factory=list)
-
-    def write(self) -> Written | Collided | Failed:
-        """Send it. Positions in the answer count checks first, then deletes, puts and updates."""
-        with unavailable("writing a transaction"):
-            try:
-                self.connection.transact_write_items(
-                    condition_check_items=self.checks,
-                    delete_items=self.deletes,
-                    put_items=self.puts,
-                    update_items=self.updates,
-                )
-            except TransactWriteError as error:
-                return _why(error)
-        return Written()
-
-    def succeeds(self) -> bool:
-        """Send it; returns False if a condition failed.
-
-        Raises `Contended` for a collision: nobody was faster, and the same may be written later.
-        """
-        match self.write():
-            case Written():
-                return True
-            case Failed():
-                return False
-            case Collided(why):
-                raise Contended(why)
-            case never:
-                assert_never(never)
-
-
-def _why(error: TransactWriteError) -> Collided | Failed:
-    """Read the reasons of a cancelled transaction, which stand in the order of its operations.
-
-    A failed condition outweighs a collision beside it: it will not go away by trying again.
-    """
-    failed = {
-        position: reason.raw_item or {}
-        for position, reason in enumerate(error.cancellation_reasons)
-        if reason is not None and reason.code == _CONDITION_FAILED
-    }
-    if failed:
-        return Failed(failed)
-    codes = _codes(error)
-    if codes & _COLLISIONS:
-        return Collided(", ".join(sorted(codes & _COLLISIONS)))
-    msg = f"writing a transaction: {error.cause} {sorted(codes)}"
-    raise (Unwritable(msg) if codes & _UNWRITABLE else Unavailable(msg)) from error
-
-
-def _codes(error: TransactWriteError | TransactGetError) -> set[str]:
+def codes_of(error: TransactWriteError | TransactGetError) -> set[str]:
     """Collect DynamoDB's codes, of the reasons and of the error itself.
 
     A time-out has none, and pynamodb's own property for the latter fails on it.

@@ -1,0 +1,257 @@
+"""Items of the credit table that say how an account stands: itself, its lots, what was taken back.
+
+Stored names are short, for charges write the account item and pay for it by the kilobyte.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from perminute.adapters.dynamodb.codec import (
+    EPOCH,
+    FLAG,
+    FLAG_NUMBER,
+    INSTANT,
+    NUMBER,
+    PLAIN,
+    SHARED_PLAIN,
+    SHORT_INSTANT,
+    TEXT,
+    Field,
+    Format,
+    Item,
+    Record,
+    as_json,
+    many,
+    one_of,
+    row,
+    sortable,
+    whole_seconds,
+)
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.credit_settings import CreditSettings, FailureHandling
+from perminute.domain.credit.holds import Hold, Holds
+from perminute.domain.credit.ledger import entry_id
+from perminute.domain.credit.lots import FurtherLots, Lot, twelve_months_after
+from perminute.domain.credit.provisional import Provisional
+from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeRequest, RechargeState
+from perminute.domain.limits.spending import Spending, day_of
+from perminute.domain.pools.pools import Month
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ACCOUNT = "account"
+ACCOUNTS_INDEX = "AccountsByDueDate"
+NEVER_DUE = "9999"
+FURTHER_LOT = "lot#"
+EXPIRED_LOT = "expired#"
+MINUTE = timedelta(minutes=1)
+
+
+def key(organization_id: str, record: str) -> Item:
+    """Return the key of an item of the credit table."""
+    return {"organizationId": {"S": organization_id}, "record": {"S": record}}
+
+
+# ── What is held ─────────────────────────────────────────────────────────────────────────────
+
+
+def minutes_since_1970(at: datetime) -> int:
+    """Write an instant of the grid that holds lie on: it is made of whole minutes."""
+    return (at - EPOCH) // MINUTE
+
+
+def _written_hold(hold: Hold) -> list[int]:
+    until, amount, calls, used, began_at = hold
+    figures = [minutes_since_1970(until), amount, calls]
+    if used:
+        # For how many minutes, rounded up, it is held since its calls began; 0, nobody knows.
+        figures.append(-((began_at - until) // MINUTE) if began_at else 0)
+    return figures
+
+
+def _read_hold(figures: Sequence[int]) -> Hold:
+    minutes, amount, calls, *used_for = figures
+    until = EPOCH + minutes * MINUTE
+    began_at = until - used_for[0] * MINUTE if any(used_for) else None
+    return Hold(until, amount, calls, bool(used_for), began_at)
+
+
+GRID_INSTANT = Format(minutes_since_1970, lambda minutes: EPOCH + minutes * MINUTE)
+HOLDS = Format(
+    lambda holds: [_written_hold(hold) for hold in holds.by_instant],
+    lambda stored: Holds(tuple(map(_read_hold, stored))),
+)
+
+# ── Lots ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _written_lot(lot: Lot) -> list[Any]:
+    """Leave out an expiry twelve months after the purchase, as most are, and a warning to come."""
+    is_usual = lot.expires_at == twelve_months_after(lot.purchased_at)
+    is_entry = lot.lot_id.isdecimal() and entry_id(int(lot.lot_id)) == lot.lot_id
+    stored = [
+        int(lot.lot_id) if is_entry else lot.lot_id,
+        lot.purchase_id,
+        lot.remaining_micros,
+        SHORT_INSTANT.write(lot.purchased_at),
+    ]
+    if lot.warned or not is_usual:
+        stored.append(None if is_usual else SHORT_INSTANT.write(lot.expires_at))
+    return [*stored, 1] if lot.warned else stored
+
+
+def _read_lot(stored: Sequence[Any]) -> Lot:
+    lot_id, purchase_id, remaining_micros, purchased, *more = stored
+    expires, warned = (*more, None)[0], len(more) > 1
+    purchased_at = SHORT_INSTANT.read(purchased)
+    is_usual = expires is None
+    return Lot(
+        lot_id=lot_id if isinstance(lot_id, str) else entry_id(lot_id),
+        purchase_id=purchase_id,
+        purchased_at=purchased_at,
+        expires_at=twelve_months_after(purchased_at) if is_usual else SHORT_INSTANT.read(expires),
+        remaining_micros=remaining_micros,
+        warned=warned,
+    )
+
+
+LOT = Format(_written_lot, _read_lot)
+_LOT = as_json(LOT)
+
+
+def further_lot_record(lot: Lot) -> str:
+    """Name the item of a further lot so that text sorts as lots pay."""
+    return f"{FURTHER_LOT}{sortable(lot.purchased_at)}#{lot.lot_id}"
+
+
+def expired_lot_record(lot: Lot) -> str:
+    """Name the item of an expired lot so that text sorts as lots expire."""
+    return f"{EXPIRED_LOT}{sortable(lot.expires_at)}#{lot.lot_id}"
+
+
+def further_lot_item(organization_id: str, lot: Lot) -> Item:
+    """Write a further lot."""
+    return {**key(organization_id, further_lot_record(lot)), "lot": _LOT.write(lot)}
+
+
+def expired_lot_item(organization_id: str, lot: Lot) -> Item:
+    """Write an expired lot with what is forfeited of it."""
+    return {**key(organization_id, expired_lot_record(lot)), "lot": _LOT.write(lot)}
+
+
+def lot_of(item: Item) -> Lot:
+    """Read a lot that is an item of its own."""
+    lot: Lot = _LOT.read(item["lot"])
+    return lot
+
+
+# ── Accounts ─────────────────────────────────────────────────────────────────────────────────
+
+_SETTINGS = Record(
+    CreditSettings,
+    configured_at=SHORT_INSTANT,
+    event_id=PLAIN,
+    has_change_id=Field(FLAG, "isChangeId"),
+    currency=PLAIN,
+    low_balance_thresholds_micros=Field(SHARED_PLAIN, "thresholds"),
+    auto_recharge=row(
+        AutoRecharge, trigger_micros=PLAIN, recharge_micros=PLAIN, monthly_limit_micros=PLAIN
+    ),
+    daily_spend_limit_micros=Field(PLAIN, "dailyMicros"),
+    prefix_hourly_spend_limit_micros=Field(PLAIN, "prefixHourlyMicros"),
+    max_concurrent_calls=Field(PLAIN, "maxCalls"),
+    max_grant_seconds=PLAIN,
+    failure_handling=one_of(FailureHandling),
+    late_usage_hours=PLAIN,
+)
+_FURTHER = row(
+    FurtherLots,
+    number=PLAIN,
+    remaining_micros=PLAIN,
+    due_at=SHORT_INSTANT,
+    expires_from=SHORT_INSTANT,
+)
+_REQUEST = row(
+    RechargeRequest,
+    recharge_id=PLAIN,
+    amount_micros=PLAIN,
+    requested_at=SHORT_INSTANT,
+    attempted_at=SHORT_INSTANT,
+    attempt=PLAIN,
+)
+_RECHARGE = row(
+    RechargeState,
+    requests=PLAIN,
+    failures=PLAIN,
+    open=_REQUEST,
+    month=SHORT_INSTANT,
+    month_micros=PLAIN,
+    day=SHORT_INSTANT,
+    day_requests=PLAIN,
+    stopped_by=one_of(Disabled),
+)
+_DAY = row(
+    Spending,
+    key=Format(
+        lambda day: day.since.date().isoformat(), lambda text: day_of(datetime.fromisoformat(text))
+    ),
+    spent_micros=PLAIN,
+    notified_micros=PLAIN,
+    held=HOLDS,
+)
+MONTH = Format(str, Month.parse)
+_PROVISIONAL = row(
+    Provisional,
+    months=Format(
+        lambda months: sorted(map(str, months)), lambda stored: frozenset(map(Month.parse, stored))
+    ),
+    since=SHORT_INSTANT,
+    balance_micros=PLAIN,
+    may_ask=FLAG,
+    notifications_held=FLAG,
+)
+_ACCOUNT = Record(
+    Account,
+    organization_id=TEXT,
+    version=NUMBER,
+    licensing_version=NUMBER,
+    user_facts=NUMBER,
+    entries=NUMBER,
+    balance_micros=NUMBER,
+    debt_micros=NUMBER,
+    currency=TEXT,
+    credits_set_up_at=INSTANT,
+    settings=as_json(_SETTINGS.format),
+    as_of=INSTANT,
+    lots=as_json(many(LOT)),
+    further=as_json(_FURTHER),
+    forfeited_at=INSTANT,
+    recharge=as_json(_RECHARGE),
+    reserved=as_json(HOLDS),
+    calls_notified=Field(FLAG_NUMBER, "callsTold"),
+    days=as_json(many(_DAY)),
+    corrections=NUMBER,
+    prefixes_from=NUMBER,
+    provisional=as_json(_PROVISIONAL),
+    digests_due_at=INSTANT,
+)
+
+
+def account_item(account: Account) -> Item:
+    """Write an account, with the keys of the index that finds those that are due."""
+    listed_from = account.listed_from
+    return {
+        **_ACCOUNT.write(account),
+        "record": {"S": ACCOUNT},
+        "listedAs": {"S": ACCOUNT},
+        # A second early at most, and only to be found: the account itself says whether it is due.
+        "dueAt": {"S": NEVER_DUE if listed_from is None else whole_seconds(listed_from)},
+    }
+
+
+def account_of(item: Item) -> Account:
+    """Read an account; one that only licensing events have touched has no credit yet."""
+    return _ACCOUNT.read(item)

@@ -1,0 +1,102 @@
+"""Operations that are written together or not at all, or alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+from pynamodb.exceptions import TransactWriteError
+
+from perminute.adapters.dynamodb.tables import COLLISIONS, codes_of, unavailable
+from perminute.domain.errors import Contended, Unavailable, Unwritable
+
+if TYPE_CHECKING:
+    from pynamodb.connection import Connection
+
+    from perminute.adapters.dynamodb.codec import Item
+    from perminute.adapters.dynamodb.tables import Operation
+
+_UNWRITABLE = frozenset(
+    {"ItemCollectionSizeLimitExceeded", "ValidationError", "ValidationException"}
+)
+
+
+@dataclass(slots=True)
+class WriteRequest:
+    """Operations of one transaction; each is known by its position.
+
+    Positions count checks first, then deletes, puts and updates.
+    """
+
+    connection: Connection
+    checks: list[Operation] = field(default_factory=list)
+    deletes: list[Operation] = field(default_factory=list)
+    puts: list[Operation] = field(default_factory=list)
+    updates: list[Operation] = field(default_factory=list)
+
+    @property
+    def first_put(self) -> int:
+        """The position of the first put."""
+        return len(self.checks) + len(self.deletes)
+
+    def write(self) -> dict[int, Item]:
+        """Send it; if conditions failed, nothing is written and their operations are returned.
+
+        With the item that is stored there, by position. Raises `Contended` if another transaction
+        or the throughput limit was in the way, and `Unwritable` if no repetition can succeed.
+        """
+        with unavailable("writing a transaction"):
+            try:
+                self.connection.transact_write_items(
+                    condition_check_items=self.checks,
+                    delete_items=self.deletes,
+                    put_items=self.puts,
+                    update_items=self.updates,
+                )
+            except TransactWriteError as error:
+                return _failed(error)
+        return {}
+
+    def succeeds(self) -> bool:
+        """Send it; returns False if a condition failed."""
+        return not self.write()
+
+
+def _failed(error: TransactWriteError) -> dict[int, Item]:
+    """Read the reasons of a canceled transaction, which are in the order of its operations.
+
+    A failed condition outweighs a collision beside it: it will not go away by trying again.
+    """
+    failed = {
+        position: reason.raw_item or {}
+        for position, reason in enumerate(error.cancellation_reasons)
+        if reason is not None and reason.code == "ConditionalCheckFailed"
+    }
+    if failed:
+        return failed
+    codes = codes_of(error)
+    if codes & COLLISIONS:
+        raise Contended(", ".join(sorted(codes & COLLISIONS))) from error
+    msg = f"writing a transaction: {error.cause} {sorted(codes)}"
+    raise (Unwritable(msg) if codes & _UNWRITABLE else Unavailable(msg)) from error
+
+
+def put_alone(connection: Connection, operation: Operation) -> bool:
+    """Put one item under its condition, outside of a transaction; returns whether it held.
+
+    Raises `Contended` if a transaction is just writing the item.
+    """
+    client: Any = connection.client
+    with unavailable(f"writing {operation['TableName']}"):
+        try:
+            client.put_item(**operation)
+        except ClientError as error:
+            code = error.response["Error"].get("Code", "")
+            if code == "ConditionalCheckFailedException":
+                return False
+            if code in COLLISIONS:
+                msg = f"writing {operation['TableName']}: {code}"
+                raise Contended(msg) from error
+            raise
+    return True
