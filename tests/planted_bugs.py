@@ -11,12 +11,13 @@ from unittest.mock import patch
 
 from builders import announced
 from msgspec import structs
+from perminute.adapters.memory_books import InMemoryBooks
 
-from perminute.adapters import memory
 from perminute.adapters.dynamodb import transactions
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
-from perminute.adapters.memory import InMemoryCalls, InMemoryStore
-from perminute.adapters.memory_books import InMemoryBooks
+from perminute.adapters.memory import InMemoryBooks, InMemoryCalls, InMemoryStore
+from perminute.adapters.memory import calls as memory_calls
+from perminute.adapters.memory import licensing as memory_licensing
 from perminute.api import call_documents, endpoints, http
 from perminute.application import (
     book_credit,
@@ -403,7 +404,7 @@ def unlisted_once_reported() -> Iterator[None]:
         authorized = call.asked.operation is Operation.AUTHORIZE
         return under_way_since(call) if authorized else None
 
-    with patch.object(memory, "under_way_since", first):
+    with patch.object(memory_calls, "under_way_since", first):
         yield
 
 
@@ -685,7 +686,7 @@ def folding_within_the_horizon() -> Iterator[None]:
     def at_once(facts: Iterable[Fact], _: datetime) -> frozenset[Fact]:
         return fold(facts, datetime.max.replace(tzinfo=UTC))
 
-    with patch.object(memory, "fold", at_once):
+    with patch.object(memory_licensing, "fold", at_once):
         yield
 
 

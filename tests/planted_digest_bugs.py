@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from perminute.adapters.memory_digests import InMemoryDigests
+from perminute.adapters.memory import InMemoryDigests
 from perminute.application import send_digests
 from perminute.application.publish_notifications import FirstCalls
 from perminute.domain.credit.transaction_builder import TransactionBuilder

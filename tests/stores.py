@@ -17,9 +17,13 @@ from perminute.adapters.dynamodb.digests import DynamoDBDigests
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.reratings import DynamoDBReratings
 from perminute.adapters.dynamodb.tables import Tables, connect
-from perminute.adapters.memory import InMemoryCalls, InMemoryStore
-from perminute.adapters.memory_books import InMemoryBookChecks, InMemoryBooks
-from perminute.adapters.memory_digests import InMemoryDigests
+from perminute.adapters.memory import (
+    InMemoryBookChecks,
+    InMemoryBooks,
+    InMemoryCalls,
+    InMemoryDigests,
+    InMemoryStore,
+)
 from perminute.adapters.notification_documents import facts_of
 from perminute.domain.credit.transaction import NO_CAUSES
 

@@ -13,8 +13,7 @@ from builders import ANSWERED, ORGANIZATION, WITHOUT_WAITING, purchase
 
 from perminute.adapters import dynamodb
 from perminute.adapters.dynamodb.book_checks import check_item, check_of
-from perminute.adapters.memory import InMemoryStore
-from perminute.adapters.memory_books import InMemoryBookChecks, InMemoryBooks
+from perminute.adapters.memory import InMemoryBookChecks, InMemoryBooks, InMemoryStore
 from perminute.application import check_books
 from perminute.application.book_credit import BookCredit
 from perminute.application.check_books import CheckBooks

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import ANSWERED, ENDED
 
-from perminute.adapters.memory import InMemoryStore
-from perminute.adapters.memory_books import SentWork
+from perminute.adapters.memory import InMemoryStore, SentWork
 from perminute.adapters.sqs_queues import work_body
 from perminute.application.daily_runs import DailyRun, ListedPage, ListOrganizations
 from perminute.application.results import Accepted

@@ -16,8 +16,12 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from builders import ANSWERED, ORGANIZATION, announced, fact, processed_event
 
 from perminute.adapters.dynamodb.streams import read_outbox
-from perminute.adapters.memory import AnnouncedNotifications, InMemoryStore, KeptRejections
-from perminute.adapters.memory_digests import InMemoryDigests
+from perminute.adapters.memory import (
+    AnnouncedNotifications,
+    InMemoryDigests,
+    InMemoryStore,
+    KeptRejections,
+)
 from perminute.adapters.notification_documents import document_of, facts_of, notification_of
 from perminute.adapters.sns_topic import SNSTopic
 from perminute.application.publish_notifications import Published, PublishNotifications

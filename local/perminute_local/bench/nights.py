@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from perminute.adapters.memory_books import InMemoryBookChecks, SentWork
+from perminute.adapters.memory import InMemoryBookChecks, SentWork
 from perminute.application.check_books import CheckBooks
 from perminute.application.daily_runs import DailyRun, ListOrganizations
 from perminute.application.reconcile_books import BooksReport, ReconcileBooks

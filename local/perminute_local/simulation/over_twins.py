@@ -15,13 +15,13 @@ from perminute.adapters.dynamodb.outbox_items import documents_in, outbox_item
 from perminute.adapters.dynamodb.rerating_items import rerating_item
 from perminute.adapters.memory import (
     AnnouncedNotifications,
+    InMemoryDigests,
     InMemoryReratingQueue,
     InMemoryStore,
     KeptRejections,
     PublishedRateCards,
+    SentWork,
 )
-from perminute.adapters.memory_books import SentWork
-from perminute.adapters.memory_digests import InMemoryDigests
 from perminute.adapters.sqs_queues import work_body
 from perminute.application.correct_rates import CorrectRates
 from perminute.domain.credit.transaction import AccountChanged, Transaction

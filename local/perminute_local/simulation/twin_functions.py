@@ -15,14 +15,16 @@ from unittest.mock import patch
 from perminute import bootstrap
 from perminute.adapters.memory import (
     AnnouncedNotifications,
+    InMemoryBookChecks,
+    InMemoryBooks,
     InMemoryCalls,
+    InMemoryDigests,
     InMemoryReratingQueue,
     InMemoryStore,
     KeptRejections,
     PublishedRateCards,
+    SentWork,
 )
-from perminute.adapters.memory_books import InMemoryBookChecks, InMemoryBooks, SentWork
-from perminute.adapters.memory_digests import InMemoryDigests
 from perminute.api import bootstrap as api_bootstrap
 from perminute.api.endpoints import ChargingApi
 from perminute.application.apply_licensing import ApplyLicensing

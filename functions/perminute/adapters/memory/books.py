@@ -17,10 +17,9 @@ from perminute.domain.reconciliation.reconciliation import AccountTotals
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from perminute.adapters.memory import InMemoryStore
+    from perminute.adapters.memory.store import InMemoryStore
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.rating.usage_record import Usage
-    from perminute.ports import RunOrganization, RunPage
 
 ENTRIES, USAGES = "entries", "usages"
 """The parts of the books, in the order in which they are read."""
@@ -135,13 +134,3 @@ def _copied(check: BooksCheck) -> BooksCheck:
     ranges = {position: replace(one) for position, one in sums.ranges.items()}
     copied = replace(sums, lots=dict(sums.lots), minutes=dict(sums.minutes), ranges=ranges)
     return replace(check, reading=replace(check.reading, sums=copied))
-
-
-@dataclass
-class SentWork:
-    """Work that was queued, in that order."""
-
-    sent: list[RunPage | RunOrganization] = field(default_factory=list)
-
-    def send(self, work: Sequence[RunPage | RunOrganization]) -> None:
-        self.sent += work

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import date
 
-    from perminute.adapters.memory import InMemoryStore
+    from perminute.adapters.memory.store import InMemoryStore
     from perminute.domain.notifications.digests import CallGroup, CallToNotify, CountedCalls
     from perminute.ports import CallRecord
 

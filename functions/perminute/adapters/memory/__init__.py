@@ -1,0 +1,26 @@
+"""In-memory twins of all adapters: the real rules without AWS, for tests and simulations."""
+
+from perminute.adapters.memory.books import InMemoryBookChecks, InMemoryBooks
+from perminute.adapters.memory.calls import InMemoryCalls
+from perminute.adapters.memory.digests import InMemoryDigests
+from perminute.adapters.memory.outside import (
+    AnnouncedNotifications,
+    InMemoryReratingQueue,
+    KeptRejections,
+    PublishedRateCards,
+    SentWork,
+)
+from perminute.adapters.memory.store import InMemoryStore
+
+__all__ = [
+    "AnnouncedNotifications",
+    "InMemoryBookChecks",
+    "InMemoryBooks",
+    "InMemoryCalls",
+    "InMemoryDigests",
+    "InMemoryReratingQueue",
+    "InMemoryStore",
+    "KeptRejections",
+    "PublishedRateCards",
+    "SentWork",
+]

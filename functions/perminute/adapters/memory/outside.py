@@ -1,0 +1,95 @@
+"""In-memory twins of what is not a store: rate cards, the topic, and queues."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from perminute.adapters.notification_documents import document_of
+from perminute.domain.errors import Unavailable
+from perminute.ports import (
+    Rejection,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from perminute.domain.rating.rate_card import RateCard
+    from perminute.ports import Announcement
+from perminute.ports import RunOrganization, RunPage
+
+
+@dataclass
+class PublishedRateCards:
+    """The card in force, and those that were before."""
+
+    card: RateCard
+    former: dict[str, RateCard] = field(default_factory=dict)
+
+    def publish(self, card: RateCard) -> None:
+        """Have another card in force from now on."""
+        self.former[self.card.version] = self.card
+        self.card = card
+
+    def current(self) -> RateCard:
+        return self.card
+
+    def version(self, version: str) -> RateCard:
+        card = self.card if version == self.card.version else self.former.get(version)
+        if card is None:
+            msg = f"rate card {version} is not known"
+            raise Unavailable(msg)
+        return card
+
+
+@dataclass
+class AnnouncedNotifications:
+    """A topic that remembers what was published; `refusing` names by id what it will not take."""
+
+    announced: list[Announcement] = field(default_factory=list)
+    refusing: Mapping[str, str] = field(default_factory=dict)
+
+    def publish(self, announcements: Sequence[Announcement]) -> Sequence[Rejection]:
+        self.announced += (one for one in announcements if one.id not in self.refusing)
+        return [
+            Rejection(one.id, self.refusing[one.id], json.dumps(document_of(one)))
+            for one in announcements
+            if one.id in self.refusing
+        ]
+
+
+@dataclass
+class InMemoryReratingQueue:
+    """Organizations that were to be woken, in that order."""
+
+    woken: list[str] = field(default_factory=list)
+    later: list[tuple[str, datetime]] = field(default_factory=list)
+    """Those that were to be woken later, and when."""
+
+    def wake(self, organization_ids: Collection[str]) -> None:
+        self.woken += organization_ids
+
+    def wake_later(self, instants: Mapping[str, datetime]) -> None:
+        self.later += instants.items()
+
+
+@dataclass
+class KeptRejections:
+    """Refused deliveries, in the order in which they were refused."""
+
+    kept: list[Rejection] = field(default_factory=list)
+
+    def keep(self, rejections: Sequence[Rejection]) -> None:
+        self.kept += rejections
+
+
+@dataclass
+class SentWork:
+    """Work that was queued, in that order."""
+
+    sent: list[RunPage | RunOrganization] = field(default_factory=list)
+
+    def send(self, work: Sequence[RunPage | RunOrganization]) -> None:
+        self.sent += work

@@ -1,0 +1,108 @@
+"""What the in-memory twins of the stores contain, held by one lock."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
+
+from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.transaction import EventIdentity, IdentityKind
+from perminute.domain.licensing.timelines import MAX_FACTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from perminute.domain.authorization.reservations import Reservation
+    from perminute.domain.credit.ledger import LedgerEntry
+    from perminute.domain.credit.lots import Lot
+    from perminute.domain.credit.transaction import Causes, ProcessedEvent
+    from perminute.domain.licensing.timelines import Fact
+    from perminute.domain.limits.spending import Spending, SpendingChange, SpendingKey
+    from perminute.domain.notifications.digests import CallGroup, CountedCalls
+    from perminute.domain.notifications.notifications import Notification
+    from perminute.domain.pools.pools import MinutePool, Month
+    from perminute.domain.rating.usage_record import Usage
+    from perminute.domain.rerating.rerating import Rerating
+    from perminute.ports import (
+        CallRecord,
+    )
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass
+class Records:
+    """The records of all organizations; one transaction writes several kinds of them."""
+
+    accounts: dict[str, Account] = field(default_factory=dict)
+    entries: list[LedgerEntry] = field(default_factory=list)
+    outbox: list[Notification] = field(default_factory=list)
+    causes: dict[str, Causes] = field(default_factory=dict)
+    """Of the notifications, by their ids."""
+    calls_to_count: dict[tuple[str, str], CallRecord] = field(default_factory=dict)
+    """Calls that a digest may count, by organization and record."""
+    first_calls: dict[tuple[str, CallGroup], str] = field(default_factory=dict)
+    """The first call of each group."""
+    counted: dict[tuple[str, CallGroup], CountedCalls] = field(default_factory=dict)
+    """What is counted of a group, and not sent."""
+    listed: set[str] = field(default_factory=set)
+    """Organizations whose account has been written, be it by licensing alone."""
+    usages: dict[tuple[str, str], Usage] = field(default_factory=dict)
+    under_way: dict[tuple[str, str], Reservation] = field(default_factory=dict)
+    further: dict[tuple[str, str], Lot] = field(default_factory=dict)
+    """Lots that are not in their account, by organization and lot."""
+    expired: dict[tuple[str, str], Lot] = field(default_factory=dict)
+    chargebacks: dict[tuple[str, str], int] = field(default_factory=dict)
+    """What was taken back of purchases, by organization and purchase; micro-units."""
+    minute_pools: dict[tuple[str, Month], MinutePool] = field(default_factory=dict)
+    spending: dict[tuple[str, SpendingKey], Spending] = field(default_factory=dict)
+    corrected: dict[tuple[str, int], Sequence[SpendingChange]] = field(default_factory=dict)
+    """What corrections changed for limits, by organization and number."""
+    reratings: dict[tuple[str, str], Rerating] = field(default_factory=dict)
+    processed_events: dict[EventIdentity, ProcessedEvent] = field(default_factory=dict)
+    facts: defaultdict[tuple[str, str | None], set[Fact]] = field(
+        default_factory=lambda: defaultdict(set)
+    )
+    """By organization and user the facts to which more are appended."""
+    further_facts: defaultdict[tuple[str, str | None], frozenset[Fact]] = field(
+        default_factory=lambda: defaultdict(frozenset)
+    )
+    """Those that were moved from there when a timeline was full."""
+    folded_until: dict[tuple[str, str | None], datetime] = field(default_factory=dict)
+    max_facts: int = MAX_FACTS
+    _lock: Lock = field(default_factory=Lock)
+
+    def _account(self, organization_id: str) -> Account:
+        return self.accounts.get(organization_id, Account(organization_id=organization_id))
+
+    def _wait(self, reratings: Sequence[Rerating]) -> None:
+        self.reratings |= {(one.organization_id, one.rerating_id): one for one in reratings}
+
+    def _known_events(
+        self, events: Sequence[ProcessedEvent]
+    ) -> dict[EventIdentity, ProcessedEvent]:
+        recorded = {
+            event.key: self.processed_events.get(identity_of(event.key)) for event in events
+        }
+        return {
+            event.key: known
+            for event in events
+            if (known := recorded[event.key]) is not None and not event.is_earlier_than(known)
+        }
+
+    def _record(self, events: Sequence[ProcessedEvent]) -> None:
+        self.processed_events |= {identity_of(event.key): event for event in events}
+
+
+def of(organization_id: str, records: Mapping[tuple[str, K], V]) -> dict[K, V]:
+    """Return the records of an organization, by the rest of their keys."""
+    return {key: record for (name, key), record in records.items() if name == organization_id}
+
+
+def identity_of(key: EventIdentity) -> EventIdentity:
+    """An event id stands for itself, whichever organization it speaks of."""
+    return replace(key, organization_id="") if key.kind is IdentityKind.EVENT else key
