@@ -12,7 +12,7 @@ from pictures import arrows_of, picture
 PACKAGE = Path(__file__).parents[2] / "functions" / "perminute"
 INNER_TO_OUTER = {
     "domain": (),
-    "ports.py": ("domain",),
+    "ports": ("domain", "ports"),
     "application": ("application", "domain", "ports"),
     "formats": ("formats", "domain"),
     "adapters": ("adapters", "domain", "formats", "ports", "settings"),

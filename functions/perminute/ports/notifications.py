@@ -1,0 +1,118 @@
+"""Notifications on their way to admins, and deliveries that were refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import date, datetime
+
+    from perminute.domain.notifications.digests import CallGroup, CallToNotify, CountedCalls
+    from perminute.domain.notifications.notifications import Notification
+
+
+class CallRecord(NamedTuple):
+    """Calls of one transaction that are to be counted, and the key of their record."""
+
+    key: str
+    calls: tuple[CallToNotify, ...]
+
+
+class Digests(Protocol):
+    """Calls that are notified of once a day, but for the first of each group. Raises `Unavailable`.
+
+    What is decided from a reading holds only against what was read: `count` and `send` return
+    False, and nothing is written, if somebody else was faster.
+    """
+
+    def claim(
+        self, organization_id: str, calls: Mapping[CallGroup, CallToNotify]
+    ) -> Mapping[CallGroup, str]:
+        """Have a call of each group published, unless its first one was; returns which it is.
+
+        That is the id of the call which was the first to be claimed, and it never changes.
+        """
+        ...
+
+    def first_day(self, organization_id: str) -> date | None:
+        """Return the first day of which calls are to be counted, or a digest is to be sent."""
+        ...
+
+    def records(self, organization_id: str, day: date, *, limit: int) -> Sequence[CallRecord]:
+        """Read the first records of calls of a day that are to be counted."""
+        ...
+
+    def counted(
+        self, organization_id: str, groups: Collection[CallGroup]
+    ) -> Mapping[CallGroup, CountedCalls]:
+        """Read what is counted of groups, and not sent; those of which nothing is are left out."""
+        ...
+
+    def counted_on(self, organization_id: str, day: date, *, limit: int) -> Sequence[CountedCalls]:
+        """Read the first groups of a day of which something is counted, and not sent."""
+        ...
+
+    def count(
+        self, organization_id: str, records: Sequence[CallRecord], counted: Sequence[CountedCalls]
+    ) -> bool:
+        """Write what is counted of groups by now, and remove the records that it was counted from.
+
+        Both together, in one transaction: at most `MAX_ITEMS_PER_TRANSACTION`.
+        """
+        ...
+
+    def send(
+        self, organization_id: str, counted: Sequence[CountedCalls], sent: Sequence[CallToNotify]
+    ) -> bool:
+        """Have these notifications published, and remove what was counted for them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A delivery that will never be processed, kept with the reason."""
+
+    event_id: str
+    reason: str
+    body: str
+
+
+class Rejections(Protocol):
+    """Where refused deliveries are kept. Raises `Unavailable`."""
+
+    def keep(self, rejections: Sequence[Rejection]) -> None:
+        """Keep all of them, or raise: what is not kept must come again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """A notification that is to be published, with what is known of it beside its facts."""
+
+    notification: Notification
+    written_at: datetime
+    """When it was written to the outbox, or touched there to be published again."""
+    organization_name: str | None = None
+    """What the organization is called by now, if that is known."""
+    correlation_id: str = ""
+    """By which its cause is found in the logs."""
+    caused_by: tuple[str, ...] = ()
+    """All events of its transaction, if they are several."""
+
+    @property
+    def id(self) -> str:
+        """The id that every copy of it has."""
+        return self.notification.id
+
+
+class NotificationTopic(Protocol):
+    """Where notifications are published. Raises `Unavailable`."""
+
+    def publish(self, announcements: Sequence[Announcement]) -> Sequence[Rejection]:
+        """Publish all of them; returns those that will never be taken, each with the reason.
+
+        Those before one that raises may be out already: publishing again repeats their ids.
+        """
+        ...

@@ -1,0 +1,225 @@
+"""What is stored of organizations: credit, licensing, and what is to be rated again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from perminute.domain.authorization.reservations import Reservation
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.chargebacks import BoughtCredit
+    from perminute.domain.credit.lots import Lot, Lots
+    from perminute.domain.credit.transaction import (
+        EventIdentity,
+        ProcessedEvent,
+        Transaction,
+    )
+    from perminute.domain.licensing.licensing import Licensing, LicensingChange, Seats
+    from perminute.domain.limits.spending import Spending, SpendingChange, SpendingKey
+    from perminute.domain.pools.pools import MinutePool, Month
+    from perminute.domain.reconciliation.reconciliation import Statement
+    from perminute.domain.rerating.rerating import Rerating
+
+
+MAX_MERGED = 48
+"""Re-ratings that are merged into one at once."""
+
+MAX_CHANGES_PER_RECORD = 49
+"""Each change takes a processed event and perhaps a timeline; account and re-rating are two."""
+
+
+class ListedOrganizations(NamedTuple):
+    """A page of organizations, and where the next one begins; None, this is the last."""
+
+    organization_ids: Sequence[str]
+    after: str | None
+
+
+class CreditStore(Protocol):
+    """Accounts, their ledgers, and the usage they paid for. Raises `Unavailable`."""
+
+    def account(self, organization_id: str) -> Account:
+        """Read the account as it is now; one that was never written is empty, at version 0."""
+        ...
+
+    def commit(self, transaction: Transaction) -> None:
+        """Write a transaction of at most `MAX_ITEMS_PER_TRANSACTION`, or nothing.
+
+        A processed event that `is_earlier_than` the recorded one replaces it. Raises
+        `AccountChanged` and `AlreadyExists`.
+        """
+        ...
+
+    def pools(self, organization_id: str, months: Collection[Month]) -> dict[Month, MinutePool]:
+        """Read minute pools as no transaction is just changing them; else raises `Contended`.
+
+        One that was never drawn on is empty. As with licensing, read the account first.
+        """
+        ...
+
+    def spendings(
+        self, organization_id: str, keys: Collection[SpendingKey]
+    ) -> dict[SpendingKey, Spending]:
+        """Read what was spent of limits; those that nobody has counted are left out.
+
+        As with licensing, read the account first.
+        """
+        ...
+
+    def spending_changes(
+        self, organization_id: str, *, after: int, until: int
+    ) -> Mapping[int, Sequence[SpendingChange]]:
+        """Read what corrections changed for limits, those after one number up to another.
+
+        By their numbers; the account must have been read first, and have as many as `until`.
+        """
+        ...
+
+    def reservations(
+        self, organization_id: str, call_ids: Collection[str]
+    ) -> Mapping[str, Reservation]:
+        """Read those of the calls that are authorized and have not ended; the account first."""
+        ...
+
+    def reported_calls(self, organization_id: str, *, due_by: datetime) -> Iterator[str]:
+        """Name calls that are due by then to be charged by what their bridges reported.
+
+        Found in an index that may lag behind: what is to be charged is to be asked of the calls.
+        """
+        ...
+
+    def pool_months(self, organization_id: str, since: Month) -> Sequence[Month]:
+        """Name the months, from one on, whose pools calls have wanted to draw on."""
+        ...
+
+    def unsettled_months(self, organization_id: str) -> Sequence[Month]:
+        """Name the months whose pools are to be settled, the oldest first."""
+        ...
+
+    def opened_lots(self, organization_id: str, lot_ids: Collection[str]) -> Mapping[str, Lot]:
+        """Read lots as they were when they were opened, whatever became of them."""
+        ...
+
+    def further_lots(self, organization_id: str) -> Lots:
+        """Read the lots that are items of their own, in the order in which they pay.
+
+        Read the account first, and compare: a transaction in between may have changed them, and who
+        decides by them commits against the account.
+        """
+        ...
+
+    def expired_lots(self, organization_id: str, *, since: datetime) -> Lots:
+        """Read lots that expired after an instant, with what is forfeited of them."""
+        ...
+
+    def bought(self, organization_id: str, purchase_id: str) -> BoughtCredit | None:
+        """Read a purchase, and what became of it; None if nothing was bought under this id."""
+        ...
+
+    def processed_event(self, key: EventIdentity) -> ProcessedEvent | None:
+        """Read what was recorded of a billing event; not of events known by their id."""
+        ...
+
+    def organizations(self, *, due_by: datetime | None = None) -> Iterator[str]:
+        """Name the organizations that have an account, or those to look at by then.
+
+        These are those with something due, and those of which an operator is to hear
+        (`Account.listed_from`). Found in an index that may lag behind: who is due is to be asked
+        of the account itself.
+        """
+        ...
+
+    def listed_organizations(
+        self, *, limit: int, due_by: datetime | None = None, after: str | None = None
+    ) -> ListedOrganizations:
+        """Name the next `limit` of the organizations that `organizations` names.
+
+        `after` is where the page before ended; None, there was none.
+        """
+        ...
+
+    def statement(self, organization_id: str) -> Statement:
+        """Read all that is booked for an organization, as of one version of its account.
+
+        The parts are not read at one instant: what is being booked meanwhile may show as a
+        difference that another reading does not have.
+        """
+        ...
+
+
+class LicensingStore(Protocol):
+    """The licensing timelines of organizations and users. Raises `Unavailable`."""
+
+    def licensing(self, organization_id: str, user_ids: Collection[str]) -> Licensing:
+        """Read the timelines as no change is just being made to them; else raises `Contended`.
+
+        A charge must read its account first: what changes later than that reading makes the
+        account's next version, and the charge is decided again. A user without facts may be
+        left out.
+        """
+        ...
+
+    def seats(self, account: Account) -> Seats:
+        """Count the subscription licenses of all users, under the same promise as `licensing`."""
+        ...
+
+    def record(
+        self,
+        organization_id: str,
+        changes: Sequence[tuple[LicensingChange, ProcessedEvent]],
+        rerating: Rerating | None = None,
+    ) -> None:
+        """Add facts and processed events, and make the account's next versions, all or nothing.
+
+        At most `MAX_CHANGES_PER_RECORD` changes, none with an identity that stands twice. The
+        re-rating that they call for waits from then on to be carried out. A processed event that
+        `is_earlier_than` the recorded one replaces it, and its facts are added to those of the
+        other copy (`timelines.without_later_copies`). Raises `AccountChanged`, `AlreadyExists`,
+        `FactsFolded` and `TimelineFull`.
+        """
+        ...
+
+    def roll_over(
+        self, organization_id: str, user_id: str | None, *, fold_before: datetime
+    ) -> None:
+        """Make room on a full timeline: move its facts on, and leave out what `fold` leaves out.
+
+        `user_id` None means the organization. From then on no fact is taken that is effective
+        before an instant for which facts were left out. No value changes at any instant. Raises
+        `AccountChanged`.
+        """
+        ...
+
+
+class Reratings(Protocol):
+    """What is still to be looked at again. Raises `Unavailable`.
+
+    Each write makes the next step of a re-rating, and holds only against the step that was read:
+    it gives False, and nothing is written, if somebody else was faster.
+    """
+
+    def waiting(self, organization_id: str) -> Sequence[Rerating]:
+        """Read all re-ratings of an organization as far as they have come."""
+        ...
+
+    def proceed(self, rerating: Rerating) -> bool:
+        """Keep how far it has come; its next step is to be carried out."""
+        ...
+
+    def merge(self, merged: Rerating, absorbed: Sequence[Rerating]) -> bool:
+        """Have one take the place of itself as it was and of others, at most `MAX_MERGED`."""
+        ...
+
+    def finish(self, rerating: Rerating) -> bool:
+        """Have done with it."""
+        ...
+
+    def organizations_waiting(self) -> Iterator[str]:
+        """Name the organizations that have a re-rating or an unsettled pool, each at least once.
+
+        Found in an index that may lag behind.
+        """
+        ...
