@@ -11,7 +11,6 @@ from unittest.mock import patch
 
 from builders import announced
 from msgspec import structs
-from perminute.adapters.memory_books import InMemoryBooks
 
 from perminute.adapters.dynamodb import transactions
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
