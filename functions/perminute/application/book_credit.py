@@ -62,21 +62,16 @@ class FailedRecharge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreditEvent:
-    """One event about an organization's credit, its processed event, and when it was issued.
-
-    `heard_at` is when it reached our queue, if that is known. `issued_at`, at which it is booked,
-    is the event's own time, but never after that: what a clock that is ahead says does not advance
-    time. `decided_at` is its `issuedAt`, if that is known, which may lie days before. `producer`
-    sent it, which is known of all that came over a bus.
-    """
+    """One event about an organization's credit."""
 
     organization_id: str
     change: Purchase | Adjustment | CreditSettings | FailedRecharge
     processed_event: ProcessedEvent
+    # The event's own time, at which it is booked, but never after `heard_at`: a clock may be ahead.
     issued_at: datetime
-    decided_at: datetime | None = None
-    heard_at: datetime | None = None
-    producer: Producer | None = None
+    decided_at: datetime | None = None  # its `issuedAt`, which may be days earlier
+    heard_at: datetime | None = None  # when it reached our queue
+    producer: Producer | None = None  # known of all events that came over a bus
     event_id: str = field(default="", compare=False)
 
     @property
@@ -230,12 +225,11 @@ def _decided_at(event: CreditEvent) -> datetime:
 
 
 def _order(event: CreditEvent) -> tuple[Any, ...]:
-    """Return the place of settings among others; what is no settings comes before all of them."""
     return event.change.order if isinstance(event.change, CreditSettings) else ()
 
 
 def _name(event: CreditEvent) -> tuple[bool, str]:
-    """Put settings last, in the order in which they are given, and others by their identity."""
+    # Settings come last, in the order in which they are given; others by their identity.
     is_settings = isinstance(event.change, CreditSettings)
     return is_settings, "" if is_settings else event.processed_event.key.id
 
@@ -278,7 +272,7 @@ def _processed_events(event: CreditEvent, booking: Transaction) -> tuple[Process
 
 
 def _entry_of(event: CreditEvent, booking: Transaction) -> str:
-    """Name the entry that moved the balance as the event says, not one for an expiry beside it."""
+    # An expiry may be entered beside it.
     return next(
         entry.entry_id
         for entry in booking.entries

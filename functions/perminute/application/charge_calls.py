@@ -54,11 +54,8 @@ if TYPE_CHECKING:
     from perminute.ports import Calls, CreditStore, RateCards
 
 
-_CALLS = MAX_ITEMS_PER_TRANSACTION - 2
-"""Calls that fit a transaction with their account and the outbox, if they need nothing else."""
-
-_ALWAYS_FIT = _CALLS // 3
-"""Calls of a transaction, each of which may need a list and a pool of its own."""
+_CALLS = MAX_ITEMS_PER_TRANSACTION - 2  # with the account and the outbox
+_ALWAYS_FIT = _CALLS // 3  # calls, each of which may need a list and a pool of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +63,7 @@ class EndedCall:
     """A call that ended, with the times at which that was reported."""
 
     call: Call
-    # Its charge is booked at this instant: never after `heard_at`, since a clock that is ahead
-    # must not advance time.
+    # Its charge is booked at this instant, never after `heard_at`: a clock may be ahead.
     reported_at: datetime
     heard_at: datetime | None = None  # when the report reached our queue, if that is known
     # Set where no `Call Ended` came: the call is what its bridge has reported until then.
@@ -98,8 +94,7 @@ class ChargeCalls:
     licensing: LicensingCache
     rate_cards: RateCards
     retry: RetryPolicy
-    # A pool that would be left unsettled is settled at once if that concerns at most so many
-    # recorded calls.
+    # A pool is settled at once if that concerns at most so many recorded calls.
     settles_at_once: int = MAX_SETTLED_AT_ONCE
 
     def __call__(
@@ -150,7 +145,8 @@ class _OrganizationCharge:
             for position, ended in remaining.items():
                 first = first_of[ended.call.call_id]
                 if position != first and ended.call == remaining[first].call:
-                    results[position] = _as_duplicate(results[first])
+                    result = results[first]
+                    results[position] = Duplicate() if isinstance(result, Accepted) else result
             remaining = {n: ended for n, ended in remaining.items() if n not in results}
         return results
 
@@ -191,32 +187,21 @@ class _OrganizationCharge:
             compared = {n: _compare(ended, existing) for n, ended in pending.items()}
             results = {n: result for n, result in compared.items() if result is not None}
             return results | self._end_reported(pending, existing.usages)
-        usages = {usage.call.call_id: usage for usage in self.last.usages}
-        return {
-            position: Accepted(usages[ended.call.call_id])
-            for position, ended in pending.items()
-            if ended.call.call_id in usages
-        }
+        return _accepted(pending, {usage.call.call_id: usage for usage in self.last.usages})
 
     def _end_reported(
         self, pending: Mapping[int, EndedCall], recorded: Mapping[str, Usage]
     ) -> dict[int, Result[Usage]]:
         """Replace what bridges had reported of calls; one that somebody else replaced is left."""
+        by_reports = {call_id for call_id, usage in recorded.items() if usage.reported_by_bridge}
         ended_after_all = [
             ended
             for ended in pending.values()
-            if ended.reservation is None
-            and (usage := recorded.get(ended.call.call_id)) is not None
-            and usage.reported_by_bridge
+            if ended.reservation is None and ended.call.call_id in by_reports
         ]
         with _caused_by(ended_after_all):
-            replace_reported = EndReported(self._again)
-            usages = replace_reported(self.organization_id, ended_after_all, self.deadline)
-        return {
-            position: Accepted(usages[ended.call.call_id])
-            for position, ended in pending.items()
-            if ended.call.call_id in usages
-        }
+            usages = EndReported(self._again)(self.organization_id, ended_after_all, self.deadline)
+        return _accepted(pending, usages)
 
     @property
     def _again(self) -> LookingAgain:
@@ -314,7 +299,12 @@ class _OrganizationCharge:
             credits_set_up_at=account.credits_set_up_at,
         )
         former = self._former_contexts(context, reservations)
-        return [_rated(one, former.get(one.call.call_id, context)) for one in ended]
+        ratings = [rate_call(one.call, former.get(one.call.call_id, context)) for one in ended]
+        by_bridge = Flag.REPORTED_BY_BRIDGE
+        return [
+            replace(rating, flags=(*rating.flags, by_bridge)) if one.reservation else rating
+            for one, rating in zip(ended, ratings, strict=True)
+        ]
 
     def _former_contexts(
         self, context: RatingContext, reservations: Sequence[Reservation]
@@ -341,8 +331,8 @@ class _OrganizationCharge:
         """Return the pools that the calls draw on, read after the account."""
         months = {month_of(rating.call) for rating in ratings if rating.draws_on_pool}
         months |= {month_of(one.call) for one in reservations if one.holds_minutes}
-        is_last = self.last is not None and account is self.last.after
-        written = self.last.pools if self.last is not None and is_last else ()
+        last = self.last
+        written = () if last is None or account is not last.after else last.pools
         pools = {pool.month: pool for pool in written if pool.month in months}
         if missing := months - pools.keys():
             pools |= self.use_case.credit.pools(self.organization_id, missing)
@@ -357,26 +347,16 @@ def _spending_keys(
 ) -> set[SpendingKey]:
     """Name the records of limits that the calls count for, or have reserved something of."""
     began_at = {one.call.call_id: one.call.rated_at for one in reservations if one.held}
-    keys = {
-        key
-        for call, prefix in ((one.call, one.price.prefix) for one in ratings)
-        for key in records_of(
-            call, prefix, began_at.get(call.call_id, call.rated_at), licensing, account.settings
-        )
-    }
-    keys.update(*(one.keys for one in reservations))
+    keys = {key for reservation in reservations for key in reservation.keys}
+    for rating in ratings:
+        call, prefix = rating.call, rating.price.prefix
+        at = began_at.get(call.call_id, call.rated_at)
+        keys.update(records_of(call, prefix, at, licensing, account.settings))
     return {key for key in keys if key.kind is not SpendingKind.DAY}
 
 
-def _rated(one: EndedCall, context: RatingContext) -> Rating:
-    rating = rate_call(one.call, context)
-    if one.reservation is None:
-        return rating
-    return replace(rating, flags=(*rating.flags, Flag.REPORTED_BY_BRIDGE))
-
-
 def _caused_by(ended: Iterable[EndedCall]) -> AbstractContextManager[None]:
-    """Name the events that reported the calls; of reports by bridges the run stays the cause."""
+    # Calls that only bridges reported have no event: the run stays their cause.
     of_calls = {one.call.call_id: one.event_id for one in ended if one.event_id}
     return caused_by(*of_calls.values(), of_calls=of_calls)
 
@@ -385,8 +365,11 @@ def _heard_at(ended: Iterable[EndedCall]) -> datetime | None:
     return max((one.heard_at for one in ended if one.heard_at), default=None)
 
 
-def _as_duplicate(result: Result[Usage]) -> Result[Usage]:
-    return Duplicate() if isinstance(result, Accepted) else result
+def _accepted(
+    pending: Mapping[int, EndedCall], usages: Mapping[str, Usage]
+) -> dict[int, Result[Usage]]:
+    by_position = {n: usages.get(ended.call.call_id) for n, ended in pending.items()}
+    return {n: Accepted(usage) for n, usage in by_position.items() if usage is not None}
 
 
 def _compare(ended: EndedCall, existing: AlreadyExists) -> Result[Usage] | None:
@@ -395,8 +378,7 @@ def _compare(ended: EndedCall, existing: AlreadyExists) -> Result[Usage] | None:
     recorded = existing.usages.get(call_id)
     if ended.reservation is not None:
         # Its `Call Ended` was faster, or its bridge has reported more since it was read.
-        is_over = recorded is not None or call_id in existing.reservations
-        return Duplicate() if is_over else None
+        return Duplicate() if recorded or call_id in existing.reservations else None
     if recorded is None or recorded.reported_by_bridge:
         return None
     return against_recorded_call(ended.call, recorded.call)

@@ -30,14 +30,11 @@ CALLS_AT_ONCE = 100
 
 @dataclass(slots=True)
 class ChargedByReports:
-    """The records of the calls of an organization that were charged, and what kept it from more.
-
-    `goes_on`: time has run out before the last one.
-    """
+    """The calls of an organization that were charged, and why not more."""
 
     charged: list[Usage] = field(default_factory=list)
     failed: Unavailable | None = None
-    goes_on: bool = False
+    goes_on: bool = False  # time ran out before the last one
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +49,8 @@ class ChargeReported:
     ) -> ChargedByReports:
         """Charge all calls of an organization that are due by `at`.
 
-        What was charged stays charged, and doing it again goes on with the rest. Whose turn comes
-        when time has run out goes on as well; who had time and charged nothing in it has failed,
-        for that might go round for ever.
+        Repeating it continues with the rest. An organization that had time and charged nothing in
+        it has failed: else it might be queued again for ever.
         """
         done, had_time = ChargedByReports(), not deadline.passed
         try:
@@ -69,7 +65,7 @@ class ChargeReported:
     def _charge_all(
         self, done: ChargedByReports, organization_id: str, at: datetime, deadline: Deadline
     ) -> None:
-        """Ask the account first: most are due for something else."""
+        # The account is read first, since most are due for something else.
         due_at = self.credit.account(organization_id).reserved.charge_due_at
         if due_at is None or due_at > at:
             return
@@ -89,9 +85,9 @@ class ChargeReported:
     def _ended(
         self, organization_id: str, call_ids: Sequence[str], at: datetime
     ) -> Iterator[EndedCall]:
-        """Read what was reported as it is now: the index that named the calls may lag behind."""
+        # Read again, since the index that named the calls may lag behind.
         reservations = self.credit.reservations(organization_id, call_ids)
         for call_id in call_ids:
-            one = reservations.get(call_id)
-            if one is not None and one.charge_at is not None and one.charge_at <= at:
-                yield EndedCall(one.as_reported(), reported_at=at, reservation=one)
+            call = reservations.get(call_id)
+            if call is not None and call.charge_at is not None and call.charge_at <= at:
+                yield EndedCall(call.as_reported(), reported_at=at, reservation=call)

@@ -58,8 +58,8 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     What the calls had reserved is given back first. Those that draw on a minute pool do so in the
     order of the pool, and then move the account even if they cost nothing. Each paid usage comes
     back naming its entry and the lots that paid it, and flagged if it left the balance below zero.
-    Calls that nobody pays for, or that go against a policy, are told; and so are limits that they
-    reach.
+    Admins are notified of calls that nobody pays for or that violate a policy, and of limits that
+    calls reach.
 
     `expired` are lots that may still pay late calls; `reported` says when each call was reported,
     if not all of them at `at`, and `days` on which day. Where one comes late for its pool, the
@@ -80,7 +80,7 @@ def charge(  # noqa: PLR0913 - the parts of a charge
         )
     if total_micros:
         usages = _paid(builder, usages, reported or {})
-    tell_pools(builder, pools)
+    write_pools(builder, pools)
     usages = tuple(hold_notifications(builder, usage, pools) for usage in usages)
     rerated: tuple[Usage, ...] = ()
     corrected: tuple[SpendingChange, ...] = ()
@@ -105,8 +105,8 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     )
 
 
-def tell_pools(builder: TransactionBuilder, pools: Pools) -> None:
-    """Move the account with its pools, and tell the thresholds that these have reached."""
+def write_pools(builder: TransactionBuilder, pools: Pools) -> None:
+    """Write pools with the account, and notify of the thresholds that they have reached."""
     if pools.touched:
         builder.touch()
     builder.put_pools(pools.touched)
@@ -121,7 +121,7 @@ def tell_pools(builder: TransactionBuilder, pools: Pools) -> None:
 
 
 def notifications_of_call(usage: Usage) -> Iterator[CallNotification]:
-    """Say what is worth telling of a single call, and does not have to wait for its pool."""
+    """Return the notifications of a single call that need not wait for its pool."""
     match usage.outcome, usage.reason:
         case _ if usage.notifications_held:
             pass
@@ -140,7 +140,7 @@ def notifications_of_call(usage: Usage) -> Iterator[CallNotification]:
 
 
 class _AboutCall(TypedDict):
-    """What all news of a call carries."""
+    """The fields of all notifications of a call."""
 
     call_id: str
     organizer_id: str
@@ -218,7 +218,6 @@ def _late_call(call: Call, reported: Mapping[str, datetime], at: datetime) -> La
 def _give_back(
     builder: TransactionBuilder, reservations: Sequence[Reservation], spendings: Spendings
 ) -> None:
-    """Give back what calls have reserved of the credit, and of limits."""
     for reservation in reservations:
         for held in reservation.held:
             builder.set(reserved=builder.account.reserved.without(held.credit))
@@ -258,9 +257,9 @@ def _with_authorization(usage: Usage, reservation: Reservation | None) -> Usage:
 def _own_minutes(
     rating: Rating, reservation: Reservation | None, pools: Pools, now: datetime
 ) -> int:
-    """Give back what a call has reserved, and tell how much of it is its own.
+    """Release what a call has reserved, and return how much of it the call may use.
 
-    One that was answered in another month than it was authorized in has nothing of its own.
+    A call that was answered in another month than it was authorized in may use none of it.
     """
     if reservation is None:
         return 0
@@ -276,7 +275,7 @@ def _release_minutes(reservation: Reservation, pools: Pools, now: datetime) -> i
 def _count_spending(
     builder: TransactionBuilder, usages: Sequence[Usage], pools: Pools, spendings: Spendings
 ) -> None:
-    """Count what calls cost where limits do, and tell of those that they reach.
+    """Count what calls cost for limits, and notify of limits that they reach.
 
     A call that its pool may still bear reaches none: the next one that counts does, or a bridge
     that asks. So it is as long as the calls before are not all counted.

@@ -1,4 +1,4 @@
-"""The lots of one account while a booking is made of it, and the items that the booking writes."""
+"""The lots of one account while a transaction is decided, and the items that it writes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class LotChanges:
         expired: Sequence[Lot] = (),
         most_expired: int = MAX_EXPIRED_LOTS,
     ) -> None:
-        """Begins with the lots as the account has them, and with what was read of the others.
+        """Begin with the lots as the account has them, and with what was read of the others.
 
         At most so many of the expired lots are changed.
         """
@@ -79,7 +79,7 @@ class LotChanges:
 
     @property
     def items(self) -> LotItems:
-        """Returns what is to be written beside the account."""
+        """Return what is to be written beside the account."""
         return LotItems(
             tuple(self._stored.values()),
             tuple(self._removed.values()),
@@ -93,15 +93,15 @@ class LotChanges:
 
     @property
     def known(self) -> Lots:
-        """Returns the lots in the account item and the further ones that were read."""
+        """Return the lots in the account item and the further ones that were read."""
         return (*self.first, *(self._read or {}).values())
 
     def find(self, lot_id: str) -> Lot | None:
-        """Returns a lot with something left; None if it is used up or has expired."""
+        """Return a lot with something left; None if it is used up or has expired."""
         return self._first_such(lambda lot: lot.lot_id == lot_id)
 
     def named(self, purchase_id: str) -> Lot | None:
-        """Returns the first lot of a purchase with something left, if there is one."""
+        """Return the first lot of a purchase with something left, if there is one."""
         return self._first_such(lambda lot: lot.purchase_id == purchase_id)
 
     def _first_such(self, is_such: Callable[[Lot], bool]) -> Lot | None:
@@ -117,7 +117,7 @@ class LotChanges:
         return self._read
 
     def put(self, lot: Lot) -> None:
-        """Writes a lot in its place, or in that of the lot it was."""
+        """Write a lot in its place, or in that of the lot it was."""
         if any(one.lot_id == lot.lot_id for one in self.first):
             self.first = tuple(lot if one.lot_id == lot.lot_id else one for one in self.first)
         elif self._read and lot.lot_id in self._read:
@@ -126,7 +126,7 @@ class LotChanges:
             self._insert(lot)
 
     def remove(self, lot: Lot) -> None:
-        """Takes a lot out, wherever it is."""
+        """Take a lot out, wherever it is."""
         self.first = tuple(one for one in self.first if one.lot_id != lot.lot_id)
         if self._read and self._read.pop(lot.lot_id, None):
             self._stored.pop(lot.lot_id, None)
@@ -134,12 +134,12 @@ class LotChanges:
             self.further = FurtherLots.of(self._read.values())
 
     def forfeit(self, lot: Lot) -> None:
-        """Takes an expired lot out, and keeps what is forfeited of it for late calls."""
+        """Take an expired lot out, and store what is forfeited of it for late calls."""
         self.remove(lot)
         self._forfeited[lot.lot_id] = lot
 
     def move_up(self, short_micros: int) -> None:
-        """Moves the next further lots into the account item, for a draw that was short by so much.
+        """Move the next further lots into the account item, for a draw that was short by so much.
 
         The item has at least eight lots after that, if there are as many. At most
         `MAX_LOTS_MOVED` are moved, so it may have to be done again.
@@ -152,7 +152,7 @@ class LotChanges:
             short_micros -= lot.remaining_micros
 
     def draw(self, amount_micros: int, pays_late: Callable[[Lot], bool] | None = None) -> Drawn:
-        """Takes a positive amount from the lots in their order; `pays_late` chooses expired ones.
+        """Take a positive amount from the lots in their order; `pays_late` chooses expired ones.
 
         Further lots pay only once they have been moved up.
         """
@@ -198,7 +198,7 @@ class LotChanges:
         return LotShare(lot.lot_id, lot.purchase_id, -amount_micros)
 
     def _late(self, pays_late: Callable[[Lot], bool] | None) -> list[Lot]:
-        """Chooses expired lots that pay; none that further lots come before."""
+        """Choose expired lots that pay; none that further lots come before."""
         if pays_late is None or not self._expired:
             return []
         found = [lot for lot in self._expired.values() if lot.remaining_micros and pays_late(lot)]
@@ -212,7 +212,6 @@ class LotChanges:
         return found
 
     def _insert(self, lot: Lot) -> None:
-        """Puts a lot into the account item, or behind it where the further lots are."""
         if self.further is not None and not (self.first and lot.place < self.first[-1].place):
             self._store(lot)
             return

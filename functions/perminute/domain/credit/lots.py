@@ -104,7 +104,7 @@ class FurtherLots(NamedTuple):
 
     @classmethod
     def of(cls, lots: Collection[Lot]) -> FurtherLots | None:
-        """Sums up lots that were read; None if there are none."""
+        """Sum up lots that were read; None if there are none."""
         if not lots:
             return None
         return cls(
@@ -115,7 +115,7 @@ class FurtherLots(NamedTuple):
         )
 
     def with_added(self, lot: Lot) -> FurtherLots:
-        """Returns the sums with one lot more."""
+        """Return the sums with one lot more."""
         return FurtherLots(
             number=self.number + 1,
             remaining_micros=self.remaining_micros + lot.remaining_micros,
@@ -129,10 +129,10 @@ class FurtherLots(NamedTuple):
 
 
 def twelve_months_after(purchased_at: datetime) -> datetime:
-    """Tell when a lot expires that names no end of its own: 12 calendar months on.
+    """Return when a lot expires that has no expiry of its own: after 12 calendar months.
 
     The same day and time next year; bought on 29 February, it ends on 28 February, the last day
-    of the twelfth month. `ValueError` beyond the calendar's end.
+    of the twelfth month. Raises `ValueError` beyond the calendar's end.
     """
     try:
         return purchased_at.replace(year=purchased_at.year + 1)
@@ -141,7 +141,7 @@ def twelve_months_after(purchased_at: datetime) -> datetime:
 
 
 def in_order(lots: Iterable[Lot]) -> Lots:
-    """Sorts lots by the order in which they pay."""
+    """Sort lots by the order in which they pay."""
     return tuple(sorted(lots, key=attrgetter("place")))
 
 
@@ -166,7 +166,7 @@ def given_back(
 
 
 def merged(shares: Iterable[LotShare]) -> tuple[LotShare, ...]:
-    """Adds up what the same lots gave and took; leaves out those that come out even."""
+    """Add up what the same lots gave and took; leaves out those that come out even."""
     amounts: dict[tuple[str, str, bool], int] = {}
     for lot_id, purchase_id, amount_micros, late in shares:
         key = lot_id, purchase_id, late
@@ -184,7 +184,7 @@ def total_micros(lots: Iterable[Lot]) -> int:
 
 
 def draw(lots: Lots, amount_micros: int) -> tuple[Lots, tuple[LotShare, ...], int]:
-    """Takes a positive amount from the first lots; returns the rest, who paid, and what is unpaid.
+    """Take a positive amount from the first lots; returns the rest, who paid, and what is unpaid.
 
     A lot that is used up leaves: the ledger remembers it. The first lot with something left ends
     the search, so the number of lots behind it costs nothing.

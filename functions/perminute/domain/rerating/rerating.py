@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.credit.charging import hold_notifications, notifications_of_call, tell_pools
+from perminute.domain.credit.charging import hold_notifications, notifications_of_call, write_pools
 from perminute.domain.credit.ledger import RERATING
 from perminute.domain.credit.lots import MAX_EXPIRED_LOTS_CORRECTED
 from perminute.domain.credit.transaction_builder import LateCall, TransactionBuilder
@@ -209,7 +209,7 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
     builder = TransactionBuilder(
         account, at, further=further, expired=expired, most_expired=MAX_EXPIRED_LOTS_CORRECTED
     )
-    tell_pools(builder, pools)
+    write_pools(builder, pools)
     rerated = [
         held
         for one in rerated
