@@ -29,33 +29,19 @@ _NOTHING_ASKED = RechargeState()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """The credit of one organization as it stands at `version`.
+    """The credit of one organization at `version`.
 
-    Every write of the account makes the next version; a licensing change of the organization
-    makes the next licensing version as well. A charge commits only against the version it was
-    decided on, so it can miss neither another charge nor a change of licenses.
+    Every write makes the next version, and a charge commits only for the version that it was
+    decided on: so it misses neither another charge nor a change of licenses.
 
-    The balance is kept beside the lots and the debt, and each movement changes both sides:
-    balance = lots - debt = the sum of the ledger, which `reconciliation` holds against each other.
-    `as_of` is the latest instant at which anything was booked: it never goes back, however late
-    an event comes. `user_facts` counts the licensing facts about all users: who reads their
-    timelines one by one can tell by it whether any is missing. `reserved` is what calls under way
-    may still cost, and what calls have used that are not charged yet; `calls_notified` says that
-    admins know of as many calls under way as they allow. `days`
-    is what the calls of the last few days have cost. `corrections` numbers the bookings that
-    changed what had been counted for limits of users and prefixes; each wrote down its changes.
-    What was counted for prefixes before the number `prefixes_from` is void: there was no such
-    limit in between.
-
-    `lots` are the first lots, which pay next, and `further` sums up those that are items of their
-    own. `forfeited_at` is the latest expiry of a lot that had something left: calls that ended
-    before it may still be paid by such a lot. `provisional` is set while minute pools are
-    unsettled, and may still change the balance.
+    The balance is stored beside the lots and the debt, and each movement changes both:
+    balance = lots - debt = the sum of the ledger, which `reconciliation` compares.
     """
 
     organization_id: str
     version: int = 0
-    licensing_version: int = 0
+    licensing_version: int = 0  # incremented by each licensing change of the organization
+    # The number of licensing facts of all users: readers of timelines see by it if one is missing.
     user_facts: int = 0
     entries: int = 0
     balance_micros: int = 0
@@ -63,24 +49,28 @@ class Account:
     currency: str | None = None
     credits_set_up_at: datetime | None = None
     settings: CreditSettings | None = None
+    # The latest instant at which anything was booked: never decreases, however late an event is.
     as_of: datetime | None = None
-    lots: Lots = ()
-    further: FurtherLots | None = None
+    lots: Lots = ()  # the first lots, which pay next
+    further: FurtherLots | None = None  # the sums of the lots that are items of their own
+    # The latest expiry of a lot that had something left: it may still pay calls that ended before.
     forfeited_at: datetime | None = None
     recharge: RechargeState = _NOTHING_ASKED
-    reserved: Holds = NOTHING_HELD
-    calls_notified: bool = False
-    days: tuple[Spending, ...] = ()
+    reserved: Holds = NOTHING_HELD  # for calls under way, and for used seconds not charged yet
+    calls_notified: bool = False  # admins were notified of the limit of concurrent calls
+    days: tuple[Spending, ...] = ()  # what the calls of the last few days cost
+    # The number of the last correction of what was counted for limits of users and prefixes.
     corrections: int = 0
+    # What was counted for prefixes before this correction is void: there was no limit in between.
     prefixes_from: int = 0
-    provisional: Provisional | None = None
+    provisional: Provisional | None = None  # set while unsettled pools may change the balance
+    # When the first day is over whose calls are notified of, and of which not all are counted.
     digests_due_at: datetime | None = None
-    """When the first day is over whose calls are notified of, and of which not all are counted."""
 
     def available_micros(
         self, at: datetime, *, lasting_until: datetime | None = None, further: Lots = ()
     ) -> int:
-        """Tell how much of the credit no call under way has reserved; negative if more than all.
+        """Return the credit that no call under way has reserved; negative if more than all.
 
         What is to pay for a call that ends later must be there then: lots that expire by
         `lasting_until` do not count. Where a lot expires before one that pays first, no call may
@@ -114,7 +104,7 @@ class Account:
         return self.further.expires_from <= max((until, *instants))
 
     def balance_at(self, at: datetime, further: Lots = ()) -> int:
-        """Tell the balance as it is, whether what has expired by then is booked or not.
+        """Return the balance at an instant, whether what has expired by then is booked or not.
 
         Further lots that may have expired by then count only if they were read.
         """
@@ -208,10 +198,10 @@ class Account:
         return self.recharge_due_at, self.provisional.due_at if self.provisional else None
 
     def now(self, at: datetime, heard_at: datetime | None = None) -> datetime:
-        """Tell what time it is for what is to follow from an event.
+        """Return what time it is for what follows from an event.
 
-        When it was heard of, if that is known, and never before anything already booked: a
-        delivery that comes a day late must not make a day pass, nor a clock that is a day ahead.
+        That is when it was received, if known, but not before anything already booked: a delivery
+        that comes a day late must not make a day pass, nor a clock that is a day ahead.
         """
         heard_at = heard_at or at
         return heard_at if self.as_of is None else max(heard_at, self.as_of)
