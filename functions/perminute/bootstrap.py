@@ -21,7 +21,7 @@ from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.charge_reported import ChargeReported
 from perminute.application.check_books import CheckBooks
-from perminute.application.daily_expiry import BroughtUpToDate, ExpireAccount
+from perminute.application.daily_expiry import AccountExpiry, ExpireAccount
 from perminute.application.daily_runs import DailyRun, ListOrganizations
 from perminute.application.expire_credit import ExpireCredit
 from perminute.application.licensing_cache import LicensingCache
@@ -71,7 +71,7 @@ class Application(AwsResources):
     def book_credit(self) -> BookCredit:
         return BookCredit(self.credit, RetryPolicy(), report_ties)
 
-    def daily_expiry(self) -> DailyRun[BroughtUpToDate]:
+    def daily_expiry(self) -> DailyRun[AccountExpiry]:
         charge_reported = ChargeReported(self.credit, self.charge_calls())
         send_digests = SendDigests(
             credit=self.credit,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import TypeVar
 
-    from perminute.application.daily_expiry import BroughtUpToDate
+    from perminute.application.daily_expiry import AccountExpiry
     from perminute.application.daily_runs import ListedPage
     from perminute.application.looking_again import Progress
     from perminute.application.publish_notifications import Published
@@ -144,14 +144,14 @@ def report_work(settled: Settled[R]) -> None:
     count("WorkFailed", len(settled.failed))
 
 
-def report_updated_accounts(done: Sequence[BroughtUpToDate]) -> None:
+def report_updated_accounts(done: Sequence[AccountExpiry]) -> None:
     """Report what the daily run over credit has done."""
     report_expiry(done)
     _report_charged_by_reports(done)
     _report_digests(done)
 
 
-def report_expiry(done: Sequence[BroughtUpToDate]) -> None:
+def report_expiry(done: Sequence[AccountExpiry]) -> None:
     """Report accounts that were due, and the recharges that nobody answers."""
     failed = {one.organization_id: one.expired.failed for one in done}
     unanswered = [one for one in done if one.expired.unanswered is not None]
@@ -200,7 +200,7 @@ def report_reconciled(reconciled: Sequence[BooksReport]) -> None:
     count("BookDifferences", len(differences))
 
 
-def _report_charged_by_reports(done: Sequence[BroughtUpToDate]) -> None:
+def _report_charged_by_reports(done: Sequence[AccountExpiry]) -> None:
     charged = [usage for one in done for usage in one.reported.charged]
     failed = {one.organization_id: one.reported.failed for one in done}
     failures = log_failures("reported calls not charged", failed)
@@ -215,7 +215,7 @@ def _report_charged_by_reports(done: Sequence[BroughtUpToDate]) -> None:
     count("CallsReportedByBridge", len(charged))
 
 
-def _report_digests(done: Sequence[BroughtUpToDate]) -> None:
+def _report_digests(done: Sequence[AccountExpiry]) -> None:
     failed = {one.organization_id: one.digests.failed for one in done}
     logger.info(
         "digests sent",

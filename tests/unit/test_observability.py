@@ -9,7 +9,7 @@ from builders import LONG_AGO
 from log_lines import logged
 
 from perminute.application.charge_reported import ChargedByReports
-from perminute.application.daily_expiry import BroughtUpToDate
+from perminute.application.daily_expiry import AccountExpiry
 from perminute.application.expire_credit import Expired
 from perminute.application.send_digests import DigestsSent
 from perminute.domain.errors import Unavailable
@@ -31,8 +31,8 @@ def test_lambda_reads_the_time_and_so_the_level_of_a_line() -> None:
     assert re.fullmatch(time, line["timestamp"])
 
 
-def updated(organization_id: str, expired: Expired) -> BroughtUpToDate:
-    return BroughtUpToDate(organization_id, expired, ChargedByReports(), DigestsSent())
+def updated(organization_id: str, expired: Expired) -> AccountExpiry:
+    return AccountExpiry(organization_id, expired, ChargedByReports(), DigestsSent())
 
 
 def test_recharges_that_nobody_answers_are_named_and_counted(

@@ -1,4 +1,4 @@
-"""The daily expiry of an account: what time brings, calls that nobody has ended, and digests."""
+"""The daily expiry of an account: due changes, calls that nobody has ended, and digests."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class BroughtUpToDate:
-    """What became of an account that was due."""
+class AccountExpiry:
+    """The results of the daily expiry of one account."""
 
     organization_id: str
     expired: Expired
@@ -25,27 +25,27 @@ class BroughtUpToDate:
 
     @property
     def failed(self) -> Unavailable | None:
-        """Why not all of it could be done; the rest of it may have been."""
+        """Why a part failed; the others may have succeeded."""
         return self.expired.failed or self.reported.failed or self.digests.failed
 
     @property
     def goes_on(self) -> bool:
-        """Whether time has run out before the last of its reported calls, or of its digests."""
+        """Whether time ran out before the last of its reported calls or digests."""
         return self.reported.goes_on or self.digests.goes_on
 
 
 @dataclass(frozen=True, slots=True)
 class ExpireAccount:
-    """The use case with what it needs from outside."""
+    """The use case, made of three others."""
 
     expire_credit: ExpireCredit
     charge_reported: ChargeReported
     send_digests: SendDigests
 
-    def __call__(self, work: RunOrganization, deadline: Deadline) -> BroughtUpToDate:
-        """Do all of it: the trouble of one part is not another's."""
+    def __call__(self, work: RunOrganization, deadline: Deadline) -> AccountExpiry:
+        """Do all three parts: if one fails, the others are done all the same."""
         organization_id, at = work.organization_id, work.at
-        return BroughtUpToDate(
+        return AccountExpiry(
             organization_id,
             self.expire_credit(organization_id, at),
             self.charge_reported(organization_id, at, deadline),

@@ -34,7 +34,7 @@ from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.charge_reported import ChargeReported
 from perminute.application.check_books import CheckBooks
-from perminute.application.daily_expiry import BroughtUpToDate, ExpireAccount
+from perminute.application.daily_expiry import AccountExpiry, ExpireAccount
 from perminute.application.daily_runs import DailyRun, ListOrganizations
 from perminute.application.expire_credit import ExpireCredit
 from perminute.application.licensing_cache import LicensingCache
@@ -147,7 +147,7 @@ class Twinned:
         """See `Application.book_credit`."""
         return BookCredit(self._store, PATIENCE)
 
-    def daily_expiry(self) -> DailyRun[BroughtUpToDate]:
+    def daily_expiry(self) -> DailyRun[AccountExpiry]:
         """See `Application.daily_expiry`."""
         charge_reported = ChargeReported(self._store, self.charge_calls())
         send_digests = SendDigests(
