@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -82,7 +82,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.chargebacks import BoughtCredit
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeRequest
-    from perminute.domain.credit.transaction import ProcessedEvent, Transaction
+    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.limits.spending import Spending
     from perminute.domain.notifications.notification_rules import BalanceNow
@@ -703,32 +703,28 @@ def issued_when_sent() -> Iterator[None]:
         yield
 
 
-def _changes_known_as(
-    processed_event_of: Callable[[Event[Any], IssuedDetail], ProcessedEvent],
-) -> ExitStack:
-    patches = ExitStack()
-    for events in (licensing_events, billing_events):
-        patches.enter_context(patch.object(events, "processed_change_of", processed_event_of))
-    return patches
+def _changes_known_as(identity_of: Callable[[Event[Any]], str]) -> AbstractContextManager[object]:
+    identity = bus_event._identity_of  # noqa: SLF001
+
+    def as_of_events(event: Event[Any]) -> tuple[IdentityKind, str]:
+        if event.detail.numbered_by is None:
+            return IdentityKind.EVENT, identity_of(event)
+        return identity(event)
+
+    return patch.object(bus_event, "_identity_of", as_of_events)
 
 
 @contextmanager
 def knowing_changes_by_their_event_ids() -> Iterator[None]:
     """What a bus gave another id counts once more, whatever its `changeId`."""
-    with _changes_known_as(
-        lambda event, _: bus_event.processed_event_of(event, IdentityKind.EVENT, event.id)
-    ):
+    with _changes_known_as(lambda event: event.id):
         yield
 
 
 @contextmanager
 def keeping_change_ids_as_event_ids() -> Iterator[None]:
     """A `changeId` that reads like the id of another event is taken for it."""
-
-    def of_either(event: Event[Any], detail: IssuedDetail) -> ProcessedEvent:
-        return bus_event.processed_event_of(event, IdentityKind.EVENT, detail.change_id or event.id)
-
-    with _changes_known_as(of_either):
+    with _changes_known_as(lambda event: event.detail.change_id or event.id):
         yield
 
 

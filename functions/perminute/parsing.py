@@ -38,6 +38,8 @@ class TextType(type):
     read: Callable[[str], Any]
     write: Callable[[Any], str]
     must_be_text: str
+    min_length: int
+    max_length: int | None
     schema: dict[str, Any]
 
     def __instancecheck__(cls, _: object) -> bool:
@@ -62,6 +64,8 @@ def text_type(
         "read": read,
         "write": write,
         "must_be_text": f"must be text such as {example}" if example else "must be text",
+        "min_length": schema.get("minLength", 0),
+        "max_length": schema.get("maxLength"),
         "schema": {"type": "string", "title": title, **schema},
     }
     return TextType(title, (), namespace)
@@ -144,13 +148,14 @@ def _read_text(kind: Any, value: object) -> object:  # noqa: ANN401 - msgspec pa
         raise ValueError(_NOT_NULL)
     if not isinstance(value, str):
         raise ValueError(kind.must_be_text)  # noqa: TRY004 - msgspec reports the ValueError
-    if not is_text(value):
+    # `isascii` is known of a text already; most of what is sent is.
+    if not value.isascii() and not is_text(value):
         raise ValueError(NO_TEXT)
-    if len(value) < kind.schema.get("minLength", 0):
+    if len(value) < kind.min_length:
         msg = "must not be empty"
         raise ValueError(msg)
-    if len(value) > kind.schema.get("maxLength", len(value)):
-        msg = f"must have at most {kind.schema['maxLength']} characters"
+    if kind.max_length is not None and len(value) > kind.max_length:
+        msg = f"must have at most {kind.max_length} characters"
         raise ValueError(msg)
     return kind.read(value)
 

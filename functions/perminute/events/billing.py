@@ -28,7 +28,6 @@ from perminute.events.event import (
     Source,
     booked_at,
     issued_at,
-    processed_change_of,
     processed_event_of,
     read_event,
 )
@@ -131,7 +130,7 @@ class CreditsConfigured(IssuedDetail, frozen=True, kw_only=True):
 
 
 class NumberedDetail(IssuedDetail, frozen=True, kw_only=True):
-    """The producer has numbered what it says: that stays its identity, beside any `changeId`."""
+    """What an event says that has an identity of its own."""
 
     change_id: Annotated[
         Id | None, about("means nothing here: these events have an identity of their own")
@@ -142,6 +141,7 @@ class CreditPurchased(NumberedDetail, frozen=True, kw_only=True):
     """Credit was bought [organizationId, purchaseId]."""
 
     happened = ("issued_at", "purchased_at")
+    numbered_by = (IdentityKind.PURCHASE, "purchase_id")
 
     purchase_id: Annotated[Id, about("unique in the organization")]
     amount: Annotated[PositiveAmount, about("what the lot holds")]
@@ -162,6 +162,8 @@ class CreditPurchased(NumberedDetail, frozen=True, kw_only=True):
 class CreditAdjusted(NumberedDetail, frozen=True, kw_only=True):
     """The balance was corrected [organizationId, adjustmentId]."""
 
+    numbered_by = (IdentityKind.ADJUSTMENT, "adjustment_id")
+
     adjustment_id: Annotated[Id, about("unique in the organization")]
     amount: Annotated[
         NonzeroAmount,
@@ -178,6 +180,8 @@ class CreditAdjusted(NumberedDetail, frozen=True, kw_only=True):
 
 class RechargeFailed(NumberedDetail, frozen=True, kw_only=True):
     """Credit that was asked for could not be bought [organizationId, rechargeId]."""
+
+    numbered_by = (IdentityKind.RECHARGE_FAILURE, "recharge_id")
 
     recharge_id: Annotated[Id, about("the RechargeRequested that it answers")]
     reason: Annotated[Reason, about("for the people who are notified")]
@@ -207,22 +211,16 @@ def credit_event(event: Event[BillingDetail], heard_at: datetime | None = None) 
     Raises `Refused` for fields that contradict each other.
     """
     detail, at = event.detail, booked_at(event.time, heard_at)
+    processed_event = processed_event_of(event)
+    change: CreditSettings | Purchase | Adjustment | FailedRecharge
     match detail:
         case CreditsConfigured():
-            processed_event = processed_change_of(event, detail)
-            change: CreditSettings | Purchase | Adjustment | FailedRecharge = _settings(
-                detail, processed_event, issued_at(event, detail)
-            )
+            change = _settings(detail, processed_event, issued_at(event, detail))
         case CreditPurchased():
-            processed_event = processed_event_of(event, IdentityKind.PURCHASE, detail.purchase_id)
             change = _purchase(detail)
         case CreditAdjusted():
-            kind = IdentityKind.ADJUSTMENT
-            processed_event = processed_event_of(event, kind, detail.adjustment_id)
             change = _adjustment(detail, at)
         case RechargeFailed():
-            kind = IdentityKind.RECHARGE_FAILURE
-            processed_event = processed_event_of(event, kind, detail.recharge_id)
             change = FailedRecharge(recharge_id=detail.recharge_id, reason=detail.reason)
         case never:
             assert_never(never)

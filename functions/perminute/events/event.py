@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
@@ -44,6 +43,8 @@ class IssuedDetail(Detail, frozen=True, kw_only=True):
     """What a detail says of the decision behind it."""
 
     happened: ClassVar[tuple[str, ...]] = ("issued_at",)
+    # The field in which the producer has numbered what it says: its identity, not the `changeId`.
+    numbered_by: ClassVar[tuple[IdentityKind, str] | None] = None
 
     issued_at: Annotated[
         BookingInstant | None,
@@ -118,25 +119,32 @@ def booked_at(sent_at: datetime, heard_at: datetime | None) -> datetime:
     return sent_at if heard_at is None else min(sent_at, heard_at)
 
 
-def processed_event_of(event: Event[Any], kind: IdentityKind, identity: str) -> ProcessedEvent:
+def processed_event_of(event: Event[Any]) -> ProcessedEvent:
     """Return what an event said as canonical JSON: our field order, each value in one spelling.
 
     The event's own id and time stay out, and its `changeId`: a producer that sends again may number
     anew. `issuedAt` stays in, since it decides what holds.
     """
+    kind, identity = _identity_of(event)
     detail = {name: value for name, value in _written(event.detail).items() if name != "changeId"}
-    content = json.dumps({"detail-type": event.detail_type, **detail})
-    return ProcessedEvent(EventIdentity(kind, event.detail.organization_id, identity), content)
+    return ProcessedEvent(
+        EventIdentity(kind, event.detail.organization_id, identity),
+        json.dumps({"detail-type": event.detail_type, **detail}),
+        # Of several copies the earliest says when it was issued, if they do not say so themselves.
+        issued_at=event.time
+        if kind is IdentityKind.CHANGE and not event.detail.issued_at
+        else None,
+    )
 
 
-def processed_change_of(event: Event[Any], detail: IssuedDetail) -> ProcessedEvent:
-    """Return what an event said under its `changeId`, or under its event id if it has none."""
-    if detail.change_id is None:
-        return processed_event_of(event, IdentityKind.EVENT, event.id)
-    processed_event = processed_event_of(event, IdentityKind.CHANGE, detail.change_id)
-    if detail.issued_at is not None:
-        return processed_event
-    return replace(processed_event, issued_at=event.time)
+def _identity_of(event: Event[Any]) -> tuple[IdentityKind, str]:
+    detail = event.detail
+    if detail.numbered_by is not None:
+        kind, field_name = detail.numbered_by
+        return kind, getattr(detail, field_name)
+    if detail.change_id is not None:
+        return IdentityKind.CHANGE, detail.change_id
+    return IdentityKind.EVENT, event.id
 
 
 def _check_has_happened(event: Event[Any]) -> None:

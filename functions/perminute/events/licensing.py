@@ -19,7 +19,7 @@ from perminute.events.event import (
     IssuedDetail,
     Source,
     issued_at,
-    processed_change_of,
+    processed_event_of,
     read_event,
 )
 from perminute.fields import Amount, Country, Id, Instant, about
@@ -149,7 +149,7 @@ def licensing_event(
 ) -> LicensingEvent:
     """Return the facts that an event states about its subject."""
     detail = event.detail
-    processed_event = processed_change_of(event, detail)
+    processed_event = processed_event_of(event)
     issued = issued_at(event, detail)
     facts = tuple(
         Fact(
