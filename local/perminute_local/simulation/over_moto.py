@@ -26,7 +26,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table
 
-from perminute import aws, bootstrap, settings
+from perminute import aws, bootstrap
 from perminute.adapters.dynamodb import licensing_store
 from perminute.adapters.dynamodb.account_items import ACCOUNT, account_of
 from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
@@ -80,6 +80,7 @@ if TYPE_CHECKING:
 
     from perminute.adapters.dynamodb.codec import Item
     from perminute.application.correct_rates import RateCorrection
+    from perminute.application.reconcile_books import BooksReport
     from perminute.domain.credit.accounts import Account
     from perminute.domain.licensing.timelines import Fact
     from perminute_local.simulation.fault_injector import Gate
@@ -322,13 +323,16 @@ def over_moto(
             patch.object(bootstrap, "RetryPolicy", patient),
             patch.object(api_bootstrap, "RetryPolicy", patient),
             patch.object(aws, "S3RateCards", cards),
-            patch.object(bootstrap, "CheckBooks", lambda **parts: in_pieces(CheckBooks(**parts))),
-            patch.object(settings, "whole_within_days", lambda _: WHOLE_WITHIN_DAYS),
+            patch.object(bootstrap, "CheckBooks", _check_books),
             patch.object(licensing_store, "MAX_FACTS", MOST_FACTS),
             patch.object(aws, "connect", lambda **_: connection),
             patch.object(aws.AwsResources, "client", lambda _, service: client(service)),
         ):
             yield medium
+
+
+def _check_books(**parts: Any) -> Callable[..., BooksReport]:  # noqa: ANN401 - the parts of a use case
+    return in_pieces(CheckBooks(**{**parts, "whole_within_days": WHOLE_WITHIN_DAYS}))
 
 
 def _snapshot(table: Table, _: object) -> Table:
