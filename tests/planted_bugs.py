@@ -68,7 +68,7 @@ from perminute.events import event as bus_event
 from perminute.events import licensing as licensing_events
 from perminute.formats import notification_texts
 from perminute.parsing import parse
-from perminute_local.simulation.write_recorder import Effects, documents_of
+from perminute_local.simulation.write_recorder import WriteRecorder, documents_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -201,20 +201,20 @@ def _committing(change: Callable[[Transaction, Account], Transaction]) -> Iterat
 @contextmanager
 def publishing_before_the_commit() -> Iterator[None]:
     """Notifications go out as soon as they are decided; then all is committed, or not."""
-    topic: list[Effects] = []
-    made = Effects.__init__
+    recorders: list[WriteRecorder] = []
+    made = WriteRecorder.__init__
 
-    def remembered(effects: Effects, *parts: object, **options: object) -> None:
-        made(effects, *parts, **options)  # type: ignore[arg-type]
-        topic.append(effects)
+    def remembered(recorder: WriteRecorder, *parts: object, **options: object) -> None:
+        made(recorder, *parts, **options)  # type: ignore[arg-type]
+        recorders.append(recorder)
 
     def published(transaction: Transaction, _: Account) -> Transaction:
         documents = documents_of([announced(one) for one in transaction.notifications])
         asked = [one for one in documents if one["type"] != "RechargeRequested"]
-        topic[-1].published(asked)
+        recorders[-1].publish(asked)
         return transaction
 
-    with patch.object(Effects, "__init__", remembered), _committing(published):
+    with patch.object(WriteRecorder, "__init__", remembered), _committing(published):
         yield
 
 
@@ -829,68 +829,83 @@ def taking_all_since_a_checkpoint_for_right() -> Iterator[None]:
         yield
 
 
-BUGS: tuple[Callable[[], AbstractContextManager[None]], ...] = (
-    without_does_not_exist,
-    without_version,
-    with_plain_add,
-    publishing_before_the_commit,
-    rearmed_on_every_call,
-    without_late_lots,
-    forgetting_who_sends,
-    chargebacks_by_other_lots,
-    losing_further_lots,
-    never_charging_reports,
-    charging_reports_and_ends,
-    with_a_new_recharge_id_after_a_day,
-    without_a_limit_of_recharges_a_day,
-    telling_what_may_change,
-    minutes_used_before_drawn_again,
-    corrected_by_the_card_of_the_call,
-    corrected_without_settling,
-    settling_without_those_who_drew,
-    spelling_users_as_requests_do,
-    refusing_who_withholds_a_number,
-    without_the_last_report,
-    unlisted_once_reported,
-    granting_to_the_last_second,
-    taking_any_report,
-    repeats_word_for_word,
-    granting_as_much_as_is_wanted,
-    failing_closed_always,
-    freeing_what_no_answer_proves,
-    counting_calls_before_credit,
-    trusting_all_clocks,
-    going_on_by_the_card_in_force,
-    charging_by_the_card_in_force,
-    repeating_what_has_lapsed,
-    adjusting_before_any_currency,
-    stating_no_price_in_another_currency,
-    charging_in_any_currency,
-    repricing_in_whole_minutes,
-    pricing_masked_numbers_for_certain,
-    authorizing_by_the_digits_shown,
-    believing_any_instant,
-    booking_by_senders_clocks,
-    correcting_past_the_limits,
-    skipping_corrections,
-    reading_the_last_list_again,
-    counting_what_was_added_already,
-    facts_of_one_instant_by_identity,
-    settings_of_one_instant_by_identity,
-    settings_by_arrival,
-    issued_when_sent,
-    knowing_changes_by_their_event_ids,
-    keeping_change_ids_as_event_ids,
-    cutting_before_the_difference,
-    reading_first_items_only,
-    folding_within_the_horizon,
-    without_a_horizon,
-    settling_the_first_calls_only,
-    asking_for_no_next_step,
-    tracing_calls_to_the_last_of_their_batch,
-    showing_reasons_as_they_are_sent,
-    skipping_an_organization_between_pages,
-    adding_again_where_a_reading_stopped,
-    moving_the_checkpoint_over_a_difference,
-    taking_all_since_a_checkpoint_for_right,
-)
+BOOKS = "balance = ledger = lots less debt"
+CROSSINGS = "one id for each crossing"
+RESERVED = "reserved = open reservations"
+POOLS = "calls draw pool minutes in their order"
+COVERED = "authorized calls never take a balance below zero"
+OWN_CARD = "a call is priced by the card that it was authorized by"
+RULES = "each call costs what the rules say"
+WRONG = "a wrong event is refused"
+COUNTED = "limits count what calls cost"
+CAUTIOUS = "of two statements of one instant the cautious one holds"
+DEAREST = "a masked number is granted what covers the dearest price it may have"
+
+BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
+    without_does_not_exist: {BOOKS, CROSSINGS},
+    with_plain_add: {BOOKS, RESERVED},
+    publishing_before_the_commit: {"only what was committed is published"},
+    without_version: {BOOKS, RESERVED},
+    rearmed_on_every_call: {CROSSINGS},
+    without_late_lots: {"a late call is paid by a lot of its time"},
+    forgetting_who_sends: {"an entry names who sent its event"},
+    chargebacks_by_other_lots: {"a chargeback takes what was forfeited first"},
+    losing_further_lots: {BOOKS, "everything settles"},
+    never_charging_reports: {"a call without an end costs what its bridge reported"},
+    charging_reports_and_ends: {BOOKS},
+    with_a_new_recharge_id_after_a_day: {"one recharge id for one crossing"},
+    without_a_limit_of_recharges_a_day: {"at most ten recharges are requested a day"},
+    telling_what_may_change: {"nobody is notified of a balance that may change"},
+    minutes_used_before_drawn_again: {POOLS},
+    corrected_by_the_card_of_the_call: {"a correction reaches all calls of its time"},
+    corrected_without_settling: {POOLS, BOOKS},
+    settling_without_those_who_drew: {POOLS},
+    spelling_users_as_requests_do: {"events and the API know the same users"},
+    refusing_who_withholds_a_number: {"a right request is answered"},
+    without_the_last_report: {"what the API says of a call is what its bridge knows"},
+    unlisted_once_reported: {"calls under way are listed"},
+    granting_to_the_last_second: {"a bridge that obeys stays within its grant"},
+    taking_any_report: {"a false report is refused"},
+    repeats_word_for_word: {"one request has one answer"},
+    granting_as_much_as_is_wanted: {"no grant is longer than maxGrantSeconds and a block"},
+    failing_closed_always: {"answers carry the failureHandling in force"},
+    freeing_what_no_answer_proves: {COVERED},
+    counting_calls_before_credit: {"credit that is short is named before any limit"},
+    trusting_all_clocks: {COVERED},
+    going_on_by_the_card_in_force: {OWN_CARD},
+    charging_by_the_card_in_force: {OWN_CARD},
+    repeating_what_has_lapsed: {"a grant that has lapsed is not given again"},
+    adjusting_before_any_currency: {"booked credit has a currency"},
+    stating_no_price_in_another_currency: {"a call that is rated states what its card says"},
+    charging_in_any_currency: {"credit pays in its own currency only"},
+    repricing_in_whole_minutes: {RULES},
+    pricing_masked_numbers_for_certain: {"a masked number says whether its price is certain"},
+    authorizing_by_the_digits_shown: {
+        "a masked number is granted what covers the dearest price it may have"
+    },
+    believing_any_instant: {WRONG},
+    booking_by_senders_clocks: {"nothing is booked in the future"},
+    correcting_past_the_limits: {COUNTED},
+    skipping_corrections: {COUNTED},
+    reading_the_last_list_again: {COUNTED},
+    counting_what_was_added_already: {COUNTED},
+    facts_of_one_instant_by_identity: {CAUTIOUS},
+    settings_of_one_instant_by_identity: {CAUTIOUS},
+    settings_by_arrival: {CAUTIOUS},
+    issued_when_sent: {CAUTIOUS},
+    knowing_changes_by_their_event_ids: {"a change counts once, however often it is put on a bus"},
+    keeping_change_ids_as_event_ids: {"a changeId is no event id"},
+    cutting_before_the_difference: {"a call lasts as long as all digits say"},
+    skipping_an_organization_between_pages: {"every night all books are checked"},
+    adding_again_where_a_reading_stopped: {"all books are read within some days"},
+    moving_the_checkpoint_over_a_difference: {"a checkpoint is what the ledger says"},
+    taking_all_since_a_checkpoint_for_right: {"differences of the books are found"},
+    reading_first_items_only: {RULES},
+    folding_within_the_horizon: {"no fact is lost"},
+    without_a_horizon: {WRONG},
+    asking_for_no_next_step: {"an unsettled pool is settled soon"},
+    settling_the_first_calls_only: {POOLS, RULES},
+    tracing_calls_to_the_last_of_their_batch: {"a notification names the event that caused it"},
+    showing_reasons_as_they_are_sent: {"subjects and texts are printable lines"},
+}
+"""Each bug with the promises of which it breaks one."""

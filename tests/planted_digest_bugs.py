@@ -14,13 +14,6 @@ from perminute.domain.credit.transaction_builder import TransactionBuilder
 from perminute.domain.notifications import digests
 from perminute.domain.notifications.digests import CountedCalls
 from perminute.domain.values.times import end_of
-from perminute_local.simulation.digests import (
-    AS_IT_IS,
-    NONE_LOST,
-    ONCE,
-    ONE_FIRST,
-    SUM,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -150,12 +143,15 @@ def adding_up_all_costs() -> Iterator[None]:
         yield
 
 
+ONE_FIRST = "one call of a day is the first"
+AS_IT_IS = "a digest counts calls as they are when the day is over"
+
 DIGEST_BUGS: dict[Callable[[], AbstractContextManager[None]], str] = {
     a_second_first_call: ONE_FIRST,
     first_calls_by_the_publisher_alone: ONE_FIRST,
-    keeping_what_was_counted: ONCE,
-    no_day_is_due: NONE_LOST,
+    keeping_what_was_counted: "each call is notified of once",
+    no_day_is_due: "no call is forgotten that is to be notified of",
     counting_what_calls_were: AS_IT_IS,
     counting_before_the_day_is_over: AS_IT_IS,
-    adding_up_all_costs: SUM,
+    adding_up_all_costs: "a digest says what its calls cost",
 }

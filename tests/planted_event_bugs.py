@@ -27,8 +27,6 @@ from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reference.phone_numbers import check_e164
 from perminute.domain.rerating import rerating
 from perminute.events import telephony
-from perminute_local.simulation.notified import CARRIED, NAMED
-from perminute_local.simulation.same_second import CAUTIOUS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -333,14 +331,18 @@ def believing_every_copy() -> Iterator[None]:
         yield
 
 
+CAUTIOUS = "of two statements of one instant the cautious one holds"
+CARRIED = "a notification of a call says what is recorded"
+NAMED = "a notification has the name of its organization"
+
 EVENT_BUGS: dict[Callable[[], AbstractContextManager[None]], str] = {
     publishing_one_of_each_record: "what was committed is published",
     calling_all_of_a_batch_by_one_name: NAMED,
     telling_whose_number_it_is: CARRIED,
     stating_prices_in_another_currency: CARRIED,
-    publishing_hours_for_instants: "only what was committed is told",
-    keeping_an_extract_beside_what_is_refused: "what is refused was sent",
-    keeping_refusals_twice: "what is wrong is refused once",
+    publishing_hours_for_instants: "only what was committed is published",
+    keeping_an_extract_beside_what_is_refused: "only what was sent is refused",
+    keeping_refusals_twice: "a wrong event is refused once",
     counting_purchases_twice: "every purchase and every charge counts once",
     remembering_the_last_event_only: CAUTIOUS,
     setting_credits_up_by_what_comes_last: "credits are set up by what came first",
@@ -348,13 +350,13 @@ EVENT_BUGS: dict[Callable[[], AbstractContextManager[None]], str] = {
     believing_the_first_copy: CAUTIOUS,
     believing_every_copy: CAUTIOUS,
     counting_days_only: "limits count what calls cost",
-    saying_nothing_of_unrated_calls: "what became of each call is told",
-    failing_on_an_outcome: "functions fail only for want of AWS",
-    refusing_masked_numbers: "what is right is taken",
-    refusing_numbers_that_are_no_text: "what is right is taken",
-    refusing_half_a_surrogate_pair_anywhere: "what is right is taken",
-    taking_any_currency: "what is wrong is refused",
+    saying_nothing_of_unrated_calls: "admins are notified of the outcome of each call",
+    failing_on_an_outcome: "functions fail only if AWS fails",
+    refusing_masked_numbers: "a right event is taken",
+    refusing_numbers_that_are_no_text: "a right event is taken",
+    refusing_half_a_surrogate_pair_anywhere: "a right event is taken",
+    taking_any_currency: "a wrong event is refused",
     passing_the_monthly_limit: "no month is asked for more than its limit",
-    forgetting_that_a_recharge_failed: "what is told of a recharge is true",
+    forgetting_that_a_recharge_failed: "notifications of recharges are true",
 }
 """Each bug with the promise that it breaks."""

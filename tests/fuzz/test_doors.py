@@ -29,7 +29,7 @@ from perminute_local.microsoft_graph import read_users
 from perminute_local.replay.deliveries import Delivery, NotAnEvent, read_events
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.requests import http_event
-from perminute_local.simulation.twin_functions import Shared, twinned_functions
+from perminute_local.simulation.backends.twin_functions import SharedTwins, load_twins
 from perminute_local.stack import load_template
 
 if TYPE_CHECKING:
@@ -131,10 +131,10 @@ def _quiet() -> Iterator[None]:
 
 
 @cache
-def world() -> tuple[Shared, dict[str, LoadedFunction]]:
+def world() -> tuple[SharedTwins, dict[str, LoadedFunction]]:
     """One world for all inputs: what was taken in before is there when the next one comes."""
-    made = Shared(PublishedRateCards(card()))
-    return made, twinned_functions(load_template(), made)
+    made = SharedTwins(PublishedRateCards(card()))
+    return made, load_twins(load_template(), made)
 
 
 def fuzzed(**strategies: st.SearchStrategy[Any]) -> Callable[..., Any]:
@@ -149,7 +149,7 @@ def fuzzed(**strategies: st.SearchStrategy[Any]) -> Callable[..., Any]:
 @pytest.mark.parametrize("function", QUEUES)
 def test_a_message_is_taken_or_kept_with_its_reason(function: str) -> None:
     made, functions = world()
-    kept = made.kept[QUEUES[function]].kept
+    kept = made.refused[QUEUES[function]].kept
 
     @fuzzed(bodies=st.lists(texts_of(BUS_EVENTS), min_size=1, max_size=3))
     def try_it(bodies: list[str]) -> None:

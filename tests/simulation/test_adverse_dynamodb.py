@@ -20,12 +20,11 @@ from planted_adapter_bugs import (
 )
 
 from perminute_local.embedded_aws import REGION, environment
-from perminute_local.simulation import adverse
-from perminute_local.simulation.adverse import LONGEST_PAGE, AdverseDynamoDB
+from perminute_local.simulation.backends import adverse
+from perminute_local.simulation.backends.adverse import LONGEST_PAGE, AdverseDynamoDB
 from perminute_local.simulation.command import report_of
-from perminute_local.simulation.fault_injector import Gate
-from perminute_local.simulation.faults import Weather
-from perminute_local.simulation.scenarios import Over, World, simulate
+from perminute_local.simulation.faults import FaultInjector, FaultRates
+from perminute_local.simulation.world import Over, World, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,8 +84,8 @@ class ChargingRequest:
 
     def __init__(self, client: Any) -> None:
         self.client = client
-        self.gate = Gate(Weather({}))
-        self.dynamodb = AdverseDynamoDB(self.gate)
+        self.injector = FaultInjector(FaultRates())
+        self.dynamodb = AdverseDynamoDB(self.injector)
         self.drawn = Random(7)
 
     def __call__(self, operation: str, *, by_function: bool = True, **params: Any) -> Any:
@@ -103,7 +102,7 @@ class ChargingRequest:
 
         if not by_function:
             return self.dynamodb.answer(make, operation, params)
-        with self.gate.invocation(self.drawn):
+        with self.injector.invocation(self.drawn):
             return self.dynamodb.answer(make, operation, params)
 
     def until_answered(self, operation: str, **params: Any) -> Any:

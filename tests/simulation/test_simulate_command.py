@@ -12,7 +12,7 @@ from planted_bugs import rearmed_on_every_call
 from perminute_local.cli import main
 from perminute_local.simulation.command import command_of, faults_named, items_named
 from perminute_local.simulation.faults import ALL_FAULTS, Fault
-from perminute_local.simulation.scenarios import Over, World
+from perminute_local.simulation.world import Over, World
 
 if TYPE_CHECKING:
     from _pytest.capture import CaptureFixture

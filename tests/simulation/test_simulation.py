@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perminute_local.simulation.command import report_of
-from perminute_local.simulation.faults import ALL_FAULTS, ONE, PER_REQUEST, Fault, Weather
-from perminute_local.simulation.plan import Rest
-from perminute_local.simulation.scenarios import Over, World, simulate
+from perminute_local.simulation.faults import ALL_FAULTS, ONE, PER_REQUEST, Fault, FaultRates
+from perminute_local.simulation.plan import Quiesce
+from perminute_local.simulation.world import Over, World, simulate
 
 if TYPE_CHECKING:
     from perminute_local.stack import Template
@@ -48,12 +48,12 @@ def test_where_every_request_fails_all_is_done_once_they_do_not(
 ) -> None:
     """What was done without an answer is done once, what was not is done later; nothing is lost."""
     world = World(seed=11, events=12)
-    outcome = simulate(world, template, Weather({kind: ONE}))
+    outcome = simulate(world, template, FaultRates({kind: ONE}))
     assert outcome.broken is None
     assert outcome.faults[kind] >= 10
 
 
-def test_in_fine_weather_nothing_goes_wrong_at_all(template: Template) -> None:
+def test_without_faults_nothing_goes_wrong_at_all(template: Template) -> None:
     outcome = simulate(World(seed=1, events=60, faults=frozenset()), template)
     assert outcome.broken is None
     assert not outcome.faults
@@ -73,7 +73,7 @@ def test_another_process_has_the_same_history(template: Template, over: Over) ->
     """Sets and dictionaries of text have another order in each process."""
     world = World(seed=3, events=12 if over is Over.TWINS else 5, over=over)
     program = (
-        "from perminute_local.simulation.scenarios import Over, World, simulate\n"
+        "from perminute_local.simulation.world import Over, World, simulate\n"
         "from perminute_local.stack import load_template\n"
         f"world = World(seed={world.seed}, events={world.events}, over=Over('{over}'))\n"
         "print(simulate(world, load_template()).digest)\n"
@@ -93,20 +93,20 @@ def test_another_process_has_the_same_history(template: Template, over: Over) ->
 
 def test_what_is_left_out_of_a_plan_changes_nothing_about_the_rest() -> None:
     plan = World(seed=6).plan()
-    kinds = {type(item.what).__name__ for item in plan.items}
-    assert kinds == {"Bridged", "Corrected", "Published", "Rest", "Said"}
+    kinds = {type(item.action).__name__ for item in plan.items}
+    assert kinds == {"CallPlaced", "EventSent", "Quiesce", "RateCardPublished", "RatesCorrected"}
     assert [item.number for item in plan.items] == list(range(len(plan.items)))
     longer = World(seed=6, events=400).plan()
     same = len(plan.items) - 1
-    assert isinstance(plan.items[-1].what, Rest)
+    assert isinstance(plan.items[-1].action, Quiesce)
     assert longer.items[:same] == plan.items[:same]
 
 
-def test_the_seeds_have_fine_weather_and_foul() -> None:
-    weathers = [Weather.of(seed) for seed in range(100)]
+def test_each_kind_of_fault_is_often_rare_and_absent_in_some_seeds() -> None:
+    all_rates = [FaultRates.of(seed) for seed in range(100)]
     for kind in Fault:
-        rates = {weather.rate(kind) for weather in weathers}
+        rates = {rates_of.rate(kind) for rates_of in all_rates}
         assert 0 in rates
         assert max(rates) >= 40
-    only_kills = Weather.of(3, {Fault.KILL})
+    only_kills = FaultRates.of(3, {Fault.KILL})
     assert {kind for kind in ALL_FAULTS if only_kills.rate(kind)} <= {Fault.KILL}

@@ -21,7 +21,7 @@ from perminute.domain.rating.calls import MAX_ID_LENGTH
 from perminute.ports import CallPlace
 from perminute_local.replay.lambda_runtime import SQSMessage
 from perminute_local.replay.requests import http_event
-from perminute_local.simulation.twin_functions import Shared, twinned_functions
+from perminute_local.simulation.backends.twin_functions import SharedTwins, load_twins
 from perminute_local.stack import load_template
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ NO_TEXT = {"error": "invalid", "message": "body: has a name or a value that is n
 
 @pytest.fixture(scope="module")
 def api() -> LoadedFunction:
-    return twinned_functions(load_template(), Shared(PublishedRateCards(card())))[
+    return load_twins(load_template(), SharedTwins(PublishedRateCards(card())))[
         "AuthorizeCallsFunction"
     ]
 
@@ -127,14 +127,14 @@ CALL = {
 
 
 @pytest.fixture
-def shared() -> Shared:
-    return Shared(PublishedRateCards(card()))
+def shared() -> SharedTwins:
+    return SharedTwins(PublishedRateCards(card()))
 
 
 @pytest.fixture
-def functions(shared: Shared) -> dict[str, LoadedFunction]:
+def functions(shared: SharedTwins) -> dict[str, LoadedFunction]:
     """Functions of an organization with credit; events and requests spell its user differently."""
-    functions = twinned_functions(load_template(), shared)
+    functions = load_twins(load_template(), shared)
     user = {"userId": "Adele@Contoso.com"}
     told = {
         "ApplyLicensingFunction": [
@@ -173,7 +173,7 @@ def test_a_user_of_events_is_the_same_user_at_the_api(
 
 
 def test_a_call_is_the_same_call_in_either_case(
-    functions: dict[str, LoadedFunction], shared: Shared
+    functions: dict[str, LoadedFunction], shared: SharedTwins
 ) -> None:
     """The last request again, with its organizer and its call in another case, is a repeat."""
     api = functions["AuthorizeCallsFunction"]
@@ -231,7 +231,7 @@ DIAL_IN = {**CALL, "legType": "tollDialIn", "serviceNumber": "+14255550100"}
     ],
 )
 def test_a_caller_who_withholds_the_number_is_put_through_and_charged(
-    functions: dict[str, LoadedFunction], shared: Shared, caller: object
+    functions: dict[str, LoadedFunction], shared: SharedTwins, caller: object
 ) -> None:
     """Another spelling of withheld is the same request, and the same call."""
     api = functions["AuthorizeCallsFunction"]
@@ -245,7 +245,7 @@ def test_a_caller_who_withholds_the_number_is_put_through_and_charged(
         functions["ChargeCallsFunction"].invoke([SQSMessage(ended)], "arn")
     (usage,) = shared.store.usages.values()
     assert (usage.outcome, usage.call.remote_number) == ("charged", None)
-    assert shared.kept["CallsDeadLetters"].kept == []
+    assert shared.refused["CallsDeadLetters"].kept == []
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ SIGNED = {"iam": {"accountId": "000000000000"}}
     ],
 )
 def test_where_tokens_are_required_nobody_is_served_over_http_without_one(
-    shared: Shared, authorizer: dict[str, Any] | None, refusal: str | None, *, required: bool
+    shared: SharedTwins, authorizer: dict[str, Any] | None, refusal: str | None, *, required: bool
 ) -> None:
     template = load_template()
     settings = template["Resources"]["AuthorizeCallsFunction"]["Properties"]["Environment"]
@@ -353,7 +353,7 @@ def test_where_tokens_are_required_nobody_is_served_over_http_without_one(
         "ORGANIZATION_CLAIM": "organizationId",
         "TOKENS_REQUIRED": "true" if required else "false",
     }
-    api = twinned_functions(template, shared)["AuthorizeCallsFunction"]
+    api = load_twins(template, shared)["AuthorizeCallsFunction"]
     event = http_event(BY_NAME["balance"], IDS, {}, AT)
     event["requestContext"]["authorizer"] = authorizer
     status, answer = asked(api, "balance", **event)

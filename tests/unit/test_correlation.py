@@ -37,6 +37,7 @@ from perminute.application.looking_again import LookingAgain
 from perminute.application.publish_notifications import Published
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
+from perminute.bootstrap import Application
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.recharge import AutoRecharge
 from perminute.domain.credit.transaction import MAX_CORRELATION_ID, NO_CAUSES, Causes
@@ -48,7 +49,7 @@ from perminute.reports import report_batch, report_published
 from perminute.sqs import Settled
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.requests import http_event
-from perminute_local.simulation.twin_functions import Shared, Twinned, twinned_functions
+from perminute_local.simulation.backends.twin_functions import SharedTwins, load_twins
 from perminute_local.stack import load_template
 
 if TYPE_CHECKING:
@@ -206,8 +207,8 @@ def test_what_is_published_is_named_with_all_that_led_to_it() -> None:
 
 class Functions:
     def __init__(self) -> None:
-        self.shared = Shared(PublishedRateCards(card()))
-        self.functions = twinned_functions(load_template(), self.shared)
+        self.shared = SharedTwins(PublishedRateCards(card()))
+        self.functions = load_twins(load_template(), self.shared)
 
     def __getitem__(self, name: str) -> LoadedFunction:
         return self.functions[name]
@@ -317,6 +318,6 @@ def test_what_a_batch_brings_that_no_event_says_goes_by_the_id_of_the_run(
         found.append(correlation_id())
         return []
 
-    monkeypatch.setattr(Twinned, use_case, lambda _: seen)
+    monkeypatch.setattr(Application, use_case, lambda _: seen)
     assert Functions()[function].call({"Records": []}) == {"batchItemFailures": []}
     assert found == [f"{function}-1"]

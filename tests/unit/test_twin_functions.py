@@ -1,4 +1,4 @@
-"""The stand-in has the use cases of the real one, and the real handlers work over it."""
+"""The real handlers, with the real use cases, work over twins."""
 
 from __future__ import annotations
 
@@ -9,31 +9,24 @@ from builders import ANSWERED, ORGANIZATION, WITHOUT_WAITING, card, purchase
 
 from perminute.adapters.memory import PublishedRateCards
 from perminute.application.book_credit import BookCredit
-from perminute.aws import AwsResources
-from perminute.bootstrap import Application
 from perminute.domain.rerating.rerating import Rerating
 from perminute_local.replay.lambda_runtime import SQSMessage
-from perminute_local.simulation.twin_functions import Shared, Twinned, twinned_functions
+from perminute_local.simulation.backends.twin_functions import (
+    SharedTwins,
+    load_twins,
+)
 from perminute_local.stack import resources
 
 if TYPE_CHECKING:
     from perminute_local.stack import Template
 
 
-def methods(of: type) -> set[str]:
-    return {name for name in vars(of) if not name.startswith("_")}
-
-
-def test_it_offers_the_use_cases_that_the_real_one_does() -> None:
-    assert methods(Twinned) == methods(Application) - methods(AwsResources)
-
-
 def test_a_licensing_event_from_before_the_horizon_is_kept_and_changes_nothing(
     template: Template,
 ) -> None:
     """By the event's own time, whenever it arrives."""
-    world = Shared(PublishedRateCards(card()))
-    function = twinned_functions(template, world)["ApplyLicensingFunction"]
+    world = SharedTwins(PublishedRateCards(card()))
+    function = load_twins(template, world)["ApplyLicensingFunction"]
     for identity, effective_at in (
         ("e-1", "2025-09-28T09:00:00Z"),
         ("e-2", "2025-09-28T08:59:59Z"),
@@ -52,7 +45,7 @@ def test_a_licensing_event_from_before_the_horizon_is_kept_and_changes_nothing(
         }
         assert not function.invoke([SQSMessage(json.dumps(stated))], "arn")
     assert world.store.account(ORGANIZATION).user_facts == 1
-    (kept,) = world.kept["LicensingDeadLetters"].kept
+    (kept,) = world.refused["LicensingDeadLetters"].kept
     assert (kept.event_id, kept.reason.partition(";")[0]) == (
         "e-2",
         "effectiveAt: lies more than 400 days before the event was issued",
@@ -60,8 +53,8 @@ def test_a_licensing_event_from_before_the_horizon_is_kept_and_changes_nothing(
 
 
 def test_what_one_function_books_another_reads(template: Template) -> None:
-    world = Shared(PublishedRateCards(card()))
-    functions = twinned_functions(template, world)
+    world = SharedTwins(PublishedRateCards(card()))
+    functions = load_twins(template, world)
     assert set(functions) == {name for name, _ in resources(template, "AWS::Serverless::Function")}
     bought = {
         "id": "e-1",
@@ -85,14 +78,14 @@ def test_what_one_function_books_another_reads(template: Template) -> None:
     assert answer["balance"] == "80"
     assert world.store.account("contoso").balance_micros == 80_000_000
     assert not functions["BookCreditFunction"].invoke([SQSMessage("no event")], "arn")
-    assert [one.body for one in world.kept["CreditDeadLetters"].kept] == ["no event"]
+    assert [one.body for one in world.refused["CreditDeadLetters"].kept] == ["no event"]
 
 
 def test_the_evening_run_wakes_those_of_whom_something_still_waits(template: Template) -> None:
-    world = Shared(PublishedRateCards(card()))
+    world = SharedTwins(PublishedRateCards(card()))
     BookCredit(world.store, WITHOUT_WAITING)([purchase()])
     world.store.reratings.clear()
-    evening = twinned_functions(template, world)["QueueReratingsFunction"]
+    evening = load_twins(template, world)["QueueReratingsFunction"]
     assert evening.call({}) == {"batchItemFailures": []}
     assert world.rerating_requests.woken == []
     forgotten = Rerating(organization_id=ORGANIZATION, rerating_id="event#e", at=ANSWERED)

@@ -49,7 +49,7 @@ def simulate(
 ) -> int:
     """Look for a fault that loses or doubles a cent."""
     from perminute_local.simulation.command import faults_named, items_named, run_simulate
-    from perminute_local.simulation.scenarios import EVENTS, Over, World
+    from perminute_local.simulation.world import EVENTS, Over, World
 
     world = World(
         seed=seed,

@@ -1,4 +1,4 @@
-"""Somebody who is asked to buy credit: does so, cannot, says both, late, or is never heard of."""
+"""A billing system that buys credit, cannot, reports both, does so late, or never answers."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from perminute.domain.values.times import format_instant
-from perminute_local.simulation.faults import chance
-from perminute_local.simulation.plan import event_body
+from perminute_local.simulation.faults import rng_of
+from perminute_local.simulation.plan import Expected, event_sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from perminute_local.simulation.scheduler import Happenings
-    from perminute_local.simulation.write_recorder import Effects
+    from perminute_local.simulation.plan import EventSent
+    from perminute_local.simulation.scheduler import Scheduler
+    from perminute_local.simulation.write_recorder import WriteRecorder
 
-_BOUGHT, _FAILED, _AGAIN, _ELSEWHERE = "bought", "failed", "again", "elsewhere"
-"""It was bought; it could not be; the first of these is sent once more; it was bought twice."""
+_BOUGHT, _FAILED = "bought", "failed"
+_AGAIN, _ELSEWHERE = "again", "elsewhere"
+"""The event before is sent again; or another purchase pays the same recharge."""
 _PROMPT_OUTCOMES = ((_BOUGHT,),) * 7 + ((_FAILED,), (_FAILED, _BOUGHT))
 _SLOW_OUTCOMES = (
     (_BOUGHT,),
@@ -35,59 +37,58 @@ _SLOW_OUTCOMES = (
 _PROMPT_SECONDS = (1, 60)
 _SLOW_SECONDS = (1, 60, 4_000, 100_000, 400_000)
 _REASON = "expired card\r\n\x1b[2J\u202eNo action needed."
-"""As a payment service gives it that takes its words from elsewhere."""
-_HEARS_ATTEMPT = (1, 1, 1, 2, 4)
-"""The first attempt that reaches a slow one: those before are lost on its side."""
+"""A reason as a payment service may send it."""
+_FIRST_ATTEMPT_RECEIVED = (1, 1, 1, 2, 4)
+"""The first attempt that a slow billing system receives."""
 
 
 @dataclass
 class Billing:
-    """Answers each recharge once, by its id, however often it is asked to buy it.
+    """Answers each recharge once, by its id, however often it is requested.
 
-    That of some organizations is prompt: their recharges follow each other within minutes.
+    It is prompt for some organizations: their recharges follow each other within minutes.
     """
 
-    happenings: Happenings
-    effects: Effects
-    send: Callable[[str, str], None]
+    scheduler: Scheduler
+    recorder: WriteRecorder
+    send: Callable[[EventSent, str], None]
     """Sends an event, under its identity."""
     answered: set[str] = field(default_factory=set)
 
-    def hear(self, published: Sequence[Mapping[str, Any]]) -> None:
-        """Hear of what was published."""
-        for told in published:
-            if told["type"] == "RechargeRequested" and self.effects.announced[told["id"]] == 1:
-                self._consider(json.loads(told["document"]))
+    def receive(self, published: Sequence[Mapping[str, Any]]) -> None:
+        """Receive notifications that were published."""
+        for notification in published:
+            is_new = self.recorder.published[notification["id"]] == 1
+            if notification["type"] == "RechargeRequested" and is_new:
+                self._consider(json.loads(notification["document"]))
 
-    def _consider(self, asked: Mapping[str, Any]) -> None:
-        seed, name = self.happenings.seed, asked["rechargeId"]
-        drawn = chance(seed, "recharge", name)
-        is_prompt = chance(seed, "billing", asked["organizationId"]).randrange(2) == 0
-        hears = 1 if is_prompt else drawn.choice(_HEARS_ATTEMPT)
-        if asked["attempt"] < hears or name in self.answered:
+    def _consider(self, request: Mapping[str, Any]) -> None:
+        seed, recharge_id = self.scheduler.seed, request["rechargeId"]
+        rng = rng_of(seed, "recharge", recharge_id)
+        is_prompt = rng_of(seed, "billing", request["organizationId"]).randrange(2) == 0
+        first_received = 1 if is_prompt else rng.choice(_FIRST_ATTEMPT_RECEIVED)
+        if request["attempt"] < first_received or recharge_id in self.answered:
             return
-        self.answered.add(name)
+        self.answered.add(recharge_id)
         seconds = _PROMPT_SECONDS if is_prompt else _SLOW_SECONDS
-        at, body = self.happenings.now, ""
-        for outcome in drawn.choice(_PROMPT_OUTCOMES if is_prompt else _SLOW_OUTCOMES):
-            at += timedelta(seconds=drawn.choice(seconds))
-            identity = f"{outcome}-{name}"
-            body = body if outcome == _AGAIN else _answer(identity, outcome, asked, at)
-            self.happenings.add(at, identity, partial(self.send, body, identity))
+        at, event = self.scheduler.now, None
+        for outcome in rng.choice(_PROMPT_OUTCOMES if is_prompt else _SLOW_OUTCOMES):
+            at += timedelta(seconds=rng.choice(seconds))
+            identity = f"{outcome}-{recharge_id}"
+            if event is None or outcome != _AGAIN:
+                event = _answer(identity, outcome, request, at)
+            self.scheduler.add(at, identity, partial(self.send, event, identity))
 
 
-def _answer(identity: str, outcome: str, asked: Mapping[str, Any], at: datetime) -> str:
-    kind, detail = _said(outcome, asked, at)
-    recharge = {name: asked[name] for name in ("organizationId", "rechargeId")}
-    return event_body(identity, "billing", kind, at, {**recharge, **detail})
-
-
-def _said(outcome: str, asked: Mapping[str, Any], at: datetime) -> tuple[str, dict[str, str]]:
+def _answer(identity: str, outcome: str, request: Mapping[str, Any], at: datetime) -> EventSent:
+    recharge = {name: request[name] for name in ("organizationId", "rechargeId")}
     if outcome == _FAILED:
-        return "Recharge Failed", {"reason": _REASON}
-    return "Credit Purchased", {
-        "purchaseId": f"{outcome}-for-{asked['rechargeId']}",
-        "amount": asked["amount"],
-        "currency": asked["currency"],
+        detail = {**recharge, "reason": _REASON}
+        return event_sent(identity, "Recharge Failed", at, detail, Expected.EITHER)
+    bought = {
+        "purchaseId": f"{outcome}-for-{request['rechargeId']}",
+        "amount": request["amount"],
+        "currency": request["currency"],
         "purchasedAt": format_instant(at),
     }
+    return event_sent(identity, "Credit Purchased", at, {**recharge, **bought}, Expected.EITHER)

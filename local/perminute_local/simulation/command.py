@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from perminute.domain.values.printable import one_line
 from perminute_local.simulation.faults import ALL_FAULTS, Fault
-from perminute_local.simulation.scenarios import Over, World, simulate
 from perminute_local.simulation.shrinking import shortest
+from perminute_local.simulation.world import Over, World, simulate
 from perminute_local.stack import load_template
 from perminute_local.suggestions import did_you_mean
 from perminute_local.terminal import write_line, write_lines
@@ -174,7 +174,6 @@ def _lines(document: dict[str, Any], *, history: bool) -> list[str]:
 
 
 def _plain(document: dict[str, Any], *, history: bool) -> dict[str, Any]:
-    """Leave the lines of the history out, unless they are wanted."""
     plain = {name: value for name, value in document.items() if history or name != "lines"}
     if "shortest" in plain:
         plain["shortest"] = _plain(plain["shortest"], history=True)

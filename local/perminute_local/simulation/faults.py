@@ -1,14 +1,18 @@
-"""What can go wrong, and how often it does in the world of one seed."""
+"""Faults: their kinds, how often each happens in the world of one seed, and where."""
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from perminute.domain.errors import PerminuteError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 ONE = 1_000
 """Rates are in thousandths."""
@@ -18,29 +22,29 @@ class Fault(StrEnum):
     """One kind of fault; its name is that of `perminute simulate --faults`."""
 
     DUPLICATE = "duplicate"
-    """The bus, a queue or the stream delivers once more what was settled."""
+    """The bus, a queue or the stream delivers again what was settled."""
     DELAY = "delay"
-    """An event is on its way for minutes to a day."""
+    """An event arrives minutes to a day later."""
     REORDER = "reorder"
-    """Messages come in any order, and in batches of what was sent at other times."""
+    """Messages arrive in any order, and in batches of what was sent at other times."""
     REDRIVE = "redrive"
-    """An operator sends dead letters back, refused ones too; or a stream gives a batch up."""
+    """An operator redrives dead letters, refused ones too; or a stream gives a batch up."""
     THROTTLE = "throttle"
-    """A request is turned away."""
+    """A request is throttled."""
     TIMEOUT_BEFORE = "timeout-before"
     """A request has no answer and no effect."""
     TIMEOUT_AFTER = "timeout-after"
     """A request has its effect, and no answer."""
     CONFLICT = "conflict"
-    """A transaction is canceled: another one is just writing the same."""
+    """A transaction is canceled, because another one is writing the same item."""
     CUT = "cut"
-    """Of a request for several things a part is carried out; an index lags behind its table."""
+    """A request for several things is carried out in part; an index lags behind its table."""
     KILL = "kill"
-    """A function ends between two requests, without a trace of what it knew."""
+    """A function ends between two requests, and all that it knew is lost."""
     OVERTAKE = "overtake"
-    """Another function gets its work done between two requests of this one."""
+    """Another function does its work between two requests of this one."""
     CLOCK = "clock"
-    """Time jumps, senders' clocks are wrong, and a daily run is late or left out."""
+    """Time jumps, senders' clocks are wrong, and a daily run is late or skipped."""
 
 
 ALL_FAULTS = frozenset(Fault)
@@ -60,52 +64,128 @@ _RATES = {
     **dict.fromkeys(PER_REQUEST, (0, 5, 15, 40)),
     Fault.OVERTAKE: (0, 30, 100, 250),
 }
-"""What a rate may be: fine weather, and three kinds of bad."""
+"""What a rate may be; of each kind there are worlds without any."""
 
 
 class Killed(BaseException):
-    """The function ends here and now; no handler of errors may see it."""
+    """A function ends here; no handler of errors may catch it."""
 
 
-def chance(*label: object) -> Random:
-    """Give the chance that belongs to a label, whatever else has happened before.
+def rng_of(*label: object) -> Random:
+    """Return random numbers that depend on a label and on nothing else.
 
-    What is drawn for one thing must not depend on another: a history from which something is left
-    out stays the same in all else, and so a failure can be looked for in shorter and shorter ones.
+    So a history from which something is left out stays the same in all else, and a failure can be
+    reproduced in shorter and shorter ones.
     """
     return Random("/".join(map(str, label)))  # noqa: S311 - reproducible, guards nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Weather:
+class FaultRates:
     """How often each kind of fault happens, in thousandths."""
 
     rates: Mapping[Fault, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, seed: int, kinds: Collection[Fault] = ALL_FAULTS) -> Weather:
-        """Make that of a seed: other kinds than these do not happen."""
-        rates = {
-            kind: chance(seed, "weather", kind).choice(_RATES[kind])
-            for kind in Fault
-            if kind in kinds
-        }
-        return cls(rates)
+    def of(cls, seed: int, kinds: Collection[Fault] = ALL_FAULTS) -> FaultRates:
+        """Return the rates of a seed; 0 for all other kinds than these."""
+        kinds = [kind for kind in Fault if kind in kinds]
+        return cls({kind: rng_of(seed, "weather", kind).choice(_RATES[kind]) for kind in kinds})
 
     def rate(self, kind: Fault) -> int:
-        """Tell how often it happens."""
+        """Return how often it happens."""
         return self.rates.get(kind, 0)
 
-    def happens(self, kind: Fault, drawn: Random) -> bool:
-        """Draw whether it happens now."""
+    def happens(self, kind: Fault, rng: Random) -> bool:
+        """Return whether it happens now."""
         rate = self.rate(kind)
-        return rate > 0 and drawn.randrange(ONE) < rate
+        return rate > 0 and rng.randrange(ONE) < rate
 
-    def of_request(self, drawn: Random) -> Fault | None:
-        """Draw what happens to a request, if anything does."""
-        left = drawn.randrange(ONE)
+    def of_request(self, rng: Random) -> Fault | None:
+        """Return what happens to a request, if anything does."""
+        left = rng.randrange(ONE)
         for kind in PER_REQUEST:
             left -= self.rate(kind)
             if left < 0:
                 return kind
         return None
+
+
+R = TypeVar("R")
+
+
+@dataclass(slots=True)
+class FaultInjector:
+    """Injects faults by the random numbers of the invocation that makes a request."""
+
+    rates: FaultRates
+    overtake: Callable[[], bool] = lambda: False
+    """Lets something else happen before a request; returns whether there was anything."""
+    log: Callable[[str], None] = lambda _: None
+    is_off: bool = False
+    requests: int = 0
+    happened: Counter[Fault] = field(default_factory=Counter)
+    _rngs: list[Random] = field(default_factory=list)
+    """Of the invocations under way, each of which overtakes the one before."""
+
+    @property
+    def depth(self) -> int:
+        """How many invocations are under way."""
+        return len(self._rngs)
+
+    @property
+    def rng(self) -> Random:
+        """The random numbers of the invocation that is running."""
+        return self._rngs[-1]
+
+    @contextmanager
+    def invocation(self, rng: Random) -> Iterator[None]:
+        """Treat the requests made meanwhile as those of one invocation."""
+        self._rngs.append(rng)
+        try:
+            yield
+        finally:
+            self._rngs.pop()
+
+    def happens(self, kind: Fault, rng: Random) -> bool:
+        """Return whether a kind of fault happens elsewhere than at a request."""
+        happens = not self.is_off and self.rates.happens(kind, rng)
+        self.happened[kind] += happens
+        return happens
+
+    def carry_out(
+        self,
+        name: str,
+        effect: Callable[[], R],
+        failing: Callable[[Fault], Callable[[], R] | None],
+    ) -> R:
+        """Carry out a request, or have it fail; outside of an invocation no fault happens.
+
+        `failing` returns what happens instead of the effect; None if that fault cannot happen here.
+        """
+        if not self._rngs or self.is_off:
+            return effect()
+        self.requests += 1
+        fault = self.rates.of_request(self.rng)
+        match fault:
+            case None:
+                return effect()
+            case Fault.OVERTAKE:
+                self.happened[fault] += self.overtake()
+                return effect()
+            case Fault.KILL:
+                is_after = self.rng.randrange(2) == 1
+                self._note(Fault.KILL, f"{'after' if is_after else 'before'} {name}")
+                if is_after:
+                    with suppress(PerminuteError):  # the function does not hear of a refusal either
+                        effect()
+                raise Killed
+        failure = failing(fault)
+        if failure is None:
+            return effect()
+        self._note(fault, name)
+        return failure()
+
+    def _note(self, fault: Fault, where: str) -> None:
+        self.happened[fault] += 1
+        self.log(f"{fault} {where}")

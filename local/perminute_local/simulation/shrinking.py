@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from perminute_local.simulation.faults import Fault
-from perminute_local.simulation.scenarios import simulate
+from perminute_local.simulation.world import simulate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perminute_local.simulation.scenarios import World
     from perminute_local.simulation.simulator import Outcome
+    from perminute_local.simulation.world import World
     from perminute_local.stack import Template
 
 MOST_RUNS = 400
@@ -25,8 +25,6 @@ MOST_RUNS = 400
 
 @dataclass
 class _Search:
-    """The shortest failing world so far, and how it ended."""
-
     template: Template
     promise: str
     world: World

@@ -1,7 +1,7 @@
-"""What was really written, published and sent, whatever the functions were told of it.
+"""Records what was really written, published and queued, whatever the functions were answered.
 
-Each transaction is held against the one before it as it is made: what is wrong for a moment is
-wrong, even if it comes right later.
+Each transaction is checked against the one before it as it takes effect: what is wrong for a
+moment is wrong, even if it comes right later.
 """
 
 from __future__ import annotations
@@ -19,61 +19,43 @@ from perminute.adapters.notification_documents import document_of
 from perminute.domain.authorization.reservations import PaidBy
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.ledger import EntryType
-from perminute.domain.pools.pools import PoolStep, Position, month_of
+from perminute.domain.pools.pools import PoolStep
 from perminute.domain.values.money import format_micros
-from perminute_local.simulation.digests import NotifiedCalls, is_to_be_counted
-from perminute_local.simulation.recharges import Recharges
+from perminute_local.simulation.invariants.balance import Recharges, Thresholds
+from perminute_local.simulation.invariants.digests import Digests, is_to_be_counted
+from perminute_local.simulation.invariants.invariant import books_agree, invariant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from perminute.adapters.dynamodb.codec import Item
     from perminute.domain.credit.ledger import LedgerEntry
-    from perminute.domain.pools.pools import MinutePool, Month
+    from perminute.domain.pools.pools import MinutePool
     from perminute.domain.rating.usage_record import Usage
     from perminute.ports import Announcement
+    from perminute_local.simulation.invariants.invariant import Broken
 
-
-_OF_THE_BALANCE = {"LowBalance", "BalanceExhausted", "RechargeRequested"}
-_OF_THE_OUTCOME = {"CallNotEntitled", "CallNotRated"}
 RESERVING = frozenset({PaidBy.CREDITS, PaidBy.POOL, PaidBy.POOL_AND_CREDITS})
 """Who pays for a call that has reserved something."""
-WOKEN = "who has an unsettled pool is woken"
-OWN_CARD = "a call is priced by the card that it was authorized by"
-OUR_CLOCK = "time is advanced by no clock but ours"
-FOR_PEOPLE = {"organizationName", "subject", "text"}
-"""What is added to the facts of a notification when it is published."""
-READABLE = "what people are told is one line that can be printed"
-_MINUTE, _QUARTER = timedelta(minutes=1), timedelta(minutes=15)
+_RENDERED = {"organizationName", "subject", "text"}
+"""What is added to a notification when it is published."""
+_MINUTE = timedelta(minutes=1)
+_LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+CallKey = tuple[str, str]
+"""Organization and call id."""
 
 
-class Broken(NamedTuple):
-    """A promise that does not hold, and how one sees it."""
-
-    promise: str
-    message: str
-
-
-class Waits(NamedTuple):
-    """Since when pools are unsettled, and from which balance a fall counts once they are settled.
-
-    That is the one before, or a higher one after something was paid in; None once nothing waits.
-    """
-
-    since: datetime
-    micros: int | None
-
-
-class Kept(NamedTuple):
-    """A refused delivery in a queue of dead letters."""
+class Refusal(NamedTuple):
+    """A refused message, in a dead-letter queue."""
 
     queue: str
     reason: str
     body: str
 
 
-class Sent(NamedTuple):
-    """Work of a daily run in a queue."""
+class QueuedWork(NamedTuple):
+    """Work of a daily run, in its queue."""
 
     queue: str
     body: str
@@ -81,7 +63,7 @@ class Sent(NamedTuple):
 
 @dataclass
 class Reports:
-    """What a bridge has reported of a call: all that it can add up to, and when the last one was.
+    """What a bridge has reported of a call: all totals that are possible, and when it reported.
 
     A report that was never answered may have been taken or not.
     """
@@ -93,102 +75,98 @@ class Reports:
     _tries: set[datetime] = field(default_factory=set)
 
     def send(
-        self, sequence: int, seconds: int, at: datetime, *, answered: bool, in_all: bool = False
+        self, sequence: int, seconds: int, at: datetime, *, answered: bool, is_total: bool
     ) -> None:
-        """Take note of a report that was sent, perhaps once more.
-
-        The seconds are those since the report before, or `in_all`.
-        """
+        """Record a report that was sent, perhaps again: seconds in all, or since the one before."""
         if sequence != self._sequence:
             self._sequence, self._tries = sequence, set()
             self._before = frozenset(self.totals), frozenset(self.times)
         self._tries.add(at)
         totals, times = self._before
-        with_it = {seconds if in_all else total + seconds for total in totals}
+        with_it = {seconds if is_total else total + seconds for total in totals}
         self.totals = with_it if answered else with_it | totals
         self.times = self._tries if answered else self._tries | times
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Posted:
-    """One transaction about an organization's credit; no account if that was only checked."""
+class CreditWrite:
+    """One transaction about an organization's credit."""
 
     organization_id: str
     account: Account | None = None
+    """None if it was only checked."""
     entries: Sequence[LedgerEntry] = ()
-    told: Sequence[Mapping[str, Any]] = ()
+    decided: Sequence[Mapping[str, Any]] = ()
+    """Notifications."""
     firsts: Sequence[Mapping[str, Any]] = ()
-    """What is told of the first calls of their day."""
-    call_ids: Sequence[str] = ()
-    """Of calls that have ended, and were recorded."""
-    reported_ids: Sequence[str] = ()
-    """Of calls that were recorded as their bridges reported them."""
+    """Notifications of the first calls of their day."""
     usages: Sequence[Usage] = ()
-    """The records of calls as they were written, new or changed."""
+    """The records of calls, new or changed."""
+    new_usages: Sequence[Usage] = ()
     pools: Sequence[MinutePool] = ()
 
+    @property
+    def ended_ids(self) -> set[str]:
+        """New calls, by a `Call Ended`."""
+        return {usage.call.call_id for usage in self.new_usages if not usage.reported_by_bridge}
 
-def _in_the_beginning() -> datetime:
-    """Tell the time of a world that has not begun."""
-    return datetime(2020, 1, 1, tzinfo=UTC)
-
-
-def _unheard(_: Sequence[Mapping[str, Any]]) -> None:
-    """Tell nobody."""
+    @property
+    def reported_ids(self) -> set[str]:
+        """New calls, by the reports of their bridges."""
+        return {usage.call.call_id for usage in self.new_usages if usage.reported_by_bridge}
 
 
 @dataclass
-class Effects:
-    """All that was done until now, and what the world has not taken note of yet.
+class WriteRecorder:
+    """All that took effect until now, and what the simulator has not handled yet."""
 
-    `promised` says until when the end of an authorized call must have reached us for its
-    organization to stay above zero; an organization that is `excused` may fall below. Of calls that
-    are `covered` all that they cost is reported: their end may be as late as it likes, unless
-    credit has expired since.
-    """
-
-    stream: list[dict[str, Any]] = field(default_factory=list)
-    woken: list[tuple[str, datetime | None]] = field(default_factory=list)
-    """Organizations that were woken, and not before when, if that was said."""
-    sent: list[Sent] = field(default_factory=list)
-    """What daily runs have queued."""
-    kept: list[Kept] = field(default_factory=list)
-    announced: Counter[str] = field(default_factory=Counter)
-    told: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    recorded_with: list[tuple[Mapping[str, Any], Usage]] = field(default_factory=list)
-    """What was decided to be said of a call, and the record that was written with it."""
-    names: defaultdict[str, list[str | None]] = field(default_factory=lambda: defaultdict(list))
-    """What organizations were called in the notifications that were published, in this order."""
-    of_new_calls: set[str] = field(default_factory=set)
-    """The ids of those that are of a call and were decided with its charge."""
-    crossings: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-    accounts: dict[str, Account] = field(default_factory=dict)
-    authorized: set[str] = field(default_factory=set)
-    excused: set[str] = field(default_factory=set)
-    promised: dict[tuple[str, str], datetime] = field(default_factory=dict)
-    reports: defaultdict[tuple[str, str], Reports] = field(
-        default_factory=lambda: defaultdict(Reports)
-    )
-    covered: set[tuple[str, str]] = field(default_factory=set)
-    expired_at: dict[str, datetime] = field(default_factory=dict)
-    """When credit of an organization expired last."""
-    versions: list[str] = field(default_factory=list)
-    """Of rate cards that were put in force until now."""
-    priced: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
-    """By which versions a call may be priced that was granted something for money or minutes."""
+    clock: Callable[[], datetime] = lambda: _LONG_AGO
+    on_published: Callable[[Sequence[Mapping[str, Any]]], None] = lambda _: None
     broken: list[Broken] = field(default_factory=list)
-    clock: Callable[[], datetime] = _in_the_beginning
-    on_published: Callable[[Sequence[Mapping[str, Any]]], None] = _unheard
-    unsettled: dict[tuple[str, Month], MinutePool] = field(default_factory=dict)
-    waits_from: dict[str, Waits] = field(default_factory=dict)
-    """Organizations of which some pool is unsettled: what they had when the first became so, or
-    later if that was more."""
+
+    # What the simulator takes and delivers.
+    stream: list[dict[str, Any]] = field(default_factory=list)
+    rerating_requests: list[tuple[str, datetime | None]] = field(default_factory=list)
+    """Organizations, and not before when, if that was requested."""
+    queued: list[QueuedWork] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)
-    """Organizations whose books nobody has looked at since."""
-    recharges: Recharges = field(default_factory=Recharges)
-    calls: NotifiedCalls = field(default_factory=NotifiedCalls)
+    """Organizations whose books were not checked since."""
+
+    # Credit.
+    accounts: dict[str, Account] = field(default_factory=dict)
     due_at: datetime | None = None
     """When time alone next changes an account."""
+    authorizing: set[str] = field(default_factory=set)
+    """Organizations all of whose calls are authorized: they stay above zero, unless excused."""
+    excused: set[str] = field(default_factory=set)
+    expired_at: dict[str, datetime] = field(default_factory=dict)
+    """When credit of an organization expired last."""
+
+    # Calls that were authorized.
+    reserved_until: dict[CallKey, datetime] = field(default_factory=dict)
+    """When the end of a call must have arrived for its organization to stay above zero."""
+    fully_reported: set[CallKey] = field(default_factory=set)
+    """Calls whose end may arrive as late as it likes, unless credit has expired since."""
+    reports: defaultdict[CallKey, Reports] = field(default_factory=lambda: defaultdict(Reports))
+    versions: list[str] = field(default_factory=list)
+    """Of rate cards that were put in force."""
+    cards_of: dict[CallKey, frozenset[str]] = field(default_factory=dict)
+    """By which versions a call may be priced that has reserved something."""
+
+    # Notifications.
+    refused: list[Refusal] = field(default_factory=list)
+    decided: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    published: Counter[str] = field(default_factory=Counter)
+    recorded_with: list[tuple[Mapping[str, Any], Usage]] = field(default_factory=list)
+    """Notifications of calls, each with the record that was written with it."""
+    names: defaultdict[str, list[str | None]] = field(default_factory=lambda: defaultdict(list))
+    """Of organizations, in the order in which notifications were published with them."""
+    of_new_calls: set[str] = field(default_factory=set)
+    """Notifications that were decided with the charge of their call."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    recharges: Recharges = field(default_factory=Recharges)
+    digests: Digests = field(default_factory=Digests)
+
     _sequence: int = 0
     _unsettled: set[tuple[str, str]] = field(default_factory=set)
     _watchers: list[tuple[str, list[Account]]] = field(default_factory=list)
@@ -196,118 +174,96 @@ class Effects:
     @contextmanager
     def watched(self, organization_id: str) -> Iterator[list[Account]]:
         """Yield what an organization's account is, to which all is added that it becomes."""
-        unknown = Account(organization_id=organization_id)
-        accounts = [self.accounts.get(organization_id, unknown)]
+        accounts = [self._account(organization_id)]
         self._watchers.append((organization_id, accounts))
         yield accounts
         self._watchers.pop()
 
-    def posted(self, posted: Posted) -> None:
-        """Take note of a transaction that took effect."""
-        organization_id = posted.organization_id
-        self.changed.add(organization_id)
-        self.broken += self._ahead_of_time(posted)
-        for entry in posted.entries:
-            if entry.type is EntryType.EXPIRY:
-                self.expired_at[organization_id] = self.clock()
-        for call_id in (*posted.call_ids, *posted.reported_ids):
-            if self._comes_too_late(organization_id, call_id, posted):
-                self.excused.add(organization_id)
-        self.broken += self._priced_otherwise(posted)
-        before = self.accounts.get(organization_id, Account(organization_id=organization_id))
-        if posted.account is not None:
-            self.accounts[organization_id] = posted.account
-            for name, accounts in self._watchers:
-                if name == organization_id:
-                    accounts.append(posted.account)
-            self.due_at = min(
-                (
-                    at
-                    for one in self.accounts.values()
-                    for at in (one.due_at, one.digests_due_at)
-                    if at is not None
-                ),
-                default=None,
-            )
-            self.broken += self._unsound(before, posted.account, posted.entries)
-        self._cross(before, posted)
-        self._request(before, posted)
-        self.broken += self._told_too_early(posted)
-        self._tell(posted)
+    def _account(self, organization_id: str) -> Account:
+        return self.accounts.get(organization_id) or Account(organization_id=organization_id)
 
-    def _tell(self, posted: Posted) -> None:
-        """Take note of what is decided to be published, or of a call to be counted."""
-        self.calls.record(posted.usages, self.clock())
-        for document in filter(is_to_be_counted, posted.told):
-            self.calls.decide(document)
-        told = [one for one in posted.told if not is_to_be_counted(one)]
-        for document, is_first in (
-            *((one, True) for one in posted.firsts),
-            *((one, False) for one in told),
-        ):
-            for promise, why in self.calls.notify(document, self.clock(), is_first=is_first):
-                self.broken.append(Broken(promise, why))
-            if document["id"] in self.told:
-                why = (
-                    f"{document['type']} {document['id']} of {posted.organization_id} was decided "
-                    "twice"
-                )
-                self.broken.append(Broken("one id for each crossing", why))
-            self.told[document["id"]] = document
-        self.recorded_with += _recorded_with(posted)
-        called = (one for one in posted.told if one.get("callId") in posted.call_ids)
-        self.of_new_calls.update(document["id"] for document in called)
+    def authorize(self, key: CallKey, paid_by: str) -> None:
+        """Record that a call was authorized by a rate card of now or before."""
+        if paid_by in RESERVING:
+            self.cards_of[key] = frozenset(self.versions)
 
-    def _ahead_of_time(self, posted: Posted) -> Iterator[Broken]:
-        """Find what is booked at an instant that has not come yet.
+    # ── Transactions ─────────────────────────────────────────────────────────────────────────
 
-        A function that was overtaken may find what was booked a minute later than it began.
-        """
-        instants = [entry.at for entry in posted.entries]
-        if posted.account is not None and posted.account.as_of is not None:
-            instants.append(posted.account.as_of)
-        if instants and max(instants) > self.clock() + _MINUTE:
-            why = f"{posted.organization_id} is booked at {max(instants)}: it is {self.clock()}"
-            yield Broken(OUR_CLOCK, why)
+    def write(self, write: CreditWrite) -> None:
+        """Record a transaction that took effect."""
+        who = write.organization_id
+        self.changed.add(who)
+        self.broken += _by_our_clock(self, write)
+        if any(entry.type is EntryType.EXPIRY for entry in write.entries):
+            self.expired_at[who] = self.clock()
+        if any(self._comes_too_late(usage, write) for usage in write.new_usages):
+            self.excused.add(who)
+        self.broken += _priced_by_its_card(self, write)
+        before = self._account(who)
+        after = write.account or before
+        if write.account is not None:
+            self._write_account(before, write.account, write.entries)
+        self.broken += self.thresholds.record(before, after, write)
+        self.recharges.configure(before, after)
+        for document in write.decided:
+            self.broken += self.recharges.notify(before, after, document)
+        self._decide(write)
 
-    def _comes_too_late(self, organization_id: str, call_id: str, posted: Posted) -> bool:
+    def _write_account(
+        self, before: Account, after: Account, entries: Sequence[LedgerEntry]
+    ) -> None:
+        self.accounts[after.organization_id] = after
+        for name, accounts in self._watchers:
+            if name == after.organization_id:
+                accounts.append(after)
+        due = (
+            at
+            for account in self.accounts.values()
+            for at in (account.due_at, account.digests_due_at)
+            if at is not None
+        )
+        self.due_at = min(due, default=None)
+        self.broken += books_agree(*_differences(before, after, entries))
+        if after.organization_id not in self.excused:
+            self.broken += _stays_above_zero(after, self.authorizing)
+
+    def _decide(self, write: CreditWrite) -> None:
+        at = self.clock()
+        self.digests.record(write.usages, at)
+        for document in filter(is_to_be_counted, write.decided):
+            self.digests.decide(document)
+        decided = [document for document in write.decided if not is_to_be_counted(document)]
+        for documents, is_first in ((write.firsts, True), (decided, False)):
+            for document in documents:
+                self.broken += self.digests.notify(document, at, is_first=is_first)
+                self.broken += _decided_once(document, self.decided)
+                self.decided[document["id"]] = document
+        usages, ended_ids = {u.call.call_id: u for u in write.usages}, write.ended_ids
+        for document in write.decided:
+            call_id = document.get("callId")
+            if call_id in usages:
+                self.recorded_with.append((document, usages[call_id]))
+            if call_id in ended_ids:
+                self.of_new_calls.add(document["id"])
+
+    def _comes_too_late(self, usage: Usage, write: CreditWrite) -> bool:
         """Return whether a call is charged when what it may cost need not be there any more."""
-        until = self.promised.get((organization_id, call_id))
+        key = usage.call.organization_id, usage.call.call_id
+        until = self.reserved_until.get(key)
         if until is None or self.clock() <= until:
             return False
-        is_covered = (organization_id, call_id) in self.covered or call_id in posted.reported_ids
-        expired_at = self.expired_at.get(organization_id)
-        return not is_covered or (expired_at is not None and expired_at > until)
+        is_reported = key in self.fully_reported or usage.reported_by_bridge
+        expired_at = self.expired_at.get(write.organization_id)
+        return not is_reported or (expired_at is not None and expired_at > until)
 
-    def authorized_by(self, key: tuple[str, str], paid_by: str) -> None:
-        """Take note that a call was authorized by a rate card of now or before."""
-        if paid_by in RESERVING:
-            self.priced[key] = frozenset(self.versions)
-
-    def _priced_otherwise(self, posted: Posted) -> Iterator[Broken]:
-        """Find calls that were authorized by another rate card than they are priced by.
-
-        Once what was granted has lapsed that is allowed, but not if what was reported is charged.
-        """
-        for usage in posted.usages:
-            call, version = usage.call, usage.price.rate_card_version
-            key = call.organization_id, call.call_id
-            in_time = self.clock() <= self.promised.get(key, _in_the_beginning())
-            if (
-                key in self.priced
-                and call.call_id in (posted.call_ids if in_time else posted.reported_ids)
-                and call.connected_seconds
-                and version not in self.priced[key]
-            ):
-                why = f"{call.call_id} is priced by {version}, which came after it had begun"
-                yield Broken(OWN_CARD, why)
+    # ── The stream, and what is published ────────────────────────────────────────────────────
 
     def put(self, item: Item, *, is_new: bool) -> None:
-        """Take note of an item of the credit table that was put: its stream tells of it."""
+        """Record an item of the credit table that was put: its stream delivers it."""
         if item["record"]["S"] == ACCOUNT:
             return
         if item["record"]["S"].startswith(POOL):
-            self._pool_written(item)
+            self._put_pool(item)
         self._sequence += 1
         self.stream.append(
             {
@@ -323,179 +279,113 @@ class Effects:
             }
         )
 
-    def _pool_written(self, item: Item) -> None:
-        """A pool that becomes unsettled has its organization woken: the night may be long."""
+    def _put_pool(self, item: Item) -> None:
         pool = item["organizationId"]["S"], item["record"]["S"]
         if "unsettled" not in item:
             self._unsettled.discard(pool)
         elif pool not in self._unsettled:
             self._unsettled.add(pool)
-            if item.get("step") != {"S": PoolStep.FIRST.value}:
-                why = f"{pool[1]} of {pool[0]} became unsettled, and nobody is woken to settle it"
-                self.broken.append(Broken(WOKEN, why))
+            self.broken += _settled_soon(pool, item)
 
-    def published(self, documents: Sequence[Mapping[str, Any]]) -> None:
-        """Take note of notifications that were published."""
-        self.announced.update(document["id"] for document in documents)
+    def publish(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Record notifications that were published."""
+        self.published.update(document["id"] for document in documents)
         for document in documents:
             shown = json.loads(document["document"])
-            facts = {name: shown[name] for name in shown if name not in FOR_PEOPLE}
-            if facts != self.told.get(document["id"]):
-                why = f"{document['type']} {document['id']} was published and never decided so"
-                self.broken.append(Broken("only what was committed is told", why))
+            self.broken += _decided(document, shown, self.decided)
             self.names[shown["organizationId"]].append(shown.get("organizationName"))
-            self.broken += _unreadable(shown)
+            self.broken += _printable(shown)
         self.on_published(documents)
-
-    def _unsound(
-        self, before: Account, after: Account, entries: Sequence[LedgerEntry]
-    ) -> Iterator[Broken]:
-        """Hold an account against what it was before, and against what its lots and debt make."""
-        who = after.organization_id
-        made_micros = before.balance_micros + sum(entry.amount_micros for entry in entries)
-        if after.balance_micros != made_micros:
-            yield _differs(who, after.balance_micros, "its entries make", made_micros)
-        held_micros = after.lots_micros - after.debt_micros
-        if after.balance_micros != held_micros:
-            yield _differs(who, after.balance_micros, "lots less debt are", held_micros)
-        numbers = [int(entry.entry_id) for entry in entries]
-        if numbers != list(range(before.entries + 1, before.entries + len(entries) + 1)):
-            why = f"{who} has {before.entries} entries, and the next are {numbers}"
-            yield Broken("balance = ledger = lots less debt", why)
-        if who in self.authorized - self.excused and after.balance_micros < 0:
-            why = f"{who} stands at {format_micros(after.balance_micros)}, and asked for each call"
-            yield Broken("who asks first never falls below zero", why)
-
-    def _request(self, before: Account, posted: Posted) -> None:
-        """Hold what is told of recharges against what was told before."""
-        after = posted.account or before
-        self.recharges.configured(before, after)
-        for document in posted.told:
-            for promise, why in self.recharges.breaches(before, after, document):
-                self.broken.append(Broken(promise, why))
-
-    def _cross(self, before: Account, posted: Posted) -> None:
-        """Count the thresholds that a transaction passes, whatever its entries pass meanwhile.
-
-        While a pool is unsettled nothing counts for a quarter of an hour; then all of it at once,
-        from the highest balance that was there at first or after something was paid in.
-        """
-        who = before.organization_id
-        before_micros = before.balance_micros
-        after_micros = before_micros + sum(entry.amount_micros for entry in posted.entries)
-        is_unsettled = self._settle(posted)
-        if is_unsettled and who not in self.waits_from:
-            since = self.accounts[who].as_of or _in_the_beginning()
-            self.waits_from[who] = Waits(since, before_micros)
-        waits = self.waits_from.get(who)
-        if self._waits(who):
-            if after_micros > before_micros and _pay_in(posted.entries):
-                self._wait_higher(who, after_micros)
-            return
-        if waits is not None and waits.micros is not None:
-            before_micros = waits.micros
-            self.waits_from[who] = waits._replace(micros=None)
-        if not is_unsettled:
-            self.waits_from.pop(who, None)
-        thresholds_micros = before.settings.low_balance_thresholds_micros if before.settings else ()
-        for threshold_micros in set(thresholds_micros):
-            if before_micros >= threshold_micros > after_micros:
-                self.crossings[who, "LowBalance", threshold_micros] += 1
-        if before_micros > 0 >= after_micros:
-            self.crossings[who, "BalanceExhausted", 0] += 1
-
-    def _wait_higher(self, who: str, micros: int) -> None:
-        """Fall from here, once it counts, if this is higher than what was there before."""
-        waits = self.waits_from[who]
-        if waits.micros is not None and waits.micros < micros:
-            self.waits_from[who] = waits._replace(micros=micros)
-
-    def _settle(self, posted: Posted) -> bool:
-        """Take note of pools as they were written; gives whether some of them is unsettled."""
-        who = posted.organization_id
-        for pool in posted.pools:
-            if pool.unsettled is None:
-                self.unsettled.pop((who, pool.month), None)
-            else:
-                self.unsettled[who, pool.month] = pool
-        return any(name == who for name, _ in self.unsettled)
-
-    def _waits(self, who: str) -> bool:
-        """Whether nothing may be said yet of what the balance is, nor bought."""
-        waits = self.waits_from.get(who)
-        as_of = self.accounts[who].as_of if who in self.accounts else None
-        return (
-            waits is not None
-            and waits.micros is not None
-            and as_of is not None
-            and any(name == who for name, _ in self.unsettled)
-            and as_of < waits.since + _QUARTER
-        )
-
-    def _told_too_early(self, posted: Posted) -> Iterator[Broken]:
-        """Nothing is told of, or bought for, what settling a pool may still take back."""
-        who = posted.organization_id
-        if not self._waits(who):
-            return
-        usages = {usage.call.call_id: usage for usage in posted.usages}
-        for document in posted.told:
-            if document["type"] in _OF_THE_BALANCE:
-                why = f"{who} was told {document['type']} while a pool was unsettled"
-                yield Broken("nothing is told of a balance that may change", why)
-            usage = usages.get(str(document.get("callId")))
-            if (
-                document["type"] in _OF_THE_OUTCOME
-                and usage is not None
-                and self._may_change(usage)
-            ):
-                why = f"{who} was told {document['type']} of {usage.call.call_id}, which may change"
-                yield Broken("nothing is told of a balance that may change", why)
-
-    def _may_change(self, usage: Usage) -> bool:
-        """Whether minutes of a pool may still be given to a call, or taken from it."""
-        call = usage.call
-        pool = self.unsettled.get((call.organization_id, month_of(call)))
-        return (
-            usage.draws_on_pool
-            and pool is not None
-            and pool.unsettled is not None
-            and pool.unsettled.position < Position.of(call)
-        )
-
-
-def _recorded_with(posted: Posted) -> list[tuple[Mapping[str, Any], Usage]]:
-    """Return with each notification the record of its call, if that was written with it."""
-    usages = {usage.call.call_id: usage for usage in posted.usages}
-    of_calls = ((document, document.get("callId")) for document in posted.told)
-    return [(document, usages[call_id]) for document, call_id in of_calls if call_id in usages]
-
-
-def _unreadable(shown: Mapping[str, Any]) -> Iterator[Broken]:
-    """Find lines for people that have more in them than can be printed."""
-    for part in ("subject", "text"):
-        if not shown[part].isprintable():
-            why = f"the {part} of {shown['type']} is {shown[part]!a}"
-            yield Broken(READABLE, why)
 
 
 def documents_of(announcements: Sequence[Announcement]) -> list[Mapping[str, Any]]:
-    """Say of announcements what the world takes note of."""
+    """Return announcements as they are recorded when they are published."""
     return [
         {"id": one.id, "type": one.notification.type, "document": json.dumps(document_of(one))}
         for one in announcements
     ]
 
 
-def _pay_in(entries: Sequence[LedgerEntry]) -> bool:
-    """Whether money came from outside: an admin or billing gave it, and no call got it back."""
-    return any(
-        entry.amount_micros > 0
-        and entry.type in {EntryType.PURCHASE, EntryType.ADJUSTMENT}
-        and str(entry.cause).startswith(("purchase#", "adjustment#"))
-        for entry in entries
-    )
+# ── Invariants ───────────────────────────────────────────────────────────────────────────────
 
 
-def _differs(who: str, balance_micros: int, what: str, micros: int) -> Broken:
-    why = f"the balance of {who} is {format_micros(balance_micros)}, {what} {format_micros(micros)}"
-    return Broken("balance = ledger = lots less debt", why)
+@invariant
+def _by_our_clock(recorder: WriteRecorder, write: CreditWrite) -> Iterator[str]:
+    """Nothing is booked in the future."""
+    instants = [entry.at for entry in write.entries]
+    if write.account is not None and write.account.as_of is not None:
+        instants.append(write.account.as_of)
+    # A function that was overtaken may find what was booked a minute later than it began.
+    now = recorder.clock()
+    if instants and max(instants) > now + _MINUTE:
+        yield f"{write.organization_id} is booked at {max(instants)}: it is {now}"
+
+
+@invariant
+def _priced_by_its_card(recorder: WriteRecorder, write: CreditWrite) -> Iterator[str]:
+    """A call is priced by the card that it was authorized by."""
+    for usage in write.usages:
+        call, version = usage.call, usage.price.rate_card_version
+        key = call.organization_id, call.call_id
+        # Once the grant has lapsed another card is allowed, but not for what was reported.
+        in_time = recorder.clock() <= recorder.reserved_until.get(key, _LONG_AGO)
+        if (
+            key in recorder.cards_of
+            and call.call_id in (write.ended_ids if in_time else write.reported_ids)
+            and call.connected_seconds
+            and version not in recorder.cards_of[key]
+        ):
+            yield f"{call.call_id} is priced by {version}, which came after it had begun"
+
+
+def _differences(before: Account, after: Account, entries: Sequence[LedgerEntry]) -> Iterator[str]:
+    who, balance = after.organization_id, format_micros(after.balance_micros)
+    made_micros = before.balance_micros + sum(entry.amount_micros for entry in entries)
+    if after.balance_micros != made_micros:
+        yield f"the balance of {who} is {balance}, its entries make {format_micros(made_micros)}"
+    lots_micros = after.lots_micros - after.debt_micros
+    if after.balance_micros != lots_micros:
+        yield f"the balance of {who} is {balance}, lots less debt are {format_micros(lots_micros)}"
+    numbers = [int(entry.entry_id) for entry in entries]
+    if numbers != list(range(before.entries + 1, before.entries + len(entries) + 1)):
+        yield f"{who} has {before.entries} entries, and the next are {numbers}"
+
+
+@invariant
+def _stays_above_zero(account: Account, authorizing: set[str]) -> Iterator[str]:
+    """Authorized calls never take a balance below zero."""
+    if account.organization_id in authorizing and account.balance_micros < 0:
+        yield f"{account.organization_id} has {format_micros(account.balance_micros)}"
+
+
+@invariant
+def _decided_once(document: Mapping[str, Any], decided: Iterable[str]) -> Iterator[str]:
+    """One id for each crossing."""
+    if document["id"] in decided:
+        what = f"{document['type']} {document['id']}"
+        yield f"{what} of {document['organizationId']} was decided twice"
+
+
+@invariant
+def _settled_soon(pool: tuple[str, str], item: Item) -> Iterator[str]:
+    """An unsettled pool is settled soon."""
+    if item.get("step") != {"S": PoolStep.FIRST.value}:
+        yield f"{pool[1]} of {pool[0]} became unsettled, and nothing is queued to settle it"
+
+
+@invariant
+def _decided(
+    document: Mapping[str, Any], shown: Mapping[str, Any], decided: Mapping[str, object]
+) -> Iterator[str]:
+    """Only what was committed is published."""
+    facts = {name: value for name, value in shown.items() if name not in _RENDERED}
+    if facts != decided.get(document["id"]):
+        yield f"{document['type']} {document['id']} was published and never decided so"
+
+
+@invariant
+def _printable(shown: Mapping[str, Any]) -> Iterator[str]:
+    """Subjects and texts are printable lines."""
+    for part in ("subject", "text"):
+        if not shown[part].isprintable():
+            yield f"the {part} of {shown['type']} is {shown[part]!a}"

@@ -1,8 +1,8 @@
-"""A DynamoDB that does all that it may do, and that small tables on an emulator never see.
+"""A DynamoDB that does all that it may do, and that small tables on an emulator never show.
 
 It answers a query in pages of a few items, a batch in part and in any order, a read that is not
-consistent by what was there before the last write, and it turns requests and single items of
-transactions away. None of that is a fault: so it happens in any weather, but only to functions.
+consistent by what was there before the last write, and it throttles requests and cancels
+transactions. None of that is a fault: so it happens in any world, but only to functions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from perminute.adapters.dynamodb.codec import Item
-    from perminute_local.simulation.fault_injector import Gate
+    from perminute_local.simulation.faults import FaultInjector
 
 Answer = dict[str, Any]
 
@@ -42,11 +42,10 @@ _Place = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class AdverseDynamoDB:
-    """Stands between a client and moto, and takes the liberties of DynamoDB by chance."""
+    """Stands between a client and moto, and answers as DynamoDB may, by random numbers."""
 
-    def __init__(self, gate: Gate) -> None:
-        """Draw from the chance of the invocation that asks."""
-        self._gate = gate
+    def __init__(self, injector: FaultInjector) -> None:
+        self._injector = injector
         self._before: dict[_Place, Item | None] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
 
@@ -54,19 +53,19 @@ class AdverseDynamoDB:
         """Answer a request of a function; what the simulator itself reads is answered plainly."""
         if operation not in _READS | _WRITES:
             return make(params)
-        if not self._gate.depth or self._gate.calm:
+        if not self._injector.depth or self._injector.is_off:
             return self._carried_out(make, operation, params)
-        drawn = self._gate.chance
-        if drawn.randrange(_TURNED_AWAY) == 0:
-            _turn_away(operation, params, drawn)
+        rng = self._injector.rng
+        if rng.randrange(_TURNED_AWAY) == 0:
+            _turn_away(operation, params, rng)
         match operation:
             case "Query":
-                return self._page(make, params, drawn)
+                return self._page(make, params, rng)
             case "BatchGetItem":
-                return self._batch(make, params, drawn)
+                return self._batch(make, params, rng)
             case "GetItem" if not params.get("ConsistentRead"):
                 answer = make(params)
-                item = self._stale(params["TableName"], answer.get("Item"), drawn)
+                item = self._stale(params["TableName"], answer.get("Item"), rng)
                 return {name: part for name, part in answer.items() if name != "Item"} | (
                     {} if item is None else {"Item": item}
                 )
@@ -84,49 +83,49 @@ class AdverseDynamoDB:
         self._before |= before
         return answer
 
-    def _page(self, make: Callable[[Answer], Answer], params: Answer, drawn: Random) -> Answer:
-        longest = drawn.randint(1, LONGEST_PAGE)
+    def _page(self, make: Callable[[Answer], Answer], params: Answer, rng: Random) -> Answer:
+        longest = rng.randint(1, LONGEST_PAGE)
         answer = make({**params, "Limit": min(params.get("Limit", longest), longest)})
         if params.get("ConsistentRead") or "IndexName" in params:
             # That an index lags behind its table is a fault of its own: see `Fault.CUT`.
             return answer
-        items = (self._stale(params["TableName"], item, drawn) for item in answer["Items"])
+        items = (self._stale(params["TableName"], item, rng) for item in answer["Items"])
         return {**answer, "Items": [item for item in items if item is not None]}
 
-    def _batch(self, make: Callable[[Answer], Answer], params: Answer, drawn: Random) -> Answer:
+    def _batch(self, make: Callable[[Answer], Answer], params: Answer, rng: Random) -> Answer:
         tables = params["RequestItems"]
         keys = [(table, key) for table, asked in tables.items() for key in asked["Keys"]]
         left: list[tuple[str, Item]] = []
-        if len(keys) > 1 and drawn.randrange(_PART_OF_A_BATCH) == 0:
-            drawn.shuffle(keys)
+        if len(keys) > 1 and rng.randrange(_PART_OF_A_BATCH) == 0:
+            rng.shuffle(keys)
             # Of a batch of which it can read nothing at all DynamoDB refuses the whole.
-            count = drawn.randrange(1, len(keys))
+            count = rng.randrange(1, len(keys))
             keys, left = keys[:count], keys[count:]
         answer = make({**params, "RequestItems": part_of_batch(tables, keys)})
         responses = {
             table: [
                 item
                 for found in items
-                if (item := self._found(table, tables, found, drawn)) is not None
+                if (item := self._found(table, tables, found, rng)) is not None
             ]
             for table, items in answer["Responses"].items()
         }
         for items in responses.values():
-            drawn.shuffle(items)
+            rng.shuffle(items)
         return {**answer, "Responses": responses, "UnprocessedKeys": part_of_batch(tables, left)}
 
     def _found(
-        self, table: str, tables: Mapping[str, Answer], item: Item, drawn: Random
+        self, table: str, tables: Mapping[str, Answer], item: Item, rng: Random
     ) -> Item | None:
         is_consistent = tables[table].get("ConsistentRead")
-        return item if is_consistent else self._stale(table, item, drawn)
+        return item if is_consistent else self._stale(table, item, rng)
 
-    def _stale(self, table: str, item: Item | None, drawn: Random) -> Item | None:
+    def _stale(self, table: str, item: Item | None, rng: Random) -> Item | None:
         """Return an item, or what was there before its last write: nothing bounds how old it is.
 
         What was deleted stays away, though DynamoDB might still find it.
         """
-        if item is None or drawn.randrange(_STALE):
+        if item is None or rng.randrange(_STALE):
             return item
         return self._before.get(self._place(table, item), item)
 
@@ -168,17 +167,23 @@ def part_of_batch(
     return {table: {**tables[table], "Keys": of_table} for table, of_table in some.items()}
 
 
-def _turn_away(operation: str, params: Answer, drawn: Random) -> NoReturn:
-    """Refuse a request, or a transaction for the sake of any one of its items."""
-    if not operation.startswith("Transact"):
-        raise ClientError(
-            {"Error": {"Code": "ProvisionedThroughputExceededException", "Message": "simulated"}},
-            operation,
-        )
-    reasons = [{"Code": "None"} for _ in params["TransactItems"]]
-    drawn.choice(reasons)["Code"] = drawn.choice(_REASONS)
+def refuse(operation: str, code: str) -> NoReturn:
+    """Refuse a request with an error code of AWS."""
+    raise ClientError({"Error": {"Code": code, "Message": "simulated"}}, operation)
+
+
+def cancel(operation: str, codes: Sequence[str]) -> NoReturn:
+    """Cancel a transaction with a reason for each of its items."""
     response: Any = {
         "Error": {"Code": "TransactionCanceledException", "Message": "simulated"},
-        "CancellationReasons": reasons,
+        "CancellationReasons": [{"Code": code} for code in codes],
     }
     raise ClientError(response, operation)
+
+
+def _turn_away(operation: str, params: Answer, rng: Random) -> NoReturn:
+    if not operation.startswith("Transact"):
+        refuse(operation, "ProvisionedThroughputExceededException")
+    codes = ["None"] * len(params["TransactItems"])
+    codes[rng.randrange(len(codes))] = rng.choice(_REASONS)
+    cancel(operation, codes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
@@ -27,16 +28,20 @@ from perminute.application.correct_rates import CorrectRates
 from perminute.domain.credit.transaction import AccountChanged, Transaction
 from perminute.domain.errors import Contended, PerminuteError, Unavailable
 from perminute.formats.rate_card_csv import read_rate_card
-from perminute_local.simulation.backend import MOST_FACTS, Seen
-from perminute_local.simulation.fault_injector import Request
-from perminute_local.simulation.faults import Fault
-from perminute_local.simulation.twin_functions import (
-    Shared,
-    described,
+from perminute_local.simulation.backends.backend import MAX_FACTS, Snapshot
+from perminute_local.simulation.backends.twin_functions import (
+    SharedTwins,
+    load_twin,
     looking_again,
-    twinned_function,
+    stack_without_aws,
 )
-from perminute_local.simulation.write_recorder import Kept, Posted, Sent, documents_of
+from perminute_local.simulation.faults import Fault
+from perminute_local.simulation.write_recorder import (
+    CreditWrite,
+    QueuedWork,
+    Refusal,
+    documents_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,71 +50,65 @@ if TYPE_CHECKING:
     from perminute.domain.rerating.rerating import Rerating
     from perminute.ports import Announcement, ListedOrganizations, Rejection
     from perminute_local.replay.lambda_runtime import LoadedFunction
-    from perminute_local.simulation.fault_injector import Gate
-    from perminute_local.simulation.write_recorder import Effects
+    from perminute_local.simulation.faults import FaultInjector
+    from perminute_local.simulation.write_recorder import WriteRecorder
     from perminute_local.stack import Template
 
 P = TypeVar("P")
 
 _MOVES = frozenset({"commit", "record", "roll_over"})
-"""Transactions that raise `AccountChanged` if another one is in the way."""
+"""Transactions that raise `AccountChanged` if another one writes the same account."""
 _CONTENDS = frozenset(
     {"finish", "keep", "licensing", "merge", "pools", "proceed", "usages"},
 )
-"""What raises `Contended` then: the other transactions, and readings that are transactions."""
+"""The other transactions, and readings that are transactions: they raise `Contended`."""
 _DIGESTS_CONTEND = frozenset({"claim", "count", "send"})
-"""The same of digests."""
-_TOGETHER = frozenset({"counted", "read", "read_calls", "reservations", "spendings"})
+_READ_TOGETHER = frozenset({"counted", "read", "read_calls", "reservations", "spendings"})
 """Readings of several items, of which only some may be answered."""
-_FOUND_IN_AN_INDEX = frozenset(
+_READ_FROM_AN_INDEX = frozenset(
     {"calls_by_start", "organizations", "organizations_waiting", "reported_calls"}
 )
 """Readings of an index that may lag behind."""
-_SENDS = (AnnouncedNotifications, InMemoryReratingQueue, KeptRejections, SentWork)
-"""What takes several things at once."""
-
-
+_SENDERS = (AnnouncedNotifications, InMemoryReratingQueue, KeptRejections, SentWork)
+"""Adapters that send several things at once."""
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-"""Before any world begins."""
 
 
 class Twins:
-    """A medium that has no AWS in it: a thousand worlds in some minutes."""
+    """A backend without AWS: a thousand worlds in some minutes."""
 
     def __init__(
-        self, template: Template, card: tuple[bytes, str], gate: Gate, effects: Effects
+        self,
+        template: Template,
+        card: tuple[bytes, str],
+        injector: FaultInjector,
+        recorder: WriteRecorder,
     ) -> None:
-        """Begin with empty tables, and with this rate card and its version in force."""
-        self.stack = described(template)
-        self._gate, self._effects = gate, effects
+        self.stack = stack_without_aws(template)
+        self._injector, self._recorder = injector, recorder
         cards = PublishedRateCards(read_rate_card(card[0], version=card[1]))
-        store = InMemoryStore(max_facts=MOST_FACTS)
-        self._shared = Shared(cards, store, through=self._through)
+        store = InMemoryStore(max_facts=MAX_FACTS)
+        self._shared = SharedTwins(cards, store, through=self._through)
         self._functions = {function.name: function for function in self.stack.functions}
 
     def load(self, name: str) -> LoadedFunction:
-        """See `Medium.load`."""
-        return twinned_function(self._functions[name], self._shared)
+        return load_twin(self._functions[name], self._shared)
 
     def publish(self, content: bytes, version: str) -> None:
-        """See `Medium.publish`."""
         self._shared.cards.publish(read_rate_card(content, version=version))
 
-    def archive(self, content: bytes, version: str) -> None:
-        """See `Medium.archive`."""
+    def store_version(self, content: bytes, version: str) -> None:
         self._shared.cards.former[version] = read_rate_card(content, version=version)
 
     def correct_rates(self, organization_id: str, correction: RateCorrection) -> None:
-        """See `Medium.correct_rates`."""
         use_case = CorrectRates(looking_again(self._shared))
         deque(use_case.book(organization_id, correction), maxlen=0)
 
-    def seen(self, organization_id: str) -> Seen:
-        """See `Medium.seen`."""
+    def snapshot(self, organization_id: str) -> Snapshot:
         store = self._shared.store
         users = [u for name, u in store.facts if name == organization_id and u is not None]
         account = store.account(organization_id)
-        return Seen(
+        return Snapshot(
             statement=store.statement(organization_id),
             usages={usage.call.call_id: usage for usage in store.usages_of(organization_id)},
             expired=store.expired_lots(organization_id, since=_LONG_AGO),
@@ -132,8 +131,7 @@ class Twins:
             check=self._shared.checks.check(organization_id),
         )
 
-    def spoil(self, organization_id: str, micros: int) -> None:
-        """See `Medium.spoil`."""
+    def corrupt(self, organization_id: str, micros: int) -> None:
         accounts = self._shared.store.accounts
         account = accounts[organization_id]
         balance_micros = account.balance_micros + micros
@@ -142,30 +140,52 @@ class Twins:
     def _through(self, adapter: P) -> P:
         return cast("P", _Requests(self, adapter))
 
-    def ask(self, adapter: object, name: str, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - any method's
-        """Make a request of a twin."""
-        where = f"{type(adapter).__name__}.{name}"
+    def request(self, adapter: object, name: str, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - any method's
+        """Call a method of a twin, unless a fault happens."""
         effect = partial(self._carry_out, adapter, name, args, options)
-        cut = partial(self._cut, adapter, name, args)
-        shows = partial(_shows, adapter, name, effect, cut)
-        return self._gate.passes(Request(where, effect, shows))
+        failing = partial(self._failing, adapter, name, args, effect)
+        return self._injector.carry_out(f"{type(adapter).__name__}.{name}", effect, failing)
 
-    def _cut(self, adapter: object, name: str, args: tuple[Any, ...]) -> None:
-        """Carry out the first half of what is to be sent."""
-        half = list(args[0])[: len(args[0]) // 2]
-        some = {one: args[0][one] for one in half} if isinstance(args[0], dict) else half
-        self._carry_out(adapter, name, (some,))
-
-    def _carry_out(
+    def _failing(  # noqa: PLR0911 - one for each kind of fault
         self,
         adapter: object,
         name: str,
         args: tuple[Any, ...],
-        options: Mapping[str, Any] | None = None,
+        effect: Callable[[], Any],
+        fault: Fault,
+    ) -> Callable[[], Any] | None:
+        """Return how a fault shows at a method, in the words of its port."""
+        match fault:
+            case Fault.THROTTLE:
+                return partial(_in_the_way, adapter, name)
+            case Fault.CONFLICT if _is_transaction(adapter, name):
+                return partial(_in_the_way, adapter, name)
+            case Fault.TIMEOUT_BEFORE:
+                return _unanswered
+            case Fault.TIMEOUT_AFTER:
+                return partial(_unanswered, effect)
+            case Fault.CUT if name in _READ_TOGETHER:
+                return _contended
+            case Fault.CUT if name in _READ_FROM_AN_INDEX:
+                return lambda: iter(list(effect())[::2])
+            case Fault.CUT if name == "listed_organizations":
+                return partial(_lagging, effect)
+            case Fault.CUT if isinstance(adapter, _SENDERS):
+                return partial(_unanswered, partial(self._send_half, adapter, name, args))
+            case _:
+                return None
+
+    def _send_half(self, adapter: object, name: str, args: tuple[Any, ...]) -> None:
+        half = list(args[0])[: len(args[0]) // 2]
+        some = {one: args[0][one] for one in half} if isinstance(args[0], dict) else half
+        self._carry_out(adapter, name, (some,), {})
+
+    def _carry_out(
+        self, adapter: object, name: str, args: tuple[Any, ...], options: Mapping[str, Any]
     ) -> Any:  # noqa: ANN401 - any method's
         store = self._shared.store
         published = len(store.outbox)
-        result = getattr(adapter, name)(*args, **(options or {}))
+        result = getattr(adapter, name)(*args, **options)
         match adapter:
             case InMemoryStore():
                 self._note_written(name, args, result)
@@ -176,15 +196,15 @@ class Twins:
                 announcements: Sequence[Announcement] = args[0]
                 refused = {one.event_id for one in cast("Sequence[Rejection]", result)}
                 taken = [one for one in announcements if one.id not in refused]
-                self._effects.published(documents_of(taken))
+                self._recorder.publish(documents_of(taken))
             case InMemoryReratingQueue():
                 at: Mapping[str, datetime] = args[0] if name == "wake_later" else {}
-                self._effects.woken += ((one, at.get(one)) for one in args[0])
+                self._recorder.rerating_requests += ((one, at.get(one)) for one in args[0])
             case KeptRejections():
-                self._note_kept(adapter, args[0])
+                self._note_refused(adapter, args[0])
             case SentWork():
                 queue = _name_of(adapter, self._shared.work)
-                self._effects.sent += (Sent(queue, work_body(one)) for one in args[0])
+                self._recorder.queued += (QueuedWork(queue, work_body(one)) for one in args[0])
             case _:
                 pass
         return result
@@ -192,7 +212,7 @@ class Twins:
     def _note_written(self, name: str, args: tuple[Any, ...], result: object) -> None:
         match name, args, result:
             case "commit", (Transaction() as transaction,), _:
-                self._note_posting(transaction)
+                self._note_transaction(transaction)
             case "record", (_, _, rerating), _ if rerating is not None:
                 self._put(rerating, is_new=True)
             case "proceed" | "merge", (rerating, *_), True:
@@ -200,37 +220,30 @@ class Twins:
             case _:
                 pass
 
-    def _note_posting(self, transaction: Transaction) -> None:
-        effects, told = self._effects, list[Any]()
+    def _note_transaction(self, transaction: Transaction) -> None:
+        recorder, decided = self._recorder, list[Any]()
         for notifications in transaction.outbox:
             item = outbox_item(notifications, transaction.after.version, transaction.causes)
-            told += documents_in(item)
-            effects.put(item, is_new=True)
+            decided += documents_in(item)
+            recorder.put(item, is_new=True)
         for pool in transaction.pools:
             written = pool_item(pool, transaction.steps.get(pool.month))
-            effects.put(written, is_new=False)
+            recorder.put(written, is_new=False)
         for rerating in transaction.reratings:
             self._put(rerating, is_new=True)
-        effects.posted(
-            Posted(
+        recorder.write(
+            CreditWrite(
                 organization_id=transaction.before.organization_id,
                 account=None if transaction.after is transaction.before else transaction.after,
                 entries=transaction.entries,
-                told=told,
-                call_ids=[u.call.call_id for u in transaction.usages if not u.reported_by_bridge],
-                reported_ids=[u.call.call_id for u in transaction.usages if u.reported_by_bridge],
+                decided=decided,
                 usages=(*transaction.usages, *transaction.rerated),
+                new_usages=transaction.usages,
                 pools=transaction.pools,
             )
         )
 
-    def _note_published(
-        self,
-        name: str,
-        args: tuple[Any, ...],
-        published: frozenset[str],
-    ) -> None:
-        """Take note of first calls and of digests that are to be published."""
+    def _note_published(self, name: str, args: tuple[Any, ...], published: frozenset[str]) -> None:
         match name, args:
             case "claim", (str() as who, calls):
                 items = [
@@ -242,24 +255,21 @@ class Twins:
                 items = list(digest_items(who, sent))
             case _:
                 return
-        told = [document for item in items for document in documents_in(item)]
-        for item in items:
-            self._effects.put(item, is_new=True)
-        is_first = name == "claim"
-        self._effects.posted(
-            Posted(
-                organization_id=who,
-                told=[] if is_first else told,
-                firsts=told if is_first else [],
-            )
+        # As they are read back: what is a tuple here is a list in JSON.
+        documents = json.loads(
+            json.dumps([document for item in items for document in documents_in(item)])
         )
+        for item in items:
+            self._recorder.put(item, is_new=True)
+        which = {"firsts" if name == "claim" else "decided": documents}
+        self._recorder.write(CreditWrite(organization_id=who, **which))
 
     def _put(self, rerating: Rerating, *, is_new: bool) -> None:
-        self._effects.put(rerating_item(rerating), is_new=is_new)
+        self._recorder.put(rerating_item(rerating), is_new=is_new)
 
-    def _note_kept(self, adapter: KeptRejections, rejections: Sequence[Rejection]) -> None:
-        queue = _name_of(adapter, self._shared.kept)
-        self._effects.kept += (Kept(queue, one.reason, one.body) for one in rejections)
+    def _note_refused(self, adapter: KeptRejections, rejections: Sequence[Rejection]) -> None:
+        queue = _name_of(adapter, self._shared.refused)
+        self._recorder.refused += (Refusal(queue, one.reason, one.body) for one in rejections)
 
 
 def _name_of(adapter: object, by_name: Mapping[str, object]) -> str:
@@ -267,42 +277,11 @@ def _name_of(adapter: object, by_name: Mapping[str, object]) -> str:
 
 
 class _Requests:
-    """Looks like an adapter; each of its methods is a request."""
-
-    def __init__(self, medium: Twins, adapter: object) -> None:
-        self._medium, self._adapter = medium, adapter
+    def __init__(self, twins: Twins, adapter: object) -> None:
+        self._twins, self._adapter = twins, adapter
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        return partial(self._medium.ask, self._adapter, name)
-
-
-def _shows(  # noqa: PLR0911 - one for each kind of fault
-    adapter: object,
-    name: str,
-    effect: Callable[[], Any],
-    cut: Callable[[], Any],
-    fault: Fault,
-) -> Callable[[], Any] | None:
-    """Say how a fault shows at a method, in the words of its port."""
-    match fault:
-        case Fault.THROTTLE:
-            return partial(_in_the_way, adapter, name)
-        case Fault.CONFLICT if _is_transaction(adapter, name):
-            return partial(_in_the_way, adapter, name)
-        case Fault.TIMEOUT_BEFORE:
-            return _unanswered
-        case Fault.TIMEOUT_AFTER:
-            return partial(_unanswered, effect)
-        case Fault.CUT if name in _TOGETHER:
-            return _contended
-        case Fault.CUT if name in _FOUND_IN_AN_INDEX:
-            return lambda: iter(list(effect())[::2])
-        case Fault.CUT if name == "listed_organizations":
-            return partial(_lagging, effect)
-        case Fault.CUT if isinstance(adapter, _SENDS):
-            return partial(_unanswered, cut)
-        case _:
-            return None
+        return partial(self._twins.request, self._adapter, name)
 
 
 def _lagging(effect: Callable[[], ListedOrganizations]) -> ListedOrganizations:
@@ -334,7 +313,7 @@ def _contended() -> NoReturn:
 
 def _unanswered(effect: Callable[[], Any] | None = None) -> NoReturn:
     if effect is not None:
-        with suppress(PerminuteError):  # a refusal is not heard either
+        with suppress(PerminuteError):  # the function does not hear of a refusal either
             effect()
     msg = "there was no answer"
     raise Unavailable(msg)

@@ -1,0 +1,201 @@
+"""The functions' own handlers over the in-memory twins of their adapters.
+
+A handler takes its use cases from `bootstrap` when it is imported. Meanwhile twins replace the
+adapters there, so the use cases are put together as in AWS.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from unittest.mock import patch
+
+from perminute import bootstrap
+from perminute.adapters.memory import (
+    AnnouncedNotifications,
+    InMemoryBookChecks,
+    InMemoryBooks,
+    InMemoryCalls,
+    InMemoryDigests,
+    InMemoryReratingQueue,
+    InMemoryStore,
+    KeptRejections,
+    PublishedRateCards,
+    SentWork,
+)
+from perminute.api import bootstrap as api_bootstrap
+from perminute.application.charge_calls import ChargeCalls
+from perminute.application.check_books import CheckBooks
+from perminute.application.daily_runs import ListOrganizations
+from perminute.application.licensing_cache import LicensingCache
+from perminute.application.looking_again import LookingAgain
+from perminute.application.retry import RetryPolicy
+from perminute.domain.licensing.timelines import RERATING_HORIZON
+from perminute_local.replay.lambda_runtime import LoadedFunction
+from perminute_local.simulation.backends.backend import (
+    MAX_SETTLED_AT_ONCE,
+    ORGANIZATIONS_PER_PAGE,
+    WHOLE_WITHIN_DAYS,
+    in_pieces,
+)
+from perminute_local.stack import (
+    Stack,
+    Template,
+    environment_of,
+    environment_output,
+    resources,
+    stack_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from perminute_local.stack import Function
+
+P = TypeVar("P")
+
+RETRY = RetryPolicy(sleep=lambda _: None)
+
+
+class Through(Protocol):
+    """Puts something before an adapter that looks like the adapter itself."""
+
+    def __call__(self, adapter: P) -> P:
+        """Return what the functions call."""
+
+
+def directly(adapter: P) -> P:
+    """Put nothing before an adapter."""
+    return adapter
+
+
+@dataclass
+class SharedTwins:
+    """What the functions share: tables, rate cards, topic and queues."""
+
+    cards: PublishedRateCards
+    store: InMemoryStore = field(default_factory=InMemoryStore)
+    topic: AnnouncedNotifications = field(default_factory=AnnouncedNotifications)
+    rerating_requests: InMemoryReratingQueue = field(default_factory=InMemoryReratingQueue)
+    checks: InMemoryBookChecks = field(default_factory=InMemoryBookChecks)
+    work: defaultdict[str, SentWork] = field(default_factory=lambda: defaultdict(SentWork))
+    """Work of daily runs, by queue."""
+    refused: defaultdict[str, KeptRejections] = field(
+        default_factory=lambda: defaultdict(KeptRejections)
+    )
+    """Refused messages, by dead-letter queue."""
+    through: Through = directly
+
+
+_PARAMETERS = {
+    "BOOKS_READ_WHOLE_WITHIN_DAYS": str(WHOLE_WITHIN_DAYS),
+    "RERATING_HORIZON_DAYS": str(RERATING_HORIZON.days),
+}
+"""Parameters of the template, which have no values here."""
+
+
+class _TwinResources:
+    def __init__(self, shared: SharedTwins, environment: Mapping[str, str]) -> None:
+        self.environment = environment
+        self.connection = self.schema = None
+        self.credit = self.licensing = shared.through(shared.store)
+        self._cards = shared.through(shared.cards)
+
+    def setting(self, name: str) -> str:
+        return _PARAMETERS.get(name) or self.environment[name]
+
+    def rate_cards(self) -> PublishedRateCards:
+        return self._cards
+
+
+class _TwinApplication(_TwinResources, bootstrap.Application):  # type: ignore[misc] # its adapters are twins
+    """The use cases of one function, put together with twins."""
+
+
+def looking_again(shared: SharedTwins) -> LookingAgain:
+    """Return what a correction of rates needs, which no function but a command does."""
+    store = shared.through(shared.store)
+    return LookingAgain(
+        credit=store,
+        calls=shared.through(InMemoryCalls(shared.store)),
+        licensing=LicensingCache(store),
+        rate_cards=shared.through(shared.cards),
+        retry=RETRY,
+    )
+
+
+def load_twins(template: Template, shared: SharedTwins) -> dict[str, LoadedFunction]:
+    """Load every function of the template over what is shared, by its logical id."""
+    functions = stack_without_aws(template).functions
+    return {function.name: load_twin(function, shared) for function in functions}
+
+
+def load_twin(function: Function, shared: SharedTwins) -> LoadedFunction:
+    """Load one function over what is shared."""
+    with _twins_for_adapters(shared):
+        return LoadedFunction(function)
+
+
+@contextmanager
+def _twins_for_adapters(shared: SharedTwins) -> Iterator[None]:
+    """Replace the adapters, wherever `bootstrap` makes one, and the limits of use cases."""
+    through, store = shared.through, shared.through(shared.store)
+    calls, digests = InMemoryCalls(shared.store), InMemoryDigests(shared.store)
+    api: dict[str, Any] = {
+        "AwsResources": partial(_TwinResources, shared),
+        "DynamoDBCalls": _always(through(calls)),
+        "DynamoDBCallsUnderWay": _always(store),
+        "RetryPolicy": _always(RETRY),
+    }
+    others: dict[str, Any] = {
+        "Application": partial(_TwinApplication, shared),
+        "ChargeCalls": partial(ChargeCalls, settles_at_once=MAX_SETTLED_AT_ONCE),
+        "CheckBooks": lambda **parts: in_pieces(CheckBooks(**parts)),
+        "ListOrganizations": partial(ListOrganizations, page_size=ORGANIZATIONS_PER_PAGE),
+        "DynamoDBBookChecks": _always(through(shared.checks)),
+        "DynamoDBBooks": _always(through(InMemoryBooks(shared.store))),
+        "DynamoDBDigests": _always(through(digests)),
+        "DynamoDBReratings": _always(store),
+        "SNSTopic": _always(through(shared.topic)),
+        "SQSQueue": lambda _, url: url,
+        "SQSRejections": lambda url: through(shared.refused[url]),
+        "SQSReratingQueue": _always(through(shared.rerating_requests)),
+        "SQSWork": lambda url: through(shared.work[url]),
+    }
+    same = {name: api[name] for name in api.keys() - {"AwsResources"}}
+    with (
+        patch.multiple(api_bootstrap, **api),
+        patch.multiple(bootstrap, **same, **others),
+    ):
+        yield
+
+
+def _always(value: object) -> Callable[..., Any]:
+    """Return what replaces a class or function, whatever its arguments."""
+    return lambda *_, **__: value
+
+
+def stack_without_aws(template: Template) -> Stack:
+    """Return a stack that was never created: its resources are named by their logical ids."""
+    names = _Names(
+        (environment_output(logical_id, variable), _logical_id(value))
+        for logical_id, function in resources(template, "AWS::Serverless::Function")
+        for variable, value in environment_of(function, template).items()
+    )
+    return stack_of(template, names)
+
+
+def _logical_id(value: Any) -> str:  # noqa: ANN401 - an intrinsic function, or what stands there
+    match value:
+        case {"Fn::If": [_, _, otherwise]}:
+            # No parameter is set, and each condition says that one is.
+            return _logical_id(otherwise)
+    return str(next(iter(value.values()))) if isinstance(value, dict) else str(value)
+
+
+class _Names(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        return name.removesuffix("Url")

@@ -1,0 +1,400 @@
+"""Queues and streams that deliver late, twice, in any order and in any batch; and who sends."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from perminute.adapters.sqs_queues import later_body
+from perminute_local.replay.lambda_runtime import SQSMessage
+from perminute_local.replay.table_stream import matches
+from perminute_local.simulation.faults import Fault, rng_of
+from perminute_local.stack import QueueTrigger, StreamTrigger
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from perminute_local.simulation.plan import EventSent
+    from perminute_local.simulation.scheduler import Functions, Scheduler
+    from perminute_local.simulation.write_recorder import Refusal, WriteRecorder
+    from perminute_local.stack import Queue
+
+VISIBILITY_TIMEOUT = timedelta(seconds=200)
+"""How long a message that failed is hidden (template.yaml)."""
+RERATINGS = "ReratingsQueue"
+PUBLISHER = "PublishNotificationsFunction"
+OUTBOX = "outbox#"
+"""How the keys of notifications begin (OutboxRow)."""
+_MOMENT = timedelta(seconds=1)
+_DELAYS = (timedelta(minutes=5), timedelta(minutes=50), timedelta(hours=7), timedelta(days=1))
+_WINDOWS = (_MOMENT, timedelta(minutes=1), timedelta(hours=1))
+_STREAM_GIVES_UP_AFTER = 2
+"""Failures of one batch after which a stream may give it up; in AWS it is an hour of them."""
+_LONGEST_WAIT = 64
+"""A batch that fails waits twice as long each time, up to so many moments."""
+_QUEUES = {"telephony": "CallsQueue", "licensing": "LicensingQueue", "billing": "CreditQueue"}
+
+
+@dataclass(slots=True)
+class _Waiting:
+    message: SQSMessage
+    due: datetime
+    visible_at: datetime | None
+
+
+@dataclass
+class SimulatedQueue:
+    """A queue, the function that reads it, and its dead letters."""
+
+    name: str
+    queue: Queue
+    trigger: QueueTrigger
+    function: str
+    scheduler: Scheduler
+    functions: Functions
+    received: Counter[str] = field(default_factory=Counter)
+    """How often each body was delivered."""
+    settled: Counter[str] = field(default_factory=Counter)
+    """How often each body was deleted after its delivery."""
+    dead: list[SQSMessage] = field(default_factory=list)
+    _waiting: dict[str, _Waiting] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be delivered or redriven, except what SQS delays."""
+        return not (self._visible() or self.dead)
+
+    def send(
+        self,
+        body: str,
+        identity: str,
+        rng: Random,
+        *,
+        promptly: bool = False,
+        visible_at: datetime | None = None,
+    ) -> None:
+        """Send a message, which may arrive late and several times, never before `visible_at`."""
+        copies = 1
+        while copies < 4 and self.scheduler.happens(Fault.DUPLICATE, rng):  # noqa: PLR2004
+            copies += 1
+        sent_at = self.scheduler.now
+        for copy in range(copies):
+            message = SQSMessage(body, sent_at=sent_at, id=f"{identity}.{copy}")
+            due = (visible_at or sent_at) + self._delay(rng, promptly=promptly)
+            self._put(message, due, visible_at=visible_at)
+
+    def deliver_first(self) -> bool:
+        """Deliver what is due first, even before its time."""
+        visible = self._visible()
+        if not visible:
+            return False
+        self._deliver(min(visible, key=lambda one: (self._waiting[one].due, one)))
+        return True
+
+    def redrive(self) -> None:
+        """Have an operator redrive all dead letters."""
+        letters, self.dead = self.dead, []
+        for letter in letters:
+            self.send_back(letter.body, f"{letter.id}r")
+
+    def send_back(self, body: str, identity: str) -> None:
+        """Redrive a dead letter: SQS makes a new message of it."""
+        now = self.scheduler.now
+        self._put(SQSMessage(body, sent_at=now, id=identity), now)
+
+    def _delay(self, rng: Random, *, promptly: bool) -> timedelta:
+        if self.scheduler.happens(Fault.DELAY, rng) and not promptly:
+            return rng.choice(_DELAYS) * rng.random()
+        return timedelta(milliseconds=rng.randrange(2_000))
+
+    def _visible(self) -> list[str]:
+        now = self.scheduler.now
+        return [
+            name
+            for name, one in self._waiting.items()
+            if one.visible_at is None or one.visible_at <= now
+        ]
+
+    def _put(
+        self, message: SQSMessage, due: datetime, *, visible_at: datetime | None = None
+    ) -> None:
+        self._waiting[message.id] = _Waiting(message, due, visible_at)
+        self.scheduler.add(due, f"{self.name} {message.id}", partial(self._deliver, message.id))
+
+    def _deliver(self, first: str) -> None:
+        """Deliver a message and others with it, unless it was delivered with another one."""
+        if first not in self._waiting:
+            return
+        begun = self._waiting[first].message
+        rng = rng_of(self.scheduler.seed, "batch", first, begun.receive_count)
+        batch = self._batch(first, rng)
+        scheduler = self.scheduler
+        scheduler.log(f"{self.function} {' '.join(message.id for message in batch)}")
+        for message in batch:
+            self.received[message.body] += 1
+        counts = {message.id: message.receive_count for message in batch}
+        failed = self.functions.run(
+            self.function, rng, lambda loaded: loaded.invoke(batch, self.queue.arn)
+        )
+        if failed is None:
+            failed = batch
+        for message in batch:
+            message.receive_count = counts[message.id] + 1
+            if message in failed:
+                self._fail(message, rng)
+                continue
+            self.settled[message.body] += 1
+            if scheduler.happens(Fault.DUPLICATE, rng):
+                again = replace(message, id=f"{message.id}d", receive_count=0)
+                self._put(again, scheduler.now + VISIBILITY_TIMEOUT)
+
+    def _batch(self, first: str, rng: Random) -> list[SQSMessage]:
+        disordered = self.scheduler.happens(Fault.REORDER, rng)
+        until = self.scheduler.now + (rng.choice(_WINDOWS) if disordered else _MOMENT)
+        others = [
+            name
+            for name in self._visible()
+            if name != first
+            and (one := self._waiting[name]).due <= until
+            and (one.message.sent_at or until) <= until
+        ]
+        if disordered:
+            rng.shuffle(others)
+        names = [first, *others][: rng.randint(1, self.trigger.batch_size)]
+        if disordered:
+            rng.shuffle(names)
+        return [self._waiting.pop(name).message for name in names]
+
+    def _fail(self, message: SQSMessage, rng: Random) -> None:
+        """Hide a message for a while, or make it a dead letter that is redriven later."""
+        scheduler = self.scheduler
+        is_last = message.receive_count >= (self.queue.max_receive_count or 1)
+        if is_last or scheduler.happens(Fault.REDRIVE, rng):
+            scheduler.log(f"{self.name} {message.id} is a dead letter")
+            self.dead.append(message)
+            later = scheduler.now + rng.choice(_DELAYS)
+            scheduler.add(later, f"{self.name} redrive {message.id}", self.redrive)
+        else:
+            self._put(message, scheduler.now + VISIBILITY_TIMEOUT)
+
+
+@dataclass
+class SimulatedStream:
+    """The table's stream as one function reads it, in its order."""
+
+    trigger: StreamTrigger
+    function: str
+    scheduler: Scheduler
+    functions: Functions
+    given_up: list[dict[str, Any]] = field(default_factory=list)
+    forgotten: bool = False
+    """Whether something was given up that the evening run must find."""
+    _records: list[dict[str, Any]] = field(default_factory=list)
+    _failures: int = 0
+    _is_busy: bool = False
+    _pumps: int = 0
+    _deliveries: int = 0
+    _stalls: int = 0
+    _stalled_until: datetime | None = None
+    """Until then nothing is read, as if its function were throttled."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be delivered or republished."""
+        return not (self._records or self.given_up or self.forgotten)
+
+    def add(self, records: list[dict[str, Any]]) -> None:
+        """Add the records that match a pattern of the mapping."""
+        wanted = [
+            record
+            for record in records
+            if any(matches(pattern, record) for pattern in self.trigger.patterns)
+        ]
+        if wanted:
+            self._records += wanted
+            self._stall()
+            self._go_on(_MOMENT)
+
+    def deliver_first(self) -> bool:
+        """Deliver the next batch, if nobody is doing so."""
+        if not self._records or self._is_busy:
+            return False
+        self._is_busy = True
+        try:
+            self._deliver()
+        finally:
+            self._is_busy = False
+        return True
+
+    def republish(self, recorder: WriteRecorder) -> None:
+        """Have an operator write notifications again that were given up, so that they are read.
+
+        What else was given up is not written again: the evening run finds it in the table.
+        """
+        records, self.given_up = self.given_up, []
+        for record in records:
+            if record["dynamodb"]["Keys"]["record"]["S"].startswith(OUTBOX):
+                recorder.put(record["dynamodb"]["NewImage"], is_new=False)
+            else:
+                self.forgotten = True
+
+    def _stall(self) -> None:
+        """Delay notifications now and then, so that the daily run is first."""
+        self._stalls += 1
+        rng = rng_of(self.scheduler.seed, "stall", self.function, self._stalls)
+        is_stalled = self._stalled_until is not None and self._stalled_until > self.scheduler.now
+        if self.function != PUBLISHER or is_stalled:
+            return
+        if self.scheduler.happens(Fault.DELAY, rng):
+            after = rng.choice(_DELAYS)
+            self._stalled_until = self.scheduler.now + after
+            self._go_on(after)
+
+    def _go_on(self, after: timedelta) -> None:
+        self._pumps += 1
+        name = f"{self.function} pump {self._pumps}"
+        self.scheduler.add(self.scheduler.now + after, name, self._pump)
+
+    def _pump(self) -> None:
+        if self._stalled_until is not None and self.scheduler.now < self._stalled_until:
+            return
+        if self.deliver_first() and self._records:
+            self._go_on(_MOMENT * min(2**self._failures, _LONGEST_WAIT))
+
+    def _deliver(self) -> None:
+        scheduler = self.scheduler
+        number = self._records[0]["dynamodb"]["SequenceNumber"]
+        self._deliveries += 1
+        rng = rng_of(scheduler.seed, "stream", self.function, self._deliveries)
+        size = rng.randint(1, self.trigger.batch_size)
+        if self._failures:
+            size = max(1, size // 2)
+        batch, self._records = self._records[:size], self._records[size:]
+        scheduler.log(f"{self.function} {len(batch)} records from {number}")
+        left = self.functions.run(
+            self.function, rng, lambda loaded: loaded.invoke_with_records(batch)
+        )
+        if left is None:
+            left = batch
+        if not left:
+            self._failures = 0
+            if scheduler.happens(Fault.DUPLICATE, rng):
+                self._records = batch + self._records
+        elif self._failures >= _STREAM_GIVES_UP_AFTER and scheduler.happens(Fault.REDRIVE, rng):
+            scheduler.log(f"{self.function} gives up {len(left)} records")
+            self.given_up += left
+            self._failures = 0
+        else:
+            self._failures += 1
+            self._records = left + self._records
+
+
+@dataclass
+class MessageBus:
+    """All queues and streams of a world, and what is put there."""
+
+    scheduler: Scheduler
+    functions: Functions
+    recorder: WriteRecorder
+    queues: dict[str, SimulatedQueue] = field(default_factory=dict)
+    streams: list[SimulatedStream] = field(default_factory=list)
+    _handled: Counter[str] = field(default_factory=Counter)
+    """How many messages of each kind were put on a queue."""
+
+    def __post_init__(self) -> None:
+        """Connect every function with the queues and streams that it reads."""
+        scheduler, functions = self.scheduler, self.functions
+        for function in functions.backend.stack.functions:
+            for trigger in function.triggers:
+                match trigger:
+                    case QueueTrigger(queue=name):
+                        queue = functions.backend.stack.queues[name]
+                        self.queues[name] = SimulatedQueue(
+                            name, queue, trigger, function.name, scheduler, functions
+                        )
+                    case StreamTrigger():
+                        self.streams.append(
+                            SimulatedStream(trigger, function.name, scheduler, functions)
+                        )
+                    case _:
+                        pass
+
+    @property
+    def _parts(self) -> list[SimulatedQueue | SimulatedStream]:
+        return [*self.queues.values(), *self.streams]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is under way."""
+        return all(part.is_empty for part in self._parts)
+
+    @property
+    def received(self) -> Counter[str]:
+        """How often each body was delivered."""
+        return sum((queue.received for queue in self.queues.values()), Counter[str]())
+
+    @property
+    def settled(self) -> Counter[str]:
+        """How often each body was deleted after its delivery."""
+        return sum((queue.settled for queue in self.queues.values()), Counter[str]())
+
+    def send(self, event: EventSent, identity: str, *, promptly: bool) -> None:
+        """Send an event through its rule to its queue."""
+        rng = rng_of(self.scheduler.seed, "bus", identity)
+        self.queues[_QUEUES[event.source]].send(event.body, identity, rng, promptly=promptly)
+
+    def deliver_writes(self) -> None:
+        """Put what functions have written and queued on streams and queues."""
+        recorder = self.recorder
+        records, recorder.stream = recorder.stream, []
+        for stream in self.streams:
+            stream.add(records)
+        for refusal in recorder.refused[self._handled["operator"] :]:
+            self._sometimes_redrive(self._handled["operator"], refusal)
+            self._handled["operator"] += 1
+        requests, recorder.rerating_requests = recorder.rerating_requests, []
+        for organization_id, at in requests:
+            body = json.dumps({"organizationId": organization_id})
+            if at is not None:
+                body = later_body(organization_id, at)
+            self._put(RERATINGS, body, "wake", visible_at=at)
+        queued, recorder.queued = recorder.queued, []
+        for work in queued:
+            self._put(work.queue, work.body, "work")
+
+    def _put(self, queue: str, body: str, kind: str, *, visible_at: datetime | None = None) -> None:
+        self._handled[kind] += 1
+        number = self._handled[kind]
+        rng = rng_of(self.scheduler.seed, kind, number)
+        self.queues[queue].send(body, f"{kind}-{number}", rng, visible_at=visible_at)
+
+    def _sometimes_redrive(self, number: int, refusal: Refusal) -> None:
+        """Have an operator redrive a refused message unchanged."""
+        rng = rng_of(self.scheduler.seed, "operator", number)
+        if not self.scheduler.happens(Fault.REDRIVE, rng):
+            return
+        url = self.functions.backend.stack.queues[refusal.queue].url
+        for queue in self.queues.values():
+            if queue.queue.dead_letter_url == url:
+                redrive = partial(queue.send_back, refusal.body, f"refused-{number}")
+                later = self.scheduler.now + timedelta(seconds=rng.choice((60, 90_000)))
+                self.scheduler.add(later, f"{refusal.queue} redrive {number}", redrive)
+
+    def overtake(self) -> bool:
+        """Deliver a message while an invocation is under way; return whether there was any."""
+        waiting = [queue for queue in self.queues.values() if not queue.is_empty]
+        return bool(waiting) and self.scheduler.injector.rng.choice(waiting).deliver_first()
+
+    def settle_once(self) -> bool:
+        """Deliver a batch of each queue and stream; return whether there was any."""
+        for queue in self.queues.values():
+            queue.redrive()
+        for stream in self.streams:
+            stream.republish(self.recorder)
+        self.deliver_writes()
+        delivered = [part.deliver_first() for part in self._parts]
+        return any(delivered)
