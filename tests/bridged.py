@@ -28,7 +28,7 @@ from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.charge_reported import ChargeReported
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted, Duplicate
 from perminute.domain.authorization.reservations import Answer, ChargingRequest, Decision, Operation
@@ -167,7 +167,7 @@ class World:
             rate_cards=rate_cards,
             retry=WITHOUT_WAITING,
         )
-        again = LookingAgain(
+        again = RecordedCalls(
             credit=store,
             calls=calls,
             licensing=LicensingCache(store),

@@ -19,7 +19,7 @@ from perminute.adapters.memory import KeptRejections
 from perminute.adapters.notification_documents import declared_types, document_of
 from perminute.adapters.sns_topic import _entry
 from perminute.api.http import error_document
-from perminute.application.correct_rates import Corrected
+from perminute.application.correct_rates import CorrectionTotal
 from perminute.application.reconcile_books import BooksReport
 from perminute.domain.credit.ledger import EntryType, LedgerEntry
 from perminute.domain.credit.recharge import Disabled
@@ -201,7 +201,7 @@ def doctored(text: str) -> str:
 
 
 def rates_corrected(text: str) -> str:
-    corrected = Corrected(priced=1, unpriced=1, pools=frozenset([Month(2026, 11)]))
+    corrected = CorrectionTotal(priced=1, unpriced=1, pools=frozenset([Month(2026, 11)]))
     done = [_Of(text, "USD", corrected)]
 
     def write() -> None:

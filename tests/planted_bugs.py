@@ -22,14 +22,15 @@ from perminute.application import (
     book_credit,
     check_books,
     correct_rates,
+    recorded_calls,
     settle_pools,
     spend_counters,
 )
 from perminute.application.authorize_call import AuthorizeCall
 from perminute.application.charge_calls import _OrganizationCharge
 from perminute.application.charge_reported import ChargedByReports, ChargeReported
-from perminute.application.looking_again import LookingAgain
-from perminute.application.settle_at_once import SettleAtOnce
+from perminute.application.correct_rates import CorrectRates
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.domain.authorization import authorization, pricing
 from perminute.domain.authorization.reservations import (
     Answer,
@@ -54,6 +55,7 @@ from perminute.domain.licensing.timelines import Timeline, fold
 from perminute.domain.limits import spending
 from perminute.domain.limits.spending import LimitName, SpendingChange, SpendingKind
 from perminute.domain.notifications.notification_rules import crossings
+from perminute.domain.pools import settling
 from perminute.domain.pools.pools import Pools
 from perminute.domain.rating import rating as rating_rules
 from perminute.domain.rating.calls import MAX_CALL_SECONDS, Numbers
@@ -61,7 +63,7 @@ from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, RateCard, Unpr
 from perminute.domain.rating.usage_record import Price, Usage
 from perminute.domain.reconciliation.book_checks import BooksCheck
 from perminute.domain.reference.phone_numbers import e164_or_withheld
-from perminute.domain.rerating import rerating
+from perminute.domain.rerating import corrections
 from perminute.events import billing, licensing, telephony
 from perminute.events import billing as billing_events
 from perminute.events import event as bus_event
@@ -75,7 +77,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from perminute.api.call_messages import CallDocument
-    from perminute.application.spend_counters import _Counting
     from perminute.domain.authorization.authorization import Grant
     from perminute.domain.authorization.pricing import Quote
     from perminute.domain.authorization.reservations import Promise
@@ -94,7 +95,7 @@ if TYPE_CHECKING:
     from perminute.domain.reconciliation.book_sums import CallCost
     from perminute.events.event import Event, IssuedDetail
     from perminute.fields import Message
-    from perminute.ports import CallList, ListedCall, ListedOrganizations
+    from perminute.ports import CallList, CreditStore, ListedCall, ListedOrganizations
 
 
 @contextmanager
@@ -326,21 +327,33 @@ def minutes_used_before_drawn_again() -> Iterator[None]:
 @contextmanager
 def corrected_by_the_card_of_the_call() -> Iterator[None]:
     """A correction rates each call by the card that it was rated by, as every re-rating does."""
-    rated_anew = LookingAgain.rated_anew
+    rated_again = RecordedCalls.rated_again
 
     def by_its_own_card(
-        again: LookingAgain, account: Account, listed: Sequence[ListedCall], _: str | None = None
-    ) -> tuple[list[Usage], list[Rating], Licensing]:
-        return rated_anew(again, account, listed)
+        recorded: RecordedCalls,
+        account: Account,
+        listed: Sequence[ListedCall],
+        _: str | None = None,
+    ) -> tuple[list[tuple[Usage, Rating]], Licensing]:
+        return rated_again(recorded, account, listed)
 
-    with patch.object(LookingAgain, "rated_anew", by_its_own_card):
+    with patch.object(RecordedCalls, "rated_again", by_its_own_card):
         yield
 
 
 @contextmanager
 def corrected_without_settling() -> Iterator[None]:
     """A correction leaves pools alone, though a number turns out to be in another country."""
-    with patch.object(correct_rates, "_moves", lambda *_: False):
+    rerated = CorrectRates._rerated  # noqa: SLF001 - a bug knows no manners
+
+    def nothing_moves(*parts: Any) -> object:
+        with (
+            patch.object(correct_rates, "moves", lambda *_: False),
+            patch.object(recorded_calls, "moves", lambda *_: False),
+        ):
+            return rerated(*parts)
+
+    with patch.object(CorrectRates, "_rerated", nothing_moves):
         yield
 
 
@@ -348,10 +361,10 @@ def corrected_without_settling() -> Iterator[None]:
 def settling_without_those_who_drew() -> Iterator[None]:
     """A pool is settled with the late call that has unsettled it, and the others keep theirs."""
 
-    def nobody(_: SettleAtOnce, __: MinutePool) -> list[ListedCall]:
+    def nobody(*_: object) -> list[ListedCall]:
         return []
 
-    with patch.object(SettleAtOnce, "_recorded", nobody):
+    with patch.object(settle_pools, "_recorded_of", nobody):
         yield
 
 
@@ -634,21 +647,23 @@ def correcting_past_the_limits() -> Iterator[None]:
         changes = changes_of(corrected, licensing, settings)
         return tuple(change for change in changes if change.key.kind is SpendingKind.DAY)
 
-    with patch.object(rerating, "spending_changes", of_days):
+    with patch.object(corrections, "spending_changes", of_days):
         yield
 
 
 @contextmanager
 def skipping_corrections() -> Iterator[None]:
     """A record that takes in some of the corrections that it lacks is said to have them all."""
-    catch_up = spend_counters._Counting._catch_up  # noqa: SLF001
+    corrected = spend_counters._corrected  # noqa: SLF001
 
-    def to_the_last(counting: _Counting, behind: Sequence[Spending]) -> None:
-        catch_up(counting, behind)
-        last = counting._account.corrections  # noqa: SLF001
-        counting._put([replace(one, corrections=last) for one in counting._behind])  # noqa: SLF001
+    def to_the_last(
+        credit: CreditStore, account: Account, behind: Sequence[Spending]
+    ) -> Iterator[Spending]:
+        done = {one.key: one for one in corrected(credit, account, behind)}
+        for one in behind:
+            yield replace(done.get(one.key, one), corrections=account.corrections)
 
-    with patch.object(spend_counters._Counting, "_catch_up", to_the_last):  # noqa: SLF001
+    with patch.object(spend_counters, "_corrected", to_the_last):
         yield
 
 
@@ -751,7 +766,7 @@ def settling_the_first_calls_only() -> Iterator[None]:
     """A pool counts as settled when some calls were gone over, whatever those after them got."""
 
     def settled(pool: MinutePool) -> MinutePool:
-        return pool.settled_until(pool.month.last_day + timedelta(days=1))
+        return settling.settled_until(pool, pool.month.last_day + timedelta(days=1))
 
     with patch.object(settle_pools, "settled_where_rest_stays", settled):
         yield

@@ -25,7 +25,7 @@ from perminute.domain.notifications.notifications import CallNotRated
 from perminute.domain.rating import calls
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reference.phone_numbers import check_e164
-from perminute.domain.rerating import rerating
+from perminute.domain.rerating import corrections
 from perminute.events import telephony
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def _saying(change: Callable[[NotificationBody], NotificationBody | None]) -> It
 
     with (
         patch.object(charging, "notifications_of_call", changed),
-        patch.object(rerating, "notifications_of_call", changed),
+        patch.object(corrections, "notifications_of_call", changed),
     ):
         yield
 

@@ -21,9 +21,9 @@ from builders import (
 from perminute.adapters.memory import PublishedRateCards
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls
-from perminute.application.correct_rates import Corrected, CorrectRates, RateCorrection
+from perminute.application.correct_rates import CorrectionTotal, CorrectRates, RateCorrection
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.domain.credit.transaction import IdentityKind
@@ -109,8 +109,8 @@ class WrongRates:
         )
 
     @property
-    def again(self) -> LookingAgain:
-        return LookingAgain(
+    def again(self) -> RecordedCalls:
+        return RecordedCalls(
             credit=self.stores.credit,
             calls=self.stores.calls,
             licensing=LicensingCache(self.stores.licensing),
@@ -118,15 +118,15 @@ class WrongRates:
             retry=WITHOUT_WAITING,
         )
 
-    def preview(self, **changed: Any) -> Corrected:
+    def preview(self, **changed: Any) -> CorrectionTotal:
         correction = replace(CORRECTION, **changed)
         batches = CorrectRates(self.again).preview(self.organization, correction)
-        return sum(batches, start=Corrected())
+        return sum(batches, start=CorrectionTotal())
 
-    def book(self, **changed: Any) -> Corrected:
+    def book(self, **changed: Any) -> CorrectionTotal:
         correction = replace(CORRECTION, **changed)
         batches = CorrectRates(self.again).book(self.organization, correction)
-        return sum(batches, start=Corrected())
+        return sum(batches, start=CorrectionTotal())
 
     def settle(self) -> None:
         """Have carried out what waits, as the deployed function would."""

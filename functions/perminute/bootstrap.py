@@ -25,10 +25,10 @@ from perminute.application.daily_expiry import AccountExpiry, ExpireAccount
 from perminute.application.daily_runs import DailyRun, ListOrganizations
 from perminute.application.expire_credit import ExpireCredit
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
 from perminute.application.publish_notifications import PublishNotifications
 from perminute.application.queue_reratings import QueueForgotten, QueueReratings
 from perminute.application.reconcile_books import BooksReport, ReconcileBooks
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls
 from perminute.application.retry import RetryPolicy
 from perminute.application.send_digests import SendDigests
@@ -53,7 +53,7 @@ class Application(AwsResources):
         )
 
     def rerate_calls(self) -> RerateCalls:
-        again = LookingAgain(
+        again = RecordedCalls(
             credit=self.credit,
             calls=DynamoDBCalls(self.schema),
             licensing=LicensingCache(self.licensing),

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from perminute.application.daily_expiry import AccountExpiry
     from perminute.application.daily_runs import ListedPage
-    from perminute.application.looking_again import Progress
     from perminute.application.publish_notifications import Published
     from perminute.application.reconcile_books import BooksReport
+    from perminute.application.recorded_calls import ReratingProgress
     from perminute.domain.licensing.timelines import Tie
     from perminute.domain.rating.usage_record import Usage
     from perminute.sqs import Settled
@@ -65,7 +65,7 @@ def report_charged(settled: Settled[Usage]) -> None:
         _report_if_uncharged(usage, names["eventId"])
 
 
-def report_rerated(settled: Settled[Progress]) -> None:
+def report_rerated(settled: Settled[ReratingProgress]) -> None:
     """Report what was looked at again, and the calls that nobody pays for by now."""
     report_batch(settled)
     # Messages for one organization share what was done for it.

@@ -14,9 +14,9 @@ from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.adapters.s3_rate_cards import S3RateCards
-from perminute.application.correct_rates import Corrected, CorrectRates
+from perminute.application.correct_rates import CorrectionTotal, CorrectRates
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.retry import RetryPolicy
 from perminute.domain.errors import Unavailable
 from perminute.domain.values.money import format_micros
@@ -44,7 +44,7 @@ class _Of(NamedTuple):
 
     organization_id: str
     currency: str | None
-    corrected: Corrected
+    corrected: CorrectionTotal
 
     def document(self) -> dict[str, Any]:
         """Write it as JSON."""
@@ -82,7 +82,7 @@ def run_correct_rates(
     failed: dict[str, str] = {}
     with _progress() as show:
         for organization_id, currency in chosen:
-            total = Corrected()
+            total = CorrectionTotal()
             try:
                 for corrected in batches(organization_id, correction):
                     total += corrected
@@ -101,7 +101,7 @@ def run_correct_rates(
     return 1 if failed else 0
 
 
-def _connect(stack_name: str) -> LookingAgain:
+def _connect(stack_name: str) -> RecordedCalls:
     """Put together what re-rating needs, over the tables and the bucket of a stack."""
     schema = Tables.bind(connect(), deployed_tables(stack_name))
     rate_cards = S3RateCards(
@@ -109,7 +109,7 @@ def _connect(stack_name: str) -> LookingAgain:
         output(stack_name, "RateCardBucketName"),
         report=remark,
     )
-    return LookingAgain(
+    return RecordedCalls(
         credit=DynamoDBCreditStore(schema),
         calls=DynamoDBCalls(schema),
         licensing=LicensingCache(DynamoDBLicensingStore(schema)),
@@ -130,7 +130,7 @@ def _check_version(rate_cards: RateCards, version: str, stack_name: str) -> None
         raise WrongCall(msg) from error
 
 
-def _chosen(again: LookingAgain, organizations: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+def _chosen(again: RecordedCalls, organizations: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     """Name the organizations and their currencies; one without account is most likely misspelt."""
     for organization_id in sorted(set(organizations) or again.credit.organizations()):
         account = again.credit.account(organization_id)

@@ -26,8 +26,8 @@ from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.check_books import CheckBooks
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
 from perminute.application.reconcile_books import ReconcileBooks
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.domain.credit.ledger import EntryType, LedgerEntry
@@ -66,7 +66,7 @@ class Scene:
         cards = PublishedRateCards(card())
         parts = stores.credit, stores.calls, LicensingCache(stores.licensing), cards
         self.charging = ChargeCalls(*parts, WITHOUT_WAITING)
-        self.rerating = RerateCalls(LookingAgain(*parts, WITHOUT_WAITING), stores.reratings)
+        self.rerating = RerateCalls(RecordedCalls(*parts, WITHOUT_WAITING), stores.reratings)
         # No night of a test may be the one on which this organization's books are read whole.
         self.check = CheckBooks(
             stores.books,

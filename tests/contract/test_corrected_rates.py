@@ -9,7 +9,7 @@ from builders import ANSWERED, MICROS
 from wrong_rates import RIGHT, SUBSCRIBER, TO_BRITAIN, TOLL, WrongRates, version
 
 from perminute.adapters.memory import PublishedRateCards
-from perminute.application.correct_rates import Corrected
+from perminute.application.correct_rates import CorrectionTotal
 from perminute.domain.pools.pools import Month
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def test_calls_pay_by_the_right_card_and_draw_on_the_pool_in_their_order(
         world.charge(world.call(f"call-{number}", at, organizer_id=SUBSCRIBER, **to))
     world.charge(world.call("toll", ANSWERED, organizer_id=SUBSCRIBER, **TOLL))
     world.cards.publish(RIGHT)
-    found = Corrected(
+    found = CorrectionTotal(
         looked_at=10,
         calls=5,
         charge_micros=5 * 1_500_000,

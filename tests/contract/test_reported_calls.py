@@ -26,7 +26,7 @@ from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.charge_reported import ChargeReported
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.application.spend_counters import spendings_of
@@ -75,7 +75,7 @@ class Scene:
         parts = stores.credit, stores.calls, licensing, cards, WITHOUT_WAITING
         self.charge = ChargeCalls(*parts)
         self.charge_reported = ChargeReported(stores.credit, self.charge)
-        self.rerate = RerateCalls(LookingAgain(*parts), stores.reratings)
+        self.rerate = RerateCalls(RecordedCalls(*parts), stores.reratings)
         self.authorize = AuthorizeCall(
             under_way=stores.under_way,
             credit=stores.credit,

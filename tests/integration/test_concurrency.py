@@ -36,7 +36,7 @@ from perminute.application.authorize_call import AuthorizeCall, Request
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.application.retry import RetryPolicy
@@ -93,7 +93,7 @@ class Books:
         )
 
     def rerate(self) -> RerateCalls:
-        again = LookingAgain(
+        again = RecordedCalls(
             credit=self.credit,
             calls=DynamoDBCalls(self.schema),
             licensing=LicensingCache(self.licensing),

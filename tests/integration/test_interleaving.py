@@ -28,7 +28,7 @@ from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.application.retry import RetryPolicy
@@ -98,7 +98,7 @@ class Side:
             ChargeCalls(stores.credit, stores.calls, remembered, CARD, retry),
             ApplyLicensing(stores.licensing, retry),
             RerateCalls(
-                LookingAgain(
+                RecordedCalls(
                     credit=stores.credit,
                     calls=stores.calls,
                     licensing=LicensingCache(stores.licensing),

@@ -30,7 +30,7 @@ from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.charge_reported import ChargeReported
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.application.spend_counters import spendings_of, spendings_so_far
@@ -73,7 +73,7 @@ class World:
         parts = self.store, self.calls, licensing, cards, WITHOUT_WAITING
         self.charging = ChargeCalls(*parts)
         self.charge_reported = ChargeReported(self.store, self.charging)
-        self.rerating = RerateCalls(LookingAgain(*parts), self.store)
+        self.rerating = RerateCalls(RecordedCalls(*parts), self.store)
         self.authorizing = AuthorizeCall(
             under_way=self.store,
             credit=self.store,

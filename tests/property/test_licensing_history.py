@@ -30,7 +30,7 @@ from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted, Duplicate
 from perminute.domain.licensing.attributes import license_attribute
@@ -84,7 +84,7 @@ class World:
             WITHOUT_WAITING,
         )
         self.apply = ApplyLicensing(self.store, WITHOUT_WAITING)
-        again = LookingAgain(
+        again = RecordedCalls(
             credit=self.store,
             calls=InMemoryCalls(self.store),
             licensing=LicensingCache(self.store),

@@ -29,7 +29,7 @@ from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.domain.licensing.attributes import license_attribute
@@ -74,7 +74,7 @@ class World:
             WITHOUT_WAITING,
         )
         self.charge = ChargeCalls(self.store, *parts, settles_at_once=0)
-        self.rerate = RerateCalls(LookingAgain(self.store, *parts), self.store)
+        self.rerate = RerateCalls(RecordedCalls(self.store, *parts), self.store)
 
     def deliver(self, one: EndedCall) -> None:
         assert isinstance(self.charge([one])[0], Accepted)

@@ -26,10 +26,10 @@ from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRat
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted, Duplicate
-from perminute.application.settle_at_once import MAX_SETTLED_AT_ONCE
+from perminute.application.settle_pools import MAX_SETTLED_AT_ONCE
 from perminute.application.spend_counters import spendings_of
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.licensing.licensing import LicensingChange
@@ -86,7 +86,7 @@ class World:
             WITHOUT_WAITING,
         )
         self.charge = ChargeCalls(self.store, *parts, settles_at_once=self.settles_at_once)
-        self.rerate = RerateCalls(LookingAgain(self.store, *parts), self.store)
+        self.rerate = RerateCalls(RecordedCalls(self.store, *parts), self.store)
 
     def deliver(self, batch: Sequence[EndedCall]) -> None:
         assert all(isinstance(one, Accepted | Duplicate) for one in self.charge(batch))

@@ -33,7 +33,7 @@ from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.charge_reported import ChargedByReports, ChargeReported
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted, Duplicate
 from perminute.application.retry import Deadline
@@ -104,7 +104,7 @@ class World:
         rate_cards = self.rate_cards = PublishedRateCards(card())
         self.charging = ChargeCalls(self.store, calls, licensing, rate_cards, WITHOUT_WAITING)
         self.charge_reported = ChargeReported(self.store, self.charging)
-        again = LookingAgain(self.store, calls, licensing, rate_cards, WITHOUT_WAITING)
+        again = RecordedCalls(self.store, calls, licensing, rate_cards, WITHOUT_WAITING)
         self.rerating = RerateCalls(again, self.store)
         self.authorizing = AuthorizeCall(
             under_way=self.store,

@@ -24,8 +24,8 @@ from wrong_rates import (
 
 from perminute.adapters.memory import InMemoryStore
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
-from perminute.application.correct_rates import Corrected
-from perminute.application.looking_again import CALLS_PER_TRANSACTION
+from perminute.application.correct_rates import CorrectionTotal
+from perminute.application.recorded_calls import CALLS_PER_TRANSACTION
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.domain.credit.ledger import EntryType
@@ -67,7 +67,7 @@ def world() -> WrongRates:
     return world
 
 
-FOUND = Corrected(
+FOUND = CorrectionTotal(
     looked_at=3,
     calls=2,
     charge_micros=2 * WRONG_MICROS + 200_000,
@@ -230,7 +230,7 @@ def test_calls_that_lose_their_price_get_back_what_they_cost(
     world: WrongRates, right: RateCard
 ) -> None:
     world.cards.publish(right)
-    found = Corrected(
+    found = CorrectionTotal(
         looked_at=3,
         calls=2,
         charge_micros=FOUND.charge_micros,
@@ -248,7 +248,7 @@ def test_calls_that_get_a_price_are_charged() -> None:
     world.cards.publish(version("wrong", "dialOut,44,GB,USD,0.02,,"))
     world.charge(world.call("first", ANSWERED))
     world.cards.publish(RIGHT)
-    found = Corrected(looked_at=1, calls=1, change_micros=RIGHT_MICROS, priced=1)
+    found = CorrectionTotal(looked_at=1, calls=1, change_micros=RIGHT_MICROS, priced=1)
     assert world.preview() == found
     assert world.book() == found
     assert world.usages()["first"].outcome is Outcome.CHARGED

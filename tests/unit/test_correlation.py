@@ -33,8 +33,8 @@ from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.correlation import caused_by, causes, correlation_id, traceable
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
 from perminute.application.publish_notifications import Published
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.bootstrap import Application
@@ -93,7 +93,7 @@ class World:
         calls = InMemoryCalls(self.store)
         self._charge = ChargeCalls(self.store, calls, licensing, cards, WITHOUT_WAITING)
         self._book = BookCredit(self.store, WITHOUT_WAITING)
-        again = LookingAgain(self.store, calls, licensing, cards, WITHOUT_WAITING)
+        again = RecordedCalls(self.store, calls, licensing, cards, WITHOUT_WAITING)
         self.rerate = RerateCalls(again, self.store)
         self.book(replace(purchase(amount=1), event_id="bought"))
         # The calls since the credits were set up: there are none.

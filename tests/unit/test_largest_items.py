@@ -36,7 +36,7 @@ from perminute.adapters.notification_documents import declared_types, document_o
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import CALLS_PER_TRANSACTION, LookingAgain
+from perminute.application.recorded_calls import CALLS_PER_TRANSACTION, RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, Producer
@@ -158,7 +158,7 @@ def test_reratings_of_users_with_long_names_are_merged_as_far_as_an_item_goes(
         one = replace(waiting(of_each), rerating_id=f"event#{number:03}")
         store.reratings[ORGANIZATION, one.rerating_id] = one
     parts = InMemoryCalls(store), LicensingCache(store), PublishedRateCards(card()), WITHOUT_WAITING
-    rerate = RerateCalls(LookingAgain(store, *parts), store)
+    rerate = RerateCalls(RecordedCalls(store, *parts), store)
     (result,) = rerate([ReratingRequest(ORGANIZATION)])
     assert isinstance(result, Accepted), result
     assert store.waiting(ORGANIZATION) == []

@@ -20,7 +20,7 @@ from perminute.domain.limits.spending import Spendings
 from perminute.domain.notifications.notifications import LowBalance
 from perminute.domain.pools.pools import Pools
 from perminute.domain.rating.usage_record import Flag
-from perminute.domain.rerating.rerating import Rerated, rerate
+from perminute.domain.rerating.corrections import ReratedCall, rerate
 
 if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
@@ -191,7 +191,7 @@ def test_what_came_back_to_pay_a_call_is_forfeited_again_when_the_call_costs_les
     cheaper = replace(usage, charge_micros=2, price=replace(usage.price, retail_micros=2))
     corrected = rerate(
         charged.after,
-        [Rerated(usage, cheaper)],
+        [ReratedCall(usage, cheaper)],
         pools=Pools({}, Licensing()),
         opened={"1": OLD},
         expired=left,
@@ -213,7 +213,7 @@ def test_what_a_lot_had_paid_before_it_expired_goes_into_the_lot_of_the_month() 
     cheaper = replace(usage, charge_micros=2, price=replace(usage.price, retail_micros=2))
     corrected = rerate(
         account,
-        [Rerated(usage, cheaper)],
+        [ReratedCall(usage, cheaper)],
         pools=Pools({}, Licensing()),
         opened={"1": OLD},
         expired=(replace(OLD, remaining_micros=1),),

@@ -14,7 +14,6 @@ from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.pools.pools import (
     Cursor,
-    Drawing,
     MinutePool,
     Month,
     Pools,
@@ -22,6 +21,7 @@ from perminute.domain.pools.pools import (
     minutes_wanted,
     month_of,
 )
+from perminute.domain.pools.settling import PoolClaim, reserved_after, settle_next, settled_until
 
 if TYPE_CHECKING:
     from perminute.domain.rating.calls import Call
@@ -146,7 +146,7 @@ def test_what_was_read_of_an_unsettled_pool_holds_up_to_where_others_have_drawn_
     assert between.is_at_step_of(read)
     assert between.was_drawn_on_before(last)
     # Read again, with all that has drawn by then, it holds again; what was read before does not.
-    again = between.read_again()
+    again = replace(between.at_next_step(), drawn_from=None)
     assert not again.was_drawn_on_before(last)
     assert not again.is_at_step_of(read)
     assert not draw(read, licensing, ("early", -999, 1)).is_at_step_of(read)
@@ -165,7 +165,7 @@ def test_a_call_that_begins_to_draw_is_heard_of_though_its_pool_is_unsettled_alr
 def settle(
     pool: MinutePool, licensing: Licensing, *calls: tuple[Call, int, int]
 ) -> tuple[MinutePool, tuple[int, ...]]:
-    return pool.settled([Drawing(*one) for one in calls], licensing, ANSWERED)
+    return settle_next(pool, [PoolClaim(*one) for one in calls], licensing, ANSWERED)
 
 
 def test_settling_gives_each_call_what_is_left_by_those_before() -> None:
@@ -198,7 +198,7 @@ def test_settling_goes_on_where_it_stopped_also_on_the_next_day() -> None:
     pool, _ = settle(pool, licensing, (a, 4, 4))
     pool, taken = settle(pool, licensing, (b, 5, 5))
     assert (taken, pool.unsettled) == ((5,), Cursor(Position.of(b), 9))
-    pool, taken = settle(pool.settled_until(tomorrow.ended_at.date()), licensing, (tomorrow, 0, 7))
+    pool, taken = settle(settled_until(pool, tomorrow.ended_at.date()), licensing, (tomorrow, 0, 7))
     assert taken == (1,)
     assert pool.used_by_day == {day: 9, day + timedelta(days=1): 1}
     assert pool.bound == Position.of(tomorrow)
@@ -207,8 +207,8 @@ def test_settling_goes_on_where_it_stopped_also_on_the_next_day() -> None:
 def test_a_pool_is_settled_when_no_day_is_left_on_which_its_calls_can_have_ended() -> None:
     unsettled = replace(POOL, unsettled=Cursor(Position.start_of(ANSWERED.date())))
     assert NOVEMBER.last_day == date(2026, 12, 2)
-    assert unsettled.settled_until(date(2026, 12, 2)).unsettled is not None
-    assert unsettled.settled_until(date(2026, 12, 3)).unsettled is None
+    assert settled_until(unsettled, date(2026, 12, 2)).unsettled is not None
+    assert settled_until(unsettled, date(2026, 12, 3)).unsettled is None
     with pytest.raises(ValueError, match="is settled"):
         settle(POOL, licensed())
 
@@ -358,11 +358,11 @@ def test_a_pool_that_is_gone_over_again_leaves_reserved_minutes_to_whose_they_ar
     pool, taken = draw_one(pool, early, 9, licensing)
     assert taken == 4
     pool = pool.with_held(Hold(ANSWERED + 10 * MINUTE, 1, 1), ANSWERED)
-    drawings = [Drawing(early, 4, 9), Drawing(late, 6, 6, 6)]
-    settled, minutes = pool.settled(drawings, licensing, ANSWERED)
+    claims = [PoolClaim(early, 4, 9), PoolClaim(late, 6, 6, 6)]
+    settled, minutes = settle_next(pool, claims, licensing, ANSWERED)
     assert minutes == (3, 6)
     assert settled.unsettled == Cursor(Position.of(late), 9, 6)
-    _, again = pool.settled(drawings, licensing, ANSWERED + 10 * MINUTE)
+    _, again = settle_next(pool, claims, licensing, ANSWERED + 10 * MINUTE)
     assert again == (4, 6)
 
 
@@ -372,8 +372,8 @@ def test_reserved_minutes_of_a_call_that_no_longer_draws_are_for_others() -> Non
     pool, _ = draw_one(POOL, first, 6, licensing, reserved=6)
     pool, _ = draw_one(pool, second, 9, licensing)
     pool = pool.unsettled_from(Position.of(first))
-    settled, minutes = pool.settled(
-        [Drawing(first, 6, 0, 6), Drawing(second, 4, 9)], licensing, ANSWERED
+    settled, minutes = settle_next(
+        pool, [PoolClaim(first, 6, 0, 6), PoolClaim(second, 4, 9)], licensing, ANSWERED
     )
     assert (minutes, settled.reserved_by_day, settled.used) == ((0, 9), {}, 9)
 
@@ -384,8 +384,8 @@ def test_what_an_authorized_call_is_given_beyond_what_it_had_reserved_is_its_own
     pool, taken = draw_one(POOL, late, 8, licensing, reserved=0)
     assert taken == 8
     pool, taken = draw_one(pool, early, 5, licensing)
-    drawings = [Drawing(early, taken, 5), Drawing(late, 8, 8, 8)]
-    _, minutes = pool.settled(drawings, licensing, ANSWERED)
+    claims = [PoolClaim(early, taken, 5), PoolClaim(late, 8, 8, 8)]
+    _, minutes = settle_next(pool, claims, licensing, ANSWERED)
     assert minutes == (2, 8)
 
 
@@ -396,7 +396,9 @@ def test_a_late_call_that_holds_cut_short_has_its_pool_gone_over_again() -> None
     pool, first = draw_one(pool, late, 6, licensing)
     pool, second = draw_one(pool, early, 4, licensing)
     assert (first, second) == (6, 2)
-    _, minutes = pool.settled([Drawing(early, 2, 4), Drawing(late, 6, 6)], licensing, ANSWERED)
+    _, minutes = settle_next(
+        pool, [PoolClaim(early, 2, 4), PoolClaim(late, 6, 6)], licensing, ANSWERED
+    )
     assert minutes == (4, 4)
 
 
@@ -412,4 +414,4 @@ def test_a_cursor_counts_what_was_reserved_up_to_it() -> None:
     day = date(2026, 11, 2)
     pool = replace(POOL, reserved_by_day={day - timedelta(days=1): 3, day: 4})
     cursor = Cursor(Position(ANSWERED, "a"), 9, 1)
-    assert pool.reserved_after(cursor) == 3
+    assert reserved_after(cursor, pool) == 3

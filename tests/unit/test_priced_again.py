@@ -18,7 +18,7 @@ from perminute.application.results import Accepted
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.rating.rate_card import Step, Unpriced
 from perminute.domain.rating.usage_record import Flag, Outcome, Price
-from perminute.domain.rerating.rerating import Rerated
+from perminute.domain.rerating.corrections import ReratedCall
 
 if TYPE_CHECKING:
     from perminute.domain.rating.rate_card import RateCard
@@ -186,5 +186,5 @@ def test_credits_that_turn_out_to_have_been_set_up_earlier_change_no_stated_pric
     licensed(world, value=False)
     after = world.usages()["two"]
     before = replace(after, price=replace(after.price, unpriced=None))
-    rerated = Rerated(before, after)
-    assert (rerated.has_changed, rerated.is_priced_alike) == (True, True)
+    rerated = ReratedCall(before, after)
+    assert (rerated.is_other, rerated.is_priced_alike) == (True, True)

@@ -25,12 +25,12 @@ from builders import (
 from daily import Expiry
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
-from perminute.application import release_held_notifications
+from perminute.application import settle_pools
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit, CreditEvent, FailedRecharge
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.domain.credit.booking import Adjustment, Purchase
@@ -152,7 +152,7 @@ class World:
         assert all(isinstance(one, Accepted) for one in results), results
 
     def settle(self, heard_at: datetime | None = None, calls: Calls | None = None) -> None:
-        again = LookingAgain(
+        again = RecordedCalls(
             self.store,
             calls or InMemoryCalls(self.store),
             self.licensing,
@@ -511,13 +511,14 @@ def test_calls_that_ended_in_the_next_month_are_told_and_settled_with_that_of_th
 def test_of_so_many_calls_those_are_told_that_come_first_and_the_others_as_they_are_settled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(release_held_notifications, "MAX_LOOKED_AT", 1)
+    monkeypatch.setattr(settle_pools, "MAX_LOOKED_AT", 1)
     world = late_pool("payPerMinute")
     world.charge(dear("later", LATE, LATE + SECOND))
     world.settle(LATE + PROVISIONAL_FOR, Unreadable(InMemoryCalls(world.store), times=1))
     assert [news_of(one) for one in world.notified()] == ["late"]
     assert world.account.provisional is not None
     assert world.account.provisional.notifications_held
+    monkeypatch.undo()
     world.settle()
     assert [news_of(one) for one in world.notified()] == ["late", "first", "later"]
 

@@ -35,19 +35,19 @@ from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import (
+from perminute.application.queue_reratings import QueueForgotten, QueueReratings
+from perminute.application.recorded_calls import (
     CALLS_PER_TRANSACTION,
     MAX_LOOKED_AT,
     MONTHS_PER_TRANSACTION,
-    LookingAgain,
-    Progress,
+    RecordedCalls,
+    ReratingProgress,
     fit_one_transaction,
 )
-from perminute.application.queue_reratings import QueueForgotten, QueueReratings
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.application.retry import NEVER, Deadline
-from perminute.application.settle_pools import SettlePools
+from perminute.application.settle_pools import settle_pool
 from perminute.domain.credit.ledger import EntryType, Producer
 from perminute.domain.errors import Unavailable
 from perminute.domain.licensing.attributes import license_attribute
@@ -102,8 +102,8 @@ def apply(store: InMemoryStore, one: Fact, name: str = "late") -> None:
     assert ApplyLicensing(store, WITHOUT_WAITING)([event]) == [Accepted(None)]
 
 
-def looking_again(store: InMemoryStore, calls: Calls) -> LookingAgain:
-    return LookingAgain(
+def recorded_calls(store: InMemoryStore, calls: Calls) -> RecordedCalls:
+    return RecordedCalls(
         credit=store,
         calls=calls,
         licensing=LicensingCache(store),
@@ -113,17 +113,17 @@ def looking_again(store: InMemoryStore, calls: Calls) -> LookingAgain:
 
 
 def rerating(store: InMemoryStore, calls: Calls | None = None) -> RerateCalls:
-    return RerateCalls(looking_again(store, calls or InMemoryCalls(store)), store)
+    return RerateCalls(recorded_calls(store, calls or InMemoryCalls(store)), store)
 
 
-def piece(store: InMemoryStore, calls: Calls | None = None) -> Progress:
+def piece(store: InMemoryStore, calls: Calls | None = None) -> ReratingProgress:
     """Do a piece of what waits."""
     (result,) = rerating(store, calls)([ReratingRequest(ORGANIZATION)])
     assert isinstance(result, Accepted), result
     return result.result
 
 
-def pieces(store: InMemoryStore) -> list[Progress]:
+def pieces(store: InMemoryStore) -> list[ReratingProgress]:
     """Do all of it, piece by piece."""
     done = []
     while store.waiting(ORGANIZATION) or store.unsettled_months(ORGANIZATION):
@@ -442,8 +442,8 @@ class Racing(Counting):
         if self.reads % 3 == 1:
             ticks = count()
             one_step = Deadline(1, clock=lambda: next(ticks))
-            settle = SettlePools(looking_again(self.store, InMemoryCalls(self.store)))
-            settle(ORGANIZATION, NOVEMBER, Progress(), one_step)
+            recorded = recorded_calls(self.store, InMemoryCalls(self.store))
+            settle_pool(recorded, ORGANIZATION, NOVEMBER, ReratingProgress(), one_step)
 
 
 def test_two_that_settle_one_pool_do_not_keep_each_other_from_it() -> None:
@@ -486,9 +486,9 @@ def test_a_call_that_begins_to_draw_after_the_pool_was_read_gets_what_is_its_own
                 change = LicensingChange(ORGANIZATION, "bob", (held,))
                 event = LicensingEvent(change, processed_event("b"), ANSWERED)
                 assert ApplyLicensing(store, WITHOUT_WAITING)([event]) == [Accepted(None)]
-                again = looking_again(store, InMemoryCalls(store))
+                again = recorded_calls(store, InMemoryCalls(store))
                 (waiting,) = store.waiting(ORGANIZATION)
-                assert RerateCalls(again, store)._piece(waiting, Progress(), NEVER)  # noqa: SLF001
+                assert RerateCalls(again, store)._piece(waiting, ReratingProgress(), NEVER)  # noqa: SLF001
 
     apply(store, fact("purchased:SPE_E5", 50, BEFORE, "late"))
     late = Late(InMemoryCalls(store))
@@ -612,7 +612,7 @@ def test_a_late_call_has_only_days_gone_over_on_which_something_can_change() -> 
     BookCredit(store, WITHOUT_WAITING)([purchase(amount=1_000)])
     store.reratings.clear()
     calls = CountedUsages(store)
-    again = looking_again(store, calls)
+    again = recorded_calls(store, calls)
     charging = ChargeCalls(store, calls, again.licensing, again.rate_cards, WITHOUT_WAITING, 0)
 
     def call(name: str, until: datetime) -> EndedCall:
@@ -662,7 +662,7 @@ def test_the_slowness_of_one_organization_takes_no_time_of_the_others() -> None:
     slow = Slow()
     rerating_requests = [ReratingRequest(name) for name in ("slow", "a", "b")]
     deadline = Deadline(80, clock=lambda: now)
-    results = RerateCalls(looking_again(store, InMemoryCalls(store)), slow)(
+    results = RerateCalls(recorded_calls(store, InMemoryCalls(store)), slow)(
         rerating_requests, deadline
     )
     assert [type(result) for result in results] == [Accepted] * 3

@@ -31,7 +31,8 @@ from perminute.domain.notifications.notifications import (
 )
 from perminute.domain.pools.pools import MinutePool, Month, Pools
 from perminute.domain.rating.usage_record import Adjusted, Flag, Outcome
-from perminute.domain.rerating.rerating import EVERYBODY, Rerated, Rerating, rerate, rerating_for
+from perminute.domain.rerating.corrections import ReratedCall, rerate
+from perminute.domain.rerating.rerating import EVERYBODY, Rerating, rerating_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,7 +66,7 @@ def rerated(
     opened: Mapping[str, Lot] | None = None,
     **more: Any,
 ) -> Transaction:
-    changed = [Rerated(before, rating_.usage()) for before, rating_ in changes]
+    changed = [ReratedCall(before, rating_.usage()) for before, rating_ in changes]
     parts: dict[str, Any] = {"pools": Pools({}, Licensing()), "at": LATER, "cause": CAUSE, **more}
     return rerate(account, changed, opened=opened or {}, **parts)
 
@@ -272,9 +273,11 @@ def test_only_what_was_not_so_before_is_told_and_again_if_it_is_so_again() -> No
 def test_a_call_differs_in_what_was_decided_and_not_in_what_was_booked() -> None:
     _, (a,) = charged(holding(lot("1", 2)), costs("a", 5))
     assert Flag.OVERDRAWN in a.flags
-    assert not Rerated(a, costs("a", 5).usage()).differs
-    assert Rerated(a, costs("a", 4).usage()).differs
-    assert Rerated(a, replace(costs("a", 5), flags=(Flag.DIAL_OUT_NOT_ALLOWED,)).usage()).differs
+    assert not ReratedCall(a, costs("a", 5).usage()).differs
+    assert ReratedCall(a, costs("a", 4).usage()).differs
+    assert ReratedCall(
+        a, replace(costs("a", 5), flags=(Flag.DIAL_OUT_NOT_ALLOWED,)).usage()
+    ).differs
 
 
 def test_pools_are_written_and_told_with_what_they_change() -> None:

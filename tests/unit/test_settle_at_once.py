@@ -21,12 +21,12 @@ from builders import (
 )
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
-from perminute.application import settle_at_once
+from perminute.application import settle_pools
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.results import Accepted, Duplicate
-from perminute.application.settle_at_once import MAX_SETTLED_AT_ONCE
+from perminute.application.settle_pools import MAX_SETTLED_AT_ONCE
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.recharge import AutoRecharge
@@ -45,7 +45,7 @@ from perminute.domain.notifications.notifications import (
     SpendLimitReached,
 )
 from perminute.domain.pools import settling
-from perminute.domain.pools.pools import MinutePool, Month, Pools, Position
+from perminute.domain.pools.pools import MinutePool, Month, Position
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rating import RatingContext, rate_call
 from perminute.domain.rating.usage_record import Flag, Outcome
@@ -299,7 +299,7 @@ def test_so_many_calls_are_settled_at_once_and_with_one_more_afterwards() -> Non
 
 
 def test_lists_are_read_up_to_a_limit_whatever_they_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settle_at_once, "MAX_LISTS_AT_ONCE", 3)
+    monkeypatch.setattr(settle_pools, "MAX_LISTS_AT_ONCE", 3)
     parts = {"leg_type": LegType.TOLL_DIAL_IN, "service_number": "+14255550199"}
     for dial_ins, is_settled in ((2, True), (3, False)):
         world = World()
@@ -481,13 +481,9 @@ def test_what_a_call_had_reserved_stays_its_own() -> None:
     pool = pool.with_drawn(Position.of(first.call), 60).with_drawn(Position.of(late.call), 0, 60)
     pool = pool.unsettled_from(Position.of(late.call))
     settlement = settling.settle_at_once(
-        pool, ([reserved], [late]), ([first.usage(60)], [first]), licensing, LATE
+        pool, [(reserved, late)], [(first.usage(60), first)], licensing, LATE
     )
-    pools = Pools({NOVEMBER: pool}, licensing)
-    assert settlement.give_minutes([reserved], [late], pools) == (
-        replace(late.usage(60, 60), authorized_at=NOON - 3 * HOUR),
-    )
-    assert pools[NOVEMBER] == settlement.pool
+    assert settlement.charged == (replace(late.usage(60, 60), authorized_at=NOON - 3 * HOUR),)
     assert (settlement.pool.unsettled, settlement.pool.used) == (None, 60)
     assert [one.after.pool_minutes for one in settlement.corrected] == [0]
 

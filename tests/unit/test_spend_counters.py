@@ -31,7 +31,7 @@ from perminute.application.authorize_call import AuthorizeCall, Request
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.application.retry import NEVER, Deadline
@@ -122,7 +122,7 @@ class World:
         licensing, cards = LicensingCache(self.store), PublishedRateCards(card())
         parts = self.store, self.calls, licensing, cards, WITHOUT_WAITING
         self.charging = ChargeCalls(*parts)
-        self.rerating = RerateCalls(LookingAgain(*parts), self.store)
+        self.rerating = RerateCalls(RecordedCalls(*parts), self.store)
         self.authorizing = AuthorizeCall(
             under_way=self.store,
             credit=self.store,

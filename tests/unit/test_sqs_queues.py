@@ -20,6 +20,7 @@ from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.pools.pools import MinutePool, Month, Pools, PoolStep, Position
+from perminute.domain.pools.settling import settled_until
 from perminute.events.reratings import rerating_request_of
 from perminute.ports import Rejection, Waiting
 
@@ -142,8 +143,8 @@ def test_only_what_unsettles_a_pool_or_settles_it_further_asks_for_a_step() -> N
     assert steps(begun, begun.unsettled_from(Position(ANSWERED, "z"), 1)) == []
     earlier = Position(ANSWERED - timedelta(days=1), "earlier")
     assert steps(begun, begun.unsettled_from(earlier)) == [PoolStep.NEXT]
-    assert steps(begun, begun.read_again()) == [PoolStep.NEXT]
-    assert steps(begun, begun.settled_until(begun.month.end.date())) == [PoolStep.NEXT]
+    assert steps(begun, begun.at_next_step()) == [PoolStep.NEXT]
+    assert steps(begun, settled_until(begun, begun.month.end.date())) == [PoolStep.NEXT]
     assert steps(begun, settled) == []
 
 

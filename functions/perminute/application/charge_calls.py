@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from perminute.application.correlation import caused_by, causes, traceable
 from perminute.application.end_reported import EndReported
 from perminute.application.further_lots import expired_lots
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.results import Accepted, Duplicate, Result, against_recorded_call
 from perminute.application.retry import NEVER, Deadline
-from perminute.application.settle_at_once import MAX_SETTLED_AT_ONCE, SettleAtOnce
+from perminute.application.settle_pools import MAX_SETTLED_AT_ONCE, settle_with_charge
 from perminute.application.spend_counters import spendings_so_far
 from perminute.application.transact import transact
 from perminute.domain.credit.charging import charge
@@ -200,13 +200,15 @@ class _OrganizationCharge:
             if ended.reservation is None and ended.call.call_id in by_reports
         ]
         with _caused_by(ended_after_all):
-            usages = EndReported(self._again)(self.organization_id, ended_after_all, self.deadline)
+            usages = EndReported(self._recorded)(
+                self.organization_id, ended_after_all, self.deadline
+            )
         return _accepted(pending, usages)
 
     @property
-    def _again(self) -> LookingAgain:
+    def _recorded(self) -> RecordedCalls:
         parts = self.use_case
-        return LookingAgain(
+        return RecordedCalls(
             parts.credit, parts.calls, parts.licensing, parts.rate_cards, parts.retry
         )
 
@@ -244,9 +246,7 @@ class _OrganizationCharge:
 
         def charged(settlement: Settlement | None = None) -> Transaction:
             late = [(one.call.ended_at, reported[one.call.call_id]) for one in ended]
-            if settlement is not None:
-                late += ((ended_at, now) for ended_at in settlement.dearer_ended_at)
-            cheaper = settlement.cheaper if settlement else ()
+            corrected = settlement.corrected if settlement else ()
             transaction = charge(
                 account,
                 ratings,
@@ -257,7 +257,9 @@ class _OrganizationCharge:
                 heard_at=heard_at,
                 reported=reported,
                 days={one.call.call_id: one.reported_at.date() for one in ended},
-                expired=expired_lots(use_case.credit, account, late, cheaper),
+                expired=expired_lots(
+                    use_case.credit, account, now, ended=late, corrected=corrected
+                ),
                 settlement=settlement,
             )
             # The causes of these calls alone: some of those pending may be left out.
@@ -265,8 +267,9 @@ class _OrganizationCharge:
                 return replace(transaction, causes=causes())
 
         transaction = charged()
-        settle = SettleAtOnce(self._again, use_case.settles_at_once)
-        settlement = settle(account, transaction, ratings, now)
+        settlement = settle_with_charge(
+            self._recorded, account, transaction, ratings, now=now, most=use_case.settles_at_once
+        )
         if settlement is not None:
             settled = charged(settlement)
             if settled.items - MAX_ITEMS_PER_TRANSACTION < len(ended):

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from perminute.domain.credit.ledger import RERATING
 from perminute.domain.pools.pools import Pools, Position, month_of
 from perminute.domain.rating.rating import RatingContext, rate_call
-from perminute.domain.rerating.rerating import ended_after_all
+from perminute.domain.rerating.corrections import ended_after_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from perminute.application.charge_calls import EndedCall
-    from perminute.application.looking_again import LookingAgain
+    from perminute.application.recorded_calls import RecordedCalls
     from perminute.application.retry import Deadline
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
@@ -41,7 +41,7 @@ CAUSE = f"{RERATING}callEnded"
 class EndReported:
     """The use case, over what it shares with re-rating."""
 
-    again: LookingAgain
+    recorded: RecordedCalls
 
     def __call__(
         self, organization_id: str, ended: Sequence[EndedCall], deadline: Deadline
@@ -55,7 +55,8 @@ class EndReported:
             some = ended[start : start + CALLS_PER_TRANSACTION]
             at = max(one.reported_at for one in some)
             decide = partial(self._decide, some)
-            for usage in self.again.commit(organization_id, at, deadline, decide):
+            booking = self.recorded.commit(organization_id, at, deadline, decide)
+            for usage in booking.rerated if booking else ():
                 replaced[usage.call.call_id] = usage
         return replaced
 
@@ -65,24 +66,24 @@ class EndReported:
         calls = {one.call.call_id: one.call for one in ended}
         usages = [
             usage
-            for usage in self.again.calls.usages(account.organization_id, calls)
+            for usage in self.recorded.calls.usages(account.organization_id, calls)
             if usage.reported_by_bridge
         ]
         organizers = {calls[usage.call.call_id].organizer_id for usage in usages}
         # Those whom bridges had named as well: what was counted of their limits is taken back.
         organizers |= {usage.call.organizer_id for usage in usages}
-        licensing = self.again.licensing.for_account(account, organizers)
+        licensing = self.recorded.licensing.for_account(account, organizers)
         both = []
         for usage in usages:
             call = calls[usage.call.call_id]
             both.append((usage, rate_call(call, self._terms(usage, call, account, licensing))))
         months = {month for usage, rating in both for month in _months(usage, rating)}
-        pools = Pools(self.again.credit.pools(account.organization_id, months), licensing)
+        pools = Pools(self.recorded.credit.pools(account.organization_id, months), licensing)
         rerated = [
             ended_after_all(usage, rating, pools, account.now(at))
             for usage, rating in sorted(both, key=lambda one: Position.of(one[1].call))
         ]
-        return self.again.booking(account, rerated, pools, at, CAUSE)
+        return self.recorded.corrected(account, rerated, pools, at, CAUSE)
 
     def _terms(
         self, usage: Usage, call: Call, account: Account, licensing: Licensing
@@ -91,12 +92,11 @@ class EndReported:
 
         Another number or another answer may find another row of it: then all of it is needed.
         """
-        again = self.again
         return RatingContext(
             licensing=licensing,
             rate_card=usage.price.as_card(usage.call.leg_type)
             if _finds_the_same_row(usage.call, call)
-            else again.rate_cards.version(usage.price.rate_card_version),
+            else self.recorded.rate_cards.version(usage.price.rate_card_version),
             currency=account.currency,
             credits_set_up_at=account.credits_set_up_at,
         )

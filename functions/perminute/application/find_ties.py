@@ -1,4 +1,4 @@
-"""Look for ties: statements that contradict each other, of which neither was issued later.
+"""Find ties: statements that contradict each other, of which neither was issued later.
 
 Which of them holds does not depend on the order of arrival (`Fact.order`). An admin may have meant
 the other one, so each tie is reported.
@@ -6,30 +6,25 @@ the other one, so each tie is reported.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.licensing.timelines import Tie, without_later_copies
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from perminute.application.retry import Deadline, RetryPolicy
     from perminute.domain.credit.credit_settings import CreditSettings
     from perminute.domain.licensing.licensing import Licensing, LicensingChange
-    from perminute.domain.licensing.timelines import Fact
     from perminute.ports import LicensingStore
 
 SETTINGS = "Credits Configured"
 """What a tie of settings is about."""
 
-
-class ReportTies(Protocol):
-    """Where ties are counted and logged."""
-
-    def __call__(self, organization_id: str, found: Collection[Tie] | Unavailable) -> None:
-        """Report ties of an organization, or why it is not known whether there are any."""
-        ...
+ReportTies = Callable[[str, Collection[Tie] | Unavailable], None]
+"""Counts and logs the ties of an organization, or why it is not known whether there are any."""
 
 
 def unreported(organization_id: str, found: Collection[Tie] | Unavailable) -> None:
@@ -38,16 +33,16 @@ def unreported(organization_id: str, found: Collection[Tie] | Unavailable) -> No
 
 
 def tie_of_settings(
-    organization_id: str, known: CreditSettings | None, said: CreditSettings
+    organization_id: str, known: CreditSettings | None, new: CreditSettings
 ) -> list[Tie]:
     """Return the tie of settings with those that were in force before, if there is one."""
-    if known is None or not said.ties_with(known):
+    if known is None or not new.ties_with(known):
         return []
-    yields, holds = sorted((known, said), key=lambda settings: settings.order)
+    yields, holds = sorted((known, new), key=lambda settings: settings.order)
     tie = Tie(
         organization_id=organization_id,
         what=SETTINGS,
-        issued_at=said.configured_at,
+        issued_at=new.configured_at,
         holds=holds.event_id,
         yields=yields.event_id,
     )
@@ -84,22 +79,18 @@ def ties_of_facts(
 
 
 def _ties(change: LicensingChange, known: Licensing) -> Iterator[Tie]:
-    said = {(fact.attribute, fact.effective_at): fact for fact in change.facts}
-    is_of_user = change.user_id is not None
-    timeline = known.users.get(str(change.user_id)) if is_of_user else known.organization
+    new = {(fact.attribute, fact.effective_at): fact for fact in change.facts}
+    user_id = change.user_id
+    timeline = known.organization if user_id is None else known.users.get(user_id)
     for other in without_later_copies(timeline.facts) if timeline is not None else ():
-        fact = said.get((other.attribute, other.effective_at))
+        fact = new.get((other.attribute, other.effective_at))
         if fact is not None and fact.ties_with(other):
-            yield _tie(change, fact, other)
-
-
-def _tie(change: LicensingChange, *facts: Fact) -> Tie:
-    yields, holds = sorted(facts, key=lambda fact: fact.order)
-    return Tie(
-        organization_id=change.organization_id,
-        user_id=change.user_id,
-        what=holds.attribute,
-        issued_at=holds.issued_at,
-        holds=holds.event_id,
-        yields=yields.event_id,
-    )
+            yields, holds = sorted((fact, other), key=lambda fact: fact.order)
+            yield Tie(
+                organization_id=change.organization_id,
+                user_id=user_id,
+                what=holds.attribute,
+                issued_at=holds.issued_at,
+                holds=holds.event_id,
+                yields=yields.event_id,
+            )

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from perminute.domain.errors import Contended
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.lots import Lots
-    from perminute.domain.rating.usage_record import Usage
+    from perminute.domain.rerating.corrections import ReratedCall
     from perminute.ports import CreditStore
 
 
@@ -34,18 +34,24 @@ def further_lots(credit: CreditStore, account: Account) -> Lots:
 def expired_lots(
     credit: CreditStore,
     account: Account,
-    ended: Iterable[tuple[datetime, datetime]],
-    cheaper: Iterable[Usage] = (),
+    now: datetime,
+    *,
+    ended: Iterable[tuple[datetime, datetime]] = (),
+    corrected: Sequence[ReratedCall] = (),
 ) -> Lots:
     """Read expired lots that may pay calls, which ended and were reported at these instants.
 
-    And those that had paid, after their expiry, calls that turn out to be `cheaper`. Hardly ever
+    And those that may pay `corrected` calls, or had paid them after their expiry. Hardly ever
     anything is read: a call must have ended before a lot expired, and be reported after that.
     """
     forfeited_at = account.forfeited_at
     if forfeited_at is None:
         return ()
     until = forfeited_at + account.late_usage
-    since = [at for at, reported_at in ended if at < forfeited_at and reported_at <= until]
+    # What is corrected is as good as reported now.
+    dearer = ((one.after.call.ended_at, now) for one in corrected if one.change_micros > 0)
+    late = (*ended, *dearer)
+    since = [at for at, reported_at in late if at < forfeited_at and reported_at <= until]
+    cheaper = (one.before for one in corrected if one.change_micros < 0)
     since += (usage.call.ended_at for usage in cheaper if any(share.late for share in usage.lots))
     return credit.expired_lots(account.organization_id, since=min(since)) if since else ()

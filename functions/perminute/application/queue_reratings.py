@@ -1,7 +1,7 @@
-"""Has what waits carried out: for each record that tells of it, its organization is woken.
+"""Request that organizations which have something waiting are worked on.
 
-Between the table's stream and the work stands a queue, where one organization's trouble keeps
-nobody else waiting.
+There is a queue between the table's stream and that work, so that one organization's trouble does
+not delay the others.
 """
 
 from __future__ import annotations
@@ -26,20 +26,19 @@ class QueueReratings:
     rejections: Rejections
 
     def __call__(self, records: Sequence[Waiting | Rejection]) -> int:
-        """Wake each organization once; gives how many. Raises `Unavailable`: then all come again.
+        """Queue each organization once; return how many. Raises `Unavailable`: all come again.
 
-        Where a pool has become unsettled, once more when notifications wait for it no longer:
-        should it not be settled by then, they are sent by that. A record that could not be read is
-        kept with the reason.
+        One of which a pool has become unsettled is queued a second time, for when its notifications
+        wait no longer: if the pool is not settled by then, they are sent all the same.
         """
-        waiting = [one for one in records if isinstance(one, Waiting)]
-        organizations = list(dict.fromkeys(one.organization_id for one in waiting))
+        waiting = [record for record in records if isinstance(record, Waiting)]
         later = {
-            one.organization_id: one.unsettled_at + PROVISIONAL_FOR
-            for one in waiting
-            if one.unsettled_at is not None
+            organization_id: unsettled_at + PROVISIONAL_FOR
+            for organization_id, unsettled_at in waiting
+            if unsettled_at is not None
         }
-        self.rejections.keep([one for one in records if isinstance(one, Rejection)])
+        self.rejections.keep([record for record in records if isinstance(record, Rejection)])
+        organizations = list(dict.fromkeys(record.organization_id for record in waiting))
         self.rerating_requests.wake(organizations)
         if later:
             self.rerating_requests.wake_later(later)
@@ -48,15 +47,15 @@ class QueueReratings:
 
 @dataclass(frozen=True, slots=True)
 class QueueForgotten:
-    """Wakes whoever still has something waiting, should all that told of it have been lost."""
+    """Queues organizations that still have something waiting, if their messages were all lost."""
 
     reratings: Reratings
     rerating_requests: ReratingQueue
 
     def __call__(self) -> int:
-        """Wake each organization once; gives how many. Raises `Unavailable`.
+        """Queue each organization once; return how many. Raises `Unavailable`.
 
-        What is just being carried out is woken once more, which does no harm.
+        One that is just being worked on is queued once more, which does no harm.
         """
         organizations = list(dict.fromkeys(self.reratings.organizations_waiting()))
         self.rerating_requests.wake(organizations)

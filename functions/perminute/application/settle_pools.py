@@ -1,37 +1,44 @@
-"""Go over the calls of an unsettled minute pool in their order, a bounded piece at a time.
+"""Settle minute pools: give calls that came out of order the minutes that are theirs.
 
-Only as far as any of them can get another number of minutes: days on which there was enough for all
-and still is are passed over, and where the calls up to a place have drawn as much as before, those
-after it keep what they have.
+At once, in the transaction that would leave a pool unsettled, if few calls are concerned. Else
+afterwards, a bounded piece at a time, and only as far as any call can get another number of
+minutes. Notifications of calls that wait for that are sent after a quarter of an hour all the same.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.application.looking_again import CALLS_PER_TRANSACTION, MAX_LOOKED_AT
+from perminute.application.recorded_calls import CALLS_PER_TRANSACTION, MAX_LOOKED_AT
 from perminute.domain.credit.ledger import RERATING
-from perminute.domain.errors import Contended
+from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.pools.pools import MinutePool, Month, Pools, Position
 from perminute.domain.pools.settling import (
-    drawings,
+    PoolClaim,
+    Settlement,
     past_ample_days,
+    settle_at_once,
+    settle_next,
+    settled_past,
+    settled_until,
     settled_where_rest_stays,
 )
-from perminute.domain.rerating.rerating import Rerated
+from perminute.domain.rerating.corrections import ReratedCall, release_held_notifications
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import date, datetime
 
-    from perminute.application.looking_again import LookingAgain, Progress
+    from perminute.application.recorded_calls import RecordedCalls, ReratingProgress
     from perminute.application.retry import Deadline
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
-    from perminute.domain.licensing.licensing import Licensing
-    from perminute.ports import ListedCall
+    from perminute.domain.rating.rating import Rating
+    from perminute.ports import CallList, ListedCall
 
 MAX_LISTS = 5_000
 """Lists of calls that are read for one step; a day is always read to its end."""
@@ -39,146 +46,235 @@ MAX_LISTS = 5_000
 MAX_STEPS = 100
 """Steps of one invocation, those included that others were faster at."""
 
+MAX_SETTLED_AT_ONCE = 40
+"""Recorded calls that are gone over while others wait to be charged: more would not fit anyway."""
 
-class _Next(NamedTuple):
-    """What was read of a pool: the next day on which calls may have drawn, and those in order."""
-
-    pool: MinutePool
-    day: date
-    calls: tuple[ListedCall, ...]
+MAX_LISTS_AT_ONCE = 300
+"""Lists of calls that are read for it, dial-ins among them: a page or a few of a query."""
 
 
-@dataclass(frozen=True, slots=True)
-class SettlePools:
-    """The use case, over what it shares with re-rating."""
-
-    again: LookingAgain
-
-    def __call__(
-        self, organization_id: str, month: Month, progress: Progress, deadline: Deadline
-    ) -> None:
-        """Give the next calls what is theirs, until none is left or it is enough for now.
-
-        Calls are read before the account is, and what was read is checked against the pool as it
-        is then. Only a call that drew among those just read makes it read again.
-        """
-        end = progress.looked_at + MAX_LOOKED_AT
-        left: _Next | None = None
-        for _ in range(MAX_STEPS):
-            pool = self.again.credit.pools(organization_id, [month])[month]
-            if pool.unsettled is None:
-                return
-            if left is None or not pool.is_at_step_of(left.pool):
-                left = self._next(pool)
-            step = _Step(self.again, left)
-            # Without time it raises: if nothing was written, no record brings the next piece.
-            progress.rerated += self.again.commit(
-                organization_id, month.start, deadline, step, is_now=False
-            )
-            progress.looked_at += step.settled
-            left = step.left
-            if progress.looked_at >= end or deadline.passed:
-                return
-
-    def _next(self, pool: MinutePool) -> _Next:
-        """Find the next day after the cursor on which dial-outs of the month ended, and these.
-
-        If there are none for many lists, how far that was; or the day after the last possible one.
-        """
-        cursor = _cursor(pool)
-        start = Position.start_of(cursor.ended_at.date()).ended_at
-        found: list[ListedCall] = []
-        day = start.date()
-        lists = self.again.calls.dial_outs(pool.organization_id, since=start)
-        for read, listed in enumerate(lists):
-            if listed.day > pool.month.last_day:
-                break
-            if listed.day > day:
-                if found or read >= MAX_LISTS:
-                    return _Next(pool, day if found else listed.day, _in_order(found))
-                day = listed.day
-            found += (
+def _of_pool(
+    pool: MinutePool, lists: Iterable[CallList]
+) -> Iterator[tuple[date, list[ListedCall]]]:
+    """Yield of each list its day, and the calls that may draw on an unsettled pool."""
+    for listed in lists:
+        if listed.day > pool.month.last_day:
+            return
+        yield (
+            listed.day,
+            [
                 call
                 for call in listed.calls
                 if call.dial_out
                 and Month.of(call.answered_at) == pool.month
-                and _position(call) > cursor
-            )
-        if found:
-            return _Next(pool, day, _in_order(found))
-        return _Next(pool, pool.month.last_day + timedelta(days=1), ())
-
-
-@dataclass(slots=True)
-class _Step:
-    """Settles a pool one transaction further.
-
-    `settled` counts the calls of the last try. `left` is what was read beyond them, if nobody has
-    drawn since it was read: then it need not be read again.
-    """
-
-    again: LookingAgain
-    found: _Next
-    settled: int = 0
-    left: _Next | None = None
-
-    def __call__(self, account: Account, at: datetime) -> Transaction | None:
-        """Decide it; None if somebody else was faster, and what was read is out of date."""
-        self.settled, self.left = 0, None
-        month = self.found.pool.month
-        pool = self.again.credit.pools(account.organization_id, [month])[month]
-        if pool.unsettled is None or not pool.is_at_step_of(self.found.pool):
-            return None
-        calls = self.found.calls[:CALLS_PER_TRANSACTION]
-        last = _position(calls[-1]) if calls else Position.start_of(self.found.day)
-        if pool.was_drawn_on_before(last):
-            # From this step on it is known what has drawn since the calls were read.
-            licensing = self.again.licensing.for_account(account, ())
-            return self._booking(account, at, pool.read_again(), (), licensing)
-        is_as_read = pool.drawn_from is None
-        usages, ratings, licensing = self.again.rated_anew(account, calls)
-        if self.found.day > _cursor(pool).ended_at.date():
-            pool = pool.settled_until(self.found.day)
-        minutes: tuple[int, ...] = ()
-        if calls:
-            pool, minutes = pool.settled(drawings(usages, ratings), licensing, at)
-            pool = pool.settled_past(last)
-        rest = self.found.calls[CALLS_PER_TRANSACTION:]
-        pool = settled_where_rest_stays(pool)
-        if not rest:
-            pool = past_ample_days(pool, licensing, at)
-        if rest and is_as_read and pool.unsettled is not None:
-            self.left = _Next(pool, self.found.day, rest)
-        self.settled = len(calls)
-        rerated = [
-            Rerated(usage, rating.usage(taken, usage.reserved_minutes))
-            for usage, rating, taken in zip(usages, ratings, minutes, strict=True)
-        ]
-        return self._booking(account, at, pool, rerated, licensing)
-
-    def _booking(
-        self,
-        account: Account,
-        at: datetime,
-        pool: MinutePool,
-        rerated: Sequence[Rerated],
-        licensing: Licensing,
-    ) -> Transaction | None:
-        pools = Pools({pool.month: self.found.pool}, licensing)
-        pools.put(pool)
-        return self.again.booking(account, rerated, pools, at, f"{RERATING}pool#{pool.month}")
-
-
-def _cursor(pool: MinutePool) -> Position:
-    if pool.unsettled is None:
-        msg = f"the pool of {pool.organization_id} for {pool.month} was settled meanwhile"
-        raise Contended(msg)
-    return pool.unsettled.position
-
-
-def _in_order(calls: list[ListedCall]) -> tuple[ListedCall, ...]:
-    return tuple(sorted(calls, key=_position))
+                and pool.is_unsettled_at(_position(call))
+            ],
+        )
 
 
 def _position(call: ListedCall) -> Position:
     return Position(call.ended_at, call.call_id)
+
+
+class _CallsOfDay(NamedTuple):
+    """The next calls that may draw on a pool, in order, and the day on which they ended."""
+
+    pool: MinutePool  # the pool as it was before the calls were read
+    day: date
+    calls: tuple[ListedCall, ...]
+
+
+def settle_pool(
+    recorded: RecordedCalls,
+    organization_id: str,
+    month: Month,
+    progress: ReratingProgress,
+    deadline: Deadline,
+) -> None:
+    """Give the next calls the minutes that are theirs, until none is left or it is enough for now.
+
+    Calls are read before the account is, and the pool says whether what was read holds: so a busy
+    organization's pool is settled as well, whose account changes while calls are read.
+    """
+    end = progress.looked_at + MAX_LOOKED_AT
+    read: _CallsOfDay | None = None
+    for _ in range(MAX_STEPS):
+        pool = recorded.credit.pools(organization_id, [month])[month]
+        if pool.unsettled is None:
+            return
+        if read is None or not pool.is_at_step_of(read.pool):
+            read = _read(recorded, pool, pool.unsettled.position.day)
+        # Without time it raises: if nothing was written, no record brings the next piece.
+        step = partial(_step, recorded, read)
+        booking = recorded.commit(organization_id, month.start, deadline, step, is_now=False)
+        read = _rest(read, booking, progress)
+        if progress.looked_at >= end or deadline.passed:
+            return
+
+
+def _read(recorded: RecordedCalls, pool: MinutePool, since: date) -> _CallsOfDay:
+    """Read the next day on which calls may have drawn.
+
+    If there is none in many lists, it is how far these went; or the day after the last one.
+    """
+    found: list[ListedCall] = []
+    day, start = since, Position.start_of(since).ended_at
+    lists = recorded.calls.dial_outs(pool.organization_id, since=start)
+    for read, (listed_day, calls) in enumerate(_of_pool(pool, lists)):
+        if listed_day > day:
+            if found or read >= MAX_LISTS:
+                break
+            day = listed_day
+        found += calls
+    else:
+        listed_day = pool.month.last_day + timedelta(days=1)
+    in_order = tuple(sorted(found, key=_position))
+    return _CallsOfDay(pool, day if found else listed_day, in_order)
+
+
+def _step(
+    recorded: RecordedCalls, read: _CallsOfDay, account: Account, at: datetime
+) -> Transaction | None:
+    """Decide a step; None if somebody else was faster, and what was read is out of date."""
+    month = read.pool.month
+    pool = recorded.credit.pools(account.organization_id, [month])[month]
+    if pool.unsettled is None or not pool.is_at_step_of(read.pool):
+        return None
+    since, calls = pool.unsettled.position.day, read.calls[:CALLS_PER_TRANSACTION]
+    last = _position(calls[-1]) if calls else Position.start_of(read.day)
+    rerated: list[ReratedCall] = []
+    if pool.was_drawn_on_before(last):
+        # From this step on it is known what has drawn since the calls were read.
+        licensing = recorded.licensing.for_account(account, ())
+        pool = replace(pool.at_next_step(), drawn_from=None)
+    else:
+        rated, licensing = recorded.rated_again(account, calls)
+        if read.day > since:
+            pool = settled_until(pool, read.day)
+        if calls:
+            claims = [PoolClaim.of(usage, rating) for usage, rating in rated]
+            pool, minutes = settle_next(pool, claims, licensing, at)
+            pool = settled_past(pool, last)
+            rerated = [
+                ReratedCall(usage, rating.usage(taken, usage.reserved_minutes))
+                for (usage, rating), taken in zip(rated, minutes, strict=True)
+            ]
+        pool = settled_where_rest_stays(pool)
+        if len(read.calls) == len(calls):
+            pool = past_ample_days(pool, licensing, at)
+    pools = Pools({month: read.pool}, licensing)
+    pools.put(pool)
+    return recorded.corrected(account, rerated, pools, at, f"{RERATING}pool#{month}")
+
+
+def _rest(
+    read: _CallsOfDay, booking: Transaction | None, progress: ReratingProgress
+) -> _CallsOfDay | None:
+    """Note what a step has settled; return what is left of the calls that were read."""
+    if booking is None:
+        return None
+    (pool,) = booking.pools
+    if pool.unsettled == read.pool.unsettled:
+        return None
+    progress.rerated += booking.rerated
+    progress.looked_at += len(read.calls[:CALLS_PER_TRANSACTION])
+    rest = read.calls[CALLS_PER_TRANSACTION:]
+    return _CallsOfDay(pool, read.day, rest) if rest else None
+
+
+def settle_with_charge(  # noqa: PLR0913 - the parts of the charge
+    recorded: RecordedCalls,
+    account: Account,
+    booking: Transaction,
+    ratings: Sequence[Rating],
+    *,
+    now: datetime,
+    most: int,
+) -> Settlement | None:
+    """Settle the pool that a charge would leave unsettled, if it is the only one.
+
+    None if the charge is to be committed as it is: hardly ever is anything even read. What cannot
+    be read, or if it is more than `most` calls, is no reason not to charge: it is settled later. So
+    is it where lots fall due between the report of a call and now, which would not be there to give
+    anything back to.
+    """
+    unsettled = [pool for pool in booking.pools if pool.unsettled is not None]
+    due_at = account.lots_due_at
+    is_due = due_at is not None and due_at <= now
+    if account.provisional is not None or len(unsettled) != 1 or is_due:
+        return None
+    charged = list(zip(booking.usages, ratings, strict=True))
+    try:
+        listed = _recorded_of(recorded, unsettled[0], most)
+        # A call that is recorded already is not charged again: the transaction finds that out.
+        charged_ids = {usage.call.call_id for usage in booking.usages}
+        if listed is None or any(call.call_id in charged_ids for call in listed):
+            return None
+        rated, licensing = recorded.rated_again(account, listed)
+        settlement = settle_at_once(unsettled[0], charged, rated, licensing, now)
+        further, opened = recorded.lots_given_back(account, settlement.corrected)
+    except Contended:
+        raise
+    except Unavailable:
+        return None
+    alive = {lot_id: lot for lot_id, lot in opened.items() if lot.expires_at > now}
+    return replace(settlement, further=further, opened=alive)
+
+
+def _recorded_of(recorded: RecordedCalls, pool: MinutePool, most: int) -> list[ListedCall] | None:
+    """Read which calls may have drawn from where a pool is unsettled; None, there are many.
+
+    Lists without dial-outs are read as well, to be able to stop: a query that filters them goes
+    through any number of them.
+    """
+    assert pool.unsettled is not None  # noqa: S101 - as the caller has found
+    since = pool.unsettled.position.ended_at
+    found: list[ListedCall] = []
+    lists = recorded.calls.lists(pool.organization_id, since=since)
+    for read, (_, calls) in enumerate(_of_pool(pool, lists)):
+        found += calls
+        if len(found) > most or read >= MAX_LISTS_AT_ONCE:
+            return None
+    return found
+
+
+def notify_without_settling(recorded: RecordedCalls, account: Account, deadline: Deadline) -> None:
+    """Notify of the next calls that their pools have to settle, if notifications still wait.
+
+    At most `MAX_LOOKED_AT` calls: as the pools are settled, others become the next ones.
+    """
+    organization_id = account.organization_id
+    months = account.provisional.months if account.provisional else frozenset[Month]()
+    pools = recorded.credit.pools(organization_id, months)
+    waiting = (name for month in sorted(months) for name in _unsettled(recorded, pools[month]))
+    call_ids = list(islice(waiting, MAX_LOOKED_AT))
+    is_all = next(waiting, None) is None
+    # Where there is none, one piece takes note of that.
+    pieces = range(0, len(call_ids), CALLS_PER_TRANSACTION) or (0,)
+    for start in pieces:
+        some = call_ids[start : start + CALLS_PER_TRANSACTION]
+        release = partial(_release, recorded, some, is_last=is_all and start == pieces[-1])
+        recorded.commit(organization_id, min(months).start, deadline, release, is_now=False)
+
+
+def _unsettled(recorded: RecordedCalls, pool: MinutePool) -> Iterator[str]:
+    if pool.unsettled is not None:
+        since = Position.start_of(pool.unsettled.position.day).ended_at
+        lists = recorded.calls.dial_outs(pool.organization_id, since=since)
+        for _, calls in _of_pool(pool, lists):
+            yield from (call.call_id for call in calls)
+
+
+def _release(
+    recorded: RecordedCalls,
+    call_ids: Sequence[str],
+    account: Account,
+    at: datetime,
+    *,
+    is_last: bool,
+) -> Transaction | None:
+    usages = recorded.calls.usages(account.organization_id, call_ids)
+    held = [usage for usage in usages if usage.notifications_held]
+    if account.provisional is None or not (held or is_last):
+        return None
+    return release_held_notifications(account, held, at=at, is_last=is_last)

@@ -1,4 +1,4 @@
-"""Messages between our own functions: whose calls are to be looked at again."""
+"""Messages between our own functions: which organization has something waiting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def rerating_request_of(body: str, sent_at: datetime | None) -> ReratingRequest:
-    """Read a message of `SQSReratingQueue`, and when it was sent; raises `Refused`."""
+    """Read a message of `SQSReratingQueue`. Raises `Refused`."""
     try:
         message = json.loads(body)
         organization_id, at = message["organizationId"], message.get("at")

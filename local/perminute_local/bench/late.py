@@ -11,7 +11,7 @@ from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRat
 from perminute.application import settle_pools
 from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.retry import RetryPolicy
 from perminute.application.spend_counters import spendings_of
@@ -100,7 +100,7 @@ def _measured() -> dict[str, int]:
     first_count = calls.lists_read
     charge([_ended("late", _FIRST + timedelta(days=2))])
     calls.lists_read = calls.usages_read = 0
-    rerate = RerateCalls(LookingAgain(store, *parts), store)
+    rerate = RerateCalls(RecordedCalls(store, *parts), store)
     while store.unsettled_months(ORGANIZATION):
         rerate([ReratingRequest(ORGANIZATION)])
     usages_read = calls.usages_read

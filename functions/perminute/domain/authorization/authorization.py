@@ -376,7 +376,7 @@ def book_reservation(
 ) -> Authorization:
     """Reserve it on account, pool and limits, and note which limits admins are notified of."""
     before, spendings, at = context.account, context.spendings, quote.at
-    reached = tuple(limit for limit in grant.exceeded if spendings.tell_once(limit.limit, at))
+    reached = tuple(limit for limit in grant.exceeded if spendings.notify_once(limit.limit, at))
     reserved, pool = quote.context.account.reserved, quote.context.pool
     for held in reservation.held:
         credit = held.credit

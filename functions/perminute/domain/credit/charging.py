@@ -71,7 +71,8 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     _give_back(builder, reservations, spendings)
     usages = _drawn(ratings, pools, reservations, builder.now)
     if settlement is not None:
-        usages = settlement.give_minutes(usages, ratings, pools)
+        pools.put(settlement.pool)
+        usages = settlement.charged
     total_micros = sum(usage.charge_micros for usage in usages)
     moved = pools.touched or spendings.touched or builder.account != account
     if not (total_micros or moved or any(next(notifications_of_call(one), None) for one in usages)):
@@ -86,7 +87,7 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     corrected: tuple[SpendingChange, ...] = ()
     if settlement is not None:
         rerated, corrected = settlement.correct(builder, spendings)
-        total_micros += settlement.change_micros
+        total_micros += sum(one.change_micros for one in settlement.corrected)
     _count_spending(builder, usages, pools, spendings)
     builder.set(days=spendings.days(builder.now))
     for usage in usages:
@@ -295,7 +296,7 @@ def _count_spending(
             if not spendings.is_counted(limit.key):
                 continue
             spent_micros = spendings[limit.key].spent_micros
-            if spent_micros >= limit.micros and spendings.tell_once(limit, builder.now):
+            if spent_micros >= limit.micros and spendings.notify_once(limit, builder.now):
                 held_micros = spendings[limit.key].held.amount_at(builder.now)
                 news, cause = limit_reached(
                     ReachedLimit(limit, spent_micros, held_micros), currency

@@ -24,19 +24,16 @@ PROVISIONAL_FOR = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provisional:
-    """Which pools of an account are unsettled, and what waits for them.
-
-    `since` is the instant at which the first of them became so. `balance_micros` is the balance
-    that the balance in the end is compared with: the one before, or a higher one after credit was
-    bought or given meanwhile; None once notifications no longer wait. `may_ask` is set if something
-    other than a fall of the balance has called for a recharge, and `notifications_held` if news of
-    single calls waits: the records of these calls say which.
-    """
+    """Which pools of an account are unsettled, and what waits for them."""
 
     months: frozenset[Month]
-    since: datetime
+    since: datetime  # when the first of them became unsettled
+    # What the balance in the end is compared with: that before, or a higher one after credit was
+    # bought or given meanwhile. None once notifications no longer wait.
     balance_micros: int | None
+    # Whether something other than a fall of the balance has called for a recharge.
     may_ask: bool = False
+    # Whether notifications of single calls wait: the records of these calls say which.
     notifications_held: bool = False
 
     @property
@@ -68,10 +65,9 @@ def with_pools(
     balance_micros: int,
     now: datetime,
 ) -> Provisional | None:
-    """Return the state of waiting after a booking that writes pools; None if all are settled.
+    """Return what waits after a transaction that leaves pools unsettled or settled, if any are.
 
-    `unsettled` and `settled` are the months of the pools that the booking leaves so.
-    `balance_micros` is the balance before the booking, and `now` when it happens.
+    `balance_micros` is the balance before the transaction.
     """
     known: frozenset[Month] = frozenset() if provisional is None else provisional.months
     months = (known | unsettled) - settled

@@ -1,4 +1,4 @@
-"""What is told of limits that are reached."""
+"""The notifications of limits that are reached."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def limit_reached(reached: ReachedLimit, currency: str | None) -> tuple[NotificationBody, str]:
-    """Say that a limit is reached, and by what this is told from other such news of the limit."""
+    """Return a notification, and what distinguishes it from others of the same limit."""
     (name, micros, key), spent_micros, reserved_micros = reached
     cause = f"{name}/{key.subject}/{key.since:%Y-%m-%dT%H}"
     match key.kind:
@@ -46,8 +46,6 @@ def limit_reached(reached: ReachedLimit, currency: str | None) -> tuple[Notifica
 
 
 def concurrent_calls_reached(calls: int) -> tuple[NotificationBody, str]:
-    """Say that there are as many calls at once as may be."""
-    return (
-        SpendLimitReached(limit=LimitName.CONCURRENT_CALLS, calls=calls),
-        LimitName.CONCURRENT_CALLS,
-    )
+    """Return the same for the limit of concurrent calls."""
+    name = LimitName.CONCURRENT_CALLS
+    return SpendLimitReached(limit=name, calls=calls), name

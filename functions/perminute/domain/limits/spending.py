@@ -1,15 +1,14 @@
-"""What was spent within a period, and what admins allow to be.
+"""What was spent within a period, and the limits that admins have set.
 
 Three limits are amounts: of an organization a day, of a user a month, and of calls out to one
 prefix an hour, which stops toll fraud. A call counts with what it costs, or with what it has
-reserved while it is under way; for the period in which it was authorized, or else answered. So
-none of them can be passed by calls that are authorized: a grant ends where the first of them does.
-All periods are UTC (ours).
+reserved while it is under way; for the UTC period in which it was authorized, or else answered
+(ours). No authorized call exceeds a limit: a grant ends where the first limit does.
 
-The days of an organization are kept with its account, the last few of them. The others are records
-of their own, kept only of those who have such a limit. A booking that corrects calls writes down by
-how much each of these records changes (`SpendingChange`), and the record is brought up to date when
-it is read next: so a correction never has calls counted anew.
+The account contains the last few days of an organization. The others are counters of their own,
+stored only for those who have such a limit. A transaction that corrects calls writes by how much
+each of these counters changes (`SpendingChange`), and the counter takes that in when it is read
+next: so a correction never has calls counted again.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _DAY = timedelta(days=1)
 
 
 class LimitName(StrEnum):
-    """The name of a limit; of several in the way of a call the first of these is named."""
+    """The name of a limit; if several limits deny a call, the first of these is named."""
 
     CONCURRENT_CALLS = "maxConcurrentCalls"
     DAILY_SPEND = "dailySpendLimit"
@@ -46,7 +45,7 @@ class LimitName(StrEnum):
 
 
 class SpendingKind(StrEnum):
-    """Whose spending a record counts."""
+    """Whose spending a counter counts."""
 
     DAY = "day"
     USER = "user"
@@ -61,72 +60,61 @@ class SpendingKey(NamedTuple):
     since: datetime
 
     def counts(self, call: Call, prefix: str | None, at: datetime) -> bool:
-        """Whether a call that began at an instant, rated by this prefix, is part of it."""
+        """Whether the counter counts a call that began at an instant, rated by this prefix."""
         return self in (_of_user(call, at), _of_prefix(call, prefix, at))
 
 
 class PartOfDay(NamedTuple):
-    """How far the day is counted at which a count has stopped.
+    """How far the day is counted at which a count has stopped."""
 
-    Of the calls in the lists up to the key `after`, it contains what they cost by the first so many
-    `entries` of the account. What later entries charge or correct is added when that is booked,
-    wherever the call is listed. `micros` is what the day adds to what was spent.
-    """
-
-    after: str
+    after: str  # the key of the last list of calls that is counted
+    # Calls are counted by what they cost by so many entries of the account. What later entries
+    # charge or correct is added when that is booked, in whatever list the call is.
     entries: int
-    micros: int
+    micros: int  # what the day adds to what was spent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
-    """What calls of a period cost, and what those under way have reserved.
-
-    `notified_micros` is the limit that was last told as reached: it is told again if it is another.
-    A record of its own contains the account's corrections up to the number `corrections`. Until its
-    calls are counted in full, it contains those that ended before the day `counted_before`, and of
-    that day the `part` that is counted, if that is begun.
-    """
+    """What calls of a period cost, and what those under way have reserved."""
 
     key: SpendingKey
+    # The counter contains the account's corrections up to this number; a day's always does.
     corrections: int = 0
     spent_micros: int = 0
     held: Holds = NOTHING_HELD
+    # The limit that was last notified as reached: another one is notified again.
     notified_micros: int | None = None
+    # Only calls that ended before this day are counted yet; None, all are.
     counted_before: date | None = None
-    part: PartOfDay | None = None
+    part: PartOfDay | None = None  # what is counted of that day, if it is begun
 
     def contains(self, ended_on: date) -> bool:
-        """Whether what calls that ended on a day cost from now on is to be added to it."""
-        if self.counted_before is None or ended_on < self.counted_before:
-            return True
-        return self._is_part(ended_on)
+        """Whether what calls that ended on a day cost from now on is to be added."""
+        is_counted = self.counted_before is None or ended_on < self.counted_before
+        return is_counted or self._is_part(ended_on)
 
     def plus(self, micros: int, ended_on: date) -> Spending:
         """Add what a call costs, unless it will be counted with the others of its day."""
+        part = self.part
         if not self.contains(ended_on):
             return self
-        part = self.part
         if part is not None and self._is_part(ended_on):
             part = part._replace(micros=part.micros + micros)
         return replace(self, spent_micros=self.spent_micros + micros, part=part)
 
     def with_changes(self, changes: Iterable[SpendingChange], corrections: int) -> Spending:
-        """Return the record brought up to a number of corrections, by what has changed since.
-
-        If a call has moved to, from or within the day that is counted in part, nobody knows whether
-        the lists that were read hold it: then that day is to be counted from its beginning.
-        """
-        brought = self
-        for change in changes:
-            if change.key == self.key:
-                if change.moved and brought._is_part(change.ended_on):
-                    brought = brought.without_part()
-                brought = brought.plus(change.micros, change.ended_on)
-        return replace(brought, corrections=corrections)
+        """Take in what has changed until a number of corrections."""
+        counter = self
+        for change in (change for change in changes if change.key == self.key):
+            if change.moved and self._is_part(change.ended_on):
+                # Nobody knows whether the lists that were read contain it: the day starts over.
+                counter = counter.without_part()
+            counter = counter.plus(change.micros, change.ended_on)
+        return replace(counter, corrections=corrections)
 
     def without_part(self) -> Spending:
-        """Return the record as it was before the day was begun that is counted in part."""
+        """Return the counter as it was before the day was begun that is counted in part."""
         micros = 0 if self.part is None else self.part.micros
         return replace(self, spent_micros=self.spent_micros - micros, part=None)
 
@@ -135,24 +123,21 @@ class Spending:
 
 
 class SpendingChange(NamedTuple):
-    """By how much calls that ended on a day cost more than a record had counted; or less.
-
-    `moved` says that one of them has come to count elsewhere than before, or to be listed there.
-    """
+    """By how much calls that ended on a day cost more than a counter had counted; or less."""
 
     key: SpendingKey
     ended_on: date
     micros: int
-    moved: bool = False
+    moved: bool = False  # whether one of them is now counted, or listed, elsewhere than before
 
 
 def spending_changes(
     corrected: Iterable[tuple[Usage, Usage]], licensing: Licensing, settings: CreditSettings | None
 ) -> tuple[SpendingChange, ...]:
-    """Sum what corrected calls change in each record, the days among them.
+    """Sum what corrected calls change in each counter, those of days included.
 
-    Each call comes as it was recorded and as it is by now: it may count elsewhere than before. The
-    licensing must contain the organizers of both.
+    Each call comes as it was recorded and as it is now. The licensing must contain the organizers
+    of both.
     """
     micros: Counter[tuple[SpendingKey, date]] = Counter()
     moved: set[tuple[SpendingKey, date]] = set()
@@ -177,7 +162,7 @@ def spending_changes(
 
 
 class Limit(NamedTuple):
-    """An amount that must not be passed, and the record that counts for it."""
+    """An amount that must not be exceeded, and the counter that it applies to."""
 
     name: LimitName
     micros: int
@@ -185,7 +170,7 @@ class Limit(NamedTuple):
 
 
 class ReachedLimit(NamedTuple):
-    """A limit that is reached, what was spent of it, and what calls under way have reserved."""
+    """A limit that is reached, by what was spent and what calls under way have reserved."""
 
     limit: Limit
     spent_micros: int
@@ -204,7 +189,7 @@ def limits_on(
     licensing: Licensing,
     settings: CreditSettings | None,
 ) -> tuple[Limit, ...]:
-    """Name the limits that hold for a call that began at an instant, rated by this prefix."""
+    """Return the limits on a call that began at an instant, rated by this prefix."""
     limits: list[Limit] = []
     if settings is not None and settings.daily_spend_limit_micros is not None:
         daily_micros = settings.daily_spend_limit_micros
@@ -226,10 +211,10 @@ def records_of(
     licensing: Licensing,
     settings: CreditSettings | None,
 ) -> tuple[SpendingKey, ...]:
-    """Name the records that count a call that began at an instant, the day's aside.
+    """Return the counters, except that of the day, of a call that began at an instant.
 
-    A user's count every call as soon as anything is said of a limit, whenever that holds: else
-    they would depend on which was heard of first.
+    A user's counter counts every call as soon as any limit is known, whenever it is in force: else
+    it would depend on which event came first.
     """
     keys: list[SpendingKey] = []
     if licensing.says_of_user(call.organizer_id, MONTHLY_SPEND_LIMIT):
@@ -241,7 +226,7 @@ def records_of(
 
 
 class Spendings:
-    """What was spent of an organization's limits, while one booking is made."""
+    """What was spent of an organization's limits, while one transaction is decided."""
 
     def __init__(
         self,
@@ -250,20 +235,20 @@ class Spendings:
         counted: Collection[SpendingKey] = (),
         corrections: int = 0,
     ) -> None:
-        """Open the days as the account has them, and records as they were read or just counted.
+        """Begin with the account's days and corrections, and with counters as they were read.
 
-        `corrections` is how many the account has; a record may not contain the last of them yet.
+        `counted` are those that were counted further since. A counter may lack corrections.
         """
-        self._records = {one.key: one for one in days} | dict(records)
+        self._records = {day.key: day for day in days} | dict(records)
         self._touched = set(counted)
         self._corrections = corrections
 
     def copy(self) -> Spendings:
-        """Open them as they stand once more, for another decision."""
+        """Return a copy for another decision."""
         return Spendings((), self._records, self._touched, self._corrections)
 
     def __getitem__(self, key: SpendingKey) -> Spending:
-        """Give a record as it stands; a day that nobody has counted yet is empty."""
+        """Return a counter as it is by now; that of a day without calls is empty."""
         if key.kind is SpendingKind.DAY and key not in self._records:
             return Spending(key=key)
         return self._records[key]
@@ -274,9 +259,9 @@ class Spendings:
             self._put(self[key].plus(micros, ended_on))
 
     def correct(self, changes: Iterable[SpendingChange], corrections: int) -> None:
-        """Count what a correction changes, whose number it is, in the days and the records read.
+        """Take in the correction with this number, in the days and the counters that were read.
 
-        A record that does not contain the correction before is left: it would skip some.
+        A counter that lacks the correction before it is left as it is: it would skip some.
         """
         changes = tuple(changes)
         for key in dict.fromkeys(change.key for change in changes):
@@ -290,46 +275,39 @@ class Spendings:
         self._corrections = corrections
 
     def is_counted(self, key: SpendingKey) -> bool:
-        """Whether a record contains all calls and corrections; else its limit may be reached."""
+        """Whether a counter contains all calls and corrections; else its limit may be reached."""
         record = self[key]
         is_behind = key.kind is not SpendingKind.DAY and record.corrections < self._corrections
         return record.counted_before is None and not is_behind
 
     def hold(self, key: SpendingKey, hold: Hold, at: datetime) -> None:
-        """Count what a call under way has reserved; what has lapsed by then is forgotten."""
+        """Count what a call under way has reserved; forget what has lapsed by then."""
         self._put(replace(self[key], held=self[key].held.lapsed(at).with_added(hold)))
 
     def release(self, key: SpendingKey, hold: Hold) -> None:
-        """Give back what a call has reserved, if it is still held."""
+        """Release what a call has reserved, if it is still held."""
         if key in self._records and self[key].held.keeps(hold):
             self._put(replace(self[key], held=self[key].held.without(hold)))
 
-    def tell_once(self, limit: Limit, now: datetime) -> bool:
-        """Say that a limit is reached; gives False if that was said already.
-
-        Of a day that is kept no more nobody knows whether it was.
-        """
-        is_kept = limit.key.kind is not SpendingKind.DAY or _is_near(limit.key, now)
-        if not is_kept or self[limit.key].notified_micros == limit.micros:
+    def notify_once(self, limit: Limit, now: datetime) -> bool:
+        """Note that a limit is notified as reached; return whether it was surely not before."""
+        is_stored = limit.key.kind is not SpendingKind.DAY or _is_near(limit.key, now)
+        if not is_stored or self[limit.key].notified_micros == limit.micros:
             return False
         self._put(replace(self[limit.key], notified_micros=limit.micros))
         return True
 
     def days(self, now: datetime) -> tuple[Spending, ...]:
-        """Give the days around now, which are all that can still matter.
+        """Return the days around now: a call lasts a day at most, and a clock may be ahead.
 
-        A call lasts a day at most, and a clock may be ahead. What comes of other days, because it
-        is late or somebody's clock is wrong, must not have these forgotten.
+        A call of another day, which is late or has a wrong time, does not displace them.
         """
-        return tuple(
-            one
-            for key, one in sorted(self._records.items())
-            if key.kind is SpendingKind.DAY and _is_near(key, now)
-        )
+        keys = (key for key in sorted(self._records) if key.kind is SpendingKind.DAY)
+        return tuple(self._records[key] for key in keys if _is_near(key, now))
 
     @property
     def touched(self) -> tuple[Spending, ...]:
-        """What is to be written beside the account."""
+        """The counters that are to be written beside the account."""
         keys = sorted(key for key in self._touched if key.kind is not SpendingKind.DAY)
         return tuple(self._records[key] for key in keys)
 
@@ -343,7 +321,7 @@ def _is_near(key: SpendingKey, now: datetime) -> bool:
 
 
 def day_of(at: datetime) -> SpendingKey:
-    """Name the record of a day, which the account holds."""
+    """Return the key of a day, whose counter the account contains."""
     return SpendingKey(SpendingKind.DAY, "", datetime(at.year, at.month, at.day, tzinfo=UTC))
 
 
@@ -352,7 +330,7 @@ def _of_user(call: Call, at: datetime) -> SpendingKey:
 
 
 def _of_prefix(call: Call, prefix: str | None, at: datetime) -> SpendingKey | None:
-    """Only calls out: their numbers are for callers to choose, the service numbers are not."""
+    # Only calls out: callers choose their numbers, and not the service numbers.
     if call.leg_type is not LegType.DIAL_OUT or prefix is None:
         return None
     hour = datetime(at.year, at.month, at.day, at.hour, tzinfo=UTC)

@@ -1,17 +1,16 @@
-"""The minute pool of subscriptions: who draws how much of it, in which order (docs/domain.md §4).
+"""The minute pool of subscriptions: which call draws how much, in which order (docs/domain.md §4).
 
-A pool belongs to an organization and a UTC month, that in which a call was answered. Its minutes
-are those of the licenses at the instant of the answer, so they change when the licenses do. Calls
-draw from it in the order in which they ended, their ids breaking ties: that order is theirs
-whatever the order of delivery, and so is what each of them gets.
+A pool belongs to an organization and the UTC month in which a call was answered. Its minutes follow
+the licenses at that instant. Calls draw in the order in which they ended, whatever the order of
+delivery.
 
-Calls mostly arrive in that order, and then each draws when it is charged. One that comes late is
-given its minutes at once too, if that cannot change what later calls got. If it can, the pool is
-marked as unsettled from there on, and those calls are gone over again, in order (`settled`), as far
-as any of them can get another number of minutes (`Disturbance`).
+A call that is delivered in order draws when it is charged. One that comes late draws at once too,
+if that cannot change what later calls got. If it can, the pool is marked as unsettled from there
+on, and those calls are gone over again, in order, as far as any of them can get another number of
+minutes (`settling`).
 
-A call that was authorized may have minutes reserved. Those are its own, whichever call ends
-first: others draw from what is left beside them.
+Minutes that an authorized call has reserved are its own, whichever call ends first: others draw
+from what is left beside them.
 """
 
 from __future__ import annotations
@@ -28,58 +27,57 @@ from perminute.domain.rating.calls import MAX_CALL_SECONDS
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.rating.calls import Call
 
 THRESHOLDS = (80, 100)
-"""Percent of a pool's use that are worth telling (docs/domain.md §4.3)."""
+"""Percent of a pool's use that admins are notified of (docs/domain.md §4.3)."""
 
-_LONGEST_CALL = timedelta(seconds=MAX_CALL_SECONDS)
+LONGEST_CALL = timedelta(seconds=MAX_CALL_SECONDS)
+
 _INSTANT = timedelta(microseconds=1)
 _NOTHING_USED: Mapping[date, int] = MappingProxyType({})
 
 
 class Position(NamedTuple):
-    """The place of a call in the order in which calls draw."""
+    """The place of a call in the order in which calls draw: their ids break ties."""
 
     ended_at: datetime
     call_id: str
 
     @classmethod
     def of(cls, call: Call) -> Position:
-        """Tell where a call stands."""
+        """Return the place of a call."""
         return cls(call.ended_at, call.call_id)
 
     @classmethod
     def start_of(cls, day: date) -> Position:
-        """Tell the place before all calls that end on a day: no call's id is empty."""
+        """Return the place before all calls that end on a day: no call's id is empty."""
         return cls(datetime.combine(day, time.min, UTC), "")
+
+    @property
+    def day(self) -> date:
+        """The day whose minutes the call draws."""
+        return self.ended_at.date()
 
 
 class Cursor(NamedTuple):
-    """Where a pool is settled up to: that place included, whose day has given so many minutes.
-
-    `reserved_of_day` are those of them that calls had reserved.
-    """
+    """The place up to which a pool is settled, and what calls of its day have drawn up to there."""
 
     position: Position
     minutes_of_day: int = 0
-    reserved_of_day: int = 0
+    reserved_of_day: int = 0  # those of `minutes_of_day` that calls had reserved
 
 
 class Disturbance(NamedTuple):
-    """What is known of how far an unsettled pool must be gone over.
+    """How far an unsettled pool must be gone over."""
 
-    Calls after `until` got their minutes in order. So what they got can differ from what is theirs
-    only if calls before them have drawn more or fewer minutes since: by now `more` in all (negative
-    if fewer). No call after `last` has drawn any.
-    """
-
+    # Calls after this place drew in order: their minutes depend only on the sum drawn before.
     until: Position
-    more: int = 0
-    last: Position | None = None
+    more: int = 0  # by how much that sum is larger now than when they drew; negative if smaller
+    last: Position | None = None  # no call after this place has drawn any minutes
 
 
 class Month(NamedTuple):
@@ -90,17 +88,16 @@ class Month(NamedTuple):
 
     @classmethod
     def of(cls, at: datetime) -> Month:
-        """Tell the month of an instant."""
+        """Return the month of an instant."""
         return cls(at.year, at.month)
 
     @classmethod
     def parse(cls, text: str) -> Month:
-        """Read it as it is written."""
+        """Read a month as `str` writes it."""
         year, _, month = text.partition("-")
         return cls(int(year), int(month))
 
     def __str__(self) -> str:
-        """Write it so that text sorts as time does."""
         return f"{self.year:04d}-{self.month:02d}"
 
     @property
@@ -115,150 +112,118 @@ class Month(NamedTuple):
         return datetime(self.year + years, month + 1, 1, tzinfo=UTC)
 
     def nearest(self, at: datetime) -> datetime:
-        """Give the instant of the month that lies nearest to `at`."""
+        """Return the instant of the month that is nearest to `at`."""
         return min(max(at, self.start), self.end - _INSTANT)
 
     @property
     def last_day(self) -> date:
         """The last day on which a call that was answered in it can have ended."""
-        return (self.end + _LONGEST_CALL).date()
+        return (self.end + LONGEST_CALL).date()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinutePool:
-    """What calls have drawn from the pool of one month.
-
-    `used_by_day` counts the minutes by the day on which the calls ended, and `reserved_by_day`
-    those of them that calls had reserved before; `held` is what calls under way have reserved. No
-    call after `bound` has drawn any. `unsettled` says from where on calls may not have what is
-    theirs; None, they have. `told` is the highest threshold that admins know of.
-
-    Whoever settles a pool reads its calls first and decides after. `drawn_from` is the first place
-    at which a call has drawn, or begun to draw, since `steps` was counted up last: what was read
-    under the same count still holds for all calls before that place. `disturbed` says how far it
-    must go; None, to the end of the month.
-    """
+    """What calls have drawn from the pool of one month."""
 
     organization_id: str
     month: Month
+    # Minutes drawn, by the day on which the calls ended.
     used_by_day: Mapping[date, int] = field(default_factory=lambda: _NOTHING_USED)
+    # Those of them that the calls had reserved.
     reserved_by_day: Mapping[date, int] = field(default_factory=lambda: _NOTHING_USED)
-    held: Holds = NOTHING_HELD
-    bound: Position | None = None
+    held: Holds = NOTHING_HELD  # minutes that calls under way have reserved
+    bound: Position | None = None  # no call after this place has drawn any minutes
+    # After this place calls may have more or fewer minutes than are theirs; None, none has.
     unsettled: Cursor | None = None
-    drawn_from: Position | None = None
+    # How far an unsettled pool must be gone over; None, to the end of the month.
     disturbed: Disturbance | None = None
+    # Settling reads the calls first, and decides later. What it read holds as long as this count
+    # stays the same, for the calls before `drawn_from`: a busy organization would never be settled
+    # if each of its charges had the calls read again.
     steps: int = 0
-    told: int = 0
+    # The first place at which a call drew, or began to draw, since they were to be read again.
+    drawn_from: Position | None = None
+    told: int = 0  # the highest threshold that admins were notified of
 
     @property
     def used(self) -> int:
         """Minutes drawn in all."""
         return sum(self.used_by_day.values())
 
-    def used_before(self, cursor: Cursor) -> int:
-        """Minutes drawn by the calls up to a cursor."""
-        return cursor.minutes_of_day + _before(cursor, self.used_by_day)
-
-    def reserved_after(self, cursor: Cursor) -> int:
-        """Minutes that calls after a cursor had reserved, and drew."""
-        until = cursor.reserved_of_day + _before(cursor, self.reserved_by_day)
-        return sum(self.reserved_by_day.values()) - until
-
     def left_at(self, at: datetime, minutes: int) -> int:
-        """Of so many minutes in all, those that nobody has drawn or reserved; negative if short."""
+        """Return those of `minutes` that no call has drawn or reserved; negative if short."""
         return minutes - self.used - self.held.amount_at(at)
 
     def draw(
-        self,
-        call: Call,
-        wanted: int,
-        licensing: Licensing,
-        *,
-        reserved: int | None,
-        now: datetime,
+        self, call: Call, wanted: int, licensing: Licensing, *, reserved: int | None, now: datetime
     ) -> tuple[MinutePool, int]:
-        """Give a call that is charged now what it may have of `wanted` minutes.
+        """Draw up to `wanted` minutes for a call that is charged now; return how many those are.
 
-        What it had `reserved` is no longer held, and is its own; so is whatever else a call is
-        given that was authorized at all, since what it had reserved of the credit is given back.
-        None, it was not. What is given is final if no call after it has drawn, since then it is
-        the next in order; or if there is enough for all. Else the day of the call is to be gone
-        over again; or, if it is unsettled already and the call is the next in order and would get
-        the same when it is settled, at least nothing more than before.
+        What the call had `reserved` (None if it was not authorized) is no longer held, and is its
+        own. So is whatever else an authorized call draws, because the credit that it had reserved
+        is given back.
         """
         position = Position.of(call)
-        minutes = licensing.pool_minutes_for_calls(_answered(call))
-        own = min(reserved or 0, minutes - self.used)
-        left = self.left_at(now, minutes)
-        taken = min(wanted, max(0, own, left))
+        minutes = licensing.pool_minutes_for_calls(answered_at(call))
+        taken = self._share(wanted, reserved or 0, minutes, now)
         pool = self.with_drawn(position, taken, 0 if reserved is None else taken)
-        if self.unsettled is None and (self.bound is None or position > self.bound):
-            return pool, taken
-        if (
-            self.unsettled is None
-            and taken == wanted
-            and self._is_ample(position, wanted, licensing)
-        ):
-            return pool, taken
-        if self.disturbed is not None and self._is_next(position):
-            more = self.disturbed.more
-            own = min(reserved or 0, minutes - self.used + more)
-            if taken == min(wanted, max(0, own, left + more)):
-                return pool.with_drawn_from(position), taken
+        if self.unsettled is None:
+            is_next = self.bound is None or position > self.bound
+            if is_next or (taken == wanted and self._is_ample(position, wanted, licensing)):
+                return pool, taken
+        elif self.disturbed is not None:
+            until, more, last = self.disturbed
+            is_next = position > max(until, self.unsettled.position, last or until)
+            if is_next and taken == self._share(wanted, reserved or 0, minutes + more, now):
+                # Settling will give it as many: it need not go further than before.
+                return replace(pool, drawn_from=min(self.drawn_from or position, position)), taken
         return pool.unsettled_from(position, taken), taken
+
+    def _share(self, wanted: int, reserved: int, minutes: int, now: datetime) -> int:
+        own = min(reserved, minutes - self.used)
+        return min(wanted, max(0, own, self.left_at(now, minutes)))
 
     def with_drawn(self, position: Position, minutes: int, reserved: int = 0) -> MinutePool:
         """Count minutes that a call draws, and those of them that it had reserved."""
         if minutes == 0 and reserved == 0:
             return self
-        day = position.ended_at.date()
         bound, disturbed = self.bound, self.disturbed
         if minutes:
-            bound = position if bound is None else max(bound, position)
+            bound = max(bound or position, position)
             if disturbed is not None:
-                last = max(disturbed.last or position, position)
-                disturbed = disturbed._replace(last=last)
+                disturbed = disturbed._replace(last=max(disturbed.last or position, position))
         return replace(
             self,
             disturbed=disturbed,
-            used_by_day=_counted(self.used_by_day, {day: minutes}),
-            reserved_by_day=_counted(self.reserved_by_day, {day: reserved}),
+            used_by_day=added(self.used_by_day, {position.day: minutes}),
+            reserved_by_day=added(self.reserved_by_day, {position.day: reserved}),
             bound=bound,
         )
 
     def with_held(self, hold: Hold, at: datetime) -> MinutePool:
-        """Reserve minutes for a call under way; what has lapsed by then is forgotten."""
+        """Reserve minutes for a call under way; forget what has lapsed by then."""
         return replace(self, held=self.held.lapsed(at).with_added(hold))
 
     def without_held(self, hold: Hold) -> MinutePool:
-        """Give back what a call has reserved."""
+        """Release what a call has reserved."""
         return replace(self, held=self.held.without(hold))
 
     def unsettled_from(self, position: Position, more: int = 0) -> MinutePool:
-        """Mark that calls from a place on may not have what is theirs, from that day's start on.
+        """Mark that calls from the start of a day on may not have the minutes that are theirs.
 
-        The call there has just drawn so many minutes `more`, which are counted already. Where the
-        pool is unsettled before that place, whoever settles must hear of the call, which it may
-        have read before the call began to draw.
+        The call at `position` has just drawn `more` minutes, which are counted already.
         """
-        pool = self._disturbed_at(position, more)
+        pool = self.disturbed_at(position, more)
         if self.unsettled is not None:
             if self.unsettled.position < position:
-                return pool.with_drawn_from(position)
+                # Who settles the pool may have read this call before it began to draw.
+                return replace(pool, drawn_from=min(self.drawn_from or position, position))
             # Calls up to where it was settled have got other minutes than before.
-            pool = pool.settled_no_earlier_than(self.unsettled.position)
-        return replace(pool, unsettled=Cursor(Position.start_of(position.ended_at.date())))
+            pool = pool.disturbed_at(self.unsettled.position)
+        return replace(pool, unsettled=Cursor(Position.start_of(position.day)))
 
-    def unsettled_for_all_from(self, position: Position) -> MinutePool:
-        """Mark that no call from a place on may have what is theirs, to the end of the month."""
-        return replace(self.unsettled_from(position), disturbed=None)
-
-    def with_visit(self, position: Position) -> MinutePool:
-        """Have the call at a place gone over before an unsettled pool is settled."""
-        return self if self.unsettled is None else self._disturbed_at(position, 0)
-
-    def _disturbed_at(self, position: Position, more: int) -> MinutePool:
+    def disturbed_at(self, position: Position, more: int = 0) -> MinutePool:
+        """Have the call at a place, which drew `more` minutes, gone over before it is settled."""
         if self.unsettled is None:
             return replace(self, disturbed=Disturbance(position, more, self.bound))
         if self.disturbed is None:
@@ -266,109 +231,32 @@ class MinutePool:
         until, before, last = self.disturbed
         return replace(self, disturbed=Disturbance(max(until, position), before + more, last))
 
-    def settled_no_earlier_than(self, position: Position) -> MinutePool:
-        """Have all calls up to a place gone over before the rest may stay as it is."""
-        if self.disturbed is None:
-            return self
-        until = max(self.disturbed.until, position)
-        return replace(self, disturbed=self.disturbed._replace(until=until))
-
-    def with_drawn_from(self, position: Position) -> MinutePool:
-        """Note that a call has drawn, or begun to draw, which may not have been read."""
-        first = position if self.drawn_from is None else min(self.drawn_from, position)
-        return replace(self, drawn_from=first)
-
-    def _is_next(self, position: Position) -> bool:
-        """Whether a call comes after all that have drawn, and after all that must be gone over."""
-        if self.unsettled is None or self.disturbed is None:
-            return False
-        until, _, last = self.disturbed
-        return position > max(until, self.unsettled.position, last or until)
-
-    def settled(
-        self, drawings: Sequence[Drawing], licensing: Licensing, now: datetime
-    ) -> tuple[MinutePool, tuple[int, ...]]:
-        """Give each of the next calls after the cursor what is theirs, and move the cursor on."""
-        if self.unsettled is None:
-            msg = f"the pool of {self.organization_id} for {self.month} is settled"
-            raise ValueError(msg)
-        position, of_day, reserved_of_day = self.unsettled
-        disturbed = self.disturbed
-        used, spoken_for = self.used_before(self.unsettled), self.reserved_after(self.unsettled)
-        held = self.held.amount_at(now)
-        used_by_day, reserved_by_day = Counter[date](), Counter[date]()
-        bound = position if self.bound is None else min(self.bound, position)
-        taken: list[int] = []
-        for call, had, wanted, reserved in drawings:
-            day, place = call.ended_at.date(), Position.of(call)
-            if day != position.ended_at.date():
-                of_day = reserved_of_day = 0
-            spoken_for -= reserved
-            left = licensing.pool_minutes_for_calls(_answered(call)) - used
-            own = min(reserved, wanted)
-            minutes = min(wanted, max(0, min(own, left), left - spoken_for - held))
-            used += minutes
-            of_day, reserved_of_day = of_day + minutes, reserved_of_day + own
-            used_by_day[day] += minutes - had
-            if disturbed is not None:
-                disturbed = disturbed._replace(more=disturbed.more + minutes - had)
-            reserved_by_day[day] += own - reserved
-            position, bound = place, place if minutes else bound
-            taken.append(minutes)
-        pool = replace(
-            self,
-            used_by_day=_counted(self.used_by_day, used_by_day),
-            reserved_by_day=_counted(self.reserved_by_day, reserved_by_day),
-            bound=bound,
-            disturbed=disturbed,
-            unsettled=Cursor(position, of_day, reserved_of_day),
-        )
-        return pool.read_again(), tuple(taken)
-
-    def settled_past(self, position: Position) -> MinutePool:
-        """Move the cursor on within its day, past calls that have turned out to end elsewhere."""
-        if self.unsettled is None or self.unsettled.position >= position:
-            return self
-        return replace(self, unsettled=self.unsettled._replace(position=position))
-
-    def read_again(self) -> MinutePool:
-        """Have whoever settles it read its calls anew: what was read before is out of date."""
-        return replace(self, drawn_from=None, steps=self.steps + 1)
-
-    def settled_until(self, day: date) -> MinutePool:
-        """Move the cursor to the start of a day, before which no call is left; or be done."""
-        if day > self.month.last_day:
-            return replace(self.read_again(), unsettled=None, disturbed=None)
-        return replace(self.read_again(), unsettled=Cursor(Position.start_of(day)))
-
-    def is_at_step_of(self, read: MinutePool) -> bool:
-        """Whether nobody else has settled it further since it was read."""
-        return (self.unsettled, self.steps) == (read.unsettled, read.steps)
-
-    def was_drawn_on_before(self, last: Position) -> bool:
-        """Whether calls up to a place may be others than those that were read at this step.
-
-        A call that draws meanwhile is nearly always a later one.
-        """
-        return self.drawn_from is not None and self.drawn_from <= last
-
     def _is_ample(self, position: Position, wanted: int, licensing: Licensing) -> bool:
-        """Whether a call can have all it wants and every later one still has had enough.
-
-        A later one ended later, so it cannot have been answered more than a call's length before;
-        and no later than the last that drew ended.
-        """
-        since = self.month.nearest(position.ended_at - _LONGEST_CALL)
+        # Every later call has had enough as well. None was answered more than a call's length
+        # before this one ended, or after the last that drew has ended.
+        since = self.month.nearest(position.ended_at - LONGEST_CALL)
         until = self.bound.ended_at if self.bound is not None else since
         until = max(since, self.month.nearest(until)) + _INSTANT
         return self.used + wanted <= licensing.fewest_pool_minutes(since, until)
+
+    def at_next_step(self) -> MinutePool:
+        """Note that it was settled further: what others have read to do so is out of date."""
+        return replace(self, steps=self.steps + 1)
+
+    def is_at_step_of(self, read: MinutePool) -> bool:
+        """Whether it has been settled no further since it was read."""
+        return (self.unsettled, self.steps) == (read.unsettled, read.steps)
+
+    def was_drawn_on_before(self, last: Position) -> bool:
+        """Whether calls up to a place may be others than those that were read at this step."""
+        return self.drawn_from is not None and self.drawn_from <= last
 
     def is_unsettled_at(self, position: Position) -> bool:
         """Whether what a call at a place has drawn may still change."""
         return self.unsettled is not None and self.unsettled.position < position
 
     def level(self, minutes: int, used_before: int = 0) -> int:
-        """Tell the highest threshold that is reached while the pool has so many minutes.
+        """Return the highest threshold that is reached if the pool has so many minutes.
 
         `used_before` were used in another system: they count, as admins saw them there.
         """
@@ -381,57 +269,40 @@ class MinutePool:
 class PoolStep(StrEnum):
     """What the writing of an unsettled pool asks for: nothing that only draws on it asks again."""
 
-    FIRST = "first"
-    """It has become unsettled."""
-    NEXT = "next"
-    """It was settled one step further, or from an earlier place."""
+    FIRST = "first"  # it has become unsettled
+    NEXT = "next"  # it was settled one step further, or from an earlier place
 
 
-class Drawing(NamedTuple):
-    """A call that draws from a pool, what it had until now, what it wants, and had reserved."""
-
-    call: Call
-    had: int
-    wanted: int
-    reserved: int = 0
-
-
-def _before(cursor: Cursor, by_day: Mapping[date, int]) -> int:
-    day = cursor.position.ended_at.date()
-    return sum(minutes for other, minutes in by_day.items() if other < day)
-
-
-def _counted(by_day: Mapping[date, int], more: Mapping[date, int]) -> Mapping[date, int]:
-    """Add minutes to those of the same days; days without any are left out."""
+def added(by_day: Mapping[date, int], more: Mapping[date, int]) -> Mapping[date, int]:
+    """Add minutes by day; days without any are left out."""
     total = Counter(by_day)
-    for day, minutes in more.items():
-        total[day] += minutes
+    total.update(more)
     return {day: minutes for day, minutes in total.items() if minutes}
 
 
 class Pools:
-    """The pools of an organization while one booking is made."""
+    """The pools of an organization while one transaction is decided."""
 
     def __init__(self, pools: Mapping[Month, MinutePool], licensing: Licensing) -> None:
-        """Open them as they were read; the licensing says how many minutes they have."""
+        """Begin with the pools as they were read; `licensing` says how many minutes they have."""
         self._before = pools
         self.licensing = licensing
         self._pools = dict(pools)
         self._touched: set[Month] = set()
 
     def __getitem__(self, month: Month) -> MinutePool:
-        """Give a pool as it stands."""
+        """Return a pool as it is by now."""
         return self._pools[month]
 
     def draw(self, call: Call, wanted: int, *, reserved: int | None, now: datetime) -> int:
-        """Give a call what it may have; see `MinutePool.draw`."""
+        """Draw up to `wanted` minutes for a call, as `MinutePool.draw` does."""
         pool = self._pools[month_of(call)]
         pool, taken = pool.draw(call, wanted, self.licensing, reserved=reserved, now=now)
         self.put(pool)
         return taken
 
     def release(self, month: Month, hold: Hold, now: datetime) -> int:
-        """Give back what a call has reserved; gives how many minutes are its own until now."""
+        """Release what a call has reserved; return how many minutes were its own until now."""
         pool = self._pools[month]
         if not pool.held.keeps(hold):
             return 0
@@ -445,32 +316,30 @@ class Pools:
         self.put(pool.unsettled_from(position, -minutes))
 
     def put(self, pool: MinutePool) -> None:
-        """Put a pool in its place, to be written whether it has changed or not.
+        """Replace a pool, and have it written even if it is the same.
 
-        A call that found nothing left must move the account as well: whoever is just settling the
-        pool has not seen it.
+        Who is just settling it has not seen a call that found nothing left.
         """
         self._pools[pool.month] = pool
         self._touched.add(pool.month)
 
     def unsettle(self, call: Call) -> None:
-        """Mark the pool of a call as unsettled from it on."""
+        """Mark the pool of a call as unsettled from the call on."""
         self.put(self._pools[month_of(call)].unsettled_from(Position.of(call)))
 
     def visit(self, call: Call) -> None:
-        """Have a call gone over before its pool is settled, if it is unsettled."""
-        self.put(self._pools[month_of(call)].with_visit(Position.of(call)))
+        """Have a call gone over before its pool, which is unsettled, is settled."""
+        self.put(self._pools[month_of(call)].disturbed_at(Position.of(call)))
 
     def may_change(self, call: Call) -> bool:
-        """Whether what a call has drawn from its pool may change; not if the pool was not read."""
+        """Whether the minutes of a call may change; they do not if its pool was not read."""
         pool = self._pools.get(month_of(call))
         return pool is not None and pool.is_unsettled_at(Position.of(call))
 
     def reach(self, at: datetime) -> Iterator[tuple[MinutePool, int, int]]:
-        """Give each threshold that a pool has reached since it was last told, and its minutes.
+        """Yield each settled pool that has newly reached a threshold, the threshold, its minutes.
 
-        What an unsettled pool has given is not known yet: it is told when it is settled. A level
-        that was told and is no longer reached, by the licenses as they are now, is told again.
+        A threshold that the licenses at `at` put out of reach is notified again.
         """
         for month in sorted(self._touched):
             pool = self._pools[month]
@@ -499,13 +368,13 @@ class Pools:
 
     @property
     def touched(self) -> tuple[MinutePool, ...]:
-        """What is to be written."""
+        """The pools that are to be written."""
         return tuple(self._pools[month] for month in sorted(self._touched))
 
 
 def month_of(call: Call) -> Month:
-    """Tell from which month's pool a call draws."""
-    return Month.of(_answered(call))
+    """Return the month whose pool a call draws on: that in which it was answered."""
+    return Month.of(answered_at(call))
 
 
 def minutes_wanted(call: Call) -> int:
@@ -513,7 +382,8 @@ def minutes_wanted(call: Call) -> int:
     return -(-call.connected_seconds // SECONDS_PER_MINUTE)
 
 
-def _answered(call: Call) -> datetime:
+def answered_at(call: Call) -> datetime:
+    """Return when a call was answered that draws on a pool."""
     if call.answered_at is None:
         msg = f"call {call.call_id} was never answered and draws nothing"
         raise ValueError(msg)

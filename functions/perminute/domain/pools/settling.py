@@ -1,105 +1,137 @@
 """What is a call's of its minute pool once all calls of the month are gone over in their order.
 
 A call that comes late for its pool changes what calls after it got. If these are few, they are
-corrected in the very booking that charges it (`Settlement`): then nothing is provisional. If not,
-the pool is marked as unsettled, and they are gone over afterwards, a piece at a time: no further
-than any of them can get another number of minutes (`settled_where_rest_stays`, `past_ample_days`).
+corrected in the transaction that charges it (`settle_at_once`): then nothing is provisional. If
+not, they are gone over afterwards, a piece at a time: no further than any of them can get another
+number of minutes (`settled_where_rest_stays`, `past_ample_days`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.credit.ledger import RERATING
-from perminute.domain.pools.pools import Drawing, MinutePool, Position, month_of
-from perminute.domain.rating.calls import MAX_CALL_SECONDS
-from perminute.domain.rerating.rerating import Rerated, correct_calls, count_corrected
+from perminute.domain.pools.pools import (
+    LONGEST_CALL,
+    Cursor,
+    MinutePool,
+    Position,
+    added,
+    answered_at,
+    month_of,
+)
+from perminute.domain.rerating.corrections import ReratedCall, correct_calls, count_corrected
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import date, datetime
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from perminute.domain.credit.lots import Lot
     from perminute.domain.credit.transaction_builder import TransactionBuilder
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.limits.spending import SpendingChange, Spendings
-    from perminute.domain.pools.pools import Pools
+    from perminute.domain.rating.calls import Call
     from perminute.domain.rating.rating import Rating
     from perminute.domain.rating.usage_record import Usage
 
 _DAY = timedelta(days=1)
-_LONGEST_CALL = timedelta(seconds=MAX_CALL_SECONDS)
 
 
-def drawings(usages: Sequence[Usage], ratings: Sequence[Rating]) -> list[Drawing]:
-    """Say of recorded calls what they had of their pool, and what they want of it by now."""
-    return [
-        Drawing(
-            call=usage.call,
-            had=usage.pool_minutes,
-            wanted=rating.pool_minutes_wanted,
-            reserved=usage.reserved_minutes,
-        )
-        for usage, rating in zip(usages, ratings, strict=True)
-    ]
+class PoolClaim(NamedTuple):
+    """The minutes of a recorded call: what it has drawn until now, wants, and had reserved."""
+
+    call: Call
+    drawn: int
+    wanted: int
+    reserved: int = 0
+
+    @classmethod
+    def of(cls, usage: Usage, rating: Rating) -> PoolClaim:
+        """Return the claim of a call that is rated anew."""
+        wanted = rating.pool_minutes_wanted
+        return cls(usage.call, usage.pool_minutes, wanted, usage.reserved_minutes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
-    """A pool that is settled in the booking that would leave it unsettled, and whom it concerns.
+def settle_next(
+    pool: MinutePool, claims: Sequence[PoolClaim], licensing: Licensing, now: datetime
+) -> tuple[MinutePool, tuple[int, ...]]:
+    """Give each of the next calls after the cursor the minutes that are theirs, in order.
 
-    `minutes` are those of the calls that the booking charges, by their ids. `corrected` are
-    recorded calls of which something else is made; `further` and `opened` are the lots to which
-    what they paid may go back (see `rerate`). `licensing` is that of the recorded calls.
+    Return the pool with its cursor behind them, and how many minutes each of them has.
     """
+    if pool.unsettled is None:
+        msg = f"the pool of {pool.organization_id} for {pool.month} is settled"
+        raise ValueError(msg)
+    minutes = tuple(_allotted(pool, pool.unsettled, claims, licensing, now))
+    (last, used_of_day, reserved_of_day), scope = pool.unsettled, pool.disturbed
+    bound = min(pool.bound or last, last)
+    used, reserved = Counter[date](), Counter[date]()
+    for claim, allotted in zip(claims, minutes, strict=True):
+        position, own = Position.of(claim.call), min(claim.reserved, claim.wanted)
+        if position.day != last.day:
+            used_of_day = reserved_of_day = 0
+        last, bound = position, position if allotted else bound
+        used_of_day, reserved_of_day = used_of_day + allotted, reserved_of_day + own
+        used[last.day] += allotted - claim.drawn
+        reserved[last.day] += own - claim.reserved
+    settled = replace(
+        pool,
+        used_by_day=added(pool.used_by_day, used),
+        reserved_by_day=added(pool.reserved_by_day, reserved),
+        bound=bound,
+        disturbed=scope and scope._replace(more=scope.more + used.total()),
+        unsettled=Cursor(last, used_of_day, reserved_of_day),
+    )
+    return settled.at_next_step(), minutes
 
-    pool: MinutePool
-    licensing: Licensing
-    minutes: Mapping[str, int]
-    corrected: tuple[Rerated, ...]
-    further: Sequence[Lot] | None = None
-    opened: Mapping[str, Lot] = field(default_factory=dict)
 
-    @property
-    def change_micros(self) -> int:
-        """By how much credit is to pay more for recorded calls."""
-        return sum(one.change_micros for one in self.corrected)
+def _allotted(
+    pool: MinutePool,
+    cursor: Cursor,
+    claims: Sequence[PoolClaim],
+    licensing: Licensing,
+    now: datetime,
+) -> Iterator[int]:
+    used = cursor.minutes_of_day + _sum_before(cursor.position.day, pool.used_by_day)
+    reserved, held = reserved_after(cursor, pool), pool.held.amount_at(now)
+    for claim in claims:
+        reserved -= claim.reserved
+        left = licensing.pool_minutes_for_calls(answered_at(claim.call)) - used
+        own = min(claim.reserved, left)
+        minutes = min(claim.wanted, max(0, own, left - reserved - held))
+        used += minutes
+        yield minutes
 
-    @property
-    def dearer_ended_at(self) -> list[datetime]:
-        """When recorded calls ended for which credit is to pay more: expired lots may do that."""
-        return [one.after.call.ended_at for one in self.corrected if one.change_micros > 0]
 
-    @property
-    def cheaper(self) -> list[Usage]:
-        """The records of calls for which credit is to pay less, as they were before."""
-        return [one.before for one in self.corrected if one.change_micros < 0]
+def reserved_after(cursor: Cursor, pool: MinutePool) -> int:
+    """Return the minutes that calls after a cursor had reserved, and drew."""
+    until = cursor.reserved_of_day + _sum_before(cursor.position.day, pool.reserved_by_day)
+    return sum(pool.reserved_by_day.values()) - until
 
-    def give_minutes(
-        self, usages: Sequence[Usage], ratings: Sequence[Rating], pools: Pools
-    ) -> tuple[Usage, ...]:
-        """Give the calls that are charged what is theirs, and put the pool in its place."""
-        pools.put(self.pool)
-        return tuple(
-            replace(
-                rating.usage(self.minutes[rating.call.call_id], usage.reserved_minutes),
-                authorized_at=usage.authorized_at,
-            )
-            if rating.call.call_id in self.minutes
-            else usage
-            for usage, rating in zip(usages, ratings, strict=True)
-        )
 
-    def correct(
-        self, builder: TransactionBuilder, spendings: Spendings
-    ) -> tuple[tuple[Usage, ...], tuple[SpendingChange, ...]]:
-        """Correct the recorded calls; returns their records, and what that changes for limits."""
-        cause = f"{RERATING}pool#{self.pool.month}"
-        usages = correct_calls(builder, self.corrected, self.opened, cause)
-        both = zip((one.before for one in self.corrected), usages, strict=True)
-        return usages, count_corrected(builder, both, spendings, self.licensing)
+def _sum_before(day: date, by_day: Mapping[date, int]) -> int:
+    return sum(minutes for other, minutes in by_day.items() if other < day)
+
+
+def settled_past(pool: MinutePool, position: Position) -> MinutePool:
+    """Move the cursor on within its day, past calls that have turned out to end elsewhere."""
+    if pool.unsettled is None or pool.unsettled.position >= position:
+        return pool
+    return replace(pool, unsettled=pool.unsettled._replace(position=position))
+
+
+def settled_until(pool: MinutePool, day: date) -> MinutePool:
+    """Move the cursor to the start of a day, before which no call is left; or finish."""
+    if day > pool.month.last_day:
+        return _finished(pool)
+    return replace(pool.at_next_step(), unsettled=Cursor(Position.start_of(day)))
+
+
+def _finished(pool: MinutePool) -> MinutePool:
+    return replace(pool.at_next_step(), unsettled=None, disturbed=None, drawn_from=None)
 
 
 def settled_where_rest_stays(pool: MinutePool) -> MinutePool:
@@ -113,7 +145,7 @@ def settled_where_rest_stays(pool: MinutePool) -> MinutePool:
     until, more, _ = pool.disturbed
     if until > pool.unsettled.position or more:
         return pool
-    return replace(_with_bound_of_rest(pool).read_again(), unsettled=None, disturbed=None)
+    return _finished(_with_bound_of_rest(pool))
 
 
 def past_ample_days(pool: MinutePool, licensing: Licensing, now: datetime) -> MinutePool:
@@ -129,71 +161,94 @@ def past_ample_days(pool: MinutePool, licensing: Licensing, now: datetime) -> Mi
     position, (until, more, _) = pool.unsettled.position, pool.disturbed
     if until > position:
         return pool
-    day = own = position.ended_at.date()
-    end = pool.month.last_day + _DAY
-    spoken_for = pool.reserved_after(pool.unsettled) + pool.held.amount_at(now)
-    while day < end and spoken_for + _most_used(pool, day, more) <= _fewest(pool, day, licensing):
+    day, end = position.day, pool.month.last_day + _DAY
+    reserved = reserved_after(pool.unsettled, pool) + pool.held.amount_at(now)
+    while day < end and reserved + _most_used(pool, day, more) <= _fewest(pool, day, licensing):
         day += _DAY
-    return pool if day <= own + _DAY else _with_bound_of_rest(pool).settled_until(day)
+    return pool if day <= position.day + _DAY else settled_until(_with_bound_of_rest(pool), day)
 
 
 def _most_used(pool: MinutePool, day: date, more: int) -> int:
-    """Count the minutes drawn until the end of a day, by now, or before if that was more.
-
-    One more than before: then a call that found just nothing left did not get all that it wanted.
-    """
-    used = sum(minutes for other, minutes in pool.used_by_day.items() if other <= day)
+    # Until the end of the day, by now, or before if that was more. One more than before: then a
+    # call that found just nothing left did not get all that it wanted.
+    used = _sum_before(day + _DAY, pool.used_by_day)
     return max(used, used - more + 1)
 
 
 def _fewest(pool: MinutePool, day: date, licensing: Licensing) -> int:
-    """Count the fewest minutes that there can have been for any call that ended on a day."""
+    # The fewest minutes that there can have been for any call that ended on the day.
     start = Position.start_of(day).ended_at
-    since = pool.month.nearest(start - _LONGEST_CALL)
+    since = pool.month.nearest(start - LONGEST_CALL)
     until = pool.month.nearest(start + _DAY)
     return licensing.fewest_pool_minutes(since, until + timedelta(microseconds=1))
 
 
 def _with_bound_of_rest(pool: MinutePool) -> MinutePool:
-    """Put the bound where it was, if that is behind the cursor: those calls keep what they have."""
+    # The calls behind the cursor keep the minutes that they have.
     last = pool.disturbed.last if pool.disturbed is not None else None
     if last is None or (pool.unsettled is not None and last <= pool.unsettled.position):
         return pool
     return replace(pool, bound=last)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """A pool that is settled in the transaction that would leave it unsettled."""
+
+    pool: MinutePool
+    licensing: Licensing  # of the organizers of recorded calls
+    # The calls that the transaction charges, with the minutes that are theirs.
+    charged: tuple[Usage, ...]
+    corrected: tuple[ReratedCall, ...]  # recorded calls that get other minutes
+    # Lots to which what they paid may go back, as in `rerate`; so are `opened`.
+    further: Sequence[Lot] | None = None
+    opened: Mapping[str, Lot] = field(default_factory=dict)
+
+    def correct(
+        self, builder: TransactionBuilder, spendings: Spendings
+    ) -> tuple[tuple[Usage, ...], tuple[SpendingChange, ...]]:
+        """Correct the recorded calls; return their records, and what that changes for limits."""
+        cause = f"{RERATING}pool#{self.pool.month}"
+        usages = correct_calls(builder, self.corrected, self.opened, cause)
+        both = zip((rerated.before for rerated in self.corrected), usages, strict=True)
+        return usages, count_corrected(builder, both, spendings, self.licensing)
+
+
 def settle_at_once(
     pool: MinutePool,
-    charged: tuple[Sequence[Usage], Sequence[Rating]],
-    recorded: tuple[Sequence[Usage], Sequence[Rating]],
+    charged: Sequence[tuple[Usage, Rating]],
+    recorded: Sequence[tuple[Usage, Rating]],
     licensing: Licensing,
     now: datetime,
 ) -> Settlement:
-    """Give all calls from the place on at which a pool is unsettled what is theirs.
+    """Give all calls from the place on at which a pool is unsettled the minutes that are theirs.
 
     `charged` are the calls that have made it so, as they would be charged; those that drew before
     that place have what is theirs. `recorded` are all others from there on.
     """
     new = [
         (usage, rating)
-        for usage, rating in zip(*charged, strict=True)
+        for usage, rating in charged
         if rating.draws_on_pool
         and month_of(rating.call) == pool.month
         and pool.is_unsettled_at(Position.of(rating.call))
     ]
-    all_of_them = sorted(
-        (*new, *zip(*recorded, strict=True)), key=lambda one: Position.of(one[0].call)
-    )
-    usages, ratings = [one for one, _ in all_of_them], [one for _, one in all_of_them]
-    pool, minutes = pool.settled(drawings(usages, ratings), licensing, now)
-    given = {usage.call.call_id: taken for usage, taken in zip(usages, minutes, strict=True)}
-    rerated = (
-        Rerated(usage, rating.usage(given[usage.call.call_id], usage.reserved_minutes))
-        for usage, rating in zip(*recorded, strict=True)
-    )
+    claims = [PoolClaim.of(usage, rating) for usage, rating in (*new, *recorded)]
+    claims.sort(key=lambda claim: Position.of(claim.call))
+    pool, minutes = settle_next(pool, claims, licensing, now)
+    given = {claim.call.call_id: taken for claim, taken in zip(claims, minutes, strict=True)}
+
+    def settled(usage: Usage, rating: Rating) -> Usage:
+        taken = given.get(usage.call.call_id, usage.pool_minutes)
+        return rating.usage(taken, usage.reserved_minutes)
+
+    rerated = (ReratedCall(usage, settled(usage, rating)) for usage, rating in recorded)
     return Settlement(
-        pool=pool.settled_until(pool.month.last_day + timedelta(days=1)),
+        pool=settled_until(pool, pool.month.last_day + _DAY),
         licensing=licensing,
-        minutes={usage.call.call_id: given[usage.call.call_id] for usage, _ in new},
+        charged=tuple(
+            replace(settled(usage, rating), authorized_at=usage.authorized_at)
+            for usage, rating in charged
+        ),
         corrected=tuple(one for one in rerated if one.differs),
     )

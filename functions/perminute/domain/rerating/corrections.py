@@ -1,4 +1,4 @@
-"""What calls cost turns out to be another amount: where credit comes from, and goes back to.
+"""What recorded calls cost turns out to be another amount: who pays, and where credit goes back.
 
 Had less been charged at first, the lots that paid last would not have been touched. So they get
 back first, if they have not expired. What no lot had paid, or whose lot has expired since it paid,
@@ -10,10 +10,12 @@ that call alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from perminute.domain.credit.charging import hold_notifications, notifications_of_call, write_pools
 from perminute.domain.credit.ledger import RERATING, EntryType
 from perminute.domain.credit.lots import (
+    MAX_EXPIRED_LOTS_CORRECTED,
     MAX_LOTS_GIVEN_BACK,
     Lot,
     LotShare,
@@ -21,119 +23,242 @@ from perminute.domain.credit.lots import (
     merged,
     twelve_months_after,
 )
+from perminute.domain.credit.transaction_builder import LateCall, TransactionBuilder
+from perminute.domain.limits.spending import SpendingKind, Spendings, spending_changes
+from perminute.domain.notifications.notification_rules import notify_again
+from perminute.domain.notifications.notifications import CallNotRated
+from perminute.domain.pools.pools import Position, minutes_wanted, month_of
+from perminute.domain.rating.usage_record import Adjusted, Flag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
-    from perminute.domain.credit.transaction_builder import LateCall, TransactionBuilder
-
-
-@dataclass(slots=True, kw_only=True)
-class Correction:
-    """The charge of a call and by how much it changes; `lots` that pay it, before or after."""
-
-    call: LateCall
-    charge_micros: int
-    change_micros: int
-    lots: tuple[LotShare, ...]
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.transaction import Transaction
+    from perminute.domain.licensing.licensing import Licensing
+    from perminute.domain.limits.spending import SpendingChange
+    from perminute.domain.notifications.notifications import CallNotification
+    from perminute.domain.pools.pools import Pools
+    from perminute.domain.rating.rating import Rating
+    from perminute.domain.rating.usage_record import Usage
 
 
-def correct(
+class ReratedCall(NamedTuple):
+    """A call as it is recorded, and as it should be."""
+
+    before: Usage
+    after: Usage
+    # Whether its `Call Ended` has come, which replaces what its bridge reported.
+    ended: bool = False
+
+    @property
+    def differs(self) -> bool:
+        """Whether there is anything to correct, or a notification that has waited."""
+        return self.is_other or self.before.notifications_held != self.after.notifications_held
+
+    @property
+    def is_other(self) -> bool:
+        """Whether the call is rated otherwise, or it is known what it really was."""
+        is_same_call = self.before.call == self.after.call
+        return self.ended or not is_same_call or _result(self.before) != _result(self.after)
+
+    @property
+    def is_priced_alike(self) -> bool:
+        """Whether at most the card differs by which it was priced: its version, and its steps.
+
+        Steps that a call did not reach, or that bill as many seconds, price it alike. So does the
+        currency of the credit, as long as credit does not have to pay the call.
+        """
+        after = self.after.price
+        renamed = replace(
+            self.before.price,
+            rate_card_version=after.rate_card_version,
+            initial_increment_seconds=after.initial_increment_seconds,
+            increment_seconds=after.increment_seconds,
+            later_steps=after.later_steps,
+            unpriced=after.unpriced,
+        )
+        return _result(replace(self.before, price=renamed)) == _result(self.after)
+
+    @property
+    def change_micros(self) -> int:
+        """By how much credit is to pay more."""
+        return self.after.charge_micros - self.before.charge_micros
+
+
+def _result(usage: Usage) -> tuple[object, ...]:
+    return (
+        usage.outcome,
+        usage.reason,
+        usage.stated_price,
+        usage.charge_micros,
+        usage.pool_minutes,
+        usage.draws_on_pool,
+        usage.policy_flag,
+    )
+
+
+def rerate(  # noqa: PLR0913 - all that one decision rests on
+    account: Account,
+    rerated: Sequence[ReratedCall],
+    *,
+    pools: Pools,
+    opened: Mapping[str, Lot],
+    further: Sequence[Lot] | None = None,
+    expired: Sequence[Lot] = (),
+    at: datetime,
+    cause: str,
+) -> Transaction:
+    """Correct calls that differ: what they cost in one entry, which each of them names.
+
+    `opened` contains, as they were when they were opened, the lots that paid and are used up;
+    `further` are the further lots, if they were read, and `expired` those that may pay late calls.
+    What was spent of limits changes with it, but no limit is notified as reached. The licensing of
+    the pools must contain the organizers of the calls, before and after. Notifications of calls
+    that their pools may still bear wait until these are settled. Raises `FurtherLotsNeeded`.
+    """
+    builder = TransactionBuilder(
+        account, at, further=further, expired=expired, most_expired=MAX_EXPIRED_LOTS_CORRECTED
+    )
+    write_pools(builder, pools)
+    held = (one._replace(after=hold_notifications(builder, one.after, pools)) for one in rerated)
+    rerated = [one for one in held if one.differs]
+    usages = correct_calls(builder, rerated, opened, cause)
+    if usages:
+        builder.touch()
+    both = zip((one.before for one in rerated), usages, strict=True)
+    spendings = Spendings(account.days, {})
+    corrected = count_corrected(builder, both, spendings, pools.licensing)
+    return replace(
+        builder.build(may_ask=sum(one.change_micros for one in rerated) > 0),
+        rerated=usages,
+        relisted=tuple(
+            one.after for one in rerated if one.before.call.listing != one.after.call.listing
+        ),
+        pools=pools.touched,
+        steps=pools.steps,
+        corrected=corrected,
+    )
+
+
+def correct_calls(
     builder: TransactionBuilder,
-    corrections: Sequence[Correction],
+    rerated: Sequence[ReratedCall],
     opened: Mapping[str, Lot],
     cause: str,
-) -> str:
-    """Change what calls cost, all in one entry, whose id it gives; says who pays each by now.
+) -> tuple[Usage, ...]:
+    """Book what differs in one entry, notify of what is new, and return the new records."""
+    entry_id, lots = _book_changes(builder, rerated, opened, cause)
+    overdrawn = builder.account.balance_micros < 0
+    return tuple(
+        notify_again(
+            builder,
+            _corrected(one, entry_id, lots.get(one.after.call.call_id), overdrawn=overdrawn),
+            _new_notifications(one),
+        )
+        for one in rerated
+    )
 
-    What is given back comes first. It pays the debt that stands before it goes to lots. `opened`
-    holds lots as they were opened, of those that paid and are used up. Raises `FurtherLotsNeeded`.
-    """
+
+def _book_changes(
+    builder: TransactionBuilder,
+    rerated: Sequence[ReratedCall],
+    opened: Mapping[str, Lot],
+    cause: str,
+) -> tuple[str, dict[str, tuple[LotShare, ...]]]:
+    """Return the id of the entry, and which lots pay each call whose cost has changed."""
+    changed = sorted((one for one in rerated if one.change_micros), key=_change_micros)
+    if not changed:
+        return "", {}
+    # What is given back comes first: it pays the debt that stands before it goes to lots.
     refunds = _Refunds(builder, opened)
-    shares: list[LotShare] = []
-    in_order = sorted(corrections, key=lambda correction: correction.change_micros)
-    for one in in_order:
-        if one.change_micros < 0:
-            shares += refunds.give_back(one)
-    dearer = [one for one in in_order if one.change_micros > 0]
-    charges = [(one.call, one.change_micros) for one in dearer]
+    lots = {
+        one.after.call.call_id: refunds.give_back(one) for one in changed if one.change_micros < 0
+    }
+    dearer = [one for one in changed if one.change_micros > 0]
+    # What is corrected counts as reported now, which decides if expired lots of its time pay it.
+    charges = [
+        (LateCall(one.after.call.call_id, one.after.call.ended_at, builder.now), one.change_micros)
+        for one in dearer
+    ]
     drawn = builder.draw_for_calls(charges)
     for one, paid in zip(dearer, drawn, strict=True):
-        one.lots = merged((*one.lots, *paid.shares))
-        shares += paid.shares
-    total_micros = sum(one.change_micros for one in corrections)
-    entry = builder.enter(
-        EntryType.ADJUSTMENT, -total_micros, merged(shares), cause, opens=refunds.opens
-    )
+        lots[one.after.call.call_id] = merged((*one.before.lots, *paid.shares))
+    shares = merged((*refunds.shares, *(share for paid in drawn for share in paid.shares)))
+    total_micros = sum(map(_change_micros, changed))
+    entry = builder.enter(EntryType.ADJUSTMENT, -total_micros, shares, cause, opens=refunds.opens)
     # A lot that is opened is named after the entry that opens it, so the others come behind that.
     builder.enter_late_together(charges, drawn)
-    if refunds.forfeited:
-        refunds.enter_forfeited(entry.entry_id)
-    return entry.entry_id
+    refunds.enter_forfeited(entry.entry_id)
+    return entry.entry_id, lots
+
+
+def _change_micros(rerated: ReratedCall) -> int:
+    return rerated.change_micros
 
 
 @dataclass(slots=True)
 class _Refunds:
-    """Where credit goes back to; `opens` is the lot that was opened for it, if one was.
-
-    `forfeited` is what expired lots had paid for late calls: it is forfeited again.
-    """
+    """Where credit goes back to."""
 
     builder: TransactionBuilder
     opened: Mapping[str, Lot]
-    opens: Lot | None = None
+    opens: Lot | None = None  # the lot that was opened for it, if one was
+    shares: list[LotShare] = field(default_factory=list)
+    # What expired lots had paid for late calls: it is forfeited again.
     forfeited: list[LotShare] = field(default_factory=list)
 
-    def give_back(self, one: Correction) -> Iterator[LotShare]:
-        """Give back what a charge is to be less, first what no lot had paid."""
-        paid_micros = -sum(share.amount_micros for share in one.lots)
-        owed_micros = min(-one.change_micros, one.charge_micros - paid_micros)
-        one.lots, back = given_back(one.lots, -one.change_micros - owed_micros)
-        yield from self._put(owed_micros, None)
+    def give_back(self, rerated: ReratedCall) -> tuple[LotShare, ...]:
+        """Give back what a call costs less; return the lots that pay it from then on."""
+        before = rerated.before
+        paid_micros = -sum(share.amount_micros for share in before.lots)
+        refund_micros = -rerated.change_micros
+        # First what no lot had paid.
+        owed_micros = min(refund_micros, before.charge_micros - paid_micros)
+        kept, back = given_back(before.lots, refund_micros - owed_micros)
+        self._put(owed_micros, None)
         for share in back:
             if share.late and self.builder.lots.forfeits_again(share.lot_id):
                 self.builder.lots.forfeit_again(share)
                 self.forfeited.append(share)
-                yield share
+                self.shares.append(share)
             else:
-                yield from self._put(share.amount_micros, share.lot_id)
+                self._put(share.amount_micros, share.lot_id)
+        return kept
 
     def enter_forfeited(self, because_of: str) -> None:
         """Enter that credit is forfeited again which came back only to pay these calls."""
-        shares = merged(
-            LotShare(lot_id, name, -micros) for lot_id, name, micros, _ in self.forfeited
-        )
-        total_micros = sum(share.amount_micros for share in shares)
-        self.builder.enter(EntryType.EXPIRY, total_micros, shares, f"entry#{because_of}")
+        if self.forfeited:
+            shares = merged(
+                LotShare(lot_id, name, -micros) for lot_id, name, micros, _ in self.forfeited
+            )
+            total_micros = sum(share.amount_micros for share in shares)
+            self.builder.enter(EntryType.EXPIRY, total_micros, shares, f"entry#{because_of}")
 
-    def _put(self, amount_micros: int, lot_id: str | None) -> Iterator[LotShare]:
+    def _put(self, amount_micros: int, lot_id: str | None) -> None:
         amount_micros = self.builder.pay_debt(amount_micros)
         if amount_micros:
-            lot = self._lot(lot_id)
+            lot = (None if lot_id is None else self._lot(lot_id)) or self._common_lot()
             self.builder.lots.put(
                 replace(lot, remaining_micros=lot.remaining_micros + amount_micros)
             )
-            yield LotShare(lot.lot_id, lot.purchase_id, amount_micros)
+            self.shares.append(LotShare(lot.lot_id, lot.purchase_id, amount_micros))
 
-    def _lot(self, lot_id: str | None) -> Lot:
-        """Find the lot, or open it again if it is used up and has not expired.
-
-        Only so many: what calls have drawn from hundreds of lots must fit one transaction.
-        """
-        held = None if lot_id is None else self.builder.lots.find(lot_id)
-        if held is not None and held in self.builder.lots.first:
-            return held
+    def _lot(self, lot_id: str) -> Lot | None:
+        lot = self.builder.lots.find(lot_id)
+        if lot is not None and lot in self.builder.lots.first:
+            return lot
+        # What calls have drawn from hundreds of lots must fit one transaction.
         if self.builder.lots.number_written >= MAX_LOTS_GIVEN_BACK:
-            return self._common_lot()
-        if held is not None:
-            return held
-        used_up = None if lot_id is None else self.opened.get(lot_id)
-        if used_up and used_up.expires_at > self.builder.at:
+            return None
+        used_up = self.opened.get(lot_id)
+        if lot is None and used_up and used_up.expires_at > self.builder.at:
             return replace(used_up, remaining_micros=0, warned=False)
-        return self._common_lot()
+        return lot
 
     def _common_lot(self) -> Lot:
-        """Take the one of this month: people know it as one, however many calls it is for."""
+        """Return the one of this month: people know it as one, however many calls it is for."""
         at = self.builder.at
         name = f"{RERATING}{at:%Y-%m}"
         lot = self.builder.lots.named(name) or self.opens
@@ -146,3 +271,114 @@ class _Refunds:
                 remaining_micros=0,
             )
         return lot
+
+
+def _corrected(
+    rerated: ReratedCall, entry_id: str, lots: tuple[LotShare, ...] | None, *, overdrawn: bool
+) -> Usage:
+    """Return the record that replaces the one before: its history goes on."""
+    before, after, ended = rerated
+    if not rerated.is_other:
+        return replace(before, notifications_held=after.notifications_held)
+    adjustments = before.adjustments
+    if lots is not None:
+        adjustments = (*adjustments, Adjusted(entry_id, rerated.change_micros))
+    flags = after.flags
+    was_overdrawn = Flag.OVERDRAWN in before.flags
+    if after.charge_micros and (was_overdrawn or (overdrawn and rerated.change_micros > 0)):
+        flags = (*flags, Flag.OVERDRAWN)
+    if before.reported_by_bridge and not ended:
+        flags = (*flags, Flag.REPORTED_BY_BRIDGE)
+    # A version that prices the call alike is recorded, but to its readers nothing has changed.
+    has_changed = before.call != after.call or not rerated.is_priced_alike
+    if has_changed or Flag.RERATED in before.flags:
+        flags = (*flags, Flag.RERATED)
+    return replace(
+        after,
+        authorized_at=before.authorized_at,
+        notified_again=before.notified_again,
+        flags=flags,
+        entry_id=before.entry_id,
+        adjustments=adjustments,
+        lots=before.lots if lots is None else lots,
+    )
+
+
+def _new_notifications(rerated: ReratedCall) -> Iterator[CallNotification]:
+    """Yield those that were not sent before: that a call costs another amount repeats none."""
+    sent = {_subject(body) for body in notifications_of_call(rerated.before)}
+    yield from (body for body in notifications_of_call(rerated.after) if _subject(body) not in sent)
+
+
+def _subject(body: CallNotification) -> tuple[object, ...]:
+    currency = body.rate_currency if isinstance(body, CallNotRated) else None
+    return type(body), body.reason, currency
+
+
+def count_corrected(
+    builder: TransactionBuilder,
+    corrected: Iterable[tuple[Usage, Usage]],
+    spendings: Spendings,
+    licensing: Licensing,
+) -> tuple[SpendingChange, ...]:
+    """Count corrected calls for the days; return what they change in the records of limits.
+
+    These may be many, of users who have nothing to do with each other: so the changes are written
+    down, and each record takes in its own when it is read next.
+    """
+    changes = spending_changes(corrected, licensing, builder.account.settings)
+    if not changes:
+        return ()
+    in_records = tuple(one for one in changes if one.key.kind is not SpendingKind.DAY)
+    number = builder.account.corrections + bool(in_records)
+    spendings.correct(changes, number)
+    builder.set(days=spendings.days(builder.now), corrections=number)
+    return in_records
+
+
+def ended_after_all(usage: Usage, rating: Rating, pools: Pools, now: datetime) -> ReratedCall:
+    """Correct a call that was charged by its bridge's reports by what its `Call Ended` says.
+
+    What it drew from a pool goes back. It is authorized, so what it is given instead is its own, as
+    far as it was, or as there is enough. The pool is gone over again from the earlier place.
+    """
+    if not usage.draws_on_pool:
+        own_minutes = 0
+    elif _draws_as_before(usage, rating):
+        as_before = rating.usage(usage.pool_minutes, usage.reserved_minutes)
+        return ReratedCall(usage, as_before, ended=True)
+    else:
+        pools.give_back(usage.call, usage.pool_minutes, usage.reserved_minutes)
+        is_same_month = rating.draws_on_pool and month_of(usage.call) == month_of(rating.call)
+        own_minutes = usage.reserved_minutes if is_same_month else 0
+    if not rating.draws_on_pool:
+        return ReratedCall(usage, rating.usage(), ended=True)
+    wanted = rating.pool_minutes_wanted
+    minutes = pools.draw(rating.call, wanted, reserved=own_minutes, now=now)
+    return ReratedCall(usage, rating.usage(minutes, minutes), ended=True)
+
+
+def _draws_as_before(usage: Usage, rating: Rating) -> bool:
+    before, after = usage.call, rating.call
+    return (
+        rating.draws_on_pool
+        and (Position.of(before), before.answered_at) == (Position.of(after), after.answered_at)
+        and minutes_wanted(before) == rating.pool_minutes_wanted
+    )
+
+
+def release_held_notifications(
+    account: Account, usages: Sequence[Usage], *, at: datetime, is_last: bool
+) -> Transaction:
+    """Notify of calls whose pool has not been settled in time, by what they are now.
+
+    `is_last` says that there are no others.
+    """
+    builder = TransactionBuilder(account, at)
+    released = [replace(usage, notifications_held=False) for usage in usages]
+    notified = tuple(notify_again(builder, one, notifications_of_call(one)) for one in released)
+    if is_last and account.provisional is not None:
+        builder.set(provisional=replace(account.provisional, notifications_held=False))
+    if notified:
+        builder.touch()
+    return replace(builder.build(may_ask=False), rerated=notified)

@@ -48,7 +48,7 @@ from perminute.api import bootstrap as api_bootstrap
 from perminute.application.check_books import CheckBooks
 from perminute.application.correct_rates import CorrectRates
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.retry import RetryPolicy
 from perminute.domain.authorization.reservations import Reservation
 from perminute.domain.credit.transaction import EventIdentity, IdentityKind, ProcessedEvent
@@ -127,7 +127,7 @@ class Moto:
         store_version(boto3.client("s3"), bucket, content, version=version)
 
     def correct_rates(self, organization_id: str, correction: RateCorrection) -> None:
-        again = LookingAgain(
+        again = RecordedCalls(
             credit=DynamoDBCreditStore(self._schema),
             calls=DynamoDBCalls(self._schema),
             licensing=LicensingCache(DynamoDBLicensingStore(self._schema)),

@@ -31,7 +31,7 @@ from perminute.application.charge_calls import ChargeCalls
 from perminute.application.check_books import CheckBooks
 from perminute.application.daily_runs import ListOrganizations
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.retry import RetryPolicy
 from perminute.domain.licensing.timelines import RERATING_HORIZON
 from perminute_local.replay.lambda_runtime import LoadedFunction
@@ -115,10 +115,10 @@ class _TwinApplication(_TwinResources, bootstrap.Application):  # type: ignore[m
     """The use cases of one function, put together with twins."""
 
 
-def looking_again(shared: SharedTwins) -> LookingAgain:
+def recorded_calls(shared: SharedTwins) -> RecordedCalls:
     """Return what a correction of rates needs, which no function but a command does."""
     store = shared.through(shared.store)
-    return LookingAgain(
+    return RecordedCalls(
         credit=store,
         calls=shared.through(InMemoryCalls(shared.store)),
         licensing=LicensingCache(store),

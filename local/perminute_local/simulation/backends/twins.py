@@ -32,7 +32,7 @@ from perminute_local.simulation.backends.backend import MAX_FACTS, Snapshot
 from perminute_local.simulation.backends.twin_functions import (
     SharedTwins,
     load_twin,
-    looking_again,
+    recorded_calls,
     stack_without_aws,
 )
 from perminute_local.simulation.faults import Fault
@@ -101,7 +101,7 @@ class Twins:
         self._shared.cards.former[version] = read_rate_card(content, version=version)
 
     def correct_rates(self, organization_id: str, correction: RateCorrection) -> None:
-        use_case = CorrectRates(looking_again(self._shared))
+        use_case = CorrectRates(recorded_calls(self._shared))
         deque(use_case.book(organization_id, correction), maxlen=0)
 
     def snapshot(self, organization_id: str) -> Snapshot:

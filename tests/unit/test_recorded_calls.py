@@ -9,7 +9,7 @@ import pytest
 from builders import ANSWERED, ORGANIZATION, WITHOUT_WAITING, holding
 
 from perminute.adapters.memory import InMemoryStore
-from perminute.application.looking_again import LookingAgain
+from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.retry import NEVER
 
 AHEAD = ANSWERED + timedelta(days=20)
@@ -31,7 +31,7 @@ def test_a_month_that_lies_ahead_does_not_advance_the_time_of_an_account(
     store, seen = InMemoryStore(), list[datetime]()
     store.accounts[ORGANIZATION] = holding(as_of=as_of)
     unused: Any = None
-    again = LookingAgain(store, unused, unused, unused, WITHOUT_WAITING)
+    again = RecordedCalls(store, unused, unused, unused, WITHOUT_WAITING)
 
     def nothing(_: object, at: datetime) -> None:
         seen.append(at)

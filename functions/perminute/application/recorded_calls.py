@@ -1,0 +1,247 @@
+"""Recorded calls: rate them again, and correct what differs.
+
+Whatever is found is decided again and committed against the account's version, as a charge is. So a
+charge in flight either is found or was decided by what is known now; and a piece that is carried
+out twice finds nothing more to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from perminute.application.further_lots import expired_lots, further_lots
+from perminute.application.transact import transact
+from perminute.domain.errors import Unavailable
+from perminute.domain.pools.pools import Month, Pools, month_of
+from perminute.domain.rating.rating import RatingContext, rate_call
+from perminute.domain.rerating.corrections import rerate
+from perminute.ports import ListedCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from perminute.application.licensing_cache import LicensingCache
+    from perminute.application.retry import Deadline, RetryPolicy
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.lots import Lot, Lots
+    from perminute.domain.credit.transaction import Transaction
+    from perminute.domain.licensing.licensing import Licensing
+    from perminute.domain.rating.rating import Rating
+    from perminute.domain.rating.usage_record import Usage
+    from perminute.domain.rerating.corrections import ReratedCall
+    from perminute.ports import CallList, Calls, CreditStore, RateCards
+
+MAX_LOOKED_AT = 1_000
+"""Calls of an organization that one invocation rates again: a few seconds' work."""
+
+MAX_LISTS = 2_000
+"""Lists of calls that one invocation reads, though they may contain no call in question."""
+
+CALLS_PER_TRANSACTION = 40
+"""With the pools of a year, and all that their lots may call for, they fit a transaction: see the
+table in docs/architecture.md."""
+
+MONTHS_PER_TRANSACTION = 12
+"""Months in which these calls were answered, each of which may have a minute pool."""
+
+
+@dataclass(slots=True)
+class ReratingProgress:
+    """How many calls were looked at, and which of them were corrected."""
+
+    looked_at: int = 0
+    rerated: list[Usage] = field(default_factory=list)
+    # The events whose re-ratings were worked on, by the ids that they are found by.
+    causes: list[str] = field(default_factory=list)
+
+
+class CallBatch(NamedTuple):
+    """Calls that are corrected in one transaction."""
+
+    calls: tuple[ListedCall, ...]
+    # The key of the last list all of whose calls are in this batch or the ones before.
+    last: str | None
+
+
+def batches(
+    lists: Iterable[CallList], concerns: Callable[[ListedCall], bool], after: str | None = None
+) -> Iterator[CallBatch]:
+    """Gather the calls in question, as many as fit a transaction; `after` is the list before.
+
+    A batch without calls says that `MAX_LISTS` lists were read, and which was the last.
+    """
+    gathered: list[ListedCall] = []
+    for count, listed in enumerate(lists, start=1):
+        for call in filter(concerns, listed.calls):
+            if not fit_one_transaction([*gathered, call]):
+                yield CallBatch(tuple(gathered), after)
+                gathered = []
+            gathered.append(call)
+        after = listed.key
+        if count % MAX_LISTS == 0:
+            if gathered:
+                yield CallBatch(tuple(gathered), after)
+                gathered = []
+            yield CallBatch((), after)
+    if gathered:
+        yield CallBatch(tuple(gathered), after)
+
+
+def fit_one_transaction(calls: Sequence[ListedCall]) -> bool:
+    """Whether calls can be corrected in one transaction."""
+    months = {Month.of(call.answered_at) for call in calls}
+    return len(calls) <= CALLS_PER_TRANSACTION and len(months) <= MONTHS_PER_TRANSACTION
+
+
+def moves(usage: Usage, rating: Rating) -> bool:
+    """Whether a call begins or ceases to draw on its pool, and that can make a difference."""
+    can_differ = rating.draws_on_pool or usage.pool_minutes or usage.reserved_minutes
+    return rating.draws_on_pool != usage.draws_on_pool and bool(can_differ)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCalls:
+    """The calls that were charged, with all that rating and correcting them needs."""
+
+    credit: CreditStore
+    calls: Calls
+    licensing: LicensingCache
+    rate_cards: RateCards
+    retry: RetryPolicy
+
+    def commit(
+        self,
+        organization_id: str,
+        not_before: datetime,
+        deadline: Deadline,
+        decide: Callable[[Account, datetime], Transaction | None],
+        *,
+        is_now: bool = True,
+    ) -> Transaction | None:
+        """Decide from the account as it is now, and commit; again if it changed meanwhile.
+
+        What is corrected happens now, as the account has it: not before what was booked last.
+        Where `not_before` is not what time it is, such as the start of a month that a clock which
+        is ahead has brought, it counts only if nothing was ever booked.
+        """
+
+        def corrected_at(account: Account) -> datetime:
+            at = account.as_of or not_before
+            return max(at, not_before) if is_now else at
+
+        return transact(
+            self.credit,
+            organization_id,
+            lambda account: decide(account, corrected_at(account)),
+            self.retry,
+            deadline,
+            at=corrected_at,
+        )
+
+    def end_waiting(self, organization_id: str, heard_at: datetime, deadline: Deadline) -> Account:
+        """End what has waited long enough for unsettled pools; lots end by what is booked.
+
+        Raises `Unavailable` if the account keeps changing.
+        """
+        account = self.credit.account(organization_id)
+        if account.provisional is None:
+            return account
+        transact(
+            self.credit,
+            organization_id,
+            lambda _: None,
+            self.retry,
+            deadline,
+            at=lambda account: account.as_of or heard_at,
+            heard_at=heard_at,
+            known=account,
+        )
+        return self.credit.account(organization_id)
+
+    def rated_again(
+        self, account: Account, listed: Sequence[ListedCall], version: str | None = None
+    ) -> tuple[list[tuple[Usage, Rating]], Licensing]:
+        """Rate calls by what is known now, and by the row of the rate card that priced them.
+
+        A licensing change does not change that row, so the card need not even be there any more.
+        With a `version` all are rated by that version of the card instead.
+        The usages come in the order of the list, without those that it lists out of date.
+        """
+        organization_id = account.organization_id
+        call_ids = list(dict.fromkeys(call.call_id for call in listed))
+        found = {u.call.call_id: u for u in self.calls.usages(organization_id, call_ids)}
+        missing = [call_id for call_id in call_ids if call_id not in found]
+        if missing:
+            msg = f"call {missing[0]} of {organization_id} is listed, but has no usage record"
+            raise Unavailable(msg)
+        usages = [
+            found[call.call_id]
+            for call in listed
+            if call == ListedCall.of(found[call.call_id].call)
+        ]
+        licensing = self.licensing.for_account(account, {u.call.organizer_id for u in usages})
+        card = self.rate_cards.version(version) if version and usages else None
+        rated = []
+        for usage in usages:
+            context = RatingContext(
+                licensing=licensing,
+                rate_card=card or usage.price.as_card(usage.call.leg_type),
+                currency=account.currency,
+                credits_set_up_at=account.credits_set_up_at,
+            )
+            rated.append((usage, rate_call(usage.call, context)))
+        return rated, licensing
+
+    def pools_of(
+        self, account: Account, rated: Sequence[tuple[Usage, Rating]], licensing: Licensing
+    ) -> Pools:
+        """Read the pools of calls that are rated again; those of calls that move are unsettled."""
+        moving = [usage.call for usage, rating in rated if moves(usage, rating)]
+        months = set(map(month_of, moving))
+        if account.provisional is not None:
+            # Notifications of calls on unsettled pools wait: their minutes may change.
+            months |= account.provisional.months & {
+                month_of(usage.call)
+                for usage, rating in rated
+                if usage.draws_on_pool or rating.draws_on_pool
+            }
+        pools = Pools(self.credit.pools(account.organization_id, months), licensing)
+        for call in moving:
+            pools.unsettle(call)
+        return pools
+
+    def corrected(
+        self,
+        account: Account,
+        rerated: Iterable[ReratedCall],
+        pools: Pools,
+        at: datetime,
+        cause: str,
+    ) -> Transaction | None:
+        """Correct what differs; None if nothing does."""
+        differing = [one for one in rerated if one.differs]
+        if not (differing or pools.touched):
+            return None
+        further, opened = self.lots_given_back(account, differing)
+        return rerate(
+            account,
+            differing,
+            pools=pools,
+            opened=opened,
+            further=further,
+            expired=expired_lots(self.credit, account, at, corrected=differing),
+            at=at,
+            cause=cause,
+        )
+
+    def lots_given_back(
+        self, account: Account, differing: Sequence[ReratedCall]
+    ) -> tuple[Lots | None, Mapping[str, Lot]]:
+        """Read the further lots, and those used up as they were opened, if some may get back."""
+        cheaper = [one.before for one in differing if one.change_micros < 0]
+        further = further_lots(self.credit, account) if cheaper else None
+        left = {lot.lot_id for lot in (*account.lots, *(further or ()))}
+        used_up = {share.lot_id for usage in cheaper for share in usage.lots} - left
+        return further, self.credit.opened_lots(account.organization_id, used_up)
