@@ -29,7 +29,7 @@ from perminute.domain.authorization.reservations import ChargingRequest, Operati
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.limits.limit_reached import concurrent_calls_reached, limit_reached
-from perminute.domain.limits.spending import Spending, Spendings
+from perminute.domain.limits.spending import SpendCounter, SpendCounters
 from perminute.domain.pools.pools import MinutePool, Month
 from perminute.domain.rating.rating import RatingContext
 
@@ -80,7 +80,7 @@ class Scene:
     pool: MinutePool = field(
         default_factory=lambda: MinutePool(organization_id=ORGANIZATION, month=NOVEMBER)
     )
-    spent: dict[Any, Spending] = field(default_factory=dict)
+    spent: dict[Any, SpendCounter] = field(default_factory=dict)
     told: list[Any] = field(default_factory=list)
     rates: RateCard = field(default_factory=lambda: CARD)
 
@@ -90,15 +90,15 @@ class Scene:
         context = RatingContext(licensing, self.rates, account.currency, account.credits_set_up_at)
         price = price_call(call, context)
         keys = price.limit_records(licensing, account.settings)
-        records = {key: self.spent.get(key, Spending(key=key)) for key in keys}
-        spendings = Spendings(account.days, records)
-        return AuthorizationContext(account, context, price, self.pool, spendings)
+        records = {key: self.spent.get(key, SpendCounter(key=key)) for key in keys}
+        spend_counters = SpendCounters(account.days, records)
+        return AuthorizationContext(account, context, price, self.pool, spend_counters)
 
     def take(self, decided: Authorization) -> Authorization:
         booking = decided.booking
         self.account = booking.after
         self.pool = booking.pools[0] if booking.pools else self.pool
-        self.spent |= {one.key: one for one in booking.spendings}
+        self.spent |= {one.key: one for one in booking.spend_counters}
         currency = booking.after.currency
         self.told += [limit_reached(one, currency)[0] for one in decided.reached]
         if decided.concurrent_calls is not None:

@@ -38,9 +38,9 @@ from perminute.domain.credit.holds import CHARGE_TIMES_APART
 from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.limits.spending import (
-    SpendingKey,
-    SpendingKind,
-    Spendings,
+    SpendCounters,
+    SpendKey,
+    SpendKind,
     day_of,
     records_of,
 )
@@ -358,8 +358,8 @@ class World:
 
     def _check_limits(self, account: Account) -> None:
         """Sum what calls cost anew, by day, user and prefix."""
-        limits = {SpendingKind.DAY: DAILY, SpendingKind.USER: MONTHLY, SpendingKind.PREFIX: HOURLY}
-        costs = Counter[SpendingKey]()
+        limits = {SpendKind.DAY: DAILY, SpendKind.USER: MONTHLY, SpendKind.PREFIX: HOURLY}
+        costs = Counter[SpendKey]()
         for usage in self.store.usages.values():
             call, prefix = usage.call, usage.price.prefix
             at = self.authorized[call.call_id].rated_at
@@ -368,7 +368,7 @@ class World:
             licensing = self.store.licensing(ORGANIZATION, [call.organizer_id])
             records = records_of(call, prefix, at, licensing, account.settings)
             costs.update(dict.fromkeys((day_of(at), *records), usage.charge_micros))
-        corrected = self.store.spending_changes(ORGANIZATION, after=0, until=account.corrections)
+        corrected = self.store.spend_changes(ORGANIZATION, after=0, until=account.corrections)
         counted = {
             key: one.with_changes(
                 chain.from_iterable(
@@ -378,12 +378,12 @@ class World:
             )
             for (_, key), one in self.store.spending.items()
         }
-        spendings = Spendings(account.days, counted)
+        spend_counters = SpendCounters(account.days, counted)
         kept = {day.key for day in account.days}
         for key, micros in costs.items():
             assert micros <= limits[key.kind]
-            if micros and (key.kind is not SpendingKind.DAY or key in kept):
-                assert spendings[key].spent_micros == micros
+            if micros and (key.kind is not SpendKind.DAY or key in kept):
+                assert spend_counters[key].spent_micros == micros
 
     def work_off(self) -> None:
         (result,) = self.rerate([ReratingRequest(ORGANIZATION)])

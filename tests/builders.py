@@ -26,8 +26,8 @@ from perminute.domain.licensing.attributes import (
 )
 from perminute.domain.licensing.licensing import Licensing, LicensingChange
 from perminute.domain.licensing.timelines import Fact, Timeline
-from perminute.domain.limits.spending import Spendings
-from perminute.domain.pools.pools import Pools
+from perminute.domain.limits.spending import SpendCounters
+from perminute.domain.pools.pools import MinutePools
 from perminute.domain.rating.calls import Call, LegType, MeetingType
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, Step
 from perminute.domain.rating.rating import Rating, RatingContext, rate_call
@@ -226,8 +226,8 @@ def charge(
     return charging.charge(
         account,
         ratings,
-        pools=Pools({}, Licensing()),
-        spendings=Spendings(account.days, {}),
+        pools=MinutePools({}, Licensing()),
+        spend_counters=SpendCounters(account.days, {}),
         at=at,
         heard_at=heard_at,
     )

@@ -53,10 +53,10 @@ from perminute.domain.licensing import timelines
 from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.licensing.timelines import Timeline, fold
 from perminute.domain.limits import spending
-from perminute.domain.limits.spending import LimitName, SpendingChange, SpendingKind
+from perminute.domain.limits.spending import LimitName, SpendChange, SpendKind
 from perminute.domain.notifications.notification_rules import crossings
 from perminute.domain.pools import settling
-from perminute.domain.pools.pools import Pools
+from perminute.domain.pools.pools import MinutePools
 from perminute.domain.rating import rating as rating_rules
 from perminute.domain.rating.calls import MAX_CALL_SECONDS, Numbers
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, RateCard, Unpriced
@@ -85,7 +85,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeRequest
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.timelines import Fact
-    from perminute.domain.limits.spending import Spending
+    from perminute.domain.limits.spending import SpendCounter
     from perminute.domain.notifications.notification_rules import BalanceNow
     from perminute.domain.notifications.notifications import Notification
     from perminute.domain.pools.pools import MinutePool
@@ -637,17 +637,17 @@ def settings_by_arrival() -> Iterator[None]:
 @contextmanager
 def correcting_past_the_limits() -> Iterator[None]:
     """A correction changes what calls cost, and not what was counted for limits."""
-    changes_of = spending.spending_changes
+    changes_of = spending.spend_changes
 
     def of_days(
         corrected: Iterable[tuple[Usage, Usage]],
         licensing: Licensing,
         settings: CreditSettings | None,
-    ) -> tuple[SpendingChange, ...]:
+    ) -> tuple[SpendChange, ...]:
         changes = changes_of(corrected, licensing, settings)
-        return tuple(change for change in changes if change.key.kind is SpendingKind.DAY)
+        return tuple(change for change in changes if change.key.kind is SpendKind.DAY)
 
-    with patch.object(corrections, "spending_changes", of_days):
+    with patch.object(corrections, "spend_changes", of_days):
         yield
 
 
@@ -657,8 +657,8 @@ def skipping_corrections() -> Iterator[None]:
     corrected = spend_counters._corrected  # noqa: SLF001
 
     def to_the_last(
-        credit: CreditStore, account: Account, behind: Sequence[Spending]
-    ) -> Iterator[Spending]:
+        credit: CreditStore, account: Account, behind: Sequence[SpendCounter]
+    ) -> Iterator[SpendCounter]:
         done = {one.key: one for one in corrected(credit, account, behind)}
         for one in behind:
             yield replace(done.get(one.key, one), corrections=account.corrections)
@@ -775,7 +775,7 @@ def settling_the_first_calls_only() -> Iterator[None]:
 @contextmanager
 def asking_for_no_next_step() -> Iterator[None]:
     """A pool that becomes unsettled wakes nobody, nor does a step that was not the last."""
-    with patch.object(Pools, "steps", {}):
+    with patch.object(MinutePools, "steps", {}):
         yield
 
 

@@ -20,7 +20,7 @@ from perminute.domain.credit.transaction import ProcessedEvent
 from perminute.domain.credit.transaction_builder import TransactionBuilder
 from perminute.domain.errors import Refused
 from perminute.domain.licensing import timelines
-from perminute.domain.limits.spending import SpendingKind, Spendings
+from perminute.domain.limits.spending import SpendCounters, SpendKind
 from perminute.domain.notifications.notifications import CallNotRated
 from perminute.domain.rating import calls
 from perminute.domain.rating.usage_record import Outcome
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.credit_settings import CreditSettings
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.licensing import LicensingChange
-    from perminute.domain.limits.spending import SpendingKey
+    from perminute.domain.limits.spending import SpendKey
     from perminute.domain.notifications.notifications import Notification, NotificationBody
     from perminute.domain.rating.calls import LegType, Numbers
     from perminute.domain.rating.usage_record import Usage
@@ -170,13 +170,13 @@ def remembering_the_last_event_only() -> Iterator[None]:
 @contextmanager
 def counting_days_only() -> Iterator[None]:
     """What a call costs is counted for its day, and for no user and no prefix."""
-    spend = Spendings.spend
+    spend = SpendCounters.spend
 
-    def of_days(spendings: Spendings, key: SpendingKey, micros: int, ended_on: date) -> None:
-        if key.kind is SpendingKind.DAY:
-            spend(spendings, key, micros, ended_on)
+    def of_days(spend_counters: SpendCounters, key: SpendKey, micros: int, ended_on: date) -> None:
+        if key.kind is SpendKind.DAY:
+            spend(spend_counters, key, micros, ended_on)
 
-    with patch.object(Spendings, "spend", of_days):
+    with patch.object(SpendCounters, "spend", of_days):
         yield
 
 

@@ -33,7 +33,7 @@ from perminute.application.results import Accepted
 from perminute.domain.credit.ledger import EntryType, LedgerEntry
 from perminute.domain.credit.transaction import IdentityKind, Transaction
 from perminute.domain.licensing.licensing import LicensingChange
-from perminute.domain.pools.pools import MinutePool, Month, Position
+from perminute.domain.pools.pools import DrawPosition, MinutePool, Month
 from perminute.domain.reconciliation.book_checks import BooksCheck, BooksReading
 from perminute.domain.reconciliation.book_sums import (
     NOTHING_PROVEN,
@@ -336,5 +336,5 @@ def test_who_has_an_unsettled_pool_is_found_until_it_is_settled(
         stores.credit.commit(Transaction(before=before, after=after, pools=(written,)))
         return organization in stores.reratings.organizations_waiting()
 
-    assert write(0, pool.unsettled_from(Position.start_of(ANSWERED.date())))
+    assert write(0, pool.unsettled_from(DrawPosition.start_of(ANSWERED.date())))
     assert not write(1, pool)

@@ -37,13 +37,13 @@ from perminute.domain.credit.transaction import (
 from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.limits.spending import (
     LimitName,
-    Spending,
-    SpendingKey,
-    SpendingKind,
-    Spendings,
+    SpendCounter,
+    SpendCounters,
+    SpendKey,
+    SpendKind,
     day_of,
 )
-from perminute.domain.pools.pools import MinutePool, Month, Pools
+from perminute.domain.pools.pools import MinutePool, MinutePools, Month
 from perminute.domain.rating.calls import MAX_CALL_SECONDS
 from perminute.domain.rating.rating import RatingContext, rate_call
 from perminute.domain.rating.usage_record import Usage
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from perminute.domain.rating.calls import Call
 
 UNTIL, DAY = ANSWERED + timedelta(minutes=10), timedelta(days=1)
-KEY = SpendingKey(SpendingKind.USER, "\N{GRINNING FACE}#" * 125, ANSWERED.replace(day=1, hour=0))
+KEY = SpendKey(SpendKind.USER, "\N{GRINNING FACE}#" * 125, ANSWERED.replace(day=1, hour=0))
 
 
 def licensing() -> Licensing:
@@ -73,8 +73,8 @@ def under_way(organization: str, **changed: Any) -> Call:
 
 
 def decided(account: Account, one: Call) -> Authorization:
-    price, spendings = price_call(one, context()), Spendings(account.days, {})
-    known = AuthorizationContext(account, context(), price, None, spendings)
+    price, spend_counters = price_call(one, context()), SpendCounters(account.days, {})
+    known = AuthorizationContext(account, context(), price, None, spend_counters)
     return authorize(known, one, ChargingRequest(Operation.AUTHORIZE, 0, 120), ANSWERED)
 
 
@@ -98,13 +98,13 @@ def funded(stores: Stores, organization: str) -> Account:
 
 
 def charged(account: Account, one: Call, *reservations: Reservation) -> Transaction:
-    pools, spendings = Pools({}, licensing()), Spendings(account.days, {})
+    pools, spend_counters = MinutePools({}, licensing()), SpendCounters(account.days, {})
     ratings = [rate_call(replace(one, ended_at=UNTIL), context())]
     return charge(
         account,
         ratings,
         pools=pools,
-        spendings=spendings,
+        spend_counters=spend_counters,
         reservations=reservations,
         at=UNTIL,
     )
@@ -173,8 +173,8 @@ def test_what_is_reserved_and_spent_is_read_back_as_it_was_written(
         ),
         calls_notified=True,
         days=(
-            Spending(key=day_of(ANSWERED), spent_micros=10**15, notified_micros=0),
-            Spending(key=day_of(UNTIL + timedelta(days=1)), held=Holds((Hold(UNTIL, 5, 1),))),
+            SpendCounter(key=day_of(ANSWERED), spent_micros=10**15, notified_micros=0),
+            SpendCounter(key=day_of(UNTIL + timedelta(days=1)), held=Holds((Hold(UNTIL, 5, 1),))),
         ),
         corrections=3,
         provisional=Provisional(
@@ -200,19 +200,21 @@ def test_what_is_reserved_and_spent_is_read_back_as_it_was_written(
         reserved_by_day={ANSWERED.date(): 4},
         held=Holds((Hold(UNTIL, 5, 1, used=True),)),
     )
-    told = Spending(
+    told = SpendCounter(
         key=KEY, corrections=3, spent_micros=7, held=Holds((Hold(UNTIL, 5, 1),)), notified_micros=0
     )
-    untold = Spending(
-        key=SpendingKey(SpendingKind.PREFIX, "49", ANSWERED), corrections=0, spent_micros=0
+    untold = SpendCounter(
+        key=SpendKey(SpendKind.PREFIX, "49", ANSWERED), corrections=0, spent_micros=0
     )
     after = replace(account, version=1)
-    transaction = Transaction(before=account, after=after, pools=(pool,), spendings=(told, untold))
+    transaction = Transaction(
+        before=account, after=after, pools=(pool,), spend_counters=(told, untold)
+    )
     stores.credit.commit(transaction)
     assert stores.credit.account(organization) == after
     assert stores.credit.pools(organization, [pool.month]) == {pool.month: pool}
     other = untold.key._replace(subject="44")
-    assert stores.credit.spendings(organization, [told.key, untold.key, other]) == {
+    assert stores.credit.spend_counters(organization, [told.key, untold.key, other]) == {
         told.key: told,
         untold.key: untold,
     }

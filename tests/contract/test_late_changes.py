@@ -27,7 +27,13 @@ from perminute.domain.credit.lots import LotShare
 from perminute.domain.credit.transaction import AccountChanged, Transaction
 from perminute.domain.errors import Contended
 from perminute.domain.licensing.licensing import LicensingChange
-from perminute.domain.pools.pools import Cursor, Disturbance, MinutePool, Month, Position
+from perminute.domain.pools.pools import (
+    DrawPosition,
+    MinutePool,
+    Month,
+    SettlementCursor,
+    SettlementScope,
+)
 from perminute.domain.rating.calls import LegType, MeetingType
 from perminute.domain.rating.usage_record import Adjusted, Flag, Outcome
 from perminute.domain.rerating.rerating import Rerating
@@ -70,12 +76,14 @@ def test_pools_come_back_as_they_were_written_with_the_account(
         organization_id=organization,
         month=DECEMBER,
         used_by_day={date(2026, 12, 1): 17, date(2027, 1, 1): 3},
-        bound=Position(ANSWERED, "call#1"),
-        disturbed=Disturbance(Position(ANSWERED, "call#2"), -7, Position(ANSWERED, "call#3")),
-        unsettled=Cursor(Position(MIDNIGHT, ""), 5),
-        drawn_from=Position(ENDED, "call#2"),
+        bound=DrawPosition(ANSWERED, "call#1"),
+        scope=SettlementScope(
+            DrawPosition(ANSWERED, "call#2"), -7, DrawPosition(ANSWERED, "call#3")
+        ),
+        unsettled=SettlementCursor(DrawPosition(MIDNIGHT, ""), 5),
+        drawn_from=DrawPosition(ENDED, "call#2"),
         steps=7,
-        told=80,
+        notified_percent=80,
     )
     stores.credit.commit(transaction(organization, pools=(plain, full)))
     both = {NOVEMBER: plain, DECEMBER: full}
@@ -88,12 +96,12 @@ def test_pools_come_back_as_they_were_written_with_the_account(
 def test_a_pool_that_was_decided_on_an_older_account_is_not_written(
     stores: Stores, organization: str
 ) -> None:
-    pool = MinutePool(organization_id=organization, month=NOVEMBER, told=80)
+    pool = MinutePool(organization_id=organization, month=NOVEMBER, notified_percent=80)
     late = transaction(organization, pools=(pool,))
     stores.credit.commit(transaction(organization))
     with pytest.raises(AccountChanged):
         stores.credit.commit(late)
-    assert stores.credit.pools(organization, [NOVEMBER])[NOVEMBER].told == 0
+    assert stores.credit.pools(organization, [NOVEMBER])[NOVEMBER].notified_percent == 0
 
 
 def listed(stores: Stores, organization: str, since: datetime) -> list[ListedCall]:
@@ -280,7 +288,9 @@ def test_one_re_rating_takes_the_place_of_others(stores: Stores, organization: s
 
 def test_pools_that_are_to_be_settled_are_named(stores: Stores, organization: str) -> None:
     settled = MinutePool(organization_id=organization, month=NOVEMBER)
-    unsettled = replace(settled, month=DECEMBER, unsettled=Cursor(Position(MIDNIGHT, "")))
+    unsettled = replace(
+        settled, month=DECEMBER, unsettled=SettlementCursor(DrawPosition(MIDNIGHT, ""))
+    )
     assert list(stores.credit.unsettled_months(organization)) == []
     stores.credit.commit(transaction(organization, pools=(settled, unsettled)))
     assert list(stores.credit.unsettled_months(organization)) == [DECEMBER]

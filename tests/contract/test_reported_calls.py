@@ -29,12 +29,12 @@ from perminute.application.licensing_cache import LicensingCache
 from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
-from perminute.application.spend_counters import spendings_of
+from perminute.application.spend_counters import full_spend_counters
 from perminute.domain.authorization.reservations import ChargingRequest, Operation
 from perminute.domain.credit.holds import CHARGE_TIMES_APART
 from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.licensing.licensing import LicensingChange
-from perminute.domain.limits.spending import SpendingKey, SpendingKind
+from perminute.domain.limits.spending import SpendKey, SpendKind
 from perminute.domain.pools.pools import Month
 from perminute.domain.rating.usage_record import Flag, Usage
 from perminute.domain.reconciliation.reconciliation import reconcile
@@ -187,9 +187,9 @@ def test_a_call_is_listed_where_it_ended_and_seen_once(
     calls = [scene.usage(f"call-{n}") for n in (1, 2, 3)]
     current = [one for one in scene.listed() if one in map(ListedCall.of, (u.call for u in calls))]
     assert sorted(one.call_id for one in current) == ["call-1", "call-2", "call-3"]
-    key = SpendingKey(SpendingKind.USER, "adele", NOVEMBER.start)
+    key = SpendKey(SpendKind.USER, "adele", NOVEMBER.start)
     account = stores.credit.account(organization)
-    spent = spendings_of(stores.credit, stores.calls, account, [key])[key].spent_micros
+    spent = full_spend_counters(stores.credit, stores.calls, account, [key])[key].spent_micros
     assert spent == sum(usage.charge_micros for usage in calls) == (7 + 65 + 5) * RATE
     scene.say(fact("dialOutPolicy", "none"), user="adele")
     assert sorted(scene.work_off()) == ["call-1", "call-2", "call-3"]
@@ -207,15 +207,15 @@ def test_a_call_that_moves_in_the_midst_of_a_count_is_counted_once(
     scene.run(DUE)
     scene.end("call-3", ended_at=UPDATED + HOUR)
     scene.say(fact("monthlySpendLimit", 10**12), user="adele")
-    key = SpendingKey(SpendingKind.USER, "adele", NOVEMBER.start)
+    key = SpendKey(SpendKind.USER, "adele", NOVEMBER.start)
     scene.end("call-4", ended_at=UPDATED + timedelta(seconds=1))
-    (begun,) = stores.credit.spendings(organization, [key]).values()
+    (begun,) = stores.credit.spend_counters(organization, [key]).values()
     assert begun.part is not None
     assert begun.counted_before == ANSWERED.date()
     scene.end("call-1", ended_at=UPDATED + 2 * HOUR)
     scene.end("call-5", ended_at=UPDATED + HOUR)
     account = stores.credit.account(organization)
-    spent = spendings_of(stores.credit, stores.calls, account, [key])[key].spent_micros
+    spent = full_spend_counters(stores.credit, stores.calls, account, [key])[key].spent_micros
     usages = [scene.usage(f"call-{n}") for n in range(1, 6)]
     assert spent == sum(usage.charge_micros for usage in usages)
 

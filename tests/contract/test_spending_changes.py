@@ -12,26 +12,26 @@ from builders import ANSWERED, holding
 from perminute.domain.credit.transaction import AccountChanged, Transaction
 from perminute.domain.limits.spending import (
     PartOfDay,
-    Spending,
-    SpendingChange,
-    SpendingKey,
-    SpendingKind,
+    SpendChange,
+    SpendCounter,
+    SpendKey,
+    SpendKind,
 )
 
 if TYPE_CHECKING:
     from stores import Stores
 
 DAY = date(2026, 11, 2)
-OF_MONTH = SpendingKey(SpendingKind.USER, "adèle#1@contoso.com", ANSWERED.replace(day=1, hour=0))
-OF_HOUR = SpendingKey(SpendingKind.PREFIX, "49", ANSWERED.replace(minute=0))
+OF_MONTH = SpendKey(SpendKind.USER, "adèle#1@contoso.com", ANSWERED.replace(day=1, hour=0))
+OF_HOUR = SpendKey(SpendKind.PREFIX, "49", ANSWERED.replace(minute=0))
 
 
 def test_changes_are_read_from_one_number_to_another(stores: Stores, organization: str) -> None:
     account = holding(organization_id=organization, version=0)
     written = {
         number: (
-            SpendingChange(OF_MONTH, DAY, -number, number == 2),
-            SpendingChange(OF_HOUR, DAY, 10**15),
+            SpendChange(OF_MONTH, DAY, -number, number == 2),
+            SpendChange(OF_HOUR, DAY, 10**15),
         )
         for number in (1, 2, 10)
     }
@@ -45,8 +45,8 @@ def test_changes_are_read_from_one_number_to_another(stores: Stores, organizatio
     with pytest.raises(AccountChanged):
         stores.credit.commit(lost)
 
-    def read(after: int, until: int) -> dict[int, tuple[SpendingChange, ...]]:
-        found = stores.credit.spending_changes(organization, after=after, until=until)
+    def read(after: int, until: int) -> dict[int, tuple[SpendChange, ...]]:
+        found = stores.credit.spend_changes(organization, after=after, until=until)
         return {number: tuple(changes) for number, changes in found.items()}
 
     assert read(0, 11) == written
@@ -61,14 +61,16 @@ def test_a_record_that_is_being_counted_says_how_far(stores: Stores, organizatio
     after = replace(account, version=1)
     stores.credit.commit(Transaction(before=account, after=after))
     assert stores.credit.account(organization).prefixes_from == 7
-    piece = Spending(key=OF_MONTH, spent_micros=5, corrections=7, counted_before=DAY)
-    stale = Transaction(before=account, after=account, spendings=(replace(piece, spent_micros=6),))
+    piece = SpendCounter(key=OF_MONTH, spent_micros=5, corrections=7, counted_before=DAY)
+    stale = Transaction(
+        before=account, after=account, spend_counters=(replace(piece, spent_micros=6),)
+    )
     with pytest.raises(AccountChanged):
         stores.credit.commit(stale)
-    transaction = Transaction(before=after, after=after, spendings=(piece,))
+    transaction = Transaction(before=after, after=after, spend_counters=(piece,))
     stores.credit.commit(transaction)
-    assert stores.credit.spendings(organization, [OF_MONTH, OF_HOUR]) == {OF_MONTH: piece}
+    assert stores.credit.spend_counters(organization, [OF_MONTH, OF_HOUR]) == {OF_MONTH: piece}
     assert stores.credit.account(organization) == after
     further = replace(piece, part=PartOfDay("calls#2026-11-02T09:10:00.000000+00:00#1", 9, 5))
-    stores.credit.commit(replace(transaction, spendings=(further,)))
-    assert stores.credit.spendings(organization, [OF_MONTH]) == {OF_MONTH: further}
+    stores.credit.commit(replace(transaction, spend_counters=(further,)))
+    assert stores.credit.spend_counters(organization, [OF_MONTH]) == {OF_MONTH: further}

@@ -33,12 +33,12 @@ from perminute.application.licensing_cache import LicensingCache
 from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
-from perminute.application.spend_counters import spendings_of, spendings_so_far
+from perminute.application.spend_counters import full_spend_counters, spend_counters_so_far
 from perminute.domain.authorization.reservations import ChargingRequest, Operation
 from perminute.domain.credit.transaction import Transaction
 from perminute.domain.licensing.attributes import license_attribute
 from perminute.domain.licensing.licensing import LicensingChange
-from perminute.domain.limits.spending import SpendingKey, SpendingKind
+from perminute.domain.limits.spending import SpendKey, SpendKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,7 +50,7 @@ START = datetime(2026, 11, 2, 22, tzinfo=UTC)
 """Calls go over the end of a day."""
 LATER = START + timedelta(days=6)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
-OF_MONTH = SpendingKey(SpendingKind.USER, ORGANIZER, datetime(2026, 11, 1, tzinfo=UTC))
+OF_MONTH = SpendKey(SpendKind.USER, ORGANIZER, datetime(2026, 11, 1, tzinfo=UTC))
 OTHER = "bob"
 EXEMPT = license_attribute("MCOMEETACPEA")
 
@@ -137,9 +137,9 @@ class World:
 
     def _piece(self) -> None:
         account = self.store.account(ORGANIZATION)
-        spendings = spendings_so_far(self.store, self.calls, account, [OF_MONTH])
-        counted = spendings.touched
-        self.store.commit(Transaction(before=account, after=account, spendings=counted))
+        spend_counters = spend_counters_so_far(self.store, self.calls, account, [OF_MONTH])
+        counted = spend_counters.touched
+        self.store.commit(Transaction(before=account, after=account, spend_counters=counted))
 
     def say(self, one: Fact) -> None:
         self.facts_said += 1
@@ -187,7 +187,7 @@ def test_each_call_is_counted_once_whatever_happens_meanwhile(
         for happens, minute in meanwhile:
             happens(world, minute)
         account = world.store.account(ORGANIZATION)
-        counted = spendings_of(world.store, world.calls, account, [OF_MONTH])[OF_MONTH]
+        counted = full_spend_counters(world.store, world.calls, account, [OF_MONTH])[OF_MONTH]
     cost_micros = sum(
         usage.charge_micros
         for usage in world.store.usages_of(ORGANIZATION)

@@ -34,7 +34,7 @@ from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.domain.licensing.attributes import license_attribute
 from perminute.domain.licensing.licensing import LicensingChange
-from perminute.domain.pools.pools import Month, Position
+from perminute.domain.pools.pools import DrawPosition, Month
 from perminute.domain.reconciliation.reconciliation import reconcile
 
 if TYPE_CHECKING:
@@ -97,17 +97,17 @@ class World:
         usages = [one for one in self.store.usages.values() if one.draws_on_pool]
         licensing = self.store.licensing(ORGANIZATION, USERS)
         used: Counter[Month] = Counter()
-        last: Position | None = None
-        for usage in sorted(usages, key=lambda one: Position.of(one.call)):
+        last: DrawPosition | None = None
+        for usage in sorted(usages, key=lambda one: DrawPosition.of(one.call)):
             call = usage.call
             assert call.answered_at is not None
             left = licensing.pool_minutes_for_calls(call.answered_at) - used[NOVEMBER]
             due = min(-(-call.connected_seconds // 60), max(0, left))
             assert usage.pool_minutes == due
             used[NOVEMBER] += due
-            last = Position.of(call) if due else last
+            last = DrawPosition.of(call) if due else last
         pool = self.store.pools(ORGANIZATION, [NOVEMBER])[NOVEMBER]
-        assert (pool.unsettled, pool.disturbed, pool.used) == (None, None, used[NOVEMBER])
+        assert (pool.unsettled, pool.scope, pool.used) == (None, None, used[NOVEMBER])
         # Too low a bound would have a late call draw without another look.
         assert last is None or (pool.bound is not None and pool.bound >= last)
         assert reconcile(self.store.statement(ORGANIZATION)) == ()

@@ -30,12 +30,12 @@ from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted, Duplicate
 from perminute.application.settle_pools import MAX_SETTLED_AT_ONCE
-from perminute.application.spend_counters import spendings_of
+from perminute.application.spend_counters import full_spend_counters
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.licensing.licensing import LicensingChange
-from perminute.domain.limits.spending import SpendingKey, SpendingKind
+from perminute.domain.limits.spending import SpendKey, SpendKind
 from perminute.domain.notifications.notifications import LowBalance
-from perminute.domain.pools.pools import Position, month_of
+from perminute.domain.pools.pools import DrawPosition, month_of
 from perminute.domain.reconciliation.reconciliation import reconcile
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class World:
                 # A bound may be too high, by how far a pool was settled; too low it would be wrong.
                 bound = self.store.minute_pools[ORGANIZATION, month_of(usage.call)].bound
                 assert bound is not None
-                assert bound >= Position.of(usage.call)
+                assert bound >= DrawPosition.of(usage.call)
         return {
             "calls": {
                 call_id: (one.outcome, one.reason, one.charge_micros, one.pool_minutes)
@@ -116,7 +116,7 @@ class World:
             },
             "balance": account.balance_micros,
             "pools": {
-                month: (pool.used_by_day, pool.told)
+                month: (pool.used_by_day, pool.notified_percent)
                 for (_, month), pool in self.store.minute_pools.items()
             },
             # A day that was charged for a moment stays there with nothing spent, as if it were not.
@@ -128,11 +128,9 @@ class World:
         account, usages = self.store.account(ORGANIZATION), self.store.usages.values()
         hours = [one.call.ended_at.replace(minute=0, second=0) for one in usages]
         keys = {
-            SpendingKey(SpendingKind.PREFIX, prefix, hour)
-            for hour in hours
-            for prefix in ("49", "44")
+            SpendKey(SpendKind.PREFIX, prefix, hour) for hour in hours for prefix in ("49", "44")
         }
-        read = spendings_of(self.store, InMemoryCalls(self.store), account, keys)
+        read = full_spend_counters(self.store, InMemoryCalls(self.store), account, keys)
         for key in keys:
             assert read[key].spent_micros == sum(
                 one.charge_micros

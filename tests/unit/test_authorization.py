@@ -42,7 +42,7 @@ from perminute.domain.credit.credit_settings import LATE_USAGE_HOURS
 from perminute.domain.credit.holds import Hold
 from perminute.domain.errors import Conflict
 from perminute.domain.licensing.timelines import Timeline
-from perminute.domain.limits.spending import LimitName, Spending, day_of
+from perminute.domain.limits.spending import LimitName, SpendCounter, day_of
 from perminute.domain.notifications.notifications import FraudSuspected, SpendLimitReached
 from perminute.domain.rating.calls import MAX_CALL_SECONDS, LegType, MeetingType
 
@@ -489,7 +489,7 @@ def test_a_day_may_not_cost_more_than_its_limit_which_is_told_once() -> None:
 
 
 def test_the_next_day_has_all_of_its_limit_again() -> None:
-    today = Spending(key=day_of(ANSWERED), spent_micros=5 * RATE)
+    today = SpendCounter(key=day_of(ANSWERED), spent_micros=5 * RATE)
     settings = configured(daily_spend_limit_micros=5 * RATE)
     scene = Scene(holding(lot("1", MICROS), settings=settings, days=(today,)))
     assert scene.authorize().answer.reason == Denied.SPEND_LIMIT

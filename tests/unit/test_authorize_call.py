@@ -36,7 +36,7 @@ from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.transaction import AccountChanged
 from perminute.domain.errors import Conflict, Contended, FormerRateCardUnavailable, Refused
 from perminute.domain.licensing.licensing import LicensingChange
-from perminute.domain.limits.spending import SpendingKey, SpendingKind, day_of
+from perminute.domain.limits.spending import SpendKey, SpendKind, day_of
 from perminute.domain.notifications.notifications import SpendLimitReached
 from perminute.domain.rating.rate_card import RateCard
 from perminute.ports import CallUnderWay
@@ -279,7 +279,7 @@ def test_what_was_counted_is_written_down_even_if_the_call_is_denied() -> None:
     world.say(fact("monthlySpendLimit", 20 * PAID))
     assert world.authorize("b").reason == "insufficientCredit"
     ((_, key),) = world.store.spending
-    assert (key.kind, key.subject) == (SpendingKind.USER, ORGANIZER)
+    assert (key.kind, key.subject) == (SpendKind.USER, ORGANIZER)
     assert world.store.spending[ORGANIZATION, key].spent_micros == 7 * PAID
 
 
@@ -365,8 +365,8 @@ def test_a_denied_call_that_took_place_all_the_same_is_charged_as_if_nobody_had_
     assert usages[0] == usages[1]
 
 
-def prefix_hour(at: datetime) -> SpendingKey:
-    return SpendingKey(SpendingKind.PREFIX, "49", at)
+def prefix_hour(at: datetime) -> SpendKey:
+    return SpendKey(SpendKind.PREFIX, "49", at)
 
 
 def test_charges_that_reach_a_limit_without_authorization_tell_it_once() -> None:

@@ -25,7 +25,7 @@ from perminute.domain.credit.recharge import AutoRecharge, Disabled, recharge_id
 from perminute.domain.credit.transaction import Transaction
 from perminute.domain.errors import Refused
 from perminute.domain.licensing.licensing import NotEntitled
-from perminute.domain.limits.spending import Spending, day_of
+from perminute.domain.limits.spending import SpendCounter, day_of
 from perminute.domain.notifications.notifications import (
     BalanceExhausted,
     CallNotEntitled,
@@ -246,7 +246,7 @@ def test_a_batch_is_charged_in_one_entry_that_its_paid_usages_name() -> None:
         version=8,
         entries=10,
         as_of=ANSWERED,
-        days=(Spending(key=day_of(ANSWERED), spent_micros=11),),
+        days=(SpendCounter(key=day_of(ANSWERED), spent_micros=11),),
     )
     assert booking.entries == (
         LedgerEntry(

@@ -58,13 +58,13 @@ from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.transaction import EventIdentity, IdentityKind
 from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.limits.spending import (
-    Spending,
-    SpendingChange,
-    SpendingKey,
-    SpendingKind,
+    SpendChange,
+    SpendCounter,
+    SpendKey,
+    SpendKind,
     day_of,
 )
-from perminute.domain.pools.pools import Cursor, MinutePool, Month, Position
+from perminute.domain.pools.pools import DrawPosition, MinutePool, Month, SettlementCursor
 from perminute.domain.reconciliation.book_checks import BooksCheck, BooksCursor
 from perminute.domain.reconciliation.book_sums import CallCost
 from perminute.domain.reconciliation.reconciliation import Statement
@@ -119,7 +119,7 @@ POOLS = tuple(
     MinutePool(
         organization_id=ORGANIZATION,
         month=Month(2026, month),
-        unsettled=Cursor(Position(ANSWERED, "call-1")),
+        unsettled=SettlementCursor(DrawPosition(ANSWERED, "call-1")),
     )
     for month in (10, 11)
 )
@@ -127,7 +127,7 @@ RERATINGS = tuple(
     Rerating(organization_id=ORGANIZATION, rerating_id=f"event#{name}", at=ANSWERED)
     for name in "ab"
 )
-CHANGE = SpendingChange(day_of(ANSWERED), ANSWERED.date(), -5)
+CHANGE = SpendChange(day_of(ANSWERED), ANSWERED.date(), -5)
 USER = fact("license:MCOMEETADV", value=True)
 USAGES = charge(holding(), [rating("a", 3), rating("b", 4)], at=ENDED).usages
 LATER = replace(USAGES[1], call=replace(USAGES[1].call, ended_at=ENDED + HOUR))
@@ -209,9 +209,9 @@ CONSISTENT = {
         [expired_lot_item(ORGANIZATION, one) for one in FURTHER],
         FURTHER,
     ),
-    "spending_changes": Reading(
+    "spend_changes": Reading(
         lambda schema: (
-            DynamoDBCreditStore(schema).spending_changes(ORGANIZATION, after=0, until=2).items()
+            DynamoDBCreditStore(schema).spend_changes(ORGANIZATION, after=0, until=2).items()
         ),
         [correction_item(ORGANIZATION, number, [CHANGE]) for number in (1, 2)],
         {1: (CHANGE,), 2: (CHANGE,)}.items(),
@@ -512,11 +512,11 @@ def test_one_item_is_read_as_it_is_now(
 
 
 SPENDINGS = {
-    key: Spending(key=key, spent_micros=spent)
+    key: SpendCounter(key=key, spent_micros=spent)
     for spent, key in enumerate(
         (
-            SpendingKey(SpendingKind.USER, "adele", datetime(2026, 11, 1, tzinfo=ANSWERED.tzinfo)),
-            SpendingKey(SpendingKind.PREFIX, "49", ANSWERED),
+            SpendKey(SpendKind.USER, "adele", datetime(2026, 11, 1, tzinfo=ANSWERED.tzinfo)),
+            SpendKey(SpendKind.PREFIX, "49", ANSWERED),
         ),
         7,
     )
@@ -534,8 +534,8 @@ class Batch:
 
 
 BATCHES = {
-    "spendings": Batch(
-        lambda schema: DynamoDBCreditStore(schema).spendings(ORGANIZATION, SPENDINGS),
+    "spend_counters": Batch(
+        lambda schema: DynamoDBCreditStore(schema).spend_counters(ORGANIZATION, SPENDINGS),
         {NAMES.credit: [spending_item(ORGANIZATION, one) for one in SPENDINGS.values()]},
         SPENDINGS,
     ),

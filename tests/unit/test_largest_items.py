@@ -52,10 +52,10 @@ from perminute.domain.licensing.licensing import LicensingChange, NotEntitled
 from perminute.domain.limits.spending import (
     LimitName,
     PartOfDay,
-    Spending,
-    SpendingChange,
-    SpendingKey,
-    SpendingKind,
+    SpendChange,
+    SpendCounter,
+    SpendKey,
+    SpendKind,
 )
 from perminute.domain.notifications.notifications import (
     CallNotEntitled,
@@ -63,7 +63,13 @@ from perminute.domain.notifications.notifications import (
     bytes_at_most,
     notification,
 )
-from perminute.domain.pools.pools import Cursor, Disturbance, MinutePool, Month, Position
+from perminute.domain.pools.pools import (
+    DrawPosition,
+    MinutePool,
+    Month,
+    SettlementCursor,
+    SettlementScope,
+)
 from perminute.domain.rating.calls import MAX_ID_LENGTH, LegType
 from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.usage_record import Adjusted, Flag
@@ -232,16 +238,16 @@ USAGE_FLAGS = (Flag.PREFIX_UNCERTAIN, Flag.OVERDRAWN, Flag.RERATED, Flag.REPORTE
 
 def test_what_else_grows_stays_far_below() -> None:
     at = ANSWERED
-    place = Position(at, longest())
+    place = DrawPosition(at, longest())
     pool = MinutePool(
         organization_id=ORGANIZATION,
         month=Month(2026, 11),
         used_by_day={date(2026, 11, 1) + timedelta(days=n): 10**6 for n in range(32)},
         reserved_by_day={date(2026, 11, 1) + timedelta(days=n): 10**6 for n in range(32)},
         bound=place,
-        unsettled=Cursor(place, 10**6, 10**6),
+        unsettled=SettlementCursor(place, 10**6, 10**6),
         drawn_from=place,
-        disturbed=Disturbance(place, 10**6, place),
+        scope=SettlementScope(place, 10**6, place),
     )
     entry = LedgerEntry(
         organization_id=ORGANIZATION,
@@ -257,12 +263,12 @@ def test_what_else_grows_stays_far_below() -> None:
         producer=Producer("123456789012", "perminute.billing"),
     )
     changes = [
-        SpendingChange(SpendingKey(kind, longest(), LONG_AGO), at.date(), -(10**15), moved=True)
+        SpendChange(SpendKey(kind, longest(), LONG_AGO), at.date(), -(10**15), moved=True)
         for _ in range(2 * CALLS_PER_TRANSACTION)
-        for kind in (SpendingKind.USER, SpendingKind.PREFIX)
+        for kind in (SpendKind.USER, SpendKind.PREFIX)
     ]
-    counted = Spending(
-        key=SpendingKey(SpendingKind.USER, longest(), LONG_AGO),
+    counted = SpendCounter(
+        key=SpendKey(SpendKind.USER, longest(), LONG_AGO),
         counted_before=at.date(),
         part=PartOfDay("calls#" + "f" * 80, 10**9, 10**15),
     )

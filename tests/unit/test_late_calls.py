@@ -16,9 +16,9 @@ from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.lots import MAX_EXPIRED_LOTS, FurtherLots, Lot, LotShare
 from perminute.domain.errors import FurtherLotsNeeded
 from perminute.domain.licensing.licensing import Licensing
-from perminute.domain.limits.spending import Spendings
+from perminute.domain.limits.spending import SpendCounters
 from perminute.domain.notifications.notifications import LowBalance
-from perminute.domain.pools.pools import Pools
+from perminute.domain.pools.pools import MinutePools
 from perminute.domain.rating.usage_record import Flag
 from perminute.domain.rerating.corrections import ReratedCall, rerate
 
@@ -55,8 +55,8 @@ def report(
     return charge(
         account,
         [rating(f"call-{number}", cost, **changed) for number, cost in enumerate(micros)],
-        pools=Pools({}, Licensing()),
-        spendings=Spendings(account.days, {}),
+        pools=MinutePools({}, Licensing()),
+        spend_counters=SpendCounters(account.days, {}),
         at=at,
         reported=reported,
         expired=forfeited,
@@ -192,7 +192,7 @@ def test_what_came_back_to_pay_a_call_is_forfeited_again_when_the_call_costs_les
     corrected = rerate(
         charged.after,
         [ReratedCall(usage, cheaper)],
-        pools=Pools({}, Licensing()),
+        pools=MinutePools({}, Licensing()),
         opened={"1": OLD},
         expired=left,
         at=EXPIRED + timedelta(hours=2),
@@ -214,7 +214,7 @@ def test_what_a_lot_had_paid_before_it_expired_goes_into_the_lot_of_the_month() 
     corrected = rerate(
         account,
         [ReratedCall(usage, cheaper)],
-        pools=Pools({}, Licensing()),
+        pools=MinutePools({}, Licensing()),
         opened={"1": OLD},
         expired=(replace(OLD, remaining_micros=1),),
         at=EXPIRED + timedelta(hours=2),

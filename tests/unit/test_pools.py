@@ -13,11 +13,11 @@ from perminute.domain.credit.holds import Hold
 from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.pools.pools import (
-    Cursor,
+    DrawPosition,
     MinutePool,
+    MinutePools,
     Month,
-    Pools,
-    Position,
+    SettlementCursor,
     minutes_wanted,
     month_of,
 )
@@ -66,7 +66,7 @@ def test_calls_draw_until_the_pool_ends_and_the_one_that_straddles_it_gets_the_r
     assert pool == replace(
         POOL,
         used_by_day={date(2026, 11, 2): 12},
-        bound=Position(ANSWERED + 2 * MINUTE, "c-2"),
+        bound=DrawPosition(ANSWERED + 2 * MINUTE, "c-2"),
     )
 
 
@@ -84,13 +84,13 @@ def test_a_late_call_is_settled_at_once_if_there_is_enough_for_all() -> None:
     licensing = licensed((12, LONG_AGO))
     pool = draw(POOL, licensing, ("b", 2, 5), ("a", 1, 7))
     assert (pool.used, pool.unsettled) == (12, None)
-    assert pool.bound == Position(ANSWERED + 2 * MINUTE, "b")
+    assert pool.bound == DrawPosition(ANSWERED + 2 * MINUTE, "b")
 
 
 def test_a_late_call_that_others_may_have_to_make_room_for_unsettles_its_day() -> None:
     licensing = licensed((12, LONG_AGO))
     pool = draw(POOL, licensing, ("b", 2, 10), ("a", 1, 7))
-    assert pool.unsettled == Cursor(Position(datetime(2026, 11, 2, tzinfo=UTC), ""))
+    assert pool.unsettled == SettlementCursor(DrawPosition(datetime(2026, 11, 2, tzinfo=UTC), ""))
     assert pool.used == 12
 
 
@@ -125,11 +125,11 @@ def test_fewer_licenses_after_the_last_call_that_drew_take_nothing_from_a_late_o
 
 def test_who_finds_a_pool_unsettled_makes_it_no_more_settled() -> None:
     licensing = licensed((100, LONG_AGO))
-    cursor = Cursor(Position(ANSWERED + 5 * MINUTE, "x"), 3)
+    cursor = SettlementCursor(DrawPosition(ANSWERED + 5 * MINUTE, "x"), 3)
     unsettled = replace(POOL, unsettled=cursor)
     assert draw(unsettled, licensing, ("after", 6, 1)).unsettled == cursor
     before = draw(unsettled, licensing, ("before", 4, 1)).unsettled
-    assert before == Cursor(Position.start_of(ANSWERED.date()))
+    assert before == SettlementCursor(DrawPosition.start_of(ANSWERED.date()))
     # The call that the cursor is at was dealt with: news of it needs another look.
     at = unsettled.unsettled_from(cursor.position)
     assert at.unsettled == before
@@ -137,8 +137,8 @@ def test_who_finds_a_pool_unsettled_makes_it_no_more_settled() -> None:
 
 def test_what_was_read_of_an_unsettled_pool_holds_up_to_where_others_have_drawn_since() -> None:
     licensing = licensed((100, LONG_AGO))
-    read = replace(POOL, unsettled=Cursor(Position.start_of(ANSWERED.date())))
-    last = Position(ANSWERED + 5 * MINUTE, "e")
+    read = replace(POOL, unsettled=SettlementCursor(DrawPosition.start_of(ANSWERED.date())))
+    last = DrawPosition(ANSWERED + 5 * MINUTE, "e")
     for later in (read, draw(read, licensing, ("f", 5, 1), ("g", 9, 1))):
         assert later.is_at_step_of(read)
         assert not later.was_drawn_on_before(last)
@@ -153,13 +153,13 @@ def test_what_was_read_of_an_unsettled_pool_holds_up_to_where_others_have_drawn_
 
 
 def test_a_call_that_begins_to_draw_is_heard_of_though_its_pool_is_unsettled_already() -> None:
-    read = replace(POOL, unsettled=Cursor(Position.start_of(ANSWERED.date())))
-    pools = Pools({NOVEMBER: read}, licensed())
+    read = replace(POOL, unsettled=SettlementCursor(DrawPosition.start_of(ANSWERED.date())))
+    pools = MinutePools({NOVEMBER: read}, licensed())
     pools.unsettle(call("b", ANSWERED))
     (pool,) = pools.touched
     assert pool.is_at_step_of(read)
-    assert pool.was_drawn_on_before(Position(ANSWERED, "b"))
-    assert not pool.was_drawn_on_before(Position(ANSWERED, "a"))
+    assert pool.was_drawn_on_before(DrawPosition(ANSWERED, "b"))
+    assert not pool.was_drawn_on_before(DrawPosition(ANSWERED, "a"))
 
 
 def settle(
@@ -170,11 +170,11 @@ def settle(
 
 def test_settling_gives_each_call_what_is_left_by_those_before() -> None:
     day = ANSWERED.date()
-    start = Cursor(Position.start_of(day))
+    start = SettlementCursor(DrawPosition.start_of(day))
     pool = replace(
         POOL,
         used_by_day={day - timedelta(days=1): 2, day: 12},
-        bound=Position(ANSWERED + 9 * MINUTE, "z"),
+        bound=DrawPosition(ANSWERED + 9 * MINUTE, "z"),
         unsettled=start,
     )
     a, b, c = (call(name, ANSWERED + n * MINUTE) for n, name in enumerate("abc"))
@@ -183,8 +183,8 @@ def test_settling_gives_each_call_what_is_left_by_those_before() -> None:
     assert settled == replace(
         pool,
         used_by_day={day - timedelta(days=1): 2, day: 8},
-        bound=Position.of(b),
-        unsettled=Cursor(Position.of(c), 8),
+        bound=DrawPosition.of(b),
+        unsettled=SettlementCursor(DrawPosition.of(c), 8),
         steps=1,
     )
 
@@ -192,20 +192,22 @@ def test_settling_gives_each_call_what_is_left_by_those_before() -> None:
 def test_settling_goes_on_where_it_stopped_also_on_the_next_day() -> None:
     day = ANSWERED.date()
     licensing = licensed((10, LONG_AGO))
-    pool = replace(POOL, used_by_day={day: 9}, unsettled=Cursor(Position.start_of(day)))
+    pool = replace(
+        POOL, used_by_day={day: 9}, unsettled=SettlementCursor(DrawPosition.start_of(day))
+    )
     a, b = (call(name, ANSWERED + n * MINUTE) for n, name in enumerate("ab"))
     tomorrow = call("c", ANSWERED + timedelta(days=1))
     pool, _ = settle(pool, licensing, (a, 4, 4))
     pool, taken = settle(pool, licensing, (b, 5, 5))
-    assert (taken, pool.unsettled) == ((5,), Cursor(Position.of(b), 9))
+    assert (taken, pool.unsettled) == ((5,), SettlementCursor(DrawPosition.of(b), 9))
     pool, taken = settle(settled_until(pool, tomorrow.ended_at.date()), licensing, (tomorrow, 0, 7))
     assert taken == (1,)
     assert pool.used_by_day == {day: 9, day + timedelta(days=1): 1}
-    assert pool.bound == Position.of(tomorrow)
+    assert pool.bound == DrawPosition.of(tomorrow)
 
 
 def test_a_pool_is_settled_when_no_day_is_left_on_which_its_calls_can_have_ended() -> None:
-    unsettled = replace(POOL, unsettled=Cursor(Position.start_of(ANSWERED.date())))
+    unsettled = replace(POOL, unsettled=SettlementCursor(DrawPosition.start_of(ANSWERED.date())))
     assert NOVEMBER.last_day == date(2026, 12, 2)
     assert settled_until(unsettled, date(2026, 12, 2)).unsettled is not None
     assert settled_until(unsettled, date(2026, 12, 3)).unsettled is None
@@ -219,16 +221,16 @@ def test_nobody_after_the_bound_has_drawn_even_if_nobody_draws_any_more() -> Non
     pool = replace(
         POOL,
         used_by_day={day: 5},
-        bound=Position(ANSWERED, "a"),
-        unsettled=Cursor(Position.start_of(day)),
+        bound=DrawPosition(ANSWERED, "a"),
+        unsettled=SettlementCursor(DrawPosition.start_of(day)),
     )
     a = call("a", ANSWERED)
     lower, _ = settle(pool, licensed(), (a, 5, 5))
-    assert lower.bound == Position.start_of(day)
+    assert lower.bound == DrawPosition.start_of(day)
     assert lower.used == 0
     later = call("b", ANSWERED + MINUTE)
     higher, _ = settle(pool, licensed((60, LONG_AGO)), (a, 5, 5), (later, 0, 1))
-    assert higher.bound == Position.of(later)
+    assert higher.bound == DrawPosition.of(later)
 
 
 @pytest.mark.parametrize(
@@ -250,13 +252,13 @@ def test_thresholds_are_reached_at_exactly_their_percent(
     assert pool.level(minutes) == level
 
 
-def reached(pools: Pools, at: datetime = ANSWERED) -> list[tuple[int, int]]:
-    return [(percent, minutes) for _, percent, minutes in pools.reach(at)]
+def reached(pools: MinutePools, at: datetime = ANSWERED) -> list[tuple[int, int]]:
+    return [(percent, minutes) for _, percent, minutes in pools.newly_reached(at)]
 
 
 def test_a_threshold_is_told_once_and_again_after_more_licenses() -> None:
     def used(minutes: int, told: int) -> MinutePool:
-        return replace(POOL, used_by_day={ANSWERED.date(): minutes}, told=told)
+        return replace(POOL, used_by_day={ANSWERED.date(): minutes}, notified_percent=told)
 
     few, more = licensed((10, LONG_AGO)), licensed((20, LONG_AGO))
     for pool, licensing, expected, told in (
@@ -268,39 +270,39 @@ def test_a_threshold_is_told_once_and_again_after_more_licenses() -> None:
         (used(10, 100), more, [], 0),
         (used(16, 0), more, [(80, 20)], 80),
     ):
-        pools = Pools({NOVEMBER: pool}, licensing)
+        pools = MinutePools({NOVEMBER: pool}, licensing)
         pools.put(pool)
         assert reached(pools) == expected
-        assert pools[NOVEMBER].told == told
+        assert pools[NOVEMBER].notified_percent == told
 
 
 def test_minutes_used_before_the_cutover_count_for_thresholds() -> None:
     carried = fact("poolMinutesUsed", 6, NOVEMBER.start, "cutover")
     licensing = Licensing(Timeline([*licensed((10, LONG_AGO)).organization.facts, carried]))
-    pools = Pools({NOVEMBER: POOL}, licensing)
+    pools = MinutePools({NOVEMBER: POOL}, licensing)
     pools.put(draw(POOL, licensing, ("a", 1, 3), ("b", 2, 3)))
     assert pools[NOVEMBER].used == 4
     assert reached(pools) == [(80, 10), (100, 10)]
-    told = replace(POOL, used_by_day={ANSWERED.date(): 2}, told=80)
-    pools = Pools({NOVEMBER: told}, licensing)
+    told = replace(POOL, used_by_day={ANSWERED.date(): 2}, notified_percent=80)
+    pools = MinutePools({NOVEMBER: told}, licensing)
     pools.put(told)
     assert reached(pools) == []
 
 
 def test_licenses_that_were_announced_ahead_arm_a_threshold_again() -> None:
     """100 % of 10 were told; from noon on there are 20, of which one call uses up the rest."""
-    before = replace(POOL, used_by_day={ANSWERED.date(): 10}, told=100)
+    before = replace(POOL, used_by_day={ANSWERED.date(): 10}, notified_percent=100)
     licensing = licensed((10, LONG_AGO), (20, ANSWERED))
-    pools = Pools({NOVEMBER: before}, licensing)
+    pools = MinutePools({NOVEMBER: before}, licensing)
     pools.put(draw(before, licensing, ("a", 1, 10)))
     assert reached(pools, ANSWERED + MINUTE) == [(80, 20), (100, 20)]
 
 
 def test_nothing_is_told_of_a_pool_that_is_unsettled_or_was_not_drawn_on() -> None:
     full = replace(POOL, used_by_day={ANSWERED.date(): 10})
-    unsettled = replace(full, unsettled=Cursor(Position(ANSWERED, "a")))
+    unsettled = replace(full, unsettled=SettlementCursor(DrawPosition(ANSWERED, "a")))
     for pool in (full, unsettled):
-        pools = Pools({NOVEMBER: pool}, licensed((10, LONG_AGO)))
+        pools = MinutePools({NOVEMBER: pool}, licensed((10, LONG_AGO)))
         if pool is unsettled:
             pools.put(pool)
         assert reached(pools) == []
@@ -308,7 +310,7 @@ def test_nothing_is_told_of_a_pool_that_is_unsettled_or_was_not_drawn_on() -> No
 
 def test_what_is_told_of_a_month_that_is_over_goes_by_its_last_licenses() -> None:
     pool = replace(POOL, used_by_day={ANSWERED.date(): 8})
-    pools = Pools({NOVEMBER: pool}, licensed((10, LONG_AGO), (100, NOVEMBER.end)))
+    pools = MinutePools({NOVEMBER: pool}, licensed((10, LONG_AGO), (100, NOVEMBER.end)))
     pools.put(pool)
     assert reached(pools, NOVEMBER.end + timedelta(days=3)) == [(80, 10)]
 
@@ -361,7 +363,7 @@ def test_a_pool_that_is_gone_over_again_leaves_reserved_minutes_to_whose_they_ar
     claims = [PoolClaim(early, 4, 9), PoolClaim(late, 6, 6, 6)]
     settled, minutes = settle_next(pool, claims, licensing, ANSWERED)
     assert minutes == (3, 6)
-    assert settled.unsettled == Cursor(Position.of(late), 9, 6)
+    assert settled.unsettled == SettlementCursor(DrawPosition.of(late), 9, 6)
     _, again = settle_next(pool, claims, licensing, ANSWERED + 10 * MINUTE)
     assert again == (4, 6)
 
@@ -371,7 +373,7 @@ def test_reserved_minutes_of_a_call_that_no_longer_draws_are_for_others() -> Non
     first, second = call("a", ANSWERED + MINUTE), call("b", ANSWERED + 2 * MINUTE)
     pool, _ = draw_one(POOL, first, 6, licensing, reserved=6)
     pool, _ = draw_one(pool, second, 9, licensing)
-    pool = pool.unsettled_from(Position.of(first))
+    pool = pool.unsettled_from(DrawPosition.of(first))
     settled, minutes = settle_next(
         pool, [PoolClaim(first, 6, 0, 6), PoolClaim(second, 4, 9)], licensing, ANSWERED
     )
@@ -405,7 +407,7 @@ def test_a_late_call_that_holds_cut_short_has_its_pool_gone_over_again() -> None
 def test_what_has_lapsed_is_no_longer_a_calls_own() -> None:
     hold = Hold(ANSWERED + 10 * MINUTE, 4, 1)
     for now, own in ((ANSWERED + 9 * MINUTE, 4), (ANSWERED + 10 * MINUTE, 0)):
-        pools = Pools({NOVEMBER: POOL.with_held(hold, ANSWERED)}, licensed())
+        pools = MinutePools({NOVEMBER: POOL.with_held(hold, ANSWERED)}, licensed())
         assert pools.release(NOVEMBER, hold, now) == own
         assert not pools[NOVEMBER].held
 
@@ -413,5 +415,5 @@ def test_what_has_lapsed_is_no_longer_a_calls_own() -> None:
 def test_a_cursor_counts_what_was_reserved_up_to_it() -> None:
     day = date(2026, 11, 2)
     pool = replace(POOL, reserved_by_day={day - timedelta(days=1): 3, day: 4})
-    cursor = Cursor(Position(ANSWERED, "a"), 9, 1)
+    cursor = SettlementCursor(DrawPosition(ANSWERED, "a"), 9, 1)
     assert reserved_after(cursor, pool) == 3

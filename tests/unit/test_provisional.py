@@ -511,7 +511,7 @@ def test_calls_that_ended_in_the_next_month_are_told_and_settled_with_that_of_th
 def test_of_so_many_calls_those_are_told_that_come_first_and_the_others_as_they_are_settled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(settle_pools, "MAX_LOOKED_AT", 1)
+    monkeypatch.setattr(settle_pools, "CALLS_PER_PIECE", 1)
     world = late_pool("payPerMinute")
     world.charge(dear("later", LATE, LATE + SECOND))
     world.settle(LATE + PROVISIONAL_FOR, Unreadable(InMemoryCalls(world.store), times=1))

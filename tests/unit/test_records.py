@@ -39,7 +39,7 @@ from perminute.domain.credit.recharge import (
     RechargeState,
     recharge_id,
 )
-from perminute.domain.limits.spending import PartOfDay, Spending, SpendingKey, SpendingKind, day_of
+from perminute.domain.limits.spending import PartOfDay, SpendCounter, SpendKey, SpendKind, day_of
 from perminute.domain.rating.rate_card import Step
 from perminute.domain.rating.usage_record import Flag, Outcome, Price, Usage
 
@@ -113,7 +113,7 @@ def test_what_any_number_of_calls_has_reserved_takes_another_kilobyte() -> None:
         for span in (timedelta(minutes=12), timedelta(days=1)):
             reserved = reserved.with_added(Hold(lapses_at(at, span), 123_456_789, 1))
     days = tuple(
-        Spending(key=day_of(AT + timedelta(days=n)), spent_micros=10**9, held=reserved)
+        SpendCounter(key=day_of(AT + timedelta(days=n)), spent_micros=10**9, held=reserved)
         for n in range(3)
     )
     busy = replace(one, reserved=reserved, days=days, corrections=12, calls_notified=True)
@@ -152,8 +152,8 @@ def test_a_limit_whose_calls_are_being_counted_takes_one_kilobyte() -> None:
     for number in range(20):
         at = AT + number * timedelta(minutes=10)
         reserved = reserved.with_added(Hold(lapses_at(at, timedelta(days=1)), 123_456_789, 1))
-    counted = Spending(
-        key=SpendingKey(SpendingKind.USER, f"adele.vance+{guid}@contoso.example", AT),
+    counted = SpendCounter(
+        key=SpendKey(SpendKind.USER, f"adele.vance+{guid}@contoso.example", AT),
         corrections=123_456,
         spent_micros=10**12,
         held=reserved,

@@ -37,8 +37,8 @@ from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.queue_reratings import QueueForgotten, QueueReratings
 from perminute.application.recorded_calls import (
+    CALLS_PER_PIECE,
     CALLS_PER_TRANSACTION,
-    MAX_LOOKED_AT,
     MONTHS_PER_TRANSACTION,
     RecordedCalls,
     ReratingProgress,
@@ -52,7 +52,7 @@ from perminute.domain.credit.ledger import EntryType, Producer
 from perminute.domain.errors import Unavailable
 from perminute.domain.licensing.attributes import license_attribute
 from perminute.domain.licensing.licensing import LicensingChange
-from perminute.domain.pools.pools import MinutePool, Month, Position, minutes_wanted
+from perminute.domain.pools.pools import DrawPosition, MinutePool, Month, minutes_wanted
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute.domain.rerating.rerating import Rerating
@@ -139,7 +139,7 @@ def test_thousands_of_calls_are_rated_anew_in_bounded_pieces() -> None:
     apply(store, LOST)
     rerated = [len(one.rerated) for one in pieces(store)]
     assert sum(rerated) == CALLS
-    assert max(rerated) <= MAX_LOOKED_AT + CALLS_PER_TRANSACTION
+    assert max(rerated) <= CALLS_PER_PIECE + CALLS_PER_TRANSACTION
     assert len(rerated) == 3
     adjustments = [e for e in store.entries if e.type is EntryType.ADJUSTMENT]
     named = Counter(u.adjustments[0].entry_id for u in store.usages.values())
@@ -159,7 +159,7 @@ def test_a_pool_of_thousands_of_calls_is_settled_in_bounded_pieces() -> None:
     apply(store, fact("purchased:SPE_E5", 50, BEFORE, "late"))
     looked_at = [one.looked_at for one in pieces(store)]
     assert sum(looked_at) == CALLS
-    assert max(looked_at) <= MAX_LOOKED_AT + CALLS_PER_TRANSACTION
+    assert max(looked_at) <= CALLS_PER_PIECE + CALLS_PER_TRANSACTION
     # Ten minutes each, in the order in which they ended.
     pooled = {u.call.call_id for u in store.usages.values() if u.outcome is Outcome.POOLED}
     in_order = sorted(store.usages.values(), key=lambda u: (u.call.ended_at, u.call.call_id))
@@ -575,7 +575,7 @@ def test_the_nightly_run_wakes_whoever_still_has_something_waiting() -> None:
     )
     pool = MinutePool(organization_id="has-unsettled", month=NOVEMBER)
     store.minute_pools["has-unsettled", NOVEMBER] = pool.unsettled_from(
-        Position.start_of(ANSWERED.date())
+        DrawPosition.start_of(ANSWERED.date())
     )
     store.minute_pools["settled", NOVEMBER] = replace(pool, organization_id="settled")
     assert QueueForgotten(store, rerating_requests)() == 2
@@ -683,10 +683,10 @@ def test_time_is_shared_equally_and_what_is_left_goes_to_the_next() -> None:
 
 def test_a_piece_that_has_no_time_left_leaves_pools_to_the_next() -> None:
     """It has written how far it came, so the next is on its way: to fail would gain nothing."""
-    store = world(MAX_LOOKED_AT // 10, fact("license:MCOMEETACPEA", value=True))
+    store = world(CALLS_PER_PIECE // 10, fact("license:MCOMEETACPEA", value=True))
     apply(store, fact("license:MCOMEETACPEA", value=False, since=BEFORE))
     pool = MinutePool(organization_id=ORGANIZATION, month=NOVEMBER)
-    store.minute_pools[ORGANIZATION, NOVEMBER] = pool.unsettled_from(Position(ANSWERED, "a"))
+    store.minute_pools[ORGANIZATION, NOVEMBER] = pool.unsettled_from(DrawPosition(ANSWERED, "a"))
     times = iter(range(1_000))
     deadline = Deadline(6, clock=lambda: next(times))
     (result,) = rerating(store)([ReratingRequest(ORGANIZATION)], deadline)

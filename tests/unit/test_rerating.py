@@ -29,7 +29,7 @@ from perminute.domain.notifications.notifications import (
     CallFlagged,
     CallNotEntitled,
 )
-from perminute.domain.pools.pools import MinutePool, Month, Pools
+from perminute.domain.pools.pools import MinutePool, MinutePools, Month
 from perminute.domain.rating.usage_record import Adjusted, Flag, Outcome
 from perminute.domain.rerating.corrections import ReratedCall, rerate
 from perminute.domain.rerating.rerating import EVERYBODY, Rerating, rerating_for
@@ -67,7 +67,12 @@ def rerated(
     **more: Any,
 ) -> Transaction:
     changed = [ReratedCall(before, rating_.usage()) for before, rating_ in changes]
-    parts: dict[str, Any] = {"pools": Pools({}, Licensing()), "at": LATER, "cause": CAUSE, **more}
+    parts: dict[str, Any] = {
+        "pools": MinutePools({}, Licensing()),
+        "at": LATER,
+        "cause": CAUSE,
+        **more,
+    }
     return rerate(account, changed, opened=opened or {}, **parts)
 
 
@@ -284,12 +289,12 @@ def test_pools_are_written_and_told_with_what_they_change() -> None:
     month = Month(2026, 11)
     pool = MinutePool(organization_id=ORGANIZATION, month=month, used_by_day={ANSWERED.date(): 8})
     minutes = [fact("poolMinutesPerLicense", 10), fact("purchased:SPE_E5", 1)]
-    pools = Pools({month: pool}, Licensing(Timeline(minutes)))
+    pools = MinutePools({month: pool}, Licensing(Timeline(minutes)))
     pools.put(pool)
     account = holding(lot("1", 5))
     booking = rerated(account, pools=pools)
     check(account, booking)
-    assert booking.pools == (replace(pool, told=80),)
+    assert booking.pools == (replace(pool, notified_percent=80),)
     assert [type(one.body).__name__ for one in booking.notifications] == ["MinutePoolThreshold"]
 
 

@@ -45,7 +45,7 @@ from perminute.domain.notifications.notifications import (
     SpendLimitReached,
 )
 from perminute.domain.pools import settling
-from perminute.domain.pools.pools import MinutePool, Month, Position
+from perminute.domain.pools.pools import DrawPosition, MinutePool, Month
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rating import RatingContext, rate_call
 from perminute.domain.rating.usage_record import Flag, Outcome
@@ -478,8 +478,10 @@ def test_what_a_call_had_reserved_stays_its_own() -> None:
     late, first = (rate_call(call, context) for call in calls)
     reserved = replace(late.usage(0, 60), authorized_at=NOON - 3 * HOUR)
     pool = MinutePool(organization_id=ORGANIZATION, month=NOVEMBER)
-    pool = pool.with_drawn(Position.of(first.call), 60).with_drawn(Position.of(late.call), 0, 60)
-    pool = pool.unsettled_from(Position.of(late.call))
+    pool = pool.with_drawn(DrawPosition.of(first.call), 60).with_drawn(
+        DrawPosition.of(late.call), 0, 60
+    )
+    pool = pool.unsettled_from(DrawPosition.of(late.call))
     settlement = settling.settle_at_once(
         pool, [(reserved, late)], [(first.usage(60), first)], licensing, LATE
     )

@@ -38,7 +38,7 @@ from perminute.application.retry import NEVER, Deadline
 from perminute.application.spend_counters import (
     MAX_CORRECTIONS,
     MAX_LISTS,
-    spendings_so_far,
+    spend_counters_so_far,
 )
 from perminute.domain.authorization.reservations import ChargingRequest, Operation
 from perminute.domain.credit.credit_settings import CreditSettings
@@ -47,12 +47,12 @@ from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.licensing.attributes import license_attribute
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.limits.spending import (
-    Spending,
-    SpendingChange,
-    SpendingKey,
-    SpendingKind,
-    Spendings,
-    spending_changes,
+    SpendChange,
+    SpendCounter,
+    SpendCounters,
+    SpendKey,
+    SpendKind,
+    spend_changes,
 )
 from perminute.domain.notifications.notifications import SpendLimitReached
 from perminute.domain.rating.usage_record import Adjusted
@@ -72,8 +72,8 @@ DAYS = 12
 NOW = FIRST + timedelta(days=DAYS)
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-OF_MONTH = SpendingKey(SpendingKind.USER, ORGANIZER, NOVEMBER)
-OF_HOUR = SpendingKey(SpendingKind.PREFIX, "49", FIRST)
+OF_MONTH = SpendKey(SpendKind.USER, ORGANIZER, NOVEMBER)
+OF_HOUR = SpendKey(SpendKind.PREFIX, "49", FIRST)
 
 
 @dataclass
@@ -99,13 +99,13 @@ class CountedStore(InMemoryStore):
     corrections_read: int = 0
     may_read: bool = True
 
-    def spending_changes(
+    def spend_changes(
         self, organization_id: str, *, after: int, until: int
-    ) -> Mapping[int, Sequence[SpendingChange]]:
+    ) -> Mapping[int, Sequence[SpendChange]]:
         if not self.may_read:
             raise Unavailable("corrections cannot be read")
         self.corrections_read += until - after
-        return super().spending_changes(organization_id, after=after, until=until)
+        return super().spend_changes(organization_id, after=after, until=until)
 
 
 @dataclass
@@ -161,7 +161,7 @@ class World:
             charge_micros=usage[key].charge_micros - times,
             adjustments=tuple(Adjusted(entry_id(number), -1) for number in entries),
         )
-        change = SpendingChange(OF_MONTH, FIRST.date(), -1)
+        change = SpendChange(OF_MONTH, FIRST.date(), -1)
         for number in range(account.corrections + 1, account.corrections + times + 1):
             self.store.corrected[ORGANIZATION, number] = (change,)
         self.store.accounts[ORGANIZATION] = replace(
@@ -217,7 +217,7 @@ class World:
 
     def of_month(self) -> int:
         account = self.store.account(ORGANIZATION)
-        read = spend_counters.spendings_of(self.store, self.calls, account, [OF_MONTH])
+        read = spend_counters.full_spend_counters(self.store, self.calls, account, [OF_MONTH])
         return read[OF_MONTH].spent_micros
 
 
@@ -336,7 +336,7 @@ def test_several_records_are_counted_by_one_reading() -> None:
     world.authorize("asks", FIRST)
     assert world.calls.read == DAYS
     spent = {key.kind: one.spent_micros for (_, key), one in world.store.spending.items()}
-    assert spent == {SpendingKind.USER: DAYS * PAID, SpendingKind.PREFIX: PAID}
+    assert spent == {SpendKind.USER: DAYS * PAID, SpendKind.PREFIX: PAID}
 
 
 def test_another_limit_of_prefixes_has_nothing_counted_again() -> None:
@@ -418,16 +418,19 @@ def test_a_limit_is_not_told_before_its_record_has_caught_up(
 
 
 def test_a_correction_leaves_a_record_that_lacks_the_one_before() -> None:
-    ready, behind = Spending(key=OF_MONTH, corrections=5), Spending(key=OF_HOUR, corrections=4)
-    spendings = Spendings((), {one.key: one for one in (ready, behind)}, corrections=5)
-    assert (spendings.is_counted(OF_MONTH), spendings.is_counted(OF_HOUR)) == (True, False)
-    changes = [SpendingChange(key, FIRST.date(), 7) for key in (OF_MONTH, OF_HOUR)]
-    spendings.correct(changes, 5)
-    assert not spendings.touched
-    spendings.correct(changes, 6)
-    assert spendings.touched == (replace(ready, spent_micros=7, corrections=6),)
-    assert (spendings.is_counted(OF_MONTH), spendings.is_counted(OF_HOUR)) == (True, False)
-    assert spendings.copy().is_counted(OF_HOUR) is False
+    ready, behind = (
+        SpendCounter(key=OF_MONTH, corrections=5),
+        SpendCounter(key=OF_HOUR, corrections=4),
+    )
+    counters = SpendCounters((), {one.key: one for one in (ready, behind)}, corrections=5)
+    assert (counters.is_counted(OF_MONTH), counters.is_counted(OF_HOUR)) == (True, False)
+    changes = [SpendChange(key, FIRST.date(), 7) for key in (OF_MONTH, OF_HOUR)]
+    counters.correct(changes, 5)
+    assert not counters.touched
+    counters.correct(changes, 6)
+    assert counters.touched == (replace(ready, spent_micros=7, corrections=6),)
+    assert (counters.is_counted(OF_MONTH), counters.is_counted(OF_HOUR)) == (True, False)
+    assert counters.copy().is_counted(OF_HOUR) is False
 
 
 def test_a_record_that_needs_little_does_not_wait_for_one_that_is_far_behind(
@@ -437,9 +440,9 @@ def test_a_record_that_needs_little_does_not_wait_for_one_that_is_far_behind(
     world = World()
     world.correct_call(times=9)
     for key, number in ((OF_MONTH, 1), (OF_HOUR, 8)):
-        world.store.spending[ORGANIZATION, key] = Spending(key=key, corrections=number)
+        world.store.spending[ORGANIZATION, key] = SpendCounter(key=key, corrections=number)
     account = world.store.account(ORGANIZATION)
-    read = spendings_so_far(world.store, world.calls, account, [OF_MONTH, OF_HOUR])
+    read = spend_counters_so_far(world.store, world.calls, account, [OF_MONTH, OF_HOUR])
     assert (read[OF_MONTH].corrections, read[OF_HOUR].corrections) == (1, 9)
 
 
@@ -457,7 +460,7 @@ def test_only_a_call_that_counts_or_is_listed_elsewhere_has_moved() -> None:
     )
 
     def changes_of(after: Usage) -> list[tuple[str, date, int, bool]]:
-        changes = spending_changes([(usage, after)], licensing, settings)
+        changes = spend_changes([(usage, after)], licensing, settings)
         return [(one.key.subject, one.ended_on, one.micros, one.moved) for one in changes]
 
     relisted = replace(usage, call=replace(usage.call, ended_at=usage.call.ended_at + MINUTE))

@@ -19,7 +19,7 @@ from perminute.domain.credit.holds import Hold
 from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.licensing.timelines import Timeline
-from perminute.domain.pools.pools import MinutePool, Month, Pools, PoolStep, Position
+from perminute.domain.pools.pools import DrawPosition, MinutePool, MinutePools, Month, PoolStep
 from perminute.domain.pools.settling import settled_until
 from perminute.events.reratings import rerating_request_of
 from perminute.ports import Rejection, Waiting
@@ -116,7 +116,7 @@ def record_of_pool(pool: MinutePool, step: PoolStep | None = None) -> dict[str, 
 
 def test_the_record_of_a_pool_that_becomes_unsettled_tells_since_when_it_is() -> None:
     pool = MinutePool(organization_id="contoso", month=Month(2026, 11))
-    late = Position(ANSWERED, "call-1")
+    late = DrawPosition(ANSWERED, "call-1")
     begun = pool.unsettled_from(late)
     seen_at = ANSWERED + timedelta(seconds=1)
     assert read_rerating(record_of_pool(begun, PoolStep.FIRST)) == Waiting("contoso", seen_at)
@@ -128,20 +128,20 @@ def test_the_record_of_a_pool_that_becomes_unsettled_tells_since_when_it_is() ->
 def test_only_what_unsettles_a_pool_or_settles_it_further_asks_for_a_step() -> None:
     settled = MinutePool(organization_id="contoso", month=Month(2026, 11))
     late = phone_call(call_id="late", ended_at=ANSWERED + timedelta(minutes=2))
-    begun = settled.unsettled_from(Position.of(late))
+    begun = settled.unsettled_from(DrawPosition.of(late))
 
     def steps(before: MinutePool, after: MinutePool) -> list[PoolStep]:
-        pools = Pools({before.month: before}, Licensing(Timeline(), {}))
+        pools = MinutePools({before.month: before}, Licensing(Timeline(), {}))
         pools.put(after)
         return list(pools.steps.values())
 
     assert steps(settled, begun) == [PoolStep.FIRST]
     # Another call of the same transaction that comes late as well.
-    assert steps(settled, begun.unsettled_from(Position(ANSWERED, "z"))) == [PoolStep.FIRST]
-    assert steps(begun, begun.with_drawn(Position.of(late), 2)) == []
+    assert steps(settled, begun.unsettled_from(DrawPosition(ANSWERED, "z"))) == [PoolStep.FIRST]
+    assert steps(begun, begun.with_drawn(DrawPosition.of(late), 2)) == []
     assert steps(begun, begun.with_held(Hold(ANSWERED, 2, 1), ANSWERED)) == []
-    assert steps(begun, begun.unsettled_from(Position(ANSWERED, "z"), 1)) == []
-    earlier = Position(ANSWERED - timedelta(days=1), "earlier")
+    assert steps(begun, begun.unsettled_from(DrawPosition(ANSWERED, "z"), 1)) == []
+    earlier = DrawPosition(ANSWERED - timedelta(days=1), "earlier")
     assert steps(begun, begun.unsettled_from(earlier)) == [PoolStep.NEXT]
     assert steps(begun, begun.at_next_step()) == [PoolStep.NEXT]
     assert steps(begun, settled_until(begun, begun.month.end.date())) == [PoolStep.NEXT]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perminute.api.messages import AnswerDocument, BalanceDocument, PriceDocument
-from perminute.domain.limits.spending import Spendings, day_of
+from perminute.domain.limits.spending import SpendCounters, day_of
 from perminute.domain.rating.usage_record import Flag
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant
@@ -65,7 +65,7 @@ def balance_document(account: Account, at: datetime, further: Lots = ()) -> Bala
     balance_micros = account.balance_at(at, further)
     reserved_micros = account.reserved.amount_at(at)
     settings = account.settings
-    today = Spendings(account.days, {})[day_of(at)]
+    today = SpendCounters(account.days, {})[day_of(at)]
     return BalanceDocument(
         organization_id=account.organization_id,
         at=format_instant(at),

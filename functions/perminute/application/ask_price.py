@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perminute.domain.pools.pools import Pools, month_of
+from perminute.domain.pools.pools import MinutePools, month_of
 from perminute.domain.rating.rating import RatingContext, rate_call
 
 if TYPE_CHECKING:
@@ -36,6 +36,6 @@ class AskPrice:
         if not rating.draws_on_pool:
             return rating.usage()
         month = month_of(call)
-        pools = Pools(self.credit.pools(call.organization_id, [month]), licensing)
+        pools = MinutePools(self.credit.pools(call.organization_id, [month]), licensing)
         wanted = rating.pool_minutes_wanted
         return rating.usage(pools.draw(call, wanted, reserved=0, now=call.rated_at))

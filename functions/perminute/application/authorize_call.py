@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from perminute.application.correlation import causes
 from perminute.application.further_lots import further_lots
 from perminute.application.retry import NEVER, Deadline
-from perminute.application.spend_counters import spendings_of, spendings_so_far
+from perminute.application.spend_counters import full_spend_counters, spend_counters_so_far
 from perminute.domain.authorization.authorization import (
     LONGEST_RESERVATION,
     Authorization,
@@ -31,7 +31,7 @@ from perminute.domain.authorization.reservations import (
 )
 from perminute.domain.credit.transaction import AccountChanged, Authorized
 from perminute.domain.errors import Conflict
-from perminute.domain.limits.spending import SpendingKind
+from perminute.domain.limits.spending import SpendKind
 from perminute.domain.pools.pools import month_of
 from perminute.domain.rating.rating import RatingContext
 from perminute.domain.rating.usage_record import Usage
@@ -121,15 +121,17 @@ class AuthorizeCall:
             month = month_of(call)
             pool = self.credit.pools(account.organization_id, [month])[month]
         keys = price.limit_records(licensing, account.settings).union(before.keys if before else ())
-        records = {key for key in keys if key.kind is not SpendingKind.DAY}
+        records = {key for key in keys if key.kind is not SpendKind.DAY}
         # A release decides nothing by limits, so it need not wait until calls are counted for them.
         if request.asked.operation is Operation.RELEASE:
-            spendings = spendings_so_far(self.credit, self.calls, account, records)
+            spend_counters = spend_counters_so_far(self.credit, self.calls, account, records)
         else:
-            spendings = spendings_of(self.credit, self.calls, account, records, deadline)
+            spend_counters = full_spend_counters(
+                self.credit, self.calls, account, records, deadline
+            )
         needs_all = account.further_expire_by(request.at + LONGEST_RESERVATION)
         further = further_lots(self.credit, account) if needs_all else ()
-        return AuthorizationContext(account, rating_context, price, pool, spendings, further)
+        return AuthorizationContext(account, rating_context, price, pool, spend_counters, further)
 
     def _rate_card(self, before: Reservation | None) -> RateCard:
         """Return the card that prices a call: that of its authorization, as long as it lasts."""

@@ -18,7 +18,7 @@ from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.results import Accepted, Duplicate, Result, against_recorded_call
 from perminute.application.retry import NEVER, Deadline
 from perminute.application.settle_pools import MAX_SETTLED_AT_ONCE, settle_with_charge
-from perminute.application.spend_counters import spendings_so_far
+from perminute.application.spend_counters import spend_counters_so_far
 from perminute.application.transact import transact
 from perminute.domain.credit.charging import charge
 from perminute.domain.credit.transaction import (
@@ -30,8 +30,8 @@ from perminute.domain.errors import (
     Unavailable,
     Unwritable,
 )
-from perminute.domain.limits.spending import SpendingKind, records_of
-from perminute.domain.pools.pools import MinutePool, Month, Pools, month_of
+from perminute.domain.limits.spending import SpendKind, records_of
+from perminute.domain.pools.pools import MinutePool, MinutePools, Month, month_of
 from perminute.domain.rating.rating import Rating, RatingContext, rate_call
 from perminute.domain.rating.usage_record import Flag, Usage
 from perminute.domain.values.printable import one_line
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.licensing import Licensing
-    from perminute.domain.limits.spending import SpendingKey
+    from perminute.domain.limits.spending import SpendKey
     from perminute.domain.pools.settling import Settlement
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.rate_card import RateCard
@@ -236,7 +236,7 @@ class _OrganizationCharge:
         ratings = self._rate(account, ended, licensing, list(reservations.values()))
         pools = self._pools(account, ratings, reservations.values())
         keys = _spending_keys(account, ratings, reservations.values(), licensing)
-        spendings = spendings_so_far(use_case.credit, use_case.calls, account, keys)
+        spend_counters = spend_counters_so_far(use_case.credit, use_case.calls, account, keys)
         at, heard_at = max(one.reported_at for one in ended), _heard_at(ended)
         now = account.now(at, heard_at)
         reported = {
@@ -250,8 +250,8 @@ class _OrganizationCharge:
             transaction = charge(
                 account,
                 ratings,
-                pools=Pools(pools, licensing),
-                spendings=spendings.copy(),
+                pools=MinutePools(pools, licensing),
+                spend_counters=spend_counters.copy(),
                 reservations=list(reservations.values()),
                 at=at,
                 heard_at=heard_at,
@@ -347,7 +347,7 @@ def _spending_keys(
     ratings: Sequence[Rating],
     reservations: Collection[Reservation],
     licensing: Licensing,
-) -> set[SpendingKey]:
+) -> set[SpendKey]:
     """Name the records of limits that the calls count for, or have reserved something of."""
     began_at = {one.call.call_id: one.call.rated_at for one in reservations if one.held}
     keys = {key for reservation in reservations for key in reservation.keys}
@@ -355,7 +355,7 @@ def _spending_keys(
         call, prefix = rating.call, rating.price.prefix
         at = began_at.get(call.call_id, call.rated_at)
         keys.update(records_of(call, prefix, at, licensing, account.settings))
-    return {key for key in keys if key.kind is not SpendingKind.DAY}
+    return {key for key in keys if key.kind is not SpendKind.DAY}
 
 
 def _caused_by(ended: Iterable[EndedCall]) -> AbstractContextManager[None]:

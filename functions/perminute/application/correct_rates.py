@@ -18,7 +18,7 @@ from perminute.application.recorded_calls import batches, moves
 from perminute.application.retry import NEVER, gave_up
 from perminute.domain.credit.ledger import RERATING
 from perminute.domain.errors import Contended
-from perminute.domain.pools.pools import LONGEST_CALL, Month, Pools
+from perminute.domain.pools.pools import LONGEST_CALL, MinutePools, Month
 from perminute.domain.rerating.corrections import ReratedCall
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class CorrectionTotal:
 _COUNTS = [counted.name for counted in fields(CorrectionTotal) if counted.name != "pools"]
 
 
-def _sum_of(rerated: Sequence[ReratedCall], pools: Pools) -> CorrectionTotal:
+def _sum_of(rerated: Sequence[ReratedCall], pools: MinutePools) -> CorrectionTotal:
     differing = [one for one in rerated if not one.is_priced_alike]
     return CorrectionTotal(
         looked_at=len(rerated),
@@ -146,7 +146,7 @@ class CorrectRates:
 
     def _rerated(
         self, correction: RateCorrection, listed: Sequence[ListedCall], account: Account
-    ) -> tuple[Sequence[ReratedCall], Pools]:
+    ) -> tuple[Sequence[ReratedCall], MinutePools]:
         rated, licensing = self.recorded.rated_again(account, listed, correction.version)
         pools = self.recorded.pools_of(account, rated, licensing)
         return [ReratedCall(usage, _again(usage, rating)) for usage, rating in rated], pools

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from perminute.domain.credit.ledger import RERATING
-from perminute.domain.pools.pools import Pools, Position, month_of
+from perminute.domain.pools.pools import DrawPosition, MinutePools, month_of
 from perminute.domain.rating.rating import RatingContext, rate_call
 from perminute.domain.rerating.corrections import ended_after_all
 
@@ -78,10 +78,10 @@ class EndReported:
             call = calls[usage.call.call_id]
             both.append((usage, rate_call(call, self._terms(usage, call, account, licensing))))
         months = {month for usage, rating in both for month in _months(usage, rating)}
-        pools = Pools(self.recorded.credit.pools(account.organization_id, months), licensing)
+        pools = MinutePools(self.recorded.credit.pools(account.organization_id, months), licensing)
         rerated = [
             ended_after_all(usage, rating, pools, account.now(at))
-            for usage, rating in sorted(both, key=lambda one: Position.of(one[1].call))
+            for usage, rating in sorted(both, key=lambda one: DrawPosition.of(one[1].call))
         ]
         return self.recorded.corrected(account, rerated, pools, at, CAUSE)
 

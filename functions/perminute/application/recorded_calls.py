@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from perminute.application.further_lots import expired_lots, further_lots
 from perminute.application.transact import transact
 from perminute.domain.errors import Unavailable
-from perminute.domain.pools.pools import Month, Pools, month_of
+from perminute.domain.pools.pools import MinutePools, Month, month_of
 from perminute.domain.rating.rating import RatingContext, rate_call
 from perminute.domain.rerating.corrections import rerate
 from perminute.ports import ListedCall
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from perminute.domain.rerating.corrections import ReratedCall
     from perminute.ports import CallList, Calls, CreditStore, RateCards
 
-MAX_LOOKED_AT = 1_000
+CALLS_PER_PIECE = 1_000
 """Calls of an organization that one invocation rates again: a few seconds' work."""
 
 MAX_LISTS = 2_000
@@ -196,7 +196,7 @@ class RecordedCalls:
 
     def pools_of(
         self, account: Account, rated: Sequence[tuple[Usage, Rating]], licensing: Licensing
-    ) -> Pools:
+    ) -> MinutePools:
         """Read the pools of calls that are rated again; those of calls that move are unsettled."""
         moving = [usage.call for usage, rating in rated if moves(usage, rating)]
         months = set(map(month_of, moving))
@@ -207,7 +207,7 @@ class RecordedCalls:
                 for usage, rating in rated
                 if usage.draws_on_pool or rating.draws_on_pool
             }
-        pools = Pools(self.credit.pools(account.organization_id, months), licensing)
+        pools = MinutePools(self.credit.pools(account.organization_id, months), licensing)
         for call in moving:
             pools.unsettle(call)
         return pools
@@ -216,7 +216,7 @@ class RecordedCalls:
         self,
         account: Account,
         rerated: Iterable[ReratedCall],
-        pools: Pools,
+        pools: MinutePools,
         at: datetime,
         cause: str,
     ) -> Transaction | None:

@@ -12,14 +12,14 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.application.correlation import caused_by, traceable
-from perminute.application.recorded_calls import MAX_LOOKED_AT, ReratingProgress, batches, moves
+from perminute.application.recorded_calls import CALLS_PER_PIECE, ReratingProgress, batches, moves
 from perminute.application.results import Accepted
 from perminute.application.retry import NEVER, Deadline
 from perminute.application.settle_pools import notify_without_settling, settle_pool
 from perminute.domain.credit.ledger import sent_by
 from perminute.domain.errors import Unavailable
 from perminute.domain.licensing.licensing import counts_seats
-from perminute.domain.pools.pools import Month, Pools, Position
+from perminute.domain.pools.pools import DrawPosition, MinutePools, Month
 from perminute.domain.rerating.corrections import ReratedCall, rerate
 from perminute.domain.rerating.rerating import earliest
 from perminute.domain.values.printable import one_line
@@ -122,7 +122,7 @@ class RerateCalls:
                 is_done = self._piece(rerating, progress, deadline)
             if not is_done:
                 return True
-            if progress.looked_at >= MAX_LOOKED_AT or deadline.passed:
+            if progress.looked_at >= CALLS_PER_PIECE or deadline.passed:
                 # The record of what has not begun must change, or no piece follows.
                 left = self.reratings.waiting(organization_id)[:1]
                 for waiting in left:
@@ -169,7 +169,7 @@ class RerateCalls:
                 progress.rerated += booking.rerated if booking else ()
                 progress.looked_at += len(calls)
                 after = last
-            enough = progress.looked_at - begun_at >= MAX_LOOKED_AT or not calls
+            enough = progress.looked_at - begun_at >= CALLS_PER_PIECE or not calls
             if enough or deadline.passed:
                 self.reratings.proceed(replace(rerating, after=after if calls else last))
                 return False
@@ -201,11 +201,11 @@ class RerateCalls:
         self, cause: str, since: datetime, months: Sequence[Month], account: Account, at: datetime
     ) -> Transaction:
         read = self.recorded.credit.pools(account.organization_id, months)
-        pools = Pools(read, self.recorded.licensing.for_account(account, ()))
+        pools = MinutePools(read, self.recorded.licensing.for_account(account, ()))
         for month in months:
-            start = Position.start_of(max(since, month.start).date())
+            start = DrawPosition.start_of(max(since, month.start).date())
             # To the end of the month: the minutes of all its calls may be others.
-            pools.put(replace(pools[month].unsettled_from(start), disturbed=None))
+            pools.put(replace(pools[month].unsettled_from(start), scope=None))
         return rerate(account, (), pools=pools, opened={}, at=at, cause=cause)
 
     def _correct(

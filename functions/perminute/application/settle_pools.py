@@ -13,10 +13,10 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.application.recorded_calls import CALLS_PER_TRANSACTION, MAX_LOOKED_AT
+from perminute.application.recorded_calls import CALLS_PER_PIECE, CALLS_PER_TRANSACTION
 from perminute.domain.credit.ledger import RERATING
 from perminute.domain.errors import Contended, Unavailable
-from perminute.domain.pools.pools import MinutePool, Month, Pools, Position
+from perminute.domain.pools.pools import DrawPosition, MinutePool, MinutePools, Month
 from perminute.domain.pools.settling import (
     PoolClaim,
     Settlement,
@@ -72,8 +72,8 @@ def _of_pool(
         )
 
 
-def _position(call: ListedCall) -> Position:
-    return Position(call.ended_at, call.call_id)
+def _position(call: ListedCall) -> DrawPosition:
+    return DrawPosition(call.ended_at, call.call_id)
 
 
 class _CallsOfDay(NamedTuple):
@@ -96,7 +96,7 @@ def settle_pool(
     Calls are read before the account is, and the pool says whether what was read holds: so a busy
     organization's pool is settled as well, whose account changes while calls are read.
     """
-    end = progress.looked_at + MAX_LOOKED_AT
+    end = progress.looked_at + CALLS_PER_PIECE
     read: _CallsOfDay | None = None
     for _ in range(MAX_STEPS):
         pool = recorded.credit.pools(organization_id, [month])[month]
@@ -118,7 +118,7 @@ def _read(recorded: RecordedCalls, pool: MinutePool, since: date) -> _CallsOfDay
     If there is none in many lists, it is how far these went; or the day after the last one.
     """
     found: list[ListedCall] = []
-    day, start = since, Position.start_of(since).ended_at
+    day, start = since, DrawPosition.start_of(since).ended_at
     lists = recorded.calls.dial_outs(pool.organization_id, since=start)
     for read, (listed_day, calls) in enumerate(_of_pool(pool, lists)):
         if listed_day > day:
@@ -141,7 +141,7 @@ def _step(
     if pool.unsettled is None or not pool.is_at_step_of(read.pool):
         return None
     since, calls = pool.unsettled.position.day, read.calls[:CALLS_PER_TRANSACTION]
-    last = _position(calls[-1]) if calls else Position.start_of(read.day)
+    last = _position(calls[-1]) if calls else DrawPosition.start_of(read.day)
     rerated: list[ReratedCall] = []
     if pool.was_drawn_on_before(last):
         # From this step on it is known what has drawn since the calls were read.
@@ -162,7 +162,7 @@ def _step(
         pool = settled_where_rest_stays(pool)
         if len(read.calls) == len(calls):
             pool = past_ample_days(pool, licensing, at)
-    pools = Pools({month: read.pool}, licensing)
+    pools = MinutePools({month: read.pool}, licensing)
     pools.put(pool)
     return recorded.corrected(account, rerated, pools, at, f"{RERATING}pool#{month}")
 
@@ -241,13 +241,13 @@ def _recorded_of(recorded: RecordedCalls, pool: MinutePool, most: int) -> list[L
 def notify_without_settling(recorded: RecordedCalls, account: Account, deadline: Deadline) -> None:
     """Notify of the next calls that their pools have to settle, if notifications still wait.
 
-    At most `MAX_LOOKED_AT` calls: as the pools are settled, others become the next ones.
+    At most `CALLS_PER_PIECE` calls: as the pools are settled, others become the next ones.
     """
     organization_id = account.organization_id
     months = account.provisional.months if account.provisional else frozenset[Month]()
     pools = recorded.credit.pools(organization_id, months)
     waiting = (name for month in sorted(months) for name in _unsettled(recorded, pools[month]))
-    call_ids = list(islice(waiting, MAX_LOOKED_AT))
+    call_ids = list(islice(waiting, CALLS_PER_PIECE))
     is_all = next(waiting, None) is None
     # Where there is none, one piece takes note of that.
     pieces = range(0, len(call_ids), CALLS_PER_TRANSACTION) or (0,)
@@ -259,7 +259,7 @@ def notify_without_settling(recorded: RecordedCalls, account: Account, deadline:
 
 def _unsettled(recorded: RecordedCalls, pool: MinutePool) -> Iterator[str]:
     if pool.unsettled is not None:
-        since = Position.start_of(pool.unsettled.position.day).ended_at
+        since = DrawPosition.start_of(pool.unsettled.position.day).ended_at
         lists = recorded.calls.dial_outs(pool.organization_id, since=since)
         for _, calls in _of_pool(pool, lists):
             yield from (call.call_id for call in calls)

@@ -20,7 +20,7 @@ from perminute.application.retry import NEVER
 from perminute.domain.credit.ledger import entry_id
 from perminute.domain.credit.transaction import Transaction
 from perminute.domain.errors import Unavailable
-from perminute.domain.limits.spending import PartOfDay, Spending, SpendingKind, Spendings
+from perminute.domain.limits.spending import PartOfDay, SpendCounter, SpendCounters, SpendKind
 from perminute.ports import ListedCall
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from perminute.application.retry import Deadline
     from perminute.domain.credit.accounts import Account
-    from perminute.domain.limits.spending import SpendingKey
+    from perminute.domain.limits.spending import SpendKey
     from perminute.domain.rating.usage_record import Usage
     from perminute.ports import CallList, Calls, CreditStore
 
@@ -42,13 +42,13 @@ MAX_CORRECTIONS = 100
 """Numbers of corrections that are read for one piece: with names like real ones, less than 1 MB."""
 
 
-def spendings_of(
+def full_spend_counters(
     credit: CreditStore,
     calls: Calls,
     account: Account,
-    keys: Collection[SpendingKey],
+    keys: Collection[SpendKey],
     deadline: Deadline = NEVER,
-) -> Spendings:
+) -> SpendCounters:
     """Read what was spent, after the account was read, and count all that is not counted.
 
     Who decides by it commits against the account: no call can have been charged meanwhile. The last
@@ -62,12 +62,12 @@ def spendings_of(
         counting.count_one_piece()
         if counting.is_unfinished:
             counting.write()
-    return counting.spendings
+    return counting.spend_counters
 
 
-def spendings_so_far(
-    credit: CreditStore, calls: Calls, account: Account, keys: Collection[SpendingKey]
-) -> Spendings:
+def spend_counters_so_far(
+    credit: CreditStore, calls: Calls, account: Account, keys: Collection[SpendKey]
+) -> SpendCounters:
     """Read what was spent as far as it is counted, and count one piece more.
 
     For those who decide nothing by it: they write that piece, and need not wait for the others.
@@ -77,33 +77,33 @@ def spendings_so_far(
         # A call is charged although others cannot be read: these are counted later.
         with suppress(Unavailable):
             counting.count_one_piece()
-    return counting.spendings
+    return counting.spend_counters
 
 
 class _Counting:
     def __init__(
-        self, credit: CreditStore, calls: Calls, account: Account, keys: Collection[SpendingKey]
+        self, credit: CreditStore, calls: Calls, account: Account, keys: Collection[SpendKey]
     ) -> None:
         self._credit, self._calls, self._account = credit, calls, account
-        self._read = credit.spendings(account.organization_id, keys) if keys else {}
+        self._read = credit.spend_counters(account.organization_id, keys) if keys else {}
         self._counters = {key: _begun(key, self._read.get(key), account) for key in keys}
 
     @property
-    def spendings(self) -> Spendings:
+    def spend_counters(self) -> SpendCounters:
         changed = [key for key, one in self._counters.items() if one != self._read.get(key)]
-        return Spendings(self._account.days, self._counters, changed, self._account.corrections)
+        return SpendCounters(self._account.days, self._counters, changed, self._account.corrections)
 
     @property
     def is_unfinished(self) -> bool:
         return bool(self._behind or self._uncounted)
 
     @property
-    def _behind(self) -> list[Spending]:
+    def _behind(self) -> list[SpendCounter]:
         last = self._account.corrections
         return [one for one in self._counters.values() if one.corrections < last]
 
     @property
-    def _uncounted(self) -> list[Spending]:
+    def _uncounted(self) -> list[SpendCounter]:
         return [one for one in self._counters.values() if one.counted_before is not None]
 
     def count_one_piece(self) -> None:
@@ -115,18 +115,20 @@ class _Counting:
         self._counters |= {one.key: one for one in counted}
 
     def write(self) -> None:
-        account, spendings = self._account, self.spendings.touched
-        self._credit.commit(Transaction(before=account, after=account, spendings=spendings))
+        account, spend_counters = self._account, self.spend_counters.touched
+        self._credit.commit(
+            Transaction(before=account, after=account, spend_counters=spend_counters)
+        )
 
 
-def _begun(key: SpendingKey, counter: Spending | None, account: Account) -> Spending:
+def _begun(key: SpendKey, counter: SpendCounter | None, account: Account) -> SpendCounter:
     """Return a counter as it was read, or begin it if there is none or it is void."""
     # While there was no limit of prefixes, nothing was counted for it.
-    is_void_before = account.prefixes_from if key.kind is SpendingKind.PREFIX else 0
+    is_void_before = account.prefixes_from if key.kind is SpendKind.PREFIX else 0
     if counter is not None and counter.corrections >= is_void_before:
         return counter
     return replace(
-        counter or Spending(key=key),
+        counter or SpendCounter(key=key),
         spent_micros=0,
         corrections=account.corrections,
         counted_before=key.since.date(),
@@ -135,8 +137,8 @@ def _begun(key: SpendingKey, counter: Spending | None, account: Account) -> Spen
 
 
 def _corrected(
-    credit: CreditStore, account: Account, behind: Sequence[Spending]
-) -> Iterable[Spending]:
+    credit: CreditStore, account: Account, behind: Sequence[SpendCounter]
+) -> Iterable[SpendCounter]:
     """Have the counters that lack the fewest corrections take in the next of them.
 
     So these are soon done, and do not wait for one that lacks many.
@@ -146,14 +148,16 @@ def _corrected(
     nearly = [number for number in numbers if number >= last - MAX_CORRECTIONS]
     after = min(nearly) if nearly else max(numbers)
     until = min(after + MAX_CORRECTIONS, last)
-    changes = credit.spending_changes(account.organization_id, after=after, until=until)
+    changes = credit.spend_changes(account.organization_id, after=after, until=until)
     for counter in behind:
         if after <= counter.corrections < until:
             missing = (changes[n] for n in sorted(changes) if n > counter.corrections)
             yield counter.with_changes(chain.from_iterable(missing), until)
 
 
-def _counted(calls: Calls, account: Account, uncounted: Sequence[Spending]) -> list[Spending]:
+def _counted(
+    calls: Calls, account: Account, uncounted: Sequence[SpendCounter]
+) -> list[SpendCounter]:
     """Count the next lists of calls, once for all counters that are as far as the furthest."""
     organization_id = account.organization_id
     day, after = max(map(_place, uncounted))
@@ -179,17 +183,17 @@ def _counted(calls: Calls, account: Account, uncounted: Sequence[Spending]) -> l
     return [_with_piece(counter, usages, stopped_at, account.entries) for counter in counters]
 
 
-def _place(counter: Spending) -> tuple[date, str]:
+def _place(counter: SpendCounter) -> tuple[date, str]:
     day = counter.counted_before or counter.key.since.date()
     return day, counter.part.after if counter.part else ""
 
 
-def _may_count(counters: Iterable[Spending], call: ListedCall) -> bool:
+def _may_count(counters: Iterable[SpendCounter], call: ListedCall) -> bool:
     return any(
         call.answered_at >= counter.key.since
         and (
             call.organizer_id == counter.key.subject
-            if counter.key.kind is SpendingKind.USER
+            if counter.key.kind is SpendKind.USER
             else call.dial_out
         )
         for counter in counters
@@ -197,8 +201,8 @@ def _may_count(counters: Iterable[Spending], call: ListedCall) -> bool:
 
 
 def _with_piece(
-    counter: Spending, usages: Iterable[Usage], stopped_at: CallList | None, entries: int
-) -> Spending:
+    counter: SpendCounter, usages: Iterable[Usage], stopped_at: CallList | None, entries: int
+) -> SpendCounter:
     """Add what the calls cost that were read, and note at which list that stopped."""
     of_day: Counter[date] = Counter()
     # The calls of a day that is begun are counted as they were then: the rest is added already.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         Transaction,
     )
     from perminute.domain.licensing.licensing import Licensing, LicensingChange, Seats
-    from perminute.domain.limits.spending import Spending, SpendingChange, SpendingKey
+    from perminute.domain.limits.spending import SpendChange, SpendCounter, SpendKey
     from perminute.domain.pools.pools import MinutePool, Month
     from perminute.domain.reconciliation.reconciliation import Statement
     from perminute.domain.rerating.rerating import Rerating
@@ -60,18 +60,18 @@ class CreditStore(Protocol):
         """
         ...
 
-    def spendings(
-        self, organization_id: str, keys: Collection[SpendingKey]
-    ) -> dict[SpendingKey, Spending]:
+    def spend_counters(
+        self, organization_id: str, keys: Collection[SpendKey]
+    ) -> dict[SpendKey, SpendCounter]:
         """Read what was spent of limits; those that nobody has counted are left out.
 
         As with licensing, read the account first.
         """
         ...
 
-    def spending_changes(
+    def spend_changes(
         self, organization_id: str, *, after: int, until: int
-    ) -> Mapping[int, Sequence[SpendingChange]]:
+    ) -> Mapping[int, Sequence[SpendChange]]:
         """Read what corrections changed for limits, those after one number up to another.
 
         By their numbers; the account must have been read first, and have as many as `until`.

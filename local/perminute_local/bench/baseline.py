@@ -12,8 +12,8 @@ from aws_lambda_powertools.utilities.idempotency import (
 )
 
 from perminute.domain.credit.charging import charge as book_charge
-from perminute.domain.limits.spending import Spendings
-from perminute.domain.pools.pools import Pools
+from perminute.domain.limits.spending import SpendCounters
+from perminute.domain.pools.pools import MinutePools
 from perminute.domain.rating.rating import RatingContext, rate_call
 
 if TYPE_CHECKING:
@@ -58,10 +58,12 @@ def _charge(use_case: ChargeCalls, one: EndedCall) -> Usage:
     licensing = use_case.licensing.store.licensing(call.organization_id, [call.organizer_id])
     card = use_case.rate_cards.current()
     context = RatingContext(licensing, card, account.currency, account.credits_set_up_at)
-    pools = Pools({}, licensing)
-    spendings = Spendings(account.days, {})
+    pools = MinutePools({}, licensing)
+    spend_counters = SpendCounters(account.days, {})
     ratings = [rate_call(call, context)]
-    booking = book_charge(account, ratings, pools=pools, spendings=spendings, at=one.reported_at)
+    booking = book_charge(
+        account, ratings, pools=pools, spend_counters=spend_counters, at=one.reported_at
+    )
     transaction = booking
     # Put over what may stand there: no condition, and no list by which the call is found again.
     use_case.credit.commit(replace(transaction, usages=(), rerated=transaction.usages))

@@ -14,7 +14,7 @@ from perminute.application.licensing_cache import LicensingCache
 from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.retry import RetryPolicy
-from perminute.application.spend_counters import spendings_of
+from perminute.application.spend_counters import full_spend_counters
 from perminute.domain.credit.booking import Purchase, purchase
 from perminute.domain.credit.lots import twelve_months_after
 from perminute.domain.credit.transaction import (
@@ -26,7 +26,7 @@ from perminute.domain.credit.transaction import (
 from perminute.domain.licensing.attributes import MONTHLY_SPEND_LIMIT, license_attribute
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.licensing.timelines import Fact
-from perminute.domain.limits.spending import SpendingKey, SpendingKind
+from perminute.domain.limits.spending import SpendKey, SpendKind
 from perminute.domain.rating.calls import Call, LegType, MeetingType
 from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.bench.handler import RATE_CARD
@@ -117,10 +117,10 @@ def _measured() -> dict[str, int]:
 
 def _count(store: InMemoryStore, calls: _Counted) -> None:
     """Read what was spent of a user's limit, as whoever authorizes does, and write it down."""
-    key = SpendingKey(SpendingKind.USER, ORGANIZER, datetime(2026, 11, 1, tzinfo=UTC))
+    key = SpendKey(SpendKind.USER, ORGANIZER, datetime(2026, 11, 1, tzinfo=UTC))
     account = store.account(ORGANIZATION)
-    spendings = spendings_of(store, calls, account, [key])
-    store.commit(Transaction(before=account, after=account, spendings=spendings.touched))
+    spend_counters = full_spend_counters(store, calls, account, [key])
+    store.commit(Transaction(before=account, after=account, spend_counters=spend_counters.touched))
 
 
 def _organization() -> InMemoryStore:

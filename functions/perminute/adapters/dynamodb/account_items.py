@@ -36,7 +36,7 @@ from perminute.domain.credit.ledger import entry_id
 from perminute.domain.credit.lots import FurtherLots, Lot, twelve_months_after
 from perminute.domain.credit.provisional import Provisional
 from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeRequest, RechargeState
-from perminute.domain.limits.spending import Spending, day_of
+from perminute.domain.limits.spending import SpendCounter, day_of
 from perminute.domain.pools.pools import Month
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ _RECHARGE = row(
     stopped_by=one_of(Disabled),
 )
 _DAY = row(
-    Spending,
+    SpendCounter,
     key=Format(
         lambda day: day.since.date().isoformat(), lambda text: day_of(datetime.fromisoformat(text))
     ),

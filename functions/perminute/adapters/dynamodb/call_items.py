@@ -38,7 +38,7 @@ from perminute.domain.authorization.reservations import (
 )
 from perminute.domain.credit.credit_settings import FailureHandling
 from perminute.domain.licensing.licensing import NotEntitled
-from perminute.domain.limits.spending import LimitName, SpendingKey, SpendingKind
+from perminute.domain.limits.spending import LimitName, SpendKey, SpendKind
 from perminute.domain.rating.calls import Call, LegType, MeetingType
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, Step, Unpriced
 from perminute.domain.rating.usage_record import (
@@ -258,7 +258,7 @@ _RESERVATION = Record(
     used_seconds=Field(PLAIN, "used"),
     reported_at=SHORT_INSTANT,
     promised=row(Promise, until=GRID_INSTANT, micros=PLAIN, minutes=PLAIN),
-    keys=many(row(SpendingKey, kind=one_of(SpendingKind), subject=PLAIN, since=SHORT_INSTANT)),
+    keys=many(row(SpendKey, kind=one_of(SpendKind), subject=PLAIN, since=SHORT_INSTANT)),
 )
 _HELD = as_json(
     many(row(Held, until=GRID_INSTANT, micros=PLAIN, minutes=PLAIN, used=FLAG, calls=PLAIN))

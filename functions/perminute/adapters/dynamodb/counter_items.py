@@ -26,12 +26,12 @@ from perminute.adapters.dynamodb.codec import (
 )
 from perminute.domain.limits.spending import (
     PartOfDay,
-    Spending,
-    SpendingChange,
-    SpendingKey,
-    SpendingKind,
+    SpendChange,
+    SpendCounter,
+    SpendKey,
+    SpendKind,
 )
-from perminute.domain.pools.pools import Cursor, Disturbance, MinutePool, Position
+from perminute.domain.pools.pools import DrawPosition, MinutePool, SettlementCursor, SettlementScope
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ _CORRECTION = "corrected#"
 # ── Minute pools ─────────────────────────────────────────────────────────────────────────────
 
 _MINUTES_BY_DAY = as_json(mapping(DAY, PLAIN))
-_POSITION = row(Position, ended_at=SHORT_INSTANT, call_id=PLAIN)
+_POSITION = row(DrawPosition, ended_at=SHORT_INSTANT, call_id=PLAIN)
 _POOL = Record(
     MinutePool,
     organization_id=TEXT,
@@ -58,11 +58,13 @@ _POOL = Record(
     reserved_by_day=Field(_MINUTES_BY_DAY, "reserved"),
     held=as_json(HOLDS),
     bound=as_json(_POSITION),
-    unsettled=as_json(row(Cursor, position=_POSITION, minutes_of_day=PLAIN, reserved_of_day=PLAIN)),
+    unsettled=as_json(
+        row(SettlementCursor, position=_POSITION, minutes_of_day=PLAIN, reserved_of_day=PLAIN)
+    ),
     drawn_from=as_json(_POSITION),
-    disturbed=as_json(row(Disturbance, until=_POSITION, more=PLAIN, last=_POSITION)),
+    scope=as_json(row(SettlementScope, until=_POSITION, more=PLAIN, last=_POSITION)),
     steps=NUMBER,
-    told=NUMBER,
+    notified_percent=NUMBER,
 )
 
 
@@ -93,20 +95,20 @@ def pool_of(item: Item) -> MinutePool:
 # ── What was spent of limits ─────────────────────────────────────────────────────────────────
 
 
-def _written_key(counted: SpendingKey) -> str:
+def _written_key(counted: SpendKey) -> str:
     """Write it in few letters: with a user's name of 250 it must fit into a key."""
     return f"{counted.kind[0]}#{counted.since:%Y%m%dT%H}#{counted.subject}"
 
 
-def _read_key(text: str) -> SpendingKey:
+def _read_key(text: str) -> SpendKey:
     letter, since, subject = text.split("#", 2)
-    kind = next(kind for kind in SpendingKind if kind[0] == letter)
-    return SpendingKey(kind, subject, datetime.strptime(since, "%Y%m%dT%H").replace(tzinfo=UTC))
+    kind = next(kind for kind in SpendKind if kind[0] == letter)
+    return SpendKey(kind, subject, datetime.strptime(since, "%Y%m%dT%H").replace(tzinfo=UTC))
 
 
 _KEY = Format(_written_key, _read_key)
 _SPENDING = Record(
-    Spending,
+    SpendCounter,
     key=Field(attribute("S", after(SPENDING, _KEY)), "record"),
     spent_micros=NUMBER,
     corrections=NUMBER,
@@ -115,20 +117,20 @@ _SPENDING = Record(
     counted_before=attribute("S", DAY),
     part=as_json(row(PartOfDay, after=PLAIN, entries=PLAIN, micros=PLAIN)),
 )
-_CHANGES = as_json(many(row(SpendingChange, key=_KEY, ended_on=DAY, micros=PLAIN, moved=FLAG)))
+_CHANGES = as_json(many(row(SpendChange, key=_KEY, ended_on=DAY, micros=PLAIN, moved=FLAG)))
 
 
-def spending_record(counted: SpendingKey) -> str:
+def spending_record(counted: SpendKey) -> str:
     """Name the item of what was spent of a limit."""
     return f"{SPENDING}{_written_key(counted)}"
 
 
-def spending_item(organization_id: str, spending: Spending) -> Item:
+def spending_item(organization_id: str, spending: SpendCounter) -> Item:
     """Write what was spent of a limit."""
     return {"organizationId": {"S": organization_id}, **_SPENDING.write(spending)}
 
 
-def spending_of(item: Item) -> Spending:
+def spending_of(item: Item) -> SpendCounter:
     """Read what was spent of a limit."""
     return _SPENDING.read(item)
 
@@ -138,7 +140,7 @@ def correction_record(number: int) -> str:
     return f"{_CORRECTION}{number:012d}"
 
 
-def correction_item(organization_id: str, number: int, changes: Sequence[SpendingChange]) -> Item:
+def correction_item(organization_id: str, number: int, changes: Sequence[SpendChange]) -> Item:
     """Write what a correction changed for limits, under the number that the account has of it."""
     return {
         **key(organization_id, correction_record(number)),
@@ -146,6 +148,6 @@ def correction_item(organization_id: str, number: int, changes: Sequence[Spendin
     }
 
 
-def correction_of(item: Item) -> tuple[int, Sequence[SpendingChange]]:
+def correction_of(item: Item) -> tuple[int, Sequence[SpendChange]]:
     """Read the number of a correction, and what it changed for limits."""
     return int(item["record"]["S"].removeprefix(_CORRECTION)), _CHANGES.read(item["changes"])

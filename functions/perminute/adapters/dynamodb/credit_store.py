@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.lots import Lot, Lots
     from perminute.domain.credit.transaction import Transaction
-    from perminute.domain.limits.spending import Spending, SpendingChange, SpendingKey
+    from perminute.domain.limits.spending import SpendChange, SpendCounter, SpendKey
     from perminute.domain.reconciliation.reconciliation import Statement
 
 
@@ -79,18 +79,18 @@ class DynamoDBCreditStore:
             for month in months
         }
 
-    def spendings(
-        self, organization_id: str, keys: Collection[SpendingKey]
-    ) -> dict[SpendingKey, Spending]:
+    def spend_counters(
+        self, organization_id: str, keys: Collection[SpendKey]
+    ) -> dict[SpendKey, SpendCounter]:
         items = self._tables.credit.get_together(
             [key(organization_id, counter_items.spending_record(counted)) for counted in keys]
         )
         with readable(f"the spending of {organization_id}"):
             return {one.key: one for one in map(counter_items.spending_of, items)}
 
-    def spending_changes(
+    def spend_changes(
         self, organization_id: str, *, after: int, until: int
-    ) -> Mapping[int, Sequence[SpendingChange]]:
+    ) -> Mapping[int, Sequence[SpendChange]]:
         items = self._tables.credit.items_of(
             organization_id,
             first=counter_items.correction_record(after + 1),

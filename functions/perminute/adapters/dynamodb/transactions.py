@@ -113,7 +113,7 @@ def _of_calls(tables: Tables, transaction: Transaction) -> Iterator[Operation]:
     for pool in transaction.pools:
         step = transaction.steps.get(pool.month)
         yield credit.put(pool_item(pool, step))
-    for spending in transaction.spendings:
+    for spending in transaction.spend_counters:
         yield credit.put(spending_item(organization_id, spending))
     for item in call_list_items(transaction.usages, _charge_of(transaction)):
         yield credit.put(item, credit.is_new)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.lots import Lot
     from perminute.domain.credit.transaction import Causes, ProcessedEvent
     from perminute.domain.licensing.timelines import Fact
-    from perminute.domain.limits.spending import Spending, SpendingChange, SpendingKey
+    from perminute.domain.limits.spending import SpendChange, SpendCounter, SpendKey
     from perminute.domain.notifications.digests import CallGroup, CountedCalls
     from perminute.domain.notifications.notifications import Notification
     from perminute.domain.pools.pools import MinutePool, Month
@@ -59,8 +59,8 @@ class Records:
     chargebacks: dict[tuple[str, str], int] = field(default_factory=dict)
     """What was taken back of purchases, by organization and purchase; micro-units."""
     minute_pools: dict[tuple[str, Month], MinutePool] = field(default_factory=dict)
-    spending: dict[tuple[str, SpendingKey], Spending] = field(default_factory=dict)
-    corrected: dict[tuple[str, int], Sequence[SpendingChange]] = field(default_factory=dict)
+    spending: dict[tuple[str, SpendKey], SpendCounter] = field(default_factory=dict)
+    corrected: dict[tuple[str, int], Sequence[SpendChange]] = field(default_factory=dict)
     """What corrections changed for limits, by organization and number."""
     reratings: dict[tuple[str, str], Rerating] = field(default_factory=dict)
     processed_events: dict[EventIdentity, ProcessedEvent] = field(default_factory=dict)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.lots import Lot, Lots
     from perminute.domain.credit.transaction import ProcessedEvent, Transaction
-    from perminute.domain.limits.spending import Spending, SpendingChange, SpendingKey
+    from perminute.domain.limits.spending import SpendChange, SpendCounter, SpendKey
 
 
 class InMemoryStore(CallRecords, LicensingRecords, ReratingRecords):
@@ -78,7 +78,7 @@ class InMemoryStore(CallRecords, LicensingRecords, ReratingRecords):
             self._write_lots(transaction)
             for pool in transaction.pools:
                 self.minute_pools[organization_id, pool.month] = pool
-            for spending in transaction.spendings:
+            for spending in transaction.spend_counters:
                 self.spending[organization_id, spending.key] = spending
             if transaction.corrected:
                 self.corrected[organization_id, transaction.after.corrections] = (
@@ -95,16 +95,16 @@ class InMemoryStore(CallRecords, LicensingRecords, ReratingRecords):
             empty = (MinutePool(organization_id=organization_id, month=month) for month in months)
             return {pool.month: known.get(pool.month, pool) for pool in empty}
 
-    def spendings(
-        self, organization_id: str, keys: Collection[SpendingKey]
-    ) -> dict[SpendingKey, Spending]:
+    def spend_counters(
+        self, organization_id: str, keys: Collection[SpendKey]
+    ) -> dict[SpendKey, SpendCounter]:
         with self._lock:
             known = of(organization_id, self.spending)
             return {key: known[key] for key in keys if key in known}
 
-    def spending_changes(
+    def spend_changes(
         self, organization_id: str, *, after: int, until: int
-    ) -> Mapping[int, Sequence[SpendingChange]]:
+    ) -> Mapping[int, Sequence[SpendChange]]:
         with self._lock:
             corrected = of(organization_id, self.corrected)
             return {number: corrected[number] for number in corrected if after < number <= until}

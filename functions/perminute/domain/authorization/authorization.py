@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from perminute.domain.authorization.pricing import AuthorizationContext, Quote
     from perminute.domain.authorization.reservations import ChargingRequest
-    from perminute.domain.limits.spending import SpendingKey
+    from perminute.domain.limits.spending import SpendKey
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.rating import Rating
 
@@ -214,7 +214,7 @@ def _limits(quote: Quote) -> list[ReachedLimit]:
         for prefix in context.price.prefixes
         for limit in limits_on(quote.call, prefix, at, licensing, settings)
     )
-    spent = ((limit, context.spendings[limit.key]) for limit in limits)
+    spent = ((limit, context.spend_counters[limit.key]) for limit in limits)
     return [
         ReachedLimit(limit, spending.spent_micros, spending.held.amount_at(quote.at))
         for limit, spending in spent
@@ -363,7 +363,7 @@ def _parts_to_hold(quote: Quote, promises: list[Promise]) -> tuple[Held, ...]:
     return (Held(due_at, *used, used=True), *granted)
 
 
-def _limit_keys(quote: Quote) -> tuple[SpendingKey, ...]:
+def _limit_keys(quote: Quote) -> tuple[SpendKey, ...]:
     """Return the records that count what is reserved, as they will count what the call costs."""
     context, settings = quote.context, quote.context.account.settings
     records = sorted(context.price.limit_records(context.rating_context.licensing, settings))
@@ -375,13 +375,15 @@ def book_reservation(
     context: AuthorizationContext, quote: Quote, grant: Grant, reservation: Reservation
 ) -> Authorization:
     """Reserve it on account, pool and limits, and note which limits admins are notified of."""
-    before, spendings, at = context.account, context.spendings, quote.at
-    reached = tuple(limit for limit in grant.exceeded if spendings.notify_once(limit.limit, at))
+    before, spend_counters, at = context.account, context.spend_counters, quote.at
+    reached = tuple(
+        limit for limit in grant.exceeded if spend_counters.notify_once(limit.limit, at)
+    )
     reserved, pool = quote.context.account.reserved, quote.context.pool
     for held in reservation.held:
         credit = held.credit
         for key in reservation.keys:
-            spendings.hold(key, credit, at)
+            spend_counters.hold(key, credit, at)
         if held.used:
             credit = credit._replace(began_at=reservation.call.rated_at - CLOCK_SKEW)
         reserved = reserved.lapsed(at).with_added(credit)
@@ -390,9 +392,13 @@ def book_reservation(
     notified = before.calls_notified if grant.calls_notified is None else grant.calls_notified
     is_news = notified and not before.calls_notified
     calls = before.reserved.calls_at(at) if is_news else None
-    account = replace(before, reserved=reserved, calls_notified=notified, days=spendings.days(at))
+    account = replace(
+        before, reserved=reserved, calls_notified=notified, days=spend_counters.days(at)
+    )
     pools = () if pool is None or pool is context.pool else (pool,)
-    is_changed = account != before or pools or spendings.touched
+    is_changed = account != before or pools or spend_counters.touched
     after = replace(account, version=before.version + 1) if is_changed else before
-    booking = Transaction(before=before, after=after, pools=pools, spendings=spendings.touched)
+    booking = Transaction(
+        before=before, after=after, pools=pools, spend_counters=spend_counters.touched
+    )
     return Authorization(reservation, booking, reached, calls)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.credit_settings import CreditSettings
     from perminute.domain.credit.lots import Lots
     from perminute.domain.licensing.licensing import Licensing
-    from perminute.domain.limits.spending import SpendingKey, Spendings
+    from perminute.domain.limits.spending import SpendCounters, SpendKey
     from perminute.domain.pools.pools import MinutePool
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.rating import RatingContext
@@ -75,9 +75,7 @@ class CallPrice(NamedTuple):
         """
         return tuple(dict.fromkeys(rating.price.prefix for rating in self.shown))
 
-    def limit_records(
-        self, licensing: Licensing, settings: CreditSettings | None
-    ) -> set[SpendingKey]:
+    def limit_records(self, licensing: Licensing, settings: CreditSettings | None) -> set[SpendKey]:
         """Return the keys of the records that count the call for limits, the day's aside."""
         call = self.rating.call
         return {
@@ -191,7 +189,7 @@ class AuthorizationContext(NamedTuple):
     # Of the month in which the call was authorized; None if it draws on none.
     pool: MinutePool | None
     # With a record for each limit that applies to the call or has something reserved for it.
-    spendings: Spendings
+    spend_counters: SpendCounters
     # The lots that are not in the account item, read only if one may expire soon.
     further: Lots = ()
 
@@ -199,7 +197,7 @@ class AuthorizationContext(NamedTuple):
 class Quote(NamedTuple):
     """A request about a call with its price, and what its organization has for it."""
 
-    # Account, pool and spendings are without what the call had reserved before this request.
+    # Account, pool and counters are without what the call had reserved before this request.
     context: AuthorizationContext
     call: Call
     asked: ChargingRequest  # in full
@@ -251,7 +249,7 @@ def _with_given_back(context: AuthorizationContext, before: Reservation) -> Auth
         if pool is not None and held.minutes:
             pool = pool.without_held(held.pool)
         for key in before.keys:
-            context.spendings.release(key, held.credit)
+            context.spend_counters.release(key, held.credit)
     return context._replace(account=replace(context.account, reserved=reserved), pool=pool)
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from perminute.domain.limits.spending import LimitName, SpendingKey
+    from perminute.domain.limits.spending import LimitName, SpendKey
     from perminute.domain.rating.calls import Call
 
 DEFAULT_QUOTA_SECONDS = 300
@@ -240,7 +240,7 @@ class Reservation:
     promised: Promise | None = None
     held: tuple[Held, ...] = ()
     # The records of limits that count what is held as well.
-    keys: tuple[SpendingKey, ...] = ()
+    keys: tuple[SpendKey, ...] = ()
 
     @property
     def sequence(self) -> int:

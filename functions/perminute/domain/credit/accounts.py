@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.lots import FurtherLots, Lots
     from perminute.domain.credit.provisional import Provisional
     from perminute.domain.credit.recharge import AutoRecharge
-    from perminute.domain.limits.spending import Spending
+    from perminute.domain.limits.spending import SpendCounter
 
 _NOTHING_ASKED = RechargeState()
 
@@ -58,7 +58,7 @@ class Account:
     recharge: RechargeState = _NOTHING_ASKED
     reserved: Holds = NOTHING_HELD  # for calls under way, and for used seconds not charged yet
     calls_notified: bool = False  # admins were notified of the limit of concurrent calls
-    days: tuple[Spending, ...] = ()  # what the calls of the last few days cost
+    days: tuple[SpendCounter, ...] = ()  # what the calls of the last few days cost
     # The number of the last correction of what was counted for limits of users and prefixes.
     corrections: int = 0
     # What was counted for prefixes before this correction is void: there was no limit in between.

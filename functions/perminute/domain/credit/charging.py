@@ -20,7 +20,7 @@ from perminute.domain.notifications.notifications import (
     CallNotRated,
     MinutePoolThreshold,
 )
-from perminute.domain.pools.pools import Position, month_of
+from perminute.domain.pools.pools import DrawPosition, month_of
 from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.usage_record import Flag, Outcome, Usage
 from perminute.domain.reference.phone_numbers import masked
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.accounts import Account
-    from perminute.domain.limits.spending import SpendingChange, Spendings
+    from perminute.domain.limits.spending import SpendChange, SpendCounters
     from perminute.domain.notifications.notifications import CallNotification
-    from perminute.domain.pools.pools import Pools
+    from perminute.domain.pools.pools import MinutePools
     from perminute.domain.pools.settling import Settlement
     from perminute.domain.rating.calls import Call, LegType
     from perminute.domain.rating.rating import Rating
@@ -43,8 +43,8 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     account: Account,
     ratings: Sequence[Rating],
     *,
-    pools: Pools,
-    spendings: Spendings,
+    pools: MinutePools,
+    spend_counters: SpendCounters,
     reservations: Sequence[Reservation] = (),
     at: datetime,
     heard_at: datetime | None = None,
@@ -68,13 +68,13 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     """
     further = None if settlement is None else settlement.further
     builder = TransactionBuilder(account, at, heard_at, further=further, expired=expired)
-    _give_back(builder, reservations, spendings)
+    _give_back(builder, reservations, spend_counters)
     usages = _drawn(ratings, pools, reservations, builder.now)
     if settlement is not None:
         pools.put(settlement.pool)
         usages = settlement.charged
     total_micros = sum(usage.charge_micros for usage in usages)
-    moved = pools.touched or spendings.touched or builder.account != account
+    moved = pools.touched or spend_counters.touched or builder.account != account
     if not (total_micros or moved or any(next(notifications_of_call(one), None) for one in usages)):
         return Transaction(
             before=account, after=account, usages=usages, settled=tuple(reservations)
@@ -84,12 +84,12 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     write_pools(builder, pools)
     usages = tuple(hold_notifications(builder, usage, pools) for usage in usages)
     rerated: tuple[Usage, ...] = ()
-    corrected: tuple[SpendingChange, ...] = ()
+    corrected: tuple[SpendChange, ...] = ()
     if settlement is not None:
-        rerated, corrected = settlement.correct(builder, spendings)
+        rerated, corrected = settlement.correct(builder, spend_counters)
         total_micros += sum(one.change_micros for one in settlement.corrected)
-    _count_spending(builder, usages, pools, spendings)
-    builder.set(days=spendings.days(builder.now))
+    _count_spending(builder, usages, pools, spend_counters)
+    builder.set(days=spend_counters.days(builder.now))
     for usage in usages:
         day = (days or {}).get(usage.call.call_id, builder.at.date())
         notify_of_call(builder, usage, notifications_of_call(usage), day)
@@ -100,18 +100,18 @@ def charge(  # noqa: PLR0913 - the parts of a charge
         rerated=rerated,
         pools=pools.touched,
         steps=pools.steps,
-        spendings=spendings.touched,
+        spend_counters=spend_counters.touched,
         corrected=corrected,
         settled=tuple(reservations),
     )
 
 
-def write_pools(builder: TransactionBuilder, pools: Pools) -> None:
+def write_pools(builder: TransactionBuilder, pools: MinutePools) -> None:
     """Write pools with the account, and notify of the thresholds that they have reached."""
     if pools.touched:
         builder.touch()
     builder.put_pools(pools.touched)
-    for pool, percent, minutes in pools.reach(builder.now):
+    for pool, percent, minutes in pools.newly_reached(builder.now):
         used = pool.used + pools.licensing.pool_minutes_used(pool.month.start)
         reached = MinutePoolThreshold(
             percent=percent, minutes=minutes, used=used, month=str(pool.month)
@@ -165,7 +165,7 @@ def _about_call(usage: Usage) -> _AboutCall:
     }
 
 
-def hold_notifications(builder: TransactionBuilder, usage: Usage, pools: Pools) -> Usage:
+def hold_notifications(builder: TransactionBuilder, usage: Usage, pools: MinutePools) -> Usage:
     """Return a call marked as waiting if its pool may still pay it; else return it unchanged.
 
     Only a call that is not entitled or not rated by now is marked: the notification of it waits
@@ -217,17 +217,20 @@ def _late_call(call: Call, reported: Mapping[str, datetime], at: datetime) -> La
 
 
 def _give_back(
-    builder: TransactionBuilder, reservations: Sequence[Reservation], spendings: Spendings
+    builder: TransactionBuilder, reservations: Sequence[Reservation], spend_counters: SpendCounters
 ) -> None:
     for reservation in reservations:
         for held in reservation.held:
             builder.set(reserved=builder.account.reserved.without(held.credit))
             for key in reservation.keys:
-                spendings.release(key, held.credit)
+                spend_counters.release(key, held.credit)
 
 
 def _drawn(
-    ratings: Sequence[Rating], pools: Pools, reservations: Sequence[Reservation], now: datetime
+    ratings: Sequence[Rating],
+    pools: MinutePools,
+    reservations: Sequence[Reservation],
+    now: datetime,
 ) -> tuple[Usage, ...]:
     """Make the records, each with what the pool gives it, in the order of the pool.
 
@@ -256,7 +259,7 @@ def _with_authorization(usage: Usage, reservation: Reservation | None) -> Usage:
 
 
 def _own_minutes(
-    rating: Rating, reservation: Reservation | None, pools: Pools, now: datetime
+    rating: Rating, reservation: Reservation | None, pools: MinutePools, now: datetime
 ) -> int:
     """Release what a call has reserved, and return how much of it the call may use.
 
@@ -268,13 +271,16 @@ def _own_minutes(
     return minutes if month_of(reservation.call) == month_of(rating.call) else 0
 
 
-def _release_minutes(reservation: Reservation, pools: Pools, now: datetime) -> int:
+def _release_minutes(reservation: Reservation, pools: MinutePools, now: datetime) -> int:
     month = month_of(reservation.call)
     return sum(pools.release(month, held.pool, now) for held in reservation.held if held.minutes)
 
 
 def _count_spending(
-    builder: TransactionBuilder, usages: Sequence[Usage], pools: Pools, spendings: Spendings
+    builder: TransactionBuilder,
+    usages: Sequence[Usage],
+    pools: MinutePools,
+    spend_counters: SpendCounters,
 ) -> None:
     """Count what calls cost for limits, and notify of limits that they reach.
 
@@ -289,20 +295,20 @@ def _count_spending(
             continue
         call, prefix, at = usage.call, usage.price.prefix, usage.began_at
         for key in (day_of(at), *records_of(call, prefix, at, licensing, settings)):
-            spendings.spend(key, micros, call.ended_at.date())
+            spend_counters.spend(key, micros, call.ended_at.date())
         if builder.waits and usage.draws_on_pool and pools.may_change(call):
             continue
         for limit in limits_on(call, prefix, at, licensing, settings):
-            if not spendings.is_counted(limit.key):
+            if not spend_counters.is_counted(limit.key):
                 continue
-            spent_micros = spendings[limit.key].spent_micros
-            if spent_micros >= limit.micros and spendings.notify_once(limit, builder.now):
-                held_micros = spendings[limit.key].held.amount_at(builder.now)
+            spent_micros = spend_counters[limit.key].spent_micros
+            if spent_micros >= limit.micros and spend_counters.notify_once(limit, builder.now):
+                held_micros = spend_counters[limit.key].held.amount_at(builder.now)
                 news, cause = limit_reached(
                     ReachedLimit(limit, spent_micros, held_micros), currency
                 )
                 builder.notify(news, cause=f"{cause}/{builder.account.version}")
 
 
-def _position(rating: Rating) -> Position:
-    return Position.of(rating.call)
+def _position(rating: Rating) -> DrawPosition:
+    return DrawPosition.of(rating.call)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.chargebacks import Chargeback
     from perminute.domain.credit.ledger import LedgerEntry
-    from perminute.domain.limits.spending import Spending, SpendingChange
+    from perminute.domain.limits.spending import SpendChange, SpendCounter
     from perminute.domain.notifications.notifications import Notification
     from perminute.domain.pools.pools import MinutePool, Month, PoolStep
     from perminute.domain.rating.usage_record import Usage
@@ -123,9 +123,9 @@ class Transaction:
     relisted: tuple[Usage, ...] = ()  # of these, calls that lists contain with other times
     pools: tuple[MinutePool, ...] = ()
     steps: Mapping[Month, PoolStep] = field(default_factory=dict)  # pools to settle further
-    spendings: tuple[Spending, ...] = ()
+    spend_counters: tuple[SpendCounter, ...] = ()
     # What `rerated` changes in records of limits, under the number `after.corrections`.
-    corrected: tuple[SpendingChange, ...] = ()
+    corrected: tuple[SpendChange, ...] = ()
     # Reservations that `usages` replace, as they were read; needed only if something is reserved.
     settled: tuple[Reservation, ...] = ()
     authorized: Authorized | None = None
@@ -144,7 +144,7 @@ class Transaction:
         in_a_list = 1 if self.usages else 0
         charges = sum(1 for entry in self.entries if entry.type is EntryType.CHARGE)
         parts: tuple[Sized, ...] = (
-            *(self.usages, self.rerated, listed, listed_again, self.pools, self.spendings),
+            *(self.usages, self.rerated, listed, listed_again, self.pools, self.spend_counters),
             *(self.processed_events, self.reratings, *self.lots, self.entries),
         )
         single = (self.authorized, self.chargeback, self.corrected)

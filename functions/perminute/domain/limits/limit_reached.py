@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from perminute.domain.limits.spending import LimitName, SpendingKind
+from perminute.domain.limits.spending import LimitName, SpendKind
 from perminute.domain.notifications.notifications import FraudSuspected, SpendLimitReached
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def limit_reached(reached: ReachedLimit, currency: str | None) -> tuple[Notifica
     (name, micros, key), spent_micros, reserved_micros = reached
     cause = f"{name}/{key.subject}/{key.since:%Y-%m-%dT%H}"
     match key.kind:
-        case SpendingKind.PREFIX:
+        case SpendKind.PREFIX:
             suspected = FraudSuspected(
                 prefix=key.subject,
                 since=key.since,
@@ -27,9 +27,9 @@ def limit_reached(reached: ReachedLimit, currency: str | None) -> tuple[Notifica
                 currency=currency,
             )
             return suspected, cause
-        case SpendingKind.DAY:
+        case SpendKind.DAY:
             period, user_id = f"{key.since:%Y-%m-%d}", None
-        case SpendingKind.USER:
+        case SpendKind.USER:
             period, user_id = f"{key.since:%Y-%m}", key.subject
         case never:
             assert_never(never)

@@ -7,7 +7,7 @@ reserved while it is under way; for the UTC period in which it was authorized, o
 
 The account contains the last few days of an organization. The others are counters of their own,
 stored only for those who have such a limit. A transaction that corrects calls writes by how much
-each of these counters changes (`SpendingChange`), and the counter takes that in when it is read
+each of these counters changes (`SpendChange`), and the counter takes that in when it is read
 next: so a correction never has calls counted again.
 """
 
@@ -44,7 +44,7 @@ class LimitName(StrEnum):
     PREFIX_HOURLY_SPEND = "prefixHourlySpendLimit"
 
 
-class SpendingKind(StrEnum):
+class SpendKind(StrEnum):
     """Whose spending a counter counts."""
 
     DAY = "day"
@@ -52,10 +52,10 @@ class SpendingKind(StrEnum):
     PREFIX = "prefix"
 
 
-class SpendingKey(NamedTuple):
+class SpendKey(NamedTuple):
     """Whose spending since when: an organization's of a day, a user's of a month, a prefix's."""
 
-    kind: SpendingKind
+    kind: SpendKind
     subject: str
     since: datetime
 
@@ -75,10 +75,10 @@ class PartOfDay(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spending:
+class SpendCounter:
     """What calls of a period cost, and what those under way have reserved."""
 
-    key: SpendingKey
+    key: SpendKey
     # The counter contains the account's corrections up to this number; a day's always does.
     corrections: int = 0
     spent_micros: int = 0
@@ -94,7 +94,7 @@ class Spending:
         is_counted = self.counted_before is None or ended_on < self.counted_before
         return is_counted or self._is_part(ended_on)
 
-    def plus(self, micros: int, ended_on: date) -> Spending:
+    def plus(self, micros: int, ended_on: date) -> SpendCounter:
         """Add what a call costs, unless it will be counted with the others of its day."""
         part = self.part
         if not self.contains(ended_on):
@@ -103,7 +103,7 @@ class Spending:
             part = part._replace(micros=part.micros + micros)
         return replace(self, spent_micros=self.spent_micros + micros, part=part)
 
-    def with_changes(self, changes: Iterable[SpendingChange], corrections: int) -> Spending:
+    def with_changes(self, changes: Iterable[SpendChange], corrections: int) -> SpendCounter:
         """Take in what has changed until a number of corrections."""
         counter = self
         for change in (change for change in changes if change.key == self.key):
@@ -113,7 +113,7 @@ class Spending:
             counter = counter.plus(change.micros, change.ended_on)
         return replace(counter, corrections=corrections)
 
-    def without_part(self) -> Spending:
+    def without_part(self) -> SpendCounter:
         """Return the counter as it was before the day was begun that is counted in part."""
         micros = 0 if self.part is None else self.part.micros
         return replace(self, spent_micros=self.spent_micros - micros, part=None)
@@ -122,27 +122,27 @@ class Spending:
         return self.part is not None and ended_on == self.counted_before
 
 
-class SpendingChange(NamedTuple):
+class SpendChange(NamedTuple):
     """By how much calls that ended on a day cost more than a counter had counted; or less."""
 
-    key: SpendingKey
+    key: SpendKey
     ended_on: date
     micros: int
     moved: bool = False  # whether one of them is now counted, or listed, elsewhere than before
 
 
-def spending_changes(
+def spend_changes(
     corrected: Iterable[tuple[Usage, Usage]], licensing: Licensing, settings: CreditSettings | None
-) -> tuple[SpendingChange, ...]:
+) -> tuple[SpendChange, ...]:
     """Sum what corrected calls change in each counter, those of days included.
 
     Each call comes as it was recorded and as it is now. The licensing must contain the organizers
     of both.
     """
-    micros: Counter[tuple[SpendingKey, date]] = Counter()
-    moved: set[tuple[SpendingKey, date]] = set()
+    micros: Counter[tuple[SpendKey, date]] = Counter()
+    moved: set[tuple[SpendKey, date]] = set()
     for before, after in corrected:
-        places: list[set[tuple[SpendingKey, date]]] = []
+        places: list[set[tuple[SpendKey, date]]] = []
         for usage, sign in ((before, -1), (after, 1)):
             call, at = usage.call, usage.began_at
             ended_on, charge_micros = call.ended_at.date(), sign * usage.charge_micros
@@ -155,7 +155,7 @@ def spending_changes(
         if before.charge_micros or after.movements:
             moved |= former ^ latter if is_listed_alike else former | latter
     return tuple(
-        SpendingChange(*where, micros[where], where in moved)
+        SpendChange(*where, micros[where], where in moved)
         for where in sorted(micros)
         if micros[where] or where in moved
     )
@@ -166,7 +166,7 @@ class Limit(NamedTuple):
 
     name: LimitName
     micros: int
-    key: SpendingKey
+    key: SpendKey
 
 
 class ReachedLimit(NamedTuple):
@@ -210,13 +210,13 @@ def records_of(
     at: datetime,
     licensing: Licensing,
     settings: CreditSettings | None,
-) -> tuple[SpendingKey, ...]:
+) -> tuple[SpendKey, ...]:
     """Return the counters, except that of the day, of a call that began at an instant.
 
     A user's counter counts every call as soon as any limit is known, whenever it is in force: else
     it would depend on which event came first.
     """
-    keys: list[SpendingKey] = []
+    keys: list[SpendKey] = []
     if licensing.says_of_user(call.organizer_id, MONTHLY_SPEND_LIMIT):
         keys.append(_of_user(call, at))
     key = _of_prefix(call, prefix, at)
@@ -225,14 +225,14 @@ def records_of(
     return tuple(keys)
 
 
-class Spendings:
+class SpendCounters:
     """What was spent of an organization's limits, while one transaction is decided."""
 
     def __init__(
         self,
-        days: Iterable[Spending],
-        records: Mapping[SpendingKey, Spending],
-        counted: Collection[SpendingKey] = (),
+        days: Iterable[SpendCounter],
+        records: Mapping[SpendKey, SpendCounter],
+        counted: Collection[SpendKey] = (),
         corrections: int = 0,
     ) -> None:
         """Begin with the account's days and corrections, and with counters as they were read.
@@ -243,95 +243,95 @@ class Spendings:
         self._touched = set(counted)
         self._corrections = corrections
 
-    def copy(self) -> Spendings:
+    def copy(self) -> SpendCounters:
         """Return a copy for another decision."""
-        return Spendings((), self._records, self._touched, self._corrections)
+        return SpendCounters((), self._records, self._touched, self._corrections)
 
-    def __getitem__(self, key: SpendingKey) -> Spending:
+    def __getitem__(self, key: SpendKey) -> SpendCounter:
         """Return a counter as it is by now; that of a day without calls is empty."""
-        if key.kind is SpendingKind.DAY and key not in self._records:
-            return Spending(key=key)
+        if key.kind is SpendKind.DAY and key not in self._records:
+            return SpendCounter(key=key)
         return self._records[key]
 
-    def spend(self, key: SpendingKey, micros: int, ended_on: date) -> None:
+    def spend(self, key: SpendKey, micros: int, ended_on: date) -> None:
         """Count what a call costs, unless it will be counted with the others of its day."""
         if self[key].contains(ended_on):
             self._put(self[key].plus(micros, ended_on))
 
-    def correct(self, changes: Iterable[SpendingChange], corrections: int) -> None:
+    def correct(self, changes: Iterable[SpendChange], corrections: int) -> None:
         """Take in the correction with this number, in the days and the counters that were read.
 
         A counter that lacks the correction before it is left as it is: it would skip some.
         """
         changes = tuple(changes)
         for key in dict.fromkeys(change.key for change in changes):
-            if key.kind is SpendingKind.DAY:
+            if key.kind is SpendKind.DAY:
                 self._put(self[key].with_changes(changes, 0))
         if corrections == self._corrections:
             return
         for key, record in tuple(self._records.items()):
-            if key.kind is not SpendingKind.DAY and record.corrections == self._corrections:
+            if key.kind is not SpendKind.DAY and record.corrections == self._corrections:
                 self._put(record.with_changes(changes, corrections))
         self._corrections = corrections
 
-    def is_counted(self, key: SpendingKey) -> bool:
+    def is_counted(self, key: SpendKey) -> bool:
         """Whether a counter contains all calls and corrections; else its limit may be reached."""
         record = self[key]
-        is_behind = key.kind is not SpendingKind.DAY and record.corrections < self._corrections
+        is_behind = key.kind is not SpendKind.DAY and record.corrections < self._corrections
         return record.counted_before is None and not is_behind
 
-    def hold(self, key: SpendingKey, hold: Hold, at: datetime) -> None:
+    def hold(self, key: SpendKey, hold: Hold, at: datetime) -> None:
         """Count what a call under way has reserved; forget what has lapsed by then."""
         self._put(replace(self[key], held=self[key].held.lapsed(at).with_added(hold)))
 
-    def release(self, key: SpendingKey, hold: Hold) -> None:
+    def release(self, key: SpendKey, hold: Hold) -> None:
         """Release what a call has reserved, if it is still held."""
         if key in self._records and self[key].held.keeps(hold):
             self._put(replace(self[key], held=self[key].held.without(hold)))
 
     def notify_once(self, limit: Limit, now: datetime) -> bool:
         """Note that a limit is notified as reached; return whether it was surely not before."""
-        is_stored = limit.key.kind is not SpendingKind.DAY or _is_near(limit.key, now)
+        is_stored = limit.key.kind is not SpendKind.DAY or _is_near(limit.key, now)
         if not is_stored or self[limit.key].notified_micros == limit.micros:
             return False
         self._put(replace(self[limit.key], notified_micros=limit.micros))
         return True
 
-    def days(self, now: datetime) -> tuple[Spending, ...]:
+    def days(self, now: datetime) -> tuple[SpendCounter, ...]:
         """Return the days around now: a call lasts a day at most, and a clock may be ahead.
 
         A call of another day, which is late or has a wrong time, does not displace them.
         """
-        keys = (key for key in sorted(self._records) if key.kind is SpendingKind.DAY)
+        keys = (key for key in sorted(self._records) if key.kind is SpendKind.DAY)
         return tuple(self._records[key] for key in keys if _is_near(key, now))
 
     @property
-    def touched(self) -> tuple[Spending, ...]:
+    def touched(self) -> tuple[SpendCounter, ...]:
         """The counters that are to be written beside the account."""
-        keys = sorted(key for key in self._touched if key.kind is not SpendingKind.DAY)
+        keys = sorted(key for key in self._touched if key.kind is not SpendKind.DAY)
         return tuple(self._records[key] for key in keys)
 
-    def _put(self, spending: Spending) -> None:
+    def _put(self, spending: SpendCounter) -> None:
         self._records[spending.key] = spending
         self._touched.add(spending.key)
 
 
-def _is_near(key: SpendingKey, now: datetime) -> bool:
+def _is_near(key: SpendKey, now: datetime) -> bool:
     return abs(key.since - day_of(now).since) <= _DAY
 
 
-def day_of(at: datetime) -> SpendingKey:
+def day_of(at: datetime) -> SpendKey:
     """Return the key of a day, whose counter the account contains."""
-    return SpendingKey(SpendingKind.DAY, "", datetime(at.year, at.month, at.day, tzinfo=UTC))
+    return SpendKey(SpendKind.DAY, "", datetime(at.year, at.month, at.day, tzinfo=UTC))
 
 
-def _of_user(call: Call, at: datetime) -> SpendingKey:
-    return SpendingKey(SpendingKind.USER, call.organizer_id, Month.of(at).start)
+def _of_user(call: Call, at: datetime) -> SpendKey:
+    return SpendKey(SpendKind.USER, call.organizer_id, Month.of(at).start)
 
 
-def _of_prefix(call: Call, prefix: str | None, at: datetime) -> SpendingKey | None:
+def _of_prefix(call: Call, prefix: str | None, at: datetime) -> SpendKey | None:
     # Only calls out: callers choose their numbers, and not the service numbers.
     if call.leg_type is not LegType.DIAL_OUT or prefix is None:
         return None
     hour = datetime(at.year, at.month, at.day, at.hour, tzinfo=UTC)
-    return SpendingKey(SpendingKind.PREFIX, prefix, hour)
+    return SpendKey(SpendKind.PREFIX, prefix, hour)

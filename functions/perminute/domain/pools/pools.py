@@ -41,19 +41,19 @@ _INSTANT = timedelta(microseconds=1)
 _NOTHING_USED: Mapping[date, int] = MappingProxyType({})
 
 
-class Position(NamedTuple):
+class DrawPosition(NamedTuple):
     """The place of a call in the order in which calls draw: their ids break ties."""
 
     ended_at: datetime
     call_id: str
 
     @classmethod
-    def of(cls, call: Call) -> Position:
+    def of(cls, call: Call) -> DrawPosition:
         """Return the place of a call."""
         return cls(call.ended_at, call.call_id)
 
     @classmethod
-    def start_of(cls, day: date) -> Position:
+    def start_of(cls, day: date) -> DrawPosition:
         """Return the place before all calls that end on a day: no call's id is empty."""
         return cls(datetime.combine(day, time.min, UTC), "")
 
@@ -63,21 +63,21 @@ class Position(NamedTuple):
         return self.ended_at.date()
 
 
-class Cursor(NamedTuple):
+class SettlementCursor(NamedTuple):
     """The place up to which a pool is settled, and what calls of its day have drawn up to there."""
 
-    position: Position
+    position: DrawPosition
     minutes_of_day: int = 0
     reserved_of_day: int = 0  # those of `minutes_of_day` that calls had reserved
 
 
-class Disturbance(NamedTuple):
+class SettlementScope(NamedTuple):
     """How far an unsettled pool must be gone over."""
 
     # Calls after this place drew in order: their minutes depend only on the sum drawn before.
-    until: Position
+    until: DrawPosition
     more: int = 0  # by how much that sum is larger now than when they drew; negative if smaller
-    last: Position | None = None  # no call after this place has drawn any minutes
+    last: DrawPosition | None = None  # no call after this place has drawn any minutes
 
 
 class Month(NamedTuple):
@@ -132,18 +132,18 @@ class MinutePool:
     # Those of them that the calls had reserved.
     reserved_by_day: Mapping[date, int] = field(default_factory=lambda: _NOTHING_USED)
     held: Holds = NOTHING_HELD  # minutes that calls under way have reserved
-    bound: Position | None = None  # no call after this place has drawn any minutes
+    bound: DrawPosition | None = None  # no call after this place has drawn any minutes
     # After this place calls may have more or fewer minutes than are theirs; None, none has.
-    unsettled: Cursor | None = None
+    unsettled: SettlementCursor | None = None
     # How far an unsettled pool must be gone over; None, to the end of the month.
-    disturbed: Disturbance | None = None
+    scope: SettlementScope | None = None
     # Settling reads the calls first, and decides later. What it read holds as long as this count
     # stays the same, for the calls before `drawn_from`: a busy organization would never be settled
     # if each of its charges had the calls read again.
     steps: int = 0
     # The first place at which a call drew, or began to draw, since they were to be read again.
-    drawn_from: Position | None = None
-    told: int = 0  # the highest threshold that admins were notified of
+    drawn_from: DrawPosition | None = None
+    notified_percent: int = 0  # the highest threshold that admins were notified of
 
     @property
     def used(self) -> int:
@@ -163,7 +163,7 @@ class MinutePool:
         own. So is whatever else an authorized call draws, because the credit that it had reserved
         is given back.
         """
-        position = Position.of(call)
+        position = DrawPosition.of(call)
         minutes = licensing.pool_minutes_for_calls(answered_at(call))
         taken = self._share(wanted, reserved or 0, minutes, now)
         pool = self.with_drawn(position, taken, 0 if reserved is None else taken)
@@ -171,8 +171,8 @@ class MinutePool:
             is_next = self.bound is None or position > self.bound
             if is_next or (taken == wanted and self._is_ample(position, wanted, licensing)):
                 return pool, taken
-        elif self.disturbed is not None:
-            until, more, last = self.disturbed
+        elif self.scope is not None:
+            until, more, last = self.scope
             is_next = position > max(until, self.unsettled.position, last or until)
             if is_next and taken == self._share(wanted, reserved or 0, minutes + more, now):
                 # Settling will give it as many: it need not go further than before.
@@ -183,18 +183,18 @@ class MinutePool:
         own = min(reserved, minutes - self.used)
         return min(wanted, max(0, own, self.left_at(now, minutes)))
 
-    def with_drawn(self, position: Position, minutes: int, reserved: int = 0) -> MinutePool:
+    def with_drawn(self, position: DrawPosition, minutes: int, reserved: int = 0) -> MinutePool:
         """Count minutes that a call draws, and those of them that it had reserved."""
         if minutes == 0 and reserved == 0:
             return self
-        bound, disturbed = self.bound, self.disturbed
+        bound, scope = self.bound, self.scope
         if minutes:
             bound = max(bound or position, position)
-            if disturbed is not None:
-                disturbed = disturbed._replace(last=max(disturbed.last or position, position))
+            if scope is not None:
+                scope = scope._replace(last=max(scope.last or position, position))
         return replace(
             self,
-            disturbed=disturbed,
+            scope=scope,
             used_by_day=added(self.used_by_day, {position.day: minutes}),
             reserved_by_day=added(self.reserved_by_day, {position.day: reserved}),
             bound=bound,
@@ -208,30 +208,30 @@ class MinutePool:
         """Release what a call has reserved."""
         return replace(self, held=self.held.without(hold))
 
-    def unsettled_from(self, position: Position, more: int = 0) -> MinutePool:
+    def unsettled_from(self, position: DrawPosition, more: int = 0) -> MinutePool:
         """Mark that calls from the start of a day on may not have the minutes that are theirs.
 
         The call at `position` has just drawn `more` minutes, which are counted already.
         """
-        pool = self.disturbed_at(position, more)
+        pool = self.widened_to(position, more)
         if self.unsettled is not None:
             if self.unsettled.position < position:
                 # Who settles the pool may have read this call before it began to draw.
                 return replace(pool, drawn_from=min(self.drawn_from or position, position))
             # Calls up to where it was settled have got other minutes than before.
-            pool = pool.disturbed_at(self.unsettled.position)
-        return replace(pool, unsettled=Cursor(Position.start_of(position.day)))
+            pool = pool.widened_to(self.unsettled.position)
+        return replace(pool, unsettled=SettlementCursor(DrawPosition.start_of(position.day)))
 
-    def disturbed_at(self, position: Position, more: int = 0) -> MinutePool:
+    def widened_to(self, position: DrawPosition, more: int = 0) -> MinutePool:
         """Have the call at a place, which drew `more` minutes, gone over before it is settled."""
         if self.unsettled is None:
-            return replace(self, disturbed=Disturbance(position, more, self.bound))
-        if self.disturbed is None:
+            return replace(self, scope=SettlementScope(position, more, self.bound))
+        if self.scope is None:
             return self
-        until, before, last = self.disturbed
-        return replace(self, disturbed=Disturbance(max(until, position), before + more, last))
+        until, before, last = self.scope
+        return replace(self, scope=SettlementScope(max(until, position), before + more, last))
 
-    def _is_ample(self, position: Position, wanted: int, licensing: Licensing) -> bool:
+    def _is_ample(self, position: DrawPosition, wanted: int, licensing: Licensing) -> bool:
         # Every later call has had enough as well. None was answered more than a call's length
         # before this one ended, or after the last that drew has ended.
         since = self.month.nearest(position.ended_at - LONGEST_CALL)
@@ -247,11 +247,11 @@ class MinutePool:
         """Whether it has been settled no further since it was read."""
         return (self.unsettled, self.steps) == (read.unsettled, read.steps)
 
-    def was_drawn_on_before(self, last: Position) -> bool:
+    def was_drawn_on_before(self, last: DrawPosition) -> bool:
         """Whether calls up to a place may be others than those that were read at this step."""
         return self.drawn_from is not None and self.drawn_from <= last
 
-    def is_unsettled_at(self, position: Position) -> bool:
+    def is_unsettled_at(self, position: DrawPosition) -> bool:
         """Whether what a call at a place has drawn may still change."""
         return self.unsettled is not None and self.unsettled.position < position
 
@@ -280,7 +280,7 @@ def added(by_day: Mapping[date, int], more: Mapping[date, int]) -> Mapping[date,
     return {day: minutes for day, minutes in total.items() if minutes}
 
 
-class Pools:
+class MinutePools:
     """The pools of an organization while one transaction is decided."""
 
     def __init__(self, pools: Mapping[Month, MinutePool], licensing: Licensing) -> None:
@@ -311,7 +311,7 @@ class Pools:
 
     def give_back(self, call: Call, minutes: int, reserved: int) -> None:
         """Give back what a call has drawn that turns out to be another; others may get it."""
-        position = Position.of(call)
+        position = DrawPosition.of(call)
         pool = self._pools[month_of(call)].with_drawn(position, -minutes, -reserved)
         self.put(pool.unsettled_from(position, -minutes))
 
@@ -325,18 +325,18 @@ class Pools:
 
     def unsettle(self, call: Call) -> None:
         """Mark the pool of a call as unsettled from the call on."""
-        self.put(self._pools[month_of(call)].unsettled_from(Position.of(call)))
+        self.put(self._pools[month_of(call)].unsettled_from(DrawPosition.of(call)))
 
     def visit(self, call: Call) -> None:
         """Have a call gone over before its pool, which is unsettled, is settled."""
-        self.put(self._pools[month_of(call)].disturbed_at(Position.of(call)))
+        self.put(self._pools[month_of(call)].widened_to(DrawPosition.of(call)))
 
     def may_change(self, call: Call) -> bool:
         """Whether the minutes of a call may change; they do not if its pool was not read."""
         pool = self._pools.get(month_of(call))
-        return pool is not None and pool.is_unsettled_at(Position.of(call))
+        return pool is not None and pool.is_unsettled_at(DrawPosition.of(call))
 
-    def reach(self, at: datetime) -> Iterator[tuple[MinutePool, int, int]]:
+    def newly_reached(self, at: datetime) -> Iterator[tuple[MinutePool, int, int]]:
         """Yield each settled pool that has newly reached a threshold, the threshold, its minutes.
 
         A threshold that the licenses at `at` put out of reach is notified again.
@@ -348,8 +348,8 @@ class Pools:
             minutes = self.licensing.pool_minutes(month.nearest(at))
             used_before = self.licensing.pool_minutes_used(month.start)
             level = pool.level(minutes, used_before)
-            told = min(pool.told, self._before[month].level(minutes, used_before))
-            self._pools[month] = replace(pool, told=level)
+            told = min(pool.notified_percent, self._before[month].level(minutes, used_before))
+            self._pools[month] = replace(pool, notified_percent=level)
             for percent in THRESHOLDS:
                 if told < percent <= level:
                     yield pool, percent, minutes

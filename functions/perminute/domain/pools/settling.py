@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from perminute.domain.credit.ledger import RERATING
 from perminute.domain.pools.pools import (
     LONGEST_CALL,
-    Cursor,
+    DrawPosition,
     MinutePool,
-    Position,
+    SettlementCursor,
     added,
     answered_at,
     month_of,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.lots import Lot
     from perminute.domain.credit.transaction_builder import TransactionBuilder
     from perminute.domain.licensing.licensing import Licensing
-    from perminute.domain.limits.spending import SpendingChange, Spendings
+    from perminute.domain.limits.spending import SpendChange, SpendCounters
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.rating import Rating
     from perminute.domain.rating.usage_record import Usage
@@ -66,11 +66,11 @@ def settle_next(
         msg = f"the pool of {pool.organization_id} for {pool.month} is settled"
         raise ValueError(msg)
     minutes = tuple(_allotted(pool, pool.unsettled, claims, licensing, now))
-    (last, used_of_day, reserved_of_day), scope = pool.unsettled, pool.disturbed
+    (last, used_of_day, reserved_of_day), scope = pool.unsettled, pool.scope
     bound = min(pool.bound or last, last)
     used, reserved = Counter[date](), Counter[date]()
     for claim, allotted in zip(claims, minutes, strict=True):
-        position, own = Position.of(claim.call), min(claim.reserved, claim.wanted)
+        position, own = DrawPosition.of(claim.call), min(claim.reserved, claim.wanted)
         if position.day != last.day:
             used_of_day = reserved_of_day = 0
         last, bound = position, position if allotted else bound
@@ -82,15 +82,15 @@ def settle_next(
         used_by_day=added(pool.used_by_day, used),
         reserved_by_day=added(pool.reserved_by_day, reserved),
         bound=bound,
-        disturbed=scope and scope._replace(more=scope.more + used.total()),
-        unsettled=Cursor(last, used_of_day, reserved_of_day),
+        scope=scope and scope._replace(more=scope.more + used.total()),
+        unsettled=SettlementCursor(last, used_of_day, reserved_of_day),
     )
     return settled.at_next_step(), minutes
 
 
 def _allotted(
     pool: MinutePool,
-    cursor: Cursor,
+    cursor: SettlementCursor,
     claims: Sequence[PoolClaim],
     licensing: Licensing,
     now: datetime,
@@ -106,7 +106,7 @@ def _allotted(
         yield minutes
 
 
-def reserved_after(cursor: Cursor, pool: MinutePool) -> int:
+def reserved_after(cursor: SettlementCursor, pool: MinutePool) -> int:
     """Return the minutes that calls after a cursor had reserved, and drew."""
     until = cursor.reserved_of_day + _sum_before(cursor.position.day, pool.reserved_by_day)
     return sum(pool.reserved_by_day.values()) - until
@@ -116,7 +116,7 @@ def _sum_before(day: date, by_day: Mapping[date, int]) -> int:
     return sum(minutes for other, minutes in by_day.items() if other < day)
 
 
-def settled_past(pool: MinutePool, position: Position) -> MinutePool:
+def settled_past(pool: MinutePool, position: DrawPosition) -> MinutePool:
     """Move the cursor on within its day, past calls that have turned out to end elsewhere."""
     if pool.unsettled is None or pool.unsettled.position >= position:
         return pool
@@ -127,11 +127,11 @@ def settled_until(pool: MinutePool, day: date) -> MinutePool:
     """Move the cursor to the start of a day, before which no call is left; or finish."""
     if day > pool.month.last_day:
         return _finished(pool)
-    return replace(pool.at_next_step(), unsettled=Cursor(Position.start_of(day)))
+    return replace(pool.at_next_step(), unsettled=SettlementCursor(DrawPosition.start_of(day)))
 
 
 def _finished(pool: MinutePool) -> MinutePool:
-    return replace(pool.at_next_step(), unsettled=None, disturbed=None, drawn_from=None)
+    return replace(pool.at_next_step(), unsettled=None, scope=None, drawn_from=None)
 
 
 def settled_where_rest_stays(pool: MinutePool) -> MinutePool:
@@ -140,9 +140,9 @@ def settled_where_rest_stays(pool: MinutePool) -> MinutePool:
     That is so if all that has changed lies before the cursor, and the calls up to there have drawn
     as many minutes as they had when those after them got theirs.
     """
-    if pool.unsettled is None or pool.disturbed is None:
+    if pool.unsettled is None or pool.scope is None:
         return pool
-    until, more, _ = pool.disturbed
+    until, more, _ = pool.scope
     if until > pool.unsettled.position or more:
         return pool
     return _finished(_with_bound_of_rest(pool))
@@ -156,9 +156,9 @@ def past_ample_days(pool: MinutePool, licensing: Licensing, now: datetime) -> Mi
     as well, since calls of it may not have been read. Not before the last call that did not get its
     minutes in order: on the days up to it there may be others like it.
     """
-    if pool.unsettled is None or pool.disturbed is None:
+    if pool.unsettled is None or pool.scope is None:
         return pool
-    position, (until, more, _) = pool.unsettled.position, pool.disturbed
+    position, (until, more, _) = pool.unsettled.position, pool.scope
     if until > position:
         return pool
     day, end = position.day, pool.month.last_day + _DAY
@@ -177,7 +177,7 @@ def _most_used(pool: MinutePool, day: date, more: int) -> int:
 
 def _fewest(pool: MinutePool, day: date, licensing: Licensing) -> int:
     # The fewest minutes that there can have been for any call that ended on the day.
-    start = Position.start_of(day).ended_at
+    start = DrawPosition.start_of(day).ended_at
     since = pool.month.nearest(start - LONGEST_CALL)
     until = pool.month.nearest(start + _DAY)
     return licensing.fewest_pool_minutes(since, until + timedelta(microseconds=1))
@@ -185,7 +185,7 @@ def _fewest(pool: MinutePool, day: date, licensing: Licensing) -> int:
 
 def _with_bound_of_rest(pool: MinutePool) -> MinutePool:
     # The calls behind the cursor keep the minutes that they have.
-    last = pool.disturbed.last if pool.disturbed is not None else None
+    last = pool.scope.last if pool.scope is not None else None
     if last is None or (pool.unsettled is not None and last <= pool.unsettled.position):
         return pool
     return replace(pool, bound=last)
@@ -205,13 +205,13 @@ class Settlement:
     opened: Mapping[str, Lot] = field(default_factory=dict)
 
     def correct(
-        self, builder: TransactionBuilder, spendings: Spendings
-    ) -> tuple[tuple[Usage, ...], tuple[SpendingChange, ...]]:
+        self, builder: TransactionBuilder, spend_counters: SpendCounters
+    ) -> tuple[tuple[Usage, ...], tuple[SpendChange, ...]]:
         """Correct the recorded calls; return their records, and what that changes for limits."""
         cause = f"{RERATING}pool#{self.pool.month}"
         usages = correct_calls(builder, self.corrected, self.opened, cause)
         both = zip((rerated.before for rerated in self.corrected), usages, strict=True)
-        return usages, count_corrected(builder, both, spendings, self.licensing)
+        return usages, count_corrected(builder, both, spend_counters, self.licensing)
 
 
 def settle_at_once(
@@ -231,10 +231,10 @@ def settle_at_once(
         for usage, rating in charged
         if rating.draws_on_pool
         and month_of(rating.call) == pool.month
-        and pool.is_unsettled_at(Position.of(rating.call))
+        and pool.is_unsettled_at(DrawPosition.of(rating.call))
     ]
     claims = [PoolClaim.of(usage, rating) for usage, rating in (*new, *recorded)]
-    claims.sort(key=lambda claim: Position.of(claim.call))
+    claims.sort(key=lambda claim: DrawPosition.of(claim.call))
     pool, minutes = settle_next(pool, claims, licensing, now)
     given = {claim.call.call_id: taken for claim, taken in zip(claims, minutes, strict=True)}
 

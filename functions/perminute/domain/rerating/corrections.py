@@ -24,10 +24,10 @@ from perminute.domain.credit.lots import (
     twelve_months_after,
 )
 from perminute.domain.credit.transaction_builder import LateCall, TransactionBuilder
-from perminute.domain.limits.spending import SpendingKind, Spendings, spending_changes
+from perminute.domain.limits.spending import SpendCounters, SpendKind, spend_changes
 from perminute.domain.notifications.notification_rules import notify_again
 from perminute.domain.notifications.notifications import CallNotRated
-from perminute.domain.pools.pools import Position, minutes_wanted, month_of
+from perminute.domain.pools.pools import DrawPosition, minutes_wanted, month_of
 from perminute.domain.rating.usage_record import Adjusted, Flag
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.licensing import Licensing
-    from perminute.domain.limits.spending import SpendingChange
+    from perminute.domain.limits.spending import SpendChange
     from perminute.domain.notifications.notifications import CallNotification
-    from perminute.domain.pools.pools import Pools
+    from perminute.domain.pools.pools import MinutePools
     from perminute.domain.rating.rating import Rating
     from perminute.domain.rating.usage_record import Usage
 
@@ -103,7 +103,7 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
     account: Account,
     rerated: Sequence[ReratedCall],
     *,
-    pools: Pools,
+    pools: MinutePools,
     opened: Mapping[str, Lot],
     further: Sequence[Lot] | None = None,
     expired: Sequence[Lot] = (),
@@ -128,8 +128,8 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
     if usages:
         builder.touch()
     both = zip((one.before for one in rerated), usages, strict=True)
-    spendings = Spendings(account.days, {})
-    corrected = count_corrected(builder, both, spendings, pools.licensing)
+    spend_counters = SpendCounters(account.days, {})
+    corrected = count_corrected(builder, both, spend_counters, pools.licensing)
     return replace(
         builder.build(may_ask=sum(one.change_micros for one in rerated) > 0),
         rerated=usages,
@@ -318,25 +318,25 @@ def _subject(body: CallNotification) -> tuple[object, ...]:
 def count_corrected(
     builder: TransactionBuilder,
     corrected: Iterable[tuple[Usage, Usage]],
-    spendings: Spendings,
+    spend_counters: SpendCounters,
     licensing: Licensing,
-) -> tuple[SpendingChange, ...]:
+) -> tuple[SpendChange, ...]:
     """Count corrected calls for the days; return what they change in the records of limits.
 
     These may be many, of users who have nothing to do with each other: so the changes are written
     down, and each record takes in its own when it is read next.
     """
-    changes = spending_changes(corrected, licensing, builder.account.settings)
+    changes = spend_changes(corrected, licensing, builder.account.settings)
     if not changes:
         return ()
-    in_records = tuple(one for one in changes if one.key.kind is not SpendingKind.DAY)
+    in_records = tuple(one for one in changes if one.key.kind is not SpendKind.DAY)
     number = builder.account.corrections + bool(in_records)
-    spendings.correct(changes, number)
-    builder.set(days=spendings.days(builder.now), corrections=number)
+    spend_counters.correct(changes, number)
+    builder.set(days=spend_counters.days(builder.now), corrections=number)
     return in_records
 
 
-def ended_after_all(usage: Usage, rating: Rating, pools: Pools, now: datetime) -> ReratedCall:
+def ended_after_all(usage: Usage, rating: Rating, pools: MinutePools, now: datetime) -> ReratedCall:
     """Correct a call that was charged by its bridge's reports by what its `Call Ended` says.
 
     What it drew from a pool goes back. It is authorized, so what it is given instead is its own, as
@@ -362,7 +362,8 @@ def _draws_as_before(usage: Usage, rating: Rating) -> bool:
     before, after = usage.call, rating.call
     return (
         rating.draws_on_pool
-        and (Position.of(before), before.answered_at) == (Position.of(after), after.answered_at)
+        and (DrawPosition.of(before), before.answered_at)
+        == (DrawPosition.of(after), after.answered_at)
         and minutes_wanted(before) == rating.pool_minutes_wanted
     )
 

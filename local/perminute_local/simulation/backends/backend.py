@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.transaction import EventIdentity, ProcessedEvent
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.licensing.timelines import Fact
-    from perminute.domain.limits.spending import Spending, SpendingChange
+    from perminute.domain.limits.spending import SpendChange, SpendCounter
     from perminute.domain.rating.usage_record import Usage
     from perminute.domain.reconciliation.book_checks import BooksCheck
     from perminute.domain.reconciliation.reconciliation import Statement
@@ -63,9 +63,9 @@ class Snapshot(NamedTuple):
     licensing: Licensing
     facts: frozenset[tuple[str | None, Fact]]
     """Each with its user, or None."""
-    spendings: Sequence[Spending]
+    spend_counters: Sequence[SpendCounter]
     """What was spent of limits, except of days, which the account contains."""
-    spending_changes: Mapping[int, Sequence[SpendingChange]]
+    spend_changes: Mapping[int, Sequence[SpendChange]]
     """What corrections changed of these, by their numbers."""
     waiting: int
     """Re-ratings that were not carried out."""

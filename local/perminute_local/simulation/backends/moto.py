@@ -157,13 +157,11 @@ class Moto:
             reservations=[one for one in calls if isinstance(one, Reservation)],
             licensing=replace(store.licensing(organization_id, users), seats=store.seats(account)),
             facts=facts,
-            spendings=[
+            spend_counters=[
                 spending_of(item)
                 for item in self._schema.credit.items_of(organization_id, SPENDING)
             ],
-            spending_changes=credit.spending_changes(
-                organization_id, after=0, until=account.corrections
-            ),
+            spend_changes=credit.spend_changes(organization_id, after=0, until=account.corrections),
             waiting=len(DynamoDBReratings(self._schema).waiting(organization_id)),
             processed_event=self._processed_event,
             check=self._checks.check(organization_id),

@@ -63,7 +63,7 @@ _CONTENDS = frozenset(
 )
 """The other transactions, and readings that are transactions: they raise `Contended`."""
 _DIGESTS_CONTEND = frozenset({"claim", "count", "send"})
-_READ_TOGETHER = frozenset({"counted", "read", "read_calls", "reservations", "spendings"})
+_READ_TOGETHER = frozenset({"counted", "read", "read_calls", "reservations", "spend_counters"})
 """Readings of several items, of which only some may be answered."""
 _READ_FROM_AN_INDEX = frozenset(
     {"calls_by_start", "organizations", "organizations_waiting", "reported_calls"}
@@ -122,10 +122,10 @@ class Twins:
                 if name == organization_id
                 for fact in facts
             ),
-            spendings=[one for (name, _), one in store.spending.items() if name == organization_id],
-            spending_changes=store.spending_changes(
-                organization_id, after=0, until=account.corrections
-            ),
+            spend_counters=[
+                one for (name, _), one in store.spending.items() if name == organization_id
+            ],
+            spend_changes=store.spend_changes(organization_id, after=0, until=account.corrections),
             waiting=len(store.waiting(organization_id)),
             processed_event=store.processed_event,
             check=self._shared.checks.check(organization_id),

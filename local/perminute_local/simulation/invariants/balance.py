@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.domain.credit.ledger import EntryType
-from perminute.domain.pools.pools import Position, month_of
+from perminute.domain.pools.pools import DrawPosition, month_of
 from perminute.domain.values.money import format_micros, parse_micros
 from perminute.domain.values.times import parse_instant
 from perminute_local.simulation.invariants.invariant import invariant, promise
@@ -114,7 +114,7 @@ class Thresholds:
             usage.draws_on_pool
             and pool is not None
             and pool.unsettled is not None
-            and pool.unsettled.position < Position.of(call)
+            and pool.unsettled.position < DrawPosition.of(call)
         )
 
 

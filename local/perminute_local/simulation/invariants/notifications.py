@@ -106,7 +106,7 @@ def _of_pools(recorder: WriteRecorder, snapshots: Mapping[str, Snapshot]) -> Ite
                 times = notified[organization_id, str(pool.month), percent]
                 # Where licenses change, a pool may pass a threshold several times.
                 is_often = times > 1 and organization_id in recorder.authorizing
-                if is_often or (times == 0 and pool.told >= percent):
+                if is_often or (times == 0 and pool.notified_percent >= percent):
                     what = f"{percent} % in {pool.month}"
                     yield f"{organization_id} was notified {times} times of {what}"
 

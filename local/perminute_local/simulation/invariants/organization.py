@@ -16,8 +16,8 @@ from perminute.domain.credit.ledger import RERATING, EntryType
 from perminute.domain.licensing.attributes import POOL_MINUTES_USED
 from perminute.domain.licensing.licensing import Licensing, Seats
 from perminute.domain.licensing.timelines import RERATING_HORIZON, Timeline
-from perminute.domain.limits.spending import SpendingKind
-from perminute.domain.pools.pools import Month, Position, month_of
+from perminute.domain.limits.spending import SpendKind
+from perminute.domain.pools.pools import DrawPosition, Month, month_of
 from perminute.domain.rating.rating import RatingContext, rate_call
 from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute.domain.values.money import format_micros
@@ -226,7 +226,7 @@ def _draw_in_order(organization: Organization) -> Iterator[str]:
         return
     licensing, used = organization.licensing, _used_elsewhere(organization)
     drawing = [u for u in stored.usages.values() if u.draws_on_pool or u.pool_minutes]
-    for usage in sorted(drawing, key=lambda usage: Position.of(usage.call)):
+    for usage in sorted(drawing, key=lambda usage: DrawPosition.of(usage.call)):
         call = usage.call
         minutes = licensing.pool_minutes(call.rated_at)
         wanted = -(-call.connected_seconds // 60) if usage.draws_on_pool else 0
@@ -251,13 +251,13 @@ def _used_elsewhere(organization: Organization) -> Counter[Month]:
 @invariant
 def _limits_count_costs(organization: Organization) -> Iterator[str]:
     """Limits count what calls cost."""
-    account, corrected = organization.stored.account, organization.stored.spending_changes
+    account, corrected = organization.stored.account, organization.stored.spend_changes
     settings = account.settings
     by_prefix = settings is not None and settings.prefix_hourly_spend_limit_micros is not None
-    for spending in organization.stored.spendings:
+    for spending in organization.stored.spend_counters:
         # Nothing is counted for prefixes while there is no such limit.
         is_void = not by_prefix or spending.corrections < account.prefixes_from
-        if spending.key.kind is SpendingKind.PREFIX and is_void:
+        if spending.key.kind is SpendKind.PREFIX and is_void:
             continue
         later = (corrected[number] for number in sorted(corrected) if number > spending.corrections)
         known = spending.with_changes(chain.from_iterable(later), account.corrections)
