@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute_local.child_process import free_port
 from perminute_local.deployed import clocked_emulator as launcher_script
 from perminute_local.deployed.clock import EmulatorClock, emulator_clock
 from perminute_local.deployed.deploying import Deployment, deploy
@@ -19,6 +18,7 @@ from perminute_local.embedded_aws import (
     client_environment,
     embedded_aws,
     environment,
+    free_port,
 )
 from perminute_local.replay.run import System
 

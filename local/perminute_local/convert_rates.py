@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from perminute.formats.rate_card_csv import write_rate_card
 from perminute_local.carrier_price_lists import DECKS, WITH_ORIGIN, read_mapped
-from perminute_local.carrier_price_lists.mapping_files import (
+from perminute_local.carrier_price_lists.mapped import (
     SavedMapping,
     load_mapping,
     save_mapping,
 )
-from perminute_local.carrier_price_lists.options import DeckOptions
+from perminute_local.carrier_price_lists.price_list import DeckOptions
+from perminute_local.special_ranges import blocking_rates
 from perminute_local.terminal import remark, write_json
-from perminute_local.unnamed_ranges import blocking_rates
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ def read_price_list(path: Path, request: ListRequest) -> PriceList:
     if request.deck is not None:
         return DECKS[request.deck](path.read_bytes(), _options(request))
     saved = _mapping(request)
-    mapping = saved.mapping()
-    mapping.check()
+    saved.check()
     content = path.read_bytes()
     if request.save_map is not None:
         if request.save_map.resolve() == path.resolve():
@@ -73,7 +72,7 @@ def read_price_list(path: Path, request: ListRequest) -> PriceList:
     written = replace(
         request, separator=saved.separator, decimal=saved.decimal, ranges=saved.ranges
     )
-    return read_mapped(content, _options(written), mapping)
+    return read_mapped(content, _options(written), saved)
 
 
 def _check(request: ListRequest) -> None:

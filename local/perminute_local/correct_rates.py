@@ -22,8 +22,7 @@ from perminute.domain.errors import Unavailable
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.printable import one_line
 from perminute.domain.values.times import format_instant
-from perminute_local.aws_errors import calling_aws
-from perminute_local.deployment import deployed_tables, output
+from perminute_local.deployment import calling_aws, deployed_tables, output
 from perminute_local.terminal import remark, write_json, write_lines
 from perminute_local.wrong_call import WrongCall
 

@@ -10,8 +10,7 @@ import boto3
 
 from perminute.domain.values.times import format_instant
 from perminute.sqs import event_id_of
-from perminute_local.aws_errors import calling_aws
-from perminute_local.deployment import outputs
+from perminute_local.deployment import calling_aws, outputs
 from perminute_local.terminal import remark, write_json, write_line, write_lines
 from perminute_local.wrong_call import WrongCall
 

@@ -1,6 +1,6 @@
-"""The events that come in, as a JSON Schema and as a page to read, made from what reads them.
+"""The JSON Schema of the events and docs/events.md, made from the types that read the events.
 
-`make documents` writes both; a test holds those in docs/ against them.
+`make documents` writes both; a test compares the files in docs/ with them.
 """
 
 from __future__ import annotations
@@ -16,19 +16,114 @@ from typing import TYPE_CHECKING, Any
 from msgspec.json import schema_components
 
 from perminute.domain.licensing.attributes import CAUTIOUS_VALUES
-from perminute.domain.licensing.dial_out import PREDEFINED, DialOutMode
-from perminute.domain.rating.calls import MAX_ID_LENGTH
-from perminute.domain.reference.licenses import OUR_NAMES, PRODUCTS
+from perminute.domain.licensing.dial_out import POLICY_NAMES, PREDEFINED, DialOutMode
+from perminute.domain.rating.calls import MAX_ID_LENGTH, PRICED_BY
+from perminute.domain.reference.countries import COUNTRIES, CURRENCIES
+from perminute.domain.reference.licenses import GUIDS, OUR_NAMES, PRODUCTS
+from perminute.domain.reference.phone_numbers import PATTERN
 from perminute.domain.values.times import MAX_CLOCK_AHEAD
 from perminute.events.billing import BILLING
 from perminute.events.event import Event
 from perminute.events.licensing import LICENSING
 from perminute.events.telephony import TELEPHONY
-from perminute_local.event_rules import add_rules
-from perminute_local.json_schema import schema_of_text, without_references
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+
+_REFERENCE = re.compile(r" \(docs/[^)]*\)")
+
+
+def without_references(text: str) -> str:
+    """Leave out where a rule comes from: what our code refers to is not for its readers."""
+    return _REFERENCE.sub("", text)
+
+
+def schema_of_text(text_type: Any) -> dict[str, Any]:  # noqa: ANN401 - msgspec passes the type itself
+    """Return the schema of a `TextType`, for msgspec."""
+    schema: dict[str, Any] = text_type.schema
+    return schema
+
+
+def numbers_by_leg_type() -> list[dict[str, Any]]:
+    """Return what JSON Schema says of the numbers of a call: which one must be there, and E.164."""
+    leg_types: dict[str, list[str]] = {}
+    for leg_type, field in PRICED_BY.items():
+        leg_types.setdefault(field, []).append(leg_type.value)
+    return [
+        {
+            "if": {"properties": {"legType": {"enum": names}}, "required": ["legType"]},
+            "then": {
+                "properties": {field: {"type": "string", "pattern": PATTERN}},
+                "required": [field],
+            },
+        }
+        for field, names in leg_types.items()
+    ]
+
+
+UNSAID = (
+    "What is valid is taken, but for what no JSON Schema can say: `answeredAt`, `endedAt`, "
+    "`purchasedAt` and `issuedAt` lie at most 5 minutes after the event's `time`, and `time` at "
+    "most a day after the event arrives; `effectiveAt` lies at most 400 days "
+    "(`ReratingHorizonDays`) before the event was issued; `Credit Adjusted` comes after the credit "
+    "has a currency, and that of all events is the same; `endedAt` lies not before `answeredAt`, "
+    "and at most 24 hours after it; `expiresAt` lies after `purchasedAt`; `rechargeAmount` is at "
+    "least `minimumPurchase`; a time of the years 1970 to 9990, or 1 to 9999, still lies in them "
+    "in UTC; and what was sent before under the same identity said the same."
+)
+
+_ANY_CASE = re.compile("[a-z]", re.IGNORECASE)
+
+
+def add_rules(schema: dict[str, Any]) -> None:
+    """Add what the models do not say to the schema of all events."""
+    schema["description"] = UNSAID
+    definitions = schema["$defs"]
+    for place in _places(definitions):
+        place.update(_BY_TITLE.get(str(place.get("title")), {}))
+    call = definitions["CallEnded"]
+    unanswered = {"properties": {"answeredAt": {"type": "null"}}, "required": ["answeredAt"]}
+    uncharged = {"properties": {"billableSeconds": {"enum": [0, None]}}}
+    call["allOf"] = [*numbers_by_leg_type(), {"if": unanswered, "then": uncharged}]
+    takes_back = {"properties": {"purchaseId": {"type": "string"}}, "required": ["purchaseId"]}
+    definitions["CreditAdjusted"]["allOf"] = [
+        {"if": takes_back, "then": {"properties": {"amount": {"pattern": "^-"}}}}
+    ]
+    amounts = ("triggerAmount", "rechargeAmount")
+    definitions["AutoRechargeDetail"]["allOf"] = [
+        {
+            "if": {"properties": {"enabled": {"const": True}}, "required": ["enabled"]},
+            "then": {
+                "properties": {name: {"type": "string"} for name in amounts},
+                "required": list(amounts),
+            },
+        }
+    ]
+
+
+def _places(within: object) -> Iterator[dict[str, Any]]:
+    """Yield every object in a schema."""
+    if isinstance(within, dict):
+        yield within
+        within = list(within.values())
+    if isinstance(within, list):
+        for one in within:
+            yield from _places(one)
+
+
+def _in_any_case(text: str) -> str:
+    return _ANY_CASE.sub(lambda letter: f"[{letter[0].upper()}{letter[0].lower()}]", text)
+
+
+_BY_TITLE: dict[str, dict[str, Any]] = {
+    "country": {"enum": sorted(COUNTRIES)},
+    "currency": {"enum": sorted(CURRENCIES)},
+    "dial-out policy": {"enum": list(POLICY_NAMES)},
+    "license": {
+        "pattern": rf"^({'|'.join((*OUR_NAMES, *map(_in_any_case, (*PRODUCTS, *GUIDS))))})$(?!\n)"
+    },
+}
 
 
 def _names(of: Iterable[str]) -> str:

@@ -1,12 +1,12 @@
-"""Microsoft Graph as a source of licensing: its users, compared with the recorded licenses.
+"""`perminute graph`: users of Microsoft Graph as events for what a stack has not recorded yet.
 
-Graph says what a user holds, not what changed. So a user of an export, a delta query or a change
+Graph says what a user has, not what changed. So a user of an export, a delta query or a change
 notification is compared with the user's timeline, and the differences become events
 (docs/events.md) that take effect when Graph was asked. Once they are applied, comparing the same
-user again brings none.
+user again returns none.
 
-A license of ours is a service plan, which any number of products bring: more than a list of them
-can name. So `assignedPlans` counts; the products say which of them brings a plan, and count alone
+A license of ours is a service plan, which any number of products include: more than a list of them
+can name. So `assignedPlans` counts; the products say which of them includes a plan, and count alone
 only where no plans were sent.
 
 Microsoft Graph docs: user resource (`assignedLicenses`, `assignedPlans`, `usageLocation`),
@@ -17,14 +17,18 @@ delta query (`@removed`), changeNotification (`changeType`, `resourceData`).
 from __future__ import annotations
 
 import json
+import sys
 import uuid
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.domain.errors import Refused
 from perminute.domain.licensing.attributes import COUNTRY, license_attribute
+from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.reference.countries import check_country
 from perminute.domain.reference.licenses import (
     OUR_NAMES,
@@ -34,12 +38,18 @@ from perminute.domain.reference.licenses import (
 )
 from perminute.domain.values.identifiers import read_id
 from perminute.domain.values.times import format_instant
+from perminute_local.admin.foresee import read_licensing
+from perminute_local.deployment import calling_aws, deployed_tables
+from perminute_local.sending import lines_of_not_sent, sender_to
+from perminute_local.terminal import remark, write_json
+from perminute_local.user_input import read_text
+from perminute_local.wrong_call import WrongFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
 
-    from perminute.domain.licensing.timelines import Timeline
 
 _NAMES = uuid.UUID("4d1f0f8a-7c39-5d8e-8a55-2b9f1c6e0d37")
 """The namespace of the ids of these events: any constant would do, but it must never change."""
@@ -288,3 +298,72 @@ def unknown_skus(users: Sequence[GraphUser]) -> frozenset[str]:
     by_product = (user for user in users if user.assigned_plans is None)
     sku_ids = (one.sku_id for user in by_product for one in user.assigned_licenses or ())
     return frozenset(sku_id for sku_id in sku_ids if product_with_guid(sku_id) is None)
+
+
+def run_graph(  # noqa: PLR0913 - what the command has options for
+    file: Path,
+    *,
+    organization_id: str,
+    stack_name: str | None,
+    seen_at: datetime,
+    send: bool,
+    as_json: bool = False,
+) -> int:
+    """Write the events, one a line, or send them to the stack's bus.
+
+    Without a stack nothing is held: then everything that Graph says is news. Returns 1 if something
+    cannot be said by an event, or was not sent.
+    """
+    try:
+        content = read_text(file)
+        users = read_users(content)
+    except Refused as error:
+        msg = f"{file}: {error.message if error.field == 'file' else error}"
+        raise WrongFile(msg) from error
+    with calling_aws(stack_name or "AWS"):
+        held = _held(stack_name, organization_id, users) if stack_name else {}
+        compared = [
+            compare(
+                user,
+                held.get(user.id, Timeline()),
+                organization_id=organization_id,
+                seen_at=seen_at,
+            )
+            for user in users
+        ]
+        events = [event for one in compared for event in one.events]
+        not_sent: list[str] = []
+        if send and stack_name:
+            outcomes = sender_to(stack_name)(events)
+            not_sent = list(lines_of_not_sent(events, outcomes))
+    problems = [*(problem for one in compared for problem in one.problems), *not_sent]
+    if as_json:
+        document = {"events": events, "problems": problems, "nextPages": next_pages(content)}
+        write_json({"users": len(users), "sent": send and not not_sent, **document})
+    elif not send:
+        sys.stdout.writelines(json.dumps(event) + "\n" for event in events)
+    for problem in problems:
+        remark(problem)
+    _tell(users, len(events) - len(not_sent), sent=send)
+    for link in next_pages(content):
+        remark(f"{file}: the page has a next one, which was not compared: {link}")
+    return 1 if problems else 0
+
+
+def _held(
+    stack_name: str, organization_id: str, users: Sequence[GraphUser]
+) -> Mapping[str, Timeline]:
+    store = DynamoDBLicensingStore(Tables.bind(connect(), deployed_tables(stack_name)))
+    return read_licensing(store, organization_id, [user.id for user in users]).users
+
+
+def _tell(users: Sequence[GraphUser], events: int, *, sent: bool) -> None:
+    others = unknown_skus(users)
+    done = "sent" if sent else "written"
+    ignored = f"; {len(others)} other products bring no license that we know of" if others else ""
+    remark(f"{len(users)} users compared, {events} events {done}{ignored}")
+    if others:
+        remark(
+            "what a product brings is certain only with assignedPlans; ask Graph for "
+            f"/users?$select={SELECT}"
+        )

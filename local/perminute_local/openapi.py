@@ -16,7 +16,7 @@ from perminute.api.endpoints import ENDPOINTS
 from perminute.api.http import MAX_BODY_BYTES
 from perminute.api.messages import AuthorizeBody, ErrorDocument, ReportBody
 from perminute.fields import Id, OrganizationId
-from perminute_local.json_schema import numbers_by_leg_type, schema_of_text, without_references
+from perminute_local.event_documents import numbers_by_leg_type, schema_of_text, without_references
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,12 +9,20 @@ import boto3
 
 from perminute.adapters.s3_rate_cards import Pointer
 from perminute.formats.rate_card_csv import read_rate_card
-from perminute_local.aws_errors import calling_aws
-from perminute_local.publishing import InForce, PointerMoved, publish, read_in_force
-from perminute_local.rate_card_difference import Change, Difference, Offer, difference
+from perminute_local.deployment import calling_aws
+from perminute_local.publishing import (
+    Change,
+    Difference,
+    InForce,
+    Offer,
+    PointerMoved,
+    difference,
+    publish,
+    read_in_force,
+)
 from perminute_local.rate_card_warnings import card_warnings
 from perminute_local.terminal import remark, write_json, write_line
-from perminute_local.text_files import faults_of
+from perminute_local.user_input import faults_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,7 +1,13 @@
-"""Rate cards in their bucket: what is in force there, and how a card is put in its place."""
+"""Rate cards in their bucket: which one is in force, what another changes, and publishing it.
+
+Rates are compared by leg type and prefix, as of an instant and as of each later one at which a row
+begins. What a row priced before that instant is history, which no new card has to repeat.
+"""
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from botocore.exceptions import ClientError
@@ -9,13 +15,17 @@ from botocore.exceptions import ClientError
 from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer, pointer_key
 from perminute.domain.errors import FaultyRateCard, Unavailable
 from perminute.formats.rate_card_csv import read_rate_card
-from perminute_local.aws_errors import reason
+from perminute_local.deployment import reason
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
     from mypy_boto3_s3 import S3Client
 
-    from perminute.domain.rating.rate_card import RateCard
+    from perminute.domain.rating.calls import LegType
+    from perminute.domain.rating.rate_card import Rate, RateCard
 
 
 class Condition(TypedDict, total=False):
@@ -122,3 +132,153 @@ def store_version(client: S3Client, bucket: str, content: bytes, *, version: str
             raise WrongCall(msg) from error
     client.put_object(Bucket=bucket, Key=pointer_key(version), Body=pointer.content())
     return pointer
+
+
+MOST_GONE = 10
+"""A card that lacks more than one in so many prefixes of the other is hardly meant."""
+
+_SAMPLE_SECONDS = (1, 61, 600, 3_600)
+"""Lengths of calls whose prices are compared: fees, blocks and steps show in one of them."""
+
+
+class Change(StrEnum):
+    """What becomes of a rate; of several at several instants the first one here is it."""
+
+    GONE = "gone"
+    UNBLOCKED = "unblocked"
+    BLOCKED = "blocked"
+    OTHER_CURRENCY = "otherCurrency"
+    DEARER = "dearer"
+    CHEAPER = "cheaper"
+    ADDED = "added"
+
+
+_GRAVITY = {change: number for number, change in enumerate(Change)}
+
+
+class ChangedRate(NamedTuple):
+    """A leg type and prefix whose price changes, and the country (of the new row, if any)."""
+
+    leg_type: LegType
+    prefix: str
+    country: str | None
+    change: Change
+
+
+class Offer(NamedTuple):
+    """That a card has a price for some number of a country, or without country for any number."""
+
+    leg_type: LegType
+    country: str | None
+
+
+class Difference(NamedTuple):
+    """What a card changes; `prefixes` counts those of the card before, by leg type.
+
+    `offers_gone` are the leg types, and the countries of remaining ones, that have no price any
+    more.
+    """
+
+    changed: tuple[ChangedRate, ...]
+    offers_gone: tuple[Offer, ...]
+    prefixes: int
+
+    @property
+    def gone(self) -> list[ChangedRate]:
+        """Return the prefixes that have no row any more."""
+        return [rate for rate in self.changed if rate.change is Change.GONE]
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether so much is gone that it is hardly meant."""
+        return bool(self.offers_gone) or len(self.gone) * MOST_GONE > self.prefixes
+
+    def counts(self) -> dict[Offer, Counter[Change]]:
+        """Count the changes by leg type and country."""
+        counts: defaultdict[Offer, Counter[Change]] = defaultdict(Counter)
+        for rate in self.changed:
+            counts[Offer(rate.leg_type, rate.country)][rate.change] += 1
+        return dict(sorted(counts.items(), key=lambda item: (item[0][0], item[0][1] or "")))
+
+
+def difference(before: RateCard, after: RateCard, *, at: datetime) -> Difference:
+    """Compare two cards as of an instant, from which on the second one is in force."""
+    old, new = _by_key(before.rates), _by_key(after.rates)
+    changed = [
+        ChangedRate(*key, (new.get(key) or old[key])[-1].country, change)
+        for key in sorted(old.keys() | new.keys())
+        for change in _changes(old.get(key, ()), new.get(key, ()), at)
+    ]
+    prefixes = sum(any(_lasts(rate, at) for rate in rates) for rates in old.values())
+    return Difference(tuple(changed), tuple(_offers_gone(before, after, at)), prefixes)
+
+
+def _by_key(rates: Iterable[Rate]) -> Mapping[tuple[LegType, str], Sequence[Rate]]:
+    by_key: defaultdict[tuple[LegType, str], list[Rate]] = defaultdict(list)
+    for rate in rates:
+        by_key[rate.leg_type, rate.prefix].append(rate)
+    return by_key
+
+
+def _changes(old: Sequence[Rate], new: Sequence[Rate], at: datetime) -> Iterator[Change]:
+    """Yield the gravest change of a key, if there is any."""
+    begin = {rate.effective_from for rate in (*old, *new) if rate.effective_from is not None}
+    found = {
+        _change(_in_force(old, instant), _in_force(new, instant))
+        for instant in {at, *(instant for instant in begin if instant > at)}
+    }
+    changes = [change for change in found if change is not None]
+    if changes:
+        yield min(changes, key=lambda change: _GRAVITY[change])
+
+
+def _change(old: Rate | None, new: Rate | None) -> Change | None:
+    if old is None or new is None:
+        return Change.GONE if old else Change.ADDED if new else None
+    if old.blocked or new.blocked:
+        if old.blocked and new.blocked:
+            return None
+        return Change.UNBLOCKED if old.blocked else Change.BLOCKED
+    if old.currency != new.currency:
+        return Change.OTHER_CURRENCY
+    prices = [
+        (old.quote(seconds).charge_micros, new.quote(seconds).charge_micros)
+        for seconds in _SAMPLE_SECONDS
+    ]
+    if any(price > former for former, price in prices):
+        return Change.DEARER
+    return Change.CHEAPER if any(price < former for former, price in prices) else None
+
+
+def _offers_gone(before: RateCard, after: RateCard, at: datetime) -> Iterator[Offer]:
+    """Yield what has a price in the first card, and none at that time in the second one.
+
+    What begins later only, in the first card, may begin at any later time in the second one.
+    """
+    now = _offers(before, at) - _offers(after, at)
+    later = _offers(before, at, later=True) - _offers(after, at, later=True)
+    gone = now | later
+    leg_types = {offer.leg_type for offer in gone if offer.country is None}
+    yield from (
+        offer
+        for offer in sorted(gone, key=lambda offer: (offer.leg_type, offer.country or ""))
+        if offer.country is None or offer.leg_type not in leg_types
+    )
+
+
+def _offers(card: RateCard, at: datetime, *, later: bool = False) -> set[Offer]:
+    rates = [
+        rate
+        for rate in card.rates
+        if not rate.blocked and (_lasts(rate, at) if later else rate.in_force(at))
+    ]
+    return {Offer(rate.leg_type, country) for rate in rates for country in (None, rate.country)}
+
+
+def _lasts(rate: Rate, at: datetime) -> bool:
+    """Whether a rate is in force at an instant or later."""
+    return rate.effective_to is None or at < rate.effective_to
+
+
+def _in_force(rates: Iterable[Rate], at: datetime) -> Rate | None:
+    return next((rate for rate in rates if rate.in_force(at)), None)

@@ -1,4 +1,4 @@
-"""What is no fault of a rate card, but what hardly anybody means, by the line to look at."""
+"""`perminute rates check`: the faults of a rate card, and what hardly anybody means, by line."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
-from perminute.domain.errors import Fault
+from perminute.domain.errors import Fault, FaultyRateCard
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE
 from perminute.domain.values.times import format_instant
-from perminute.formats.rate_card_csv import COLUMNS
-from perminute_local.unnamed_ranges import unnamed_ranges
+from perminute.formats.rate_card_csv import COLUMNS, read_rate_card
+from perminute_local.special_ranges import unnamed_ranges
+from perminute_local.terminal import write_json, write_line, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from perminute.domain.rating.rate_card import Rate
     from perminute_local.special_ranges import SpecialRange
@@ -41,6 +43,38 @@ _CANNOT_BLOCK = (
     "ordinary numbers begin with the same digits, so no row can block them alone: ask the carrier "
     "what they cost"
 )
+
+
+def check_rates(path: Path, *, as_json: bool) -> int:
+    """Write the number of rates of a card, or every fault; exit code 1 if there is one."""
+    content = path.read_bytes()
+    faults: tuple[Fault, ...] = ()
+    try:
+        rates = read_rate_card(content).rates
+        warnings = card_warnings(content, rates)
+    except FaultyRateCard as error:
+        rates, warnings, faults = (), [], error.faults
+    if as_json:
+        write_json(
+            {
+                "valid": not faults,
+                "rates": len(rates),
+                "faults": [_fault_document(fault) for fault in faults],
+                "warnings": [_fault_document(warning) for warning in warnings],
+            }
+        )
+        return 1 if faults else 0
+    write_lines(f"{path}:{fault.line}: {fault.message}" for fault in faults)
+    write_lines(f"{path}:{one.line}: warning: {one.message}" for one in warnings)
+    if not faults:
+        plural = "" if len(warnings) == 1 else "s"
+        remarks = f", {len(warnings)} warning{plural}" if warnings else ""
+        write_line(f"{path}: {len(rates)} rates, no fault{remarks}")
+    return 1 if faults else 0
+
+
+def _fault_document(fault: Fault) -> dict[str, object]:
+    return {"line": fault.line, "message": fault.message}
 
 
 def card_warnings(content: bytes, rates: Sequence[Rate]) -> list[Fault]:

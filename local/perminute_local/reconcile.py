@@ -1,24 +1,28 @@
-"""`perminute reconcile`: the nightly check of a deployed stack, whenever somebody wants it."""
+"""`perminute reconcile`: check a stack's books now, or show how far the nightly checks are."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.application.reconcile_books import BooksReport, ReconcileBooks
 from perminute.application.retry import RetryPolicy
+from perminute.domain.values.times import format_instant
 from perminute.settings import read_timeout_seconds
-from perminute_local.aws_errors import calling_aws
-from perminute_local.deployment import deployed_tables
+from perminute_local.deployment import calling_aws, deployed_tables, output
 from perminute_local.replay.results import difference_document
 from perminute_local.terminal import remark, write_json, write_lines
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
 
+    from perminute.domain.reconciliation.book_checks import BooksCheck
     from perminute.settings import TableNames
 
 
@@ -66,3 +70,128 @@ def _lines(books: BooksReport) -> Iterator[str]:
     for one in books.differences:
         entries = f" (entries {', '.join(one.entry_ids)})" if one.entry_ids else ""
         yield f"{counted}: {one.message}{entries}"
+
+
+MAX_NAMED = 20
+"""Organizations that are named one by one: the first night has not checked any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is known of the books of all organizations."""
+
+    organizations: Collection[str]
+    checks: Mapping[str, BooksCheck]
+
+    @property
+    def last_run(self) -> datetime | None:
+        """The last run for which some books were checked, or are being read."""
+        runs = [one.checked_at for one in self.checks.values()]
+        runs += [one.reading.at for one in self.checks.values() if one.reading]
+        return max(filter(None, runs), default=None)
+
+    @property
+    def unchecked(self) -> list[str]:
+        """The organizations whose books were not checked for the last run."""
+        last = self.last_run
+        return sorted(
+            name
+            for name in self.organizations
+            if last is None or name not in self.checks or self.checks[name].checked_at != last
+        )
+
+    @property
+    def differing(self) -> list[BooksCheck]:
+        """Books that differed when they were checked last."""
+        return [one for _, one in sorted(self.checks.items()) if one.differences]
+
+    @property
+    def being_read(self) -> list[BooksCheck]:
+        """Books that are being read whole."""
+        return [one for _, one in sorted(self.checks.items()) if one.reading]
+
+    @property
+    def whole_since(self) -> datetime | None:
+        """Since when all books have been read whole once; None, some never were."""
+        known = [self.checks[one].whole_at for one in self.organizations if one in self.checks]
+        whole = [one for one in known if one is not None]
+        return min(whole, default=None) if len(whole) == len(self.organizations) else None
+
+
+def run_status(stack_name: str, *, as_json: bool) -> int:
+    """Show how far the checks have come; exit code 1 if books differ."""
+    with calling_aws(f"what is known of the books of {stack_name} cannot be read"):
+        status = _read_status(stack_name)
+    if as_json:
+        write_json(_status_document(status))
+    else:
+        write_lines(_status_lines(status))
+    return 1 if status.differing else 0
+
+
+def _read_status(stack_name: str) -> Status:
+    schema = Tables.bind(connect(), deployed_tables(stack_name))
+    checks = DynamoDBBookChecks(schema.connection, output(stack_name, "BookChecksTableName"))
+    organizations = set(DynamoDBCreditStore(schema).organizations())
+    return Status(organizations, {one.organization_id: one for one in checks.all()})
+
+
+def _status_lines(status: Status) -> Iterator[str]:
+    if status.last_run is None:
+        yield f"none of {len(status.organizations)} organizations has been checked yet"
+        return
+    checked = len(status.organizations) - len(status.unchecked)
+    yield (
+        f"run of {format_instant(status.last_run)}: {checked} of {len(status.organizations)} "
+        f"organizations checked, {len(status.differing)} differ, "
+        f"{len(status.being_read)} are being read"
+    )
+    if status.whole_since is None:
+        yield "some books have never been read whole"
+    else:
+        yield f"all books have been read whole since {format_instant(status.whole_since)}"
+    for one in status.differing[:MAX_NAMED]:
+        agreed = f"agreed up to entry {one.checkpoint.entries}" if one.whole_at else "never agreed"
+        yield f"{one.organization_id}: {one.differences} differences, {agreed}"
+    for one in status.being_read[:MAX_NAMED]:
+        if one.reading is not None:
+            sums = one.reading.sums
+            read = f"{sums.entries} of {sums.until} entries and {sums.calls} calls"
+            yield f"{one.organization_id}: being read, {read} so far"
+    for name in status.unchecked[:MAX_NAMED]:
+        yield f"{name}: not checked"
+    if len(status.unchecked) > MAX_NAMED:
+        yield f"… and {len(status.unchecked) - MAX_NAMED} more"
+
+
+def _status_document(status: Status) -> dict[str, Any]:
+    return {
+        "run": _instant(status.last_run),
+        "organizations": len(status.organizations),
+        "checked": len(status.organizations) - len(status.unchecked),
+        "wholeSince": _instant(status.whole_since),
+        "differing": [
+            {
+                "organizationId": one.organization_id,
+                "differences": one.differences,
+                "agreedUpTo": one.checkpoint.entries,
+            }
+            for one in status.differing
+        ],
+        "beingRead": [
+            {
+                "organizationId": one.organization_id,
+                "since": _instant(one.reading.at),
+                "entries": one.reading.sums.entries,
+                "ofEntries": one.reading.sums.until,
+                "calls": one.reading.sums.calls,
+            }
+            for one in status.being_read
+            if one.reading is not None
+        ],
+        "unchecked": status.unchecked,
+    }
+
+
+def _instant(at: datetime | None) -> str | None:
+    return None if at is None else format_instant(at)

@@ -17,8 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from perminute.application.retry import RetryPolicy
 from perminute.domain.values.times import parse_instant
-from perminute_local.aws_errors import reason
-from perminute_local.deployment import output
+from perminute_local.deployment import output, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perminute_local.deployed.artifact import build
+from perminute_local.deployed.deploying import build
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,9 +26,9 @@ from perminute.formats.rate_card_csv import read_rate_card
 from perminute.observability import logger
 from perminute.ports import Rejection, Waiting
 from perminute_local.microsoft_graph import read_users
-from perminute_local.replay.deliveries import Delivery, NotAnEvent, read_events
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
-from perminute_local.replay.requests import http_event
+from perminute_local.replay.links import http_event
+from perminute_local.replay.plan import Delivery, NotAnEvent, read_events
 from perminute_local.simulation.backends.twin_functions import SharedTwins, load_twins
 from perminute_local.stack import load_template
 

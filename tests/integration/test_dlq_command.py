@@ -12,7 +12,7 @@ from perminute.adapters.sqs_queues import SQSQueue, SQSRejections
 from perminute.ports import Rejection
 from perminute_local import dead_letters
 from perminute_local.cli import main
-from perminute_local.cli.dead_letters import WITH_SOURCE, WITHOUT_SOURCE
+from perminute_local.cli.stack import WITH_SOURCE, WITHOUT_SOURCE
 from perminute_local.replay.results import drain
 from perminute_local.stack import STACK_NAME
 

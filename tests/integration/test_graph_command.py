@@ -15,7 +15,7 @@ from perminute.application.results import Accepted
 from perminute.application.retry import RetryPolicy
 from perminute.events.event import read_event
 from perminute.events.licensing import LICENSING, licensing_event
-from perminute_local import graph_sync
+from perminute_local import microsoft_graph
 from perminute_local.cli import main
 from perminute_local.replay.results import drain
 from perminute_local.replay.run import table_names
@@ -121,8 +121,8 @@ def test_events_that_the_bus_refused_are_problems_and_not_all_is_sent(
             refused = {"ErrorCode": "MalformedDetail", "ErrorMessage": "no"}
             return {"FailedEntryCount": 1, "Entries": [{"EventId": "e-1"}, refused][: len(Entries)]}
 
-    monkeypatch.setattr(graph_sync, "_held", lambda *_: {})
-    monkeypatch.setattr(graph_sync, "sender_to", lambda name: EventSender(Bus(), name))
+    monkeypatch.setattr(microsoft_graph, "_held", lambda *_: {})
+    monkeypatch.setattr(microsoft_graph, "sender_to", lambda name: EventSender(Bus(), name))
     call = ["graph", str(export), "--organization", "contoso", "--stack", "any", *AT]
     assert main([*call, "--send", "--json"]) == 1
     document = json.loads(capsys.readouterr().out)

@@ -23,8 +23,7 @@ from perminute.application.retry import Deadline
 from perminute.domain.errors import MissingSetting
 from perminute.observability import logger
 from perminute_local.replay.lambda_runtime import Context, LoadedFunction, SQSMessage
-from perminute_local.replay.listener import QUEUE_NAME, Listener
-from perminute_local.replay.results import Rejected, Results, collect, drain
+from perminute_local.replay.results import QUEUE_NAME, Listener, Rejected, Results, collect, drain
 from perminute_local.replay.run import publish_rate_card, table_names
 from perminute_local.stack import Function, QueueTrigger, Stack
 

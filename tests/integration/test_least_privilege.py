@@ -18,9 +18,9 @@ import pytest
 from botocore.client import BaseClient
 
 from perminute.adapters.dynamodb import licensing_store
-from perminute_local.replay.deliveries import Disturbance
-from perminute_local.replay.in_process import InProcess
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
+from perminute_local.replay.links import InProcess
+from perminute_local.replay.plan import Disturbance
 from perminute_local.replay.run import System, embedded_stack, read_plan
 from perminute_local.stack import Template, resources
 

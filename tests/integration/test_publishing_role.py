@@ -13,13 +13,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from perminute.adapters.s3_rate_cards import POINTER_KEY
-from perminute_local.child_process import free_port
 from perminute_local.cli import main
 from perminute_local.embedded_aws import (
     ROLES_ENFORCED,
     client_environment,
     embedded_aws,
     environment,
+    free_port,
 )
 from perminute_local.stack import BACKING_TYPES, Template, backing
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from perminute_local.deployed.queue_mapping import QueueMapping
+from perminute_local.deployed.emulated_links import QueueMapping
 from perminute_local.replay.lambda_runtime import LambdaFunction
 
 if TYPE_CHECKING:

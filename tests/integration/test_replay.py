@@ -22,8 +22,8 @@ from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.usage_record import Free, Outcome
 from perminute_local.cli import main
 from perminute_local.replay import run
-from perminute_local.replay.deliveries import Disturbance
-from perminute_local.replay.in_process import InProcess
+from perminute_local.replay.links import InProcess
+from perminute_local.replay.plan import Disturbance
 from perminute_local.replay.results import drain
 from perminute_local.replay.run import System, embedded_stack, read_plan
 

@@ -17,7 +17,7 @@ from perminute.adapters.dynamodb.outbox_items import outbox_item
 from perminute.domain.notifications.notifications import bytes_at_most
 from perminute.formats.rate_card_csv import write_rate_card
 from perminute_local.carrier_price_lists import DECKS
-from perminute_local.carrier_price_lists.options import DeckOptions
+from perminute_local.carrier_price_lists.price_list import DeckOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from perminute.domain.rating.calls import MAX_CALL_SECONDS, LegType
 from perminute.domain.rating.rate_card import NoQuote, Quote, Rate, RateCard, Step
 from perminute.domain.values.money import format_micros
 from perminute.formats.rate_card_csv import read_rate_card, write_rate_card
-from perminute_local import quote_texts
+from perminute_local.quotes import price_text
 
 AT = datetime(2026, 11, 2, 9, tzinfo=UTC)
 
@@ -80,7 +80,7 @@ def test_a_charge_is_the_exact_price_of_each_billed_second_rounded_once(
 @given(rates(), seconds)
 def test_the_parts_of_a_price_in_words_add_up_to_it(rate: Rate, connected: int) -> None:
     quote = rate.quote(connected)
-    text = quote_texts.price(quote)
+    text = price_text(quote)
     parts = re.findall(r"([0-9]+) s (?:billed )?at ([0-9.]+)", text)
     fees = [Fraction(fee) for fee in re.findall(r"connection fee ([0-9.]+)", text)]
     prices = [int(part) * Fraction(per_minute) / 60 for part, per_minute in parts]

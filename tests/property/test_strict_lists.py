@@ -15,7 +15,7 @@ from perminute.domain.values.money import format_micros
 from perminute.formats.rate_card_csv import read_rate_card, write_rate_card
 from perminute_local.carrier_price_lists import DECKS
 from perminute_local.carrier_price_lists.mapped import ColumnMapping, read_mapped
-from perminute_local.carrier_price_lists.options import DeckOptions
+from perminute_local.carrier_price_lists.price_list import DeckOptions
 
 HEADER = ["leg_type", "prefix", "currency", "rate_per_minute", "description"]
 ACS_HEADER = ["Destination Name", "Country", "Prefix", "Price / min"]

@@ -13,9 +13,8 @@ from template_queues import read_queues
 from perminute.adapters.dynamodb.streams import HEARTBEAT
 from perminute.adapters.sqs_queues import DELAY_SECONDS
 from perminute.observability import NAMESPACE
-from perminute_local.replay.table_stream import matches
-from perminute_local.stack import Template, environment_of, resources
-from perminute_local.template_parameters import parameters_of, present
+from perminute_local.replay.lambda_runtime import matches
+from perminute_local.stack import Template, environment_of, parameters_of, present, resources
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()

@@ -13,7 +13,7 @@ import pytest
 from perminute_local.cost import prices
 from perminute_local.cost.calls import FUNCTION, Measured, call_costs, measured
 from perminute_local.cost.idle import Cost, idle_costs, snapshot_month
-from perminute_local.template_parameters import parameters_of, stage_parameters
+from perminute_local.stack import parameters_of, stage_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,7 +11,7 @@ from translated import translate
 from perminute.domain.licensing.timelines import RERATING_HORIZON
 from perminute.domain.reconciliation.book_checks import WHOLE_WITHIN_DAYS
 from perminute.settings import TableNames
-from perminute_local.replay.table_stream import matches
+from perminute_local.replay.lambda_runtime import matches
 from perminute_local.stack import Template, environment_of, resources
 
 SQS_EVENT = {

@@ -14,7 +14,7 @@ from perminute_local.carrier_price_lists.calling_codes import (
     TOLL_FREE_PREFIXES,
     is_shared,
 )
-from perminute_local.carrier_price_lists.options import DeckOptions
+from perminute_local.carrier_price_lists.price_list import DeckOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

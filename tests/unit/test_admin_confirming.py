@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from perminute_local.admin.confirming import confirmed, show
-from perminute_local.admin.foreseen import Row
+from perminute_local.admin.foresee import Row
+from perminute_local.admin.run import confirmed, show
 from perminute_local.wrong_call import WrongCall
 
 

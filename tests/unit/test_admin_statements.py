@@ -10,9 +10,7 @@ import pytest
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.events.billing import CreditsConfigured
-from perminute_local.admin.clearable import CLEARABLE
-from perminute_local.admin.credit import settings_in_force
-from perminute_local.admin.statements import (
+from perminute_local.admin.drafts import (
     Change,
     Statement,
     User,
@@ -20,6 +18,8 @@ from perminute_local.admin.statements import (
     purchase,
     users_named,
 )
+from perminute_local.admin.foresee import settings_in_force
+from perminute_local.cli.admin import CLEARABLE
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:

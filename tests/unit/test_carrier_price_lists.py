@@ -15,10 +15,8 @@ from perminute.domain.rating.rate_card import Quote
 from perminute.domain.values.money import parse_micros
 from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.carrier_price_lists import DECKS
-from perminute_local.carrier_price_lists.acs import read_acs
-from perminute_local.carrier_price_lists.options import DeckOptions
-from perminute_local.carrier_price_lists.telnyx import read_telnyx
-from perminute_local.carrier_price_lists.twilio import read_twilio
+from perminute_local.carrier_price_lists.outbound import read_acs, read_telnyx, read_twilio
+from perminute_local.carrier_price_lists.price_list import DeckOptions
 from perminute_local.cli import main
 
 # Not part of the project: those who have the carrier's file lay it beside their checkout.

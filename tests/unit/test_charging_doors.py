@@ -20,7 +20,7 @@ from perminute.domain.errors import Refused
 from perminute.domain.rating.calls import MAX_ID_LENGTH
 from perminute.ports import CallPlace
 from perminute_local.replay.lambda_runtime import SQSMessage
-from perminute_local.replay.requests import http_event
+from perminute_local.replay.links import http_event
 from perminute_local.simulation.backends.twin_functions import SharedTwins, load_twins
 from perminute_local.stack import load_template
 

@@ -17,7 +17,7 @@ START = """
 import sys
 from perminute_local.cli import main
 assert main(["--help"]) == 0
-slow = ("boto3", "botocore", "pynamodb", "rich", "cfnlint", "perminute_local.commands")
+slow = ("boto3", "botocore", "pynamodb", "rich", "cfnlint", "perminute_local.quotes")
 assert [name for name in slow if name in sys.modules] == []
 """
 

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 
 from perminute.domain.errors import Fault, FaultyRateCard, Unavailable
 from perminute_local import doctor
-from perminute_local.aws_errors import reason
 from perminute_local.cli import main
+from perminute_local.deployment import reason
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,7 @@ import pytest
 
 from perminute_local.cli.program import program
 from perminute_local.command_page import page
-from perminute_local.embedded_aws import EmbeddedAwsError
-from perminute_local.emulator.environment import EmulatorNotInstalled
+from perminute_local.embedded_aws import EmbeddedAwsError, EmulatorNotInstalled
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:

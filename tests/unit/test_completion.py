@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perminute_local.cli import main
-from perminute_local.cli.completion import VARIABLE
+from perminute_local.cli.program import VARIABLE
 
 BASH = shutil.which("bash")
 PROGRAM = str(Path(sys.executable).parent / "perminute")

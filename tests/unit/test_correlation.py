@@ -48,7 +48,7 @@ from perminute.observability import MAX_CHARACTERS_OF_NAMES
 from perminute.reports import report_batch, report_published
 from perminute.sqs import Settled
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
-from perminute_local.replay.requests import http_event
+from perminute_local.replay.links import http_event
 from perminute_local.simulation.backends.twin_functions import SharedTwins, load_twins
 from perminute_local.stack import load_template
 

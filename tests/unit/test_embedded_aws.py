@@ -11,8 +11,7 @@ import pytest
 
 from perminute.adapters.dynamodb.tables import READ_TIMEOUT_SECONDS, connect
 from perminute.settings import read_timeout_seconds
-from perminute_local.child_process import ChildError, free_port, serving
-from perminute_local.embedded_aws import client_environment
+from perminute_local.embedded_aws import ChildError, client_environment, free_port, serving
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from perminute_local.embedded_aws import EmbeddedAwsError, embedded_aws
-from perminute_local.emulator import environment
+from perminute_local import embedded_aws
 from perminute_local.packaged import EMULATOR_LOCK
 
 Commands = list[list[str]]
@@ -37,8 +36,8 @@ def test_it_is_made_once_in_the_users_cache_and_announced(
     commands: Commands, tmp_path: Path
 ) -> None:
     said: list[str] = []
-    environment.install(said.append)
-    python = environment.interpreter()
+    embedded_aws.install(said.append)
+    python = embedded_aws.interpreter()
     assert python is not None
     (place,) = (tmp_path / "cache" / "perminute").iterdir()
     assert python.parent.parent == place
@@ -49,7 +48,7 @@ def test_it_is_made_once_in_the_users_cache_and_announced(
         "--requirement",
         str(EMULATOR_LOCK),
     ]
-    environment.install(said.append)
+    embedded_aws.install(said.append)
     assert len(commands) == 2
     assert len(said) == 1
 
@@ -66,12 +65,12 @@ def test_what_could_not_be_made_leaves_nothing_and_says_what_to_do(
             raise subprocess.CalledProcessError(1, command, stderr=said)
 
     monkeypatch.setattr(subprocess, "run", no_network)
-    with pytest.raises(environment.EmulatorNotInstalled) as failed:
-        environment.install(lambda _: None)
+    with pytest.raises(embedded_aws.EmulatorNotInstalled) as failed:
+        embedded_aws.install(lambda _: None)
     assert "ERROR: No matching distribution found for ministack. A replay" in str(failed.value)
     assert "check the network" in str(failed.value)
     assert list((tmp_path / "cache" / "perminute").iterdir()) == []
-    assert environment.interpreter() is None
+    assert embedded_aws.interpreter() is None
     assert len(commands) == 2
 
 
@@ -80,22 +79,22 @@ def test_a_cache_that_cannot_be_written_is_named(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(environment.EmulatorNotInstalled, match=r"file/perminute.*XDG_CACHE_HOME"):
-        environment.install(lambda _: None)
+    with pytest.raises(embedded_aws.EmulatorNotInstalled, match=r"file/perminute.*XDG_CACHE_HOME"):
+        embedded_aws.install(lambda _: None)
     assert commands == []
 
 
 def test_one_whose_python_was_removed_by_an_upgrade_is_made_anew(
     commands: Commands, tmp_path: Path
 ) -> None:
-    environment.install(lambda _: None)
-    python = environment.interpreter()
+    embedded_aws.install(lambda _: None)
+    python = embedded_aws.interpreter()
     assert python is not None
     python.unlink()
     python.symlink_to(tmp_path / "python-that-was-upgraded")
-    assert environment.interpreter() is None
-    environment.install(lambda _: None)
-    assert environment.interpreter() == python
+    assert embedded_aws.interpreter() is None
+    embedded_aws.install(lambda _: None)
+    assert embedded_aws.interpreter() == python
     assert len(commands) == 4
 
 
@@ -108,11 +107,11 @@ def test_two_replays_that_make_it_at_once_share_the_first(
         makes(command, **options)
         if "install" in command:
             monkeypatch.setattr(subprocess, "run", makes)
-            environment.install(lambda _: None)
+            embedded_aws.install(lambda _: None)
 
     monkeypatch.setattr(subprocess, "run", beaten)
-    environment.install(lambda _: None)
-    python = environment.interpreter()
+    embedded_aws.install(lambda _: None)
+    python = embedded_aws.interpreter()
     assert python is not None
     assert list(python.parents[2].iterdir()) == [python.parents[1]]
     assert len(commands) == 4
@@ -121,7 +120,9 @@ def test_two_replays_that_make_it_at_once_share_the_first(
 @pytest.mark.usefixtures("commands")
 def test_only_a_replay_installs_it() -> None:
     with (
-        pytest.raises(EmbeddedAwsError, match="elsewhere `perminute replay` installs it"),
-        embedded_aws(),
+        pytest.raises(
+            embedded_aws.EmbeddedAwsError, match="elsewhere `perminute replay` installs it"
+        ),
+        embedded_aws.embedded_aws(),
     ):
         pytest.fail("there is no emulator")

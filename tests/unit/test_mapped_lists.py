@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perminute.domain.rating.calls import LegType
-from perminute_local.carrier_price_lists.mapped import ColumnMapping, read_columns, read_mapped
-from perminute_local.carrier_price_lists.mapping_files import (
+from perminute_local.carrier_price_lists.mapped import (
+    ColumnMapping,
     SavedMapping,
     load_mapping,
+    read_columns,
+    read_mapped,
     save_mapping,
 )
-from perminute_local.carrier_price_lists.options import DeckOptions
+from perminute_local.carrier_price_lists.price_list import DeckOptions
 from perminute_local.wrong_call import WrongCall, WrongFile
 
 if TYPE_CHECKING:

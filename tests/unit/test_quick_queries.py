@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from perminute_local.emulator.quick_queries import quick
+from perminute_local.quick_queries import quick
 
 ADAPTERS = Path(__file__).parents[2] / "functions" / "perminute" / "adapters" / "dynamodb"
 ITEM = {"organizationId": {"S": "contoso"}, "record": {"S": "calls#2"}}

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from perminute.formats.rate_card_csv import COLUMNS
 from perminute_local.carrier_price_lists import DECKS
-from perminute_local.carrier_price_lists.mapped import FIELDS
-from perminute_local.carrier_price_lists.mapping_files import load_mapping
+from perminute_local.carrier_price_lists.mapped import FIELDS, load_mapping
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rate-cards.md").read_text()
 
@@ -30,4 +29,4 @@ def test_the_mapping_that_is_shown_can_be_used(tmp_path: Path) -> None:
     assert shown is not None
     file = tmp_path / "carrier.json"
     file.write_text(shown[1])
-    load_mapping(file).mapping().check()
+    load_mapping(file).check()

@@ -12,8 +12,8 @@ from builders import phone_call
 from perminute.application.reconcile_books import BooksReport
 from perminute.domain.rating.usage_record import Free, Outcome, Price, Reason, Usage
 from perminute.domain.reconciliation.reconciliation import Difference
+from perminute_local import embedded_aws
 from perminute_local.cli import main
-from perminute_local.emulator import environment
 from perminute_local.replay import command
 from perminute_local.replay.results import Rejected, Results
 
@@ -116,7 +116,7 @@ def replayed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Results], int]:
     """Run the command as if the replay had these results."""
 
     def run(results: Results) -> int:
-        monkeypatch.setattr(environment, "interpreter", Path)
+        monkeypatch.setattr(embedded_aws, "interpreter", Path)
         monkeypatch.setattr(command, "_replayed", lambda *_, **__: results)
         return main(["replay", str(DAY), "--json"])
 

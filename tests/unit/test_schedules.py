@@ -12,13 +12,13 @@ from perminute.daily_runs import ScheduledRun
 from perminute.domain.errors import Refused
 from perminute.domain.values.times import end_of
 from perminute.parsing import read_message
-from perminute_local.replay.schedules import (
+from perminute_local.replay.lambda_runtime import (
     MAX_RUNS_BETWEEN_EVENTS,
     Clock,
     Failure,
     Scheduled,
+    matches,
 )
-from perminute_local.replay.table_stream import matches
 from perminute_local.stack import ScheduleTrigger, StackError
 
 if TYPE_CHECKING:

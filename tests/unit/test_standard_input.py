@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perminute_local.cli import main
-from perminute_local.standard_input import StandardInput
+from perminute_local.user_input import StandardInput
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from perminute_local.cli import main
-from perminute_local.replay.deliveries import Delivery, read_events
-from perminute_local.text_files import read_text
+from perminute_local.replay.plan import Delivery, read_events
+from perminute_local.user_input import read_text
 
 DAY = Path(__file__).parents[2] / "examples" / "day"
 EVENT = json.dumps({"id": "e-1", "source": "perminute.billing", "time": "2026-11-02T09:00:00Z"})

@@ -4,22 +4,171 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import defaultdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute_local.admin.confirming import confirmed, show
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.tables import Tables, connect
+from perminute.application.apply_licensing import LicensingEvent
+from perminute.domain.errors import Refused
+from perminute.domain.licensing.licensing import Licensing
+from perminute.domain.licensing.timelines import RERATING_HORIZON
+from perminute.domain.values.printable import one_line
 from perminute_local.admin.drafts import CREDITS_CONFIGURED
-from perminute_local.admin.stack import DeployedStack, RefusedByStack
-from perminute_local.aws_errors import calling_aws
+from perminute_local.admin.foresee import (
+    ReadOnlyCreditStore,
+    foresee_credit,
+    foresee_licensing,
+    read_licensing,
+    settings_in_force,
+)
+from perminute_local.deployment import calling_aws, deployed_tables, parameter
 from perminute_local.sending import NotSent, Sent, name_of, sender_to
 from perminute_local.terminal import remark, write_json, write_line
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from perminute.application.book_credit import CreditEvent
+    from perminute.domain.credit.transaction import ProcessedEvent
+    from perminute.ports import LicensingStore
     from perminute_local.admin.drafts import Draft
-    from perminute_local.admin.stack import Planned
+    from perminute_local.admin.foresee import Foreseen, Row
     from perminute_local.sending import Event, Outcome
+
+
+MAX_ROWS = 20
+"""More rows are counted instead: what is to be compared must fit a screen."""
+
+NOTHING = "-"
+
+
+def show(title: str, rows: Sequence[Row], warnings: Sequence[str]) -> None:
+    """Write what would change, and what to be careful about, to standard error."""
+    shown = rows if len(rows) <= MAX_ROWS else list(_counted(rows))
+    remark(title)
+    for line in _table(shown[:MAX_ROWS]):
+        remark(line)
+    if len(shown) > MAX_ROWS:
+        remark(f"  and {len(shown) - MAX_ROWS} more changes, all of them with --json")
+    for warning in warnings[:MAX_ROWS]:
+        remark(f"warning: {warning}")
+    if len(warnings) > MAX_ROWS:
+        remark(f"warning: and {len(warnings) - MAX_ROWS} more, all of them with --json")
+
+
+def confirmed(question: str, *, yes: bool) -> bool:
+    """Ask on the terminal unless `yes`; raises `WrongCall` if there is no terminal to ask on."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        msg = "nothing was sent: there is no terminal to ask on; add --yes to send without asking"
+        raise WrongCall(msg)
+    sys.stderr.write(f"{one_line(question)} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _counted(rows: Sequence[Row]) -> Iterator[Row]:
+    """Count of how many users the same changes."""
+    alike: defaultdict[tuple[str | None, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        alike[row[1:]].append(row)
+    for first, *others in alike.values():
+        yield first._replace(subject=f"{1 + len(others)} users") if others else first
+
+
+def _table(rows: Sequence[Row]) -> Iterator[str]:
+    if not rows:
+        yield "  nothing that is recorded changes"
+    # As wide as it is written, or the columns would not stand below each other.
+    cells = [[one_line(cell or NOTHING) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    for row in cells:
+        subject, name, before, after = map(str.ljust, row, widths)
+        yield f"  {subject}  {name}  {before} → {after}".rstrip()
+
+
+class RefusedByStack(Exception):  # noqa: N818 - an answer, not a malfunction
+    """The functions would refuse the event as things are; the message names the option."""
+
+
+class Planned(NamedTuple):
+    """An event as it is to be sent, and what it would change."""
+
+    event: dict[str, Any]
+    foreseen: Foreseen
+
+
+class _Read(NamedTuple):
+    draft: Draft
+    event: dict[str, Any]
+    content: CreditEvent | LicensingEvent
+    recorded: ProcessedEvent | None
+
+
+class DeployedStack(NamedTuple):
+    """What is read of a stack; nothing is written to it."""
+
+    credit: ReadOnlyCreditStore
+    licensing: LicensingStore
+    horizon: timedelta
+
+    @classmethod
+    def named(cls, name: str) -> DeployedStack:
+        """Find a stack by its name; raises `WrongCall` if it is none of ours."""
+        schema = Tables.bind(connect(), deployed_tables(name))
+        days = parameter(name, "ReratingHorizonDays", str(RERATING_HORIZON.days))
+        return cls(
+            ReadOnlyCreditStore(schema), DynamoDBLicensingStore(schema), timedelta(days=int(days))
+        )
+
+    def plan(self, drafts: Sequence[Draft], now: datetime) -> list[Planned]:
+        """Return the events of drafts of one organization, and what each would change.
+
+        Raises `WrongCall` for an impossible value, `RefusedByStack`, and `Unavailable`.
+        """
+        read = [self._read(draft, now) for draft in drafts]
+        changes = [one.content.change for one in read if isinstance(one.content, LicensingEvent)]
+        users = [change.user_id for change in changes if change.user_id is not None]
+        licensing = Licensing()
+        if changes:
+            licensing = read_licensing(self.licensing, changes[0].organization_id, users)
+        return [Planned(one.event, self._foresee(one, licensing, now)) for one in read]
+
+    def _foresee(self, read: _Read, licensing: Licensing, now: datetime) -> Foreseen:
+        content = read.content
+        try:
+            if isinstance(content, LicensingEvent):
+                return foresee_licensing(content, licensing, read.recorded, now=now)
+            return foresee_credit(self.credit, content)
+        except Refused as error:
+            raise RefusedByStack(read.draft.in_words_of_options(error)) from error
+
+    def _read(self, draft: Draft, now: datetime) -> _Read:
+        recorded = None if draft.is_new else self.credit.processed_event(draft.receipt_key)
+        event = draft.event(now, self._base(draft, recorded))
+        return _Read(draft, event, draft.read(event, now, self.horizon), recorded)
+
+    def _base(self, draft: Draft, recorded: ProcessedEvent | None) -> Mapping[str, Any]:
+        """Return what counts of fields that are not stated.
+
+        A command that is repeated under its identity says the same as before, and not what is the
+        default by now. `Credits Configured` replaces all settings, so it begins with those that are
+        in force.
+        """
+        if recorded is not None:
+            content: dict[str, Any] = json.loads(recorded.content)
+            if content.pop("detail-type") == draft.detail_type:
+                return content
+        if draft.detail_type == CREDITS_CONFIGURED:
+            in_force = settings_in_force(self.credit.account(draft.organization_id))
+            return {**draft.defaults, **in_force}
+        return draft.defaults
+
 
 _REPLACES_ALL = (
     "Credits Configured replaces all settings: what is not named here is cleared, or back to its "

@@ -12,7 +12,7 @@ from perminute.domain.rating.calls import LegType
 from perminute.formats.rate_card_csv import read_rate_card, write_rate_card
 from perminute_local.bench.report import best_cpu_seconds, print_result
 from perminute_local.carrier_price_lists import DECKS
-from perminute_local.carrier_price_lists.options import DeckOptions
+from perminute_local.carrier_price_lists.price_list import DeckOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,8 @@ from perminute.domain.values.times import format_instant
 from perminute_local.bench.handler import RATE_CARD
 from perminute_local.bench.report import print_result
 from perminute_local.example_day import DESTINATIONS, SETTING_UP, WORKING_DAY
-from perminute_local.replay.deliveries import Disturbance
-from perminute_local.replay.in_process import InProcess
+from perminute_local.replay.links import InProcess
+from perminute_local.replay.plan import Disturbance
 from perminute_local.replay.run import System, embedded_stack, read_plan
 
 if TYPE_CHECKING:

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perminute_local.carrier_price_lists.acs import read_acs
 from perminute_local.carrier_price_lists.acs_inbound import read_acs_inbound
-from perminute_local.carrier_price_lists.card import read_card
 from perminute_local.carrier_price_lists.mapped import read_mapped
-from perminute_local.carrier_price_lists.telnyx import read_telnyx
-from perminute_local.carrier_price_lists.twilio import read_twilio
+from perminute_local.carrier_price_lists.outbound import read_acs, read_telnyx, read_twilio
+from perminute_local.carrier_price_lists.price_list import read_card
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perminute_local.carrier_price_lists.options import DeckOptions
-    from perminute_local.carrier_price_lists.price_list import PriceList
+    from perminute_local.carrier_price_lists.price_list import DeckOptions, PriceList
 
 DECKS: dict[str, Callable[[bytes, DeckOptions], PriceList]] = {
     "acs": read_acs,

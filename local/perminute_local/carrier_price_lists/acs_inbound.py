@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from perminute.domain.rating.rate_card import Rate
     from perminute.formats.csv_tables import Row
-    from perminute_local.carrier_price_lists.options import DeckOptions
+    from perminute_local.carrier_price_lists.price_list import DeckOptions
 
     ByCountry = dict[tuple[LegType, str], Rate]
 

@@ -68,7 +68,7 @@ def _described(error: Exception) -> tuple[str, str]:
     if "botocore" in sys.modules:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        from perminute_local.aws_errors import reason
+        from perminute_local.deployment import reason
 
         if isinstance(error, (BotoCoreError, ClientError)):
             return "aws", reason(error)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from perminute_local.admin.statements import Statement
+    from perminute_local.admin.drafts import Statement
 
 R = TypeVar("R")
 
@@ -108,7 +108,7 @@ def states_change_of_users(state: Callable[..., Statement]) -> Callable[..., int
     def with_users(
         *, user_ids: tuple[str, ...], users_file: Path | None, **options: object
     ) -> Statement:
-        from perminute_local.admin.statements import users_named
+        from perminute_local.admin.drafts import users_named
 
         return state(users=users_named(user_ids, users_file), **options)
 
@@ -141,7 +141,7 @@ def _with_change(state: Callable[..., Statement]) -> Callable[..., Statement]:
         effective_at: datetime | None = None,
         **options: object,
     ) -> Statement:
-        from perminute_local.admin.statements import Change
+        from perminute_local.admin.drafts import Change
 
         change = Change(
             organization_id=organization,

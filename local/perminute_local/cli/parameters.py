@@ -17,9 +17,7 @@ from perminute.domain.reference.countries import check_currency
 from perminute.domain.reference.phone_numbers import check_e164
 from perminute.domain.values.identifiers import check_spaces
 from perminute.domain.values.times import parse_instant
-from perminute_local.dates import date_or_instant
-from perminute_local.standard_input import StandardInput
-from perminute_local.suggestions import did_you_mean
+from perminute_local.user_input import StandardInput, date_or_instant, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable

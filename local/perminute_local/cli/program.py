@@ -1,4 +1,4 @@
-"""The program: its commands, and what it makes of errors."""
+"""The program: its commands, shell completion, and what it makes of errors."""
 
 from __future__ import annotations
 
@@ -8,22 +8,60 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perminute_local.cli.completion import asked, complete, completion
-from perminute_local.cli.credit import credit
-from perminute_local.cli.dead_letters import dlq
+from perminute_local.cli.admin import credit, license_, organization, user
+from perminute_local.cli.calls import quote, replay, simulate
 from perminute_local.cli.errors import report, wants_json
-from perminute_local.cli.graph import graph
-from perminute_local.cli.licensing import license_, organization, user
-from perminute_local.cli.parameters import CommandGroup
-from perminute_local.cli.quote import quote
+from perminute_local.cli.parameters import Choice, CommandGroup, examples, json_option
 from perminute_local.cli.rates import rates
-from perminute_local.cli.replay import replay
-from perminute_local.cli.simulate import simulate
-from perminute_local.cli.stack import doctor, reconcile
-from perminute_local.terminal import remark
+from perminute_local.cli.stack import dlq, doctor, graph, reconcile
+from perminute_local.terminal import remark, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+PROGRAM = "perminute"
+VARIABLE = "_PERMINUTE_COMPLETE"
+"""Set by the scripts when they ask what may come next."""
+
+
+@click.command(
+    epilog=examples(
+        'eval "$(perminute completion bash)"',
+        "perminute completion zsh",
+    )
+)
+@click.argument("shell", type=Choice(["bash", "zsh"]))
+@json_option
+@click.pass_context
+def completion(context: click.Context, *, shell: str, as_json: bool) -> int:
+    """Print the script by which bash or zsh completes commands.
+
+    In ~/.bashrc: eval "$(perminute completion bash)". In ~/.zshrc, after compinit:
+    eval "$(perminute completion zsh)".
+    """
+    from click.shell_completion import BashComplete, ZshComplete
+
+    kind = BashComplete if shell == "bash" else ZshComplete
+    script = kind(context.find_root().command, {}, PROGRAM, VARIABLE).source()
+    if as_json:
+        write_json({"shell": shell, "script": script})
+    else:
+        sys.stdout.write(f"{script}\n")
+    return 0
+
+
+def complete(program: click.Command, instruction: str) -> int:
+    """Answer a shell that asks what may come next; returns the exit code."""
+    from click.shell_completion import shell_complete
+
+    return shell_complete(program, {}, PROGRAM, VARIABLE, instruction)
+
+
+def asked() -> str | None:
+    """Return what a shell asks for, if one does."""
+    return os.environ.get(VARIABLE)
+
 
 DONE, WRONG, INTERRUPTED = 0, 2, 130
 

@@ -40,9 +40,9 @@ def rates() -> None:
 @json_option
 def check(*, file: Path, as_json: bool) -> int:
     """List the faults and warnings of a rate card."""
-    from perminute_local import commands
+    from perminute_local.rate_card_warnings import check_rates
 
-    return commands.check_rates(file, as_json=as_json)
+    return check_rates(file, as_json=as_json)
 
 
 def _columns(text: str) -> dict[str, str]:
@@ -111,7 +111,7 @@ def convert(
     **said: Any,  # noqa: ANN401 - the fields of the request as they are
 ) -> int:
     """Turn a carrier's price list into a rate card."""
-    from perminute_local.carrier_price_lists.mapping_files import read_separator
+    from perminute_local.carrier_price_lists.mapped import read_separator
     from perminute_local.convert_rates import ListRequest, convert_rates
 
     request = ListRequest(

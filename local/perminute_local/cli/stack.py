@@ -1,11 +1,28 @@
-"""What is asked of a deployed stack: `perminute reconcile`, `perminute doctor`."""
+"""Commands for a deployed stack: `perminute reconcile`, `doctor`, `dlq` and `graph`."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
 import click
 
-from perminute_local.cli.parameters import examples, json_option, stack_option, stack_options
+from perminute_local.cli.parameters import (
+    FILE,
+    IDENTIFIER,
+    INSTANT,
+    STACK,
+    Choice,
+    CommandGroup,
+    examples,
+    json_option,
+    stack_option,
+    stack_options,
+)
 from perminute_local.wrong_call import WrongCall
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command(
@@ -19,7 +36,7 @@ from perminute_local.wrong_call import WrongCall
 def reconcile(*, stack: str, organizations: tuple[str, ...], status: bool, as_json: bool) -> int:
     """Hold a deployed stack's books against each other."""
     if status:
-        from perminute_local.book_checks import run_status
+        from perminute_local.reconcile import run_status
 
         if organizations:
             msg = "--status is of all organizations; leave out --organization"
@@ -38,3 +55,137 @@ def doctor(*, stack: str, as_json: bool) -> int:
     from perminute_local.doctor import run_doctor
 
     return run_doctor(stack, as_json=as_json)
+
+
+WITH_SOURCE = (
+    "CallsDeadLetters",
+    "CreditDeadLetters",
+    "ExpiriesDeadLetters",
+    "LicensingDeadLetters",
+    "ReconciliationsDeadLetters",
+    "ReratingsDeadLetters",
+)
+"""Queues of messages that a function gave up; they can be sent back to the queue that it reads."""
+
+WITHOUT_SOURCE = (
+    "NotificationsDeadLetters",
+    "RuleDeadLetters",
+    "ScheduledRunsDeadLetters",
+    "UnknownEvents",
+    "WakeupsDeadLetters",
+)
+"""Queues of what came from elsewhere; docs/runbook.md says what to do about each."""
+
+_ALL = Choice(sorted((*WITH_SOURCE, *WITHOUT_SOURCE)))
+
+
+@click.group(cls=CommandGroup)
+def dlq() -> None:
+    """Show, send back or discard what could not be processed."""
+
+
+@dlq.command("list", epilog=examples("perminute dlq list --stack perminute-dev"))
+@stack_option
+@click.option("--queue", type=_ALL, metavar="NAME", help="only this one (CallsDeadLetters)")
+@json_option
+def list_(*, stack: str, queue: str | None, as_json: bool) -> int:
+    """Show what waits, and why; all stays."""
+    from perminute_local.dead_letters import run_list
+
+    return run_list(stack, queue, as_json=as_json)
+
+
+@dlq.command(
+    epilog=examples("perminute dlq redrive --stack perminute-dev --queue CallsDeadLetters")
+)
+@stack_option
+@click.option(
+    "--queue", required=True, type=_ALL, metavar="NAME", help="CallsDeadLetters, for example"
+)
+@click.option(
+    "--message", "messages", multiple=True, metavar="ID", help="only this one; may be repeated"
+)
+@json_option
+def redrive(*, stack: str, queue: str, messages: tuple[str, ...], as_json: bool) -> int:
+    """Send messages back to where they came from."""
+    if queue in WITHOUT_SOURCE:
+        msg = (
+            f"--queue: what waits in {queue} came from no queue; docs/runbook.md says what to do. "
+            f"These can be sent back: {', '.join(WITH_SOURCE)}"
+        )
+        raise click.UsageError(msg)
+    from perminute_local.dead_letters import run_redrive
+
+    return run_redrive(stack, queue, messages, as_json=as_json)
+
+
+@dlq.command(
+    epilog=examples(
+        "perminute dlq discard --stack perminute-dev --queue CallsDeadLetters --message ID"
+    )
+)
+@stack_option
+@click.option(
+    "--queue", required=True, type=_ALL, metavar="NAME", help="CallsDeadLetters, for example"
+)
+@click.option(
+    "--message",
+    "messages",
+    multiple=True,
+    required=True,
+    metavar="ID",
+    help="this one; may be repeated",
+)
+@json_option
+def discard(*, stack: str, queue: str, messages: tuple[str, ...], as_json: bool) -> int:
+    """Delete messages that have been dealt with."""
+    from perminute_local.dead_letters import run_discard
+
+    return run_discard(stack, queue, messages, as_json=as_json)
+
+
+@click.command(
+    epilog=examples(
+        "perminute graph examples/command-line/graph-users.json --organization contoso",
+        "perminute graph examples/command-line/graph-users.json --organization contoso "
+        "--stack perminute-dev --send",
+    )
+)
+@click.argument(
+    "file",
+    type=FILE,
+    help="users with assignedPlans, assignedLicenses and usageLocation: an export, a delta, "
+    "notifications",
+)
+@click.option("--organization", required=True, type=IDENTIFIER, help="whose users they are")
+@click.option(
+    "--stack",
+    type=STACK,
+    help="the stack that knows the users (default: none; then all is news)",
+)
+@click.option("--at", type=INSTANT, help="when Graph said so (default: now)")
+@click.option("--send", is_flag=True, help="send the events to the stack instead of writing them")
+@json_option
+def graph(
+    *,
+    file: Path,
+    organization: str,
+    stack: str | None,
+    at: datetime | None,
+    send: bool,
+    as_json: bool,
+) -> int:
+    """Turn what Microsoft Graph says of users into events."""
+    if send and not stack:
+        msg = "--send needs a --stack to send to"
+        raise WrongCall(msg)
+    from perminute_local.microsoft_graph import run_graph
+
+    return run_graph(
+        file,
+        organization_id=organization,
+        stack_name=stack,
+        seen_at=at or datetime.now(UTC),
+        send=send,
+        as_json=as_json,
+    )

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from perminute_local.cost.calls import DYNAMODB_MILLISECONDS, call_costs, measured
 from perminute_local.cost.idle import idle_costs
 from perminute_local.cost.prices import AS_OF
-from perminute_local.stack import load_template
-from perminute_local.template_parameters import stage_parameters
+from perminute_local.stack import load_template, stage_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

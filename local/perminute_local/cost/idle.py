@@ -14,13 +14,12 @@ from perminute_local.cost.prices import (
     of_a_million,
     price,
 )
-from perminute_local.stack import StackError, Template, resources
-from perminute_local.template_parameters import present, value_of
+from perminute_local.stack import StackError, Template, present, resources, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perminute_local.template_parameters import Parameters
+    from perminute_local.stack import Parameters
 
 POLLERS = 5
 """Lambda: how many read a queue that is empty."""

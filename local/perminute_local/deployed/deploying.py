@@ -1,30 +1,195 @@
-"""Deploys what was built, and finds out what has come of it."""
+"""Build the system for this machine, deploy it, and change what the emulator needs otherwise.
+
+Native code is of one platform and one Python, so the artifact for Lambda cannot run here. The same
+Makefiles build another, which gets what Lambda provides: the runtime client, as `bootstrap`. The
+built template is deployed as it is. What `adapt` changes afterwards is what an operator could do
+to a running stack; the tests in tests/deployed check that it is no more.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 from botocore.exceptions import ClientError
 
-from perminute_local.deployed.artifact import ROOT, ToolError, run_sam
-from perminute_local.deployed.emulator_needs import WITHOUT_CODEDEPLOY, adapt
+from perminute_local.deployed.emulated_links import ALIAS
 from perminute_local.deployment import resources_of
 from perminute_local.embedded_aws import REGION
+from perminute_local.packaged import TEMPLATE
 from perminute_local.stack import (
     Stack,
     Template,
+    chosen_for,
     environment_of,
     environment_output,
     load_template,
     resources,
     stack_of,
 )
-from perminute_local.template_parameters import chosen_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
+
+    from perminute_local.deployment import Resource
+
+
+ROOT = TEMPLATE.parent
+BUILD = ROOT / ".aws-sam" / "for-this-machine"
+LAYER = "DependenciesLayer"
+
+
+class ToolError(Exception):
+    """A tool is not installed, or failed; the message has what it said."""
+
+
+def build() -> Path:
+    """Build functions and layer; returns the built template, which is deployed as it is."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    variables = {
+        "PLATFORM": _platform(),
+        "PYTHON_VERSION": version,
+        "RUNTIME": f"python{version}",
+    }
+    overrides = " ".join(f"{name}={value}" for name, value in variables.items())
+    run_sam("build", "--build-dir", str(BUILD), MAKEFLAGS=overrides)
+    template = BUILD / "template.yaml"
+    for name, _ in resources(load_template(template), "AWS::Serverless::Function"):
+        bootstrap = BUILD / name / "bootstrap"
+        bootstrap.write_text(_bootstrap(), encoding="utf-8")
+        bootstrap.chmod(0o755)
+    return template
+
+
+def run_sam(*arguments: str, **variables: str) -> None:
+    """Run the SAM command line in the checkout, as `make` has it."""
+    folder = room("sam") / "bin"
+    result = subprocess.run(  # noqa: S603 - our own environment's command
+        [folder / "sam", *arguments],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "SAM_CLI_TELEMETRY": "0",
+            **variables,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        msg = f"sam {arguments[0]} failed:\n{result.stdout[-2000:]}\n{result.stderr[-4000:]}"
+        raise ToolError(msg)
+
+
+def _bootstrap() -> str:
+    """Look for modules where Lambda does: the function, then its layer, then the runtime's."""
+    python = shlex.quote(str(room("lambda") / "bin" / "python"))
+    layer = shlex.quote(str(BUILD / LAYER / "python"))
+    return (
+        "#!/bin/sh\n"
+        f'export PYTHONPATH="$LAMBDA_TASK_ROOT":{layer}\n'
+        f'exec {python} -m awslambdaric "$_HANDLER"\n'
+    )
+
+
+def room(name: str) -> Path:
+    """Find one of the environments beside ours."""
+    folder = Path(sys.prefix) / name
+    if not (folder / "bin" / "python").exists():
+        msg = f"{name} is not installed; run `make .venv/{name}/.ready` once"
+        raise ToolError(msg)
+    return folder
+
+
+def _platform() -> str:
+    """Name this machine as pip does."""
+    if sys.platform == "darwin":
+        major = platform.mac_ver()[0].partition(".")[0]
+        return f"macosx_{major}_0_{platform.machine()}"
+    return f"manylinux2014_{platform.machine()}"
+
+
+RUNTIME = "provided.al2023"
+"""The one that runs whatever `bootstrap` says: Amazon's runtime client."""
+
+WITHOUT_CODEDEPLOY = {"GradualDeployment": "false"}
+"""Parameters: a version takes the place of the one before at once, for there is no CodeDeploy."""
+
+BATCHES = {
+    "sns:Publish": "sns:PublishBatch",
+    "sqs:DeleteMessage": "sqs:DeleteMessageBatch",
+    "sqs:SendMessage": "sqs:SendMessageBatch",
+}
+"""For requests that are batches the emulator asks for rights that do not exist; AWS asks for that
+of a single request."""
+
+
+def adapt(template: Template, deployed: list[Resource]) -> None:
+    """Change a deployed stack for this machine, and leave all else as it is.
+
+    - Functions run by the bootstrap of this machine.
+    - Queues, the stream and schedules are read by our drivers (`emulated_links.py`), not by the
+      emulator; they act as each function's role, so its trust has us added to it.
+    - Roles get the rights that only the emulator asks for.
+    - Loopback has no TLS, which the bucket's policy asks for.
+    """
+    names = {one.logical_id: one.name for one in deployed}
+    for name, function in resources(template, "AWS::Serverless::Function"):
+        _run_by_bootstrap(names[name])
+        _adapt_role(names[function["Properties"]["Role"]["Fn::GetAtt"][0]])
+    for one in deployed:
+        match one.kind:
+            case "AWS::Lambda::EventSourceMapping":
+                boto3.client("lambda").update_event_source_mapping(UUID=one.name, Enabled=False)
+            case "AWS::Scheduler::Schedule":
+                _disable_schedule(one.name)
+    for _, policy in resources(template, "AWS::S3::BucketPolicy"):
+        boto3.client("s3").delete_bucket_policy(Bucket=names[policy["Properties"]["Bucket"]["Ref"]])
+
+
+def _run_by_bootstrap(function: str) -> None:
+    client = boto3.client("lambda")
+    client.update_function_configuration(FunctionName=function, Runtime=RUNTIME)
+    version = client.publish_version(FunctionName=function)["Version"]
+    client.update_alias(FunctionName=function, Name=ALIAS, FunctionVersion=version)
+
+
+def _disable_schedule(name: str) -> None:
+    client = boto3.client("scheduler")
+    found = client.get_schedule(Name=name)
+    client.update_schedule(
+        Name=name,
+        ScheduleExpression=found["ScheduleExpression"],
+        FlexibleTimeWindow=found["FlexibleTimeWindow"],
+        Target=found["Target"],
+        State="DISABLED",
+    )
+
+
+def _adapt_role(role: str) -> None:
+    client = boto3.client("iam")
+    account = boto3.client("sts").get_caller_identity()["Account"]
+    trust: Any = client.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
+    (statement,) = trust["Statement"]
+    statement["Principal"]["AWS"] = f"arn:aws:iam::{account}:root"
+    client.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(trust))
+    for name in client.list_role_policies(RoleName=role)["PolicyNames"]:
+        policy: Any = client.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        for granting in policy["Statement"]:
+            granting["Action"] += _batches(granting)
+        client.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
+
+
+def _batches(statement: Mapping[str, Any]) -> list[str]:
+    return [BATCHES[action] for action in statement["Action"] if action in BATCHES]
 
 
 class Deployment(NamedTuple):

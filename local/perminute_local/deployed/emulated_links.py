@@ -1,13 +1,16 @@
 """The links of a replay on a deployed stack: in at the bus and the API, and on by AWS itself.
 
-The emulator carries events from the bus to the queues, runs the functions, answers HTTP, and hands
+The emulator carries events from the bus to the queues, runs the functions, answers HTTP, and sends
 notifications to subscribers. Queues, the stream and schedules are read by us, as the deployed
-template says: what the emulator makes of these is not what Lambda does (docs/adr/0012).
+template says: what the emulator makes of these is not what Lambda does (docs/adr/0012). Its queue
+mappings delete messages that Lambda keeps (an answer that names none of them), read with no role,
+and do not wait for a batch to fill up.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http import HTTPStatus
@@ -17,27 +20,155 @@ from urllib.parse import quote, urlencode
 import boto3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.exceptions import NoCredentialsError
 from botocore.httpsession import URLLib3Session
 
-from perminute_local.deployed.functions import deployed_functions
-from perminute_local.deployed.queue_mapping import QueueMapping
 from perminute_local.embedded_aws import REGION
-from perminute_local.replay.links import wire
-from perminute_local.replay.requests import ChargingRequests
+from perminute_local.replay.lambda_runtime import Clock, Failure, LambdaFunction, TableStream
+from perminute_local.replay.links import ChargingRequests, wire
 from perminute_local.replay.results import Rejected
-from perminute_local.replay.schedules import Clock, Failure
-from perminute_local.replay.table_stream import TableStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from mypy_boto3_lambda.client import LambdaClient
+    from mypy_boto3_sqs.client import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
     from perminute.api.endpoints import Endpoint
     from perminute_local.deployed.clock import EmulatorClock
     from perminute_local.deployed.deploying import Deployment
-    from perminute_local.replay.deliveries import Delivery
+    from perminute_local.replay.plan import Delivery
     from perminute_local.replay.results import Response
+    from perminute_local.stack import Function, Queue, Stack
+
+
+ALIAS = "live"
+LONGEST_SECONDS = 900
+"""The longest that any function may take."""
+
+
+class DeployedFunction(LambdaFunction):
+    """A function that is asked through Lambda, by the alias that everything else calls too."""
+
+    def __init__(self, function: Function, physical_name: str, client: LambdaClient) -> None:
+        """Stand for the function of this name."""
+        super().__init__(function)
+        self.physical_name = physical_name
+        self._client = client
+
+    def call(self, event: Any) -> dict[str, Any] | None:  # noqa: ANN401 - whatever JSON can say
+        """Invoke it, and wait for what it answers."""
+        answer = self._client.invoke(
+            FunctionName=self.physical_name, Qualifier=ALIAS, Payload=json.dumps(event)
+        )
+        content = json.loads(answer["Payload"].read())
+        if "FunctionError" in answer:
+            sys.stderr.write(f"{self.name}: {json.dumps(content, indent=1)}\n")
+            return None
+        result: dict[str, Any] = content
+        return result
+
+    def session(self) -> boto3.Session:
+        """Act with its role and no other right, as whoever polls for it does."""
+        role = self._client.get_function_configuration(FunctionName=self.physical_name)["Role"]
+        given = boto3.client("sts").assume_role(RoleArn=role, RoleSessionName=self.name)
+        credentials = given["Credentials"]
+        return boto3.Session(
+            aws_access_key_id=credentials["AccessKeyId"],
+            aws_secret_access_key=credentials["SecretAccessKey"],
+            aws_session_token=credentials["SessionToken"],
+        )
+
+
+def deployed_functions(stack: Stack, names: Mapping[str, str]) -> dict[str, DeployedFunction]:
+    """Find all functions of a stack; `names` are the physical ones by logical ids."""
+    # An invocation is waited for, and never made twice.
+    retry = Config(read_timeout=LONGEST_SECONDS + 60, retries={"total_max_attempts": 1})
+    client = boto3.client("lambda", config=retry)
+    return {
+        function.name: DeployedFunction(function, names[function.name], client)
+        for function in stack.functions
+    }
+
+
+AT_ONCE = 10
+"""What SQS gives, and deletes, in one request."""
+
+
+class QueueMapping:
+    """What `template.yaml` says of a queue and its function."""
+
+    def __init__(
+        self, queue: Queue, batch_size: int, function: LambdaFunction, client: SQSClient
+    ) -> None:
+        """Read with a client that has the rights of the function's role."""
+        self._queue = queue
+        self._batch_size = batch_size
+        self._function = function
+        self._client = client
+
+    def poll(self, batch_size: int | None = None) -> int:
+        """Hand over a batch of what waits; gives how many messages that was.
+
+        Those that failed come again when they have been hidden for as long as the queue says.
+        """
+        messages = self._receive(batch_size or self._batch_size)
+        if messages:
+            failed = self._function.failed_of([self._record(one) for one in messages])
+            self._delete([one for one in messages if one["MessageId"] not in failed])
+        return len(messages)
+
+    def hidden(self) -> int:
+        """Count the messages that have failed and will come again."""
+        return self._count("ApproximateNumberOfMessagesNotVisible")
+
+    def hidden_seconds(self) -> int:
+        """Tell how long it takes them."""
+        return self._count("VisibilityTimeout")
+
+    def _count(self, name: Any) -> int:  # noqa: ANN401 - the stubs know it as a literal
+        answer = self._client.get_queue_attributes(QueueUrl=self._queue.url, AttributeNames=[name])
+        return int(answer["Attributes"][name])
+
+    def _receive(self, size: int) -> list[MessageTypeDef]:
+        messages: list[MessageTypeDef] = []
+        while len(messages) < size:
+            found = self._client.receive_message(
+                QueueUrl=self._queue.url,
+                MaxNumberOfMessages=min(AT_ONCE, size - len(messages)),
+                MessageSystemAttributeNames=["All"],
+            ).get("Messages", [])
+            if not found:
+                break
+            messages += found
+        return messages
+
+    def _record(self, message: MessageTypeDef) -> dict[str, Any]:
+        return {
+            "messageId": message["MessageId"],
+            "receiptHandle": message["ReceiptHandle"],
+            "body": message["Body"],
+            "attributes": message["Attributes"],
+            "messageAttributes": {},
+            "md5OfBody": message["MD5OfBody"],
+            "eventSource": "aws:sqs",
+            "eventSourceARN": self._queue.arn,
+            "awsRegion": REGION,
+        }
+
+    def _delete(self, messages: list[MessageTypeDef]) -> None:
+        for start in range(0, len(messages), AT_ONCE):
+            self._client.delete_message_batch(
+                QueueUrl=self._queue.url,
+                Entries=[
+                    {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
+                    for number, message in enumerate(messages[start : start + AT_ONCE])
+                ],
+            )
+
 
 API = "ChargingApi"
 REPEATS = 20

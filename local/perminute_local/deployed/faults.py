@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.awsrequest import AWSRequest
 from botocore.httpsession import URLLib3Session
 
-from perminute_local.child_process import serving
-from perminute_local.deployed.artifact import ToolError, room
+from perminute_local.deployed.deploying import ToolError, room
+from perminute_local.embedded_aws import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

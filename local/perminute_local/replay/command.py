@@ -10,20 +10,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from perminute.domain.rating.usage_record import Outcome
-from perminute_local.embedded_aws import EmbeddedAwsError
-from perminute_local.emulator.environment import install
-from perminute_local.replay.in_process import InProcess
-from perminute_local.replay.report import report
+from perminute_local.embedded_aws import EmbeddedAwsError, install
+from perminute_local.replay.links import InProcess
+from perminute_local.replay.report import report, write_tables
 from perminute_local.replay.run import BooksNotRead, System, embedded_stack, read_plan
 from perminute_local.stack import StackError
-from perminute_local.tables import write_tables
 from perminute_local.terminal import remark, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from perminute_local.replay.deliveries import Disturbance
+    from perminute_local.replay.plan import Disturbance
     from perminute_local.replay.results import Results
     from perminute_local.replay.run import Plan
 

@@ -1,10 +1,15 @@
-"""Runs the functions' own handlers in this process, each with the environment of the template."""
+"""Lambda and its event sources: functions, batches of queues and streams, and schedules.
+
+The functions' own handlers run in this process, each with the environment of the template.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import importlib
 import io
+import json
 import sys
 import traceback
 import uuid
@@ -13,14 +18,19 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import boto3
+
+from perminute.adapters.dynamodb.account_items import ACCOUNT, ACCOUNTS_INDEX, NEVER_DUE
+from perminute.domain.values.times import end_of, format_instant, parse_instant
 from perminute_local.embedded_aws import REGION, environment
+from perminute_local.stack import StackError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from perminute_local.stack import Function
+    from perminute_local.stack import Function, Pattern, ScheduleTrigger, StreamTrigger
 
 
 QUIET = {"POWERTOOLS_LOG_LEVEL": "ERROR"}
@@ -166,3 +176,198 @@ def _failed(answer: dict[str, Any] | None) -> set[str] | None:
     if answer is None:
         return None
     return {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+
+
+ATTEMPTS = 3
+"""Deliveries of one batch in a replay: what fails there does not get better by trying again."""
+
+
+class Reader(NamedTuple):
+    """A function that is told what its mapping's patterns match."""
+
+    trigger: StreamTrigger
+    function: LambdaFunction
+    attempts: int = ATTEMPTS
+
+    def wants(self, record: dict[str, Any]) -> bool:
+        """Whether the mapping hands it this record."""
+        return any(matches(pattern, record) for pattern in self.trigger.patterns)
+
+    def read(self, records: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Deliver records batch by batch; gives those that were given up."""
+        size = self.trigger.batch_size
+        for start in range(0, len(records), size):
+            batch = list(records[start : start + size])
+            for _ in range(self.attempts):
+                if batch:
+                    batch = self.function.invoke_with_records(batch)
+            yield from batch
+
+
+class TableStream:
+    """Reads on where it stopped, and tells each of its readers."""
+
+    def __init__(self, arn: str, readers: Sequence[Reader]) -> None:
+        """Begin where the stream begins; its shards are those that it has now."""
+        self.readers = readers
+        self._client = boto3.client("dynamodbstreams")
+        shards = self._client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+        self._iterators = [
+            self._client.get_shard_iterator(
+                StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            for shard in shards
+        ]
+
+    def pump(self) -> tuple[set[str], list[dict[str, Any]]]:
+        """Deliver all that the stream has by now, and what the functions themselves add to it.
+
+        Gives the names of the functions that were told something, and the records given up.
+        """
+        told, given_up = set[str](), list[dict[str, Any]]()
+        while records := list(self._records()):
+            for reader in self.readers:
+                if wanted := list(filter(reader.wants, records)):
+                    told.add(reader.function.name)
+                    given_up += reader.read(wanted)
+        return told, given_up
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        for number, iterator in enumerate(self._iterators):
+            answer = self._client.get_records(ShardIterator=iterator)
+            self._iterators[number] = answer["NextShardIterator"]
+            # Lambda hands records over as JSON: a time is a number there.
+            yield from json.loads(json.dumps(answer["Records"], default=_as_json))
+
+
+def _as_json(value: datetime | bytes) -> float | str:
+    """Write what JSON does not know as Lambda does: a time is a number, bytes are in base 64."""
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value.timestamp()
+
+
+def matches(pattern: Pattern, record: dict[str, Any]) -> bool:
+    """Apply an event filter as Lambda does: of its operators, equality, prefix and exists."""
+    for name, wanted in pattern.items():
+        value = record.get(name)
+        if isinstance(wanted, dict):
+            if not (isinstance(value, dict) and matches(wanted, value)):
+                return False
+        elif not any(_allows(one, value) for one in wanted):
+            return False
+    return True
+
+
+def _allows(wanted: object, value: object) -> bool:
+    match wanted:
+        case str():
+            return value == wanted
+        case {"prefix": str(prefix)}:
+            return isinstance(value, str) and value.startswith(prefix)
+        case {"exists": bool(exists)}:
+            return (value is not None) is exists
+        case _:
+            msg = f"the filter operator {wanted} is not known here"
+            raise StackError(msg)
+
+
+MAX_RUNS_BETWEEN_EVENTS = 2_000
+"""A gap between two events may be thousands of years, if one of their times is wrong."""
+
+_SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
+_A_MOMENT = timedelta(microseconds=1)
+
+
+class Failure(NamedTuple):
+    """A run that failed as often as it is tried, or that was not made at all."""
+
+    name: str
+    at: datetime
+    why: str
+
+
+class Scheduled(NamedTuple):
+    """A function and its schedule."""
+
+    name: str
+    trigger: ScheduleTrigger
+    function: LambdaFunction
+
+    def next_after(self, now: datetime) -> datetime:
+        """Tell when it runs next."""
+        at = now.replace(
+            hour=self.trigger.hour, minute=self.trigger.minute, second=0, microsecond=0
+        )
+        return at if at > now else at + timedelta(days=1)
+
+    def run(self, at: datetime, *, is_last: bool = False) -> Iterator[Failure]:
+        """Run it as of this time, again if it fails; gives it back if it fails every time.
+
+        The last run takes the day for over: see `days_until` of `schedules`.
+        """
+        event, attempts = event_of_run(self.trigger, at), self.trigger.attempts
+        if is_last:
+            event["daysUntil"] = format_instant(end_of(at.date()))
+        if all(self.function.call(event) is None for _ in range(attempts)):
+            yield Failure(self.name, at, f"failed {attempts} times; see the function's log above")
+
+
+def event_of_run(trigger: ScheduleTrigger, at: datetime) -> Any:  # noqa: ANN401 - what the template says
+    """Give what the scheduler hands over for a run of this time."""
+    return json.loads(trigger.input.replace(_SCHEDULED_TIME, format_instant(at)))
+
+
+def _nothing_to_do(_name: str, _at: datetime) -> Iterable[Failure]:
+    """Leave it at the run itself."""
+    return ()
+
+
+@dataclass(slots=True)
+class Clock:
+    """The clock of a replay. It starts with the first event, and time passes between events.
+
+    While nothing is delivered only time changes accounts, and the index of the credit table says
+    when it next does: runs that would find nothing are left out.
+    """
+
+    scheduled: Sequence[Scheduled]
+    credit_table: str
+    now: datetime | None = None
+    work_off: Callable[[str, datetime], Iterable[Failure]] = _nothing_to_do
+    """Has done what a run of this function has queued, before anything else happens."""
+
+    def pass_until(self, at: datetime) -> Iterator[Failure]:
+        """Let time pass, and run what falls into it; gives the runs that failed."""
+        now = self.now or at
+        for runs in count(1):
+            one = min(self.scheduled, key=lambda s: s.next_after(now), default=None)
+            if one is None or one.next_after(now) > at:
+                break
+            now = one.next_after(now)
+            if runs > MAX_RUNS_BETWEEN_EVENTS:
+                why = f"was left out, as all after it: {runs - 1} runs between two events"
+                yield Failure(one.name, now, why)
+                break
+            yield from self._run(one, now)
+            if runs >= len(self.scheduled):
+                now = max(now, min(self._next_due() or at, at) - _A_MOMENT)
+        self.now = max(now, at)
+
+    def run_all(self) -> Iterator[Failure]:
+        """Run each function once more, as of now; the day that is not over has its digests sent."""
+        if self.now is not None:
+            for one in self.scheduled:
+                yield from self._run(one, self.now, is_last=True)
+
+    def _run(self, one: Scheduled, at: datetime, *, is_last: bool = False) -> Iterator[Failure]:
+        yield from one.run(at, is_last=is_last)
+        yield from self.work_off(one.name, at)
+
+    def _next_due(self) -> datetime | None:
+        found = boto3.client("dynamodb").query(
+            TableName=self.credit_table,
+            IndexName=ACCOUNTS_INDEX,
+            KeyConditionExpression="listedAs = :account AND dueAt < :never",
+            ExpressionAttributeValues={":account": {"S": ACCOUNT}, ":never": {"S": NEVER_DUE}},
+            Limit=1,
+        )
+        return parse_instant(found["Items"][0]["dueAt"]["S"]) if found["Items"] else None

@@ -1,23 +1,177 @@
-"""What brings events, requests and messages to the functions of a stack."""
+"""What brings events, requests and messages to the functions of a stack.
+
+Events are not put on the bus: EventBridge gives each event a new id, and the id of a licensing
+event is its identity. So the rules that were made from the template decide, by
+`TestEventPattern`, and the replay itself delivers the message to the function of the rule's queue.
+"""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, assert_never
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
-from perminute_local.replay.schedules import Clock, Scheduled
-from perminute_local.replay.table_stream import ATTEMPTS, Reader
+import boto3
+
+from perminute.api.endpoints import BY_NAME, Endpoint
+from perminute.domain.values.identifiers import canonical_id
+from perminute.sqs import event_id_of
+from perminute_local.replay.lambda_runtime import (
+    ATTEMPTS,
+    Clock,
+    Failure,
+    LoadedFunction,
+    Reader,
+    Scheduled,
+    SQSMessage,
+    TableStream,
+)
+from perminute_local.replay.results import Rejected, Response, drain, unknown_source
 from perminute_local.stack import ApiTrigger, QueueTrigger, ScheduleTrigger, StreamTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from perminute_local.replay.deliveries import Delivery
     from perminute_local.replay.lambda_runtime import LambdaFunction
-    from perminute_local.replay.results import Rejected, Response
-    from perminute_local.replay.table_stream import TableStream
+    from perminute_local.replay.plan import Delivery
     from perminute_local.stack import Function, Stack
+
+
+class Bus:
+    """Routes events by the rules of the stack's bus."""
+
+    def __init__(self, stack: Stack) -> None:
+        """Read the rules and their targets."""
+        self._client = boto3.client("events")
+        self._targets: dict[str, list[str]] = {}
+        queue_by_arn = {queue.arn: name for name, queue in stack.queues.items()}
+        for rule in self._client.list_rules(EventBusName=stack.bus_name)["Rules"]:
+            answer = self._client.list_targets_by_rule(
+                Rule=rule["Name"], EventBusName=stack.bus_name
+            )
+            queues = [queue_by_arn[target["Arn"]] for target in answer["Targets"]]
+            self._targets[rule["EventPattern"]] = queues
+        self._by_kind: dict[str, list[str]] = {}
+
+    def queues_for(self, delivery: Delivery) -> list[str]:
+        """Name the queues that an event reaches; asked once for each source and detail-type."""
+        queues = self._by_kind.get(delivery.kind)
+        if queues is None:
+            queues = self._by_kind[delivery.kind] = self._ask(delivery)
+        return queues
+
+    def _ask(self, delivery: Delivery) -> list[str]:
+        envelope = {
+            "id": delivery.event_id,
+            "account": "000000000000",
+            "region": "us-east-1",
+            "resources": [],
+            "time": "2026-01-01T00:00:00Z",
+            "detail-type": "",
+            **json.loads(delivery.body),
+        }
+        return [
+            queue
+            for pattern, queues in self._targets.items()
+            if self._client.test_event_pattern(EventPattern=pattern, Event=json.dumps(envelope))[
+                "Result"
+            ]
+            for queue in queues
+        ]
+
+
+Ask = Callable[[Endpoint, dict[str, str], dict[str, Any], datetime], str | None]
+"""Makes a request: its route, what the path names, body or query, and when. Gives the body of the
+answer, or None if the function failed."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_IDS = ("organizationId", "callId")
+
+
+class ChargingRequests:
+    """Requests by the routes of the template, and what is answered before they are made."""
+
+    def __init__(self, routes: tuple[str, ...], ask: Ask) -> None:
+        """Ask by these routes only: what the template does not route would not get there."""
+        self._routes = routes
+        self._ask = ask
+
+    def response(self, request: Delivery) -> Response:
+        """Ask, and say what was asked."""
+        body = json.loads(request.body)
+        call_id = body.get("callId") if isinstance(body, dict) else None
+        answer = self._answer(request, body)
+        name = canonical_id(str(call_id or ""))
+        return Response(request.at, request.request or "", name, answer)
+
+    def _answer(self, request: Delivery, body: object) -> dict[str, Any]:
+        """Give the answer, or `{"error": …, "message": …}`."""
+        endpoint = BY_NAME.get(request.request or "")
+        if endpoint is None or endpoint.route_key not in self._routes:
+            return _error(f"request: must be one of {', '.join(BY_NAME)}")
+        if request.fault is not None or request.at is None:
+            return _error(request.fault or "time: is required")
+        if not isinstance(body, dict):
+            return _error("body: must be a JSON object")
+        path = {
+            name: body[name] for name in _IDS if f"{{{name}}}" in endpoint.path and name in body
+        }
+        for name in _IDS:
+            if f"{{{name}}}" in endpoint.path and not isinstance(path.get(name), str):
+                return _error(f"body.{name}: is required, as text")
+        text = self._ask(endpoint, path, body, request.at)
+        if text is None:
+            return {"error": "internal", "message": "the function failed; see its log above"}
+        answer: dict[str, Any] = json.loads(text)
+        return answer
+
+
+def ask_function(function: LambdaFunction) -> Ask:
+    """Have a function asked as API Gateway does."""
+
+    def ask(
+        endpoint: Endpoint, path: dict[str, str], content: dict[str, Any], at: datetime
+    ) -> str | None:
+        response = function.call(http_event(endpoint, path, content, at))
+        return None if response is None else str(response["body"])
+
+    return ask
+
+
+def http_event(
+    endpoint: Endpoint, path: dict[str, str], content: dict[str, Any], at: datetime
+) -> dict[str, Any]:
+    """Shape a request as an HTTP API does (payload format 2.0), let in by IAM."""
+    raw_path = endpoint.path.format(**path)
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": endpoint.route_key,
+        "rawPath": raw_path,
+        "rawQueryString": "",
+        "headers": {"content-type": "application/json"},
+        "pathParameters": path,
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": "replay",
+            "authorizer": {"iam": {"accountId": "000000000000"}},
+            "http": {"method": endpoint.method, "path": raw_path, "protocol": "HTTP/1.1"},
+            "routeKey": endpoint.route_key,
+            "stage": "$default",
+            "timeEpoch": (at - _EPOCH) // timedelta(milliseconds=1),
+        },
+        "isBase64Encoded": False,
+    }
+    if endpoint.method == "GET":
+        query = {name: str(value) for name, value in content.items() if name not in _IDS}
+        return event | {"queryStringParameters": query}
+    return event | {"body": json.dumps(content)}
+
+
+def _error(message: str) -> dict[str, Any]:
+    return {"error": "invalid", "message": message}
 
 
 class Links(Protocol):
@@ -95,3 +249,84 @@ def wire(
                 case never:
                     assert_never(never)
     return wiring
+
+
+class InProcess:
+    """The functions of the template, loaded, over the resources of a stack."""
+
+    def __init__(self, stack: Stack) -> None:
+        """Load them all, as a deployment has them ready."""
+        self.stack = stack
+        self._wiring = wire(stack, LoadedFunction)
+        self.readers = self._wiring.readers
+        self.largest_batch = max(trigger.batch_size for trigger, _ in self.readers.values())
+        self.streams = [TableStream(arn, who) for arn, who in self._wiring.listening.items()]
+        self.clock = Clock(
+            self._wiring.scheduled, stack.setting("CREDIT_TABLE"), work_off=self._work_off
+        )
+        self._bus = Bus(stack)
+        self._sqs = boto3.client("sqs")
+
+    def deliver(self, batch: Sequence[Delivery], batch_size: int | None) -> list[Rejected]:
+        """Deliver to each queue that a rule names."""
+        queues = [q for q in self._bus.queues_for(batch[0]) if q in self.readers]
+        if not queues:
+            return [Rejected(one.event_id, unknown_source(one.source)) for one in batch]
+        names = {delivery.body: delivery.event_id for delivery in batch}
+        rejected: list[Rejected] = []
+        for queue in queues:
+            messages = [SQSMessage(delivery.body, sent_at=delivery.at) for delivery in batch]
+            rejected += self._deliver(messages, names, queue, batch_size)
+        return rejected
+
+    def deliver_sent(self, names: set[str]) -> list[Rejected] | None:
+        """Deliver what stands in the queues, and what their readers send themselves meanwhile."""
+        queues = self._wiring.fed_by(names, self.stack)
+        rejected: list[Rejected] = []
+        for queue in queues:
+            url = self.stack.queues[queue].url
+            while sent := [SQSMessage(message["Body"]) for message in drain(url, self._sqs)]:
+                known_as = {message.body: f"{queue}: {message.body}" for message in sent}
+                rejected += self._deliver(sent, known_as, queue, None)
+        return rejected if queues else None
+
+    def _work_off(self, name: str, at: datetime) -> Iterator[Failure]:
+        """Have a run of a scheduled function end before anything else happens."""
+        for rejected in self.deliver_sent({name}) or ():
+            yield Failure(rejected.event_id, at, rejected.reason)
+
+    def response(self, request: Delivery) -> Response:
+        """Call the function as API Gateway does."""
+        if self._wiring.charging is None:
+            msg = "no function of the template serves the charging API"
+            raise LookupError(msg)
+        trigger, function = self._wiring.charging
+        return ChargingRequests(trigger.routes, ask_function(function)).response(request)
+
+    def places(self, deliveries: Sequence[Delivery]) -> Mapping[str, str]:
+        """Say of events without an id, which go by their fingerprint, in which line they stand."""
+        return {event_id_of(delivery.body): delivery.event_id for delivery in deliveries}
+
+    def _deliver(
+        self,
+        messages: list[SQSMessage],
+        names: Mapping[str, str],
+        queue: str,
+        batch_size: int | None,
+    ) -> list[Rejected]:
+        """Deliver until each is settled, or was received as often as its queue allows."""
+        exhausted: list[Rejected] = []
+        trigger, function = self.readers[queue]
+        size = batch_size or trigger.batch_size
+        arn, limit = self.stack.queues[queue].arn, self.stack.queues[queue].max_receive_count or 1
+        while messages:
+            again: list[SQSMessage] = []
+            for start in range(0, len(messages), size):
+                again += function.invoke(messages[start : start + size], arn)
+            exhausted += [
+                Rejected(names[message.body], f"failed {limit} times; see the function's log above")
+                for message in again
+                if message.receive_count >= limit
+            ]
+            messages = [message for message in again if message.receive_count < limit]
+        return exhausted

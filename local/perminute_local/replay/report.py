@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from rich.box import SIMPLE_HEAD, Box
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +18,7 @@ from perminute.domain.values.money import MICROS_PER_UNIT, format_micros
 from perminute.domain.values.printable import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import JustifyMethod, RenderableType
 
@@ -25,6 +27,28 @@ if TYPE_CHECKING:
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.rating.usage_record import Usage
     from perminute_local.replay.results import Rejected, Response, Results
+
+
+WIDEST = 20_000
+"""Wider than any table: in a pipe or a file no line is folded, so that `grep` finds it whole."""
+
+
+def write_tables(tables: Iterable[RenderableType], console: Console | None = None) -> None:
+    """Write tables and lines to standard output, or to the console of a test.
+
+    A terminal folds long sentences. One that is too narrow for a column of ids gets lines that
+    are wider than it is, since what is cut off an id cannot be copied.
+    """
+    screen, shown = console or Console(), list(tables)
+    needed = max((_narrowest(screen, one) for one in shown), default=0)
+    screen.width = max(screen.width, needed) if screen.is_terminal else WIDEST
+    screen.print(*shown, sep="\n")
+
+
+def _narrowest(screen: Console, table: RenderableType) -> int:
+    """Return the width below which a column that must not be folded would be."""
+    options = screen.options.update(max_width=WIDEST)
+    return Measurement.get(screen, options, table).minimum
 
 
 class TableStyle(TypedDict):

@@ -16,10 +16,17 @@ from perminute.settings import TableNames
 from perminute_local.embedded_aws import client_environment, embedded_aws, environment
 from perminute_local.publishing import publish
 from perminute_local.reconcile import reconcile
-from perminute_local.replay.deliveries import WINDOW, Delivery, batches, in_order, read_events
-from perminute_local.replay.folder import EVENTS, RATES, check_folder
-from perminute_local.replay.listener import Listener
-from perminute_local.replay.results import Rejected, Response, Results, collect
+from perminute_local.replay.plan import (
+    EVENTS,
+    RATES,
+    WINDOW,
+    Delivery,
+    batches,
+    check_folder,
+    in_order,
+    read_events,
+)
+from perminute_local.replay.results import Listener, Rejected, Response, Results, collect
 from perminute_local.stack import Stack, create_stack, load_template
 
 if TYPE_CHECKING:
@@ -27,9 +34,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from perminute_local.replay.deliveries import Disturbance
+    from perminute_local.replay.lambda_runtime import Failure
     from perminute_local.replay.links import Links
-    from perminute_local.replay.schedules import Failure
+    from perminute_local.replay.plan import Disturbance
 
 
 class BooksNotRead(Exception):  # noqa: N818 - it names what is the matter

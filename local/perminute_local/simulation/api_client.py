@@ -12,7 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.api.endpoints import BY_NAME
-from perminute_local.replay.requests import http_event
+from perminute_local.replay.links import http_event
 from perminute_local.simulation.faults import Fault, rng_of
 from perminute_local.simulation.invariants import calls as promises
 from perminute_local.stack import ApiTrigger

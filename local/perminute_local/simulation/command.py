@@ -18,8 +18,8 @@ from perminute_local.simulation.faults import ALL_FAULTS, Fault
 from perminute_local.simulation.shrinking import shortest
 from perminute_local.simulation.world import Over, World, simulate
 from perminute_local.stack import load_template
-from perminute_local.suggestions import did_you_mean
 from perminute_local.terminal import write_line, write_lines
+from perminute_local.user_input import did_you_mean
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:

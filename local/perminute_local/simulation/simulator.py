@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from perminute.domain.errors import Contended
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant
-from perminute_local.replay.schedules import event_of_run
+from perminute_local.replay.lambda_runtime import event_of_run
 from perminute_local.simulation.api_client import ApiClient
 from perminute_local.simulation.billing import Billing
 from perminute_local.simulation.bridges import Bridges, CallEnd

@@ -18,8 +18,8 @@ from deployed_stack import DAY, Running, deployed_among_faults, replayed
 
 from perminute_local.deployed.emulated_links import Deployed
 from perminute_local.deployed.faults import Faults, conflicts, lost_answers, outages, throttling
-from perminute_local.replay.deliveries import Disturbance
-from perminute_local.replay.in_process import InProcess
+from perminute_local.replay.links import InProcess
+from perminute_local.replay.plan import Disturbance
 from perminute_local.replay.run import Plan, embedded_stack, read_plan
 
 if TYPE_CHECKING:

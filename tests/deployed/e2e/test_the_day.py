@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from deployed_stack import DAY, replayed
 
 from perminute_local.deployed.emulated_links import Deployed
-from perminute_local.replay.deliveries import Disturbance
-from perminute_local.replay.in_process import InProcess
+from perminute_local.replay.links import InProcess
+from perminute_local.replay.plan import Disturbance
 from perminute_local.replay.run import embedded_stack, read_plan
 
 if TYPE_CHECKING:

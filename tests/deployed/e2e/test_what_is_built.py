@@ -10,10 +10,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from perminute_local.deployed.artifact import BUILD
-from perminute_local.deployed.deploying import deploy
-from perminute_local.deployed.emulator_needs import BATCHES
-from perminute_local.deployed.functions import DeployedFunction, deployed_functions
+from perminute_local.deployed.deploying import BATCHES, BUILD, deploy
+from perminute_local.deployed.emulated_links import DeployedFunction, deployed_functions
 from perminute_local.stack import (
     ApiTrigger,
     QueueTrigger,
@@ -21,9 +19,10 @@ from perminute_local.stack import (
     StreamTrigger,
     Template,
     load_template,
+    present,
     resources,
+    stage_parameters,
 )
-from perminute_local.template_parameters import present, stage_parameters
 
 if TYPE_CHECKING:
     from deployed_stack import Running

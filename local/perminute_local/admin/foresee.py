@@ -1,4 +1,4 @@
-"""What an event about credit would change, found by booking it without writing anything."""
+"""What an event would change of the credit or the licensing that a stack has recorded."""
 
 from __future__ import annotations
 
@@ -6,30 +6,62 @@ import json
 from collections import Counter
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.application.book_credit import BookCredit
-from perminute.application.results import Accepted, Duplicate
+from perminute.application.results import Accepted, Duplicate, against_processed_event
 from perminute.application.retry import RetryPolicy
 from perminute.domain.credit.lots import in_order
 from perminute.domain.credit.transaction import AlreadyExists, IdentityKind
+from perminute.domain.errors import Refused
+from perminute.domain.licensing.attributes import MONTHLY_SPEND_LIMIT
+from perminute.domain.licensing.licensing import Licensing
+from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.notifications.notifications import RechargeRequested
+from perminute.domain.reference.licenses import OUR_NAMES
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant
-from perminute_local.admin.foreseen import ALREADY_RECORDED, Foreseen, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from perminute.adapters.dynamodb.tables import Tables
+    from perminute.application.apply_licensing import LicensingEvent
     from perminute.application.book_credit import CreditEvent
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.lots import Lots
     from perminute.domain.credit.recharge import AutoRecharge
-    from perminute.domain.credit.transaction import Transaction
+    from perminute.domain.credit.transaction import ProcessedEvent, Transaction
+    from perminute.domain.licensing.attributes import FactValue
+    from perminute.domain.licensing.timelines import Fact
     from perminute.domain.notifications.notifications import NotificationBody
+    from perminute.ports import LicensingStore
+
+
+class Row(NamedTuple):
+    """One thing that is looked at, as it is and as it would be; None where there is nothing."""
+
+    subject: str
+    name: str
+    before: str | None
+    after: str | None
+
+
+class Foreseen(NamedTuple):
+    """What one event would change, and what an admin should know before it is sent.
+
+    `recorded`: an event of the same identity and content was processed before. It changes nothing.
+    """
+
+    rows: tuple[Row, ...] = ()
+    warnings: tuple[str, ...] = ()
+    recorded: bool = False
+
+
+ALREADY_RECORDED = Foreseen(recorded=True)
 
 
 _UNKNOWN = "{}: nothing is recorded of this organization yet; check the id"
@@ -184,3 +216,89 @@ def _auto_recharge(auto: AutoRecharge) -> dict[str, Any]:
         "monthlyLimit": _amount(auto.monthly_limit_micros),
     }
     return {name: value for name, value in stated.items() if value is not None}
+
+
+USERS_AT_ONCE = 1_000
+
+_SOLD_AS = {product: name for name, product in OUR_NAMES.items()}
+
+
+def read_licensing(
+    store: LicensingStore, organization_id: str, user_ids: Iterable[str]
+) -> Licensing:
+    """Read the timelines of an organization and of any number of its users."""
+    wanted = list(dict.fromkeys(user_ids))
+    licensing = store.licensing(organization_id, wanted[:USERS_AT_ONCE])
+    users = dict(licensing.users)
+    for start in range(USERS_AT_ONCE, len(wanted), USERS_AT_ONCE):
+        some = wanted[start : start + USERS_AT_ONCE]
+        users |= store.licensing(organization_id, some).users
+    return Licensing(licensing.organization, users)
+
+
+def foresee_licensing(
+    event: LicensingEvent, licensing: Licensing, recorded: ProcessedEvent | None, *, now: datetime
+) -> Foreseen:
+    """Add the event's facts to what is recorded, and return what that would change.
+
+    `recorded` is the processed event of an event with the same `changeId`. Raises `Refused` if
+    that one said something else.
+    """
+    if recorded is not None:
+        result = against_processed_event(event.processed_event, recorded)
+        if isinstance(result, Refused):
+            raise result
+        return ALREADY_RECORDED
+    change = event.change
+    known = licensing.organization
+    if change.user_id is not None:
+        known = licensing.users.get(change.user_id, Timeline())
+    after = Timeline(known.facts | set(change.facts))
+    subject = change.user_id or change.organization_id
+    rows = tuple(
+        Row(
+            subject,
+            _named(fact.attribute),
+            *(
+                _shown_value(fact.attribute, one.value_at(fact.attribute, fact.effective_at))
+                for one in (known, after)
+            ),
+        )
+        for fact in change.facts
+    )
+    warnings = [text for fact in change.facts for text in _warnings(subject, fact, after, now)]
+    if not known.facts:
+        what = "organization" if change.user_id is None else "user"
+        warnings.append(f"{subject}: no licensing event of this {what} is recorded; check the id")
+    return Foreseen(rows, tuple(dict.fromkeys(warnings)))
+
+
+def _warnings(subject: str, fact: Fact, after: Timeline, now: datetime) -> Iterator[str]:
+    name, since = _named(fact.attribute), format_instant(fact.effective_at)
+    if after.value_at(fact.attribute, fact.effective_at) != fact.value:
+        yield f"{subject}: {name} stays as it is, by another statement about {since}"
+    later = [one for one in after.changes_of(fact.attribute) if one[0] > fact.effective_at]
+    if later:
+        at, value = later[0]
+        until = format_instant(at)
+        yield f"{subject}: {name} holds until {until}, then {_shown_value(fact.attribute, value)}"
+    if fact.effective_at < now:
+        yield f"{subject}: calls answered since {since} are rated again"
+
+
+def _named(attribute: str) -> str:
+    kind, _, product = attribute.partition(":")
+    if not product:
+        return attribute
+    name = _SOLD_AS.get(product, product)
+    return f"license {name}" if kind == "license" else f"{name} licenses purchased"
+
+
+def _shown_value(attribute: str, value: FactValue | None) -> str | None:
+    if attribute.startswith("license:"):
+        return "assigned" if value else "not assigned"
+    if value is None:
+        return None
+    if attribute == MONTHLY_SPEND_LIMIT and isinstance(value, int):
+        return format_micros(value)
+    return json.dumps(value) if isinstance(value, bool) else str(value)
