@@ -65,7 +65,6 @@ def page() -> str:
 
 
 def _commands(context: click.Context) -> Iterator[str]:
-    """Write the sections of a group's commands, and of theirs."""
     group = context.command
     if not isinstance(group, click.Group):
         return
@@ -94,7 +93,6 @@ def _section(context: click.Context) -> Iterator[str]:
 
 
 def _usage(context: click.Context) -> Iterator[str]:
-    """Write what must be there, and that there is more."""
     for one in context.command.params:
         if isinstance(one, click.Argument):
             yield one.make_metavar(context)

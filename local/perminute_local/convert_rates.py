@@ -111,7 +111,6 @@ def _check_deck(request: ListRequest, deck: str) -> None:
 
 
 def _mapping(request: ListRequest) -> SavedMapping:
-    """Return the mapping of the request: what the command line says, else what its file says."""
     saved = (
         SavedMapping(columns=dict(request.columns or {}))
         if request.map_file is None

@@ -39,8 +39,6 @@ _POOLS = (
 
 
 class _Of(NamedTuple):
-    """What a correction brings an organization."""
-
     organization_id: str
     currency: str | None
     corrected: CorrectionTotal
@@ -101,7 +99,6 @@ def run_correct_rates(
 
 
 def _connect(stack_name: str) -> RecordedCalls:
-    """Put together what re-rating needs, over the tables and the bucket of a stack."""
     schema = Tables.bind(connect(), deployed_tables(stack_name))
     rate_cards = S3RateCards(
         lambda: boto3.client("s3"),
@@ -130,7 +127,7 @@ def _check_version(rate_cards: RateCards, version: str, stack_name: str) -> None
 
 
 def _chosen(again: RecordedCalls, organizations: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Name the organizations and their currencies; one without account is most likely misspelt."""
+    # An organization without an account is most likely misspelt.
     for organization_id in sorted(set(organizations) or again.credit.organizations()):
         account = again.credit.account(organization_id)
         if account.version == 0 and organization_id in organizations:
@@ -141,7 +138,6 @@ def _chosen(again: RecordedCalls, organizations: Sequence[str]) -> Iterator[tupl
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
-    """Show on a terminal how far it has come."""
     screen = Console(stderr=True)
     # Without markup: an organization may be called "[/]".
     columns = TextColumn("{task.description}", markup=False), TimeElapsedColumn()
@@ -164,7 +160,6 @@ def _document(
 
 
 def _table(done: Sequence[_Of], version: str) -> Iterator[str]:
-    """Write a line for each organization, in columns."""
     head = ("organization", "calls", "differing", "charge", version, "difference", "currency")
     rows = [head, *map(_row, done)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]

@@ -75,8 +75,6 @@ def _calling_aws(stack_name: str) -> AbstractContextManager[None]:
 
 
 class _Stack:
-    """The queues of a deployed stack, by the names that its outputs give them."""
-
     def __init__(self, name: str) -> None:
         self._name = name
         suffix = "Url"
@@ -146,7 +144,7 @@ class _Stack:
         return self._urls[queue]
 
     def _receive(self, queue: str) -> Iterator[MessageTypeDef]:
-        """Go through the messages; each is hidden from others for a while."""
+        # Each message is hidden from others for a while.
         url = self._url(queue)
         while messages := self._sqs.receive_message(
             QueueUrl=url,
@@ -159,7 +157,6 @@ class _Stack:
             yield from messages
 
     def _leave(self, queue: str, messages: Sequence[MessageTypeDef]) -> None:
-        """Show messages again."""
         for message in messages:
             self._sqs.change_message_visibility(
                 QueueUrl=self._url(queue),
@@ -193,7 +190,7 @@ def _document(letter: Letter) -> dict[str, str | None]:
 
 
 def _lines(waiting: dict[str, list[Letter]]) -> Iterator[str]:
-    """Show what waits; a body is not shown, for it may hold phone numbers."""
+    # A body is not shown: it may contain phone numbers.
     for queue, letters in waiting.items():
         yield f"{queue}: {len(letters) or 'nothing'}"
         for one in letters:
@@ -202,7 +199,6 @@ def _lines(waiting: dict[str, list[Letter]]) -> Iterator[str]:
 
 
 def _done(moved: Sequence[str], asked_for: Sequence[str], what: str, *, as_json: bool) -> int:
-    """Say what was done; exit code 1 if a message was not there."""
     missing = [message_id for message_id in asked_for if message_id not in moved]
     if as_json:
         write_json({"done": what, "messages": moved, "notFound": missing})

@@ -39,8 +39,6 @@ COMPLETE: States = frozenset([State("", NONE)])
 
 
 class _Part(NamedTuple):
-    """A class of digits, or alternatives in brackets, and how often it may stand there."""
-
     of: str | tuple[tuple[_Part, ...], ...]
     least: int
     most: int
@@ -84,7 +82,6 @@ def next_digits(states: States) -> str:
 
 
 def _alternatives(tokens: Iterator[str]) -> tuple[tuple[_Part, ...], ...]:
-    """Read up to the bracket that closes these alternatives."""
     read: list[list[_Part]] = [[]]
     for token in tokens:
         parts = read[-1]

@@ -148,8 +148,6 @@ def run_doctor(stack_name: str, *, as_json: bool) -> int:
 
 
 class _Patient:
-    """A deployed stack, by its outputs and resources."""
-
     def __init__(self, name: str) -> None:
         self._outputs = outputs(name)
         if "CreditTableName" not in self._outputs:
@@ -168,7 +166,6 @@ class _Patient:
         )
 
     def _of_type(self, kind: str) -> dict[str, str]:
-        """Name the resources of a type: physical names by logical ids."""
         return {one.logical_id: one.name for one in self._resources if one.kind == kind}
 
     def _tables(self) -> Iterator[Finding]:
@@ -186,7 +183,6 @@ class _Patient:
                 yield Finding(Health.WELL, name, "is active and can be restored")
 
     def _producers(self) -> Iterator[Finding]:
-        """Look at who may send credit, as the bus itself says."""
         bus = boto3.client("events").describe_event_bus(Name=self._outputs["EventBusName"])
         named = _named_producers(json.loads(bus.get("Policy", "{}")))
         if named is None:
@@ -282,7 +278,6 @@ class _Patient:
 
 
 def _named_producers(policy: Mapping[str, Any]) -> list[str] | None:
-    """Return whom a policy of a bus spares where it denies credit; None if it does not deny it."""
     for statement in policy.get("Statement", ()):
         match statement:
             case {

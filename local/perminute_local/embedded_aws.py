@@ -138,7 +138,7 @@ def _beside_us() -> Path:
 
 
 def _in_the_cache() -> Path:
-    """A folder for each lock file and version of Python: after an upgrade another one is made."""
+    # A folder for each lock file and version of Python: after an upgrade another one is made.
     made_of = f"{sys.version_info[:2]} {EMULATOR_LOCK.read_text(encoding='utf-8')}"
     name = hashlib.sha256(made_of.encode()).hexdigest()[:12]
     # The XDG specification: a relative path is to be ignored.
@@ -152,10 +152,8 @@ def _python(environment: Path) -> Path:
 
 
 def _put(place: Path) -> None:
-    """Make it beside its place and move it there when it is complete: nobody finds half of one.
-
-    Only the scripts in its `bin` know where it was made, and they are not used.
-    """
+    # It is made beside its place and moved there when it is complete: nobody finds half of one.
+    # Only the scripts in its `bin` know where it was made, and they are not used.
     place.parent.mkdir(parents=True, exist_ok=True)
     if not _python(place).exists():
         # Its Python links to one that an upgrade has removed since.
@@ -269,7 +267,7 @@ def client_environment(endpoint: str) -> dict[str, str]:
 
 
 def _environment(port: int, folder: str) -> dict[str, str]:
-    """Give the emulator a small environment: loopback only, its files in its own folder."""
+    # A small environment: loopback only, its files in its own folder.
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "TMPDIR": folder,

@@ -103,7 +103,6 @@ def add_rules(schema: dict[str, Any]) -> None:
 
 
 def _places(within: object) -> Iterator[dict[str, Any]]:
-    """Yield every object in a schema."""
     if isinstance(within, dict):
         yield within
         within = list(within.values())
@@ -131,7 +130,7 @@ def _names(of: Iterable[str]) -> str:
 
 
 def _which_one_holds() -> str:
-    """Write which of two statements of one instant holds, a line for each kind."""
+    # A line for each kind of statement.
     first = [
         (f"`{name}`", f"the first of {_names(values)}")
         for name, values in CAUTIOUS_VALUES.items()

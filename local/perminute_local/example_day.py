@@ -57,7 +57,6 @@ class Day:
     """Collects events, each with an id of its own and the time at which it was sent."""
 
     def __init__(self, seed: int) -> None:
-        """Start with nothing; every choice comes from the seed."""
         self.chance = random.Random(seed)  # noqa: S311 - reproducible, guards nothing
         self.events: list[Event] = []
 
@@ -314,7 +313,6 @@ def _priced_in_euros(day: Day) -> None:
 
 
 def _particular_calls(day: Day) -> None:
-    """One of each kind that chance may have left out."""
     times = {"answeredAt": "2026-11-02T15:00:00Z", "endedAt": "2026-11-02T15:10:00Z"}
     out = {**times, "legType": "dialOut"}
     _call(day, "contoso-premium", CONTOSO, "adele", **out, remoteNumber="+449098790100")

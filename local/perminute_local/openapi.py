@@ -132,7 +132,7 @@ def _operation(endpoint: Endpoint, components: dict[str, Any]) -> dict[str, Any]
 
 
 def _query(reads: dict[str, Any]) -> list[dict[str, Any]]:
-    """Write the fields of a message as parameters; one that may be left out is not null there."""
+    # A parameter that may be left out is not null, as a field may be.
     required = reads.get("required", ())
     parameters = []
     for name, of_field in reads.get("properties", {}).items():

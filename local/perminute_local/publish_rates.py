@@ -40,8 +40,6 @@ _WORDS = {Change.UNBLOCKED: "no longer blocked", Change.OTHER_CURRENCY: "in anot
 
 
 class _Outcome(NamedTuple):
-    """What publishing came to, for the user."""
-
     bucket: str
     pointer: Pointer
     rates: int
@@ -94,7 +92,6 @@ def publish_rates(path: Path, to: Publication, *, as_json: bool) -> int:
 
 
 def _publish(client: S3Client, to: Publication, content: bytes, in_force: InForce) -> str | None:
-    """Publish; returns why that is refused, if somebody else published meanwhile."""
     try:
         publish(client, to.bucket, content, version=to.version, in_force=in_force)
     except PointerMoved:
@@ -122,7 +119,6 @@ def _refusal(in_force: InForce, changed: Difference | None) -> str | None:
 
 
 def _described(offers: Sequence[Offer]) -> Iterator[str]:
-    """Yield a leg type that is gone, or the countries of one that are, for each leg type."""
     for leg_type, of_leg_type in groupby(offers, key=lambda offer: offer.leg_type):
         countries = [offer.country for offer in of_leg_type if offer.country is not None]
         yield f"{leg_type} to {', '.join(countries)}" if countries else leg_type

@@ -221,7 +221,6 @@ def _by_key(rates: Iterable[Rate]) -> Mapping[tuple[LegType, str], Sequence[Rate
 
 
 def _changes(old: Sequence[Rate], new: Sequence[Rate], at: datetime) -> Iterator[Change]:
-    """Yield the gravest change of a key, if there is any."""
     begin = {rate.effective_from for rate in (*old, *new) if rate.effective_from is not None}
     found = {
         _change(_in_force(old, instant), _in_force(new, instant))
@@ -251,10 +250,7 @@ def _change(old: Rate | None, new: Rate | None) -> Change | None:
 
 
 def _offers_gone(before: RateCard, after: RateCard, at: datetime) -> Iterator[Offer]:
-    """Yield what has a price in the first card, and none at that time in the second one.
-
-    What begins later only, in the first card, may begin at any later time in the second one.
-    """
+    # What begins only later, in the first card, may begin at any later time in the second one.
     now = _offers(before, at) - _offers(after, at)
     later = _offers(before, at, later=True) - _offers(after, at, later=True)
     gone = now | later
@@ -276,7 +272,6 @@ def _offers(card: RateCard, at: datetime, *, later: bool = False) -> set[Offer]:
 
 
 def _lasts(rate: Rate, at: datetime) -> bool:
-    """Whether a rate is in force at an instant or later."""
     return rate.effective_to is None or at < rate.effective_to
 
 

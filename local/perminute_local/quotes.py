@@ -81,7 +81,7 @@ def _seconds_at_rates(rate: Rate, billed_seconds: int) -> str:
 
 
 def _blocks(rate: Rate, billed_seconds: int) -> list[str]:
-    """Return the lengths of the blocks that were billed; whole minutes go without saying."""
+    # Whole minutes need no mention.
     end = rate.initial_increment_seconds
     lengths = [end]
     for seconds, step in rate.parts(billed_seconds):
@@ -101,7 +101,6 @@ def _is_rounded(rate: Rate, billed_seconds: int) -> bool:
 
 
 def _dearest(seconds: int, quote: Quote | NoQuote, hidden: Iterable[Rate]) -> list[str]:
-    """Return the greatest price in each currency that a hidden prefix has."""
     priced = [rate.quote(seconds) for rate in hidden if not rate.blocked]
     currencies = sorted({one.rate.currency for one in priced})
     if isinstance(quote, Quote):
@@ -134,7 +133,6 @@ def _why_no_rate(card: RateCard, leg_type: LegType, number: str, at: datetime) -
 
 
 def _out_of_force(rates: Sequence[Rate], at: datetime) -> str:
-    """Return when the nearest of rates that are not in force end and begin."""
     over = [(to, rate.prefix) for rate in rates if (to := rate.effective_to) and to <= at]
     ahead = [
         (since, rate.prefix) for rate in rates if (since := rate.effective_from) and since > at
@@ -171,8 +169,6 @@ class Answer(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """A line of a file of calls: the call, or what is wrong with it."""
-
     number: int
     call: QuotedCall | ValueError
 
@@ -243,7 +239,6 @@ def answer_of(card: RateCard, call: QuotedCall, currency: str | None = None) -> 
 
 
 def _row_of(quote: NoQuote) -> dict[str, Any]:
-    """Name the row that stands in the way of a price."""
     match quote:
         case NoQuote(Unpriced.CURRENCY_MISMATCH, Rate() as rate):
             return {"prefix": rate.prefix, "currency": rate.currency}
@@ -265,7 +260,6 @@ def _price_of(quote: Quote) -> dict[str, Any]:
 
 
 def _answer_to(card: RateCard, line: _Line, path: Path, currency: str | None) -> Answer:
-    """Answer a line of a file; one without a price is named, so that it can be found."""
     if isinstance(line.call, ValueError):
         message = str(line.call)
         document = {"error": "invalid", "line": line.number, "message": message}
@@ -308,7 +302,7 @@ class _Tally:
 
 
 def _write_document(answers: Iterable[Answer], tally: _Tally) -> None:
-    """Write one JSON document, an answer a line, without having all of it in memory."""
+    # An answer a line, without all of them in memory.
     sys.stdout.write('{\n  "calls": [')
     separator = "\n    "
     for answer in answers:
@@ -326,7 +320,6 @@ def _write_text(answers: Iterable[Answer], tally: _Tally) -> None:
 
 
 def _read_lines(lines: Iterable[bytes]) -> Iterator[_Line]:
-    """Read calls line by line; blank lines and `#` lines are skipped."""
     for number, line in enumerate(lines, 1):
         content = line.removeprefix(codecs.BOM_UTF8).strip()
         if not content or content.startswith(b"#"):

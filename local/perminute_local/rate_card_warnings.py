@@ -116,7 +116,7 @@ def _of_one_rate(rate: Rate) -> Iterator[Fault]:
 
 
 def _holes(rates: Iterable[Rate]) -> Iterator[Fault]:
-    """Compare the periods of each key with the next ones; none of them overlap."""
+    # No two periods of a key overlap.
     of_keys: defaultdict[tuple[LegType, str], list[Rate]] = defaultdict(list)
     for rate in rates:
         of_keys[rate.leg_type, rate.prefix].append(rate)
@@ -150,7 +150,6 @@ def _special_ranges(rates: Iterable[Rate]) -> Iterator[Fault]:
 
 
 def _as_runs(prefixes: Sequence[str]) -> str:
-    """Return sorted prefixes with neighbors of one length put together, such as 44842-44845."""
     runs = groupby(
         enumerate(prefixes), key=lambda numbered: (len(numbered[1]), int(numbered[1]) - numbered[0])
     )

@@ -56,7 +56,7 @@ def reconcile(tables: TableNames, organizations: Sequence[str] = ()) -> Iterator
 
 
 def _check_known(reconciled: Sequence[BooksReport], named: Sequence[str]) -> None:
-    """A name that no account has is most likely misspelt, and not an account in order."""
+    # A name without an account is most likely misspelt.
     for books in reconciled:
         if books.organization_id in named and books.version == 0 and not books.unavailable:
             msg = f"{books.organization_id} has no account"

@@ -95,7 +95,6 @@ class EventSender:
         return [outcomes[place] for place in range(len(events))]
 
     def _send(self, batch: Mapping[int, Entry], outcomes: dict[int, Outcome]) -> None:
-        """Send one request, and again what the bus refuses for the moment."""
         pending = dict(batch)
         for _ in self.retries.tries():
             answers = self.client.put_events(Entries=list(pending.values()))["Entries"]
@@ -146,7 +145,6 @@ def _outcome(answer: Mapping[str, str]) -> Outcome:
 
 
 def _batches(entries: Sequence[Entry]) -> Iterator[dict[int, Entry]]:
-    """Divide entries into requests, each entry under its place among all."""
     batch: dict[int, Entry] = {}
     size = 0
     for place, entry in enumerate(entries):
@@ -166,7 +164,6 @@ def _bytes_of(entry: Entry) -> int:
 
 
 def _why(error: Exception, source: str) -> str:
-    """Say why nothing was sent, and of a denial what to do."""
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else None
     if code != "AccessDeniedException":
         return reason(error)

@@ -89,8 +89,6 @@ class SpecialRange(NamedTuple):
 
 
 class _Cut(NamedTuple):
-    """The shortest prefixes that separate numbers, and those that cannot be separated."""
-
     exact: tuple[str, ...]
     mixed: tuple[str, ...]
 
@@ -140,7 +138,6 @@ def _ranges_of(code: int, kind: Kind) -> Iterator[SpecialRange]:
 
 @cache
 def _cut(special: States, ordinary: States, depth: int) -> _Cut:
-    """Separate special numbers from ordinary ones by the digits that come next."""
     if special == NONE:
         return _NOTHING
     digits = next_digits(special)
@@ -160,7 +157,6 @@ def _cut(special: States, ordinary: States, depth: int) -> _Cut:
 
 @cache
 def _ordinary(code: int) -> States:
-    """Return the ordinary numbers of all regions that share a calling code."""
     return _united(_numbers(code, region, _ORDINARY) for region in _regions(code))
 
 
@@ -236,7 +232,7 @@ def blocking_rates(rates: Iterable[Rate]) -> list[Rate]:
 
 
 def _price(rate: Rate) -> Price:
-    """Return the price of a row, to be compared with others of its calling code only."""
+    # To be compared with others of its calling code only.
     return (
         calling_code(rate.prefix),
         rate.currency,
@@ -247,7 +243,6 @@ def _price(rate: Rate) -> Price:
 
 
 def _longest_rates(prefix: str, by_prefix: Mapping[str, Sequence[Rate]]) -> Iterator[Rate]:
-    """Yield the rates of shorter prefixes that are, at some time, the longest to a range."""
     candidates = [
         rate for length in range(len(prefix), 0, -1) for rate in by_prefix.get(prefix[:length], ())
     ]
@@ -267,7 +262,7 @@ def _longest_rates(prefix: str, by_prefix: Mapping[str, Sequence[Rate]]) -> Iter
 def _is_named_in_parts(
     prefix: str, numbers: States, by_prefix: Mapping[str, object], shorter: set[str]
 ) -> bool:
-    """Whether longer rows name all numbers of a range, as ten rows of one more digit do."""
+    # Ten rows of one more digit, for example, name all numbers of a range.
     digits = next_digits(numbers) if prefix in shorter else ""
     return bool(digits) and all(
         prefix + digit in by_prefix

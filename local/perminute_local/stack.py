@@ -250,7 +250,7 @@ def _function(
 def _triggers_of(
     function: Mapping[str, Any], template: Template, outputs: Mapping[str, str]
 ) -> tuple[Trigger, ...]:
-    """Find what makes a function run; one without an event of its own serves all the routes."""
+    # A function without an event of its own serves all the routes.
     if "Events" not in function["Properties"]:
         routes = (
             route["Properties"]["RouteKey"]

@@ -30,7 +30,6 @@ class FaultyCard(WrongFile):
     kind = "faultyRateCard"
 
     def __init__(self, path: Path | str, faults: Sequence[Fault]) -> None:
-        """Keep the faults, which are shown below the message, a line for each."""
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         super().__init__(f"{path}: the rate card is refused: {count}")
         self.path = path
@@ -43,7 +42,6 @@ class FaultyFolder(WrongFile):
     kind = "faultyFolder"
 
     def __init__(self, folder: Path, errors: Sequence[WrongFile]) -> None:
-        """Keep what is wrong with each file, which is shown below the message."""
         super().__init__(f"{folder}: cannot be replayed: {len(errors)} files are faulty")
         self.errors = errors
 

@@ -334,7 +334,7 @@ def _users_in(file: Path) -> Iterator[User]:
 
 
 def _identity_of(change_id: str, user: User) -> str:
-    """Name the change of one user among several: the same whenever the command is repeated."""
+    # The same whenever the command is repeated.
     return str(uuid.uuid5(_CHANGES, json.dumps([change_id, read_id(user.id)])))
 
 

@@ -71,7 +71,6 @@ class ReadOnlyCreditStore(DynamoDBCreditStore):
     """Reads the credit of a stack, and keeps in `transactions` what would be written of it."""
 
     def __init__(self, schema: Tables) -> None:
-        """Works on these tables."""
         super().__init__(schema)
         self.transactions: list[Transaction] = []
 
@@ -162,7 +161,6 @@ def _rows(
 def _changed_lots(
     lots: Lots, entries: Sequence[LedgerEntry]
 ) -> Iterator[tuple[str, int | None, int]]:
-    """Yield what each lot that entries open or change is called, what it had, and would have."""
     had = {lot.lot_id: lot.remaining_micros for lot in lots}
     opened = {entry.opens.lot_id: entry.opens for entry in entries if entry.opens is not None}
     changes: Counter[tuple[str, str]] = Counter()
@@ -181,7 +179,6 @@ def _changed_lots(
 
 
 def _shown(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Write settings for people, by the names of their fields."""
     shown: dict[str, str] = {}
     for name, value in settings.items():
         if isinstance(value, dict):

@@ -73,7 +73,6 @@ def confirmed(question: str, *, yes: bool) -> bool:
 
 
 def _counted(rows: Sequence[Row]) -> Iterator[Row]:
-    """Count of how many users the same changes."""
     alike: defaultdict[tuple[str | None, ...], list[Row]] = defaultdict(list)
     for row in rows:
         alike[row[1:]].append(row)
@@ -154,12 +153,9 @@ class DeployedStack(NamedTuple):
         return _Read(draft, event, draft.read(event, now, self.horizon), recorded)
 
     def _base(self, draft: Draft, recorded: ProcessedEvent | None) -> Mapping[str, Any]:
-        """Return what counts of fields that are not stated.
-
-        A command that is repeated under its identity says the same as before, and not what is the
-        default by now. `Credits Configured` replaces all settings, so it begins with those that are
-        in force.
-        """
+        # A command that is repeated under its identity states the same as before, and not what is
+        # the default by now. `Credits Configured` replaces all settings, so it starts with those
+        # that are in force.
         if recorded is not None:
             content: dict[str, Any] = json.loads(recorded.content)
             if content.pop("detail-type") == draft.detail_type:
@@ -191,8 +187,6 @@ class Way(NamedTuple):
 
 
 class _Result(NamedTuple):
-    """An event, and what became of it; None if it was processed before and not sent again."""
-
     planned: Planned
     outcome: Outcome | None
 
@@ -238,7 +232,6 @@ def _write(drafts: Sequence[Draft], now: datetime, *, as_json: bool) -> int:
 
 
 def _send(planned: Sequence[Planned], stack: str, *, yes: bool) -> list[_Result]:
-    """Show what is new, ask, and send it."""
     send = sender_to(stack)
     new = [one for one in planned if not one.foreseen.recorded]
     outcomes: list[Outcome] = []
@@ -272,7 +265,6 @@ def _report(results: Sequence[_Result]) -> None:
 
 
 def _remark_on(results: Sequence[_Result], stack: str, again: str) -> None:
-    """Say what comes next."""
     if any(isinstance(one.outcome, Sent) for one in results):
         remark(
             "in force within seconds; what the stack refuses all the same waits with its reason: "

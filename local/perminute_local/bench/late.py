@@ -51,8 +51,6 @@ _EXHAUSTED_AFTER = CALLS * 9 // 10
 
 @dataclass
 class _Counted(InMemoryCalls):
-    """Counts what is read of calls."""
-
     lists_read: int = 0
     usages_read: int = 0
 
@@ -116,7 +114,6 @@ def _measured() -> dict[str, int]:
 
 
 def _count(store: InMemoryStore, calls: _Counted) -> None:
-    """Read what was spent of a user's limit, as whoever authorizes does, and write it down."""
     key = SpendKey(SpendKind.USER, ORGANIZER, datetime(2026, 11, 1, tzinfo=UTC))
     account = store.account(ORGANIZATION)
     spend_counters = full_spend_counters(store, calls, account, [key])
@@ -124,7 +121,7 @@ def _count(store: InMemoryStore, calls: _Counted) -> None:
 
 
 def _organization() -> InMemoryStore:
-    """Make one whose pool is used up when nine tenths of the calls have ended."""
+    # Nine tenths of the calls use up the pool.
     store = InMemoryStore()
     held = {license_attribute(product): True for product in ("MCOMEETADV", "MCOPSTNC")}
     pool: dict[str, FactValue] = {
@@ -168,7 +165,6 @@ def _card() -> RateCard:
 
 
 def _ended(call_id: str, ended_at: datetime) -> EndedCall:
-    """End a call out that took a minute."""
     one = Call(
         organization_id=ORGANIZATION,
         call_id=call_id,

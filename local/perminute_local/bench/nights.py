@@ -268,7 +268,6 @@ def measure(way: str, organizations: int, entries: int) -> dict[str, Any]:
 
 
 def _ours(books: MadeUp, clock: Turned) -> dict[str, Any]:
-    """Have two nights pass: in the first all books are read, in the second what is new."""
     checks, queue = Counted(clock=clock), Queued(clock=clock)
     retry = RetryPolicy(sleep=lambda _: None)
     check = CheckBooks(books, checks, ReconcileBooks(books, retry), retry)  # type: ignore[arg-type] # all that is used of it
@@ -303,7 +302,6 @@ def _night(
 
 
 def _naive(books: MadeUp, clock: Turned) -> dict[str, Any]:
-    """One function reads all books; it fails when its time is over, and begins anew."""
     reconcile = ReconcileBooks(books, RetryPolicy(sleep=lambda _: None))  # type: ignore[arg-type] # the same
     began = clock()
     checked, ends = 0, "done"

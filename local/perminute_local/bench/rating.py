@@ -65,7 +65,7 @@ def _rate_naively(card: RateCard, calls: Sequence[TimedCall]) -> None:
 
 
 def _card() -> tuple[str, RateCard]:
-    """Take the real deck if it lies beside the project, else one of the same shape."""
+    # The carrier's deck, or without it one of the same shape.
     if REAL_DECK.exists():
         rates = DECKS["acs"](REAL_DECK.read_bytes(), DeckOptions()).rates()
         return REAL_DECK.name, read_rate_card(write_rate_card(rates).encode())

@@ -63,7 +63,6 @@ def _measure(calls: int, batch_size: int | None) -> dict[str, float]:
 
 
 def _events(calls: int) -> Iterator[dict[str, Any]]:
-    """One large organization: its people are set up, then its calls end in bursts."""
     at = format_instant(SETTING_UP)
     number = 0
 

@@ -28,8 +28,6 @@ _SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class _Body:
-    """The raw stream of a response that is already here."""
-
     def __init__(self, content: bytes) -> None:
         self._content = content
 
@@ -45,7 +43,7 @@ class InstantAws:
     """Answers DynamoDB with one entitled organization that has credit, and S3 with a card."""
 
     def __init__(self, rate_card: bytes, account: dict[str, Any] | None = None) -> None:
-        """Prepare the answers, so that the run pays for none of them."""
+        # Answers are prepared here, so that no measurement includes them.
         self._rate_card = rate_card
         self.requests = 0
         account = account or funded_account()

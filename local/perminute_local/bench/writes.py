@@ -183,7 +183,7 @@ def _fund(
 
 
 def _calls(organization: str, count: int, name: str) -> list[EndedCall]:
-    """Make calls with identifiers like real ones: as long, and as hard to compress."""
+    # Identifiers like real ones: as long, and as hard to compress.
     return [
         EndedCall(
             Call(

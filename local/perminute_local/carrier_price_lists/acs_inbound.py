@@ -60,7 +60,6 @@ def read_acs_inbound(content: bytes, options: DeckOptions) -> PriceList:
 
 
 def _by_country(prices: PriceList, content: bytes, options: DeckOptions) -> ByCountry:
-    """Return the price of each leg type and country; what a country has no price of is left out."""
     found: ByCountry = {}
     for row in prices.rows(content, _COLUMNS, options, prefix="iso"):
         country = row.read("iso", check_card_country, default="")
@@ -87,7 +86,6 @@ def _by_country(prices: PriceList, content: bytes, options: DeckOptions) -> ByCo
 
 
 def _price_ranges(prices: PriceList, by_country: ByCountry) -> None:
-    """Price all numbers of each country; the same prefix is taken once, if it has one price."""
     by_prefix: defaultdict[tuple[LegType, str], list[Rate]] = defaultdict(list)
     for (leg_type, country), rate in by_country.items():
         prefixes = _prefixes(leg_type, country)
@@ -135,7 +133,7 @@ def _repetitions(rates: Sequence[Rate]) -> list[Fault]:
 
 
 def _shared(rates: Sequence[Rate], prefix: str) -> Rate:
-    """Return one row for countries that share a prefix: which of them a number is in is unknown."""
+    # In which of the countries that share a prefix a number is, is unknown.
     if len(rates) == 1:
         return replace(rates[0], prefix=prefix)
     names = ", ".join(rate.description for rate in rates)
@@ -143,7 +141,6 @@ def _shared(rates: Sequence[Rate], prefix: str) -> Rate:
 
 
 def _price_numbers(prices: PriceList, by_country: ByCountry, file: Path) -> None:
-    """Price the organization's own numbers only; prices of other countries are left out."""
     faults: list[Fault] = []
     used: set[tuple[LegType, str]] = set()
     lines: dict[str, tuple[int, ServiceNumber]] = {}

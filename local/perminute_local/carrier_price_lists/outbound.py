@@ -91,7 +91,7 @@ class PricesByOrigin:
         ]
 
     def _dearer(self, others: Mapping[int, str]) -> dict[int, str]:
-        """Return the rows for other callers that the card may be too cheap for, and why."""
+        # Without an origin the card may be too cheap for some callers: its rows are named.
         if self.origin is not None:
             return {}
         general = {prefix: offers[max(offers)] for prefix, offers in self._offers.items()}
@@ -212,11 +212,8 @@ def _check_exact(row: Row) -> None:
 
 
 def _telnyx_callers(country: str, origin: str | None, text: str) -> Callers:
-    """Return the callers of a row: those with some prefixes, or of a class that has a name.
-
-    The only class that a number shows by itself is `local`, and only if its country code is of one
-    country alone. Rows of other classes, such as the EEA, are for none of our callers.
-    """
+    # The only class of callers that a number shows by itself is `local`, and only if its country
+    # code is of one country alone. Rows of other classes, such as the EEA, are for none of ours.
     parts = parts_of(text)
     if any(character.isdigit() for character in text):
         return callers_from([check_prefix(part) for part in parts], origin)

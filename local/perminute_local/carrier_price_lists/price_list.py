@@ -220,12 +220,10 @@ def rate_of(  # noqa: PLR0913 - one argument for each column that lists may have
 
 
 def _terms(row: Rate) -> Rate:
-    """Return all that a call is charged by: what is left without the words."""
     return replace(row, description="")
 
 
 def _price(row: Rate) -> str:
-    """Write all that two rows for one prefix may differ in."""
     parts = [format_micros(row.rate_micros_per_minute), row.currency]
     if row.connection_fee_micros:
         parts.append(f"and {format_micros(row.connection_fee_micros)} a call")

@@ -195,7 +195,7 @@ def simulate(
 
 
 def _read(option: str, parse: Callable[[str], T], text: str) -> T:
-    """Read what only the simulator understands, which is not imported while options are read."""
+    # Only the simulator understands these values, and it is not imported to read options.
     try:
         return parse(text)
     except ValueError as error:

@@ -40,7 +40,6 @@ def wants_json(words: Sequence[str]) -> bool:
 
 
 def _faults(error: Exception) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each single fault: as a line below the message, and as a part of the document."""
     match error:
         case FaultyCard():
             for fault in error.faults:
@@ -53,7 +52,6 @@ def _faults(error: Exception) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _described(error: Exception) -> tuple[str, str]:
-    """Return the kind of an error, and its message."""
     match error:
         case click.UsageError():
             return WrongCall.kind, _usage(error)
@@ -87,7 +85,7 @@ def _usage(error: click.UsageError) -> str:
 
 
 def _name(parameter: click.Parameter) -> str:
-    """Return the name by which the user knows a parameter: `--seconds`, `FILE`."""
+    # As the user knows it: `--seconds`, `FILE`.
     if isinstance(parameter, click.Option):
         return max(parameter.opts, key=len)
     return parameter.human_readable_name.upper()

@@ -158,7 +158,6 @@ def _with_change(state: Callable[..., Statement]) -> Callable[..., Statement]:
 def _with(
     options: Sequence[Callable[[Callable[..., R]], Callable[..., R]]], run: Callable[..., R]
 ) -> Callable[..., R]:
-    """Add options below those that a command has, in their order."""
     for option in reversed(options):
         run = option(run)
     return run

@@ -116,7 +116,7 @@ def _consistency(request: dict[str, Any]) -> Decimal:
 
 
 def _units(size: int, unit: int) -> int:
-    """Count the units that were begun; nothing counts as one."""
+    # Nothing counts as one unit.
     return max(1, -(-size // unit))
 
 
@@ -155,7 +155,6 @@ class MeteredAws(InstantAws):
     """An AWS that answers at once, and counts what DynamoDB would bill."""
 
     def __init__(self, rate_card: bytes) -> None:
-        """Begin to count at nothing."""
         super().__init__(rate_card)
         self.write_units = 0
         self.read_units = Decimal()
@@ -208,7 +207,6 @@ def _measure(aws: MeteredAws, handler: Any, size: int) -> Measured:  # noqa: ANN
 
 @contextmanager
 def _logged_to(written: io.StringIO) -> Iterator[None]:
-    """Have the function's log lines, and its metrics, written there."""
     handler = logger.registered_handler
     if not isinstance(handler, StreamHandler):
         msg = f"the functions' logger writes by {handler}, not to a stream"

@@ -101,7 +101,7 @@ def _starts_from_snapshot(function: dict[str, Any], parameters: Parameters) -> b
 
 
 def _runs(template: Template) -> Cost:
-    """Functions that run by a schedule, or because a heartbeat comes by the stream."""
+    # Runs by a schedule, or because a heartbeat comes by the stream.
     beats = sum(
         _runs_a_month(schedule["Properties"]["ScheduleExpression"])
         for _, schedule in resources(template, "AWS::Scheduler::Schedule")
@@ -130,7 +130,7 @@ def log_dollars(count: int) -> Decimal:
 
 
 def _metrics(template: Template) -> Cost:
-    """What daily runs count, which has data in one hour of the day."""
+    # Daily runs count themselves, so their metrics have data in one hour of the day.
     # A run counts itself (`perminute.reports.report_run`), and else only what it found to do.
     counted = sum(event["Type"] == "ScheduleV2" for _, event in _events(template))
     dollars = counted * price("cloudwatch", "metric_month") * DAYS / HOURS

@@ -26,7 +26,6 @@ class EmulatorClock:
     """A page of a file that an emulator on this machine reads the time from."""
 
     def __init__(self, file: Path, page: mmap.mmap) -> None:
-        """Keep the page; see `emulator_clock`."""
         self.file = file
         self._page = page
 

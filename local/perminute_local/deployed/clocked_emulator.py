@@ -24,7 +24,6 @@ class Clock:
     """Stands in for the module `time`, of which it has another `time()`."""
 
     def __init__(self, file: Path) -> None:
-        """Read from this file."""
         with file.open("r+b") as content:
             self._page = mmap.mmap(content.fileno(), 0)
 

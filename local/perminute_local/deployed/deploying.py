@@ -90,7 +90,7 @@ def run_sam(*arguments: str, **variables: str) -> None:
 
 
 def _bootstrap() -> str:
-    """Look for modules where Lambda does: the function, then its layer, then the runtime's."""
+    # Modules are found where Lambda finds them: the function, its layer, then the runtime.
     python = shlex.quote(str(room("lambda") / "bin" / "python"))
     layer = shlex.quote(str(BUILD / LAYER / "python"))
     return (
@@ -110,7 +110,6 @@ def room(name: str) -> Path:
 
 
 def _platform() -> str:
-    """Name this machine as pip does."""
     if sys.platform == "darwin":
         major = platform.mac_ver()[0].partition(".")[0]
         return f"macosx_{major}_0_{platform.machine()}"
@@ -218,7 +217,7 @@ def deploy(template_file: Path, stage: str = "dev") -> Deployment:
 
 
 def _what_failed(stack_name: str) -> Iterator[str]:
-    """Say what the command line does not: which resource could not be made, and why."""
+    # SAM does not print which resource could not be created, and why.
     try:
         events = boto3.client("cloudformation").describe_stack_events(StackName=stack_name)
     except ClientError:
@@ -235,7 +234,6 @@ def deployed(template: Template, stack_name: str) -> Deployment:
 
 
 def _outputs(template: Template, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Ask AWS for what the replay's own stack has as outputs (`backing`)."""
     sqs, dynamodb, functions = boto3.client("sqs"), boto3.client("dynamodb"), boto3.client("lambda")
     for queue, _ in resources(template, "AWS::SQS::Queue"):
         url = names[queue]

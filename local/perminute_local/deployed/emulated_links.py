@@ -54,7 +54,6 @@ class DeployedFunction(LambdaFunction):
     """A function that is asked through Lambda, by the alias that everything else calls too."""
 
     def __init__(self, function: Function, physical_name: str, client: LambdaClient) -> None:
-        """Stand for the function of this name."""
         super().__init__(function)
         self.physical_name = physical_name
         self._client = client
@@ -104,7 +103,6 @@ class QueueMapping:
     def __init__(
         self, queue: Queue, batch_size: int, function: LambdaFunction, client: SQSClient
     ) -> None:
-        """Read with a client that has the rights of the function's role."""
         self._queue = queue
         self._batch_size = batch_size
         self._function = function
@@ -179,10 +177,6 @@ class Deployed:
     """A stack on an embedded AWS whose clock we hold."""
 
     def __init__(self, deployment: Deployment, time: EmulatorClock, *, at_once: int = 1) -> None:
-        """Find its functions, and begin to read for them with the rights of their roles.
-
-        Each queue is read by so many `at_once`; with one, everything happens in its order.
-        """
         self.stack = deployment.stack
         self._time = time
         self._at_once = at_once
@@ -241,7 +235,6 @@ class Deployed:
         return {one.event_id: one.event_id for one in deliveries} | self._places
 
     def _work_off(self, _name: str, _at: datetime) -> Iterable[Failure]:
-        """Read until what a run of a scheduled function has queued is done."""
         self.settle()
         return ()
 
@@ -256,7 +249,6 @@ class Deployed:
             self._time.let_pass(timedelta(seconds=max(hidden) + 1))
 
     def _poll(self, batch_size: int | None) -> int:
-        """Read a batch of each queue, or one in each thread; gives how many messages that was."""
         polls = [mapping.poll for mapping in self.mappings for _ in range(self._at_once)]
         with ThreadPoolExecutor(self._at_once) as pool:
             return sum(pool.map(lambda poll: poll(batch_size), polls))
@@ -282,7 +274,6 @@ class SignedRequests:
     """Requests to an HTTP API, signed with the keys of this process."""
 
     def __init__(self, api_id: str) -> None:
-        """The emulator knows an API by the name of its host."""
         keys = boto3.Session().get_credentials()
         if keys is None:
             raise NoCredentialsError

@@ -93,7 +93,7 @@ def _said(action: str, body: bytes) -> Iterator[dict[str, Any]]:
 
 
 def _role_of(arn: str) -> str:
-    """Name the role of a session; one of ours has no path, which a session does not have either."""
+    # None of our roles has a path, and neither has a session.
     if ":assumed-role/" not in arn:
         return arn
     role, _, _ = arn.replace(":sts:", ":iam:").replace(":assumed-role/", ":role/").rpartition("/")

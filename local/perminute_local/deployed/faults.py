@@ -87,7 +87,6 @@ class Faults:
     """A proxy that is running, and what it has done."""
 
     def __init__(self, endpoint: str) -> None:
-        """Control the proxy at this endpoint."""
         self._control = f"{endpoint}/_microburst"
         self._http = URLLib3Session()
 

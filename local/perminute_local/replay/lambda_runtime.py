@@ -92,7 +92,6 @@ class LambdaFunction(ABC):
     """A function, wherever it runs: handed batches as Lambda's mappings do."""
 
     def __init__(self, function: Function) -> None:
-        """Stand for this function of the template."""
         self._function = function
 
     @property
@@ -137,7 +136,6 @@ class LoadedFunction(LambdaFunction):
     """A function of the template, loaded as Lambda loads it: import first, handler afterwards."""
 
     def __init__(self, function: Function) -> None:
-        """Import its handler under its own environment, anew each time."""
         super().__init__(function)
         self.failed_with: Exception | None = None
         """What it raised last, which all that call it are told is that it failed."""
@@ -172,7 +170,6 @@ def _milliseconds(at: datetime) -> str:
 
 
 def _failed(answer: dict[str, Any] | None) -> set[str] | None:
-    """Read which items failed; None stands for all."""
     if answer is None:
         return None
     return {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
@@ -208,7 +205,6 @@ class TableStream:
     """Reads on where it stopped, and tells each of its readers."""
 
     def __init__(self, arn: str, readers: Sequence[Reader]) -> None:
-        """Begin where the stream begins; its shards are those that it has now."""
         self.readers = readers
         self._client = boto3.client("dynamodbstreams")
         shards = self._client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
@@ -241,7 +237,7 @@ class TableStream:
 
 
 def _as_json(value: datetime | bytes) -> float | str:
-    """Write what JSON does not know as Lambda does: a time is a number, bytes are in base 64."""
+    # As Lambda writes it: a time is a number, bytes are in base 64.
     return base64.b64encode(value).decode() if isinstance(value, bytes) else value.timestamp()
 
 
@@ -317,7 +313,6 @@ def event_of_run(trigger: ScheduleTrigger, at: datetime) -> Any:  # noqa: ANN401
 
 
 def _nothing_to_do(_name: str, _at: datetime) -> Iterable[Failure]:
-    """Leave it at the run itself."""
     return ()
 
 

@@ -44,7 +44,6 @@ class Bus:
     """Routes events by the rules of the stack's bus."""
 
     def __init__(self, stack: Stack) -> None:
-        """Read the rules and their targets."""
         self._client = boto3.client("events")
         self._targets: dict[str, list[str]] = {}
         queue_by_arn = {queue.arn: name for name, queue in stack.queues.items()}
@@ -95,7 +94,6 @@ class ChargingRequests:
     """Requests by the routes of the template, and what is answered before they are made."""
 
     def __init__(self, routes: tuple[str, ...], ask: Ask) -> None:
-        """Ask by these routes only: what the template does not route would not get there."""
         self._routes = routes
         self._ask = ask
 
@@ -108,7 +106,6 @@ class ChargingRequests:
         return Response(request.at, request.request or "", name, answer)
 
     def _answer(self, request: Delivery, body: object) -> dict[str, Any]:
-        """Give the answer, or `{"error": …, "message": …}`."""
         endpoint = BY_NAME.get(request.request or "")
         if endpoint is None or endpoint.route_key not in self._routes:
             return _error(f"request: must be one of {', '.join(BY_NAME)}")
@@ -255,7 +252,6 @@ class InProcess:
     """The functions of the template, loaded, over the resources of a stack."""
 
     def __init__(self, stack: Stack) -> None:
-        """Load them all, as a deployment has them ready."""
         self.stack = stack
         self._wiring = wire(stack, LoadedFunction)
         self.readers = self._wiring.readers
@@ -291,7 +287,6 @@ class InProcess:
         return rejected if queues else None
 
     def _work_off(self, name: str, at: datetime) -> Iterator[Failure]:
-        """Have a run of a scheduled function end before anything else happens."""
         for rejected in self.deliver_sent({name}) or ():
             yield Failure(rejected.event_id, at, rejected.reason)
 
@@ -314,7 +309,6 @@ class InProcess:
         queue: str,
         batch_size: int | None,
     ) -> list[Rejected]:
-        """Deliver until each is settled, or was received as often as its queue allows."""
         exhausted: list[Rejected] = []
         trigger, function = self.readers[queue]
         size = batch_size or trigger.batch_size

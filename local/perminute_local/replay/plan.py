@@ -108,7 +108,7 @@ def _read_line(line: bytes, place: str) -> Delivery | NotAnEvent:
 
 
 def _time_of(event: dict[str, Any]) -> datetime | None:
-    """Read what moves the clock; a time at which nothing can be booked does not."""
+    # A time at which nothing can be booked does not move the clock.
     try:
         at = parse_instant(str(event.get("time")))
     except ValueError:
@@ -220,7 +220,7 @@ _OUT = {_ARRAY: "'.[]'", _SEVERAL_LINES: "."}
 
 
 def _may_go_on(line: str) -> bool:
-    """Whether this line alone is no event, but may begin something else that is JSON."""
+    # This line alone is no event, but may begin something else that is JSON.
     try:
         return isinstance(json.loads(line), list)
     except (ValueError, RecursionError):
@@ -228,7 +228,6 @@ def _may_go_on(line: str) -> bool:
 
 
 def _layout(text: str) -> str | None:
-    """Return how a file is laid out that has no event in a line of its own."""
     text = text.lstrip()
     try:
         value, end = json.JSONDecoder().raw_decode(text)

@@ -46,7 +46,6 @@ def write_tables(tables: Iterable[RenderableType], console: Console | None = Non
 
 
 def _narrowest(screen: Console, table: RenderableType) -> int:
-    """Return the width below which a column that must not be folded would be."""
     options = screen.options.update(max_width=WIDEST)
     return Measurement.get(screen, options, table).minimum
 
@@ -117,7 +116,6 @@ def _summary(results: Results) -> Text:
 
 
 def _responses(responses: Sequence[Response]) -> Table:
-    """Show what was asked before and during calls, and what was answered."""
     table = Table(title="requests to the charging API", **_STYLE)
     for name in ("when", "call", "request", "answer"):
         table.add_column(name, no_wrap=name != "answer", overflow="fold")
@@ -128,7 +126,6 @@ def _responses(responses: Sequence[Response]) -> Table:
 
 
 def _answer(answer: Mapping[str, Any]) -> str:
-    """Say in a few words what was answered."""
     words = ""
     match answer:
         case {"error": error, "message": message}:
@@ -151,7 +148,6 @@ def _answer(answer: Mapping[str, Any]) -> str:
 
 
 def _balance(account: Account, entries: Sequence[LedgerEntry]) -> str:
-    """Say what is left, and how it came about."""
     if not entries:
         return "no credit"
     charged = -sum(e.amount_micros for e in entries if e.of_calls)
@@ -166,7 +162,6 @@ def _balance(account: Account, entries: Sequence[LedgerEntry]) -> str:
 
 
 def _lots(organization_id: str, account: Account, entries: Sequence[LedgerEntry]) -> Table:
-    """Show what came into each lot, what was used or expired of it, and what is left."""
     table = _table(
         f"{organization_id}: lots of credit, in the order in which they pay",
         "lot",
@@ -213,7 +208,6 @@ def _lots(organization_id: str, account: Account, entries: Sequence[LedgerEntry]
 
 
 def _notifications(notifications: Sequence[Document]) -> Table:
-    """Show what was told of credit one by one, and of single calls how often."""
     table = Table(title="notifications", **_STYLE)
     table.add_column("when", no_wrap=True)
     table.add_column("subject", overflow="fold")
@@ -284,18 +278,17 @@ def _table(title: str | None, *columns: str) -> Table:
 
 
 def _title(text: str) -> Text:
-    """Write it in one line, even if the table below it is narrower."""
+    # In one line, even if the table below it is narrower.
     title = _plain(text)
     title.no_wrap, title.overflow = True, "ignore"
     return title
 
 
 def _aligned(micros: int) -> str:
-    """Write an amount with all six decimals, so that a column adds up by eye."""
+    # With all six decimals, so that a column adds up by eye.
     whole, fraction = divmod(abs(micros), MICROS_PER_UNIT)
     return f"{'-' if micros < 0 else ''}{whole:,}.{fraction:06d}"
 
 
 def _plain(text: str, style: str = "") -> Text:
-    """Show what came from outside as one line of what can be printed, without markup."""
     return Text(one_line(text), style)

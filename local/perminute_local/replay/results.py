@@ -157,7 +157,7 @@ def collect(
 
 
 def _pools(tables: TableNames, usages: Sequence[Usage]) -> dict[str, list[PoolUse]]:
-    """Read the pools of the months in which somebody called and there were minutes."""
+    # Of months in which somebody called and there were minutes.
     connection = connect(read_timeout_seconds=read_timeout_seconds(os.environ))
     schema = Tables.bind(connection, tables)
     credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
@@ -188,7 +188,7 @@ def _scan(table: str) -> Iterator[dict[str, Any]]:
 
 
 def _dead_letters(stack: Stack) -> Iterator[Rejected]:
-    """Read to their end the queues that give up into no other: they are read by no function."""
+    # No function reads the queues that have no dead-letter queue themselves.
     limits = {queue.dead_letter_url: queue.max_receive_count for queue in stack.queues.values()}
     for name, queue in stack.queues.items():
         if queue.dead_letter_url is None:
@@ -197,7 +197,6 @@ def _dead_letters(stack: Stack) -> Iterator[Rejected]:
 
 
 def _read_dead_letter(queue: str, message: MessageTypeDef, limit: int | None) -> Rejected:
-    """Read what a function refused, or what SQS, a rule or Lambda gave up."""
     attributes = {
         name: value.get("StringValue", "")
         for name, value in message.get("MessageAttributes", {}).items()
@@ -309,7 +308,6 @@ class Listener:
     """Hears every notification from now on."""
 
     def __init__(self, topic_arn: str) -> None:
-        """Subscribe a queue of its own, which gets the documents as they are."""
         sqs = boto3.client("sqs")
         self._queue_url = sqs.create_queue(QueueName=QUEUE_NAME)["QueueUrl"]
         attributes = sqs.get_queue_attributes(
@@ -333,7 +331,7 @@ class Listener:
 
 
 def _only_from(topic_arn: str, queue_arn: str) -> dict[str, Any]:
-    """Let the topic send to the queue, as it asks for (AWS: "Fanout to Amazon SQS queues")."""
+    # AWS: "Fanout to Amazon SQS queues".
     return {
         "Version": "2012-10-17",
         "Statement": [

@@ -91,7 +91,6 @@ class System:
     """A stack with a rate card, and somebody who listens: what a deployment has from the start."""
 
     def __init__(self, links: Links, rate_card: bytes) -> None:
-        """Publish the card, and subscribe."""
         self._links = links
         self._not_pumped_since: datetime | None = None
         self._listener = Listener(links.stack.setting("NOTIFICATION_TOPIC_ARN"))
@@ -130,7 +129,7 @@ class System:
         )
 
     def _pump_before(self, at: datetime | None) -> list[Rejected]:
-        """Have it pumped within a second of the clock, however many batches that second has."""
+        # Once within a second of the clock, however many batches that second has.
         since = self._not_pumped_since
         if at is not None and (since is None or since <= at <= since + WINDOW):
             self._not_pumped_since = since or at
@@ -139,7 +138,6 @@ class System:
         return self._pump()
 
     def _pump(self) -> list[Rejected]:
-        """Have functions see what was written to the stream, and what they send each other."""
         rejected: list[Rejected] = []
         heard = True
         while heard:
@@ -154,7 +152,6 @@ class System:
         return rejected
 
     def _pass_until(self, at: datetime | None) -> list[Rejected]:
-        """Let time pass, up to the earliest of what comes next."""
         return [] if at is None else list(map(_failed_run, self._links.clock.pass_until(at)))
 
 
