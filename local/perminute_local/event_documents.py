@@ -129,8 +129,8 @@ def _names(of: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in of)
 
 
-def _which_one_holds() -> str:
-    # A line for each kind of statement.
+def _in_force() -> str:
+    """Write which of two statements about one instant is in force, a line for each kind."""
     first = [
         (f"`{name}`", f"the first of {_names(values)}")
         for name, values in CAUTIOUS_VALUES.items()
@@ -139,20 +139,20 @@ def _which_one_holds() -> str:
     settings = (
         "the one without auto-recharge, then the one with the lower `dailySpendLimit`, "
         "`prefixHourlySpendLimit`, `maxConcurrentCalls`, `rechargeAmount`, in this order; "
-        "what is absent is higher than any"
+        "an absent one is the highest"
     )
     rows = [
         ("licenses assigned and removed, `tollFreeDialInAllowed`", "removed, `false`"),
         *first,
         ("`quantity`, `poolMinutesPerLicense`, `monthlySpendLimit`", "the smaller"),
-        ("`poolMinutesUsed`", "the larger, which leaves the smaller pool"),
+        ("`poolMinutesUsed`", "the larger, which leaves less of the pool"),
         ("`Credits Configured`", settings),
         (
-            "anything else, and where all of that is equal",
+            "anything else, and where all of these are equal",
             "the one with the greater identity, as text: its `changeId`, or its event id",
         ),
     ]
-    return "\n".join(f"| {of} | {holds} |" for of, holds in rows)
+    return "\n".join(f"| {of} | {in_force} |" for of, in_force in rows)
 
 
 def schema() -> dict[str, Any]:
@@ -203,7 +203,7 @@ def page() -> str:
         dial_out_modes=_names(DialOutMode),
         dial_out_policies=_names(PREDEFINED),
         minutes_ahead=MAX_CLOCK_AHEAD // timedelta(minutes=1),
-        which_one_holds=_which_one_holds(),
+        in_force=_in_force(),
     )
     return "\n".join([introduction, *_sections(schema())])
 
@@ -229,7 +229,7 @@ def _event(event: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
     sample = f"events/{name.lower().replace(' ', '-')}.v1.json"
     yield f"### `{name}`\n"
     identity = said[2].replace(", ", " and ")
-    yield f"{said[1]}. Its identity: {identity}. A sample: [{sample}](../{sample}).\n"
+    yield f"{said[1]}. Identity: {identity}. A sample: [{sample}](../{sample}).\n"
     yield "| field | value | meaning |"
     yield "|---|---|---|"
     detail = _resolved(event["properties"]["detail"], definitions)

@@ -67,54 +67,57 @@ else:
 class AutoRechargeDetail(Message, frozen=True, kw_only=True):
     """When to buy credit, and how much."""
 
-    enabled: Annotated[bool, about("false: nothing is asked for, the rest may be absent")]
-    trigger_amount: Annotated[Amount | None, about("below this balance credit is asked for")] = None
+    enabled: Annotated[
+        bool, about("false: no credit is requested, and the other fields may be absent")
+    ]
+    trigger_amount: Annotated[Amount | None, about("credit is requested below this balance")] = None
     minimum_purchase: Annotated[
         Amount | None,
         about(
-            "the least that is sold at a time, by default 0: rechargeAmount must reach it",
+            "the smallest purchase that is sold, by default 0; rechargeAmount is at least this",
         ),
     ] = None
-    recharge_amount: Annotated[PositiveAmount | None, about("how much is asked for at a time")] = (
+    recharge_amount: Annotated[PositiveAmount | None, about("the amount of each request")] = None
+    monthly_limit: Annotated[Amount | None, about("the most that is requested in a UTC month")] = (
         None
     )
-    monthly_limit: Annotated[
-        Amount | None, about("how much may be asked for in a calendar month")
-    ] = None
 
 
 class CreditsConfigured(IssuedDetail, frozen=True, kw_only=True):
-    """An admin set the credits up, or changed how they are kept [changeId or event id]."""
+    """An admin sets up the credit, or replaces all its settings [changeId or event id]."""
 
     currency: Annotated[Currency, about("cannot change once the credit is set up")]
     low_balance_thresholds: Annotated[
         tuple[Amount, ...],
         Meta(
             max_length=MAX_THRESHOLDS,
-            description="below each of these balances a `LowBalance` is sent",
+            description="a `LowBalance` is sent below each of these balances",
         ),
     ] = ()
-    auto_recharge: Annotated[AutoRechargeDetail | None, about("when credit is asked for")] = None
-    daily_spend_limit: Annotated[Amount | None, about("of the organization, by UTC day")] = None
+    auto_recharge: Annotated[
+        AutoRechargeDetail | None, about("when credit is requested, and how much")
+    ] = None
+    daily_spend_limit: Annotated[Amount | None, about("what calls may cost in a UTC day")] = None
     prefix_hourly_spend_limit: Annotated[
-        Amount | None, about("for calls out to one prefix, by UTC clock hour")
+        Amount | None, about("what calls out to one prefix may cost in a UTC clock hour")
     ] = None
     max_concurrent_calls: Annotated[
-        Annotated[int, Meta(ge=0, le=MAX_CALLS)] | None, about("calls under way at once")
+        Annotated[int, Meta(ge=0, le=MAX_CALLS)] | None,
+        about("how many calls may be under way at once"),
     ] = None
     max_grant_seconds: Annotated[
         int,
         Meta(
             ge=1,
             le=MAX_CALL_SECONDS,
-            description="how much a call is granted at a time at most: suspected fraud, a lowered "
-            "limit and a lost license take effect when a bridge reports next",
+            description="the most that a call is granted at a time, by default 1,800: suspected "
+            "fraud, a lowered limit and a lost license take effect at the bridge's next report",
         ),
     ] = MAX_GRANT_SECONDS
     failure_handling: Annotated[
         FailureHandling,
         about(
-            "what bridges are to do while nobody answers them: closed connects no call, open all"
+            "what bridges do without an answer: closed (default) connects no call, open all calls"
         ),
     ] = FailureHandling.CLOSED
     late_usage_hours: Annotated[
@@ -122,9 +125,9 @@ class CreditsConfigured(IssuedDetail, frozen=True, kw_only=True):
         Meta(
             ge=1,
             le=MAX_LATE_USAGE_HOURS,
-            description="how late usage may be reported: after so many hours a call that a bridge "
-            "reported is charged without its `Call Ended`, and for so many hours after its expiry "
-            "a lot pays calls that ended before it",
+            description="how late usage may be reported, by default 72: after so many hours a call "
+            "that a bridge reported is charged without its `Call Ended`, and for so many hours "
+            "after its expiry a lot pays calls that ended before it",
         ),
     ] = LATE_USAGE_HOURS
 
@@ -133,7 +136,7 @@ class NumberedDetail(IssuedDetail, frozen=True, kw_only=True):
     """What an event says that has an identity of its own."""
 
     change_id: Annotated[
-        Id | None, about("means nothing here: these events have an identity of their own")
+        Id | None, about("ignored: these events have an identity of their own")
     ] = None
 
 
@@ -144,18 +147,18 @@ class CreditPurchased(NumberedDetail, frozen=True, kw_only=True):
     numbered_by = (IdentityKind.PURCHASE, "purchase_id")
 
     purchase_id: Annotated[Id, about("unique in the organization")]
-    amount: Annotated[PositiveAmount, about("what the lot holds")]
-    currency: Annotated[Currency, about("the credit's own")]
+    amount: Annotated[PositiveAmount, about("the credit of the lot")]
+    currency: Annotated[Currency, about("that of the credit, which the first event sets")]
     purchased_at: Annotated[
         BookingInstant,
         about(
-            "when it was bought: what was bought first pays first; at most 5 minutes after the "
-            "event's `time`"
+            "when it was bought, at most 5 minutes after the event's `time`; the lot bought first "
+            "pays first"
         ),
     ]
     recharge_id: Annotated[Id | None, about("the RechargeRequested that it answers")] = None
     expires_at: Annotated[
-        Instant | None, about("by default 12 calendar months after purchasedAt")
+        Instant | None, about("12 calendar months after purchasedAt by default")
     ] = None
 
 
@@ -168,23 +171,23 @@ class CreditAdjusted(NumberedDetail, frozen=True, kw_only=True):
     amount: Annotated[
         NonzeroAmount,
         about(
-            "in the currency of the credit; above 0 it is added, below 0 taken; never 0. Refused "
-            "until the first Credits Configured or Credit Purchased names a currency"
+            "in the currency of the credit: above 0 it is added, below 0 taken; never 0. Refused "
+            "until the first Credits Configured or Credit Purchased sets a currency"
         ),
     ]
-    reason: Annotated[Reason, about("for those who read the ledger")]
+    reason: Annotated[Reason, about("why it was corrected")]
     purchase_id: Annotated[Id | None, about("the purchase that an amount below 0 takes back")] = (
         None
     )
 
 
 class RechargeFailed(NumberedDetail, frozen=True, kw_only=True):
-    """Credit that was asked for could not be bought [organizationId, rechargeId]."""
+    """Requested credit could not be bought [organizationId, rechargeId]."""
 
     numbered_by = (IdentityKind.RECHARGE_FAILURE, "recharge_id")
 
     recharge_id: Annotated[Id, about("the RechargeRequested that it answers")]
-    reason: Annotated[Reason, about("for the people who are notified")]
+    reason: Annotated[Reason, about("shown in the notification")]
 
 
 BillingDetail: TypeAlias = CreditsConfigured | CreditPurchased | CreditAdjusted | RechargeFailed

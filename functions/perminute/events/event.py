@@ -36,7 +36,7 @@ class Detail(Message, frozen=True, kw_only=True):
     happened: ClassVar[tuple[str, ...]] = ()
 
     schema_version: Literal["1"] = "1"
-    organization_id: Annotated[OrganizationId, about("whose credit and licenses it is about")]
+    organization_id: Annotated[OrganizationId, about("the organization")]
 
 
 class IssuedDetail(Detail, frozen=True, kw_only=True):
@@ -49,12 +49,12 @@ class IssuedDetail(Detail, frozen=True, kw_only=True):
     issued_at: Annotated[
         BookingInstant | None,
         about(
-            "when it was decided, with fractions, at most 5 minutes after the event's `time`, "
-            "which it is by default"
+            "when it was decided, with fractions: by default the event's `time`, at most 5 minutes "
+            "after it"
         ),
     ] = None
     change_id: Annotated[
-        Id | None, about("unique in the organization; the identity, in place of the event id")
+        Id | None, about("identifies the event in place of its id; unique in the organization")
     ] = None
 
 

@@ -51,7 +51,7 @@ class LicensingDetail(IssuedDetail, frozen=True, kw_only=True):
     effective_at: Annotated[
         Instant,
         about(
-            "from when it holds; may lie before calls that were charged, at most 400 days "
+            "when it takes effect: also before calls that were charged, at most 400 days "
             "(`ReratingHorizonDays`) before it was issued"
         ),
     ]
@@ -60,62 +60,62 @@ class LicensingDetail(IssuedDetail, frozen=True, kw_only=True):
 class LicenseDetail(LicensingDetail, frozen=True, kw_only=True):
     """A user and the product that the user gained or lost."""
 
-    user_id: Annotated[Id, about("whose license it is")]
-    license: Annotated[Product, about("what the user gained or lost")]
+    user_id: Annotated[Id, about("the user")]
+    license: Annotated[Product, about("the product")]
 
 
 class LicenseAssigned(LicenseDetail, frozen=True, kw_only=True):
-    """From `effectiveAt` on the user holds the product [changeId or event id]."""
+    """From `effectiveAt` on the user has the product [changeId or event id]."""
 
 
 class LicenseRemoved(LicenseDetail, frozen=True, kw_only=True):
-    """From `effectiveAt` on the user no longer holds the product [changeId or event id]."""
+    """From `effectiveAt` on the user no longer has the product [changeId or event id]."""
 
 
 class LicensesPurchased(LicensingDetail, frozen=True, kw_only=True):
-    """From `effectiveAt` on so many licenses of a product are owned [changeId or event id]."""
+    """From `effectiveAt` on the organization owns so many licenses [changeId or event id]."""
 
-    license: Annotated[Product, about("what was bought")]
+    license: Annotated[Product, about("the product")]
     quantity: Annotated[int, Meta(ge=0, le=MAX_QUANTITY, description="the new total")]
 
 
 class UserChanged(LicensingDetail, frozen=True, kw_only=True):
-    """From `effectiveAt` on this holds of the user [changeId or event id]."""
+    """From `effectiveAt` on the user has these attributes [changeId or event id]."""
 
-    user_id: Annotated[Id, about("the user that it is about")]
+    user_id: Annotated[Id, about("the user")]
     country: Annotated[Country | None, about("the usage location")] = None
     dial_out_policy: Annotated[
-        DialOutPolicy | None, about("where calls out of their meetings may go")
+        DialOutPolicy | None, about("where the user's meetings may call out to")
     ] = None
     toll_free_dial_in_allowed: Annotated[
-        bool | None, about("false: toll-free calls to their meetings are flagged")
+        bool | None, about("false: toll-free calls to the user's meetings are denied, or flagged")
     ] = None
     monthly_spend_limit: Annotated[
-        Amount | None, about("what their meetings may cost in a calendar month")
+        Amount | None, about("what the user's meetings may cost in a UTC month")
     ] = None
 
 
 class OrganizationChanged(LicensingDetail, frozen=True, kw_only=True):
-    """From `effectiveAt` on this holds of the organization [changeId or event id]."""
+    """From `effectiveAt` on the organization has these attributes [changeId or event id]."""
 
-    name: Annotated[Name | None, about("for people; nothing depends on it")] = None
+    name: Annotated[Name | None, about("shown to people; nothing depends on it")] = None
     licensing_program: Annotated[
-        Literal["volume", "other"] | None, about("pay-per-minute works with `volume` only")
+        Literal["volume", "other"] | None, about("pay-per-minute requires `volume`")
     ] = None
     communications_credits_license: Annotated[
         Literal["perUser", "organization"] | None,
-        about("whether each user needs one, or one is enough for all"),
+        about("perUser (default): each organizer needs it; organization: set-up credit is enough"),
     ] = None
-    dial_out_policy: Annotated[
-        DialOutPolicy | None, about("of users who have none of their own")
-    ] = None
+    dial_out_policy: Annotated[DialOutPolicy | None, about("of users without one of their own")] = (
+        None
+    )
     pool_minutes_per_license: Annotated[
         Annotated[int, Meta(ge=0, le=1_000_000)] | None,
-        about("minutes a month that each subscription brings; 60 unless set"),
+        about("minutes a month for each subscription license; by default 60"),
     ] = None
     pool_basis: Annotated[
         Literal["purchased", "assigned"] | None,
-        about("whether bought or assigned subscriptions bring minutes"),
+        about("which subscription licenses count; by default the purchased ones"),
     ] = None
     pool_minutes_used: Annotated[
         Annotated[int, Meta(ge=0, le=MAX_POOL_MINUTES)] | None,

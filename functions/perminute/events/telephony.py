@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class CallEnded(Detail, frozen=True, kw_only=True):
-    """Telephony reports the end of a call [organizationId, callId]."""
+    """The telephony system reports that a call has ended [organizationId, callId]."""
 
     happened = ("answered_at", "ended_at")
 
@@ -37,14 +37,15 @@ class CallEnded(Detail, frozen=True, kw_only=True):
     meeting_type: Annotated[MeetingType, about("only calls of scheduled meetings are charged")]
     leg_type: Annotated[LegType, about("how the attendee joined")]
     service_number: Annotated[
-        StatedNumber, about("the number dialed in to; a *phone number*, and required, of dial-ins")
+        StatedNumber,
+        about("the number that was dialed; of a dial-in required, and a *phone number*"),
     ] = None
     remote_number: Annotated[
-        StatedNumber, about("the attendee's phone; a *phone number*, and required, of a dialOut")
+        StatedNumber, about("the attendee's phone; of a dialOut required, and a *phone number*")
     ] = None
     answered_at: Annotated[
         ExactBookingInstant | None,
-        about("null: it was never answered; at most 5 minutes after the event's `time`"),
+        about("null if it was never answered; at most 5 minutes after the event's `time`"),
     ]
     ended_at: Annotated[
         ExactBookingInstant,
@@ -52,7 +53,7 @@ class CallEnded(Detail, frozen=True, kw_only=True):
     ]
     billable_seconds: Annotated[
         Annotated[int, Meta(ge=0, le=MAX_CALL_SECONDS)] | None,
-        about("what telephony measured; used instead of endedAt - answeredAt"),
+        about("as the operator measured; used instead of endedAt - answeredAt"),
     ] = None
 
 
