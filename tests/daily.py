@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from builders import WITHOUT_WAITING
 
-from perminute.application.expire_credit import ExpireCredit, Expired
+from perminute.application.daily_expiry import ExpireCredit, Expired
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perminute.application.charge_reported import ChargedByReports, ChargeReported
+    from perminute.application.daily_expiry import ChargedByReports, ChargeReported
     from perminute.application.retry import RetryPolicy
     from perminute.domain.rating.usage_record import Usage
     from perminute.ports import CreditStore

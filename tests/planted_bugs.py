@@ -28,8 +28,8 @@ from perminute.application import (
 )
 from perminute.application.authorize_call import AuthorizeCall
 from perminute.application.charge_calls import _OrganizationCharge
-from perminute.application.charge_reported import ChargedByReports, ChargeReported
 from perminute.application.correct_rates import CorrectRates
+from perminute.application.daily_expiry import ChargedByReports, ChargeReported
 from perminute.application.recorded_calls import RecordedCalls
 from perminute.domain.authorization import authorization, pricing
 from perminute.domain.authorization.reservations import (

@@ -19,11 +19,14 @@ from perminute.adapters.sqs_queues import (
 from perminute.application.apply_licensing import ApplyLicensing
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls
-from perminute.application.charge_reported import ChargeReported
 from perminute.application.check_books import CheckBooks
-from perminute.application.daily_expiry import AccountExpiry, ExpireAccount
+from perminute.application.daily_expiry import (
+    AccountExpiry,
+    ChargeReported,
+    ExpireAccount,
+    ExpireCredit,
+)
 from perminute.application.daily_runs import DailyRun, ListOrganizations
-from perminute.application.expire_credit import ExpireCredit
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.publish_notifications import PublishNotifications
 from perminute.application.queue_reratings import QueueForgotten, QueueReratings

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 from builders import LONG_AGO
 from log_lines import logged
 
-from perminute.application.charge_reported import ChargedByReports
-from perminute.application.daily_expiry import AccountExpiry
-from perminute.application.expire_credit import Expired
+from perminute.application.daily_expiry import AccountExpiry, ChargedByReports, Expired
 from perminute.application.send_digests import DigestsSent
 from perminute.domain.errors import Unavailable
 from perminute.domain.licensing.timelines import Tie
