@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 _REF = "#/components/schemas/{name}"
 _CALL = "{callId}"
 _DESCRIPTION = (
-    "Online charging in the manner of RFC 8506 and 3GPP TS 32.291, as plain JSON. A call is "
-    "authorized, updated and released under sequence numbers from 0: the next one acts, the last "
-    "one again is given the same answer, anything else is a conflict. What is granted is reserved "
-    "on the organization's credit until the call's `Call Ended` is charged, or lapses by itself. "
-    "docs/charging-api.md tells how to use it."
+    "Online charging by the model of RFC 8506 and 3GPP TS 32.291, as plain JSON. A call is "
+    "authorized, updated and released under sequence numbers from 0: the next number is "
+    "processed, the last one again gets the same answer, any other is a conflict. A grant is "
+    "reserved on the organization's credit until it lapses or the call's `Call Ended` is charged. "
+    "docs/charging-api.md describes how to use it."
 )
 _FAILURES = {
-    HTTPStatus.BAD_REQUEST: "The request is wrong: the message names the field and what to do.",
-    HTTPStatus.FORBIDDEN: "The caller may not ask for this organization.",
-    HTTPStatus.NOT_FOUND: "Nothing is recorded of what is asked for.",
-    HTTPStatus.CONFLICT: "It is out of turn: another sequence number, or another request under it.",
+    HTTPStatus.BAD_REQUEST: "A field is missing or wrong; the message says what to do.",
+    HTTPStatus.FORBIDDEN: "The caller may not use this organization.",
+    HTTPStatus.NOT_FOUND: "Nothing is recorded about this call.",
+    HTTPStatus.CONFLICT: "Another sequence number is due, or this one had other content.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body has more than {MAX_BODY_BYTES} bytes.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "Just now it could not be carried out: send it again as it is.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "It could not be processed now: send it again unchanged.",
 }
 _OF_BODIES = (HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
@@ -155,7 +155,7 @@ def _responses(endpoint: Endpoint, failures: Sequence[HTTPStatus]) -> dict[str, 
             }
             for status in failures
         },
-        "429": {"description": "There are too many requests: API Gateway did not take this one."},
+        "429": {"description": "Too many requests: API Gateway refused this one."},
     }
 
 

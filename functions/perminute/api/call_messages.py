@@ -21,7 +21,7 @@ CALLS_ON_A_PAGE = 50
 
 
 class CallsQuery(Message, frozen=True, kw_only=True):
-    """Which calls under way are wanted: so many, after those of the page before."""
+    """Which page of the calls under way to return."""
 
     limit: Annotated[
         int, Meta(ge=1, le=MAX_CALLS_READ, description="How many calls a page has at most.")
@@ -32,7 +32,7 @@ class CallsQuery(Message, frozen=True, kw_only=True):
             Meta(
                 min_length=1,
                 max_length=MAX_CURSOR_LENGTH,
-                description="`next` of the page before, as it is; the first page has none.",
+                description="`next` of the page before, unchanged; absent for the first page.",
             ),
         ]
         | None
@@ -40,36 +40,38 @@ class CallsQuery(Message, frozen=True, kw_only=True):
 
 
 class CallDocument(Message, frozen=True, kw_only=True):
-    """What is known of a call: enough to go on with it, or to end it."""
+    """The state of a call, with what a bridge needs to continue or to release it."""
 
     call_id: str
     state: Annotated[
         CallState,
         about(
             "`underWay`: its last grant has not lapsed. `denied`: its last request was "
-            "denied; it was never let in, or waits for its release. `lapsed`: its last grant has "
-            "lapsed, so nothing is reserved but what it has used. `released`. `ended`: its `Call "
-            "Ended` is recorded, or it was charged by what was reported."
+            "denied; it was never allowed, or has to be released. `lapsed`: its last grant has "
+            "lapsed, so only what it has used is reserved. `released`. `ended`: its `Call "
+            "Ended` is recorded, or it was charged by its bridge's reports."
         ),
     ]
     sequence: Annotated[
-        int | None, about("The number of the last request: go on with the next one. Null: ended.")
+        int | None, about("The number of the last request: continue with the next. Null: ended.")
     ]
-    operation: Annotated[Operation | None, about("What the last request asked for. Null: ended.")]
+    operation: Annotated[Operation | None, about("The last request. Null: ended.")]
     requested_seconds: Annotated[
         int | None,
-        about("How much the last request wanted, by default or not. Null: a release, or ended."),
+        about(
+            "Seconds that the last request needed, stated or by default. Null: a release, or ended."
+        ),
     ]
     used_seconds: Annotated[
         int | None,
         about(
             "`usedSeconds` of the last report. With `sequence`, `operation` and "
-            "`requestedSeconds` it is that request once more. Null: nothing was reported, or ended."
+            "`requestedSeconds` it is the content of that request. Null: no report, or ended."
         ),
     ]
     total_used_seconds: Annotated[
         int,
-        Meta(ge=0, description="Seconds reported in all; of a call that ended, those it lasted."),
+        Meta(ge=0, description="Seconds reported in all; of a call that ended, its duration."),
     ]
     granted_seconds: Annotated[
         int, Meta(ge=0, description="What the last answer granted; 0 once the call has ended.")
@@ -89,8 +91,8 @@ class CallDocument(Message, frozen=True, kw_only=True):
     authorized_at: Annotated[
         Instant | None,
         about(
-            "When it was last authorized. Null: it ended, and had nothing reserved "
-            "before, or was not authorized."
+            "When it was last authorized. Null: it ended without having been authorized, or "
+            "without a reservation."
         ),
     ]
     organizer_id: str
@@ -103,10 +105,10 @@ class CallsDocument(Message, frozen=True, kw_only=True):
     calls: Annotated[
         list[CallDocument],
         about(
-            "Calls that were let in and are neither released nor ended: `underWay`, "
-            "`denied` or `lapsed`. Each is as it is now; but they are found in an index that lags "
-            "behind by a moment, so a call that has just been authorized may be missing. A page "
-            "may have fewer calls than `limit`, even none, and not be the last one."
+            "Calls that were allowed and are neither released nor ended: `underWay`, "
+            "`denied` or `lapsed`. Each is shown as it is now, but the index in which they are "
+            "found lags by a moment: a call that has just been authorized may be missing. A page "
+            "may have fewer calls than `limit`, even none, without being the last."
         ),
     ]
     next: Annotated[str | None, about("The `cursor` of the next page. Null: this is the last one.")]

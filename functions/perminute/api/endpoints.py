@@ -94,7 +94,7 @@ class ChargingApi:
 
     @_serves("authorize", "POST", f"{_CALL}/authorize", AuthorizeBody, AnswerDocument)
     def authorize(self, target: Target, body: AuthorizeBody) -> AnswerDocument:
-        """May a call begin, and for how long?"""
+        """Ask whether a call may begin, and for how long."""
         numbers = read_numbers(
             body.leg_type, service_number=body.service_number, remote_number=body.remote_number
         )
@@ -115,18 +115,18 @@ class ChargingApi:
 
     @_serves("update", "POST", f"{_CALL}/update", UpdateBody, AnswerDocument)
     def update(self, target: Target, body: UpdateBody) -> AnswerDocument:
-        """Report what a call has used, and be granted more."""
+        """Report what a call has used, and request more."""
         report = _report(Operation.UPDATE, body)
         return self._answer(target, report._replace(requested_seconds=body.requested_seconds))
 
     @_serves("release", "POST", f"{_CALL}/release", ReleaseBody, AnswerDocument)
     def release(self, target: Target, body: ReleaseBody) -> AnswerDocument:
-        """Report that a call is over, and give back what it has not used."""
+        """Report that a call is over, and free what it has not used."""
         return self._answer(target, _report(Operation.RELEASE, body))
 
     @_serves("price", "GET", f"{_ORGANIZATION}/price", PriceQuery, PriceDocument)
     def price(self, target: Target, query: PriceQuery) -> PriceDocument:
-        """What would a call cost?"""
+        """Return what a call would cost."""
         is_dial_out = query.leg_type is LegType.DIAL_OUT
         call = Call(
             organization_id=target.organization_id,
@@ -145,7 +145,7 @@ class ChargingApi:
 
     @_serves("balance", "GET", f"{_ORGANIZATION}/balance", Message, BalanceDocument)
     def balance(self, target: Target, _: Message) -> BalanceDocument:
-        """How does the credit stand?"""
+        """Return the balance, and what is reserved of it."""
         account, at = self.credit.account(target.organization_id), target.at
         needs_all = account.further_expire_by(at)
         further = further_lots(self.credit, account) if needs_all else ()
@@ -153,7 +153,7 @@ class ChargingApi:
 
     @_serves("call", "GET", _CALL, Message, CallDocument)
     def call(self, target: Target, _: Message) -> CallDocument:
-        """What is known of a call?"""
+        """Return the state of a call."""
         # Imported where it is needed: bridges seldom restart, and each start would pay (ADR 11).
         from perminute.api.call_documents import call_document  # noqa: PLC0415
 
@@ -162,7 +162,7 @@ class ChargingApi:
 
     @_serves("callsUnderWay", "GET", f"{_ORGANIZATION}/calls", CallsQuery, CallsDocument)
     def calls_under_way(self, target: Target, query: CallsQuery) -> CallsDocument:
-        """Which calls are under way?"""
+        """List the calls under way."""
         from perminute.api.call_documents import calls_document, read_cursor  # noqa: PLC0415
 
         organization_id, cursor = target.organization_id, query.cursor

@@ -36,8 +36,8 @@ RequestedNumber = Annotated[
     StatedNumber,
     about(
         "Must be E.164 with `+`, of 7 to 15 digits, if it sets the price: the `serviceNumber` of a "
-        "dial-in, the `remoteNumber` of a `dialOut`. Its last four digits at most may be `*`. "
-        "Whatever else is no E.164 number counts as withheld, as if it was null."
+        "dial-in, the `remoteNumber` of a `dialOut`. Up to four digits at its end may be `*`. "
+        "Any other value that is not an E.164 number counts as withheld, like null."
     ),
 ]
 Sequence = Annotated[
@@ -45,8 +45,8 @@ Sequence = Annotated[
     Meta(
         ge=0,
         le=MAX_SEQUENCE,
-        description="Counts the requests of a call, from 0. The next one acts; the last one again "
-        "is given the same answer; anything else is a conflict.",
+        description="Counts the requests about a call, from 0. The next number is processed; the "
+        "last one again gets the same answer; any other is a conflict.",
     ),
 ]
 RequestedSeconds = Annotated[
@@ -54,8 +54,8 @@ RequestedSeconds = Annotated[
     Meta(
         ge=1,
         le=MAX_CALL_SECONDS,
-        description="How much is wanted from now on. By default 300; in an update, as much as the "
-        "request before it.",
+        description="How many seconds the call needs from now on. By default 300; in an update, as "
+        "many as the request before it.",
     ),
 ]
 UsedSeconds = Annotated[
@@ -63,8 +63,8 @@ UsedSeconds = Annotated[
     Meta(
         ge=0,
         le=MAX_CALL_SECONDS,
-        description="Connected seconds since the report before; in the first report, since the "
-        "call was answered. A started second counts. Either this or totalUsedSeconds is required.",
+        description="Connected seconds since the last report; in the first report, since the call "
+        "was answered. Round up. Either this or totalUsedSeconds is required.",
     ),
 ]
 TotalUsedSeconds = Annotated[
@@ -72,8 +72,8 @@ TotalUsedSeconds = Annotated[
     Meta(
         ge=0,
         le=MAX_CALL_SECONDS,
-        description="Connected seconds since the call was answered, a started one counting; "
-        "instead of usedSeconds.",
+        description="Connected seconds since the call was answered, rounded up; instead of "
+        "usedSeconds.",
     ),
 ]
 Seconds = Annotated[int, Meta(ge=0)]
@@ -117,7 +117,7 @@ class ReportBody(CallFacts, frozen=True, kw_only=True):
 
 
 class UpdateBody(ReportBody, frozen=True, kw_only=True):
-    """What a call has used; more is to be granted."""
+    """What a call has used, and how much more it needs."""
 
     requested_seconds: RequestedSeconds | None = None
 
@@ -127,12 +127,12 @@ class ReleaseBody(ReportBody, frozen=True, kw_only=True):
 
 
 class PriceQuery(Message, frozen=True, kw_only=True):
-    """A call that might be made; without an organizer only the rate card is asked."""
+    """A call that might be made; without an organizer, the answer has only its price."""
 
     leg_type: LegType
     number: Annotated[
         PhoneNumber,
-        about("E.164; its last four digits at most may be `*`. In a query, + is written %2B."),
+        about("E.164; up to four digits at its end may be `*`. In a query, write + as %2B."),
     ]
     seconds: Annotated[int, Meta(ge=0, le=MAX_CALL_SECONDS)] = 60
     organizer_id: Id | None = None
@@ -150,50 +150,51 @@ class AnswerDocument(Message, frozen=True, kw_only=True):
         int,
         Meta(
             ge=0,
-            description="New quota from now on, in whole billing blocks of the call; what was "
-            "granted before and is not used is no longer.",
+            description="Seconds granted from now on, to the end of a billing block; they "
+            "replace what is left of the grant before.",
         ),
     ]
     valid_until: Annotated[
-        Instant | None, about("Without a report, what is granted lapses after twice this time.")
+        Instant | None,
+        about(
+            "Until when the grant can be used. Without a report it lapses after twice this time."
+        ),
     ]
-    report_before: Annotated[Instant | None, about("When the quota is used up at the earliest.")]
+    report_before: Annotated[Instant | None, about("When the grant is used up at the earliest.")]
     hang_up_after_seconds: Annotated[
         Seconds | None,
         about(
             "When to begin to hang up, counted from when the call was answered, unless "
-            "more is granted before: two seconds before the end of what is granted."
+            "more is granted before: two seconds before the end of the grant."
         ),
     ]
     remaining_seconds: Annotated[
         Seconds | None,
         about(
-            "How long credit, pool and limits would cover the call as they are now, "
-            "counted from when it was answered, however much is granted at a time; at most a day."
+            "How long credit, pool and limits as they are now would cover the call, counted "
+            "from when it was answered, regardless of maxGrantSeconds; at most a day."
         ),
     ]
     final_unit: Annotated[
         bool,
-        about(
-            "Less than was asked for, and not because of maxGrantSeconds: hang up at the end of it."
-        ),
+        about("Less was granted than requested because no more is covered: hang up at its end."),
     ]
     paid_by: PaidBy | None
     rate_per_minute: Annotated[
         Money | None,
         about(
-            "What a minute costs at the start of the call, by the rate card, whoever "
-            "pays; later minutes may cost another rate."
+            "What a minute costs at the start of the call by the rate card, whoever pays; "
+            "later minutes may have another rate."
         ),
     ]
     connection_fee: Money | None
     currency: str | None
     limit: Annotated[
         LimitName | None,
-        about("The limit for which less is granted than was asked for, or nothing."),
+        about("The limit that reduced or denied the grant."),
     ]
     failure_handling: Annotated[
-        FailureHandling, about("What to do with calls of this organization while nobody answers.")
+        FailureHandling, about("What to do with calls of this organization without an answer.")
     ]
 
 
@@ -211,20 +212,15 @@ class PriceDocument(Message, frozen=True, kw_only=True):
     retail_cost: Annotated[
         Money | None,
         about(
-            "What the rate card says, whoever pays; null if it has no price, and where "
+            "The price by the rate card, whoever pays; null if it has none, and if "
             "`outcome` is `unrated`."
         ),
     ]
     currency: Annotated[
         str | None,
-        about(
-            "That of the rate, which may be another than the credit's: then the call "
-            "costs credit nothing."
-        ),
+        about("That of the rate. If it differs from the credit's, credit does not pay the call."),
     ]
-    outcome: Annotated[
-        Outcome | None, about("What would become of the call; with an organizer only.")
-    ]
+    outcome: Annotated[Outcome | None, about("The outcome of such a call; with an organizer only.")]
     reason: str | None
     pool_minutes: int | None
     charge: Annotated[Money | None, about("What credit would pay; with an organizer only.")]
@@ -239,17 +235,18 @@ class BalanceDocument(Message, frozen=True, kw_only=True):
     currency: str | None
     balance: Money
     reserved: Annotated[
-        Money, about("What calls under way may cost, and what was used and is not charged.")
+        Money,
+        about("What calls under way may cost, and what calls have used until they are charged."),
     ]
     available: Annotated[
         Money,
         about(
-            "The balance less what is reserved. Credit that is about to expire is part "
-            "of it, but not granted to calls that may outlast it."
+            "The balance less what is reserved. It includes credit that is about to expire, "
+            "which is not granted to calls that may outlast it."
         ),
     ]
-    calls: Annotated[int, Meta(ge=0, description="Calls under way that have reserved something.")]
-    spent_today: Annotated[Money, about("What calls cost that began today, in UTC.")]
+    calls: Annotated[int, Meta(ge=0, description="Calls under way with a reservation.")]
+    spent_today: Annotated[Money, about("What calls that began on this UTC day cost.")]
     daily_spend_limit: Money | None
     max_concurrent_calls: int | None
 
