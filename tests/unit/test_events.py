@@ -261,12 +261,17 @@ def test_what_is_no_event_is_refused(body: str, message: str) -> None:
     assert refusal(body, TELEPHONY, ended_call) == message
 
 
-def test_a_known_source_with_an_unknown_detail_type_is_refused() -> None:
-    strange = json.dumps({**json.loads(sample("license-assigned")), "detail-type": "Gone"})
+@pytest.mark.parametrize("detail", [json.loads(sample("license-assigned"))["detail"], [], None])
+def test_a_known_source_with_an_unknown_detail_type_is_refused(detail: object) -> None:
+    assigned = json.loads(sample("license-assigned"))
+    strange = json.dumps({**assigned, "detail-type": "Gone", "detail": detail})
     assert refusal(strange, LICENSING, licensing_event) == (
         "detail-type: must be one of License Assigned, License Removed, "
         "Licenses Purchased, User Changed, Organization Changed"
     )
+
+
+def test_an_event_without_a_type_is_refused_by_all_that_it_lacks() -> None:
     nothing = json.dumps({"source": "perminute.licensing"})
     assert refusal(nothing, LICENSING, licensing_event) == (
         "id: is required; time: is required; detail-type: is required; detail: is required"

@@ -90,10 +90,11 @@ def read_event(body: str, source: Source[D], received: Received | None = None) -
     sent = parse_json(body, called="event")
     detail_type = sent.get("detail-type") if isinstance(sent, dict) else None
     kind = source.details.get(detail_type) if isinstance(detail_type, str) else None
+    if kind is None and isinstance(detail_type, str):
+        # First: what else is wrong with it depends on its type.
+        raise Refused("detail-type", f"must be one of {', '.join(source.details)}")
     message: type[Event[D]] = Event[kind or Detail]  # type: ignore[misc, assignment] # msgspec reads it
     event = read_message(sent, message, called="event")
-    if kind is None:
-        raise Refused("detail-type", f"must be one of {', '.join(source.details)}")
     if event.source != source.name:
         raise Refused("source", f"must be {source.name}")
     if received is not None and event.time > received.latest + MAX_AHEAD:
