@@ -87,7 +87,7 @@ class Scene:
     def context(self, call: Call) -> AuthorizationContext:
         licensing = Licensing(self.organization, {ORGANIZER: self.user})
         account = self.account
-        context = RatingContext(licensing, self.rates, account.currency, account.credits_set_up_at)
+        context = RatingContext.of(account, licensing, self.rates)
         price = price_call(call, context)
         keys = price.limit_records(licensing, account.settings)
         records = {key: self.spent.get(key, SpendCounter(key=key)) for key in keys}

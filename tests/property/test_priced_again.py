@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 
 from builders import ANSWERED, LONG_AGO, ORGANIZER, holds, phone_call, volume
@@ -61,5 +60,5 @@ def test_a_record_prices_its_call_as_the_card_does(
     recorded = stored.price.as_card(one.leg_type)
     for licensing in (LICENSED, UNLICENSED):
         context = RatingContext(licensing, card, now, LONG_AGO)
-        anew = rate_call(one, replace(context, rate_card=recorded))
+        anew = rate_call(one, context._replace(rate_card=recorded))
         assert anew.usage() == rate_call(one, context).usage()

@@ -74,7 +74,7 @@ def test_some_legs_are_free(changed: dict[str, Any], reason: Free, price: Price)
 
 
 def test_a_leg_without_entitlement_is_recorded_with_its_retail_cost_and_charged_nothing() -> None:
-    nobody = replace(TERMS, licensing=Licensing(volume()))
+    nobody = TERMS._replace(licensing=Licensing(volume()))
     assert rate_call(phone_call(), nobody).usage() == Usage(
         call=phone_call(),
         outcome=Outcome.NOT_ENTITLED,
@@ -85,7 +85,7 @@ def test_a_leg_without_entitlement_is_recorded_with_its_retail_cost_and_charged_
 
 
 def test_what_the_subscription_includes_costs_nothing() -> None:
-    subscribed = replace(TERMS, licensing=Licensing(volume(), {ORGANIZER: holds("SPE_E5")}))
+    subscribed = TERMS._replace(licensing=Licensing(volume(), {ORGANIZER: holds("SPE_E5")}))
     one = phone_call(leg_type=LegType.TOLL_DIAL_IN, service_number="+14255550100")
     usage = rate_call(one, subscribed).usage()
     assert (usage.outcome, usage.charge_micros, usage.price.retail_micros) == (
@@ -151,8 +151,8 @@ def test_what_credit_cannot_pay_is_unrated_and_states_its_currency_but_no_amount
     )
 
 
-SUBSCRIBER = replace(
-    TERMS, licensing=Licensing(volume(), {ORGANIZER: holds("subscription", "MCOPSTNC")})
+SUBSCRIBER = TERMS._replace(
+    licensing=Licensing(volume(), {ORGANIZER: holds("subscription", "MCOPSTNC")})
 )
 SAME_COUNTRY = fact("dialOutPolicy", "sameCountry")
 STEPPED = card(
@@ -172,7 +172,7 @@ def test_a_dial_out_of_a_subscriber_to_zone_a_draws_on_the_pool_by_the_started_m
 
 
 def test_what_the_pool_does_not_reach_is_charged_from_there_on_with_the_fee() -> None:
-    context = replace(SUBSCRIBER, rate_card=STEPPED)
+    context = SUBSCRIBER._replace(rate_card=STEPPED)
     rating = rate_call(phone_call(billable_seconds=241), context)
     assert rating.price.billed_seconds == 270
     micros = {minutes: rating.usage(minutes).charge_micros for minutes in (0, 1, 3, 4, 5)}
@@ -189,7 +189,7 @@ def test_what_the_pool_does_not_reach_is_charged_from_there_on_with_the_fee() ->
 
 def test_without_the_credits_license_what_the_pool_does_not_reach_is_not_covered() -> None:
     alone = Licensing(volume(), {ORGANIZER: holds("subscription")})
-    rating = rate_call(phone_call(), replace(SUBSCRIBER, licensing=alone))
+    rating = rate_call(phone_call(), SUBSCRIBER._replace(licensing=alone))
     split = rating.usage(4)
     assert (split.outcome, split.reason, split.charge_micros, split.pool_minutes) == (
         Outcome.NOT_ENTITLED,
@@ -213,14 +213,14 @@ def test_without_the_credits_license_what_the_pool_does_not_reach_is_not_covered
 )
 def test_nothing_else_draws_on_the_pool(changed: dict[str, Any]) -> None:
     rows = ("dialOut,971,AE,USD,0.3,,", "dialOut,44,GB,USD,0.015,,", "dialOut,449,GB,USD,,,true")
-    context = replace(SUBSCRIBER, rate_card=card(*rows, "tollFreeDialIn,1800,US,USD,0.022,,"))
+    context = SUBSCRIBER._replace(rate_card=card(*rows, "tollFreeDialIn,1800,US,USD,0.022,,"))
     rating = rate_call(phone_call(**changed), context)
     assert (rating.draws_on_pool, rating.pool_minutes_wanted) == (False, 0)
 
 
 def test_a_rate_in_another_currency_still_tells_the_country_for_pool_and_policy() -> None:
     user = Timeline([*holds("subscription", "MCOPSTNC", country="FR").facts, SAME_COUNTRY])
-    context = replace(SUBSCRIBER, licensing=Licensing(volume(), {ORGANIZER: user}))
+    context = SUBSCRIBER._replace(licensing=Licensing(volume(), {ORGANIZER: user}))
     rating = rate_call(phone_call(remote_number="+33199001234"), context)
     assert (rating.pool_minutes_wanted, rating.flags) == (10, ())
     pooled = rating.usage(10)
@@ -254,7 +254,7 @@ def test_what_credit_does_not_pay_states_its_price_in_any_currency(
     licensing: Licensing, changed: dict[str, Any], outcome: Outcome
 ) -> None:
     rates = card("dialOut,33,FR,EUR,0.016,,", "tollDialIn,33,FR,EUR,0.016,,")
-    context = replace(TERMS, licensing=licensing, rate_card=rates)
+    context = TERMS._replace(licensing=licensing, rate_card=rates)
     usage = rate_call(phone_call(**changed), context).usage()
     assert (usage.outcome, usage.stated_price, usage.charge_micros) == (outcome, IN_EUROS, 0)
 
@@ -262,11 +262,11 @@ def test_what_credit_does_not_pay_states_its_price_in_any_currency(
 def test_before_the_credits_were_set_up_a_price_may_be_in_any_currency() -> None:
     """Whether the currency is known by then, when the call is reported late, or not yet."""
     one = phone_call(remote_number="+33199001234")
-    later = replace(TERMS, credits_set_up_at=ENDED)
+    later = TERMS._replace(credits_set_up_at=ENDED)
     known = rate_call(one, later)
     assert known.price == replace(IN_EUROS, unpriced=None)
     assert known.usage().reason is NotEntitled.CREDITS_NOT_SET_UP
-    assert rate_call(one, replace(later, currency=None, credits_set_up_at=None)) == known
+    assert rate_call(one, later._replace(currency=None, credits_set_up_at=None)) == known
 
 
 def test_pay_per_minute_alone_draws_on_no_pool() -> None:
@@ -310,5 +310,5 @@ def test_a_call_against_a_policy_is_charged_as_usual_and_flagged(
     plain = rate_call(phone_call(**changed), TERMS).usage()
     policy = fact(*said)
     user = Timeline([*TERMS.licensing.users[ORGANIZER].facts, policy])
-    context = replace(TERMS, licensing=Licensing(volume(), {ORGANIZER: user}))
+    context = TERMS._replace(licensing=Licensing(volume(), {ORGANIZER: user}))
     assert rate_call(phone_call(**changed), context).usage() == replace(plain, flags=flags)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from builders import LONG_AGO, ORGANIZATION, ORGANIZER, holds, phone_call, volume
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from perminute.domain.rating.usage_record import Usage
 
 NOBODY = RatingContext(Licensing(volume()), rates(), "USD", LONG_AGO)
-LICENSED = replace(
-    NOBODY,
+LICENSED = NOBODY._replace(
     licensing=Licensing(volume(), {ORGANIZER: holds("payPerMinute", "communicationsCredits")}),
 )
 

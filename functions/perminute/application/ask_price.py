@@ -31,8 +31,8 @@ class AskPrice:
         account = self.credit.account(call.organization_id)
         organizers = {call.organizer_id} if call.organizer_id else set[str]()
         licensing = self.licensing.for_account(account, organizers)
-        card, set_up_at = self.rate_cards.current(), account.credits_set_up_at
-        rating = rate_call(call, RatingContext(licensing, card, account.currency, set_up_at))
+        context = RatingContext.of(account, licensing, self.rate_cards.current())
+        rating = rate_call(call, context)
         if not rating.draws_on_pool:
             return rating.usage()
         month = month_of(call)

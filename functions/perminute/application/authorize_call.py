@@ -113,8 +113,7 @@ class AuthorizeCall:
     ) -> AuthorizationContext:
         """Read what else the decision depends on, after the account: mostly nothing."""
         licensing = self.licensing.for_account(account, {call.organizer_id})
-        card, set_up_at = self._rate_card(before), account.credits_set_up_at
-        rating_context = RatingContext(licensing, card, account.currency, set_up_at)
+        rating_context = RatingContext.of(account, licensing, self._rate_card(before))
         price = price_call(call, rating_context)
         pool = None
         if price.rating.draws_on_pool or (before and before.holds_minutes):

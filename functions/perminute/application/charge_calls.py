@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from perminute.application.correlation import caused_by, causes, traceable
-from perminute.application.end_reported import EndReported
 from perminute.application.further_lots import expired_lots
 from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.results import Accepted, Duplicate, Result, against_recorded_call
@@ -192,7 +191,6 @@ class _OrganizationCharge:
     def _end_reported(
         self, pending: Mapping[int, EndedCall], recorded: Mapping[str, Usage]
     ) -> dict[int, Result[Usage]]:
-        """Replace what bridges had reported of calls; one that somebody else replaced is left."""
         by_reports = {call_id for call_id, usage in recorded.items() if usage.reported_by_bridge}
         ended_after_all = [
             ended
@@ -200,7 +198,7 @@ class _OrganizationCharge:
             if ended.reservation is None and ended.call.call_id in by_reports
         ]
         with _caused_by(ended_after_all):
-            usages = EndReported(self._recorded)(
+            usages = self._recorded.replace_reported(
                 self.organization_id, ended_after_all, self.deadline
             )
         return _accepted(pending, usages)
@@ -295,12 +293,7 @@ class _OrganizationCharge:
         licensing: Licensing,
         reservations: Sequence[Reservation],
     ) -> list[Rating]:
-        context = RatingContext(
-            licensing=licensing,
-            rate_card=self.rate_card,
-            currency=account.currency,
-            credits_set_up_at=account.credits_set_up_at,
-        )
+        context = RatingContext.of(account, licensing, self.rate_card)
         former = self._former_contexts(context, reservations)
         ratings = [rate_call(one.call, former.get(one.call.call_id, context)) for one in ended]
         by_bridge = Flag.REPORTED_BY_BRIDGE
@@ -317,7 +310,7 @@ class _OrganizationCharge:
         What was reserved for them is what they cost by that card.
         """
         return {
-            one.call.call_id: replace(context, rate_card=self._former_card(version))
+            one.call.call_id: context._replace(rate_card=self._former_card(version))
             for one in reservations
             if one.held and (version := one.rate_card_version) != context.rate_card.version
         }

@@ -8,43 +8,46 @@ out twice finds nothing more to do.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.application.further_lots import expired_lots, further_lots
 from perminute.application.transact import transact
+from perminute.domain.credit.ledger import RERATING
 from perminute.domain.errors import Unavailable
-from perminute.domain.pools.pools import MinutePools, Month, month_of
+from perminute.domain.pools.pools import DrawPosition, MinutePools, Month, month_of
 from perminute.domain.rating.rating import RatingContext, rate_call
-from perminute.domain.rerating.corrections import rerate
+from perminute.domain.rerating.corrections import ended_after_all, rerate
 from perminute.ports import ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from perminute.application.charge_calls import EndedCall
     from perminute.application.licensing_cache import LicensingCache
     from perminute.application.retry import Deadline, RetryPolicy
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.lots import Lot, Lots
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.licensing import Licensing
+    from perminute.domain.rating.calls import Call, LegType
+    from perminute.domain.rating.rate_card import RateCard
     from perminute.domain.rating.rating import Rating
     from perminute.domain.rating.usage_record import Usage
     from perminute.domain.rerating.corrections import ReratedCall
     from perminute.ports import CallList, Calls, CreditStore, RateCards
 
+# Calls of an organization that one invocation rates again: a few seconds' work.
 CALLS_PER_PIECE = 1_000
-"""Calls of an organization that one invocation rates again: a few seconds' work."""
-
+# Lists of calls that one invocation reads, though they may contain no call in question.
 MAX_LISTS = 2_000
-"""Lists of calls that one invocation reads, though they may contain no call in question."""
-
+# With the pools of a year, and all that their lots may call for, they fit a transaction, see the
+# table in docs/architecture.md; so do ended calls, each with a list and two minute pools.
 CALLS_PER_TRANSACTION = 40
-"""With the pools of a year, and all that their lots may call for, they fit a transaction: see the
-table in docs/architecture.md."""
-
+ENDED_PER_TRANSACTION = 10
+# Months in which these calls were answered, each of which may have a minute pool.
 MONTHS_PER_TRANSACTION = 12
-"""Months in which these calls were answered, each of which may have a minute pool."""
 
 
 @dataclass(slots=True)
@@ -53,8 +56,7 @@ class ReratingProgress:
 
     looked_at: int = 0
     rerated: list[Usage] = field(default_factory=list)
-    # The events whose re-ratings were worked on, by the ids that they are found by.
-    causes: list[str] = field(default_factory=list)
+    causes: list[str] = field(default_factory=list)  # correlation ids of the re-ratings' events
 
 
 class CallBatch(NamedTuple):
@@ -120,14 +122,14 @@ class RecordedCalls:
         *,
         is_now: bool = True,
     ) -> Transaction | None:
-        """Decide from the account as it is now, and commit; again if it changed meanwhile.
+        """Commit what `decide` makes of the account at the instant of the correction.
 
-        What is corrected happens now, as the account has it: not before what was booked last.
-        Where `not_before` is not what time it is, such as the start of a month that a clock which
-        is ahead has brought, it counts only if nothing was ever booked.
+        Unless `is_now`, `not_before` counts only if nothing was ever booked. Raises `Unavailable`.
         """
 
         def corrected_at(account: Account) -> datetime:
+            # Not before what was booked last. The start of a month that a clock which is ahead has
+            # brought, for example, is no time at which anything is corrected.
             at = account.as_of or not_before
             return max(at, not_before) if is_now else at
 
@@ -141,10 +143,7 @@ class RecordedCalls:
         )
 
     def end_waiting(self, organization_id: str, heard_at: datetime, deadline: Deadline) -> Account:
-        """End what has waited long enough for unsettled pools; lots end by what is booked.
-
-        Raises `Unavailable` if the account keeps changing.
-        """
+        """End what has waited long enough for unsettled pools; raises `Unavailable`."""
         account = self.credit.account(organization_id)
         if account.provisional is None:
             return account
@@ -154,6 +153,7 @@ class RecordedCalls:
             lambda _: None,
             self.retry,
             deadline,
+            # Not `heard_at`: lots expire by the time of what is booked.
             at=lambda account: account.as_of or heard_at,
             heard_at=heard_at,
             known=account,
@@ -165,9 +165,8 @@ class RecordedCalls:
     ) -> tuple[list[tuple[Usage, Rating]], Licensing]:
         """Rate calls by what is known now, and by the row of the rate card that priced them.
 
-        A licensing change does not change that row, so the card need not even be there any more.
-        With a `version` all are rated by that version of the card instead.
-        The usages come in the order of the list, without those that it lists out of date.
+        With a `version` all are rated by that version of the card instead. The usages come in the
+        order of the list, without those that it lists out of date. Raises `Unavailable`.
         """
         organization_id = account.organization_id
         call_ids = list(dict.fromkeys(call.call_id for call in listed))
@@ -185,12 +184,9 @@ class RecordedCalls:
         card = self.rate_cards.version(version) if version and usages else None
         rated = []
         for usage in usages:
-            context = RatingContext(
-                licensing=licensing,
-                rate_card=card or usage.price.as_card(usage.call.leg_type),
-                currency=account.currency,
-                credits_set_up_at=account.credits_set_up_at,
-            )
+            # A licensing change does not change the row: the card need not be there any more.
+            row = card or usage.price.as_card(usage.call.leg_type)
+            context = RatingContext.of(account, licensing, row)
             rated.append((usage, rate_call(usage.call, context)))
         return rated, licensing
 
@@ -212,6 +208,51 @@ class RecordedCalls:
             pools.unsettle(call)
         return pools
 
+    def replace_reported(
+        self, organization_id: str, ended: Sequence[EndedCall], deadline: Deadline
+    ) -> dict[str, Usage]:
+        """Replace calls that were charged by bridges' reports by what their `Call Ended` says.
+
+        What they cost more or less is booked as an adjustment. Return the new records by call id,
+        of those calls that nobody has replaced yet. Raises `Unavailable`.
+        """
+        replaced: dict[str, Usage] = {}
+        for start in range(0, len(ended), ENDED_PER_TRANSACTION):
+            part = ended[start : start + ENDED_PER_TRANSACTION]
+            calls = {ended_call.call.call_id: ended_call.call for ended_call in part}
+            at = max(ended_call.reported_at for ended_call in part)
+            decide = partial(self._replaced, calls)
+            transaction = self.commit(organization_id, at, deadline, decide)
+            for usage in transaction.rerated if transaction else ():
+                replaced[usage.call.call_id] = usage
+        return replaced
+
+    def _replaced(
+        self, calls: Mapping[str, Call], account: Account, at: datetime
+    ) -> Transaction | None:
+        recorded = self.calls.usages(account.organization_id, calls)
+        pairs = [(u, calls[u.call.call_id]) for u in recorded if u.reported_by_bridge]
+        # Organizers whom bridges had named as well: what their limits counted is taken back.
+        organizers = {c.organizer_id for usage, call in pairs for c in (usage.call, call)}
+        licensing = self.licensing.for_account(account, organizers)
+        rated = [
+            (usage, rate_call(call, RatingContext.of(account, licensing, self._card(usage, call))))
+            for usage, call in sorted(pairs, key=lambda pair: DrawPosition.of(pair[1]))
+        ]
+        months = {month_of(usage.call) for usage, _ in rated if usage.draws_on_pool}
+        months |= {month_of(rating.call) for _, rating in rated if rating.draws_on_pool}
+        pools = MinutePools(self.credit.pools(account.organization_id, months), licensing)
+        now = account.now(at)
+        rerated = [ended_after_all(usage, rating, pools, now) for usage, rating in rated]
+        return self.corrected(account, rerated, pools, at, f"{RERATING}callEnded")
+
+    def _card(self, usage: Usage, call: Call) -> RateCard:
+        # Only what is known of the call has changed, and not its price. Another number or another
+        # answer may find another row of the card: then all of it is needed.
+        if _finds_row_by(usage.call) == _finds_row_by(call):
+            return usage.price.as_card(usage.call.leg_type)
+        return self.rate_cards.version(usage.price.rate_card_version)
+
     def corrected(
         self,
         account: Account,
@@ -221,7 +262,7 @@ class RecordedCalls:
         cause: str,
     ) -> Transaction | None:
         """Correct what differs; None if nothing does."""
-        differing = [one for one in rerated if one.differs]
+        differing = [call for call in rerated if call.differs]
         if not (differing or pools.touched):
             return None
         further, opened = self.lots_given_back(account, differing)
@@ -240,8 +281,12 @@ class RecordedCalls:
         self, account: Account, differing: Sequence[ReratedCall]
     ) -> tuple[Lots | None, Mapping[str, Lot]]:
         """Read the further lots, and those used up as they were opened, if some may get back."""
-        cheaper = [one.before for one in differing if one.change_micros < 0]
+        cheaper = [call.before for call in differing if call.change_micros < 0]
         further = further_lots(self.credit, account) if cheaper else None
         left = {lot.lot_id for lot in (*account.lots, *(further or ()))}
         used_up = {share.lot_id for usage in cheaper for share in usage.lots} - left
         return further, self.credit.opened_lots(account.organization_id, used_up)
+
+
+def _finds_row_by(call: Call) -> tuple[LegType, str | None, datetime]:
+    return call.leg_type, call.rated_number, call.rated_at

@@ -57,7 +57,7 @@ def _charge(use_case: ChargeCalls, one: EndedCall) -> Usage:
     account = use_case.credit.account(call.organization_id)
     licensing = use_case.licensing.store.licensing(call.organization_id, [call.organizer_id])
     card = use_case.rate_cards.current()
-    context = RatingContext(licensing, card, account.currency, account.credits_set_up_at)
+    context = RatingContext.of(account, licensing, card)
     pools = MinutePools({}, licensing)
     spend_counters = SpendCounters(account.days, {})
     ratings = [rate_call(call, context)]

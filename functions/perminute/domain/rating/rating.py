@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from perminute.domain.licensing.licensing import Cover, Entitlement, Licensing, NotEntitled
 from perminute.domain.pools.pools import minutes_wanted
@@ -22,9 +22,10 @@ from perminute.domain.reference.phone_numbers import MASK
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from perminute.domain.credit.accounts import Account
 
-@dataclass(frozen=True, slots=True)
-class RatingContext:
+
+class RatingContext(NamedTuple):
     """The licenses, rates and credit of an organization by which calls are rated."""
 
     licensing: Licensing
@@ -32,12 +33,15 @@ class RatingContext:
     currency: str | None
     credits_set_up_at: datetime | None
 
+    @classmethod
+    def of(cls, account: Account, licensing: Licensing, rate_card: RateCard) -> RatingContext:
+        """Return the context of calls of an account."""
+        return cls(licensing, rate_card, account.currency, account.credits_set_up_at)
+
 
 def charged_in(call: Call, currency: str | None, credits_set_up_at: datetime | None) -> str | None:
-    """Return the currency in which a call can be charged; None before the credit was set up.
-
-    So a call from before then is priced alike whether it is reported before or after.
-    """
+    """Return the currency in which a call can be charged; None before the credit was set up."""
+    # So a call from before then is priced alike whether it is reported before or after.
     was_set_up = credits_set_up_at is not None and credits_set_up_at <= call.rated_at
     return currency if was_set_up else None
 

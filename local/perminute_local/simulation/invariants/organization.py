@@ -195,12 +195,8 @@ def _cost_by_the_rules(organization: Organization) -> Iterator[str]:
     """Each call costs what the rules say."""
     licensing, account = organization.licensing, organization.stored.account
     for usage in organization.stored.usages.values():
-        context = RatingContext(
-            licensing=licensing,
-            rate_card=organization.cards[usage.price.rate_card_version],
-            currency=account.currency,
-            credits_set_up_at=account.credits_set_up_at,
-        )
+        card = organization.cards[usage.price.rate_card_version]
+        context = RatingContext.of(account, licensing, card)
         due = rate_call(usage.call, context).usage(usage.pool_minutes, usage.reserved_minutes)
         if _rated(usage) != _rated(due):
             yield f"{usage.call.call_id} is {_rated(usage)}, and the rules say {_rated(due)}"
