@@ -19,8 +19,8 @@ from perminute.adapters.memory import KeptRejections
 from perminute.adapters.notification_documents import declared_types, document_of
 from perminute.adapters.sns_topic import _entry
 from perminute.api.http import error_document
+from perminute.application.check_books import BooksReport
 from perminute.application.correct_rates import CorrectionTotal
-from perminute.application.reconcile_books import BooksReport
 from perminute.domain.credit.ledger import EntryType, LedgerEntry
 from perminute.domain.credit.recharge import Disabled
 from perminute.domain.errors import Conflict, NotFound, Refused, Unavailable

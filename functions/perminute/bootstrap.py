@@ -19,7 +19,7 @@ from perminute.adapters.sqs_queues import (
 from perminute.application.apply_licensing import ApplyLicensing
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls
-from perminute.application.check_books import CheckBooks
+from perminute.application.check_books import BooksReport, CheckBooks, ReconcileBooks
 from perminute.application.daily_expiry import (
     AccountExpiry,
     ChargeReported,
@@ -30,7 +30,6 @@ from perminute.application.daily_runs import DailyRun, ListOrganizations
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.publish_notifications import PublishNotifications
 from perminute.application.queue_reratings import QueueForgotten, QueueReratings
-from perminute.application.reconcile_books import BooksReport, ReconcileBooks
 from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls
 from perminute.application.retry import RetryPolicy

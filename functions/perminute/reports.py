@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import TypeVar
 
+    from perminute.application.check_books import BooksReport
     from perminute.application.daily_expiry import AccountExpiry
     from perminute.application.daily_runs import ListedPage
     from perminute.application.publish_notifications import Published
-    from perminute.application.reconcile_books import BooksReport
     from perminute.application.recorded_calls import ReratingProgress
     from perminute.domain.licensing.timelines import Tie
     from perminute.domain.rating.usage_record import Usage

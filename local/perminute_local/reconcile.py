@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.tables import Tables, connect
-from perminute.application.reconcile_books import BooksReport, ReconcileBooks
+from perminute.application.check_books import BooksReport, ReconcileBooks
 from perminute.application.retry import RetryPolicy
 from perminute.domain.values.times import format_instant
 from perminute.settings import read_timeout_seconds

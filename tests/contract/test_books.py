@@ -24,9 +24,8 @@ from perminute.adapters.memory import PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls
-from perminute.application.check_books import CheckBooks
+from perminute.application.check_books import CheckBooks, ReconcileBooks
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.reconcile_books import ReconcileBooks
 from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted

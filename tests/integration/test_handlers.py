@@ -30,7 +30,7 @@ from perminute_local.stack import Function, QueueTrigger, Stack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perminute.application.reconcile_books import BooksReport
+    from perminute.application.check_books import BooksReport
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"

@@ -15,7 +15,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
 from perminute.adapters.dynamodb.tables import connect
-from perminute.application.reconcile_books import BooksReport
+from perminute.application.check_books import BooksReport
 from perminute.domain.credit.recharge import recharge_id
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.rating.rate_card import Unpriced

@@ -16,8 +16,7 @@ from perminute.adapters.dynamodb.book_checks import check_item, check_of
 from perminute.adapters.memory import InMemoryBookChecks, InMemoryBooks, InMemoryStore
 from perminute.application import check_books
 from perminute.application.book_credit import BookCredit
-from perminute.application.check_books import CheckBooks
-from perminute.application.reconcile_books import BooksReport, ReconcileBooks
+from perminute.application.check_books import BooksReport, CheckBooks, ReconcileBooks
 from perminute.application.results import Accepted
 from perminute.application.retry import NEVER, Deadline
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id

@@ -26,9 +26,9 @@ from daily import Expiry
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.book_credit import BookCredit, CreditEvent, FailedRecharge
 from perminute.application.charge_calls import ChargeCalls
+from perminute.application.check_books import BooksReport, ReconcileBooks
 from perminute.application.daily_expiry import Expired
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.reconcile_books import BooksReport, ReconcileBooks
 from perminute.application.results import Accepted, Duplicate
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.credit_settings import CreditSettings

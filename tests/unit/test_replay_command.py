@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import phone_call
 
-from perminute.application.reconcile_books import BooksReport
+from perminute.application.check_books import BooksReport
 from perminute.domain.rating.usage_record import Free, Outcome, Price, Reason, Usage
 from perminute.domain.reconciliation.reconciliation import Difference
 from perminute_local import embedded_aws

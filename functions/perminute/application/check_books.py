@@ -1,4 +1,4 @@
-"""Checks the books of an organization, a piece at a time; reports, and changes none of them.
+"""Check the books of an organization, a piece at a time; report, and change none of them.
 
 Most nights only what came after the last checkpoint is read. In a share of the organizations,
 another one every night, all books are read. That may take several invocations: each stores how far
@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from perminute.application.reconcile_books import BooksReport
 from perminute.application.retry import NEVER, Deadline
 from perminute.domain.errors import Unavailable
 from perminute.domain.reconciliation.book_checks import (
@@ -27,28 +26,85 @@ from perminute.domain.reconciliation.book_sums import (
     agrees,
     differences,
 )
-from perminute.domain.reconciliation.reconciliation import Difference
+from perminute.domain.reconciliation.reconciliation import Difference, reconcile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from perminute.application.reconcile_books import ReconcileBooks
     from perminute.application.retry import RetryPolicy
     from perminute.domain.reconciliation.book_checks import BooksCheck
     from perminute.domain.reconciliation.reconciliation import AccountTotals
-    from perminute.ports import BookChecks, Books, RunOrganization
+    from perminute.ports import BookChecks, Books, CreditStore, RunOrganization
 
+# Calls that a run goes back through to explain what came after the checkpoint. If these do not
+# explain it, all books are read: that goes on where it stopped, and this would not.
 MAX_CALLS_BACK = 20_000
-"""Calls that a run goes back through to explain what came after the checkpoint. If these do not
-explain it, all books are read: that goes on where it stopped, and this would not."""
-
+# How far ahead of a run another one may have been that has done its work. One that was started by
+# hand for a wrong day in the future must not silence all nights until then.
 AHEAD = timedelta(days=2)
-"""How far ahead of a run another one may have been that has done its work. One that was started by
-hand for a wrong day in the future must not silence all nights until then."""
-
+# Entries of books whose differences are looked for once more in memory, where each is named. It
+# takes some 600 bytes an entry, and the functions have 512 MB.
 MAX_IN_MEMORY = 20_000
-"""Entries of books whose differences are looked for once more in memory, where each is named. It
-takes some 600 bytes an entry, and the functions have 512 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class BooksReport:
+    """How much of an organization's books was read, and what differs."""
+
+    organization_id: str
+    version: int = 0  # that of the account; 0, it was never written
+    entries: int = 0
+    differences: tuple[Difference, ...] = ()
+    unavailable: str | None = None  # why the books could not be read; then nothing else is known
+    calls: int = 0
+    is_whole: bool = False  # all books were read, and not only what came after a checkpoint
+    goes_on: bool = False  # time has run out before the end
+    is_repeated: bool = False  # this run has done it before, or another invocation is doing it
+
+    @classmethod
+    def of(cls, organization_id: str, sums: BookSums) -> BooksReport:
+        """Return how much of an organization's books was added up."""
+        return cls(organization_id, entries=sums.entries, calls=sums.calls)
+
+    @property
+    def failed(self) -> Unavailable | None:
+        """Why the books could not be read."""
+        return None if self.unavailable is None else Unavailable(self.unavailable)
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileBooks:
+    """The use case with what it needs from outside."""
+
+    credit: CreditStore
+    retry: RetryPolicy
+
+    def __call__(self, organization_ids: Iterable[str] | None = None) -> Iterator[BooksReport]:
+        """Reconcile these organizations in memory, or all that have an account.
+
+        Raises `Unavailable` if they cannot be listed; what was yielded is valid.
+        """
+        listed = self.credit.organizations() if organization_ids is None else organization_ids
+        yield from map(self._reconcile, listed)
+
+    def _reconcile(self, organization_id: str) -> BooksReport:
+        report = BooksReport(organization_id)
+        # Only what differs every time is no charge that is just being booked.
+        for _ in self.retry.tries():
+            try:
+                statement = self.credit.statement(organization_id)
+            except Unavailable as error:
+                return BooksReport(organization_id, unavailable=str(error))
+            report = BooksReport(
+                organization_id,
+                version=statement.account.version,
+                entries=len(statement.entries),
+                differences=reconcile(statement),
+            )
+            if not report.differences:
+                break
+        return report
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +118,9 @@ class CheckBooks:
     whole_within_days: int = WHOLE_WITHIN_DAYS
 
     def __call__(self, work: RunOrganization, deadline: Deadline = NEVER) -> BooksReport:
-        """Check an organization for a run. Raises `Unavailable`.
+        """Check an organization for a run; call again if the report says that it `goes_on`.
 
-        Once the deadline has passed, how far it has come is stored, and `goes_on` is set: call
-        again.
+        Raises `Unavailable`.
         """
         at, organization_id = work.at, work.organization_id
         check = self.checks.check(organization_id)
@@ -84,7 +139,7 @@ class CheckBooks:
     def _sums_since_checkpoint(
         self, check: BooksCheck, account: AccountTotals, deadline: Deadline
     ) -> BookSums | None:
-        """Add up what came after the checkpoint; None if it does not explain the account."""
+        # None: what came after the checkpoint does not explain the account.
         organization_id, since = check.organization_id, check.checkpoint
         sums = BookSums.begin(since, account.entries)
         if account.entries > since.entries:
@@ -132,13 +187,9 @@ class CheckBooks:
         return self._stored(check.differed(at, len(found)), replace(report, differences=found))
 
     def _add_rest(self, check: BooksCheck, reading: BooksReading, deadline: Deadline) -> bool:
-        """Add up what follows, at least one piece; False once time has run out.
-
-        How far it has come is stored even if the rest cannot be read.
-        """
+        # False: time has run out. At least one part is added, so that each invocation gets further.
         try:
-            parts = self.books.parts(check.organization_id, after=reading.cursor)
-            for cursor, part in parts:
+            for cursor, part in self.books.parts(check.organization_id, after=reading.cursor):
                 reading.sums.add(part)
                 reading.cursor = cursor
                 if deadline.passed:
@@ -150,13 +201,13 @@ class CheckBooks:
         return True
 
     def _differences(self, organization_id: str, reading: BooksReading) -> tuple[Difference, ...]:
-        """Compare everything but the pools that calls have drawn on meanwhile."""
+        # Pools that calls have drawn on meanwhile are not compared.
         now = self.books.pools(organization_id)
         unchanged = {month: pool for month, pool in reading.pools.items() if now.get(month) == pool}
         return differences(organization_id, reading.sums, reading.account, unchanged)
 
     def _account(self, organization_id: str) -> AccountTotals:
-        """Read the account and its further lots until they belong together."""
+        # Until the account and its further lots belong together.
         for _ in self.retry.tries():
             account, read_at_once = self.books.account_totals(organization_id)
             if read_at_once:
@@ -164,13 +215,10 @@ class CheckBooks:
         return account
 
     def _stored(self, check: BooksCheck, report: BooksReport) -> BooksReport:
-        """Store what is known by now, and return what to report.
-
-        If it was not stored, another invocation was faster, and reports it. Or it was, and only the
-        answer was lost: then a reading still goes on, and what was found must still be reported.
-        """
         if self.checks.store(check):
             return report
+        # Another invocation was faster, and reports it. Or it was stored, and only the answer was
+        # lost: then a reading still goes on, and what was found must still be reported.
         known = self.checks.check(check.organization_id)
         if known.reading is not None:
             return replace(report, differences=(), goes_on=True)
@@ -180,10 +228,7 @@ class CheckBooks:
 
 
 def _report_of_repetition(check: BooksCheck, at: datetime) -> BooksReport:
-    """Report a run that was carried out before.
-
-    Its invocation may have ended before it reported the differences: rather twice than never.
-    """
+    # Its invocation may have ended before it reported the differences: rather twice than never.
     repeated = BooksReport(check.organization_id, is_repeated=True)
     if check.checked_at != at or not check.differences:
         return repeated

@@ -18,9 +18,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from perminute.adapters.memory import InMemoryBookChecks, SentWork
-from perminute.application.check_books import CheckBooks
+from perminute.application.check_books import BooksReport, CheckBooks, ReconcileBooks
 from perminute.application.daily_runs import DailyRun, ListOrganizations
-from perminute.application.reconcile_books import BooksReport, ReconcileBooks
 from perminute.application.retry import Deadline, RetryPolicy
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
     from perminute.adapters.notification_documents import Document
-    from perminute.application.reconcile_books import BooksReport
+    from perminute.application.check_books import BooksReport
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.lots import Lot, LotShare
     from perminute.domain.reconciliation.reconciliation import Difference

@@ -11,9 +11,8 @@ from perminute.application.retry import Deadline
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from perminute.application.check_books import CheckBooks
+    from perminute.application.check_books import BooksReport, CheckBooks
     from perminute.application.correct_rates import RateCorrection
-    from perminute.application.reconcile_books import BooksReport
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.lots import Lot

@@ -76,8 +76,8 @@ from perminute_local.stack import BACKING_TYPES, create_stack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from perminute.application.check_books import BooksReport
     from perminute.application.correct_rates import RateCorrection
-    from perminute.application.reconcile_books import BooksReport
     from perminute.application.retry import Deadline
     from perminute.domain.licensing.timelines import Fact
     from perminute.ports import RunOrganization
