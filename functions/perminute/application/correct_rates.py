@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 
 from perminute.application.correlation import caused_by
 from perminute.application.recorded_calls import batches, moves
-from perminute.application.retry import NEVER, gave_up
+from perminute.application.retry import NEVER
 from perminute.domain.credit.ledger import RERATING
-from perminute.domain.errors import Contended
 from perminute.domain.pools.pools import LONGEST_CALL, MinutePools, Month
 from perminute.domain.rerating.corrections import ReratedCall
 
@@ -74,14 +73,14 @@ _COUNTS = [counted.name for counted in fields(CorrectionTotal) if counted.name !
 
 
 def _sum_of(rerated: Sequence[ReratedCall], pools: MinutePools) -> CorrectionTotal:
-    differing = [one for one in rerated if not one.is_priced_alike]
+    differing = [call for call in rerated if not call.is_priced_alike]
     return CorrectionTotal(
         looked_at=len(rerated),
         calls=len(differing),
-        charge_micros=sum(one.before.charge_micros for one in rerated),
-        change_micros=sum(one.change_micros for one in rerated),
-        priced=sum(_is_priced(one.after) > _is_priced(one.before) for one in differing),
-        unpriced=sum(_is_priced(one.after) < _is_priced(one.before) for one in differing),
+        charge_micros=sum(call.before.charge_micros for call in rerated),
+        change_micros=sum(call.change_micros for call in rerated),
+        priced=sum(_is_priced(call.after) > _is_priced(call.before) for call in differing),
+        unpriced=sum(_is_priced(call.after) < _is_priced(call.before) for call in differing),
         pools=frozenset(pool.month for pool in pools.touched),
     )
 
@@ -97,7 +96,9 @@ class CorrectRates:
     ) -> Iterator[CorrectionTotal]:
         """Yield what would be booked, batch by batch; write nothing. Raises `Unavailable`."""
         for listed in self._batches(organization_id, correction):
-            yield self._previewed(organization_id, correction, listed)
+            # Tried again while others are writing what is read, as `commit` does for a booking.
+            preview = partial(self._preview, organization_id, correction, listed)
+            yield self.recorded.retry.call(preview, organization_id)
 
     def book(self, organization_id: str, correction: RateCorrection) -> Iterator[CorrectionTotal]:
         """Book each batch, and yield what was booked. Raises `Unavailable`."""
@@ -119,18 +120,11 @@ class CorrectRates:
         found = batches(lists, lambda call: correction.since <= call.answered_at < correction.until)
         return (batch.calls for batch in found if batch.calls)
 
-    def _previewed(
+    def _preview(
         self, organization_id: str, correction: RateCorrection, listed: Sequence[ListedCall]
     ) -> CorrectionTotal:
-        # Again while others are writing what is read: `commit` does that for a booking.
-        why = ""
-        for _ in self.recorded.retry.tries():
-            account = self.recorded.credit.account(organization_id)
-            try:
-                return _sum_of(*self._rerated(correction, listed, account))
-            except Contended as error:
-                why = str(error)
-        raise gave_up(organization_id, why)
+        account = self.recorded.credit.account(organization_id)
+        return _sum_of(*self._rerated(correction, listed, account))
 
     def _booking(
         self,
@@ -153,14 +147,11 @@ class CorrectRates:
 
 
 def _again(usage: Usage, rating: Rating) -> Usage:
-    """Return the record by the new price, with the minutes that the pool has given until now.
-
-    Settling rates a call by the version that its record names. So a call that moves is recorded
-    with its new price at once; its place in the pool stays as it is until the pool is settled.
-    """
     again = rating.usage(usage.pool_minutes, usage.reserved_minutes)
     if not moves(usage, rating):
         return again
+    # Settling rates a call by the version that its record names. So a call that moves is recorded
+    # with its new price at once; its place in the pool stays as it is until the pool is settled.
     return replace(
         again,
         draws_on_pool=usage.draws_on_pool,

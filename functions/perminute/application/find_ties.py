@@ -7,9 +7,10 @@ the other one, so each tie is reported.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import TYPE_CHECKING
 
-from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.errors import Unavailable
 from perminute.domain.licensing.timelines import Tie, without_later_copies
 
 if TYPE_CHECKING:
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
     from perminute.domain.licensing.licensing import Licensing, LicensingChange
     from perminute.ports import LicensingStore
 
-SETTINGS = "Credits Configured"
-"""What a tie of settings is about."""
+SETTINGS = "Credits Configured"  # what a tie of settings is about
 
+# Counts and logs the ties of an organization, or why it is not known whether there are any.
 ReportTies = Callable[[str, Collection[Tie] | Unavailable], None]
-"""Counts and logs the ties of an organization, or why it is not known whether there are any."""
 
 
 def unreported(organization_id: str, found: Collection[Tie] | Unavailable) -> None:
@@ -39,14 +39,7 @@ def tie_of_settings(
     if known is None or not new.ties_with(known):
         return []
     yields, holds = sorted((known, new), key=lambda settings: settings.order)
-    tie = Tie(
-        organization_id=organization_id,
-        what=SETTINGS,
-        issued_at=new.configured_at,
-        holds=holds.event_id,
-        yields=yields.event_id,
-    )
-    return [tie]
+    return [Tie(organization_id, SETTINGS, new.configured_at, holds.event_id, yields.event_id)]
 
 
 def ties_of_facts(
@@ -56,26 +49,17 @@ def ties_of_facts(
     retry: RetryPolicy,
     deadline: Deadline,
 ) -> Collection[Tie] | Unavailable:
-    """Return the ties of facts of one organization that were just recorded, or why not.
-
-    Nothing is read before facts are recorded: two that are recorded at the same time would not see
-    each other. Read afterwards, the later one sees both. What cannot be read changes nothing about
-    the facts, which are recorded.
-    """
+    """Return the ties of facts of one organization that were just recorded, or why not."""
     organization_id = changes[0].organization_id
     user_ids = {change.user_id for change in changes if change.user_id is not None}
-    why = Unavailable(f"{organization_id} was not read: there was no time for it")
-    for _ in retry.tries():
-        try:
-            deadline.check()
-            known = licensing.licensing(organization_id, user_ids)
-        except Contended as error:
-            why = error
-        except Unavailable as error:
-            return error
-        else:
-            return frozenset(tie for change in changes for tie in _ties(change, known))
-    return why
+    # Read only now: two facts that are recorded at the same time would not see each other before.
+    read = partial(licensing.licensing, organization_id, user_ids)
+    try:
+        known = retry.call(read, organization_id, deadline)
+    except Unavailable as error:
+        # That changes nothing about the facts, which are recorded.
+        return error
+    return frozenset(tie for change in changes for tie in _ties(change, known))
 
 
 def _ties(change: LicensingChange, known: Licensing) -> Iterator[Tie]:
@@ -86,11 +70,5 @@ def _ties(change: LicensingChange, known: Licensing) -> Iterator[Tie]:
         fact = new.get((other.attribute, other.effective_at))
         if fact is not None and fact.ties_with(other):
             yields, holds = sorted((fact, other), key=lambda fact: fact.order)
-            yield Tie(
-                organization_id=change.organization_id,
-                user_id=user_id,
-                what=holds.attribute,
-                issued_at=holds.issued_at,
-                holds=holds.event_id,
-                yields=yields.event_id,
-            )
+            issued_at, ids = holds.issued_at, (holds.event_id, yields.event_id)
+            yield Tie(change.organization_id, holds.attribute, issued_at, *ids, user_id)

@@ -18,21 +18,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# The generator of the module would be seeded once for all copies of a snapshot (SnapStart): they
+# would pause as long as each other, and collide again.
 _SYSTEM = random.SystemRandom()
-"""The generator of the module would be seeded once for all copies of a snapshot (SnapStart): they
-would pause as long as each other, and collide again."""
-
+# What must be left of an invocation to begin an attempt: a request that hangs takes some 6 s.
 MARGIN_SECONDS = 10
-"""What must be left of an invocation to begin an attempt: a request that hangs takes some 6 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When to begin nothing more, so that what was settled is reported before time runs out.
+    """When to begin nothing more, so that results are reported before time runs out."""
 
-    Without it one organization's throttled account could take the whole batch with it.
-    """
-
+    # Without it one organization's throttled account could take the whole batch with it.
     at: float = float("inf")
     clock: Callable[[], float] = time.monotonic
 
@@ -40,11 +37,11 @@ class Deadline:
     def in_milliseconds(
         cls, remaining: int, clock: Callable[[], float] = time.monotonic
     ) -> Deadline:
-        """Set it by what Lambda says is left of the invocation."""
+        """Return the deadline by the milliseconds that Lambda says are left of the invocation."""
         return cls(clock() + remaining / 1000 - MARGIN_SECONDS, clock)
 
     def share(self, of: int) -> Deadline:
-        """Return one after an equal share of the time left, of so many that follow one another."""
+        """Return the deadline of the first of so many that share the time left equally."""
         if of == 1:
             return self
         now = self.clock()
@@ -95,9 +92,5 @@ class RetryPolicy:
                 return attempt()
             except Contended as error:
                 why = str(error)
-        raise gave_up(organization_id, why)
-
-
-def gave_up(organization_id: str, why: str) -> Contended:
-    """Return the error that every attempt failed, and why the last one did."""
-    return Contended(f"{organization_id} was not let in: {why}; it is tried again later")
+        msg = f"{organization_id} was not let in: {why}; it is tried again later"
+        raise Contended(msg)

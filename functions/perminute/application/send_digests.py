@@ -9,16 +9,13 @@ transaction that removes what was counted for it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from perminute.application.correlation import correlation_id
-from perminute.application.retry import NEVER, gave_up
-from perminute.domain.credit.transaction import (
-    MAX_ITEMS_PER_TRANSACTION,
-    AccountChanged,
-    Transaction,
-)
-from perminute.domain.errors import Unavailable
+from perminute.application.retry import NEVER
+from perminute.domain.credit.transaction import MAX_ITEMS_PER_TRANSACTION, Transaction
+from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.notifications.digests import CallGroup, count
 from perminute.domain.rating.usage_record import Usage
 from perminute.domain.values.times import end_of
@@ -32,14 +29,12 @@ if TYPE_CHECKING:
     from perminute.domain.notifications.digests import CallToNotify
     from perminute.ports import CallRecord, CallsUnderWay, CreditStore, Digests
 
+# Records of calls that are read at once: with a group or two they fill a transaction.
 MAX_RECORDS_COUNTED = 98
-"""Records of calls that are read at once: with a group or two they fill a transaction."""
-
+# Calls that are counted at once; a record may contain somewhat fewer than a hundred.
 MAX_CALLS_COUNTED = 500
-"""Calls that are counted at once; a record may hold somewhat fewer than a hundred."""
-
+# Each takes two items of a transaction at most: what was counted, and a record of the outbox.
 DIGESTS_SENT_AT_ONCE = 45
-"""Each takes two items of a transaction at most: what was counted, and a record of the outbox."""
 
 
 @dataclass(slots=True)
@@ -48,10 +43,8 @@ class DigestsSent:
 
     calls: int = 0
     sent: int = 0
-    # Why not all of them could be sent.
-    failed: Unavailable | None = None
-    # Whether time has run out before the last one.
-    goes_on: bool = False
+    failed: Unavailable | None = None  # why not all of them could be sent
+    goes_on: bool = False  # time has run out before the last one
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +59,18 @@ class SendDigests:
     def __call__(
         self, organization_id: str, until: datetime, at: datetime, deadline: Deadline = NEVER
     ) -> DigestsSent:
-        """Send all digests of days that are over by `until`, as of `at`.
-
-        What was counted stays counted, and doing it again goes on with the rest.
-        """
+        """Send all digests of days that are over by `until`, as of `at`; repeat it to go on."""
         done = DigestsSent()
         try:
             account = self.credit.account(organization_id)
             if account.digests_due_at is not None and account.digests_due_at <= until:
-                self._send_all_days(organization_id, until, at, deadline, done)
+                attempt = partial(self._send_days, organization_id, until, at, deadline, done)
+                self.retry.call(attempt, organization_id)
         except Unavailable as error:
             done.failed = error
         return done
 
-    def _send_all_days(
+    def _send_days(
         self,
         organization_id: str,
         until: datetime,
@@ -87,36 +78,25 @@ class SendDigests:
         deadline: Deadline,
         done: DigestsSent,
     ) -> None:
-        """Count and send day by day, then store when the next day is due."""
-        why = "what was counted kept changing"
-        for _ in self.retry.tries():
-            account = self.credit.account(organization_id)
-            # The account is read first: a call that is added after it changes its version.
-            day = self.digests.first_day(organization_id)
-            while day is not None and end_of(day) <= until:
-                counted = self._count(organization_id, day, account.currency)
-                sent = 0 if counted else self._send(organization_id, day, at)
-                done.calls += counted
-                done.sent += sent
-                if not (counted or sent):
-                    break
-                if deadline.passed:
-                    done.goes_on = True
-                    return
-                day = self.digests.first_day(organization_id)
-            else:
-                due_at = None if day is None else end_of(day)
-                after = replace(account, version=account.version + 1, digests_due_at=due_at)
-                try:
-                    self.credit.commit(Transaction(before=account, after=after))
-                except AccountChanged as changed:
-                    why = str(changed)
-                else:
-                    return
-        raise gave_up(organization_id, why)
+        # The account is read first: a call that is added after it changes its version.
+        account = self.credit.account(organization_id)
+        while (day := self.digests.first_day(organization_id)) and end_of(day) <= until:
+            counted = self._count(organization_id, day, account.currency)
+            sent = 0 if counted else self._send(organization_id, day, at)
+            done.calls += counted
+            done.sent += sent
+            if not (counted or sent):
+                msg = "what was counted kept changing"
+                raise Contended(msg)
+            if deadline.passed:
+                done.goes_on = True
+                return
+        due_at = None if day is None else end_of(day)
+        after = replace(account, version=account.version + 1, digests_due_at=due_at)
+        self.credit.commit(Transaction(before=account, after=after))
 
+    # Both return 0 if there is nothing to do, or another writer was faster.
     def _count(self, organization_id: str, day: date, currency: str | None) -> int:
-        """Count the next calls of a day; 0 if there are none, or another writer was faster."""
         read = self.digests.records(organization_id, day, limit=MAX_RECORDS_COUNTED)
         records = _fitting(read)
         calls = [call for record in records for call in record.calls]
@@ -138,13 +118,11 @@ class SendDigests:
         return len(calls) if is_counted else 0
 
     def _send(self, organization_id: str, day: date, at: datetime) -> int:
-        """Send the next digests of a day; 0 if there are none, or another writer was faster."""
         counted = self.digests.counted_on(organization_id, day, limit=DIGESTS_SENT_AT_ONCE)
         sent = [_traced(calls.to_send(at)) for calls in counted]
         return len(sent) if sent and self.digests.send(organization_id, counted, sent) else 0
 
     def _usages(self, organization_id: str, calls: Sequence[CallToNotify]) -> Mapping[str, Usage]:
-        """Read what is recorded of calls by now, each of which is a consistent reading."""
         call_ids = list(dict.fromkeys(call.notification.call_id or "" for call in calls))
         usages: dict[str, Usage] = {}
         for start in range(0, len(call_ids), MAX_CALLS_READ):
@@ -159,7 +137,7 @@ def _traced(call: CallToNotify) -> CallToNotify:
 
 
 def _fitting(records: Sequence[CallRecord]) -> list[CallRecord]:
-    """Return the first records that are counted together with their groups in one transaction."""
+    # As many as can be counted together with their groups in one transaction.
     groups: set[CallGroup] = set()
     calls = 0
     for number, record in enumerate(records):
