@@ -41,11 +41,9 @@ from perminute.domain.authorization.reservations import (
     under_way_since,
 )
 from perminute.domain.credit import booking, credit_settings, recharge, transaction_builder
-from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.accounts import Account, Provisional
 from perminute.domain.credit.credit_settings import CreditSettings, FailureHandling
-from perminute.domain.credit.lot_changes import LotChanges, LotItems
-from perminute.domain.credit.lots import Lot
-from perminute.domain.credit.provisional import Provisional
+from perminute.domain.credit.lots import Lot, LotChanges, LotItems
 from perminute.domain.credit.recharge import RESEND_AFTER, RechargeState
 from perminute.domain.credit.transaction import Causes, IdentityKind
 from perminute.domain.errors import Refused
@@ -80,7 +78,7 @@ if TYPE_CHECKING:
     from perminute.domain.authorization.authorization import Grant
     from perminute.domain.authorization.pricing import Quote
     from perminute.domain.authorization.reservations import Promise
-    from perminute.domain.credit.chargebacks import BoughtCredit
+    from perminute.domain.credit.booking import BoughtCredit
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeRequest
     from perminute.domain.credit.transaction import Transaction
@@ -91,8 +89,7 @@ if TYPE_CHECKING:
     from perminute.domain.pools.pools import MinutePool
     from perminute.domain.rating.calls import LegType
     from perminute.domain.rating.rating import Rating
-    from perminute.domain.reconciliation.book_checks import BooksCursor
-    from perminute.domain.reconciliation.book_sums import CallCost
+    from perminute.domain.reconciliation.book_checks import BooksCursor, CallCost
     from perminute.events.event import Event, IssuedDetail
     from perminute.fields import Message
     from perminute.ports import CallList, CreditStore, ListedCall, ListedOrganizations

@@ -33,9 +33,10 @@ from perminute.domain.credit.ledger import EntryType, LedgerEntry
 from perminute.domain.credit.transaction import IdentityKind, Transaction
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.pools.pools import DrawPosition, MinutePool, Month
-from perminute.domain.reconciliation.book_checks import BooksCheck, BooksReading
-from perminute.domain.reconciliation.book_sums import (
+from perminute.domain.reconciliation.book_checks import (
     NOTHING_PROVEN,
+    BooksCheck,
+    BooksReading,
     BookSums,
     agrees,
     differences,

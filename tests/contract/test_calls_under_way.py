@@ -21,13 +21,12 @@ from perminute.domain.authorization.reservations import (
     Promise,
     Reservation,
 )
-from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.accounts import Account, Provisional
 from perminute.domain.credit.booking import Purchase, purchase
 from perminute.domain.credit.charging import charge
 from perminute.domain.credit.credit_settings import CreditSettings, FailureHandling
 from perminute.domain.credit.holds import Hold, Holds
 from perminute.domain.credit.lots import twelve_months_after
-from perminute.domain.credit.provisional import Provisional
 from perminute.domain.credit.transaction import (
     AccountChanged,
     AlreadyExists,

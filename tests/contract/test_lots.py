@@ -10,10 +10,9 @@ import pytest
 from builders import ANSWERED, LONG_AGO, lot, processed_event, refuses
 
 from perminute.domain.credit.accounts import Account
-from perminute.domain.credit.chargebacks import BoughtCredit, Chargeback
+from perminute.domain.credit.booking import BoughtCredit, Chargeback
 from perminute.domain.credit.ledger import EntryType, LedgerEntry
-from perminute.domain.credit.lot_changes import LotItems
-from perminute.domain.credit.lots import FurtherLots, Lot, LotShare
+from perminute.domain.credit.lots import FurtherLots, Lot, LotItems, LotShare
 from perminute.domain.credit.transaction import (
     AccountChanged,
     AlreadyExists,

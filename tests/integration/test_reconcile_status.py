@@ -14,9 +14,10 @@ from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.transaction import Transaction
-from perminute.domain.reconciliation.book_checks import BooksCheck, BooksReading
-from perminute.domain.reconciliation.book_sums import (
+from perminute.domain.reconciliation.book_checks import (
     NOTHING_PROVEN,
+    BooksCheck,
+    BooksReading,
     BookSums,
 )
 from perminute.domain.reconciliation.reconciliation import AccountTotals

@@ -16,10 +16,12 @@ from perminute.adapters.dynamodb.book_checks import check_item, check_of
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.lots import Lot, LotShare
-from perminute.domain.reconciliation import book_sums
-from perminute.domain.reconciliation.book_checks import BooksCheck, BooksCursor, BooksReading
-from perminute.domain.reconciliation.book_sums import (
+from perminute.domain.reconciliation import book_checks
+from perminute.domain.reconciliation.book_checks import (
     NOTHING_PROVEN,
+    BooksCheck,
+    BooksCursor,
+    BooksReading,
     BookSums,
     CallCost,
     agrees,
@@ -157,7 +159,7 @@ def spoilt(draw: st.DrawFn) -> Books:
 
 @given(spoilt(), st.sampled_from([1, 2, 256]), st.randoms(use_true_random=False))
 def test_they_differ_where_books_in_memory_do(made: Books, ranges: int, order: Random) -> None:
-    with patch.object(book_sums, "RANGES", ranges):
+    with patch.object(book_checks, "RANGES", ranges):
         sums = made.sums(order=order)
         found = differences("contoso", sums, made.standing)
         assert bool(found) == bool(reconcile(made.statement))

@@ -32,7 +32,7 @@ from perminute.application.book_credit import BookCredit, CreditEvent, FailedRec
 from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.results import Accepted, Duplicate
-from perminute.domain.credit import lot_changes
+from perminute.domain.credit import lots
 from perminute.domain.credit.booking import Adjustment, Purchase
 from perminute.domain.credit.credit_settings import LATE_USAGE, CreditSettings
 from perminute.domain.credit.ledger import EntryType, LedgerEntry
@@ -71,7 +71,7 @@ Step = EndedCall | CreditEvent | datetime
 @pytest.fixture(scope="module", autouse=True)
 def _accounts_with_two_lots() -> Iterator[None]:
     """Has histories of a few purchases reach further lots."""
-    with patch.object(lot_changes, "MAX_LOTS_IN_ACCOUNT", 2):
+    with patch.object(lots, "MAX_LOTS_IN_ACCOUNT", 2):
         yield
 
 

@@ -12,7 +12,7 @@ from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.lots import Lot, LotShare, twelve_months_after
 from perminute.domain.pools.pools import Month
-from perminute.domain.reconciliation.book_sums import (
+from perminute.domain.reconciliation.book_checks import (
     NOTHING_PROVEN,
     RANGES,
     BookSums,

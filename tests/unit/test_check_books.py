@@ -22,8 +22,7 @@ from perminute.application.retry import NEVER, Deadline
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.lots import LotShare
 from perminute.domain.errors import Unavailable
-from perminute.domain.reconciliation.book_checks import BooksCheck, is_due_whole
-from perminute.domain.reconciliation.book_sums import CallCost
+from perminute.domain.reconciliation.book_checks import BooksCheck, CallCost, is_due_whole
 from perminute.ports import RunOrganization
 
 if TYPE_CHECKING:

@@ -65,8 +65,7 @@ from perminute.domain.limits.spending import (
     day_of,
 )
 from perminute.domain.pools.pools import DrawPosition, MinutePool, Month, SettlementCursor
-from perminute.domain.reconciliation.book_checks import BooksCheck, BooksCursor
-from perminute.domain.reconciliation.book_sums import CallCost
+from perminute.domain.reconciliation.book_checks import BooksCheck, BooksCursor, CallCost
 from perminute.domain.reconciliation.reconciliation import Statement
 from perminute.domain.rerating.rerating import Rerating
 from perminute.ports import CallPlace, CallUnderWay, ListedCall, ListedOrganizations

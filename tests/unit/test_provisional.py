@@ -33,11 +33,11 @@ from perminute.application.licensing_cache import LicensingCache
 from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
+from perminute.domain.credit.accounts import PROVISIONAL_FOR, Provisional
 from perminute.domain.credit.booking import Adjustment, Purchase
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.lots import twelve_months_after
-from perminute.domain.credit.provisional import PROVISIONAL_FOR, Provisional
 from perminute.domain.credit.recharge import AutoRecharge, recharge_id
 from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.credit.transaction_builder import TransactionBuilder

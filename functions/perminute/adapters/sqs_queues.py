@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from perminute.adapters.message_attributes import clean, string_attribute
-from perminute.domain.credit.provisional import PROVISIONAL_FOR
+from perminute.domain.credit.accounts import PROVISIONAL_FOR
 from perminute.domain.errors import Unavailable
 from perminute.domain.values.times import format_instant
 from perminute.ports import RunOrganization, RunPage

@@ -23,11 +23,11 @@ from perminute.domain.credit.booking import (
     Adjustment,
     Purchase,
     adjust,
+    charge_back,
     configure,
     fail_recharge,
     purchase,
 )
-from perminute.domain.credit.chargebacks import charge_back
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.ledger import EntryType, sent_by
 from perminute.domain.credit.transaction import (

@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING
 from perminute.application.retry import NEVER, Deadline
 from perminute.domain.errors import Unavailable
 from perminute.domain.reconciliation.book_checks import (
+    NOTHING_PROVEN,
     WHOLE_WITHIN_DAYS,
     BooksReading,
-    is_due_whole,
-)
-from perminute.domain.reconciliation.book_sums import (
-    NOTHING_PROVEN,
     BookSums,
     agrees,
     differences,
+    is_due_whole,
 )
 from perminute.domain.reconciliation.reconciliation import Difference, reconcile
 

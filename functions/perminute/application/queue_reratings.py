@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perminute.domain.credit.provisional import PROVISIONAL_FOR
+from perminute.domain.credit.accounts import PROVISIONAL_FOR
 from perminute.ports import Rejection, Waiting
 
 if TYPE_CHECKING:

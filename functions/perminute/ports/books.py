@@ -9,8 +9,12 @@ if TYPE_CHECKING:
 
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.pools.pools import Month
-    from perminute.domain.reconciliation.book_checks import BooksCheck, BooksCursor
-    from perminute.domain.reconciliation.book_sums import CallCost, PoolUse
+    from perminute.domain.reconciliation.book_checks import (
+        BooksCheck,
+        BooksCursor,
+        CallCost,
+        PoolUse,
+    )
     from perminute.domain.reconciliation.reconciliation import AccountTotals
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.accounts import Account
-    from perminute.domain.credit.chargebacks import BoughtCredit
+    from perminute.domain.credit.booking import BoughtCredit
     from perminute.domain.credit.lots import Lot, Lots
     from perminute.domain.credit.transaction import (
         EventIdentity,

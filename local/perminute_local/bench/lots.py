@@ -9,7 +9,7 @@ from contextlib import nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from perminute.domain.credit import lot_changes
+from perminute.domain.credit import lots
 from perminute_local.bench.handler import CONTEXT, RATE_CARD, batch, measure
 from perminute_local.bench.imports import SETTINGS
 from perminute_local.bench.report import print_result
@@ -32,7 +32,7 @@ def main() -> None:
     with environment(**SETTINGS, **QUIET), redirect_stdout(io.StringIO()):
         ours = [_measured(number, nullcontext()) for number in NUMBERS]
         naive = [
-            _measured(number, patch.object(lot_changes, "MAX_LOTS_IN_ACCOUNT", number))
+            _measured(number, patch.object(lots, "MAX_LOTS_IN_ACCOUNT", number))
             for number in NUMBERS
         ]
     print_result(

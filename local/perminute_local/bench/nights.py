@@ -25,8 +25,7 @@ from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.lots import Lot, LotShare, twelve_months_after
 from perminute.domain.errors import Unavailable
-from perminute.domain.reconciliation.book_checks import BooksCursor
-from perminute.domain.reconciliation.book_sums import CallCost
+from perminute.domain.reconciliation.book_checks import BooksCursor, CallCost
 from perminute.domain.reconciliation.reconciliation import AccountTotals, Statement
 from perminute.ports import ListedOrganizations
 from perminute_local.bench.report import print_result
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from perminute.domain.pools.pools import Month
-    from perminute.domain.reconciliation.book_sums import PoolUse
+    from perminute.domain.reconciliation.book_checks import PoolUse
     from perminute.ports import RunOrganization, RunPage
 
 MANY, FEW_ENTRIES = 30_000, 10

@@ -29,12 +29,11 @@ from perminute.adapters.dynamodb.codec import (
     sortable,
     whole_seconds,
 )
-from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.accounts import Account, Provisional
 from perminute.domain.credit.credit_settings import CreditSettings, FailureHandling
 from perminute.domain.credit.holds import Hold, Holds
 from perminute.domain.credit.ledger import entry_id
 from perminute.domain.credit.lots import FurtherLots, Lot, twelve_months_after
-from perminute.domain.credit.provisional import Provisional
 from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeRequest, RechargeState
 from perminute.domain.limits.spending import SpendCounter, day_of
 from perminute.domain.pools.pools import Month

@@ -20,8 +20,14 @@ from perminute.adapters.dynamodb.codec import (
 )
 from perminute.adapters.dynamodb.tables import Table, readable, unavailable
 from perminute.adapters.dynamodb.writes import put_alone
-from perminute.domain.reconciliation.book_checks import BooksCheck, BooksCursor, BooksReading
-from perminute.domain.reconciliation.book_sums import BookSums, PoolUse, RangeSums
+from perminute.domain.reconciliation.book_checks import (
+    BooksCheck,
+    BooksCursor,
+    BooksReading,
+    BookSums,
+    PoolUse,
+    RangeSums,
+)
 from perminute.domain.reconciliation.reconciliation import AccountTotals
 
 if TYPE_CHECKING:

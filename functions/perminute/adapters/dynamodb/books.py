@@ -15,8 +15,7 @@ from perminute.adapters.dynamodb.ledger_items import CALLS, ENTRY, entry_in
 from perminute.adapters.dynamodb.tables import readable
 from perminute.domain.credit.ledger import entry_id
 from perminute.domain.pools.pools import Month
-from perminute.domain.reconciliation.book_checks import BooksCursor
-from perminute.domain.reconciliation.book_sums import CallCost, PoolUse, read_at_once
+from perminute.domain.reconciliation.book_checks import BooksCursor, CallCost, PoolUse, read_at_once
 from perminute.domain.reconciliation.reconciliation import AccountTotals
 from perminute.domain.values.times import parse_instant
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from perminute.adapters.dynamodb.tables import Tables
     from perminute.domain.authorization.reservations import Reservation
-    from perminute.domain.credit.chargebacks import BoughtCredit
+    from perminute.domain.credit.booking import BoughtCredit
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.lots import Lot, Lots
     from perminute.domain.credit.transaction import Transaction
@@ -156,7 +156,7 @@ class DynamoDBCreditStore:
 
     def bought(self, organization_id: str, purchase_id: str) -> BoughtCredit | None:
         # Imported where it is needed: who authorizes calls is waited for, and charges nothing back.
-        from perminute.domain.credit.chargebacks import BoughtCredit  # noqa: PLC0415
+        from perminute.domain.credit.booking import BoughtCredit  # noqa: PLC0415
 
         identity = EventIdentity(IdentityKind.PURCHASE, organization_id, purchase_id)
         event = self.processed_event(identity)

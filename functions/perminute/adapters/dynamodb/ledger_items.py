@@ -28,7 +28,7 @@ from perminute.domain.credit.lots import LotShare
 
 if TYPE_CHECKING:
     from perminute.adapters.dynamodb.codec import Item
-    from perminute.domain.credit.chargebacks import Chargeback
+    from perminute.domain.credit.booking import Chargeback
 
 ENTRY = "entry#"
 CALLS = "calls#"

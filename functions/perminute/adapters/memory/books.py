@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.pools.pools import Month, month_of
 from perminute.domain.rating.usage_record import Outcome
-from perminute.domain.reconciliation.book_checks import BooksCheck, BooksCursor
-from perminute.domain.reconciliation.book_sums import CallCost, PoolUse, read_at_once
+from perminute.domain.reconciliation.book_checks import (
+    BooksCheck,
+    BooksCursor,
+    CallCost,
+    PoolUse,
+    read_at_once,
+)
 from perminute.domain.reconciliation.reconciliation import AccountTotals
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from perminute.adapters.memory.calls import CallRecords
 from perminute.adapters.memory.licensing import LicensingRecords
 from perminute.adapters.memory.records import identity_of, of
 from perminute.adapters.memory.reratings import ReratingRecords
-from perminute.domain.credit.chargebacks import BoughtCredit
+from perminute.domain.credit.booking import BoughtCredit
 from perminute.domain.credit.lots import in_order
 from perminute.domain.credit.transaction import (
     AccountChanged,

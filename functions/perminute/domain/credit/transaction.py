@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.credit.ledger import EntryType
-from perminute.domain.credit.lot_changes import NO_LOT_ITEMS, LotItems
+from perminute.domain.credit.lots import NO_LOT_ITEMS, LotItems
 from perminute.domain.errors import Contended, PerminuteError
 from perminute.domain.rating.usage_record import Outcome
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.accounts import Account
-    from perminute.domain.credit.chargebacks import Chargeback
+    from perminute.domain.credit.booking import Chargeback
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.limits.spending import SpendChange, SpendCounter
     from perminute.domain.notifications.notifications import Notification

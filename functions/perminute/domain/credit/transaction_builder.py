@@ -6,10 +6,9 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
+from perminute.domain.credit.accounts import with_pools
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
-from perminute.domain.credit.lot_changes import Drawn, LotChanges
-from perminute.domain.credit.lots import MAX_EXPIRED_LOTS, Lot, LotShare, merged
-from perminute.domain.credit.provisional import with_pools
+from perminute.domain.credit.lots import MAX_EXPIRED_LOTS, Drawn, Lot, LotChanges, LotShare, merged
 from perminute.domain.credit.recharge import Disabled, RechargeRequest
 from perminute.domain.credit.transaction import Transaction
 from perminute.domain.errors import Refused

@@ -1,23 +1,261 @@
-"""What is known of how an organization's books were checked, and how far a check has come."""
+"""Sums of an organization's books, added up in any order, and how far a check of them has come.
+
+`reconciliation` needs all books in memory and names each wrong entry. That ends at some hundred
+thousand entries. Here the memory is constant in the number of entries and calls: amounts that must
+agree one by one are multiplied by a weight of their entry first. Sums of weighted amounts are equal
+if the amounts are, one by one; if they are not, they are equal once in 2¹²⁶.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from hashlib import blake2b, sha256
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.reconciliation.book_sums import NOTHING_PROVEN
+from perminute.domain.credit.ledger import LedgerEntry, entry_id
+from perminute.domain.credit.lots import FurtherLots
+from perminute.domain.reconciliation.reconciliation import (
+    AccountTotals,
+    Difference,
+    account_differences,
+    pool_differences,
+    unequal,
+)
+from perminute.domain.values.money import format_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.lots import Lots
     from perminute.domain.pools.pools import Month
-    from perminute.domain.reconciliation.book_sums import BookSums, PoolUse
-    from perminute.domain.reconciliation.reconciliation import AccountTotals
+    from perminute.domain.reconciliation.reconciliation import Found
 
 WHOLE_WITHIN_DAYS = 28
 """Days within which each organization's books are read whole, unless the stack says otherwise."""
+
+RANGES = 256
+"""Ranges of entries that are added up apart: a difference names the range, which is a single entry
+if there are no more than these."""
+
+MAX_DIFFERENCES = 50
+"""Differences that are listed: books that are wrong throughout need only a few lines."""
+
+NOTHING_PROVEN = AccountTotals()
+
+_PRIME = 2**127 - 1
+_PRESENT = 2**96
+"""Added to each balance, so that an entry counts even where the balance is 0."""
+
+
+class CallCost(NamedTuple):
+    """What a usage record says of money."""
+
+    call_id: str
+    # Micro-units by entry; None in the place of an entry: the call cost something and names none.
+    movements: tuple[tuple[str | None, int], ...]
+    # Minutes of the month's pool.
+    month: Month | None = None
+    pool_minutes: int = 0
+
+
+class PoolUse(NamedTuple):
+    """How many minutes a pool has given, and a digest of its record to see whether it changed."""
+
+    used: int
+    digest: str
+
+
+def read_at_once(account: Account, further: Lots) -> bool:
+    """Whether an account and its further lots, read one after the other, belong together."""
+    return account.further == FurtherLots.of(further)
+
+
+@dataclass(slots=True)
+class RangeSums:
+    """The sums of one range of entries."""
+
+    entries: int = 0
+    charged_micros: int = 0
+    called_micros: int = 0
+    # 0 if each entry is there once and goes on from the balance after the one before.
+    chain: int = 0
+    # 0 if each charge is what the calls that name it cost.
+    charges: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class BookSums:
+    """What the entries after a checkpoint, up to a number, and the calls that name them add up to.
+
+    Begin with `begin`. Entries are never changed, so what was proven needs no second reading.
+    """
+
+    since: AccountTotals
+    until: int
+    balance_micros: int
+    debt_micros: int
+    lots: dict[str, int]
+    ranges: dict[int, RangeSums] = field(default_factory=dict)
+    # What calls cost that name no entry.
+    unnamed_micros: int = 0
+    # Entries with a number that the account cannot have counted.
+    uncounted: int = 0
+    minutes: dict[Month, int] = field(default_factory=dict)
+    entries: int = 0
+    calls: int = 0
+
+    @classmethod
+    def begin(cls, since: AccountTotals, until: int) -> BookSums:
+        """Begin to add up the entries after a checkpoint."""
+        sums = cls(
+            since=since,
+            until=until,
+            balance_micros=since.balance_micros,
+            debt_micros=since.debt_micros,
+            lots=dict(since.lots),
+        )
+        if since.entries < until:
+            sums._expect_after(since.entries, since.balance_micros)
+        return sums
+
+    def add(self, part: LedgerEntry | CallCost) -> None:
+        """Add an entry, or what a call cost; each must be added once, and the order is free.
+
+        Entries after `until` and calls that name them are left out: they were booked meanwhile.
+        """
+        if isinstance(part, LedgerEntry):
+            self._add_entry(part)
+        else:
+            self._add_call(part)
+
+    def add_all(self, parts: Iterable[LedgerEntry | CallCost]) -> None:
+        """Add several."""
+        for part in parts:
+            self.add(part)
+
+    def _add_entry(self, entry: LedgerEntry) -> None:
+        number = _number(entry.entry_id)
+        if number > self.until or 0 < number <= self.since.entries:
+            return
+        self.entries += 1
+        if number == 0:
+            self.uncounted += 1
+            return
+        sums = self._range(number)
+        sums.entries += 1
+        before_micros = entry.balance_after_micros - entry.amount_micros
+        sums.chain = (sums.chain + _weight(number) * (before_micros + _PRESENT)) % _PRIME
+        if number < self.until:
+            self._expect_after(number, entry.balance_after_micros)
+        if entry.of_calls:
+            sums.charged_micros -= entry.amount_micros
+            sums.charges = (sums.charges - _weight(number) * entry.amount_micros) % _PRIME
+        self.balance_micros += entry.amount_micros
+        self.debt_micros += entry.debt_change_micros
+        for share in entry.lots:
+            left_micros = self.lots.pop(share.lot_id, 0) + share.amount_micros
+            if left_micros:
+                self.lots[share.lot_id] = left_micros
+
+    def _add_call(self, cost: CallCost) -> None:
+        self.calls += 1
+        for name, micros in cost.movements:
+            number = _number(name or "")
+            if self.since.entries < number <= self.until:
+                sums = self._range(number)
+                sums.called_micros += micros
+                sums.charges = (sums.charges - _weight(number) * micros) % _PRIME
+            elif number == 0:
+                self.unnamed_micros += micros
+        if cost.month is not None and cost.pool_minutes:
+            self.minutes[cost.month] = self.minutes.get(cost.month, 0) + cost.pool_minutes
+
+    def _expect_after(self, number: int, balance_micros: int) -> None:
+        """Expect the entry after this one to begin at the balance after it."""
+        sums = self._range(number + 1)
+        weighted = _weight(number + 1) * (balance_micros + _PRESENT)
+        sums.chain = (sums.chain - weighted) % _PRIME
+
+    def _range(self, number: int) -> RangeSums:
+        position = (number - self.since.entries - 1) // self._width
+        return self.ranges.setdefault(position, RangeSums())
+
+    @property
+    def _width(self) -> int:
+        """How many entries a range has."""
+        return max(1, -(-(self.until - self.since.entries) // RANGES))
+
+    def all_ranges(self) -> Iterator[tuple[range, RangeSums]]:
+        """Go through the numbers of the entries that there must be, with the sums of each range."""
+        first, width = self.since.entries + 1, self._width
+        for position, start in enumerate(range(first, self.until + 1, width)):
+            numbers = range(start, min(start + width, self.until + 1))
+            yield numbers, self.ranges.get(position) or RangeSums()
+
+
+def agrees(sums: BookSums, account: AccountTotals) -> bool:
+    """Whether everything that was added up agrees, minute pools aside."""
+    return next(_differences(sums, account), None) is None
+
+
+def differences(
+    organization_id: str,
+    sums: BookSums,
+    account: AccountTotals,
+    pools: Mapping[Month, PoolUse] | None = None,
+) -> tuple[Difference, ...]:
+    """Return what does not agree; `pools` are those that did not change meanwhile."""
+    used = {month: pool.used for month, pool in (pools or {}).items()}
+    found = [*_differences(sums, account), *pool_differences(used, sums.minutes)]
+    return tuple(
+        Difference(organization_id, message, tuple(entry_ids))
+        for message, entry_ids in found[:MAX_DIFFERENCES]
+    )
+
+
+def _differences(sums: BookSums, account: AccountTotals) -> Iterator[Found]:
+    if sums.uncounted:
+        yield f"the ledger has {sums.uncounted} entries that the account never counted", ()
+    for numbers, range_sums in sums.all_ranges():
+        yield from _range_differences(range_sums, numbers)
+    summed = AccountTotals(
+        balance_micros=sums.balance_micros, debt_micros=sums.debt_micros, lots=sums.lots
+    )
+    yield from account_differences(account, summed)
+    if sums.unnamed_micros:
+        yield f"calls for {format_micros(sums.unnamed_micros)} name no entry", ()
+
+
+def _range_differences(sums: RangeSums, numbers: range) -> Iterator[Found]:
+    # The only entry of the range, or its first and its last one.
+    named = [entry_id(number) for number in sorted({numbers[0], numbers[-1]})]
+    if sums.entries < len(numbers):
+        yield f"{len(numbers) - sums.entries} of {len(numbers)} entries are missing", named
+    elif sums.entries > len(numbers):
+        yield f"there are {sums.entries} entries in the place of {len(numbers)}", named
+    elif sums.chain:
+        # A missing entry breaks the chain of the entry after it, too.
+        yield "the balance before is not the balance after the entry before", named
+    if sums.charged_micros != sums.called_micros:
+        what, cost = "the entries charge", "but the calls that name them cost"
+        yield from unequal(what, sums.charged_micros, cost, sums.called_micros, named)
+    elif sums.charges:
+        yield "the entries charge in sum what calls cost, but not each of them", named
+
+
+def _number(name: str) -> int:
+    """Return the number of an entry; 0 for what is no entry's name."""
+    return int(name) if name.isdecimal() else 0
+
+
+@lru_cache(maxsize=4_096)
+def _weight(number: int) -> int:
+    """Return the weight of an entry: as if drawn at random, and the same every time."""
+    digest = blake2b(number.to_bytes(8, "big"), digest_size=16, person=b"perminute books")
+    return int.from_bytes(digest.digest(), "big") % _PRIME
 
 
 class BooksCursor(NamedTuple):

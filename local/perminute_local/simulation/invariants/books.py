@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perminute.domain.credit.ledger import EntryType
-from perminute.domain.reconciliation.book_sums import NOTHING_PROVEN, BookSums, agrees
+from perminute.domain.reconciliation.book_checks import NOTHING_PROVEN, BookSums, agrees
 from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute.domain.values.money import format_micros
 from perminute_local.simulation.backends.backend import WHOLE_WITHIN_DAYS
