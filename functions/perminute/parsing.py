@@ -232,8 +232,10 @@ def _rule_of(kind: object) -> str:
             rule = f"a list of at most {most} items"
         case inspect.BoolType():
             rule = "true or false"
-        case inspect.StrType():
+        case inspect.StrType(max_length=None):
             rule = "text"
+        case inspect.StrType(min_length=least, max_length=most):
+            rule = f"text of {least} to {most} characters"
         case _:
             rule = "a JSON object"
     return f"must be {rule}"

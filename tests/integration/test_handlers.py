@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from builders import ANSWERED
+from log_lines import logged
 
 from perminute.adapters.dynamodb.ledger_items import entry_in
 from perminute.application.retry import Deadline
@@ -30,7 +31,6 @@ from perminute_local.stack import Function, QueueTrigger, Stack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perminute.application.check_books import BooksReport
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
@@ -458,13 +458,9 @@ def test_a_daily_run_without_its_queue_does_not_begin(ready: System) -> None:
 def reconcile(system: System, day: int) -> str:
     """Have the books checked by night; gives what is logged."""
     log = io.StringIO()
-    logger.setLevel("INFO")
-    try:
-        with redirect_log(log):
-            at = f"2026-11-{day:02}T01:35:00Z"
-            system.work_off("ReconcileBooksFunction", "ReconciliationsQueue", at)
-    finally:
-        logger.setLevel("ERROR")
+    with redirect_log(log):
+        at = f"2026-11-{day:02}T01:35:00Z"
+        system.work_off("ReconcileBooksFunction", "ReconciliationsQueue", at)
     return log.getvalue()
 
 
@@ -498,19 +494,20 @@ def test_long_books_go_on_in_a_further_message(
     for number in range(3):
         ready.send("CallsQueue", sample("call-ended", callId=f"c-{number}"))
     ready.call("ReconcileBooksFunction", {"time": "2026-11-03T01:35:00Z"})
-    handler = sys.modules["reconcile_books.handler"]
     # Time has run out as soon as a piece was read: the clock is asked before it and after it.
     clocks = (Deadline(at=2, clock=partial(next, count(1))) for _ in count())
     monkeypatch.setattr(Deadline, "in_milliseconds", lambda _: next(clocks))
-    read: list[BooksReport] = []
-    monkeypatch.setattr(handler, "report_reconciled", read.extend)
-    sent = ready.work_off("ReconcileBooksFunction", "ReconciliationsQueue")
+    with logged() as lines:
+        sent = ready.work_off("ReconcileBooksFunction", "ReconciliationsQueue")
     # Four entries, then three calls, each in an invocation of its own; then there is no more.
-    assert [(one.entries, one.calls, one.goes_on) for one in read] == [
-        *[(n, 0, True) for n in (1, 2, 3, 4)],
-        *[(4, n, True) for n in (1, 2, 3)],
-        (4, 3, False),
+    parts = [line for line in lines if line["message"] == "books read in part"]
+    assert [(part["entries"], part["calls"]) for part in parts] == [
+        *[(entries, 0) for entries in (1, 2, 3, 4)],
+        *[(4, calls) for calls in (1, 2, 3)],
     ]
+    *going_on, done = [line for line in lines if line["message"] == "books reconciled"]
+    assert (done["organizations"], done["entries"], done["calls"]) == (1, 4, 3)
+    assert not any(line["organizations"] for line in going_on)
     assert len(set(sent[1:])) == 1
 
 
@@ -531,11 +528,14 @@ def test_a_difference_is_reported_even_if_other_books_cannot_be_read(ready: Syst
 def redirect_log(stream: io.StringIO) -> Iterator[None]:
     handler = logger.registered_handler
     assert isinstance(handler, logging.StreamHandler)
-    before = handler.setStream(stream)
+    before, level = handler.setStream(stream), logger.log_level
+    logger.setLevel("DEBUG")
     try:
         yield
     finally:
         handler.setStream(before or sys.stderr)
+        # Tests in the same process read what is logged at other levels.
+        logger.setLevel(level)
 
 
 def test_what_was_committed_to_the_outbox_goes_out(ready: System) -> None:
@@ -791,18 +791,16 @@ def test_a_function_names_the_setting_that_its_environment_lacks(moto_stack: Sta
         LoadedFunction(lacking)
 
 
-def test_no_log_line_holds_a_phone_number(ready: System, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_log_line_holds_a_phone_number(ready: System) -> None:
     log = io.StringIO()
-    monkeypatch.setattr(logger.registered_handler, "stream", log)
-    logger.setLevel("DEBUG")
-    ready.send(
-        "CallsQueue",
-        sample("call-ended"),
-        sample("call-ended", remoteNumber="+493023129999"),
-        sample("call-ended", callId="x", remoteNumber="03023125042"),
-        '{"id": "+493023125042 is not JSON',
-    )
-    logger.setLevel("ERROR")
+    with redirect_log(log):
+        ready.send(
+            "CallsQueue",
+            sample("call-ended"),
+            sample("call-ended", remoteNumber="+493023129999"),
+            sample("call-ended", callId="x", remoteNumber="03023125042"),
+            '{"id": "+493023125042 is not JSON',
+        )
     assert log.getvalue().count("event refused") == 3
     assert "3023125042" not in log.getvalue()
     assert "3023129999" not in log.getvalue()

@@ -129,7 +129,7 @@ def sides(request: pytest.FixtureRequest) -> tuple[Side, Side]:
         for interruption in watcher:
             interruption()
 
-    connection = mine.credit._schema.connection  # type: ignore[attr-defined] # noqa: SLF001
+    connection = mine.credit._tables.connection  # type: ignore[attr-defined] # noqa: SLF001
     connection.client.meta.events.register("before-call.dynamodb", before_each)
     return Side(mine, watcher), Side(theirs, [])
 

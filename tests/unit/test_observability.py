@@ -54,9 +54,7 @@ def test_recharges_that_nobody_answers_are_named_and_counted(
     assert {line["organizationId"]: line["rechargeId"] for line in named} == unanswered
 
 
-def test_ties_are_named_and_counted_and_so_is_where_nobody_could_look(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_ties_are_named_and_counted_and_so_is_where_nobody_could_look() -> None:
     tie = Tie(
         organization_id="contoso",
         user_id="adele",
@@ -66,14 +64,12 @@ def test_ties_are_named_and_counted_and_so_is_where_nobody_could_look(
         yields="e-1",
     )
     metrics.clear_metrics()
-    try:
+    with logged() as lines:
         report_ties("contoso", [tie])
         report_ties("fabrikam", Unavailable("there was no answer"))
         counted = {name: values["Value"] for name, values in metrics.metric_set.items()}
-    finally:
-        metrics.clear_metrics()
     assert counted == {"TiesDecided": [1.0], "TiesNotLookedFor": [1.0]}
-    decided, unknown = (vars(line) for line in caplog.records)
+    decided, unknown = lines
     names = ("message", "organizationId", "userId", "attribute", "issuedAt", "holds", "yields")
     said = "tie decided", "contoso", "adele", "country", "2026-01-01T00:00:00Z", "e-2", "e-1"
     assert tuple(decided[name] for name in names) == said

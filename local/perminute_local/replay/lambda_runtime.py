@@ -298,7 +298,7 @@ class Scheduled(NamedTuple):
     def run(self, at: datetime, *, is_last: bool = False) -> Iterator[Failure]:
         """Run it as of this time, again if it fails; gives it back if it fails every time.
 
-        The last run takes the day for over: see `days_until` of `schedules`.
+        The last run takes the day for over: see `ScheduledRun.days_until`.
         """
         event, attempts = event_of_run(self.trigger, at), self.trigger.attempts
         if is_last:

@@ -110,7 +110,7 @@ def _published(entry: Answer) -> dict[str, Any]:
 
 
 def _made(operations: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Item]]:
-    """Go through the items that are put, or made by an update (`Table.set_if`)."""
+    """Go through the items that are put, or made by an update (`Table.set`)."""
     for operation in operations:
         match operation:
             case {"Put": put}:
