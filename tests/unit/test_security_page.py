@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "security.md"
 POLICY = ROOT / "SECURITY.md"
 TEXT = PAGE.read_text()
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", TEXT)))
-THREATS = "| who could | what stops it | shown by |"
+THREATS = "| threat | what stops it | shown by |"
 DUTIES = "| parameter | default | for production |"
 
 
