@@ -63,14 +63,15 @@ def numbers_by_leg_type() -> list[dict[str, Any]]:
 
 
 UNSAID = (
-    "What is valid is taken, but for what no JSON Schema can say: `answeredAt`, `endedAt`, "
-    "`purchasedAt` and `issuedAt` lie at most 5 minutes after the event's `time`, and `time` at "
-    "most a day after the event arrives; `effectiveAt` lies at most 400 days "
-    "(`ReratingHorizonDays`) before the event was issued; `Credit Adjusted` comes after the credit "
-    "has a currency, and that of all events is the same; `endedAt` lies not before `answeredAt`, "
-    "and at most 24 hours after it; `expiresAt` lies after `purchasedAt`; `rechargeAmount` is at "
-    "least `minimumPurchase`; a time of the years 1970 to 9990, or 1 to 9999, still lies in them "
-    "in UTC; and what was sent before under the same identity said the same."
+    "An event that this schema allows is processed unless it breaks one of these rules, which no "
+    "JSON Schema can express. Times: `answeredAt`, `endedAt`, `purchasedAt` and `issuedAt` are at "
+    "most 5 minutes after the event's `time`, and `time` is at most a day after the event arrives; "
+    "`effectiveAt` is at most 400 days (`ReratingHorizonDays`) before the event was issued; "
+    "`endedAt` is not before `answeredAt`, and at most 24 hours after it; `expiresAt` is after "
+    "`purchasedAt`; a time of the years 1970 to 9990, or 1 to 9999, is also within them in UTC. "
+    "Money: `Credit Adjusted` comes after the credit has a currency, and all events have the same "
+    "currency; `rechargeAmount` is at least `minimumPurchase`. Identity: an earlier event with the "
+    "same identity had the same content."
 )
 
 _ANY_CASE = re.compile("[a-z]", re.IGNORECASE)
