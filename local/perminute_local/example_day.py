@@ -1,12 +1,12 @@
 """Makes `examples/day/events.jsonl`: `python -m perminute_local.example_day > FILE`.
 
 A working day of four organizations, made from a seed so that it can be made again. All numbers
-are from ranges that regulators keep free for drama. Contoso is well set up: old credit of its
-expires at one o'clock, and it recharges itself; that Grady could use credit since ten is heard of
-at half past three. Fabrikam runs out of credit in the afternoon, and Northwind's admin learns all
-day long what is still missing. Contoso and Northwind have a few subscriptions, whose minutes for
-dial-out do not last the day. Woodgrove has three dollars and a bridge that asks before it connects
-anybody: none of its calls costs more than is there.
+are from ranges that regulators reserve for drama. Contoso recharges automatically, and some of its
+credit expires at one o'clock; Grady's license, effective at ten, is reported at half past three.
+Fabrikam runs out of credit in the afternoon, and Northwind's admin is notified all day of what is
+still missing. Contoso and Northwind have a few subscriptions, whose minutes for dial-out do not
+last the day. Woodgrove has three dollars and a bridge that asks before it connects a call: none of
+its calls costs more than is there.
 """
 
 from __future__ import annotations
@@ -15,13 +15,10 @@ import json
 import random
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from perminute.domain.credit.recharge import recharge_id
 from perminute.domain.values.times import format_instant
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SEED = 20261102
 CALLS = {"contoso": 170, "fabrikam": 90, "northwind": 50}
@@ -50,6 +47,13 @@ DESTINATIONS = (
     "+971212345678",
 )
 
+OUT = {
+    "answeredAt": "2026-11-02T15:00:00Z",
+    "endedAt": "2026-11-02T15:10:00Z",
+    "legType": "dialOut",
+}
+"""A dial-out of ten minutes."""
+
 Event = dict[str, Any]
 
 
@@ -73,9 +77,64 @@ class Day:
         self.events.append(event)
         return event
 
-    def in_order(self) -> Iterator[Event]:
-        """Give the events as telephony and licensing sent them."""
-        yield from sorted(self.events, key=lambda event: str(event["time"]))
+    def organization(self, organization: str, at: datetime, **changed: str) -> None:
+        """Change an organization."""
+        since = {"effectiveAt": format_instant(at)}
+        who = {"organizationId": organization}
+        self.send("licensing", "Organization Changed", at, **who, **since, **changed)
+
+    def user(
+        self, organization: str, user: str, country: str, at: datetime, *names: str, **more: object
+    ) -> None:
+        """Change a user, and assign the licenses of these names."""
+        who = {"organizationId": organization, "userId": user, "country": country}
+        since = {"effectiveAt": format_instant(at)}
+        self.send("licensing", "User Changed", at, **who, **since, **more)
+        for name in names:
+            self.license("License Assigned", organization, user, at, name)
+
+    def license(self, change: str, organization: str, user: str, at: datetime, name: str) -> Event:
+        """Assign or remove a license."""
+        who = {"organizationId": organization, "userId": user}
+        since = {"effectiveAt": format_instant(at)}
+        return self.send("licensing", change, at, **who, license=name, **since)
+
+    def configure(self, organization: str, at: datetime, **settings: object) -> None:
+        """Configure the credit."""
+        who = {"organizationId": organization}
+        self.send("billing", "Credits Configured", at, **{**who, "currency": "USD", **settings})
+
+    def purchase(
+        self, organization: str, purchase: str, amount: str, at: datetime, **more: str
+    ) -> None:
+        """Buy credit."""
+        self.send(
+            "billing",
+            "Credit Purchased",
+            at,
+            organizationId=organization,
+            purchaseId=purchase,
+            amount=amount,
+            currency="USD",
+            **{"purchasedAt": format_instant(at), **more},
+        )
+
+    def call(self, call: str, organization: str, organizer: str, **parts: Any) -> None:  # noqa: ANN401 - fields of an event
+        """End a call; its event is sent a second later."""
+        ended = datetime.fromisoformat(parts["endedAt"])
+        self.send(
+            "telephony",
+            "Call Ended",
+            ended + timedelta(seconds=1),
+            callId=call,
+            organizationId=organization,
+            organizerId=organizer,
+            **{"meetingId": "m-1", "meetingType": "scheduled", **parts},
+        )
+
+    def in_order(self) -> list[Event]:
+        """Return the events as telephony and licensing sent them."""
+        return sorted(self.events, key=lambda event: str(event["time"]))
 
 
 def make_day(seed: int = SEED) -> list[Event]:
@@ -90,121 +149,65 @@ def make_day(seed: int = SEED) -> list[Event]:
     _asked_first(day)
     _priced_in_euros(day)
     _saved_twice(day)
-    return list(day.in_order())
+    return day.in_order()
 
 
 def _licenses(day: Day) -> None:
     at = SETTING_UP
-    _organization(day, CONTOSO, at, name="Contoso", licensingProgram="volume")
-    _organization(
-        day,
+    day.organization(CONTOSO, at, name="Contoso", licensingProgram="volume")
+    day.organization(
         FABRIKAM,
         at,
         name="Fabrikam",
         licensingProgram="volume",
         communicationsCreditsLicense="organization",
     )
-    _organization(day, NORTHWIND, at, name="Northwind", licensingProgram="other")
+    day.organization(NORTHWIND, at, name="Northwind", licensingProgram="other")
     for user in ("adele", "alex", "diego"):
-        _user(day, CONTOSO, user, "US", at, "payPerMinute", "communicationsCredits")
-    _user(day, CONTOSO, "enrico", "IT", at, "SPE_E5", "MCOPSTNC")
-    _user(day, CONTOSO, "grady", "GB", at, "MCOMEETACPEA")
-    _user(day, CONTOSO, "joni", "SE", at)
-    _user(day, FABRIKAM, "lee", "DE", at, "payPerMinute")
-    _user(day, FABRIKAM, "lidia", "FR", at, "payPerMinute")
-    _user(day, FABRIKAM, "lynne", "IN", at, "payPerMinute")
-    _user(day, NORTHWIND, "megan", "CA", at, "payPerMinute", "communicationsCredits")
-    _user(day, NORTHWIND, "miriam", "CA", at, "subscription", "communicationsCredits")
-    _user(day, NORTHWIND, "nestor", "CA", at, "subscription")
+        day.user(CONTOSO, user, "US", at, "payPerMinute", "communicationsCredits")
+    day.user(CONTOSO, "enrico", "IT", at, "SPE_E5", "MCOPSTNC")
+    day.user(CONTOSO, "grady", "GB", at, "MCOMEETACPEA")
+    day.user(CONTOSO, "joni", "SE", at)
+    day.user(FABRIKAM, "lee", "DE", at, "payPerMinute")
+    day.user(FABRIKAM, "lidia", "FR", at, "payPerMinute")
+    day.user(FABRIKAM, "lynne", "IN", at, "payPerMinute")
+    day.user(NORTHWIND, "megan", "CA", at, "payPerMinute", "communicationsCredits")
+    day.user(NORTHWIND, "miriam", "CA", at, "subscription", "communicationsCredits")
+    day.user(NORTHWIND, "nestor", "CA", at, "subscription")
     noon = WORKING_DAY.replace(hour=12)
-    _assign(day, "License Removed", CONTOSO, "diego", noon, "payPerMinute")
-    _organization(day, NORTHWIND, noon, licensingProgram="volume")
+    day.license("License Removed", CONTOSO, "diego", noon, "payPerMinute")
+    day.organization(NORTHWIND, noon, licensingProgram="volume")
     _policies(day, at)
-    _own(day, CONTOSO, "SPE_E5", 1, at)
-    _own(day, NORTHWIND, "subscription", 2, at)
+    for organization, name, quantity in ((CONTOSO, "SPE_E5", 1), (NORTHWIND, "subscription", 2)):
+        bought = {"organizationId": organization, "license": name, "quantity": quantity}
+        since = {"effectiveAt": format_instant(at)}
+        day.send("licensing", "Licenses Purchased", at, **bought, **since)
     ten, heard = WORKING_DAY.replace(hour=10), WORKING_DAY.replace(hour=15, minute=30)
-    late = _assign(day, "License Assigned", CONTOSO, "grady", heard, "communicationsCredits")
+    late = day.license("License Assigned", CONTOSO, "grady", heard, "communicationsCredits")
     late["detail"]["effectiveAt"] = format_instant(ten)
 
 
 def _policies(day: Day, at: datetime) -> None:
     """Alex may call his own country only; nobody may call Lidia's meetings at others' expense."""
-    _user(day, CONTOSO, "alex", "US", at, dialOutPolicy="DialoutCPCDomesticPSTNInternational")
-    _user(day, FABRIKAM, "lidia", "FR", at, tollFreeDialInAllowed=False)
-
-
-def _own(day: Day, organization: str, name: str, quantity: int, at: datetime) -> None:
-    day.send(
-        "licensing",
-        "Licenses Purchased",
-        at,
-        organizationId=organization,
-        license=name,
-        quantity=quantity,
-        effectiveAt=format_instant(at),
-    )
-
-
-def _organization(day: Day, organization: str, at: datetime, **changed: str) -> None:
-    day.send(
-        "licensing",
-        "Organization Changed",
-        at,
-        organizationId=organization,
-        effectiveAt=format_instant(at),
-        **changed,
-    )
-
-
-def _user(
-    day: Day,
-    organization: str,
-    user: str,
-    country: str,
-    at: datetime,
-    *licenses: str,
-    **policies: object,
-) -> None:
-    day.send(
-        "licensing",
-        "User Changed",
-        at,
-        organizationId=organization,
-        userId=user,
-        country=country,
-        effectiveAt=format_instant(at),
-        **policies,
-    )
-    for name in licenses:
-        _assign(day, "License Assigned", organization, user, at, name)
-
-
-def _assign(  # noqa: PLR0913, PLR0917 - the six parts of one sentence
-    day: Day, change: str, organization: str, user: str, at: datetime, name: str
-) -> Event:
-    return day.send(
-        "licensing",
-        change,
-        at,
-        organizationId=organization,
-        userId=user,
-        license=name,
-        effectiveAt=format_instant(at),
-    )
+    day.user(CONTOSO, "alex", "US", at, dialOutPolicy="DialoutCPCDomesticPSTNInternational")
+    day.user(FABRIKAM, "lidia", "FR", at, tollFreeDialInAllowed=False)
 
 
 def _credit(day: Day) -> None:
     """Contoso recharges itself and has credit from last year; Fabrikam only has thresholds."""
     at = SETTING_UP + timedelta(hours=1)
-    _configure(day, CONTOSO, at, enabled=True, triggerAmount="150", rechargeAmount="150")
-    _configure(day, FABRIKAM, at, enabled=False)
+    # Warned while there is time to act, and once more shortly before the end.
+    thresholds = {"lowBalanceThresholds": ["150", "20"]}
+    recharge = {"enabled": True, "triggerAmount": "150", "rechargeAmount": "150"}
+    day.configure(CONTOSO, at, **thresholds, autoRecharge=recharge)
+    day.configure(FABRIKAM, at, **thresholds, autoRecharge={"enabled": False})
     last_year = WORKING_DAY.replace(year=2025, hour=13)
-    _purchase(day, CONTOSO, "po-0907", "80.00", at, purchasedAt=format_instant(last_year))
+    day.purchase(CONTOSO, "po-0907", "80.00", at, purchasedAt=format_instant(last_year))
     later = format_instant(last_year + timedelta(days=18))
-    _purchase(day, CONTOSO, "po-0921", "60.00", at, purchasedAt=later)
-    _purchase(day, CONTOSO, "po-1001", "100.00", at + timedelta(minutes=1))
-    _purchase(day, FABRIKAM, "po-2001", "240.00", at + timedelta(minutes=2))
-    _purchase(day, NORTHWIND, "po-3001", "100.00", WORKING_DAY.replace(hour=10))
+    day.purchase(CONTOSO, "po-0921", "60.00", at, purchasedAt=later)
+    day.purchase(CONTOSO, "po-1001", "100.00", at + timedelta(minutes=1))
+    day.purchase(FABRIKAM, "po-2001", "240.00", at + timedelta(minutes=2))
+    day.purchase(NORTHWIND, "po-3001", "100.00", WORKING_DAY.replace(hour=10))
     day.send(
         "billing",
         "Credit Adjusted",
@@ -215,35 +218,7 @@ def _credit(day: Day) -> None:
         reason="bad line in meeting m-contoso-003",
     )
     recharged = WORKING_DAY.replace(hour=16, minute=30)
-    _purchase(day, CONTOSO, "po-1002", "150.00", recharged, rechargeId=recharge_id(CONTOSO, 1))
-
-
-def _configure(day: Day, organization: str, at: datetime, **auto_recharge: object) -> None:
-    """Have it warned while there is time to act, and once more shortly before the end."""
-    day.send(
-        "billing",
-        "Credits Configured",
-        at,
-        organizationId=organization,
-        currency="USD",
-        lowBalanceThresholds=["150", "20"],
-        autoRecharge=auto_recharge,
-    )
-
-
-def _purchase(
-    day: Day, organization: str, purchase: str, amount: str, at: datetime, **more: str
-) -> None:
-    day.send(
-        "billing",
-        "Credit Purchased",
-        at,
-        organizationId=organization,
-        purchaseId=purchase,
-        amount=amount,
-        currency="USD",
-        **{"purchasedAt": format_instant(at), **more},
-    )
+    day.purchase(CONTOSO, "po-1002", "150.00", recharged, rechargeId=recharge_id(CONTOSO, 1))
 
 
 def _calls(day: Day, organization: str, count: int) -> None:
@@ -258,8 +233,7 @@ def _calls(day: Day, organization: str, count: int) -> None:
             made += 1
             answered = starts + timedelta(seconds=day.chance.randrange(-90, 400))
             ended = ends + timedelta(seconds=day.chance.randrange(-20, 3))
-            _call(
-                day,
+            day.call(
                 f"{organization}-{made:04d}",
                 organization,
                 organizer,
@@ -285,68 +259,22 @@ def _how_joined(chance: random.Random) -> dict[str, str]:
             return {"legType": "app"}
 
 
-def _call(day: Day, call: str, organization: str, organizer: str, **parts: Any) -> Event:  # noqa: ANN401
-    ended = datetime.fromisoformat(parts["endedAt"])
-    return day.send(
-        "telephony",
-        "Call Ended",
-        ended + timedelta(seconds=1),
-        callId=call,
-        organizationId=organization,
-        organizerId=organizer,
-        **{"meetingId": "m-1", "meetingType": "scheduled", **parts},
-    )
-
-
 def _priced_in_euros(day: Day) -> None:
     """A carrier whose prices are in euros reaches Italy; Contoso's credit is kept in dollars."""
-    _call(
-        day,
-        "contoso-euros",
-        CONTOSO,
-        "adele",
-        answeredAt="2026-11-02T15:00:00Z",
-        endedAt="2026-11-02T15:10:00Z",
-        legType="dialOut",
-        remoteNumber="+39061234567",
-    )
+    day.call("contoso-euros", CONTOSO, "adele", **OUT, remoteNumber="+39061234567")
 
 
 def _particular_calls(day: Day) -> None:
-    times = {"answeredAt": "2026-11-02T15:00:00Z", "endedAt": "2026-11-02T15:10:00Z"}
-    out = {**times, "legType": "dialOut"}
-    _call(day, "contoso-premium", CONTOSO, "adele", **out, remoteNumber="+449098790100")
-    _call(day, "contoso-satellite", CONTOSO, "adele", **out, remoteNumber="+881612345678")
-    _call(day, "contoso-masked", CONTOSO, "alex", **out, remoteNumber="+49302312****")
-    _call(
-        day,
-        "contoso-ad-hoc",
-        CONTOSO,
-        "adele",
-        **out,
-        remoteNumber="+14255550142",
-        meetingType="adHoc",
-    )
-    _call(
-        day,
-        "contoso-busy",
-        CONTOSO,
-        "adele",
-        **{**out, "answeredAt": None},
-        remoteNumber="+14255550142",
-    )
-    _call(
-        day,
-        "contoso-billable",
-        CONTOSO,
-        "alex",
-        **out,
-        remoteNumber="+442079460321",
-        billableSeconds=540,
-    )
+    landline = {"remoteNumber": "+14255550142"}
+    day.call("contoso-premium", CONTOSO, "adele", **OUT, remoteNumber="+449098790100")
+    day.call("contoso-satellite", CONTOSO, "adele", **OUT, remoteNumber="+881612345678")
+    day.call("contoso-masked", CONTOSO, "alex", **OUT, remoteNumber="+49302312****")
+    day.call("contoso-ad-hoc", CONTOSO, "adele", **OUT, **landline, meetingType="adHoc")
+    day.call("contoso-busy", CONTOSO, "adele", **{**OUT, "answeredAt": None}, **landline)
+    billable = {"remoteNumber": "+442079460321", "billableSeconds": 540}
+    day.call("contoso-billable", CONTOSO, "alex", **OUT, **billable)
     for number in range(40):
-        _call(
-            day,
+        day.call(
             f"fabrikam-town-hall-{number:02d}",
             FABRIKAM,
             "lee",
@@ -362,10 +290,9 @@ def _trouble(day: Day) -> None:
     """Repeat some deliveries, contradict one, and send what no system should."""
     calls = [event for event in day.events if event["detail-type"] == "Call Ended"]
     for event in day.chance.sample(calls, 12):
-        later = datetime.fromisoformat(event["time"]) + timedelta(
-            seconds=day.chance.choice((0, 20, 7200))
-        )
-        day.events.append({**event, "time": format_instant(later)})
+        later = timedelta(seconds=day.chance.choice((0, 20, 7200)))
+        at = datetime.fromisoformat(event["time"]) + later
+        day.events.append({**event, "time": format_instant(at)})
     sound = calls[3]
     day.events += [
         _broken(sound, "x-conflict", remoteNumber="+14255550111", legType="dialOut"),
@@ -392,18 +319,10 @@ def _trouble(day: Day) -> None:
 def _asked_first(day: Day) -> None:
     """Woodgrove's bridge asks: the last credit, a premium number, a limit of calls at once."""
     at = SETTING_UP + timedelta(hours=2)
-    _organization(day, WOODGROVE, at, name="Woodgrove", licensingProgram="volume")
-    _user(day, WOODGROVE, "wanda", "US", at, "payPerMinute", "communicationsCredits")
-    day.send(
-        "billing",
-        "Credits Configured",
-        at,
-        organizationId=WOODGROVE,
-        currency="USD",
-        maxConcurrentCalls=2,
-        dailySpendLimit="100",
-    )
-    _purchase(day, WOODGROVE, "po-4001", "3.00", at)
+    day.organization(WOODGROVE, at, name="Woodgrove", licensingProgram="volume")
+    day.user(WOODGROVE, "wanda", "US", at, "payPerMinute", "communicationsCredits")
+    day.configure(WOODGROVE, at, maxConcurrentCalls=2, dailySpendLimit="100")
+    day.purchase(WOODGROVE, "po-4001", "3.00", at)
     mobile, landline, premium = "+447700900123", "+493023125042", "+19005550100"
     begins = WORKING_DAY.replace(hour=9, minute=30)
     _ask(day, "authorize", begins, "w-1", 0, mobile, requestedSeconds=1800)
@@ -419,16 +338,12 @@ def _asked_first(day: Day) -> None:
         ("w-4", landline, 447, 121),
     ):
         answered_at = begins + timedelta(seconds=answered)
-        _call(
-            day,
-            call,
-            WOODGROVE,
-            "wanda",
-            legType="dialOut",
-            remoteNumber=number,
-            answeredAt=format_instant(answered_at),
-            endedAt=format_instant(answered_at + timedelta(seconds=seconds)),
-        )
+        times = {
+            "answeredAt": format_instant(answered_at),
+            "endedAt": format_instant(answered_at + timedelta(seconds=seconds)),
+        }
+        out = {"legType": "dialOut", "remoteNumber": number}
+        day.call(call, WOODGROVE, "wanda", **out, **times)
     _ask(day, "release", begins + timedelta(seconds=580), "w-4", 2, usedSeconds=121)
 
 
@@ -475,11 +390,5 @@ def _broken(event: Event, event_id: str, **wrong: object) -> Event:
     return {**event, "id": event_id, "detail": {**event["detail"], **wrong}}
 
 
-def main() -> None:
-    """Write the day, one event a line."""
-    for event in make_day():
-        sys.stdout.write(json.dumps(event) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    sys.stdout.writelines(json.dumps(event) + "\n" for event in make_day())

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import io
 import json
 import statistics
 import time
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -21,14 +18,13 @@ from aws_lambda_powertools.utilities.idempotency import (
 )
 from aws_lambda_powertools.utilities.parser import BaseModel, parse
 
+from perminute.api.endpoints import BY_NAME
 from perminute.domain.rating.rate_card import Quote
 from perminute.domain.values.times import parse_instant
-from perminute_local.bench.handler import CONTEXT, RATE_CARD
-from perminute_local.bench.imports import SETTINGS
+from perminute_local.bench.builders import CONTEXT, ORGANIZATION, ORGANIZERS, RATE_CARD
 from perminute_local.bench.report import print_result
-from perminute_local.bench.transport import ORGANIZATION, ORGANIZERS, InstantAws
-from perminute_local.embedded_aws import environment
-from perminute_local.replay.lambda_runtime import QUIET
+from perminute_local.bench.transport import InstantAws, loaded
+from perminute_local.replay.links import http_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,18 +32,16 @@ if TYPE_CHECKING:
     from perminute.domain.rating.rate_card import RateCard
 
 ROUNDS = 400
-AT = 1_793_610_000_000
+AT = parse_instant("2026-11-02T09:00:00Z")
 NAIVE = "Powertools resolver, parser and idempotency; three reads and ADD by the resource API"
 
 
 def main() -> None:
     """Measure both over an AWS that answers at once."""
     aws = InstantAws(RATE_CARD.read_bytes())
-    with environment(**SETTINGS, **QUIET), redirect_stdout(io.StringIO()):
-        module = importlib.import_module("authorize_calls.handler")
-        schema = module.api.authorize_call.under_way.schema
-        aws.register(schema.connection.client.meta.events)
-        aws.register(schema.connection.session.get_component("event_emitter"))
+    with loaded("authorize_calls") as module:
+        tables = module.api.authorize_call.under_way._tables  # noqa: SLF001 - it has no other use
+        aws.answer_for(tables.connection)
         ours = _measure(aws, module.handler)
         card = module.api.authorize_call.rate_cards.current()
         naive = _measure(aws, _naive_handler(aws, card))
@@ -91,8 +85,6 @@ def _ask(handler: Callable[..., Any], number: int) -> None:
 
 
 def _event(number: int) -> dict[str, Any]:
-    call_id = f"b6c1a0f4-7a3e-4a5f-8f0a-{number:012d}"
-    path = f"/organizations/{ORGANIZATION}/calls/{call_id}/authorize"
     body = {
         "sequence": 0,
         "organizerId": ORGANIZERS[number % len(ORGANIZERS)],
@@ -102,22 +94,9 @@ def _event(number: int) -> dict[str, Any]:
         "remoteNumber": f"+4930231250{number % 100:02d}",
         "requestedSeconds": 600,
     }
-    return {
-        "version": "2.0",
-        "routeKey": "POST /organizations/{organizationId}/calls/{callId}/authorize",
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": {"content-type": "application/json"},
-        "pathParameters": {"organizationId": ORGANIZATION, "callId": call_id},
-        "requestContext": {
-            "authorizer": {"iam": {"accountId": "123456789012"}},
-            "http": {"method": "POST", "path": path},
-            "stage": "$default",
-            "timeEpoch": AT,
-        },
-        "body": json.dumps(body),
-        "isBase64Encoded": False,
-    }
+    call_id = f"b6c1a0f4-7a3e-4a5f-8f0a-{number:012d}"
+    path = {"organizationId": ORGANIZATION, "callId": call_id}
+    return http_event(BY_NAME["authorize"], path, body, AT)
 
 
 class _Body(BaseModel):
@@ -135,7 +114,6 @@ def _naive_handler(aws: InstantAws, card: RateCard) -> Callable[..., Any]:
     aws.register(resource.meta.client.meta.events)
     credit, licensing = resource.Table("credit"), resource.Table("licensing")
     app = APIGatewayHttpResolver()
-    at = parse_instant("2026-11-02T09:00:00Z")
 
     @app.post("/organizations/<organization>/calls/<_call>/authorize")
     def authorize(organization: str, _call: str) -> dict[str, Any]:
@@ -144,7 +122,7 @@ def _naive_handler(aws: InstantAws, card: RateCard) -> Callable[..., Any]:
         for subject in ("organization", f"user#{body.organizerId}"):
             licensing.get_item(Key={"organizationId": organization, "subject": subject})
         rates = card.rates[0].leg_type
-        quote = card.quote(type(rates)(body.legType), body.remoteNumber, 600, at)
+        quote = card.quote(type(rates)(body.legType), body.remoteNumber, 600, AT)
         micros = quote.charge_micros if isinstance(quote, Quote) else 0
         credit.update_item(
             Key={"organizationId": organization, "record": "account"},

@@ -9,32 +9,25 @@ from unittest.mock import patch
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application import settle_pools
-from perminute.application.charge_calls import ChargeCalls, EndedCall
+from perminute.application.charge_calls import ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.retry import RetryPolicy
 from perminute.application.spend_counters import full_spend_counters
-from perminute.domain.credit.booking import Purchase, purchase
-from perminute.domain.credit.lots import twelve_months_after
 from perminute.domain.credit.transaction import (
-    EventIdentity,
-    IdentityKind,
-    ProcessedEvent,
     Transaction,
 )
 from perminute.domain.licensing.attributes import MONTHLY_SPEND_LIMIT, license_attribute
-from perminute.domain.licensing.licensing import LicensingChange
-from perminute.domain.licensing.timelines import Fact
 from perminute.domain.limits.spending import SpendKey, SpendKind
-from perminute.domain.rating.calls import Call, LegType, MeetingType
 from perminute.formats.rate_card_csv import read_rate_card
-from perminute_local.bench.handler import RATE_CARD
+from perminute_local.bench.builders import RATE_CARD, bought, ended_call, licensing_change
 from perminute_local.bench.report import print_result
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from perminute.application.charge_calls import EndedCall
     from perminute.domain.licensing.attributes import FactValue
     from perminute.domain.rating.rate_card import RateCard
     from perminute.domain.rating.usage_record import Usage
@@ -43,7 +36,6 @@ if TYPE_CHECKING:
 ORGANIZATION, ORGANIZER = "contoso", "adele"
 CALLS = 1_660
 DESCRIPTION = "the rest of the month is gone over; what counts for limits is counted again"
-_SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 _FIRST = datetime(2026, 11, 1, 9, tzinfo=UTC)
 _APART = timedelta(minutes=25)
 _EXHAUSTED_AFTER = CALLS * 9 // 10
@@ -57,13 +49,11 @@ class _Counted(InMemoryCalls):
     def lists(
         self, organization_id: str, *, since: datetime, after: str | None = None
     ) -> Iterator[CallList]:
-        """Read lists, and count them."""
         for listed in super().lists(organization_id, since=since, after=after):
             self.lists_read += 1
             yield listed
 
     def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
-        """Read usages, and count them."""
         self.usages_read += len(call_ids)
         return super().usages(organization_id, call_ids)
 
@@ -92,7 +82,7 @@ def _measured() -> dict[str, int]:
     parts = calls, LicensingCache(store), PublishedRateCards(_card()), RetryPolicy()
     charge = ChargeCalls(store, *parts, settles_at_once=0)
     charge([_ended(f"call-{number}", _FIRST + number * _APART) for number in range(CALLS)])
-    _say(store, ORGANIZER, {MONTHLY_SPEND_LIMIT: 10**12})
+    _state(store, ORGANIZER, {MONTHLY_SPEND_LIMIT: 10**12})
     calls.lists_read = 0
     _count(store, calls)
     first_count = calls.lists_read
@@ -130,34 +120,13 @@ def _organization() -> InMemoryStore:
     }
     users: dict[str, FactValue] = {"country": "DE", **held}
     for user, said in ((None, pool), (ORGANIZER, users)):
-        _say(store, user, said)
-    account = store.account(ORGANIZATION)
-    bought = Purchase(
-        purchase_id="po-1001",
-        amount_micros=10**9,
-        currency="USD",
-        purchased_at=_SINCE,
-        expires_at=twelve_months_after(_SINCE),
-    )
-    store.commit(purchase(account, bought, at=_SINCE, cause="bench"))
+        _state(store, user, said)
+    store.commit(bought(store.account(ORGANIZATION)))
     return store
 
 
-def _say(store: InMemoryStore, user: str | None, said: Mapping[str, FactValue]) -> None:
-    facts = tuple(
-        Fact(
-            attribute=attribute,
-            value=value,
-            effective_at=_SINCE,
-            issued_at=_SINCE,
-            event_id="bench",
-        )
-        for attribute, value in said.items()
-    )
-    key = EventIdentity(IdentityKind.EVENT, ORGANIZATION, f"{user}/{len(store.processed_events)}")
-    store.record(
-        ORGANIZATION, [(LicensingChange(ORGANIZATION, user, facts), ProcessedEvent(key, ""))]
-    )
+def _state(store: InMemoryStore, user: str | None, values: Mapping[str, FactValue]) -> None:
+    store.record(ORGANIZATION, [licensing_change(ORGANIZATION, user, values)])
 
 
 def _card() -> RateCard:
@@ -165,19 +134,8 @@ def _card() -> RateCard:
 
 
 def _ended(call_id: str, ended_at: datetime) -> EndedCall:
-    one = Call(
-        organization_id=ORGANIZATION,
-        call_id=call_id,
-        organizer_id=ORGANIZER,
-        meeting_id="meeting-1",
-        meeting_type=MeetingType.SCHEDULED,
-        leg_type=LegType.DIAL_OUT,
-        service_number=None,
-        remote_number="+493023125042",
-        answered_at=ended_at - timedelta(minutes=1),
-        ended_at=ended_at,
-    )
-    return EndedCall(one, ended_at)
+    answered_at = ended_at - timedelta(minutes=1)
+    return ended_call(ORGANIZATION, call_id, ORGANIZER, answered_at, seconds=60)
 
 
 if __name__ == "__main__":

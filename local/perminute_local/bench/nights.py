@@ -64,7 +64,6 @@ class Turned:
         return time.process_time() + self.waited
 
     def request(self, seconds: float = REQUEST_SECONDS) -> None:
-        """Make a request."""
         self.requests += 1
         self.waited += seconds
 
@@ -78,7 +77,7 @@ class MadeUp:
     entries_number: int
 
     def account(self, organization_id: str) -> Account:
-        """Make up an account: all that was bought but what calls cost."""
+        # All that was bought but what calls cost.
         self.clock.request()
         left = 2 * self.entries_number - (self.entries_number - 1)
         lot = Lot(
@@ -94,18 +93,15 @@ class MadeUp:
         )
 
     def account_totals(self, organization_id: str) -> tuple[AccountTotals, bool]:
-        """See `Books.account_totals`."""
         account = self.account(organization_id)
         self.clock.request()
         return AccountTotals.of(account, ()), True
 
     def pools(self, _: str) -> Mapping[Month, PoolUse]:
-        """See `Books.pools`."""
         self.clock.request()
         return {}
 
     def entries(self, organization_id: str) -> Iterator[LedgerEntry]:
-        """Make up a purchase and charges."""
         balance_micros = 0
         for number in range(1, self.entries_number + 1):
             bought = number == 1
@@ -122,14 +118,12 @@ class MadeUp:
             )
 
     def costs(self) -> Iterator[CallCost]:
-        """Make up a call for each charge."""
         for number in range(2, self.entries_number + 1):
             yield CallCost(f"call-{number:08}", ((entry_id(number), 1),))
 
     def parts(
         self, organization_id: str, *, after: BooksCursor | None = None
     ) -> Iterator[tuple[BooksCursor, LedgerEntry | CallCost]]:
-        """See `Books.parts`."""
         # Two queries of the ledger, one of the usages: each is one request at least.
         self.clock.request()
         skipped = int(after.key) if after is not None else 0
@@ -142,24 +136,22 @@ class MadeUp:
             yield BooksCursor("parts", f"{number}"), part
 
     def other_entries(self, _: str, *, after: int) -> Iterator[LedgerEntry]:
-        """See `Books.other_entries`: nobody has bought anything today."""
+        # Nobody has bought anything today.
         self.clock.request()
         del after
         return iter(())
 
     def latest_calls(self, _: str) -> Iterator[tuple[Sequence[LedgerEntry], Sequence[CallCost]]]:
-        """See `Books.latest_calls`: nobody has called today."""
+        # Nobody has called today.
         self.clock.request()
         return iter(())
 
     def organizations(self, **_: object) -> Iterator[str]:
-        """See `CreditStore.organizations`."""
         return (f"org-{number:06}" for number in range(self.organizations_number))
 
     def listed_organizations(
         self, *, limit: int, due_by: datetime | None = None, after: str | None = None
     ) -> ListedOrganizations:
-        """See `CreditStore.listed_organizations`."""
         del due_by
         self.clock.request()
         first = int(after or 0)
@@ -168,7 +160,7 @@ class MadeUp:
         return ListedOrganizations(names, f"{last}" if last < self.organizations_number else None)
 
     def statement(self, organization_id: str) -> Statement:
-        """See `CreditStore.statement`: seven requests, and all in memory."""
+        # Seven requests, and all in memory.
         account = self.account(organization_id)
         for _ in range(6):
             self.clock.request()
@@ -201,12 +193,10 @@ class Counted(InMemoryBookChecks):
     clock: Turned = field(default_factory=Turned)
 
     def check(self, organization_id: str) -> Any:  # noqa: ANN401 - what the twin returns
-        """See `BookChecks.check`."""
         self.clock.request()
         return super().check(organization_id)
 
     def store(self, check: Any) -> bool:  # noqa: ANN401 - what the twin takes
-        """See `BookChecks.keep`."""
         self.clock.request()
         return super().store(check)
 
@@ -218,7 +208,7 @@ class Queued(SentWork):
     clock: Turned = field(default_factory=Turned)
 
     def send(self, work: Sequence[RunPage | RunOrganization]) -> None:
-        """See `WorkQueue.send`."""
+        # Ten messages are a request.
         for _ in range(-(-len(work) // 10)):
             self.clock.request()
         super().send(work)

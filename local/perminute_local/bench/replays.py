@@ -7,18 +7,20 @@ import tempfile
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from perminute.domain.values.times import format_instant
-from perminute_local.bench.handler import RATE_CARD
+from perminute_local.bench.builders import RATE_CARD
 from perminute_local.bench.report import print_result
-from perminute_local.example_day import DESTINATIONS, SETTING_UP, WORKING_DAY
+from perminute_local.example_day import (
+    DESTINATIONS,
+    SETTING_UP,
+    WORKING_DAY,
+    Day,
+    Event,
+)
 from perminute_local.replay.links import InProcess
 from perminute_local.replay.plan import Disturbance
 from perminute_local.replay.run import System, embedded_stack, read_plan
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SIZES = (2_000, 20_000)
 NAIVE_SIZE = 500
@@ -62,51 +64,26 @@ def _measure(calls: int, batch_size: int | None) -> dict[str, float]:
     }
 
 
-def _events(calls: int) -> Iterator[dict[str, Any]]:
-    at = format_instant(SETTING_UP)
-    number = 0
-
-    def event(source: str, detail_type: str, time_: str, **detail: object) -> dict[str, Any]:
-        nonlocal number
-        number += 1
-        return {
-            "id": f"e-{number}",
-            "source": f"perminute.{source}",
-            "detail-type": detail_type,
-            "time": time_,
-            "detail": {"organizationId": "contoso", **detail},
-        }
-
-    yield event("licensing", "Organization Changed", at, effectiveAt=at, licensingProgram="volume")
+def _events(calls: int) -> list[Event]:
+    day = Day(seed=0)
+    day.organization("contoso", SETTING_UP, licensingProgram="volume")
     for user in range(ORGANIZERS):
-        who = {"userId": f"organizer-{user}", "effectiveAt": at}
-        yield event("licensing", "User Changed", at, **who, country="DE")
-        for name in ("payPerMinute", "communicationsCredits"):
-            yield event("licensing", "License Assigned", at, **who, license=name)
-    yield event(
-        "billing",
-        "Credit Purchased",
-        at,
-        purchaseId="po-1",
-        amount="1000000",
-        currency="USD",
-        purchasedAt=at,
-    )
+        licenses = "payPerMinute", "communicationsCredits"
+        day.user("contoso", f"organizer-{user}", "DE", SETTING_UP, *licenses)
+    day.purchase("contoso", "po-1", "1000000", SETTING_UP)
     for call in range(calls):
         ended = WORKING_DAY + timedelta(seconds=2 * (call // CALLS_A_SECOND))
-        yield event(
-            "telephony",
-            "Call Ended",
-            format_instant(ended),
-            callId=f"call-{call}",
-            organizerId=f"organizer-{call % ORGANIZERS}",
+        day.call(
+            f"call-{call}",
+            "contoso",
+            f"organizer-{call % ORGANIZERS}",
             meetingId=f"meeting-{call // 7}",
-            meetingType="scheduled",
             legType="dialOut",
             remoteNumber=DESTINATIONS[call % len(DESTINATIONS)],
             answeredAt=format_instant(ended - timedelta(seconds=60 + call % 1_800)),
             endedAt=format_instant(ended),
         )
+    return day.events
 
 
 if __name__ == "__main__":

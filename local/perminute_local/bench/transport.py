@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from botocore.awsrequest import AWSResponse
@@ -13,18 +14,19 @@ from perminute.adapters.dynamodb.account_items import account_item
 from perminute.adapters.dynamodb.licensing_items import TimelineItem, fact_text, timeline_item
 from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer
 from perminute.domain.credit.accounts import Account
-from perminute.domain.credit.booking import Purchase, purchase
-from perminute.domain.credit.lots import twelve_months_after
-from perminute.domain.licensing.timelines import Fact
+from perminute_local.bench.builders import ORGANIZATION, ORGANIZERS, bought, facts
+from perminute_local.bench.imports import SETTINGS
+from perminute_local.embedded_aws import environment
+from perminute_local.replay.lambda_runtime import load_module, log_errors_only
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from botocore.awsrequest import AWSPreparedRequest
     from botocore.hooks import BaseEventHooks
+    from pynamodb.connection import Connection
 
     from perminute.domain.licensing.attributes import FactValue
-
-ORGANIZATION, ORGANIZERS = "contoso", tuple(f"organizer-{n}" for n in range(20))
-_SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class _Body:
@@ -37,6 +39,15 @@ class _Body:
     def read(self, *_: object) -> bytes:
         content, self._content = self._content, b""
         return content
+
+
+@contextmanager
+def loaded(name: str) -> Iterator[Any]:
+    """Load a function under the settings of the benchmarks; what it prints is not shown."""
+    with environment(**SETTINGS), redirect_stdout(StringIO()):
+        module = load_module(f"{name}.handler", SETTINGS)
+        log_errors_only()
+        yield module
 
 
 class InstantAws:
@@ -58,8 +69,12 @@ class InstantAws:
         # botocore's annotations have all handlers return nothing; this hook's answer is used.
         events.register("before-send.*.*", self.answer)  # type: ignore[arg-type]
 
+    def answer_for(self, connection: Connection) -> None:
+        """Answer every request of a function's connection to DynamoDB, and of its session."""
+        self.register(connection.client.meta.events)
+        self.register(connection.session.get_component("event_emitter"))
+
     def answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:  # noqa: ANN401 - botocore's
-        """Answer one request."""
         self.requests += 1
         target = request.headers.get("X-Amz-Target", b"")
         operation = (target.decode() if isinstance(target, bytes) else target).partition(".")[2]
@@ -96,31 +111,15 @@ def funded_account(lots: int = 1) -> dict[str, Any]:
     """Make an account as the store writes it, with credit for as long as anybody measures."""
     account = Account(organization_id=ORGANIZATION, version=6, entries=2)
     for number in range(lots):
-        at = _SINCE + timedelta(minutes=number)
-        bought = Purchase(
-            purchase_id=f"po-{1001 + number}",
-            amount_micros=50_000_000_000,
-            currency="USD",
-            purchased_at=at,
-            expires_at=twelve_months_after(at),
-        )
-        account = purchase(account, bought, at=at, cause=f"purchase#{bought.purchase_id}").after
+        account = bought(account, micros=50_000_000_000, number=number).after
     return account_item(account)
 
 
 def _timelines() -> list[dict[str, Any]]:
-    def timeline(subject: str, **facts: FactValue) -> dict[str, Any]:
-        stated = (
-            Fact(
-                attribute=attribute,
-                value=value,
-                effective_at=_SINCE,
-                issued_at=_SINCE,
-                event_id="event-1",
-            )
-            for attribute, value in facts.items()
+    def timeline(subject: str, **values: FactValue) -> dict[str, Any]:
+        return timeline_item(
+            TimelineItem(ORGANIZATION, subject, tuple(map(fact_text, facts(values))))
         )
-        return timeline_item(TimelineItem(ORGANIZATION, subject, tuple(map(fact_text, stated))))
 
     user_facts: dict[str, FactValue] = {
         "license:MCOMEETACPEA": True,

@@ -19,18 +19,11 @@ from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.results import Accepted
 from perminute.application.retry import RetryPolicy
-from perminute.domain.credit.booking import Purchase, purchase
-from perminute.domain.credit.lots import twelve_months_after
-from perminute.domain.credit.transaction import EventIdentity, IdentityKind, ProcessedEvent
-from perminute.domain.licensing.attributes import FactValue, license_attribute
-from perminute.domain.licensing.licensing import LicensingChange
-from perminute.domain.licensing.timelines import Fact
-from perminute.domain.rating.calls import Call, LegType, MeetingType
+from perminute.domain.licensing.attributes import license_attribute
 from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.bench.baseline import DESCRIPTION, charge_one_by_one
-from perminute_local.bench.handler import RATE_CARD
+from perminute_local.bench.builders import CONTEXT, RATE_CARD, bought, ended_call, licensing_change
 from perminute_local.bench.report import print_result
-from perminute_local.replay.lambda_runtime import Context
 from perminute_local.replay.run import embedded_stack, table_names
 
 if TYPE_CHECKING:
@@ -42,9 +35,7 @@ BATCHES = (1, 10, 25, 96)
 NAIVE_CALLS = 10
 IDEMPOTENCY_TABLE = "idempotency"
 
-_SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 _ANSWERED = datetime(2026, 11, 2, 9, tzinfo=UTC)
-_ENDED = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -55,11 +46,9 @@ class Meter:
     write_units: float = 0
 
     def ask(self, params: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: ANN401 - botocore's
-        """Have every request tell what it consumes."""
         return {**params, "ReturnConsumedCapacity": "TOTAL"}
 
     def count(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:  # noqa: ANN401 - botocore's
-        """Take in one answer."""
         self.requests += 1
         if model.name in {"TransactWriteItems", "PutItem", "UpdateItem"}:
             used = parsed["ConsumedCapacity"]
@@ -68,7 +57,6 @@ class Meter:
 
     @contextmanager
     def over(self, *clients: Any) -> Iterator[None]:  # noqa: ANN401 - botocore's
-        """Count while the context lasts."""
         for client in clients:
             client.meta.events.register("provide-client-params.dynamodb.*", self.ask)
             client.meta.events.register("after-call.dynamodb.*", self.count)
@@ -116,9 +104,8 @@ def _measure_naive(connection: Connection, schema: Tables) -> dict[str, float]:
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
     )
-    context = Context(function_name="bench", invoked_function_arn="arn:bench")
     charging = _charging(schema, organization)
-    charge = charge_one_by_one(charging, client, IDEMPOTENCY_TABLE, context)
+    charge = charge_one_by_one(charging, client, IDEMPOTENCY_TABLE, CONTEXT)
     meter = Meter()
     with meter.over(client, connection.client):
         for one in _calls(organization, NAIVE_CALLS, "call"):
@@ -150,58 +137,25 @@ def _charging(schema: Tables, organization: str) -> ChargeCalls:
 def _fund(
     credit: DynamoDBCreditStore, licensing: DynamoDBLicensingStore, organization: str
 ) -> None:
-    def change(user_id: str | None, **values: FactValue) -> tuple[LicensingChange, ProcessedEvent]:
-        identity = f"{organization}-{user_id}"
-        facts = tuple(
-            Fact(
-                attribute=attribute,
-                value=value,
-                effective_at=_SINCE,
-                issued_at=_SINCE,
-                event_id=identity,
-            )
-            for attribute, value in values.items()
-        )
-        key = EventIdentity(IdentityKind.EVENT, organization, identity)
-        return LicensingChange(organization, user_id, facts), ProcessedEvent(key, "{}")
-
-    held = {license_attribute(product): True for product in ("MCOMEETACPEA", "MCOPSTNC")}
+    users = {license_attribute(product): True for product in ("MCOMEETACPEA", "MCOPSTNC")}
     licensing.record(
         organization,
-        [change(None, licensingProgram="volume"), change("adele", country="DE", **held)],
+        [
+            licensing_change(organization, None, {"licensingProgram": "volume"}),
+            licensing_change(organization, "adele", {"country": "DE", **users}),
+        ],
     )
-    account = credit.account(organization)
-    bought = Purchase(
-        purchase_id="po-1001",
-        amount_micros=10**9,
-        currency="USD",
-        purchased_at=_SINCE,
-        expires_at=twelve_months_after(_SINCE),
-    )
-    booking = purchase(account, bought, at=_SINCE, cause="purchase#po-1001")
-    credit.commit(booking)
+    credit.commit(bought(credit.account(organization)))
 
 
 def _calls(organization: str, count: int, name: str) -> list[EndedCall]:
-    # Identifiers like real ones: as long, and as hard to compress.
-    return [
-        EndedCall(
-            Call(
-                organization_id=organization,
-                call_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{organization}/{name}/{number}")),
-                organizer_id="adele",
-                meeting_id="19:meeting_MzQ0ZjI2YmMtYjBlYi00ZjY4LWI2ZGQ",
-                meeting_type=MeetingType.SCHEDULED,
-                leg_type=LegType.DIAL_OUT,
-                service_number="+493023125100",
-                remote_number="+493023125042",
-                answered_at=_ANSWERED,
-                ended_at=_ENDED,
-                billable_seconds=1_799,
-            ),
-            _ENDED,
-        )
+    # As hard to compress as real identifiers.
+    call_ids = (
+        str(uuid.uuid5(uuid.NAMESPACE_OID, f"{organization}/{name}/{number}"))
         for number in range(count)
+    )
+    return [
+        ended_call(organization, call_id, "adele", _ANSWERED, seconds=1_799) for call_id in call_ids
     ]
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import io
 import json
-import sys
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,13 +12,11 @@ from logging import INFO, StreamHandler
 from typing import TYPE_CHECKING, Any
 
 from perminute.observability import logger
-from perminute_local.bench.handler import CONTEXT, RATE_CARD, batch
-from perminute_local.bench.imports import SETTINGS
+from perminute_local.bench.builders import CONTEXT, RATE_CARD, batch
 from perminute_local.bench.report import best_cpu_seconds
-from perminute_local.bench.transport import InstantAws
+from perminute_local.bench.transport import InstantAws, loaded
 from perminute_local.cost.idle import Cost, log_dollars
 from perminute_local.cost.prices import MILLION, gigabytes, of_a_million
-from perminute_local.embedded_aws import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,13 +170,8 @@ class MeteredAws(InstantAws):
 def measured() -> list[Measured]:
     """Charge batches of one organization through the function's own handler."""
     aws = MeteredAws(RATE_CARD.read_bytes())
-    with environment(**SETTINGS):
-        # Whoever loaded it before may have loaded it over something else.
-        sys.modules.pop("charge_calls.handler", None)
-        module = importlib.import_module("charge_calls.handler")
-        connection = module.application.connection
-        aws.register(connection.client.meta.events)
-        aws.register(connection.session.get_component("event_emitter"))
+    with loaded("charge_calls") as module:
+        aws.answer_for(module.application.connection)
         return [_measure(aws, module.handler, size) for size in BATCHES]
 
 

@@ -59,7 +59,6 @@ class DeployedFunction(LambdaFunction):
         self._client = client
 
     def call(self, event: Any) -> dict[str, Any] | None:  # noqa: ANN401 - whatever JSON can say
-        """Invoke it, and wait for what it answers."""
         answer = self._client.invoke(
             FunctionName=self.physical_name, Qualifier=ALIAS, Payload=json.dumps(event)
         )
@@ -71,7 +70,6 @@ class DeployedFunction(LambdaFunction):
         return result
 
     def session(self) -> boto3.Session:
-        """Act with its role and no other right, as whoever polls for it does."""
         role = self._client.get_function_configuration(FunctionName=self.physical_name)["Role"]
         given = boto3.client("sts").assume_role(RoleArn=role, RoleSessionName=self.name)
         credentials = given["Credentials"]
@@ -207,7 +205,6 @@ class Deployed:
         self._api = SignedRequests(deployment.names[API])
 
     def deliver(self, batch: Sequence[Delivery], batch_size: int | None) -> list[Rejected]:
-        """Put events on the bus, each at its time, and read queues until nothing is left."""
         rejected: list[Rejected] = []
         for delivery in batch:
             if delivery.at is not None:
@@ -217,21 +214,19 @@ class Deployed:
         return rejected
 
     def deliver_sent(self, names: set[str]) -> list[Rejected] | None:
-        """Read the queues that these functions send to."""
         if not self._wiring.fed_by(names, self.stack):
             return None
         self.settle()
         return []
 
     def response(self, request: Delivery) -> Response:
-        """Ask over HTTP, at the time of the request."""
         if request.at is not None:
             self._time.set(request.at)
         routes = self._wiring.charging[0].routes if self._wiring.charging else ()
         return ChargingRequests(routes, self._api.ask).response(request)
 
     def places(self, deliveries: Sequence[Delivery]) -> Mapping[str, str]:
-        """Say which event of the file has which id of the bus, which gives each a new one."""
+        # The bus gives each event a new id.
         return {one.event_id: one.event_id for one in deliveries} | self._places
 
     def _work_off(self, _name: str, _at: datetime) -> Iterable[Failure]:
@@ -239,7 +234,6 @@ class Deployed:
         return ()
 
     def settle(self, batch_size: int | None = None) -> None:
-        """Read until nothing waits; what failed comes again when its time has passed."""
         while True:
             while self._poll(batch_size):
                 pass

@@ -28,7 +28,7 @@ from perminute_local.embedded_aws import REGION, environment
 from perminute_local.stack import StackError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from perminute_local.stack import Function, Pattern, ScheduleTrigger, StreamTrigger
 
@@ -132,6 +132,20 @@ class LambdaFunction(ABC):
         return list(records[first:])
 
 
+def load_module(name: str, variables: Mapping[str, str]) -> Any:  # noqa: ANN401 - a module
+    """Import a function's module anew under its environment, as Lambda does."""
+    with environment(**variables):
+        sys.modules.pop(name, None)
+        return importlib.import_module(name)
+
+
+def log_errors_only() -> None:
+    """Set the level that `QUIET` names: Powertools read it when the logger was created."""
+    from perminute.observability import logger  # noqa: PLC0415 - other users set it by QUIET
+
+    logger.setLevel(QUIET["POWERTOOLS_LOG_LEVEL"])
+
+
 class LoadedFunction(LambdaFunction):
     """A function of the template, loaded as Lambda loads it: import first, handler afterwards."""
 
@@ -142,9 +156,8 @@ class LoadedFunction(LambdaFunction):
         self._runs = count(1)
         self._environment = {**function.environment, **QUIET}
         module_name, _, attribute = function.handler.rpartition(".")
-        with environment(**self._environment):
-            sys.modules.pop(module_name, None)
-            self._handler: Handler = getattr(importlib.import_module(module_name), attribute)
+        module = load_module(module_name, self._environment)
+        self._handler: Handler = getattr(module, attribute)
 
     def call(self, event: Any) -> dict[str, Any] | None:  # noqa: ANN401 - whatever JSON can say
         """Call its handler."""

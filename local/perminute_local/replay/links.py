@@ -28,6 +28,7 @@ from perminute_local.replay.lambda_runtime import (
     Scheduled,
     SQSMessage,
     TableStream,
+    log_errors_only,
 )
 from perminute_local.replay.results import Rejected, Response, drain, unknown_source
 from perminute_local.stack import ApiTrigger, QueueTrigger, ScheduleTrigger, StreamTrigger
@@ -254,6 +255,7 @@ class InProcess:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self._wiring = wire(stack, LoadedFunction)
+        log_errors_only()
         self.readers = self._wiring.readers
         self.largest_batch = max(trigger.batch_size for trigger, _ in self.readers.values())
         self.streams = [TableStream(arn, who) for arn, who in self._wiring.listening.items()]
@@ -264,7 +266,6 @@ class InProcess:
         self._sqs = boto3.client("sqs")
 
     def deliver(self, batch: Sequence[Delivery], batch_size: int | None) -> list[Rejected]:
-        """Deliver to each queue that a rule names."""
         queues = [q for q in self._bus.queues_for(batch[0]) if q in self.readers]
         if not queues:
             return [Rejected(one.event_id, unknown_source(one.source)) for one in batch]
@@ -276,7 +277,6 @@ class InProcess:
         return rejected
 
     def deliver_sent(self, names: set[str]) -> list[Rejected] | None:
-        """Deliver what stands in the queues, and what their readers send themselves meanwhile."""
         queues = self._wiring.fed_by(names, self.stack)
         rejected: list[Rejected] = []
         for queue in queues:
@@ -291,7 +291,6 @@ class InProcess:
             yield Failure(rejected.event_id, at, rejected.reason)
 
     def response(self, request: Delivery) -> Response:
-        """Call the function as API Gateway does."""
         if self._wiring.charging is None:
             msg = "no function of the template serves the charging API"
             raise LookupError(msg)
@@ -299,7 +298,7 @@ class InProcess:
         return ChargingRequests(trigger.routes, ask_function(function)).response(request)
 
     def places(self, deliveries: Sequence[Delivery]) -> Mapping[str, str]:
-        """Say of events without an id, which go by their fingerprint, in which line they stand."""
+        # Events without an id go by their fingerprint: each by its line in the file.
         return {event_id_of(delivery.body): delivery.event_id for delivery in deliveries}
 
     def _deliver(
