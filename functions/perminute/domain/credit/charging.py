@@ -187,7 +187,7 @@ def _paid(
 ) -> tuple[Usage, ...]:
     """Take what calls cost out of the lots, in one entry, which each of them names.
 
-    Calls are paid in the order in which their calls ended, however a batch was delivered; across
+    Calls are paid in the order in which they ended, however a batch was delivered; across
     batches, what is said of a call is what held when it was booked.
     """
     in_order = [usage for usage in usages if usage.charge_micros]
