@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from perminute.application.daily_expiry import ChargedByReports, ChargeReported
     from perminute.application.retry import RetryPolicy
     from perminute.domain.rating.usage_record import Usage
-    from perminute.ports import CreditStore
+    from perminute.ports.stores import CreditStore
 
 
 @dataclass

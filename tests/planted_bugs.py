@@ -92,7 +92,8 @@ if TYPE_CHECKING:
     from perminute.domain.reconciliation.book_checks import BooksCursor, CallCost
     from perminute.events.event import Event, IssuedDetail
     from perminute.fields import Message
-    from perminute.ports import CallList, CreditStore, ListedCall, ListedOrganizations
+    from perminute.ports.calls import CallList, ListedCall
+    from perminute.ports.stores import CreditStore, ListedOrganizations
 
 
 @contextmanager

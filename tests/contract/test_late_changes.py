@@ -37,13 +37,14 @@ from perminute.domain.pools.pools import (
 from perminute.domain.rating.calls import LegType, MeetingType
 from perminute.domain.rating.usage_record import Adjusted, Flag, Outcome
 from perminute.domain.rerating.rerating import Rerating
-from perminute.ports import MAX_MERGED, ListedCall
+from perminute.ports.stores import MAX_MERGED
 
 if TYPE_CHECKING:
     from stores import Stores
 
     from perminute.domain.credit.transaction import ProcessedEvent
     from perminute.domain.licensing.licensing import LicensingChange as Change
+    from perminute.ports.calls import ListedCall
 
 NOVEMBER, DECEMBER = Month(2026, 11), Month(2026, 12)
 MIDNIGHT = datetime(2026, 11, 3, tzinfo=UTC)

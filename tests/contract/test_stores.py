@@ -47,7 +47,7 @@ from perminute.domain.licensing.timelines import MAX_FACTS, Timeline, without_la
 from perminute.domain.rating.calls import LegType, MeetingType
 from perminute.domain.rating.rating import Rating, RatingContext, rate_call
 from perminute.domain.reconciliation.reconciliation import Statement, reconcile
-from perminute.ports import MAX_CHANGES_PER_RECORD
+from perminute.ports.stores import MAX_CHANGES_PER_RECORD
 
 if TYPE_CHECKING:
     from perminute.domain.credit.transaction import ProcessedEvent

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from builders import ANSWERED, ORGANIZATION, WITHOUT_WAITING, purchase
+from perminute.domain.reconciliation.book_sums import CallCost
 
 from perminute.adapters import dynamodb
 from perminute.adapters.dynamodb.book_checks import check_item, check_of
@@ -24,6 +25,7 @@ from perminute.domain.credit.lots import LotShare
 from perminute.domain.errors import Unavailable
 from perminute.domain.reconciliation.book_checks import BooksCheck, CallCost, is_due_whole
 from perminute.ports import RunOrganization
+from perminute.ports.work import RunOrganization
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

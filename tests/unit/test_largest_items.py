@@ -74,7 +74,7 @@ from perminute.domain.rating.calls import MAX_ID_LENGTH, LegType
 from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.usage_record import Adjusted, Flag
 from perminute.domain.rerating.rerating import Rerating
-from perminute.ports import MAX_CHANGES_PER_RECORD, MAX_MERGED
+from perminute.ports.stores import MAX_CHANGES_PER_RECORD, MAX_MERGED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -56,7 +56,9 @@ from perminute.domain.pools.pools import DrawPosition, MinutePool, Month, minute
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute.domain.rerating.rerating import Rerating
-from perminute.ports import ListedCall, Rejection, Waiting
+from perminute.ports.calls import ListedCall
+from perminute.ports.notifications import Rejection
+from perminute.ports.work import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -64,7 +66,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.rating.usage_record import Usage
-    from perminute.ports import CallList, Calls
+    from perminute.ports.calls import CallList, Calls
 
 CALLS = 2_500
 PAID = 150_000

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from perminute.application.authorize_call import AuthorizeCall
     from perminute.application.look_up_calls import LookUpCalls
     from perminute.application.retry import Deadline
-    from perminute.ports import CreditStore
+    from perminute.ports.stores import CreditStore
 
     Serve = Callable[["ChargingApi", "Target", R], A]
 

@@ -33,7 +33,7 @@ from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
 from perminute.domain.licensing.timelines import FOLD_MARGIN, RERATING_HORIZON
 from perminute.domain.rerating.rerating import rerating_for
 from perminute.domain.values.times import format_instant
-from perminute.ports import MAX_CHANGES_PER_RECORD
+from perminute.ports.stores import MAX_CHANGES_PER_RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.transaction import EventIdentity
     from perminute.domain.licensing.licensing import LicensingChange
     from perminute.domain.rerating.rerating import Rerating
-    from perminute.ports import LicensingStore
+    from perminute.ports.stores import LicensingStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from perminute.domain.notifications.notifications import Notification
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.rate_card import RateCard
-    from perminute.ports import Calls, CallsUnderWay, CreditStore, RateCards
+    from perminute.ports.calls import Calls, CallsUnderWay
+    from perminute.ports.stores import CreditStore
+    from perminute.ports.work import RateCards
 
 
 class Request(NamedTuple):

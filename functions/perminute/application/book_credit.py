@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.ledger import Producer
     from perminute.domain.credit.transaction import Transaction
-    from perminute.ports import CreditStore
+    from perminute.ports.stores import CreditStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

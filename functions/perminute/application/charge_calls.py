@@ -50,7 +50,9 @@ if TYPE_CHECKING:
     from perminute.domain.pools.settling import Settlement
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.rate_card import RateCard
-    from perminute.ports import Calls, CreditStore, RateCards
+    from perminute.ports.calls import Calls
+    from perminute.ports.stores import CreditStore
+    from perminute.ports.work import RateCards
 
 
 _CALLS = MAX_ITEMS_PER_TRANSACTION - 2  # with the account and the outbox

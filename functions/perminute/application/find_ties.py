@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from perminute.application.retry import Deadline, RetryPolicy
     from perminute.domain.credit.credit_settings import CreditSettings
     from perminute.domain.licensing.licensing import Licensing, LicensingChange
-    from perminute.ports import LicensingStore
+    from perminute.ports.stores import LicensingStore
 
 SETTINGS = "Credits Configured"  # what a tie of settings is about
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.lots import Lots
     from perminute.domain.rerating.corrections import ReratedCall
-    from perminute.ports import CreditStore
+    from perminute.ports.stores import CreditStore
 
 
 def further_lots(credit: CreditStore, account: Account) -> Lots:

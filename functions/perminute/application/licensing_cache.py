@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from perminute.domain.credit.accounts import Account
-    from perminute.ports import LicensingStore
+    from perminute.ports.stores import LicensingStore
 
 MAX_TIMELINES = 10_000
 """What a function caches at most, some tens of megabytes; beyond that it starts afresh."""

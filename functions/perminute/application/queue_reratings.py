@@ -10,12 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perminute.domain.credit.accounts import PROVISIONAL_FOR
+from perminute.domain.credit.provisional import PROVISIONAL_FOR
 from perminute.ports import Rejection, Waiting
+from perminute.ports.notifications import Rejection
+from perminute.ports.work import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perminute.ports import Rejections, ReratingQueue, Reratings
+    from perminute.ports.notifications import Rejections
+    from perminute.ports.stores import Reratings
+    from perminute.ports.work import ReratingQueue
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from perminute.domain.pools.pools import DrawPosition, MinutePools, Month
 from perminute.domain.rerating.corrections import ReratedCall, rerate
 from perminute.domain.rerating.rerating import earliest
 from perminute.domain.values.printable import one_line
-from perminute.ports import MAX_MERGED
+from perminute.ports.stores import MAX_MERGED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.rerating.rerating import Rerating
-    from perminute.ports import CallList, ListedCall, Reratings
+    from perminute.ports.calls import CallList, ListedCall
+    from perminute.ports.stores import Reratings
 
 MAX_SUBJECTS = 1_000
 """Users that one re-rating names: each call is compared with all of them."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from perminute.application.retry import RetryPolicy
     from perminute.domain.credit.accounts import Account
-    from perminute.ports import CreditStore
+    from perminute.ports.stores import CreditStore
 
 T = TypeVar("T")
 Decided = TypeVar("Decided", bound=Transaction | None)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from perminute.domain.licensing.attributes import FactValue
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.notifications.notifications import NotificationBody
-    from perminute.ports import LicensingStore
+    from perminute.ports.stores import LicensingStore
 
 
 class Row(NamedTuple):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from perminute.application.book_credit import CreditEvent
     from perminute.domain.credit.transaction import ProcessedEvent
-    from perminute.ports import LicensingStore
+    from perminute.ports.stores import LicensingStore
     from perminute_local.admin.drafts import Draft
     from perminute_local.admin.foresee import Foreseen, Row
     from perminute_local.sending import Event, Outcome

@@ -27,16 +27,19 @@ from perminute.domain.credit.lots import Lot, LotShare, twelve_months_after
 from perminute.domain.errors import Unavailable
 from perminute.domain.reconciliation.book_checks import BooksCursor, CallCost
 from perminute.domain.reconciliation.reconciliation import AccountTotals, Statement
-from perminute.ports import ListedOrganizations
+from perminute.ports.stores import ListedOrganizations
 from perminute_local.bench.report import print_result
 from perminute_local.stack import load_template, resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from perminute.domain.reconciliation.book_sums import PoolUse
+
     from perminute.domain.pools.pools import Month
     from perminute.domain.reconciliation.book_checks import PoolUse
     from perminute.ports import RunOrganization, RunPage
+    from perminute.ports.work import RunOrganization, RunPage
 
 MANY, FEW_ENTRIES = 30_000, 10
 ONE, MANY_ENTRIES = 1, 1_000_000

@@ -30,7 +30,7 @@ from perminute.domain.credit.transaction import (
 from perminute.domain.errors import Contended
 from perminute.domain.pools.pools import MinutePool, Month
 from perminute.domain.values.times import parse_instant
-from perminute.ports import ListedOrganizations
+from perminute.ports.stores import ListedOrganizations
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

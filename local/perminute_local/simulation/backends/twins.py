@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 
     from perminute.application.correct_rates import RateCorrection
     from perminute.domain.rerating.rerating import Rerating
-    from perminute.ports import Announcement, ListedOrganizations, Rejection
+    from perminute.ports.notifications import Announcement, Rejection
+    from perminute.ports.stores import ListedOrganizations
     from perminute_local.replay.lambda_runtime import LoadedFunction
     from perminute_local.simulation.faults import FaultInjector
     from perminute_local.simulation.write_recorder import WriteRecorder
