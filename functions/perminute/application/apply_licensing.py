@@ -151,7 +151,7 @@ class ApplyLicensing:
 
 
 def _of_one_transaction(events: _Events) -> _Events:
-    """Return as many events as one transaction takes, which has each identity once at most."""
+    # A transaction has each identity once at most.
     firsts: dict[EventIdentity, int] = {}
     for position, event in events.items():
         firsts.setdefault(event.processed_event.key, position)
@@ -159,7 +159,6 @@ def _of_one_transaction(events: _Events) -> _Events:
 
 
 def _rerating(events: _Events) -> Rerating | None:
-    """Return the re-rating of calls that the events may concern, named by the first of them."""
     first = next(iter(events.values()))
     return rerating_for(
         first.change.organization_id,

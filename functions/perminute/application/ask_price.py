@@ -25,10 +25,8 @@ class AskPrice:
     rate_cards: RateCards
 
     def __call__(self, call: Call) -> Usage:
-        """Return the record that a call would have, by the licenses and the pool as they are.
-
-        An organizer without a name holds no license. Raises `Unavailable`.
-        """
+        """Return the usage record that a call would have now; raises `Unavailable`."""
+        # An organizer without a name holds no license.
         account = self.credit.account(call.organization_id)
         organizers = {call.organizer_id} if call.organizer_id else set[str]()
         licensing = self.licensing.for_account(account, organizers)

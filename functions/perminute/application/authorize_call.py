@@ -52,10 +52,7 @@ if TYPE_CHECKING:
 
 
 class Request(NamedTuple):
-    """A request about a call, and when it came in; an authorization describes the call.
-
-    The call is answered at that instant at the earliest.
-    """
+    """A request about a call, and when it came in."""
 
     organization_id: str
     call_id: str
@@ -113,7 +110,7 @@ class AuthorizeCall:
         request: Request,
         deadline: Deadline,
     ) -> AuthorizationContext:
-        """Read what else the decision depends on, after the account: mostly nothing."""
+        # After the account was read: mostly nothing.
         licensing = self.licensing.for_account(account, {call.organizer_id})
         rating_context = RatingContext.of(account, licensing, self._rate_card(before))
         price = price_call(call, rating_context)
@@ -135,7 +132,7 @@ class AuthorizeCall:
         return AuthorizationContext(account, rating_context, price, pool, spend_counters, further)
 
     def _rate_card(self, before: Reservation | None) -> RateCard:
-        """Return the card that prices a call: that of its authorization, as long as it lasts."""
+        # The card of its authorization prices a call as long as it lasts.
         current = self.rate_cards.current()
         if before is None or before.rate_card_version == current.version:
             return current
@@ -161,7 +158,7 @@ class AuthorizeCall:
 def _notifications(
     decided: Authorization, account: Account, at: datetime
 ) -> tuple[Notification, ...]:
-    """Notify of limits that are reached; the account's version tells one time from another."""
+    # The account's version tells one time from another.
     if not decided.reached and decided.concurrent_calls is None:
         return ()
     # Imported where it is needed: hardly any call reaches a limit, and each start would pay.

@@ -91,13 +91,11 @@ class BookCredit:
     def __call__(
         self, events: Sequence[CreditEvent], deadline: Deadline = NEVER
     ) -> list[Result[Account]]:
-        """Book each event in its own transaction, in the order of the times of booking.
-
-        Within a batch the order of delivery is chance, and which purchase pays a debt, or whether
-        a threshold is passed, should not be. Of two that are booked at one instant the one that was
-        decided first comes first, and of settings the one that holds: what the other one would
-        have bought is not asked for.
-        """
+        """Book each event in its own transaction, in the order of the times of booking."""
+        # Within a batch the order of delivery is chance, and which purchase pays a debt, or whether
+        # a threshold is passed, should not be. Of two that are booked at one instant the one that
+        # was decided first comes first, and of settings those that stay in force: what the others
+        # would have bought is not requested.
         holding_first = sorted(range(len(events)), key=lambda n: _order(events[n]), reverse=True)
         by_time = sorted(
             holding_first,
@@ -172,14 +170,12 @@ class BookCredit:
                 assert_never(never)
 
     def _has_failed(self, account: Account, event: CreditEvent, recharge_id: str | None) -> bool:
-        """Return whether a `Recharge Failed` was processed for the recharge that is paid now."""
         if recharge_id is None or account.recharge.waits_for(recharge_id):
             return False
         key = EventIdentity(IdentityKind.RECHARGE_FAILURE, event.organization_id, recharge_id)
         return self.credit.processed_event(key) is not None
 
     def _check_not_paid(self, processed_event: ProcessedEvent, recharge_id: str) -> None:
-        """Refuse the failure of a recharge that was paid, unless the event is a repeated one."""
         organization_id = processed_event.key.organization_id
         key = EventIdentity(IdentityKind.RECHARGE, organization_id, recharge_id)
         paid = self.credit.processed_event(key)
@@ -200,7 +196,7 @@ class BookCredit:
     def _charge_back(
         self, account: Account, adjustment: Adjustment, event: CreditEvent
     ) -> Transaction:
-        """Take a purchase back; all lots are read, since any of them may be the purchase's."""
+        # All lots are read, since any of them may be the purchase's.
         purchase_id = str(adjustment.purchase_id)
         bought = self.credit.bought(event.organization_id, purchase_id)
         if bought is None:
@@ -239,7 +235,7 @@ def _cause(event: CreditEvent) -> str:
 
 
 def _reratings(before: Account, after: Account, event: CreditEvent) -> tuple[Rerating, ...]:
-    """Have calls looked at again if the credits turn out to have been set up before they were."""
+    # If the credits turn out to have been set up before they were.
     set_up_at = after.credits_set_up_at
     if set_up_at is None or set_up_at == before.credits_set_up_at:
         return ()
@@ -254,7 +250,7 @@ def _reratings(before: Account, after: Account, event: CreditEvent) -> tuple[Rer
 
 
 def _processed_events(event: CreditEvent, booking: Transaction) -> tuple[ProcessedEvent, ...]:
-    """Record the event, and of a recharge that it was paid, so that nothing pays it twice."""
+    # Of a recharge it is recorded that it was paid, so that nothing pays it twice.
     match event.change:
         case Purchase(recharge_id=str(recharge_id)):
             entry = _entry_of(event, booking)

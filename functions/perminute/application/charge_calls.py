@@ -77,10 +77,8 @@ class EndedCall:
         return {"eventId": traceable(self.event_id), "callId": one_line(self.call.call_id)}
 
     def used_reported_at(self, reservation: Reservation | None) -> datetime:
-        """Return when its use was reported, by which an expired lot may still pay it.
-
-        A bridge that reported all of it did so while the call lasted, however late it is charged.
-        """
+        """Return when its use was reported, by which an expired lot may still pay it."""
+        # A bridge that reported all of it did so while the call lasted, however late it is charged.
         if reservation is None or reservation.used_seconds < self.call.connected_seconds:
             return self.reported_at
         return min(self.call.ended_at, self.reported_at)
@@ -101,10 +99,8 @@ class ChargeCalls:
     def __call__(
         self, ended: Sequence[EndedCall], deadline: Deadline = NEVER
     ) -> list[Result[Usage]]:
-        """Charge each call, and return the results in the order of the calls.
-
-        A failure in one organization fails only the calls that it concerns.
-        """
+        """Charge each call, and return the results in the order of the calls."""
+        # A failure in one organization fails only the calls that it concerns.
         if not ended:
             return []
         try:
@@ -123,8 +119,7 @@ class ChargeCalls:
 
 @dataclass(slots=True)
 class _OrganizationCharge:
-    """The charge of the calls of one organization; calls and results are by position."""
-
+    # Calls and results are by position in the batch.
     use_case: ChargeCalls
     organization_id: str
     rate_card: RateCard
@@ -135,7 +130,7 @@ class _OrganizationCharge:
     stopped_by: dict[str, Reservation] = field(default_factory=dict)
 
     def charge_all(self, remaining: Mapping[int, EndedCall]) -> dict[int, Result[Usage]]:
-        """Charge in rounds: no round contains a call id twice."""
+        # In rounds, of which none contains a call id twice.
         results: dict[int, Result[Usage]] = {}
         while remaining:
             first_of: dict[str, int] = {}
@@ -152,7 +147,6 @@ class _OrganizationCharge:
         return results
 
     def charge(self, calls: Mapping[int, EndedCall]) -> dict[int, Result[Usage]]:
-        """Charge calls by as many transactions as it takes, mostly one."""
         results: dict[int, Result[Usage]] = {}
         pending = calls
         try:
@@ -169,7 +163,6 @@ class _OrganizationCharge:
         return results
 
     def _commit(self, pending: Mapping[int, EndedCall]) -> dict[int, Result[Usage]]:
-        """Commit one transaction, and return the results of the calls that it decides."""
         try:
             with _caused_by(pending.values()):
                 self.last = transact(
@@ -213,12 +206,9 @@ class _OrganizationCharge:
         )
 
     def _decide(self, ended: Sequence[EndedCall], account: Account) -> Transaction:
-        """Charge the calls that were reported before something falls due, as far as they fit.
-
-        If a lot expires between two calls of one batch, the earlier one is charged before that is
-        booked: how batches are cut must not change what credit pays. A transaction that settles a
-        pool drops calls as well, but for that alone never all of them.
-        """
+        # If a lot expires between two calls of one batch, the earlier one is charged before that is
+        # booked: how batches are cut must not change what credit pays. A transaction that settles a
+        # pool drops calls as well, but for that alone never all of them.
         due_at = account.lots_due_at
         calls = [one for one in ended if due_at is None or one.reported_at < due_at]
         while True:
@@ -277,10 +267,8 @@ class _OrganizationCharge:
         return transaction
 
     def _reservations(self, account: Account, ended: Sequence[EndedCall]) -> dict[str, Reservation]:
-        """Read what the calls had reserved, unless the account has nothing reserved.
-
-        One that has lapsed, and is still recorded, stops the transaction, which then is repeated.
-        """
+        # A reservation that has lapsed, and is still recorded, stops the transaction, which then is
+        # repeated.
         call_ids = [one.call.call_id for one in ended]
         found = {call: self.stopped_by[call] for call in call_ids if call in self.stopped_by}
         if account.reserved:
@@ -307,10 +295,7 @@ class _OrganizationCharge:
     def _former_contexts(
         self, context: RatingContext, reservations: Sequence[Reservation]
     ) -> dict[str, RatingContext]:
-        """Return the context of calls that were authorized by another rate card than the current.
-
-        What was reserved for them is what they cost by that card.
-        """
+        # What was reserved for a call is what it costs by the rate card that authorized it.
         return {
             one.call.call_id: context._replace(rate_card=self._former_card(version))
             for one in reservations
@@ -326,7 +311,6 @@ class _OrganizationCharge:
     def _pools(
         self, account: Account, ratings: Iterable[Rating], reservations: Iterable[Reservation]
     ) -> dict[Month, MinutePool]:
-        """Return the pools that the calls draw on, read after the account."""
         months = {month_of(rating.call) for rating in ratings if rating.draws_on_pool}
         months |= {month_of(one.call) for one in reservations if one.holds_minutes}
         last = self.last
@@ -343,7 +327,6 @@ def _spending_keys(
     reservations: Collection[Reservation],
     licensing: Licensing,
 ) -> set[SpendKey]:
-    """Name the records of limits that the calls count for, or have reserved something of."""
     began_at = {one.call.call_id: one.call.rated_at for one in reservations if one.held}
     keys = {key for reservation in reservations for key in reservation.keys}
     for rating in ratings:
@@ -371,7 +354,7 @@ def _accepted(
 
 
 def _compare(ended: EndedCall, existing: AlreadyExists) -> Result[Usage] | None:
-    """Return the result of a call of which something exists; None if it is still to be charged."""
+    # None: the call is still to be charged.
     call_id = ended.call.call_id
     recorded = existing.usages.get(call_id)
     if ended.reservation is not None:
@@ -383,11 +366,8 @@ def _compare(ended: EndedCall, existing: AlreadyExists) -> Result[Usage] | None:
 
 
 def _chunks(ended: Mapping[int, EndedCall]) -> Iterator[dict[int, EndedCall]]:
-    """Cut a batch into transactions of even size, as few as the limit of a transaction allows.
-
-    In the order of the reports: a lot that expires between two of them pays all before it. Beside
-    its calls a transaction has a list for each day and a pool for each month.
-    """
+    # In the order of the reports: a lot that expires between two of them pays all before it. Beside
+    # its calls a transaction has a list for each day and a pool for each month.
     items = sorted(ended.items(), key=lambda item: item[1].reported_at)
     days = {one.call.ended_at.date() for one in ended.values()}
     months = {Month.of(one.call.rated_at) for one in ended.values()}

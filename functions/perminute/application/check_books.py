@@ -81,10 +81,7 @@ class ReconcileBooks:
     retry: RetryPolicy
 
     def __call__(self, organization_ids: Iterable[str] | None = None) -> Iterator[BooksReport]:
-        """Reconcile these organizations in memory, or all that have an account.
-
-        Raises `Unavailable` if they cannot be listed; what was yielded is valid.
-        """
+        """Reconcile these organizations, or all; raises `Unavailable` if they cannot be listed."""
         listed = self.credit.organizations() if organization_ids is None else organization_ids
         yield from map(self._reconcile, listed)
 
@@ -118,10 +115,7 @@ class CheckBooks:
     whole_within_days: int = WHOLE_WITHIN_DAYS
 
     def __call__(self, work: RunOrganization, deadline: Deadline = NEVER) -> BooksReport:
-        """Check an organization for a run; call again if the report says that it `goes_on`.
-
-        Raises `Unavailable`.
-        """
+        """Check an organization; call again if the report `goes_on`. Raises `Unavailable`."""
         at, organization_id = work.at, work.organization_id
         check = self.checks.check(organization_id)
         if check.reading is not None:

@@ -24,10 +24,9 @@ _CAUSES: ContextVar[Causes] = ContextVar("causes", default=NO_CAUSES)
 
 @contextmanager
 def caused_by(*event_ids: str, of_calls: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Name these events as the causes of what is committed meanwhile, the last one above all.
-
-    `of_calls` names by call the event that reported it. Without any id the causes stay as they are.
-    """
+    """Name these events as the causes of what is committed meanwhile, the last one above all."""
+    # Without any id the causes stay as they are. `of_calls` names by call the event that reported
+    # it.
     named = tuple(dict.fromkeys(traceable(event_id) for event_id in event_ids if event_id))
     if not named:
         yield

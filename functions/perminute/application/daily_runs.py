@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from perminute.ports.stores import CreditStore
     from perminute.ports.work import WorkQueue
 
+# Organizations of a page: a hundred requests to queue them, which take a second or two.
 PAGE_SIZE = 1_000
-"""Organizations of a page: a hundred requests to queue them, which take a second or two."""
 
 
 class ListedPage(NamedTuple):
@@ -92,12 +92,9 @@ class RunResults(NamedTuple, Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class DailyRun(Generic[R]):
-    """A run over all organizations, which does its work for one of them at a time.
+    """A run over all organizations, which does its work for one of them at a time."""
 
-    Doing it twice must be harmless. What goes on must have stored how far it has come, and must
-    have come further.
-    """
-
+    # Doing the work twice must be harmless, and each time must get further and store how far.
     organizations: ListOrganizations
     work: Callable[[RunOrganization, Deadline], R]
 

@@ -39,11 +39,9 @@ def expired_lots(
     ended: Iterable[tuple[datetime, datetime]] = (),
     corrected: Sequence[ReratedCall] = (),
 ) -> Lots:
-    """Read expired lots that may pay calls, which ended and were reported at these instants.
-
-    And those that may pay `corrected` calls, or had paid them after their expiry. Hardly ever
-    anything is read: a call must have ended before a lot expired, and be reported after that.
-    """
+    """Read expired lots that may pay calls, or had paid calls that are corrected."""
+    # `ended` says when calls ended and were reported. Hardly ever anything is read: a call must
+    # have ended before a lot expired, and be reported after that.
     forfeited_at = account.forfeited_at
     if forfeited_at is None:
         return ()

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.ports.stores import LicensingStore
 
+# What a function caches at most, some tens of megabytes; beyond that it starts afresh.
 MAX_TIMELINES = 10_000
-"""What a function caches at most, some tens of megabytes; beyond that it starts afresh."""
 
 
 @dataclass(slots=True)

@@ -39,10 +39,7 @@ class LookUpCalls:
     def page(
         self, organization_id: str, *, limit: int, after: CallPlace | None = None
     ) -> CallsPage:
-        """Return calls under way, as they are now, in the order in which they were authorized.
-
-        A page may have fewer than `limit` of them before the last one.
-        """
+        """Return at most `limit` calls under way, in the order in which they were authorized."""
         # One more than is wanted says whether there is a next page.
         found = self.under_way.calls_by_start(organization_id, limit=limit + 1, after=after)
         places = list(islice(found, limit + 1))

@@ -41,12 +41,10 @@ class PublishNotifications:
     digests: Digests
 
     def __call__(self, records: Sequence[Sequence[Announcement] | Rejection]) -> Published:
-        """Publish record by record, in order; stop at the first that cannot be published now.
-
-        The records after it are not published: they are delivered again as well, and would be
-        repeated. A notification that the topic will never take, and a record that could not be
-        read, are stored with the reason, and not tried again.
-        """
+        """Publish record by record, in order; stop at the first that cannot be published now."""
+        # The records after it are delivered again as well, and would be repeated. What the topic
+        # will never take, and what could not be read, is stored with the reason, and not tried
+        # again.
         published, names = Published(), _Names(self.licensing)
         first_calls = FirstCalls(self.digests)
         for position, record in enumerate(records):
@@ -73,17 +71,15 @@ class PublishNotifications:
 
 @dataclass(frozen=True, slots=True)
 class FirstCalls:
-    """The first calls of their day, organizer and reason in a batch.
+    """The first calls of their day, organizer and reason in a batch."""
 
-    Each is published by a record of its own: even if this fails right after that was written, it
-    is published, and no other call can take its place.
-    """
-
+    # Each is published by a record of its own: even if this fails right after that was written, it
+    # is published, and no other call can take its place.
     digests: Digests
     _claimed: set[tuple[str, CallGroup]] = field(default_factory=set)
 
     def set_aside(self, record: Sequence[Announcement]) -> list[Announcement]:
-        """Claim the first calls in a record; return what is published as it is.
+        """Claim first calls in a record; return what is published as it is.
 
         Raises `Unavailable`.
         """
@@ -105,8 +101,6 @@ class FirstCalls:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """The names of organizations, each of them read once for a batch."""
-
     licensing: LicensingStore
     _known: dict[str, Licensing] = field(default_factory=dict)
 

@@ -31,11 +31,10 @@ class QueueReratings:
     rejections: Rejections
 
     def __call__(self, records: Sequence[Waiting | Rejection]) -> int:
-        """Queue each organization once; return how many. Raises `Unavailable`: all come again.
-
-        One of which a pool has become unsettled is queued a second time, for when its notifications
-        wait no longer: if the pool is not settled by then, they are sent all the same.
-        """
+        """Queue each organization once; return how many. Raises `Unavailable`: all come again."""
+        # One of which a pool has become unsettled is queued a second time, for when its
+        # notifications wait no longer: if the pool is not settled by then, they are sent all the
+        # same.
         waiting = [record for record in records if isinstance(record, Waiting)]
         later = {
             organization_id: unsettled_at + PROVISIONAL_FOR
@@ -58,10 +57,8 @@ class QueueForgotten:
     rerating_requests: ReratingQueue
 
     def __call__(self) -> int:
-        """Queue each organization once; return how many. Raises `Unavailable`.
-
-        One that is just being worked on is queued once more, which does no harm.
-        """
+        """Queue each organization once; return how many. Raises `Unavailable`."""
+        # One that is being worked on is queued once more, which does no harm.
         organizations = list(dict.fromkeys(self.reratings.organizations_waiting()))
         self.rerating_requests.wake(organizations)
         return len(organizations)

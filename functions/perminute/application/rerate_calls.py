@@ -37,15 +37,12 @@ if TYPE_CHECKING:
     from perminute.ports.calls import CallList, ListedCall
     from perminute.ports.stores import Reratings
 
-MAX_SUBJECTS = 1_000
-"""Users that one re-rating names: each call is compared with all of them."""
-
+MAX_SUBJECTS = 1_000  # users that one re-rating names: each call is compared with all of them
+# What their names may take in its record: an item may have 409,600 bytes. A thousand names like
+# real ones take some 80,000; of the longest that are allowed, less than three hundred fit.
 MAX_SUBJECT_BYTES = 300_000
-"""What their names may take in its record: an item may have 409,600 bytes. A thousand names like
-real ones take some 80,000; of the longest that are allowed, less than three hundred fit."""
-
+# Pools that are unsettled in one transaction, with all that they may call for.
 POOLS_PER_TRANSACTION = 24
-"""Pools that are unsettled in one transaction, with all that they may call for."""
 
 
 class ReratingRequest(NamedTuple):
@@ -70,13 +67,11 @@ class RerateCalls:
     def __call__(
         self, rerating_requests: Sequence[ReratingRequest], deadline: Deadline = NEVER
     ) -> list[Result[ReratingProgress]]:
-        """Do a piece of what waits of each organization: its re-ratings, then its pools.
-
-        An organization that fails does not fail others, and one that is slow does not delay them:
-        each has its share of the time that is left, and what it does not need is for the others.
-        Else those after it would fail for want of time, and their messages would end in the
-        dead-letter queue.
-        """
+        """Do a piece of what waits of each organization: its re-ratings, then its pools."""
+        # One organization's failure does not fail others, and a slow one does not delay them: each
+        # has its share of the time that is left, and what it does not need is for the others. Else
+        # those after it would fail for want of time, and their messages would end in the
+        # dead-letter queue.
         requests: dict[str, list[datetime | None]] = {}
         for organization_id, heard_at in rerating_requests:
             requests.setdefault(organization_id, []).append(heard_at)
@@ -117,7 +112,7 @@ class RerateCalls:
             notify_without_settling(self.recorded, account, deadline)
 
     def _rerate(self, organization_id: str, progress: ReratingProgress, deadline: Deadline) -> bool:
-        """Work on re-ratings until it is enough for now; return whether a next piece follows."""
+        # Until it is enough for now. Return whether a next piece follows.
         while rerating := self._next(organization_id, progress):
             with caused_by(_cause_of(rerating)):
                 is_done = self._piece(rerating, progress, deadline)
@@ -132,7 +127,7 @@ class RerateCalls:
         return False
 
     def _next(self, organization_id: str, progress: ReratingProgress) -> Rerating | None:
-        """Return the re-rating that has begun, or one made of all that have not."""
+        # The re-rating that has begun, or one made of all that have not.
         waiting = self.reratings.waiting(organization_id)
         progress.causes += map(_cause_of, waiting)
         begun = next((rerating for rerating in waiting if rerating.after is not None), None)
@@ -155,7 +150,6 @@ class RerateCalls:
         return first
 
     def _piece(self, rerating: Rerating, progress: ReratingProgress, deadline: Deadline) -> bool:
-        """Go on with a re-rating; return whether it is done."""
         commit = partial(self.recorded.commit, rerating.organization_id, rerating.at, deadline)
         for since, months in self._pools_changed(rerating):
             commit(partial(self._unsettle, rerating.cause, since, months))
@@ -184,7 +178,7 @@ class RerateCalls:
         return calls.lists(rerating.organization_id, since=since, after=rerating.after)
 
     def _pools_changed(self, rerating: Rerating) -> Iterator[tuple[datetime, Sequence[Month]]]:
-        """Yield the pools whose minutes may be others by now, some at a time, and since when."""
+        # Pools whose minutes may have changed, some at a time, and since when.
         if rerating.after is not None:
             return
         since = rerating.pools_since
@@ -212,7 +206,7 @@ class RerateCalls:
     def _correct(
         self, rerating: Rerating, listed: Sequence[ListedCall], account: Account, at: datetime
     ) -> Transaction | None:
-        """Rate calls again; one that begins or ceases to draw on a pool is left to settling."""
+        # A call that begins or ceases to draw on a pool is left to settling.
         rated, licensing = self.recorded.rated_again(account, listed)
         pools = self.recorded.pools_of(account, rated, licensing)
         rerated = [
@@ -228,5 +222,5 @@ class RerateCalls:
 
 
 def _cause_of(rerating: Rerating) -> str:
-    """Return the id of the event that called for it: a re-rating is named by what identifies it."""
+    # A re-rating is named by what identifies the event that called for it.
     return traceable(rerating.rerating_id.partition("#")[2] or rerating.rerating_id)

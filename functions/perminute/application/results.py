@@ -31,8 +31,8 @@ class Duplicate:
     """The event had taken effect before; nothing changed."""
 
 
+# A `Refused` event will never be processed; after `Unavailable` it is delivered again.
 Result = Accepted[T] | Duplicate | Refused | Unavailable
-"""A `Refused` event will never be processed; after `Unavailable` it is delivered again."""
 
 _FIELDS = {
     IdentityKind.EVENT: "id",
@@ -42,9 +42,9 @@ _FIELDS = {
     IdentityKind.RECHARGE: "rechargeId",
     IdentityKind.RECHARGE_FAILURE: "rechargeId",
 }
+# Characters of a `changeId` in the name of a re-rating: of four bytes each they leave room in a
+# sort key for a time. Where two names are the same the second event waits for the first re-rating.
 _MAX_NAMED = 200
-"""Characters of a `changeId` in the name of a re-rating: of four bytes each they leave room in a
-sort key for a time. Where two names are the same the second event waits for the first re-rating."""
 
 _FAILS_ONCE = {IdentityKind.RECHARGE, IdentityKind.RECHARGE_FAILURE}
 

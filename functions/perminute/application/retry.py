@@ -81,10 +81,8 @@ class RetryPolicy:
             yield attempt
 
     def call(self, attempt: Callable[[], T], organization_id: str, deadline: Deadline = NEVER) -> T:
-        """Call `attempt` until it does not raise `Contended`, and return what it returns.
-
-        Raises `Contended` after the last attempt, and `Unavailable` if time runs out.
-        """
+        """Call `attempt` until it does not raise `Contended`, and return what it returns."""
+        # Raises `Contended` after the last attempt, and `Unavailable` if time runs out.
         why = ""
         for _ in self.tries():
             deadline.check()

@@ -40,23 +40,17 @@ if TYPE_CHECKING:
     from perminute.domain.rating.rating import Rating
     from perminute.ports.calls import CallList, ListedCall
 
-MAX_LISTS = 5_000
-"""Lists of calls that are read for one step; a day is always read to its end."""
-
-MAX_STEPS = 100
-"""Steps of one invocation, those included that others were faster at."""
-
+MAX_LISTS = 5_000  # lists of calls that are read for one step; a day is always read to its end
+MAX_STEPS = 100  # steps of one invocation, those included that others were faster at
+# Recorded calls that are gone over while others wait to be charged: more would not fit anyway.
 MAX_SETTLED_AT_ONCE = 40
-"""Recorded calls that are gone over while others wait to be charged: more would not fit anyway."""
-
+# Lists of calls that are read for it, dial-ins among them: a page or a few of a query.
 MAX_LISTS_AT_ONCE = 300
-"""Lists of calls that are read for it, dial-ins among them: a page or a few of a query."""
 
 
 def _of_pool(
     pool: MinutePool, lists: Iterable[CallList]
 ) -> Iterator[tuple[date, list[ListedCall]]]:
-    """Yield of each list its day, and the calls that may draw on an unsettled pool."""
     for listed in lists:
         if listed.day > pool.month.last_day:
             return
@@ -77,8 +71,6 @@ def _position(call: ListedCall) -> DrawPosition:
 
 
 class _CallsOfDay(NamedTuple):
-    """The next calls that may draw on a pool, in order, and the day on which they ended."""
-
     pool: MinutePool  # the pool as it was before the calls were read
     day: date
     calls: tuple[ListedCall, ...]
@@ -91,11 +83,9 @@ def settle_pool(
     progress: ReratingProgress,
     deadline: Deadline,
 ) -> None:
-    """Give the next calls the minutes that are theirs, until none is left or it is enough for now.
-
-    Calls are read before the account is, and the pool says whether what was read holds: so a busy
-    organization's pool is settled as well, whose account changes while calls are read.
-    """
+    """Give the next calls the minutes that are theirs, until none is left or a piece is done."""
+    # Calls are read before the account is, and the pool says whether what was read holds: so a busy
+    # organization's pool is settled as well, whose account changes while calls are read.
     end = progress.looked_at + CALLS_PER_PIECE
     read: _CallsOfDay | None = None
     for _ in range(MAX_STEPS):
@@ -113,10 +103,8 @@ def settle_pool(
 
 
 def _read(recorded: RecordedCalls, pool: MinutePool, since: date) -> _CallsOfDay:
-    """Read the next day on which calls may have drawn.
-
-    If there is none in many lists, it is how far these went; or the day after the last one.
-    """
+    # The next day on which calls may have drawn. If there is none in many lists, it is how far
+    # these went; or the day after the last one.
     found: list[ListedCall] = []
     day, start = since, DrawPosition.start_of(since).ended_at
     lists = recorded.calls.dial_outs(pool.organization_id, since=start)
@@ -135,7 +123,7 @@ def _read(recorded: RecordedCalls, pool: MinutePool, since: date) -> _CallsOfDay
 def _step(
     recorded: RecordedCalls, read: _CallsOfDay, account: Account, at: datetime
 ) -> Transaction | None:
-    """Decide a step; None if somebody else was faster, and what was read is out of date."""
+    # None: another step was faster, and what was read is out of date.
     month = read.pool.month
     pool = recorded.credit.pools(account.organization_id, [month])[month]
     if pool.unsettled is None or not pool.is_at_step_of(read.pool):
@@ -170,7 +158,6 @@ def _step(
 def _rest(
     read: _CallsOfDay, booking: Transaction | None, progress: ReratingProgress
 ) -> _CallsOfDay | None:
-    """Note what a step has settled; return what is left of the calls that were read."""
     if booking is None:
         return None
     (pool,) = booking.pools
@@ -191,13 +178,10 @@ def settle_with_charge(  # noqa: PLR0913 - the parts of the charge
     now: datetime,
     most: int,
 ) -> Settlement | None:
-    """Settle the pool that a charge would leave unsettled, if it is the only one.
-
-    None if the charge is to be committed as it is: hardly ever is anything even read. What cannot
-    be read, or if it is more than `most` calls, is no reason not to charge: it is settled later. So
-    is it where lots fall due between the report of a call and now, which would not be there to give
-    anything back to.
-    """
+    """Settle the pool that a charge would leave unsettled; None if that is done later."""
+    # Hardly ever is anything even read. What cannot be read, or if it is more than `most` calls, is
+    # no reason not to charge. Nor are lots that fall due between the report of a call and now,
+    # which would not be there to give anything back to.
     unsettled = [pool for pool in booking.pools if pool.unsettled is not None]
     due_at = account.lots_due_at
     is_due = due_at is not None and due_at <= now
@@ -222,11 +206,8 @@ def settle_with_charge(  # noqa: PLR0913 - the parts of the charge
 
 
 def _recorded_of(recorded: RecordedCalls, pool: MinutePool, most: int) -> list[ListedCall] | None:
-    """Read which calls may have drawn from where a pool is unsettled; None, there are many.
-
-    Lists without dial-outs are read as well, to be able to stop: a query that filters them goes
-    through any number of them.
-    """
+    # None: there are many. Lists without dial-outs are read as well, to be able to stop: a query
+    # that filters them goes through any number of them.
     assert pool.unsettled is not None  # noqa: S101 - as the caller has found
     since = pool.unsettled.position.ended_at
     found: list[ListedCall] = []
@@ -239,10 +220,8 @@ def _recorded_of(recorded: RecordedCalls, pool: MinutePool, most: int) -> list[L
 
 
 def notify_without_settling(recorded: RecordedCalls, account: Account, deadline: Deadline) -> None:
-    """Notify of the next calls that their pools have to settle, if notifications still wait.
-
-    At most `CALLS_PER_PIECE` calls: as the pools are settled, others become the next ones.
-    """
+    """Notify of the next `CALLS_PER_PIECE` calls that their pools have to settle."""
+    # As the pools are settled, others become the next ones.
     organization_id = account.organization_id
     months = account.provisional.months if account.provisional else frozenset[Month]()
     pools = recorded.credit.pools(organization_id, months)

@@ -33,14 +33,11 @@ if TYPE_CHECKING:
     from perminute.ports.calls import CallList, Calls
     from perminute.ports.stores import CreditStore
 
+# Calls whose usages are read for one piece, or a few more: a list is always counted whole.
 CALLS_AT_ONCE = 500
-"""Calls whose usages are read for one piece, or a few more: a list is always counted whole."""
-
-MAX_LISTS = 300
-"""Lists of calls that are read for one piece, a tenth of a second's work."""
-
+MAX_LISTS = 300  # lists of calls that are read for one piece, a tenth of a second's work
+# Numbers of corrections that are read for one piece: with names like real ones, less than 1 MB.
 MAX_CORRECTIONS = 100
-"""Numbers of corrections that are read for one piece: with names like real ones, less than 1 MB."""
 
 
 def full_spend_counters(
@@ -52,11 +49,11 @@ def full_spend_counters(
 ) -> SpendCounters:
     """Read what was spent, after the account was read, and count all that is not counted.
 
-    Who decides by it commits against the account: no call can have been charged meanwhile. The last
-    piece is written with that decision, and those before it at once. Raises `Unavailable` if the
-    deadline passes, and `Contended` if the account changes: what is counted by then need not be
-    counted again.
+    Raises `Unavailable` if the deadline passes, and `Contended` if the account changes.
     """
+    # What is decided by it is committed against the account: no call can have been charged
+    # meanwhile. The last piece is written with that decision, and those before it at once, so that
+    # they need not be counted again.
     counting = _Counting(credit, calls, account, keys)
     while counting.is_unfinished:
         deadline.check()
@@ -69,10 +66,8 @@ def full_spend_counters(
 def spend_counters_so_far(
     credit: CreditStore, calls: Calls, account: Account, keys: Collection[SpendKey]
 ) -> SpendCounters:
-    """Read what was spent as far as it is counted, and count one piece more.
-
-    For those who decide nothing by it: they write that piece, and need not wait for the others.
-    """
+    """Read what was spent as far as it is counted, and count one piece more."""
+    # For transactions that decide nothing by it: they write that piece, and need not wait.
     counting = _Counting(credit, calls, account, keys)
     if counting.is_unfinished:
         # A call is charged although others cannot be read: these are counted later.
@@ -123,7 +118,6 @@ class _Counting:
 
 
 def _begun(key: SpendKey, counter: SpendCounter | None, account: Account) -> SpendCounter:
-    """Return a counter as it was read, or begin it if there is none or it is void."""
     # While there was no limit of prefixes, nothing was counted for it.
     is_void_before = account.prefixes_from if key.kind is SpendKind.PREFIX else 0
     if counter is not None and counter.corrections >= is_void_before:
@@ -140,10 +134,8 @@ def _begun(key: SpendKey, counter: SpendCounter | None, account: Account) -> Spe
 def _corrected(
     credit: CreditStore, account: Account, behind: Sequence[SpendCounter]
 ) -> Iterable[SpendCounter]:
-    """Have the counters that lack the fewest corrections take in the next of them.
-
-    So these are soon done, and do not wait for one that lacks many.
-    """
+    # First the counters that lack the fewest corrections: they are soon done, and do not wait for
+    # one that lacks many.
     last = account.corrections
     numbers = [counter.corrections for counter in behind]
     nearly = [number for number in numbers if number >= last - MAX_CORRECTIONS]
@@ -159,7 +151,7 @@ def _corrected(
 def _counted(
     calls: Calls, account: Account, uncounted: Sequence[SpendCounter]
 ) -> list[SpendCounter]:
-    """Count the next lists of calls, once for all counters that are as far as the furthest."""
+    # Once for all counters that are as far as the furthest.
     organization_id = account.organization_id
     day, after = max(map(_place, uncounted))
     counters = [counter for counter in uncounted if _place(counter) == (day, after)]
@@ -204,7 +196,6 @@ def _may_count(counters: Iterable[SpendCounter], call: ListedCall) -> bool:
 def _with_piece(
     counter: SpendCounter, usages: Iterable[Usage], stopped_at: CallList | None, entries: int
 ) -> SpendCounter:
-    """Add what the calls cost that were read, and note at which list that stopped."""
     of_day: Counter[date] = Counter()
     # The calls of a day that is begun are counted as they were then: the rest is added already.
     entries_then = counter.part.entries if counter.part else entries
@@ -224,6 +215,6 @@ def _with_piece(
 
 
 def _micros_by(usage: Usage, entries: int) -> int:
-    """Sum what a call cost by so many entries of the account; later ones are added elsewhere."""
+    # What later entries of the account change is added elsewhere.
     last = entry_id(entries)
     return sum(one.amount_micros for one in usage.movements if one.entry_id <= last)

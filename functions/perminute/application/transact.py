@@ -60,10 +60,8 @@ def transact(  # noqa: PLR0913 - the parts of a change
 
 
 def commit(store: CreditStore, transaction: Transaction) -> None:
-    """Write a transaction; unless it names its causes, they are the events that are processed now.
-
-    Raises `AccountChanged` and `AlreadyExists`.
-    """
+    """Write a transaction; raises `AccountChanged` and `AlreadyExists`."""
+    # Unless it names its causes, they are the events that are processed now.
     if transaction.causes is NO_CAUSES:
         transaction = replace(transaction, causes=causes())
     store.commit(transaction)
@@ -72,11 +70,8 @@ def commit(store: CreditStore, transaction: Transaction) -> None:
 def apply_due_changes(
     store: CreditStore, account: Account, at: datetime, heard_at: datetime | None = None
 ) -> Account:
-    """Commit what time alone changes until `at`, and return the account after it.
-
-    Lots expire, warnings fall due and a recharge becomes possible; docs/domain.md §5.5. Raises
-    `Contended`.
-    """
+    """Commit what is due by `at`, and return the account after it (docs/domain.md §5.5)."""
+    # Lots expire, warnings fall due and a recharge becomes possible. Raises `Contended`.
     while account.is_due(at, heard_at):
         further = further_lots(store, account) if account.further_due_by(at) else None
         transaction = advance(account, at, heard_at=heard_at, further=further)
@@ -91,10 +86,7 @@ def apply_due_changes(
 def decide_with_enough_lots(
     store: CreditStore, account: Account, decide: Callable[[Account], T]
 ) -> T:
-    """Decide; move further lots into the account item as often as the decision needs more.
-
-    Raises `Contended`.
-    """
+    """Decide; move lots into the account item as often as needed. Raises `Contended`."""
     while True:
         try:
             return decide(account)

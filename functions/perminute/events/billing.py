@@ -209,10 +209,7 @@ def parse_credit_event(body: str, received: Received) -> CreditEvent:
 
 
 def credit_event(event: Event[BillingDetail], heard_at: datetime | None = None) -> CreditEvent:
-    """Return the change of the account that an event brings.
-
-    Raises `Refused` for fields that contradict each other.
-    """
+    """Return the change of an account; raises `Refused` for fields that contradict each other."""
     detail, at = event.detail, booked_at(event.time, heard_at)
     processed_event = processed_event_of(event)
     change: CreditSettings | Purchase | Adjustment | FailedRecharge
@@ -240,7 +237,7 @@ def credit_event(event: Event[BillingDetail], heard_at: datetime | None = None) 
 
 
 def _account_id(account: object) -> str | None:
-    """Return an account's 12 digits, which a bus writes: for anything else no money is refused."""
+    # Only the 12 digits that a bus writes: for anything else no money is refused.
     is_id = isinstance(account, str) and re.fullmatch("[0-9]{12}", account)
     return str(account) if is_id else None
 

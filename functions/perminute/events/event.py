@@ -113,19 +113,15 @@ def issued_at(event: Event[Any], detail: IssuedDetail) -> datetime:
 
 
 def booked_at(sent_at: datetime, heard_at: datetime | None) -> datetime:
-    """Return the instant at which an event is booked: its own time, or its arrival if earlier.
-
-    Booking it by a clock that is ahead would expire credit before its time.
-    """
+    """Return the instant at which an event is booked: its own time, or its arrival if earlier."""
+    # Booking it by a clock that is ahead would expire credit before its time.
     return sent_at if heard_at is None else min(sent_at, heard_at)
 
 
 def processed_event_of(event: Event[Any]) -> ProcessedEvent:
-    """Return what an event said as canonical JSON: our field order, each value in one spelling.
-
-    The event's own id and time stay out, and its `changeId`: a producer that sends again may number
-    anew. `issuedAt` stays in, since it decides what holds.
-    """
+    """Return what an event said as canonical JSON: our field order, each value in one spelling."""
+    # The event's own id and time stay out, and its `changeId`: a producer that sends again may
+    # number anew. `issuedAt` stays in, since it decides what is in force.
     kind, identity = _identity_of(event)
     detail = {name: value for name, value in _written(event.detail).items() if name != "changeId"}
     return ProcessedEvent(
@@ -174,7 +170,6 @@ def _text_types(message: type[Struct]) -> list[tuple[str, str, TextType | None]]
 
 
 def _written(message: Struct) -> dict[str, object]:
-    """Return a message as JSON again; what is None is left out."""
     written: dict[str, object] = {}
     for name, field_name, text_type in _text_types(type(message)):
         value = getattr(message, name)

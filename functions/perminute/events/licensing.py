@@ -168,10 +168,8 @@ def licensing_event(
 
 
 def check_within_horizon(event: Event[LicensingDetail], horizon: timedelta) -> None:
-    """Raise `Refused` if an event takes effect longer than `horizon` before it was issued.
-
-    What was issued is judged alike whenever it arrives, and when it is put on a bus again.
-    """
+    """Raise `Refused` if an event takes effect longer than `horizon` before it was issued."""
+    # What was issued is judged alike whenever it arrives, and when it is put on a bus again.
     if min(event.time, issued_at(event, event.detail)) - event.detail.effective_at > horizon:
         raise Refused(
             "effectiveAt",
@@ -181,7 +179,6 @@ def check_within_horizon(event: Event[LicensingDetail], horizon: timedelta) -> N
 
 
 def _attributes(detail: LicensingDetail) -> dict[str, FactValue]:
-    """Return what is said of the subject, amounts in micros."""
     match detail:
         case LicenseAssigned() | LicenseRemoved():
             return {license_attribute(detail.license): isinstance(detail, LicenseAssigned)}

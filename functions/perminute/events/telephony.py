@@ -92,7 +92,7 @@ def _call(detail: CallEnded) -> Call:
 
 
 def _exact_seconds(detail: CallEnded) -> int | None:
-    """Return the connected seconds where only digits below the microsecond say so many."""
+    # Only where digits below the microsecond make a difference.
     answered, ended = detail.answered_at, detail.ended_at
     if answered is None or detail.billable_seconds is not None:
         return None

@@ -28,16 +28,16 @@ def purchased_attribute(product: str) -> str:
     return f"purchased:{product}"
 
 
+# The license that a user has by each attribute.
 LICENSES = {license_attribute(product): brings for product, brings in PRODUCTS.items()}
-"""The license that a user has by each attribute."""
-
+# The licenses of users that count for the pool, if it counts assigned licenses.
 SEAT_ATTRIBUTES = tuple(map(license_attribute, SUBSCRIPTIONS))
-"""The licenses of users that count for the pool, if it counts assigned licenses."""
 
 PURCHASES = tuple(map(purchased_attribute, SUBSCRIPTIONS))
+# The attributes of an organization that set the minutes of its pool.
 POOL_ATTRIBUTES = (POOL_MINUTES_PER_LICENSE, POOL_BASIS, POOL_MINUTES_USED, *PURCHASES)
-"""The attributes of an organization that set the minutes of its pool."""
 
+# The attributes that decide who pays for a call, apart from the minutes of the pool.
 CALL_ATTRIBUTES = frozenset(
     {
         LICENSING_PROGRAM,
@@ -48,9 +48,12 @@ CALL_ATTRIBUTES = frozenset(
         *LICENSES,
     }
 )
-"""The attributes that decide who pays for a call, apart from the minutes of the pool."""
 
 SMALLER, LARGER, NEITHER = "smaller", "larger", "neither"
+# Which value holds of two that were issued at one instant for one instant, or the values in order.
+# EventBridge stamps events with whole seconds, and producers often know no finer time. The order of
+# arrival is chance, so the cautious value holds: with it nobody spends money without an admin's
+# act.
 CAUTIOUS_VALUES: dict[str, str | tuple[str, ...]] = {
     NAME: NEITHER,
     COUNTRY: NEITHER,
@@ -65,11 +68,6 @@ CAUTIOUS_VALUES: dict[str, str | tuple[str, ...]] = {
     "purchased": SMALLER,
     POOL_MINUTES_USED: LARGER,  # the more was used in another system, the less is left
 }
-"""Which value holds of two that were issued at one instant for one instant, or the values in order.
-
-EventBridge stamps events with whole seconds, and producers often know no finer time. The order of
-arrival is chance, so the cautious value holds: with it nobody spends money without an admin's act.
-"""
 
 
 def caution(attribute: str, value: FactValue) -> int:

@@ -21,10 +21,8 @@ DEFAULT_DIAL_OUT_MODE = DialOutMode.ANY_DESTINATION
 
 
 def may_dial_out(mode: DialOutMode, destination: str | None, home: str | None) -> bool:
-    """Whether a mode allows calls from meetings to a country; `home` is the organizer's own.
-
-    An unknown country is neither the same nor in Zone A.
-    """
+    """Whether a mode allows calls from meetings to a country; `home` is the organizer's own."""
+    # An unknown country is neither the same nor in Zone A.
     match mode:
         case DialOutMode.ANY_DESTINATION:
             return True
@@ -38,6 +36,8 @@ def may_dial_out(mode: DialOutMode, destination: str | None, home: str | None) -
             assert_never(never)
 
 
+# What Microsoft's own policies allow calls from meetings.
+# Each combines a mode for conferences (CPC) with one for calls between people, which is not ours.
 PREDEFINED = {
     "DialoutCPCandPSTNInternational": DialOutMode.ANY_DESTINATION,
     "DialoutCPCInternationalPSTNDomestic": DialOutMode.ANY_DESTINATION,
@@ -52,13 +52,9 @@ PREDEFINED = {
     "DialoutCPCDisabledPSTNDomestic": DialOutMode.NONE,
     "DialoutCPCandPSTNDisabled": DialOutMode.NONE,
 }
-"""What Microsoft's own policies allow calls from meetings.
 
-Each combines a mode for conferences (CPC) with one for calls between people, which is not ours.
-"""
-
+# All names of policies: PowerShell writes Microsoft's with a tag.
 POLICY_NAMES = (*DialOutMode, *PREDEFINED, *(f"tag:{name}" for name in PREDEFINED))
-"""All names of policies: PowerShell writes Microsoft's with a tag."""
 
 _MAX_SHOWN = 64
 

@@ -69,11 +69,9 @@ class Entitlement(NamedTuple):
 
 
 def holds_from(attribute: str, effective_at: datetime) -> datetime:
-    """Return from when a fact holds.
-
-    Minutes used in another system are missing from the whole of their month, whichever instant of
-    it the event names.
-    """
+    """Return from when a fact holds."""
+    # Minutes used in another system are missing from the whole of their month, whichever instant of
+    # it the event names.
     return month_start(effective_at) if attribute == POOL_MINUTES_USED else effective_at
 
 
@@ -134,11 +132,9 @@ class Licensing:
     def entitlement(
         self, call: Call, credits_set_up_at: datetime | None, destination: str | None = None
     ) -> Entitlement:
-        """Decide by what was in force when the call was answered (docs/domain.md §3.2, §3.3).
-
-        `destination` is the country of a dial-out's number if the rate card prices it: calls to
-        other numbers do not draw on the pool.
-        """
+        """Decide by what was in force when the call was answered (docs/domain.md §3.2, §3.3)."""
+        # `destination` is the country of a dial-out's number if the rate card prices it: calls to
+        # other numbers do not draw on the pool.
         at = call.rated_at
         user = self._user(call.organizer_id)
         set_up = credits_set_up_at is not None and credits_set_up_at <= at
@@ -155,10 +151,7 @@ class Licensing:
         return Entitlement(rest, subscribed and dial_out and is_zone_a(destination))
 
     def allows(self, call: Call, destination: str | None) -> bool:
-        """Whether the organizer's policies allow such a call (docs/domain.md §6).
-
-        `destination` is the country of a dial-out's number, None if the rate card does not know.
-        """
+        """Whether the organizer's policies allow calls to a country, if any (docs/domain.md §6)."""
         at = call.rated_at
         user = self._user(call.organizer_id)
         match call.leg_type:

@@ -20,18 +20,16 @@ from perminute.domain.licensing.attributes import POOL_MINUTES_USED, FactValue, 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+# Facts to which more may be appended; then the timeline is rolled over: its old facts fold.
 MAX_FACTS = 1_000
-"""Facts to which more may be appended; then the timeline is rolled over: its old facts fold."""
-
+# How long before its event was issued a licensing fact may take effect, unless the deployment says
+# otherwise (`ReratingHorizonDays`). More than a year, so that the same month of last year can still
+# be corrected.
 RERATING_HORIZON = timedelta(days=400)
-"""How long before its event was issued a licensing fact may take effect, unless the deployment says
-otherwise (`ReratingHorizonDays`). More than a year, so that the same month of last year can still
-be corrected."""
-
+# How long after the horizon facts are folded. An accepted event may wait for 4 days in its queue
+# and 14 in the dead-letter queue; and `poolMinutesUsed` holds from the start of its month, up to 31
+# days before its `effectiveAt`.
 FOLD_MARGIN = timedelta(days=45)
-"""How long after the horizon facts are folded. An accepted event may wait for 4 days in its queue
-and 14 in the dead-letter queue; and `poolMinutesUsed` holds from the start of its month, up to 31
-days before its `effectiveAt`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +46,8 @@ class Fact:
 
     @property
     def order(self) -> tuple[datetime, datetime, int, str, bool]:
-        """The place of the fact among those of its attribute, of which the last one holds.
-
-        The order of arrival has no part in it, and no two different facts have one place.
-        """
+        """The place of the fact among those of its attribute, of which the last one is in force."""
+        # The order of arrival has no part in it, and no two different facts have one place.
         cautious = caution(self.attribute, self.value)
         return self.effective_at, self.issued_at, cautious, self.event_id, self.has_change_id
 
@@ -75,11 +71,9 @@ class Tie(NamedTuple):
 
 
 def without_later_copies(facts: Iterable[Fact]) -> frozenset[Fact]:
-    """Return the facts, and of those with one `changeId` only the copy that was issued first.
-
-    An event with a `changeId` that does not say when it was issued has another time with each copy
-    on a bus. Each copy may be recorded; the earliest counts, whichever arrives first.
-    """
+    """Return the facts, and of those with one `changeId` only the copy that was issued first."""
+    # An event with a `changeId` that does not say when it was issued has another time with each
+    # copy on a bus. Each copy may be recorded; the earliest counts, whichever arrives first.
     facts = frozenset(facts)
     issued: dict[tuple[str, str], datetime] = {}
     for fact in facts:
@@ -139,13 +133,11 @@ class Timeline:
 
 
 def fold(facts: Iterable[Fact], before: datetime) -> frozenset[Fact]:
-    """Return the facts that must stay if none that takes effect before an instant comes any more.
-
-    A directory that is synchronized every night repeats itself. A repeat matters as long as a late
-    event may change what comes before it: with "held" since the 1st and again on the 3rd, a removal
-    of the 2nd ends on the 3rd. After that it goes, and each change stays: no value changes at any
-    instant, whether all of the others go or only some.
-    """
+    """Return the facts that must stay if no fact from before an instant comes any more."""
+    # A directory that is synchronized every night repeats itself. A repeat matters as long as a
+    # late event may change what comes before it: with "held" since the 1st and again on the 3rd, a
+    # removal of the 2nd ends on the 3rd. After that it goes, and each change stays: no value
+    # changes at any instant, whether all of the others go or only some.
     facts = frozenset(facts)
     by_attribute = _by_attribute(facts)
     counted = frozenset(fact for of_attribute in by_attribute.values() for fact in of_attribute)

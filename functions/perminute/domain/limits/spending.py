@@ -134,11 +134,8 @@ class SpendChange(NamedTuple):
 def spend_changes(
     corrected: Iterable[tuple[Usage, Usage]], licensing: Licensing, settings: CreditSettings | None
 ) -> tuple[SpendChange, ...]:
-    """Sum what corrected calls change in each counter, those of days included.
-
-    Each call comes as it was recorded and as it is now. The licensing must contain the organizers
-    of both.
-    """
+    """Sum what corrected calls change in each counter, those of days included."""
+    # Each call comes before and after. The licensing must contain the organizers of both.
     micros: Counter[tuple[SpendKey, date]] = Counter()
     moved: set[tuple[SpendKey, date]] = set()
     for before, after in corrected:
@@ -211,11 +208,9 @@ def records_of(
     licensing: Licensing,
     settings: CreditSettings | None,
 ) -> tuple[SpendKey, ...]:
-    """Return the counters, except that of the day, of a call that began at an instant.
-
-    A user's counter counts every call as soon as any limit is known, whenever it is in force: else
-    it would depend on which event came first.
-    """
+    """Return the counters, except that of the day, of a call that began at an instant."""
+    # A user's counter counts every call as soon as any limit is known, whenever it is in force:
+    # else it would depend on which event came first.
     keys: list[SpendKey] = []
     if licensing.says_of_user(call.organizer_id, MONTHLY_SPEND_LIMIT):
         keys.append(_of_user(call, at))
@@ -235,10 +230,7 @@ class SpendCounters:
         counted: Collection[SpendKey] = (),
         corrections: int = 0,
     ) -> None:
-        """Begin with the account's days and corrections, and with counters as they were read.
-
-        `counted` are those that were counted further since. A counter may lack corrections.
-        """
+        """Begin with days and counters as they were read; those `counted` since are changed."""
         self._records = {day.key: day for day in days} | dict(records)
         self._touched = set(counted)
         self._corrections = corrections
@@ -259,10 +251,8 @@ class SpendCounters:
             self._put(self[key].plus(micros, ended_on))
 
     def correct(self, changes: Iterable[SpendChange], corrections: int) -> None:
-        """Take in the correction with this number, in the days and the counters that were read.
-
-        A counter that lacks the correction before it is left as it is: it would skip some.
-        """
+        """Take in the correction with this number, in the days and the counters that were read."""
+        # A counter that lacks the correction before it is left as it is: it would skip some.
         changes = tuple(changes)
         for key in dict.fromkeys(change.key for change in changes):
             if key.kind is SpendKind.DAY:
@@ -298,10 +288,8 @@ class SpendCounters:
         return True
 
     def days(self, now: datetime) -> tuple[SpendCounter, ...]:
-        """Return the days around now: a call lasts a day at most, and a clock may be ahead.
-
-        A call of another day, which is late or has a wrong time, does not displace them.
-        """
+        """Return the days around now: a call lasts a day at most, and a clock may be ahead."""
+        # A call of another day, which is late or has a wrong time, does not displace them.
         keys = (key for key in sorted(self._records) if key.kind is SpendKind.DAY)
         return tuple(self._records[key] for key in keys if _is_near(key, now))
 

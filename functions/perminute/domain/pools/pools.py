@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.rating.calls import Call
 
-THRESHOLDS = (80, 100)
-"""Percent of a pool's use that admins are notified of (docs/domain.md §4.3)."""
+THRESHOLDS = (80, 100)  # percent of a pool's use that admins are notified of (docs/domain.md §4.3)
 
 LONGEST_CALL = timedelta(seconds=MAX_CALL_SECONDS)
 
@@ -157,12 +156,10 @@ class MinutePool:
     def draw(
         self, call: Call, wanted: int, licensing: Licensing, *, reserved: int | None, now: datetime
     ) -> tuple[MinutePool, int]:
-        """Draw up to `wanted` minutes for a call that is charged now; return how many those are.
-
-        What the call had `reserved` (None if it was not authorized) is no longer held, and is its
-        own. So is whatever else an authorized call draws, because the credit that it had reserved
-        is given back.
-        """
+        """Draw up to `wanted` minutes for a call that is charged now; return how many those are."""
+        # What the call had `reserved` (None if it was not authorized) is no longer held, and is its
+        # own. So is whatever else an authorized call draws, because the credit that it had reserved
+        # is given back.
         position = DrawPosition.of(call)
         minutes = licensing.pool_minutes_for_calls(answered_at(call))
         taken = self._share(wanted, reserved or 0, minutes, now)
@@ -209,10 +206,8 @@ class MinutePool:
         return replace(self, held=self.held.without(hold))
 
     def unsettled_from(self, position: DrawPosition, more: int = 0) -> MinutePool:
-        """Mark that calls from the start of a day on may not have the minutes that are theirs.
-
-        The call at `position` has just drawn `more` minutes, which are counted already.
-        """
+        """Mark that calls from the start of a day on may not have the minutes that are theirs."""
+        # The call at `position` has just drawn `more` minutes, which are counted already.
         pool = self.widened_to(position, more)
         if self.unsettled is not None:
             if self.unsettled.position < position:
@@ -256,10 +251,8 @@ class MinutePool:
         return self.unsettled is not None and self.unsettled.position < position
 
     def level(self, minutes: int, used_before: int = 0) -> int:
-        """Return the highest threshold that is reached if the pool has so many minutes.
-
-        `used_before` were used in another system: they count, as admins saw them there.
-        """
+        """Return the highest threshold that is reached if the pool has so many minutes."""
+        # `used_before` were used in another system: they count, as admins saw them there.
         used = self.used + used_before
         if minutes == 0:
             return max(THRESHOLDS) if used else 0
@@ -316,10 +309,8 @@ class MinutePools:
         self.put(pool.unsettled_from(position, -minutes))
 
     def put(self, pool: MinutePool) -> None:
-        """Replace a pool, and have it written even if it is the same.
-
-        Who is just settling it has not seen a call that found nothing left.
-        """
+        """Replace a pool, and have it written even if it is the same."""
+        # A settlement that runs meanwhile has not seen a call that found nothing left.
         self._pools[pool.month] = pool
         self._touched.add(pool.month)
 
@@ -337,10 +328,8 @@ class MinutePools:
         return pool is not None and pool.is_unsettled_at(DrawPosition.of(call))
 
     def newly_reached(self, at: datetime) -> Iterator[tuple[MinutePool, int, int]]:
-        """Yield each settled pool that has newly reached a threshold, the threshold, its minutes.
-
-        A threshold that the licenses at `at` put out of reach is notified again.
-        """
+        """Yield each settled pool that has reached a new threshold, the threshold, its minutes."""
+        # A threshold that the licenses at `at` put out of reach is notified again.
         for month in sorted(self._touched):
             pool = self._pools[month]
             if pool.unsettled is not None:

@@ -58,10 +58,7 @@ class PoolClaim(NamedTuple):
 def settle_next(
     pool: MinutePool, claims: Sequence[PoolClaim], licensing: Licensing, now: datetime
 ) -> tuple[MinutePool, tuple[int, ...]]:
-    """Give each of the next calls after the cursor the minutes that are theirs, in order.
-
-    Return the pool with its cursor behind them, and how many minutes each of them has.
-    """
+    """Give the next calls after the cursor their minutes, in order; return these and the pool."""
     if pool.unsettled is None:
         msg = f"the pool of {pool.organization_id} for {pool.month} is settled"
         raise ValueError(msg)
@@ -135,11 +132,9 @@ def _finished(pool: MinutePool) -> MinutePool:
 
 
 def settled_where_rest_stays(pool: MinutePool) -> MinutePool:
-    """Settle a pool if no call after its cursor can get another number of minutes.
-
-    That is so if all that has changed lies before the cursor, and the calls up to there have drawn
-    as many minutes as they had when those after them got theirs.
-    """
+    """Settle a pool if no call after its cursor can get another number of minutes."""
+    # That is so if all that has changed lies before the cursor, and the calls up to there have
+    # drawn as many minutes as they had when those after them got theirs.
     if pool.unsettled is None or pool.scope is None:
         return pool
     until, more, _ = pool.scope
@@ -149,13 +144,11 @@ def settled_where_rest_stays(pool: MinutePool) -> MinutePool:
 
 
 def past_ample_days(pool: MinutePool, licensing: Licensing, now: datetime) -> MinutePool:
-    """Move the cursor to the start of the next day on which calls may get other minutes.
-
-    A day is passed over if there is enough for all calls up to its end, as there was when they got
-    their minutes: then each of them has all that it wanted. That must hold on the cursor's own day
-    as well, since calls of it may not have been read. Not before the last call that did not get its
-    minutes in order: on the days up to it there may be others like it.
-    """
+    """Move the cursor to the start of the next day on which calls may get other minutes."""
+    # A day is passed over if there is enough for all calls up to its end, as there was when they
+    # got their minutes: then each of them has all that it wanted. That must hold on the cursor's
+    # own day as well, since calls of it may not have been read. Not before the last call that did
+    # not get its minutes in order: on the days up to it there may be others like it.
     if pool.unsettled is None or pool.scope is None:
         return pool
     position, (until, more, _) = pool.unsettled.position, pool.scope
@@ -221,11 +214,9 @@ def settle_at_once(
     licensing: Licensing,
     now: datetime,
 ) -> Settlement:
-    """Give all calls from the place on at which a pool is unsettled the minutes that are theirs.
-
-    `charged` are the calls that have made it so, as they would be charged; those that drew before
-    that place have what is theirs. `recorded` are all others from there on.
-    """
+    """Give all calls from the place on at which a pool is unsettled the minutes that are theirs."""
+    # `charged` are the calls that have made it so, as they would be charged; those that drew before
+    # that place have what is theirs. `recorded` are all others from there on.
     new = [
         (usage, rating)
         for usage, rating in charged

@@ -13,11 +13,10 @@ from perminute.domain.reference.phone_numbers import check_e164, e164_or_withhel
 if TYPE_CHECKING:
     from datetime import datetime
 
+# Characters of an id: at four bytes each they fit a DynamoDB sort key with our prefix.
 MAX_ID_LENGTH = 250
-"""Characters of an id: at four bytes each they fit a DynamoDB sort key with our prefix."""
-
+# A meeting ends after 24 h: a longer call is a broken record, not a bill (docs/domain.md §2.2).
 MAX_CALL_SECONDS = 24 * 60 * 60
-"""A meeting ends after 24 h: a longer call is a broken record, not a bill (docs/domain.md §2.2)."""
 
 ENDS_BEFORE_ANSWER = "lies before answeredAt"
 
@@ -35,15 +34,15 @@ class LegType(StrEnum):
 
 NumberField = Literal["serviceNumber", "remoteNumber"]
 
+# The number that sets the price: the one that was dialed (docs/domain.md §2.1).
 PRICED_BY: dict[LegType, NumberField] = {
     LegType.TOLL_DIAL_IN: "serviceNumber",
     LegType.TOLL_FREE_DIAL_IN: "serviceNumber",
     LegType.DIAL_OUT: "remoteNumber",
 }
-"""The number that sets the price: the one that was dialed (docs/domain.md §2.1)."""
 
+# The leg types that have rates; joining with the app is never charged.
 PHONE_LEG_TYPES = tuple(PRICED_BY)
-"""The leg types that have rates; joining with the app is never charged."""
 
 
 class Numbers(NamedTuple):
@@ -54,10 +53,8 @@ class Numbers(NamedTuple):
 
 
 def read_numbers(leg_type: LegType, *, service_number: object, remote_number: object) -> Numbers:
-    """Return the numbers as they are stored: any other JSON value than a number is withheld.
-
-    Raises `Refused` if that is the number that sets the price (docs/domain.md §2.5).
-    """
+    """Return the numbers as they are stored: any other JSON value than a number is withheld."""
+    # Raises `Refused` if that is the number that sets the price (docs/domain.md §2.5).
     return Numbers(
         _read_number(leg_type, "serviceNumber", service_number),
         _read_number(leg_type, "remoteNumber", remote_number),
@@ -82,12 +79,9 @@ class MeetingType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One ended call, identified by `organization_id` and `call_id`.
+    """One ended call; raises `Refused` if it contradicts itself."""
 
-    Equal calls are one call delivered twice; unequal ones with the same ids are a conflict. Raises
-    `Refused` for a call that contradicts itself.
-    """
-
+    # Equal calls are one call delivered twice; unequal ones with the same ids are a conflict.
     organization_id: str
     call_id: str
     organizer_id: str

@@ -81,11 +81,9 @@ class Rate:
         )
 
     def billed_seconds(self, seconds: int) -> int:
-        """Round connected time up to whole blocks.
-
-        The first block is the initial increment. Every further block has the increment of the
-        step in which it starts, and is billed in full once started.
-        """
+        """Round connected time up to whole blocks."""
+        # The first block is the initial increment. Every further block has the increment of the
+        # step in which it starts, and is billed in full once started.
         if seconds <= 0:
             return 0
         billed = self.initial_increment_seconds
@@ -96,11 +94,9 @@ class Rate:
         return billed
 
     def charge_micros(self, billed_seconds: int, from_second: int = 0) -> int:
-        """Price whole blocks, each billed second at the rate of that second.
-
-        Seconds before `from_second` are paid otherwise. The connection fee falls due with the first
-        second that is charged, so an unanswered call costs nothing.
-        """
+        """Price whole blocks, each billed second at the rate of that second."""
+        # Seconds before `from_second` are paid otherwise. The connection fee falls due with the
+        # first second that is charged, so an unanswered call costs nothing.
         if billed_seconds <= from_second:
             return 0
         if len(self.steps) == 1:
@@ -164,12 +160,11 @@ _NO_RATE = NoQuote(Unpriced.NO_RATE, None)
 
 
 class RateCard:
-    """All rates under one version; an immutable value once built.
+    """All rates under one version; an immutable value once built."""
 
-    Look-up is by dictionary, on the number cut to each prefix length that occurs among numbers
-    with the same first digits, longest first: a handful of look-ups in the widest real deck.
-    """
-
+    # Look-up is by dictionary, on the number cut to each prefix length that occurs among numbers
+    # with the same first digits, longest first: a handful of look-ups in the widest real price
+    # list.
     def __init__(
         self, rates: Iterable[Rate], *, version: str = "", is_uncertain: bool = False
     ) -> None:
@@ -194,11 +189,9 @@ class RateCard:
         *,
         currency: str | None = None,
     ) -> Quote | NoQuote:
-        """Price `seconds` of connected time to an E.164 `number`, answered `at`.
-
-        The longest prefix in force sets the rate, also if it is blocked or in another `currency`
-        (docs/domain.md §2.1, §2.4). Without a `currency`, a rate in any currency is a price.
-        """
+        """Price `seconds` of connected time to an E.164 `number`, answered `at`."""
+        # The longest prefix in force sets the rate, also if it is blocked or in another `currency`
+        # (docs/domain.md §2.1, §2.4). Without a `currency`, a rate in any currency is a price.
         rate = self._prefixes[leg_type].find(number, at)
         if rate is None:
             return _NO_RATE
@@ -209,10 +202,8 @@ class RateCard:
         return rate.quote(seconds)
 
     def hidden_rates(self, leg_type: LegType, number: str, at: datetime) -> tuple[Rate, ...]:
-        """Return one rate of each other price that the masked digits of a number may hide.
-
-        A rate is left out if longer prefixes replace it for every number (docs/domain.md §2.5).
-        """
+        """Return one rate of each other price that the masked digits of a number may hide."""
+        # A rate is left out if longer prefixes replace it for every number (docs/domain.md §2.5).
         if not number.endswith(MASK):
             return ()
         prefixes = self._prefixes[leg_type]
@@ -237,8 +228,6 @@ class RateCard:
 
 
 class _PrefixIndex:
-    """The rates of one leg type by prefix (with `+`), and which prefix lengths are worth trying."""
-
     _HEAD = 3  # "+" and two digits: enough to tell the lengths of most countries apart
 
     def __init__(self, by_prefix: dict[str, tuple[Rate, ...]]) -> None:
@@ -251,7 +240,7 @@ class _PrefixIndex:
         self._shorter = tuple(sorted(shorter, reverse=True))
 
     def find(self, number: str, at: datetime) -> Rate | None:
-        """Find the rate with the longest prefix in force; masked digits match no prefix."""
+        # Masked digits match no prefix.
         by_prefix = self._by_prefix
         for length in self._lengths.get(number[: self._HEAD], self._shorter):
             for rate in by_prefix.get(number[:length], ()):
@@ -260,7 +249,7 @@ class _PrefixIndex:
         return None
 
     def matching(self, number: str) -> Iterator[Rate]:
-        """Yield the rates of all prefixes that a number has or may have, in force or not."""
+        # Of all prefixes that a number has or may have, in force or not.
         for length in self._lengths.get(number[: self._HEAD], self._shorter):
             yield from self._by_prefix.get(number[:length], ())
         if number.endswith(MASK):
@@ -270,7 +259,7 @@ class _PrefixIndex:
                     yield from self._by_prefix[prefix]
 
     def masked(self, number: str, at: datetime) -> Iterator[Rate | None]:
-        """Yield the rate, or None, of each range of numbers that a masked number may stand for."""
+        # One for each range of numbers that a masked number may stand for.
         shown = number.rstrip(MASK)
         return self._below(shown, len(number) - len(shown), self.find(shown, at), at)
 
@@ -287,7 +276,6 @@ class _PrefixIndex:
             yield from self._below(longer, hidden_digits - 1, next(in_force, rate), at)
 
     def _longer_than(self, prefix: str) -> Sequence[str]:
-        """Return the prefixes that begin with this one and have more digits."""
         first = bisect_right(self._in_order, prefix)
         # A colon comes after all digits.
         return self._in_order[first : bisect_right(self._in_order, prefix + ":")]

@@ -50,18 +50,16 @@ class Flag(StrEnum):
     PREFIX_UNCERTAIN = "prefixUncertain"
 
 
+# The flags of calls that the organizer's policies do not allow (docs/domain.md §6).
 POLICY_FLAGS = (Flag.DIAL_OUT_NOT_ALLOWED, Flag.TOLL_FREE_NOT_ALLOWED)
-"""The flags of calls that the organizer's policies do not allow (docs/domain.md §6)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """The price of a call by the rate card, whoever pays; money in micro-units of `currency`.
+    """The price of a call by the rate card, whoever pays; money in micro-units of `currency`."""
 
-    It contains the row that priced the call, so that the call can be priced again, and its price
-    explained, without the card.
-    """
-
+    # It contains the row that priced the call, so that the call can be priced again, and its price
+    # explained, without the card.
     rate_card_version: str
     billed_seconds: int = 0
     prefix: str | None = None  # also of a row that blocks the number

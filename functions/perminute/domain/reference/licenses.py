@@ -13,6 +13,7 @@ class License(StrEnum):
     COMMUNICATIONS_CREDITS = "communicationsCredits"
 
 
+# SKU part numbers and the license that each brings, by the service plans inside it.
 PRODUCTS: dict[str, License] = {
     "MCOMEETACPEA": License.PAY_PER_MINUTE,
     "MCOMEETADV": License.SUBSCRIPTION,
@@ -21,11 +22,11 @@ PRODUCTS: dict[str, License] = {
     "SPE_E5_CALLINGMINUTES": License.SUBSCRIPTION,
     "MCOPSTNC": License.COMMUNICATIONS_CREDITS,
 }
-"""SKU part numbers and the license that each brings, by the service plans inside it."""
 
+# The products whose licenses give minutes to the pool (docs/domain.md §4.1).
 SUBSCRIPTIONS = tuple(p for p, brings in PRODUCTS.items() if brings is License.SUBSCRIPTION)
-"""The products whose licenses give minutes to the pool (docs/domain.md §4.1)."""
 
+# The service plan in each product that brings the license; an admin may disable it for a user.
 SERVICE_PLANS = {
     "MCOMEETACPEA": "bb038288-76ab-49d6-afc1-eaa6c222c65a",
     "MCOMEETADV": "3e26ee1f-8a5f-4d52-aee2-b81ce45c8f40",
@@ -34,14 +35,13 @@ SERVICE_PLANS = {
     "SPE_E5_CALLINGMINUTES": "3e26ee1f-8a5f-4d52-aee2-b81ce45c8f40",
     "MCOPSTNC": "505e180f-f7e0-4b65-91d4-00d670bbd18c",
 }
-"""The service plan in each product that brings the license; an admin may disable it for a user."""
 
+# The product that one of our own names stands for: the one that is sold alone.
 OUR_NAMES = {
     License.PAY_PER_MINUTE.value: "MCOMEETACPEA",
     License.SUBSCRIPTION.value: "MCOMEETADV",
     License.COMMUNICATIONS_CREDITS.value: "MCOPSTNC",
 }
-"""The product that one of our own names stands for: the one that is sold alone."""
 
 _BY_SKU_ID = {
     "df9561a4-4969-4e6a-8e73-c601b68ec077": "MCOMEETACPEA",
@@ -52,8 +52,7 @@ _BY_SKU_ID = {
     "47794cd0-f0e5-45c5-9033-2eb6b5fc84e0": "MCOPSTNC",
 }
 _BY_GUID = _BY_SKU_ID | {SERVICE_PLANS[product]: product for product in OUR_NAMES.values()}
-GUIDS = tuple(_BY_GUID)
-"""Of products and of their service plans; in lower case, and read in any."""
+GUIDS = tuple(_BY_GUID)  # of products and of their service plans; in lower case, and read in any
 
 _MAX_SHOWN = 64
 
@@ -64,11 +63,9 @@ def product_with_guid(guid: str) -> str | None:
 
 
 def product_named(name: str) -> str:
-    """Return the part number for our name, a part number or a GUID; raises `ValueError`.
-
-    The product is stored, not only the license it brings: a user may hold the subscription twice,
-    in a suite and on its own, and losing the one leaves the other.
-    """
+    """Return the part number for our name, a part number or a GUID; raises `ValueError`."""
+    # The product is stored, not only the license it brings: a user may hold the subscription twice,
+    # in a suite and on its own, and losing the one leaves the other.
     # Only ASCII: elsewhere there are letters whose upper case is that of another.
     part_number = name.upper() if name.isascii() else name
     product = OUR_NAMES.get(name) or product_with_guid(name) or part_number

@@ -65,11 +65,9 @@ class ReratedCall(NamedTuple):
 
     @property
     def is_priced_alike(self) -> bool:
-        """Whether at most the card differs by which it was priced: its version, and its steps.
-
-        Steps that a call did not reach, or that bill as many seconds, price it alike. So does the
-        currency of the credit, as long as credit does not have to pay the call.
-        """
+        """Whether at most the card differs by which it was priced: its version, and its steps."""
+        # Steps that a call did not reach, or that bill as many seconds, price it alike. So does the
+        # currency of the credit, as long as credit does not have to pay the call.
         after = self.after.price
         renamed = replace(
             self.before.price,
@@ -114,10 +112,11 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
 
     `opened` contains, as they were when they were opened, the lots that paid and are used up;
     `further` are the further lots, if they were read, and `expired` those that may pay late calls.
-    What was spent of limits changes with it, but no limit is notified as reached. The licensing of
-    the pools must contain the organizers of the calls, before and after. Notifications of calls
-    that their pools may still bear wait until these are settled. Raises `FurtherLotsNeeded`.
+    The licensing of the pools must contain the organizers of the calls, before and after. Raises
+    `FurtherLotsNeeded`.
     """
+    # What was spent of limits changes with it, but no limit is notified as reached. Notifications
+    # of calls that their pools may still pay wait until these are settled.
     builder = TransactionBuilder(
         account, at, further=further, expired=expired, most_expired=MAX_EXPIRED_LOTS_CORRECTED
     )
@@ -167,7 +166,7 @@ def _book_changes(
     opened: Mapping[str, Lot],
     cause: str,
 ) -> tuple[str, dict[str, tuple[LotShare, ...]]]:
-    """Return the id of the entry, and which lots pay each call whose cost has changed."""
+    # The id of the entry, and which lots pay each call whose cost has changed.
     changed = sorted((one for one in rerated if one.change_micros), key=_change_micros)
     if not changed:
         return "", {}
@@ -200,8 +199,6 @@ def _change_micros(rerated: ReratedCall) -> int:
 
 @dataclass(slots=True)
 class _Refunds:
-    """Where credit goes back to."""
-
     builder: TransactionBuilder
     opened: Mapping[str, Lot]
     opens: Lot | None = None  # the lot that was opened for it, if one was
@@ -210,7 +207,7 @@ class _Refunds:
     forfeited: list[LotShare] = field(default_factory=list)
 
     def give_back(self, rerated: ReratedCall) -> tuple[LotShare, ...]:
-        """Give back what a call costs less; return the lots that pay it from then on."""
+        # Returns the lots that pay the call from then on.
         before = rerated.before
         paid_micros = -sum(share.amount_micros for share in before.lots)
         refund_micros = -rerated.change_micros
@@ -228,7 +225,7 @@ class _Refunds:
         return kept
 
     def enter_forfeited(self, because_of: str) -> None:
-        """Enter that credit is forfeited again which came back only to pay these calls."""
+        # It came back only to pay these calls.
         if self.forfeited:
             shares = merged(
                 LotShare(lot_id, name, -micros) for lot_id, name, micros, _ in self.forfeited
@@ -258,7 +255,7 @@ class _Refunds:
         return lot
 
     def _common_lot(self) -> Lot:
-        """Return the one of this month: people know it as one, however many calls it is for."""
+        # That of this month: people know it as one, however many calls it is for.
         at = self.builder.at
         name = f"{RERATING}{at:%Y-%m}"
         lot = self.builder.lots.named(name) or self.opens
@@ -276,7 +273,6 @@ class _Refunds:
 def _corrected(
     rerated: ReratedCall, entry_id: str, lots: tuple[LotShare, ...] | None, *, overdrawn: bool
 ) -> Usage:
-    """Return the record that replaces the one before: its history goes on."""
     before, after, ended = rerated
     if not rerated.is_other:
         return replace(before, notifications_held=after.notifications_held)
@@ -305,7 +301,7 @@ def _corrected(
 
 
 def _new_notifications(rerated: ReratedCall) -> Iterator[CallNotification]:
-    """Yield those that were not sent before: that a call costs another amount repeats none."""
+    # Those that were not sent before: that a call costs another amount repeats none.
     sent = {_subject(body) for body in notifications_of_call(rerated.before)}
     yield from (body for body in notifications_of_call(rerated.after) if _subject(body) not in sent)
 
@@ -321,11 +317,9 @@ def count_corrected(
     spend_counters: SpendCounters,
     licensing: Licensing,
 ) -> tuple[SpendChange, ...]:
-    """Count corrected calls for the days; return what they change in the records of limits.
-
-    These may be many, of users who have nothing to do with each other: so the changes are written
-    down, and each record takes in its own when it is read next.
-    """
+    """Count corrected calls for the days; return what they change in the records of limits."""
+    # These may be many, of users who have nothing to do with each other: so the changes are written
+    # down, and each record takes in its own when it is read next.
     changes = spend_changes(corrected, licensing, builder.account.settings)
     if not changes:
         return ()
@@ -337,11 +331,9 @@ def count_corrected(
 
 
 def ended_after_all(usage: Usage, rating: Rating, pools: MinutePools, now: datetime) -> ReratedCall:
-    """Correct a call that was charged by its bridge's reports by what its `Call Ended` says.
-
-    What it drew from a pool goes back. It is authorized, so what it is given instead is its own, as
-    far as it was, or as there is enough. The pool is gone over again from the earlier place.
-    """
+    """Correct a call that was charged by its bridge's reports by what its `Call Ended` says."""
+    # What it drew from a pool goes back. It is authorized, so what it is given instead is its own,
+    # as far as it was, or as there is enough. The pool is gone over again from the earlier place.
     if not usage.draws_on_pool:
         own_minutes = 0
     elif _draws_as_before(usage, rating):
@@ -371,10 +363,7 @@ def _draws_as_before(usage: Usage, rating: Rating) -> bool:
 def release_held_notifications(
     account: Account, usages: Sequence[Usage], *, at: datetime, is_last: bool
 ) -> Transaction:
-    """Notify of calls whose pool has not been settled in time, by what they are now.
-
-    `is_last` says that there are no others.
-    """
+    """Notify of calls whose pool has not been settled in time; `is_last`: of no others later."""
     builder = TransactionBuilder(account, at)
     released = [replace(usage, notifications_held=False) for usage in usages]
     notified = tuple(notify_again(builder, one, notifications_of_call(one)) for one in released)

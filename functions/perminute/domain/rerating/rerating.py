@@ -22,11 +22,9 @@ if TYPE_CHECKING:
     from perminute.domain.credit.ledger import Producer
     from perminute.domain.licensing.timelines import Fact
 
+# What an instant takes beside the name of a user in the record of a re-rating, at most.
 _INSTANT_BYTES = 40
-"""What an instant takes beside the name of a user in the record of a re-rating, at most."""
-
-EVERYBODY = None
-"""The subject of a re-rating that concerns all calls of the organization."""
+EVERYBODY = None  # the subject of a re-rating that concerns all calls of the organization
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +88,8 @@ def earliest(instants: Iterable[datetime | None]) -> datetime | None:
 def rerating_for(
     organization_id: str, rerating_id: str, facts: Iterable[tuple[str | None, Fact]], at: datetime
 ) -> Rerating | None:
-    """Return the re-rating that these facts call for; None if they can change no call.
-
-    Each fact comes with its user, or with None if it is a fact of the organization.
-    """
+    """Return the re-rating that these facts call for; None if they can change no call."""
+    # Each fact comes with its user, or with None if it is a fact of the organization.
     since: dict[str | None, datetime] = {}
     pools: list[datetime] = []
     seats: list[datetime] = []

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import re
 
+# What `str.strip` removes, written out: `\s` is another set in each dialect of patterns.
 _SPACE = r"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-"""What `str.strip` removes, written out: `\\s` is another set in each dialect of patterns."""
-
+# An id without surrounding spaces; written so that JSON Schema means the same.
+# In Python `$` also stands before a last line's end.
 PATTERN = rf"^[^{_SPACE}]([\s\S]*[^{_SPACE}])?$(?!\n)"
-"""An id without surrounding spaces; written so that JSON Schema means the same.
-
-In Python `$` also stands before a last line's end."""
 
 SURROUNDING_SPACES = "must not begin or end with a space"
 
@@ -23,11 +21,9 @@ _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.I
 
 
 def canonical_id(identifier: str) -> str:
-    """Return the spelling of an id by which it is stored and compared.
-
-    Lower case may have more characters, but never more than four bytes for one: what has
-    `MAX_ID_LENGTH` characters as it is sent still fits a key.
-    """
+    """Return the spelling of an id by which it is stored and compared."""
+    # Lower case may have more characters, but never more than four bytes for one: what has
+    # `MAX_ID_LENGTH` characters as it is sent still fits a key.
     if "@" in identifier or _GUID.fullmatch(identifier):
         return identifier.lower()
     return identifier

@@ -9,8 +9,8 @@ import re
 
 MICROS_PER_UNIT = 1_000_000
 DECIMALS = 6
+# The largest amount taken in: far above any prepaid balance, far below DynamoDB's 38 digits.
 MAX_AMOUNT_MICROS = 10**15 * MICROS_PER_UNIT
-"""The largest amount taken in: far above any prepaid balance, far below DynamoDB's 38 digits."""
 
 _AMOUNT = re.compile(r"(-?)([0-9]{1,18})(?:\.([0-9]{1,6}))?", re.ASCII)
 

@@ -9,32 +9,25 @@ from __future__ import annotations
 
 import re
 
+# More than an e-mail has whose names and reason are as long as may be, and cannot be printed.
 MAX_CHARACTERS = 25_000
-"""More than an e-mail has whose names and reason are as long as may be, and cannot be printed."""
-
+# What begins a formula, also as wide East Asian letters (OWASP: "CSV Injection").
 _FORMULA = re.compile(r"[=+\-@\uff1d\uff0b\uff0d\uff20]")
-"""What begins a formula, also as wide East Asian letters (OWASP: "CSV Injection")."""
-
+# A number, an amount, or a phone number, perhaps with a masked tail: computes nothing.
 _NUMBER = re.compile(r"[+-]?[0-9][0-9., ]*\*{0,4}")
-"""A number, an amount, or a phone number, perhaps with a masked tail: computes nothing."""
 
 
 def one_line(text: str, *, at_most: int = MAX_CHARACTERS) -> str:
-    r"""Return the text as one line of printable characters.
-
-    White space becomes a space, and what else cannot be printed its escape, such as `\x1b`: so two
-    ids that differ look different. A longer text ends with an ellipsis.
-    """
+    """Return the text as one line of printable characters; a longer one ends with an ellipsis."""
+    # What cannot be printed becomes its escape, such as \x1b: two ids that differ look different.
     if not text.isprintable():
         text = "".join(char if char.isprintable() else _shown(char) for char in text)
     return text if len(text) <= at_most else text[: at_most - 1] + "…"
 
 
 def spreadsheet_text(text: str) -> str:
-    """Return text for a cell of a CSV file, which no spreadsheet takes for a formula.
-
-    One that begins like a formula has an apostrophe before it. Numbers stay as they are.
-    """
+    """Return text for a cell of a CSV file, which no spreadsheet takes for a formula."""
+    # One that begins like a formula has an apostrophe before it. Numbers stay as they are.
     line = one_line(text).strip()
     is_formula = _FORMULA.match(line) is not None and _NUMBER.fullmatch(line) is None
     return f"'{line}" if is_formula else line

@@ -13,10 +13,8 @@ _RFC3339 = re.compile(
 
 
 def parse_instant(text: str) -> datetime:
-    """Read an RFC 3339 time, which must have an offset; raises `ValueError`.
-
-    `digits_below_microsecond` reads what is dropped here.
-    """
+    """Read an RFC 3339 time, which must have an offset; raises `ValueError`."""
+    # Drops the digits that `digits_below_microsecond` reads.
     match = _RFC3339.fullmatch(text)
     if match is None:
         msg = "must be an RFC 3339 time such as 2026-11-02T09:00:00Z"
@@ -31,21 +29,18 @@ def parse_instant(text: str) -> datetime:
         raise ValueError(msg) from error
 
 
+# How far the clock that stamped a detail may be ahead of the one that stamped the event's `time`.
+# Without a bound a call that "ended" in 2056 is charged, and credit that was "bought" in 2031 pays
+# calls of today. Synchronized clocks differ by far less (ours).
 MAX_CLOCK_AHEAD = timedelta(minutes=5)
-"""How far the clock that stamped a detail may be ahead of the one that stamped the event's `time`.
-
-Without a bound a call that "ended" in 2056 is charged, and credit that was "bought" in 2031 pays
-calls of today. Synchronized clocks differ by far less (ours)."""
 
 _MICROSECOND, _SECOND = timedelta(microseconds=1), timedelta(seconds=1)
 
 
 class ExactInstant(NamedTuple):
-    """An instant as it was stated: cut to microseconds, and the decimal digits that follow.
+    """An instant as it was stated: cut to microseconds, and the decimal digits that follow."""
 
-    Compares like the instants themselves, since the digits have no zeros at their end.
-    """
-
+    # Compares like the instants themselves, since the digits have no zeros at their end.
     at: datetime
     below: str = ""
 
@@ -58,10 +53,8 @@ class ExactInstant(NamedTuple):
 
 
 def digits_below_microsecond(text: str) -> str:
-    """Return the digits of an RFC 3339 time that `parse_instant` drops, without zeros at the end.
-
-    RFC 3339 allows any number of digits, and Graph writes seven.
-    """
+    """Return the digits that `parse_instant` drops, without zeros at the end."""
+    # RFC 3339 allows any number of digits, and Graph writes seven.
     match = _RFC3339.fullmatch(text)
     fraction = match[1] if match is not None else None
     return "" if fraction is None else fraction[1 + 6 :].rstrip("0")
