@@ -527,7 +527,7 @@ def test_lines_that_are_no_events_are_refused_by_their_line(
             "events.jsonl:5",
             "events.jsonl:5: is not JSON: Expecting value: line 1 column 1 (char 0)",
         ),
-        ("events.jsonl:7", "id: must be a valid string; time: is required; detail: is required"),
+        ("events.jsonl:7", "id: must be text; time: is required; detail: is required"),
         (
             "events.jsonl:8",
             "events.jsonl:8: is not JSON: maximum recursion depth exceeded "
