@@ -893,9 +893,7 @@ BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
     charging_in_any_currency: {"credit pays in its own currency only"},
     repricing_in_whole_minutes: {RULES},
     pricing_masked_numbers_for_certain: {"a masked number says whether its price is certain"},
-    authorizing_by_the_digits_shown: {
-        "a masked number is granted what covers the dearest price it may have"
-    },
+    authorizing_by_the_digits_shown: {DEAREST},
     believing_any_instant: {WRONG},
     booking_by_senders_clocks: {"nothing is booked in the future"},
     correcting_past_the_limits: {COUNTED},
