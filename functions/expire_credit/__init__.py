@@ -1,1 +1,1 @@
-"""Time takes its toll of prepaid credit."""
+"""Prepaid credit expires, and overdue calls and digests are processed, once a day."""

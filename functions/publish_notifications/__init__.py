@@ -1,1 +1,1 @@
-"""What was committed is told."""
+"""Committed notifications are published."""

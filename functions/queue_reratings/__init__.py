@@ -1,1 +1,1 @@
-"""What waits to be looked at again wakes who does it."""
+"""Organizations with waiting re-ratings are queued."""

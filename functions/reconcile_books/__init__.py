@@ -1,1 +1,1 @@
-"""The books are held against each other."""
+"""Account, ledger and calls are compared with each other."""

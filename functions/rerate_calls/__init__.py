@@ -1,1 +1,1 @@
-"""What is known late reaches the calls that it concerns."""
+"""Calls that a late change concerns are rated again."""

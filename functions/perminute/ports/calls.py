@@ -46,7 +46,7 @@ class CallsUnderWay(Protocol):
         ...
 
     def keep(self, authorized: Authorized) -> bool:
-        """Record a call under way whose account stays as it is; False if it has moved on."""
+        """Record a call under way, and leave its account; return False if the call has changed."""
         ...
 
     def calls_by_start(
@@ -68,7 +68,7 @@ class CallsUnderWay(Protocol):
 
 
 class ListedCall(NamedTuple):
-    """What is listed of a call: enough to tell whether it is to be looked at again."""
+    """What is listed of a call: enough to decide whether it is to be rated again."""
 
     call_id: str
     organizer_id: str

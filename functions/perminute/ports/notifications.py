@@ -66,13 +66,13 @@ class Digests(Protocol):
     def send(
         self, organization_id: str, counted: Sequence[CountedCalls], sent: Sequence[CallToNotify]
     ) -> bool:
-        """Have these notifications published, and remove what was counted for them."""
+        """Write these notifications to the outbox, and remove what was counted for them."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A delivery that will never be processed, kept with the reason."""
+    """A delivery that will never be processed, with the reason."""
 
     event_id: str
     reason: str
@@ -80,10 +80,10 @@ class Rejection:
 
 
 class Rejections(Protocol):
-    """Where refused deliveries are kept. Raises `Unavailable`."""
+    """The dead letters of refused deliveries. Raises `Unavailable`."""
 
     def keep(self, rejections: Sequence[Rejection]) -> None:
-        """Keep all of them, or raise: what is not kept must come again."""
+        """Store all of them, or raise: what is not stored must be delivered again."""
         ...
 
 
@@ -97,7 +97,7 @@ class Announcement:
     organization_name: str | None = None
     """What the organization is called by now, if that is known."""
     correlation_id: str = ""
-    """By which its cause is found in the logs."""
+    """The id by which its cause is found in the logs."""
     caused_by: tuple[str, ...] = ()
     """All events of its transaction, if they are several."""
 
@@ -108,7 +108,7 @@ class Announcement:
 
 
 class NotificationTopic(Protocol):
-    """Where notifications are published. Raises `Unavailable`."""
+    """The topic that admins subscribe to. Raises `Unavailable`."""
 
     def publish(self, announcements: Sequence[Announcement]) -> Sequence[Rejection]:
         """Publish all of them; returns those that will never be taken, each with the reason.

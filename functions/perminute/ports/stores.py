@@ -195,10 +195,10 @@ class LicensingStore(Protocol):
 
 
 class Reratings(Protocol):
-    """What is still to be looked at again. Raises `Unavailable`.
+    """The re-ratings that are still to be carried out. Raises `Unavailable`.
 
-    Each write makes the next step of a re-rating, and holds only against the step that was read:
-    it gives False, and nothing is written, if somebody else was faster.
+    Each write makes the next step of a re-rating, on condition that the step that was read is
+    still the last one: else it writes nothing and returns False.
     """
 
     def waiting(self, organization_id: str) -> Sequence[Rerating]:
@@ -206,15 +206,15 @@ class Reratings(Protocol):
         ...
 
     def proceed(self, rerating: Rerating) -> bool:
-        """Keep how far it has come; its next step is to be carried out."""
+        """Store how far it has come; its next step is to be carried out."""
         ...
 
     def merge(self, merged: Rerating, absorbed: Sequence[Rerating]) -> bool:
-        """Have one take the place of itself as it was and of others, at most `MAX_MERGED`."""
+        """Replace others, at most `MAX_MERGED`, and the one as it was, by the merged one."""
         ...
 
     def finish(self, rerating: Rerating) -> bool:
-        """Have done with it."""
+        """Delete it, since all of it was carried out."""
         ...
 
     def organizations_waiting(self) -> Iterator[str]:

@@ -25,7 +25,7 @@ class RunPage(NamedTuple):
 
 
 class RunOrganization(NamedTuple):
-    """Work of a daily run: do for this organization what the run is for."""
+    """Work of a daily run: process this organization."""
 
     at: datetime
     organization_id: str
@@ -33,15 +33,15 @@ class RunOrganization(NamedTuple):
 
 
 class WorkQueue(Protocol):
-    """Where the work of a daily run waits to be done. Raises `Unavailable`."""
+    """The queue of the work of a daily run. Raises `Unavailable`."""
 
     def send(self, work: Sequence[RunPage | RunOrganization]) -> None:
-        """Have all of it done, each at least once."""
+        """Queue all of it; each message is delivered at least once."""
         ...
 
 
 class Waiting(NamedTuple):
-    """An organization that has something waiting.
+    """An organization that has a re-rating or an unsettled pool waiting.
 
     `unsettled_at` is set if a pool of it has just become unsettled.
     """
@@ -51,24 +51,24 @@ class Waiting(NamedTuple):
 
 
 class ReratingQueue(Protocol):
-    """Where it is told that something waits to be looked at again. Raises `Unavailable`."""
+    """The queue of organizations that have something waiting. Raises `Unavailable`."""
 
     def wake(self, organization_ids: Collection[str]) -> None:
-        """Have what waits of these organizations carried out, soon, and at least once."""
+        """Queue these organizations; each message is delivered at least once."""
         ...
 
     def wake_later(self, instants: Mapping[str, datetime]) -> None:
-        """Wake organizations once more in a quarter of an hour, which is the instant stated."""
+        """Queue organizations so that each is delivered at its instant, in a quarter of an hour."""
         ...
 
 
 class RateCards(Protocol):
-    """Where the rate card in force comes from. Raises `Unavailable`."""
+    """All versions of the rate card. Raises `Unavailable`."""
 
     def current(self) -> RateCard:
-        """Give the current version of the rate card."""
+        """Return the version that is in force."""
         ...
 
     def version(self, version: str) -> RateCard:
-        """Give a version that calls were rated by."""
+        """Return a version that calls were rated by."""
         ...
