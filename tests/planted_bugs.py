@@ -40,7 +40,7 @@ from perminute.domain.authorization.reservations import (
     Reservation,
     under_way_since,
 )
-from perminute.domain.credit import booking, credit_settings, recharge, transaction_builder
+from perminute.domain.credit import booking, recharge, transaction_builder
 from perminute.domain.credit.accounts import Account, Provisional
 from perminute.domain.credit.credit_settings import CreditSettings, FailureHandling
 from perminute.domain.credit.lots import Lot, LotChanges, LotItems
@@ -610,7 +610,7 @@ def believing_any_instant() -> Iterator[None]:
 @contextmanager
 def settings_of_one_instant_by_identity() -> Iterator[None]:
     """Of two settings that were saved at one instant those with the greater id hold."""
-    with patch.object(credit_settings, "caution_of_settings", lambda _: ()):
+    with patch.object(CreditSettings, "_caution", ()):
         yield
 
 

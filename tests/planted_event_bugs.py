@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import date, datetime
 
-    from perminute.application.book_credit import CreditEvent
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.booking import Purchase
     from perminute.domain.credit.credit_settings import CreditSettings
@@ -282,10 +281,7 @@ def passing_the_monthly_limit() -> Iterator[None]:
 def forgetting_that_a_recharge_failed() -> Iterator[None]:
     """A purchase that answers a recharge which was given up is told as any other."""
 
-    def never(_: BookCredit, __: Account, ___: CreditEvent) -> bool:
-        return False
-
-    with patch.object(BookCredit, "_has_failed", never):
+    with patch.object(BookCredit, "_has_failed", lambda *_: False):
         yield
 
 
