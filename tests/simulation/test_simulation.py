@@ -7,16 +7,32 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
+from functools import partial
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
 
+from perminute.domain.credit.transaction import AccountChanged, AlreadyExists
+from perminute.domain.errors import Unavailable
+from perminute_local.simulation.backends import moto, twins
 from perminute_local.simulation.command import report_of
-from perminute_local.simulation.faults import ALL_FAULTS, ONE, PER_REQUEST, Fault, FaultRates
+from perminute_local.simulation.faults import (
+    ALL_FAULTS,
+    ONE,
+    PER_REQUEST,
+    Fault,
+    FaultInjector,
+    FaultRates,
+    Killed,
+)
 from perminute_local.simulation.plan import Quiesce
 from perminute_local.simulation.world import Over, World, simulate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perminute_local.stack import Template
 
 
@@ -51,6 +67,38 @@ def test_where_every_request_fails_all_is_done_once_they_do_not(
     outcome = simulate(world, template, FaultRates({kind: ONE}))
     assert outcome.broken is None
     assert outcome.faults[kind] >= 10
+
+
+@pytest.mark.parametrize(
+    "refusal", [AccountChanged(), AlreadyExists(), ClientError({}, "TransactWriteItems")]
+)
+@pytest.mark.parametrize(
+    ("fault", "unanswered", "result"),
+    [
+        (Fault.KILL, None, Killed),
+        (Fault.TIMEOUT_AFTER, twins._unanswered, Unavailable),  # noqa: SLF001 - how the fault shows
+        (Fault.TIMEOUT_AFTER, moto._hang, ReadTimeoutError),  # noqa: SLF001 - how the fault shows
+    ],
+)
+def test_a_refusal_whose_answer_is_lost_is_not_known_to_the_function(
+    fault: Fault,
+    unanswered: Callable[[Callable[[], None]], None] | None,
+    result: type[BaseException],
+    refusal: Exception,
+) -> None:
+    injector, requests = FaultInjector(FaultRates({fault: ONE})), []
+
+    def refuse() -> None:
+        requests.append(refusal)
+        raise refusal
+
+    with injector.invocation(Random(0)):
+        for _ in range(8):  # of kills some are before the request
+            with pytest.raises(result):
+                injector.carry_out(
+                    "commit", refuse, lambda _: unanswered and partial(unanswered, refuse)
+                )
+    assert requests
 
 
 def test_without_faults_nothing_goes_wrong_at_all(template: Template) -> None:

@@ -9,6 +9,8 @@ from enum import StrEnum
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
+from botocore.exceptions import ClientError
+
 from perminute.domain.errors import PerminuteError
 
 if TYPE_CHECKING:
@@ -111,6 +113,12 @@ class FaultRates:
         return None
 
 
+def carry_out_unanswered(effect: Callable[[], object]) -> None:
+    """Carry out a request whose answer is lost, and so is its refusal."""
+    with suppress(PerminuteError, ClientError):
+        effect()
+
+
 R = TypeVar("R")
 
 
@@ -177,8 +185,7 @@ class FaultInjector:
                 is_after = self.rng.randrange(2) == 1
                 self._note(Fault.KILL, f"{'after' if is_after else 'before'} {name}")
                 if is_after:
-                    with suppress(PerminuteError):  # the function does not hear of a refusal either
-                        effect()
+                    carry_out_unanswered(effect)
                 raise Killed
         failure = failing(fault)
         if failure is None:

@@ -70,7 +70,7 @@ from perminute_local.simulation.backends.backend import (
     Snapshot,
     in_pieces,
 )
-from perminute_local.simulation.faults import Fault
+from perminute_local.simulation.faults import Fault, carry_out_unanswered
 from perminute_local.stack import BACKING_TYPES, create_stack
 
 if TYPE_CHECKING:
@@ -329,7 +329,7 @@ def _lagging(effect: Callable[[], Answer]) -> Answer:
 
 def _hang(effect: Callable[[], Answer] | None = None) -> NoReturn:
     if effect is not None:
-        effect()
+        carry_out_unanswered(effect)
     raise ReadTimeoutError(endpoint_url="simulated")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -26,7 +25,7 @@ from perminute.adapters.memory import (
 from perminute.adapters.sqs_queues import work_body
 from perminute.application.correct_rates import CorrectRates
 from perminute.domain.credit.transaction import AccountChanged, Transaction
-from perminute.domain.errors import Contended, PerminuteError, Unavailable
+from perminute.domain.errors import Contended, Unavailable
 from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.simulation.backends.backend import MAX_FACTS, Snapshot
 from perminute_local.simulation.backends.twin_functions import (
@@ -35,7 +34,7 @@ from perminute_local.simulation.backends.twin_functions import (
     recorded_calls,
     stack_without_aws,
 )
-from perminute_local.simulation.faults import Fault
+from perminute_local.simulation.faults import Fault, carry_out_unanswered
 from perminute_local.simulation.write_recorder import (
     CreditWrite,
     QueuedWork,
@@ -314,7 +313,6 @@ def _contended() -> NoReturn:
 
 def _unanswered(effect: Callable[[], Any] | None = None) -> NoReturn:
     if effect is not None:
-        with suppress(PerminuteError):  # the function does not hear of a refusal either
-            effect()
+        carry_out_unanswered(effect)
     msg = "there was no answer"
     raise Unavailable(msg)
