@@ -15,6 +15,8 @@ from perminute.adapters.dynamodb.outbox_items import documents_in, outbox_item
 from perminute.adapters.dynamodb.rerating_items import rerating_item
 from perminute.adapters.memory import (
     AnnouncedNotifications,
+    InMemoryBookChecks,
+    InMemoryCalls,
     InMemoryDigests,
     InMemoryReratingQueue,
     InMemoryStore,
@@ -56,17 +58,40 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 
-_MOVES = frozenset({"commit", "record", "roll_over"})
+
+def _names(*methods: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(method.__name__ for method in methods)
+
+
+_WRITE_ACCOUNTS = _names(InMemoryStore.commit, InMemoryStore.record, InMemoryStore.roll_over)
 """Transactions that raise `AccountChanged` if another one writes the same account."""
-_CONTENDS = frozenset(
-    {"finish", "keep", "licensing", "merge", "pools", "proceed", "usages"},
+_CONTEND: Mapping[type, frozenset[str]] = {
+    InMemoryStore: _names(
+        InMemoryStore.finish,
+        InMemoryStore.keep,
+        InMemoryStore.licensing,
+        InMemoryStore.merge,
+        InMemoryStore.pools,
+        InMemoryStore.proceed,
+    ),
+    InMemoryBookChecks: _names(InMemoryBookChecks.store),
+    InMemoryCalls: _names(InMemoryCalls.usages),
+    InMemoryDigests: _names(InMemoryDigests.claim, InMemoryDigests.count, InMemoryDigests.send),
+}
+"""Other writes under a condition, and transactions that read: they raise `Contended`."""
+_READ_TOGETHER = _names(
+    InMemoryDigests.counted,
+    InMemoryStore.read,
+    InMemoryStore.read_calls,
+    InMemoryStore.reservations,
+    InMemoryStore.spend_counters,
 )
-"""The other transactions, and readings that are transactions: they raise `Contended`."""
-_DIGESTS_CONTEND = frozenset({"claim", "count", "send"})
-_READ_TOGETHER = frozenset({"counted", "read", "read_calls", "reservations", "spend_counters"})
 """Readings of several items, of which only some may be answered."""
-_READ_FROM_AN_INDEX = frozenset(
-    {"calls_by_start", "organizations", "organizations_waiting", "reported_calls"}
+_READ_FROM_AN_INDEX = _names(
+    InMemoryStore.calls_by_start,
+    InMemoryStore.organizations,
+    InMemoryStore.organizations_waiting,
+    InMemoryStore.reported_calls,
 )
 """Readings of an index that may lag behind."""
 _SENDERS = (AnnouncedNotifications, InMemoryReratingQueue, KeptRejections, SentWork)
@@ -157,15 +182,15 @@ class Twins:
         """Return how a fault shows at a method, in the words of its port."""
         match fault:
             case Fault.THROTTLE:
-                return partial(_in_the_way, adapter, name)
-            case Fault.CONFLICT if _is_transaction(adapter, name):
-                return partial(_in_the_way, adapter, name)
+                return partial(_fail, _collision(adapter, name) or Unavailable)
+            case Fault.CONFLICT if collision := _collision(adapter, name):
+                return partial(_fail, collision)
             case Fault.TIMEOUT_BEFORE:
                 return _unanswered
             case Fault.TIMEOUT_AFTER:
                 return partial(_unanswered, effect)
             case Fault.CUT if name in _READ_TOGETHER:
-                return _contended
+                return partial(_fail, Contended)
             case Fault.CUT if name in _READ_FROM_AN_INDEX:
                 return lambda: iter(list(effect())[::2])
             case Fault.CUT if name == "listed_organizations":
@@ -289,26 +314,16 @@ def _lagging(effect: Callable[[], ListedOrganizations]) -> ListedOrganizations:
     return page._replace(organization_ids=page.organization_ids[::2])
 
 
-def _is_transaction(adapter: object, name: str) -> bool:
-    if isinstance(adapter, InMemoryDigests):
-        return name in _DIGESTS_CONTEND
-    return isinstance(adapter, InMemoryStore) and (name in _MOVES or name in _CONTENDS)
+def _collision(adapter: object, name: str) -> type[Contended] | None:
+    """Return what a method raises if another writer is in the way; None if none can be."""
+    if isinstance(adapter, InMemoryStore) and name in _WRITE_ACCOUNTS:
+        return AccountChanged
+    return Contended if name in _CONTEND.get(type(adapter), ()) else None
 
 
-def _in_the_way(adapter: object, name: str) -> NoReturn:
-    if name in _MOVES:
-        msg = "something was in the way"
-        raise AccountChanged(msg)
-    if name in _CONTENDS and not isinstance(adapter, KeptRejections):
-        _contended()
-    if name in _DIGESTS_CONTEND and isinstance(adapter, InMemoryDigests):
-        _contended()
-    _unanswered()
-
-
-def _contended() -> NoReturn:
+def _fail(error: type[Unavailable]) -> NoReturn:
     msg = "something was in the way"
-    raise Contended(msg)
+    raise error(msg)
 
 
 def _unanswered(effect: Callable[[], Any] | None = None) -> NoReturn:
