@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from builders import ANSWERED, ORGANIZATION, WITHOUT_WAITING, purchase
-from perminute.domain.reconciliation.book_sums import CallCost
 
 from perminute.adapters import dynamodb
 from perminute.adapters.dynamodb.book_checks import check_item, check_of
@@ -24,7 +23,6 @@ from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.lots import LotShare
 from perminute.domain.errors import Unavailable
 from perminute.domain.reconciliation.book_checks import BooksCheck, CallCost, is_due_whole
-from perminute.ports import RunOrganization
 from perminute.ports.work import RunOrganization
 
 if TYPE_CHECKING:

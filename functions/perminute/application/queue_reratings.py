@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perminute.domain.credit.accounts import PROVISIONAL_FOR
-from perminute.domain.credit.provisional import PROVISIONAL_FOR
-from perminute.ports import Rejection, Waiting
 from perminute.ports.notifications import Rejection
 from perminute.ports.work import Waiting
 

@@ -34,11 +34,8 @@ from perminute_local.stack import load_template, resources
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from perminute.domain.reconciliation.book_sums import PoolUse
-
     from perminute.domain.pools.pools import Month
     from perminute.domain.reconciliation.book_checks import PoolUse
-    from perminute.ports import RunOrganization, RunPage
     from perminute.ports.work import RunOrganization, RunPage
 
 MANY, FEW_ENTRIES = 30_000, 10
