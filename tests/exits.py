@@ -44,7 +44,7 @@ from perminute.sqs import Settled, settle_batch
 from perminute_local import cli, dead_letters, doctor, reconcile
 from perminute_local.correct_rates import _Of, _remarks, _table
 from perminute_local.dead_letters import Letter, _done
-from perminute_local.doctor import Finding, Health
+from perminute_local.doctor import Finding, Status
 from perminute_local.replay.report import report
 from perminute_local.replay.results import Rejected, Response, Results
 from perminute_local.simulation.command import _lines
@@ -194,7 +194,7 @@ def reconciled(text: str) -> str:
 def doctored(text: str) -> str:
     class Patient:
         def __init__(self, _: str) -> None:
-            self.checks = (lambda: [Finding(Health.ILL, text, text)],)
+            self.checks = (lambda: [Finding(Status.FAIL, text, text)],)
 
     with patch.object(doctor, "_Patient", Patient):
         return screen_of(lambda: doctor.run_doctor("stack", as_json=False))

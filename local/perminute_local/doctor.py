@@ -30,49 +30,49 @@ _OF_THE_SOURCE = {"aws:SourceAccount", "aws:SourceArn", "aws:SourceOrgID"}
 """Conditions that an alarm of the same account meets; whoever names another one is mistaken."""
 
 
-class Hearing(Enum):
-    """What becomes of an alarm that this topic is told."""
+class TopicAccess(Enum):
+    """Whether CloudWatch can publish an alarm to a topic, and what to do if not."""
 
-    HEARD = "hears of alarms"
-    MISSING = "is not there: no alarm is heard"
+    ALLOWED = "receives alarms"
+    MISSING = "does not exist: no alarm arrives"
     AWS_KEY = (
-        "is encrypted with AWS's own key, which CloudWatch may not use, so no alarm is heard:"
-        " take a key of yours"
+        "is encrypted with AWS's own key, which CloudWatch may not use, so no alarm arrives:"
+        " use a key of yours"
     )
     KEY_FORBIDDEN = (
-        "CloudWatch may not use its key, so no alarm is heard:"
-        f" let {CLOUDWATCH} {' and '.join(NEEDED)}* in the key's policy"
+        "CloudWatch may not use its key, so no alarm arrives:"
+        f" allow {CLOUDWATCH} {' and '.join(NEEDED)}* in the key's policy"
     )
-    UNKNOWN = "its key cannot be looked at: see that CloudWatch may use it"
+    UNKNOWN = "its key cannot be read: check that CloudWatch may use it"
 
 
-def hearing_of(topic_arn: str) -> Hearing:
-    """Look at a topic and the policy of its key."""
+def access_to(topic_arn: str) -> TopicAccess:
+    """Read a topic and the policy of its key."""
     try:
         attributes = boto3.client("sns").get_topic_attributes(TopicArn=topic_arn)["Attributes"]
     except ClientError as error:
         missing = error.response["Error"]["Code"] in {"NotFound", "NotFoundException"}
-        return Hearing.MISSING if missing else Hearing.UNKNOWN
+        return TopicAccess.MISSING if missing else TopicAccess.UNKNOWN
     key = attributes.get("KmsMasterKeyId")
-    return _hearing_by(key) if key else Hearing.HEARD
+    return _access_by_key(key) if key else TopicAccess.ALLOWED
 
 
-def _hearing_by(key: str) -> Hearing:
+def _access_by_key(key: str) -> TopicAccess:
     # The key policy of AWS's own keys lets in callers of the account, and no service; who could
     # change it is nobody.
     if "alias/aws/" in key:
-        return Hearing.AWS_KEY
+        return TopicAccess.AWS_KEY
     kms = boto3.client("kms")
     try:
         found = kms.describe_key(KeyId=key)["KeyMetadata"]
         if found["KeyManager"] == "AWS":
-            return Hearing.AWS_KEY
+            return TopicAccess.AWS_KEY
         answer = kms.get_key_policy(KeyId=found["KeyId"], PolicyName="default")
     except ClientError:
-        return Hearing.UNKNOWN
+        return TopicAccess.UNKNOWN
     policy = json.loads(answer["Policy"])
     allowed = all(allows(policy, CLOUDWATCH, action) for action in NEEDED)
-    return Hearing.HEARD if allowed else Hearing.KEY_FORBIDDEN
+    return TopicAccess.ALLOWED if allowed else TopicAccess.KEY_FORBIDDEN
 
 
 def allows(policy: Mapping[str, Any], service: str, action: str) -> bool:
@@ -118,36 +118,37 @@ MAX_ALARMS_AT_ONCE = 100
 """Alarms that CloudWatch describes by name in one request."""
 
 
-class Health(StrEnum):
-    """What is to be said of a thing."""
+class Status(StrEnum):
+    """How a checked thing is."""
 
-    WELL = "well"
-    DOUBTFUL = "doubtful"
-    ILL = "ill"
+    OK = "OK"
+    # It works, but nobody would be notified of a failure, or it may be open to too many.
+    WARN = "WARN"
+    FAIL = "FAIL"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at, how it is, and what to do if it is not well."""
+    """One thing that was checked, how it is, and what to do if it is not OK."""
 
-    health: Health
+    health: Status
     what: str
     message: str
 
 
 def run_doctor(stack_name: str, *, as_json: bool) -> int:
-    """Look at everything; exit code 1 if anything is ill."""
-    with calling_aws(f"{stack_name} cannot be looked at"):
-        patient = _Patient(stack_name)
-        findings = [finding for check in patient.checks for finding in check()]
+    """Check everything; exit code 1 if anything is FAIL."""
+    with calling_aws(f"{stack_name} cannot be checked"):
+        checked = _CheckedStack(stack_name)
+        findings = [finding for check in checked.checks for finding in check()]
     if as_json:
         write_json([asdict(finding) for finding in findings])
     else:
-        write_lines(f"{f.health:<9} {f.what}: {f.message}" for f in findings)
-    return 1 if any(finding.health is Health.ILL for finding in findings) else 0
+        write_lines(f"{f.health:<4} {f.what}: {f.message}" for f in findings)
+    return 1 if any(finding.health is Status.FAIL for finding in findings) else 0
 
 
-class _Patient:
+class _CheckedStack:
     def __init__(self, name: str) -> None:
         self._outputs = outputs(name)
         if "CreditTableName" not in self._outputs:
@@ -176,23 +177,23 @@ class _Patient:
             recovery = backups["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription")
             restorable = (recovery or {}).get("PointInTimeRecoveryStatus") == "ENABLED"
             if status != "ACTIVE":
-                yield Finding(Health.ILL, name, f"is {status}")
+                yield Finding(Status.FAIL, name, f"is {status}")
             elif not restorable:
-                yield Finding(Health.ILL, name, "cannot be restored: switch on its recovery")
+                yield Finding(Status.FAIL, name, "cannot be restored: switch on its recovery")
             else:
-                yield Finding(Health.WELL, name, "is active and can be restored")
+                yield Finding(Status.OK, name, "is active and can be restored")
 
     def _producers(self) -> Iterator[Finding]:
         bus = boto3.client("events").describe_event_bus(Name=self._outputs["EventBusName"])
         named = _named_producers(json.loads(bus.get("Policy", "{}")))
         if named is None:
             message = "has no policy that says who may send credit: deploy the template again"
-            yield Finding(Health.ILL, "bus", message)
+            yield Finding(Status.FAIL, "bus", message)
         elif set(named) <= {bus["Arn"].split(":")[4]}:
             message = "takes credit from whoever may send in this account; name BillingProducers"
-            yield Finding(Health.DOUBTFUL, "bus", message)
+            yield Finding(Status.WARN, "bus", message)
         else:
-            yield Finding(Health.WELL, "bus", f"takes credit from {', '.join(named)}")
+            yield Finding(Status.OK, "bus", f"takes credit from {', '.join(named)}")
 
     def _rate_card(self) -> Iterator[Finding]:
         cards = S3RateCards(
@@ -202,19 +203,19 @@ class _Patient:
             card = cards.current()
         except Unavailable as error:
             message = f"{error}; publish one with perminute rates publish"
-            yield Finding(Health.ILL, "rate card", message)
+            yield Finding(Status.FAIL, "rate card", message)
         else:
             message = f"version {card.version} with {len(card.rates)} rates is in force"
-            yield Finding(Health.WELL, "rate card", message)
+            yield Finding(Status.OK, "rate card", message)
 
     def _mappings(self) -> Iterator[Finding]:
         client = boto3.client("lambda")
         for name, mapping in self._of_type("AWS::Lambda::EventSourceMapping").items():
             state = client.get_event_source_mapping(UUID=mapping)["State"]
             if state == "Enabled":
-                yield Finding(Health.WELL, name, "is enabled")
+                yield Finding(Status.OK, name, "is enabled")
             else:
-                yield Finding(Health.ILL, name, f"is {state}: its function hears of nothing")
+                yield Finding(Status.FAIL, name, f"is {state}: its function receives nothing")
 
     def _dead_letters(self) -> Iterator[Finding]:
         client = boto3.client("sqs")
@@ -226,9 +227,9 @@ class _Patient:
             count = int(answer["Attributes"][attribute])
             if count:
                 message = f"{count} waiting; see perminute dlq list"
-                yield Finding(Health.ILL, name, message)
+                yield Finding(Status.FAIL, name, message)
             else:
-                yield Finding(Health.WELL, name, "nothing waits")
+                yield Finding(Status.OK, name, "nothing waits")
 
     def _described_alarms(self) -> list[Any]:
         client = boto3.client("cloudwatch")
@@ -245,22 +246,22 @@ class _Patient:
         ringing = [alarm for alarm in alarms if alarm["StateValue"] == "ALARM"]
         for alarm in ringing:
             name = by_name[alarm["AlarmName"]]
-            message = f"rings; see docs/runbook.md#{name.lower()}"
-            yield Finding(Health.ILL, name, message)
+            message = f"is in ALARM; see docs/runbook.md#{name.lower()}"
+            yield Finding(Status.FAIL, name, message)
         if any(not alarm.get("AlarmActions") for alarm in alarms):
-            message = "tell nobody; deploy with AlarmTopic"
-            yield Finding(Health.DOUBTFUL, "alarms", message)
+            message = "notify nobody; deploy with AlarmTopic"
+            yield Finding(Status.WARN, "alarms", message)
         if not ringing:
-            yield Finding(Health.WELL, "alarms", f"none of {len(alarms)} rings")
+            yield Finding(Status.OK, "alarms", f"none of {len(alarms)} is in ALARM")
 
     def _alarm_topics(self) -> Iterator[Finding]:
         actions = {
             action for alarm in self._described_alarms() for action in alarm.get("AlarmActions", [])
         }
         for topic in sorted(action for action in actions if ":sns:" in action):
-            hearing = hearing_of(topic)
-            health = {Hearing.HEARD: Health.WELL, Hearing.UNKNOWN: Health.DOUBTFUL}
-            yield Finding(health.get(hearing, Health.ILL), f"topic {topic}", hearing.value)
+            access = access_to(topic)
+            health = {TopicAccess.ALLOWED: Status.OK, TopicAccess.UNKNOWN: Status.WARN}
+            yield Finding(health.get(access, Status.FAIL), f"topic {topic}", access.value)
 
     def _subscriptions(self) -> Iterator[Finding]:
         topic = self._outputs["NotificationTopicArn"]
@@ -269,12 +270,12 @@ class _Patient:
         for one in found:
             if one["SubscriptionArn"] == "PendingConfirmation":
                 message = f"a subscription by {one['Protocol']} has not been confirmed"
-                yield Finding(Health.ILL, "notifications", message)
+                yield Finding(Status.FAIL, "notifications", message)
         if not found:
             message = "nobody subscribes to NotificationTopicArn; see docs/notifications.md"
-            yield Finding(Health.DOUBTFUL, "notifications", message)
+            yield Finding(Status.WARN, "notifications", message)
         elif all(one["SubscriptionArn"] != "PendingConfirmation" for one in found):
-            yield Finding(Health.WELL, "notifications", f"{len(found)} subscribe")
+            yield Finding(Status.OK, "notifications", f"{len(found)} subscribe")
 
 
 def _named_producers(policy: Mapping[str, Any]) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""`perminute doctor` against a stack: what is well, what is not, and what to do about it."""
+"""`perminute doctor` against a stack: what is OK, what is not, and what to do about it."""
 
 from __future__ import annotations
 
@@ -107,24 +107,24 @@ def also_has(monkeypatch: pytest.MonkeyPatch, resource: Resource) -> None:
 
 
 def findings(capsys: pytest.CaptureFixture[str], *, code: int) -> list[dict[str, Any]]:
-    """Run it; gives what is not well."""
+    """Run it; returns what is not OK."""
     assert main([*OF_STACK, "--json"]) == code
     found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
-    return [one for one in found if one["health"] != "well"]
+    return [one for one in found if one["health"] != "OK"]
 
 
-def test_a_stack_that_is_fit_says_so_of_each_part(
+def test_a_stack_that_can_charge_calls_is_ok_in_each_part(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert stack.queues
     assert findings(capsys, code=0) == []
     assert main(OF_STACK) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "well      CreditTable: is active and can be restored" in lines
-    assert "well      CallsDeadLetters: nothing waits" in lines
+    assert "OK   CreditTable: is active and can be restored" in lines
+    assert "OK   CallsDeadLetters: nothing waits" in lines
     count = len(read_rate_card(RATES.read_bytes()).rates)
     assert any(f"with {count} rates is in force" in line for line in lines)
-    assert any(line.startswith("well      notifications: 1 subscribe") for line in lines)
+    assert any(line.startswith("OK   notifications: 1 subscribe") for line in lines)
 
 
 @pytest.mark.usefixtures("stack")
@@ -132,7 +132,7 @@ def test_a_bus_that_takes_credit_from_anybody_is_found(capsys: pytest.CaptureFix
     set_policy("123456789012")
     (found,) = findings(capsys, code=0)
     assert found == {
-        "health": "doubtful",
+        "health": "WARN",
         "what": "bus",
         "message": "takes credit from whoever may send in this account; name BillingProducers",
     }
@@ -141,7 +141,7 @@ def test_a_bus_that_takes_credit_from_anybody_is_found(capsys: pytest.CaptureFix
     boto3.client("events").remove_permission(EventBusName=STACK_NAME, RemoveAllPermissions=True)
     (found,) = findings(capsys, code=1)
     assert found == {
-        "health": "ill",
+        "health": "FAIL",
         "what": "bus",
         "message": "has no policy that says who may send credit: deploy the template again",
     }
@@ -156,7 +156,7 @@ def test_a_table_that_cannot_be_restored_is_found(
     )
     (found,) = findings(capsys, code=1)
     assert found == {
-        "health": "ill",
+        "health": "FAIL",
         "what": "CreditTable",
         "message": "cannot be restored: switch on its recovery",
     }
@@ -204,7 +204,7 @@ def test_a_rate_card_that_is_missing_or_faulty_is_found(
         pointer = Pointer.of("bad", content)._replace(key="bad").content()
         s3.put_object(Bucket=bucket, Key="rate-cards/current.json", Body=pointer)
     (found,) = findings(capsys, code=1)
-    assert (found["health"], found["what"]) == ("ill", "rate card")
+    assert (found["health"], found["what"]) == ("FAIL", "rate card")
     assert message in found["message"]
     assert found["message"].endswith("publish one with perminute rates publish")
 
@@ -219,28 +219,28 @@ def test_dead_letters_and_alarms_are_found_with_where_to_read_on(
     )
     assert findings(capsys, code=1) == [
         {
-            "health": "ill",
+            "health": "FAIL",
             "what": "CallsDeadLetters",
             "message": "1 waiting; see perminute dlq list",
         },
         {
-            "health": "ill",
+            "health": "FAIL",
             "what": "CallsDeadLettersAlarm",
-            "message": "rings; see docs/runbook.md#callsdeadlettersalarm",
+            "message": "is in ALARM; see docs/runbook.md#callsdeadlettersalarm",
         },
     ]
 
 
-def test_alarms_that_nobody_hears_are_doubtful(
+def test_alarms_that_notify_nobody_are_a_warning(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert stack.queues
     set_alarm(actions=[])
     assert findings(capsys, code=0) == [
         {
-            "health": "doubtful",
+            "health": "WARN",
             "what": "alarms",
-            "message": "tell nobody; deploy with AlarmTopic",
+            "message": "notify nobody; deploy with AlarmTopic",
         }
     ]
 
@@ -294,18 +294,18 @@ def test_an_alarm_topic_whose_key_cloudwatch_may_not_use_is_found(
         )
         found = findings(capsys, code=int(not heard))
         assert [(one["health"], one["what"]) for one in found] == (
-            [] if heard else [("ill", f"topic {arn}")]
+            [] if heard else [("FAIL", f"topic {arn}")]
         )
     if not heard:
         (one,) = found
         assert one["message"] == (
-            "CloudWatch may not use its key, so no alarm is heard: let cloudwatch.amazonaws.com"
+            "CloudWatch may not use its key, so no alarm arrives: allow cloudwatch.amazonaws.com"
             " kms:Decrypt and kms:GenerateDataKey* in the key's policy"
         )
 
 
 @pytest.mark.usefixtures("stack")
-def test_an_alarm_topic_with_the_key_of_aws_hears_nothing(
+def test_an_alarm_topic_with_the_key_of_aws_receives_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     arn = topic()
@@ -324,10 +324,10 @@ def test_an_alarm_topic_that_is_gone_or_whose_key_is_out_of_reach_is_found(
     boto3.client("sns").set_topic_attributes(
         TopicArn=arn, AttributeName="KmsMasterKeyId", AttributeValue="a-key-of-another-account"
     )
-    assert [one["health"] for one in findings(capsys, code=0)] == ["doubtful"]
+    assert [one["health"] for one in findings(capsys, code=0)] == ["WARN"]
     boto3.client("sns").delete_topic(TopicArn=arn)
     (found,) = findings(capsys, code=1)
-    assert found["message"] == "is not there: no alarm is heard"
+    assert found["message"] == "does not exist: no alarm arrives"
 
 
 class Lambda:
@@ -368,9 +368,9 @@ def test_a_mapping_that_is_switched_off_is_found(
     answered_by(monkeypatch, "lambda", Lambda())
     assert findings(capsys, code=1) == [
         {
-            "health": "ill",
+            "health": "FAIL",
             "what": "Calls",
-            "message": "is Disabled: its function hears of nothing",
+            "message": "is Disabled: its function receives nothing",
         }
     ]
 
@@ -380,18 +380,18 @@ def test_a_mapping_that_is_switched_off_is_found(
     [
         (
             Topic("arn:aws:sns:x", "PendingConfirmation"),
-            "ill",
+            "FAIL",
             "a subscription by email has not been confirmed",
         ),
         (
             Topic(),
-            "doubtful",
+            "WARN",
             "nobody subscribes to NotificationTopicArn; see docs/notifications.md",
         ),
     ],
 )
 @pytest.mark.usefixtures("stack")
-def test_a_topic_that_nobody_hears_is_found(
+def test_a_topic_without_confirmed_subscribers_is_found(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     topic: Topic,
@@ -399,7 +399,7 @@ def test_a_topic_that_nobody_hears_is_found(
     message: str,
 ) -> None:
     answered_by(monkeypatch, "sns", topic)
-    assert findings(capsys, code=int(health == "ill")) == [
+    assert findings(capsys, code=int(health == "FAIL")) == [
         {"health": health, "what": "notifications", "message": message}
     ]
 

@@ -61,43 +61,47 @@ def credit() -> None:
         "--stack perminute-dev --yes",
     )
 )
-@click.option("--currency", type=CURRENCY, help="of the credit; cannot change once it is set up")
+@click.option("--currency", type=CURRENCY, help="the credit's currency; it cannot be changed later")
 @click.option(
     "--low-balance-threshold",
     "low_balance_thresholds",
     multiple=True,
     metavar=_AMOUNT,
-    help="have LowBalance sent below it; may be repeated, and replaces all that there are",
+    help="notify admins below this balance; may be repeated, and replaces all thresholds",
 )
 @click.option(
-    "--auto-recharge/--no-auto-recharge", default=None, help="whether credit is asked for"
+    "--auto-recharge/--no-auto-recharge",
+    default=None,
+    help="whether to request credit automatically",
 )
-@click.option("--trigger-amount", metavar=_AMOUNT, help="below it credit is asked for")
-@click.option("--recharge-amount", metavar=_AMOUNT, help="how much is asked for at a time")
-@click.option("--monthly-limit", metavar=_AMOUNT, help="how much is asked for in a month at most")
+@click.option("--trigger-amount", metavar=_AMOUNT, help="request credit below this balance")
+@click.option("--recharge-amount", metavar=_AMOUNT, help="how much credit to request at a time")
+@click.option("--monthly-limit", metavar=_AMOUNT, help="most credit to request in a month")
 @click.option(
     "--minimum-purchase",
     metavar=_AMOUNT,
     help="refuse a smaller --recharge-amount now; it is not recorded",
 )
-@click.option("--daily-spend-limit", metavar=_AMOUNT, help="of the organization, by UTC day")
+@click.option("--daily-spend-limit", metavar=_AMOUNT, help="what calls of a UTC day may cost")
 @click.option(
-    "--prefix-hourly-spend-limit", metavar=_AMOUNT, help="of calls out to one prefix, by the hour"
+    "--prefix-hourly-spend-limit",
+    metavar=_AMOUNT,
+    help="what dial-outs to one prefix may cost in an hour",
 )
-@click.option("--max-concurrent-calls", type=int, help="calls under way at once")
-@click.option("--max-grant-seconds", type=int, help="what a call is granted at a time at most")
+@click.option("--max-concurrent-calls", type=int, help="most concurrent calls")
+@click.option("--max-grant-seconds", type=int, help="most seconds that a call is granted at a time")
 @click.option(
     "--failure-handling",
     type=Choice(("closed", "open")),
-    help="what bridges do with calls while nobody answers them",
+    help="what bridges do with calls when the charging API does not answer",
 )
-@click.option("--late-usage-hours", type=int, help="how late usage may be reported")
+@click.option("--late-usage-hours", type=int, help="how many hours late usage may be reported")
 @click.option(
     "--clear",
     "cleared",
     multiple=True,
     type=Choice(tuple(CLEARABLE)),
-    help="take this setting away, or back to its default; may be repeated",
+    help="remove this setting, or reset it to its default; may be repeated",
 )
 @states_change
 def configure(
@@ -107,10 +111,10 @@ def configure(
     low_balance_thresholds: tuple[str, ...],
     **settings: object,
 ) -> Statement:
-    """Change settings of the credit.
+    """Change the settings of the credit.
 
-    Those that are not named stay as they are. With --print nothing is known of the settings in
-    force, so those that are not named are cleared.
+    Settings that are not named stay as they are. With --print the settings in force are not
+    known, so settings that are not named are cleared.
     """
     fields = {"low_balance_thresholds": list(low_balance_thresholds) or None, **settings}
     return change.configure(fields_of(fields), cleared)
@@ -123,12 +127,12 @@ def configure(
         "--purchase-id po-1001 --stack perminute-dev",
     )
 )
-@click.option("--amount", required=True, metavar=_AMOUNT, help="what was bought")
-@click.option("--currency", required=True, type=CURRENCY, help="the credit's own")
+@click.option("--amount", required=True, metavar=_AMOUNT, help="the amount that was bought")
+@click.option("--currency", required=True, type=CURRENCY, help="the credit's currency")
 @click.option(
     "--purchase-id",
     type=IDENTIFIER,
-    help="counts once, however often it is sent (default: a new one, which is shown)",
+    help="an id: the event counts once, however often it is sent (default: a new one)",
 )
 @click.option("--purchased-at", type=DATE_OR_INSTANT, help="a time or a date, UTC (default: now)")
 @click.option(
@@ -136,7 +140,9 @@ def configure(
     type=DATE_OR_INSTANT,
     help="a time or a date, UTC (default: 12 calendar months after it was bought)",
 )
-@click.option("--recharge-id", type=IDENTIFIER, help="the RechargeRequested that it answers")
+@click.option(
+    "--recharge-id", type=IDENTIFIER, help="the rechargeId of the RechargeRequested that it pays"
+)
 @sends_events
 def buy(
     *, organization: str, purchase_id: str | None, now: datetime, **fields: object
@@ -154,15 +160,15 @@ def buy(
         "--reason chargeback --stack perminute-dev",
     )
 )
-@click.option("--amount", required=True, metavar=_AMOUNT, help="above 0 it is added, below 0 taken")
-@click.option("--reason", required=True, help="for those who read the ledger")
+@click.option("--amount", required=True, metavar=_AMOUNT, help="added if above 0, taken if below 0")
+@click.option("--reason", required=True, help="shown in the ledger")
 @click.option(
-    "--purchase-id", type=IDENTIFIER, help="the purchase that an amount below 0 takes back"
+    "--purchase-id", type=IDENTIFIER, help="the purchase that a negative amount takes back"
 )
 @click.option(
     "--adjustment-id",
     type=IDENTIFIER,
-    help="counts once, however often it is sent (default: a new one, which is shown)",
+    help="an id: the event counts once, however often it is sent (default: a new one)",
 )
 @sends_events
 def adjust(
@@ -191,7 +197,7 @@ _dial_out_policy = click.option(
 
 @click.group("license", cls=CommandGroup)
 def license_() -> None:
-    """Assign and remove licenses, and state how many there are."""
+    """Assign and remove licenses, and state purchases."""
 
 
 @license_.command(
@@ -232,14 +238,14 @@ def remove(*, change: Change, users: Sequence[User], license_: str) -> Statement
 @click.option("--quantity", required=True, type=int, help="the new total")
 @states_change_from
 def purchased(*, change: Change, license_: str, quantity: int) -> Statement:
-    """State how many licenses of a kind there are by now."""
+    """State how many licenses of a kind were purchased."""
     stated = {"license": license_, "quantity": quantity}
     return change.of_organization("Licenses Purchased", stated)
 
 
 @click.group(cls=CommandGroup)
 def user() -> None:
-    """Change what holds of users."""
+    """Change users."""
 
 
 @user.command(
@@ -251,7 +257,7 @@ def user() -> None:
 )
 @click.option("--country", metavar="CODE", help="the usage location, ISO 3166-1 alpha-2")
 @click.option(
-    "--monthly-spend-limit", metavar="AMOUNT", help="what their meetings may cost in a month"
+    "--monthly-spend-limit", metavar="AMOUNT", help="what the user's meetings may cost in a month"
 )
 @_dial_out_policy
 @click.option(
@@ -261,16 +267,16 @@ def user() -> None:
 )
 @states_change_of_users
 def set_user(*, change: Change, users: Sequence[User], **fields: object) -> Statement:
-    """Change what holds of users.
+    """Change users' country, limit and policies.
 
-    What is not named stays as it is, and nothing can be unset.
+    What is not named stays as it is; a value cannot be removed.
     """
     return change.of_users("User Changed", users, fields_of(fields))
 
 
 @click.group(cls=CommandGroup)
 def organization() -> None:
-    """Change what holds of an organization."""
+    """Change an organization."""
 
 
 @organization.command(
@@ -279,7 +285,7 @@ def organization() -> None:
         "perminute organization set --organization contoso --licensing-program volume --print"
     ),
 )
-@click.option("--name", help="for people; nothing depends on it")
+@click.option("--name", help="the name that people see; nothing depends on it")
 @click.option(
     "--licensing-program",
     type=Choice(("volume", "other")),
@@ -291,11 +297,13 @@ def organization() -> None:
     help="whether each user needs one, or one is enough for all",
 )
 @_dial_out_policy
-@click.option("--pool-minutes-per-license", type=int, help="minutes a month of each subscription")
+@click.option(
+    "--pool-minutes-per-license", type=int, help="minutes of each subscription license a month"
+)
 @click.option(
     "--pool-basis",
     type=Choice(("purchased", "assigned")),
-    help="whether bought or assigned subscriptions bring minutes",
+    help="whether purchased or assigned licenses count",
 )
 @click.option(
     "--pool-minutes-used",
@@ -304,7 +312,7 @@ def organization() -> None:
 )
 @states_change_from
 def set_organization(*, change: Change, **fields: object) -> Statement:
-    """Change what holds of an organization.
+    """Change an organization's policies and minute pool.
 
     What is not named stays as it is.
     """

@@ -44,25 +44,25 @@ def _seconds(text: str) -> int:
         "--currency USD --json",
     )
 )
-@click.option("--rates", required=True, type=FILE, metavar="FILE", help="the rate card")
+@click.option("--rates", required=True, type=FILE, metavar="FILE", help="the rate card, a CSV file")
 @click.option(
     "--leg-type",
     type=Choice([one.value for one in PHONE_LEG_TYPES]),
     help="how the attendee joined",
 )
-@click.option("--number", type=NUMBER, help="E.164, with +; up to four * for its last digits")
+@click.option("--number", type=NUMBER, help="E.164, with +; up to four of its last digits may be *")
 @click.option("--seconds", type=Parsed("S", _seconds), help="connected time, 0 to 86400")
 @click.option("--at", type=INSTANT, help="when the call was answered (default: now)")
 @click.option(
     "--calls",
     type=FILE,
     metavar="FILE",
-    help="instead of one call, JSON lines of legType, number, seconds and at",
+    help="price a file of calls instead: JSON lines of legType, number, seconds and at",
 )
 @click.option(
     "--currency",
     type=CURRENCY,
-    help="the currency of the credit: a price in another one is none",
+    help="the credit's currency: a price in another currency is refused",
 )
 @json_option
 def quote(
@@ -112,16 +112,16 @@ def _probability(text: str) -> float:
 @click.option(
     "--batch-size",
     type=COUNT,
-    help="messages that a function gets at most (default: as the template says)",
+    help="most messages in a batch (default: as in template.yaml)",
 )
-@click.option("--seed", type=int, metavar="S", help="of the disturbances below")
+@click.option("--seed", type=int, metavar="S", help="random seed for --duplicate and --shuffle")
 @click.option(
     "--duplicate",
     type=Parsed("P", _probability),
     default=0.0,
-    help="deliver an event once more with this probability",
+    help="deliver each event again with this probability",
 )
-@click.option("--shuffle", is_flag=True, help="shuffle within a second")
+@click.option("--shuffle", is_flag=True, help="shuffle the events of each second")
 def replay(
     *,
     folder: Path,
@@ -131,12 +131,12 @@ def replay(
     shuffle: bool,
     as_json: bool,
 ) -> int:
-    """Run a folder of events on an embedded AWS.
+    """Replay a folder of events on an emulated AWS.
 
-    Exit 1: the books differ, or could not be read. The AWS emulator is installed if it is missing.
+    Exit code 1: the books differ, or could not be read. The emulator is installed if it is missing.
     """
     if seed is None and (duplicate or shuffle):
-        msg = "--duplicate and --shuffle need a --seed, so that the run can be had again"
+        msg = "--duplicate and --shuffle need a --seed, so that the run can be repeated"
         raise WrongCall(msg)
     from perminute_local.replay.command import run_replay
     from perminute_local.replay.plan import Disturbance
@@ -154,20 +154,31 @@ T = TypeVar("T")
         "perminute simulate --seeds 20 --over adverse --events 100 --faults throttle,clock",
     )
 )
-@click.option("--seed", type=int, default=0, metavar="N", help="of the first world (0)")
-@click.option("--seeds", type=COUNT, default=1, help="how many worlds (1)")
-@click.option("--events", type=COUNT, help="events and calls of a world (300)")
 @click.option(
-    "--faults", default="all", metavar="KINDS", help="what goes wrong: all, none, or throttle,…"
+    "--seed",
+    type=int,
+    default=0,
+    metavar="N",
+    help="random seed of the first simulated world (default: 0)",
+)
+@click.option("--seeds", type=COUNT, default=1, help="how many worlds (default: 1)")
+@click.option("--events", type=COUNT, help="events and calls in each world (default: 300)")
+@click.option(
+    "--faults",
+    default="all",
+    metavar="KINDS",
+    help="which faults: all, none, or a list such as throttle,clock",
 )
 @click.option(
     "--over",
     type=Choice(["twins", "moto", "adverse"]),
     default="twins",
-    help="what the functions run over",
+    help="the AWS that the functions use: twins in memory, moto, or a hostile DynamoDB",
 )
-@click.option("--items", metavar="NUMBERS", help="only these items of the plan: 0-5,17")
-@click.option("--history", is_flag=True, help="print all that happened")
+@click.option(
+    "--items", metavar="NUMBERS", help="only these items of the world's plan, such as 0-5,17"
+)
+@click.option("--history", is_flag=True, help="print everything that happened")
 @json_option
 def simulate(
     *,
@@ -180,7 +191,7 @@ def simulate(
     history: bool,
     as_json: bool,
 ) -> int:
-    """Look for a fault that loses or doubles a cent."""
+    """Check by simulated faults that no cent is lost."""
     from perminute_local.simulation.command import faults_named, items_named, run_simulate
     from perminute_local.simulation.world import EVENTS, Over, World
 

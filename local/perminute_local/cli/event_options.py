@@ -36,32 +36,30 @@ _IN_AUTO_RECHARGE = {
 """Fields of an object within the detail, by the parameters that state them."""
 
 _GOAL = (
-    click.option(
-        "--organization", required=True, type=IDENTIFIER, help="the organization that it is about"
-    ),
+    click.option("--organization", required=True, type=IDENTIFIER, help="the organization's id"),
     click.option("--stack", type=STACK, help="send the events to the bus of this stack"),
     click.option(
-        "--print", "printed", is_flag=True, help="write the events, one a line, and send nothing"
+        "--print", "printed", is_flag=True, help="write the events, one per line, and send nothing"
     ),
-    click.option("--yes", is_flag=True, help="send without asking, such as from a script"),
+    click.option("--yes", is_flag=True, help="send without asking, for scripts"),
     json_option,
 )
 _IDENTITY = (
     click.option(
         "--change-id",
         type=IDENTIFIER,
-        help="counts once, however often it is sent (default: a new one, which is shown)",
+        help="an id: the event counts once, however often it is sent (default: a new one)",
     ),
     click.option("--issued-at", type=INSTANT, help="when it was decided (default: now)"),
 )
 _EFFECTIVE = click.option(
     "--effective-at",
     type=DATE_OR_INSTANT,
-    help="from when it holds, a time or a date, UTC (default: when it was decided)",
+    help="when it takes effect, a time or a date, UTC (default: when it was decided)",
 )
 _USERS = (
     click.option("--user", "user_ids", multiple=True, help="the user's id; may be repeated"),
-    click.option("--users", "users_file", type=FILE, help="a file of ids, one a line"),
+    click.option("--users", "users_file", type=FILE, help="a file of user ids, one per line"),
 )
 
 

@@ -148,7 +148,7 @@ NUMBER = Parsed("NUMBER", check_e164)
 VERSION = Parsed("VERSION", _version)
 
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="one JSON document instead of text"
+    "--json", "as_json", is_flag=True, help="write one JSON document instead of text"
 )
 stack_option = click.option("--stack", required=True, type=STACK, help="the stack's name")
 organizations_option = click.option(
@@ -156,7 +156,7 @@ organizations_option = click.option(
     "organizations",
     multiple=True,
     type=IDENTIFIER,
-    help="only this organization; may be given more than once",
+    help="only this organization; may be repeated",
 )
 
 

@@ -66,25 +66,31 @@ def _columns(text: str) -> dict[str, str]:
     "--from",
     "deck",
     type=Choice(["acs", "acs-inbound", "card", "telnyx", "twilio"]),
-    help="the carrier whose layout the list has; card: it is a rate card already",
+    help="the carrier whose layout the list has; card: the list is a rate card already",
 )
 @click.option(
     "--map",
     "columns",
     type=Parsed("FIELD=COLUMN,…", _columns),
-    help="of any other list: its columns of prefix, rate, country, description, connection_fee, "
+    help="for any other list, its columns of prefix, rate, country, description, connection_fee, "
     "initial_increment_seconds, increment_seconds, effective_from, effective_to, leg_type and "
     "currency",
 )
-@click.option("--map-file", type=FILE, help="a mapping that --save-map has written")
-@click.option("--save-map", type=NEW_FILE, help="write the mapping to a file, for the next list")
-@click.option("--leg-type", type=Choice([one.value for one in PHONE_LEG_TYPES]), help="of all rows")
-@click.option("--currency", type=CURRENCY, help="of all rows")
+@click.option("--map-file", type=FILE, help="read the mapping that --save-map wrote")
+@click.option("--save-map", type=NEW_FILE, help="write the mapping to this file, for the next list")
 @click.option(
-    "--separator", type=Choice(list(SEPARATORS.values())), help="between cells (default: ,)"
+    "--leg-type", type=Choice([one.value for one in PHONE_LEG_TYPES]), help="for all rows"
 )
-@click.option("--decimal", type=Choice([".", ","]), help="the mark in prices (default: .)")
-@click.option("--ranges", is_flag=True, help="cells may say 43-45 and 43;431: each its prefixes")
+@click.option("--currency", type=CURRENCY, help="for all rows")
+@click.option(
+    "--separator",
+    type=Choice(list(SEPARATORS.values())),
+    help="the character between cells (default: ,)",
+)
+@click.option("--decimal", type=Choice([".", ","]), help="the decimal mark in prices (default: .)")
+@click.option(
+    "--ranges", is_flag=True, help="a cell may contain several prefixes, such as 43-45 or 43;431"
+)
 @click.option(
     "--origin",
     type=NUMBER,
@@ -128,18 +134,18 @@ def convert(
     )
 )
 @click.argument("file", type=FILE, help="the rate card")
-@click.option(
-    "--bucket", required=True, type=BUCKET, help="RateCardBucketName of the deployed stack"
-)
+@click.option("--bucket", required=True, type=BUCKET, help="the stack's output RateCardBucketName")
 @click.option(
     "--version", required=True, type=VERSION, help="the name of this version, never reused"
 )
 @click.option(
-    "--force", is_flag=True, help="publish though much is gone, or the card in force is unreadable"
+    "--force",
+    is_flag=True,
+    help="publish even if many prices are missing, or the card in force cannot be read",
 )
 @json_option
 def publish(*, file: Path, bucket: str, version: str, force: bool, as_json: bool) -> int:
-    """Make a rate card the one in force, and show what it changes."""
+    """Put a rate card in force, and show what it changes."""
     from perminute_local.publish_rates import Publication, publish_rates
 
     to = Publication(bucket, version, at=datetime.now(UTC), force=force)
@@ -159,18 +165,18 @@ def publish(*, file: Path, bucket: str, version: str, force: bool, as_json: bool
     "since",
     required=True,
     type=DATE_OR_INSTANT,
-    help="first date or time, UTC, by which calls were answered",
+    help="calls answered from this date or time on, UTC",
 )
 @click.option(
     "--to",
     "until",
     required=True,
     type=DATE_OR_INSTANT,
-    help="date or time, UTC, by which calls were answered before it",
+    help="calls answered before this date or time, UTC",
 )
 @click.option("--version", required=True, type=VERSION, help="the version to rate them by")
 @stack_options
-@click.option("--yes", is_flag=True, help="book what differs; else only show it")
+@click.option("--yes", is_flag=True, help="book the differences; without it they are only shown")
 def correct(
     *,
     since: datetime,
@@ -181,7 +187,7 @@ def correct(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Rate the calls of a time by another card."""
+    """Rate the calls of a period again by another version."""
     from perminute.application.correct_rates import RateCorrection
     from perminute_local.correct_rates import run_correct_rates
 

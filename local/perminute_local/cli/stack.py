@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     )
 )
 @stack_options
-@click.option("--status", is_flag=True, help="how far the nightly checks have come; reads no books")
+@click.option(
+    "--status", is_flag=True, help="show how far the nightly checks are, without checking"
+)
 def reconcile(*, stack: str, organizations: tuple[str, ...], status: bool, as_json: bool) -> int:
-    """Hold a deployed stack's books against each other."""
+    """Check that a stack's accounts, ledger and calls agree."""
     if status:
         from perminute_local.reconcile import run_status
 
@@ -51,7 +53,7 @@ def reconcile(*, stack: str, organizations: tuple[str, ...], status: bool, as_js
 @stack_option
 @json_option
 def doctor(*, stack: str, as_json: bool) -> int:
-    """Find out whether a deployed stack is fit to charge calls."""
+    """Check whether a deployed stack can charge calls."""
     from perminute_local.doctor import run_doctor
 
     return run_doctor(stack, as_json=as_json)
@@ -81,15 +83,20 @@ _ALL = Choice(sorted((*WITH_SOURCE, *WITHOUT_SOURCE)))
 
 @click.group(cls=CommandGroup)
 def dlq() -> None:
-    """Show, send back or discard what could not be processed."""
+    """Show, send back or discard dead letters.
+
+    A dead letter is a message that could not be processed.
+    """
 
 
 @dlq.command("list", epilog=examples("perminute dlq list --stack perminute-dev"))
 @stack_option
-@click.option("--queue", type=_ALL, metavar="NAME", help="only this one (CallsDeadLetters)")
+@click.option(
+    "--queue", type=_ALL, metavar="NAME", help="only this queue, such as CallsDeadLetters"
+)
 @json_option
 def list_(*, stack: str, queue: str | None, as_json: bool) -> int:
-    """Show what waits, and why; all stays."""
+    """Show the dead letters and why they failed."""
     from perminute_local.dead_letters import run_list
 
     return run_list(stack, queue, as_json=as_json)
@@ -99,15 +106,13 @@ def list_(*, stack: str, queue: str | None, as_json: bool) -> int:
     epilog=examples("perminute dlq redrive --stack perminute-dev --queue CallsDeadLetters")
 )
 @stack_option
+@click.option("--queue", required=True, type=_ALL, metavar="NAME", help="such as CallsDeadLetters")
 @click.option(
-    "--queue", required=True, type=_ALL, metavar="NAME", help="CallsDeadLetters, for example"
-)
-@click.option(
-    "--message", "messages", multiple=True, metavar="ID", help="only this one; may be repeated"
+    "--message", "messages", multiple=True, metavar="ID", help="only this message; may be repeated"
 )
 @json_option
 def redrive(*, stack: str, queue: str, messages: tuple[str, ...], as_json: bool) -> int:
-    """Send messages back to where they came from."""
+    """Send messages back to the queue that they came from."""
     if queue in WITHOUT_SOURCE:
         msg = (
             f"--queue: what waits in {queue} came from no queue; docs/runbook.md says what to do. "
@@ -125,20 +130,18 @@ def redrive(*, stack: str, queue: str, messages: tuple[str, ...], as_json: bool)
     )
 )
 @stack_option
-@click.option(
-    "--queue", required=True, type=_ALL, metavar="NAME", help="CallsDeadLetters, for example"
-)
+@click.option("--queue", required=True, type=_ALL, metavar="NAME", help="such as CallsDeadLetters")
 @click.option(
     "--message",
     "messages",
     multiple=True,
     required=True,
     metavar="ID",
-    help="this one; may be repeated",
+    help="this message; may be repeated",
 )
 @json_option
 def discard(*, stack: str, queue: str, messages: tuple[str, ...], as_json: bool) -> int:
-    """Delete messages that have been dealt with."""
+    """Delete messages that need no more processing."""
     from perminute_local.dead_letters import run_discard
 
     return run_discard(stack, queue, messages, as_json=as_json)
@@ -157,13 +160,15 @@ def discard(*, stack: str, queue: str, messages: tuple[str, ...], as_json: bool)
     help="users with assignedPlans, assignedLicenses and usageLocation: an export, a delta, "
     "notifications",
 )
-@click.option("--organization", required=True, type=IDENTIFIER, help="whose users they are")
+@click.option(
+    "--organization", required=True, type=IDENTIFIER, help="the organization of the users"
+)
 @click.option(
     "--stack",
     type=STACK,
-    help="the stack that knows the users (default: none; then all is news)",
+    help="compare with what this stack has recorded (default: everything is new)",
 )
-@click.option("--at", type=INSTANT, help="when Graph said so (default: now)")
+@click.option("--at", type=INSTANT, help="when Graph was asked (default: now)")
 @click.option("--send", is_flag=True, help="send the events to the stack instead of writing them")
 @json_option
 def graph(
@@ -175,7 +180,7 @@ def graph(
     send: bool,
     as_json: bool,
 ) -> int:
-    """Turn what Microsoft Graph says of users into events."""
+    """Turn users of Microsoft Graph into licensing events."""
     if send and not stack:
         msg = "--send needs a --stack to send to"
         raise WrongCall(msg)
