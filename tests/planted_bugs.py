@@ -41,7 +41,7 @@ from perminute.domain.authorization.reservations import (
     under_way_since,
 )
 from perminute.domain.credit import booking, recharge, transaction_builder
-from perminute.domain.credit.accounts import Account, Provisional
+from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.credit_settings import CreditSettings, FailureHandling
 from perminute.domain.credit.lots import Lot, LotChanges, LotItems
 from perminute.domain.credit.recharge import RESEND_AFTER, RechargeState
@@ -308,10 +308,7 @@ def without_a_limit_of_recharges_a_day() -> Iterator[None]:
 def telling_what_may_change() -> Iterator[None]:
     """Nothing waits for pools to be settled."""
 
-    def never(_: Provisional, __: datetime) -> bool:
-        return False
-
-    with patch.object(Provisional, "waits_at", never):
+    with patch.object(transaction_builder.TransactionBuilder, "waits", property(lambda _: False)):
         yield
 
 

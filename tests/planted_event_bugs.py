@@ -42,7 +42,11 @@ if TYPE_CHECKING:
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.licensing import LicensingChange
     from perminute.domain.limits.spending import SpendKey
-    from perminute.domain.notifications.notifications import Notification, NotificationBody
+    from perminute.domain.notifications.notifications import (
+        CallNotification,
+        Notification,
+        NotificationBody,
+    )
     from perminute.domain.rating.calls import LegType, Numbers
     from perminute.domain.rating.usage_record import Usage
     from perminute.domain.rerating.rerating import Rerating
@@ -88,12 +92,12 @@ def telling_whose_number_it_is() -> Iterator[None]:
 @contextmanager
 def stating_prices_in_another_currency() -> Iterator[None]:
     """A notification adds what a call costs that the credit could not pay in any case."""
-    about = charging._about_call  # noqa: SLF001
+    about = charging._about  # noqa: SLF001
 
-    def with_any_price(usage: Usage) -> Any:
-        return {**about(usage), "retail_cost_micros": usage.price.retail_micros}
+    def with_any_price(usage: Usage, *rest: Any) -> CallNotification:
+        return about(usage, *rest)._replace(retail_cost_micros=usage.price.retail_micros)
 
-    with patch.object(charging, "_about_call", with_any_price):
+    with patch.object(charging, "_about", with_any_price):
         yield
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perminute.domain.credit.lots import FurtherLots
 from perminute.domain.errors import Contended
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def further_lots(credit: CreditStore, account: Account) -> Lots:
     if account.further is None:
         return ()
     lots = credit.further_lots(account.organization_id)
-    if not account.further.agrees_with(lots):
+    if account.further != FurtherLots.of(lots):
         msg = f"the lots of {account.organization_id} were changed meanwhile"
         raise Contended(msg)
     return lots

@@ -14,8 +14,9 @@ from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.ledger_items import CALLS, ENTRY, entry_in
 from perminute.adapters.dynamodb.tables import readable
 from perminute.domain.credit.ledger import entry_id
+from perminute.domain.credit.lots import FurtherLots
 from perminute.domain.pools.pools import Month
-from perminute.domain.reconciliation.book_checks import BooksCursor, CallCost, PoolUse, read_at_once
+from perminute.domain.reconciliation.book_checks import BooksCursor, CallCost, PoolUse
 from perminute.domain.reconciliation.reconciliation import AccountTotals
 from perminute.domain.values.times import parse_instant
 
@@ -43,7 +44,7 @@ class DynamoDBBooks:
     def account_totals(self, organization_id: str) -> tuple[AccountTotals, bool]:
         account = self._store.account(organization_id)
         further = self._store.further_lots(organization_id)
-        return AccountTotals.of(account, further), read_at_once(account, further)
+        return AccountTotals.of(account, further), account.further == FurtherLots.of(further)
 
     def pools(self, organization_id: str) -> Mapping[Month, PoolUse]:
         items = self._tables.credit.items_of(organization_id, POOL)

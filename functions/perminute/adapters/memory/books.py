@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from perminute.domain.credit.ledger import EntryType
+from perminute.domain.credit.lots import FurtherLots
 from perminute.domain.pools.pools import Month, month_of
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reconciliation.book_checks import (
@@ -15,7 +16,6 @@ from perminute.domain.reconciliation.book_checks import (
     BooksCursor,
     CallCost,
     PoolUse,
-    read_at_once,
 )
 from perminute.domain.reconciliation.reconciliation import AccountTotals
 
@@ -42,7 +42,7 @@ class InMemoryBooks:
     def account_totals(self, organization_id: str) -> tuple[AccountTotals, bool]:
         account = self.store.account(organization_id)
         further = self.store.further_lots(organization_id)
-        return AccountTotals.of(account, further), read_at_once(account, further)
+        return AccountTotals.of(account, further), account.further == FurtherLots.of(further)
 
     def pools(self, organization_id: str) -> Mapping[Month, PoolUse]:
         pools = self.store.statement(organization_id).pools

@@ -1,9 +1,7 @@
-"""What happens to an account: each function gives the account after, and all that is to be written.
+"""Purchases, adjustments, settings, failed recharges and the passing of time, as transactions.
 
-An entry for every movement of the balance, the lots that gave or took it, and the notifications
-that the movement calls for: decided together from one account, to be committed together or not at
-all. Whoever books something at an instant first books what time alone brought until then
-(`advance`), so that an expired lot never pays; a booking that comes before its time is refused.
+Before something is booked at an instant, everything that is due by then must be booked (`advance`),
+so that no expired lot pays; a booking that takes credit checks that.
 """
 
 from __future__ import annotations
@@ -33,12 +31,12 @@ if TYPE_CHECKING:
     from perminute.domain.credit.transaction import Transaction
 
 MAX_STEPS = 20
-"""Warnings and expiries of one booking: with all that they may call for, they fit a transaction."""
+"""Warnings and expiries of one booking: with their notifications they fit a transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purchase:
-    """Credit that was bought: a lot; micro-units of `currency`."""
+    """Credit that was bought; micro-units of `currency`."""
 
     purchase_id: str
     amount_micros: int
@@ -50,17 +48,12 @@ class Purchase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjustment:
-    """A correction of the balance, up or down; micro-units of the account's currency.
-
-    Upward it opens a lot like that of a purchase; `expires_at` matters only then (ours: given
-    credit is worth no more than bought credit). Downward it may name the purchase that it takes
-    back, in whole or in part: a chargeback.
-    """
+    """A correction of the balance, up or down; micro-units of the account's currency."""
 
     adjustment_id: str
     amount_micros: int
-    expires_at: datetime
-    purchase_id: str | None = None
+    expires_at: datetime  # only of an upward one (ours): it opens a lot, as a purchase does
+    purchase_id: str | None = None  # only of a chargeback: the purchase that it takes back
 
 
 def purchase(  # noqa: PLR0913 - the parts of a purchase
@@ -72,31 +65,22 @@ def purchase(  # noqa: PLR0913 - the parts of a purchase
     heard_at: datetime | None = None,
     after_failure: bool = False,
 ) -> Transaction:
-    """Open a lot, after its debt is paid; the first purchase sets the credits up.
-
-    Credit bought by hand asks for no recharge, even if it leaves the balance below the trigger:
-    somebody is just buying. It does where it switches recharging on again. A recharge that is paid
-    `after_failure` was given back to the monthly limit when it failed, and counts from now on.
-
-    Credit that is booked was bought by then, even if the seller's clock is ahead: no lot pays
-    before the purchase that opened it.
-    """
+    """Pay the debt and open a lot; the first purchase sets the credits up (docs/domain.md §5)."""
     builder = TransactionBuilder(account, at, heard_at)
+    # The seller's clock may be ahead, but credit that is booked has been bought.
     purchased_at = min(bought.purchased_at, at)
     builder.set_up(bought.currency, purchased_at)
-    builder.open_lot(
-        EntryType.PURCHASE,
-        Lot(
-            lot_id=builder.next_entry_id,
-            purchase_id=bought.purchase_id,
-            purchased_at=purchased_at,
-            expires_at=bought.expires_at,
-            remaining_micros=bought.amount_micros,
-        ),
-        cause,
+    lot = Lot(
+        lot_id=builder.next_entry_id,
+        purchase_id=bought.purchase_id,
+        purchased_at=purchased_at,
+        expires_at=bought.expires_at,
+        remaining_micros=bought.amount_micros,
     )
+    builder.open_lot(EntryType.PURCHASE, lot, cause)
     recharge = builder.account.recharge.succeeded(bought.recharge_id)
     if after_failure:
+        # It was given back to the monthly limit when it failed, and counts from now on.
         recharge = recharge.paid_after_failure(bought.amount_micros, builder.now)
     builder.set(recharge=recharge)
     if bought.recharge_id is not None:
@@ -108,6 +92,8 @@ def purchase(  # noqa: PLR0913 - the parts of a purchase
             after_failure=after_failure or None,
         )
         builder.notify(succeeded, cause=bought.recharge_id)
+    # Credit bought by hand asks for no recharge, since somebody is just buying, unless it switches
+    # recharging on again.
     switched_on = account.recharge.failures >= MAX_FAILURES
     return builder.build(may_ask=switched_on or bought.recharge_id is not None)
 
@@ -125,28 +111,24 @@ def adjust(
     Raises `Refused` while the credit has no currency.
     """
     _check_currency_known(account)
-    builder = TransactionBuilder(account, at, heard_at)
-    if adjustment.amount_micros > 0:
-        builder.open_lot(
-            EntryType.ADJUSTMENT,
-            Lot(
-                lot_id=builder.next_entry_id,
-                purchase_id=adjustment.adjustment_id,
-                purchased_at=at,
-                expires_at=adjustment.expires_at,
-                remaining_micros=adjustment.amount_micros,
-            ),
-            cause,
+    builder, amount_micros = TransactionBuilder(account, at, heard_at), adjustment.amount_micros
+    if amount_micros > 0:
+        lot = Lot(
+            lot_id=builder.next_entry_id,
+            purchase_id=adjustment.adjustment_id,
+            purchased_at=at,
+            expires_at=adjustment.expires_at,
+            remaining_micros=amount_micros,
         )
+        builder.open_lot(EntryType.ADJUSTMENT, lot, cause)
     else:
-        shares = builder.draw(-adjustment.amount_micros)
-        builder.enter(EntryType.ADJUSTMENT, adjustment.amount_micros, shares, cause)
-    return builder.build(may_ask=adjustment.amount_micros < 0)
+        shares = builder.draw(-amount_micros)
+        builder.enter(EntryType.ADJUSTMENT, amount_micros, shares, cause)
+    return builder.build(may_ask=amount_micros < 0)
 
 
 def _check_currency_known(account: Account) -> None:
-    # An adjustment names no currency. Booked now, it would be worth that amount of whatever
-    # currency comes first.
+    # An adjustment names no currency: booked now, it would be an amount of the first one to come.
     if account.currency is None:
         raise Refused(
             "amount",
@@ -162,20 +144,18 @@ def configure(
     at: datetime | None = None,
     heard_at: datetime | None = None,
 ) -> Transaction:
-    """Take over settings unless later ones are already known; the first set the credits up.
+    """Apply settings unless later ones are already known; the first set the credits up.
 
     They are booked `at` an instant, by default when they were issued. If a copy of the event whose
-    settings are in force says that it was issued earlier, it counts from then on against others;
-    those that it has superseded by then stay superseded.
-
-    Those that are saved again as they are change nothing: else a program that saves them every
-    hour would set the limits of recharging back every hour.
+    settings are in force was issued earlier, the settings count as issued then.
     """
     at = at or settings.configured_at
     builder = TransactionBuilder(account, at, heard_at)
     builder.set_up(settings.currency, _set_up_at(settings, at))
     known = account.settings
     is_latest = known is None or known.order <= settings.order
+    # Otherwise a program that saves the same settings every hour would reset the limits of
+    # recharging every hour.
     differ = is_latest and not settings.is_same_as(known)
     if is_latest or settings.is_earlier_copy_of(known):
         builder.set(settings=settings)
@@ -190,11 +170,7 @@ def configure(
 
 
 def _set_up_at(settings: CreditSettings, at: datetime) -> datetime:
-    """Return from when settings that are booked at an instant set the credits up.
-
-    That is when they were issued, if it lies ahead by no more than clocks differ. What lies further
-    ahead was said by a clock that is wrong: until then calls would not be paid for.
-    """
+    # A clock that is further ahead is wrong: until then calls would not be paid for.
     is_believable = settings.configured_at - at <= MAX_CLOCK_AHEAD
     return settings.configured_at if is_believable else at
 
@@ -207,11 +183,10 @@ def fail_recharge(
     at: datetime,
     heard_at: datetime | None = None,
 ) -> Transaction:
-    """Record that a recharge failed; the third failure in a row disables auto-recharge.
+    """Record and notify that a recharge failed; the third failure in a row stops auto-recharge.
 
-    Both are notified. The failure of a recharge that is not open is notified as that of one that
-    was never requested, and changes nothing else. Callers must have sorted out repeated failures
-    and failures of recharges that were paid.
+    A recharge that is not open was never requested: nothing else changes. The caller must not pass
+    a failure that is known, or that of a recharge that was paid.
     """
     builder = TransactionBuilder(account, at, heard_at)
     was_open = account.recharge.waits_for(recharge_id)
@@ -236,28 +211,25 @@ def advance(
     heard_at: datetime | None = None,
     further: Sequence[Lot] | None = None,
 ) -> Transaction:
-    """Book what time alone brings until `at`, at most `MAX_STEPS` at once, in the order of time.
+    """Warn of lots, expire them, and request a recharge that has become possible.
 
-    Lots are warned of and expire; a recharge that was not possible is asked for. Call it until the
-    account is no longer due; with the `further` lots if they are due.
+    Repeat it until the account is no longer due, since one transaction has `MAX_STEPS` at most.
+    Pass the `further` lots if they are due.
     """
     again_at = account.recharge_due_at
     builder = TransactionBuilder(account, at, heard_at, further=further)
-    for lot in sorted(
-        [lot for lot in builder.lots.known if lot.due_at <= at], key=lambda one: one.expires_at
-    )[:MAX_STEPS]:
+    due = [lot for lot in builder.lots.known if lot.due_at <= at]
+    for lot in sorted(due, key=lambda lot: lot.expires_at)[:MAX_STEPS]:
         if lot.expires_at <= at:
             builder.expire(lot)
         else:
             builder.warn(lot)
     fell = builder.account.balance_micros < account.balance_micros
-    return builder.build(
-        may_ask=fell or (again_at is not None and again_at <= account.now(at, heard_at))
-    )
+    return builder.build(may_ask=fell or (again_at is not None and again_at <= builder.now))
 
 
 def move_lots_up(account: Account, further: Sequence[Lot], short_micros: int) -> Transaction:
-    """Move further lots into the account item, for a charge that was short by so much."""
+    """Move further lots into the account item, for a charge that lacked `short_micros`."""
     at = account.as_of
     if at is None:
         msg = f"nothing was ever booked for {account.organization_id}: it has no further lots"
@@ -268,7 +240,7 @@ def move_lots_up(account: Account, further: Sequence[Lot], short_micros: int) ->
 
 
 class Chargeback(NamedTuple):
-    """How much of a purchase was taken back until now."""
+    """How much of a purchase the bank or the card's issuer has taken back until now."""
 
     purchase_id: str
     amount_micros: int
@@ -294,13 +266,14 @@ def charge_back(  # noqa: PLR0913 - the parts of a booking
     heard_at: datetime | None = None,
     further: Sequence[Lot] | None = None,
 ) -> Transaction:
-    """Take credit back that was bought; raises `Refused` if less is left to take back."""
+    """Take a purchase back, in whole or in part; raises `Refused` if less is left of it."""
     amount_micros = -adjustment.amount_micros
     charged_back_micros = bought.charged_back_micros + amount_micros
     if charged_back_micros > bought.amount_micros:
         raise _refused(bought, amount_micros)
-    builder = TransactionBuilder(account, at, heard_at, further=further)
-    shares = _taken(builder, bought, amount_micros, cause)
+    expired = () if bought.forfeited is None else (bought.forfeited,)
+    builder = TransactionBuilder(account, at, heard_at, further=further, expired=expired)
+    shares = _take(builder, bought, amount_micros, cause)
     builder.enter(EntryType.ADJUSTMENT, -amount_micros, merged(shares), cause)
     chargeback = Chargeback(bought.purchase_id, charged_back_micros)
     return replace(builder.build(), chargeback=chargeback)
@@ -318,14 +291,9 @@ def _refused(bought: BoughtCredit, amount_micros: int) -> Refused:
     )
 
 
-def _taken(
+def _take(
     builder: TransactionBuilder, bought: BoughtCredit, amount_micros: int, cause: str
 ) -> list[LotShare]:
-    """Take from the purchase's own lot first, then what expired of it, then from other lots.
-
-    An organization does not owe for credit that it never used: what was forfeited comes back by a
-    positive `expiry` entry. What no lot has becomes debt.
-    """
     shares: list[LotShare] = []
     lot, forfeited = builder.lots.find(bought.lot_id), bought.forfeited
     if lot is not None:
@@ -333,8 +301,10 @@ def _taken(
         shares.append(builder.lots.take(lot, micros))
         amount_micros -= micros
     if amount_micros and forfeited is not None and forfeited.remaining_micros:
+        # An organization does not owe for credit that it never used: its expiry is taken back.
         micros = min(amount_micros, forfeited.remaining_micros)
-        share = builder.lots.take_back(forfeited, micros)
+        share = forfeited.share(-micros)
+        builder.lots.forfeit_again(share)
         builder.take_back_expiry((share,), cause)
         shares.append(share)
         amount_micros -= micros

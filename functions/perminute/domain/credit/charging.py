@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.lots import Lot, merged
 from perminute.domain.credit.transaction import Transaction
-from perminute.domain.credit.transaction_builder import LateCall, TransactionBuilder
+from perminute.domain.credit.transaction_builder import CallCharge, TransactionBuilder
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.limits.limit_reached import limit_reached
 from perminute.domain.limits.spending import ReachedLimit, day_of, limits_on, records_of
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from perminute.domain.notifications.notifications import CallNotification
     from perminute.domain.pools.pools import MinutePools
     from perminute.domain.pools.settling import Settlement
-    from perminute.domain.rating.calls import Call, LegType
     from perminute.domain.rating.rating import Rating
 
 
@@ -53,16 +52,13 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     expired: Sequence[Lot] = (),
     settlement: Settlement | None = None,
 ) -> Transaction:
-    """Take the charges of a batch in one entry; a batch that costs nothing changes nothing.
+    """Charge a batch of calls in one entry; a batch that costs nothing changes nothing.
 
-    What the calls had reserved is given back first. Those that draw on a minute pool do so in the
-    order of the pool, and then move the account even if they cost nothing. Each paid usage comes
-    back naming its entry and the lots that paid it, and flagged if it left the balance below zero.
-    Admins are notified of calls that nobody pays for or that violate a policy, and of limits that
-    calls reach.
+    What the calls had reserved is given back first. Calls that draw on a minute pool change the
+    account even if they cost nothing.
 
     `expired` are lots that may still pay late calls; `reported` says when each call was reported,
-    if not all of them at `at`, and `days` on which day. Where one comes late for its pool, the
+    if not all of them at `at`, and `days` on which day. If a call comes late for its pool, the
     `settlement` corrects those that drew before it came, in an entry of their own. Raises
     `FurtherLotsNeeded` if the lots in the account item do not suffice.
     """
@@ -127,57 +123,50 @@ def notifications_of_call(usage: Usage) -> Iterator[CallNotification]:
         case _ if usage.notifications_held:
             pass
         case Outcome.NOT_ENTITLED, NotEntitled() as why:
-            yield CallNotEntitled(reason=why, **_about_call(usage))
+            yield _about(usage, CallNotEntitled, why)
         case Outcome.UNRATED, Unpriced() as why:
             # An unrated call has a currency only if the rate is in another one than the credit.
-            currency = usage.price.currency
-            yield CallNotRated(reason=why, rate_currency=currency, **_about_call(usage))
+            yield _about(usage, CallNotRated, why, usage.price.currency)
         case _:
             pass
     if usage.policy_flag is not None:
-        yield CallFlagged(reason=usage.policy_flag, **_about_call(usage))
+        yield _about(usage, CallFlagged, usage.policy_flag)
     if usage.reported_by_bridge:
-        yield CallFlagged(reason=Flag.REPORTED_BY_BRIDGE, **_about_call(usage))
+        yield _about(usage, CallFlagged, Flag.REPORTED_BY_BRIDGE)
 
 
-class _AboutCall(TypedDict):
-    """The fields of all notifications of a call."""
-
-    call_id: str
-    organizer_id: str
-    leg_type: LegType
-    number: str | None
-    answered_at: datetime | None
-    retail_cost_micros: int | None
-    currency: str | None
-
-
-def _about_call(usage: Usage) -> _AboutCall:
+def _about(
+    usage: Usage,
+    kind: type[CallNotification],
+    reason: NotEntitled | Unpriced | Flag,
+    rate_currency: str | None = None,
+) -> CallNotification:
     call, price = usage.call, usage.stated_price
-    return {
-        "call_id": call.call_id,
-        "organizer_id": call.organizer_id,
-        "leg_type": call.leg_type,
-        "number": masked(call.rated_number),
-        "answered_at": call.answered_at,
-        "retail_cost_micros": price.retail_micros,
-        "currency": None if price.retail_micros is None else price.currency,
-    }
+    return kind(
+        call_id=call.call_id,
+        organizer_id=call.organizer_id,
+        reason=reason,
+        leg_type=call.leg_type,
+        number=masked(call.rated_number),
+        answered_at=call.answered_at,
+        retail_cost_micros=price.retail_micros,
+        currency=None if price.retail_micros is None else price.currency,
+        rate_currency=rate_currency,
+    )
 
 
 def hold_notifications(builder: TransactionBuilder, usage: Usage, pools: MinutePools) -> Usage:
-    """Return a call marked as waiting if its pool may still pay it; else return it unchanged.
+    """Return a call marked as waiting if its pool may still pay it, else without that mark.
 
-    Only a call that is not entitled or not rated by now is marked: the notification of it waits
-    until the pool is settled. A call that becomes one of these while the pool is settled is
-    notified of then, and needs no mark.
+    Only a call that is not entitled or not rated by now is marked: its notification waits until
+    the pool is settled. A call that becomes one of these by settling is notified of then.
     """
-    tells = usage.outcome in {Outcome.NOT_ENTITLED, Outcome.UNRATED}
+    is_notified = usage.outcome in {Outcome.NOT_ENTITLED, Outcome.UNRATED}
     may_draw = usage.draws_on_pool or usage.notifications_held
-    if not (tells and builder.waits and may_draw and pools.may_change(usage.call)):
+    if not (is_notified and builder.waits and may_draw and pools.may_change(usage.call)):
         return replace(usage, notifications_held=False) if usage.notifications_held else usage
     builder.hold_notifications()
-    # Who settles the pool has to come by, though the minutes of the call may stay as they are.
+    # Settling must reach the call, though its minutes may stay as they are.
     pools.visit(usage.call)
     return replace(usage, notifications_held=True)
 
@@ -187,33 +176,34 @@ def _paid(
 ) -> tuple[Usage, ...]:
     """Take what calls cost out of the lots, in one entry, which each of them names.
 
-    Calls are paid in the order in which they ended, however a batch was delivered; across
-    batches, what is said of a call is what held when it was booked.
+    They are paid in the order in which they ended, however their batch was delivered.
     """
-    in_order = [usage for usage in usages if usage.charge_micros]
-    in_order.sort(key=lambda one: (one.call.ended_at, one.call.call_id))
+    in_order = sorted(
+        (usage for usage in usages if usage.charge_micros),
+        key=lambda usage: (usage.call.ended_at, usage.call.call_id),
+    )
+    drawn = builder.draw_for_calls(
+        [
+            CallCharge(
+                usage.charge_micros,
+                usage.call.ended_at,
+                reported.get(usage.call.call_id, builder.at),
+            )
+            for usage in in_order
+        ]
+    )
     balance_micros = builder.account.balance_micros
-    charges = [(_late_call(one.call, reported, builder.at), one.charge_micros) for one in in_order]
-    drawn = builder.draw_for_calls(charges)
-    builder.enter_late(charges, drawn)
     paid: dict[str, Usage] = {}
     for usage, (shares, late, _) in zip(in_order, drawn, strict=True):
+        builder.enter_late({usage.call.call_id: late})
         balance_micros -= usage.charge_micros + sum(share.amount_micros for share in late)
         flags = (*usage.flags, Flag.OVERDRAWN) if balance_micros < 0 else usage.flags
         paid[usage.call.call_id] = replace(usage, lots=shares, flags=flags)
     total_micros = sum(usage.charge_micros for usage in in_order)
-    shares = merged(chain.from_iterable(one.shares for one in drawn))
+    shares = merged(chain.from_iterable(part.shares for part in drawn))
     entry = builder.enter(EntryType.CHARGE, -total_micros, shares, cause=None)
-    return tuple(
-        replace(paid[usage.call.call_id], entry_id=entry.entry_id)
-        if usage.call.call_id in paid
-        else usage
-        for usage in usages
-    )
-
-
-def _late_call(call: Call, reported: Mapping[str, datetime], at: datetime) -> LateCall:
-    return LateCall(call.call_id, call.ended_at, reported.get(call.call_id, at))
+    paid = {name: replace(usage, entry_id=entry.entry_id) for name, usage in paid.items()}
+    return tuple(paid.get(usage.call.call_id, usage) for usage in usages)
 
 
 def _give_back(
@@ -232,15 +222,14 @@ def _drawn(
     reservations: Sequence[Reservation],
     now: datetime,
 ) -> tuple[Usage, ...]:
-    """Make the records, each with what the pool gives it, in the order of the pool.
-
-    What a call has reserved is given back only when its turn comes: until then it is not for the
-    others of its batch either.
-    """
+    """Make the records, each with what the pool gives it, in the order of the pool."""
     authorized = {one.call.call_id: one for one in reservations if one.held}
     left = {call_id: one for call_id, one in authorized.items() if one.holds_minutes}
     drawn: dict[str, tuple[int, int]] = {}
-    for rating in sorted((one for one in ratings if one.draws_on_pool), key=_position):
+    drawing = (rating for rating in ratings if rating.draws_on_pool)
+    for rating in sorted(drawing, key=lambda rating: DrawPosition.of(rating.call)):
+        # What a call has reserved is released only when its turn comes, so that no other call of
+        # its batch takes it.
         call, own = rating.call, None
         if call.call_id in authorized:
             own = _own_minutes(rating, left.pop(call.call_id, None), pools, now)
@@ -248,26 +237,23 @@ def _drawn(
         drawn[call.call_id] = minutes, 0 if own is None else minutes
     for reservation in left.values():
         _release_minutes(reservation, pools, now)
-    usages = (one.usage(*drawn.get(one.call.call_id, (0, 0))) for one in ratings)
-    return tuple(_with_authorization(one, authorized.get(one.call.call_id)) for one in usages)
-
-
-def _with_authorization(usage: Usage, reservation: Reservation | None) -> Usage:
-    if reservation is None:
-        return usage
-    return replace(usage, authorized_at=reservation.call.rated_at)
+    usages = (rating.usage(*drawn.get(rating.call.call_id, (0, 0))) for rating in ratings)
+    return tuple(
+        replace(usage, authorized_at=authorized[usage.call.call_id].call.rated_at)
+        if usage.call.call_id in authorized
+        else usage
+        for usage in usages
+    )
 
 
 def _own_minutes(
     rating: Rating, reservation: Reservation | None, pools: MinutePools, now: datetime
 ) -> int:
-    """Release what a call has reserved, and return how much of it the call may use.
-
-    A call that was answered in another month than it was authorized in may use none of it.
-    """
+    """Release what a call has reserved, and return how much of it the call may use."""
     if reservation is None:
         return 0
     minutes = _release_minutes(reservation, pools, now)
+    # It may have been answered in another month than it was authorized in.
     return minutes if month_of(reservation.call) == month_of(rating.call) else 0
 
 
@@ -282,11 +268,7 @@ def _count_spending(
     pools: MinutePools,
     spend_counters: SpendCounters,
 ) -> None:
-    """Count what calls cost for limits, and notify of limits that they reach.
-
-    A call that its pool may still bear reaches none: the next one that counts does, or a bridge
-    that asks. So it is as long as the calls before are not all counted.
-    """
+    """Count what calls cost for limits, and notify of limits that they reach."""
     settings, currency = builder.account.settings, builder.account.currency
     licensing = pools.licensing
     for usage in usages:
@@ -296,6 +278,8 @@ def _count_spending(
         call, prefix, at = usage.call, usage.price.prefix, usage.began_at
         for key in (day_of(at), *records_of(call, prefix, at, licensing, settings)):
             spend_counters.spend(key, micros, call.ended_at.date())
+        # The pool may still pay the call. If the limit is reached all the same, the next call that
+        # counts for it is notified of, or the next request of a bridge.
         if builder.waits and usage.draws_on_pool and pools.may_change(call):
             continue
         for limit in limits_on(call, prefix, at, licensing, settings):
@@ -304,11 +288,6 @@ def _count_spending(
             spent_micros = spend_counters[limit.key].spent_micros
             if spent_micros >= limit.micros and spend_counters.notify_once(limit, builder.now):
                 held_micros = spend_counters[limit.key].held.amount_at(builder.now)
-                news, cause = limit_reached(
-                    ReachedLimit(limit, spent_micros, held_micros), currency
-                )
-                builder.notify(news, cause=f"{cause}/{builder.account.version}")
-
-
-def _position(rating: Rating) -> DrawPosition:
-    return DrawPosition.of(rating.call)
+                reached = ReachedLimit(limit, spent_micros, held_micros)
+                body, cause = limit_reached(reached, currency)
+                builder.notify(body, cause=f"{cause}/{builder.account.version}")

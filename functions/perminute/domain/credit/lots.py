@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
-
 WARNING_AHEAD = timedelta(days=30)
 """How long before a lot expires its organization is warned, once (docs/notifications.md)."""
 
 MAX_LOTS_IN_ACCOUNT = 8
-"""Lots in the account item itself. Every charge writes that item and pays for it by the kilobyte,
-and eight lots with ids of usual length take about half of one."""
+"""Every charge writes the account item and pays for it by the kilobyte; eight lots with usual ids
+take about half of one."""
 
 MAX_LOTS_MOVED = 40
 """Further lots that one transaction moves into the account item: with it, 41 of the 100 items."""
@@ -44,14 +43,10 @@ MAX_LOTS_GIVEN_BACK = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lot:
-    """Credit that came in at once and expires at once; it never pays from `expires_at` on.
+    """Credit that came in at once and expires at once; it never pays from `expires_at` on."""
 
-    `lot_id` is the id of the ledger entry that opened it. `purchase_id` is the name under which
-    people know it: that of the purchase, or of the adjustment that gave the credit.
-    """
-
-    lot_id: str
-    purchase_id: str
+    lot_id: str  # the id of the ledger entry that opened it
+    purchase_id: str  # of the purchase, or of the adjustment that gave the credit
     purchased_at: datetime
     expires_at: datetime
     remaining_micros: int
@@ -59,34 +54,35 @@ class Lot:
 
     @property
     def due_at(self) -> datetime:
-        """When time alone next does something to it: the warning first, then the end."""
+        """When it is to be warned of, and after that when it expires."""
         return self.expires_at if self.warned else self.expires_at - WARNING_AHEAD
 
     @property
     def place(self) -> tuple[datetime, str]:
-        """Its place in the order of payment; of two bought at one instant the one booked first."""
+        """The order of payment; of two lots bought at one instant the one booked first pays."""
         return self.purchased_at, self.lot_id
 
-    def pays_late(self, ended_at: datetime, reported_at: datetime, late_usage: timedelta) -> bool:
-        """Whether it still pays a call after it expired: it was alive when the call ended.
+    def with_change(self, amount_micros: int) -> Lot:
+        """Return the lot with an amount more, or less if it is negative."""
+        return replace(self, remaining_micros=self.remaining_micros + amount_micros)
 
-        Usage is reported up to two days late, so the call must be reported within `late_usage` of
-        the expiry; what is left then is forfeited for good.
-        """
-        was_alive = self.purchased_at <= ended_at < self.expires_at
-        return was_alive and reported_at <= self.expires_at + late_usage
+    def share(self, amount_micros: int) -> LotShare:
+        """Return the part of a movement that this lot gives, or takes if it is negative."""
+        return LotShare(self.lot_id, self.purchase_id, amount_micros)
+
+    def pays_late(self, ended_at: datetime, reported_at: datetime, late_usage: timedelta) -> bool:
+        """Whether it pays a call after it has expired (docs/domain.md §5.4)."""
+        had_not_expired = self.purchased_at <= ended_at < self.expires_at
+        return had_not_expired and reported_at <= self.expires_at + late_usage
 
 
 class LotShare(NamedTuple):
-    """The part of a movement that one lot takes or gives; signed micro-units.
-
-    `late` says that the lot had expired before: what is given back of it is forfeited again.
-    """
+    """The part of a movement that one lot takes or gives; signed micro-units."""
 
     lot_id: str
     purchase_id: str
     amount_micros: int
-    late: bool = False
+    late: bool = False  # the lot had expired: what is given back of it is forfeited again
 
 
 Lots = tuple[Lot, ...]
@@ -94,20 +90,19 @@ Lots = tuple[Lot, ...]
 
 
 class FurtherLots(NamedTuple):
-    """What an account knows of its lots that are items of their own, without reading them.
-
-    All of them pay after the lots in the account item. The first is due at `due_at`, and the first
-    expires at `expires_from`.
-    """
+    """The sums of the lots that are items of their own; all pay after those in the account item."""
 
     number: int
     remaining_micros: int
-    due_at: datetime
-    expires_from: datetime
+    due_at: datetime  # of the first that is due
+    expires_from: datetime  # when the first expires
 
     @classmethod
     def of(cls, lots: Collection[Lot]) -> FurtherLots | None:
-        """Sum up lots that were read; None if there are none."""
+        """Sum up lots that were read; None if there are none.
+
+        The account was changed since, if these are not the sums that it has.
+        """
         if not lots:
             return None
         return cls(
@@ -126,20 +121,16 @@ class FurtherLots(NamedTuple):
             expires_from=min(self.expires_from, lot.expires_at),
         )
 
-    def agrees_with(self, lots: Collection[Lot]) -> bool:
-        """Whether these lots are the ones that it sums up; else the account was changed since."""
-        return self == FurtherLots.of(lots)
-
 
 def twelve_months_after(purchased_at: datetime) -> datetime:
-    """Return when a lot expires that has no expiry of its own: after 12 calendar months.
+    """Return when a lot expires that has no expiry of its own (docs/domain.md §5.1).
 
-    The same day and time next year; bought on 29 February, it ends on 28 February, the last day
-    of the twelfth month. Raises `ValueError` beyond the calendar's end.
+    Raises `ValueError` beyond the calendar's end.
     """
     try:
         return purchased_at.replace(year=purchased_at.year + 1)
     except ValueError:
+        # Bought on 29 February, it expires on the last day of the twelfth month.
         return purchased_at.replace(year=purchased_at.year + 1, day=28)
 
 
@@ -151,10 +142,9 @@ def in_order(lots: Iterable[Lot]) -> Lots:
 def given_back(
     lots: Sequence[LotShare], amount_micros: int
 ) -> tuple[tuple[LotShare, ...], tuple[LotShare, ...]]:
-    """Take a payment of lots back in part: gives what still stands, and what each lot gets back.
+    """Return what is left of a payment, and what each lot gets back; they must have paid as much.
 
-    The lot that paid last gets back first: it is what would not have been touched, had less been
-    paid. The lots must have paid as much.
+    The lot that paid last gets back first: it would not have paid, had less been to pay.
     """
     kept: list[LotShare] = []
     back: list[LotShare] = []
@@ -169,7 +159,7 @@ def given_back(
 
 
 def merged(shares: Iterable[LotShare]) -> tuple[LotShare, ...]:
-    """Add up what the same lots gave and took; leaves out those that come out even."""
+    """Add up the shares of each lot, and leave out those that add up to zero."""
     amounts: dict[tuple[str, str, bool], int] = {}
     for lot_id, purchase_id, amount_micros, late in shares:
         key = lot_id, purchase_id, late
@@ -182,58 +172,49 @@ def merged(shares: Iterable[LotShare]) -> tuple[LotShare, ...]:
 
 
 def total_micros(lots: Iterable[Lot]) -> int:
-    """Add up what is left."""
+    """Add up what is left of lots."""
     return sum(lot.remaining_micros for lot in lots)
 
 
 def draw(lots: Lots, amount_micros: int) -> tuple[Lots, tuple[LotShare, ...], int]:
-    """Take a positive amount from the first lots; returns the rest, who paid, and what is unpaid.
-
-    A lot that is used up leaves: the ledger remembers it. The first lot with something left ends
-    the search, so the number of lots behind it costs nothing.
-    """
+    """Take a positive amount; return the lots with something left, the shares, what is unpaid."""
     shares: list[LotShare] = []
     for place, lot in enumerate(lots):
+        micros = min(amount_micros, lot.remaining_micros)
+        if micros:
+            shares.append(lot.share(-micros))
         if amount_micros < lot.remaining_micros:
-            if amount_micros:
-                shares.append(LotShare(lot.lot_id, lot.purchase_id, -amount_micros))
-                lot = replace(lot, remaining_micros=lot.remaining_micros - amount_micros)  # noqa: PLW2901 - the lot as it stands by now
-            return (lot, *lots[place + 1 :]), tuple(shares), 0
-        if lot.remaining_micros:
-            shares.append(LotShare(lot.lot_id, lot.purchase_id, -lot.remaining_micros))
-        amount_micros -= lot.remaining_micros
+            # The lots behind it need no look: there may be many.
+            return (lot.with_change(-micros), *lots[place + 1 :]), tuple(shares), 0
+        amount_micros -= micros
     return (), tuple(shares), amount_micros
 
 
 class LotItems(NamedTuple):
-    """Lots that a transaction writes beside the account, each as an item of its own.
+    """Lots that a transaction writes beside the account, each as an item of its own."""
 
-    `stored` are further lots as they are now, `removed` are further lots no longer, `forfeited`
-    are expired lots with what is forfeited of them.
-    """
-
-    stored: Lots = ()
-    removed: Lots = ()
-    forfeited: Lots = ()
+    stored: Lots = ()  # further lots as they are now
+    removed: Lots = ()  # further lots no longer
+    forfeited: Lots = ()  # expired lots with what is forfeited of them
 
 
 NO_LOT_ITEMS = LotItems()
 
 
 class Drawn(NamedTuple):
-    """Who paid an amount: the lots, of these the expired ones, and what is left to be debt."""
+    """How an amount was paid."""
 
     shares: tuple[LotShare, ...]
-    late: tuple[LotShare, ...]
-    unpaid_micros: int
+    late: tuple[LotShare, ...]  # of these, the shares of expired lots
+    unpaid_micros: int  # becomes debt
 
 
 class LotChanges:
-    """The lots in the account item (`first`), the further ones, and those that have expired.
+    """The lots of an account while a transaction is decided, and the items that it writes.
 
-    Further lots are known only if they were read (`read` is not None) or if there are none. A draw
-    that the first lots do not cover raises `FurtherLotsNeeded`; who looks for a lot must have read
-    all of them.
+    Further lots are known only if they were `read` or if there are none. A draw that the `first`
+    lots, those in the account item, do not cover raises `FurtherLotsNeeded`; to find a lot, all of
+    them must have been read.
     """
 
     def __init__(
@@ -245,10 +226,7 @@ class LotChanges:
         expired: Sequence[Lot] = (),
         most_expired: int = MAX_EXPIRED_LOTS,
     ) -> None:
-        """Begin with the lots as the account has them, and with what was read of the others.
-
-        At most so many of the expired lots are changed.
-        """
+        """Begin with the lots as they were read; change at most `most_expired` expired ones."""
         self.first = first
         self.further = further
         known = () if further is None else read
@@ -261,21 +239,18 @@ class LotChanges:
 
     @property
     def items(self) -> LotItems:
-        """Return what is to be written beside the account."""
-        return LotItems(
-            tuple(self._stored.values()),
-            tuple(self._removed.values()),
-            tuple(self._forfeited.values()),
-        )
+        """The lots that are to be written beside the account."""
+        changed = (self._stored, self._removed, self._forfeited)
+        return LotItems(*(tuple(lots.values()) for lots in changed))
 
     @property
     def number_written(self) -> int:
-        """How many lots are written beside the account until now."""
+        """How many lots are to be written beside the account."""
         return sum(map(len, self.items))
 
     @property
     def known(self) -> Lots:
-        """Return the lots in the account item and the further ones that were read."""
+        """The lots in the account item and the further ones that were read."""
         return (*self.first, *(self._read or {}).values())
 
     def find(self, lot_id: str) -> Lot | None:
@@ -287,10 +262,8 @@ class LotChanges:
         return self._first_such(lambda lot: lot.purchase_id == purchase_id)
 
     def _first_such(self, is_such: Callable[[Lot], bool]) -> Lot | None:
-        for lot in self.first:
-            if is_such(lot):
-                return lot
-        return next(filter(is_such, self._all_read().values()), None)
+        in_account = next(filter(is_such, self.first), None)
+        return in_account or next(filter(is_such, self._all_read().values()), None)
 
     def _all_read(self) -> dict[str, Lot]:
         if self._read is None:
@@ -299,32 +272,31 @@ class LotChanges:
         return self._read
 
     def put(self, lot: Lot) -> None:
-        """Write a lot in its place, or in that of the lot it was."""
-        if any(one.lot_id == lot.lot_id for one in self.first):
-            self.first = tuple(lot if one.lot_id == lot.lot_id else one for one in self.first)
+        """Add a lot in its place, or replace it if it is there."""
+        if any(known.lot_id == lot.lot_id for known in self.first):
+            self.first = tuple(lot if known.lot_id == lot.lot_id else known for known in self.first)
         elif self._read and lot.lot_id in self._read:
             self._store(lot)
         else:
             self._insert(lot)
 
     def remove(self, lot: Lot) -> None:
-        """Take a lot out, wherever it is."""
-        self.first = tuple(one for one in self.first if one.lot_id != lot.lot_id)
+        """Remove a lot, wherever it is."""
+        self.first = tuple(known for known in self.first if known.lot_id != lot.lot_id)
         if self._read and self._read.pop(lot.lot_id, None):
             self._stored.pop(lot.lot_id, None)
             self._removed[lot.lot_id] = lot
             self.further = FurtherLots.of(self._read.values())
 
     def forfeit(self, lot: Lot) -> None:
-        """Take an expired lot out, and store what is forfeited of it for late calls."""
+        """Remove an expired lot, and store what is forfeited of it for late calls."""
         self.remove(lot)
         self._forfeited[lot.lot_id] = lot
 
     def move_up(self, short_micros: int) -> None:
-        """Move the next further lots into the account item, for a draw that was short by so much.
+        """Move the next further lots into the account item: as many as it has room for.
 
-        The item has at least eight lots after that, if there are as many. At most
-        `MAX_LOTS_MOVED` are moved, so it may have to be done again.
+        More are moved for a draw that was short, but at most `MAX_LOTS_MOVED`: repeat it if needed.
         """
         for lot in in_order(self._all_read().values())[:MAX_LOTS_MOVED]:
             if short_micros <= 0 and len(self.first) >= MAX_LOTS_IN_ACCOUNT:
@@ -334,10 +306,7 @@ class LotChanges:
             short_micros -= lot.remaining_micros
 
     def draw(self, amount_micros: int, pays_late: Callable[[Lot], bool] | None = None) -> Drawn:
-        """Take a positive amount from the lots in their order; `pays_late` chooses expired ones.
-
-        Further lots pay only once they have been moved up.
-        """
+        """Take a positive amount from the lots in their order; `pays_late` chooses expired ones."""
         late = {lot.lot_id: lot for lot in self._late(pays_late)}
         lots = in_order((*self.first, *late.values())) if late else self.first
         left, shares, unpaid_micros = draw(lots, amount_micros)
@@ -360,27 +329,19 @@ class LotChanges:
 
     def forfeit_again(self, share: LotShare) -> None:
         """Change what is forfeited of an expired lot by what it gets back, or pays if negative."""
-        lot = self._expired[share.lot_id]
-        lot = replace(lot, remaining_micros=lot.remaining_micros + share.amount_micros)
+        lot = self._expired[share.lot_id].with_change(share.amount_micros)
         self._expired[share.lot_id] = self._forfeited[share.lot_id] = lot
 
     def take(self, lot: Lot, amount_micros: int) -> LotShare:
         """Take an amount out of a certain lot that has as much."""
-        left = replace(lot, remaining_micros=lot.remaining_micros - amount_micros)
+        left = lot.with_change(-amount_micros)
         if left.remaining_micros:
             self.put(left)
         else:
             self.remove(lot)
-        return LotShare(lot.lot_id, lot.purchase_id, -amount_micros)
-
-    def take_back(self, lot: Lot, amount_micros: int) -> LotShare:
-        """Take an amount out of what is forfeited of an expired lot."""
-        left = replace(lot, remaining_micros=lot.remaining_micros - amount_micros)
-        self._forfeited[lot.lot_id] = left
-        return LotShare(lot.lot_id, lot.purchase_id, -amount_micros)
+        return lot.share(-amount_micros)
 
     def _late(self, pays_late: Callable[[Lot], bool] | None) -> list[Lot]:
-        """Choose expired lots that pay; none that further lots come before."""
         if pays_late is None or not self._expired:
             return []
         found = [lot for lot in self._expired.values() if lot.remaining_micros and pays_late(lot)]
@@ -388,20 +349,23 @@ class LotChanges:
             changed = [lot for lot in found if lot.lot_id in self._forfeited]
             others = in_order(lot for lot in found if lot.lot_id not in self._forfeited)
             found = [*changed, *others[: self._most_expired - len(self._forfeited)]]
-        if self.further is not None:
-            last = self.first[-1].place if self.first else None
-            found = [lot for lot in found if last is not None and lot.place < last]
-        return found
+        # A lot that further lots come before does not pay: those may have to pay first.
+        return (
+            found if self.further is None else [lot for lot in found if self._is_among_first(lot)]
+        )
+
+    def _is_among_first(self, lot: Lot) -> bool:
+        return bool(self.first) and lot.place < self.first[-1].place
 
     def _insert(self, lot: Lot) -> None:
-        if self.further is not None and not (self.first and lot.place < self.first[-1].place):
+        if self.further is not None and not self._is_among_first(lot):
             self._store(lot)
             return
         room = max(MAX_LOTS_IN_ACCOUNT, len(self.first))
         lots = in_order((*self.first, lot))
         self.first = lots[:room]
-        for one in lots[room:]:
-            self._store(one)
+        for displaced in lots[room:]:
+            self._store(displaced)
 
     def _store(self, lot: Lot) -> None:
         self._stored[lot.lot_id] = lot

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.credit.accounts import with_pools
+from perminute.domain.credit.accounts import Provisional
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.lots import MAX_EXPIRED_LOTS, Drawn, Lot, LotChanges, LotShare, merged
 from perminute.domain.credit.recharge import Disabled, RechargeRequest
@@ -25,17 +26,17 @@ from perminute.domain.notifications.notifications import (
 from perminute.domain.values.times import end_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
     from perminute.domain.credit.accounts import Account
     from perminute.domain.pools.pools import MinutePool
 
 
-class LateCall(NamedTuple):
-    """A call that is charged: when it ended and was reported decides which lots may pay it."""
+class CallCharge(NamedTuple):
+    """What a call costs; when it ended and was reported decides which expired lots may pay it."""
 
-    call_id: str
+    micros: int
     ended_at: datetime
     reported_at: datetime
 
@@ -58,20 +59,15 @@ class TransactionBuilder:
         expired: Sequence[Lot] = (),
         most_expired: int = MAX_EXPIRED_LOTS,
     ) -> None:
-        """Begin with what was read.
+        """Begin with what was read; `heard_at` is when the event was received, if it is known.
 
-        `heard_at` is when the event was received, if that is known. `further` are the further lots,
-        if they were read, and `expired` are lots that may pay late calls, at most so many of them.
+        `further` are the further lots, if they were read. Of the `expired` lots, at most
+        `most_expired` pay late calls.
         """
         self._before = account
         self.account = account  # without the changes of `lots`, which `build` takes over
-        self.lots = LotChanges(
-            account.lots,
-            account.further,
-            read=further,
-            expired=expired,
-            most_expired=most_expired,
-        )
+        known = account.lots, account.further
+        self.lots = LotChanges(*known, read=further, expired=expired, most_expired=most_expired)
         self.at = at
         self.now = account.now(at, heard_at)
         self._touched = False
@@ -84,10 +80,7 @@ class TransactionBuilder:
         return entry_id(self.account.entries + 1)
 
     def touch(self) -> None:
-        """Make the next version of the account even if nothing in it changes.
-
-        So what is written beside it is not overwritten by others who have not read it.
-        """
+        """Make the next version of the account, so that others read what is written beside it."""
         self._touched = True
 
     def set(self, **changed: object) -> None:
@@ -95,7 +88,7 @@ class TransactionBuilder:
         self.account = replace(self.account, **changed)  # type: ignore[arg-type] # its own fields
 
     def set_up(self, currency: str, at: datetime) -> None:
-        """Set the credits up by an instant; `Refused` in another currency."""
+        """Set the credits up from an instant on; raises `Refused` in another currency."""
         account = self.account
         if account.currency is not None and account.currency != currency:
             raise Refused(
@@ -114,21 +107,13 @@ class TransactionBuilder:
         at: datetime | None = None,
         day: date | None = None,
     ) -> None:
-        """Notify the organization's admins; `cause` distinguishes notifications of one type.
-
-        A notification of a call has a `day`, whose digest counts it if it is not the first.
-        """
+        """Notify admins, as `notification` says; a call is notified of on its `day`."""
+        organization_id, at = self.account.organization_id, at or self.at
         self._notifications.append(
-            notification(
-                body,
-                organization_id=self.account.organization_id,
-                at=at or self.at,
-                cause=cause,
-                counted_on=day,
-            )
+            notification(body, organization_id=organization_id, at=at, cause=cause, counted_on=day)
         )
         if day is not None:
-            # Whoever counts the calls of this day sees by the version that one was added.
+            # The run that counts the calls of this day sees by the version that one was added.
             self.touch()
             due_at = end_of(day)
             self.set(digests_due_at=min(self.account.digests_due_at or due_at, due_at))
@@ -144,14 +129,18 @@ class TransactionBuilder:
 
     def put_pools(self, pools: Sequence[MinutePool]) -> None:
         """Record which pools are unsettled: notifications and recharges may wait for them."""
-        provisional = with_pools(
-            self.account.provisional,
-            unsettled={pool.month for pool in pools if pool.unsettled is not None},
-            settled={pool.month for pool in pools if pool.unsettled is None},
-            balance_micros=self._before.balance_micros,
-            now=self.now,
-        )
-        self.set(provisional=provisional)
+        known = self.account.provisional
+        months = {pool.month for pool in pools if pool.unsettled is not None}
+        if known is not None:
+            months |= known.months - {pool.month for pool in pools}
+        if not months:
+            self.set(provisional=None)
+        elif known is not None:
+            self.set(provisional=replace(known, months=frozenset(months)))
+        else:
+            before = self._before.balance_micros
+            begun = Provisional(months=frozenset(months), since=self.now, balance_micros=before)
+            self.set(provisional=begun)
 
     def hold_notifications(self) -> None:
         """Record that notifications of single calls wait for pools to be settled."""
@@ -162,7 +151,8 @@ class TransactionBuilder:
     def waits(self) -> bool:
         """Whether notifications and recharges wait for pools to be settled."""
         provisional = self.account.provisional
-        return provisional is not None and provisional.waits_at(self.now)
+        due_at = None if provisional is None else provisional.due_at
+        return due_at is not None and self.now < due_at
 
     def enter(  # noqa: PLR0913 - the parts of an entry
         self,
@@ -175,7 +165,7 @@ class TransactionBuilder:
         opens: Lot | None = None,
         call_ids: tuple[str, ...] = (),
     ) -> LedgerEntry:
-        """Change the balance by an entry, to which lots and debt are changed separately."""
+        """Enter a movement of the balance; the caller changes lots and debt to match."""
         entry = LedgerEntry(
             organization_id=self.account.organization_id,
             entry_id=self.next_entry_id,
@@ -195,10 +185,10 @@ class TransactionBuilder:
     def open_lot(self, entry_type: EntryType, lot: Lot, cause: str) -> None:
         """Enter credit: pay the debt first, and store the rest as a lot.
 
-        A lot that had expired when it came in never pays. One that is heard of after its end,
-        since the event came late, pays the debt, and the rest is forfeited.
+        Of a lot that has expired by now, since its event came late, the rest is forfeited.
         """
         if lot.expires_at <= self.at:
+            # It had expired when it came in, so it pays no debt either.
             self.enter(entry_type, lot.remaining_micros, _given(lot), cause, opens=lot)
             self.expire(lot, not_before=self.at)
             return
@@ -216,56 +206,49 @@ class TransactionBuilder:
         return amount_micros - paid_micros
 
     def draw(self, amount_micros: int) -> tuple[LotShare, ...]:
-        """Take a positive amount out of the lots, without an entry: what they lack becomes debt.
+        """Take a positive amount out of the lots, without an entry; the rest becomes debt.
 
         Raises `FurtherLotsNeeded`.
         """
         self._check_nothing_is_due()
-        drawn = self.lots.draw(amount_micros)
-        self._owe(drawn.unpaid_micros)
-        return drawn.shares
+        return self._owe_rest(self.lots.draw(amount_micros)).shares
 
-    def draw_for_calls(self, charges: Sequence[tuple[LateCall, int]]) -> list[Drawn]:
-        """Take what each call costs out of the lots, one after the other, without an entry.
+    def draw_for_calls(self, charges: Sequence[CallCharge]) -> list[Drawn]:
+        """Take what each call costs out of the lots, as `draw` does.
 
-        A call may be paid by a lot that expired after the call had ended: then its expiry is taken
-        back, by `enter_late`. Raises `FurtherLotsNeeded`.
+        A lot that expired after a call had ended may pay it, if `enter_late` takes the expiry back.
         """
         self._check_nothing_is_due()
-        drawn = [self.lots.draw(micros, self._pays(call)) for call, micros in charges]
-        self._owe(sum(part.unpaid_micros for part in drawn))
+        late_usage = self.account.late_usage
+        drawn = []
+        for micros, ended_at, reported_at in charges:
+            pays_late = partial(
+                Lot.pays_late, ended_at=ended_at, reported_at=reported_at, late_usage=late_usage
+            )
+            drawn.append(self._owe_rest(self.lots.draw(micros, pays_late)))
         return drawn
 
-    def enter_late(self, charges: Sequence[tuple[LateCall, int]], drawn: Sequence[Drawn]) -> None:
-        """Take expiries back as far as their lots pay calls: an entry for each call."""
-        for (call, _), part in zip(charges, drawn, strict=True):
-            if part.late:
-                self.take_back_expiry(part.late, f"call#{call.call_id}", call.call_id)
-
-    def enter_late_together(
-        self, charges: Sequence[tuple[LateCall, int]], drawn: Sequence[Drawn]
-    ) -> None:
-        """Do the same in one entry, which names all the calls: a correction has many."""
-        late = [(call.call_id, part.late) for (call, _), part in zip(charges, drawn, strict=True)]
-        call_ids = [call_id for call_id, shares in late if shares]
+    def enter_late(self, late: Mapping[str, Sequence[LotShare]]) -> None:
+        """Take expiries back as far as their lots pay calls, by call id, all in one entry."""
+        call_ids = [call_id for call_id, shares in late.items() if shares]
         if call_ids:
             more = f" and {len(call_ids) - 1} more" if len(call_ids) > 1 else ""
-            shares = merged(chain.from_iterable(shares for _, shares in late))
+            shares = merged(chain.from_iterable(late.values()))
             self.take_back_expiry(shares, f"call#{call_ids[0]}{more}", *call_ids)
 
     def take_back_expiry(self, shares: Sequence[LotShare], cause: str, *call_ids: str) -> None:
-        """Enter that expired lots get back what the next entry takes out of them."""
+        """Enter that expired lots get back what another entry takes out of them."""
         back = tuple(LotShare(lot_id, name, -micros) for lot_id, name, micros, _ in shares)
         total_micros = sum(share.amount_micros for share in back)
         self.enter(EntryType.EXPIRY, total_micros, back, cause, call_ids=call_ids)
 
     def expire(self, lot: Lot, not_before: datetime | None = None) -> None:
-        """Forfeit what is left of a lot, when it expired, but not before it came in."""
+        """Forfeit what is left of a lot, when it expired, or at `not_before` if that is later."""
         at = max(lot.expires_at, not_before or lot.expires_at)
         self.lots.forfeit(lot)
         self.set(forfeited_at=max(lot.expires_at, self.account.forfeited_at or lot.expires_at))
-        taken = (LotShare(lot.lot_id, lot.purchase_id, -lot.remaining_micros),)
-        self.enter(EntryType.EXPIRY, -lot.remaining_micros, taken, f"lot#{lot.lot_id}", at=at)
+        taken = -lot.remaining_micros
+        self.enter(EntryType.EXPIRY, taken, (lot.share(taken),), f"lot#{lot.lot_id}", at=at)
         expired = CreditExpired(
             purchase_id=lot.purchase_id,
             amount_micros=lot.remaining_micros,
@@ -291,9 +274,8 @@ class TransactionBuilder:
     def build(self, *, may_ask: bool = True, as_it_stands: bool = False) -> Transaction:
         """Decide what the balance requires, and return everything with the account's next version.
 
-        A recharge is requested only if it `may_ask`. Where the entries belong together,
-        notifications state the balance `as_it_stands` in the end, not that after the entry that
-        passed a threshold: nobody ever had that.
+        A recharge is requested only if it `may_ask`. If the entries correct one another, none but
+        the last balance was ever in force: notifications state that one, `as_it_stands`.
         """
         self.set(lots=self.lots.first, further=self.lots.further)
         crossed = self._check_balance(may_ask=may_ask, as_it_stands=as_it_stands)
@@ -310,23 +292,23 @@ class TransactionBuilder:
     def _check_balance(self, *, may_ask: bool, as_it_stands: bool) -> tuple[Notification, ...]:
         """Return the thresholds passed, and recharge; or wait while the balance may still change.
 
-        What has waited is decided by how the balance stands in the end and by the highest that it
-        stood at before: when the waiting began, or after credit was bought or given meanwhile.
+        After waiting, the balance is compared with the highest one that `Provisional` has noted.
         """
         provisional, waited = self.account.provisional, self._before.provisional
         before_micros, micros = self._before.balance_micros, self.account.balance_micros
-        # A fall of the balance needs no note: it is seen in the end, if it is still there.
+        # A fall of the balance needs no note: the comparison after waiting finds it.
         asks_anyway = may_ask and micros >= before_micros
-        if provisional is not None and provisional.waits_at(self.now):
+        if provisional is not None and self.waits:
             if asks_anyway:
                 provisional = replace(provisional, may_ask=True)
-            # What settling gives back does not count: a fall that it takes back was never one.
+            # Only new credit counts: what settling gives back only undoes an earlier fall.
             if micros > before_micros and any(entry.adds_credit for entry in self._entries):
                 provisional = provisional.with_added_credit(micros)
             self.set(provisional=provisional)
             return ()
         if provisional is not None:
-            self.set(provisional=provisional.over())
+            # Nothing waits again until all of these pools have been settled.
+            self.set(provisional=replace(provisional, balance_micros=None, may_ask=False))
         number = entry_id(self.account.entries)
         now = BalanceNow(self.account.organization_id, micros, self.now, number)
         if waited is None or waited.balance_micros is None:
@@ -378,16 +360,11 @@ class TransactionBuilder:
             msg = f"what is due by {self.at} was not applied to {self.account.organization_id}"
             raise RuntimeError(msg)
 
-    def _owe(self, unpaid_micros: int) -> None:
-        if unpaid_micros:
-            self.set(debt_micros=self.account.debt_micros + unpaid_micros)
-
-    def _pays(self, call: LateCall) -> Callable[[Lot], bool]:
-        late_usage = self.account.late_usage
-        return lambda lot: lot.pays_late(call.ended_at, call.reported_at, late_usage)
+    def _owe_rest(self, drawn: Drawn) -> Drawn:
+        if drawn.unpaid_micros:
+            self.set(debt_micros=self.account.debt_micros + drawn.unpaid_micros)
+        return drawn
 
 
 def _given(lot: Lot) -> tuple[LotShare, ...]:
-    if lot.remaining_micros == 0:
-        return ()
-    return (LotShare(lot.lot_id, lot.purchase_id, lot.remaining_micros),)
+    return (lot.share(lot.remaining_micros),) if lot.remaining_micros else ()

@@ -14,7 +14,6 @@ from hashlib import blake2b, sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.credit.ledger import LedgerEntry, entry_id
-from perminute.domain.credit.lots import FurtherLots
 from perminute.domain.reconciliation.reconciliation import (
     AccountTotals,
     Difference,
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from perminute.domain.credit.accounts import Account
-    from perminute.domain.credit.lots import Lots
     from perminute.domain.pools.pools import Month
     from perminute.domain.reconciliation.reconciliation import Found
 
@@ -66,11 +63,6 @@ class PoolUse(NamedTuple):
 
     used: int
     digest: str
-
-
-def read_at_once(account: Account, further: Lots) -> bool:
-    """Whether an account and its further lots, read one after the other, belong together."""
-    return account.further == FurtherLots.of(further)
 
 
 @dataclass(slots=True)

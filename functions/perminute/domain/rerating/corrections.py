@@ -23,7 +23,7 @@ from perminute.domain.credit.lots import (
     merged,
     twelve_months_after,
 )
-from perminute.domain.credit.transaction_builder import LateCall, TransactionBuilder
+from perminute.domain.credit.transaction_builder import CallCharge, TransactionBuilder
 from perminute.domain.limits.spending import SpendCounters, SpendKind, spend_changes
 from perminute.domain.notifications.notification_rules import notify_again
 from perminute.domain.notifications.notifications import CallNotRated
@@ -178,17 +178,18 @@ def _book_changes(
     dearer = [one for one in changed if one.change_micros > 0]
     # What is corrected counts as reported now, which decides if expired lots of its time pay it.
     charges = [
-        (LateCall(one.after.call.call_id, one.after.call.ended_at, builder.now), one.change_micros)
-        for one in dearer
+        CallCharge(one.change_micros, one.after.call.ended_at, builder.now) for one in dearer
     ]
     drawn = builder.draw_for_calls(charges)
+    late = {}
     for one, paid in zip(dearer, drawn, strict=True):
         lots[one.after.call.call_id] = merged((*one.before.lots, *paid.shares))
+        late[one.after.call.call_id] = paid.late
     shares = merged((*refunds.shares, *(share for paid in drawn for share in paid.shares)))
     total_micros = sum(map(_change_micros, changed))
     entry = builder.enter(EntryType.ADJUSTMENT, -total_micros, shares, cause, opens=refunds.opens)
     # A lot that is opened is named after the entry that opens it, so the others come behind that.
-    builder.enter_late_together(charges, drawn)
+    builder.enter_late(late)
     refunds.enter_forfeited(entry.entry_id)
     return entry.entry_id, lots
 
@@ -237,10 +238,8 @@ class _Refunds:
         amount_micros = self.builder.pay_debt(amount_micros)
         if amount_micros:
             lot = (None if lot_id is None else self._lot(lot_id)) or self._common_lot()
-            self.builder.lots.put(
-                replace(lot, remaining_micros=lot.remaining_micros + amount_micros)
-            )
-            self.shares.append(LotShare(lot.lot_id, lot.purchase_id, amount_micros))
+            self.builder.lots.put(lot.with_change(amount_micros))
+            self.shares.append(lot.share(amount_micros))
 
     def _lot(self, lot_id: str) -> Lot | None:
         lot = self.builder.lots.find(lot_id)
