@@ -1,9 +1,8 @@
 """Whether a call may begin or go on, for how long, and what it reserves.
 
 A grant is whole billing blocks: as many as were requested, or as credit, pool and limits cover;
-then it is the final one, and the bridge hangs up at its end. It reserves what the whole call costs
-if it ends with the grant, by the rules that will charge it, in the same write that grants it: so no
-credit is granted twice.
+then it is the final one, and the bridge hangs up at its end. The write that grants it reserves what
+the whole call costs if it ends with the grant, so no credit is granted twice.
 """
 
 from __future__ import annotations
@@ -52,12 +51,12 @@ if TYPE_CHECKING:
 _HANG_UP_SECONDS = HANG_UP // timedelta(seconds=1)
 
 LONGEST_RESERVATION = timedelta(days=3)
-"""What a grant reserves lapses before: a day's grant is valid for a day and a minute, twice that
-is reserved, and the grid of `holds` adds less than a sixteenth."""
+"""What a grant reserves lapses before: the longest is valid for a day and a minute, twice that is
+reserved, and the grid of `holds` adds less than a sixteenth."""
 
 
 class Grant(NamedTuple):
-    """How far a call may go, or why it may not begin or go on. A release is granted nothing."""
+    """How long a call may last, or why it is denied. A release is granted nothing."""
 
     quota_seconds: int = 0  # counted from the answer of the call; whole blocks
     lapses_at: datetime | None = None
@@ -67,18 +66,16 @@ class Grant(NamedTuple):
     denied: str | None = None
     limit: LimitName | None = None
     exceeded: tuple[ReachedLimit, ...] = ()  # by the next block
-    # Whether admins know by now that the limit of concurrent calls is reached; None: as before.
-    calls_notified: bool | None = None
+    calls_notified: bool | None = None  # the account's new value; None if it stays as it is
 
 
 class Authorization(NamedTuple):
-    """What was decided: the call with its answer, and what is committed with it, or not at all."""
+    """The call with its answer, and the transaction that is committed with it."""
 
     reservation: Reservation
     booking: Transaction  # `after` is `before` if nothing but the call changes
-    # Admins are notified of these limits, and of so many concurrent calls if they are the limit.
-    reached: tuple[ReachedLimit, ...] = ()
-    concurrent_calls: int | None = None
+    reached: tuple[ReachedLimit, ...] = ()  # limits of which admins are notified
+    concurrent_calls: int | None = None  # set if admins are notified of their limit
 
     @property
     def answer(self) -> Answer:
@@ -93,10 +90,7 @@ def authorize(
     at: datetime,
     before: Reservation | None = None,
 ) -> Authorization:
-    """Decide a request about a call that came in `at` an instant.
-
-    `before` is what an update or a release goes on from; None for an authorization.
-    """
+    """Decide a request about a call; `before` is None for an authorization."""
     quote = price_request(context, call, asked, at, before)
     grant = limit_grant(quote)
     reservation = reserve(quote, grant, answer_request(quote, grant))
@@ -104,10 +98,7 @@ def authorize(
 
 
 def limit_grant(quote: Quote) -> Grant:
-    """Grant what is wanted, or as much of it as is covered.
-
-    The order of the checks is that of the reasons in docs/charging-api.md.
-    """
+    """Grant what is wanted or covered; checks are in the order of docs/charging-api.md."""
     if quote.asked.operation is Operation.RELEASE:
         return Grant()
     if (why := _refusal(quote)) is not None:
@@ -116,7 +107,7 @@ def limit_grant(quote: Quote) -> Grant:
         return _denial(Denied.CALL_TOO_LONG)
     if quote.context.price.costs_nothing:
         return _grant_for_nothing(quote)
-    # If credit is short as well, that is the reason which is named.
+    # If credit is short as well, that is the reason which is stated.
     if not quote.is_new or not _is_covered(quote, 1):
         return _grant_blocks(quote)
     is_full, notified = _concurrent_calls(quote)
@@ -134,12 +125,15 @@ def _denial(
 def _refusal(quote: Quote) -> str | None:
     # A masked number is refused for any rate that it may hide: that one may be blocked, or of a
     # country that the organizer may not call.
-    refusals = (_refusal_of(rating, quote) for rating in quote.context.price.ratings_at_request)
-    return next((why for why in refusals if why is not None), None)
+    return next(
+        filter(
+            None, (_refusal_of(rating, quote) for rating in quote.context.price.ratings_at_request)
+        ),
+        None,
+    )
 
 
 def _refusal_of(rating: Rating, quote: Quote) -> str | None:
-    """Return why the call is denied whatever it costs, if it is."""
     context = quote.context.rating_context
     if rating.cover is Free.AD_HOC_MEETING:
         # Nobody is charged for it, so only what is included anyway is allowed.
@@ -167,7 +161,7 @@ def _grant_for_nothing(quote: Quote) -> Grant:
 
 
 def _concurrent_calls(quote: Quote) -> tuple[bool, bool]:
-    """Return whether the limit of concurrent calls is reached, and whether admins know by now."""
+    """Return whether the limit of concurrent calls is reached, and whether admins were notified."""
     account = quote.context.account
     was_notified, settings = account.calls_notified, account.settings
     if settings is None or settings.max_concurrent_calls is None:
@@ -179,7 +173,6 @@ def _concurrent_calls(quote: Quote) -> tuple[bool, bool]:
 
 
 def _grant_blocks(quote: Quote) -> Grant:
-    """Grant whole blocks: as many as are wanted and may be at a time, or as are covered."""
     used, price = quote.used_seconds, quote.context.price
     limits = _limits(quote)
     least_micros = min((limit.left_micros for limit in limits), default=None)
@@ -206,7 +199,6 @@ def _grant_blocks(quote: Quote) -> Grant:
 
 
 def _limits(quote: Quote) -> list[ReachedLimit]:
-    """Return the limits on the call, in the order in which they are named, as they stand."""
     context, at = quote.context, quote.call.rated_at
     licensing, settings = context.rating_context.licensing, context.account.settings
     limits = dict.fromkeys(
@@ -214,15 +206,15 @@ def _limits(quote: Quote) -> list[ReachedLimit]:
         for prefix in context.price.prefixes
         for limit in limits_on(quote.call, prefix, at, licensing, settings)
     )
-    spent = ((limit, context.spend_counters[limit.key]) for limit in limits)
+    counted = ((limit, context.spend_counters[limit.key]) for limit in limits)
     return [
-        ReachedLimit(limit, spending.spent_micros, spending.held.amount_at(quote.at))
-        for limit, spending in spent
+        ReachedLimit(limit, counter.spent_micros, counter.held.amount_at(quote.at))
+        for limit, counter in counted
     ]
 
 
 def _furthest(start: int, end: int, is_covered: Callable[[int], bool]) -> int:
-    """Find the last of `start` to `end` that is covered, as all before it are; else `start`."""
+    """Find the last second that is covered, by bisection: all before it are covered as well."""
     if start < end and is_covered(end):
         return end
     while start < end:
@@ -235,7 +227,7 @@ def _furthest(start: int, end: int, is_covered: Callable[[int], bool]) -> int:
 
 
 def _is_covered(quote: Quote, seconds: int, most_micros: int | None = None) -> bool:
-    """Whether so many seconds in all can be paid until they are charged, for so much at most."""
+    """Whether a call of so many seconds can be paid until it is charged, and costs no more."""
     account, price = quote.context.account, quote.context.price
     quota = price.blocks(seconds)
     micros = price.micros(quota)
@@ -249,17 +241,14 @@ def _is_covered(quote: Quote, seconds: int, most_micros: int | None = None) -> b
 
 
 def _most_at_a_time(quote: Quote) -> int:
-    """Return where the longest grant ends: with a block, the next one after now at least.
-
-    A grant that ended with the block in use would let no call go on: a bridge asks before its end.
-    """
+    # At least the block after the one in use: a bridge asks before that ends.
     used, blocks = quote.used_seconds, quote.context.price.blocks
     most = max(used + quote.context.account.max_grant_seconds, blocks(blocks(used) + 1))
     return blocks(_furthest(used, most, lambda end: blocks(end) <= most))
 
 
 def _exceeded(quote: Quote, reached: int, limits: list[ReachedLimit]) -> tuple[ReachedLimit, ...]:
-    """Return the limits that the next block would exceed; none if credit is what is short."""
+    """Return the limits that the next block would exceed; none if credit is short."""
     if not _is_covered(quote, reached + 1):
         return ()
     micros, _ = quote.context.price.cost(reached + 1)
@@ -321,14 +310,14 @@ def answer_request(quote: Quote, grant: Grant) -> Answer:
 
 
 def reserve(quote: Quote, grant: Grant, answer: Answer) -> Reservation:
-    """Return the call with its answer, and what it has used and is promised as reserved."""
+    """Return the call with its answer, and what is reserved for its used and granted seconds."""
     price = quote.context.price
     promised: Promise | None = None
     held: tuple[Held, ...] = ()
     if not price.costs_nothing:
         if grant.lapses_at is not None:
             promised = Promise(grant.lapses_at, *price.cost(grant.quota_seconds))
-        held = _parts_to_hold(quote, _promises(quote, promised))
+        held = _hold(quote, _promises(quote, promised))
     return Reservation(
         call=quote.call,
         asked=quote.asked,
@@ -346,25 +335,24 @@ def reserve(quote: Quote, grant: Grant, answer: Answer) -> Reservation:
 
 def _promises(quote: Quote, promised: Promise | None) -> list[Promise]:
     """Return what the bridge may rely on: this answer, or the last one if this gets lost."""
-    if quote.asked.operation is Operation.RELEASE:
-        return []
-    return [promise for promise in (quote.last_promise, promised) if promise is not None]
+    is_release = quote.asked.operation is Operation.RELEASE
+    promises = () if is_release else (quote.last_promise, promised)
+    return [promise for promise in promises if promise is not None]
 
 
-def _parts_to_hold(quote: Quote, promises: list[Promise]) -> tuple[Held, ...]:
+def _hold(quote: Quote, promises: list[Promise]) -> tuple[Held, ...]:
     used = quote.context.price.cost(quote.used_seconds)
     granted = parts_to_hold(promises, used)
     if not quote.used_seconds:
         return tuple(granted)
-    # What was used is charged by its reports when no `Call Ended` has come for as long as usage may
-    # be late, and not while the call may still go on.
+    # Without a `Call Ended`, what was used is charged once usage may no longer be late, and not
+    # while the call may still go on.
     until = max((quote.at, *(promise.until for promise in promises)))
     due_at = charge_time(max(quote.at + quote.context.account.late_usage, until))
     return (Held(due_at, *used, used=True), *granted)
 
 
 def _limit_keys(quote: Quote) -> tuple[SpendKey, ...]:
-    """Return the records that count what is reserved, as they will count what the call costs."""
     context, settings = quote.context, quote.context.account.settings
     records = sorted(context.price.limit_records(context.rating_context.licensing, settings))
     has_daily = settings is not None and settings.daily_spend_limit_micros is not None
@@ -374,11 +362,12 @@ def _limit_keys(quote: Quote) -> tuple[SpendKey, ...]:
 def book_reservation(
     context: AuthorizationContext, quote: Quote, grant: Grant, reservation: Reservation
 ) -> Authorization:
-    """Reserve it on account, pool and limits, and note which limits admins are notified of."""
+    """Reserve on account, pool and limits, and note which limits admins are notified of."""
     before, spend_counters, at = context.account, context.spend_counters, quote.at
     reached = tuple(
         limit for limit in grant.exceeded if spend_counters.notify_once(limit.limit, at)
     )
+    # `quote` has them without what the call had reserved before.
     reserved, pool = quote.context.account.reserved, quote.context.pool
     for held in reservation.held:
         credit = held.credit
@@ -390,8 +379,7 @@ def book_reservation(
         if pool is not None and held.minutes:
             pool = pool.with_held(held.pool, at)
     notified = before.calls_notified if grant.calls_notified is None else grant.calls_notified
-    is_news = notified and not before.calls_notified
-    calls = before.reserved.calls_at(at) if is_news else None
+    calls = before.reserved.calls_at(at) if notified and not before.calls_notified else None
     account = replace(
         before, reserved=reserved, calls_notified=notified, days=spend_counters.days(at)
     )

@@ -1,10 +1,9 @@
 """What a call under way costs, however long it lasts and whenever it was answered.
 
-A bridge asks before the call is answered, and its clock may differ from ours. By the instant that
+A bridge asks before the call is answered, and its clock may differ from ours: by the instant that
 `Call Ended` states, another rate, license or month may be in force. So the dearest price of all
-instants from `CLOCK_SKEW` before the request to `RINGING` after it is reserved. Of a number with
-masked digits it is the dearest price of all rates that these may match as well: `Call Ended` may
-state the number in full (docs/domain.md §2.5).
+instants from `CLOCK_SKEW` before the request to `RINGING` after it is reserved, and of all rates
+that masked digits may match (docs/domain.md §2.5).
 """
 
 from __future__ import annotations
@@ -53,8 +52,7 @@ class CallPrice(NamedTuple):
     shown: tuple[Rating, ...]
     # By further rates that masked digits may match, at all these instants; empty for most calls.
     hidden: tuple[Rating, ...] = ()
-    # As many as the call may draw of the pool of its month, which pays its first seconds.
-    pool_minutes: int = 0
+    pool_minutes: int = 0  # that the call may draw; they pay its first seconds
 
     @property
     def rating(self) -> Rating:
@@ -69,14 +67,12 @@ class CallPrice(NamedTuple):
 
     @property
     def prefixes(self) -> tuple[str | None, ...]:
-        """The prefixes by which limits count the call, each once.
-
-        Not those that are hidden: there may be hundreds, and each would be a record to read.
-        """
+        """The prefixes by which limits count the call, each once."""
+        # Without those that are hidden: there may be hundreds, each with a record to read.
         return tuple(dict.fromkeys(rating.price.prefix for rating in self.shown))
 
     def limit_records(self, licensing: Licensing, settings: CreditSettings | None) -> set[SpendKey]:
-        """Return the keys of the records that count the call for limits, the day's aside."""
+        """Return the keys of the records that count the call for limits, without the day's."""
         call = self.rating.call
         return {
             key
@@ -101,10 +97,7 @@ class CallPrice(NamedTuple):
         return self.micros(blocks) or 0, self._minutes(blocks)
 
     def micros(self, seconds: int) -> int | None:
-        """Return what so many seconds cost the credit.
-
-        None if nobody can pay them: the pool is used up and the licenses allow nothing else.
-        """
+        """Return what so many seconds cost the credit; None if neither pool nor credit can pay."""
         minutes = self._minutes(seconds)
         micros = _price_micros(self.rating, seconds, minutes)
         if micros is None:
@@ -155,7 +148,7 @@ def price_call(call: Call, context: RatingContext) -> CallPrice:
 
 
 def _with_more_digits(call: Call, context: RatingContext) -> Iterator[Call]:
-    """Yield the call with as many of the masked digits as each rate has that these may match."""
+    """Yield the call with masked digits replaced by those of each rate that they may match."""
     number, field = call.rated_number, PRICED_BY.get(call.leg_type)
     if number is None or field is None:
         return
@@ -168,7 +161,6 @@ def _with_more_digits(call: Call, context: RatingContext) -> Iterator[Call]:
 
 
 def _other_instants(call: Call, context: RatingContext) -> tuple[datetime, ...]:
-    """Return the other instants at which the call may have been answered, one for each price."""
     at, number = call.rated_at, call.rated_number
     since, until = at - CLOCK_SKEW, at + RINGING
     changes = set(context.licensing.changes_between(call.organizer_id, since, until))
@@ -186,12 +178,9 @@ class AuthorizationContext(NamedTuple):
     account: Account
     rating_context: RatingContext
     price: CallPrice
-    # Of the month in which the call was authorized; None if it draws on none.
-    pool: MinutePool | None
-    # With a record for each limit that applies to the call or has something reserved for it.
-    spend_counters: SpendCounters
-    # The lots that are not in the account item, read only if one may expire soon.
-    further: Lots = ()
+    pool: MinutePool | None  # of the month in which the call was authorized, if it draws on it
+    spend_counters: SpendCounters  # of each limit that applies to the call or has reserved for it
+    further: Lots = ()  # read only if one may expire soon
 
 
 class Quote(NamedTuple):
@@ -205,8 +194,7 @@ class Quote(NamedTuple):
     is_new: bool  # the call is to be let in
     used_seconds: int  # in all, by this request
     default_seconds: int  # what is wanted by a request that does not say it
-    # What the last answer lets the bridge rely on, which may never hear this one.
-    last_promise: Promise | None = None
+    last_promise: Promise | None = None  # the bridge relies on it if the next answer gets lost
 
     @property
     def wanted_seconds(self) -> int:
@@ -230,7 +218,7 @@ def price_request(
     wanted, reported, promised = DEFAULT_QUOTA_SECONDS, 0, None
     if before is not None:
         wanted, reported, promised = before.wanted_seconds, before.used_seconds, before.promised
-        # What others, by a later clock, have removed as lapsed must not be reserved once more.
+        # A request with a later clock may have removed it as lapsed: it is not reserved once more.
         if promised is not None and not context.account.reserved.lasts(promised.until, at):
             promised = None
         context = _with_given_back(context, before)
@@ -256,7 +244,7 @@ def _with_given_back(context: AuthorizationContext, before: Reservation) -> Auth
 def _pool_minutes_left(
     context: AuthorizationContext, pool: MinutePool, call: Call, at: datetime
 ) -> int:
-    """Return the fewest minutes by the licenses whenever the call was answered, or now."""
+    # The fewest by the licenses of now and of each instant at which the call may be answered.
     answered_at, licensing = call.rated_at, context.rating_context.licensing
     since = max(answered_at - CLOCK_SKEW, pool.month.start)
     until = min(answered_at + RINGING, pool.month.end)

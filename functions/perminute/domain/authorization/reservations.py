@@ -14,7 +14,7 @@ Credit-Control-Failure-Handling (§8.14)        `failure_handling`
 Requests are numbered from 0. The next number acts; the last one again, with the same content,
 has the same answer; anything else is a conflict.
 
-An answer can get lost. Only the next number proves that it was heard; until then the bridge may
+An answer can get lost. Only the next number proves that it was received; until then the bridge may
 rely on the answer before. So a call has reserved what either of them promised (`parts_to_hold`).
 """
 
@@ -39,24 +39,24 @@ if TYPE_CHECKING:
     from perminute.domain.rating.calls import Call
 
 DEFAULT_QUOTA_SECONDS = 300
-"""What an authorization is granted that does not say how much it requests (ours)."""
+"""Granted to an authorization that does not state how much it requests (ours)."""
 
 SHORTEST_VALIDITY = timedelta(minutes=5)
-"""A grant is valid for at least so long, however little it grants (ours)."""
+"""How long each grant is valid at least (ours)."""
 
 HANG_UP = timedelta(seconds=2)
-"""A bridge begins to hang up so long before a grant ends (ours): its request to the far end, and
-the answer to that, take a part of it."""
+"""How long before a grant ends a bridge begins to hang up (ours): that takes a request to the far
+end and its answer."""
 
 REPORT_TOLERANCE = timedelta(seconds=60)
-"""Used seconds may exceed the time since the authorization by as much (ours): clocks differ."""
+"""How far used seconds may exceed the time since the authorization (ours): clocks differ."""
 
 RINGING = timedelta(minutes=1)
-"""A call may ring so long before its granted seconds begin to run (ours). A clock that is ahead of
-ours takes from this time."""
+"""How long a call may ring before its granted seconds begin (ours); a clock that is ahead of ours
+takes from it."""
 
 CLOCK_SKEW = timedelta(seconds=30)
-"""A clock may be so far behind ours (ours): many times what a synchronized clock is off."""
+"""How far a clock may be behind ours (ours): many times what a synchronized clock is off."""
 
 _SECOND = timedelta(seconds=1)
 
@@ -148,15 +148,11 @@ class ChargingRequest(NamedTuple):
     operation: Operation
     sequence: int
     requested_seconds: int | None = None
-    # Since the last report; not read if the total since the answer of the call is given.
-    used_seconds: int = 0
-    total_used_seconds: int | None = None
+    used_seconds: int = 0  # since the last report; ignored if the total is stated
+    total_used_seconds: int | None = None  # since the answer of the call
 
     def in_full(self, default_seconds: int, reported_seconds: int) -> ChargingRequest:
-        """Return the request with its defaults, and what was used since the last report.
-
-        `reported_seconds` are those reported before in all.
-        """
+        """Return the request with defaults and used seconds; `reported_seconds` are all before."""
         used, total = self.used_seconds, self.total_used_seconds
         wants_more = self.operation is not Operation.RELEASE
         return self._replace(
@@ -187,11 +183,10 @@ class Held(NamedTuple):
     until: datetime
     micros: int
     minutes: int  # of the pool
-    # What the call has used does not lapse: it is charged by the `Call Ended`, or from `until` on
-    # by what its bridge reported.
+    # The call has used it: it does not lapse, but is charged by the `Call Ended`, or from `until`
+    # on by what its bridge reported.
     used: bool = False
-    # A call counts once among those under way: 0 for a further part.
-    calls: int = 1
+    calls: int = 1  # 0 for a further part, since each call counts once among those under way
 
     @property
     def credit(self) -> Hold:
@@ -205,9 +200,9 @@ class Held(NamedTuple):
 
 
 def parts_to_hold(promises: Sequence[Promise], used: tuple[int, int]) -> Iterator[Held]:
-    """Yield what to hold so that at each instant the greatest promise that lasts is covered.
+    """Yield what to reserve so that at each instant the greatest lasting promise is covered.
 
-    `used` are the micro-units and minutes of what the call has used, which are held apart.
+    `used` are the micro-units and minutes that the call has used, which are reserved apart.
     """
     micros, minutes = used
     last = max((promise.until for promise in promises), default=None)
@@ -228,19 +223,14 @@ class Reservation:
     call: Call  # as it was authorized, answered at that instant
     asked: ChargingRequest  # the last request, in full
     answer: Answer
-    # That card prices the call, whichever is published while it lasts.
-    rate_card_version: str = ""
+    rate_card_version: str = ""  # prices the call, whichever is published while it lasts
     wanted_seconds: int = DEFAULT_QUOTA_SECONDS
-    # What `wanted_seconds` would be if the last request had not said it.
-    default_seconds: int = DEFAULT_QUOTA_SECONDS
-    # Reported in all, the last time at `reported_at`.
-    used_seconds: int = 0
-    reported_at: datetime | None = None
-    # What the last answer lets the bridge rely on.
-    promised: Promise | None = None
+    default_seconds: int = DEFAULT_QUOTA_SECONDS  # wanted if the last request did not state it
+    used_seconds: int = 0  # reported in all
+    reported_at: datetime | None = None  # the last time
+    promised: Promise | None = None  # by the last answer
     held: tuple[Held, ...] = ()
-    # The records of limits that count what is held as well.
-    keys: tuple[SpendKey, ...] = ()
+    keys: tuple[SpendKey, ...] = ()  # the records of limits that count what is held as well
 
     @property
     def sequence(self) -> int:
@@ -249,7 +239,7 @@ class Reservation:
 
     @property
     def charge_at(self) -> datetime | None:
-        """From when on it is charged by what was reported; None if it has used nothing."""
+        """When it is to be charged by what was reported; None if it has used nothing."""
         return next((held.until for held in self.held if held.used), None)
 
     @property
@@ -259,14 +249,10 @@ class Reservation:
 
     @property
     def grant_lapses_at(self) -> datetime | None:
-        """When the last grant lapses: as long after `valid_until` as that is after the request.
-
-        None if the last answer granted nothing.
-        """
+        """When the last grant lapses: after twice its validity; None if nothing was granted."""
         valid_until = self.answer.valid_until
-        if valid_until is None:
-            return None
-        return valid_until + (valid_until - (self.reported_at or self.call.rated_at))
+        requested_at = self.reported_at or self.call.rated_at
+        return valid_until and valid_until + (valid_until - requested_at)
 
     @property
     def was_refused(self) -> bool:
@@ -284,18 +270,15 @@ class Reservation:
         if self.reported_at is None:
             msg = f"nothing was reported of call {self.call.call_id}"
             raise ValueError(msg)
-        # More than a day is a slip of the bridge; a `Call Ended` would be refused for it.
+        # More than a day is an error of the bridge; a `Call Ended` would be refused for it.
         lasted = timedelta(seconds=min(self.used_seconds, MAX_CALL_SECONDS))
-        # The last report may come late. What was reserved is the price of these instants.
+        # The last report may come late, and only the price of these instants was reserved.
         earliest, latest = self.call.rated_at - CLOCK_SKEW, self.call.rated_at + RINGING
         answered_at = min(max(self.reported_at - lasted, earliest), latest)
         return replace(self.call, answered_at=answered_at, ended_at=answered_at + lasted)
 
     def next_request(self, asked: ChargingRequest, at: datetime) -> ChargingRequest:
-        """Return the next request about the call in full.
-
-        Raises `Refused` if more was used than the time since the authorization allows.
-        """
+        """Return the next request in full; raises `Refused` if its used seconds cannot be right."""
         in_full = asked.in_full(self.wanted_seconds, self.used_seconds)
         if in_full.used_seconds < 0:
             raise Refused(
@@ -317,9 +300,9 @@ class Reservation:
     def repeated_answer(
         self, asked: ChargingRequest, at: datetime, call: Call | None = None
     ) -> Answer | None:
-        """Return the answer to the last request if it is sent again; None if it is the next one.
+        """Return the answer to the last request if it is sent again; None for the next request.
 
-        `call` is what an authorization says of the call. Raises `Conflict` for anything else.
+        An authorization describes the `call`. Raises `Conflict` for any other request.
         """
         if asked.sequence == self.sequence:
             if not self._is_last_request(asked, call):
@@ -364,7 +347,7 @@ class Reservation:
 
 
 def state_of(call: Reservation | Usage, at: datetime) -> CallState:
-    """Return the state of a call; only whether it has lapsed depends on the instant."""
+    """Return the state of a call at an instant."""
     if isinstance(call, Usage):
         return CallState.ENDED
     if call.asked.operation is Operation.RELEASE:

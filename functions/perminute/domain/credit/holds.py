@@ -1,12 +1,11 @@
 """What is reserved for calls under way, and lapses by itself (RFC 8506 §5.1.1, "reservation").
 
-However many calls hold something, it is stored as sums by the instant at which they lapse. These
-instants lie on a grid that is coarser the further off they are, so most organizations have some
-ten of them, and the account item stays small. The sums are exact all the same: a call chooses an
-instant of the grid.
+It is stored as sums by the instant at which they lapse. These instants lie on a grid that is
+coarser the further off they are, so most organizations have some ten sums, and the account item
+stays small. The sums are exact, since each reservation lapses at an instant of the grid.
 
-What a call has used, as its bridge reported, does not lapse: it is held until the call is charged.
-Its instant, one of four a day, is when that is due if no `Call Ended` comes.
+What a call has used, as its bridge reported, does not lapse: it stays reserved until the call is
+charged. Its instant, one of four a day, is when that is due if no `Call Ended` comes.
 """
 
 from __future__ import annotations
@@ -24,10 +23,9 @@ MAX_INSTANTS_PER_SPAN = 16
 CHARGE_TIMES_APART = timedelta(hours=6)
 """What calls have used is due to be charged at 00:00, 06:00, 12:00 or 18:00 UTC.
 
-These sums stay in the account item until the calls are charged, so the fewer the better: usage
-that is reported within 72 hours makes 13 at most (full hours would make 73), and what is due four
-more until the daily run has charged it. That comes right after midnight, so no call is charged
-later than by full hours.
+Each instant is a sum in the account item: usage reported within 72 hours makes 13 at most (by the
+hour it would make 73), and what is due four more. The daily run comes right after midnight, so no
+call is charged later than it would be by the hour.
 """
 
 CHARGED_WITHIN = timedelta(days=1, hours=1)
@@ -38,27 +36,23 @@ _FINEST = timedelta(minutes=1)
 
 
 class Hold(NamedTuple):
-    """An amount, in micro-units or minutes, that calls hold until an instant."""
+    """An amount, in micro-units or minutes, that is reserved for calls until an instant."""
 
     until: datetime
     amount: int
     calls: int
-    # Calls have used it: it does not lapse, and is due to be charged at `until`.
-    used: bool = False
+    used: bool = False  # it does not lapse, and is due to be charged at `until`
     # When the first of the calls that have used credit began, at the earliest.
     began_at: datetime | None = None
 
     def is_paid_by(self, lot: Lot, at: datetime) -> bool:
-        """Whether a lot pays what calls have used, whenever after `at` they are charged.
-
-        A lot that was bought before a call pays it even after its expiry. Any other must live until
-        the call is charged: by the daily run that comes after `until`, at the latest.
-        """
+        """Whether a lot pays what calls have used, whenever after `at` they are charged."""
+        # A lot that was bought before a call pays it even after its expiry.
         bought_before = self.began_at is not None and lot.purchased_at <= self.began_at
         return bought_before or lot.expires_at > max(self.until, at) + CHARGED_WITHIN
 
     def lasts_at(self, at: datetime) -> bool:
-        """Whether it is still held at an instant; what lapses then is not."""
+        """Whether it is still reserved at an instant."""
         return self.used or self.until > at
 
     def adds_to(self, other: Hold) -> bool:
@@ -75,13 +69,13 @@ def lapses_at(at: datetime, span: timedelta) -> datetime:
 
 
 def charge_time(at: datetime) -> datetime:
-    """Return the first instant that is not before `at` and at which used holds may be due."""
+    """Return the first instant, not before `at`, at which used holds may be due."""
     return at + (_EPOCH - at) % CHARGE_TIMES_APART
 
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """The sums of what calls hold, the one that lapses or is due first in front."""
+    """The sums of what is reserved for calls, in the order in which they lapse or are due."""
 
     by_instant: tuple[Hold, ...] = ()
 
@@ -89,7 +83,7 @@ class Holds:
         return bool(self.by_instant)
 
     def amount_at(self, at: datetime) -> int:
-        """Return how much is held at an instant."""
+        """Return how much is reserved at an instant."""
         return sum(hold.amount for hold in self.by_instant if hold.lasts_at(at))
 
     def calls_at(self, at: datetime) -> int:
@@ -103,32 +97,32 @@ class Holds:
 
     @property
     def used(self) -> tuple[Hold, ...]:
-        """What calls have used and are not charged for yet."""
+        """What calls have used and was not charged yet."""
         return tuple(hold for hold in self.by_instant if hold.used)
 
     @property
     def charge_due_at(self) -> datetime | None:
-        """When the first call is to be charged by what its bridge reported, if one is."""
+        """When the first call is to be charged by what its bridge reported, if there is one."""
         return next((hold.until for hold in self.used), None)
 
     def keeps(self, hold: Hold) -> bool:
-        """Whether what a call has reserved is still in here."""
+        """Whether what was reserved for a call is still contained."""
         return any(hold.adds_to(known) for known in self.by_instant)
 
     def lasts(self, until: datetime, at: datetime) -> bool:
-        """Whether a grant until an instant is held at `at`, and not removed."""
+        """Whether a grant until an instant has neither lapsed at `at` nor been removed."""
         return until > at and self.keeps(Hold(until, 0, 0))
 
     def with_added(self, hold: Hold) -> Holds:
-        """Return the sums with a further hold."""
+        """Return the sums with one hold more."""
         return self._changed(hold, 1)
 
     def without(self, hold: Hold) -> Holds:
-        """Return the sums without a hold that was added; the same if it has gone already."""
+        """Return the sums without a hold that was added; the same if it was removed before."""
         return self._changed(hold, -1) if self.keeps(hold) else self
 
     def lapsed(self, at: datetime) -> Holds:
-        """Return the sums without those that have lapsed by an instant."""
+        """Return the sums that have not lapsed at an instant."""
         return Holds(tuple(hold for hold in self.by_instant if hold.lasts_at(at)))
 
     def _changed(self, hold: Hold, sign: int) -> Holds:
