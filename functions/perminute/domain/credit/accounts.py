@@ -1,8 +1,8 @@
-"""The prepaid credit of an organization as it stands (docs/domain.md §5).
+"""The prepaid credit of an organization (docs/domain.md §5).
 
-The account is a value of nearly constant size however many calls there have been: the calls are
-in the usage table, the movements in the ledger, and a lot that is used up leaves. What changes an
-account is in `booking` and `authorization`; what they make of it is a `Transaction`.
+An account has nearly constant size however many calls there have been: calls are usage records,
+movements are ledger entries, and a lot that is used up is removed. `booking`, `charging` and
+`authorization` change it; what they return is a `Transaction`.
 """
 
 from __future__ import annotations
@@ -30,22 +30,18 @@ _NOTHING_ASKED = RechargeState()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """The credit of one organization at `version`.
+    """The credit of one organization.
 
-    Every write makes the next version, and a charge commits only for the version that it was
-    decided on: so it misses neither another charge nor a change of licenses.
-
-    The balance is stored beside the lots and the debt, and each movement changes both:
-    balance = lots - debt = the sum of the ledger, which `reconciliation` compares.
+    A transaction commits only for the version that it was decided on, so it misses neither another
+    charge nor a change of licenses.
     """
 
     organization_id: str
-    version: int = 0
+    version: int = 0  # incremented by each write
     licensing_version: int = 0  # incremented by each licensing change of the organization
-    # The number of licensing facts of all users: readers of timelines see by it if one is missing.
-    user_facts: int = 0
+    user_facts: int = 0  # licensing facts of all users: a timeline that lacks one is seen by it
     entries: int = 0
-    balance_micros: int = 0
+    balance_micros: int = 0  # lots - debt = the sum of the ledger, which `reconciliation` compares
     debt_micros: int = 0
     currency: str | None = None
     credits_set_up_at: datetime | None = None
@@ -62,31 +58,27 @@ class Account:
     days: tuple[SpendCounter, ...] = ()  # what the calls of the last few days cost
     # The number of the last correction of what was counted for limits of users and prefixes.
     corrections: int = 0
-    # What was counted for prefixes before this correction is void: there was no limit in between.
-    prefixes_from: int = 0
+    prefixes_from: int = 0  # prefix counts of earlier corrections are void: there was no limit
     provisional: Provisional | None = None  # set while unsettled pools may change the balance
-    # When the first day is over whose calls are notified of, and of which not all are counted.
-    digests_due_at: datetime | None = None
+    digests_due_at: datetime | None = None  # the end of the first day with calls not yet counted
 
     def available_micros(
         self, at: datetime, *, lasting_until: datetime | None = None, further: Lots = ()
     ) -> int:
-        """Return the credit that no call under way has reserved; negative if more than all.
+        """Return the credit that no call has reserved; negative if more than all is reserved.
 
-        What is to pay for a call that ends later must be there then: lots that expire by
-        `lasting_until` do not count. Where a lot expires before one that pays first, no call may
-        count on it that others could outlast: they would find it gone, and the other one spent.
-        Nor does a lot count that may be gone when what calls have used is charged.
-
-        `further` are the further lots, if `further_expire_by` asks for them: else they count
-        nothing.
+        Lots that expire by `lasting_until` do not count: the call is charged later. `further` are
+        the further lots if `further_expire_by`, else they are not needed.
         """
         until = lasting_until or at
         lots = (*self.lots, *further)
         expiries = [lot.expires_at for lot in lots]
         if expiries != sorted(expiries):
+            # A lot expires before one that pays first. A call that counted on it could outlast it,
+            # after other calls have used the one that pays first.
             until = max(until, self.reserved.last_grant_lapses_at or until)
         used = self.reserved.used
+        # These may have expired when what calls have used is charged.
         passing_micros = sum(
             lot.remaining_micros
             for lot in lots
@@ -95,7 +87,7 @@ class Account:
         return self.balance_at(until, further) - passing_micros - self.reserved.amount_at(at)
 
     def further_expire_by(self, until: datetime) -> bool:
-        """Whether further lots may expire by an instant, or before what is reserved is charged."""
+        """Whether further lots may expire by then, or before what is reserved is charged."""
         if self.further is None:
             return False
         instants = (
@@ -105,9 +97,9 @@ class Account:
         return self.further.expires_from <= max((until, *instants))
 
     def balance_at(self, at: datetime, further: Lots = ()) -> int:
-        """Return the balance at an instant, whether what has expired by then is booked or not.
+        """Return the balance at an instant, without lots that have expired by then.
 
-        Further lots that may have expired by then count only if they were read.
+        Further lots that may have expired count only if they were read.
         """
         lots_micros = sum(lot.remaining_micros for lot in self.lots if lot.expires_at > at)
         if self.further is not None and at < self.further.expires_from:
@@ -119,70 +111,61 @@ class Account:
     @property
     def lots_micros(self) -> int:
         """What is left of all lots."""
-        further_micros = self.further.remaining_micros if self.further else 0
-        return total_micros(self.lots) + further_micros
+        return total_micros(self.lots) + (self.further.remaining_micros if self.further else 0)
 
     @property
     def late_usage(self) -> timedelta:
-        """How long after its expiry a lot pays calls that ended before, if the admin set it."""
+        """How long after its expiry a lot pays calls that ended before."""
         return self.settings.late_usage if self.settings else LATE_USAGE
 
     @property
     def failure_handling(self) -> FailureHandling:
-        """What bridges are to do if no answer comes."""
+        """What bridges do if no answer arrives."""
         return self.settings.failure_handling if self.settings else FailureHandling.CLOSED
 
     @property
     def max_grant_seconds(self) -> int:
-        """How much a call is granted at a time at most."""
+        """The longest grant."""
         return self.settings.max_grant_seconds if self.settings else MAX_GRANT_SECONDS
 
     @property
     def auto_recharge(self) -> AutoRecharge | None:
-        """How to recharge, if at all.
-
-        Not before money has moved for the first time: the settings come first and the first
-        purchase moments later, and buying what is just being bought would be worse than waiting
-        for the first charge (ours).
-        """
+        """How to recharge; None if not, or not yet."""
+        # Not before the first entry (ours): when settings arrive, the first purchase is usually
+        # under way, and would be bought twice.
         return self.settings.auto_recharge if self.settings and self.entries else None
 
     @property
     def lots_due_at(self) -> datetime | None:
-        """When a lot is next to be warned of, or expires."""
+        """When the next lot is to be warned of, or expires."""
         instants = [lot.due_at for lot in self.lots]
         if self.further is not None:
             instants.append(self.further.due_at)
         return min(instants, default=None)
 
     def further_due_by(self, at: datetime) -> bool:
-        """Whether further lots must be read to book what time alone brings."""
+        """Whether further lots must be read to book what is due."""
         return self.further is not None and self.further.due_at <= at
 
     @property
     def recharge_due_at(self) -> datetime | None:
-        """When a recharge that is not possible now becomes possible; not from what may change."""
+        """When a recharge that is not possible now becomes possible."""
         if self.provisional is not None and self.provisional.due_at is not None:
-            return None
+            return None  # the balance may still change
         return self.recharge.due_at(self.auto_recharge, self.balance_micros)
 
     @property
     def due_at(self) -> datetime | None:
-        """When time alone next changes something; None if it never does.
-
-        What bridges reported counts until the last such call is charged: the daily run, which
-        charges them, must find the account until then, whatever an index knows of the calls.
-        """
+        """When time alone next changes something; None if it never does."""
+        # The daily run charges what bridges reported, so it must find the account until then.
         instants = (self.lots_due_at, *self._due_by_now, self.reserved.charge_due_at)
         return min((instant for instant in instants if instant is not None), default=None)
 
     @property
     def listed_from(self) -> datetime | None:
-        """When the daily run is to look at the account: when it is due, or to report something.
-
-        A recharge that nobody answers is reported even if it is sent again by others each day
-        before the run comes, or is not sent again since auto-recharge is off.
-        """
+        """When the daily run is to look at the account: when it is due, or to report something."""
+        # An unanswered recharge is reported even if a charge sends it again before the run each
+        # day, or if nothing sends it since auto-recharge is off.
         instants = (self.due_at, self.recharge.unanswered_from, self.digests_due_at)
         return min((instant for instant in instants if instant is not None), default=None)
 
@@ -195,14 +178,13 @@ class Account:
 
     @property
     def _due_by_now(self) -> tuple[datetime | None, datetime | None]:
-        """What falls due by the time that it is, not by the time of the event that is booked."""
+        # These are due by the present time, not by the time of the event that is booked.
         return self.recharge_due_at, self.provisional.due_at if self.provisional else None
 
     def now(self, at: datetime, heard_at: datetime | None = None) -> datetime:
-        """Return what time it is for what follows from an event.
+        """Return the present for what follows from an event: when it was received, if known.
 
-        That is when it was received, if known, but not before anything already booked: a delivery
-        that comes a day late must not make a day pass, nor a clock that is a day ahead.
+        It is not before anything already booked, so a delivery that is a day late changes no day.
         """
         heard_at = heard_at or at
         return heard_at if self.as_of is None else max(heard_at, self.as_of)

@@ -13,20 +13,19 @@ if TYPE_CHECKING:
     from perminute.domain.credit.recharge import AutoRecharge
 
 LATE_USAGE_HOURS = 72
-"""For how long usage may come late, unless the admin says otherwise (ours): carriers and operators
-report up to two days late."""
+"""How late usage may arrive by default (ours): operators report up to two days late."""
 
 LATE_USAGE = timedelta(hours=LATE_USAGE_HOURS)
 
 MAX_GRANT_SECONDS = 1_800
-"""How much is granted at a time at most, unless the admin says otherwise (ours): suspected fraud, a
-lowered limit and a lost license take effect when the bridge asks again."""
+"""The longest grant by default (ours): suspected fraud, a lowered limit and a lost license take
+effect when the bridge asks again."""
 
 SettingsCaution = tuple[bool, tuple[tuple[bool, int], ...]]
 
 
 class FailureHandling(StrEnum):
-    """What bridges are to do with calls if no answer comes (RFC 8506 §5.7)."""
+    """What bridges do with calls if no answer arrives (RFC 8506 §5.7)."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -56,15 +55,13 @@ class CreditSettings:
 
     @property
     def order(self) -> tuple[datetime, SettingsCaution, str, bool]:
-        """The place of these settings among all of an organization: the last of them holds.
-
-        The order of arrival has no part in it.
-        """
+        """The last settings by this order are in force, whatever the order of arrival."""
         return self.configured_at, self._caution, self.event_id, self.has_change_id
 
     @property
     def _caution(self) -> SettingsCaution:
-        """First without auto-recharge, then by the limits; one that is not set is the highest."""
+        # The last are the most cautious: without auto-recharge, then with the lowest limits. A
+        # limit that is not set is the highest.
         recharge = self.auto_recharge
         limits = (
             self.daily_spend_limit_micros,
@@ -75,24 +72,18 @@ class CreditSettings:
         return recharge is None, tuple((limit is not None, -(limit or 0)) for limit in limits)
 
     def is_earlier_copy_of(self, other: CreditSettings | None) -> bool:
-        """Whether both are of one event, whose copies do not agree on when it was issued."""
-        return (
-            other is not None
-            and self.has_change_id
-            and (self.event_id, self.has_change_id) == (other.event_id, other.has_change_id)
-            and self.configured_at < other.configured_at
-        )
+        """Whether both are of one event, of which this copy was issued earlier."""
+        if other is None or not (self.has_change_id and other.has_change_id):
+            return False
+        return self.event_id == other.event_id and self.configured_at < other.configured_at
 
     def ties_with(self, other: CreditSettings | None) -> bool:
-        """Whether only caution or the identity decides which of two holds, and it matters."""
-        return (
-            other is not None
-            and other.configured_at == self.configured_at
-            and not self.is_same_as(other)
-        )
+        """Whether these settings are others that were issued at the same instant."""
+        is_same_time = other is not None and other.configured_at == self.configured_at
+        return is_same_time and not self.is_same_as(other)
 
     def is_same_as(self, other: CreditSettings | None) -> bool:
-        """Whether both configure the same, whichever event said so and when."""
+        """Whether both configure the same, by whichever event."""
         return other is not None and self == replace(
             other,
             configured_at=self.configured_at,

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
 
     from perminute.domain.credit.lots import Lot, LotShare
 
-
 RERATING = "rerating#"
-"""The prefix of the causes of adjustments that re-rating calls brought."""
+"""The prefix of the causes of adjustments by re-rating."""
 
 
 class EntryType(StrEnum):
@@ -43,10 +42,8 @@ class LedgerEntry:
     amount_micros: int
     balance_after_micros: int
     at: datetime
-    # What lots gave or took; the rest of the amount is debt that was made or paid.
-    lots: tuple[LotShare, ...] = ()
-    # The identity of the event behind it (`purchase#po-1001`) or of the lot that expired, or the
-    # re-rating. A charge or a re-rating is explained by the calls that name the entry.
+    lots: tuple[LotShare, ...] = ()  # the rest of the amount is debt that was made or paid
+    # The identity of the event (`purchase#po-1001`), of the lot that expired, or of the re-rating.
     cause: str | None = None
     opens: Lot | None = None  # the lot that the entry opened, as it then was
     call_ids: tuple[str, ...] = ()  # late calls for which an expiry was taken back in part
@@ -59,24 +56,24 @@ class LedgerEntry:
 
     @property
     def adds_credit(self) -> bool:
-        """Whether it brings new credit; what calls or lots get back is not new."""
+        """Whether it adds new credit: what calls or lots get back is not new."""
         return self.amount_micros > 0 and not self.of_calls and self.type is not EntryType.EXPIRY
 
     @property
     def debt_change_micros(self) -> int:
-        """By how much the debt grew, or was paid if negative: what no lot gave or took."""
+        """By how much the debt grew, or fell if negative: what no lot gave or took."""
         return sum(share.amount_micros for share in self.lots) - self.amount_micros
 
 
 def sent_by(
     producer: Producer | None, cause: str, entries: Iterable[LedgerEntry]
 ) -> tuple[LedgerEntry, ...]:
-    """Return the entries, those of one cause with its producer; others came from time passing."""
+    """Return the entries with the producer of a cause; entries of other causes have none."""
     return tuple(
         replace(entry, producer=producer) if entry.cause == cause else entry for entry in entries
     )
 
 
 def entry_id(number: int) -> str:
-    """Return the id of the n-th entry; as text, ids sort as their numbers do."""
+    """Return the id of the n-th entry; ids sort as their numbers do."""
     return f"{number:012d}"

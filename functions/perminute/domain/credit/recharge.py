@@ -1,8 +1,4 @@
-"""Auto-recharge: when to ask for credit to be bought, and when to stop (docs/domain.md §5.3).
-
-A card that fails is not tried for ever, no crossing is paid for twice, and a slip in the settings
-does not become hundreds of payments (ADR 14).
-"""
+"""Auto-recharge: when to request a purchase, and when to stop (docs/domain.md §5.3, ADR 14)."""
 
 from __future__ import annotations
 
@@ -24,14 +20,14 @@ UNANSWERED_AFTER = timedelta(days=3)
 """How long a request may be open before operators are alarmed."""
 
 MAX_FAILURES = 3
-"""Failures in a row that switch auto-recharge off."""
+"""Failures in a row that switch auto-recharge off: a card that fails is not tried for ever."""
 
 MAX_REQUESTS_A_DAY = 10
-"""Requests of one UTC day, attempts among them (ours). An honest organization recharges a few times
-a day at most; one whose recharge amount is a slip would pay hundreds of times in an hour."""
+"""Requests of one UTC day, with attempts (ours). A few are usual; if the recharge amount is an
+error in the settings, there would be hundreds in an hour."""
 
 _NAMES = uuid.UUID("6a3f5f0c-6d2e-5b0e-9d53-2f4e6b1f7a10")
-"""The namespace of our recharge ids: any constant would do, but it must never change."""
+"""The namespace of recharge ids: any constant would do, but it must never change."""
 
 
 class Disabled(StrEnum):
@@ -59,13 +55,13 @@ class AutoRecharge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RechargeRequest:
-    """A request to the billing system to buy credit; `attempt` counts from 1."""
+    """A request to the billing system to buy credit."""
 
     recharge_id: str
     amount_micros: int
     requested_at: datetime
     attempted_at: datetime
-    attempt: int = 1
+    attempt: int = 1  # the first one is 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +83,9 @@ class RechargeState:
     def next_step(
         self, auto: AutoRecharge | None, balance_micros: int, *, organization_id: str, now: datetime
     ) -> tuple[RechargeState, RechargeRequest | Disabled | None]:
-        """Return a request if the balance needs one, or the limit that prevents it, once.
+        """Return the state after it, and a request if one is due, or the limit that prevents it.
 
-        `now` is the present, however late the event behind it: what is requested is paid from now.
+        Each time a limit is reached it is returned once.
         """
         if auto is None:
             return self, None
@@ -130,9 +126,9 @@ class RechargeState:
         return None if self.open is None else self.open.requested_at + UNANSWERED_AFTER
 
     def succeeded(self, recharge_id: str | None) -> RechargeState:
-        """Return the state after a purchase, which switches recharging on again."""
-        still_open = None if recharge_id and self.waits_for(recharge_id) else self.open
-        return replace(self, open=still_open, failures=0)
+        """Return the state after a purchase, which switches auto-recharge on again."""
+        is_paid = recharge_id is not None and self.waits_for(recharge_id)
+        return replace(self, open=None if is_paid else self.open, failures=0)
 
     def paid_after_failure(self, amount_micros: int, now: datetime) -> RechargeState:
         """Return the state after a request was paid that had failed before."""
@@ -145,16 +141,11 @@ class RechargeState:
         if request is None or request.recharge_id != recharge_id:
             return self
         is_of_month = self.month == month_start(request.requested_at)
-        back_micros = request.amount_micros if is_of_month else 0
-        return replace(
-            self,
-            open=None,
-            failures=self.failures + 1,
-            month_micros=self.month_micros - back_micros,
-        )
+        month_micros = self.month_micros - is_of_month * request.amount_micros
+        return replace(self, open=None, failures=self.failures + 1, month_micros=month_micros)
 
     def reconfigured(self) -> RechargeState:
-        """Return the state under changed settings; what was requested stays requested."""
+        """Return the state under changed settings; an open request stays open."""
         return replace(self, failures=0, stopped_by=None, day_requests=0)
 
     def waits_for(self, recharge_id: str) -> bool:
@@ -182,7 +173,7 @@ class RechargeState:
         )
 
     def _limit_before(self, auto: AutoRecharge, now: datetime) -> Disabled | None:
-        """Return the limit that one more request would pass; the one that lasts longer first."""
+        # The monthly limit is stated first, since it lasts longer.
         state, limit_micros = self._counting_at(now), auto.monthly_limit_micros
         if limit_micros is not None and state.month_micros + auto.recharge_micros > limit_micros:
             return Disabled.MONTHLY_LIMIT
@@ -194,7 +185,6 @@ class RechargeState:
         return replace(self, stopped_by=None) if is_monthly else self
 
     def _counting_at(self, now: datetime) -> RechargeState:
-        """Return the state with the counts of the month and the day of an instant."""
         month = month_start(now)
         day = now.replace(hour=0, minute=0, second=0, microsecond=0)
         return replace(
@@ -207,5 +197,5 @@ class RechargeState:
 
 
 def recharge_id(organization_id: str, number: int) -> str:
-    """Return the id of the n-th request of an organization, however often it is decided."""
+    """Return the id of the n-th request of an organization: the same if it is decided again."""
     return str(uuid.uuid5(_NAMES, f"{organization_id}#{number}"))

@@ -27,21 +27,17 @@ if TYPE_CHECKING:
     from perminute.domain.rerating.rerating import Rerating
 
 MAX_ITEMS_PER_TRANSACTION = 100
-"""The limit of DynamoDB (AWS: TransactWriteItems). docs/architecture.md says how each kind of
-transaction uses it."""
+"""The limit of DynamoDB (AWS: TransactWriteItems); docs/architecture.md says what uses it."""
 
 MAX_CORRELATION_ID = 64
-"""Characters of an id that follows an event through logs and notifications. Those of EventBridge,
-Lambda and API Gateway have 36 at most; longer ones are cut."""
+"""Characters of an id by which logs and notifications of an event are found; longer ones are cut.
+Those of EventBridge, Lambda and API Gateway have 36 at most."""
 
 
 class IdentityKind(StrEnum):
-    """What identifies an event permanently (docs/events.md).
+    """What identifies an event permanently (docs/events.md), within its organization."""
 
-    Event ids are unique everywhere; the other kinds are numbered by organization.
-    """
-
-    EVENT = "event"
+    EVENT = "event"  # unique everywhere
     CHANGE = "change"  # a `changeId`, which may read like an event's id
     PURCHASE = "purchase"
     ADJUSTMENT = "adjustment"
@@ -69,20 +65,14 @@ class ProcessedEvent:
     issued_at: datetime | None = None
 
     def is_earlier_than(self, recorded: ProcessedEvent) -> bool:
-        """Return whether this is a copy of the recorded event that was issued earlier."""
-        return (
-            self.content == recorded.content
-            and self.issued_at is not None
-            and recorded.issued_at is not None
-            and self.issued_at < recorded.issued_at
-        )
+        """Whether this is a copy of the recorded event that was issued earlier."""
+        if self.issued_at is None or recorded.issued_at is None:
+            return False
+        return self.content == recorded.content and self.issued_at < recorded.issued_at
 
 
 class Causes(NamedTuple):
-    """The ids of the events that a transaction is written for, or of the run if there is no event.
-
-    Each has at most `MAX_CORRELATION_ID` characters.
-    """
+    """The ids of the events behind a transaction, or of the run if there is no event."""
 
     event_ids: tuple[str, ...] = ()
     of_calls: Mapping[str, str] = MappingProxyType({})  # call id to the event that reported it
@@ -101,7 +91,7 @@ NO_CAUSES = Causes()
 
 
 class Authorized(NamedTuple):
-    """A call under way as it is to be recorded, and as it was read; None if it is the first."""
+    """A call under way as it is to be recorded, and as it was read; None if it is new."""
 
     after: Reservation
     before: Reservation | None
@@ -109,10 +99,7 @@ class Authorized(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """All that is written for an organization at once, or not at all.
-
-    It is valid only for the version of the account that it was decided on (`before`).
-    """
+    """All that is written for an organization at once, unless its account has changed since."""
 
     before: Account
     after: Account  # `before` itself if nothing changes: then only its version is checked
@@ -126,8 +113,7 @@ class Transaction:
     spend_counters: tuple[SpendCounter, ...] = ()
     # What `rerated` changes in records of limits, under the number `after.corrections`.
     corrected: tuple[SpendChange, ...] = ()
-    # Reservations that `usages` replace, as they were read; needed only if something is reserved.
-    settled: tuple[Reservation, ...] = ()
+    settled: tuple[Reservation, ...] = ()  # as they were read; `usages` replace them
     authorized: Authorized | None = None
     processed_events: tuple[ProcessedEvent, ...] = ()
     reratings: tuple[Rerating, ...] = ()  # carried out after the commit
@@ -140,15 +126,14 @@ class Transaction:
         """How many items are written: the account, and everything beside it."""
         listed = {u.call.ended_at.date() for u in self.usages if u.outcome is not Outcome.FREE}
         listed_again = {u.call.ended_at.date() for u in self.relisted}
-        # The entry of a charge is part of a list of its calls.
-        in_a_list = 1 if self.usages else 0
-        charges = sum(1 for entry in self.entries if entry.type is EntryType.CHARGE)
         parts: tuple[Sized, ...] = (
             *(self.usages, self.rerated, listed, listed_again, self.pools, self.spend_counters),
             *(self.processed_events, self.reratings, *self.lots, self.entries),
         )
         single = (self.authorized, self.chargeback, self.corrected)
-        beside = sum(map(len, parts)) + sum(map(bool, single)) - min(charges, in_a_list)
+        # The entry of a charge is part of a list of its calls.
+        is_in_list = bool(self.usages) and any(e.type is EntryType.CHARGE for e in self.entries)
+        beside = sum(map(len, parts)) + sum(map(bool, single)) - is_in_list
         return 1 + beside + len(self.outbox)
 
     @property
@@ -156,7 +141,7 @@ class Transaction:
         """The notifications, divided into the items of the outbox."""
         if not self.notifications:
             return ()
-        # Imported here, since few of the calls that are authorized notify anybody.
+        # Few of the calls that are authorized notify anybody, so they need not import this.
         from perminute.domain.notifications.notifications import in_records  # noqa: PLC0415
 
         return in_records(self.notifications)
@@ -172,8 +157,7 @@ class AccountChanged(Contended):
 class AlreadyExists(PerminuteError):  # noqa: N818 - an outcome of a commit, not a malfunction
     """Nothing was written, since some of the records exist: commit the others without them.
 
-    `usages` and `reservations` are by call id; `reservations` are of calls that were to be charged
-    without releasing what they have reserved.
+    `usages` and `reservations` are by call id; the charge did not release these `reservations`.
     """
 
     def __init__(
@@ -189,10 +173,7 @@ class AlreadyExists(PerminuteError):  # noqa: N818 - an outcome of a commit, not
 
 
 class TimelineFull(PerminuteError):  # noqa: N818 - an outcome of a commit, not a malfunction
-    """Nothing was written: the timelines of these users must be rolled over first.
-
-    None is the timeline of the organization.
-    """
+    """Nothing was written: the timelines of these users (None: the organization) are full."""
 
     def __init__(self, subjects: frozenset[str | None]) -> None:
         super().__init__(subjects)
