@@ -1,8 +1,7 @@
-"""Read CSV files strictly: each row is taken, or named with its line and what to do about it.
+"""Read CSV files strictly: each row is read, or is a fault with its line and what to do about it.
 
-People edit rate cards and price lists with spreadsheets, which change separator, encoding and
-column names. None of it is guessed: read with the wrong separator, a decimal comma makes a price of
-0.026 a price of 0. Faults are appended to a list, so that all of them are found in one reading.
+Spreadsheets change separator, encoding and column names. None of it is guessed: read with the wrong
+separator, a decimal comma makes a price of 0.026 a price of 0. One reading finds all faults.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ D = TypeVar("D")
 SEPARATORS = {",": ",", ";": ";", "\t": "tab", "|": "|"}
 """The separators of cells, each with its name in messages."""
 
-# How files begin that are not text in UTF-8.
 _NO_TEXT = (
     # With a byte order mark, or ASCII, of which every other byte is zero.
     (
@@ -35,6 +33,8 @@ _NO_TEXT = (
     (re.compile(rb"PK\x03\x04"), "is a workbook, not CSV; save its sheet as CSV UTF-8"),
     (re.compile(rb"\x1f\x8b"), "is compressed; unpack it first"),
 )
+"""How files begin that are not text in UTF-8."""
+
 _NOT_UTF_8 = "is not UTF-8; save the file as UTF-8"
 
 # What the error handler `surrogateescape` makes of bytes that are not UTF-8.
@@ -52,8 +52,7 @@ class Columns(NamedTuple):
 
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
-    # What can be changed instead of the file if that spells a column otherwise.
-    or_else: str = ""
+    or_else: str = ""  # what can be changed instead of the name of a column
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -71,7 +70,7 @@ class Row:
     sound: bool = True  # no cell has a fault
 
     def text(self, column: str) -> str:
-        """Return the text of a cell, which is empty if the file has no such column."""
+        """Return the text of a cell; empty if the file has no such column."""
         return self.by_column.get(column, "")
 
     def read(
@@ -82,15 +81,14 @@ class Row:
         `parse` raises `ValueError` with a message that follows the name of the column.
         """
         text = self.text(column)
-        if not text:
+        try:
+            if text:
+                return parse(text)
             if not may_be_empty:
                 self.refuse("must not be empty", column=column)
-            return default
-        try:
-            return parse(text)
         except ValueError as error:
             self.refuse(str(error), column=column)
-            return default
+        return default
 
     def refuse(self, message: str, *, column: str | None = None) -> None:
         """Append a fault of this row, or of one of its cells."""
@@ -101,10 +99,7 @@ class Row:
 def read_rows(
     content: bytes, columns: Columns, faults: list[Fault], *, separator: str = ","
 ) -> Iterator[Row]:
-    """Yield the rows of a CSV file without its empty ones; a row that cannot be read is a fault.
-
-    If the header lacks a required column no row is yielded.
-    """
+    """Yield the rows of a CSV file that are not empty; none if its header is not usable."""
     return _Reader(columns, separator, faults).rows(content)
 
 
@@ -135,7 +130,7 @@ class _Reader:
             if begin.match(content):
                 self._refuse(1, message)
                 return
-        # Bytes that are not UTF-8 stay recognizable, for the fault of their row.
+        # Bytes that are not UTF-8 stay recognizable: they are a fault of their row only.
         text = io.StringIO(content.decode("utf-8-sig", "surrogateescape"), newline="")
         reader = csv.reader(text, delimiter=self.separator, strict=True)
         while True:
@@ -147,22 +142,17 @@ class _Reader:
             except csv.Error as error:
                 self._refuse(line, _no_csv(line, reader.line_num, error))
                 if "field limit" in str(error):
-                    # The reader has stopped inside a cell: what it found next would be no row.
+                    # The reader has stopped inside a cell: what it would read next is no row.
                     return
 
     def _header(self, lines: Iterator[tuple[int, list[str]]]) -> list[str]:
-        """Return the names of the columns, or an empty list if they are not usable."""
         line, cells = next(lines, (1, []))
         if cells and _SEPARATOR_LINE.fullmatch(cells[0].strip()):
             self._refuse(line, "first line is sep=: delete it")
             line, cells = next(lines, (line + 1, []))
         there = [cell.strip() for cell in cells]
-        if not any(there):
-            # If something else is wrong with the file, that is a fault already.
-            if not self.faults or line > 1:
-                needed = ", ".join(self.columns.required)
-                self._refuse(line, f"is empty; the header must name {needed}")
-            return []
+        if not any(there) and self.faults and line == 1:
+            return []  # what is wrong with the file is a fault already
         unreadable = self._unreadable(there)
         if unreadable:
             self._refuse(line, unreadable)
@@ -176,6 +166,8 @@ class _Reader:
         return [] if unusable else header
 
     def _unreadable(self, header: Sequence[str]) -> str | None:
+        if not any(header):
+            return f"is empty; the header must name {', '.join(self.columns.required)}"
         known = {_spelling(name) for name in self.columns.known}
 
         def found(cells: Sequence[str]) -> int:
@@ -195,7 +187,6 @@ class _Reader:
         return f"is separated by {SEPARATORS[found]}, must be {SEPARATORS[self.separator]}"
 
     def _misspelled(self, header: Sequence[str]) -> dict[str, str]:
-        """Return each column that is spelled nearly like a missing one, with that one."""
         known = self.columns.known
         absent = [name for name in known if name not in header]
         meant = {name: suggest(name, absent) for name in header if name and name not in known}
@@ -214,7 +205,6 @@ class _Reader:
         ]
 
     def _wrong_row(self, cells: Sequence[str], header: Sequence[str]) -> str | None:
-        """Return what is wrong with a row, whatever its cells mean."""
         if _SUSPECT.search("".join(cells)):
             for number, cell in enumerate(cells):
                 wrong = self._wrong_cell(cell, at_most=len(header) - 2)

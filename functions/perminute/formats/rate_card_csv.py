@@ -1,7 +1,4 @@
-"""Read and write the rate card as CSV (docs/rate-cards.md).
-
-A card is accepted whole or refused whole, with the line of every fault.
-"""
+"""Read and write the rate card as CSV (docs/rate-cards.md): whole, or not at all."""
 
 from __future__ import annotations
 
@@ -68,7 +65,7 @@ SEVERAL_PREFIXES = re.compile(
 
 
 def read_rate_card(content: bytes, *, version: str = "") -> RateCard:
-    """Read a whole card; raises `FaultyRateCard` with every fault if there is any."""
+    """Read a card; raises `FaultyRateCard` with the line of every fault if there is any."""
     faults: list[Fault] = []
     rows = [_read_row(row) for row in read_rows(content, _COLUMNS, faults)]
     rates = combine((row for row in rows if row is not None), faults)
@@ -94,7 +91,7 @@ def _cells(rate: Rate, step: Step) -> dict[str, str]:
         "leg_type": rate.leg_type,
         "prefix": rate.prefix,
         "country": rate.country or "",
-        # A carrier's words, and people open a card in a spreadsheet before they publish it.
+        # It is a carrier's text, and people open a card in a spreadsheet before they publish it.
         "description": spreadsheet_text(rate.description),
         "currency": rate.currency,
         "rate_per_minute": format_micros(step.rate_micros_per_minute),
@@ -138,11 +135,7 @@ def _read_row(row: Row) -> Rate | None:
 
 
 def combine(rows: Iterable[Rate], faults: list[Fault]) -> list[Rate]:
-    """Return the rates of a card from its rows, each with one step.
-
-    Rows that contradict each other are faults: duplicates, overlapping periods, steps without a
-    first, two currencies.
-    """
+    """Return the rates of a card from its rows, each with one step; contradictions are faults."""
     by_prefix: defaultdict[tuple[LegType, str], list[Rate]] = defaultdict(list)
     for row in rows:
         by_prefix[row.leg_type, row.prefix].append(row)
@@ -162,11 +155,10 @@ def combine(rows: Iterable[Rate], faults: list[Fault]) -> list[Rate]:
 
 
 def _two_currencies(rows: Sequence[Rate]) -> Iterator[Fault]:
-    first = rows[0]
+    currency, line = rows[0].currency, rows[0].line
     for row in rows:
-        if row.currency != first.currency:
-            other = f"{first.currency} at line {first.line}"
-            yield Fault(row.line, f"currency: is {row.currency}, but {other}")
+        if row.currency != currency:
+            yield Fault(row.line, f"currency: is {row.currency}, but {currency} at line {line}")
 
 
 def _overlaps(periods: Mapping[tuple[datetime, datetime], Sequence[Rate]]) -> Iterator[Fault]:
@@ -189,8 +181,8 @@ def _wrong_steps(rows: Sequence[Rate]) -> Iterator[Fault]:
             yield Fault(following.line, f"is a duplicate of line {row.line}")
     for row in rows[1:]:
         if row.connection_fee_micros not in {0, first.connection_fee_micros}:
-            belongs = f"it belongs to line {first.line}"
-            yield Fault(row.line, f"connection_fee: is charged once; {belongs}")
+            message = f"connection_fee: is charged once; it belongs to line {first.line}"
+            yield Fault(row.line, message)
         if row.blocked is not first.blocked:
             yield Fault(row.line, f"blocked: must be as at line {first.line}")
 
@@ -209,8 +201,7 @@ def _with_steps(rows: Sequence[Rate]) -> Rate:
 def check_prefix(text: str) -> str:
     """Return a prefix: 1 to 15 digits that begin with a country code."""
     if _PREFIX.fullmatch(text) is None:
-        instead = _instead_of_prefix(text)
-        msg = f"must be the digits of an E.164 prefix, without +{instead}"
+        msg = f"must be the digits of an E.164 prefix, without +{_instead_of_prefix(text)}"
         raise ValueError(msg)
     return text
 
@@ -234,11 +225,9 @@ def _instead_of_prefix(text: str) -> str:
 
 
 def read_rate(text: str) -> int:
-    """Return a price in micro-units; it may be zero.
-
-    More decimals than money has are refused unless they are zeros: who pays decides how to round.
-    """
+    """Return a price in micro-units; it may be zero."""
     try:
+        # More decimals than money has are refused unless they are zeros: the publisher must round.
         micros = parse_micros(_FURTHER_ZEROS.sub(r"\1", text))
     except ValueError as error:
         msg = f"{error}{_instead_of_rate(text)}"
@@ -267,7 +256,7 @@ def _instead_of_rate(text: str) -> str:
 
 
 def _rounded(whole: str, decimals: str) -> str:
-    """Round half up to the decimals that money has; never to 0, which would give calls away."""
+    # Half up to the decimals that money has; never to 0, which would make calls free.
     micros = int(whole or 0) * 10**DECIMALS + int(decimals[:DECIMALS])
     return format_micros(max(1, micros + (decimals[DECIMALS] >= "5")))
 

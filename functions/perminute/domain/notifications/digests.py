@@ -1,9 +1,8 @@
 """One notification for many calls: the first call of a day is notified of at once, the others once.
 
 Calls of one organizer that are notified of for the same reason on the same UTC day form a group.
-The first of them is a notification of its own, and the others together are one more, their digest,
-which the daily run sends when the day is over. A digest counts calls by their records as they are
-then: a call that has become something else meanwhile is left out.
+The first is a notification of its own. The daily run sends one more, the digest, about the others
+when the day is over, by their records as they are then.
 """
 
 from __future__ import annotations
@@ -35,13 +34,12 @@ class CallGroup(NamedTuple):
 
     day: date
     organizer_id: str
-    # The kind of notification.
-    type: str
+    type: str  # of notification
     reason: str
 
     @classmethod
     def of(cls, call: Notification) -> CallGroup:
-        """Return the group of a call; raises `ValueError` for what no digest is about."""
+        """Return the group of a call; raises `ValueError` if no digest could count it."""
         if call.counted_on is None or not isinstance(call.body, CallNotification):
             msg = f"{call.type} {call.id} is about no call that a digest could count"
             raise ValueError(msg)
@@ -64,18 +62,15 @@ class NamedCall(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountedCalls:
-    """What is counted of a group until now: each of its calls once."""
+    """The calls of a group that are counted until now, each once."""
 
-    # The call that was counted first. No call is counted twice, so its notification distinguishes
-    # these calls from those of any other digest of the group.
+    # The call that was counted first distinguishes this digest from any other of the group.
     first: CallToNotify
     calls: int = 0
     retail_cost_micros: int | None = None
-    # That of the account, or if it has none, that of the first cost that was counted.
-    currency: str | None = None
+    currency: str | None = None  # of the account, or if it has none, of the first cost counted
     named: tuple[NamedCall, ...] = ()
-    # How often this was written.
-    step: int = 0
+    step: int = 0  # how often this was written
 
     @property
     def group(self) -> CallGroup:
@@ -83,13 +78,13 @@ class CountedCalls:
         return CallGroup.of(self.first.notification)
 
     def with_call(self, body: CallNotification, at: datetime) -> CountedCalls:
-        """Count one more call; its cost only if it is in the currency of the others."""
+        """Count one more call, and its cost if it is in the same currency."""
         cost_micros, currency = self.retail_cost_micros, self.currency or body.currency
         if body.retail_cost_micros is not None and body.currency == currency:
             cost_micros = (cost_micros or 0) + body.retail_cost_micros
         first = self.first.notification
         if isinstance(first.body, CallNotRated) and body.rate_currency != first.body.rate_currency:
-            # Calls with rates in several currencies have no currency in common.
+            # The rates are in several currencies, so none is stated.
             first = replace(first, body=first.body._replace(rate_currency=None))
         call = NamedCall(body.answered_at or at, body.call_id or "")
         return replace(
@@ -132,7 +127,7 @@ def count(
 ) -> dict[CallGroup, CountedCalls]:
     """Count calls by their records as they are now; return the groups that changed.
 
-    `firsts` names by group the call that was notified of at once, which no digest counts.
+    `firsts` names the first call of each group, which no digest counts.
     """
     changed: dict[CallGroup, CountedCalls] = {}
     for call in calls:
@@ -151,18 +146,11 @@ def count(
 
 
 def as_it_is_now(decided: Notification, usage: Usage) -> CallNotification | None:
-    """Return what a notification says of a call by now; None if it is out of date.
-
-    A call may become something else and come back, which is notified of again: then what was
-    decided before is out of date.
-    """
+    """Return a notification's body by the call's record; None if it is out of date."""
     for body in notifications_of_call(usage):
-        now = notification(
-            body,
-            organization_id=decided.organization_id,
-            at=decided.at,
-            cause=cause_of(body, usage),
-        )
+        organization_id, cause = decided.organization_id, cause_of(body, usage)
+        # The id of a call that was notified of again is another one.
+        now = notification(body, organization_id=organization_id, at=decided.at, cause=cause)
         if now.id == decided.id and body.reason is getattr(decided.body, "reason", None):
             return body
     return None

@@ -1,8 +1,7 @@
 """When admins are notified of a falling balance and of calls.
 
-Both are decided where the account changes, and are written in the same transaction. So each
-crossing is notified of once, and again only after the balance was back on the other side; nothing
-has to remember what was notified before.
+A notification is written in the transaction that changes the balance, so each crossing is notified
+of once, and again only after the balance has risen above the threshold.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class BalanceNow(NamedTuple):
-    """A balance of an organization at an instant, in micro-units, and the entry that made it so."""
+    """The balance of an organization after an entry, in micro-units."""
 
     organization_id: str
     micros: int
@@ -39,12 +38,10 @@ def crossings(
     currency: str | None,
     balance_now: BalanceNow | None = None,
 ) -> Iterator[Notification]:
-    """Yield a notification of each threshold that the entries of one booking together pass.
+    """Yield a notification of each threshold that the entries of one transaction together pass.
 
-    The highest comes first. A threshold that one entry passes and another one of the same booking
-    takes back was never passed. Each notification states the instant and the balance of the last
-    entry that passed its threshold, so what happened long ago keeps its time. Where bookings have
-    waited to be decided together, the balance that they leave is stated instead: `balance_now`.
+    The highest comes first. Each states the instant and the balance of the last entry that passed
+    its threshold, or `balance_now` if transactions have waited to be decided together.
     """
     after = balance_now or (_after(entries[-1]) if entries else None)
     if after is None:
@@ -56,21 +53,17 @@ def crossings(
             low = LowBalance(threshold_micros, passed.micros, currency)
             yield notify(low, at=passed.at, cause=f"{passed.entry_id}/{threshold_micros}")
     if after.micros <= 0 < before_micros:
-        # Micro-units are whole: no longer above zero is below one of them.
+        # Micro-units are whole: a balance that is not above zero is below one of them.
         passed = balance_now or _last_below(entries, 1)
         yield notify(BalanceExhausted(passed.micros, currency), at=passed.at, cause=passed.entry_id)
 
 
 def _last_below(entries: Sequence[LedgerEntry], threshold_micros: int) -> BalanceNow:
-    """Return the balance after the last entry that took it below a threshold."""
-    passing = (
-        entry
-        for entry in reversed(entries)
-        if entry.balance_after_micros
-        < threshold_micros
-        <= entry.balance_after_micros - entry.amount_micros
-    )
-    return _after(next(passing, entries[-1]))
+    for entry in reversed(entries):
+        after_micros = entry.balance_after_micros
+        if after_micros < threshold_micros <= after_micros - entry.amount_micros:
+            return _after(entry)
+    return _after(entries[-1])
 
 
 def _after(entry: LedgerEntry) -> BalanceNow:
@@ -83,7 +76,7 @@ def cause_of(body: CallNotification, usage: Usage) -> str:
     versions = [again.version for again in usage.notified_again if again.reason == body.reason]
     if versions:
         return f"{call_id}/{versions[-1]}"
-    # A call may be flagged for its policy, and for who reported it: two notifications of a type.
+    # A call may be flagged for its policy and for its bridge: two notifications of one type.
     is_of_bridge = body.reason is Flag.REPORTED_BY_BRIDGE
     return f"{call_id}/{body.reason}" if is_of_bridge else call_id
 
@@ -99,11 +92,11 @@ def notify_of_call(
 def notify_again(
     builder: TransactionBuilder, usage: Usage, bodies: Iterable[CallNotification]
 ) -> Usage:
-    """Notify of a recorded call, on the day of this decision; return its record after that."""
+    """Notify of a recorded call, on the day of this decision; return its new record."""
     version = builder.account.version
+    cause = f"{usage.call.call_id}/{version}"
     again = {notified.reason: notified for notified in usage.notified_again}
     for body in bodies:
         again[body.reason.value] = NotifiedAgain(body.reason.value, version)
-        cause = f"{usage.call.call_id}/{version}"
         builder.notify(body, cause=cause, day=builder.at.date())
     return replace(usage, notified_again=tuple(again.values()))

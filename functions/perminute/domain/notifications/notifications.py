@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from perminute.domain.rating.usage_record import Flag
 
 _NAMES = uuid.UUID("0f8c2f9e-54f6-5d0a-8a57-9c1d3c7b5e42")
-"""The namespace of our notification ids: any constant would do, but it must never change."""
+"""The namespace of notification ids: any constant would do, but it must never change."""
 
 
 class LowBalance(NamedTuple):
-    """The balance was at or above a threshold and is now below."""
+    """The balance fell below a threshold."""
 
     threshold_micros: int
     balance_micros: int
@@ -36,7 +36,7 @@ class LowBalance(NamedTuple):
 
 
 class BalanceExhausted(NamedTuple):
-    """The balance was above zero and no longer is: calls that need credit are refused."""
+    """The balance fell to zero or below: calls that need credit are refused."""
 
     balance_micros: int
     currency: str | None
@@ -59,8 +59,7 @@ class RechargeSucceeded(NamedTuple):
     amount_micros: int
     balance_micros: int
     currency: str | None
-    # Whether it was reported as failed before.
-    after_failure: bool | None = None
+    after_failure: bool | None = None  # it was reported as failed before
 
 
 class RechargeFailed(NamedTuple):
@@ -96,8 +95,7 @@ class CreditExpired(NamedTuple):
     purchase_id: str
     amount_micros: int
     expires_at: datetime
-    # Until then the lot still pays calls that ended before it expired.
-    late_usage_until: datetime
+    late_usage_until: datetime  # until then the lot pays calls that ended before it expired
     balance_micros: int
     currency: str | None
 
@@ -105,21 +103,18 @@ class CreditExpired(NamedTuple):
 class _AboutCalls(NamedTuple):
     """One call, or in a digest several calls of one organizer for one reason."""
 
-    # None in a digest.
-    call_id: str | None
+    call_id: str | None  # None in a digest, as are leg type, number and time
     organizer_id: str
     reason: NotEntitled | Unpriced | Flag
-    # Of a single call; the number sets the price, and its last four digits are masked.
     leg_type: LegType | None = None
-    number: str | None = None
+    number: str | None = None  # it sets the price; its last four digits are masked
     answered_at: datetime | None = None
     # By the rate card, whoever pays; None if it has no price in the currency of the credit.
     retail_cost_micros: int | None = None
     currency: str | None = None
-    # Of a digest: how many calls, the first of them, and their UTC day.
-    calls: int | None = None
-    call_ids: tuple[str, ...] | None = None
-    day: str | None = None
+    calls: int | None = None  # how many, in a digest
+    call_ids: tuple[str, ...] | None = None  # the first of them
+    day: str | None = None  # their UTC day
     # The only currency in which the rate card has a price, if that is not the credit's.
     rate_currency: str | None = None
 
@@ -137,7 +132,7 @@ class CallFlagged(_AboutCalls):
 
 
 class MinutePoolThreshold(NamedTuple):
-    """So many percent of a month's pool minutes have been used."""
+    """A percentage of a month's pool minutes has been used."""
 
     percent: int
     minutes: int
@@ -149,12 +144,9 @@ class SpendLimitReached(NamedTuple):
     """A limit that admins have set is reached: calls that would exceed it are refused."""
 
     limit: LimitName
-    # The day or the month that the amount is for.
-    period: str | None = None
-    # Set if the limit is that of one user.
-    user_id: str | None = None
-    # How many concurrent calls there are; their limit has no amount.
-    calls: int | None = None
+    period: str | None = None  # the day or the month that the amount is for
+    user_id: str | None = None  # if the limit is that of one user
+    calls: int | None = None  # how many concurrent calls there are; their limit has no amount
     amount_micros: int | None = None
     spent_micros: int | None = None
     reserved_micros: int | None = None
@@ -194,23 +186,22 @@ NotificationBody = (
 class Notification:
     """One notification for the admins of an organization."""
 
-    # The same for every copy.
-    id: str
+    id: str  # the same for every copy
     organization_id: str
     at: datetime
     body: NotificationBody
-    # The UTC day of a call that is published only if it is the first of that day in its group, and
-    # that a digest counts if it is not: see `digests`. None: it is published in any case.
+    # The UTC day of a call, which is published only if it is the first of its group on that day,
+    # and else counted by a digest (`digests`). None: it is published in any case.
     counted_on: date | None = None
 
     @property
     def type(self) -> str:
-        """The kind of notification, by the name that it is published under."""
+        """The kind of notification, by its published name."""
         return type(self.body).__name__
 
     @property
     def call_id(self) -> str | None:
-        """The one call that it is about; None if it is about none, or about several."""
+        """The call that it is about; None if it is about none, or about several."""
         return self.body.call_id if isinstance(self.body, CallNotification) else None
 
 
@@ -222,7 +213,7 @@ def notification(
     cause: str | int,
     counted_on: date | None = None,
 ) -> Notification:
-    """Name a notification by what it is about: deciding it again gives the same id.
+    """Return a notification with an id that is the same if it is decided again.
 
     `cause` distinguishes it from others of its type: an entry, a recharge, a lot, a call.
     """
@@ -231,34 +222,31 @@ def notification(
 
 
 MAX_BYTES_PER_RECORD = 380_000
-"""What the notifications of one outbox record may take: an item may have 409,600 bytes, and the ids
-of the events that it was written for take 26,000 of them at most."""
+"""Of the notifications of one outbox record: of the 409,600 bytes of an item, the ids of the
+events behind it take 26,000 at most."""
 
 MAX_CALLS_PER_RECORD = 90
-"""Calls of one record that a digest may count: each may be of a group of its own, and all are
-counted in one transaction."""
+"""Calls of one record that a digest may count: one transaction counts all, each in its group."""
 
 _FIELDS_BYTES = 1_200
-"""What the names of the fields, the id, the `correlationId` and the instants of a notification take
-at most, as JSON."""
+"""The most that field names, id, `correlationId` and instants of a notification take as JSON."""
 
 
 def in_records(notifications: Sequence[Notification]) -> list[tuple[Notification, ...]]:
-    """Divide the notifications of one transaction into as few outbox records as are sure to fit.
+    """Divide the notifications of one transaction into records that are sure to fit an item.
 
-    With names like real ones some 250 fit one record, with the longest that are allowed 75. How
-    many there are must be known before they are written out, since each is an item of the
-    transaction. A record of calls that a digest may count is of one day.
+    Usually some 250 fit one record, with the longest names 75. Calls that a digest may count are in
+    records of one day.
     """
     records: list[list[Notification]] = []
     left = 0
     # Sorting is stable: notifications of one day stay in their order.
-    for each in sorted(notifications, key=lambda each: each.counted_on or date.min):
-        size = bytes_at_most(each)
-        if not records or size > left or not _belongs_to(records[-1], each):
+    for added in sorted(notifications, key=lambda known: known.counted_on or date.min):
+        size = bytes_at_most(added)
+        if not records or size > left or not _belongs_to(records[-1], added):
             records.append([])
             left = MAX_BYTES_PER_RECORD
-        records[-1].append(each)
+        records[-1].append(added)
         left -= size
     return [tuple(record) for record in records]
 
@@ -270,6 +258,6 @@ def _belongs_to(record: Sequence[Notification], added: Notification) -> bool:
 
 
 def bytes_at_most(notification: Notification) -> int:
-    """Count how many bytes a notification takes in the outbox at most; in UTF-8, as JSON."""
+    """Return how many bytes a notification takes in the outbox at most; in UTF-8, as JSON."""
     values = [notification.organization_id, *notification.body]
     return _FIELDS_BYTES + len(json.dumps(values, ensure_ascii=False, default=str).encode())

@@ -1,9 +1,9 @@
 """Sums of an organization's books, added up in any order, and how far a check of them has come.
 
-`reconciliation` needs all books in memory and names each wrong entry. That ends at some hundred
-thousand entries. Here the memory is constant in the number of entries and calls: amounts that must
-agree one by one are multiplied by a weight of their entry first. Sums of weighted amounts are equal
-if the amounts are, one by one; if they are not, they are equal once in 2¹²⁶.
+`reconciliation` needs all books in memory, up to some hundred thousand entries. Here the memory is
+constant in the number of entries and calls: amounts that must agree one by one are multiplied by a
+weight of their entry before they are added up. If not each of them agrees, the sums agree once in
+2¹²⁶.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ WHOLE_WITHIN_DAYS = 28
 """Days within which each organization's books are read whole, unless the stack says otherwise."""
 
 RANGES = 256
-"""Ranges of entries that are added up apart: a difference names the range, which is a single entry
-if there are no more than these."""
+"""Ranges of entries that are added up apart, each of one entry if there are few: a difference names
+its range."""
 
 MAX_DIFFERENCES = 50
-"""Differences that are listed: books that are wrong throughout need only a few lines."""
+"""Differences that are listed at most."""
 
 NOTHING_PROVEN = AccountTotals()
 
@@ -48,14 +48,13 @@ _PRESENT = 2**96
 
 
 class CallCost(NamedTuple):
-    """What a usage record says of money."""
+    """What a call cost by its usage record."""
 
     call_id: str
-    # Micro-units by entry; None in the place of an entry: the call cost something and names none.
+    # Micro-units by entry; None if the call cost something and names no entry.
     movements: tuple[tuple[str | None, int], ...]
-    # Minutes of the month's pool.
     month: Month | None = None
-    pool_minutes: int = 0
+    pool_minutes: int = 0  # of the month's pool
 
 
 class PoolUse(NamedTuple):
@@ -70,19 +69,17 @@ class RangeSums:
     """The sums of one range of entries."""
 
     entries: int = 0
-    charged_micros: int = 0
-    called_micros: int = 0
-    # 0 if each entry is there once and goes on from the balance after the one before.
-    chain: int = 0
-    # 0 if each charge is what the calls that name it cost.
-    charges: int = 0
+    charged_micros: int = 0  # by the entries
+    called_micros: int = 0  # by the calls that name them
+    chain: int = 0  # 0 if each entry is there once and goes on from the balance before
+    charges: int = 0  # 0 if each charge is what the calls that name it cost
 
 
 @dataclass(slots=True, kw_only=True)
 class BookSums:
     """What the entries after a checkpoint, up to a number, and the calls that name them add up to.
 
-    Begin with `begin`. Entries are never changed, so what was proven needs no second reading.
+    Begin with `begin`. Entries never change, so none before the checkpoint is read again.
     """
 
     since: AccountTotals
@@ -91,10 +88,8 @@ class BookSums:
     debt_micros: int
     lots: dict[str, int]
     ranges: dict[int, RangeSums] = field(default_factory=dict)
-    # What calls cost that name no entry.
-    unnamed_micros: int = 0
-    # Entries with a number that the account cannot have counted.
-    uncounted: int = 0
+    unnamed_micros: int = 0  # of calls that name no entry
+    uncounted: int = 0  # entries with a number that the account cannot have counted
     minutes: dict[Month, int] = field(default_factory=dict)
     entries: int = 0
     calls: int = 0
@@ -114,10 +109,7 @@ class BookSums:
         return sums
 
     def add(self, part: LedgerEntry | CallCost) -> None:
-        """Add an entry, or what a call cost; each must be added once, and the order is free.
-
-        Entries after `until` and calls that name them are left out: they were booked meanwhile.
-        """
+        """Add an entry, or what a call cost; each must be added once, in any order."""
         if isinstance(part, LedgerEntry):
             self._add_entry(part)
         else:
@@ -130,6 +122,7 @@ class BookSums:
 
     def _add_entry(self, entry: LedgerEntry) -> None:
         number = _number(entry.entry_id)
+        # Entries after `until`, and the costs of calls that name them, were booked meanwhile.
         if number > self.until or 0 < number <= self.since.entries:
             return
         self.entries += 1
@@ -166,7 +159,7 @@ class BookSums:
             self.minutes[cost.month] = self.minutes.get(cost.month, 0) + cost.pool_minutes
 
     def _expect_after(self, number: int, balance_micros: int) -> None:
-        """Expect the entry after this one to begin at the balance after it."""
+        """Expect the next entry to begin at this balance."""
         sums = self._range(number + 1)
         weighted = _weight(number + 1) * (balance_micros + _PRESENT)
         sums.chain = (sums.chain - weighted) % _PRIME
@@ -177,11 +170,10 @@ class BookSums:
 
     @property
     def _width(self) -> int:
-        """How many entries a range has."""
         return max(1, -(-(self.until - self.since.entries) // RANGES))
 
     def all_ranges(self) -> Iterator[tuple[range, RangeSums]]:
-        """Go through the numbers of the entries that there must be, with the sums of each range."""
+        """Yield each range of numbers that entries must have, with its sums."""
         first, width = self.since.entries + 1, self._width
         for position, start in enumerate(range(first, self.until + 1, width)):
             numbers = range(start, min(start + width, self.until + 1))
@@ -189,7 +181,7 @@ class BookSums:
 
 
 def agrees(sums: BookSums, account: AccountTotals) -> bool:
-    """Whether everything that was added up agrees, minute pools aside."""
+    """Whether everything that was added up agrees, except for minute pools."""
     return next(_differences(sums, account), None) is None
 
 
@@ -239,22 +231,18 @@ def _range_differences(sums: RangeSums, numbers: range) -> Iterator[Found]:
 
 
 def _number(name: str) -> int:
-    """Return the number of an entry; 0 for what is no entry's name."""
+    """Return the number of an entry; 0 if it is no entry's id."""
     return int(name) if name.isdecimal() else 0
 
 
 @lru_cache(maxsize=4_096)
 def _weight(number: int) -> int:
-    """Return the weight of an entry: as if drawn at random, and the same every time."""
     digest = blake2b(number.to_bytes(8, "big"), digest_size=16, person=b"perminute books")
     return int.from_bytes(digest.digest(), "big") % _PRIME
 
 
 class BooksCursor(NamedTuple):
-    """Where a reading of an organization's books is: after which key of which part of them.
-
-    Parts and keys are the store's own: they are stored and passed back to it.
-    """
+    """How far books were read: up to which key of which part, by the store's own names."""
 
     part: str
     key: str
@@ -264,16 +252,12 @@ class BooksCursor(NamedTuple):
 class BooksReading:
     """A reading of all books of an organization, as far as it has come."""
 
-    # The run for which it began.
-    at: datetime
-    # Account and pools as they were when it began.
-    account: AccountTotals
+    at: datetime  # of the run for which it began
+    account: AccountTotals  # when it began, as are `pools`
     pools: Mapping[Month, PoolUse]
-    # What everything up to `cursor` adds up to.
-    sums: BookSums
+    sums: BookSums  # of everything up to `cursor`
     cursor: BooksCursor | None = None
-    # Whether all books were read before, and did not agree.
-    again: bool = False
+    again: bool = False  # all books were read before, and did not agree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,41 +265,36 @@ class BooksCheck:
     """What is known of an organization's books."""
 
     organization_id: str
-    # Counts the writes of this record: each takes effect only on the step that was read.
-    step: int = 0
-    # The last run that was carried out, and the last one for which all books were read and agreed.
-    checked_at: datetime | None = None
-    whole_at: datetime | None = None
-    # What the entries add up to where they agreed last: the next check goes on from there.
-    checkpoint: AccountTotals = NOTHING_PROVEN
-    # How many the last run has found.
-    differences: int = 0
-    # Set while all books are being read.
-    reading: BooksReading | None = None
+    step: int = 0  # writes of this record: each takes effect only on the step that was read
+    checked_at: datetime | None = None  # the last run that was carried out
+    whole_at: datetime | None = None  # the last run that read all books, and they agreed
+    checkpoint: AccountTotals = NOTHING_PROVEN  # the next check goes on from there
+    differences: int = 0  # found by the last run
+    reading: BooksReading | None = None  # set while all books are being read
 
     def agreed(self, at: datetime, account: AccountTotals) -> BooksCheck:
-        """Return what is known once the entries since the checkpoint have agreed."""
+        """Return the record after the entries since the checkpoint have agreed."""
         return replace(self, checked_at=at, checkpoint=account.checkpoint(), differences=0)
 
     def agreed_whole(self, at: datetime, account: AccountTotals) -> BooksCheck:
-        """Return what is known once all books have agreed."""
+        """Return the record after all books have agreed."""
         return replace(self.agreed(at, account), whole_at=at, reading=None)
 
     def differed(self, at: datetime, differences: int) -> BooksCheck:
-        """Return what is known once differences are certain: the checkpoint stays where it is."""
+        """Return the record after differences are certain: the checkpoint stays where it is."""
         return replace(self, checked_at=at, differences=differences, reading=None)
 
 
 def is_due_whole(check: BooksCheck, at: datetime, within_days: int) -> bool:
     """Whether a run must read all books, and not only what came after the checkpoint.
 
-    Each organization has a day of its own in a cycle of so many days, by a hash of its name: so the
-    same share is read whole every night. A day that was missed is made up for once the cycle is
-    over, and books that differ are read whole every night until they agree.
+    Books that differ are read whole every night until they agree, and others once within the days.
     """
     if check.whole_at is None or check.differences:
         return True
     days = (at.date() - check.whole_at.date()).days
+    # Each organization has a day of its own, by a hash of its name, so that the same share is read
+    # whole every night.
     slot = int.from_bytes(sha256(check.organization_id.encode()).digest()[:8], "big")
     has_its_day = (at.toordinal() - slot) % within_days == 0
     return days >= within_days or (has_its_day and days > 0)

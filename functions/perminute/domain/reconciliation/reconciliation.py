@@ -1,6 +1,5 @@
 """Compare the books of an organization: account, ledger, usage (docs/domain.md §5.2).
 
-Everything is computed again from the entries and from what the usage records say that calls cost.
 Nothing is corrected: each difference names the entries involved, for a person to look at.
 """
 
@@ -8,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perminute.domain.pools.pools import MinutePool, Month
 
 MAX_NAMED = 20
-"""Entries that one difference names: a ledger that is wrong throughout needs only a few lines."""
+"""Entries that one difference names at most."""
 
 Found = tuple[str, "Sequence[str]"]
 """The message of a difference, and the ids of the entries involved."""
@@ -35,18 +35,14 @@ class Statement:
 
     account: Account
     entries: tuple[LedgerEntry, ...]
-    # What calls cost, summed by the entry that they name; None for those that name no entry.
-    charges_micros: Mapping[str | None, int]
-    # The lots that are not in the account item.
-    further: Lots = ()
-    # Pools that nobody drew on meanwhile, and the minutes that calls drew on them.
-    pools: tuple[MinutePool, ...] = ()
-    pool_minutes: Mapping[Month, int] = field(default_factory=dict)
+    charges_micros: Mapping[str | None, int]  # of calls, by the entry that they name, if any
+    further: Lots = ()  # lots that are not in the account item
+    pools: tuple[MinutePool, ...] = ()  # that have not changed meanwhile
+    pool_minutes: Mapping[Month, int] = field(default_factory=dict)  # that calls drew on them
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Two things that should be equal and are not, and the entries to look at."""
+class Difference(NamedTuple):
+    """Two amounts that should be equal and are not, and the entries to look at."""
 
     organization_id: str
     message: str
@@ -54,16 +50,14 @@ class Difference:
 
 
 class AccountTotals(NamedTuple):
-    """What an account says, or its entries up to one of them add up to."""
+    """What an account states, or its entries up to one of them add up to."""
 
     entries: int = 0
     balance_micros: int = 0
     debt_micros: int = 0
-    # What is left of each lot.
-    lots: Mapping[str, int] = MappingProxyType({})
-    # What the account says that its further lots contain, and what they contain.
-    stated_further_micros: int = 0
-    further_micros: int = 0
+    lots: Mapping[str, int] = MappingProxyType({})  # what is left of each
+    stated_further_micros: int = 0  # in further lots by the account
+    further_micros: int = 0  # in further lots by themselves
 
     @classmethod
     def of(cls, account: Account, further: Lots) -> AccountTotals:
@@ -78,25 +72,23 @@ class AccountTotals(NamedTuple):
         )
 
     def checkpoint(self) -> AccountTotals:
-        """Return what later entries go on from, if everything agrees up to here."""
+        """Return the totals from which a later check goes on, if everything agrees."""
         lots = {lot_id: micros for lot_id, micros in self.lots.items() if micros}
         return AccountTotals(self.entries, self.balance_micros, self.debt_micros, lots)
 
 
 def reconcile(statement: Statement) -> tuple[Difference, ...]:
-    """Return every difference; none if everything agrees."""
-    return tuple(
-        Difference(statement.account.organization_id, message, tuple(entry_ids[:MAX_NAMED]))
-        for message, entry_ids in (
-            *_entry_numbers(statement),
-            *_balances(statement.entries),
-            *_charges(statement),
-            *_account(statement),
-            *pool_differences(
-                {pool.month: pool.used for pool in statement.pools}, statement.pool_minutes
-            ),
-        )
+    """Return every difference."""
+    used = {pool.month: pool.used for pool in statement.pools}
+    found = chain(
+        _entry_numbers(statement),
+        _balances(statement.entries),
+        _charges(statement),
+        _account(statement),
+        pool_differences(used, statement.pool_minutes),
     )
+    organization_id = statement.account.organization_id
+    return tuple(Difference(organization_id, what, tuple(ids[:MAX_NAMED])) for what, ids in found)
 
 
 def _entry_numbers(statement: Statement) -> Iterator[Found]:
@@ -109,30 +101,23 @@ def _entry_numbers(statement: Statement) -> Iterator[Found]:
 
 
 def _balances(entries: Iterable[LedgerEntry]) -> Iterator[Found]:
+    what, other = "the balance after the entry is", "but the one before and its amount make"
     balance_micros = 0
     for entry in entries:
-        yield from unequal(
-            "the balance after the entry is",
-            entry.balance_after_micros,
-            "but the one before and its amount make",
-            balance_micros + entry.amount_micros,
-            [entry.entry_id],
-        )
+        stated_micros = entry.balance_after_micros
+        computed_micros = balance_micros + entry.amount_micros
+        yield from unequal(what, stated_micros, other, computed_micros, [entry.entry_id])
         # Go on from the balance as stated, so that one wrong entry is one difference.
-        balance_micros = entry.balance_after_micros
+        balance_micros = stated_micros
 
 
 def _charges(statement: Statement) -> Iterator[Found]:
+    what, other = "the entry charges", "but the calls that name it cost"
     unexplained = dict(statement.charges_micros)
     for entry in statement.entries:
         if entry.of_calls:
-            yield from unequal(
-                "the entry charges",
-                -entry.amount_micros,
-                "but the calls that name it cost",
-                unexplained.pop(entry.entry_id, 0),
-                [entry.entry_id],
-            )
+            micros = unexplained.pop(entry.entry_id, 0)
+            yield from unequal(what, -entry.amount_micros, other, micros, [entry.entry_id])
     for name, micros in unexplained.items():
         if micros:
             which = "an entry that charges nothing" if name else "no entry"
@@ -163,30 +148,18 @@ def account_differences(
     entries_of_lot: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Iterator[Found]:
     """Compare an account with what its entries add up to: balance = ledger = lots less debt."""
-    balance_micros, lots_micros = account.balance_micros, sum(account.lots.values())
-    for what, micros in (
-        ("but the entries add up to", summed.balance_micros),
-        ("but lots less debt are", lots_micros - account.debt_micros),
-    ):
-        yield from unequal("the balance is", balance_micros, what, micros, last)
-    yield from unequal(
-        "the account says that its further lots contain",
-        account.stated_further_micros,
-        "but they contain",
-        account.further_micros,
-        last,
-    )
+    stated, ledger_micros = account.balance_micros, summed.balance_micros
+    lots_micros = sum(account.lots.values()) - account.debt_micros
+    yield from unequal("the balance is", stated, "but the entries add up to", ledger_micros, last)
+    yield from unequal("the balance is", stated, "but lots less debt are", lots_micros, last)
+    what, stated = "the account says that its further lots contain", account.stated_further_micros
+    yield from unequal(what, stated, "but they contain", account.further_micros, last)
     for lot_id in sorted(account.lots.keys() | summed.lots.keys()):
-        yield from unequal(
-            f"what is left of lot {lot_id} is",
-            account.lots.get(lot_id, 0),
-            "but the entries leave",
-            summed.lots.get(lot_id, 0),
-            entries_of_lot.get(lot_id, ()),
-        )
-    yield from unequal(
-        "the debt is", account.debt_micros, "but the entries make", summed.debt_micros
-    )
+        what, stated = f"what is left of lot {lot_id} is", account.lots.get(lot_id, 0)
+        micros, entry_ids = summed.lots.get(lot_id, 0), entries_of_lot.get(lot_id, ())
+        yield from unequal(what, stated, "but the entries leave", micros, entry_ids)
+    what, stated = "the debt is", account.debt_micros
+    yield from unequal(what, stated, "but the entries make", summed.debt_micros)
 
 
 def pool_differences(used: Mapping[Month, int], drawn: Mapping[Month, int]) -> Iterator[Found]:
