@@ -33,7 +33,7 @@ from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, Step
 from perminute.domain.rating.rating import Rating, RatingContext, rate_call
 from perminute.domain.reference.licenses import product_named
 from perminute.formats.rate_card_csv import read_rate_card
-from perminute.ports.notifications import Announcement
+from perminute.ports.messaging import Announcement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -92,8 +92,7 @@ if TYPE_CHECKING:
     from perminute.domain.reconciliation.book_checks import BooksCursor, CallCost
     from perminute.events.event import Event, IssuedDetail
     from perminute.fields import Message
-    from perminute.ports.calls import CallList, ListedCall
-    from perminute.ports.stores import CreditStore, ListedOrganizations
+    from perminute.ports.stores import CallList, CreditStore, ListedCall, ListedOrganizations
 
 
 @contextmanager

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perminute.domain.notifications.digests import CallGroup, CallToNotify
     from perminute.domain.notifications.notifications import CallNotification, Notification
     from perminute.domain.rating.usage_record import Usage
-    from perminute.ports.notifications import Announcement, CallRecord
+    from perminute.ports.messaging import Announcement, CallRecord
 
 
 @contextmanager

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from perminute.domain.rating.calls import LegType, Numbers
     from perminute.domain.rating.usage_record import Usage
     from perminute.domain.rerating.rerating import Rerating
-    from perminute.ports.notifications import Announcement, Rejection, Rejections
+    from perminute.ports.messaging import Announcement, Rejection, Rejections
     from perminute.sqs import Message, Settled
 
 

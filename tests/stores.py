@@ -32,10 +32,16 @@ if TYPE_CHECKING:
 
     from perminute.domain.credit.transaction import Causes
     from perminute.domain.notifications.notifications import Notification
-    from perminute.ports.books import BookChecks, Books
-    from perminute.ports.calls import Calls, CallsUnderWay
-    from perminute.ports.notifications import Digests
-    from perminute.ports.stores import CreditStore, LicensingStore, Reratings
+    from perminute.ports.messaging import Digests
+    from perminute.ports.stores import (
+        BookChecks,
+        Books,
+        Calls,
+        CallsUnderWay,
+        CreditStore,
+        LicensingStore,
+        Reratings,
+    )
     from perminute.settings import TableNames
 
 

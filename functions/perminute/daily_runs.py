@@ -9,7 +9,7 @@ from perminute.domain.values.printable import one_line
 from perminute.fields import Instant, Message, OrganizationId
 from perminute.observability import lambda_handler, named_run
 from perminute.parsing import parse, read_message
-from perminute.ports.work import RunOrganization, RunPage
+from perminute.ports.messaging import RunOrganization, RunPage
 from perminute.reports import report_begun, report_listed, report_work
 from perminute.sqs import sqs_handler
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from perminute.application.daily_runs import DailyRun
     from perminute.application.results import Result
     from perminute.application.retry import Deadline
-    from perminute.ports.notifications import Rejections
+    from perminute.ports.messaging import Rejections
     from perminute.sqs import BatchResponse
 
 D = TypeVar("D", bound=OrganizationReport)

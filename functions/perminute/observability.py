@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from perminute.domain.errors import Unavailable
-    from perminute.ports.notifications import Rejection
+    from perminute.ports.messaging import Rejection
 
     R = TypeVar("R")
     Handler = Callable[[Any, LambdaContext], R]

@@ -20,7 +20,7 @@ from perminute.application.retry import NEVER, Deadline
 from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.values.printable import one_line
 from perminute.observability import lambda_handler, named_run
-from perminute.ports.notifications import Rejection
+from perminute.ports.messaging import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from perminute.application.results import Result
-    from perminute.ports.notifications import Rejections
+    from perminute.ports.messaging import Rejections
 
 # What is stored and logged of a refused event is limited, whatever was sent.
 MAX_REASON_LENGTH = 1_024

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from perminute.application.correct_rates import RateCorrection
-    from perminute.ports.work import RateCards
+    from perminute.ports.messaging import RateCards
 
 _POOLS = (
     "{organization}: calls begin or cease to draw on the minute pool of {months}. What they and "

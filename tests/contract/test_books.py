@@ -42,7 +42,7 @@ from perminute.domain.reconciliation.book_checks import (
     differences,
 )
 from perminute.domain.reconciliation.reconciliation import AccountTotals, reconcile
-from perminute.ports.work import RunOrganization
+from perminute.ports.messaging import RunOrganization
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -47,7 +47,7 @@ from perminute.domain.rating.calls import MAX_CALL_SECONDS
 from perminute.domain.rating.rating import RatingContext, rate_call
 from perminute.domain.rating.usage_record import Usage
 from perminute.domain.reconciliation.reconciliation import reconcile
-from perminute.ports.calls import CallPlace, CallUnderWay
+from perminute.ports.stores import CallPlace, CallUnderWay
 
 if TYPE_CHECKING:
     from stores import Stores

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from perminute.domain.credit.transaction import ProcessedEvent
     from perminute.domain.licensing.licensing import LicensingChange as Change
-    from perminute.ports.calls import ListedCall
+    from perminute.ports.stores import ListedCall
 
 NOVEMBER, DECEMBER = Month(2026, 11), Month(2026, 12)
 MIDNIGHT = datetime(2026, 11, 3, tzinfo=UTC)

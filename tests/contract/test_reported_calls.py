@@ -38,7 +38,7 @@ from perminute.domain.limits.spending import SpendKey, SpendKind
 from perminute.domain.pools.pools import Month
 from perminute.domain.rating.usage_record import Flag, Usage
 from perminute.domain.reconciliation.reconciliation import reconcile
-from perminute.ports.calls import ListedCall
+from perminute.ports.stores import ListedCall
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -24,8 +24,7 @@ from perminute.api.endpoints import BY_NAME
 from perminute.domain.errors import FaultyRateCard, Refused
 from perminute.formats.rate_card_csv import read_rate_card
 from perminute.observability import logger
-from perminute.ports.notifications import Rejection
-from perminute.ports.work import Waiting
+from perminute.ports.messaging import Rejection, Waiting
 from perminute_local.microsoft_graph import read_users
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.links import http_event

@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from perminute.adapters.sqs_queues import SQSQueue, SQSRejections
-from perminute.ports.notifications import Rejection
+from perminute.ports.messaging import Rejection
 from perminute_local import dead_letters
 from perminute_local.cli import main
 from perminute_local.cli.stack import WITH_SOURCE, WITHOUT_SOURCE

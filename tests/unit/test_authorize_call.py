@@ -39,7 +39,7 @@ from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.limits.spending import SpendKey, SpendKind, day_of
 from perminute.domain.notifications.notifications import SpendLimitReached
 from perminute.domain.rating.rate_card import RateCard
-from perminute.ports.calls import CallUnderWay
+from perminute.ports.stores import CallUnderWay
 
 if TYPE_CHECKING:
     from datetime import datetime

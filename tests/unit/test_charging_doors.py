@@ -18,7 +18,7 @@ from perminute.api.endpoints import BY_NAME
 from perminute.api.http import MAX_BODY_BYTES
 from perminute.domain.errors import Refused
 from perminute.domain.rating.calls import MAX_ID_LENGTH
-from perminute.ports.calls import CallPlace
+from perminute.ports.stores import CallPlace
 from perminute_local.replay.lambda_runtime import SQSMessage
 from perminute_local.replay.links import http_event
 from perminute_local.simulation.backends.twin_functions import SharedTwins, load_twins

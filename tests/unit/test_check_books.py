@@ -23,7 +23,7 @@ from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.lots import LotShare
 from perminute.domain.errors import Unavailable
 from perminute.domain.reconciliation.book_checks import BooksCheck, CallCost, is_due_whole
-from perminute.ports.work import RunOrganization
+from perminute.ports.messaging import RunOrganization
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -54,7 +54,7 @@ from perminute_local.stack import load_template
 
 if TYPE_CHECKING:
     from perminute.application.charge_calls import EndedCall
-    from perminute.ports.notifications import Announcement
+    from perminute.ports.messaging import Announcement
 
 SEEN = {"SequenceNumber": "1", "ApproximateCreationDateTime": ANSWERED.timestamp()}
 """What a table's stream says of a record beside the record."""

@@ -18,7 +18,7 @@ from perminute.application.retry import NEVER, Deadline
 from perminute.daily_runs import work_of
 from perminute.domain.credit.accounts import Account
 from perminute.domain.errors import Refused, Unavailable
-from perminute.ports.work import RunOrganization, RunPage
+from perminute.ports.messaging import RunOrganization, RunPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

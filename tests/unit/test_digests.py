@@ -35,7 +35,7 @@ from perminute.domain.notifications.notifications import (
 )
 from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.usage_record import Flag, NotifiedAgain, Outcome, Usage
-from perminute.ports.notifications import CallRecord
+from perminute.ports.messaging import CallRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -68,8 +68,7 @@ from perminute.domain.pools.pools import DrawPosition, MinutePool, Month, Settle
 from perminute.domain.reconciliation.book_checks import BooksCheck, BooksCursor, CallCost
 from perminute.domain.reconciliation.reconciliation import Statement
 from perminute.domain.rerating.rerating import Rerating
-from perminute.ports.calls import CallPlace, CallUnderWay, ListedCall
-from perminute.ports.stores import ListedOrganizations
+from perminute.ports.stores import CallPlace, CallUnderWay, ListedCall, ListedOrganizations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

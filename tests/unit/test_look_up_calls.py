@@ -22,7 +22,7 @@ from perminute.domain.authorization.reservations import (
 )
 from perminute.domain.credit.transaction import Authorized
 from perminute.domain.errors import NotFound
-from perminute.ports.calls import CallPlace
+from perminute.ports.stores import CallPlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

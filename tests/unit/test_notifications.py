@@ -54,7 +54,7 @@ from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.usage_record import POLICY_FLAGS, Flag
 from perminute.formats.notification_texts import Sender
-from perminute.ports.notifications import Announcement, Rejection
+from perminute.ports.messaging import Announcement, Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

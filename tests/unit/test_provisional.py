@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from perminute.application.charge_calls import EndedCall
     from perminute.domain.credit.accounts import Account
     from perminute.domain.rating.usage_record import Usage
-    from perminute.ports.calls import CallList, Calls
+    from perminute.ports.stores import CallList, Calls
 
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 NOVEMBER = Month(2026, 11)

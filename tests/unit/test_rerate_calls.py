@@ -56,9 +56,8 @@ from perminute.domain.pools.pools import DrawPosition, MinutePool, Month, minute
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute.domain.rerating.rerating import Rerating
-from perminute.ports.calls import ListedCall
-from perminute.ports.notifications import Rejection
-from perminute.ports.work import Waiting
+from perminute.ports.messaging import Rejection, Waiting
+from perminute.ports.stores import ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -66,7 +65,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.rating.usage_record import Usage
-    from perminute.ports.calls import CallList, Calls
+    from perminute.ports.stores import CallList, Calls
 
 CALLS = 2_500
 PAID = 150_000

@@ -50,7 +50,7 @@ from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rating import RatingContext, rate_call
 from perminute.domain.rating.usage_record import Flag, Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile
-from perminute.ports.calls import ListedCall
+from perminute.ports.stores import ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.rating.usage_record import Usage
-    from perminute.ports.calls import CallList
+    from perminute.ports.stores import CallList
 
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 NOVEMBER = Month(2026, 11)

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from perminute.domain.authorization.reservations import Answer
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.rating.usage_record import Usage
-    from perminute.ports.calls import CallList
+    from perminute.ports.stores import CallList
 
 PAID = 150_000
 """What ten minutes cost."""

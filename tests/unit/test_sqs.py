@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perminute.application.retry import Deadline
-    from perminute.ports.notifications import Rejection
+    from perminute.ports.messaging import Rejection
     from perminute.sqs import Received
 
 VERDICTS: dict[str, Result[str]] = {

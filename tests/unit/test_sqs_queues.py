@@ -22,8 +22,7 @@ from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.pools.pools import DrawPosition, MinutePool, MinutePools, Month, PoolStep
 from perminute.domain.pools.settling import settled_until
 from perminute.events.reratings import rerating_request_of
-from perminute.ports.notifications import Rejection
-from perminute.ports.work import Waiting
+from perminute.ports.messaging import Rejection, Waiting
 
 URL = "https://queue"
 

@@ -32,7 +32,7 @@ from perminute.formats.notification_texts import UNKNOWN_SENDER, Sender, text_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from perminute.ports.notifications import Announcement
+    from perminute.ports.messaging import Announcement
 
 _MICROS = "_micros"
 _OR_NONE = " | None"

@@ -16,14 +16,14 @@ from perminute.adapters.message_attributes import string_attribute
 from perminute.adapters.notification_documents import document_of
 from perminute.domain.errors import Unavailable
 from perminute.formats.notification_texts import UNKNOWN_SENDER
-from perminute.ports.notifications import Rejection
+from perminute.ports.messaging import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perminute.adapters.notification_documents import Document
     from perminute.formats.notification_texts import Sender
-    from perminute.ports.notifications import Announcement
+    from perminute.ports.messaging import Announcement
 
 MAX_BATCH = 10
 """Messages that SNS takes at once; together 256 KB, of which ours are a few."""

@@ -13,13 +13,13 @@ from perminute.adapters.message_attributes import clean, string_attribute
 from perminute.domain.credit.accounts import PROVISIONAL_FOR
 from perminute.domain.errors import Unavailable
 from perminute.domain.values.times import format_instant
-from perminute.ports.work import RunOrganization, RunPage
+from perminute.ports.messaging import RunOrganization, RunPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
-    from perminute.ports.notifications import Rejection
+    from perminute.ports.messaging import Rejection
 
 # Messages that SQS takes at once.
 MAX_ENTRIES = 10

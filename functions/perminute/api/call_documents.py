@@ -18,7 +18,7 @@ from perminute.domain.authorization.reservations import (
 from perminute.domain.errors import Refused
 from perminute.domain.rating.calls import MAX_ID_LENGTH
 from perminute.domain.values.times import format_instant, parse_instant
-from perminute.ports.calls import CallPlace
+from perminute.ports.stores import CallPlace
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -11,7 +11,7 @@ from perminute.domain.authorization.reservations import CallState, Operation
 from perminute.domain.limits.spending import LimitName
 from perminute.domain.rating.calls import LegType
 from perminute.fields import Message, about
-from perminute.ports.calls import MAX_CALLS_READ
+from perminute.ports.stores import MAX_CALLS_READ
 
 MAX_CURSOR_LENGTH = 2_048
 """A cursor names a call, whose id may have 250 characters of four bytes: some 1,400."""

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from perminute.application.licensing_cache import LicensingCache
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.usage_record import Usage
+    from perminute.ports.messaging import RateCards
     from perminute.ports.stores import CreditStore
-    from perminute.ports.work import RateCards
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,9 +46,8 @@ if TYPE_CHECKING:
     from perminute.domain.notifications.notifications import Notification
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.rate_card import RateCard
-    from perminute.ports.calls import Calls, CallsUnderWay
-    from perminute.ports.stores import CreditStore
-    from perminute.ports.work import RateCards
+    from perminute.ports.messaging import RateCards
+    from perminute.ports.stores import Calls, CallsUnderWay, CreditStore
 
 
 class Request(NamedTuple):

@@ -50,9 +50,8 @@ if TYPE_CHECKING:
     from perminute.domain.pools.settling import Settlement
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.rate_card import RateCard
-    from perminute.ports.calls import Calls
-    from perminute.ports.stores import CreditStore
-    from perminute.ports.work import RateCards
+    from perminute.ports.messaging import RateCards
+    from perminute.ports.stores import Calls, CreditStore
 
 
 _CALLS = MAX_ITEMS_PER_TRANSACTION - 2  # with the account and the outbox

@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     from perminute.application.retry import RetryPolicy
     from perminute.domain.reconciliation.book_checks import BooksCheck
     from perminute.domain.reconciliation.reconciliation import AccountTotals
-    from perminute.ports.books import BookChecks, Books
-    from perminute.ports.stores import CreditStore
-    from perminute.ports.work import RunOrganization
+    from perminute.ports.messaging import RunOrganization
+    from perminute.ports.stores import BookChecks, Books, CreditStore
 
 # Calls that a run goes back through to explain what came after the checkpoint. If these do not
 # explain it, all books are read: that goes on where it stopped, and this would not.

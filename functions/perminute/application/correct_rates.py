@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.rating.rating import Rating
     from perminute.domain.rating.usage_record import Usage
-    from perminute.ports.calls import ListedCall
+    from perminute.ports.stores import ListedCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

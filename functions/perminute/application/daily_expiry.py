@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from perminute.application.send_digests import DigestsSent, SendDigests
     from perminute.domain.credit.accounts import Account
     from perminute.domain.rating.usage_record import Usage
+    from perminute.ports.messaging import RunOrganization
     from perminute.ports.stores import CreditStore
-    from perminute.ports.work import RunOrganization
 
 # As many as DynamoDB reads in one request.
 CALLS_AT_ONCE = 100

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from perminute.application.results import Accepted
 from perminute.domain.errors import Unavailable
-from perminute.ports.work import RunOrganization, RunPage
+from perminute.ports.messaging import RunOrganization, RunPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from perminute.application.results import Result
     from perminute.application.retry import Deadline
+    from perminute.ports.messaging import WorkQueue
     from perminute.ports.stores import CreditStore
-    from perminute.ports.work import WorkQueue
 
 # Organizations of a page: a hundred requests to queue them, which take a second or two.
 PAGE_SIZE = 1_000

@@ -11,7 +11,7 @@ from perminute.domain.errors import NotFound
 
 if TYPE_CHECKING:
     from perminute.domain.rating.usage_record import Usage
-    from perminute.ports.calls import CallPlace, CallsUnderWay
+    from perminute.ports.stores import CallPlace, CallsUnderWay
 
 
 class CallsPage(NamedTuple):

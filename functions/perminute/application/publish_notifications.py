@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from perminute.domain.errors import Unavailable
 from perminute.domain.notifications.digests import CallGroup, CallToNotify
 from perminute.domain.values.printable import one_line
-from perminute.ports.notifications import Rejection
+from perminute.ports.messaging import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
     from perminute.domain.licensing.licensing import Licensing
-    from perminute.ports.notifications import Announcement, Digests, NotificationTopic, Rejections
+    from perminute.ports.messaging import Announcement, Digests, NotificationTopic, Rejections
     from perminute.ports.stores import LicensingStore
 
 

@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perminute.domain.credit.accounts import PROVISIONAL_FOR
-from perminute.ports.notifications import Rejection
-from perminute.ports.work import Waiting
+from perminute.ports.messaging import Rejection, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perminute.ports.notifications import Rejections
+    from perminute.ports.messaging import Rejections, ReratingQueue
     from perminute.ports.stores import Reratings
-    from perminute.ports.work import ReratingQueue
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from perminute.domain.errors import Unavailable
 from perminute.domain.pools.pools import DrawPosition, MinutePools, Month, month_of
 from perminute.domain.rating.rating import RatingContext, rate_call
 from perminute.domain.rerating.corrections import ended_after_all, rerate
-from perminute.ports.calls import ListedCall
+from perminute.ports.stores import ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from perminute.domain.rating.rating import Rating
     from perminute.domain.rating.usage_record import Usage
     from perminute.domain.rerating.corrections import ReratedCall
-    from perminute.ports.calls import CallList, Calls
-    from perminute.ports.stores import CreditStore
-    from perminute.ports.work import RateCards
+    from perminute.ports.messaging import RateCards
+    from perminute.ports.stores import CallList, Calls, CreditStore
 
 # Calls of an organization that one invocation rates again: a few seconds' work.
 CALLS_PER_PIECE = 1_000

@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.rerating.rerating import Rerating
-    from perminute.ports.calls import CallList, ListedCall
-    from perminute.ports.stores import Reratings
+    from perminute.ports.stores import CallList, ListedCall, Reratings
 
 MAX_SUBJECTS = 1_000  # users that one re-rating names: each call is compared with all of them
 # What their names may take in its record: an item may have 409,600 bytes. A thousand names like

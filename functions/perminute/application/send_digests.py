@@ -19,7 +19,7 @@ from perminute.domain.errors import Contended, Unavailable
 from perminute.domain.notifications.digests import CallGroup, count
 from perminute.domain.rating.usage_record import Usage
 from perminute.domain.values.times import end_of
-from perminute.ports.calls import MAX_CALLS_READ
+from perminute.ports.stores import MAX_CALLS_READ
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
     from perminute.application.retry import Deadline, RetryPolicy
     from perminute.domain.notifications.digests import CallToNotify
-    from perminute.ports.calls import CallsUnderWay
-    from perminute.ports.notifications import CallRecord, Digests
-    from perminute.ports.stores import CreditStore
+    from perminute.ports.messaging import CallRecord, Digests
+    from perminute.ports.stores import CallsUnderWay, CreditStore
 
 # Records of calls that are read at once: with a group or two they fill a transaction.
 MAX_RECORDS_COUNTED = 98

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.rating.rating import Rating
-    from perminute.ports.calls import CallList, ListedCall
+    from perminute.ports.stores import CallList, ListedCall
 
 MAX_LISTS = 5_000  # lists of calls that are read for one step; a day is always read to its end
 MAX_STEPS = 100  # steps of one invocation, those included that others were faster at

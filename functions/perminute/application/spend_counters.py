@@ -21,7 +21,7 @@ from perminute.domain.credit.ledger import entry_id
 from perminute.domain.credit.transaction import Transaction
 from perminute.domain.errors import Unavailable
 from perminute.domain.limits.spending import PartOfDay, SpendCounter, SpendCounters, SpendKind
-from perminute.ports.calls import ListedCall
+from perminute.ports.stores import ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.domain.limits.spending import SpendKey
     from perminute.domain.rating.usage_record import Usage
-    from perminute.ports.calls import CallList, Calls
-    from perminute.ports.stores import CreditStore
+    from perminute.ports.stores import CallList, Calls, CreditStore
 
 # Calls whose usages are read for one piece, or a few more: a list is always counted whole.
 CALLS_AT_ONCE = 500

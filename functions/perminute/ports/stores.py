@@ -1,4 +1,4 @@
-"""What is stored of organizations: credit, licensing, and what is to be rated again."""
+"""What is stored, and how the use cases read and write it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.booking import BoughtCredit
+    from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.lots import Lot, Lots
     from perminute.domain.credit.transaction import (
+        Authorized,
         EventIdentity,
         ProcessedEvent,
         Transaction,
@@ -20,8 +22,116 @@ if TYPE_CHECKING:
     from perminute.domain.licensing.licensing import Licensing, LicensingChange, Seats
     from perminute.domain.limits.spending import SpendChange, SpendCounter, SpendKey
     from perminute.domain.pools.pools import MinutePool, Month
-    from perminute.domain.reconciliation.reconciliation import Statement
+    from perminute.domain.rating.calls import Call
+    from perminute.domain.rating.usage_record import Usage
+    from perminute.domain.reconciliation.book_checks import (
+        BooksCheck,
+        BooksCursor,
+        CallCost,
+        PoolUse,
+    )
+    from perminute.domain.reconciliation.reconciliation import AccountTotals, Statement
     from perminute.domain.rerating.rerating import Rerating
+
+MAX_CALLS_READ = 100
+"""Calls that `CallsUnderWay.read_calls` reads: as many as DynamoDB reads in one request."""
+
+
+class CallUnderWay(NamedTuple):
+    """An account, and what is known of one of its calls: it is authorized, has ended, or neither.
+
+    Either may be older than the other. Whoever decides by them commits against both.
+    """
+
+    account: Account
+    call: Reservation | Usage | None
+
+
+class CallPlace(NamedTuple):
+    """The place of a call among those under way: when it was authorized, then its id."""
+
+    since: datetime
+    call_id: str
+
+
+class CallsUnderWay(Protocol):
+    """Calls while they are authorized. Raises `Unavailable`."""
+
+    def read(self, organization_id: str, call_id: str) -> CallUnderWay:
+        """Read an account and a call in one request."""
+        ...
+
+    def keep(self, authorized: Authorized) -> bool:
+        """Record a call under way whose account stays as it is; False if it has moved on."""
+        ...
+
+    def calls_by_start(
+        self, organization_id: str, *, limit: int, after: CallPlace | None = None
+    ) -> Iterator[CallPlace]:
+        """Name calls that were let in and are neither released nor recorded as ended.
+
+        In the order in which they were authorized; at most `limit`, beginning after a place, at
+        which there need not be a call any more. Found in an index that may lag behind: what they
+        are by now is to be read with `read_calls`.
+        """
+        ...
+
+    def read_calls(
+        self, organization_id: str, call_ids: Collection[str]
+    ) -> Mapping[str, Reservation | Usage]:
+        """Read calls as they are now, at most `MAX_CALLS_READ`; unknown ones are left out."""
+        ...
+
+
+class ListedCall(NamedTuple):
+    """What is listed of a call: enough to tell whether it is to be looked at again."""
+
+    call_id: str
+    organizer_id: str
+    dial_out: bool
+    answered_at: datetime
+    ended_at: datetime
+
+    @classmethod
+    def of(cls, call: Call) -> ListedCall:
+        """Say of a call what is listed."""
+        return cls(call.call_id, *call.listing)
+
+
+class CallList(NamedTuple):
+    """The calls of one transaction that ended on one UTC day; `key` orders lists."""
+
+    key: str
+    calls: tuple[ListedCall, ...]
+
+    @property
+    def day(self) -> date:
+        """The day on which they ended."""
+        return self.calls[0].ended_at.date()
+
+
+class Calls(Protocol):
+    """What was recorded of calls. Raises `Unavailable`."""
+
+    def lists(
+        self, organization_id: str, *, since: datetime, after: str | None = None
+    ) -> Iterator[CallList]:
+        """Go through the calls that ended since an instant, list by list, in the order of the keys.
+
+        No call is missing whose transaction was committed before this is asked. Those that are free
+        whatever the licenses are in none. A list may hold calls that ended earlier on its day. A
+        call may be listed twice, as its bridge reported it and as its `Call Ended` says: what is
+        not `ListedCall.of` its usage's call is out of date.
+        """
+        ...
+
+    def dial_outs(self, organization_id: str, *, since: datetime) -> Iterator[CallList]:
+        """Go through those of the lists that hold a dial-out."""
+        ...
+
+    def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
+        """Read usages as no transaction is just changing them; else raises `Contended`."""
+        ...
 
 
 MAX_MERGED = 48
@@ -195,10 +305,10 @@ class LicensingStore(Protocol):
 
 
 class Reratings(Protocol):
-    """The re-ratings that are still to be carried out. Raises `Unavailable`.
+    """What is still to be looked at again. Raises `Unavailable`.
 
-    Each write makes the next step of a re-rating, on condition that the step that was read is
-    still the last one: else it writes nothing and returns False.
+    Each write makes the next step of a re-rating, and holds only against the step that was read:
+    it gives False, and nothing is written, if somebody else was faster.
     """
 
     def waiting(self, organization_id: str) -> Sequence[Rerating]:
@@ -206,15 +316,15 @@ class Reratings(Protocol):
         ...
 
     def proceed(self, rerating: Rerating) -> bool:
-        """Store how far it has come; its next step is to be carried out."""
+        """Keep how far it has come; its next step is to be carried out."""
         ...
 
     def merge(self, merged: Rerating, absorbed: Sequence[Rerating]) -> bool:
-        """Replace others, at most `MAX_MERGED`, and the one as it was, by the merged one."""
+        """Have one take the place of itself as it was and of others, at most `MAX_MERGED`."""
         ...
 
     def finish(self, rerating: Rerating) -> bool:
-        """Delete it, since all of it was carried out."""
+        """Have done with it."""
         ...
 
     def organizations_waiting(self) -> Iterator[str]:
@@ -222,4 +332,62 @@ class Reratings(Protocol):
 
         Found in an index that may lag behind.
         """
+        ...
+
+
+class Books(Protocol):
+    """All that is booked for an organization, read piece by piece. Raises `Unavailable`.
+
+    Read `account_totals` first: the entries that it counts exist from then on, and never change.
+    """
+
+    def account_totals(self, organization_id: str) -> tuple[AccountTotals, bool]:
+        """Read what entries and calls must add up to.
+
+        Account and further lots are read one after the other: also returns whether they belong
+        together.
+        """
+        ...
+
+    def pools(self, organization_id: str) -> Mapping[Month, PoolUse]:
+        """Read what the minute pools have given."""
+        ...
+
+    def parts(
+        self, organization_id: str, *, after: BooksCursor | None = None
+    ) -> Iterator[tuple[BooksCursor, LedgerEntry | CallCost]]:
+        """Go through all entries, then through what each call cost, with the cursor of each.
+
+        Entries are in no order. `after` is a cursor at which an earlier reading stopped.
+        """
+        ...
+
+    def other_entries(self, organization_id: str, *, after: int) -> Iterator[LedgerEntry]:
+        """Go through the entries after a number that charge no calls of their own transaction."""
+        ...
+
+    def latest_calls(
+        self, organization_id: str
+    ) -> Iterator[tuple[Sequence[LedgerEntry], Sequence[CallCost]]]:
+        """Go back through the calls, the last that ended first, some at a time.
+
+        With the entries that charged them, each of which is returned once. A call may be returned
+        twice; those that are free whatever the licenses are are not returned.
+        """
+        ...
+
+
+class BookChecks(Protocol):
+    """What is known of how books were checked. Raises `Unavailable`."""
+
+    def check(self, organization_id: str) -> BooksCheck:
+        """Read what is known; of books that were never checked, nothing."""
+        ...
+
+    def store(self, check: BooksCheck) -> bool:
+        """Write what is known by now, as the next step; False if another writer was faster."""
+        ...
+
+    def all(self) -> Iterator[BooksCheck]:
+        """Go through what is known of all organizations, in no order."""
         ...

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from perminute.domain.licensing.attributes import FactValue
     from perminute.domain.rating.rate_card import RateCard
     from perminute.domain.rating.usage_record import Usage
-    from perminute.ports.calls import CallList
+    from perminute.ports.stores import CallList
 
 ORGANIZATION, ORGANIZER = "contoso", "adele"
 CALLS = 1_660

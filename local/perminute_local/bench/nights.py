@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from perminute.domain.pools.pools import Month
     from perminute.domain.reconciliation.book_checks import PoolUse
-    from perminute.ports.work import RunOrganization, RunPage
+    from perminute.ports.messaging import RunOrganization, RunPage
 
 MANY, FEW_ENTRIES = 30_000, 10
 ONE, MANY_ENTRIES = 1, 1_000_000

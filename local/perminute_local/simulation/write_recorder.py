@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.pools.pools import MinutePool
     from perminute.domain.rating.usage_record import Usage
-    from perminute.ports.notifications import Announcement
+    from perminute.ports.messaging import Announcement
     from perminute_local.simulation.invariants.invariant import Broken
 
 RESERVING = frozenset({PaidBy.CREDITS, PaidBy.POOL, PaidBy.POOL_AND_CREDITS})

@@ -19,7 +19,7 @@ from perminute.adapters.dynamodb.account_items import key
 from perminute.adapters.dynamodb.codec import EPOCH, MICROSECOND, as_json, sortable, to_json
 from perminute.adapters.dynamodb.ledger_items import CALLS, CHARGE
 from perminute.domain.rating.usage_record import Outcome
-from perminute.ports.calls import CallList, ListedCall
+from perminute.ports.stores import CallList, ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

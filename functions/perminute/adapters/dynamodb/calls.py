@@ -20,7 +20,7 @@ from perminute.adapters.dynamodb.transactions import authorized_put
 from perminute.adapters.dynamodb.writes import put_alone
 from perminute.domain.credit.accounts import Account
 from perminute.domain.values.times import parse_instant
-from perminute.ports.calls import CallPlace, CallUnderWay
+from perminute.ports.stores import CallPlace, CallUnderWay
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.transaction import Authorized
     from perminute.domain.rating.usage_record import Usage
-    from perminute.ports.calls import CallList
+    from perminute.ports.stores import CallList
 
 
 class DynamoDBCallsUnderWay:

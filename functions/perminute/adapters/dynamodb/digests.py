@@ -29,7 +29,7 @@ from perminute.adapters.notification_documents import facts_of, notification_of
 from perminute.domain.credit.transaction import MAX_ITEMS_PER_TRANSACTION
 from perminute.domain.notifications.digests import CallToNotify, CountedCalls, NamedCall
 from perminute.domain.notifications.notifications import in_records
-from perminute.ports.notifications import CallRecord
+from perminute.ports.messaging import CallRecord
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

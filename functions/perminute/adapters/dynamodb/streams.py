@@ -16,8 +16,7 @@ from perminute.adapters.dynamodb.outbox_items import documents_in
 from perminute.adapters.notification_documents import notification_of
 from perminute.domain.errors import Refused
 from perminute.domain.pools.pools import PoolStep
-from perminute.ports.notifications import Announcement, Rejection
-from perminute.ports.work import Waiting
+from perminute.ports.messaging import Announcement, Rejection, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

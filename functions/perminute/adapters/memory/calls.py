@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from perminute.adapters.memory.records import Records, of
 from perminute.domain.authorization.reservations import under_way_since
 from perminute.domain.rating.usage_record import Outcome
-from perminute.ports.calls import CallList, CallPlace, CallUnderWay, ListedCall
+from perminute.ports.stores import CallList, CallPlace, CallUnderWay, ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

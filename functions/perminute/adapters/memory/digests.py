@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from perminute.adapters.memory.store import InMemoryStore
     from perminute.domain.notifications.digests import CallGroup, CallToNotify, CountedCalls
-    from perminute.ports.notifications import CallRecord
+    from perminute.ports.messaging import CallRecord
 
 
 @dataclass

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 from perminute.adapters.notification_documents import document_of
 from perminute.domain.errors import Unavailable
-from perminute.ports.notifications import Rejection
+from perminute.ports.messaging import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from perminute.domain.rating.rate_card import RateCard
-    from perminute.ports.notifications import Announcement
-    from perminute.ports.work import RunOrganization, RunPage
+    from perminute.ports.messaging import Announcement, RunOrganization, RunPage
 
 
 @dataclass

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from perminute.domain.pools.pools import MinutePool, Month
     from perminute.domain.rating.usage_record import Usage
     from perminute.domain.rerating.rerating import Rerating
-    from perminute.ports.notifications import CallRecord
+    from perminute.ports.messaging import CallRecord
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -23,7 +23,7 @@ from perminute.domain.credit.transaction import (
 from perminute.domain.notifications.digests import CallToNotify
 from perminute.domain.pools.pools import MinutePool, Month, month_of
 from perminute.domain.reconciliation.reconciliation import Statement
-from perminute.ports.notifications import CallRecord
+from perminute.ports.messaging import CallRecord
 from perminute.ports.stores import ListedOrganizations
 
 if TYPE_CHECKING:

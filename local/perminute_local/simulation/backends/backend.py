@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perminute.domain.rating.usage_record import Usage
     from perminute.domain.reconciliation.book_checks import BooksCheck
     from perminute.domain.reconciliation.reconciliation import Statement
-    from perminute.ports.work import RunOrganization
+    from perminute.ports.messaging import RunOrganization
     from perminute_local.replay.lambda_runtime import LoadedFunction
     from perminute_local.stack import Stack
 

@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from perminute.application.correct_rates import RateCorrection
     from perminute.application.retry import Deadline
     from perminute.domain.licensing.timelines import Fact
-    from perminute.ports.work import RunOrganization
+    from perminute.ports.messaging import RunOrganization
     from perminute_local.simulation.faults import FaultInjector
     from perminute_local.simulation.write_recorder import WriteRecorder
     from perminute_local.stack import Stack, Template

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from perminute.application.correct_rates import RateCorrection
     from perminute.domain.rerating.rerating import Rerating
-    from perminute.ports.notifications import Announcement, Rejection
+    from perminute.ports.messaging import Announcement, Rejection
     from perminute.ports.stores import ListedOrganizations
     from perminute_local.replay.lambda_runtime import LoadedFunction
     from perminute_local.simulation.faults import FaultInjector
