@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from perminute.api.call_messages import CallDocument
+    from perminute.api.messages import CallDocument
     from perminute.domain.authorization.authorization import Grant
     from perminute.domain.authorization.pricing import Quote
     from perminute.domain.authorization.reservations import Promise

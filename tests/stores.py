@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
-from perminute.adapters.dynamodb.books import DynamoDBBooks
+from perminute.adapters.dynamodb.books import DynamoDBBookChecks, DynamoDBBooks
 from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.digests import DynamoDBDigests

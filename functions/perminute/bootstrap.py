@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
-from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
-from perminute.adapters.dynamodb.books import DynamoDBBooks
+from perminute.adapters.dynamodb.books import DynamoDBBookChecks, DynamoDBBooks
 from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.digests import DynamoDBDigests
 from perminute.adapters.dynamodb.reratings import DynamoDBReratings
-from perminute.adapters.sns_topic import SNSTopic
-from perminute.adapters.sqs_queues import (
-    SQSQueue,
+from perminute.adapters.messaging import (
+    SNSTopic,
     SQSRejections,
     SQSReratingQueue,
     SQSWork,
@@ -43,7 +42,7 @@ class Application(AwsResources):
     """The use cases of one function that is triggered by events, over one connection to AWS."""
 
     def rejections(self) -> SQSRejections:
-        return SQSRejections(self._queue("DEAD_LETTER_QUEUE_URL"))
+        return SQSRejections(self._sqs_client, self.setting("DEAD_LETTER_QUEUE_URL"))
 
     def charge_calls(self) -> ChargeCalls:
         return ChargeCalls(
@@ -65,10 +64,10 @@ class Application(AwsResources):
         return RerateCalls(again, DynamoDBReratings(self.schema))
 
     def queue_reratings(self) -> QueueReratings:
-        return QueueReratings(self._wakeups(), self.rejections())
+        return QueueReratings(self._rerating_queue(), self.rejections())
 
     def wake_forgotten(self) -> QueueForgotten:
-        return QueueForgotten(DynamoDBReratings(self.schema), self._wakeups())
+        return QueueForgotten(DynamoDBReratings(self.schema), self._rerating_queue())
 
     def book_credit(self) -> BookCredit:
         return BookCredit(self.credit, RetryPolicy(), report_ties)
@@ -112,10 +111,10 @@ class Application(AwsResources):
         return ApplyLicensing(self.licensing, RetryPolicy(), report_ties, horizon)
 
     def _work(self) -> SQSWork:
-        return SQSWork(self._queue("WORK_QUEUE_URL"))
+        return SQSWork(self._sqs_client, self.setting("WORK_QUEUE_URL"))
 
-    def _wakeups(self) -> SQSReratingQueue:
-        return SQSReratingQueue(self._queue("RERATING_QUEUE_URL"))
+    def _rerating_queue(self) -> SQSReratingQueue:
+        return SQSReratingQueue(self._sqs_client, self.setting("RERATING_QUEUE_URL"))
 
-    def _queue(self, setting: str) -> SQSQueue:
-        return SQSQueue(lambda: self.client("sqs"), self.setting(setting))
+    def _sqs_client(self) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
+        return self.client("sqs")

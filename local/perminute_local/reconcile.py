@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
+from perminute.adapters.dynamodb.books import DynamoDBBookChecks
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.application.check_books import BooksReport, ReconcileBooks

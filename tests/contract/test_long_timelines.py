@@ -11,8 +11,9 @@ from unittest.mock import patch
 import pytest
 from builders import ANSWERED, LONG_AGO, fact, processed_event, refuses
 
-from perminute.adapters.dynamodb import further_facts, licensing_store
-from perminute.adapters.dynamodb.licensing_items import (
+from perminute.adapters.dynamodb import licensing_store, timelines
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.timelines import (
     ORGANIZATION,
     fact_bytes,
     fact_text,
@@ -22,7 +23,6 @@ from perminute.adapters.dynamodb.licensing_items import (
     subject_of_further,
     timeline_of,
 )
-from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.transaction import (
     AccountChanged,
@@ -298,7 +298,7 @@ def test_bytes_fill_an_item_as_facts_do(
     size = max(fact_bytes([fact_text(one)]) for one in facts)
     with (
         patch.multiple(licensing_store, MAX_FACTS=1_000, MAX_FIRST_BYTES=2 * size),
-        patch.object(further_facts, "MAX_FURTHER_BYTES", 2 * size),
+        patch.object(timelines, "MAX_FURTHER_BYTES", 2 * size),
     ):
         for one in facts[:2]:
             append(stores, organization, [one])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from perminute.adapters.sqs_queues import SQSQueue, SQSRejections
+from perminute.adapters.messaging import SQSRejections
 from perminute.ports.messaging import Rejection
 from perminute_local import dead_letters
 from perminute_local.cli import main
@@ -30,9 +30,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refused(stack: Stack, event_id: str, reason: str) -> None:
     body = json.dumps({"id": event_id, "detail": {"remoteNumber": NUMBER}})
-    queue = SQSRejections(
-        SQSQueue(lambda: boto3.client("sqs"), stack.queues["CallsDeadLetters"].url)
-    )
+    queue = SQSRejections(lambda: boto3.client("sqs"), stack.queues["CallsDeadLetters"].url)
     queue.keep([Rejection(event_id, reason, body)])
 
 

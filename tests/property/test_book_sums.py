@@ -12,7 +12,7 @@ from builders import ANSWERED, LONG_AGO
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perminute.adapters.dynamodb.book_checks import check_item, check_of
+from perminute.adapters.dynamodb.books import check_item, check_of
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.lots import Lot, LotShare

@@ -11,7 +11,7 @@ import pytest
 from template_queues import read_queues
 
 from perminute.adapters.dynamodb.streams import HEARTBEAT
-from perminute.adapters.sqs_queues import DELAY_SECONDS
+from perminute.adapters.messaging import DELAY_SECONDS
 from perminute.observability import NAMESPACE
 from perminute_local.replay.lambda_runtime import matches
 from perminute_local.stack import Template, environment_of, parameters_of, present, resources

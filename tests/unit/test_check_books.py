@@ -12,7 +12,7 @@ import pytest
 from builders import ANSWERED, ORGANIZATION, WITHOUT_WAITING, purchase
 
 from perminute.adapters import dynamodb
-from perminute.adapters.dynamodb.book_checks import check_item, check_of
+from perminute.adapters.dynamodb.books import check_item, check_of
 from perminute.adapters.memory import InMemoryBookChecks, InMemoryBooks, InMemoryStore
 from perminute.application import check_books
 from perminute.application.book_credit import BookCredit
@@ -285,7 +285,7 @@ def test_what_was_kept_in_another_format_is_read_anew(monkeypatch: pytest.Monkey
     world = World()
     world.night(0)
     item = check_item(world.known)
-    monkeypatch.setattr(dynamodb.book_checks, "FORMAT", 0)
+    monkeypatch.setattr(dynamodb.books, "FORMAT", 0)
     world.checks.stored[ORGANIZATION] = check_of(item)
     assert world.known.whole_at is None
     assert world.night(1) == BooksReport(ORGANIZATION, entries=3, is_whole=True)

@@ -25,8 +25,8 @@ from log_lines import logged
 
 from perminute.adapters.dynamodb.outbox_items import outbox_item
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
+from perminute.adapters.messaging import work_body
 from perminute.adapters.notification_documents import document_of, facts_of
-from perminute.adapters.sqs_queues import work_body
 from perminute.api.endpoints import BY_NAME
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit

@@ -11,7 +11,7 @@ import pytest
 from builders import ANSWERED, ENDED
 
 from perminute.adapters.memory import InMemoryStore, SentWork
-from perminute.adapters.sqs_queues import work_body
+from perminute.adapters.messaging import work_body
 from perminute.application.daily_runs import DailyRun, ListedPage, ListOrganizations
 from perminute.application.results import Accepted
 from perminute.application.retry import NEVER, Deadline

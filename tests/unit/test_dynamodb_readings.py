@@ -23,9 +23,8 @@ from perminute.adapters.dynamodb.account_items import (
     expired_lot_item,
     further_lot_item,
 )
-from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks, check_item
 from perminute.adapters.dynamodb.books import USAGES as USAGES_PART
-from perminute.adapters.dynamodb.books import DynamoDBBooks
+from perminute.adapters.dynamodb.books import DynamoDBBookChecks, DynamoDBBooks, check_item
 from perminute.adapters.dynamodb.call_items import (
     call_key,
     reservation_item,
@@ -37,15 +36,14 @@ from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderW
 from perminute.adapters.dynamodb.counter_items import correction_item, pool_item, spending_item
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.ledger_items import entry_item
-from perminute.adapters.dynamodb.licensing_items import (
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.reratings import DynamoDBReratings, rerating_item
+from perminute.adapters.dynamodb.timelines import (
     TimelineItem,
     fact_text,
     subject_of,
     timeline_item,
 )
-from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.rerating_items import rerating_item
-from perminute.adapters.dynamodb.reratings import DynamoDBReratings
 from perminute.domain.authorization.reservations import (
     DEFAULT_QUOTA_SECONDS,
     Answer,

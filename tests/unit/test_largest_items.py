@@ -30,7 +30,7 @@ from perminute.adapters.dynamodb.call_list_items import call_list_items
 from perminute.adapters.dynamodb.counter_items import correction_item, pool_item, spending_item
 from perminute.adapters.dynamodb.ledger_items import entry_item
 from perminute.adapters.dynamodb.outbox_items import outbox_item
-from perminute.adapters.dynamodb.rerating_items import rerating_item
+from perminute.adapters.dynamodb.reratings import rerating_item
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.adapters.notification_documents import declared_types, document_of
 from perminute.application.book_credit import BookCredit

@@ -13,7 +13,7 @@ from builders import ANSWERED, phone_call
 
 from perminute.adapters.dynamodb.counter_items import pool_item
 from perminute.adapters.dynamodb.streams import read_rerating
-from perminute.adapters.sqs_queues import MAX_ENTRIES, SQSQueue, SQSReratingQueue
+from perminute.adapters.messaging import MAX_BATCH, SQSQueue, SQSReratingQueue
 from perminute.application.rerate_calls import ReratingRequest
 from perminute.domain.credit.holds import Hold
 from perminute.domain.errors import Refused, Unavailable
@@ -48,8 +48,8 @@ class Queue:
 
 def test_all_are_sent_at_most_ten_at_a_time() -> None:
     queue = Queue()
-    bodies = [str(number) for number in range(2 * MAX_ENTRIES + 1)]
-    SQSQueue(lambda: queue, URL).send_all(bodies)
+    bodies = [str(number) for number in range(2 * MAX_BATCH + 1)]
+    SQSQueue(lambda: queue, URL).send_messages(bodies)
     assert queue.requests == [bodies[:10], bodies[10:20], bodies[20:]]
 
 
@@ -64,7 +64,7 @@ def test_what_was_not_taken_is_raised_also_if_it_hides_in_a_200(
     answer: dict[str, Any] | Exception, why: str
 ) -> None:
     with pytest.raises(Unavailable, match=why):
-        SQSQueue(lambda: Queue(answer), URL).send_all(["a"])
+        SQSQueue(lambda: Queue(answer), URL).send_messages(["a"])
 
 
 def test_waking_nobody_makes_no_client() -> None:
@@ -74,7 +74,7 @@ def test_waking_nobody_makes_no_client() -> None:
         made.append(1)
         return queue
 
-    rerating_requests = SQSReratingQueue(SQSQueue(make, URL))
+    rerating_requests = SQSReratingQueue(make, URL)
     rerating_requests.wake([])
     assert made == []
     rerating_requests.wake(["contoso"])
@@ -88,7 +88,7 @@ def test_waking_nobody_makes_no_client() -> None:
 
 def test_who_is_woken_later_is_told_when_that_was_meant_to_be() -> None:
     queue = Queue()
-    SQSReratingQueue(SQSQueue(lambda: queue, URL)).wake_later({"contoso": ANSWERED})
+    SQSReratingQueue(lambda: queue, URL).wake_later({"contoso": ANSWERED})
     assert queue.delays == [[900]]
     ((body,),) = queue.requests
     sent_at = ANSWERED - timedelta(hours=3)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from perminute.api.call_messages import CallDocument, CallsDocument, CallsQuery
 from perminute.api.documents import answer_document, balance_document, price_document
 from perminute.api.messages import (
     AnswerDocument,
     AuthorizeBody,
     BalanceDocument,
+    CallDocument,
+    CallsDocument,
+    CallsQuery,
     PriceDocument,
     PriceQuery,
     ReleaseBody,

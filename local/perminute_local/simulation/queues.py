@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from perminute.adapters.sqs_queues import later_body
+from perminute.adapters.messaging import later_body
 from perminute_local.replay.lambda_runtime import SQSMessage, matches
 from perminute_local.simulation.faults import Fault, rng_of
 from perminute_local.stack import QueueTrigger, StreamTrigger

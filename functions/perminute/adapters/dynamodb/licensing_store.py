@@ -13,22 +13,20 @@ from typing import TYPE_CHECKING
 from perminute.adapters.dynamodb.account_items import ACCOUNT, NEVER_DUE, key
 from perminute.adapters.dynamodb.codec import sortable
 from perminute.adapters.dynamodb.event_items import event_of, insert_event
-from perminute.adapters.dynamodb.further_facts import (
-    MAX_FIRST_BYTES,
-    plan_roll_over,
-    read_timelines,
-)
-from perminute.adapters.dynamodb.licensing_items import (
+from perminute.adapters.dynamodb.tables import readable
+from perminute.adapters.dynamodb.timelines import (
     FOLDED_UNTIL,
+    MAX_FIRST_BYTES,
     ORGANIZATION,
     USERS,
     fact_bytes,
     fact_text,
+    plan_roll_over,
+    read_timelines,
     subject_key,
     subject_of,
     timeline_of,
 )
-from perminute.adapters.dynamodb.tables import readable
 from perminute.adapters.dynamodb.writes import WriteRequest
 from perminute.domain.credit.transaction import (
     AccountChanged,
@@ -156,7 +154,7 @@ class DynamoDBLicensingStore:
 
     def _insert_rerating(self, rerating: Rerating) -> Operation:
         # Imported where it is needed: who reads licenses rates no calls again.
-        from perminute.adapters.dynamodb.rerating_items import rerating_item  # noqa: PLC0415
+        from perminute.adapters.dynamodb.reratings import rerating_item  # noqa: PLC0415
 
         credit = self._tables.credit
         return credit.set(rerating_item(rerating), credit.is_new)

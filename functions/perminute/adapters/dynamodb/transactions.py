@@ -131,7 +131,7 @@ def _of_calls(tables: Tables, transaction: Transaction) -> Iterator[Operation]:
 def _of_reratings(tables: Tables, transaction: Transaction) -> Iterator[Operation]:
     if transaction.reratings:
         # Imported where it is needed: who authorizes calls rates none again.
-        from perminute.adapters.dynamodb.rerating_items import rerating_item  # noqa: PLC0415
+        from perminute.adapters.dynamodb.reratings import rerating_item  # noqa: PLC0415
 
         credit = tables.credit
         for rerating in transaction.reratings:

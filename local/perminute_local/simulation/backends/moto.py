@@ -28,21 +28,21 @@ from moto.dynamodb.models.table import Table
 from perminute import aws, bootstrap
 from perminute.adapters.dynamodb import licensing_store
 from perminute.adapters.dynamodb.account_items import ACCOUNT
-from perminute.adapters.dynamodb.book_checks import DynamoDBBookChecks
+from perminute.adapters.dynamodb.books import DynamoDBBookChecks
 from perminute.adapters.dynamodb.call_items import call_of
 from perminute.adapters.dynamodb.calls import DynamoDBCalls
 from perminute.adapters.dynamodb.counter_items import SPENDING, spending_of
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.event_items import event_key, event_of
-from perminute.adapters.dynamodb.licensing_items import (
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.reratings import DynamoDBReratings
+from perminute.adapters.dynamodb.tables import Tables, connect
+from perminute.adapters.dynamodb.timelines import (
     ORGANIZATION,
     USERS,
     subject_of_further,
     timeline_of,
 )
-from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
-from perminute.adapters.dynamodb.reratings import DynamoDBReratings
-from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.api import bootstrap as api_bootstrap
 from perminute.application.check_books import CheckBooks

@@ -160,10 +160,9 @@ def _twins_for_adapters(shared: SharedTwins) -> Iterator[None]:
         "DynamoDBDigests": _always(through(digests)),
         "DynamoDBReratings": _always(store),
         "SNSTopic": _always(through(shared.topic)),
-        "SQSQueue": lambda _, url: url,
-        "SQSRejections": lambda url: through(shared.refused[url]),
+        "SQSRejections": lambda _, url: through(shared.refused[url]),
         "SQSReratingQueue": _always(through(shared.rerating_requests)),
-        "SQSWork": lambda url: through(shared.work[url]),
+        "SQSWork": lambda _, url: through(shared.work[url]),
     }
     same = {name: api[name] for name in api.keys() - {"AwsResources"}}
     with (

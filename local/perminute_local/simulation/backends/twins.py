@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 from perminute.adapters.dynamodb.counter_items import pool_item
 from perminute.adapters.dynamodb.digests import digest_items, first_call_item
 from perminute.adapters.dynamodb.outbox_items import documents_in, outbox_item
-from perminute.adapters.dynamodb.rerating_items import rerating_item
+from perminute.adapters.dynamodb.reratings import rerating_item
 from perminute.adapters.memory import (
     AnnouncedNotifications,
     InMemoryBookChecks,
@@ -24,7 +24,7 @@ from perminute.adapters.memory import (
     PublishedRateCards,
     SentWork,
 )
-from perminute.adapters.sqs_queues import work_body
+from perminute.adapters.messaging import work_body
 from perminute.application.correct_rates import CorrectRates
 from perminute.domain.credit.transaction import AccountChanged, Transaction
 from perminute.domain.errors import Contended, Unavailable

@@ -1,0 +1,208 @@
+"""Notifications on an SNS topic, and queues of SQS.
+
+With `MessageStructure` json SNS gives each protocol its own text: an e-mail subscription is
+readable as it is, and all others get the document of docs/notifications.md.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from perminute.adapters.notification_documents import document_of
+from perminute.domain.credit.accounts import PROVISIONAL_FOR
+from perminute.domain.errors import Unavailable
+from perminute.domain.values.times import format_instant
+from perminute.formats.notification_texts import UNKNOWN_SENDER
+from perminute.ports.messaging import Rejection, RunOrganization, RunPage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from perminute.adapters.notification_documents import Document
+    from perminute.formats.notification_texts import Sender
+    from perminute.ports.messaging import Announcement
+
+# Messages that SNS and SQS take at once; of SNS, together 256 KB, of which ours are a few.
+MAX_BATCH = 10
+# How long SQS hides a message that is for later; it takes no more than these 900.
+DELAY_SECONDS = PROVISIONAL_FOR // timedelta(seconds=1)
+# Codes of SNS that say: this message is wrong, and will be.
+_OURS = frozenset(
+    {
+        "BatchRequestTooLong",
+        "InvalidParameter",
+        "InvalidParameterValue",
+        "ParameterValueInvalid",
+        "ValidationError",
+        "ValidationException",
+    }
+)
+# SNS and SQS take the characters of XML 1.0 and no others.
+_NOT_TAKEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def clean(text: str) -> str:
+    """Replace what would have a message refused."""
+    return _NOT_TAKEN.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def string_attribute(text: str) -> dict[str, str]:
+    """Write a message attribute; an empty one is not taken either."""
+    return {"DataType": "String", "StringValue": clean(text) or "-"}
+
+
+class SNSTopic:
+    """`NotificationTopic` over SNS."""
+
+    def __init__(
+        self, client: Callable[[], Any], topic_arn: str, sender: Sender = UNKNOWN_SENDER
+    ) -> None:
+        """Publish to this topic, as this sender."""
+        self._client = cache(client)
+        self._topic_arn = topic_arn
+        self._sender = sender
+
+    def publish(self, announcements: Sequence[Announcement]) -> Sequence[Rejection]:
+        documents = [document_of(each, self._sender) for each in announcements]
+        refused: list[Rejection] = []
+        for start in range(0, len(documents), MAX_BATCH):
+            refused += self._publish(documents[start : start + MAX_BATCH])
+        return refused
+
+    def _publish(self, documents: Sequence[Document]) -> list[Rejection]:
+        entries = [_entry(str(position), document) for position, document in enumerate(documents)]
+        try:
+            answer = self._client().publish_batch(
+                TopicArn=self._topic_arn, PublishBatchRequestEntries=entries
+            )
+        except (BotoCoreError, ClientError) as error:
+            is_ours = isinstance(error, ClientError) and error.response["Error"]["Code"] in _OURS
+            if not is_ours:
+                raise _unavailable(error) from error
+            if len(documents) == 1:
+                return [_rejection(documents[0], str(error))]
+            # One by one, to find out which of the batch it is that SNS will not take.
+            return [refused for document in documents for refused in self._publish([document])]
+        refused: list[Rejection] = []
+        # A batch that was taken may have failures in its answer: ours, or those of SNS.
+        for failure in answer.get("Failed", ()):
+            why = f"{failure['Code']}: {failure.get('Message', 'no reason given')}"
+            if not failure["SenderFault"]:
+                raise _unavailable(why)
+            refused.append(_rejection(documents[int(failure["Id"])], why))
+        return refused
+
+
+def _unavailable(why: object) -> Unavailable:
+    return Unavailable(f"notifications could not be published: {why}")
+
+
+def _rejection(document: Document, why: str) -> Rejection:
+    return Rejection(document["id"], why, json.dumps(document))
+
+
+def _entry(entry_id: str, document: Document) -> dict[str, Any]:
+    message = {"default": json.dumps(document), "email": document["text"]}
+    return {
+        "Id": entry_id,
+        "Subject": document["subject"],
+        "Message": json.dumps(message),
+        "MessageStructure": "json",
+        "MessageAttributes": {
+            name: string_attribute(document[name])
+            for name in ("type", "organizationId", "correlationId")
+            if name in document
+        },
+    }
+
+
+class SQSQueue:
+    """A queue, whose client is made for the first message: many runs send none."""
+
+    def __init__(self, make_client: Callable[[], Any], url: str) -> None:
+        self._client = cache(make_client)
+        self._url = url
+
+    def send_message(self, body: str, attributes: Mapping[str, str]) -> None:
+        """Send a message. Raises `Unavailable`."""
+        self._ask(
+            "send_message",
+            MessageBody=clean(body),
+            MessageAttributes={name: string_attribute(text) for name, text in attributes.items()},
+        )
+
+    def send_messages(self, bodies: Sequence[str], *, delay_seconds: int = 0) -> None:
+        """Send all, ten at a time. Raises `Unavailable`: then some may have been sent."""
+        delay = {"DelaySeconds": delay_seconds} if delay_seconds else {}
+        for start in range(0, len(bodies), MAX_BATCH):
+            some = bodies[start : start + MAX_BATCH]
+            entries = [{"Id": str(n), "MessageBody": body, **delay} for n, body in enumerate(some)]
+            answer = self._ask("send_message_batch", Entries=entries)
+            # What SQS did not take is inside its 200.
+            if failed := answer.get("Failed"):
+                msg = f"{self._url} did not take a message: {failed[0].get('Code')}"
+                raise Unavailable(msg)
+
+    def _ask(self, operation: str, **request: object) -> dict[str, Any]:
+        try:
+            send = getattr(self._client(), operation)
+            answer: dict[str, Any] = send(QueueUrl=self._url, **request)
+        except (BotoCoreError, ClientError) as error:
+            msg = f"{self._url}: {error}"
+            raise Unavailable(msg) from error
+        return answer
+
+
+class SQSRejections(SQSQueue):
+    """`Rejections` over a function's dead-letter queue.
+
+    SQS moves messages there without saying why: what we refuse we send there ourselves, with the
+    reason as a message attribute.
+    """
+
+    def keep(self, rejections: Sequence[Rejection]) -> None:
+        for rejection in rejections:
+            attributes = {"eventId": rejection.event_id, "reason": rejection.reason}
+            self.send_message(rejection.body, attributes)
+
+
+class SQSReratingQueue(SQSQueue):
+    """`ReratingQueue` over the queue of `rerate_calls`."""
+
+    def wake(self, organization_ids: Collection[str]) -> None:
+        self.send_messages([json.dumps({"organizationId": one}) for one in organization_ids])
+
+    def wake_later(self, instants: Mapping[str, datetime]) -> None:
+        bodies = [later_body(organization_id, at) for organization_id, at in instants.items()]
+        self.send_messages(bodies, delay_seconds=DELAY_SECONDS)
+
+
+def later_body(organization_id: str, at: datetime) -> str:
+    """Write a message that is delayed: SQS states when it was sent, not when it is to be seen."""
+    return json.dumps({"organizationId": organization_id, "at": format_instant(at)})
+
+
+class SQSWork(SQSQueue):
+    """`WorkQueue` over a queue that the function of the daily run reads."""
+
+    def send(self, work: Sequence[RunPage | RunOrganization]) -> None:
+        self.send_messages([work_body(one) for one in work])
+
+
+def work_body(work: RunPage | RunOrganization) -> str:
+    """Write a message that `daily_runs.work_of` reads."""
+    message: dict[str, Any] = {"at": format_instant(work.at)}
+    if work.days_until is not None:
+        message["daysUntil"] = format_instant(work.days_until)
+    if isinstance(work, RunOrganization):
+        message["organizationId"] = work.organization_id
+    else:
+        message |= {"listed": work.listed, "after": work.after}
+    return json.dumps(message)
