@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import patch
 
 from perminute.adapters.dynamodb import calls, tables, writes
-from perminute.adapters.dynamodb.ledger_items import CALLS
+from perminute.adapters.dynamodb.account_items import CALLS
 from perminute.adapters.dynamodb.tables import Table
 from perminute.domain.errors import Contended
 

@@ -19,7 +19,7 @@ import pytest
 from builders import ANSWERED
 from log_lines import logged
 
-from perminute.adapters.dynamodb.ledger_items import entry_in
+from perminute.adapters.dynamodb.account_items import entry_in
 from perminute.application.retry import Deadline
 from perminute.domain.errors import MissingSetting
 from perminute.observability import logger

@@ -20,6 +20,7 @@ from scripted_dynamodb import NAMES, scripted_over, unreachable
 from perminute.adapters import dynamodb
 from perminute.adapters.dynamodb.account_items import (
     account_item,
+    entry_item,
     expired_lot_item,
     further_lot_item,
 )
@@ -31,11 +32,9 @@ from perminute.adapters.dynamodb.call_items import (
     start_text,
     usage_item,
 )
-from perminute.adapters.dynamodb.call_list_items import call_list_items
-from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderWay
+from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderWay, call_list_items
 from perminute.adapters.dynamodb.counter_items import correction_item, pool_item, spending_item
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
-from perminute.adapters.dynamodb.ledger_items import entry_item
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.reratings import DynamoDBReratings, rerating_item
 from perminute.adapters.dynamodb.timelines import (
@@ -353,7 +352,12 @@ ENTRIES = tuple(
     )
 )
 DRAWN = [
-    {"answeredAt": {"S": at}, "chargeMicros": {"N": "0"}, "poolMinutes": {"N": "3"}}
+    {
+        "callId": {"S": "call-1"},
+        "answeredAt": {"S": at},
+        "chargeMicros": {"N": "0"},
+        "poolMinutes": {"N": "3"},
+    }
     for at in ("2026-10-31T23:59:59Z", "2026-11-01T00:00:00Z")
 ]
 
@@ -382,7 +386,7 @@ def test_a_statement_reads_every_page_of_the_books_as_they_are_now(
     assert DynamoDBCreditStore(schema).statement(ORGANIZATION) == Statement(
         account=account,
         entries=ENTRIES,
-        charges_micros={None: 0},
+        charges_micros={},
         further=FURTHER,
         pools=POOLS,
         pool_minutes={Month(2026, 10): 3, Month(2026, 11): 3},
@@ -474,7 +478,6 @@ def test_there_is_no_query_but_those_of_which_these_tests_know() -> None:
         "_pools": {"pool_months", "unsettled_months"},
         "_lots": {"further_lots", "expired_lots"},
         "_entries": {"statement"},
-        "_summed": {"statement"},
         "items_of": {"lists"},
         "page": {"lists"},
         # They begin as `other_entries` does, and go on to the last page with the same method.

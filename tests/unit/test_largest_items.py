@@ -24,11 +24,10 @@ from builders import (
 )
 from items import size_of
 
-from perminute.adapters.dynamodb.account_items import account_item
+from perminute.adapters.dynamodb.account_items import account_item, entry_item
 from perminute.adapters.dynamodb.call_items import usage_item
-from perminute.adapters.dynamodb.call_list_items import call_list_items
+from perminute.adapters.dynamodb.calls import call_list_items
 from perminute.adapters.dynamodb.counter_items import correction_item, pool_item, spending_item
-from perminute.adapters.dynamodb.ledger_items import entry_item
 from perminute.adapters.dynamodb.outbox_items import outbox_item
 from perminute.adapters.dynamodb.reratings import rerating_item
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards

@@ -12,7 +12,7 @@ from items import size_of
 
 from perminute.adapters.dynamodb.account_items import account_item
 from perminute.adapters.dynamodb.call_items import reservation_item, usage_item
-from perminute.adapters.dynamodb.call_list_items import RELISTED, call_list_record
+from perminute.adapters.dynamodb.calls import RELISTED, call_list_record
 from perminute.adapters.dynamodb.counter_items import spending_item
 from perminute.domain.authorization.reservations import (
     Answer,

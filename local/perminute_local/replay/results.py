@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 
-from perminute.adapters.dynamodb.account_items import ACCOUNT, FURTHER_LOT, account_of, lot_of
+from perminute.adapters.dynamodb.account_items import (
+    ACCOUNT,
+    FURTHER_LOT,
+    account_of,
+    entry_in,
+    lot_of,
+)
 from perminute.adapters.dynamodb.call_items import call_of
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
-from perminute.adapters.dynamodb.ledger_items import entry_in
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.application.licensing_cache import LicensingCache

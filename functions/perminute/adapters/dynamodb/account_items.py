@@ -1,10 +1,11 @@
-"""Items of the credit table that say how an account stands: itself, its lots, what was taken back.
+"""Items of the credit table about an account: itself, its lots, its ledger, and its events.
 
-Stored names are short, for charges write the account item and pay for it by the kilobyte.
+Stored names are short: charges write the account item, and pay for it by the kilobyte.
 """
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,15 @@ from perminute.adapters.dynamodb.codec import (
     PLAIN,
     SHARED_PLAIN,
     SHORT_INSTANT,
+    SORTABLE_INSTANT,
     TEXT,
     Field,
     Format,
     Item,
     Record,
+    after,
     as_json,
+    attribute,
     many,
     one_of,
     row,
@@ -32,14 +36,19 @@ from perminute.adapters.dynamodb.codec import (
 from perminute.domain.credit.accounts import Account, Provisional
 from perminute.domain.credit.credit_settings import CreditSettings, FailureHandling
 from perminute.domain.credit.holds import Hold, Holds
-from perminute.domain.credit.ledger import entry_id
-from perminute.domain.credit.lots import FurtherLots, Lot, twelve_months_after
+from perminute.domain.credit.ledger import EntryType, LedgerEntry, Producer, entry_id
+from perminute.domain.credit.lots import FurtherLots, Lot, LotShare, twelve_months_after
 from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeRequest, RechargeState
+from perminute.domain.credit.transaction import IdentityKind, ProcessedEvent
 from perminute.domain.limits.spending import SpendCounter, day_of
 from perminute.domain.pools.pools import Month
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from perminute.adapters.dynamodb.tables import Operation, Tables
+    from perminute.domain.credit.booking import Chargeback
+    from perminute.domain.credit.transaction import EventIdentity
 
 ACCOUNT = "account"
 ACCOUNTS_INDEX = "AccountsByDueDate"
@@ -121,19 +130,15 @@ LOT = Format(_written_lot, _read_lot)
 _LOT = as_json(LOT)
 
 
-def further_lot_record(lot: Lot) -> str:
-    """Name the item of a further lot so that text sorts as lots pay."""
-    return f"{FURTHER_LOT}{sortable(lot.purchased_at)}#{lot.lot_id}"
-
-
 def expired_lot_record(lot: Lot) -> str:
     """Name the item of an expired lot so that text sorts as lots expire."""
     return f"{EXPIRED_LOT}{sortable(lot.expires_at)}#{lot.lot_id}"
 
 
 def further_lot_item(organization_id: str, lot: Lot) -> Item:
-    """Write a further lot."""
-    return {**key(organization_id, further_lot_record(lot)), "lot": _LOT.write(lot)}
+    """Write a further lot, named so that text sorts as lots pay."""
+    record = f"{FURTHER_LOT}{sortable(lot.purchased_at)}#{lot.lot_id}"
+    return {**key(organization_id, record), "lot": _LOT.write(lot)}
 
 
 def expired_lot_item(organization_id: str, lot: Lot) -> Item:
@@ -230,7 +235,7 @@ _ACCOUNT = Record(
     forfeited_at=INSTANT,
     recharge=as_json(_RECHARGE),
     reserved=as_json(HOLDS),
-    calls_notified=Field(FLAG_NUMBER, "callsTold"),
+    calls_notified=FLAG_NUMBER,
     days=as_json(many(_DAY)),
     corrections=NUMBER,
     prefixes_from=NUMBER,
@@ -251,6 +256,112 @@ def account_item(account: Account) -> Item:
     }
 
 
-def account_of(item: Item) -> Account:
-    """Read an account; one that only licensing events have touched has no credit yet."""
-    return _ACCOUNT.read(item)
+# An account that only licensing events have touched has no credit yet.
+account_of = _ACCOUNT.read
+
+# ── Ledger ────────────────────────────────────────────────────────────────────────────────────────
+
+ENTRY = "entry#"
+CALLS = "calls#"
+"""How the items begin that list calls, and store the entry that charges these."""
+
+SHARES = many(row(LotShare, lot_id=PLAIN, purchase_id=PLAIN, amount_micros=PLAIN, late=FLAG))
+PRODUCER = as_json(row(Producer, account=PLAIN, source=PLAIN))
+CHARGE = row(
+    LedgerEntry,
+    entry_id=PLAIN,
+    amount_micros=PLAIN,
+    balance_after_micros=PLAIN,
+    at=SHORT_INSTANT,
+    lots=SHARES,
+)
+"""The entry of a charge as the list of its calls stores it."""
+
+_ENTRY = Record(
+    LedgerEntry,
+    organization_id=TEXT,
+    entry_id=Field(attribute("S", after(ENTRY)), "record"),
+    type=attribute("S", one_of(EntryType)),
+    amount_micros=NUMBER,
+    balance_after_micros=NUMBER,
+    at=INSTANT,
+    lots=as_json(SHARES),
+    cause=TEXT,
+    opens=as_json(LOT),
+    call_ids=Field(as_json(SHARED_PLAIN), "calls"),
+    producer=PRODUCER,
+)
+# Of an entry that is no charge.
+entry_item = _ENTRY.write
+_CHARGEBACK = "chargeback#"
+
+
+def entry_in(item: Item) -> LedgerEntry | None:
+    """Read the ledger entry that an item of the credit table is or contains, if it does."""
+    record = item["record"]["S"]
+    if record.startswith(ENTRY):
+        return _ENTRY.read(item)
+    if not record.startswith(CALLS) or "entry" not in item:
+        return None
+    more: dict[str, Any] = {
+        "organization_id": item["organizationId"]["S"],
+        "type": EntryType.CHARGE,
+    }
+    entry: LedgerEntry = CHARGE.read(json.loads(item["entry"]["S"]), **more)
+    return entry
+
+
+def entry_key(organization_id: str, entry_id: str) -> Item:
+    """Return the key of an entry."""
+    return key(organization_id, f"{ENTRY}{entry_id}")
+
+
+def chargeback_key(organization_id: str, purchase_id: str) -> Item:
+    """Return the key of what was taken back of a purchase."""
+    return key(organization_id, f"{_CHARGEBACK}{purchase_id}")
+
+
+def chargeback_item(organization_id: str, chargeback: Chargeback) -> Item:
+    """Write how much of a purchase was taken back."""
+    return {
+        **chargeback_key(organization_id, chargeback.purchase_id),
+        "amountMicros": NUMBER.write(chargeback.amount_micros),
+    }
+
+
+# ── Processed events ──────────────────────────────────────────────────────────────────────
+
+# Text sorts as time does, for a condition compares when copies of an event were issued.
+_EVENT = Record(ProcessedEvent, content=TEXT, entry_id=TEXT, issued_at=SORTABLE_INSTANT)
+
+_EARLIER = "attribute_not_exists(organizationId) OR (content = :content AND issuedAt > :issued)"
+"""`ProcessedEvent.is_earlier_than`, as DynamoDB reads it."""
+
+
+def event_key(identity: EventIdentity) -> Item:
+    """Return the key of a processed event in its table."""
+    if identity.kind is IdentityKind.EVENT:
+        return {"eventId": {"S": identity.id}}
+    return key(identity.organization_id, f"{identity.kind}#{identity.id}")
+
+
+def event_of(identity: EventIdentity, item: Item) -> ProcessedEvent:
+    """Read the processed event of an identity."""
+    return _EVENT.read(item, key=identity)
+
+
+def insert_event(tables: Tables, event: ProcessedEvent, *, by_update: bool = False) -> Operation:
+    """Write a processed event unless its identity is recorded, other than of a later copy.
+
+    `by_update` is for a role that may not put items beside accounts.
+    """
+    table = tables.events if event.key.kind is IdentityKind.EVENT else tables.credit
+    item = {
+        "organizationId": {"S": event.key.organization_id},
+        **event_key(event.key),
+        **_EVENT.write(event),
+    }
+    write = table.set if by_update else table.put
+    if event.issued_at is None:
+        return write(item, table.is_new)
+    return write(item, _EARLIER, content=event.content, issued=item["issuedAt"]["S"])

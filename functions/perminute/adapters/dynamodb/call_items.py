@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from perminute.adapters.dynamodb.account_items import GRID_INSTANT
+from perminute.adapters.dynamodb.account_items import GRID_INSTANT, SHARES
 from perminute.adapters.dynamodb.codec import (
     EPOCH,
     FLAG,
@@ -24,7 +24,6 @@ from perminute.adapters.dynamodb.codec import (
     to_json,
     whole_seconds,
 )
-from perminute.adapters.dynamodb.ledger_items import SHARES
 from perminute.domain.authorization.reservations import (
     Answer,
     ChargingRequest,
@@ -106,7 +105,7 @@ def usage_item(usage: Usage) -> Item:
         "lots": SHARES.write(usage.lots) or None,
         "drawsOnPool": usage.draws_on_pool or None,
         "reservedMinutes": usage.reserved_minutes or None,
-        "newsHeld": usage.notifications_held or None,
+        "notificationsHeld": usage.notifications_held or None,
         "notifiedAgain": usage.notified_again or None,
         "authorizedAt": usage.authorized_at and format_instant(usage.authorized_at),
         "rateCardVersion": price.rate_card_version,
@@ -168,7 +167,7 @@ def usage_of(item: Item) -> Usage:
         pool_minutes=int(item["poolMinutes"]["N"]) if "poolMinutes" in item else 0,
         draws_on_pool=record.get("drawsOnPool", False),
         reserved_minutes=record.get("reservedMinutes", 0),
-        notifications_held=record.get("newsHeld", False),
+        notifications_held=record.get("notificationsHeld", False),
         notified_again=tuple(NotifiedAgain(*again) for again in record.get("notifiedAgain", ())),
         authorized_at=parse_instant(authorized_at) if authorized_at else None,
         flags=tuple(map(Flag, record.get("flags", ()))),

@@ -173,11 +173,6 @@ class Record(Generic[T]):
             (name, *_described(name, field, _defaults(kind))) for name, field in fields.items()
         ]
 
-    @property
-    def names(self) -> list[str]:
-        """The stored names of all fields."""
-        return [stored_name for _, stored_name, *_ in self._fields]
-
     def write(self, value: T) -> dict[str, Any]:
         """Write the fields that differ from their defaults."""
         stored: dict[str, Any] = {}

@@ -87,9 +87,7 @@ def pool_item(pool: MinutePool, step: PoolStep | None = None) -> Item:
     return item
 
 
-def pool_of(item: Item) -> MinutePool:
-    """Read a minute pool."""
-    return _POOL.read(item)
+pool_of = _POOL.read
 
 
 # ── What was spent of limits ─────────────────────────────────────────────────────────────────
@@ -113,7 +111,7 @@ _SPENDING = Record(
     spent_micros=NUMBER,
     corrections=NUMBER,
     held=as_json(HOLDS),
-    notified_micros=Field(NUMBER, "toldMicros"),
+    notified_micros=NUMBER,
     counted_before=attribute("S", DAY),
     part=as_json(row(PartOfDay, after=PLAIN, entries=PLAIN, micros=PLAIN)),
 )
@@ -130,9 +128,7 @@ def spending_item(organization_id: str, spending: SpendCounter) -> Item:
     return {"organizationId": {"S": organization_id}, **_SPENDING.write(spending)}
 
 
-def spending_of(item: Item) -> SpendCounter:
-    """Read what was spent of a limit."""
-    return _SPENDING.read(item)
+spending_of = _SPENDING.read
 
 
 def correction_record(number: int) -> str:

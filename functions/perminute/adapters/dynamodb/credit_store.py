@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from perminute.adapters.dynamodb import account_items, call_items, counter_items
-from perminute.adapters.dynamodb.account_items import key
-from perminute.adapters.dynamodb.codec import sortable, whole_seconds
-from perminute.adapters.dynamodb.event_items import event_key, event_of
-from perminute.adapters.dynamodb.ledger_items import (
-    CALLS,
-    ENTRY,
+from perminute.adapters.dynamodb.account_items import (
     chargeback_key,
     entry_in,
     entry_key,
+    event_key,
+    event_of,
+    key,
 )
+from perminute.adapters.dynamodb.codec import sortable, whole_seconds
 from perminute.adapters.dynamodb.tables import readable
 from perminute.adapters.dynamodb.transactions import request_of, why_refused
 from perminute.domain.credit.accounts import Account
-from perminute.domain.credit.ledger import entry_id
+from perminute.domain.credit.ledger import LedgerEntry, entry_id
 from perminute.domain.credit.transaction import (
     AccountChanged,
     EventIdentity,
@@ -29,7 +29,6 @@ from perminute.domain.credit.transaction import (
 )
 from perminute.domain.errors import Contended
 from perminute.domain.pools.pools import MinutePool, Month
-from perminute.domain.values.times import parse_instant
 from perminute.ports.stores import ListedOrganizations
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.tables import Tables
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.booking import BoughtCredit
-    from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.lots import Lot, Lots
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.limits.spending import SpendChange, SpendCounter, SpendKey
@@ -205,56 +203,33 @@ class DynamoDBCreditStore:
         were being drawn on.
         """
         # Imported where it is needed: who authorizes calls is waited for, and reconciles nothing.
+        from perminute.adapters.dynamodb.books import DynamoDBBooks  # noqa: PLC0415
         from perminute.domain.reconciliation.reconciliation import Statement  # noqa: PLC0415
 
         account = self.account(organization_id)
+        last = entry_id(account.entries)
         pools = self._pools(organization_id)
-        with readable(f"the ledger or usage of {organization_id}"):
-            entries = self._entries(organization_id, account.entries)
-            charges_micros, pool_minutes = self._summed(organization_id, account.entries)
+        entries: list[LedgerEntry] = []
+        charges_micros: Counter[str | None] = Counter()
+        pool_minutes: Counter[Month] = Counter()
+        for _, part in DynamoDBBooks(self._tables).parts(organization_id):
+            if isinstance(part, LedgerEntry):
+                entries += [part] if part.entry_id <= last else []
+                continue
+            for entry, micros in part.movements:
+                if entry is None or entry <= last:
+                    charges_micros[entry] += micros
+            if part.month is not None:
+                pool_minutes[part.month] += part.pool_minutes
         again = {pool.month: pool for pool in self._pools(organization_id)}
         return Statement(
             account=account,
             further=self.further_lots(organization_id),
-            entries=entries,
+            entries=tuple(sorted(entries, key=attrgetter("entry_id"))),
             charges_micros=charges_micros,
             pools=tuple(pool for pool in pools if again.get(pool.month) == pool),
             pool_minutes=pool_minutes,
         )
-
-    def _entries(self, organization_id: str, count: int) -> tuple[LedgerEntry, ...]:
-        """Read entries up to a number, in order: charges are with their calls, others alone."""
-        last = entry_id(count)
-        found = (
-            entry_in(item)
-            for prefix in (CALLS, ENTRY)
-            for item in self._tables.credit.items_of(organization_id, prefix)
-        )
-        entries = [entry for entry in found if entry and entry.entry_id <= last]
-        return tuple(sorted(entries, key=lambda entry: entry.entry_id))
-
-    def _summed(
-        self, organization_id: str, entries: int
-    ) -> tuple[Counter[str | None], Counter[Month]]:
-        """Sum what calls cost by their entries, and the minutes they drew by month.
-
-        Later entries than the account's are left out.
-        """
-        charges_micros: Counter[str | None] = Counter()
-        pool_minutes: Counter[Month] = Counter()
-        usages = self._tables.usage.items_of(
-            organization_id,
-            FilterExpression="attribute_exists(outcome)",
-            ProjectionExpression="entryId, chargeMicros, adjustments, poolMinutes, answeredAt",
-        )
-        for item in usages:
-            for entry, micros in call_items.movements_of(item):
-                if entry is None or entry <= entry_id(entries):
-                    charges_micros[entry] += micros
-            if "poolMinutes" in item:
-                answered_at = parse_instant(item["answeredAt"]["S"])
-                pool_minutes[Month.of(answered_at)] += int(item["poolMinutes"]["N"])
-        return charges_micros, pool_minutes
 
 
 def _listed(due_by: datetime | None) -> tuple[str, dict[str, str]]:

@@ -10,9 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from perminute.adapters.dynamodb.account_items import ACCOUNT, NEVER_DUE, key
+from perminute.adapters.dynamodb.account_items import (
+    ACCOUNT,
+    NEVER_DUE,
+    event_of,
+    insert_event,
+    key,
+)
 from perminute.adapters.dynamodb.codec import sortable
-from perminute.adapters.dynamodb.event_items import event_of, insert_event
 from perminute.adapters.dynamodb.tables import readable
 from perminute.adapters.dynamodb.timelines import (
     FOLDED_UNTIL,

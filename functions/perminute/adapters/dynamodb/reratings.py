@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from perminute.adapters.dynamodb.account_items import ACCOUNTS_INDEX
+from perminute.adapters.dynamodb.account_items import ACCOUNTS_INDEX, PRODUCER
 from perminute.adapters.dynamodb.codec import (
     ALWAYS,
     INSTANT,
@@ -22,7 +22,6 @@ from perminute.adapters.dynamodb.codec import (
     whole_seconds,
 )
 from perminute.adapters.dynamodb.counter_items import WAITING
-from perminute.adapters.dynamodb.ledger_items import PRODUCER
 from perminute.adapters.dynamodb.tables import readable
 from perminute.adapters.dynamodb.writes import WriteRequest
 from perminute.domain.credit.ledger import RERATING
@@ -57,9 +56,7 @@ def rerating_item(rerating: Rerating) -> Item:
     return {**_RERATING.write(rerating), **listed}
 
 
-def rerating_of(item: Item) -> Rerating:
-    """Read what is to be rated again."""
-    return _RERATING.read(item)
+rerating_of = _RERATING.read
 
 
 _IS_AS_READ = "steps = :read"

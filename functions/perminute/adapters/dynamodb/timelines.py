@@ -91,14 +91,7 @@ _FACT = row(
 )
 
 
-def timeline_item(timeline: TimelineItem) -> Item:
-    """Write an item of a timeline."""
-    return _TIMELINE.write(timeline)
-
-
-def timeline_of(item: Item) -> TimelineItem:
-    """Read an item of a timeline."""
-    return _TIMELINE.read(item)
+timeline_item, timeline_of = _TIMELINE.write, _TIMELINE.read
 
 
 def subject_key(organization_id: str, subject: str) -> Item:

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 from perminute.adapters.dynamodb.account_items import (
     account_item,
+    chargeback_item,
+    entry_item,
+    event_of,
     expired_lot_item,
     further_lot_item,
+    insert_event,
 )
-from perminute.adapters.dynamodb.call_items import call_of, reservation_item, usage_item
-from perminute.adapters.dynamodb.call_list_items import RELISTED, call_list_items
+from perminute.adapters.dynamodb.call_items import call_of, usage_item
+from perminute.adapters.dynamodb.calls import RELISTED, authorized_put, call_list_items
 from perminute.adapters.dynamodb.counter_items import correction_item, pool_item, spending_item
-from perminute.adapters.dynamodb.event_items import event_of, insert_event
-from perminute.adapters.dynamodb.ledger_items import chargeback_item, entry_item
 from perminute.adapters.dynamodb.writes import WriteRequest
 from perminute.domain.authorization.reservations import Reservation
 from perminute.domain.credit.ledger import EntryType
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.tables import Operation, Tables
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.ledger import LedgerEntry
-    from perminute.domain.credit.transaction import Authorized, Transaction
+    from perminute.domain.credit.transaction import Transaction
 
 _NEW_CALL = "attribute_not_exists(outcome) AND attribute_not_exists(held)"
 """Nothing is recorded of a call, or only that it was authorized and has nothing reserved."""
@@ -37,9 +39,6 @@ _CALL_TO_SETTLE = (
     "AND (attribute_not_exists(sequenceNumber) OR sequenceNumber = :n)"
 )
 """The same, but what it has reserved is known; if it is forgotten meanwhile, so much the better."""
-
-_CALL_UNDER_WAY = "attribute_not_exists(outcome) AND sequenceNumber = :n"
-"""A call is authorized, has not ended, and is where it was."""
 
 
 def request_of(tables: Tables, transaction: Transaction) -> WriteRequest:
@@ -177,11 +176,3 @@ def why_refused(
         events,
         {call_id: call for call_id, call in calls.items() if isinstance(call, Reservation)},
     )
-
-
-def authorized_put(tables: Tables, authorized: Authorized) -> Operation:
-    """Put a call under way in the place of what it was."""
-    item = reservation_item(authorized.after)
-    if authorized.before is None:
-        return tables.usage.put(item, tables.usage.is_new)
-    return tables.usage.put(item, _CALL_UNDER_WAY, n=authorized.before.sequence)

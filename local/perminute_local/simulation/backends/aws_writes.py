@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute.adapters.dynamodb.account_items import ACCOUNT, account_of
+from perminute.adapters.dynamodb.account_items import ACCOUNT, account_of, entry_in
 from perminute.adapters.dynamodb.call_items import OUTCOME, call_of, usage_of
 from perminute.adapters.dynamodb.counter_items import POOL, pool_of
 from perminute.adapters.dynamodb.digests import FIRST_CALL
-from perminute.adapters.dynamodb.ledger_items import entry_in
 from perminute.adapters.dynamodb.outbox_items import documents_in
 from perminute.domain.rating.usage_record import Usage
 from perminute.domain.values.times import parse_instant

@@ -27,13 +27,12 @@ from moto.dynamodb.models.table import Table
 
 from perminute import aws, bootstrap
 from perminute.adapters.dynamodb import licensing_store
-from perminute.adapters.dynamodb.account_items import ACCOUNT
+from perminute.adapters.dynamodb.account_items import ACCOUNT, event_key, event_of
 from perminute.adapters.dynamodb.books import DynamoDBBookChecks
 from perminute.adapters.dynamodb.call_items import call_of
 from perminute.adapters.dynamodb.calls import DynamoDBCalls
 from perminute.adapters.dynamodb.counter_items import SPENDING, spending_of
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
-from perminute.adapters.dynamodb.event_items import event_key, event_of
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.reratings import DynamoDBReratings
 from perminute.adapters.dynamodb.tables import Tables, connect
