@@ -24,55 +24,48 @@ class CallRecords(Records):
     """`CallsUnderWay` in dictionaries, and the usage of calls."""
 
     def read(self, organization_id: str, call_id: str) -> CallUnderWay:
-        with self._lock:
-            call = self._call(organization_id, call_id)
-            return CallUnderWay(self._account(organization_id), call)
+        call = self._call(organization_id, call_id)
+        return CallUnderWay(self._account(organization_id), call)
 
     def keep(self, authorized: Authorized) -> bool:
-        with self._lock:
-            if not self._holds_against(authorized):
-                return False
-            self._authorize(authorized)
-            return True
+        if not self._holds_against(authorized):
+            return False
+        self._authorize(authorized)
+        return True
 
     def calls_by_start(
         self, organization_id: str, *, limit: int, after: CallPlace | None = None
     ) -> Iterator[CallPlace]:
-        with self._lock:
-            places = sorted(
-                CallPlace(since, call_id)
-                for call_id, reservation in of(organization_id, self.under_way).items()
-                if (since := under_way_since(reservation)) is not None
-            )
+        places = sorted(
+            CallPlace(since, call_id)
+            for call_id, reservation in of(organization_id, self.under_way).items()
+            if (since := under_way_since(reservation)) is not None
+        )
         return iter([one for one in places if after is None or one > after][:limit])
 
     def read_calls(
         self, organization_id: str, call_ids: Collection[str]
     ) -> Mapping[str, Reservation | Usage]:
-        with self._lock:
-            known = ((one, self._call(organization_id, one)) for one in call_ids)
-            return {call_id: call for call_id, call in known if call is not None}
+        known = ((one, self._call(organization_id, one)) for one in call_ids)
+        return {call_id: call for call_id, call in known if call is not None}
 
     def reservations(
         self, organization_id: str, call_ids: Collection[str]
     ) -> Mapping[str, Reservation]:
-        with self._lock:
-            known = of(organization_id, self.under_way)
-            return {call_id: known[call_id] for call_id in call_ids if call_id in known}
+        known = of(organization_id, self.under_way)
+        return {call_id: known[call_id] for call_id in call_ids if call_id in known}
 
     def reported_calls(self, organization_id: str, *, due_by: datetime) -> Iterator[str]:
-        with self._lock:
-            due = sorted(
-                (reservation.charge_at, call_id)
-                for call_id, reservation in of(organization_id, self.under_way).items()
-                if reservation.charge_at and reservation.charge_at <= due_by
-            )
+        due = sorted(
+            (reservation.charge_at, call_id)
+            for call_id, reservation in of(organization_id, self.under_way).items()
+            if reservation.charge_at and reservation.charge_at <= due_by
+        )
         return iter([call_id for _, call_id in due])
 
     def usages_of(self, organization_id: str) -> list[Usage]:
         """Return everything that is recorded of an organization's calls."""
-        with self._lock:
-            return list(of(organization_id, self.usages).values())
+        return list(of(organization_id, self.usages).values())
 
     def _call(self, organization_id: str, call_id: str) -> Reservation | Usage | None:
         key = (organization_id, call_id)

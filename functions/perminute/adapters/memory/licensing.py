@@ -25,16 +25,14 @@ class LicensingRecords(Records):
     """`LicensingStore` in dictionaries."""
 
     def licensing(self, organization_id: str, user_ids: Collection[str]) -> Licensing:
-        with self._lock:
-            return Licensing(
-                self._timeline(organization_id, None),
-                {user_id: self._timeline(organization_id, user_id) for user_id in user_ids},
-            )
+        return Licensing(
+            self._timeline(organization_id, None),
+            {user_id: self._timeline(organization_id, user_id) for user_id in user_ids},
+        )
 
     def seats(self, account: Account) -> Seats:
-        with self._lock:
-            users = [key for key in self.facts if key[0] == account.organization_id and key[1]]
-            return Seats([self._timeline(*key) for key in users])
+        users = [key for key in self.facts if key[0] == account.organization_id and key[1]]
+        return Seats([self._timeline(*key) for key in users])
 
     def record(
         self,
@@ -42,49 +40,44 @@ class LicensingRecords(Records):
         changes: Sequence[tuple[LicensingChange, ProcessedEvent]],
         rerating: Rerating | None = None,
     ) -> None:
-        with self._lock:
-            events = [event for _, event in changes]
-            known = self._known_events(events)
-            if known:
-                raise AlreadyExists(processed_events=known)
-            if folded := self._folded(organization_id, changes):
-                raise FactsFolded(folded)
-            full = self._full(organization_id, changes)
-            if full:
-                raise TimelineFull(full)
-            for change, _ in changes:
-                self.facts[organization_id, change.user_id] |= set(change.facts)
-            self._record(events)
-            self._wait([] if rerating is None else [rerating])
-            account = self._account(organization_id)
-            self.listed.add(organization_id)
-            self.accounts[organization_id] = replace(
-                account,
-                version=account.version + 1,
-                licensing_version=account.licensing_version + 1,
-                user_facts=account.user_facts
-                + sum(len(change.facts) for change, _ in changes if change.user_id is not None),
-            )
+        events = [event for _, event in changes]
+        known = self._known_events(events)
+        if known:
+            raise AlreadyExists(processed_events=known)
+        if folded := self._folded(organization_id, changes):
+            raise FactsFolded(folded)
+        full = self._full(organization_id, changes)
+        if full:
+            raise TimelineFull(full)
+        for change, _ in changes:
+            self.facts[organization_id, change.user_id] |= set(change.facts)
+        self._record(events)
+        self._wait([] if rerating is None else [rerating])
+        of_users = (change.facts for change, _ in changes if change.user_id is not None)
+        self._next_version(organization_id, sum(map(len, of_users)))
 
     def roll_over(
         self, organization_id: str, user_id: str | None, *, fold_before: datetime
     ) -> None:
         key = organization_id, user_id
-        with self._lock:
-            facts = self.further_facts[key] | self.facts[key]
-            kept = fold(facts, fold_before)
-            self.further_facts[key] = kept
-            self.facts[key] = set()
-            left_out = len(facts) - len(kept)
-            if left_out:
-                self.folded_until[key] = max(fold_before, self.folded_until.get(key, fold_before))
-                account = self._account(organization_id)
-                self.accounts[organization_id] = replace(
-                    account,
-                    version=account.version + 1,
-                    licensing_version=account.licensing_version + 1,
-                    user_facts=account.user_facts - (left_out if user_id is not None else 0),
-                )
+        facts = self.further_facts[key] | self.facts[key]
+        kept = fold(facts, fold_before)
+        self.further_facts[key] = kept
+        self.facts[key] = set()
+        left_out = len(facts) - len(kept)
+        if left_out:
+            self.folded_until[key] = max(fold_before, self.folded_until.get(key, fold_before))
+            self._next_version(organization_id, 0 if user_id is None else -left_out)
+
+    def _next_version(self, organization_id: str, of_users: int) -> None:
+        account = self._account(organization_id)
+        self.listed.add(organization_id)
+        self.accounts[organization_id] = replace(
+            account,
+            version=account.version + 1,
+            licensing_version=account.licensing_version + 1,
+            user_facts=account.user_facts + of_users,
+        )
 
     def _timeline(self, organization_id: str, user_id: str | None) -> Timeline:
         key = organization_id, user_id

@@ -1,10 +1,11 @@
-"""What the in-memory twins of the stores contain, held by one lock."""
+"""What the in-memory twins of the stores contain, re-ratings, and the one lock of all."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from threading import Lock
+from functools import wraps
+from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 
 from perminute.domain.credit.accounts import Account
@@ -12,7 +13,7 @@ from perminute.domain.credit.transaction import EventIdentity, IdentityKind
 from perminute.domain.licensing.timelines import MAX_FACTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from perminute.domain.authorization.reservations import Reservation
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 V = TypeVar("V")
+S = TypeVar("S", bound="Records")
 
 
 @dataclass
@@ -72,7 +74,7 @@ class Records:
     """Those that were moved from there when a timeline was full."""
     folded_until: dict[tuple[str, str | None], datetime] = field(default_factory=dict)
     max_facts: int = MAX_FACTS
-    _lock: Lock = field(default_factory=Lock)
+    _lock: RLock = field(default_factory=RLock)
 
     def _account(self, organization_id: str) -> Account:
         return self.accounts.get(organization_id, Account(organization_id=organization_id))
@@ -96,6 +98,24 @@ class Records:
         self.processed_events |= {identity_of(event.key): event for event in events}
 
 
+def one_at_a_time(store: type[S]) -> type[S]:
+    """Let one thread at a time call a method of a store: each is a transaction."""
+    for name in dir(store):
+        method = getattr(store, name)
+        if callable(method) and not name.startswith("_"):
+            setattr(store, name, _locked(method))
+    return store
+
+
+def _locked(method: Callable[..., V]) -> Callable[..., V]:
+    @wraps(method)
+    def call(store: Records, *args: object, **kwargs: object) -> V:
+        with store._lock:  # noqa: SLF001 - the store's own lock
+            return method(store, *args, **kwargs)
+
+    return call
+
+
 def of(organization_id: str, records: Mapping[tuple[str, K], V]) -> dict[K, V]:
     """Return the records of an organization, by the rest of their keys."""
     return {key: record for (name, key), record in records.items() if name == organization_id}
@@ -104,3 +124,38 @@ def of(organization_id: str, records: Mapping[tuple[str, K], V]) -> dict[K, V]:
 def identity_of(key: EventIdentity) -> EventIdentity:
     """An event id stands for itself, whichever organization it speaks of."""
     return replace(key, organization_id="") if key.kind is IdentityKind.EVENT else key
+
+
+class ReratingRecords(Records):
+    """`Reratings` in a dictionary."""
+
+    def waiting(self, organization_id: str) -> Sequence[Rerating]:
+        keys = sorted(self.reratings)
+        return [self.reratings[key] for key in keys if key[0] == organization_id]
+
+    def proceed(self, rerating: Rerating) -> bool:
+        return self.merge(rerating, ())
+
+    def merge(self, merged: Rerating, absorbed: Sequence[Rerating]) -> bool:
+        if not all(map(self._is_at, (merged, *absorbed))):
+            return False
+        for one in absorbed:
+            del self.reratings[one.organization_id, one.rerating_id]
+        self._wait([replace(merged, steps=merged.steps + 1)])
+        return True
+
+    def finish(self, rerating: Rerating) -> bool:
+        if not self._is_at(rerating):
+            return False
+        del self.reratings[rerating.organization_id, rerating.rerating_id]
+        return True
+
+    def organizations_waiting(self) -> Iterator[str]:
+        rerated = {name for name, _ in self.reratings}
+        pools = self.minute_pools.items()
+        unsettled = {name for (name, _), pool in pools if pool.unsettled is not None}
+        return iter(sorted(rerated | unsettled))
+
+    def _is_at(self, rerating: Rerating) -> bool:
+        known = self.reratings.get((rerating.organization_id, rerating.rerating_id))
+        return known is not None and known.steps == rerating.steps

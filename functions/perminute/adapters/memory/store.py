@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from perminute.adapters.memory.calls import CallRecords
 from perminute.adapters.memory.licensing import LicensingRecords
-from perminute.adapters.memory.records import identity_of, of
+from perminute.adapters.memory.records import ReratingRecords, identity_of, of, one_at_a_time
 from perminute.adapters.memory.reratings import ReratingRecords
 from perminute.domain.credit.booking import BoughtCredit
 from perminute.domain.credit.lots import in_order
@@ -37,126 +37,110 @@ if TYPE_CHECKING:
     from perminute.domain.limits.spending import SpendChange, SpendCounter, SpendKey
 
 
+@one_at_a_time
 class InMemoryStore(CallRecords, LicensingRecords, ReratingRecords):
     """Accounts, ledgers, usage and licensing timelines: all stores in one, as in a transaction."""
 
     def account(self, organization_id: str) -> Account:
-        with self._lock:
-            return self._account(organization_id)
+        return self._account(organization_id)
 
     def commit(self, transaction: Transaction) -> None:
         organization_id = transaction.before.organization_id
-        with self._lock:
-            known = AlreadyExists(
-                {
-                    usage.call.call_id: self.usages[organization_id, usage.call.call_id]
-                    for usage in transaction.usages
-                    if (organization_id, usage.call.call_id) in self.usages
-                },
-                self._known_events(transaction.processed_events),
-                self._unsettled(transaction),
-            )
-            if known.usages or known.processed_events or known.reservations:
-                raise known
-            if self._account(organization_id).version != transaction.before.version:
-                raise AccountChanged
-            if transaction.authorized is not None and not self._holds_against(
-                transaction.authorized
-            ):
-                raise AccountChanged
-            if transaction.after is not transaction.before:
-                self.accounts[organization_id] = transaction.after
-                self.listed.add(organization_id)
-            self.entries += transaction.entries
-            self.outbox += transaction.notifications
-            self.causes |= dict.fromkeys(
-                (one.id for one in transaction.notifications), transaction.causes
-            )
-            self._keep_calls(transaction)
-            for usage in (*transaction.usages, *transaction.rerated):
-                self.usages[organization_id, usage.call.call_id] = usage
-                self.under_way.pop((organization_id, usage.call.call_id), None)
-            self._write_lots(transaction)
-            for pool in transaction.pools:
-                self.minute_pools[organization_id, pool.month] = pool
-            for spending in transaction.spend_counters:
-                self.spending[organization_id, spending.key] = spending
-            if transaction.corrected:
-                self.corrected[organization_id, transaction.after.corrections] = (
-                    transaction.corrected
-                )
-            if transaction.authorized is not None:
-                self._authorize(transaction.authorized)
-            self._record(transaction.processed_events)
-            self._wait(transaction.reratings)
+        known = AlreadyExists(
+            {
+                usage.call.call_id: self.usages[organization_id, usage.call.call_id]
+                for usage in transaction.usages
+                if (organization_id, usage.call.call_id) in self.usages
+            },
+            self._known_events(transaction.processed_events),
+            self._unsettled(transaction),
+        )
+        if known.usages or known.processed_events or known.reservations:
+            raise known
+        if self._account(organization_id).version != transaction.before.version:
+            raise AccountChanged
+        if transaction.authorized is not None and not self._holds_against(transaction.authorized):
+            raise AccountChanged
+        if transaction.after is not transaction.before:
+            self.accounts[organization_id] = transaction.after
+            self.listed.add(organization_id)
+        self.entries += transaction.entries
+        self.outbox += transaction.notifications
+        self.causes |= dict.fromkeys(
+            (one.id for one in transaction.notifications), transaction.causes
+        )
+        self._keep_calls(transaction)
+        for usage in (*transaction.usages, *transaction.rerated):
+            self.usages[organization_id, usage.call.call_id] = usage
+            self.under_way.pop((organization_id, usage.call.call_id), None)
+        self._write_lots(transaction)
+        for pool in transaction.pools:
+            self.minute_pools[organization_id, pool.month] = pool
+        for spending in transaction.spend_counters:
+            self.spending[organization_id, spending.key] = spending
+        if transaction.corrected:
+            self.corrected[organization_id, transaction.after.corrections] = transaction.corrected
+        if transaction.authorized is not None:
+            self._authorize(transaction.authorized)
+        self._record(transaction.processed_events)
+        self._wait(transaction.reratings)
 
     def pools(self, organization_id: str, months: Collection[Month]) -> dict[Month, MinutePool]:
-        with self._lock:
-            known = of(organization_id, self.minute_pools)
-            empty = (MinutePool(organization_id=organization_id, month=month) for month in months)
-            return {pool.month: known.get(pool.month, pool) for pool in empty}
+        known = of(organization_id, self.minute_pools)
+        empty = (MinutePool(organization_id=organization_id, month=month) for month in months)
+        return {pool.month: known.get(pool.month, pool) for pool in empty}
 
     def spend_counters(
         self, organization_id: str, keys: Collection[SpendKey]
     ) -> dict[SpendKey, SpendCounter]:
-        with self._lock:
-            known = of(organization_id, self.spending)
-            return {key: known[key] for key in keys if key in known}
+        known = of(organization_id, self.spending)
+        return {key: known[key] for key in keys if key in known}
 
     def spend_changes(
         self, organization_id: str, *, after: int, until: int
     ) -> Mapping[int, Sequence[SpendChange]]:
-        with self._lock:
-            corrected = of(organization_id, self.corrected)
-            return {number: corrected[number] for number in corrected if after < number <= until}
+        corrected = of(organization_id, self.corrected)
+        return {number: corrected[number] for number in corrected if after < number <= until}
 
     def pool_months(self, organization_id: str, since: Month) -> Sequence[Month]:
-        with self._lock:
-            months = of(organization_id, self.minute_pools)
-            return sorted(month for month in months if month >= since)
+        months = of(organization_id, self.minute_pools)
+        return sorted(month for month in months if month >= since)
 
     def unsettled_months(self, organization_id: str) -> Sequence[Month]:
-        with self._lock:
-            pools = of(organization_id, self.minute_pools)
-            return sorted(month for month in pools if pools[month].unsettled is not None)
+        pools = of(organization_id, self.minute_pools)
+        return sorted(month for month in pools if pools[month].unsettled is not None)
 
     def opened_lots(self, organization_id: str, lot_ids: Collection[str]) -> Mapping[str, Lot]:
-        with self._lock:
-            opened = (entry.opens for entry in self._entries(organization_id))
-            return {lot.lot_id: lot for lot in opened if lot and lot.lot_id in lot_ids}
+        opened = (entry.opens for entry in self._entries(organization_id))
+        return {lot.lot_id: lot for lot in opened if lot and lot.lot_id in lot_ids}
 
     def further_lots(self, organization_id: str) -> Lots:
-        with self._lock:
-            return self._further(organization_id)
+        return self._further(organization_id)
 
     def expired_lots(self, organization_id: str, *, since: datetime) -> Lots:
-        with self._lock:
-            lots = of(organization_id, self.expired).values()
+        lots = of(organization_id, self.expired).values()
         lots_since = (lot for lot in lots if lot.expires_at > since)
         return tuple(sorted(lots_since, key=lambda lot: (lot.expires_at, lot.lot_id)))
 
     def bought(self, organization_id: str, purchase_id: str) -> BoughtCredit | None:
         purchase = EventIdentity(IdentityKind.PURCHASE, organization_id, purchase_id)
-        with self._lock:
-            event = self.processed_events.get(purchase)
-            for entry in self._entries(organization_id):
-                if event and event.entry_id == entry.entry_id and entry.opens:
-                    return BoughtCredit(
-                        purchase_id=purchase_id,
-                        lot_id=entry.opens.lot_id,
-                        amount_micros=entry.amount_micros,
-                        charged_back_micros=self.chargebacks.get((organization_id, purchase_id), 0),
-                        forfeited=self.expired.get((organization_id, entry.opens.lot_id)),
-                    )
+        event = self.processed_events.get(purchase)
+        for entry in self._entries(organization_id):
+            if event and event.entry_id == entry.entry_id and entry.opens:
+                return BoughtCredit(
+                    purchase_id=purchase_id,
+                    lot_id=entry.opens.lot_id,
+                    amount_micros=entry.amount_micros,
+                    charged_back_micros=self.chargebacks.get((organization_id, purchase_id), 0),
+                    forfeited=self.expired.get((organization_id, entry.opens.lot_id)),
+                )
         return None
 
     def processed_event(self, key: EventIdentity) -> ProcessedEvent | None:
-        with self._lock:
-            return self.processed_events.get(identity_of(key))
+        return self.processed_events.get(identity_of(key))
 
     def organizations(self, *, due_by: datetime | None = None) -> Iterator[str]:
-        with self._lock:
-            accounts = [self.accounts[organization_id] for organization_id in sorted(self.listed)]
+        accounts = [self.accounts[organization_id] for organization_id in sorted(self.listed)]
         return iter([a.organization_id for a in accounts if _is_listed(a, due_by)])
 
     def listed_organizations(
@@ -167,22 +151,21 @@ class InMemoryStore(CallRecords, LicensingRecords, ReratingRecords):
         return ListedOrganizations(page, page[-1] if len(names) > limit else None)
 
     def statement(self, organization_id: str) -> Statement:
-        with self._lock:
-            charges_micros: Counter[str | None] = Counter()
-            pool_minutes: Counter[Month] = Counter()
-            for usage in of(organization_id, self.usages).values():
-                for entry, micros in usage.movements:
-                    charges_micros[entry] += micros
-                if usage.pool_minutes:
-                    pool_minutes[month_of(usage.call)] += usage.pool_minutes
-            return Statement(
-                account=self._account(organization_id),
-                further=self._further(organization_id),
-                entries=tuple(self._entries(organization_id)),
-                charges_micros=charges_micros,
-                pools=tuple(of(organization_id, self.minute_pools).values()),
-                pool_minutes=pool_minutes,
-            )
+        charges_micros: Counter[str | None] = Counter()
+        pool_minutes: Counter[Month] = Counter()
+        for usage in of(organization_id, self.usages).values():
+            for entry, micros in usage.movements:
+                charges_micros[entry] += micros
+            if usage.pool_minutes:
+                pool_minutes[month_of(usage.call)] += usage.pool_minutes
+        return Statement(
+            account=self._account(organization_id),
+            further=self._further(organization_id),
+            entries=tuple(self._entries(organization_id)),
+            charges_micros=charges_micros,
+            pools=tuple(of(organization_id, self.minute_pools).values()),
+            pool_minutes=pool_minutes,
+        )
 
     def _entries(self, organization_id: str) -> list[LedgerEntry]:
         return [entry for entry in self.entries if entry.organization_id == organization_id]
