@@ -15,7 +15,7 @@ from unittest.mock import patch
 from builders import ANSWERED, announced, holding, lot, rating
 from rich.console import Console
 
-from perminute.adapters.memory import KeptRejections
+from perminute.adapters.memory import StoredRejections
 from perminute.adapters.messaging import _entry
 from perminute.adapters.notification_documents import declared_types, document_of
 from perminute.api.http import error_document
@@ -119,7 +119,7 @@ def refusals(text: str) -> str:
         raise Refused("callId", f"conflict: {text} is recorded with another endedAt")
 
     record = {"messageId": "m", "body": "{}", "attributes": {}}
-    kept = KeptRejections()
+    kept = StoredRejections()
     settled: Settled[object] = settle_batch(
         {"Records": [record]}, parse=refuse, use_case=lambda *_: (), rejections=kept
     )

@@ -66,7 +66,7 @@ class Application(AwsResources):
     def queue_reratings(self) -> QueueReratings:
         return QueueReratings(self._rerating_queue(), self.rejections())
 
-    def wake_forgotten(self) -> QueueForgotten:
+    def queue_forgotten(self) -> QueueForgotten:
         return QueueForgotten(DynamoDBReratings(self.schema), self._rerating_queue())
 
     def book_credit(self) -> BookCredit:

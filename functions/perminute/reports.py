@@ -76,16 +76,16 @@ def report_rerated(settled: Settled[ReratingProgress]) -> None:
     looked_at = sum(piece.looked_at for piece in pieces)
     if causes := list(dict.fromkeys(cause for piece in pieces for cause in piece.causes)):
         extra = {"calls": looked_at, "rerated": len(rerated)}
-        log_with_names("calls looked at again", extra, "correlationIds", causes)
-    count("CallsLookedAtAgain", looked_at)
+        log_with_names("calls reviewed", extra, "correlationIds", causes)
+    count("CallsReviewed", looked_at)
     count("CallsRerated", len(rerated))
 
 
 def report_ties(organization_id: str, found: Collection[Tie] | Unavailable) -> None:
     """Report statements that contradict each other, of which neither was issued later."""
     if isinstance(found, Unavailable):
-        logger.warning("ties not looked for", organizationId=organization_id, reason=str(found))
-        count("TiesNotLookedFor", 1)
+        logger.warning("tie search failed", organizationId=organization_id, reason=str(found))
+        count("TieSearchesFailed", 1)
         return
     for tie in found:
         logger.warning(
@@ -100,10 +100,10 @@ def report_ties(organization_id: str, found: Collection[Tie] | Unavailable) -> N
     count("TiesDecided", len(found))
 
 
-def report_woken(organizations: int) -> None:
+def report_queued_reratings(organizations: int) -> None:
     """Report how many organizations were queued to be looked at again."""
-    logger.info("organizations woken", organizations=organizations)
-    count("OrganizationsWoken", organizations)
+    logger.info("re-ratings queued", organizations=organizations)
+    count("ReratingsQueued", organizations)
 
 
 def report_published(published: Published) -> None:
@@ -155,15 +155,15 @@ def report_expiry(done: Sequence[AccountExpiry]) -> None:
     """Report accounts that were due, and the recharges that nobody answers."""
     failed = {one.organization_id: one.expired.failed for one in done}
     unanswered = [one for one in done if one.expired.unanswered is not None]
-    failures = log_failures("account not brought up to date", failed)
-    logger.info("credit brought up to date", organizations=len(done), failed=failures)
+    failures = log_failures("account not updated", failed)
+    logger.info("accounts updated", organizations=len(done), failed=failures)
     for one in unanswered:
         logger.error(
             "recharge unanswered",
             organizationId=one.organization_id,
             rechargeId=one.expired.unanswered,
         )
-    count("AccountsBroughtUpToDate", len(done) - failures)
+    count("AccountsUpdated", len(done) - failures)
     count("RechargesUnanswered", len(unanswered))
 
 

@@ -201,7 +201,7 @@ def _store_refused(
     reason = one_line(str(refusal), at_most=MAX_REASON_LENGTH)
     rejection = Rejection(event_id_of(message.body), reason, message.body)
     try:
-        rejections.keep([rejection])
+        rejections.store([rejection])
     except Unavailable as error:
         # What cannot be stored is delivered again: nothing may be lost.
         settled.failed.append((message, str(error)))

@@ -145,7 +145,7 @@ def test_a_call_under_way_is_read_back_as_it_was_written(stores: Stores, organiz
     account = funded(stores, organization)
     assert stores.under_way.read(organization, "call-1") == CallUnderWay(account, None)
     reservation = every_field(organization)
-    assert stores.under_way.keep(Authorized(reservation, None))
+    assert stores.under_way.store(Authorized(reservation, None))
     assert stores.under_way.read(organization, "call-1") == CallUnderWay(account, reservation)
     assert stores.credit.reservations(organization, ["call-1", "call-2"]) == {"call-1": reservation}
     bare = Reservation(
@@ -153,7 +153,7 @@ def test_a_call_under_way_is_read_back_as_it_was_written(stores: Stores, organiz
         asked=ChargingRequest(Operation.AUTHORIZE, 0, 300),
         answer=Answer(sequence=0, decision=Decision.ALLOW),
     )
-    assert stores.under_way.keep(Authorized(bare, None))
+    assert stores.under_way.store(Authorized(bare, None))
     assert stores.under_way.read(organization, "bare").call == bare
 
 
@@ -240,10 +240,10 @@ def test_of_two_requests_about_one_call_one_is_recorded(stores: Stores, organiza
     again = decided(first.booking.after, under_way(organization))
     with pytest.raises(AccountChanged):
         stores.credit.commit(post(first.booking.after, again))
-    assert not stores.under_way.keep(Authorized(again.reservation, None))
+    assert not stores.under_way.store(Authorized(again.reservation, None))
     stale = replace(first.reservation, asked=ChargingRequest(Operation.UPDATE, 4))
-    assert not stores.under_way.keep(Authorized(every_field(organization), stale))
-    assert stores.under_way.keep(Authorized(every_field(organization), first.reservation))
+    assert not stores.under_way.store(Authorized(every_field(organization), stale))
+    assert stores.under_way.store(Authorized(every_field(organization), first.reservation))
 
 
 def test_a_usage_takes_the_place_of_what_was_reserved_for_it(
@@ -264,8 +264,8 @@ def test_a_usage_takes_the_place_of_what_was_reserved_for_it(
     assert not settled.reserved
     assert settled.balance_micros == MICROS - 150_000
     assert stores.credit.reservations(organization, ["call-1"]) == {}
-    assert not stores.under_way.keep(Authorized(one.reservation, None))
-    assert not stores.under_way.keep(Authorized(one.reservation, one.reservation))
+    assert not stores.under_way.store(Authorized(one.reservation, None))
+    assert not stores.under_way.store(Authorized(one.reservation, one.reservation))
     assert reconcile(stores.credit.statement(organization)) == ()
 
 
@@ -277,7 +277,7 @@ def test_a_reservation_that_went_on_meanwhile_stops_the_usage(
     stores.credit.commit(post(account, one))
     account = one.booking.after
     further = every_field(organization)
-    assert stores.under_way.keep(Authorized(further, one.reservation))
+    assert stores.under_way.store(Authorized(further, one.reservation))
     transaction = charged(account, one.reservation.call, one.reservation)
     with refuses(AlreadyExists(reservations={"call-1": further})):
         stores.credit.commit(transaction)
@@ -292,7 +292,7 @@ def test_a_call_that_was_denied_or_costs_nothing_is_not_in_the_way_of_its_usage(
         asked=ChargingRequest(Operation.AUTHORIZE, 0, 300),
         answer=Answer(sequence=0, decision=Decision.DENY, reason="spendLimit"),
     )
-    stores.under_way.keep(Authorized(denied, None))
+    stores.under_way.store(Authorized(denied, None))
     assert reconcile(stores.credit.statement(organization)) == ()
     stores.credit.commit(charged(account, denied.call))
 
@@ -304,7 +304,7 @@ def test_any_number_of_calls_is_read_at_once(stores: Stores, organization: str, 
         reservation = replace(
             every_field(organization), call=under_way(organization, call_id=call_id)
         )
-        stores.under_way.keep(Authorized(reservation, None))
+        stores.under_way.store(Authorized(reservation, None))
     assert stores.credit.reservations(organization, calls).keys() == calls
 
 
@@ -316,7 +316,7 @@ def let_in(stores: Stores, organization: str, call_id: str, at: datetime = ANSWE
         asked=ChargingRequest(Operation.AUTHORIZE, 0, 300),
         answer=Answer(sequence=0, decision=Decision.ALLOW, granted_seconds=300),
     )
-    assert stores.under_way.keep(Authorized(reservation, None))
+    assert stores.under_way.store(Authorized(reservation, None))
     return reservation
 
 
@@ -329,7 +329,7 @@ def go_on(
     sequence = before.sequence + 1
     answer = Answer(sequence=sequence, decision=decision)
     after = replace(before, asked=ChargingRequest(operation, sequence), answer=answer)
-    assert stores.under_way.keep(Authorized(after, before))
+    assert stores.under_way.store(Authorized(after, before))
     return after
 
 
@@ -358,7 +358,7 @@ def test_a_call_that_was_denied_at_first_is_listed_once_it_is_let_in(
         asked=ChargingRequest(Operation.AUTHORIZE, 0, 300),
         answer=Answer(sequence=0, decision=Decision.DENY),
     )
-    stores.under_way.keep(Authorized(denied, None))
+    stores.under_way.store(Authorized(denied, None))
     assert listed(stores, organization) == []
     go_on(stores, denied, Operation.AUTHORIZE)
     assert listed(stores, organization) == ["call-1"]

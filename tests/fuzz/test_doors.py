@@ -149,7 +149,7 @@ def fuzzed(**strategies: st.SearchStrategy[Any]) -> Callable[..., Any]:
 @pytest.mark.parametrize("function", QUEUES)
 def test_a_message_is_taken_or_kept_with_its_reason(function: str) -> None:
     made, functions = world()
-    kept = made.refused[QUEUES[function]].kept
+    kept = made.refused[QUEUES[function]].stored
 
     @fuzzed(bodies=st.lists(texts_of(BUS_EVENTS), min_size=1, max_size=3))
     def try_it(bodies: list[str]) -> None:

@@ -31,7 +31,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def refused(stack: Stack, event_id: str, reason: str) -> None:
     body = json.dumps({"id": event_id, "detail": {"remoteNumber": NUMBER}})
     queue = SQSRejections(lambda: boto3.client("sqs"), stack.queues["CallsDeadLetters"].url)
-    queue.keep([Rejection(event_id, reason, body)])
+    queue.store([Rejection(event_id, reason, body)])
 
 
 def given_up(stack: Stack, event_id: str) -> None:

@@ -199,7 +199,7 @@ def test_a_call_that_others_are_just_writing_is_decided_anew(
     schema, script = scripted
     script.answers.extend([{"__type": code, "message": "no"}] * 3)
     with pytest.raises(raised) as error:
-        DynamoDBCallsUnderWay(schema).keep(Authorized(RESERVATION, None))
+        DynamoDBCallsUnderWay(schema).store(Authorized(RESERVATION, None))
     assert type(error.value) is raised
 
 

@@ -605,7 +605,7 @@ BEAT = {
     ("name", "report"),
     [
         ("PublishNotificationsFunction", "publish_notifications.handler.report_published"),
-        ("QueueReratingsFunction", "queue_reratings.handler.report_woken"),
+        ("QueueReratingsFunction", "queue_reratings.handler.report_queued_reratings"),
     ],
 )
 def test_a_heartbeat_of_the_stream_is_passed_over_and_not_counted(

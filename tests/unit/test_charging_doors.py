@@ -245,7 +245,7 @@ def test_a_caller_who_withholds_the_number_is_put_through_and_charged(
         functions["ChargeCallsFunction"].invoke([SQSMessage(ended)], "arn")
     (usage,) = shared.store.usages.values()
     assert (usage.outcome, usage.call.remote_number) == ("charged", None)
-    assert shared.refused["CallsDeadLetters"].kept == []
+    assert shared.refused["CallsDeadLetters"].stored == []
 
 
 @pytest.mark.parametrize(

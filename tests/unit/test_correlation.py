@@ -291,7 +291,7 @@ def test_what_a_daily_run_brings_goes_by_the_id_of_the_run() -> None:
     assert {one.correlation_id for one in announced} == {run}
     found = list(dict.fromkeys(line["message"] for line in lines if run in json.dumps(line)))
     assert found == [
-        "credit brought up to date",
+        "accounts updated",
         "reported calls charged",
         "digests sent",
         "batch settled",

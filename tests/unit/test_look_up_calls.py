@@ -101,8 +101,10 @@ def test_a_page_leaves_out_what_the_index_has_not_heard_of() -> None:
     first, last = call("first"), call("last", sequence=1)
     released = call("released")
     for one in (first, last, released):
-        store.keep(Authorized(one, None))
-    store.keep(Authorized(replace(released, asked=ChargingRequest(Operation.RELEASE, 1)), released))
+        store.store(Authorized(one, None))
+    store.store(
+        Authorized(replace(released, asked=ChargingRequest(Operation.RELEASE, 1)), released)
+    )
     assert list(pages_of(store, limit=1)) == [[first], [], [], [last]]
 
 
@@ -111,7 +113,7 @@ def test_the_last_page_says_that_it_is_the_last(limit: int, pages: list[int]) ->
     store = InMemoryStore()
     calls = [call(f"call-{number}", sequence=number) for number in range(3)]
     for one in calls:
-        store.keep(Authorized(one, None))
+        store.store(Authorized(one, None))
     found = list(pages_of(store, limit))
     assert [one for page in found for one in page] == calls
     assert [len(page) for page in found] == pages

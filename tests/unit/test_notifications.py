@@ -20,7 +20,7 @@ from perminute.adapters.memory import (
     AnnouncedNotifications,
     InMemoryDigests,
     InMemoryStore,
-    KeptRejections,
+    StoredRejections,
 )
 from perminute.adapters.messaging import SNSTopic
 from perminute.adapters.notification_documents import document_of, facts_of, notification_of
@@ -465,10 +465,10 @@ def test_a_stored_flag_that_has_no_text_is_refused_when_it_is_read(flag: Flag) -
 
 
 def publisher(
-    topic: AnnouncedNotifications | SNSTopic, kept: KeptRejections | None = None
+    topic: AnnouncedNotifications | SNSTopic, kept: StoredRejections | None = None
 ) -> PublishNotifications:
     return PublishNotifications(
-        topic, InMemoryStore(), kept or KeptRejections(), InMemoryDigests(InMemoryStore())
+        topic, InMemoryStore(), kept or StoredRejections(), InMemoryDigests(InMemoryStore())
     )
 
 
@@ -483,21 +483,24 @@ def publisher(
     ],
 )
 def test_a_record_that_cannot_be_read_is_kept_with_the_reason(broken: dict[str, Any]) -> None:
-    kept = KeptRejections()
+    kept = StoredRejections()
     published = publisher(AnnouncedNotifications(), kept)([read_outbox(broken), [announcement()]])
     assert (published.announced, published.failed_at) == (1, None)
-    (rejection,) = kept.kept
+    (rejection,) = kept.stored
     assert rejection.event_id == "event-1"
     assert rejection.reason.startswith("the outbox record cannot be read: ")
     assert json.loads(rejection.body)["eventID"] == "event-1"
 
 
 def test_a_notification_that_the_topic_will_never_take_is_kept_and_its_neighbors_go_out() -> None:
-    topic, kept = AnnouncedNotifications(refusing={"n-2": "InvalidParameter: no"}), KeptRejections()
+    topic, kept = (
+        AnnouncedNotifications(refusing={"n-2": "InvalidParameter: no"}),
+        StoredRejections(),
+    )
     batch = [[announcement("n-1"), announcement("n-2")], [announcement("n-3")]]
     assert publisher(topic, kept)(batch) == Published(
         announced=2,
-        refused=kept.kept,
+        refused=kept.stored,
         named=[
             {"notificationIds": ["n-1"], "correlationIds": [], "callIds": []},
             {"notificationIds": ["n-3"], "correlationIds": [], "callIds": []},
@@ -505,7 +508,7 @@ def test_a_notification_that_the_topic_will_never_take_is_kept_and_its_neighbors
     )
     assert [one.id for one in topic.announced] == ["n-1", "n-3"]
     document = json.dumps(document_of(batch[0][1]))
-    assert kept.kept == [Rejection("n-2", "InvalidParameter: no", document)]
+    assert kept.stored == [Rejection("n-2", "InvalidParameter: no", document)]
 
 
 # Names
@@ -547,7 +550,7 @@ def test_a_notification_names_its_organization_as_it_is_called_when_it_is_publis
     store = named(("Contoso", ANSWERED), ("Contoso Ltd", ANSWERED + 2 * HOUR))
     topic = AnnouncedNotifications()
     batch = [[replace(announcement(f"n-{n}"), written_at=written_at)] for n in range(3)]
-    PublishNotifications(topic, store, KeptRejections(), InMemoryDigests(store))(batch)
+    PublishNotifications(topic, store, StoredRejections(), InMemoryDigests(store))(batch)
     assert {one.organization_name for one in topic.announced} == {name}
     assert document_of(topic.announced[0])["organizationName"] == name
     assert store.asked == [ORGANIZATION], "read once for a batch"
@@ -556,7 +559,7 @@ def test_a_notification_names_its_organization_as_it_is_called_when_it_is_publis
 def test_of_an_organization_without_a_name_the_id_is_shown() -> None:
     for store in (named(), named((" ", ANSWERED)), named(("Later", ANSWERED + HOUR))):
         topic = AnnouncedNotifications()
-        PublishNotifications(topic, store, KeptRejections(), InMemoryDigests(store))(
+        PublishNotifications(topic, store, StoredRejections(), InMemoryDigests(store))(
             [[announcement()]]
         )
         shown = document_of(topic.announced[0])
@@ -572,7 +575,7 @@ def test_a_name_that_cannot_be_read_now_stops_the_batch() -> None:
 
     topic = AnnouncedNotifications()
     digests = InMemoryDigests(InMemoryStore())
-    publish = PublishNotifications(topic, Silent(), KeptRejections(), digests)
+    publish = PublishNotifications(topic, Silent(), StoredRejections(), digests)
     published = publish([[announcement()]])
     assert (published.failed_at, published.why) == (0, "no answer about contoso")
     assert topic.announced == []
@@ -629,7 +632,7 @@ def test_of_calls_that_are_counted_the_first_of_each_organizer_is_claimed_and_no
 ):
     topic, store = AnnouncedNotifications(), InMemoryStore()
     claims = Claims(store)
-    publish = PublishNotifications(topic, store, KeptRejections(), claims)
+    publish = PublishNotifications(topic, store, StoredRejections(), claims)
     calls = [to_count("a"), to_count("b"), to_count("c", "alex")]
     published = publish([calls, [announcement("n-1")], [to_count("d"), to_count("e", "lynne")]])
     assert claims.asked == [["a", "c"], ["e"]]
@@ -643,7 +646,7 @@ def test_of_calls_that_are_counted_the_first_of_each_organizer_is_claimed_and_no
 
 def test_a_first_call_that_cannot_be_claimed_now_stops_the_batch() -> None:
     topic, store = AnnouncedNotifications(), InMemoryStore()
-    publish = PublishNotifications(topic, store, KeptRejections(), Claims(store, busy=True))
+    publish = PublishNotifications(topic, store, StoredRejections(), Claims(store, busy=True))
     published = publish([[announcement("n-1")], [to_count("a")], [announcement("n-2")]])
     assert (published.failed_at, published.why) == (1, "busy")
     assert [one.id for one in topic.announced] == ["n-1"]

@@ -49,7 +49,7 @@ def test_recharges_that_nobody_answers_are_named_and_counted(
         counted = {name: values["Value"] for name, values in metrics.metric_set.items()}
     finally:
         metrics.clear_metrics()
-    assert counted == {"AccountsBroughtUpToDate": [5.0], "RechargesUnanswered": [2.0]}
+    assert counted == {"AccountsUpdated": [5.0], "RechargesUnanswered": [2.0]}
     named = [vars(line) for line in caplog.records if line.message == "recharge unanswered"]
     assert {line["organizationId"]: line["rechargeId"] for line in named} == unanswered
 
@@ -68,13 +68,13 @@ def test_ties_are_named_and_counted_and_so_is_where_nobody_could_look() -> None:
         report_ties("contoso", [tie])
         report_ties("fabrikam", Unavailable("there was no answer"))
         counted = {name: values["Value"] for name, values in metrics.metric_set.items()}
-    assert counted == {"TiesDecided": [1.0], "TiesNotLookedFor": [1.0]}
+    assert counted == {"TiesDecided": [1.0], "TieSearchesFailed": [1.0]}
     decided, unknown = lines
     names = ("message", "organizationId", "userId", "attribute", "issuedAt", "holds", "yields")
     said = "tie decided", "contoso", "adele", "country", "2026-01-01T00:00:00Z", "e-2", "e-1"
     assert tuple(decided[name] for name in names) == said
     assert (unknown["message"], unknown["organizationId"], unknown["reason"]) == (
-        "ties not looked for",
+        "tie search failed",
         "fabrikam",
         "there was no answer",
     )

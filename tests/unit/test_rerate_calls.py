@@ -28,8 +28,8 @@ from perminute.adapters.memory import (
     InMemoryCalls,
     InMemoryReratingQueue,
     InMemoryStore,
-    KeptRejections,
     PublishedRateCards,
+    StoredRejections,
 )
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
@@ -580,11 +580,11 @@ def test_the_nightly_run_wakes_whoever_still_has_something_waiting() -> None:
     )
     store.minute_pools["settled", NOVEMBER] = replace(pool, organization_id="settled")
     assert QueueForgotten(store, rerating_requests)() == 2
-    assert rerating_requests.woken == ["has-rerating", "has-unsettled"]
+    assert rerating_requests.sent == ["has-rerating", "has-unsettled"]
 
 
 def test_waking_names_each_organization_once_and_keeps_what_cannot_be_read() -> None:
-    rerating_requests, rejections = InMemoryReratingQueue(), KeptRejections()
+    rerating_requests, rejections = InMemoryReratingQueue(), StoredRejections()
     strange = Rejection("e-1", "why", "body")
     records: list[Waiting | Rejection] = [
         Waiting("a"),
@@ -594,7 +594,7 @@ def test_waking_names_each_organization_once_and_keeps_what_cannot_be_read() -> 
         Waiting("b"),
     ]
     assert QueueReratings(rerating_requests, rejections)(records) == 2
-    assert (rerating_requests.woken, rejections.kept) == (["a", "b"], [strange])
+    assert (rerating_requests.sent, rejections.stored) == (["a", "b"], [strange])
     assert rerating_requests.later == [("b", ANSWERED + timedelta(minutes=15))]
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from perminute.adapters.memory import KeptRejections
+from perminute.adapters.memory import StoredRejections
 from perminute.application.results import Accepted, Duplicate, Result
 from perminute.domain.errors import Refused, Unavailable
 from perminute.sqs import settle_batch
@@ -47,12 +47,12 @@ def batch(*words: str) -> dict[str, list[dict[str, str]]]:
 
 
 class FullQueue:
-    def keep(self, rejections: Sequence[Rejection]) -> None:
+    def store(self, rejections: Sequence[Rejection]) -> None:
         raise Unavailable(f"no room for {len(rejections)}")
 
 
 def test_each_message_is_settled_by_its_own_verdict() -> None:
-    rejections = KeptRejections()
+    rejections = StoredRejections()
     settled = settle_batch(
         batch("poison", "new", "old", "conflict", "later"),
         parse=open_word,
@@ -65,7 +65,7 @@ def test_each_message_is_settled_by_its_own_verdict() -> None:
     assert settled.counts() == {"accepted": 1, "repeated": 1, "refused": 2, "failed": 1}
     assert settled.failures() == {"the table is throttled": 1}
     assert [
-        (kept.event_id, kept.reason, json.loads(kept.body)["word"]) for kept in rejections.kept
+        (kept.event_id, kept.reason, json.loads(kept.body)["word"]) for kept in rejections.stored
     ] == [
         ("e-poison", "word: must not be poison", "poison"),
         ("e-conflict", "callId: conflict", "conflict"),
@@ -85,7 +85,7 @@ def test_a_refusal_that_cannot_be_kept_comes_again() -> None:
 
 
 def test_a_refused_message_without_an_event_id_goes_by_its_fingerprint() -> None:
-    rejections = KeptRejections()
+    rejections = StoredRejections()
 
     def refuse(body: str, _: Received) -> str:
         raise Refused("event", f"has {len(body)} characters" + "!" * 5_000)
@@ -101,8 +101,8 @@ def test_a_refused_message_without_an_event_id_goes_by_its_fingerprint() -> None
     ]
     records = [{"messageId": f"m-{n}", "body": body} for n, body in enumerate(bodies)]
     settle_batch({"Records": records}, parse=refuse, use_case=judge, rejections=rejections)
-    ids = [kept.event_id for kept in rejections.kept]
+    ids = [kept.event_id for kept in rejections.stored]
     assert ids[0] == "sha256:e3b0c44298fc1c14"
     assert len(set(ids[:5])) == 5
     assert ids[5:] == ["e", "e" * 250]
-    assert {len(kept.reason) for kept in rejections.kept} == {1_024}
+    assert {len(kept.reason) for kept in rejections.stored} == {1_024}

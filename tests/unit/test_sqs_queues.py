@@ -75,10 +75,10 @@ def test_waking_nobody_makes_no_client() -> None:
         return queue
 
     rerating_requests = SQSReratingQueue(make, URL)
-    rerating_requests.wake([])
+    rerating_requests.send([])
     assert made == []
-    rerating_requests.wake(["contoso"])
-    rerating_requests.wake(["fabrikam"])
+    rerating_requests.send(["contoso"])
+    rerating_requests.send(["fabrikam"])
     assert made == [1]
     assert queue.requests == [
         ['{"organizationId": "contoso"}'],
@@ -88,7 +88,7 @@ def test_waking_nobody_makes_no_client() -> None:
 
 def test_who_is_woken_later_is_told_when_that_was_meant_to_be() -> None:
     queue = Queue()
-    SQSReratingQueue(lambda: queue, URL).wake_later({"contoso": ANSWERED})
+    SQSReratingQueue(lambda: queue, URL).send_later({"contoso": ANSWERED})
     assert queue.delays == [[900]]
     ((body,),) = queue.requests
     sent_at = ANSWERED - timedelta(hours=3)

@@ -45,7 +45,7 @@ def test_a_licensing_event_from_before_the_horizon_is_kept_and_changes_nothing(
         }
         assert not function.invoke([SQSMessage(json.dumps(stated))], "arn")
     assert world.store.account(ORGANIZATION).user_facts == 1
-    (kept,) = world.refused["LicensingDeadLetters"].kept
+    (kept,) = world.refused["LicensingDeadLetters"].stored
     assert (kept.event_id, kept.reason.partition(";")[0]) == (
         "e-2",
         "effectiveAt: lies more than 400 days before the event was issued",
@@ -78,7 +78,7 @@ def test_what_one_function_books_another_reads(template: Template) -> None:
     assert answer["balance"] == "80"
     assert world.store.account("contoso").balance_micros == 80_000_000
     assert not functions["BookCreditFunction"].invoke([SQSMessage("no event")], "arn")
-    assert [one.body for one in world.refused["CreditDeadLetters"].kept] == ["no event"]
+    assert [one.body for one in world.refused["CreditDeadLetters"].stored] == ["no event"]
 
 
 def test_the_evening_run_wakes_those_of_whom_something_still_waits(template: Template) -> None:
@@ -87,8 +87,8 @@ def test_the_evening_run_wakes_those_of_whom_something_still_waits(template: Tem
     world.store.reratings.clear()
     evening = load_twins(template, world)["QueueReratingsFunction"]
     assert evening.call({}) == {"batchItemFailures": []}
-    assert world.rerating_requests.woken == []
+    assert world.rerating_requests.sent == []
     forgotten = Rerating(organization_id=ORGANIZATION, rerating_id="event#e", at=ANSWERED)
     world.store.reratings[ORGANIZATION, forgotten.rerating_id] = forgotten
     assert evening.call({}) == {"batchItemFailures": []}
-    assert world.rerating_requests.woken == [ORGANIZATION]
+    assert world.rerating_requests.sent == [ORGANIZATION]

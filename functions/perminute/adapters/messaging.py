@@ -167,7 +167,7 @@ class SQSRejections(SQSQueue):
     reason as a message attribute.
     """
 
-    def keep(self, rejections: Sequence[Rejection]) -> None:
+    def store(self, rejections: Sequence[Rejection]) -> None:
         for rejection in rejections:
             attributes = {"eventId": rejection.event_id, "reason": rejection.reason}
             self.send_message(rejection.body, attributes)
@@ -176,10 +176,10 @@ class SQSRejections(SQSQueue):
 class SQSReratingQueue(SQSQueue):
     """`ReratingQueue` over the queue of `rerate_calls`."""
 
-    def wake(self, organization_ids: Collection[str]) -> None:
+    def send(self, organization_ids: Collection[str]) -> None:
         self.send_messages([json.dumps({"organizationId": one}) for one in organization_ids])
 
-    def wake_later(self, instants: Mapping[str, datetime]) -> None:
+    def send_later(self, instants: Mapping[str, datetime]) -> None:
         bodies = [later_body(organization_id, at) for organization_id, at in instants.items()]
         self.send_messages(bodies, delay_seconds=DELAY_SECONDS)
 

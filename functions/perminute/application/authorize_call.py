@@ -142,7 +142,7 @@ class AuthorizeCall:
     ) -> None:
         authorized = Authorized(decided.reservation, call)
         if decided.booking.after is account and not (call and call.held):
-            if not self.under_way.keep(authorized):
+            if not self.under_way.store(authorized):
                 raise AccountChanged
             return
         transaction = replace(

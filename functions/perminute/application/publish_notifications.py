@@ -55,7 +55,7 @@ class PublishNotifications:
                 else:
                     sent = first_calls.set_aside(record)
                     refused = self._publish(names.added_to(sent)) if sent else []
-                self.rejections.keep(refused)
+                self.rejections.store(refused)
             except Unavailable as error:
                 published.failed_at, published.why = position, str(error)
                 return published

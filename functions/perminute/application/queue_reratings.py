@@ -37,11 +37,11 @@ class QueueReratings:
             for organization_id, unsettled_at in waiting
             if unsettled_at is not None
         }
-        self.rejections.keep([record for record in records if isinstance(record, Rejection)])
+        self.rejections.store([record for record in records if isinstance(record, Rejection)])
         organizations = list(dict.fromkeys(record.organization_id for record in waiting))
-        self.rerating_requests.wake(organizations)
+        self.rerating_requests.send(organizations)
         if later:
-            self.rerating_requests.wake_later(later)
+            self.rerating_requests.send_later(later)
         return len(organizations)
 
 
@@ -56,5 +56,5 @@ class QueueForgotten:
         """Queue each organization once; return how many. Raises `Unavailable`."""
         # One that is being worked on is queued once more, which does no harm.
         organizations = list(dict.fromkeys(self.reratings.organizations_waiting()))
-        self.rerating_requests.wake(organizations)
+        self.rerating_requests.send(organizations)
         return len(organizations)

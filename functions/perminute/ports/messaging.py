@@ -83,7 +83,7 @@ class Rejection:
 class Rejections(Protocol):
     """The dead letters of refused deliveries. Raises `Unavailable`."""
 
-    def keep(self, rejections: Sequence[Rejection]) -> None:
+    def store(self, rejections: Sequence[Rejection]) -> None:
         """Store all of them, or raise: what is not stored must be delivered again."""
         ...
 
@@ -161,11 +161,11 @@ class Waiting(NamedTuple):
 class ReratingQueue(Protocol):
     """Where it is told that something waits to be looked at again. Raises `Unavailable`."""
 
-    def wake(self, organization_ids: Collection[str]) -> None:
+    def send(self, organization_ids: Collection[str]) -> None:
         """Have what waits of these organizations carried out, soon, and at least once."""
         ...
 
-    def wake_later(self, instants: Mapping[str, datetime]) -> None:
+    def send_later(self, instants: Mapping[str, datetime]) -> None:
         """Wake organizations once more in a quarter of an hour, which is the instant stated."""
         ...
 

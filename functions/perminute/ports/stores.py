@@ -61,7 +61,7 @@ class CallsUnderWay(Protocol):
         """Read an account and a call in one request."""
         ...
 
-    def keep(self, authorized: Authorized) -> bool:
+    def store(self, authorized: Authorized) -> bool:
         """Record a call under way whose account stays as it is; False if it has moved on."""
         ...
 

@@ -160,7 +160,7 @@ class DynamoDBCallsUnderWay:
             call[0] if call else None,
         )
 
-    def keep(self, authorized: Authorized) -> bool:
+    def store(self, authorized: Authorized) -> bool:
         return put_alone(self._tables.connection, authorized_put(self._tables, authorized))
 
     def calls_by_start(

@@ -6,9 +6,9 @@ from perminute.adapters.memory.digests import InMemoryDigests
 from perminute.adapters.memory.outside import (
     AnnouncedNotifications,
     InMemoryReratingQueue,
-    KeptRejections,
     PublishedRateCards,
     SentWork,
+    StoredRejections,
 )
 from perminute.adapters.memory.store import InMemoryStore
 
@@ -20,7 +20,7 @@ __all__ = [
     "InMemoryDigests",
     "InMemoryReratingQueue",
     "InMemoryStore",
-    "KeptRejections",
     "PublishedRateCards",
     "SentWork",
+    "StoredRejections",
 ]

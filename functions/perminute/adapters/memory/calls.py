@@ -27,7 +27,7 @@ class CallRecords(Records):
         call = self._call(organization_id, call_id)
         return CallUnderWay(self._account(organization_id), call)
 
-    def keep(self, authorized: Authorized) -> bool:
+    def store(self, authorized: Authorized) -> bool:
         if not self._holds_against(authorized):
             return False
         self._authorize(authorized)

@@ -59,27 +59,27 @@ class AnnouncedNotifications:
 
 @dataclass
 class InMemoryReratingQueue:
-    """Organizations that were to be woken, in that order."""
+    """Organizations that were queued, in that order."""
 
-    woken: list[str] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
     later: list[tuple[str, datetime]] = field(default_factory=list)
-    """Those that were to be woken later, and when."""
+    """Those that were queued for later, and when."""
 
-    def wake(self, organization_ids: Collection[str]) -> None:
-        self.woken += organization_ids
+    def send(self, organization_ids: Collection[str]) -> None:
+        self.sent += organization_ids
 
-    def wake_later(self, instants: Mapping[str, datetime]) -> None:
+    def send_later(self, instants: Mapping[str, datetime]) -> None:
         self.later += instants.items()
 
 
 @dataclass
-class KeptRejections:
+class StoredRejections:
     """Refused deliveries, in the order in which they were refused."""
 
-    kept: list[Rejection] = field(default_factory=list)
+    stored: list[Rejection] = field(default_factory=list)
 
-    def keep(self, rejections: Sequence[Rejection]) -> None:
-        self.kept += rejections
+    def store(self, rejections: Sequence[Rejection]) -> None:
+        self.stored += rejections
 
 
 @dataclass

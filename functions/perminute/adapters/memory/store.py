@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from perminute.adapters.memory.calls import CallRecords
 from perminute.adapters.memory.licensing import LicensingRecords
 from perminute.adapters.memory.records import ReratingRecords, identity_of, of, one_at_a_time
-from perminute.adapters.memory.reratings import ReratingRecords
 from perminute.domain.credit.booking import BoughtCredit
 from perminute.domain.credit.lots import in_order
 from perminute.domain.credit.transaction import (

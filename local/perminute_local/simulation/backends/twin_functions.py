@@ -22,9 +22,9 @@ from perminute.adapters.memory import (
     InMemoryDigests,
     InMemoryReratingQueue,
     InMemoryStore,
-    KeptRejections,
     PublishedRateCards,
     SentWork,
+    StoredRejections,
 )
 from perminute.api import bootstrap as api_bootstrap
 from perminute.application.charge_calls import ChargeCalls
@@ -83,8 +83,8 @@ class SharedTwins:
     checks: InMemoryBookChecks = field(default_factory=InMemoryBookChecks)
     work: defaultdict[str, SentWork] = field(default_factory=lambda: defaultdict(SentWork))
     """Work of daily runs, by queue."""
-    refused: defaultdict[str, KeptRejections] = field(
-        default_factory=lambda: defaultdict(KeptRejections)
+    refused: defaultdict[str, StoredRejections] = field(
+        default_factory=lambda: defaultdict(StoredRejections)
     )
     """Refused messages, by dead-letter queue."""
     through: Through = directly

@@ -20,9 +20,9 @@ from perminute.adapters.memory import (
     InMemoryDigests,
     InMemoryReratingQueue,
     InMemoryStore,
-    KeptRejections,
     PublishedRateCards,
     SentWork,
+    StoredRejections,
 )
 from perminute.adapters.messaging import work_body
 from perminute.application.correct_rates import CorrectRates
@@ -68,7 +68,7 @@ _WRITE_ACCOUNTS = _names(InMemoryStore.commit, InMemoryStore.record, InMemorySto
 _CONTEND: Mapping[type, frozenset[str]] = {
     InMemoryStore: _names(
         InMemoryStore.finish,
-        InMemoryStore.keep,
+        InMemoryStore.store,
         InMemoryStore.licensing,
         InMemoryStore.merge,
         InMemoryStore.pools,
@@ -94,7 +94,7 @@ _READ_FROM_AN_INDEX = _names(
     InMemoryStore.reported_calls,
 )
 """Readings of an index that may lag behind."""
-_SENDERS = (AnnouncedNotifications, InMemoryReratingQueue, KeptRejections, SentWork)
+_SENDERS = (AnnouncedNotifications, InMemoryReratingQueue, StoredRejections, SentWork)
 """Adapters that send several things at once."""
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -223,9 +223,9 @@ class Twins:
                 taken = [one for one in announcements if one.id not in refused]
                 self._recorder.publish(documents_of(taken))
             case InMemoryReratingQueue():
-                at: Mapping[str, datetime] = args[0] if name == "wake_later" else {}
+                at: Mapping[str, datetime] = args[0] if name == "send_later" else {}
                 self._recorder.rerating_requests += ((one, at.get(one)) for one in args[0])
-            case KeptRejections():
+            case StoredRejections():
                 self._note_refused(adapter, args[0])
             case SentWork():
                 queue = _name_of(adapter, self._shared.work)
@@ -292,7 +292,7 @@ class Twins:
     def _put(self, rerating: Rerating, *, is_new: bool) -> None:
         self._recorder.put(rerating_item(rerating), is_new=is_new)
 
-    def _note_refused(self, adapter: KeptRejections, rejections: Sequence[Rejection]) -> None:
+    def _note_refused(self, adapter: StoredRejections, rejections: Sequence[Rejection]) -> None:
         queue = _name_of(adapter, self._shared.refused)
         self._recorder.refused += (Refusal(queue, one.reason, one.body) for one in rejections)
 
