@@ -64,7 +64,6 @@ class SNSTopic:
     def __init__(
         self, client: Callable[[], Any], topic_arn: str, sender: Sender = UNKNOWN_SENDER
     ) -> None:
-        """Publish to this topic, as this sender."""
         self._client = cache(client)
         self._topic_arn = topic_arn
         self._sender = sender
@@ -197,7 +196,6 @@ class SQSWork(SQSQueue):
 
 
 def work_body(work: RunPage | RunOrganization) -> str:
-    """Write a message that `daily_runs.work_of` reads."""
     message: dict[str, Any] = {"at": format_instant(work.at)}
     if work.days_until is not None:
         message["daysUntil"] = format_instant(work.days_until)

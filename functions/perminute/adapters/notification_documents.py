@@ -122,7 +122,6 @@ def _values(
 
 
 def declared_types(kind: Any) -> dict[str, str]:  # noqa: ANN401 - a class of named tuples
-    """Return how the fields of a kind of notification are annotated."""
     (declaring,) = (base for base in kind.__mro__ if "_fields" in vars(base))
     return {
         name: annotation.__forward_arg__ for name, annotation in declaring.__annotations__.items()

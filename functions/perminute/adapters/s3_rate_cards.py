@@ -40,7 +40,6 @@ MAX_FORMER = 4
 
 
 def pointer_key(version: str) -> str:
-    """Return the key of the pointer of a version."""
     return f"rate-cards/pointers/{version}.json"
 
 
@@ -53,7 +52,6 @@ class Pointer(NamedTuple):
 
     @classmethod
     def of(cls, version: str, content: bytes) -> Pointer:
-        """Return the pointer to a card with this content."""
         return cls(version, f"rate-cards/{version}.csv", hashlib.sha256(content).hexdigest())
 
     @classmethod
@@ -83,7 +81,6 @@ class Pointer(NamedTuple):
             raise Unavailable(msg)
 
     def content(self) -> bytes:
-        """Return the pointer object."""
         return json.dumps(self._asdict()).encode()
 
 

@@ -35,25 +35,20 @@ class Digests(Protocol):
 
         That is the id of the call which was the first to be claimed, and it never changes.
         """
-        ...
 
     def first_day(self, organization_id: str) -> date | None:
         """Return the first day of which calls are to be counted, or a digest is to be sent."""
-        ...
 
     def records(self, organization_id: str, day: date, *, limit: int) -> Sequence[CallRecord]:
         """Read the first records of calls of a day that are to be counted."""
-        ...
 
     def counted(
         self, organization_id: str, groups: Collection[CallGroup]
     ) -> Mapping[CallGroup, CountedCalls]:
         """Read what is counted of groups, and not sent; those of which nothing is are left out."""
-        ...
 
     def counted_on(self, organization_id: str, day: date, *, limit: int) -> Sequence[CountedCalls]:
         """Read the first groups of a day of which something is counted, and not sent."""
-        ...
 
     def count(
         self, organization_id: str, records: Sequence[CallRecord], counted: Sequence[CountedCalls]
@@ -62,13 +57,11 @@ class Digests(Protocol):
 
         Both together, in one transaction: at most `MAX_ITEMS_PER_TRANSACTION`.
         """
-        ...
 
     def send(
         self, organization_id: str, counted: Sequence[CountedCalls], sent: Sequence[CallToNotify]
     ) -> bool:
         """Write these notifications to the outbox, and remove what was counted for them."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +78,6 @@ class Rejections(Protocol):
 
     def store(self, rejections: Sequence[Rejection]) -> None:
         """Store all of them, or raise: what is not stored must be delivered again."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +108,6 @@ class NotificationTopic(Protocol):
 
         Those before one that raises may be out already: publishing again repeats their ids.
         """
-        ...
 
 
 class RunPage(NamedTuple):
@@ -133,7 +124,7 @@ class RunPage(NamedTuple):
 
 
 class RunOrganization(NamedTuple):
-    """Work of a daily run: do for this organization what the run is for."""
+    """Work of a daily run: process this organization."""
 
     at: datetime
     organization_id: str
@@ -141,15 +132,14 @@ class RunOrganization(NamedTuple):
 
 
 class WorkQueue(Protocol):
-    """Where the work of a daily run waits to be done. Raises `Unavailable`."""
+    """The queue of the work of a daily run. Raises `Unavailable`."""
 
     def send(self, work: Sequence[RunPage | RunOrganization]) -> None:
-        """Have all of it done, each at least once."""
-        ...
+        """Queue all of it; each message is delivered at least once."""
 
 
 class Waiting(NamedTuple):
-    """An organization that has something waiting.
+    """An organization that has a re-rating or an unsettled pool waiting.
 
     `unsettled_at` is set if a pool of it has just become unsettled.
     """
@@ -159,24 +149,20 @@ class Waiting(NamedTuple):
 
 
 class ReratingQueue(Protocol):
-    """Where it is told that something waits to be looked at again. Raises `Unavailable`."""
+    """The queue of organizations that have something waiting. Raises `Unavailable`."""
 
     def send(self, organization_ids: Collection[str]) -> None:
-        """Have what waits of these organizations carried out, soon, and at least once."""
-        ...
+        """Queue these organizations; each message is delivered at least once."""
 
     def send_later(self, instants: Mapping[str, datetime]) -> None:
-        """Wake organizations once more in a quarter of an hour, which is the instant stated."""
-        ...
+        """Queue organizations so that each is delivered at its instant, in a quarter of an hour."""
 
 
 class RateCards(Protocol):
-    """Where the rate card in force comes from. Raises `Unavailable`."""
+    """All versions of the rate card. Raises `Unavailable`."""
 
     def current(self) -> RateCard:
-        """Give the current version of the rate card."""
-        ...
+        """Return the version that is in force."""
 
     def version(self, version: str) -> RateCard:
-        """Give a version that calls were rated by."""
-        ...
+        """Return a version that calls were rated by."""

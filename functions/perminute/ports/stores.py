@@ -59,11 +59,9 @@ class CallsUnderWay(Protocol):
 
     def read(self, organization_id: str, call_id: str) -> CallUnderWay:
         """Read an account and a call in one request."""
-        ...
 
     def store(self, authorized: Authorized) -> bool:
-        """Record a call under way whose account stays as it is; False if it has moved on."""
-        ...
+        """Record a call under way, and leave its account; return False if the call has changed."""
 
     def calls_by_start(
         self, organization_id: str, *, limit: int, after: CallPlace | None = None
@@ -74,17 +72,15 @@ class CallsUnderWay(Protocol):
         which there need not be a call any more. Found in an index that may lag behind: what they
         are by now is to be read with `read_calls`.
         """
-        ...
 
     def read_calls(
         self, organization_id: str, call_ids: Collection[str]
     ) -> Mapping[str, Reservation | Usage]:
         """Read calls as they are now, at most `MAX_CALLS_READ`; unknown ones are left out."""
-        ...
 
 
 class ListedCall(NamedTuple):
-    """What is listed of a call: enough to tell whether it is to be looked at again."""
+    """What is listed of a call: enough to decide whether it is to be rated again."""
 
     call_id: str
     organizer_id: str
@@ -123,15 +119,12 @@ class Calls(Protocol):
         call may be listed twice, as its bridge reported it and as its `Call Ended` says: what is
         not `ListedCall.of` its usage's call is out of date.
         """
-        ...
 
     def dial_outs(self, organization_id: str, *, since: datetime) -> Iterator[CallList]:
         """Go through those of the lists that hold a dial-out."""
-        ...
 
     def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
         """Read usages as no transaction is just changing them; else raises `Contended`."""
-        ...
 
 
 MAX_MERGED = 48
@@ -153,7 +146,6 @@ class CreditStore(Protocol):
 
     def account(self, organization_id: str) -> Account:
         """Read the account as it is now; one that was never written is empty, at version 0."""
-        ...
 
     def commit(self, transaction: Transaction) -> None:
         """Write a transaction of at most `MAX_ITEMS_PER_TRANSACTION`, or nothing.
@@ -161,14 +153,12 @@ class CreditStore(Protocol):
         A processed event that `is_earlier_than` the recorded one replaces it. Raises
         `AccountChanged` and `AlreadyExists`.
         """
-        ...
 
     def pools(self, organization_id: str, months: Collection[Month]) -> dict[Month, MinutePool]:
         """Read minute pools as no transaction is just changing them; else raises `Contended`.
 
         One that was never drawn on is empty. As with licensing, read the account first.
         """
-        ...
 
     def spend_counters(
         self, organization_id: str, keys: Collection[SpendKey]
@@ -177,7 +167,6 @@ class CreditStore(Protocol):
 
         As with licensing, read the account first.
         """
-        ...
 
     def spend_changes(
         self, organization_id: str, *, after: int, until: int
@@ -186,32 +175,26 @@ class CreditStore(Protocol):
 
         By their numbers; the account must have been read first, and have as many as `until`.
         """
-        ...
 
     def reservations(
         self, organization_id: str, call_ids: Collection[str]
     ) -> Mapping[str, Reservation]:
         """Read those of the calls that are authorized and have not ended; the account first."""
-        ...
 
     def reported_calls(self, organization_id: str, *, due_by: datetime) -> Iterator[str]:
         """Name calls that are due by then to be charged by what their bridges reported.
 
         Found in an index that may lag behind: what is to be charged is to be asked of the calls.
         """
-        ...
 
     def pool_months(self, organization_id: str, since: Month) -> Sequence[Month]:
         """Name the months, from one on, whose pools calls have wanted to draw on."""
-        ...
 
     def unsettled_months(self, organization_id: str) -> Sequence[Month]:
         """Name the months whose pools are to be settled, the oldest first."""
-        ...
 
     def opened_lots(self, organization_id: str, lot_ids: Collection[str]) -> Mapping[str, Lot]:
         """Read lots as they were when they were opened, whatever became of them."""
-        ...
 
     def further_lots(self, organization_id: str) -> Lots:
         """Read the lots that are items of their own, in the order in which they pay.
@@ -219,19 +202,15 @@ class CreditStore(Protocol):
         Read the account first, and compare: a transaction in between may have changed them, and who
         decides by them commits against the account.
         """
-        ...
 
     def expired_lots(self, organization_id: str, *, since: datetime) -> Lots:
         """Read lots that expired after an instant, with what is forfeited of them."""
-        ...
 
     def bought(self, organization_id: str, purchase_id: str) -> BoughtCredit | None:
         """Read a purchase, and what became of it; None if nothing was bought under this id."""
-        ...
 
     def processed_event(self, key: EventIdentity) -> ProcessedEvent | None:
         """Read what was recorded of a billing event; not of events known by their id."""
-        ...
 
     def organizations(self, *, due_by: datetime | None = None) -> Iterator[str]:
         """Name the organizations that have an account, or those to look at by then.
@@ -240,7 +219,6 @@ class CreditStore(Protocol):
         (`Account.listed_from`). Found in an index that may lag behind: who is due is to be asked
         of the account itself.
         """
-        ...
 
     def listed_organizations(
         self, *, limit: int, due_by: datetime | None = None, after: str | None = None
@@ -249,7 +227,6 @@ class CreditStore(Protocol):
 
         `after` is where the page before ended; None, there was none.
         """
-        ...
 
     def statement(self, organization_id: str) -> Statement:
         """Read all that is booked for an organization, as of one version of its account.
@@ -257,7 +234,6 @@ class CreditStore(Protocol):
         The parts are not read at one instant: what is being booked meanwhile may show as a
         difference that another reading does not have.
         """
-        ...
 
 
 class LicensingStore(Protocol):
@@ -270,11 +246,9 @@ class LicensingStore(Protocol):
         account's next version, and the charge is decided again. A user without facts may be
         left out.
         """
-        ...
 
     def seats(self, account: Account) -> Seats:
         """Count the subscription licenses of all users, under the same promise as `licensing`."""
-        ...
 
     def record(
         self,
@@ -290,7 +264,6 @@ class LicensingStore(Protocol):
         other copy (`timelines.without_later_copies`). Raises `AccountChanged`, `AlreadyExists`,
         `FactsFolded` and `TimelineFull`.
         """
-        ...
 
     def roll_over(
         self, organization_id: str, user_id: str | None, *, fold_before: datetime
@@ -301,38 +274,32 @@ class LicensingStore(Protocol):
         before an instant for which facts were left out. No value changes at any instant. Raises
         `AccountChanged`.
         """
-        ...
 
 
 class Reratings(Protocol):
-    """What is still to be looked at again. Raises `Unavailable`.
+    """The re-ratings that are still to be carried out. Raises `Unavailable`.
 
-    Each write makes the next step of a re-rating, and holds only against the step that was read:
-    it gives False, and nothing is written, if somebody else was faster.
+    Each write makes the next step of a re-rating, on condition that the step that was read is
+    still the last one: else it writes nothing and returns False.
     """
 
     def waiting(self, organization_id: str) -> Sequence[Rerating]:
         """Read all re-ratings of an organization as far as they have come."""
-        ...
 
     def proceed(self, rerating: Rerating) -> bool:
-        """Keep how far it has come; its next step is to be carried out."""
-        ...
+        """Store how far it has come; its next step is to be carried out."""
 
     def merge(self, merged: Rerating, absorbed: Sequence[Rerating]) -> bool:
-        """Have one take the place of itself as it was and of others, at most `MAX_MERGED`."""
-        ...
+        """Replace others, at most `MAX_MERGED`, and the one as it was, by the merged one."""
 
     def finish(self, rerating: Rerating) -> bool:
-        """Have done with it."""
-        ...
+        """Delete it, since all of it was carried out."""
 
     def organizations_waiting(self) -> Iterator[str]:
         """Name the organizations that have a re-rating or an unsettled pool, each at least once.
 
         Found in an index that may lag behind.
         """
-        ...
 
 
 class Books(Protocol):
@@ -347,11 +314,9 @@ class Books(Protocol):
         Account and further lots are read one after the other: also returns whether they belong
         together.
         """
-        ...
 
     def pools(self, organization_id: str) -> Mapping[Month, PoolUse]:
         """Read what the minute pools have given."""
-        ...
 
     def parts(
         self, organization_id: str, *, after: BooksCursor | None = None
@@ -360,11 +325,9 @@ class Books(Protocol):
 
         Entries are in no order. `after` is a cursor at which an earlier reading stopped.
         """
-        ...
 
     def other_entries(self, organization_id: str, *, after: int) -> Iterator[LedgerEntry]:
         """Go through the entries after a number that charge no calls of their own transaction."""
-        ...
 
     def latest_calls(
         self, organization_id: str
@@ -374,7 +337,6 @@ class Books(Protocol):
         With the entries that charged them, each of which is returned once. A call may be returned
         twice; those that are free whatever the licenses are are not returned.
         """
-        ...
 
 
 class BookChecks(Protocol):
@@ -382,12 +344,9 @@ class BookChecks(Protocol):
 
     def check(self, organization_id: str) -> BooksCheck:
         """Read what is known; of books that were never checked, nothing."""
-        ...
 
     def store(self, check: BooksCheck) -> bool:
         """Write what is known by now, as the next step; False if another writer was faster."""
-        ...
 
     def all(self) -> Iterator[BooksCheck]:
         """Go through what is known of all organizations, in no order."""
-        ...

@@ -59,7 +59,6 @@ MINUTE = timedelta(minutes=1)
 
 
 def key(organization_id: str, record: str) -> Item:
-    """Return the key of an item of the credit table."""
     return {"organizationId": {"S": organization_id}, "record": {"S": record}}
 
 
@@ -147,7 +146,6 @@ def expired_lot_item(organization_id: str, lot: Lot) -> Item:
 
 
 def lot_of(item: Item) -> Lot:
-    """Read a lot that is an item of its own."""
     lot: Lot = _LOT.read(item["lot"])
     return lot
 
@@ -312,17 +310,14 @@ def entry_in(item: Item) -> LedgerEntry | None:
 
 
 def entry_key(organization_id: str, entry_id: str) -> Item:
-    """Return the key of an entry."""
     return key(organization_id, f"{ENTRY}{entry_id}")
 
 
 def chargeback_key(organization_id: str, purchase_id: str) -> Item:
-    """Return the key of what was taken back of a purchase."""
     return key(organization_id, f"{_CHARGEBACK}{purchase_id}")
 
 
 def chargeback_item(organization_id: str, chargeback: Chargeback) -> Item:
-    """Write how much of a purchase was taken back."""
     return {
         **chargeback_key(organization_id, chargeback.purchase_id),
         "amountMicros": NUMBER.write(chargeback.amount_micros),
@@ -339,14 +334,12 @@ _EARLIER = "attribute_not_exists(organizationId) OR (content = :content AND issu
 
 
 def event_key(identity: EventIdentity) -> Item:
-    """Return the key of a processed event in its table."""
     if identity.kind is IdentityKind.EVENT:
         return {"eventId": {"S": identity.id}}
     return key(identity.organization_id, f"{identity.kind}#{identity.id}")
 
 
 def event_of(identity: EventIdentity, item: Item) -> ProcessedEvent:
-    """Read the processed event of an identity."""
     return _EVENT.read(item, key=identity)
 
 

@@ -222,7 +222,6 @@ _OF_A_FORMAT = ("wholeAt", "checkpoint", "reading")
 
 
 def check_item(check: BooksCheck) -> Item:
-    """Write what is known."""
     return {**_CHECK.write(check), "format": NUMBER.write(FORMAT)}
 
 

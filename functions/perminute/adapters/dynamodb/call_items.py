@@ -74,12 +74,10 @@ _REASONS: dict[str, Reason] = {
 
 
 def call_key(organization_id: str, call_id: str) -> Item:
-    """Return the key of a call, whether it is under way or has ended."""
     return {"organizationId": {"S": organization_id}, "callId": {"S": call_id}}
 
 
 def call_of(item: Item) -> Reservation | Usage:
-    """Read a call that is under way, or has ended."""
     return usage_of(item) if OUTCOME in item else reservation_of(item)
 
 
@@ -139,7 +137,6 @@ def usage_item(usage: Usage) -> Item:
 
 
 def _increments(price: Price) -> list[int] | None:
-    """Return the first block and the further ones, unless they are those of nearly every rate."""
     increments = [price.initial_increment_seconds, price.increment_seconds]
     return None if increments == _WHOLE_MINUTES else increments
 
@@ -154,7 +151,6 @@ def movements_of(item: Item) -> Iterator[tuple[str | None, int]]:
 
 
 def usage_of(item: Item) -> Usage:
-    """Read a usage."""
     record: dict[str, Any] = json.loads(item["record"]["S"])
     reason, authorized_at = record.get("reason"), record.get("authorizedAt")
     adjustments = json.loads(item["adjustments"]["S"]) if "adjustments" in item else ()
@@ -304,7 +300,6 @@ def start_text(at: datetime) -> str:
 
 
 def reservation_of(item: Item) -> Reservation:
-    """Read a call under way."""
     stored = _PARTS.read(item["reservation"])
     sequence, at = NUMBER.read(item["sequenceNumber"]), SHORT_INSTANT.read(stored["at"])
     call = _CALL.read(

@@ -110,7 +110,6 @@ def _listed(calls: Sequence[ListedCall]) -> bytes:
 
 
 def call_list_of(item: Item) -> CallList:
-    """Read a list of calls."""
     organizers, first, unit, *columns = json.loads(zlib.decompress(item["calls"]["B"]))
     return CallList(
         item["record"]["S"],
@@ -132,7 +131,6 @@ _CALL_UNDER_WAY = "attribute_not_exists(outcome) AND sequenceNumber = :n"
 
 
 def authorized_put(tables: Tables, authorized: Authorized) -> Operation:
-    """Put a call under way in the place of what it was."""
     item = reservation_item(authorized.after)
     if authorized.before is None:
         return tables.usage.put(item, tables.usage.is_new)

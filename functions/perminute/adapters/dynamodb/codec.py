@@ -91,12 +91,10 @@ SHARED_PLAIN = Format(list, tuple)
 
 
 def one_of(kind: type[StrEnum]) -> Format:
-    """Write a member of an enumeration as its value."""
     return Format(str, kind)
 
 
 def many(of: Format) -> Format:
-    """Write a tuple as a list."""
     write, read = of
     return Format(
         lambda values: [write(value) for value in values],
@@ -105,7 +103,6 @@ def many(of: Format) -> Format:
 
 
 def mapping(keys: Format, values: Format) -> Format:
-    """Write a mapping as an object."""
     return Format(
         lambda mapped: {keys.write(key): values.write(mapped[key]) for key in mapped},
         lambda stored: {keys.read(key): values.read(stored[key]) for key in stored},
@@ -113,7 +110,6 @@ def mapping(keys: Format, values: Format) -> Format:
 
 
 def after(prefix: str, of: Format = PLAIN) -> Format:
-    """Write a value as text behind a prefix."""
     return Format(
         lambda value: f"{prefix}{of.write(value)}",
         lambda stored: of.read(stored.removeprefix(prefix)),
@@ -149,7 +145,6 @@ def as_json(of: Format = PLAIN) -> Format:
 
 
 def compressed(of: Format) -> Format:
-    """Write a value as an attribute of compressed JSON."""
     write, read = of
     return attribute(
         "B",
@@ -191,7 +186,6 @@ class Record(Generic[T]):
 
     @property
     def format(self) -> Format:
-        """The format of such a value inside another one."""
         return Format(self.write, self.read)
 
 

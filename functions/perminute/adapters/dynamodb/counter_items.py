@@ -69,7 +69,6 @@ _POOL = Record(
 
 
 def pool_record(month: Month) -> str:
-    """Name the item of a month's pool."""
     return f"{POOL}{month}"
 
 
@@ -119,12 +118,10 @@ _CHANGES = as_json(many(row(SpendChange, key=_KEY, ended_on=DAY, micros=PLAIN, m
 
 
 def spending_record(counted: SpendKey) -> str:
-    """Name the item of what was spent of a limit."""
     return f"{SPENDING}{_written_key(counted)}"
 
 
 def spending_item(organization_id: str, spending: SpendCounter) -> Item:
-    """Write what was spent of a limit."""
     return {"organizationId": {"S": organization_id}, **_SPENDING.write(spending)}
 
 
@@ -145,5 +142,4 @@ def correction_item(organization_id: str, number: int, changes: Sequence[SpendCh
 
 
 def correction_of(item: Item) -> tuple[int, Sequence[SpendChange]]:
-    """Read the number of a correction, and what it changed for limits."""
     return int(item["record"]["S"].removeprefix(_CORRECTION)), _CHANGES.read(item["changes"])

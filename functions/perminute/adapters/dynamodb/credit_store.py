@@ -233,7 +233,6 @@ class DynamoDBCreditStore:
 
 
 def _listed(due_by: datetime | None) -> tuple[str, dict[str, str]]:
-    """Return the key condition of the index of accounts, and its values."""
     if due_by is None:
         return "listedAs = :account", {":account": account_items.ACCOUNT}
     return (

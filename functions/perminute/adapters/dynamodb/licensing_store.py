@@ -167,7 +167,6 @@ class DynamoDBLicensingStore:
     def _append(
         self, organization_id: str, user_id: str | None, facts: Sequence[Fact]
     ) -> Operation:
-        """Append facts to a first item that has room for them."""
         texts = [fact_text(fact) for fact in facts]
         more = fact_bytes(texts)
         return self._tables.licensing.update(

@@ -48,11 +48,9 @@ def outbox_item(
 
 
 def documents_item(organization_id: str, record: str, documents: Sequence[Document]) -> Item:
-    """Write notifications as they are stored."""
     return {**key(organization_id, record), "notifications": {"S": to_json(documents)}}
 
 
 def documents_in(item: Item) -> list[Document]:
-    """Read the notifications of an item."""
     documents: list[dict[str, Any]] = json.loads(item["notifications"]["S"])
     return documents

@@ -34,7 +34,6 @@ _UNREADABLE = (Refused, KeyError, TypeError, ValueError, AttributeError, Overflo
 
 
 def read_outbox(record: Record) -> Sequence[Announcement] | Rejection:
-    """Read the notifications of a transaction."""
     try:
         change = record["dynamodb"]
         item, written_at = change["NewImage"], _written_at(change)

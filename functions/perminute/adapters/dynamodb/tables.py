@@ -120,7 +120,6 @@ class Table:
             connection.add_meta_table(_meta_table(name, keys))
 
     def get(self, key: Item) -> Item | None:
-        """Read one item as it is now."""
         with unavailable(f"reading {self.name}"):
             hash_key, range_key = [*(key[name]["S"] for name in self.keys), None][:2]
             answer = self.connection.get_item(
@@ -206,7 +205,6 @@ class Table:
         return Page(answer["Items"], answer.get("LastEvaluatedKey"))
 
     def put(self, item: Item, condition: str = "", **values: int | str) -> Operation:
-        """Put an item over whatever is there, or under a condition."""
         return {"TableName": self.name, "Item": item, **_under(condition, _placeholders(values))}
 
     def set(self, item: Item, condition: str, **values: int | str) -> Operation:
@@ -239,11 +237,9 @@ class Table:
         }
 
     def delete(self, item: Item, condition: str = "", **values: int | str) -> Operation:
-        """Delete the item of this key, under a condition or not."""
         return self._on_key(item, condition, values)
 
     def check(self, item: Item, condition: str, **values: int | str) -> Operation:
-        """Check a condition on the item of this key, and write nothing."""
         return self._on_key(item, condition, values)
 
     def _on_key(self, item: Item, condition: str, values: Mapping[str, int | str]) -> Operation:
@@ -266,7 +262,6 @@ class Tables:
 
     @classmethod
     def bind(cls, connection: Connection, names: TableNames) -> Tables:
-        """Bind them to the names that the deployment gave them."""
         return cls(
             connection=connection,
             credit=Table(connection, names.credit, "organizationId", "record"),
@@ -293,7 +288,6 @@ def _names_in(text: str) -> dict[str, str]:
 
 
 def _names(text: str) -> dict[str, Any]:
-    """Return what `#name` stands for in expressions."""
     names = _names_in(text) if "#" in text else {}
     return {"ExpressionAttributeNames": names} if names else {}
 

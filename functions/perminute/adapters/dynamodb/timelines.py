@@ -66,7 +66,6 @@ class TimelineItem(NamedTuple):
 
     @property
     def stated(self) -> frozenset[Fact]:
-        """The facts, read."""
         return frozenset(map(fact_of, self.facts))
 
 
@@ -95,12 +94,10 @@ timeline_item, timeline_of = _TIMELINE.write, _TIMELINE.read
 
 
 def subject_key(organization_id: str, subject: str) -> Item:
-    """Return the key of an item of a timeline."""
     return {"organizationId": {"S": organization_id}, "subject": {"S": subject}}
 
 
 def subject_of(user_id: str | None) -> str:
-    """Name the timeline of a user, or of the organization itself."""
     return ORGANIZATION if user_id is None else f"{USERS}{user_id}"
 
 
@@ -118,12 +115,10 @@ def subject_of_further(name: str) -> str:
 
 
 def fact_text(fact: Fact) -> str:
-    """Write a fact as one line of JSON."""
     return to_json(_FACT.write(fact))
 
 
 def fact_of(text: str) -> Fact:
-    """Read a fact."""
     fact: Fact = _FACT.read(json.loads(text))
     return fact
 

@@ -54,7 +54,6 @@ def request_of(tables: Tables, transaction: Transaction) -> WriteRequest:
 
 
 def _usages(tables: Tables, transaction: Transaction) -> Iterator[Operation]:
-    """Put usages where no call has been recorded, or what was reserved for it is known."""
     reserved = {one.call.call_id: one for one in transaction.settled if one.held}
     for usage in transaction.usages:
         item = usage_item(usage)
@@ -143,7 +142,6 @@ def _charge_of(transaction: Transaction) -> LedgerEntry | None:
 
 
 def _is_at(account: Account) -> tuple[str, dict[str, int]]:
-    """Return the condition that an account is as it was read, and its values."""
     if account.version == 0:
         return "attribute_not_exists(organizationId)", {}
     return "#version = :version", {"version": account.version}

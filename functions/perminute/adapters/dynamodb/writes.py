@@ -37,7 +37,6 @@ class WriteRequest:
 
     @property
     def first_put(self) -> int:
-        """The position of the first put."""
         return len(self.checks) + len(self.deletes)
 
     def write(self) -> dict[int, Item]:
@@ -59,7 +58,6 @@ class WriteRequest:
         return {}
 
     def succeeds(self) -> bool:
-        """Send it; returns False if a condition failed."""
         return not self.write()
 
 

@@ -117,7 +117,6 @@ def _locked(method: Callable[..., V]) -> Callable[..., V]:
 
 
 def of(organization_id: str, records: Mapping[tuple[str, K], V]) -> dict[K, V]:
-    """Return the records of an organization, by the rest of their keys."""
     return {key: record for (name, key), record in records.items() if name == organization_id}
 
 
