@@ -40,7 +40,7 @@ def _serialized(line: dict[str, object]) -> str:
     """Write a line as JSON in which all that cannot be printed is escaped.
 
     JSON itself lets pass what turns the reading direction, and CSI (U+009B), by which a terminal
-    takes what follows for a command: somebody reads the log there.
+    takes what follows for a command: operators read the log there.
     """
     text = json.dumps(line, default=str, separators=(",", ":"), ensure_ascii=False)
     if text.isprintable():
@@ -57,13 +57,13 @@ warnings.filterwarnings("ignore", message="No application metrics to publish")
 
 
 def lambda_handler(handler: Handler[R]) -> Handler[R]:
-    """Give a handler's log lines the request id, and write its metrics when it returns."""
+    """Add the request id to a handler's log lines, and write its metrics when it returns."""
     logged: Handler[R] = logger.inject_lambda_context(metrics.log_metrics(handler))
     return logged
 
 
 def named_run(handler: Handler[R]) -> Handler[R]:
-    """Give what a handler does without an event the id of the run as its correlation id."""
+    """Use the id of a run as correlation id of what its handler does without an event."""
 
     @wraps(handler)
     def run(event: Any, context: LambdaContext) -> R:  # noqa: ANN401 - whatever the handler takes

@@ -62,7 +62,7 @@ class Served(NamedTuple):
     organization_id: str
     call_id: str
     outcome: Message
-    # For our own log: of what fails behind us the caller is not told.
+    # For our own log: the caller does not see what fails behind us.
     why: str | None = None
 
 
@@ -72,7 +72,7 @@ class _Context(Message, frozen=True, kw_only=True):
 
 
 class _Request(Message, frozen=True, kw_only=True):
-    # What API Gateway sends; somebody who invokes the function may send anything instead.
+    # What API Gateway sends; a direct invocation may send anything instead.
     route_key: str
     request_context: _Context
     path_parameters: dict[str, str] | None = None
@@ -189,7 +189,7 @@ def invocation_response(outcome: Message) -> dict[str, Any]:
 
 
 def report_served(served: Served) -> None:
-    """Count a request; log it if it was denied or failed, for somebody will ask why.
+    """Count a request; log it if it was denied or failed, for support will be asked why.
 
     No line shows a phone number.
     """

@@ -26,8 +26,8 @@ from perminute.adapters.dynamodb.timelines import (
     USERS,
     fact_bytes,
     fact_text,
-    plan_roll_over,
     read_timelines,
+    roll_over,
     subject_key,
     subject_of,
     timeline_of,
@@ -143,11 +143,10 @@ class DynamoDBLicensingStore:
         first = item and timeline_of(item)
         if not first or not first.facts:
             return
-        plan = plan_roll_over(table, first, fold_before)
         request = WriteRequest(self._tables.connection)
-        plan.write_to(request, table)
-        if plan.left_out:
-            gone = 0 if user_id is None else -plan.left_out
+        left_out = roll_over(request, table, first, fold_before)
+        if left_out:
+            gone = 0 if user_id is None else -left_out
             request.updates.append(self._next_version(organization_id, gone))
         try:
             is_unchanged = request.succeeds()

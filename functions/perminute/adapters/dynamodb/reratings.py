@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.codec import Item
     from perminute.adapters.dynamodb.tables import Operation, Tables
 
-# A user's id is never empty, and JSON has no other name for nobody in particular.
+# A user's id is never empty, and JSON has no other name for all users.
 _SUBJECT = Format(lambda subject: subject or "", lambda text: text or EVERYBODY)
 _RERATING = Record(
     Rerating,
@@ -51,7 +51,7 @@ _RERATING = Record(
 
 
 def rerating_item(rerating: Rerating) -> Item:
-    """Write what is to be rated again; the index finds what nobody was woken for."""
+    """Write what is to be rated again; the index finds it if its message was lost."""
     listed = {"listedAs": {"S": WAITING}, "dueAt": {"S": whole_seconds(rerating.at)}}
     return {**_RERATING.write(rerating), **listed}
 

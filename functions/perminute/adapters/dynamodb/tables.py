@@ -52,7 +52,7 @@ COLLISIONS = frozenset(
         "TransactionInProgressException",
     }
 )
-"""Codes that say: somebody else was faster, come again."""
+"""Codes that say: another writer was faster, try again."""
 
 _NAME = re.compile(r"#(\w+)")
 
@@ -73,7 +73,7 @@ def connect(region: str | None = None, *, read_timeout_seconds: int | None = Non
 
 @contextmanager
 def unavailable(doing: str) -> Iterator[None]:
-    """Turn what the SDK raises into `Unavailable`, its cause kept for the log."""
+    """Turn what the SDK raises into `Unavailable`, with the cause for the log."""
     try:
         yield
     except (PynamoDBException, BotoCoreError, ClientError) as error:
@@ -83,7 +83,7 @@ def unavailable(doing: str) -> Iterator[None]:
 
 @contextmanager
 def readable(what: str) -> Iterator[None]:
-    """Turn an item that somebody damaged into `Unavailable`: it is its own organization's trouble.
+    """Turn what a damaged item raises into `Unavailable`: only its own organization waits.
 
     Raised as what it is, it would take the whole batch or run with it.
     """

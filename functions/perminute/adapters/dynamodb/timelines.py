@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.adapters.dynamodb.codec import Item
-    from perminute.adapters.dynamodb.tables import Operation, Table
+    from perminute.adapters.dynamodb.tables import Table
     from perminute.adapters.dynamodb.writes import WriteRequest
 
 ORGANIZATION = "organization"
@@ -144,13 +144,6 @@ MAX_ABSORBED = 4
 and with what is deleted that is less than the 4 MB of a request. Others have to wait."""
 
 
-class FurtherItem(NamedTuple):
-    """A further item: its number, and its facts."""
-
-    number: int
-    facts: frozenset[Fact]
-
-
 def read_timelines(table: Table, firsts: Sequence[TimelineItem]) -> dict[str, Timeline]:
     """Return by subject the timelines of which these are the first items.
 
@@ -158,18 +151,21 @@ def read_timelines(table: Table, firsts: Sequence[TimelineItem]) -> dict[str, Ti
     """
     further = _read_further(table, firsts)
     return {
-        first.subject: Timeline(first.stated.union(*(one.facts for one in further[first.subject])))
+        first.subject: Timeline(first.stated.union(*further[first.subject].values()))
         for first in firsts
     }
 
 
-def _read_further(table: Table, firsts: Sequence[TimelineItem]) -> dict[str, list[FurtherItem]]:
+def _read_further(
+    table: Table, firsts: Sequence[TimelineItem]
+) -> dict[str, dict[int, frozenset[Fact]]]:
+    # By subject, then by number.
     names = {
         further_subject(first.subject, number): (first.subject, number)
         for first in firsts
         for number in first.further
     }
-    further: dict[str, list[FurtherItem]] = {first.subject: [] for first in firsts}
+    further: dict[str, dict[int, frozenset[Fact]]] = {first.subject: {} for first in firsts}
     keys = [subject_key(first.organization_id, name) for first in firsts[:1] for name in names]
     for start in range(0, len(keys), MAX_FURTHER_AT_ONCE):
         some = keys[start : start + MAX_FURTHER_AT_ONCE]
@@ -179,71 +175,48 @@ def _read_further(table: Table, firsts: Sequence[TimelineItem]) -> dict[str, lis
             raise Contended(msg)
         for item in items:
             subject, number = names[item.subject]
-            further[subject].append(FurtherItem(number, item.stated))
+            further[subject][number] = item.stated
     return further
 
 
-class RollOver(NamedTuple):
-    """A first item as it is to be, its further items that come and go, and how many facts go."""
-
-    first: TimelineItem
-    before: TimelineItem
-    added: list[TimelineItem]
-    absorbed: list[FurtherItem]
-    left_out: int
-
-    def write_to(self, request: WriteRequest, table: Table) -> None:
-        """Add what is to be written, under the condition that the first item is as it was."""
-        organization_id, subject = self.first.organization_id, self.first.subject
-        request.deletes += [
-            table.delete(subject_key(organization_id, further_subject(subject, one.number)))
-            for one in self.absorbed
-        ]
-        request.puts += [table.put(timeline_item(one), table.is_new) for one in self.added]
-        request.puts.append(_put_unchanged(table, self.first, self.before))
-
-
-def _put_unchanged(table: Table, first: TimelineItem, before: TimelineItem) -> Operation:
-    """Put a first item in place of the one that was read.
-
-    Facts are appended, or all of them are moved and `rolled` grows: so as many facts since the same
-    roll-over are the same facts.
-    """
-    item, facts = timeline_item(first), len(before.facts)
-    if before.rolled:
-        as_read = "rolled = :rolled AND size(facts) = :facts"
-        return table.put(item, as_read, rolled=before.rolled, facts=facts)
-    return table.put(item, "attribute_not_exists(rolled) AND size(facts) = :facts", facts=facts)
-
-
-def plan_roll_over(table: Table, first: TimelineItem, fold_before: datetime) -> RollOver:
-    """Decide what is written to make room on a full timeline.
+def roll_over(
+    request: WriteRequest, table: Table, first: TimelineItem, fold_before: datetime
+) -> int:
+    """Write what makes room on a full timeline; return how many facts are left out.
 
     What is left out is decided by all its facts, and done where they are written anew.
     """
-    further = _read_further(table, [first])[first.subject]
-    moved = first.stated
-    kept = fold(moved.union(*(one.facts for one in further)), fold_before)
-    absorbed = [one for one in further if not one.facts <= kept][:MAX_ABSORBED]
-    moved = moved.union(*(one.facts for one in absorbed))
-    staying = moved & kept
-    added = [
-        TimelineItem(first.organization_id, further_subject(first.subject, number), tuple(texts))
-        for number, texts in enumerate(_packed(map(fact_text, staying)), first.rolled + 1)
-    ]
-    gone = {one.number for one in absorbed}
-    remaining = sorted(one.number for one in further if one.number not in gone)
-    new = range(first.rolled + 1, first.rolled + 1 + len(added))
-    folded_until = sortable(fold_before) if len(staying) < len(moved) else ""
+    organization_id, subject = first.organization_id, first.subject
+    further = _read_further(table, [first])[subject]
+    unfolded = fold(first.stated.union(*further.values()), fold_before)
+    absorbed = [number for number in further if not further[number] <= unfolded][:MAX_ABSORBED]
+    moved = first.stated.union(*(further[number] for number in absorbed))
+    texts = _packed(map(fact_text, moved & unfolded))
+    added = dict(enumerate(texts, first.rolled + 1))
+    left_out = len(moved - unfolded)
     emptied = TimelineItem(
-        organization_id=first.organization_id,
-        subject=first.subject,
-        further=(*remaining, *new),
+        organization_id=organization_id,
+        subject=subject,
+        further=(*sorted(further.keys() - set(absorbed)), *added),
         # It grows even if nothing is left to be moved: the facts are others from now on.
         rolled=first.rolled + max(len(added), 1),
-        folded_until=max(first.folded_until, folded_until),
+        folded_until=max(first.folded_until, sortable(fold_before) if left_out else ""),
     )
-    return RollOver(emptied, first, added, absorbed, len(moved) - len(staying))
+    request.deletes += [
+        table.delete(subject_key(organization_id, further_subject(subject, number)))
+        for number in absorbed
+    ]
+    for number, facts in added.items():
+        item = TimelineItem(organization_id, further_subject(subject, number), tuple(facts))
+        request.puts.append(table.put(timeline_item(item), table.is_new))
+    # Facts are appended, or all of them are moved and `rolled` grows: so as many facts since the
+    # same roll-over are the same facts.
+    as_read = "rolled = :rolled" if first.rolled else "attribute_not_exists(rolled)"
+    values = {"facts": len(first.facts)} | ({"rolled": first.rolled} if first.rolled else {})
+    request.puts.append(
+        table.put(timeline_item(emptied), f"{as_read} AND size(facts) = :facts", **values)
+    )
+    return left_out
 
 
 def _packed(texts: Iterable[str]) -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""The in-memory twin of what is kept of calls that are notified of once a day."""
+"""The in-memory twin of calls that are notified of once a day."""
 
 from __future__ import annotations
 

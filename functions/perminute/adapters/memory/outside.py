@@ -26,7 +26,7 @@ class PublishedRateCards:
     former: dict[str, RateCard] = field(default_factory=dict)
 
     def publish(self, card: RateCard) -> None:
-        """Have another card in force from now on."""
+        """Replace the card in force."""
         self.former[self.card.version] = self.card
         self.card = card
 
