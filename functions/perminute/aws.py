@@ -44,9 +44,9 @@ class AwsResources:
         self.connection: Connection = connect(
             read_timeout_seconds=read_timeout_seconds(environment)
         )
-        self.schema = Tables.bind(self.connection, TableNames.from_environment(environment))
-        self.credit = DynamoDBCreditStore(self.schema)
-        self.licensing = DynamoDBLicensingStore(self.schema)
+        self.tables = Tables.bind(self.connection, TableNames.from_environment(environment))
+        self.credit = DynamoDBCreditStore(self.tables)
+        self.licensing = DynamoDBLicensingStore(self.tables)
 
     def setting(self, name: str) -> str:
         """Return a variable of the environment. Raises `MissingSetting`."""

@@ -47,7 +47,7 @@ class Application(AwsResources):
     def charge_calls(self) -> ChargeCalls:
         return ChargeCalls(
             credit=self.credit,
-            calls=DynamoDBCalls(self.schema),
+            calls=DynamoDBCalls(self.tables),
             licensing=LicensingCache(self.licensing),
             rate_cards=self.rate_cards(),
             retry=RetryPolicy(),
@@ -56,18 +56,18 @@ class Application(AwsResources):
     def rerate_calls(self) -> RerateCalls:
         again = RecordedCalls(
             credit=self.credit,
-            calls=DynamoDBCalls(self.schema),
+            calls=DynamoDBCalls(self.tables),
             licensing=LicensingCache(self.licensing),
             rate_cards=self.rate_cards(),
             retry=RetryPolicy(),
         )
-        return RerateCalls(again, DynamoDBReratings(self.schema))
+        return RerateCalls(again, DynamoDBReratings(self.tables))
 
     def queue_reratings(self) -> QueueReratings:
         return QueueReratings(self._rerating_queue(), self.rejections())
 
     def queue_forgotten(self) -> QueueForgotten:
-        return QueueForgotten(DynamoDBReratings(self.schema), self._rerating_queue())
+        return QueueForgotten(DynamoDBReratings(self.tables), self._rerating_queue())
 
     def book_credit(self) -> BookCredit:
         return BookCredit(self.credit, RetryPolicy(), report_ties)
@@ -76,8 +76,8 @@ class Application(AwsResources):
         charge_reported = ChargeReported(self.credit, self.charge_calls())
         send_digests = SendDigests(
             credit=self.credit,
-            calls=DynamoDBCallsUnderWay(self.schema),
-            digests=DynamoDBDigests(self.schema),
+            calls=DynamoDBCallsUnderWay(self.tables),
+            digests=DynamoDBDigests(self.tables),
             retry=RetryPolicy(),
         )
         does = ExpireAccount(
@@ -89,7 +89,7 @@ class Application(AwsResources):
         # What is just being booked has a moment to settle.
         retry = RetryPolicy(attempts=3, base_seconds=0.5)
         check_books = CheckBooks(
-            books=DynamoDBBooks(self.schema),
+            books=DynamoDBBooks(self.tables),
             checks=DynamoDBBookChecks(self.connection, self.setting("BOOK_CHECKS_TABLE")),
             reconcile=ReconcileBooks(self.credit, retry),
             retry=retry,
@@ -103,7 +103,7 @@ class Application(AwsResources):
             self.setting("NOTIFICATION_TOPIC_ARN"),
             Sender(self.setting("STACK_NAME"), self.environment.get("DOCUMENTATION_URL", "")),
         )
-        digests = DynamoDBDigests(self.schema)
+        digests = DynamoDBDigests(self.tables)
         return PublishNotifications(topic, self.licensing, self.rejections(), digests)
 
     def apply_licensing(self) -> ApplyLicensing:

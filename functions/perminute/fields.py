@@ -23,6 +23,7 @@ from perminute.domain.values.times import (
 from perminute.parsing import text_type
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
 # Years in which something can be booked: days and months are added to times.
@@ -50,28 +51,19 @@ def _read_exact_instant(text: str) -> ExactInstant:
     return ExactInstant(_read_booking_instant(text), digits_below_microsecond(text))
 
 
-def _read_amount(text: str) -> int:
-    micros = parse_micros(text)
-    if micros < 0:
-        msg = "must not be negative"
-        raise ValueError(msg)
-    return micros
+def _amount_that(is_allowed: Callable[[int], bool], rule: str) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        micros = parse_micros(text)
+        if not is_allowed(micros):
+            raise ValueError(rule)
+        return micros
+
+    return read
 
 
-def _read_positive_amount(text: str) -> int:
-    micros = parse_micros(text)
-    if micros <= 0:
-        msg = "must be greater than 0"
-        raise ValueError(msg)
-    return micros
-
-
-def _read_nonzero_amount(text: str) -> int:
-    micros = parse_micros(text)
-    if micros == 0:
-        msg = "must not be 0"
-        raise ValueError(msg)
-    return micros
+_read_amount = _amount_that(lambda micros: micros >= 0, "must not be negative")
+_read_positive_amount = _amount_that(lambda micros: micros > 0, "must be greater than 0")
+_read_nonzero_amount = _amount_that(lambda micros: micros != 0, "must not be 0")
 
 
 # Patterns mean the same in Python and in JSON Schema. In Python `$` is also before the end of a

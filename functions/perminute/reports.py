@@ -38,7 +38,7 @@ _OUTCOME_METRICS = {
     Outcome.NOT_ENTITLED: "CallsNotEntitled",
     Outcome.UNRATED: "CallsUnrated",
 }
-# Outcomes of calls that took place and that nobody pays for.
+# Outcomes of calls that took place and are not paid for.
 _UNCHARGED = frozenset({Outcome.NOT_ENTITLED, Outcome.UNRATED})
 
 
@@ -66,7 +66,7 @@ def report_charged(settled: Settled[Usage]) -> None:
 
 
 def report_rerated(settled: Settled[ReratingProgress]) -> None:
-    """Report what was looked at again, and the calls that nobody pays for by now."""
+    """Report what was reviewed, and the calls that are not paid for any more."""
     report_batch(settled)
     # Messages for one organization share what was done for it.
     pieces = list({id(piece): piece for piece in settled.accepted}.values())
@@ -100,8 +100,8 @@ def report_ties(organization_id: str, found: Collection[Tie] | Unavailable) -> N
     count("TiesDecided", len(found))
 
 
-def report_queued_reratings(organizations: int) -> None:
-    """Report how many organizations were queued to be looked at again."""
+def report_queued(organizations: int) -> None:
+    """Report how many organizations were queued."""
     logger.info("re-ratings queued", organizations=organizations)
     count("ReratingsQueued", organizations)
 
@@ -145,23 +145,23 @@ def report_work(settled: Settled[R]) -> None:
 
 
 def report_updated_accounts(done: Sequence[AccountExpiry]) -> None:
-    """Report what the daily run over credit has done."""
+    """Report what the daily run did to accounts."""
     report_expiry(done)
     _report_charged_by_reports(done)
     _report_digests(done)
 
 
 def report_expiry(done: Sequence[AccountExpiry]) -> None:
-    """Report accounts that were due, and the recharges that nobody answers."""
-    failed = {one.organization_id: one.expired.failed for one in done}
-    unanswered = [one for one in done if one.expired.unanswered is not None]
+    """Report accounts that were due, and recharges without an answer."""
+    failed = {account.organization_id: account.expired.failed for account in done}
+    unanswered = [account for account in done if account.expired.unanswered is not None]
     failures = log_failures("account not updated", failed)
     logger.info("accounts updated", organizations=len(done), failed=failures)
-    for one in unanswered:
+    for account in unanswered:
         logger.error(
             "recharge unanswered",
-            organizationId=one.organization_id,
-            rechargeId=one.expired.unanswered,
+            organizationId=account.organization_id,
+            rechargeId=account.expired.unanswered,
         )
     count("AccountsUpdated", len(done) - failures)
     count("RechargesUnanswered", len(unanswered))
@@ -201,8 +201,8 @@ def report_reconciled(reconciled: Sequence[BooksReport]) -> None:
 
 
 def _report_charged_by_reports(done: Sequence[AccountExpiry]) -> None:
-    charged = [usage for one in done for usage in one.reported.charged]
-    failed = {one.organization_id: one.reported.failed for one in done}
+    charged = [usage for account in done for usage in account.reported.charged]
+    failed = {account.organization_id: account.reported.failed for account in done}
     failures = log_failures("reported calls not charged", failed)
     logger.info("reported calls charged", calls=len(charged), failed=failures)
     for usage in charged:
@@ -216,11 +216,11 @@ def _report_charged_by_reports(done: Sequence[AccountExpiry]) -> None:
 
 
 def _report_digests(done: Sequence[AccountExpiry]) -> None:
-    failed = {one.organization_id: one.digests.failed for one in done}
+    failed = {account.organization_id: account.digests.failed for account in done}
     logger.info(
         "digests sent",
-        digests=sum(one.digests.sent for one in done),
-        calls=sum(one.digests.calls for one in done),
+        digests=sum(account.digests.sent for account in done),
+        calls=sum(account.digests.calls for account in done),
         failed=log_failures("digests not sent", failed),
     )
 
@@ -231,7 +231,7 @@ def _report_if_uncharged(usage: Usage, event_id: str = "") -> None:
             "call not charged",
             organizationId=usage.call.organization_id,
             callId=usage.call.call_id,
-            # The event that reported it, or else what it is looked at again for.
+            # The event that reported it, or else the cause of its re-rating.
             correlationId=event_id or correlation_id(),
             outcome=usage.outcome,
             reason=usage.reason,

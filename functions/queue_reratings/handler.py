@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from perminute.adapters.dynamodb.streams import pass_over_heartbeats, read_rerating
 from perminute.bootstrap import Application
 from perminute.observability import lambda_handler
-from perminute.reports import report_queued_reratings, report_run
+from perminute.reports import report_queued, report_run
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -28,10 +28,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> BatchResponse:
     The daily run is an event without records: it queues those that still have something waiting.
     """
     if "Records" in event:
-        report_queued_reratings(
-            queue_reratings([read_rerating(record) for record in event["Records"]])
-        )
+        report_queued(queue_reratings([read_rerating(record) for record in event["Records"]]))
     else:
-        report_queued_reratings(queue_forgotten())
+        report_queued(queue_forgotten())
         report_run()
     return {"batchItemFailures": []}

@@ -605,7 +605,7 @@ BEAT = {
     ("name", "report"),
     [
         ("PublishNotificationsFunction", "publish_notifications.handler.report_published"),
-        ("QueueReratingsFunction", "queue_reratings.handler.report_queued_reratings"),
+        ("QueueReratingsFunction", "queue_reratings.handler.report_queued"),
     ],
 )
 def test_a_heartbeat_of_the_stream_is_passed_over_and_not_counted(

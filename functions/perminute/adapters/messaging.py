@@ -176,7 +176,12 @@ class SQSReratingQueue(SQSQueue):
     """`ReratingQueue` over the queue of `rerate_calls`."""
 
     def send(self, organization_ids: Collection[str]) -> None:
-        self.send_messages([json.dumps({"organizationId": one}) for one in organization_ids])
+        self.send_messages(
+            [
+                json.dumps({"organizationId": organization_id})
+                for organization_id in organization_ids
+            ]
+        )
 
     def send_later(self, instants: Mapping[str, datetime]) -> None:
         bodies = [later_body(organization_id, at) for organization_id, at in instants.items()]
@@ -192,7 +197,7 @@ class SQSWork(SQSQueue):
     """`WorkQueue` over a queue that the function of the daily run reads."""
 
     def send(self, work: Sequence[RunPage | RunOrganization]) -> None:
-        self.send_messages([work_body(one) for one in work])
+        self.send_messages([work_body(item) for item in work])
 
 
 def work_body(work: RunPage | RunOrganization) -> str:

@@ -24,12 +24,12 @@ def charging_api(environment: Mapping[str, str]) -> ChargingApi:
     """Connect the API; its use cases share the cached rate card and licenses."""
     aws = AwsResources(environment)
     rate_cards, licensing = aws.rate_cards(), LicensingCache(aws.licensing)
-    under_way = DynamoDBCallsUnderWay(aws.schema)
+    under_way = DynamoDBCallsUnderWay(aws.tables)
     return ChargingApi(
         authorize_call=AuthorizeCall(
             under_way=under_way,
             credit=aws.credit,
-            calls=DynamoDBCalls(aws.schema),
+            calls=DynamoDBCalls(aws.tables),
             licensing=licensing,
             rate_cards=rate_cards,
             retry=RetryPolicy(attempts=ATTEMPTS, base_seconds=0.005, cap_seconds=0.2),

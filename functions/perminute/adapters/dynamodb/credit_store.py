@@ -84,7 +84,7 @@ class DynamoDBCreditStore:
             [key(organization_id, counter_items.spending_record(counted)) for counted in keys]
         )
         with readable(f"the spending of {organization_id}"):
-            return {one.key: one for one in map(counter_items.spending_of, items)}
+            return {counter.key: counter for counter in map(counter_items.spending_of, items)}
 
     def spend_changes(
         self, organization_id: str, *, after: int, until: int

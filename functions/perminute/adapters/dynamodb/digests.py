@@ -120,7 +120,7 @@ class DynamoDBDigests:
         request, table = WriteRequest(self._connection), self._table
         keys = (key(organization_id, record.key) for record in records)
         request.deletes += (table.delete(record_key, _IS_THERE) for record_key in keys)
-        request.puts += (self._put(organization_id, one) for one in counted)
+        request.puts += (self._put(organization_id, calls) for calls in counted)
         return request.succeeds()
 
     def send(
@@ -128,8 +128,8 @@ class DynamoDBDigests:
     ) -> bool:
         request, table = WriteRequest(self._connection), self._table
         request.deletes += (
-            table.delete(_counted_key(organization_id, one.group), _IS_AS_READ, **_as_read(one))
-            for one in counted
+            table.delete(_counted_key(organization_id, calls.group), _IS_AS_READ, **_as_read(calls))
+            for calls in counted
         )
         items = digest_items(organization_id, sent)
         request.puts += (table.put(item, table.is_new) for item in items)
@@ -169,9 +169,9 @@ def _counted_key(organization_id: str, group: CallGroup) -> Item:
 
 def digest_items(organization_id: str, sent: Sequence[CallToNotify]) -> Iterator[Item]:
     """Write digests, as many in an item as fit it."""
-    correlated = {one.notification.id: one.correlation_id for one in sent}
-    for some in in_records([one.notification for one in sent]):
-        documents = [facts_of(one, correlated[one.id]) for one in some]
+    correlated = {call.notification.id: call.correlation_id for call in sent}
+    for some in in_records([call.notification for call in sent]):
+        documents = [facts_of(notification, correlated[notification.id]) for notification in some]
         yield documents_item(organization_id, f"{DIGEST}{some[0].id}", documents)
 
 

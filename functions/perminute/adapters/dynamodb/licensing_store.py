@@ -116,12 +116,14 @@ class DynamoDBLicensingStore:
         for change, _ in changes:
             if change.facts:
                 facts[change.user_id] += change.facts
-        by_event_id = [one for _, one in changes if one.key.kind is IdentityKind.EVENT]
-        by_change_id = [one for _, one in changes if one.key.kind is not IdentityKind.EVENT]
+        by_event_id = [event for _, event in changes if event.key.kind is IdentityKind.EVENT]
+        by_change_id = [event for _, event in changes if event.key.kind is not IdentityKind.EVENT]
         request = WriteRequest(self._tables.connection)
-        request.puts += [insert_event(self._tables, one) for one in by_event_id]
+        request.puts += [insert_event(self._tables, event) for event in by_event_id]
         # These are beside accounts, where the function's role lets it put nothing.
-        request.updates += [insert_event(self._tables, one, by_update=True) for one in by_change_id]
+        request.updates += [
+            insert_event(self._tables, event, by_update=True) for event in by_change_id
+        ]
         if rerating is not None:
             request.updates.append(self._insert_rerating(rerating))
         first = len(request.puts) + len(request.updates)

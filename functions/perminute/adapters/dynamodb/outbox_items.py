@@ -35,7 +35,9 @@ def outbox_item(
     none notifies only of new calls, each once for ever.
     """
     first = notifications[0]
-    documents = [facts_of(one, causes.of(one.call_id)) for one in notifications]
+    documents = [
+        facts_of(notification, causes.of(notification.call_id)) for notification in notifications
+    ]
     name = f"{version:012d}#{first.id}"
     # Those of calls that a digest may count are sorted by day.
     day = first.counted_on

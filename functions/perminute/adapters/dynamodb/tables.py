@@ -138,7 +138,7 @@ class Table:
         items: list[Item] = []
         for start in range(0, len(keys), MAX_SNAPSHOT):
             answer = self._snapshot(keys[start : start + MAX_SNAPSHOT])
-            items += (one["Item"] for one in answer if one.get("Item"))
+            items += (response["Item"] for response in answer if response.get("Item"))
         return items
 
     def _snapshot(self, keys: Sequence[Item]) -> list[dict[str, Item]]:

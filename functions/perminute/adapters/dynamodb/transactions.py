@@ -54,7 +54,11 @@ def request_of(tables: Tables, transaction: Transaction) -> WriteRequest:
 
 
 def _usages(tables: Tables, transaction: Transaction) -> Iterator[Operation]:
-    reserved = {one.call.call_id: one for one in transaction.settled if one.held}
+    reserved = {
+        reservation.call.call_id: reservation
+        for reservation in transaction.settled
+        if reservation.held
+    }
     for usage in transaction.usages:
         item = usage_item(usage)
         reservation = reserved.get(usage.call.call_id)

@@ -55,22 +55,25 @@ class InMemoryBooks:
         self, organization_id: str, *, after: BooksCursor | None = None
     ) -> Iterator[tuple[BooksCursor, LedgerEntry | CallCost]]:
         parts: list[tuple[BooksCursor, LedgerEntry | CallCost]] = [
-            *((BooksCursor(ENTRIES, one.entry_id), one) for one in self._entries(organization_id)),
+            *(
+                (BooksCursor(ENTRIES, entry.entry_id), entry)
+                for entry in self._entries(organization_id)
+            ),
             *(
                 (BooksCursor(USAGES, usage.call.call_id), _cost_of(usage))
                 for usage in self.store.usages_of(organization_id)
             ),
         ]
         parts.sort(key=lambda part: part[0])
-        return iter([one for one in parts if after is None or one[0] > after])
+        return iter([part for part in parts if after is None or part[0] > after])
 
     def other_entries(self, organization_id: str, *, after: int) -> Iterator[LedgerEntry]:
         listed = self._listed(organization_id)
         return iter(
             [
-                one
-                for one in self._entries(organization_id)
-                if int(one.entry_id) > after and one.entry_id not in listed
+                entry
+                for entry in self._entries(organization_id)
+                if int(entry.entry_id) > after and entry.entry_id not in listed
             ]
         )
 
@@ -78,7 +81,7 @@ class InMemoryBooks:
         self, organization_id: str
     ) -> Iterator[tuple[Sequence[LedgerEntry], Sequence[CallCost]]]:
         listed = self._listed(organization_id)
-        charges = {one.entry_id: one for one in self._entries(organization_id)}
+        charges = {entry.entry_id: entry for entry in self._entries(organization_id)}
         usages = [u for u in self.store.usages_of(organization_id) if u.outcome is not Outcome.FREE]
         usages.sort(key=lambda usage: (usage.call.ended_at, usage.call.call_id), reverse=True)
         rest = iter(usages)
@@ -90,21 +93,21 @@ class InMemoryBooks:
 
     def _entries(self, organization_id: str) -> list[LedgerEntry]:
         entries = list(self.store.entries)
-        return [one for one in entries if one.organization_id == organization_id]
+        return [entry for entry in entries if entry.organization_id == organization_id]
 
     def _listed(self, organization_id: str) -> set[str | None]:
         """Name the charges that are stored with the calls that they charge."""
         named = {usage.entry_id for usage in self.store.usages_of(organization_id)}
         return {
-            one.entry_id
-            for one in self._entries(organization_id)
-            if one.type is EntryType.CHARGE and one.entry_id in named
+            entry.entry_id
+            for entry in self._entries(organization_id)
+            if entry.type is EntryType.CHARGE and entry.entry_id in named
         }
 
 
 def _cost_of(usage: Usage) -> CallCost:
-    movements = tuple((one.entry_id, one.amount_micros) for one in usage.movements)
-    costs = tuple(one for one in movements if one[1])
+    movements = tuple((movement.entry_id, movement.amount_micros) for movement in usage.movements)
+    costs = tuple(movement for movement in movements if movement[1])
     if not usage.pool_minutes:
         return CallCost(usage.call.call_id, costs)
     return CallCost(usage.call.call_id, costs, month_of(usage.call), usage.pool_minutes)
@@ -136,6 +139,6 @@ def _copied(check: BooksCheck) -> BooksCheck:
     if check.reading is None:
         return check
     sums = check.reading.sums
-    ranges = {position: replace(one) for position, one in sums.ranges.items()}
+    ranges = {position: replace(range_sums) for position, range_sums in sums.ranges.items()}
     copied = replace(sums, lots=dict(sums.lots), minutes=dict(sums.minutes), ranges=ranges)
     return replace(check, reading=replace(check.reading, sums=copied))

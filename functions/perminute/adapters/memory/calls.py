@@ -41,12 +41,12 @@ class CallRecords(Records):
             for call_id, reservation in of(organization_id, self.under_way).items()
             if (since := under_way_since(reservation)) is not None
         )
-        return iter([one for one in places if after is None or one > after][:limit])
+        return iter([place for place in places if after is None or place > after][:limit])
 
     def read_calls(
         self, organization_id: str, call_ids: Collection[str]
     ) -> Mapping[str, Reservation | Usage]:
-        known = ((one, self._call(organization_id, one)) for one in call_ids)
+        known = ((call_id, self._call(organization_id, call_id)) for call_id in call_ids)
         return {call_id: call for call_id, call in known if call is not None}
 
     def reservations(
@@ -85,7 +85,11 @@ class CallRecords(Records):
 
     def _unsettled(self, transaction: Transaction) -> dict[str, Reservation]:
         """Find calls that hold something which the transaction does not give back as it stands."""
-        settled = {one.call.call_id: one.sequence for one in transaction.settled if one.held}
+        settled = {
+            reservation.call.call_id: reservation.sequence
+            for reservation in transaction.settled
+            if reservation.held
+        }
         found: dict[str, Reservation] = {}
         for usage in transaction.usages:
             call = usage.call
@@ -112,11 +116,13 @@ class InMemoryCalls:
             for usage in self.store.usages_of(organization_id)
             if usage.outcome is not Outcome.FREE and usage.call.ended_at >= since
         )
-        return iter(sorted(one for one in listed if after is None or one.key > after))
+        return iter(
+            sorted(call_list for call_list in listed if after is None or call_list.key > after)
+        )
 
     def dial_outs(self, organization_id: str, *, since: datetime) -> Iterator[CallList]:
         lists = self.lists(organization_id, since=since)
-        return (one for one in lists if any(call.dial_out for call in one.calls))
+        return (call_list for call_list in lists if any(call.dial_out for call in call_list.calls))
 
     def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
         usages = self.store.usages_of(organization_id)

@@ -34,16 +34,16 @@ class InMemoryDigests:
 
     def first_day(self, organization_id: str) -> date | None:
         days = [
-            *(one.calls[0].notification.counted_on for one in self._records(organization_id)),
+            *(record.calls[0].notification.counted_on for record in self._records(organization_id)),
             *(group.day for name, group in self.store.counted if name == organization_id),
         ]
         return min((day for day in days if day is not None), default=None)
 
     def records(self, organization_id: str, day: date, *, limit: int) -> Sequence[CallRecord]:
         of_day = (
-            one
-            for one in self._records(organization_id)
-            if one.calls[0].notification.counted_on == day
+            record
+            for record in self._records(organization_id)
+            if record.calls[0].notification.counted_on == day
         )
         return sorted(of_day)[:limit]
 
@@ -51,7 +51,7 @@ class InMemoryDigests:
         self, organization_id: str, groups: Collection[CallGroup]
     ) -> Mapping[CallGroup, CountedCalls]:
         known = ((group, self.store.counted.get((organization_id, group))) for group in groups)
-        return {group: one for group, one in known if one is not None}
+        return {group: calls for group, calls in known if calls is not None}
 
     def counted_on(self, organization_id: str, day: date, *, limit: int) -> Sequence[CountedCalls]:
         groups = sorted(
@@ -64,37 +64,40 @@ class InMemoryDigests:
     def count(
         self, organization_id: str, records: Sequence[CallRecord], counted: Sequence[CountedCalls]
     ) -> bool:
-        keys = [(organization_id, one.key) for one in records]
+        keys = [(organization_id, record.key) for record in records]
         are_there = all(key in self.store.calls_to_count for key in keys)
-        if not are_there or not all(self._is_as_read(organization_id, one) for one in counted):
+        if not are_there or not all(self._is_as_read(organization_id, calls) for calls in counted):
             return False
         for key in keys:
             del self.store.calls_to_count[key]
         self.store.counted |= {
-            (organization_id, one.group): replace(one, step=one.step + 1) for one in counted
+            (organization_id, calls.group): replace(calls, step=calls.step + 1) for calls in counted
         }
         return True
 
     def send(
         self, organization_id: str, counted: Sequence[CountedCalls], sent: Sequence[CallToNotify]
     ) -> bool:
-        if not all(self._is_as_read(organization_id, one) for one in counted):
+        if not all(self._is_as_read(organization_id, calls) for calls in counted):
             return False
-        for one in counted:
-            del self.store.counted[organization_id, one.group]
+        for calls in counted:
+            del self.store.counted[organization_id, calls.group]
         for call in sent:
             self._publish(call)
         return True
 
     def _records(self, organization_id: str) -> list[CallRecord]:
         known = self.store.calls_to_count.items()
-        return [one for (name, _), one in known if name == organization_id]
+        return [record for (name, _), record in known if name == organization_id]
 
-    def _is_as_read(self, organization_id: str, one: CountedCalls) -> bool:
-        known = self.store.counted.get((organization_id, one.group))
-        if known is None or one.step == 0:
-            return known is None and one.step == 0
-        return (known.step, known.first.notification.id) == (one.step, one.first.notification.id)
+    def _is_as_read(self, organization_id: str, calls: CountedCalls) -> bool:
+        known = self.store.counted.get((organization_id, calls.group))
+        if known is None or calls.step == 0:
+            return known is None and calls.step == 0
+        return (known.step, known.first.notification.id) == (
+            calls.step,
+            calls.first.notification.id,
+        )
 
     def _publish(self, call: CallToNotify) -> None:
         published = replace(call.notification, counted_on=None)

@@ -49,11 +49,17 @@ class AnnouncedNotifications:
     refusing: Mapping[str, str] = field(default_factory=dict)
 
     def publish(self, announcements: Sequence[Announcement]) -> Sequence[Rejection]:
-        self.announced += (one for one in announcements if one.id not in self.refusing)
+        self.announced += (
+            announcement for announcement in announcements if announcement.id not in self.refusing
+        )
         return [
-            Rejection(one.id, self.refusing[one.id], json.dumps(document_of(one)))
-            for one in announcements
-            if one.id in self.refusing
+            Rejection(
+                announcement.id,
+                self.refusing[announcement.id],
+                json.dumps(document_of(announcement)),
+            )
+            for announcement in announcements
+            if announcement.id in self.refusing
         ]
 
 

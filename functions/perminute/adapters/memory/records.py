@@ -80,7 +80,9 @@ class Records:
         return self.accounts.get(organization_id, Account(organization_id=organization_id))
 
     def _wait(self, reratings: Sequence[Rerating]) -> None:
-        self.reratings |= {(one.organization_id, one.rerating_id): one for one in reratings}
+        self.reratings |= {
+            (rerating.organization_id, rerating.rerating_id): rerating for rerating in reratings
+        }
 
     def _known_events(
         self, events: Sequence[ProcessedEvent]
@@ -138,8 +140,8 @@ class ReratingRecords(Records):
     def merge(self, merged: Rerating, absorbed: Sequence[Rerating]) -> bool:
         if not all(map(self._is_at, (merged, *absorbed))):
             return False
-        for one in absorbed:
-            del self.reratings[one.organization_id, one.rerating_id]
+        for rerating in absorbed:
+            del self.reratings[rerating.organization_id, rerating.rerating_id]
         self._wait([replace(merged, steps=merged.steps + 1)])
         return True
 

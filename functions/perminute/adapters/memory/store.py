@@ -66,7 +66,7 @@ class InMemoryStore(CallRecords, LicensingRecords, ReratingRecords):
         self.entries += transaction.entries
         self.outbox += transaction.notifications
         self.causes |= dict.fromkeys(
-            (one.id for one in transaction.notifications), transaction.causes
+            (notification.id for notification in transaction.notifications), transaction.causes
         )
         self._keep_calls(transaction)
         for usage in (*transaction.usages, *transaction.rerated):
@@ -145,7 +145,9 @@ class InMemoryStore(CallRecords, LicensingRecords, ReratingRecords):
     def listed_organizations(
         self, *, limit: int, due_by: datetime | None = None, after: str | None = None
     ) -> ListedOrganizations:
-        names = [one for one in self.organizations(due_by=due_by) if after is None or one > after]
+        names = [
+            name for name in self.organizations(due_by=due_by) if after is None or name > after
+        ]
         page = names[:limit]
         return ListedOrganizations(page, page[-1] if len(names) > limit else None)
 
@@ -187,7 +189,10 @@ class InMemoryStore(CallRecords, LicensingRecords, ReratingRecords):
         for some in transaction.outbox:
             if some[0].counted_on is not None:
                 key = f"{some[0].counted_on}#{transaction.after.version:012d}#{some[0].id}"
-                calls = (CallToNotify(one, transaction.causes.of(one.call_id)) for one in some)
+                calls = (
+                    CallToNotify(notification, transaction.causes.of(notification.call_id))
+                    for notification in some
+                )
                 organization_id = transaction.before.organization_id
                 self.calls_to_count[organization_id, key] = CallRecord(key, tuple(calls))
 

@@ -100,7 +100,7 @@ _PARAMETERS = {
 class _TwinResources:
     def __init__(self, shared: SharedTwins, environment: Mapping[str, str]) -> None:
         self.environment = environment
-        self.connection = self.schema = None
+        self.connection = self.tables = None
         self.credit = self.licensing = shared.through(shared.store)
         self._cards = shared.through(shared.cards)
 
