@@ -237,14 +237,11 @@ class Table:
         }
 
     def delete(self, item: Item, condition: str = "", **values: int | str) -> Operation:
-        return self._on_key(item, condition, values)
-
-    def check(self, item: Item, condition: str, **values: int | str) -> Operation:
-        return self._on_key(item, condition, values)
-
-    def _on_key(self, item: Item, condition: str, values: Mapping[str, int | str]) -> Operation:
         under = _under(condition, _placeholders(values))
         return {"TableName": self.name, "Key": self._key(item), **under}
+
+    # To check a condition and write nothing: the part of the request says which of both is done.
+    check = delete
 
     def _key(self, item: Item) -> Item:
         return {name: item[name] for name in self.keys}

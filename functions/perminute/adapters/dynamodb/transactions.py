@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.codec import Item
     from perminute.adapters.dynamodb.tables import Operation, Tables
     from perminute.domain.credit.accounts import Account
-    from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.transaction import Transaction
 
 _NEW_CALL = "attribute_not_exists(outcome) AND attribute_not_exists(held)"
@@ -43,13 +42,23 @@ _CALL_TO_SETTLE = (
 
 def request_of(tables: Tables, transaction: Transaction) -> WriteRequest:
     """Return all that a transaction writes: its usages first, then its processed events."""
-    request = WriteRequest(tables.connection)
+    request, credit = WriteRequest(tables.connection), tables.credit
     events = (insert_event(tables, event) for event in transaction.processed_events)
     request.puts += [*_usages(tables, transaction), *events]
-    _add_account(tables, request, transaction)
-    _add_lots(tables, request, transaction)
-    request.puts += _of_calls(tables, transaction)
-    request.puts += _of_reratings(tables, transaction)
+    item, (unchanged, version) = account_item(transaction.after), _is_at(transaction.before)
+    if transaction.after is transaction.before:
+        request.checks.append(credit.check(item, unchanged, **version))
+    else:
+        request.puts.append(credit.put(item, unchanged, **version))
+    request.puts += (credit.put(item, credit.is_new) for item in _new_items(transaction))
+    request.puts += (credit.put(item) for item in _replaced_items(transaction))
+    request.puts += (tables.usage.put(usage_item(usage)) for usage in transaction.rerated)
+    if transaction.authorized is not None:
+        request.puts.append(authorized_put(tables, transaction.authorized))
+    request.deletes += (
+        credit.delete(further_lot_item(transaction.before.organization_id, lot))
+        for lot in transaction.lots[1]
+    )
     return request
 
 
@@ -68,81 +77,49 @@ def _usages(tables: Tables, transaction: Transaction) -> Iterator[Operation]:
             yield tables.usage.put(item, _CALL_TO_SETTLE, n=reservation.sequence)
 
 
-def _add_account(tables: Tables, request: WriteRequest, transaction: Transaction) -> None:
-    """Write or check the account, then what it explains itself by: entries and the outbox."""
-    credit, (unchanged, version) = tables.credit, _is_at(transaction.before)
-    item = account_item(transaction.after)
-    if transaction.after is transaction.before:
-        request.checks.append(credit.check(item, unchanged, **version))
-    else:
-        request.puts.append(credit.put(item, unchanged, **version))
-    request.puts += (
-        credit.put(entry_item(entry), credit.is_new)
-        for entry in transaction.entries
-        if entry.type is not EntryType.CHARGE or not transaction.usages
-    )
+def _new_items(transaction: Transaction) -> Iterator[Item]:
+    """Write what is never changed: entries, the outbox, lists of calls, corrections, re-ratings."""
+    # The entry of a charge is written with the calls that it charges, for they explain it.
+    charges = (entry for entry in transaction.entries if entry.type is EntryType.CHARGE)
+    for entry in transaction.entries:
+        if entry.type is not EntryType.CHARGE or not transaction.usages:
+            yield entry_item(entry)
     if transaction.notifications:
         # Imported where it is needed: few of the calls that are authorized are notified of.
         from perminute.adapters.dynamodb.outbox_items import outbox_item  # noqa: PLC0415
 
-        items = (
-            outbox_item(some, transaction.after.version, transaction.causes)
-            for some in transaction.outbox
-        )
-        request.puts += (credit.put(item, credit.is_new) for item in items)
-
-
-def _add_lots(tables: Tables, request: WriteRequest, transaction: Transaction) -> None:
-    """Write lots that are items of their own: the account's version guards them as well."""
-    credit, organization_id = tables.credit, transaction.before.organization_id
-    stored, removed, forfeited = transaction.lots
-    request.deletes += (credit.delete(further_lot_item(organization_id, lot)) for lot in removed)
-    request.puts += (credit.put(further_lot_item(organization_id, lot)) for lot in stored)
-    request.puts += (credit.put(expired_lot_item(organization_id, lot)) for lot in forfeited)
-    if transaction.chargeback is not None:
-        request.puts.append(credit.put(chargeback_item(organization_id, transaction.chargeback)))
-
-
-def _of_calls(tables: Tables, transaction: Transaction) -> Iterator[Operation]:
-    """Write what calls bring along: their lists, the pools, and what became of older ones.
-
-    Pools, spending and older usages are overwritten without a condition of their own. Whatever
-    changes them makes a new version of the account as well, whose version is checked.
-    """
-    credit, organization_id = tables.credit, transaction.before.organization_id
-    for usage in transaction.rerated:
-        yield tables.usage.put(usage_item(usage))
-    for pool in transaction.pools:
-        step = transaction.steps.get(pool.month)
-        yield credit.put(pool_item(pool, step))
-    for spending in transaction.spend_counters:
-        yield credit.put(spending_item(organization_id, spending))
-    for item in call_list_items(transaction.usages, _charge_of(transaction)):
-        yield credit.put(item, credit.is_new)
-    for item in call_list_items(transaction.relisted, suffix=RELISTED):
-        yield credit.put(item, credit.is_new)
+        for some in transaction.outbox:
+            yield outbox_item(some, transaction.after.version, transaction.causes)
+    yield from call_list_items(transaction.usages, next(charges, None))
+    yield from call_list_items(transaction.relisted, suffix=RELISTED)
     if transaction.corrected:
-        item = correction_item(
-            organization_id, transaction.after.corrections, transaction.corrected
-        )
-        yield credit.put(item, credit.is_new)
-    if transaction.authorized is not None:
-        yield authorized_put(tables, transaction.authorized)
-
-
-def _of_reratings(tables: Tables, transaction: Transaction) -> Iterator[Operation]:
+        number = transaction.after.corrections
+        yield correction_item(transaction.after.organization_id, number, transaction.corrected)
     if transaction.reratings:
         # Imported where it is needed: who authorizes calls rates none again.
         from perminute.adapters.dynamodb.reratings import rerating_item  # noqa: PLC0415
 
-        credit = tables.credit
-        for rerating in transaction.reratings:
-            yield credit.put(rerating_item(rerating), credit.is_new)
+        yield from map(rerating_item, transaction.reratings)
 
 
-def _charge_of(transaction: Transaction) -> LedgerEntry | None:
-    """Find the entry that is written with the calls that it charges, for they explain it."""
-    return next((entry for entry in transaction.entries if entry.type is EntryType.CHARGE), None)
+def _replaced_items(transaction: Transaction) -> Iterator[Item]:
+    """Write lots, pools and what was spent, without a condition of their own.
+
+    Whatever changes them makes a new version of the account as well, whose version is checked;
+    the same is true of usages that are rated again.
+    """
+    organization_id = transaction.before.organization_id
+    stored, _, forfeited = transaction.lots
+    for lot in stored:
+        yield further_lot_item(organization_id, lot)
+    for lot in forfeited:
+        yield expired_lot_item(organization_id, lot)
+    if transaction.chargeback is not None:
+        yield chargeback_item(organization_id, transaction.chargeback)
+    for pool in transaction.pools:
+        yield pool_item(pool, transaction.steps.get(pool.month))
+    for counter in transaction.spend_counters:
+        yield spending_item(organization_id, counter)
 
 
 def _is_at(account: Account) -> tuple[str, dict[str, int]]:
