@@ -290,7 +290,7 @@ def passing_the_monthly_limit() -> Iterator[None]:
     limit_before = RechargeState._limit_before  # noqa: SLF001
 
     def of_the_hour(state: RechargeState, auto: AutoRecharge, now: datetime) -> Disabled | None:
-        return limit_before(state, replace(auto, monthly_limit_micros=None), now)
+        return limit_before(state, auto._replace(monthly_limit_micros=None), now)
 
     with patch.object(RechargeState, "_limit_before", of_the_hour):
         yield

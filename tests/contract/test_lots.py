@@ -115,7 +115,7 @@ def test_a_purchase_is_known_with_what_became_of_it(stores: Stores, organization
         opens=opened,
     )
     proof = processed_event("po-1", kind=IdentityKind.PURCHASE, organization_id=organization)
-    proof = replace(proof, entry_id="000000000001")
+    proof = proof._replace(entry_id="000000000001")
     post(stores, organization, LotItems(), entries=(entry,), processed_events=(proof,))
     known = BoughtCredit("po-1", "000000000001", 50)
     assert stores.credit.bought(organization, "po-1") == known

@@ -63,11 +63,11 @@ class Scene:
         self.stores, self.organization = stores, organization
         stores.licensing.record(organization, entitled_changes(organization))
         bought = purchase(amount=1)
-        key = replace(bought.processed_event.key, organization_id=organization)
+        key = bought.processed_event.key._replace(organization_id=organization)
         event = replace(
             bought,
             organization_id=organization,
-            processed_event=replace(bought.processed_event, key=key),
+            processed_event=bought.processed_event._replace(key=key),
         )
         assert key.kind is IdentityKind.PURCHASE
         assert isinstance(BookCredit(stores.credit, WITHOUT_WAITING)([event])[0], Accepted)

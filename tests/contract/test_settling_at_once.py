@@ -51,13 +51,13 @@ class Scene:
             said = processed_event(f"{organization}-{user}", organization_id=organization)
             stores.licensing.record(organization, [(change, said)])
         bought = purchase(amount=3)
-        key = replace(bought.processed_event.key, organization_id=organization)
+        key = bought.processed_event.key._replace(organization_id=organization)
         BookCredit(stores.credit, WITHOUT_WAITING)(
             [
                 replace(
                     bought,
                     organization_id=organization,
-                    processed_event=replace(bought.processed_event, key=key),
+                    processed_event=bought.processed_event._replace(key=key),
                 )
             ]
         )

@@ -259,14 +259,12 @@ def test_a_receipt_that_exists_is_handed_back_and_nothing_is_written(
 
 
 def test_the_receipt_of_a_billing_event_can_be_looked_up(stores: Stores, organization: str) -> None:
-    proof = replace(
-        processed_event("po-1", kind=IdentityKind.PURCHASE, organization_id=organization),
-        entry_id="7",
-    )
+    proof = processed_event("po-1", kind=IdentityKind.PURCHASE, organization_id=organization)
+    proof = proof._replace(entry_id="7")
     stores.credit.commit(buy(empty(organization), proof))
     assert stores.credit.processed_event(proof.key) == proof
-    assert stores.credit.processed_event(replace(proof.key, kind=IdentityKind.RECHARGE)) is None
-    assert stores.credit.processed_event(replace(proof.key, organization_id="nobody")) is None
+    assert stores.credit.processed_event(proof.key._replace(kind=IdentityKind.RECHARGE)) is None
+    assert stores.credit.processed_event(proof.key._replace(organization_id="nobody")) is None
 
 
 def test_an_event_id_is_one_identity_and_a_purchase_number_one_of_each_organization(
@@ -284,8 +282,8 @@ def test_an_event_id_is_one_identity_and_a_purchase_number_one_of_each_organizat
 
 def copy(proof: ProcessedEvent, seconds: float) -> ProcessedEvent:
     """A processed event of a copy that was put on a bus so long after the event."""
-    key = replace(proof.key, kind=IdentityKind.CHANGE)
-    return replace(proof, key=key, issued_at=LONG_AGO + timedelta(seconds=seconds))
+    key = proof.key._replace(kind=IdentityKind.CHANGE)
+    return proof._replace(key=key, issued_at=LONG_AGO + timedelta(seconds=seconds))
 
 
 def test_an_earlier_copy_of_a_change_takes_the_place_of_a_later_one(
@@ -309,8 +307,8 @@ def test_a_later_copy_of_a_change_or_one_that_says_something_else_changes_nothin
     account = stores.credit.account(organization)
     known = AlreadyExists(processed_events={proof.key: proof})
     earlier = copy(proof, 1)
-    without_time = replace(proof, issued_at=None)
-    other = replace(earlier, content="other")
+    without_time = proof._replace(issued_at=None)
+    other = earlier._replace(content="other")
     for again in (proof, copy(proof, 6), without_time, other):
         with refuses(known):
             stores.credit.commit(buy(account, again))
@@ -419,7 +417,7 @@ def test_a_change_is_known_by_its_change_id_which_is_no_event_id(
     stores: Stores, organization: str
 ) -> None:
     event, proof = change(organization, "adele", "1")
-    named = replace(proof, key=replace(proof.key, kind=IdentityKind.CHANGE))
+    named = proof._replace(key=proof.key._replace(kind=IdentityKind.CHANGE))
     stores.licensing.record(organization, [(event, proof)])
     stores.licensing.record(organization, [(event, named)])
     known = AlreadyExists(processed_events={named.key: named})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -61,7 +60,7 @@ class Scene:
             expires_at=at + timedelta(days=365),
             purchase_id=purchase_id,
         )
-        proof = replace(processed_event(identity, kind=IdentityKind.ADJUSTMENT), content=content)
+        proof = processed_event(identity, kind=IdentityKind.ADJUSTMENT)._replace(content=content)
         (result,) = self._book(change, proof, at)
         assert reconcile(self.store.statement(ORGANIZATION)) == ()
         return result

@@ -201,11 +201,11 @@ def test_a_batch_of_calls_that_all_have_news_is_told_in_several_records() -> Non
     change = LicensingChange(ORGANIZATION, None, (fact("dialOutPolicy", "none"),))
     store.record(ORGANIZATION, [(change, processed_event("policy", organization_id=ORGANIZATION))])
     bought = purchase(amount=1)
-    key = replace(bought.processed_event.key, organization_id=ORGANIZATION)
+    key = bought.processed_event.key._replace(organization_id=ORGANIZATION)
     event = replace(
         bought,
         organization_id=ORGANIZATION,
-        processed_event=replace(bought.processed_event, key=key),
+        processed_event=bought.processed_event._replace(key=key),
     )
     BookCredit(store, WITHOUT_WAITING)([event])
     licensing, cards = LicensingCache(store), PublishedRateCards(card())

@@ -258,9 +258,9 @@ def _processed_events(event: CreditEvent, booking: Transaction) -> tuple[Process
             paid = ProcessedEvent(
                 key, json.dumps({"purchaseId": event.processed_event.key.id}), entry
             )
-            return replace(event.processed_event, entry_id=entry), paid
+            return event.processed_event._replace(entry_id=entry), paid
         case Purchase() | Adjustment():
-            return (replace(event.processed_event, entry_id=_entry_of(event, booking)),)
+            return (event.processed_event._replace(entry_id=_entry_of(event, booking)),)
         case CreditSettings() | FailedRecharge():
             return (event.processed_event,)
         case never:

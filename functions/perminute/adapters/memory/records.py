@@ -124,7 +124,7 @@ def of(organization_id: str, records: Mapping[tuple[str, K], V]) -> dict[K, V]:
 
 def identity_of(key: EventIdentity) -> EventIdentity:
     """An event id stands for itself, whichever organization it speaks of."""
-    return replace(key, organization_id="") if key.kind is IdentityKind.EVENT else key
+    return key._replace(organization_id="") if key.kind is IdentityKind.EVENT else key
 
 
 class ReratingRecords(Records):

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.values.times import month_start
 
@@ -38,8 +38,7 @@ class Disabled(StrEnum):
     DAILY_LIMIT = "dailyLimit"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AutoRecharge:
+class AutoRecharge(NamedTuple):
     """The settings of the admin, in micro-units of the account's currency."""
 
     trigger_micros: int
@@ -53,8 +52,7 @@ class AutoRecharge:
         return limit_micros is None or self.recharge_micros <= limit_micros
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RechargeRequest:
+class RechargeRequest(NamedTuple):
     """A request to the billing system to buy credit."""
 
     recharge_id: str
@@ -158,7 +156,7 @@ class RechargeState:
         # No limit can prevent it: it is counted for its month, and the only attempt of its day.
         if now < request.attempted_at + RESEND_AFTER:
             return self, None
-        again = replace(request, attempted_at=now, attempt=request.attempt + 1)
+        again = request._replace(attempted_at=now, attempt=request.attempt + 1)
         return self._with_sent(again), again
 
     def _with_sent(self, request: RechargeRequest) -> RechargeState:

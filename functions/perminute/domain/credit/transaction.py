@@ -45,8 +45,7 @@ class IdentityKind(StrEnum):
     RECHARGE_FAILURE = "rechargeFailure"
 
 
-@dataclass(frozen=True, slots=True)
-class EventIdentity:
+class EventIdentity(NamedTuple):
     """The permanent identity of an event."""
 
     kind: IdentityKind
@@ -54,8 +53,7 @@ class EventIdentity:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessedEvent:
+class ProcessedEvent(NamedTuple):
     """The record of an event that was processed: the same event is not processed again."""
 
     key: EventIdentity
