@@ -236,7 +236,7 @@ def rearmed_on_every_call() -> Iterator[None]:
 @contextmanager
 def without_late_lots() -> Iterator[None]:
     """A lot that has expired pays no call, whenever the call ended."""
-    with patch.object(Lot, "pays_late", lambda *_: False):
+    with patch.object(Lot, "pays_late", lambda *_, **__: False):
         yield
 
 
