@@ -1,4 +1,4 @@
-"""Telephony's `Call Ended` events become charges (template.yaml: ChargeCallsFunction)."""
+"""Charges the calls that `Call Ended` events report (template.yaml: ChargeCallsFunction)."""
 
 import os
 

@@ -1,8 +1,9 @@
-"""From a batch of SQS messages to a use case and back: each message is settled, and none is lost.
+"""Process a batch of SQS messages by a use case, and settle each of them: none is lost.
 
-A message that can never be processed is stored with its reason, and not tried again. A message
-that could not be processed this time is reported as failed (AWS: "Reporting batch item failures"):
-SQS delivers it again, and after its last delivery moves it to the dead-letter queue.
+A message that can never be processed (`Refused`) is sent to the dead-letter queue with the reason,
+and not tried again. A message that could not be processed this time (`Unavailable`) is reported as
+failed (AWS: "Reporting batch item failures"): SQS delivers it again, and moves it to the same queue
+after the last delivery.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _RESULT = "result"
 
 
 class Received(NamedTuple):
-    """When a message reached us, which is not when it says that it was issued."""
+    """When a message was received, which is not the time that the event in it states."""
 
     # When it was sent to our queue (AWS: attribute `SentTimestamp`), if that is known.
     heard_at: datetime | None
@@ -48,7 +49,7 @@ class Received(NamedTuple):
 
     @property
     def latest(self) -> datetime:
-        """The later of both; an old message is processed long after it was sent."""
+        """The later of both: a message may be processed long after it was sent."""
         return max(self.heard_at or self.now, self.now)
 
 
@@ -59,7 +60,7 @@ class Message(NamedTuple):
     body: str
 
 
-# What Lambda's event source mappings expect: the messages that are to be delivered again.
+# What Lambda expects as the answer of a handler: the messages that are to be delivered again.
 BatchResponse: TypeAlias = dict[str, list[dict[str, str]]]
 I = TypeVar("I")  # noqa: E741 - the input of a use case
 R = TypeVar("R")
@@ -67,24 +68,24 @@ R = TypeVar("R")
 
 @dataclass(slots=True)
 class Settled(Generic[R]):
-    """What became of each message of a batch."""
+    """The results of the messages of a batch."""
 
     accepted: list[R] = field(default_factory=list)
     repeated: int = 0
     refused: list[Rejection] = field(default_factory=list)
     # Messages to be delivered again, each with the reason.
     failed: list[tuple[Message, str]] = field(default_factory=list)
-    # Of each message that was parsed: its ids, and what became of it unless it was accepted.
+    # Of each message that could be parsed: the ids to log, and `result` unless it was accepted.
     names: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def named(self) -> list[dict[str, str]]:
-        """The names of messages that have any."""
+        """The ids of the messages that have any."""
         return [names for names in self.names if names]
 
     @property
     def accepted_names(self) -> list[dict[str, str]]:
-        """The names of what was accepted, in the order of the results."""
+        """The ids of the accepted messages, in the order of `accepted`."""
         return [names for names in self.names if _RESULT not in names]
 
     def response(self) -> BatchResponse:
@@ -92,7 +93,7 @@ class Settled(Generic[R]):
         return {"batchItemFailures": [{"itemIdentifier": message.id} for message, _ in self.failed]}
 
     def counts(self) -> dict[str, int]:
-        """Count messages by what became of them, for the one log line of a batch."""
+        """Count messages by result, for the log line of the batch."""
         return {
             "accepted": len(self.accepted),
             "repeated": self.repeated,
@@ -113,7 +114,10 @@ def sqs_handler(
     report: Callable[[Settled[R]], None],
     names_of: Callable[[I], dict[str, str]] = attrgetter("names"),
 ) -> Callable[[dict[str, Any], LambdaContext], BatchResponse]:
-    """Return a Lambda handler that parses a batch, carries it out and reports what became of it."""
+    """Return a Lambda handler that parses a batch, passes it to a use case and reports the results.
+
+    `names_of` returns the ids by which the log names a parsed message.
+    """
 
     @lambda_handler
     @named_run
@@ -142,7 +146,10 @@ def settle_batch(  # noqa: PLR0913 - each of them differs from function to funct
     deadline: Deadline = NEVER,
     names_of: Callable[[I], dict[str, str]] = attrgetter("names"),
 ) -> Settled[R]:
-    """Parse every message, carry out those that are sound, and settle each by its result."""
+    """Parse every message, call the use case once with all that are valid, and settle each message.
+
+    The use case returns a result for each, in their order.
+    """
     settled: Settled[R] = Settled()
     sound: list[tuple[Message, I]] = []
     refused: list[tuple[Message, Refused]] = []
@@ -177,7 +184,7 @@ def settle_batch(  # noqa: PLR0913 - each of them differs from function to funct
 
 
 def received(record: dict[str, Any], now: datetime) -> Received:
-    """Return when a record of a batch was sent to the queue."""
+    """Return when a message of a batch was sent to the queue, and that it is processed now."""
     sent = str(record.get("attributes", {}).get("SentTimestamp", ""))
     milliseconds = int(sent) if sent.isdecimal() else None
     heard_at = None if milliseconds is None else _EPOCH + timedelta(milliseconds=milliseconds)
@@ -185,7 +192,7 @@ def received(record: dict[str, Any], now: datetime) -> Received:
 
 
 def event_id_of(body: str) -> str:
-    """Return the id of an event, even of one that is refused; without an id, its fingerprint."""
+    """Return the id of an event, even of a refused one; without an id, a hash of the message."""
     try:
         event_id = json.loads(body)["id"]
     except (ValueError, TypeError, KeyError, RecursionError):

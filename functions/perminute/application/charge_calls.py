@@ -1,7 +1,11 @@
-"""Charge ended calls, exactly once each, one transaction per organization and batch.
+"""Charge calls that have ended, each exactly once, mostly by one transaction per organization.
 
-The permanent identity of a call is the key of its usage record, written together with the money:
-a repeated delivery finds the record and changes nothing, however much later it comes.
+The permanent identity of a call is the key of its usage record, which is written in the transaction
+that charges it. An event that is delivered again finds the record and changes nothing, however much
+later it arrives.
+
+For each organization of a batch, `_OrganizationCharge` divides the calls into transactions, rates
+and charges them (`_transaction`), and commits (`_commit`).
 """
 
 from __future__ import annotations
@@ -54,30 +58,32 @@ if TYPE_CHECKING:
     from perminute.ports.stores import Calls, CreditStore
 
 
-_CALLS = MAX_ITEMS_PER_TRANSACTION - 2  # with the account and the outbox
-_ALWAYS_FIT = _CALLS // 3  # calls, each of which may need a list and a pool of its own
+_CALLS = MAX_ITEMS_PER_TRANSACTION - 2  # calls that fit beside the account and the outbox item
+_ALWAYS_FIT = _CALLS // 3  # the same if each call also needs a list and a pool of its own
 
 
 @dataclass(frozen=True, slots=True)
 class EndedCall:
-    """A call that ended, with the times at which that was reported."""
+    """A call that has ended, and when that was reported."""
 
     call: Call
-    # Its charge is booked at this instant, never after `heard_at`: a clock may be ahead.
+    # The charge is booked at this instant: the event's `time`, but no later than `heard_at`,
+    # because the sender's clock may be ahead.
     reported_at: datetime
-    heard_at: datetime | None = None  # when the report reached our queue, if that is known
-    # Set where no `Call Ended` came: the call is what its bridge has reported until then.
+    heard_at: datetime | None = None  # when the event was sent to our queue, if that is known
+    # Set only if no `Call Ended` came: `call` is then made of what its bridge reported.
     reservation: Reservation | None = None
     event_id: str = field(default="", compare=False)  # of its `Call Ended`, if one came
 
     @property
     def names(self) -> dict[str, str]:
-        """The ids by which it is found in the log."""
+        """The ids by which the call is found in the log."""
         return {"eventId": traceable(self.event_id), "callId": one_line(self.call.call_id)}
 
     def used_reported_at(self, reservation: Reservation | None) -> datetime:
-        """Return when its use was reported, by which an expired lot may still pay it."""
-        # A bridge that reported all of it did so while the call lasted, however late it is charged.
+        """Return when the use was reported, by which an expired lot may still pay the call."""
+        # If its bridge had reported all of it, that was while the call lasted, however late the
+        # call is charged (docs/domain.md §5.4).
         if reservation is None or reservation.used_seconds < self.call.connected_seconds:
             return self.reported_at
         return min(self.call.ended_at, self.reported_at)
@@ -92,14 +98,15 @@ class ChargeCalls:
     licensing: LicensingCache
     rate_cards: RateCards
     retry: RetryPolicy
-    # A pool is settled at once if that concerns at most so many recorded calls.
+    # A late call settles its pool in its own transaction if at most so many recorded calls may
+    # change; else the pool is settled afterwards.
     settles_at_once: int = MAX_SETTLED_AT_ONCE
 
     def __call__(
         self, ended: Sequence[EndedCall], deadline: Deadline = NEVER
     ) -> list[Result[Usage]]:
         """Charge each call, and return the results in the order of the calls."""
-        # A failure in one organization fails only the calls that it concerns.
+        # A failure in one organization does not affect the calls of others.
         if not ended:
             return []
         try:
@@ -118,18 +125,21 @@ class ChargeCalls:
 
 @dataclass(slots=True)
 class _OrganizationCharge:
-    # Calls and results are by position in the batch.
+    # The calls of one organization. Calls and results are mappings by position in the batch.
     use_case: ChargeCalls
     organization_id: str
     rate_card: RateCard
     deadline: Deadline
-    # The last transaction, if it was committed: the next one need not read its account and pools.
+    # The transaction committed last: the next one starts from its account and pools, and need not
+    # read them. None if there is none, or if the last attempt failed.
     last: Transaction | None = None
-    # Reservations that stopped a transaction: the next one releases them.
+    # By call id, reservations that were not read and stopped a transaction: the next releases them.
     stopped_by: dict[str, Reservation] = field(default_factory=dict)
 
     def charge_all(self, remaining: Mapping[int, EndedCall]) -> dict[int, Result[Usage]]:
-        # In rounds, of which none contains a call id twice.
+        # In rounds, because a transaction cannot write the same usage record twice: each round has
+        # the first of the remaining calls of each call id. A copy is a duplicate of it, or fails as
+        # it did; a call with other content is compared in the next round.
         results: dict[int, Result[Usage]] = {}
         while remaining:
             first_of: dict[str, int] = {}
@@ -154,6 +164,7 @@ class _OrganizationCharge:
                 pending = {n: ended for n, ended in calls.items() if n not in results}
         except Unavailable as error:
             self.last = None
+            # What is wrong with one call must not fail the others: each is charged alone.
             is_of_some = isinstance(error, Unwritable | FormerRateCardUnavailable)
             if not is_of_some or len(pending) == 1:
                 return results | dict.fromkeys(pending, error)
@@ -162,6 +173,8 @@ class _OrganizationCharge:
         return results
 
     def _commit(self, pending: Mapping[int, EndedCall]) -> dict[int, Result[Usage]]:
+        # Returns the results of the calls for which they are known. The others are charged by the
+        # next transaction.
         try:
             with _caused_by(pending.values()):
                 self.last = transact(
@@ -185,6 +198,7 @@ class _OrganizationCharge:
     def _end_reported(
         self, pending: Mapping[int, EndedCall], recorded: Mapping[str, Usage]
     ) -> dict[int, Result[Usage]]:
+        # Correct calls that were charged by the reports of their bridge before their `Call Ended`.
         by_reports = {call_id for call_id, usage in recorded.items() if usage.reported_by_bridge}
         ended_after_all = [
             ended
@@ -205,9 +219,9 @@ class _OrganizationCharge:
         )
 
     def _decide(self, ended: Sequence[EndedCall], account: Account) -> Transaction:
-        # If a lot expires between two calls of one batch, the earlier one is charged before that is
-        # booked: how batches are cut must not change what credit pays. A transaction that settles a
-        # pool drops calls as well, but for that alone never all of them.
+        # If a lot expires between two calls of one batch, the earlier one is charged before the
+        # expiry is booked: what credit pays must not depend on how calls are divided into batches.
+        # The calls that are left out here are charged by the next transaction.
         due_at = account.lots_due_at
         calls = [one for one in ended if due_at is None or one.reported_at < due_at]
         while True:
@@ -219,7 +233,8 @@ class _OrganizationCharge:
 
     def _transaction(self, account: Account, ended: Sequence[EndedCall]) -> Transaction:
         use_case = self.use_case
-        # Read after the account: see LicensingCache.
+        # Read after the account, whose version the commit checks: a change of licenses since then
+        # stops the commit (LicensingCache).
         licensing = use_case.licensing.for_account(account, {c.call.organizer_id for c in ended})
         reservations = self._reservations(account, ended)
         ratings = self._rate(account, ended, licensing, list(reservations.values()))
@@ -251,7 +266,7 @@ class _OrganizationCharge:
                 ),
                 settlement=settlement,
             )
-            # The causes of these calls alone: some of those pending may be left out.
+            # The causes of these calls only: `_decide` may have left out others of the batch.
             with _caused_by(ended):
                 return replace(transaction, causes=causes())
 
@@ -261,18 +276,20 @@ class _OrganizationCharge:
         )
         if settlement is not None:
             settled = charged(settlement)
+            # If there is no room for even one call beside it, the pool is settled afterwards.
             if settled.items - MAX_ITEMS_PER_TRANSACTION < len(ended):
                 return settled
         return transaction
 
     def _reservations(self, account: Account, ended: Sequence[EndedCall]) -> dict[str, Reservation]:
-        # A reservation that has lapsed, and is still recorded, stops the transaction, which then is
-        # repeated.
+        # The account may no longer contain a reservation that has lapsed. If the record of that
+        # call still exists, it stops the transaction, which is then repeated with the reservation.
         call_ids = [one.call.call_id for one in ended]
         found = {call: self.stopped_by[call] for call in call_ids if call in self.stopped_by}
         if account.reserved:
             found |= self.use_case.credit.reservations(self.organization_id, call_ids)
-        # What was reported is charged as it was read: if the call goes on meanwhile, not at all.
+        # A call that is charged by its bridge's reports is charged by those that were read. If its
+        # bridge has reported more meanwhile, the commit fails and the call is not charged now.
         return found | {one.call.call_id: one.reservation for one in ended if one.reservation}
 
     def _rate(
@@ -294,7 +311,8 @@ class _OrganizationCharge:
     def _former_contexts(
         self, context: RatingContext, reservations: Sequence[Reservation]
     ) -> dict[str, RatingContext]:
-        # What was reserved for a call is what it costs by the rate card that authorized it.
+        # Calls that were authorized by a former rate card are rated by that card, because what was
+        # reserved for them is their price by it.
         return {
             one.call.call_id: context._replace(rate_card=self._former_card(version))
             for one in reservations
@@ -310,6 +328,8 @@ class _OrganizationCharge:
     def _pools(
         self, account: Account, ratings: Iterable[Rating], reservations: Iterable[Reservation]
     ) -> dict[Month, MinutePool]:
+        # Pools that the last transaction wrote are current if the account is still the one that it
+        # wrote. The others are read, after the account.
         months = {month_of(rating.call) for rating in ratings if rating.draws_on_pool}
         months |= {month_of(one.call) for one in reservations if one.holds_minutes}
         last = self.last
@@ -326,6 +346,7 @@ def _spending_keys(
     reservations: Collection[Reservation],
     licensing: Licensing,
 ) -> set[SpendKey]:
+    # Counters of days are left out: they are in the account.
     began_at = {one.call.call_id: one.call.rated_at for one in reservations if one.held}
     keys = {key for reservation in reservations for key in reservation.keys}
     for rating in ratings:
@@ -336,7 +357,7 @@ def _spending_keys(
 
 
 def _caused_by(ended: Iterable[EndedCall]) -> AbstractContextManager[None]:
-    # Calls that only bridges reported have no event: the run stays their cause.
+    # Calls that only bridges reported have no event: their cause remains the daily run.
     of_calls = {one.call.call_id: one.event_id for one in ended if one.event_id}
     return caused_by(*of_calls.values(), of_calls=of_calls)
 
@@ -353,11 +374,11 @@ def _accepted(
 
 
 def _compare(ended: EndedCall, existing: AlreadyExists) -> Result[Usage] | None:
-    # None: the call is still to be charged.
+    # None: the call is still to be charged, or its recorded charge to be corrected.
     call_id = ended.call.call_id
     recorded = existing.usages.get(call_id)
     if ended.reservation is not None:
-        # Its `Call Ended` was faster, or its bridge has reported more since it was read.
+        # Its `Call Ended` was processed first, or its bridge has reported more since it was read.
         return Duplicate() if recorded or call_id in existing.reservations else None
     if recorded is None or recorded.reported_by_bridge:
         return None
@@ -365,8 +386,8 @@ def _compare(ended: EndedCall, existing: AlreadyExists) -> Result[Usage] | None:
 
 
 def _chunks(ended: Mapping[int, EndedCall]) -> Iterator[dict[int, EndedCall]]:
-    # In the order of the reports: a lot that expires between two of them pays all before it. Beside
-    # its calls a transaction has a list for each day and a pool for each month.
+    # In the order of the reports, so that a lot that expires between two calls can pay those
+    # before. Beside its calls, a transaction has a list for each day and a pool for each month.
     items = sorted(ended.items(), key=lambda item: item[1].reported_at)
     days = {one.call.ended_at.date() for one in ended.values()}
     months = {Month.of(one.call.rated_at) for one in ended.values()}

@@ -35,15 +35,18 @@ def transact(  # noqa: PLR0913 - the parts of a change
     heard_at: datetime | None = None,
     known: Account | None = None,
 ) -> Decided:
-    """Commit what `decide` makes of the account, and return it; None if there is nothing to do.
+    """Commit the transaction that `decide` returns for the account, and return it.
 
-    `decide` is called with the account as it is after everything that was due by `at`, and is
-    called again if the account, or anything else that it reads, is changed meanwhile: it must read
-    all that it depends on. The instant `at` may depend on the account. `heard_at` is when the event
-    was received. The first attempt uses the account `known` instead of reading it.
+    None if `decide` returns None: there is nothing to do.
 
-    Raises `Contended` if every attempt was overtaken, `AlreadyExists` if the transaction has
-    records that exist, and what `decide` raises.
+    `decide` is called with the account as it is after everything that was due by `at`. If others
+    change the account meanwhile, or anything else that the commit checks, it is called again: it
+    must itself read all that it depends on. The instant `at` may depend on the account. `heard_at`
+    is when the event was received. The first attempt uses the account `known`, if there is one,
+    instead of reading it.
+
+    Raises `Contended` if others changed the account during every attempt, `AlreadyExists` if the
+    transaction would write records that exist already, and whatever `decide` raises.
     """
     accounts = iter(() if known is None else (known,))
 
@@ -60,8 +63,8 @@ def transact(  # noqa: PLR0913 - the parts of a change
 
 
 def commit(store: CreditStore, transaction: Transaction) -> None:
-    """Write a transaction; raises `AccountChanged` and `AlreadyExists`."""
-    # Unless it names its causes, they are the events that are processed now.
+    """Write a transaction. Raises `AccountChanged` and `AlreadyExists`."""
+    # If it does not name its causes, they are those of what is processed now.
     if transaction.causes is NO_CAUSES:
         transaction = replace(transaction, causes=causes())
     store.commit(transaction)
@@ -71,7 +74,8 @@ def apply_due_changes(
     store: CreditStore, account: Account, at: datetime, heard_at: datetime | None = None
 ) -> Account:
     """Commit what is due by `at`, and return the account after it (docs/domain.md §5.5)."""
-    # Lots expire, warnings fall due and a recharge becomes possible. Raises `Contended`.
+    # As time passes, lots expire, warnings fall due and a recharge becomes possible. Raises
+    # `Contended`.
     while account.is_due(at, heard_at):
         further = further_lots(store, account) if account.further_due_by(at) else None
         transaction = advance(account, at, heard_at=heard_at, further=further)
@@ -86,7 +90,10 @@ def apply_due_changes(
 def decide_with_enough_lots(
     store: CreditStore, account: Account, decide: Callable[[Account], T]
 ) -> T:
-    """Decide; move lots into the account item as often as needed. Raises `Contended`."""
+    """Call `decide`; if it needs further lots, move them into the account item and call it again.
+
+    Raises `Contended`.
+    """
     while True:
         try:
             return decide(account)
