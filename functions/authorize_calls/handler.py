@@ -1,4 +1,4 @@
-"""Calls are authorized before money is spent (template.yaml: AuthorizeCallsFunction)."""
+"""Serve the charging API to bridges (template.yaml: AuthorizeCallsFunction)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 api = charging_api(os.environ)
 tokens = TokenSettings.from_environment(os.environ)
-# See this package: all that has been made by now is here to stay.
+# Collection was off while modules were imported (`__init__.py`). What exists by now stays until the
+# instance ends, so no later collection needs to look at it.
 gc.freeze()
 gc.enable()
 
