@@ -23,7 +23,7 @@ from builders import (
 from daily import charged_by
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
-from perminute.application.authorize_call import AuthorizeCall, Request
+from perminute.application.authorize_call import AuthorizeCall, ReceivedRequest
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.daily_expiry import ChargeReported
@@ -94,7 +94,7 @@ class Bridged:
     call: Call
     answered_at: datetime
     skew: timedelta
-    last: Request
+    last: ReceivedRequest
     answer: Answer
     granted_at: datetime
     sequence: int = 0
@@ -219,7 +219,7 @@ class World:
         )
         self.authorized[one.call_id] = one
         asked = ChargingRequest(Operation.AUTHORIZE, 0, seconds)
-        request = Request(ORGANIZATION, one.call_id, asked, self.now, one)
+        request = ReceivedRequest(ORGANIZATION, one.call_id, asked, self.now, one)
         answer = self.authorize(request)
         if answer.hang_up_after_seconds:
             rings, said = (seconds * SECOND for seconds in times)
@@ -228,7 +228,9 @@ class World:
             self._note(one.call_id, call)
         elif answer.decision is Decision.ALLOW:
             self.authorize(
-                Request(ORGANIZATION, one.call_id, ChargingRequest(Operation.RELEASE, 1), self.now)
+                ReceivedRequest(
+                    ORGANIZATION, one.call_id, ChargingRequest(Operation.RELEASE, 1), self.now
+                )
             )
 
     def update(self, call_id: str, wanted: int | None = None, *, heard: bool = True) -> None:
@@ -238,7 +240,7 @@ class World:
         call.sequence += 1
         used = (0, total) if call.sequence % 2 else (total - call.reported, None)
         asked = ChargingRequest(Operation.UPDATE, call.sequence, wanted, *used)
-        call.last = Request(ORGANIZATION, call_id, asked, self.now)
+        call.last = ReceivedRequest(ORGANIZATION, call_id, asked, self.now)
         answer = self.authorize(call.last)
         if heard:
             call.reported, call.answer, call.granted_at = total, answer, self.now
@@ -257,7 +259,7 @@ class World:
         if released and not call.deaf:
             used = -(-lasted // SECOND) - call.reported
             asked = ChargingRequest(Operation.RELEASE, call.sequence + 1, None, used)
-            self.authorize(Request(ORGANIZATION, call_id, asked, self.now))
+            self.authorize(ReceivedRequest(ORGANIZATION, call_id, asked, self.now))
             self._note(call_id, call, released=True)
         answered_at = call.answered_at + call.skew
         ended = replace(
@@ -273,7 +275,7 @@ class World:
         seconds = call.connected(self.now)
         self.pass_time(waits)
         asked = ChargingRequest(Operation.RELEASE, call.sequence + 1, None, seconds - call.reported)
-        self.authorize(Request(ORGANIZATION, call_id, asked, self.now))
+        self.authorize(ReceivedRequest(ORGANIZATION, call_id, asked, self.now))
         lasted, authorized_at = seconds * SECOND, call.call.rated_at
         answered_at = min(self.now - lasted, authorized_at + timedelta(minutes=1))
         self.untold[call_id] = replace(
@@ -398,5 +400,5 @@ def credit_event(
     )
 
 
-def replace_time(request: Request, at: datetime) -> Request:
+def replace_time(request: ReceivedRequest, at: datetime) -> ReceivedRequest:
     return request._replace(at=at)

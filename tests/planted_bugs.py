@@ -407,7 +407,7 @@ def unlisted_once_reported() -> Iterator[None]:
     """A call is listed when it is let in, and no more when it goes on."""
 
     def first(call: Reservation) -> datetime | None:
-        authorized = call.asked.operation is Operation.AUTHORIZE
+        authorized = call.last_request.operation is Operation.AUTHORIZE
         return under_way_since(call) if authorized else None
 
     with patch.object(memory_calls, "under_way_since", first):

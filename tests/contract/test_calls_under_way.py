@@ -112,7 +112,7 @@ def charged(account: Account, one: Call, *reservations: Reservation) -> Transact
 def every_field(organization: str) -> Reservation:
     return Reservation(
         call=under_way(organization, service_number="+4989123456", remote_number="+4930123456"),
-        asked=ChargingRequest(Operation.UPDATE, 7, 90, 61),
+        last_request=ChargingRequest(Operation.UPDATE, 7, 90, 61),
         answer=Answer(
             sequence=7,
             decision=Decision.DENY,
@@ -150,7 +150,7 @@ def test_a_call_under_way_is_read_back_as_it_was_written(stores: Stores, organiz
     assert stores.credit.reservations(organization, ["call-1", "call-2"]) == {"call-1": reservation}
     bare = Reservation(
         call=under_way(organization, call_id="bare"),
-        asked=ChargingRequest(Operation.AUTHORIZE, 0, 300),
+        last_request=ChargingRequest(Operation.AUTHORIZE, 0, 300),
         answer=Answer(sequence=0, decision=Decision.ALLOW),
     )
     assert stores.under_way.store(Authorized(bare, None))
@@ -241,7 +241,7 @@ def test_of_two_requests_about_one_call_one_is_recorded(stores: Stores, organiza
     with pytest.raises(AccountChanged):
         stores.credit.commit(post(first.booking.after, again))
     assert not stores.under_way.store(Authorized(again.reservation, None))
-    stale = replace(first.reservation, asked=ChargingRequest(Operation.UPDATE, 4))
+    stale = replace(first.reservation, last_request=ChargingRequest(Operation.UPDATE, 4))
     assert not stores.under_way.store(Authorized(every_field(organization), stale))
     assert stores.under_way.store(Authorized(every_field(organization), first.reservation))
 
@@ -289,7 +289,7 @@ def test_a_call_that_was_denied_or_costs_nothing_is_not_in_the_way_of_its_usage(
     account = funded(stores, organization)
     denied = Reservation(
         call=under_way(organization),
-        asked=ChargingRequest(Operation.AUTHORIZE, 0, 300),
+        last_request=ChargingRequest(Operation.AUTHORIZE, 0, 300),
         answer=Answer(sequence=0, decision=Decision.DENY, reason="spendLimit"),
     )
     stores.under_way.store(Authorized(denied, None))
@@ -313,7 +313,7 @@ def let_in(stores: Stores, organization: str, call_id: str, at: datetime = ANSWE
     called = under_way(organization, call_id=call_id)
     reservation = Reservation(
         call=replace(called, answered_at=at, ended_at=at),
-        asked=ChargingRequest(Operation.AUTHORIZE, 0, 300),
+        last_request=ChargingRequest(Operation.AUTHORIZE, 0, 300),
         answer=Answer(sequence=0, decision=Decision.ALLOW, granted_seconds=300),
     )
     assert stores.under_way.store(Authorized(reservation, None))
@@ -328,7 +328,7 @@ def go_on(
 ) -> Reservation:
     sequence = before.sequence + 1
     answer = Answer(sequence=sequence, decision=decision)
-    after = replace(before, asked=ChargingRequest(operation, sequence), answer=answer)
+    after = replace(before, last_request=ChargingRequest(operation, sequence), answer=answer)
     assert stores.under_way.store(Authorized(after, before))
     return after
 
@@ -355,7 +355,7 @@ def test_a_call_that_was_denied_at_first_is_listed_once_it_is_let_in(
 ) -> None:
     denied = Reservation(
         call=under_way(organization),
-        asked=ChargingRequest(Operation.AUTHORIZE, 0, 300),
+        last_request=ChargingRequest(Operation.AUTHORIZE, 0, 300),
         answer=Answer(sequence=0, decision=Decision.DENY),
     )
     stores.under_way.store(Authorized(denied, None))

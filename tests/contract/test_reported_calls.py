@@ -21,7 +21,7 @@ from builders import (
 
 from perminute.adapters.memory import PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
-from perminute.application.authorize_call import AuthorizeCall, Request
+from perminute.application.authorize_call import AuthorizeCall, ReceivedRequest
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.daily_expiry import ChargeReported
@@ -94,9 +94,9 @@ class Scene:
     def report(self, call_id: str = "call-1", *, at: datetime = UPDATED, **changed: Any) -> None:
         one = self.phone_call(call_id=call_id, ended_at=ANSWERED, **changed)
         asked = ChargingRequest(Operation.AUTHORIZE, 0)
-        self.authorize(Request(self.organization, call_id, asked, ANSWERED, one))
+        self.authorize(ReceivedRequest(self.organization, call_id, asked, ANSWERED, one))
         asked = ChargingRequest(Operation.UPDATE, 1, None, 300)
-        self.authorize(Request(self.organization, call_id, asked, at))
+        self.authorize(ReceivedRequest(self.organization, call_id, asked, at))
 
     def end(self, call_id: str = "call-1", **changed: Any) -> Usage:
         one = self.phone_call(call_id=call_id, **{"ended_at": ENDED_AFTER_ALL, **changed})
@@ -139,7 +139,7 @@ def test_calls_that_are_due_are_found_until_they_are_charged(
     scene.report()
     scene.report("later", at=UPDATED + CHARGE_TIMES_APART)
     scene.authorize(
-        Request(
+        ReceivedRequest(
             organization,
             "silent",
             ChargingRequest(Operation.AUTHORIZE, 0),

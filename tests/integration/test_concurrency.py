@@ -32,7 +32,7 @@ from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.adapters.memory import PublishedRateCards
 from perminute.api.bootstrap import ATTEMPTS
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
-from perminute.application.authorize_call import AuthorizeCall, Request
+from perminute.application.authorize_call import AuthorizeCall, ReceivedRequest
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
@@ -177,7 +177,7 @@ def test_sixteen_callers_that_race_for_the_last_credit_are_granted_no_more_than_
                 answered_at=ANSWERED,
                 ended_at=ANSWERED,
             ).call
-            request = Request(
+            request = ReceivedRequest(
                 organization,
                 one.call_id,
                 ChargingRequest(Operation.AUTHORIZE, 0, 600),
@@ -212,7 +212,7 @@ def test_sixteen_callers_that_race_for_the_last_credit_are_granted_no_more_than_
     assert reconcile(books.credit.statement(organization)) == ()
 
 
-def _answer(authorize: AuthorizeCall, request: Request) -> Answer:
+def _answer(authorize: AuthorizeCall, request: ReceivedRequest) -> Answer:
     """Ask as a bridge does: again, if it is told to."""
     while True:
         try:

@@ -180,7 +180,7 @@ def test_a_step_of_a_re_rating_that_collides_comes_again_and_is_not_taken_for_do
 
 RESERVATION = Reservation(
     call=phone_call(),
-    asked=ChargingRequest(Operation.AUTHORIZE, 0),
+    last_request=ChargingRequest(Operation.AUTHORIZE, 0),
     answer=Answer(sequence=0, decision=Decision.DENY, reason="noLicense"),
 )
 

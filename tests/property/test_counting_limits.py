@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application import spend_counters
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
-from perminute.application.authorize_call import AuthorizeCall, Request
+from perminute.application.authorize_call import AuthorizeCall, ReceivedRequest
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.daily_expiry import ChargeReported
@@ -109,9 +109,9 @@ class World:
         one = self.phone_call(call_id, minute, 0, organizer_id)
         at = one.ended_at
         asked = ChargingRequest(Operation.AUTHORIZE, 0, 600)
-        self.authorizing(Request(ORGANIZATION, call_id, asked, at, one))
+        self.authorizing(ReceivedRequest(ORGANIZATION, call_id, asked, at, one))
         asked = ChargingRequest(Operation.UPDATE, 1, None, 300)
-        self.authorizing(Request(ORGANIZATION, call_id, asked, at + 5 * MINUTE))
+        self.authorizing(ReceivedRequest(ORGANIZATION, call_id, asked, at + 5 * MINUTE))
 
     def end(self, minute: int) -> None:
         """Hear of the end of such a call: when it was, and whose, is news."""

@@ -25,7 +25,7 @@ from builders import (
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
-from perminute.application.authorize_call import AuthorizeCall, Request
+from perminute.application.authorize_call import AuthorizeCall, ReceivedRequest
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
@@ -101,13 +101,13 @@ class World:
     def authorize(self, call_id: str, at: datetime = ANSWERED, **changed: Any) -> Answer:
         one = phone_call(call_id=call_id, answered_at=at, ended_at=at)
         asked = replace_asked(ChargingRequest(Operation.AUTHORIZE, 0, 600), **changed)
-        return self.authorizing(Request(ORGANIZATION, call_id, asked, at, one))
+        return self.authorizing(ReceivedRequest(ORGANIZATION, call_id, asked, at, one))
 
     def report(
         self, operation: Operation, call_id: str, sequence: int, used: int, at: datetime
     ) -> Answer:
         asked = ChargingRequest(operation, sequence, None, used)
-        return self.authorizing(Request(ORGANIZATION, call_id, asked, at))
+        return self.authorizing(ReceivedRequest(ORGANIZATION, call_id, asked, at))
 
     def end(self, call_id: str, at: datetime = ANSWERED, **changed: Any) -> None:
         one = ended(
@@ -386,7 +386,7 @@ def test_a_lost_answer_uncovers_no_call() -> None:
     assert world.authorize("a").granted_seconds == 600
     at = ANSWERED + timedelta(seconds=55)
     asked = ChargingRequest(Operation.UPDATE, 1, 60, 55)
-    assert world.authorizing(Request(ORGANIZATION, "a", asked, at)).granted_seconds == 65
+    assert world.authorizing(ReceivedRequest(ORGANIZATION, "a", asked, at)).granted_seconds == 65
     denied = world.authorize("b", ANSWERED + timedelta(seconds=60))
     assert (denied.decision, denied.reason) == (Decision.DENY, "insufficientCredit")
     world.end("a")

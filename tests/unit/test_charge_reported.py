@@ -28,7 +28,7 @@ from daily import charged_by, reported_by
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
-from perminute.application.authorize_call import AuthorizeCall, Request
+from perminute.application.authorize_call import AuthorizeCall, ReceivedRequest
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.daily_expiry import ChargedByReports, ChargeReported
@@ -118,17 +118,17 @@ class World:
     def authorize(self, call_id: str = "call-1", **changed: Any) -> Answer:
         one = phone_call(call_id=call_id, ended_at=ANSWERED, **changed)
         asked = ChargingRequest(Operation.AUTHORIZE, 0, 300)
-        return self.authorizing(Request(ORGANIZATION, call_id, asked, ANSWERED, one))
+        return self.authorizing(ReceivedRequest(ORGANIZATION, call_id, asked, ANSWERED, one))
 
     def update(self, seconds: int = 300, at: datetime = UPDATED, call_id: str = "call-1") -> Answer:
         asked = ChargingRequest(Operation.UPDATE, 1, None, seconds)
-        return self.authorizing(Request(ORGANIZATION, call_id, asked, at))
+        return self.authorizing(ReceivedRequest(ORGANIZATION, call_id, asked, at))
 
     def release(
         self, seconds: int = 42, at: datetime = RELEASED, call_id: str = "call-1"
     ) -> Answer:
         asked = ChargingRequest(Operation.RELEASE, 2, None, seconds)
-        return self.authorizing(Request(ORGANIZATION, call_id, asked, at))
+        return self.authorizing(ReceivedRequest(ORGANIZATION, call_id, asked, at))
 
     def report(self, call_id: str = "call-1", **changed: Any) -> None:
         """Have a bridge report 342 seconds of a call, of whose end nobody tells."""
@@ -443,7 +443,7 @@ def test_after_that_a_bridge_is_answered_as_of_any_call_that_has_ended(world: Wo
     late = world.release(at=DUE + SECOND)
     assert late.decision is Decision.ALLOW
     asked = ChargingRequest(Operation.UPDATE, 2, None, 60)
-    answer = world.authorizing(Request(ORGANIZATION, "call-1", asked, DUE + SECOND))
+    answer = world.authorizing(ReceivedRequest(ORGANIZATION, "call-1", asked, DUE + SECOND))
     assert (answer.decision, answer.reason) == (Decision.DENY, Denied.CALL_ENDED)
     assert world.usage().call.ended_at == UPDATED
 

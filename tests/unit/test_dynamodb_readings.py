@@ -145,7 +145,7 @@ LISTED = [ListedCall.of(one.call) for one in (USAGES[0], LATER)]
 def reservation(call_id: str) -> Reservation:
     return Reservation(
         call=replace(phone_call(call_id=call_id), ended_at=ANSWERED),
-        asked=ChargingRequest(Operation.AUTHORIZE, 0, DEFAULT_QUOTA_SECONDS),
+        last_request=ChargingRequest(Operation.AUTHORIZE, 0, DEFAULT_QUOTA_SECONDS),
         answer=Answer(sequence=0, decision=Decision.DENY, reason="noLicense"),
     )
 

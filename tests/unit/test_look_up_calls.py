@@ -35,7 +35,7 @@ def call(call_id: str = "call-1", sequence: int = 0) -> Reservation:
     at = ANSWERED + sequence * SECOND
     return Reservation(
         call=phone_call(call_id=call_id, answered_at=at, ended_at=at),
-        asked=ChargingRequest(Operation.AUTHORIZE, 0),
+        last_request=ChargingRequest(Operation.AUTHORIZE, 0),
         answer=Answer(
             sequence=0,
             decision=Decision.ALLOW,
@@ -52,7 +52,7 @@ def test_a_call_is_under_way_until_its_grant_lapses() -> None:
     assert state_of(authorized, lapses_at) == CallState.LAPSED
     updated = replace(
         authorized,
-        asked=ChargingRequest(Operation.UPDATE, 1),
+        last_request=ChargingRequest(Operation.UPDATE, 1),
         answer=authorized.answer._replace(valid_until=ANSWERED + 11 * MINUTE),
         reported_at=ANSWERED + 5 * MINUTE,
     )
@@ -65,7 +65,7 @@ def test_whether_it_was_denied_or_released_does_not_depend_on_the_time() -> None
     denied = replace(call(), answer=Answer(sequence=1, decision=Decision.DENY))
     released = replace(
         call(),
-        asked=ChargingRequest(Operation.RELEASE, 2),
+        last_request=ChargingRequest(Operation.RELEASE, 2),
         answer=Answer(sequence=2, decision=Decision.ALLOW),
     )
     for at in (ANSWERED, ANSWERED + timedelta(days=9)):
@@ -103,7 +103,7 @@ def test_a_page_leaves_out_what_the_index_has_not_heard_of() -> None:
     for one in (first, last, released):
         store.store(Authorized(one, None))
     store.store(
-        Authorized(replace(released, asked=ChargingRequest(Operation.RELEASE, 1)), released)
+        Authorized(replace(released, last_request=ChargingRequest(Operation.RELEASE, 1)), released)
     )
     assert list(pages_of(store, limit=1)) == [[first], [], [], [last]]
 

@@ -179,7 +179,7 @@ def test_a_call_under_way_takes_one_kilobyte() -> None:
     )
     reservation = Reservation(
         call=called,
-        asked=ChargingRequest(Operation.UPDATE, 12, 300, 300),
+        last_request=ChargingRequest(Operation.UPDATE, 12, 300, 300),
         answer=Answer(
             sequence=12,
             decision=Decision.ALLOW,
@@ -265,7 +265,7 @@ def test_reports_of_a_call_write_nothing_to_the_index_of_calls_under_way() -> No
     calls = [
         Reservation(
             call=called,
-            asked=ChargingRequest(operation, 1),
+            last_request=ChargingRequest(operation, 1),
             answer=answer,
             reported_at=AT + timedelta(minutes=number),
         )
@@ -289,7 +289,7 @@ def test_only_calls_that_have_nothing_to_be_charged_are_forgotten() -> None:
         ChargingRequest(Operation.UPDATE, 1),
         Answer(sequence=1, decision=Decision.ALLOW),
     )
-    silent = Reservation(call=called, asked=asked, answer=answer, held=(Held(AT, 1, 0),))
+    silent = Reservation(call=called, last_request=asked, answer=answer, held=(Held(AT, 1, 0),))
     reported = replace(silent, used_seconds=1, held=(Held(AT, 1, 0, used=True),))
     a_month_on = {"N": f"{datetime(2026, 12, 2, 14, 39, 50, tzinfo=UTC).timestamp():.0f}"}
     rows = [reservation_item(one) for one in (silent, reported)]

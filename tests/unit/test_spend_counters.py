@@ -27,7 +27,7 @@ from builders import (
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application import spend_counters
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
-from perminute.application.authorize_call import AuthorizeCall, Request
+from perminute.application.authorize_call import AuthorizeCall, ReceivedRequest
 from perminute.application.book_credit import BookCredit, CreditEvent
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
@@ -200,7 +200,7 @@ class World:
 
     def authorize(self, call_id: str, at: datetime = NOW, deadline: Deadline = NEVER) -> Answer:
         one = phone_call(call_id=call_id, answered_at=at, ended_at=at)
-        request = Request(
+        request = ReceivedRequest(
             ORGANIZATION, call_id, ChargingRequest(Operation.AUTHORIZE, 0, 600), at, one
         )
         return self.authorizing(request, deadline)
@@ -325,7 +325,9 @@ def test_a_release_does_not_wait_until_calls_are_counted() -> None:
     world.authorize("asks")
     world.say(fact("monthlySpendLimit", 100 * PAID))
     world.calls.read = 0
-    world.authorizing(Request(ORGANIZATION, "asks", ChargingRequest(Operation.RELEASE, 1), NOW))
+    world.authorizing(
+        ReceivedRequest(ORGANIZATION, "asks", ChargingRequest(Operation.RELEASE, 1), NOW)
+    )
     assert world.calls.read == 2
 
 

@@ -35,20 +35,20 @@ def call_document(call: Reservation | Usage, at: datetime) -> CallDocument:
 
     Once it has ended, its last request and answer are not known any more.
     """
-    asked, answer, authorized_at = None, _NOTHING_GRANTED, None
+    request, answer, authorized_at = None, _NOTHING_GRANTED, None
     if isinstance(call, Reservation):
-        asked, answer, authorized_at = call.asked, call.answer, call.call.rated_at
+        request, answer, authorized_at = call.last_request, call.answer, call.call.rated_at
         used_seconds = call.used_seconds
     else:
         authorized_at, used_seconds = call.authorized_at, call.call.connected_seconds
-    is_report = asked is not None and asked.operation is not Operation.AUTHORIZE
+    is_report = request is not None and request.operation is not Operation.AUTHORIZE
     return CallDocument(
         call_id=call.call.call_id,
         state=state_of(call, at),
-        sequence=asked and asked.sequence,
-        operation=asked and asked.operation,
-        requested_seconds=asked and asked.requested_seconds,
-        used_seconds=asked.used_seconds if asked and is_report else None,
+        sequence=request and request.sequence,
+        operation=request and request.operation,
+        requested_seconds=request and request.requested_seconds,
+        used_seconds=request.used_seconds if request and is_report else None,
         total_used_seconds=used_seconds,
         granted_seconds=answer.granted_seconds,
         valid_until=instant_text(answer.valid_until),

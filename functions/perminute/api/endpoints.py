@@ -19,7 +19,7 @@ from perminute.api.messages import (
     ReportBody,
     UpdateBody,
 )
-from perminute.application.authorize_call import Request
+from perminute.application.authorize_call import ReceivedRequest
 from perminute.application.further_lots import further_lots
 from perminute.domain.authorization.reservations import ChargingRequest, Operation
 from perminute.domain.errors import Refused
@@ -112,8 +112,8 @@ class ChargingApi:
             answered_at=target.at,
             ended_at=target.at,
         )
-        asked = ChargingRequest(Operation.AUTHORIZE, body.sequence, body.requested_seconds)
-        return self._answer(target, asked, call)
+        request = ChargingRequest(Operation.AUTHORIZE, body.sequence, body.requested_seconds)
+        return self._answer(target, request, call)
 
     @_serves("update", "POST", f"{_CALL}/update", UpdateBody, AnswerDocument)
     def update(self, target: Target, body: UpdateBody) -> AnswerDocument:
@@ -173,10 +173,10 @@ class ChargingApi:
         return calls_document(organization_id, page, target.at)
 
     def _answer(
-        self, target: Target, asked: ChargingRequest, call: Call | None = None
+        self, target: Target, request: ChargingRequest, call: Call | None = None
     ) -> AnswerDocument:
-        request = Request(target.organization_id, target.call_id, asked, target.at, call)
-        return answer_document(self.authorize_call(request, target.deadline))
+        received = ReceivedRequest(target.organization_id, target.call_id, request, target.at, call)
+        return answer_document(self.authorize_call(received, target.deadline))
 
 
 BY_ROUTE = {endpoint.route_key: endpoint for endpoint in ENDPOINTS}

@@ -50,14 +50,14 @@ if TYPE_CHECKING:
     from perminute.ports.stores import Calls, CallsUnderWay, CreditStore
 
 
-class Request(NamedTuple):
-    """A request about a call, and when it came in."""
+class ReceivedRequest(NamedTuple):
+    """A charging request as it was received: for which call, and when."""
 
     organization_id: str
     call_id: str
-    asked: ChargingRequest
+    request: ChargingRequest
     at: datetime
-    call: Call | None = None
+    call: Call | None = None  # only of an authorization; answered at `at` at the earliest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,42 +71,46 @@ class AuthorizeCall:
     rate_cards: RateCards
     retry: RetryPolicy
 
-    def __call__(self, request: Request, deadline: Deadline = NEVER) -> Answer:
+    def __call__(self, received: ReceivedRequest, deadline: Deadline = NEVER) -> Answer:
         """Answer a request; raises `Conflict` if it is out of turn, `Refused`, `Unavailable`."""
-        attempt = partial(self._attempt, request, deadline)
-        return self.retry.call(attempt, request.organization_id, deadline)
+        attempt = partial(self._attempt, received, deadline)
+        return self.retry.call(attempt, received.organization_id, deadline)
 
-    def _attempt(self, request: Request, deadline: Deadline) -> Answer:
-        account, call = self.under_way.read(request.organization_id, request.call_id)
+    def _attempt(self, received: ReceivedRequest, deadline: Deadline) -> Answer:
+        account, call = self.under_way.read(received.organization_id, received.call_id)
         if isinstance(call, Usage):
-            return _answer_of_ended(request.asked, call, account)
+            return _answer_of_ended(received.request, call, account)
         if call is None:
-            request.asked.check_is_first()
-        elif answer := call.repeated_answer(request.asked, request.at, request.call):
+            received.request.check_is_first()
+        elif answer := call.repeated_answer(received.request, received.at, received.call):
             return answer
-        authorization = self._authorize(account, call, request, deadline)
-        self._commit(account, call, authorization, request.at)
+        authorization = self._authorize(account, call, received, deadline)
+        self._commit(account, call, authorization, received.at)
         return authorization.answer
 
     def _authorize(
-        self, account: Account, known: Reservation | None, request: Request, deadline: Deadline
+        self,
+        account: Account,
+        known: Reservation | None,
+        received: ReceivedRequest,
+        deadline: Deadline,
     ) -> Authorization:
-        asked, at, call = request.asked, request.at, request.call
-        before = None if asked.operation is Operation.AUTHORIZE else known
+        request, at, call = received.request, received.at, received.call
+        before = None if request.operation is Operation.AUTHORIZE else known
         if before is not None:
-            asked, call = before.next_request(asked, at), before.call
+            request, call = before.next_request(request, at), before.call
         if call is None:
-            msg = f"nothing is known of call {request.call_id} to {asked.operation}"
+            msg = f"nothing is known of call {received.call_id} to {request.operation}"
             raise AssertionError(msg)
-        context = self._read_context(account, call, before, request, deadline)
-        return authorize(context, call, asked, at, before)
+        context = self._read_context(account, call, before, received, deadline)
+        return authorize(context, call, request, at, before)
 
     def _read_context(
         self,
         account: Account,
         call: Call,
         before: Reservation | None,
-        request: Request,
+        received: ReceivedRequest,
         deadline: Deadline,
     ) -> AuthorizationContext:
         # After the account was read: mostly nothing.
@@ -120,13 +124,13 @@ class AuthorizeCall:
         keys = price.limit_records(licensing, account.settings).union(before.keys if before else ())
         records = {key for key in keys if key.kind is not SpendKind.DAY}
         # A release decides nothing by limits, so it need not wait until calls are counted for them.
-        if request.asked.operation is Operation.RELEASE:
+        if received.request.operation is Operation.RELEASE:
             spend_counters = spend_counters_so_far(self.credit, self.calls, account, records)
         else:
             spend_counters = full_spend_counters(
                 self.credit, self.calls, account, records, deadline
             )
-        needs_all = account.further_expire_by(request.at + LONGEST_RESERVATION)
+        needs_all = account.further_expire_by(received.at + LONGEST_RESERVATION)
         further = further_lots(self.credit, account) if needs_all else ()
         return AuthorizationContext(account, rating_context, price, pool, spend_counters, further)
 
@@ -174,14 +178,14 @@ def _notifications(
     )
 
 
-def _answer_of_ended(asked: ChargingRequest, usage: Usage, account: Account) -> Answer:
+def _answer_of_ended(request: ChargingRequest, usage: Usage, account: Account) -> Answer:
     # The `Call Ended` may be faster than the bridge. What the call had reserved is given back
     # already, and its sequence is not known any more.
-    if asked.operation is Operation.AUTHORIZE:
+    if request.operation is Operation.AUTHORIZE:
         raise Conflict("callId", "has ended already; a new call needs an id of its own")
-    is_release, price = asked.operation is Operation.RELEASE, usage.stated_price
+    is_release, price = request.operation is Operation.RELEASE, usage.stated_price
     return Answer(
-        sequence=asked.sequence,
+        sequence=request.sequence,
         decision=Decision.ALLOW if is_release else Decision.DENY,
         reason=None if is_release else Denied.CALL_ENDED,
         final_unit=not is_release,

@@ -277,7 +277,7 @@ def reservation_item(reservation: Reservation) -> Item:
             {
                 "at": SHORT_INSTANT.write(at),
                 **_CALL.write(call),
-                **_REQUEST.write(reservation.asked),
+                **_REQUEST.write(reservation.last_request),
                 **_ANSWER.write(reservation.answer),
                 **_RESERVATION.write(reservation),
             }
@@ -312,7 +312,7 @@ def reservation_of(item: Item) -> Reservation:
     return _RESERVATION.read(
         stored,
         call=call,
-        asked=_REQUEST.read(stored, sequence=sequence),
+        last_request=_REQUEST.read(stored, sequence=sequence),
         answer=_ANSWER.read(stored, sequence=sequence),
         held=_HELD.read(item["held"]) if "held" in item else (),
     )

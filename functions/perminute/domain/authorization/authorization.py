@@ -86,12 +86,12 @@ class Authorization(NamedTuple):
 def authorize(
     context: AuthorizationContext,
     call: Call,
-    asked: ChargingRequest,
+    request: ChargingRequest,
     at: datetime,
     before: Reservation | None = None,
 ) -> Authorization:
     """Decide a request about a call; `before` is None for an authorization."""
-    quote = price_request(context, call, asked, at, before)
+    quote = price_request(context, call, request, at, before)
     grant = limit_grant(quote)
     reservation = reserve(quote, grant, answer_request(quote, grant))
     return book_reservation(context, quote, grant, reservation)
@@ -99,7 +99,7 @@ def authorize(
 
 def limit_grant(quote: Quote) -> Grant:
     """Grant what is wanted or covered; checks are in the order of docs/charging-api.md."""
-    if quote.asked.operation is Operation.RELEASE:
+    if quote.request.operation is Operation.RELEASE:
         return Grant()
     if (why := _refusal(quote)) is not None:
         return _denial(why)
@@ -285,7 +285,7 @@ def answer_request(quote: Quote, grant: Grant) -> Answer:
         # As in the record of such a call: credit cannot pay it, so no amount is stated.
         price = price.without_amounts()
     answer = Answer(
-        sequence=quote.asked.sequence,
+        sequence=quote.request.sequence,
         decision=Decision.ALLOW if grant.denied is None else Decision.DENY,
         reason=grant.denied,
         remaining_seconds=grant.remaining_seconds,
@@ -320,13 +320,13 @@ def reserve(quote: Quote, grant: Grant, answer: Answer) -> Reservation:
         held = _hold(quote, _promises(quote, promised))
     return Reservation(
         call=quote.call,
-        asked=quote.asked,
+        last_request=quote.request,
         answer=answer,
         rate_card_version=price.rating.price.rate_card_version,
         wanted_seconds=quote.wanted_seconds,
         default_seconds=quote.default_seconds,
         used_seconds=quote.used_seconds,
-        reported_at=None if quote.asked.operation is Operation.AUTHORIZE else quote.at,
+        reported_at=None if quote.request.operation is Operation.AUTHORIZE else quote.at,
         promised=promised,
         held=held,
         keys=_limit_keys(quote) if held else (),
@@ -335,7 +335,7 @@ def reserve(quote: Quote, grant: Grant, answer: Answer) -> Reservation:
 
 def _promises(quote: Quote, promised: Promise | None) -> list[Promise]:
     """Return what the bridge may rely on: this answer, or the last one if this gets lost."""
-    is_release = quote.asked.operation is Operation.RELEASE
+    is_release = quote.request.operation is Operation.RELEASE
     promises = () if is_release else (quote.last_promise, promised)
     return [promise for promise in promises if promise is not None]
 

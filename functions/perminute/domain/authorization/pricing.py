@@ -189,7 +189,7 @@ class Quote(NamedTuple):
     # Account, pool and counters are without what the call had reserved before this request.
     context: AuthorizationContext
     call: Call
-    asked: ChargingRequest  # in full
+    request: ChargingRequest  # in full
     at: datetime
     is_new: bool  # the call is to be let in
     used_seconds: int  # in all, by this request
@@ -199,7 +199,7 @@ class Quote(NamedTuple):
     @property
     def wanted_seconds(self) -> int:
         """How much is wanted from now on."""
-        return self.asked.requested_seconds or self.default_seconds
+        return self.request.requested_seconds or self.default_seconds
 
     def lapses_at(self, quota_seconds: int) -> datetime:
         """Return when a grant lapses that ends with this second: after twice its validity."""
@@ -210,7 +210,7 @@ class Quote(NamedTuple):
 def price_request(
     context: AuthorizationContext,
     call: Call,
-    asked: ChargingRequest,
+    request: ChargingRequest,
     at: datetime,
     before: Reservation | None,
 ) -> Quote:
@@ -222,7 +222,7 @@ def price_request(
         if promised is not None and not context.account.reserved.lasts(promised.until, at):
             promised = None
         context = _with_given_back(context, before)
-    in_full = asked.in_full(wanted, reported)
+    in_full = request.in_full(wanted, reported)
     if context.pool is not None:
         minutes = _pool_minutes_left(context, context.pool, call, at)
         context = context._replace(price=context.price._replace(pool_minutes=minutes))

@@ -143,7 +143,7 @@ class Answer(NamedTuple):
 
 
 class ChargingRequest(NamedTuple):
-    """A request about a call."""
+    """What a bridge requests for a call, and reports of it."""
 
     operation: Operation
     sequence: int
@@ -221,7 +221,7 @@ class Reservation:
     """A call that was authorized, or refused, and has not ended yet."""
 
     call: Call  # as it was authorized, answered at that instant
-    asked: ChargingRequest  # the last request, in full
+    last_request: ChargingRequest  # in full
     answer: Answer
     rate_card_version: str = ""  # prices the call, whichever is published while it lasts
     wanted_seconds: int = DEFAULT_QUOTA_SECONDS
@@ -235,7 +235,7 @@ class Reservation:
     @property
     def sequence(self) -> int:
         """The number of the last request."""
-        return self.asked.sequence
+        return self.last_request.sequence
 
     @property
     def charge_at(self) -> datetime | None:
@@ -257,13 +257,13 @@ class Reservation:
     @property
     def was_refused(self) -> bool:
         """Whether it was never let in."""
-        is_first = self.asked.operation is Operation.AUTHORIZE
+        is_first = self.last_request.operation is Operation.AUTHORIZE
         return is_first and self.answer.decision is Decision.DENY
 
     @property
     def may_go_on(self) -> bool:
         """Whether it can be updated or released."""
-        return not self.was_refused and self.asked.operation is not Operation.RELEASE
+        return not self.was_refused and self.last_request.operation is not Operation.RELEASE
 
     def as_reported(self) -> Call:
         """Return the call as its bridge has described it: it ended with the last report."""
@@ -277,20 +277,20 @@ class Reservation:
         answered_at = min(max(self.reported_at - lasted, earliest), latest)
         return replace(self.call, answered_at=answered_at, ended_at=answered_at + lasted)
 
-    def next_request(self, asked: ChargingRequest, at: datetime) -> ChargingRequest:
+    def next_request(self, request: ChargingRequest, at: datetime) -> ChargingRequest:
         """Return the next request in full; raises `Refused` if its used seconds cannot be right."""
-        in_full = asked.in_full(self.wanted_seconds, self.used_seconds)
+        in_full = request.in_full(self.wanted_seconds, self.used_seconds)
         if in_full.used_seconds < 0:
             raise Refused(
                 "totalUsedSeconds",
-                f"is {asked.total_used_seconds}, but {self.used_seconds} were reported before: "
+                f"is {request.total_used_seconds}, but {self.used_seconds} were reported before: "
                 "the total of a call never falls",
             )
         total = self.used_seconds + in_full.used_seconds
         since = at - self.call.rated_at
         if total and timedelta(seconds=total) > since + REPORT_TOLERANCE:
             raise Refused(
-                "usedSeconds" if asked.total_used_seconds is None else "totalUsedSeconds",
+                "usedSeconds" if request.total_used_seconds is None else "totalUsedSeconds",
                 f"makes {total} s in all, but the call was authorized {max(0, since // _SECOND)} s "
                 "ago; usedSeconds counts whole seconds since the report before, totalUsedSeconds "
                 "since the call was answered",
@@ -298,34 +298,34 @@ class Reservation:
         return in_full
 
     def repeated_answer(
-        self, asked: ChargingRequest, at: datetime, call: Call | None = None
+        self, request: ChargingRequest, at: datetime, call: Call | None = None
     ) -> Answer | None:
         """Return the answer to the last request if it is sent again; None for the next request.
 
         An authorization describes the `call`. Raises `Conflict` for any other request.
         """
-        if asked.sequence == self.sequence:
-            if not self._is_last_request(asked, call):
+        if request.sequence == self.sequence:
+            if not self._is_last_request(request, call):
                 raise Conflict(
                     "sequence",
-                    f"{asked.sequence} was used for another request of this call; send that one "
+                    f"{request.sequence} was used for another request of this call; send that one "
                     f"again to hear its answer, and use {self.sequence + 1} for the next one",
                 )
             lapses_at = self.grant_lapses_at
             # Nothing is reserved any more for a grant that has lapsed.
             return self.answer if lapses_at is None or at < lapses_at else self.answer.lapsed()
-        if asked.sequence != self.sequence + 1:
+        if request.sequence != self.sequence + 1:
             raise Conflict(
                 "sequence",
-                f"is {asked.sequence}, but the last of this call was {self.sequence}: repeat that "
-                f"or go on with {self.sequence + 1}",
+                f"is {request.sequence}, but the last of this call was {self.sequence}: repeat "
+                f"that or go on with {self.sequence + 1}",
             )
-        self._check_next(asked.operation)
+        self._check_next(request.operation)
         return None
 
-    def _is_last_request(self, asked: ChargingRequest, call: Call | None) -> bool:
-        reported = self.used_seconds - self.asked.used_seconds
-        if asked.in_full(self.default_seconds, reported) != self.asked:
+    def _is_last_request(self, request: ChargingRequest, call: Call | None) -> bool:
+        reported = self.used_seconds - self.last_request.used_seconds
+        if request.in_full(self.default_seconds, reported) != self.last_request:
             return False
         if call is None:
             return True
@@ -338,7 +338,7 @@ class Reservation:
             if not self.may_go_on:
                 done = "was refused" if self.was_refused else "was released"
                 raise Conflict("callId", f"{done}; there is nothing to {operation}")
-        elif self.asked.operation is Operation.RELEASE:
+        elif self.last_request.operation is Operation.RELEASE:
             raise Conflict("callId", "was released; a new call needs an id of its own")
         elif not self.was_refused:
             raise Conflict(
@@ -350,7 +350,7 @@ def state_of(call: Reservation | Usage, at: datetime) -> CallState:
     """Return the state of a call at an instant."""
     if isinstance(call, Usage):
         return CallState.ENDED
-    if call.asked.operation is Operation.RELEASE:
+    if call.last_request.operation is Operation.RELEASE:
         return CallState.RELEASED
     if call.answer.decision is Decision.DENY:
         return CallState.DENIED
