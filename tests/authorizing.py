@@ -95,12 +95,12 @@ class Scene:
         return AuthorizationContext(account, context, price, self.pool, spend_counters)
 
     def take(self, decided: Authorization) -> Authorization:
-        booking = decided.booking
+        booking = decided.transaction
         self.account = booking.after
         self.pool = booking.pools[0] if booking.pools else self.pool
         self.spent |= {one.key: one for one in booking.spend_counters}
         currency = booking.after.currency
-        self.told += [limit_reached(one, currency)[0] for one in decided.reached]
+        self.told += [limit_reached(one, currency)[0] for one in decided.reached_limits]
         if decided.concurrent_calls is not None:
             self.told.append(concurrent_calls_reached(decided.concurrent_calls)[0])
         return decided

@@ -78,8 +78,8 @@ def decided(account: Account, one: Call) -> Authorization:
 
 
 def post(account: Account, one: Authorization, before: Reservation | None = None) -> Transaction:
-    assert one.booking.before is account
-    return replace(one.booking, authorized=Authorized(one.reservation, before))
+    assert one.transaction.before is account
+    return replace(one.transaction, authorized=Authorized(one.reservation, before))
 
 
 def funded(stores: Stores, organization: str) -> Account:
@@ -228,7 +228,7 @@ def test_a_grant_and_what_it_reserves_are_written_together_or_not_at_all(
     with pytest.raises(AccountChanged):
         stores.credit.commit(post(account, second))
     assert stores.under_way.read(organization, "a") == CallUnderWay(
-        first.booking.after, first.reservation
+        first.transaction.after, first.reservation
     )
     assert stores.under_way.read(organization, "b").call is None
 
@@ -237,9 +237,9 @@ def test_of_two_requests_about_one_call_one_is_recorded(stores: Stores, organiza
     account = funded(stores, organization)
     first = decided(account, under_way(organization))
     stores.credit.commit(post(account, first))
-    again = decided(first.booking.after, under_way(organization))
+    again = decided(first.transaction.after, under_way(organization))
     with pytest.raises(AccountChanged):
-        stores.credit.commit(post(first.booking.after, again))
+        stores.credit.commit(post(first.transaction.after, again))
     assert not stores.under_way.store(Authorized(again.reservation, None))
     stale = replace(first.reservation, last_request=ChargingRequest(Operation.UPDATE, 4))
     assert not stores.under_way.store(Authorized(every_field(organization), stale))
@@ -275,7 +275,7 @@ def test_a_reservation_that_went_on_meanwhile_stops_the_usage(
     account = funded(stores, organization)
     one = decided(account, under_way(organization))
     stores.credit.commit(post(account, one))
-    account = one.booking.after
+    account = one.transaction.after
     further = every_field(organization)
     assert stores.under_way.store(Authorized(further, one.reservation))
     transaction = charged(account, one.reservation.call, one.reservation)
@@ -369,7 +369,7 @@ def test_a_call_that_has_ended_is_not_listed(stores: Stores, organization: str) 
     one = decided(account, under_way(organization))
     stores.credit.commit(post(account, one))
     assert listed(stores, organization) == ["call-1"]
-    transaction = charged(one.booking.after, one.reservation.call, one.reservation)
+    transaction = charged(one.transaction.after, one.reservation.call, one.reservation)
     stores.credit.commit(transaction)
     assert listed(stores, organization) == []
     assert stores.under_way.read_calls(organization, ["call-1"]) == {

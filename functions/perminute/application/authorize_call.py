@@ -1,9 +1,9 @@
 """Authorize calls before money is spent: one read and one conditional write on the usual path.
 
-Account and call are read in one request, and both are conditions of the write. What neither
-reserves anything nor has anything reserved is written without the account. Only a call that draws
-on a minute pool, or has a limit of its own, needs another read. Who loses a race reads and decides
-again.
+Account and call are read in one request, and both are conditions of the write. A call that reserves
+nothing and has nothing reserved is written without the account. Only a call that draws on a minute
+pool, or to which a limit of a user or prefix applies, needs another read. If the account or the
+call has changed meanwhile, both are read and decided on again.
 """
 
 from __future__ import annotations
@@ -77,30 +77,30 @@ class AuthorizeCall:
         return self.retry.call(attempt, received.organization_id, deadline)
 
     def _attempt(self, received: ReceivedRequest, deadline: Deadline) -> Answer:
-        account, call = self.under_way.read(received.organization_id, received.call_id)
-        if isinstance(call, Usage):
-            return _answer_of_ended(received.request, call, account)
-        if call is None:
+        account, stored = self.under_way.read(received.organization_id, received.call_id)
+        if isinstance(stored, Usage):
+            return _answer_of_ended(received.request, stored, account)
+        if stored is None:
             received.request.check_is_first()
-        elif answer := call.repeated_answer(received.request, received.at, received.call):
+        elif answer := stored.repeated_answer(received.request, received.at, received.call):
             return answer
-        authorization = self._authorize(account, call, received, deadline)
-        self._commit(account, call, authorization, received.at)
+        authorization = self._authorize(account, stored, received, deadline)
+        self._commit(account, stored, authorization, received.at)
         return authorization.answer
 
     def _authorize(
         self,
         account: Account,
-        known: Reservation | None,
+        stored: Reservation | None,
         received: ReceivedRequest,
         deadline: Deadline,
     ) -> Authorization:
         request, at, call = received.request, received.at, received.call
-        before = None if request.operation is Operation.AUTHORIZE else known
+        before = None if request.operation is Operation.AUTHORIZE else stored
         if before is not None:
             request, call = before.next_request(request, at), before.call
         if call is None:
-            msg = f"nothing is known of call {received.call_id} to {request.operation}"
+            msg = f"nothing is stored of call {received.call_id} to {request.operation}"
             raise AssertionError(msg)
         context = self._read_context(account, call, before, received, deadline)
         return authorize(context, call, request, at, before)
@@ -142,16 +142,20 @@ class AuthorizeCall:
         return self.rate_cards.version(before.rate_card_version)
 
     def _commit(
-        self, account: Account, call: Reservation | None, decided: Authorization, at: datetime
+        self,
+        account: Account,
+        before: Reservation | None,
+        authorization: Authorization,
+        at: datetime,
     ) -> None:
-        authorized = Authorized(decided.reservation, call)
-        if decided.booking.after is account and not (call and call.held):
+        authorized = Authorized(authorization.reservation, before)
+        if authorization.transaction.after is account and not (before and before.held):
             if not self.under_way.store(authorized):
                 raise AccountChanged
             return
         transaction = replace(
-            decided.booking,
-            notifications=_notifications(decided, account, at),
+            authorization.transaction,
+            notifications=_notifications(authorization, account, at),
             authorized=authorized,
             causes=causes(),
         )
@@ -159,18 +163,18 @@ class AuthorizeCall:
 
 
 def _notifications(
-    decided: Authorization, account: Account, at: datetime
+    authorization: Authorization, account: Account, at: datetime
 ) -> tuple[Notification, ...]:
-    # The account's version tells one time from another.
-    if not decided.reached and decided.concurrent_calls is None:
+    # A limit may be reached again later: the account's version distinguishes the notifications.
+    if not authorization.reached_limits and authorization.concurrent_calls is None:
         return ()
     # Imported where it is needed: hardly any call reaches a limit, and each start would pay.
     from perminute.domain.limits.limit_reached import concurrent_calls_reached, limit_reached  # noqa: PLC0415
     from perminute.domain.notifications.notifications import notification  # noqa: PLC0415
 
-    bodies = [limit_reached(limit, account.currency) for limit in decided.reached]
-    if decided.concurrent_calls is not None:
-        bodies.append(concurrent_calls_reached(decided.concurrent_calls))
+    bodies = [limit_reached(limit, account.currency) for limit in authorization.reached_limits]
+    if authorization.concurrent_calls is not None:
+        bodies.append(concurrent_calls_reached(authorization.concurrent_calls))
     organization_id, version = account.organization_id, account.version
     return tuple(
         notification(body, organization_id=organization_id, at=at, cause=f"{cause}/{version}")
@@ -179,8 +183,8 @@ def _notifications(
 
 
 def _answer_of_ended(request: ChargingRequest, usage: Usage, account: Account) -> Answer:
-    # The `Call Ended` may be faster than the bridge. What the call had reserved is given back
-    # already, and its sequence is not known any more.
+    # The `Call Ended` may arrive before the bridge's last requests. By then the call's reservation
+    # is released, and its sequence is not stored any more.
     if request.operation is Operation.AUTHORIZE:
         raise Conflict("callId", "has ended already; a new call needs an id of its own")
     is_release, price = request.operation is Operation.RELEASE, usage.stated_price

@@ -73,8 +73,8 @@ class Authorization(NamedTuple):
     """The call with its answer, and the transaction that is committed with it."""
 
     reservation: Reservation
-    booking: Transaction  # `after` is `before` if nothing but the call changes
-    reached: tuple[ReachedLimit, ...] = ()  # limits of which admins are notified
+    transaction: Transaction  # `after` is `before` if nothing but the call changes
+    reached_limits: tuple[ReachedLimit, ...] = ()  # limits of which admins are notified
     concurrent_calls: int | None = None  # set if admins are notified of their limit
 
     @property
@@ -180,19 +180,19 @@ def _grant_blocks(quote: Quote) -> Grant:
         used, MAX_CALL_SECONDS, lambda seconds: _is_covered(quote, seconds, least_micros)
     )
     target = min(used + quote.wanted_seconds, MAX_CALL_SECONDS)
-    reached = min(target, furthest)
-    quota = min(price.blocks(reached), _most_at_a_time(quote))
-    is_cut = quota < price.blocks(reached)
-    exceeded = _exceeded(quote, reached, limits) if reached < target and not is_cut else ()
+    covered = min(target, furthest)
+    quota = min(price.billed_seconds(covered), _most_at_a_time(quote))
+    is_cut = quota < price.billed_seconds(covered)
+    exceeded = _exceeded(quote, covered, limits) if covered < target and not is_cut else ()
     limit = exceeded[0].limit.name if exceeded else None
-    if reached == used:
+    if covered == used:
         return _denial(_why_no_more(quote, limit), limit, exceeded)
     return Grant(
         quota,
         quote.lapses_at(quota),
-        remaining_seconds=min(price.blocks(furthest), MAX_CALL_SECONDS),
+        remaining_seconds=min(price.billed_seconds(furthest), MAX_CALL_SECONDS),
         paid_by=_payer(quote, quota),
-        is_final=reached < used + quote.wanted_seconds and not is_cut,
+        is_final=covered < used + quote.wanted_seconds and not is_cut,
         limit=limit,
         exceeded=exceeded,
     )
@@ -229,7 +229,7 @@ def _furthest(start: int, end: int, is_covered: Callable[[int], bool]) -> int:
 def _is_covered(quote: Quote, seconds: int, most_micros: int | None = None) -> bool:
     """Whether a call of so many seconds can be paid until it is charged, and costs no more."""
     account, price = quote.context.account, quote.context.price
-    quota = price.blocks(seconds)
+    quota = price.billed_seconds(seconds)
     micros = price.micros(quota)
     if not micros:
         # What costs nothing exceeds no limit; None, nobody can pay it.
@@ -242,16 +242,17 @@ def _is_covered(quote: Quote, seconds: int, most_micros: int | None = None) -> b
 
 def _most_at_a_time(quote: Quote) -> int:
     # At least the block after the one in use: a bridge asks before that ends.
-    used, blocks = quote.used_seconds, quote.context.price.blocks
-    most = max(used + quote.context.account.max_grant_seconds, blocks(blocks(used) + 1))
-    return blocks(_furthest(used, most, lambda end: blocks(end) <= most))
+    used, billed = quote.used_seconds, quote.context.price.billed_seconds
+    end_of_next_block = billed(billed(used) + 1)
+    most = max(used + quote.context.account.max_grant_seconds, end_of_next_block)
+    return billed(_furthest(used, most, lambda end: billed(end) <= most))
 
 
-def _exceeded(quote: Quote, reached: int, limits: list[ReachedLimit]) -> tuple[ReachedLimit, ...]:
+def _exceeded(quote: Quote, covered: int, limits: list[ReachedLimit]) -> tuple[ReachedLimit, ...]:
     """Return the limits that the next block would exceed; none if credit is short."""
-    if not _is_covered(quote, reached + 1):
+    if not _is_covered(quote, covered + 1):
         return ()
-    micros, _ = quote.context.price.cost(reached + 1)
+    micros, _ = quote.context.price.cost(covered + 1)
     return tuple(limit for limit in limits if micros > limit.left_micros)
 
 
@@ -364,7 +365,7 @@ def book_reservation(
 ) -> Authorization:
     """Reserve on account, pool and limits, and note which limits admins are notified of."""
     before, spend_counters, at = context.account, context.spend_counters, quote.at
-    reached = tuple(
+    reached_limits = tuple(
         limit for limit in grant.exceeded if spend_counters.notify_once(limit.limit, at)
     )
     # `quote` has them without what the call had reserved before.
@@ -386,7 +387,7 @@ def book_reservation(
     pools = () if pool is None or pool is context.pool else (pool,)
     is_changed = account != before or pools or spend_counters.touched
     after = replace(account, version=before.version + 1) if is_changed else before
-    booking = Transaction(
+    transaction = Transaction(
         before=before, after=after, pools=pools, spend_counters=spend_counters.touched
     )
-    return Authorization(reservation, booking, reached, calls)
+    return Authorization(reservation, transaction, reached_limits, calls)

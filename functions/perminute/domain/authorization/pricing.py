@@ -87,14 +87,14 @@ class CallPrice(NamedTuple):
             _price_micros(other, 1, 0) or other.draws_on_pool for other in self._others
         )
 
-    def blocks(self, seconds: int) -> int:
+    def billed_seconds(self, seconds: int) -> int:
         """Round up to whole billing blocks."""
         return seconds if self.rating.rate is None else self.rating.rate.billed_seconds(seconds)
 
     def cost(self, seconds: int) -> tuple[int, int]:
         """Return what the started blocks of so many seconds cost: micro-units, pool minutes."""
-        blocks = self.blocks(seconds)
-        return self.micros(blocks) or 0, self._minutes(blocks)
+        billed = self.billed_seconds(seconds)
+        return self.micros(billed) or 0, self._minutes(billed)
 
     def micros(self, seconds: int) -> int | None:
         """Return what so many seconds cost the credit; None if neither pool nor credit can pay."""
