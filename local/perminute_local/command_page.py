@@ -1,6 +1,6 @@
 """The page of all commands, made from the command line itself: `docs/command-line.md`.
 
-`make documents` writes it; a test holds the file against the code.
+`make documents` writes it; a test compares the file with the code.
 """
 
 from __future__ import annotations

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING
 
 from perminute.formats.rate_card_csv import write_rate_card
 from perminute_local.carrier_price_lists import DECKS, WITH_ORIGIN, read_mapped
-from perminute_local.carrier_price_lists.mapped import (
-    SavedMapping,
-    load_mapping,
-    save_mapping,
-)
+from perminute_local.carrier_price_lists.mapped import SavedMapping, load_mapping, save_mapping
 from perminute_local.carrier_price_lists.price_list import DeckOptions
 from perminute_local.special_ranges import blocking_rates
 from perminute_local.terminal import remark, write_json
@@ -57,7 +53,8 @@ def convert_rates(path: Path, request: ListRequest, *, as_json: bool) -> int:
 
 def read_price_list(path: Path, request: ListRequest) -> PriceList:
     """Read a list as it was asked for; raise `WrongCall` for what does not go together."""
-    _check(request)
+    for contradiction in _contradictions(request):
+        raise WrongCall(contradiction)
     if request.deck is not None:
         return DECKS[request.deck](path.read_bytes(), _options(request))
     saved = _mapping(request)
@@ -75,39 +72,31 @@ def read_price_list(path: Path, request: ListRequest) -> PriceList:
     return read_mapped(content, _options(written), saved)
 
 
-def _check(request: ListRequest) -> None:
-    layouts = (request.deck, request.columns, request.map_file)
-    if sum(layout is not None for layout in layouts) != 1:
-        msg = (
+def _contradictions(request: ListRequest) -> Iterator[str]:
+    deck = request.deck
+    if sum(layout is not None for layout in (deck, request.columns, request.map_file)) != 1:
+        yield (
             f"say by one of --from {'|'.join(DECKS)}, --map FIELD=COLUMN,… and --map-file FILE "
             "how the list is laid out"
         )
-        raise WrongCall(msg)
-    if request.deck is not None:
-        _check_deck(request, request.deck)
-    elif request.origin is not None or request.service_numbers is not None:
-        msg = "--origin and --service-numbers belong to a carrier's own list, named by --from"
-        raise WrongCall(msg)
-
-
-def _check_deck(request: ListRequest, deck: str) -> None:
+    if deck is None:
+        if request.origin is not None or request.service_numbers is not None:
+            yield "--origin and --service-numbers belong to a carrier's own list, named by --from"
+        return
     if request.origin is not None and deck not in WITH_ORIGIN:
-        msg = f"--origin has no meaning for {deck}: its prices do not depend on the caller"
-        raise WrongCall(msg)
+        yield f"--origin has no meaning for {deck}: its prices do not depend on the caller"
     if request.service_numbers is not None and deck != "acs-inbound":
-        msg = f"--service-numbers has no meaning for {deck}: it is for acs-inbound"
-        raise WrongCall(msg)
+        yield f"--service-numbers has no meaning for {deck}: it is for acs-inbound"
     if deck == "card" and (request.separator or request.decimal or request.ranges):
-        msg = "--separator, --decimal and --ranges have no meaning for card: it is a rate card"
-        raise WrongCall(msg)
-    for option, said in (
-        ("--leg-type", request.leg_type),
-        ("--currency", request.currency),
-        ("--save-map", request.save_map),
-    ):
-        if said is not None:
-            msg = f"{option} belongs to --map; the layout of {deck} is known"
-            raise WrongCall(msg)
+        yield "--separator, --decimal and --ranges have no meaning for card: it is a rate card"
+    of_map = {
+        "--leg-type": request.leg_type,
+        "--currency": request.currency,
+        "--save-map": request.save_map,
+    }
+    for option, value in of_map.items():
+        if value is not None:
+            yield f"{option} belongs to --map; the layout of {deck} is known"
 
 
 def _mapping(request: ListRequest) -> SavedMapping:

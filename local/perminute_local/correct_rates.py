@@ -101,9 +101,7 @@ def run_correct_rates(
 def _connect(stack_name: str) -> RecordedCalls:
     schema = Tables.bind(connect(), deployed_tables(stack_name))
     rate_cards = S3RateCards(
-        lambda: boto3.client("s3"),
-        output(stack_name, "RateCardBucketName"),
-        report=remark,
+        lambda: boto3.client("s3"), output(stack_name, "RateCardBucketName"), report=remark
     )
     return RecordedCalls(
         credit=DynamoDBCreditStore(schema),

@@ -90,11 +90,11 @@ class _Stack:
 
     @property
     def queues(self) -> list[str]:
-        """Name those that no function reads."""
+        """Return the names of the queues that no function reads."""
         return sorted(n for n in self._urls if n.endswith(DEAD_LETTERS) or n == UNKNOWN)
 
     def source_of(self, queue: str) -> str:
-        """Name the queue whose function the messages were meant for."""
+        """Return the name of the queue that the messages came from."""
         self._url(queue)
         source = queue.removesuffix(DEAD_LETTERS) + "Queue"
         if source not in self._urls:
@@ -110,7 +110,7 @@ class _Stack:
         return sorted(letters, key=lambda letter: (letter.sent_at, letter.message_id))
 
     def sender(self, queue: str) -> Callable[[str], object]:
-        """Give what sends a body to a queue."""
+        """Return a function that sends a body to a queue."""
         url = self._url(queue)
         return lambda body: self._sqs.send_message(QueueUrl=url, MessageBody=body)
 
@@ -119,8 +119,8 @@ class _Stack:
     ) -> list[str]:
         """Use messages and delete them, these or all that were there when it began.
 
-        What is refused again comes back at once, and is then left alone. Whatever fails in between
-        is used a second time at the worst, which no function minds.
+        A message that is refused again comes back, and stays. If the command fails in between, a
+        message is used twice at worst, which changes nothing more.
         """
         began_at, url = datetime.now(UTC), self._url(queue)
         used: list[str] = []

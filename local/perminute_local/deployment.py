@@ -46,12 +46,7 @@ _BY_CODE = {
         "AWS does not know these credentials: check AWS_PROFILE and its keys",
     ),
     **dict.fromkeys(
-        (
-            "AccessDenied",
-            "AccessDeniedException",
-            "AuthorizationError",
-            "UnauthorizedOperation",
-        ),
+        ("AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"),
         "these credentials may not do that: ask for the permission, or set another AWS_PROFILE",
     ),
     "NoSuchBucket": "check --bucket: it is the output RateCardBucketName of the stack",
@@ -95,7 +90,7 @@ def _region() -> str:
 
 
 def deployed_tables(stack_name: str) -> TableNames:
-    """Name the tables of a stack; `WrongCall` if it is none of ours."""
+    """Return the names of a stack's tables; raise `WrongCall` if it is none of ours."""
     return TableNames(
         credit=output(stack_name, "CreditTableName"),
         usage=output(stack_name, "UsageTableName"),
@@ -105,7 +100,7 @@ def deployed_tables(stack_name: str) -> TableNames:
 
 
 def output(stack_name: str, name: str) -> str:
-    """Give one output of a stack; `WrongCall` if it has no such output."""
+    """Return an output of a stack; raise `WrongCall` if it has none of this name."""
     value = outputs(stack_name).get(name)
     if value is None:
         msg = f"{stack_name} is no stack of perminute: it has no output {name}"
@@ -114,7 +109,7 @@ def output(stack_name: str, name: str) -> str:
 
 
 def outputs(stack_name: str) -> dict[str, str]:
-    """Give all outputs of a stack."""
+    """Return all outputs of a stack."""
     (stack,) = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
     return {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
 from enum import Enum, StrEnum
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 from botocore.exceptions import ClientError
@@ -27,7 +27,7 @@ NEEDED = ("kms:Decrypt", "kms:GenerateDataKey")
 """What a service needs of the key of a topic that it publishes to."""
 
 _OF_THE_SOURCE = {"aws:SourceAccount", "aws:SourceArn", "aws:SourceOrgID"}
-"""Conditions that an alarm of the same account meets; whoever names another one is mistaken."""
+"""Conditions that an alarm of the same account meets; any other one keeps it out."""
 
 
 class TopicAccess(Enum):
@@ -127,13 +127,17 @@ class Status(StrEnum):
     FAIL = "FAIL"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that was checked, how it is, and what to do if it is not OK."""
 
     health: Status
     what: str
     message: str
+
+
+_ok = partial(Finding, Status.OK)
+_warn = partial(Finding, Status.WARN)
+_fail = partial(Finding, Status.FAIL)
 
 
 def run_doctor(stack_name: str, *, as_json: bool) -> int:
@@ -142,7 +146,7 @@ def run_doctor(stack_name: str, *, as_json: bool) -> int:
         checked = _CheckedStack(stack_name)
         findings = [finding for check in checked.checks for finding in check()]
     if as_json:
-        write_json([asdict(finding) for finding in findings])
+        write_json([finding._asdict() for finding in findings])
     else:
         write_lines(f"{f.health:<4} {f.what}: {f.message}" for f in findings)
     return 1 if any(finding.health is Status.FAIL for finding in findings) else 0
@@ -177,45 +181,42 @@ class _CheckedStack:
             recovery = backups["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription")
             restorable = (recovery or {}).get("PointInTimeRecoveryStatus") == "ENABLED"
             if status != "ACTIVE":
-                yield Finding(Status.FAIL, name, f"is {status}")
+                yield _fail(name, f"is {status}")
             elif not restorable:
-                yield Finding(Status.FAIL, name, "cannot be restored: switch on its recovery")
+                yield _fail(name, "cannot be restored: switch on its recovery")
             else:
-                yield Finding(Status.OK, name, "is active and can be restored")
+                yield _ok(name, "is active and can be restored")
 
     def _producers(self) -> Iterator[Finding]:
         bus = boto3.client("events").describe_event_bus(Name=self._outputs["EventBusName"])
         named = _named_producers(json.loads(bus.get("Policy", "{}")))
+        what, account = "bus", bus["Arn"].split(":")[4]
         if named is None:
-            message = "has no policy that says who may send credit: deploy the template again"
-            yield Finding(Status.FAIL, "bus", message)
-        elif set(named) <= {bus["Arn"].split(":")[4]}:
-            message = "takes credit from whoever may send in this account; name BillingProducers"
-            yield Finding(Status.WARN, "bus", message)
+            unsaid = "has no policy that says who may send credit: deploy the template again"
+            yield _fail(what, unsaid)
+        elif set(named) <= {account}:
+            anybody = "takes credit from whoever may send in this account; name BillingProducers"
+            yield _warn(what, anybody)
         else:
-            yield Finding(Status.OK, "bus", f"takes credit from {', '.join(named)}")
+            yield _ok(what, f"takes credit from {', '.join(named)}")
 
     def _rate_card(self) -> Iterator[Finding]:
-        cards = S3RateCards(
-            lambda: boto3.client("s3"), self._outputs["RateCardBucketName"], report=remark
-        )
+        what, bucket = "rate card", self._outputs["RateCardBucketName"]
         try:
-            card = cards.current()
+            card = S3RateCards(lambda: boto3.client("s3"), bucket, report=remark).current()
         except Unavailable as error:
-            message = f"{error}; publish one with perminute rates publish"
-            yield Finding(Status.FAIL, "rate card", message)
+            yield _fail(what, f"{error}; publish one with perminute rates publish")
         else:
-            message = f"version {card.version} with {len(card.rates)} rates is in force"
-            yield Finding(Status.OK, "rate card", message)
+            yield _ok(what, f"version {card.version} with {len(card.rates)} rates is in force")
 
     def _mappings(self) -> Iterator[Finding]:
         client = boto3.client("lambda")
         for name, mapping in self._of_type("AWS::Lambda::EventSourceMapping").items():
             state = client.get_event_source_mapping(UUID=mapping)["State"]
             if state == "Enabled":
-                yield Finding(Status.OK, name, "is enabled")
+                yield _ok(name, "is enabled")
             else:
-                yield Finding(Status.FAIL, name, f"is {state}: its function receives nothing")
+                yield _fail(name, f"is {state}: its function receives nothing")
 
     def _dead_letters(self) -> Iterator[Finding]:
         client = boto3.client("sqs")
@@ -226,10 +227,9 @@ class _CheckedStack:
             answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=[attribute])
             count = int(answer["Attributes"][attribute])
             if count:
-                message = f"{count} waiting; see perminute dlq list"
-                yield Finding(Status.FAIL, name, message)
+                yield _fail(name, f"{count} waiting; see perminute dlq list")
             else:
-                yield Finding(Status.OK, name, "nothing waits")
+                yield _ok(name, "nothing waits")
 
     def _described_alarms(self) -> list[Any]:
         client = boto3.client("cloudwatch")
@@ -246,13 +246,11 @@ class _CheckedStack:
         ringing = [alarm for alarm in alarms if alarm["StateValue"] == "ALARM"]
         for alarm in ringing:
             name = by_name[alarm["AlarmName"]]
-            message = f"is in ALARM; see docs/runbook.md#{name.lower()}"
-            yield Finding(Status.FAIL, name, message)
+            yield _fail(name, f"is in ALARM; see docs/runbook.md#{name.lower()}")
         if any(not alarm.get("AlarmActions") for alarm in alarms):
-            message = "notify nobody; deploy with AlarmTopic"
-            yield Finding(Status.WARN, "alarms", message)
+            yield _warn("alarms", "notify nobody; deploy with AlarmTopic")
         if not ringing:
-            yield Finding(Status.OK, "alarms", f"none of {len(alarms)} is in ALARM")
+            yield _ok("alarms", f"none of {len(alarms)} is in ALARM")
 
     def _alarm_topics(self) -> Iterator[Finding]:
         actions = {
@@ -267,15 +265,14 @@ class _CheckedStack:
         topic = self._outputs["NotificationTopicArn"]
         pages = boto3.client("sns").get_paginator("list_subscriptions_by_topic")
         found = [one for page in pages.paginate(TopicArn=topic) for one in page["Subscriptions"]]
-        for one in found:
-            if one["SubscriptionArn"] == "PendingConfirmation":
-                message = f"a subscription by {one['Protocol']} has not been confirmed"
-                yield Finding(Status.FAIL, "notifications", message)
+        pending = [one for one in found if one["SubscriptionArn"] == "PendingConfirmation"]
+        what, page = "notifications", "see docs/notifications.md"
+        for one in pending:
+            yield _fail(what, f"a subscription by {one['Protocol']} has not been confirmed")
         if not found:
-            message = "nobody subscribes to NotificationTopicArn; see docs/notifications.md"
-            yield Finding(Status.WARN, "notifications", message)
-        elif all(one["SubscriptionArn"] != "PendingConfirmation" for one in found):
-            yield Finding(Status.OK, "notifications", f"{len(found)} subscribe")
+            yield _warn(what, f"nobody subscribes to NotificationTopicArn; {page}")
+        elif not pending:
+            yield _ok(what, f"{len(found)} subscribe")
 
 
 def _named_producers(policy: Mapping[str, Any]) -> list[str] | None:

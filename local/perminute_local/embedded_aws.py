@@ -64,7 +64,7 @@ def serving(
 
 
 def free_port() -> int:
-    """Find a port of loopback that nobody listens to."""
+    """Find a port of loopback that no process listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -79,7 +79,7 @@ def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
         except OSError:
             time.sleep(POLL_SECONDS)
         else:
-            # It may be somebody else who answers, to whom the port went first: then ours has ended.
+            # Another process may have taken the port first, and answers: then ours has ended.
             return process.poll() is None
     return False
 
@@ -212,7 +212,7 @@ def embedded_aws(
     settings: Mapping[str, str] | None = None,
     port: int | None = None,
 ) -> Iterator[str]:
-    """Run an emulator for as long as the context lasts; gives its endpoint.
+    """Run an emulator while the context lasts; yield its endpoint.
 
     `launcher` says what its interpreter runs, `settings` are further variables of its environment;
     without a port it gets a free one.

@@ -70,7 +70,7 @@ class Day:
             "id": f"{source[0]}-{len(self.events) + 1:04d}",
             "source": f"perminute.{source}",
             "detail-type": detail_type,
-            # A bus tells the time of an event in whole seconds.
+            # A bus sends the time of an event in whole seconds.
             "time": format_instant(at.replace(microsecond=0)),
             "detail": {"schemaVersion": "1", **detail},
         }

@@ -1,6 +1,6 @@
 """The OpenAPI document of the charging API, made from the types that the function itself reads.
 
-`make documents` writes it; a test holds the one in docs/ against it.
+`make documents` writes it; a test compares docs/openapi.json with it.
 """
 
 from __future__ import annotations
@@ -74,11 +74,7 @@ def document() -> dict[str, Any]:
     read = {endpoint.reads.__name__ for endpoint in ENDPOINTS if endpoint.method == "GET"}
     return {
         "openapi": "3.1.0",
-        "info": {
-            "title": "perminute charging API",
-            "version": "1",
-            "description": _DESCRIPTION,
-        },
+        "info": {"title": "perminute charging API", "version": "1", "description": _DESCRIPTION},
         "paths": paths,
         "components": {
             "schemas": {name: s for name, s in sorted(components.items()) if name not in read},
@@ -149,10 +145,7 @@ def _responses(endpoint: Endpoint, failures: Sequence[HTTPStatus]) -> dict[str, 
     return {
         "200": answer,
         **{
-            str(int(status)): {
-                "description": _FAILURES[status],
-                "content": _json(ErrorDocument),
-            }
+            str(int(status)): {"description": _FAILURES[status], "content": _json(ErrorDocument)}
             for status in failures
         },
         "429": {"description": "Too many requests: API Gateway refused this one."},

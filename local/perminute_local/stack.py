@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 STACK_NAME = "perminute"
 CREATE_TIMEOUT_SECONDS = 60
 LAMBDA_RETRIES = 2
-"""AWS: how often an asynchronous invocation that failed is repeated, unless somebody says so."""
+"""AWS: how often an asynchronous invocation that failed is repeated, by default."""
 
 BACKING_TYPES = frozenset(
     {
@@ -121,7 +121,7 @@ class Stack:
     bus_name: str
 
     def setting(self, name: str) -> str:
-        """Give what the environment of some function says under this name."""
+        """Return a variable of this name from the environment of a function that has it."""
         return next(f.environment[name] for f in self.functions if name in f.environment)
 
 
@@ -143,7 +143,7 @@ def create_stack(template: Template, types: Collection[str] = BACKING_TYPES) -> 
 
 
 def stack_of(template: Template, outputs: Mapping[str, str]) -> Stack:
-    """Put together what was made, from the names that `backing` has as outputs."""
+    """Return the stack, by the outputs of `backing`."""
     queues = {
         logical_id: _queue(logical_id, resource, outputs)
         for logical_id, resource in resources(template, "AWS::SQS::Queue")
@@ -156,14 +156,14 @@ def stack_of(template: Template, outputs: Mapping[str, str]) -> Stack:
 
 
 def resources(template: Template, resource_type: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Go through the resources of one type by logical id."""
+    """Yield the resources of one type by logical id."""
     for logical_id, resource in template["Resources"].items():
         if resource["Type"] == resource_type:
             yield logical_id, resource
 
 
 def backing(template: Template, types: Collection[str]) -> Template:
-    """Keep what the functions work with, and have their environment resolved as outputs."""
+    """Return the template of what the functions work with; its outputs have their environment."""
     kept = {
         logical_id: resource
         for logical_id, resource in template["Resources"].items()
@@ -202,7 +202,7 @@ def environment_of(function: Mapping[str, Any], template: Template) -> dict[str,
 
 
 def environment_output(logical_id: str, variable: str) -> str:
-    """Name the output that has the value of a variable of a function."""
+    """Return the name of the output that has a variable of a function."""
     return logical_id + "Env" + re.sub(r"[^A-Za-z0-9]", "", variable.title())
 
 
@@ -303,19 +303,19 @@ SAM_CONFIG = TEMPLATE.parent / "samconfig.toml"
 
 
 def stage_parameters(template: Template, stage: str) -> dict[str, str]:
-    """Returns the value of each parameter of a stage."""
+    """Return the value of each parameter of a stage."""
     return parameters_of(template, chosen_for(stage))
 
 
 def chosen_for(stage: str) -> dict[str, str]:
-    """Returns the parameters that `samconfig.toml` chooses for a stage."""
+    """Return the parameters that `samconfig.toml` chooses for a stage."""
     config = tomllib.loads(SAM_CONFIG.read_text(encoding="utf-8"))
     overrides: str = config[stage]["deploy"]["parameters"]["parameter_overrides"]
     return dict(pair.split("=", 1) for pair in overrides.split())
 
 
 def parameters_of(template: Template, chosen: Parameters) -> dict[str, str]:
-    """Returns the value of each parameter: the chosen one, or else its default."""
+    """Return the value of each parameter: the chosen one, or else its default."""
     known = template["Parameters"]
     unknown = set(chosen) - set(known)
     if unknown:
@@ -325,7 +325,7 @@ def parameters_of(template: Template, chosen: Parameters) -> dict[str, str]:
 
 
 def present(template: Template, parameters: Parameters) -> Template:
-    """Returns the template without the resources whose condition does not hold."""
+    """Return the template without the resources whose condition does not hold."""
     kept = {
         name: resource
         for name, resource in template["Resources"].items()
@@ -340,7 +340,7 @@ def holds(template: Template, condition: str, parameters: Parameters) -> bool:
 
 
 def value_of(said: object, parameters: Parameters) -> str:
-    """Returns what stands there, or the value of the parameter that it refers to.
+    """Return a value, or the value of the parameter that it refers to.
 
     Of a list, which is text with commas here, it may choose one.
     """

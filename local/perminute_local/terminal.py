@@ -1,4 +1,4 @@
-"""What commands write for people: each line one line, whatever somebody has sent.
+"""What commands write for people: each line stays one line, whatever it contains.
 
 JSON documents need none of this: `json` escapes what is not ASCII.
 """

@@ -39,13 +39,13 @@ def read_text(path: Path) -> str:
 
 
 def check_encoding(path: Path) -> None:
-    """Raises `WrongFile` if a file is UTF-16, which Windows PowerShell writes by `>`."""
+    """Raise `WrongFile` if a file is UTF-16, which Windows PowerShell writes by `>`."""
     with path.open("rb") as content:
         check_start(path, content.read(2))
 
 
 def check_start(path: Path, start: bytes) -> None:
-    """Raises `WrongFile` if a file that begins with these two bytes is UTF-16."""
+    """Raise `WrongFile` if a file that begins with these two bytes is UTF-16."""
     if start in _UTF_16 or b"\0" in start:
         msg = f"{path}: is UTF-16, not UTF-8; save the file as UTF-8"
         raise WrongFile(msg)
@@ -78,7 +78,7 @@ else:
 class StandardInput(_Path):
     """A path whose content is standard input, so that what reads files reads it as well.
 
-    It is read once, and then as often as somebody opens it. Messages call it `standard input`.
+    It is read once, and then as often as it is opened. Messages call it `standard input`.
     """
 
     @cached_property

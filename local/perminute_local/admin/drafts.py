@@ -13,17 +13,9 @@ from perminute.domain.credit.transaction import EventIdentity, IdentityKind
 from perminute.domain.errors import Refused
 from perminute.domain.values.identifiers import read_id
 from perminute.domain.values.times import format_instant
-from perminute.events.billing import (
-    BILLING,
-    AutoRechargeDetail,
-    credit_event,
-)
+from perminute.events.billing import BILLING, AutoRechargeDetail, credit_event
 from perminute.events.event import read_event
-from perminute.events.licensing import (
-    LICENSING,
-    check_within_horizon,
-    licensing_event,
-)
+from perminute.events.licensing import LICENSING, check_within_horizon, licensing_event
 from perminute_local.cli.admin import CLEARABLE
 from perminute_local.user_input import read_text
 from perminute_local.wrong_call import WrongCall

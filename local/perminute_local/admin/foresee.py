@@ -68,7 +68,7 @@ _UNKNOWN = "{}: nothing is recorded of this organization yet; check the id"
 
 
 class ReadOnlyCreditStore(DynamoDBCreditStore):
-    """Reads the credit of a stack, and keeps in `transactions` what would be written of it."""
+    """Reads the credit of a stack, and stores in `transactions` what would be written."""
 
     def __init__(self, schema: Tables) -> None:
         super().__init__(schema)

@@ -173,15 +173,11 @@ _REPLACES_ALL = (
 _DECLINED = NotSent("the answer was no")
 
 
-class Way(NamedTuple):
-    """How a command does what it does.
+class SendOptions(NamedTuple):
+    """Where the events of a command go, and how."""
 
-    Without a `stack` the events are written. `again` are the options with which the same command
-    says the same once more.
-    """
-
-    stack: str | None
-    again: str
+    stack: str | None  # without one the events are written
+    again: str  # the options with which the command states the same again
     yes: bool = False
     as_json: bool = False
 
@@ -191,29 +187,29 @@ class _Result(NamedTuple):
     outcome: Outcome | None
 
 
-def run_drafts(drafts: Sequence[Draft], way: Way, *, now: datetime) -> int:
+def run_drafts(drafts: Sequence[Draft], options: SendOptions, *, now: datetime) -> int:
     """Write or send the events of drafts of one organization.
 
     Returns 1 if the stack would refuse one, if the answer is no, or if not all were sent. Raises
     `WrongCall` before anything is sent if a value is impossible or the stack cannot be read.
     """
-    if way.stack is None:
-        return _write(drafts, now, as_json=way.as_json)
+    if options.stack is None:
+        return _write(drafts, now, as_json=options.as_json)
     try:
-        with calling_aws(way.stack):
-            planned = DeployedStack.named(way.stack).plan(drafts, now)
-            results = _send(planned, way.stack, yes=way.yes)
+        with calling_aws(options.stack):
+            planned = DeployedStack.named(options.stack).plan(drafts, now)
+            results = _send(planned, options.stack, yes=options.yes)
     except RefusedByStack as refusal:
-        msg = f"{way.stack} would refuse this, so nothing was sent: {refusal}"
+        msg = f"{options.stack} would refuse this, so nothing was sent: {refusal}"
         remark(f"perminute: {msg}")
-        if way.as_json:
+        if options.as_json:
             write_json({"error": "refused", "message": msg})
         return 1
-    if way.as_json:
+    if options.as_json:
         write_json(_document(results))
     else:
         _report(results)
-    _remark_on(results, way.stack, way.again)
+    _remark_on(results, options.stack, options.again)
     return 1 if any(isinstance(one.outcome, NotSent) for one in results) else 0
 
 

@@ -15,9 +15,7 @@ from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.retry import RetryPolicy
 from perminute.application.spend_counters import full_spend_counters
-from perminute.domain.credit.transaction import (
-    Transaction,
-)
+from perminute.domain.credit.transaction import Transaction
 from perminute.domain.licensing.attributes import MONTHLY_SPEND_LIMIT, license_attribute
 from perminute.domain.limits.spending import SpendKey, SpendKind
 from perminute.formats.rate_card_csv import read_rate_card

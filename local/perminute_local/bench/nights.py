@@ -53,14 +53,14 @@ WAYS = ("ours", "naive")
 
 
 @dataclass
-class Turned:
-    """A clock that goes on while this process works, and is turned on by each request."""
+class WorkClock:
+    """A clock that advances while this process works, and with each request."""
 
     waited: float = 0.0
     requests: int = 0
 
     def __call__(self) -> float:
-        """Tell the time."""
+        """Return seconds."""
         return time.process_time() + self.waited
 
     def request(self, seconds: float = REQUEST_SECONDS) -> None:
@@ -69,10 +69,10 @@ class Turned:
 
 
 @dataclass
-class MadeUp:
+class GeneratedBooks:
     """`Books`, and of `CreditStore` what checks need: organizations that are all alike."""
 
-    clock: Turned
+    clock: WorkClock
     organizations_number: int
     entries_number: int
 
@@ -171,14 +171,12 @@ class MadeUp:
             for name, micros in cost.movements:
                 charges[name] = charges.get(name, 0) + micros
         return Statement(
-            account=account,
-            entries=tuple(self.entries(organization_id)),
-            charges_micros=charges,
+            account=account, entries=tuple(self.entries(organization_id)), charges_micros=charges
         )
 
 
 def _chained(
-    entries: Iterator[LedgerEntry], costs: Iterator[CallCost], clock: Turned
+    entries: Iterator[LedgerEntry], costs: Iterator[CallCost], clock: WorkClock
 ) -> Iterator[LedgerEntry | CallCost]:
     clock.request()
     yield from entries
@@ -190,7 +188,7 @@ def _chained(
 class Counted(InMemoryBookChecks):
     """What is known of books: each reading and writing of it is a request."""
 
-    clock: Turned = field(default_factory=Turned)
+    clock: WorkClock = field(default_factory=WorkClock)
 
     def check(self, organization_id: str) -> Any:  # noqa: ANN401 - what the twin returns
         self.clock.request()
@@ -205,10 +203,9 @@ class Counted(InMemoryBookChecks):
 class Queued(SentWork):
     """The queue: ten messages are a request."""
 
-    clock: Turned = field(default_factory=Turned)
+    clock: WorkClock = field(default_factory=WorkClock)
 
     def send(self, work: Sequence[RunPage | RunOrganization]) -> None:
-        # Ten messages are a request.
         for _ in range(-(-len(work) // 10)):
             self.clock.request()
         super().send(work)
@@ -241,8 +238,8 @@ def _in_a_process_of_its_own(way: str, organizations: int, entries: int) -> dict
 
 def measure(way: str, organizations: int, entries: int) -> dict[str, Any]:
     """Measure one way in this process."""
-    started, clock = time.process_time(), Turned()
-    books = MadeUp(clock, organizations, entries)
+    started, clock = time.process_time(), WorkClock()
+    books = GeneratedBooks(clock, organizations, entries)
     figures = _ours(books, clock) if way == "ours" else _naive(books, clock)
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1_024
     return {
@@ -255,7 +252,7 @@ def measure(way: str, organizations: int, entries: int) -> dict[str, Any]:
     }
 
 
-def _ours(books: MadeUp, clock: Turned) -> dict[str, Any]:
+def _ours(books: GeneratedBooks, clock: WorkClock) -> dict[str, Any]:
     checks, queue = Counted(clock=clock), Queued(clock=clock)
     retry = RetryPolicy(sleep=lambda _: None)
     check = CheckBooks(books, checks, ReconcileBooks(books, retry), retry)  # type: ignore[arg-type] # all that is used of it
@@ -265,7 +262,7 @@ def _ours(books: MadeUp, clock: Turned) -> dict[str, Any]:
 
 
 def _night(
-    run: DailyRun[BooksReport], queue: Queued, clock: Turned, at: datetime
+    run: DailyRun[BooksReport], queue: Queued, clock: WorkClock, at: datetime
 ) -> dict[str, Any]:
     template = load_template()
     function = dict(resources(template, "AWS::Serverless::Function"))["ReconcileBooksFunction"]
@@ -289,7 +286,7 @@ def _night(
     }
 
 
-def _naive(books: MadeUp, clock: Turned) -> dict[str, Any]:
+def _naive(books: GeneratedBooks, clock: WorkClock) -> dict[str, Any]:
     reconcile = ReconcileBooks(books, RetryPolicy(sleep=lambda _: None))  # type: ignore[arg-type] # the same
     began = clock()
     checked, ends = 0, "done"

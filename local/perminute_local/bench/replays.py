@@ -11,13 +11,7 @@ from pathlib import Path
 from perminute.domain.values.times import format_instant
 from perminute_local.bench.builders import RATE_CARD
 from perminute_local.bench.report import print_result
-from perminute_local.example_day import (
-    DESTINATIONS,
-    SETTING_UP,
-    WORKING_DAY,
-    Day,
-    Event,
-)
+from perminute_local.example_day import DESTINATIONS, SETTING_UP, WORKING_DAY, Day, Event
 from perminute_local.replay.links import InProcess
 from perminute_local.replay.plan import Disturbance
 from perminute_local.replay.run import System, embedded_stack, read_plan
@@ -57,11 +51,7 @@ def _measure(calls: int, batch_size: int | None) -> dict[str, float]:
     if charged != calls:
         msg = f"{charged} of {calls} calls were charged"
         raise RuntimeError(msg)
-    return {
-        "calls": calls,
-        "seconds": round(seconds, 2),
-        "callsPerSecond": round(calls / seconds),
-    }
+    return {"calls": calls, "seconds": round(seconds, 2), "callsPerSecond": round(calls / seconds)}
 
 
 def _events(calls: int) -> list[Event]:

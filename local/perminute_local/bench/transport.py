@@ -1,4 +1,4 @@
-"""An AWS that answers at once: what is measured over it is our own CPU, and the SDK's."""
+"""An AWS that answers immediately, so that only our own CPU and the SDK's are measured."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from perminute_local.user_input import date_or_instant, read_text, string_of
 from perminute_local.wrong_call import WrongCall, WrongFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from perminute.domain.rating.rate_card import Rate
@@ -61,21 +61,22 @@ class ColumnMapping:
 
     def check(self) -> None:
         """Raise `WrongCall` unless each row gets a prefix, a rate, a leg type and a currency."""
+        for fault in self._faults():
+            raise WrongCall(fault)
+
+    def _faults(self) -> Iterator[str]:
+        columns = self.columns
         for name in REQUIRED_FIELDS:
-            if name not in self.columns:
-                msg = f"the mapping names no column of {name}: {name}=COLUMN is needed"
-                raise WrongCall(msg)
-        if self.columns["prefix"] == self.columns["rate"]:
-            msg = f"prefix and rate are both the column {self.columns['rate']}: name one for each"
-            raise WrongCall(msg)
-        for name, said in (("leg_type", self.leg_type), ("currency", self.currency)):
+            if name not in columns:
+                yield f"the mapping names no column of {name}: {name}=COLUMN is needed"
+        if columns["prefix"] == columns["rate"]:
+            yield f"prefix and rate are both the column {columns['rate']}: name one for each"
+        for name, value in (("leg_type", self.leg_type), ("currency", self.currency)):
             option = f"--{name.replace('_', '-')}"
-            if said is None and name not in self.columns:
-                msg = f"{option} is needed, or {name}=COLUMN in the mapping"
-                raise WrongCall(msg)
-            if said is not None and name in self.columns:
-                msg = f"{option} and the column {self.columns[name]}: only one can be the {name}"
-                raise WrongCall(msg)
+            if value is None and name not in columns:
+                yield f"{option} is needed, or {name}=COLUMN in the mapping"
+            if value is not None and name in columns:
+                yield f"{option} and the column {columns[name]}: only one can be the {name}"
 
 
 def read_columns(text: str) -> dict[str, str]:
@@ -248,12 +249,12 @@ def _column(name: str, value: object) -> str:
 
 
 def read_separator(value: object) -> str:
-    """Return the separator that somebody named."""
+    """Return the separator of this name."""
     return SEPARATORS_BY_NAME[_one_of(value, tuple(SEPARATORS_BY_NAME))]
 
 
 def read_decimal(value: object) -> str:
-    """Return the decimal mark that somebody named."""
+    """Return the decimal mark if it is one."""
     return _one_of(value, DECIMALS)
 
 

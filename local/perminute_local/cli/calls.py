@@ -110,9 +110,7 @@ def _probability(text: str) -> float:
 )
 @json_option
 @click.option(
-    "--batch-size",
-    type=COUNT,
-    help="most messages in a batch (default: as in template.yaml)",
+    "--batch-size", type=COUNT, help="most messages in a batch (default: as in template.yaml)"
 )
 @click.option("--seed", type=int, metavar="S", help="random seed for --duplicate and --shuffle")
 @click.option(

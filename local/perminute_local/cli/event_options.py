@@ -77,11 +77,11 @@ def sends_events(state: Callable[..., Statement]) -> Callable[..., int]:
         if (stack is None) is not printed:
             msg = "needs either --stack NAME, to send the events, or --print, to write them"
             raise WrongCall(msg)
-        from perminute_local.admin.run import Way, run_drafts
+        from perminute_local.admin.run import SendOptions, run_drafts
 
         now = datetime.now(UTC)
         drafts, again = state(now=now, **options)
-        return run_drafts(drafts, Way(stack, again, yes=yes, as_json=as_json), now=now)
+        return run_drafts(drafts, SendOptions(stack, again, yes=yes, as_json=as_json), now=now)
 
     return _with(_GOAL, command)
 

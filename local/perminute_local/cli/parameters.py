@@ -51,7 +51,7 @@ class Choice(click.Choice[str]):
     """One of some names; the message about another one suggests the name that is closest."""
 
     def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
-        """Say which names there are."""
+        """Return a message with all names."""
         del ctx
         names = ", ".join(self.choices)
         return f"{value!r} is none of {names}.{did_you_mean(str(value), self.choices)}"
@@ -80,7 +80,7 @@ class InputFile(ParamType[Path]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Have the shell complete the names of files."""
+        """Return what makes the shell complete file names."""
         from click.shell_completion import CompletionItem
 
         del ctx, param
@@ -91,7 +91,7 @@ class CommandGroup(click.Group):
     """Commands in the order in which they were added; without a command, the list of them."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take no arguments as a wish for help, unless the group does something itself."""
+        """Show help if there are no arguments, unless the group is a command itself."""
         return super().parse_args(ctx, args or ([] if self.invoke_without_command else ["--help"]))
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -25,12 +25,7 @@ VARIABLE = "_PERMINUTE_COMPLETE"
 """Set by the scripts when they ask what may come next."""
 
 
-@click.command(
-    epilog=examples(
-        'eval "$(perminute completion bash)"',
-        "perminute completion zsh",
-    )
-)
+@click.command(epilog=examples('eval "$(perminute completion bash)"', "perminute completion zsh"))
 @click.argument("shell", type=Choice(["bash", "zsh"]))
 @json_option
 @click.pass_context

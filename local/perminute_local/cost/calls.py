@@ -35,7 +35,7 @@ TRANSACTIONAL = 2
 
 
 def write_units(operation: str, request: dict[str, Any]) -> int:
-    """Returns the write units of a request that goes through; 0 for one that reads.
+    """Return the write units of a request that goes through; 0 for one that reads.
 
     Index writes are not counted: a charge leaves the keys of both tables' indexes as they are.
     """
@@ -52,7 +52,7 @@ def write_units(operation: str, request: dict[str, Any]) -> int:
 
 
 def read_units(operation: str, request: dict[str, Any], answer: dict[str, Any]) -> Decimal:
-    """Returns the read units of a request; 0 for one that writes."""
+    """Return the read units of a request; 0 for one that writes."""
     match operation:
         case "GetItem":
             units = _units(size_of(answer.get("Item", {})), READ_UNIT_BYTES)
@@ -148,7 +148,7 @@ class Measured:
 
 
 class MeteredAws(InstantAws):
-    """An AWS that answers at once, and counts what DynamoDB would bill."""
+    """An AWS that answers immediately, and counts what DynamoDB would bill."""
 
     def __init__(self, rate_card: bytes) -> None:
         super().__init__(rate_card)
@@ -215,7 +215,7 @@ def _logged_to(written: io.StringIO) -> Iterator[None]:
 
 
 def call_costs(template: Template, one: Measured) -> list[Cost]:
-    """Returns what each kind costs for a million calls that come in such batches."""
+    """Return what each kind costs for a million calls that come in such batches."""
     return list(_costs(template, one))
 
 

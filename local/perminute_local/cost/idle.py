@@ -6,14 +6,7 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute_local.cost.prices import (
-    DAYS,
-    HOURS,
-    SECONDS,
-    gigabytes,
-    of_a_million,
-    price,
-)
+from perminute_local.cost.prices import DAYS, HOURS, SECONDS, gigabytes, of_a_million, price
 from perminute_local.stack import StackError, Template, present, resources, value_of
 
 if TYPE_CHECKING:
@@ -42,7 +35,7 @@ class Cost(NamedTuple):
 
 
 def idle_costs(template: Template, parameters: Parameters) -> list[Cost]:
-    """Returns what each kind costs in a month of 30 days, the dearest first."""
+    """Return what each kind costs in a month of 30 days, the dearest first."""
     there = present(template, parameters)
     costs = [
         _alarms(there),
@@ -90,7 +83,7 @@ def _snapshots(template: Template, parameters: Parameters) -> Cost:
 
 
 def snapshot_month(megabytes: int) -> Decimal:
-    """Returns what a snapshot of so much memory costs in a month; restoring it comes on top."""
+    """Return what a snapshot of so much memory costs in a month; restoring it comes on top."""
     kept = gigabytes(megabytes) * SECONDS
     return of_a_million("lambda", "million_snapshot_gigabyte_seconds", kept)
 
@@ -125,7 +118,7 @@ def _runs(template: Template) -> Cost:
 
 
 def log_dollars(count: int) -> Decimal:
-    """Returns what so many bytes of logs cost to be taken in."""
+    """Return what so many bytes of logs cost to be taken in."""
     return price("cloudwatch", "log_gigabyte") * count / 1_000_000_000
 
 

@@ -22,13 +22,13 @@ SECONDS = HOURS * 3_600
 
 
 def price(service: str, name: str) -> Decimal:
-    """Returns a price in dollars, of what its name says."""
+    """Return a price in dollars, of what its name says."""
     found: Decimal = _CONTENT[service][name]
     return found
 
 
 def of_a_million(service: str, name: str, count: int | Decimal) -> Decimal:
-    """Returns the dollars for so many, where the price is that of a million."""
+    """Return the dollars for so many, where the price is that of a million."""
     return price(service, name) * count / MILLION
 
 

@@ -1,6 +1,6 @@
-"""The clock that an emulator stamps messages and requests with: it stands still until it is set.
+"""The clock that an emulator stamps messages and requests with: it stops until it is set.
 
-The functions take every time from what AWS tells them: when a message was sent, when a request
+The functions take every time from AWS: when a message was sent, when a request
 came. With this clock that is the time of the events, however long ago they were.
 """
 
@@ -30,17 +30,17 @@ class EmulatorClock:
         self._page = page
 
     def set(self, at: datetime) -> None:
-        """Have it be this time."""
+        """Set the time."""
         microseconds = (at - _EPOCH) // timedelta(microseconds=1)
         self._page[:] = struct.pack(FORMAT, microseconds)
 
     def now(self) -> datetime:
-        """Tell what time it is."""
+        """Return the time."""
         (microseconds,) = struct.unpack(FORMAT, self._page[:])
         return _EPOCH + timedelta(microseconds=microseconds)
 
     def let_pass(self, time: timedelta) -> None:
-        """Move on."""
+        """Advance the time."""
         self.set(self.now() + time)
 
 

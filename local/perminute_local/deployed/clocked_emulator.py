@@ -1,8 +1,8 @@
 """Run ministack on the clock of `clock.py`: `python clocked_emulator.py FILE`.
 
-It runs in ministack's own environment and knows nothing of ours. Only what is told of time to
+It runs in ministack's own environment and knows nothing of ours. Only the times passed to
 functions comes from that clock, and how long messages are hidden and records kept; signatures are
-held against the machine's, and so are the functions' time limits. Policies are evaluated as
+checked by the machine's clock, and so are the functions' time limits. Policies are evaluated as
 `emulated_policies.py` says.
 """
 
@@ -28,7 +28,7 @@ class Clock:
             self._page = mmap.mmap(content.fileno(), 0)
 
     def time(self) -> float:
-        """Give seconds since 1970."""
+        """Return seconds since 1970."""
         (microseconds,) = struct.unpack("<q", self._page[:])
         seconds: float = microseconds / 1_000_000
         return seconds
@@ -38,7 +38,7 @@ class Clock:
 
 
 def main() -> None:
-    """Have the services look at the clock and all policies, then run the emulator."""
+    """Make the services use the clock and all policies, then run the emulator."""
     clock = Clock(Path(sys.argv.pop(1)))
     for service in SERVICES:
         vars(importlib.import_module(f"ministack.services.{service}"))["time"] = clock

@@ -53,11 +53,7 @@ class ToolError(Exception):
 def build() -> Path:
     """Build functions and layer; returns the built template, which is deployed as it is."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    variables = {
-        "PLATFORM": _platform(),
-        "PYTHON_VERSION": version,
-        "RUNTIME": f"python{version}",
-    }
+    variables = {"PLATFORM": _platform(), "PYTHON_VERSION": version, "RUNTIME": f"python{version}"}
     overrides = " ".join(f"{name}={value}" for name, value in variables.items())
     run_sam("build", "--build-dir", str(BUILD), MAKEFLAGS=overrides)
     template = BUILD / "template.yaml"
@@ -120,7 +116,7 @@ RUNTIME = "provided.al2023"
 """The one that runs whatever `bootstrap` says: Amazon's runtime client."""
 
 WITHOUT_CODEDEPLOY = {"GradualDeployment": "false"}
-"""Parameters: a version takes the place of the one before at once, for there is no CodeDeploy."""
+"""Parameters: a version replaces the one before immediately, because there is no CodeDeploy."""
 
 BATCHES = {
     "sns:Publish": "sns:PublishBatch",

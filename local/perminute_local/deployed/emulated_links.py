@@ -14,7 +14,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
 import boto3
@@ -25,8 +25,8 @@ from botocore.exceptions import NoCredentialsError
 from botocore.httpsession import URLLib3Session
 
 from perminute_local.embedded_aws import REGION
-from perminute_local.replay.lambda_runtime import Clock, Failure, LambdaFunction, TableStream
-from perminute_local.replay.links import ChargingRequests, wire
+from perminute_local.replay.lambda_runtime import Failure, LambdaFunction, sqs_record
+from perminute_local.replay.links import charging_response, wire
 from perminute_local.replay.results import Rejected
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def deployed_functions(stack: Stack, names: Mapping[str, str]) -> dict[str, Depl
     }
 
 
-AT_ONCE = 10
-"""What SQS gives, and deletes, in one request."""
+SQS_BATCH = 10
+"""Messages that SQS returns, or deletes, in one request."""
 
 
 class QueueMapping:
@@ -107,7 +107,7 @@ class QueueMapping:
         self._client = client
 
     def poll(self, batch_size: int | None = None) -> int:
-        """Hand over a batch of what waits; gives how many messages that was.
+        """Invoke the function with a batch of the queue; return the number of messages.
 
         Those that failed come again when they have been hidden for as long as the queue says.
         """
@@ -122,7 +122,7 @@ class QueueMapping:
         return self._count("ApproximateNumberOfMessagesNotVisible")
 
     def hidden_seconds(self) -> int:
-        """Tell how long it takes them."""
+        """Return how many seconds they are hidden."""
         return self._count("VisibilityTimeout")
 
     def _count(self, name: Any) -> int:  # noqa: ANN401 - the stubs know it as a literal
@@ -134,7 +134,7 @@ class QueueMapping:
         while len(messages) < size:
             found = self._client.receive_message(
                 QueueUrl=self._queue.url,
-                MaxNumberOfMessages=min(AT_ONCE, size - len(messages)),
+                MaxNumberOfMessages=min(SQS_BATCH, size - len(messages)),
                 MessageSystemAttributeNames=["All"],
             ).get("Messages", [])
             if not found:
@@ -143,25 +143,17 @@ class QueueMapping:
         return messages
 
     def _record(self, message: MessageTypeDef) -> dict[str, Any]:
-        return {
-            "messageId": message["MessageId"],
-            "receiptHandle": message["ReceiptHandle"],
-            "body": message["Body"],
-            "attributes": message["Attributes"],
-            "messageAttributes": {},
-            "md5OfBody": message["MD5OfBody"],
-            "eventSource": "aws:sqs",
-            "eventSourceARN": self._queue.arn,
-            "awsRegion": REGION,
-        }
+        identity = message["MessageId"], message["ReceiptHandle"]
+        attributes = cast("Mapping[str, str]", message["Attributes"])
+        return sqs_record(*identity, message["Body"], attributes, self._queue.arn)
 
     def _delete(self, messages: list[MessageTypeDef]) -> None:
-        for start in range(0, len(messages), AT_ONCE):
+        for start in range(0, len(messages), SQS_BATCH):
             self._client.delete_message_batch(
                 QueueUrl=self._queue.url,
                 Entries=[
                     {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
-                    for number, message in enumerate(messages[start : start + AT_ONCE])
+                    for number, message in enumerate(messages[start : start + SQS_BATCH])
                 ],
             )
 
@@ -194,12 +186,8 @@ class Deployed:
             for queue, (trigger, function) in readers.items()
         ]
         # Not as its readers: of streams the emulator asks for rights on all resources.
-        self.streams = [TableStream(arn, who) for arn, who in self._wiring.listening.items()]
-        self.clock = Clock(
-            self._wiring.scheduled,
-            deployment.stack.setting("CREDIT_TABLE"),
-            work_off=self._work_off,
-        )
+        self.streams = self._wiring.streams()
+        self.clock = self._wiring.clock(deployment.stack, self._work_off)
         self._bus = boto3.client("events")
         self._places: dict[str, str] = {}
         self._api = SignedRequests(deployment.names[API])
@@ -223,7 +211,7 @@ class Deployed:
         if request.at is not None:
             self._time.set(request.at)
         routes = self._wiring.charging[0].routes if self._wiring.charging else ()
-        return ChargingRequests(routes, self._api.ask).response(request)
+        return charging_response(request, routes, self._api.ask)
 
     def places(self, deliveries: Sequence[Delivery]) -> Mapping[str, str]:
         # The bus gives each event a new id.
@@ -279,7 +267,7 @@ class SignedRequests:
     def ask(
         self, endpoint: Endpoint, path: dict[str, str], content: dict[str, Any], _at: datetime
     ) -> str | None:
-        """Make a request, again if it is told so; the emulator's own clock says when it comes."""
+        """Send a request, again while it is answered 503; the emulator's clock times it."""
         url = self._endpoint + endpoint.path.format(
             **{name: quote(value, safe="") for name, value in path.items()}
         )

@@ -31,7 +31,7 @@ _SAID: ContextVar[dict[str, Any]] = ContextVar("said")
 
 
 def install() -> None:
-    """Have the emulator evaluate all of that."""
+    """Make the emulator evaluate all of that."""
     evaluator = importlib.import_module("ministack.core.iam_evaluator")
     _know_what_is_said(vars(evaluator))
     _keep_policies_of_buses(

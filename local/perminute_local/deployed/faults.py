@@ -40,7 +40,7 @@ def throttling(probability: float) -> list[Rule]:
 
 
 def conflicts(probability: float) -> list[Rule]:
-    """Cancel transactions: somebody else is writing one of the items."""
+    """Cancel transactions: another client is writing one of the items."""
     reasons = [{"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"}]
     error = {
         "code": "TransactionCanceledException",
@@ -91,7 +91,7 @@ class Faults:
         self._http = URLLib3Session()
 
     def begin(self, rules: Sequence[Rule]) -> None:
-        """Have these go wrong from now on, and nothing else."""
+        """Replace the rules: these faults happen from now on, and no others."""
         self._ask("POST", "rules", rules)
 
     def fired(self) -> dict[str, int]:
@@ -114,7 +114,7 @@ class Faults:
 
 @contextmanager
 def fault_proxy(port: int, upstream: str, folder: Path) -> Iterator[Faults]:
-    """Run a proxy on loopback, which lets all pass until it is told otherwise."""
+    """Run a proxy on loopback, which passes all requests on until it has rules."""
     program = room("microburst") / "bin" / "microburst"
     command: list[str | Path] = [
         program,

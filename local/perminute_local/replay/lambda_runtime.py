@@ -41,7 +41,7 @@ class Handler(Protocol):
     """A Lambda handler."""
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Take an event; give the answer."""
+        """Handle an event, and return the answer."""
         ...
 
 
@@ -57,7 +57,7 @@ class Context:
     timeout_seconds: int = 30
 
     def get_remaining_time_in_millis(self) -> int:
-        """Tell that all of it is left: here nothing is ended, but a function may end itself."""
+        """Return all of it: no function is ended here, but it may end itself."""
         return self.timeout_seconds * 1000
 
 
@@ -71,21 +71,29 @@ class SQSMessage:
     receive_count: int = 0
 
     def record(self, queue_arn: str) -> dict[str, Any]:
-        """Shape it as Lambda's SQS mapping does."""
-        return {
-            "messageId": self.id,
-            "receiptHandle": self.id,
-            "body": self.body,
-            "attributes": {
-                "ApproximateReceiveCount": str(self.receive_count),
-                **({"SentTimestamp": _milliseconds(self.sent_at)} if self.sent_at else {}),
-            },
-            "messageAttributes": {},
-            "md5OfBody": hashlib.md5(self.body.encode(), usedforsecurity=False).hexdigest(),
-            "eventSource": "aws:sqs",
-            "eventSourceARN": queue_arn,
-            "awsRegion": REGION,
+        """Return it as Lambda's SQS mapping does."""
+        attributes = {
+            "ApproximateReceiveCount": str(self.receive_count),
+            **({"SentTimestamp": _milliseconds(self.sent_at)} if self.sent_at else {}),
         }
+        return sqs_record(self.id, self.id, self.body, attributes, queue_arn)
+
+
+def sqs_record(
+    message_id: str, receipt: str, body: str, attributes: Mapping[str, str], queue_arn: str
+) -> dict[str, Any]:
+    """Return a message as Lambda's SQS mapping passes it on."""
+    return {
+        "messageId": message_id,
+        "receiptHandle": receipt,
+        "body": body,
+        "attributes": dict(attributes),
+        "messageAttributes": {},
+        "md5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
+        "eventSource": "aws:sqs",
+        "eventSourceARN": queue_arn,
+        "awsRegion": REGION,
+    }
 
 
 class LambdaFunction(ABC):
@@ -101,17 +109,17 @@ class LambdaFunction(ABC):
 
     @abstractmethod
     def call(self, event: Any) -> dict[str, Any] | None:  # noqa: ANN401 - whatever JSON can say
-        """Hand over an event; None if the function failed, which is shown on standard error."""
+        """Invoke it with an event; return None if it failed, with the error on standard error."""
 
     def invoke(self, messages: Sequence[SQSMessage], queue_arn: str) -> list[SQSMessage]:
-        """Hand over a batch of a queue; gives the messages that are to be delivered again."""
+        """Invoke it with a batch of a queue; return the messages to deliver again."""
         for message in messages:
             message.receive_count += 1
         failed = self.failed_of([message.record(queue_arn) for message in messages])
         return [message for message in messages if message.id in failed]
 
     def failed_of(self, records: Sequence[dict[str, Any]]) -> set[str]:
-        """Hand over the records of a queue's batch; gives the ids of those that failed.
+        """Invoke it with the records of a queue's batch; return the ids of those that failed.
 
         As with Lambda, a failure or an answer that names an unknown message fails them all.
         """
@@ -120,7 +128,7 @@ class LambdaFunction(ABC):
         return ids if failed is None or not failed <= ids else failed
 
     def invoke_with_records(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Hand over a batch of a stream; gives the records that come again.
+        """Invoke it with a batch of a stream; return the records to deliver again.
 
         As with Lambda, these are all from the lowest that failed on.
         """
@@ -152,7 +160,7 @@ class LoadedFunction(LambdaFunction):
     def __init__(self, function: Function) -> None:
         super().__init__(function)
         self.failed_with: Exception | None = None
-        """What it raised last, which all that call it are told is that it failed."""
+        """What it raised last: its callers learn only that it failed."""
         self._runs = count(1)
         self._environment = {**function.environment, **QUIET}
         module_name, _, attribute = function.handler.rpartition(".")
@@ -193,7 +201,7 @@ ATTEMPTS = 3
 
 
 class Reader(NamedTuple):
-    """A function that is told what its mapping's patterns match."""
+    """A function that reads the records which its mapping's patterns match."""
 
     trigger: StreamTrigger
     function: LambdaFunction
@@ -204,7 +212,7 @@ class Reader(NamedTuple):
         return any(matches(pattern, record) for pattern in self.trigger.patterns)
 
     def read(self, records: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """Deliver records batch by batch; gives those that were given up."""
+        """Deliver records batch by batch; yield those that were given up."""
         size = self.trigger.batch_size
         for start in range(0, len(records), size):
             batch = list(records[start : start + size])
@@ -215,7 +223,7 @@ class Reader(NamedTuple):
 
 
 class TableStream:
-    """Reads on where it stopped, and tells each of its readers."""
+    """Continues to read where it stopped, for each of its readers."""
 
     def __init__(self, arn: str, readers: Sequence[Reader]) -> None:
         self.readers = readers
@@ -231,15 +239,15 @@ class TableStream:
     def pump(self) -> tuple[set[str], list[dict[str, Any]]]:
         """Deliver all that the stream has by now, and what the functions themselves add to it.
 
-        Gives the names of the functions that were told something, and the records given up.
+        Return the names of the functions that were invoked, and the records given up.
         """
-        told, given_up = set[str](), list[dict[str, Any]]()
+        invoked, given_up = set[str](), list[dict[str, Any]]()
         while records := list(self._records()):
             for reader in self.readers:
                 if wanted := list(filter(reader.wants, records)):
-                    told.add(reader.function.name)
+                    invoked.add(reader.function.name)
                     given_up += reader.read(wanted)
-        return told, given_up
+        return invoked, given_up
 
     def _records(self) -> Iterator[dict[str, Any]]:
         for number, iterator in enumerate(self._iterators):
@@ -302,14 +310,14 @@ class Scheduled(NamedTuple):
     function: LambdaFunction
 
     def next_after(self, now: datetime) -> datetime:
-        """Tell when it runs next."""
+        """Return when it runs next."""
         at = now.replace(
             hour=self.trigger.hour, minute=self.trigger.minute, second=0, microsecond=0
         )
         return at if at > now else at + timedelta(days=1)
 
     def run(self, at: datetime, *, is_last: bool = False) -> Iterator[Failure]:
-        """Run it as of this time, again if it fails; gives it back if it fails every time.
+        """Run it as of this time, again if it fails; yield it if it fails every time.
 
         The last run takes the day for over: see `ScheduledRun.days_until`.
         """
@@ -321,7 +329,7 @@ class Scheduled(NamedTuple):
 
 
 def event_of_run(trigger: ScheduleTrigger, at: datetime) -> Any:  # noqa: ANN401 - what the template says
-    """Give what the scheduler hands over for a run of this time."""
+    """Return the event of a run at this time, as the scheduler makes it."""
     return json.loads(trigger.input.replace(_SCHEDULED_TIME, format_instant(at)))
 
 
@@ -341,10 +349,10 @@ class Clock:
     credit_table: str
     now: datetime | None = None
     work_off: Callable[[str, datetime], Iterable[Failure]] = _nothing_to_do
-    """Has done what a run of this function has queued, before anything else happens."""
+    """Processes what a run of this function has queued, before anything else happens."""
 
     def pass_until(self, at: datetime) -> Iterator[Failure]:
-        """Let time pass, and run what falls into it; gives the runs that failed."""
+        """Let time pass, and run what falls into it; yield the runs that failed."""
         now = self.now or at
         for runs in count(1):
             one = min(self.scheduled, key=lambda s: s.next_after(now), default=None)

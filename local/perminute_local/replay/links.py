@@ -34,7 +34,7 @@ from perminute_local.replay.results import Rejected, Response, drain, unknown_so
 from perminute_local.stack import ApiTrigger, QueueTrigger, ScheduleTrigger, StreamTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from perminute_local.replay.lambda_runtime import LambdaFunction
     from perminute_local.replay.plan import Delivery
@@ -57,7 +57,7 @@ class Bus:
         self._by_kind: dict[str, list[str]] = {}
 
     def queues_for(self, delivery: Delivery) -> list[str]:
-        """Name the queues that an event reaches; asked once for each source and detail-type."""
+        """Return the queues that an event reaches; asked once for each source and detail-type."""
         queues = self._by_kind.get(delivery.kind)
         if queues is None:
             queues = self._by_kind[delivery.kind] = self._ask(delivery)
@@ -91,58 +91,37 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IDS = ("organizationId", "callId")
 
 
-class ChargingRequests:
-    """Requests by the routes of the template, and what is answered before they are made."""
-
-    def __init__(self, routes: tuple[str, ...], ask: Ask) -> None:
-        self._routes = routes
-        self._ask = ask
-
-    def response(self, request: Delivery) -> Response:
-        """Ask, and say what was asked."""
-        body = json.loads(request.body)
-        call_id = body.get("callId") if isinstance(body, dict) else None
-        answer = self._answer(request, body)
-        name = canonical_id(str(call_id or ""))
-        return Response(request.at, request.request or "", name, answer)
-
-    def _answer(self, request: Delivery, body: object) -> dict[str, Any]:
-        endpoint = BY_NAME.get(request.request or "")
-        if endpoint is None or endpoint.route_key not in self._routes:
-            return _error(f"request: must be one of {', '.join(BY_NAME)}")
-        if request.fault is not None or request.at is None:
-            return _error(request.fault or "time: is required")
-        if not isinstance(body, dict):
-            return _error("body: must be a JSON object")
-        path = {
-            name: body[name] for name in _IDS if f"{{{name}}}" in endpoint.path and name in body
-        }
-        for name in _IDS:
-            if f"{{{name}}}" in endpoint.path and not isinstance(path.get(name), str):
-                return _error(f"body.{name}: is required, as text")
-        text = self._ask(endpoint, path, body, request.at)
-        if text is None:
-            return {"error": "internal", "message": "the function failed; see its log above"}
-        answer: dict[str, Any] = json.loads(text)
-        return answer
+def charging_response(request: Delivery, routes: Collection[str], ask: Ask) -> Response:
+    """Make a request by the routes of the template: no other request would reach a function."""
+    body = json.loads(request.body)
+    call_id = body.get("callId") if isinstance(body, dict) else None
+    answer = _answer(request, body, routes, ask)
+    return Response(request.at, request.request or "", canonical_id(str(call_id or "")), answer)
 
 
-def ask_function(function: LambdaFunction) -> Ask:
-    """Have a function asked as API Gateway does."""
-
-    def ask(
-        endpoint: Endpoint, path: dict[str, str], content: dict[str, Any], at: datetime
-    ) -> str | None:
-        response = function.call(http_event(endpoint, path, content, at))
-        return None if response is None else str(response["body"])
-
-    return ask
+def _answer(request: Delivery, body: object, routes: Collection[str], ask: Ask) -> dict[str, Any]:
+    endpoint = BY_NAME.get(request.request or "")
+    if endpoint is None or endpoint.route_key not in routes:
+        return _error(f"request: must be one of {', '.join(BY_NAME)}")
+    if request.fault is not None or request.at is None:
+        return _error(request.fault or "time: is required")
+    if not isinstance(body, dict):
+        return _error("body: must be a JSON object")
+    path: dict[str, Any] = {name: body.get(name) for name in _IDS if f"{{{name}}}" in endpoint.path}
+    for name, value in path.items():
+        if not isinstance(value, str):
+            return _error(f"body.{name}: is required, as text")
+    text = ask(endpoint, path, body, request.at)
+    if text is None:
+        return {"error": "internal", "message": "the function failed; see its log above"}
+    answer: dict[str, Any] = json.loads(text)
+    return answer
 
 
 def http_event(
     endpoint: Endpoint, path: dict[str, str], content: dict[str, Any], at: datetime
 ) -> dict[str, Any]:
-    """Shape a request as an HTTP API does (payload format 2.0), let in by IAM."""
+    """Return a request as an HTTP API sends it (payload format 2.0), let in by IAM."""
     raw_path = endpoint.path.format(**path)
     event: dict[str, Any] = {
         "version": "2.0",
@@ -175,7 +154,7 @@ def _error(message: str) -> dict[str, Any]:
 class Links(Protocol):
     """The ways into a stack, and those from one of its functions to the next.
 
-    What they cannot have settled they give back, with the reason.
+    Methods return what could not be processed, with the reason.
     """
 
     stack: Stack
@@ -184,19 +163,19 @@ class Links(Protocol):
     clock: Clock
 
     def deliver(self, batch: Sequence[Delivery], batch_size: int | None) -> list[Rejected]:
-        """Hand events to the bus, and see them settled; messages go out so many at once."""
+        """Send events to the bus, and process them, `batch_size` messages at a time."""
         ...
 
     def deliver_sent(self, names: set[str]) -> list[Rejected] | None:
-        """See settled what these functions send to others; None if they do not send any."""
+        """Process what these functions send to others; return None if they send nothing."""
         ...
 
     def response(self, request: Delivery) -> Response:
-        """Ask the charging API."""
+        """Send a request to the charging API."""
         ...
 
     def places(self, deliveries: Sequence[Delivery]) -> Mapping[str, str]:
-        """Say which event of the file is meant by the ids that the functions have seen."""
+        """Return the events of the file by the ids that the functions receive."""
         ...
 
 
@@ -211,8 +190,16 @@ class Wiring:
     scheduled: list[Scheduled] = field(default_factory=list)
     charging: tuple[ApiTrigger, LambdaFunction] | None = None
 
+    def streams(self) -> list[TableStream]:
+        """Begin to read each stream for its readers."""
+        return [TableStream(arn, readers) for arn, readers in self.listening.items()]
+
+    def clock(self, stack: Stack, work_off: Callable[[str, datetime], Iterable[Failure]]) -> Clock:
+        """Return the clock that runs the scheduled functions."""
+        return Clock(self.scheduled, stack.setting("CREDIT_TABLE"), work_off=work_off)
+
     def fed_by(self, names: set[str], stack: Stack) -> list[str]:
-        """Name the queues that these functions may have sent to, and that functions read."""
+        """Return the queues that these functions may have sent to, and that functions read."""
         urls = {
             value
             for function in stack.functions
@@ -258,10 +245,8 @@ class InProcess:
         log_errors_only()
         self.readers = self._wiring.readers
         self.largest_batch = max(trigger.batch_size for trigger, _ in self.readers.values())
-        self.streams = [TableStream(arn, who) for arn, who in self._wiring.listening.items()]
-        self.clock = Clock(
-            self._wiring.scheduled, stack.setting("CREDIT_TABLE"), work_off=self._work_off
-        )
+        self.streams = self._wiring.streams()
+        self.clock = self._wiring.clock(stack, self._work_off)
         self._bus = Bus(stack)
         self._sqs = boto3.client("sqs")
 
@@ -295,7 +280,14 @@ class InProcess:
             msg = "no function of the template serves the charging API"
             raise LookupError(msg)
         trigger, function = self._wiring.charging
-        return ChargingRequests(trigger.routes, ask_function(function)).response(request)
+
+        def ask(
+            endpoint: Endpoint, path: dict[str, str], content: dict[str, Any], at: datetime
+        ) -> str | None:
+            response = function.call(http_event(endpoint, path, content, at))
+            return None if response is None else str(response["body"])
+
+        return charging_response(request, trigger.routes, ask)
 
     def places(self, deliveries: Sequence[Delivery]) -> Mapping[str, str]:
         # Events without an id go by their fingerprint: each by its line in the file.

@@ -171,7 +171,7 @@ RATES, EVENTS = "rates.csv", "events.jsonl"
 
 
 def check_folder(folder: Path) -> None:
-    """Raises `WrongFile` with every fault that makes a replay of this folder impossible.
+    """Raise `WrongFile` with every fault that makes a replay of this folder impossible.
 
     A line that is no event does not: it is refused as the bus would refuse it.
     """

@@ -156,13 +156,13 @@ def collect(
             usages, key=lambda u: (u.call.organization_id, u.call.ended_at, u.call.call_id)
         ),
         entries=sorted(entries, key=lambda e: (e.organization_id, e.entry_id)),
-        # A refused event that is delivered twice is refused twice; it is told once.
+        # A refused event that is delivered twice is refused twice; it is listed once.
         rejected=list(dict.fromkeys(rejected)),
     )
 
 
 def _pools(tables: TableNames, usages: Sequence[Usage]) -> dict[str, list[PoolUse]]:
-    # Of months in which somebody called and there were minutes.
+    # Of months in which there were calls and there were minutes.
     connection = connect(read_timeout_seconds=read_timeout_seconds(os.environ))
     schema = Tables.bind(connection, tables)
     credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
@@ -218,12 +218,12 @@ def _read_dead_letter(queue: str, message: MessageTypeDef, limit: int | None) ->
 
 
 def unknown_source(source: str) -> str:
-    """Say that no rule but the last takes events of this source."""
+    """Return why an event that only the last rule takes is refused."""
     return f"source: {source!r} is no source that we know"
 
 
 def drain(queue_url: str, client: SQSClient | None = None) -> Iterator[MessageTypeDef]:
-    """Take every message out of a queue; a client that is at hand saves making one."""
+    """Receive and delete every message of a queue."""
     client = client or boto3.client("sqs")
     while messages := client.receive_message(
         QueueUrl=queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
@@ -329,7 +329,7 @@ class Listener:
         )
 
     def heard(self) -> list[Document]:
-        """Give each notification once, in the order of time; copies have the same id."""
+        """Return each notification once, in the order of time; copies have the same id."""
         documents = [json.loads(message["Body"]) for message in drain(self._queue_url)]
         by_id = {document["id"]: document for document in documents}
         return sorted(by_id.values(), key=lambda d: (parse_instant(d["at"]), d["organizationId"]))

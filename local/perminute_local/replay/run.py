@@ -80,15 +80,12 @@ def read_plan(folder: Path, *, batch_size: int | None, disturbance: Disturbance)
 @contextmanager
 def embedded_stack() -> Iterator[Stack]:
     """Run an embedded AWS with the resources of the template for as long as the context lasts."""
-    with (
-        embedded_aws() as endpoint,
-        environment(**client_environment(endpoint)),
-    ):
+    with embedded_aws() as endpoint, environment(**client_environment(endpoint)):
         yield create_stack(load_template())
 
 
 class System:
-    """A stack with a rate card, and somebody who listens: what a deployment has from the start."""
+    """A stack with a rate card, and a subscriber: what a deployment has from the start."""
 
     def __init__(self, links: Links, rate_card: bytes) -> None:
         self._links = links
@@ -97,7 +94,7 @@ class System:
         publish_rate_card(rate_card, links.stack)
 
     def replay(self, plan: Plan, *, advance: Callable[[int], None]) -> Results:
-        """Push the events through the functions; `advance` hears how many were settled."""
+        """Replay the events; `advance` is called with the number of events of each batch."""
         links = self._links
         rejected, responses = list(plan.rejected), dict[str, Response]()
         largest = plan.batch_size or links.largest_batch
@@ -139,16 +136,16 @@ class System:
 
     def _pump(self) -> list[Rejected]:
         rejected: list[Rejected] = []
-        heard = True
-        while heard:
-            heard = False
+        has_sent = True
+        while has_sent:
+            has_sent = False
             for stream in self._links.streams:
-                told, given_up = stream.pump()
+                invoked, given_up = stream.pump()
                 rejected += map(_given_up, given_up)
-                sent = self._links.deliver_sent(told)
+                sent = self._links.deliver_sent(invoked)
                 if sent is not None:
                     rejected += sent
-                    heard = True
+                    has_sent = True
         return rejected
 
     def _pass_until(self, at: datetime | None) -> list[Rejected]:
@@ -175,12 +172,12 @@ def _failed_run(failure: Failure) -> Rejected:
 def _given_up(record: dict[str, Any]) -> Rejected:
     return Rejected(
         record["dynamodb"]["Keys"]["record"]["S"],
-        "what the table's stream told could not be carried out; see the function's log above",
+        "a record of the table's stream could not be processed; see the function's log above",
     )
 
 
 def publish_rate_card(content: bytes, stack: Stack) -> None:
-    """Put the card in force as `perminute rates publish` does, its version being its content."""
+    """Publish the card as `perminute rates publish` does, its version being its content."""
     bucket = stack.setting("RATE_CARD_BUCKET")
     version = hashlib.sha256(content).hexdigest()[:12]
     publish(boto3.client("s3"), bucket, content, version=version)
