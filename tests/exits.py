@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, get_args
@@ -167,7 +166,7 @@ def dlq_list(text: str) -> str:
             pass
 
         def look(self, _: str) -> list[Letter]:
-            return [letter, replace(letter, reason=None)]
+            return [letter, letter._replace(reason=None)]
 
     with patch.object(dead_letters, "_Stack", Stack):
         return screen_of(lambda: dead_letters.run_list("stack", None, as_json=False))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import boto3
 from botocore import exceptions as aws
@@ -123,8 +122,7 @@ def parameter(stack_name: str, name: str, default: str) -> str:
     return values.get(name, default)
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(NamedTuple):
     """One resource of a stack: its type, its id in the template and its name in AWS."""
 
     kind: str

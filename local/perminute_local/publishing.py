@@ -40,12 +40,9 @@ _MOVED = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
 
 
 class InForce(NamedTuple):
-    """What is in force in a bucket: its card, or why that cannot be read.
+    """What is in force in a bucket: its card, or why that cannot be read."""
 
-    `etag` names the pointer that was read. It is None if there is no pointer, and then `version`,
-    `card` and `problem` are None too, or if the pointer may not be read.
-    """
-
+    # Of the pointer. Without a pointer everything is None; one that may not be read has a problem.
     etag: str | None
     version: str | None = None
     card: RateCard | None = None
@@ -173,15 +170,12 @@ class Offer(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """What a card changes; `prefixes` counts those of the card before, by leg type.
-
-    `offers_gone` are the leg types, and the countries of remaining ones, that have no price any
-    more.
-    """
+    """What a card changes."""
 
     changed: tuple[ChangedRate, ...]
+    # Leg types, and countries of the remaining leg types, without a price now.
     offers_gone: tuple[Offer, ...]
-    prefixes: int
+    prefixes: int  # of the card before, by leg type
 
     @property
     def gone(self) -> list[ChangedRate]:

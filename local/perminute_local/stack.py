@@ -10,8 +10,7 @@ import json
 import re
 import time
 import tomllib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 from cfnlint.decode import decode  # type: ignore[import-untyped] # it ships no annotations
@@ -53,8 +52,7 @@ class StackError(Exception):
     """The template could not be read or its resources could not be made."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queue:
+class Queue(NamedTuple):
     """A queue of the template, and what happens to messages that keep failing."""
 
     url: str
@@ -63,16 +61,14 @@ class Queue:
     max_receive_count: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueTrigger:
+class QueueTrigger(NamedTuple):
     """A function reads a queue, by its logical id."""
 
     queue: str
     batch_size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamTrigger:
+class StreamTrigger(NamedTuple):
     """A function reads a table's stream: what one of the patterns matches."""
 
     stream_arn: str
@@ -81,8 +77,7 @@ class StreamTrigger:
     patterns: tuple[Pattern, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleTrigger:
+class ScheduleTrigger(NamedTuple):
     """A function runs every day at this time, UTC."""
 
     hour: int
@@ -91,8 +86,7 @@ class ScheduleTrigger:
     attempts: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiTrigger:
+class ApiTrigger(NamedTuple):
     """A function answers requests on these routes."""
 
     routes: tuple[str, ...]
@@ -101,8 +95,7 @@ class ApiTrigger:
 Trigger = QueueTrigger | StreamTrigger | ScheduleTrigger | ApiTrigger
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Function:
+class Function(NamedTuple):
     """A function of the template and what makes it run: one thing, or a schedule and another."""
 
     name: str
@@ -112,8 +105,7 @@ class Function:
     triggers: tuple[Trigger, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stack:
+class Stack(NamedTuple):
     """What was made: physical names by logical ids."""
 
     functions: tuple[Function, ...]

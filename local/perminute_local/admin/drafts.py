@@ -54,28 +54,25 @@ _CAMEL_CASE = re.compile(r"\b[a-z]+(?:[A-Z][a-z]+)+\b")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What is to be stated, before the stack is asked what is recorded.
-
-    `stated` are fields of the detail by name, and those of an object within it by both names
-    (`autoRecharge.enabled`); None clears a field. `defaults` count for what is not stated, unless
-    an event of the same identity is recorded: then that one's fields do. `places` says where a
-    field was stated, if not by its option. `is_new`: the identity was made for this draft, so
-    nothing can be recorded under it.
-    """
+    """An event to be sent, before the records of the stack are read."""
 
     source: str
     detail_type: str
     organization_id: str
     identity_field: str
     identity: str
+    # The identity was created for this draft, so nothing is recorded under it.
     is_new: bool = False
+    # By field of the detail, within an object by both names (`autoRecharge.enabled`); None clears.
     stated: Mapping[str, Any]
+    # For fields that are not stated, unless an event of the same identity is recorded.
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    # Where a field was stated, if not by its option.
     places: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def receipt_key(self) -> EventIdentity:
-        """Under which a processed event of this identity is recorded; raises `WrongCall`."""
+    def event_identity(self) -> EventIdentity:
+        """Return the identity of its processed event; raise `WrongCall` if it is no id."""
         try:
             identity = read_id(self.identity)
         except ValueError as error:

@@ -148,7 +148,7 @@ class DeployedStack(NamedTuple):
             raise RefusedByStack(read.draft.in_words_of_options(error)) from error
 
     def _read(self, draft: Draft, now: datetime) -> _Read:
-        recorded = None if draft.is_new else self.credit.processed_event(draft.receipt_key)
+        recorded = None if draft.is_new else self.credit.processed_event(draft.event_identity)
         event = draft.event(now, self._base(draft, recorded))
         return _Read(draft, event, draft.read(event, now, self.horizon), recorded)
 

@@ -54,17 +54,13 @@ def parts_of(cell: str, between: re.Pattern[str] = _IN_LISTS) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeckOptions:
-    """What the command line says of a list.
-
-    `origin` is the number that dial-outs come from, and `service_numbers` a file of the
-    organization's own numbers (`acs_inbound`).
-    """
+    """How a list is written, and what its reader needs besides."""
 
     separator: str = ","
     decimal: str = "."
     ranges: bool = False
-    origin: str | None = None
-    service_numbers: Path | None = None
+    origin: str | None = None  # the number that dial-outs come from
+    service_numbers: Path | None = None  # a file of the organization's own numbers
 
     def read_rate(self, text: str) -> int:
         """Return a price in micro-units, written with the decimal mark that was named."""
@@ -117,14 +113,12 @@ _SAYS_NONE = frozenset({"-", "\u2013", "\u2014", "n/a", "none"})
 
 @dataclass(slots=True)
 class PriceList:
-    """The rows of a list, as they are read; each is in one of these at the end.
-
-    `left_out` and `repeated` are not faults, but lines with the reason why they have no rate of
-    their own. `faults_elsewhere` are of other files that the list was read with.
-    """
+    """The rows of a list, as they are read; each is in one of these at the end."""
 
     faults: list[Fault] = field(default_factory=list)
+    # Of other files that the list was read with.
     faults_elsewhere: list[tuple[Path, Fault]] = field(default_factory=list)
+    # No faults: lines with the reason why they have no rate of their own.
     left_out: list[Fault] = field(default_factory=list)
     repeated: list[Fault] = field(default_factory=list)
     of_card: list[Rate] = field(default_factory=list)

@@ -6,10 +6,9 @@ import base64
 import io
 import json
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
 from decimal import Decimal
 from logging import INFO, StreamHandler
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.observability import logger
 from perminute_local.bench.builders import CONTEXT, RATE_CARD, batch
@@ -135,8 +134,7 @@ DYNAMODB_MILLISECONDS = 10
 """How long DynamoDB takes for a request, about; the function waits, and pays for its memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(NamedTuple):
     """What it takes to charge one batch, once the function has warmed up."""
 
     calls: int

@@ -10,9 +10,8 @@ from __future__ import annotations
 import codecs
 import json
 import random
-from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.domain.values.times import parse_instant
 from perminute.fields import FIRST_YEAR, LAST_YEAR
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
 WINDOW = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One event as it is handed to the bus; or a request to the charging API, by its name.
 
     A request stands alone: it is answered before anything else happens. `fault` is what is wrong
@@ -46,16 +44,14 @@ class Delivery:
     fault: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NotAnEvent:
+class NotAnEvent(NamedTuple):
     """A line that no bus would take, with the reason."""
 
     event_id: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Disturbance:
+class Disturbance(NamedTuple):
     """What to do to the order of deliveries, the same each time for one seed."""
 
     seed: int = 0
@@ -122,7 +118,7 @@ def in_order(deliveries: Sequence[Delivery]) -> list[Delivery]:
     clock: datetime | None = next((d.at for d in deliveries if d.at is not None), None)
     for delivery in deliveries:
         clock = delivery.at or clock
-        timed.append(replace(delivery, at=clock))
+        timed.append(delivery._replace(at=clock))
     return sorted(timed, key=lambda d: (d.at is not None, d.at))
 
 

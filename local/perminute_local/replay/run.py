@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -43,8 +43,7 @@ class BooksNotRead(Exception):  # noqa: N818 - it names what is the matter
     """What the run has left could not be read; so it is not known whether it is right."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(NamedTuple):
     """What to replay, and how; `requests` are those to the charging API, by their lines."""
 
     rate_card: bytes

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -107,7 +106,7 @@ def test_calls_that_end_all_at_once_among_faults_are_each_charged_once(
 def without_contradiction(plan: Plan) -> Plan:
     """Leave out one of two events that contradict each other in one second: chance decides."""
     kept = tuple(one for one in plan.deliveries if one.event_id != "x-conflict")
-    return replace(plan, deliveries=kept)
+    return plan._replace(deliveries=kept)
 
 
 def charged(call: dict[str, Any]) -> tuple[str, ...]:
