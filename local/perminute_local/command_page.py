@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _INTRODUCTION = """\
 # The command line
 
-*Made from the code by `make documents`; `perminute COMMAND --help` shows the same.*
+*Generated from the code by `make documents`; `perminute COMMAND --help` shows the same.*
 
 `perminute` alone lists its commands, and so does a group such as `perminute rates`. Data goes to
 standard output, everything else to standard error.
@@ -28,7 +28,7 @@ standard output, everything else to standard error.
 |---|---|
 | 0 | done |
 | 1 | the answer is no: a number without a rate, a faulty card, books that differ, dead letters |
-| 2 | the call was wrong, or AWS refused it; the message says what to do |
+| 2 | the command line is wrong, or AWS refused; the message says what to do |
 | 130 | interrupted |
 
 **JSON.** Every command has `--json`: one document on standard output, and nothing else there. An
@@ -44,10 +44,10 @@ error is a document as well, with the same exit code and the same line on standa
 | `faultyFolder` | several files of a replay's folder are faulty | `message`, `faults` |
 | `failed` | something else went wrong, such as a full disk | `message` |
 
-With exit code 1, `error` is an answer: `noRate`, `blockedNumber`, `currencyMismatch` and of a line
-`invalid` of a quote; `booksNotRead` of a replay; `refused` of what an admin sends.
+With exit code 1, `error` is a result: of a quote `noRate`, `blockedNumber`, `currencyMismatch`, and
+`invalid` of a line; of a replay `booksNotRead`; of an event that an admin sends `refused`.
 
-**Files.** `-` in place of a file is standard input, once in a call.
+**Files.** `-` in place of a file is standard input, for one file of a command.
 
 **AWS.** Commands with `--stack` or `--bucket` use the credentials and the region of the AWS command
 line: `AWS_PROFILE` and `AWS_REGION` choose them.

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from perminute_local.admin.foresee import Row
+from perminute_local.admin.foresee import ChangedValue
 from perminute_local.admin.run import confirmed, show
 from perminute_local.wrong_call import WrongCall
 
@@ -21,8 +21,8 @@ def test_rows_stand_below_each_other_and_no_id_moves_the_cursor(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows = [
-        Row("contoso", "balance", "-5 EUR", "45 EUR"),
-        Row("contoso", "credit \x1b[31mpo-1", None, "45 EUR"),
+        ChangedValue("contoso", "balance", "-5 EUR", "45 EUR"),
+        ChangedValue("contoso", "credit \x1b[31mpo-1", None, "45 EUR"),
     ]
     show("Credit Purchased of contoso:", rows, ["look \x1b twice"])
     assert capsys.readouterr() == (
@@ -35,7 +35,7 @@ def test_rows_stand_below_each_other_and_no_id_moves_the_cursor(
 
 
 def test_of_many_users_the_same_changes_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [Row(f"user-{n}", "country", "FR" if n == 3 else None, "DE") for n in range(21)]
+    rows = [ChangedValue(f"user-{n}", "country", "FR" if n == 3 else None, "DE") for n in range(21)]
     show("21 events:", rows, [f"user-{n}: check the id" for n in range(22)])
     shown = capsys.readouterr().err.splitlines()
     assert shown[:3] == [
@@ -48,7 +48,11 @@ def test_of_many_users_the_same_changes_are_counted(capsys: pytest.CaptureFixtur
 
 
 def test_changes_that_are_all_different_fit_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
-    show("One:", [Row("contoso", f"credit po-{n:02}", "1 EUR", "0 EUR") for n in range(25)], [])
+    show(
+        "One:",
+        [ChangedValue("contoso", f"credit po-{n:02}", "1 EUR", "0 EUR") for n in range(25)],
+        [],
+    )
     shown = capsys.readouterr().err.splitlines()
     assert shown[1] == "  contoso  credit po-00  1 EUR → 0 EUR"
     assert shown[20] == "  contoso  credit po-19  1 EUR → 0 EUR"

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from perminute.ports.stores import LicensingStore
 
 
-class Row(NamedTuple):
-    """One thing that is looked at, as it is and as it would be; None where there is nothing."""
+class ChangedValue(NamedTuple):
+    """A recorded value, as it is and as it would be; None where there is none."""
 
     subject: str
     name: str
@@ -50,18 +50,16 @@ class Row(NamedTuple):
     after: str | None
 
 
-class Foreseen(NamedTuple):
-    """What one event would change, and what an admin should know before it is sent.
+class EventEffect(NamedTuple):
+    """What one event would change, and what an admin should know before it is sent."""
 
-    `recorded`: an event of the same identity and content was processed before. It changes nothing.
-    """
-
-    rows: tuple[Row, ...] = ()
+    rows: tuple[ChangedValue, ...] = ()
     warnings: tuple[str, ...] = ()
+    # An event of the same identity and content was processed before; this one changes nothing.
     recorded: bool = False
 
 
-ALREADY_RECORDED = Foreseen(recorded=True)
+ALREADY_RECORDED = EventEffect(recorded=True)
 
 
 _UNKNOWN = "{}: nothing is recorded of this organization yet; check the id"
@@ -118,7 +116,7 @@ def settings_in_force(account: Account) -> dict[str, Any]:
     return {name: value for name, value in stated.items() if value is not None}
 
 
-def foresee_credit(store: ReadOnlyCreditStore, event: CreditEvent) -> Foreseen:
+def foresee_credit(store: ReadOnlyCreditStore, event: CreditEvent) -> EventEffect:
     """Book the event upon what is recorded, and return what that would change.
 
     Raises `Refused` if the functions would refuse it, and `Unavailable`.
@@ -130,7 +128,7 @@ def foresee_credit(store: ReadOnlyCreditStore, event: CreditEvent) -> Foreseen:
     match result:
         case Accepted(after):
             warnings = () if before.version else (_UNKNOWN.format(event.organization_id),)
-            return Foreseen(tuple(_rows(before, lots, after, store.transactions)), warnings)
+            return EventEffect(tuple(_rows(before, lots, after, store.transactions)), warnings)
         case Duplicate():
             return ALREADY_RECORDED
         case error:
@@ -139,8 +137,8 @@ def foresee_credit(store: ReadOnlyCreditStore, event: CreditEvent) -> Foreseen:
 
 def _rows(
     before: Account, lots: Lots, after: Account, transactions: Sequence[Transaction]
-) -> Iterator[Row]:
-    named = partial(Row, before.organization_id)
+) -> Iterator[ChangedValue]:
+    named = partial(ChangedValue, before.organization_id)
     was, will_be = _shown(settings_in_force(before)), _shown(settings_in_force(after))
     for name in dict.fromkeys((*was, *will_be)):
         if was.get(name) != will_be.get(name):
@@ -235,7 +233,7 @@ def read_licensing(
 
 def foresee_licensing(
     event: LicensingEvent, licensing: Licensing, recorded: ProcessedEvent | None, *, now: datetime
-) -> Foreseen:
+) -> EventEffect:
     """Add the event's facts to what is recorded, and return what that would change.
 
     `recorded` is the processed event of an event with the same `changeId`. Raises `Refused` if
@@ -253,7 +251,7 @@ def foresee_licensing(
     after = Timeline(known.facts | set(change.facts))
     subject = change.user_id or change.organization_id
     rows = tuple(
-        Row(
+        ChangedValue(
             subject,
             _named(fact.attribute),
             *(
@@ -267,7 +265,7 @@ def foresee_licensing(
     if not known.facts:
         what = "organization" if change.user_id is None else "user"
         warnings.append(f"{subject}: no licensing event of this {what} is recorded; check the id")
-    return Foreseen(rows, tuple(dict.fromkeys(warnings)))
+    return EventEffect(rows, tuple(dict.fromkeys(warnings)))
 
 
 def _warnings(subject: str, fact: Fact, after: Timeline, now: datetime) -> Iterator[str]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.transaction import ProcessedEvent
     from perminute.ports.stores import LicensingStore
     from perminute_local.admin.drafts import Draft
-    from perminute_local.admin.foresee import Foreseen, Row
+    from perminute_local.admin.foresee import ChangedValue, EventEffect
     from perminute_local.sending import Event, Outcome
 
 
@@ -46,7 +46,7 @@ MAX_ROWS = 20
 NOTHING = "-"
 
 
-def show(title: str, rows: Sequence[Row], warnings: Sequence[str]) -> None:
+def show(title: str, rows: Sequence[ChangedValue], warnings: Sequence[str]) -> None:
     """Write what would change, and what to be careful about, to standard error."""
     shown = rows if len(rows) <= MAX_ROWS else list(_counted(rows))
     remark(title)
@@ -72,15 +72,15 @@ def confirmed(question: str, *, yes: bool) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def _counted(rows: Sequence[Row]) -> Iterator[Row]:
-    alike: defaultdict[tuple[str | None, ...], list[Row]] = defaultdict(list)
+def _counted(rows: Sequence[ChangedValue]) -> Iterator[ChangedValue]:
+    alike: defaultdict[tuple[str | None, ...], list[ChangedValue]] = defaultdict(list)
     for row in rows:
         alike[row[1:]].append(row)
     for first, *others in alike.values():
         yield first._replace(subject=f"{1 + len(others)} users") if others else first
 
 
-def _table(rows: Sequence[Row]) -> Iterator[str]:
+def _table(rows: Sequence[ChangedValue]) -> Iterator[str]:
     if not rows:
         yield "  nothing that is recorded changes"
     # As wide as it is written, or the columns would not stand below each other.
@@ -99,7 +99,7 @@ class Planned(NamedTuple):
     """An event as it is to be sent, and what it would change."""
 
     event: dict[str, Any]
-    foreseen: Foreseen
+    foreseen: EventEffect
 
 
 class _Read(NamedTuple):
@@ -138,7 +138,7 @@ class DeployedStack(NamedTuple):
             licensing = read_licensing(self.licensing, changes[0].organization_id, users)
         return [Planned(one.event, self._foresee(one, licensing, now)) for one in read]
 
-    def _foresee(self, read: _Read, licensing: Licensing, now: datetime) -> Foreseen:
+    def _foresee(self, read: _Read, licensing: Licensing, now: datetime) -> EventEffect:
         content = read.content
         try:
             if isinstance(content, LicensingEvent):
