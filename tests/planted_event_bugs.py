@@ -13,7 +13,7 @@ from perminute.adapters.memory import InMemoryStore
 from perminute.adapters.notification_documents import notification_of
 from perminute.application import book_credit, publish_notifications
 from perminute.application.book_credit import BookCredit
-from perminute.application.publish_notifications import PublishNotifications
+from perminute.application.publish_notifications import FirstCalls
 from perminute.domain.credit import booking, charging
 from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeState
 from perminute.domain.credit.transaction import ProcessedEvent
@@ -50,19 +50,19 @@ if TYPE_CHECKING:
     from perminute.domain.rating.calls import LegType, Numbers
     from perminute.domain.rating.usage_record import Usage
     from perminute.domain.rerating.rerating import Rerating
-    from perminute.ports.messaging import Announcement, Rejection, Rejections
+    from perminute.ports.messaging import Announcement, Rejections
     from perminute.sqs import Message, Settled
 
 
 @contextmanager
 def publishing_one_of_each_record() -> Iterator[None]:
     """Of what was committed together only the first notification is published."""
-    publish = PublishNotifications._publish  # noqa: SLF001
+    set_aside = FirstCalls.set_aside
 
-    def first(use_case: PublishNotifications, told: Sequence[Announcement]) -> list[Rejection]:
-        return publish(use_case, told[:1])
+    def first(calls: FirstCalls, record: Sequence[Announcement]) -> list[Announcement]:
+        return set_aside(calls, record)[:1]
 
-    with patch.object(PublishNotifications, "_publish", first):
+    with patch.object(FirstCalls, "set_aside", first):
         yield
 
 

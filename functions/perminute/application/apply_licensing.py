@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from perminute.application.retry import RetryPolicy
     from perminute.domain.credit.transaction import EventIdentity
     from perminute.domain.licensing.licensing import LicensingChange
-    from perminute.domain.rerating.rerating import Rerating
     from perminute.ports.stores import LicensingStore
 
 
@@ -112,25 +111,33 @@ class ApplyLicensing:
         return results
 
     def _record_once(self, organization_id: str, events: _Events, deadline: Deadline) -> _Results:
+        first, *_ = events.values()
         changes = [(event.change, event.processed_event) for event in events.values()]
+        rerating = rerating_for(
+            organization_id,
+            rerating_id(first.processed_event),
+            [(change.user_id, fact) for change, _ in changes for fact in change.facts],
+            max(event.heard_at for event in events.values()),
+        )
         try:
-            self.licensing.record(organization_id, changes, _rerating(events))
+            self.licensing.record(organization_id, changes, rerating)
         except AlreadyExists as error:
-            return _compared(events, error.processed_events)
+            recorded = error.processed_events
+            return {
+                position: against_processed_event(event.processed_event, recorded[key])
+                for position, event in events.items()
+                if (key := event.processed_event.key) in recorded
+            }
         except FactsFolded as error:
             return _refused(events, error.until)
         except TimelineFull as error:
             self._roll_over(organization_id, error.subjects, events.values())
             msg = "its timelines are full again and again"
             raise Contended(msg) from error
-        self._find_ties(organization_id, [event.change for event in events.values()], deadline)
-        return dict.fromkeys(events, Accepted(None))
-
-    def _find_ties(
-        self, organization_id: str, changes: Sequence[LicensingChange], deadline: Deadline
-    ) -> None:
-        found = ties_of_facts(self.licensing, changes, retry=self.retry, deadline=deadline)
+        facts = [change for change, _ in changes]
+        found = ties_of_facts(self.licensing, facts, retry=self.retry, deadline=deadline)
         self.report_ties(organization_id, found)
+        return dict.fromkeys(events, Accepted(None))
 
     def _roll_over(
         self,
@@ -156,24 +163,6 @@ def _of_one_transaction(events: _Events) -> _Events:
     for position, event in events.items():
         firsts.setdefault(event.processed_event.key, position)
     return {n: events[n] for n in list(firsts.values())[:MAX_CHANGES_PER_RECORD]}
-
-
-def _rerating(events: _Events) -> Rerating | None:
-    first = next(iter(events.values()))
-    return rerating_for(
-        first.change.organization_id,
-        rerating_id(first.processed_event),
-        [(event.change.user_id, fact) for event in events.values() for fact in event.change.facts],
-        max(event.heard_at for event in events.values()),
-    )
-
-
-def _compared(events: _Events, known: Mapping[EventIdentity, ProcessedEvent]) -> _Results:
-    return {
-        position: against_processed_event(event.processed_event, known[event.processed_event.key])
-        for position, event in events.items()
-        if event.processed_event.key in known
-    }
 
 
 def _refused(events: _Events, folded_until: Mapping[str | None, datetime]) -> _Results:

@@ -96,15 +96,8 @@ class BookCredit:
         # a threshold is passed, should not be. Of two that are booked at one instant the one that
         # was decided first comes first, and of settings those that stay in force: what the others
         # would have bought is not requested.
-        holding_first = sorted(range(len(events)), key=lambda n: _order(events[n]), reverse=True)
-        by_time = sorted(
-            holding_first,
-            key=lambda n: (
-                events[n].issued_at,
-                _decided_at(events[n]),
-                *_name(events[n]),
-            ),
-        )
+        in_force_first = sorted(range(len(events)), key=lambda n: _order(events[n]), reverse=True)
+        by_time = sorted(in_force_first, key=lambda n: _time_of_booking(events[n]))
         results = {n: self._book(events[n], deadline) for n in by_time}
         return [results[n] for n in range(len(events))]
 
@@ -216,18 +209,15 @@ class BookCredit:
         )
 
 
-def _decided_at(event: CreditEvent) -> datetime:
-    return event.decided_at or event.issued_at
-
-
 def _order(event: CreditEvent) -> tuple[Any, ...]:
     return event.change.order if isinstance(event.change, CreditSettings) else ()
 
 
-def _name(event: CreditEvent) -> tuple[bool, str]:
-    # Settings come last, in the order in which they are given; others by their identity.
+def _time_of_booking(event: CreditEvent) -> tuple[datetime, datetime, bool, str]:
+    # At one time settings come last, in the order in which they are given; others by identity.
     is_settings = isinstance(event.change, CreditSettings)
-    return is_settings, "" if is_settings else event.processed_event.key.id
+    identity = "" if is_settings else event.processed_event.key.id
+    return event.issued_at, event.decided_at or event.issued_at, is_settings, identity
 
 
 def _cause(event: CreditEvent) -> str:

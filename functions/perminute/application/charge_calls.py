@@ -76,6 +76,11 @@ class EndedCall:
     event_id: str = field(default="", compare=False)  # of its `Call Ended`, if one came
 
     @property
+    def call_id(self) -> str:
+        """The id of the call."""
+        return self.call.call_id
+
+    @property
     def names(self) -> dict[str, str]:
         """The ids by which the call is found in the log."""
         return {"eventId": traceable(self.event_id), "callId": one_line(self.call.call_id)}
@@ -144,11 +149,11 @@ class _OrganizationCharge:
         while remaining:
             first_of: dict[str, int] = {}
             for position, ended in remaining.items():
-                first_of.setdefault(ended.call.call_id, position)
+                first_of.setdefault(ended.call_id, position)
             for chunk in _chunks({position: remaining[position] for position in first_of.values()}):
                 results |= self.charge(chunk)
             for position, ended in remaining.items():
-                first = first_of[ended.call.call_id]
+                first = first_of[ended.call_id]
                 if position != first and ended.call == remaining[first].call:
                     result = results[first]
                     results[position] = Duplicate() if isinstance(result, Accepted) else result
@@ -203,7 +208,7 @@ class _OrganizationCharge:
         ended_after_all = [
             ended
             for ended in pending.values()
-            if ended.reservation is None and ended.call.call_id in by_reports
+            if ended.reservation is None and ended.call_id in by_reports
         ]
         with _caused_by(ended_after_all):
             usages = self._recorded.replace_reported(
@@ -223,7 +228,9 @@ class _OrganizationCharge:
         # expiry is booked: what credit pays must not depend on how calls are divided into batches.
         # The calls that are left out here are charged by the next transaction.
         due_at = account.lots_due_at
-        calls = [one for one in ended if due_at is None or one.reported_at < due_at]
+        calls = [
+            ended_call for ended_call in ended if due_at is None or ended_call.reported_at < due_at
+        ]
         while True:
             transaction = self._transaction(account, calls)
             excess = transaction.items - MAX_ITEMS_PER_TRANSACTION
@@ -241,15 +248,17 @@ class _OrganizationCharge:
         pools = self._pools(account, ratings, reservations.values())
         keys = _spending_keys(account, ratings, reservations.values(), licensing)
         spend_counters = spend_counters_so_far(use_case.credit, use_case.calls, account, keys)
-        at, heard_at = max(one.reported_at for one in ended), _heard_at(ended)
+        at, heard_at = max(ended_call.reported_at for ended_call in ended), _heard_at(ended)
         now = account.now(at, heard_at)
         reported = {
-            one.call.call_id: one.used_reported_at(reservations.get(one.call.call_id))
-            for one in ended
+            ended_call.call_id: ended_call.used_reported_at(reservations.get(ended_call.call_id))
+            for ended_call in ended
         }
 
         def charged(settlement: Settlement | None = None) -> Transaction:
-            late = [(one.call.ended_at, reported[one.call.call_id]) for one in ended]
+            late = [
+                (ended_call.call.ended_at, reported[ended_call.call_id]) for ended_call in ended
+            ]
             corrected = settlement.corrected if settlement else ()
             transaction = charge(
                 account,
@@ -260,7 +269,7 @@ class _OrganizationCharge:
                 at=at,
                 heard_at=heard_at,
                 reported=reported,
-                days={one.call.call_id: one.reported_at.date() for one in ended},
+                days={ended_call.call_id: ended_call.reported_at.date() for ended_call in ended},
                 expired=expired_lots(
                     use_case.credit, account, now, ended=late, corrected=corrected
                 ),
@@ -284,13 +293,17 @@ class _OrganizationCharge:
     def _reservations(self, account: Account, ended: Sequence[EndedCall]) -> dict[str, Reservation]:
         # The account may no longer contain a reservation that has lapsed. If the record of that
         # call still exists, it stops the transaction, which is then repeated with the reservation.
-        call_ids = [one.call.call_id for one in ended]
+        call_ids = [ended_call.call_id for ended_call in ended]
         found = {call: self.stopped_by[call] for call in call_ids if call in self.stopped_by}
         if account.reserved:
             found |= self.use_case.credit.reservations(self.organization_id, call_ids)
         # A call that is charged by its bridge's reports is charged by those that were read. If its
         # bridge has reported more meanwhile, the commit fails and the call is not charged now.
-        return found | {one.call.call_id: one.reservation for one in ended if one.reservation}
+        return found | {
+            ended_call.call_id: ended_call.reservation
+            for ended_call in ended
+            if ended_call.reservation
+        }
 
     def _rate(
         self,
@@ -301,11 +314,14 @@ class _OrganizationCharge:
     ) -> list[Rating]:
         context = RatingContext.of(account, licensing, self.rate_card)
         former = self._former_contexts(context, reservations)
-        ratings = [rate_call(one.call, former.get(one.call.call_id, context)) for one in ended]
+        ratings = [
+            rate_call(ended_call.call, former.get(ended_call.call_id, context))
+            for ended_call in ended
+        ]
         by_bridge = Flag.REPORTED_BY_BRIDGE
         return [
-            replace(rating, flags=(*rating.flags, by_bridge)) if one.reservation else rating
-            for one, rating in zip(ended, ratings, strict=True)
+            replace(rating, flags=(*rating.flags, by_bridge)) if ended_call.reservation else rating
+            for ended_call, rating in zip(ended, ratings, strict=True)
         ]
 
     def _former_contexts(
@@ -314,9 +330,9 @@ class _OrganizationCharge:
         # Calls that were authorized by a former rate card are rated by that card, because what was
         # reserved for them is their price by it.
         return {
-            one.call.call_id: context._replace(rate_card=self._former_card(version))
-            for one in reservations
-            if one.held and (version := one.rate_card_version) != context.rate_card.version
+            held.call.call_id: context._replace(rate_card=self._former_card(version))
+            for held in reservations
+            if held.held and (version := held.rate_card_version) != context.rate_card.version
         }
 
     def _former_card(self, version: str) -> RateCard:
@@ -331,7 +347,7 @@ class _OrganizationCharge:
         # Pools that the last transaction wrote are current if the account is still the one that it
         # wrote. The others are read, after the account.
         months = {month_of(rating.call) for rating in ratings if rating.draws_on_pool}
-        months |= {month_of(one.call) for one in reservations if one.holds_minutes}
+        months |= {month_of(held.call) for held in reservations if held.holds_minutes}
         last = self.last
         written = () if last is None or account is not last.after else last.pools
         pools = {pool.month: pool for pool in written if pool.month in months}
@@ -347,7 +363,7 @@ def _spending_keys(
     licensing: Licensing,
 ) -> set[SpendKey]:
     # Counters of days are left out: they are in the account.
-    began_at = {one.call.call_id: one.call.rated_at for one in reservations if one.held}
+    began_at = {held.call.call_id: held.call.rated_at for held in reservations if held.held}
     keys = {key for reservation in reservations for key in reservation.keys}
     for rating in ratings:
         call, prefix = rating.call, rating.price.prefix
@@ -358,24 +374,26 @@ def _spending_keys(
 
 def _caused_by(ended: Iterable[EndedCall]) -> AbstractContextManager[None]:
     # Calls that only bridges reported have no event: their cause remains the daily run.
-    of_calls = {one.call.call_id: one.event_id for one in ended if one.event_id}
+    of_calls = {
+        ended_call.call_id: ended_call.event_id for ended_call in ended if ended_call.event_id
+    }
     return caused_by(*of_calls.values(), of_calls=of_calls)
 
 
 def _heard_at(ended: Iterable[EndedCall]) -> datetime | None:
-    return max((one.heard_at for one in ended if one.heard_at), default=None)
+    return max((ended_call.heard_at for ended_call in ended if ended_call.heard_at), default=None)
 
 
 def _accepted(
     pending: Mapping[int, EndedCall], usages: Mapping[str, Usage]
 ) -> dict[int, Result[Usage]]:
-    by_position = {n: usages.get(ended.call.call_id) for n, ended in pending.items()}
+    by_position = {n: usages.get(ended.call_id) for n, ended in pending.items()}
     return {n: Accepted(usage) for n, usage in by_position.items() if usage is not None}
 
 
 def _compare(ended: EndedCall, existing: AlreadyExists) -> Result[Usage] | None:
     # None: the call is still to be charged, or its recorded charge to be corrected.
-    call_id = ended.call.call_id
+    call_id = ended.call_id
     recorded = existing.usages.get(call_id)
     if ended.reservation is not None:
         # Its `Call Ended` was processed first, or its bridge has reported more since it was read.
@@ -389,8 +407,8 @@ def _chunks(ended: Mapping[int, EndedCall]) -> Iterator[dict[int, EndedCall]]:
     # In the order of the reports, so that a lot that expires between two calls can pay those
     # before. Beside its calls, a transaction has a list for each day and a pool for each month.
     items = sorted(ended.items(), key=lambda item: item[1].reported_at)
-    days = {one.call.ended_at.date() for one in ended.values()}
-    months = {Month.of(one.call.rated_at) for one in ended.values()}
+    days = {ended_call.call.ended_at.date() for ended_call in ended.values()}
+    months = {Month.of(ended_call.call.rated_at) for ended_call in ended.values()}
     most = _CALLS - len(days) - len(months)
     pieces = -(-len(items) // max(most, _ALWAYS_FIT))
     size = -(-len(items) // pieces)

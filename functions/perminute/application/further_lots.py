@@ -48,9 +48,9 @@ def expired_lots(
         return ()
     until = forfeited_at + account.late_usage
     # What is corrected is as good as reported now.
-    dearer = ((one.after.call.ended_at, now) for one in corrected if one.change_micros > 0)
+    dearer = ((call.after.call.ended_at, now) for call in corrected if call.change_micros > 0)
     late = (*ended, *dearer)
     since = [at for at, reported_at in late if at < forfeited_at and reported_at <= until]
-    cheaper = (one.before for one in corrected if one.change_micros < 0)
+    cheaper = (call.before for call in corrected if call.change_micros < 0)
     since += (usage.call.ended_at for usage in cheaper if any(share.late for share in usage.lots))
     return credit.expired_lots(account.organization_id, since=min(since)) if since else ()

@@ -1,4 +1,4 @@
-"""Publishes what was committed to the outbox: at least once, each copy under the same id."""
+"""Publish what was committed to the outbox: at least once, each copy under the same id."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ class Published:
     refused: list[Rejection] = field(default_factory=list)
     failed_at: int | None = None
     why: str = ""
-    # The ids of what was published of each record, of its causes, and of the calls that it is
-    # about.
+    # Of each record: the ids of notifications, of their causes, and of the calls they are about.
     named: list[dict[str, list[str]]] = field(default_factory=list)
 
 
@@ -54,7 +53,7 @@ class PublishNotifications:
                     refused = [record]
                 else:
                     sent = first_calls.set_aside(record)
-                    refused = self._publish(names.added_to(sent)) if sent else []
+                    refused = list(self.topic.publish(names.added_to(sent))) if sent else []
                 self.rejections.store(refused)
             except Unavailable as error:
                 published.failed_at, published.why = position, str(error)
@@ -64,9 +63,6 @@ class PublishNotifications:
                 published.announced += len(sent) - len(refused)
                 published.named.append(_ids(sent, {rejection.event_id for rejection in refused}))
         return published
-
-    def _publish(self, announcements: Sequence[Announcement]) -> list[Rejection]:
-        return list(self.topic.publish(announcements))
 
 
 @dataclass(frozen=True, slots=True)

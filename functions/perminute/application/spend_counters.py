@@ -85,29 +85,26 @@ class _Counting:
 
     @property
     def spend_counters(self) -> SpendCounters:
-        changed = [key for key, one in self._counters.items() if one != self._read.get(key)]
+        changed = [key for key, now in self._counters.items() if now != self._read.get(key)]
         return SpendCounters(self._account.days, self._counters, changed, self._account.corrections)
 
     @property
     def is_unfinished(self) -> bool:
-        return bool(self._behind or self._uncounted)
-
-    @property
-    def _behind(self) -> list[SpendCounter]:
         last = self._account.corrections
-        return [one for one in self._counters.values() if one.corrections < last]
-
-    @property
-    def _uncounted(self) -> list[SpendCounter]:
-        return [one for one in self._counters.values() if one.counted_before is not None]
+        return any(
+            counter.corrections < last or counter.counted_before is not None
+            for counter in self._counters.values()
+        )
 
     def count_one_piece(self) -> None:
         # Corrections first: what calls are counted with contains them all.
-        if self._behind:
-            counted = _corrected(self._credit, self._account, self._behind)
+        counters, last = self._counters.values(), self._account.corrections
+        if behind := [counter for counter in counters if counter.corrections < last]:
+            counted = _corrected(self._credit, self._account, behind)
         else:
-            counted = _counted(self._calls, self._account, self._uncounted)
-        self._counters |= {one.key: one for one in counted}
+            uncounted = [counter for counter in counters if counter.counted_before is not None]
+            counted = _counted(self._calls, self._account, uncounted)
+        self._counters |= {counter.key: counter for counter in counted}
 
     def write(self) -> None:
         account, spend_counters = self._account, self.spend_counters.touched
@@ -216,4 +213,4 @@ def _with_piece(
 def _micros_by(usage: Usage, entries: int) -> int:
     # What later entries of the account change is added elsewhere.
     last = entry_id(entries)
-    return sum(one.amount_micros for one in usage.movements if one.entry_id <= last)
+    return sum(movement.amount_micros for movement in usage.movements if movement.entry_id <= last)

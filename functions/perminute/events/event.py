@@ -166,7 +166,10 @@ def _check_has_happened(event: Event[Any]) -> None:
 @cache
 def _text_types(message: type[Struct]) -> list[tuple[str, str, TextType | None]]:
     # Cached: msgspec evaluates all annotations each time, which takes 300 µs.
-    return [(one.name, one.encode_name, text_type_of(one.type)) for one in struct_fields(message)]
+    return [
+        (field_.name, field_.encode_name, text_type_of(field_.type))
+        for field_ in struct_fields(message)
+    ]
 
 
 def _written(message: Struct) -> dict[str, object]:

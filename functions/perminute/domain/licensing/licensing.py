@@ -138,7 +138,7 @@ class Licensing:
         at = call.rated_at
         user = self._user(call.organizer_id)
         set_up = credits_set_up_at is not None and credits_set_up_at <= at
-        held = _licenses_held(user, at)
+        held = {license_ for name, license_ in LICENSES.items() if user.value_at(name, at) is True}
         rest: Cover | NotEntitled = NotEntitled.NO_LICENSE
         subscribed = License.SUBSCRIPTION in held
         # The subscription is used first, since it is already paid. What it does not include may
@@ -220,7 +220,7 @@ class Licensing:
         return self.users.get(user_id, _NO_FACTS)
 
     def _by_pay_per_minute(
-        self, user: Timeline, held: frozenset[License], at: datetime, *, credits_set_up: bool
+        self, user: Timeline, held: set[License], at: datetime, *, credits_set_up: bool
     ) -> Cover | NotEntitled:
         if self.organization.value_at(LICENSING_PROGRAM, at) != _VOLUME:
             return NotEntitled.NOT_VOLUME_LICENSING
@@ -229,23 +229,14 @@ class Licensing:
         country = user.value_at(COUNTRY, at)
         if not (isinstance(country, str) and is_available(country)):
             return NotEntitled.COUNTRY_NOT_AVAILABLE
-        if License.COMMUNICATIONS_CREDITS not in held and self._needs_credits_license(at):
+        whose = self.organization.value_at(COMMUNICATIONS_CREDITS_LICENSE, at) or _PER_USER
+        if License.COMMUNICATIONS_CREDITS not in held and whose == _PER_USER:
             return NotEntitled.NO_CREDITS_LICENSE
         return Cover.CREDITS
 
-    def _needs_credits_license(self, at: datetime) -> bool:
-        setting = self.organization.value_at(COMMUNICATIONS_CREDITS_LICENSE, at)
-        return (setting or _PER_USER) == _PER_USER
-
-
-def _licenses_held(user: Timeline, at: datetime) -> frozenset[License]:
-    return frozenset(
-        brings for attribute, brings in LICENSES.items() if user.value_at(attribute, at) is True
-    )
-
 
 def _by_subscription(
-    call: Call, held: frozenset[License], *, credits_set_up: bool
+    call: Call, held: set[License], *, credits_set_up: bool
 ) -> Cover | NotEntitled:
     if call.leg_type is LegType.TOLL_DIAL_IN:
         return Cover.INCLUDED

@@ -156,16 +156,14 @@ def past_ample_days(pool: MinutePool, licensing: Licensing, now: datetime) -> Mi
         return pool
     day, end = position.day, pool.month.last_day + _DAY
     reserved = reserved_after(pool.unsettled, pool) + pool.held.amount_at(now)
-    while day < end and reserved + _most_used(pool, day, more) <= _fewest(pool, day, licensing):
+    while day < end:
+        # Until the end of the day, by now, or before if that was more. One more than before: then a
+        # call that found just nothing left did not get all that it wanted.
+        used = _sum_before(day + _DAY, pool.used_by_day)
+        if reserved + max(used, used - more + 1) > _fewest(pool, day, licensing):
+            break
         day += _DAY
     return pool if day <= position.day + _DAY else settled_until(_with_bound_of_rest(pool), day)
-
-
-def _most_used(pool: MinutePool, day: date, more: int) -> int:
-    # Until the end of the day, by now, or before if that was more. One more than before: then a
-    # call that found just nothing left did not get all that it wanted.
-    used = _sum_before(day + _DAY, pool.used_by_day)
-    return max(used, used - more + 1)
 
 
 def _fewest(pool: MinutePool, day: date, licensing: Licensing) -> int:
@@ -241,5 +239,5 @@ def settle_at_once(
             replace(settled(usage, rating), authorized_at=usage.authorized_at)
             for usage, rating in charged
         ),
-        corrected=tuple(one for one in rerated if one.differs),
+        corrected=tuple(call for call in rerated if call.differs),
     )

@@ -53,6 +53,11 @@ class ReratedCall(NamedTuple):
     ended: bool = False
 
     @property
+    def call_id(self) -> str:
+        """The id of the call."""
+        return self.after.call.call_id
+
+    @property
     def differs(self) -> bool:
         """Whether there is anything to correct, or a notification that has waited."""
         return self.is_other or self.before.notifications_held != self.after.notifications_held
@@ -121,19 +126,19 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
         account, at, further=further, expired=expired, most_expired=MAX_EXPIRED_LOTS_CORRECTED
     )
     write_pools(builder, pools)
-    held = (one._replace(after=hold_notifications(builder, one.after, pools)) for one in rerated)
-    rerated = [one for one in held if one.differs]
+    held = (call._replace(after=hold_notifications(builder, call.after, pools)) for call in rerated)
+    rerated = [call for call in held if call.differs]
     usages = correct_calls(builder, rerated, opened, cause)
     if usages:
         builder.touch()
-    both = zip((one.before for one in rerated), usages, strict=True)
+    both = zip((call.before for call in rerated), usages, strict=True)
     spend_counters = SpendCounters(account.days, {})
     corrected = count_corrected(builder, both, spend_counters, pools.licensing)
     return replace(
-        builder.build(may_ask=sum(one.change_micros for one in rerated) > 0),
+        builder.build(may_ask=sum(call.change_micros for call in rerated) > 0),
         rerated=usages,
         relisted=tuple(
-            one.after for one in rerated if one.before.call.listing != one.after.call.listing
+            call.after for call in rerated if call.before.call.listing != call.after.call.listing
         ),
         pools=pools.touched,
         steps=pools.steps,
@@ -153,10 +158,10 @@ def correct_calls(
     return tuple(
         notify_again(
             builder,
-            _corrected(one, entry_id, lots.get(one.after.call.call_id), overdrawn=overdrawn),
-            _new_notifications(one),
+            _corrected(call, entry_id, lots.get(call.call_id), overdrawn=overdrawn),
+            _new_notifications(call),
         )
-        for one in rerated
+        for call in rerated
     )
 
 
@@ -167,24 +172,22 @@ def _book_changes(
     cause: str,
 ) -> tuple[str, dict[str, tuple[LotShare, ...]]]:
     # The id of the entry, and which lots pay each call whose cost has changed.
-    changed = sorted((one for one in rerated if one.change_micros), key=_change_micros)
+    changed = sorted((call for call in rerated if call.change_micros), key=_change_micros)
     if not changed:
         return "", {}
     # What is given back comes first: it pays the debt that stands before it goes to lots.
     refunds = _Refunds(builder, opened)
-    lots = {
-        one.after.call.call_id: refunds.give_back(one) for one in changed if one.change_micros < 0
-    }
-    dearer = [one for one in changed if one.change_micros > 0]
+    lots = {call.call_id: refunds.give_back(call) for call in changed if call.change_micros < 0}
+    dearer = [call for call in changed if call.change_micros > 0]
     # What is corrected counts as reported now, which decides if expired lots of its time pay it.
     charges = [
-        CallCharge(one.change_micros, one.after.call.ended_at, builder.now) for one in dearer
+        CallCharge(call.change_micros, call.after.call.ended_at, builder.now) for call in dearer
     ]
     drawn = builder.draw_for_calls(charges)
     late = {}
-    for one, paid in zip(dearer, drawn, strict=True):
-        lots[one.after.call.call_id] = merged((*one.before.lots, *paid.shares))
-        late[one.after.call.call_id] = paid.late
+    for call, paid in zip(dearer, drawn, strict=True):
+        lots[call.call_id] = merged((*call.before.lots, *paid.shares))
+        late[call.call_id] = paid.late
     shares = merged((*refunds.shares, *(share for paid in drawn for share in paid.shares)))
     total_micros = sum(map(_change_micros, changed))
     entry = builder.enter(EntryType.ADJUSTMENT, -total_micros, shares, cause, opens=refunds.opens)
@@ -322,7 +325,7 @@ def count_corrected(
     changes = spend_changes(corrected, licensing, builder.account.settings)
     if not changes:
         return ()
-    in_records = tuple(one for one in changes if one.key.kind is not SpendKind.DAY)
+    in_records = tuple(change for change in changes if change.key.kind is not SpendKind.DAY)
     number = builder.account.corrections + bool(in_records)
     spend_counters.correct(changes, number)
     builder.set(days=spend_counters.days(builder.now), corrections=number)
@@ -365,7 +368,7 @@ def release_held_notifications(
     """Notify of calls whose pool has not been settled in time; `is_last`: of no others later."""
     builder = TransactionBuilder(account, at)
     released = [replace(usage, notifications_held=False) for usage in usages]
-    notified = tuple(notify_again(builder, one, notifications_of_call(one)) for one in released)
+    notified = tuple(notify_again(builder, u, notifications_of_call(u)) for u in released)
     if is_last and account.provisional is not None:
         builder.set(provisional=replace(account.provisional, notifications_held=False))
     if notified:
