@@ -21,10 +21,11 @@ from perminute.application.results import (
     names_in_log,
     rerating_id,
 )
-from perminute.application.retry import NEVER, Deadline
+from perminute.application.retry import NEVER, Deadline, RetryPolicy
 from perminute.domain.credit.transaction import (
     AccountChanged,
     AlreadyExists,
+    EventIdentity,
     FactsFolded,
     ProcessedEvent,
     TimelineFull,
@@ -33,16 +34,13 @@ from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
 from perminute.domain.licensing.timelines import FOLD_MARGIN, RERATING_HORIZON
 from perminute.domain.rerating.rerating import rerating_for
 from perminute.domain.values.times import format_instant
-from perminute.ports.stores import MAX_CHANGES_PER_RECORD
+from perminute.ports.stores import MAX_CHANGES_PER_RECORD, LicensingStore
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime, timedelta
 
-    from perminute.application.retry import RetryPolicy
-    from perminute.domain.credit.transaction import EventIdentity
     from perminute.domain.licensing.licensing import LicensingChange
-    from perminute.ports.stores import LicensingStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.application.correlation import causes
 from perminute.application.further_lots import further_lots
-from perminute.application.retry import NEVER, Deadline
+from perminute.application.retry import NEVER, Deadline, RetryPolicy
 from perminute.application.spend_counters import full_spend_counters, spend_counters_so_far
 from perminute.domain.authorization.authorization import (
     LONGEST_RESERVATION,
@@ -28,6 +28,7 @@ from perminute.domain.authorization.reservations import (
     Decision,
     Denied,
     Operation,
+    Reservation,
 )
 from perminute.domain.credit.transaction import AccountChanged, Authorized
 from perminute.domain.errors import Conflict
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.application.licensing_cache import LicensingCache
-    from perminute.application.retry import RetryPolicy
-    from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.accounts import Account
     from perminute.domain.notifications.notifications import Notification
     from perminute.domain.rating.calls import Call

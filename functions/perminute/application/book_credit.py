@@ -12,12 +12,13 @@ from perminute.application.find_ties import ReportTies, tie_of_settings, unrepor
 from perminute.application.further_lots import further_lots
 from perminute.application.results import (
     Accepted,
+    Duplicate,
     Result,
     against_processed_event,
     names_in_log,
     rerating_id,
 )
-from perminute.application.retry import NEVER, Deadline
+from perminute.application.retry import NEVER, Deadline, RetryPolicy
 from perminute.application.transact import transact
 from perminute.domain.credit.booking import (
     Adjustment,
@@ -29,7 +30,7 @@ from perminute.domain.credit.booking import (
     purchase,
 )
 from perminute.domain.credit.credit_settings import CreditSettings
-from perminute.domain.credit.ledger import EntryType, sent_by
+from perminute.domain.credit.ledger import EntryType, Producer, sent_by
 from perminute.domain.credit.transaction import (
     AlreadyExists,
     EventIdentity,
@@ -44,11 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from perminute.application.results import Duplicate
-    from perminute.application.retry import RetryPolicy
     from perminute.domain.credit.accounts import Account
-    from perminute.domain.credit.ledger import Producer
-    from perminute.domain.credit.transaction import Transaction
     from perminute.ports.stores import CreditStore
 
 

@@ -19,7 +19,7 @@ from perminute.application.correlation import caused_by, causes, traceable
 from perminute.application.further_lots import expired_lots
 from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.results import Accepted, Duplicate, Result, against_recorded_call
-from perminute.application.retry import NEVER, Deadline
+from perminute.application.retry import NEVER, Deadline, RetryPolicy
 from perminute.application.settle_pools import MAX_SETTLED_AT_ONCE, settle_with_charge
 from perminute.application.spend_counters import spend_counters_so_far
 from perminute.application.transact import transact
@@ -27,13 +27,14 @@ from perminute.domain.credit.charging import charge
 from perminute.domain.credit.transaction import (
     MAX_ITEMS_PER_TRANSACTION,
     AlreadyExists,
+    Transaction,
 )
 from perminute.domain.errors import (
     FormerRateCardUnavailable,
     Unavailable,
     Unwritable,
 )
-from perminute.domain.limits.spending import SpendKind, records_of
+from perminute.domain.limits.spending import SpendKey, SpendKind, records_of
 from perminute.domain.pools.pools import MinutePool, MinutePools, Month, month_of
 from perminute.domain.rating.rating import Rating, RatingContext, rate_call
 from perminute.domain.rating.usage_record import Flag, Usage
@@ -45,12 +46,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.application.licensing_cache import LicensingCache
-    from perminute.application.retry import RetryPolicy
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.accounts import Account
-    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.licensing import Licensing
-    from perminute.domain.limits.spending import SpendKey
     from perminute.domain.pools.settling import Settlement
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.rate_card import RateCard

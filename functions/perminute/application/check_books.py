@@ -13,26 +13,24 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from perminute.application.retry import NEVER, Deadline
+from perminute.application.retry import NEVER, Deadline, RetryPolicy
 from perminute.domain.errors import Unavailable
 from perminute.domain.reconciliation.book_checks import (
     NOTHING_PROVEN,
     WHOLE_WITHIN_DAYS,
+    BooksCheck,
     BooksReading,
     BookSums,
     agrees,
     differences,
     is_due_whole,
 )
-from perminute.domain.reconciliation.reconciliation import Difference, reconcile
+from perminute.domain.reconciliation.reconciliation import AccountTotals, Difference, reconcile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from perminute.application.retry import RetryPolicy
-    from perminute.domain.reconciliation.book_checks import BooksCheck
-    from perminute.domain.reconciliation.reconciliation import AccountTotals
     from perminute.ports.messaging import RunOrganization
     from perminute.ports.stores import BookChecks, Books, CreditStore
 

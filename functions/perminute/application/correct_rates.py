@@ -14,7 +14,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from perminute.application.correlation import caused_by
-from perminute.application.recorded_calls import batches, moves
+from perminute.application.recorded_calls import RecordedCalls, batches, moves
 from perminute.application.retry import NEVER
 from perminute.domain.credit.ledger import RERATING
 from perminute.domain.pools.pools import LONGEST_CALL, MinutePools, Month
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from perminute.application.recorded_calls import RecordedCalls
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.rating.rating import Rating

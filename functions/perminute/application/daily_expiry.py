@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.application.charge_calls import EndedCall
+from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.results import Accepted
-from perminute.application.retry import NEVER, Deadline
+from perminute.application.retry import NEVER, Deadline, RetryPolicy
 from perminute.application.transact import apply_due_changes
 from perminute.domain.credit.recharge import UNANSWERED_AFTER
 from perminute.domain.errors import Refused, Unavailable
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from perminute.application.charge_calls import ChargeCalls
-    from perminute.application.retry import RetryPolicy
     from perminute.application.send_digests import DigestsSent, SendDigests
     from perminute.domain.credit.accounts import Account
     from perminute.domain.rating.usage_record import Usage

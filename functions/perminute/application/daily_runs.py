@@ -10,17 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
-from perminute.application.results import Accepted
+from perminute.application.results import Accepted, Result
 from perminute.domain.errors import Unavailable
-from perminute.ports.messaging import RunOrganization, RunPage
+from perminute.ports.messaging import RunOrganization, RunPage, WorkQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from perminute.application.results import Result
     from perminute.application.retry import Deadline
-    from perminute.ports.messaging import WorkQueue
     from perminute.ports.stores import CreditStore
 
 # Organizations of a page: a hundred requests to queue them, which take a second or two.

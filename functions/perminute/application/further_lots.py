@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perminute.domain.credit.lots import FurtherLots
+from perminute.domain.credit.lots import FurtherLots, Lots
 from perminute.domain.errors import Contended
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.credit.accounts import Account
-    from perminute.domain.credit.lots import Lots
     from perminute.domain.rerating.corrections import ReratedCall
     from perminute.ports.stores import CreditStore
 

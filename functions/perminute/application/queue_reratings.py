@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perminute.domain.credit.accounts import PROVISIONAL_FOR
-from perminute.ports.messaging import Rejection, Waiting
+from perminute.ports.messaging import Rejection, Rejections, ReratingQueue, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perminute.ports.messaging import Rejections, ReratingQueue
     from perminute.ports.stores import Reratings
 
 

@@ -16,9 +16,9 @@ from perminute.application.transact import transact
 from perminute.domain.credit.ledger import RERATING
 from perminute.domain.errors import Unavailable
 from perminute.domain.pools.pools import DrawPosition, MinutePools, Month, month_of
-from perminute.domain.rating.rating import RatingContext, rate_call
-from perminute.domain.rerating.corrections import ended_after_all, rerate
-from perminute.ports.stores import ListedCall
+from perminute.domain.rating.rating import Rating, RatingContext, rate_call
+from perminute.domain.rerating.corrections import ReratedCall, ended_after_all, rerate
+from perminute.ports.stores import CallList, Calls, CreditStore, ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,11 +33,8 @@ if TYPE_CHECKING:
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.rating.calls import Call, LegType
     from perminute.domain.rating.rate_card import RateCard
-    from perminute.domain.rating.rating import Rating
     from perminute.domain.rating.usage_record import Usage
-    from perminute.domain.rerating.corrections import ReratedCall
     from perminute.ports.messaging import RateCards
-    from perminute.ports.stores import CallList, Calls, CreditStore
 
 # Calls of an organization that one invocation rates again: a few seconds' work.
 CALLS_PER_PIECE = 1_000

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.application.correlation import caused_by, traceable
 from perminute.application.recorded_calls import CALLS_PER_PIECE, ReratingProgress, batches, moves
-from perminute.application.results import Accepted
+from perminute.application.results import Accepted, Result
 from perminute.application.retry import NEVER, Deadline
 from perminute.application.settle_pools import notify_without_settling, settle_pool
 from perminute.domain.credit.ledger import sent_by
@@ -21,20 +21,17 @@ from perminute.domain.errors import Unavailable
 from perminute.domain.licensing.licensing import counts_seats
 from perminute.domain.pools.pools import DrawPosition, MinutePools, Month
 from perminute.domain.rerating.corrections import ReratedCall, rerate
-from perminute.domain.rerating.rerating import earliest
+from perminute.domain.rerating.rerating import Rerating, earliest
 from perminute.domain.values.printable import one_line
-from perminute.ports.stores import MAX_MERGED
+from perminute.ports.stores import MAX_MERGED, CallList, ListedCall, Reratings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from perminute.application.recorded_calls import RecordedCalls
-    from perminute.application.results import Result
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
-    from perminute.domain.rerating.rerating import Rerating
-    from perminute.ports.stores import CallList, ListedCall, Reratings
 
 MAX_SUBJECTS = 1_000  # users that one re-rating names: each call is compared with all of them
 # What their names may take in its record: an item may have 409,600 bytes. A thousand names like

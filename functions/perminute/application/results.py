@@ -7,13 +7,12 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from perminute.application.correlation import traceable
-from perminute.domain.credit.transaction import IdentityKind
+from perminute.domain.credit.transaction import IdentityKind, ProcessedEvent
 from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.values.printable import one_line
 from perminute.domain.values.times import format_instant
 
 if TYPE_CHECKING:
-    from perminute.domain.credit.transaction import ProcessedEvent
     from perminute.domain.rating.calls import Call
 
 T = TypeVar("T")

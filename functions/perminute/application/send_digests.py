@@ -13,22 +13,19 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from perminute.application.correlation import correlation_id
-from perminute.application.retry import NEVER
+from perminute.application.retry import NEVER, Deadline, RetryPolicy
 from perminute.domain.credit.transaction import MAX_ITEMS_PER_TRANSACTION, Transaction
 from perminute.domain.errors import Contended, Unavailable
-from perminute.domain.notifications.digests import CallGroup, count
+from perminute.domain.notifications.digests import CallGroup, CallToNotify, count
 from perminute.domain.rating.usage_record import Usage
 from perminute.domain.values.times import end_of
-from perminute.ports.stores import MAX_CALLS_READ
+from perminute.ports.stores import MAX_CALLS_READ, CallsUnderWay, CreditStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
-    from perminute.application.retry import Deadline, RetryPolicy
-    from perminute.domain.notifications.digests import CallToNotify
     from perminute.ports.messaging import CallRecord, Digests
-    from perminute.ports.stores import CallsUnderWay, CreditStore
 
 # Records of calls that are read at once: with a group or two they fill a transaction.
 MAX_RECORDS_COUNTED = 98

@@ -16,21 +16,19 @@ from datetime import UTC, date, datetime, time
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from perminute.application.retry import NEVER
+from perminute.application.retry import NEVER, Deadline
 from perminute.domain.credit.ledger import entry_id
 from perminute.domain.credit.transaction import Transaction
 from perminute.domain.errors import Unavailable
 from perminute.domain.limits.spending import PartOfDay, SpendCounter, SpendCounters, SpendKind
-from perminute.ports.stores import ListedCall
+from perminute.ports.stores import CallList, Calls, CreditStore, ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from perminute.application.retry import Deadline
     from perminute.domain.credit.accounts import Account
     from perminute.domain.limits.spending import SpendKey
     from perminute.domain.rating.usage_record import Usage
-    from perminute.ports.stores import CallList, Calls, CreditStore
 
 # Calls whose usages are read for one piece, or a few more: a list is always counted whole.
 CALLS_AT_ONCE = 500

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from perminute.application.correlation import causes
 from perminute.application.further_lots import further_lots
-from perminute.application.retry import NEVER, Deadline
+from perminute.application.retry import NEVER, Deadline, RetryPolicy
 from perminute.domain.credit.booking import advance, move_lots_up
 from perminute.domain.credit.transaction import NO_CAUSES, Transaction
 from perminute.domain.errors import FurtherLotsNeeded
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from perminute.application.retry import RetryPolicy
     from perminute.domain.credit.accounts import Account
     from perminute.ports.stores import CreditStore
 

@@ -18,7 +18,7 @@ from perminute.domain.credit.credit_settings import (
 from perminute.domain.credit.ledger import Producer
 from perminute.domain.credit.lots import twelve_months_after
 from perminute.domain.credit.recharge import AutoRecharge
-from perminute.domain.credit.transaction import IdentityKind
+from perminute.domain.credit.transaction import IdentityKind, ProcessedEvent
 from perminute.domain.errors import Refused
 from perminute.domain.rating.calls import MAX_CALL_SECONDS
 from perminute.domain.values.money import format_micros
@@ -47,7 +47,6 @@ from perminute.parsing import text_type
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perminute.domain.credit.transaction import ProcessedEvent
     from perminute.sqs import Received
 
 # Thresholds are in the account item, which every charge writes: it must stay small.

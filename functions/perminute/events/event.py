@@ -14,13 +14,12 @@ from perminute.domain.credit.transaction import EventIdentity, IdentityKind, Pro
 from perminute.domain.errors import Refused
 from perminute.domain.values.times import MAX_CLOCK_AHEAD
 from perminute.fields import BookingInstant, Id, Message, OrganizationId, about
-from perminute.parsing import parse_json, read_message, text_type_of
+from perminute.parsing import TextType, parse_json, read_message, text_type_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from perminute.parsing import TextType
     from perminute.sqs import Received
 
 # How far a sender's clock may be ahead of ours (ours). What it says of calls and purchases is

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from perminute.domain.limits.spending import LimitName, SpendKind
+from perminute.domain.limits.spending import LimitName, ReachedLimit, SpendKind
 from perminute.domain.notifications.notifications import FraudSuspected, SpendLimitReached
 
 if TYPE_CHECKING:
-    from perminute.domain.limits.spending import ReachedLimit
     from perminute.domain.notifications.notifications import NotificationBody
 
 

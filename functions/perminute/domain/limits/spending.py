@@ -22,14 +22,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from perminute.domain.credit.holds import NOTHING_HELD, Hold, Holds
 from perminute.domain.licensing.attributes import MONTHLY_SPEND_LIMIT
 from perminute.domain.pools.pools import Month
-from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.calls import Call, LegType
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from perminute.domain.credit.credit_settings import CreditSettings
     from perminute.domain.licensing.licensing import Licensing
-    from perminute.domain.rating.calls import Call
     from perminute.domain.rating.usage_record import Usage
 
 _DAY = timedelta(days=1)

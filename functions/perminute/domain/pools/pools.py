@@ -23,14 +23,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.credit.holds import NOTHING_HELD, Hold, Holds
-from perminute.domain.rating.calls import MAX_CALL_SECONDS
+from perminute.domain.rating.calls import MAX_CALL_SECONDS, Call
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from perminute.domain.licensing.licensing import Licensing
-    from perminute.domain.rating.calls import Call
 
 THRESHOLDS = (80, 100)  # percent of a pool's use that admins are notified of (docs/domain.md §4.3)
 

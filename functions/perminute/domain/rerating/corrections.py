@@ -24,11 +24,11 @@ from perminute.domain.credit.lots import (
     twelve_months_after,
 )
 from perminute.domain.credit.transaction_builder import CallCharge, TransactionBuilder
-from perminute.domain.limits.spending import SpendCounters, SpendKind, spend_changes
+from perminute.domain.limits.spending import SpendChange, SpendCounters, SpendKind, spend_changes
 from perminute.domain.notifications.notification_rules import notify_again
-from perminute.domain.notifications.notifications import CallNotRated
-from perminute.domain.pools.pools import DrawPosition, minutes_wanted, month_of
-from perminute.domain.rating.usage_record import Adjusted, Flag
+from perminute.domain.notifications.notifications import CallNotification, CallNotRated
+from perminute.domain.pools.pools import DrawPosition, MinutePools, minutes_wanted, month_of
+from perminute.domain.rating.usage_record import Adjusted, Flag, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,11 +37,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.licensing import Licensing
-    from perminute.domain.limits.spending import SpendChange
-    from perminute.domain.notifications.notifications import CallNotification
-    from perminute.domain.pools.pools import MinutePools
     from perminute.domain.rating.rating import Rating
-    from perminute.domain.rating.usage_record import Usage
 
 
 class ReratedCall(NamedTuple):

@@ -12,14 +12,13 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from perminute.domain.credit.ledger import RERATING
+from perminute.domain.credit.ledger import RERATING, Producer
 from perminute.domain.licensing.attributes import CALL_ATTRIBUTES, POOL_ATTRIBUTES, SEAT_ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from perminute.domain.credit.ledger import Producer
     from perminute.domain.licensing.timelines import Fact
 
 # What an instant takes beside the name of a user in the record of a re-rating, at most.
