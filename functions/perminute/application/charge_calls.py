@@ -29,11 +29,7 @@ from perminute.domain.credit.transaction import (
     AlreadyExists,
     Transaction,
 )
-from perminute.domain.errors import (
-    FormerRateCardUnavailable,
-    Unavailable,
-    Unwritable,
-)
+from perminute.domain.errors import FormerRateCardUnavailable, Unavailable, Unwritable
 from perminute.domain.limits.spending import SpendKey, SpendKind, records_of
 from perminute.domain.pools.pools import MinutePool, MinutePools, Month, month_of
 from perminute.domain.rating.rating import Rating, RatingContext, rate_call

@@ -1,7 +1,4 @@
-"""The ids by which logs and notifications name what is done, from an event to subscribers.
-
-What is done for an event goes by the event's id; what has no event, such as a daily run, by the id
-of the run; a request to the charging API by the id that API Gateway gave it.
+"""The ids of events, daily runs and API requests, by which logs and notifications are found.
 
 They are stored beside the arguments (`contextvars`): nothing is decided by them, and each function
 between a handler and a transaction would have to pass them on.

@@ -69,12 +69,10 @@ class OrganizationReport(Protocol):
     @property
     def goes_on(self) -> bool:
         """Whether time has run out before the end: the organization is queued once more."""
-        ...
 
     @property
     def failed(self) -> Unavailable | None:
         """Why it could not be done; the message is delivered again."""
-        ...
 
 
 R = TypeVar("R", bound=OrganizationReport)

@@ -75,10 +75,7 @@ class FirstCalls:
     _claimed: set[tuple[str, CallGroup]] = field(default_factory=set)
 
     def set_aside(self, record: Sequence[Announcement]) -> list[Announcement]:
-        """Claim first calls in a record; return what is published as it is.
-
-        Raises `Unavailable`.
-        """
+        """Claim first calls in a record; return what is published now. Raises `Unavailable`."""
         calls: dict[CallGroup, CallToNotify] = {}
         # A record is of one organization.
         organization_id = record[0].notification.organization_id if record else ""

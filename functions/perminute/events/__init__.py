@@ -1,4 +1,1 @@
-"""The events that come in (docs/events.md), checked and turned into the words of the use cases.
-
-A module for each source, so that a function makes the types of its own events only.
-"""
+"""Events that come in (docs/events.md): a module for each source, so that start-up stays fast."""

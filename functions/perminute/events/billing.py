@@ -72,9 +72,7 @@ class AutoRechargeDetail(Message, frozen=True, kw_only=True):
     trigger_amount: Annotated[Amount | None, about("credit is requested below this balance")] = None
     minimum_purchase: Annotated[
         Amount | None,
-        about(
-            "the smallest purchase that is sold, by default 0; rechargeAmount is at least this",
-        ),
+        about("the smallest purchase that is sold, by default 0; rechargeAmount is at least this"),
     ] = None
     recharge_amount: Annotated[PositiveAmount | None, about("the amount of each request")] = None
     monthly_limit: Annotated[Amount | None, about("the most that is requested in a UTC month")] = (

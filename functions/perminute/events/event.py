@@ -1,4 +1,4 @@
-"""What EventBridge puts around every detail, how an event is read, and how it is known again."""
+"""The envelope of EventBridge events, how an event is read, and how a duplicate is found."""
 
 from __future__ import annotations
 

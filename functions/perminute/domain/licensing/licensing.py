@@ -1,4 +1,4 @@
-"""Who may charge what to whom: the licensing state of an organization (docs/domain.md §3)."""
+"""The licensing state of an organization, and who pays for its calls (docs/domain.md §3)."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Cover(StrEnum):
 
 
 class Entitlement(NamedTuple):
-    """Who bears a call: the minute pool, as far as it reaches, and who bears the rest."""
+    """Who pays for a call: the minute pool, as far as it suffices, and who pays the rest."""
 
     rest: Cover | NotEntitled
     draws_on_pool: bool = False

@@ -25,7 +25,7 @@ from perminute.domain.pools.pools import Month
 from perminute.domain.rating.calls import Call, LegType
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from perminute.domain.credit.credit_settings import CreditSettings
     from perminute.domain.licensing.licensing import Licensing
@@ -193,11 +193,7 @@ def limits_on(
     user_micros = licensing.user_value(call.organizer_id, MONTHLY_SPEND_LIMIT, at)
     if isinstance(user_micros, int):
         limits.append(Limit(LimitName.MONTHLY_SPEND, user_micros, _of_user(call, at)))
-    key = _of_prefix(call, prefix, at)
-    if key and settings is not None and settings.prefix_hourly_spend_limit_micros is not None:
-        hourly_micros = settings.prefix_hourly_spend_limit_micros
-        limits.append(Limit(LimitName.PREFIX_HOURLY_SPEND, hourly_micros, key))
-    return tuple(limits)
+    return (*limits, *_prefix_limits(call, prefix, at, settings))
 
 
 def records_of(
@@ -210,13 +206,18 @@ def records_of(
     """Return the counters, except that of the day, of a call that began at an instant."""
     # A user's counter counts every call as soon as any limit is known, whenever it is in force:
     # else it would depend on which event came first.
-    keys: list[SpendKey] = []
-    if licensing.says_of_user(call.organizer_id, MONTHLY_SPEND_LIMIT):
-        keys.append(_of_user(call, at))
+    user = licensing.says_of_user(call.organizer_id, MONTHLY_SPEND_LIMIT)
+    user_keys = (_of_user(call, at),) if user else ()
+    return (*user_keys, *(limit.key for limit in _prefix_limits(call, prefix, at, settings)))
+
+
+def _prefix_limits(
+    call: Call, prefix: str | None, at: datetime, settings: CreditSettings | None
+) -> Iterator[Limit]:
     key = _of_prefix(call, prefix, at)
     if key and settings is not None and settings.prefix_hourly_spend_limit_micros is not None:
-        keys.append(key)
-    return tuple(keys)
+        hourly_micros = settings.prefix_hourly_spend_limit_micros
+        yield Limit(LimitName.PREFIX_HOURLY_SPEND, hourly_micros, key)
 
 
 class SpendCounters:

@@ -210,7 +210,7 @@ class MinutePool:
         pool = self.widened_to(position, more)
         if self.unsettled is not None:
             if self.unsettled.position < position:
-                # Who settles the pool may have read this call before it began to draw.
+                # A settlement may have read this call before it began to draw.
                 return replace(pool, drawn_from=min(self.drawn_from or position, position))
             # Calls up to where it was settled have got other minutes than before.
             pool = pool.widened_to(self.unsettled.position)
@@ -336,10 +336,10 @@ class MinutePools:
             minutes = self.licensing.pool_minutes(month.nearest(at))
             used_before = self.licensing.pool_minutes_used(month.start)
             level = pool.level(minutes, used_before)
-            told = min(pool.notified_percent, self._before[month].level(minutes, used_before))
+            notified = min(pool.notified_percent, self._before[month].level(minutes, used_before))
             self._pools[month] = replace(pool, notified_percent=level)
             for percent in THRESHOLDS:
-                if told < percent <= level:
+                if notified < percent <= level:
                     yield pool, percent, minutes
 
     @property

@@ -1,4 +1,4 @@
-"""What is a call's of its minute pool once all calls of the month are gone over in their order.
+"""How many minutes each call has once all calls of a month draw on the pool in their order.
 
 A call that comes late for its pool changes what calls after it got. If these are few, they are
 corrected in the transaction that charges it (`settle_at_once`): then nothing is provisional. If

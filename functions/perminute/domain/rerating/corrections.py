@@ -1,4 +1,4 @@
-"""What recorded calls cost turns out to be another amount: who pays, and where credit goes back.
+"""Correct what recorded calls cost: who pays more, and to which lots credit goes back.
 
 Had less been charged at first, the lots that paid last would not have been touched. So they get
 back first, if they have not expired. What no lot had paid, or whose lot has expired since it paid,

@@ -1,4 +1,4 @@
-"""Ids in one spelling: the same user or call, whichever system names it and by whichever door.
+"""Ids in one spelling: the same user or call, in whichever event or request it is named.
 
 Microsoft's directories compare GUIDs and user principal names without regard to case, and systems
 write them in either. So these are stored, compared and returned in lower case. Any other id, and
