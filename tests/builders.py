@@ -211,7 +211,7 @@ def rating(call_id: str, charge_micros: int, **changed: Any) -> Rating:
         return rated
     free = (Step(0, 0, SECONDS_PER_MINUTE),)
     rate = replace(rated.rate, connection_fee_micros=charge_micros, steps=free)
-    return replace(rated, rate=rate)
+    return rated._replace(rate=rate)
 
 
 def announced(notification: Notification, **known: Any) -> Announcement:

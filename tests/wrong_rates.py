@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -119,12 +119,12 @@ class WrongRates:
         )
 
     def preview(self, **changed: Any) -> CorrectionTotal:
-        correction = replace(CORRECTION, **changed)
+        correction = CORRECTION._replace(**changed)
         batches = CorrectRates(self.again).preview(self.organization, correction)
         return sum(batches, start=CorrectionTotal())
 
     def book(self, **changed: Any) -> CorrectionTotal:
-        correction = replace(CORRECTION, **changed)
+        correction = CORRECTION._replace(**changed)
         batches = CorrectRates(self.again).book(self.organization, correction)
         return sum(batches, start=CorrectionTotal())
 

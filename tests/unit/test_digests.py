@@ -210,7 +210,7 @@ def test_who_notifies_of_a_call_moves_the_account_and_has_the_run_of_the_next_da
     assert booking.after.digests_due_at == ENDED.replace(hour=0, minute=0) + timedelta(1)
     assert booking.after.listed_from == booking.after.digests_due_at
     assert [one.counted_on for one in booking.notifications] == [DAY]
-    later = charge(booking.after, [replace(unpriced)], at=ENDED + timedelta(1))
+    later = charge(booking.after, [unpriced], at=ENDED + timedelta(1))
     assert later.after.digests_due_at == booking.after.digests_due_at
 
 

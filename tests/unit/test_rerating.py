@@ -52,7 +52,7 @@ def costs(call_id: str, micros: int) -> Rating:
 
 
 def not_entitled(call_id: str) -> Rating:
-    return replace(rating(call_id, 0), cover=NO_LICENSE)
+    return rating(call_id, 0)._replace(cover=NO_LICENSE)
 
 
 def charged(account: Account, *ratings: Rating) -> tuple[Account, tuple[Usage, ...]]:
@@ -173,7 +173,7 @@ def test_a_batch_that_comes_out_even_still_has_an_entry_that_explains_its_calls(
 
 def test_a_change_of_outcome_alone_moves_the_account_and_no_money() -> None:
     account, (a,) = charged(holding(lot("1", 5)), not_entitled("a"))
-    included = replace(costs("a", 3), cover=Entitlement(Cover.INCLUDED))
+    included = costs("a", 3)._replace(cover=Entitlement(Cover.INCLUDED))
     booking = rerated(account, (a, included))
     check(account, booking)
     assert booking.entries == ()
@@ -256,12 +256,12 @@ def test_what_is_taken_asks_for_a_recharge_and_what_is_given_does_not() -> None:
 def test_a_call_of_which_nothing_but_the_price_changes_is_not_notified_again() -> None:
     account, (a,) = charged(holding(lot("1", 5)), not_entitled("a"))
     cheaper = not_entitled("a")
-    cheaper = replace(cheaper, price=replace(cheaper.price, retail_micros=1))
+    cheaper = cheaper._replace(price=replace(cheaper.price, retail_micros=1))
     assert rerated(account, (a, cheaper)).notifications == ()
 
 
 def test_only_what_was_not_so_before_is_told_and_again_if_it_is_so_again() -> None:
-    flagged = replace(not_entitled("a"), flags=(Flag.DIAL_OUT_NOT_ALLOWED,))
+    flagged = not_entitled("a")._replace(flags=(Flag.DIAL_OUT_NOT_ALLOWED,))
     account, (a,) = charged(holding(lot("1", 5)), not_entitled("a"))
     booking = rerated(account, (a, flagged))
     (told,) = booking.notifications
@@ -281,7 +281,7 @@ def test_a_call_differs_in_what_was_decided_and_not_in_what_was_booked() -> None
     assert not ReratedCall(a, costs("a", 5).usage()).differs
     assert ReratedCall(a, costs("a", 4).usage()).differs
     assert ReratedCall(
-        a, replace(costs("a", 5), flags=(Flag.DIAL_OUT_NOT_ALLOWED,)).usage()
+        a, costs("a", 5)._replace(flags=(Flag.DIAL_OUT_NOT_ALLOWED,)).usage()
     ).differs
 
 

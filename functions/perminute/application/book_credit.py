@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from perminute.application.correlation import caused_by
 from perminute.application.find_ties import ReportTies, tie_of_settings, unreported
@@ -49,8 +49,7 @@ if TYPE_CHECKING:
     from perminute.ports.stores import CreditStore
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailedRecharge:
+class FailedRecharge(NamedTuple):
     """A recharge that we asked for could not be bought, for this reason."""
 
     recharge_id: str

@@ -314,7 +314,7 @@ class _OrganizationCharge:
         ]
         by_bridge = Flag.REPORTED_BY_BRIDGE
         return [
-            replace(rating, flags=(*rating.flags, by_bridge)) if ended_call.reservation else rating
+            rating._replace(flags=(*rating.flags, by_bridge)) if ended_call.reservation else rating
             for ended_call, rating in zip(ended, ratings, strict=True)
         ]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.application.correlation import caused_by
 from perminute.application.recorded_calls import RecordedCalls, batches, moves
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from perminute.ports.stores import ListedCall
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateCorrection:
+class RateCorrection(NamedTuple):
     """Calls answered in [`since`, `until`) are to be rated by `version`; `at` is now."""
 
     version: str

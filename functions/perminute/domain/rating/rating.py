@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from perminute.domain.licensing.licensing import Cover, Entitlement, Licensing, NotEntitled
@@ -46,8 +46,7 @@ def charged_in(call: Call, currency: str | None, credits_set_up_at: datetime | N
     return currency if was_set_up else None
 
 
-@dataclass(frozen=True, slots=True)
-class Rating:
+class Rating(NamedTuple):
     """The price of a call and who pays, before the pool says how many minutes it has left."""
 
     call: Call
