@@ -113,8 +113,8 @@ class ChargeCalls:
         except Unavailable as error:
             return [error] * len(ended)
         by_organization: defaultdict[str, dict[int, EndedCall]] = defaultdict(dict)
-        for position, ended_call in enumerate(ended):
-            by_organization[ended_call.call.organization_id][position] = ended_call
+        for position, end in enumerate(ended):
+            by_organization[end.call.organization_id][position] = end
         results: dict[int, Result[Usage]] = {}
         for organization_id, calls in by_organization.items():
             charging = _OrganizationCharge(self, organization_id, rate_card, deadline)
@@ -222,9 +222,7 @@ class _OrganizationCharge:
         # expiry is booked: what credit pays must not depend on how calls are divided into batches.
         # The calls that are left out here are charged by the next transaction.
         due_at = account.lots_due_at
-        calls = [
-            ended_call for ended_call in ended if due_at is None or ended_call.reported_at < due_at
-        ]
+        calls = [end for end in ended if due_at is None or end.reported_at < due_at]
         while True:
             transaction = self._transaction(account, calls)
             excess = transaction.items - MAX_ITEMS_PER_TRANSACTION
@@ -242,17 +240,14 @@ class _OrganizationCharge:
         pools = self._pools(account, ratings, reservations.values())
         keys = _spending_keys(account, ratings, reservations.values(), licensing)
         spend_counters = spend_counters_so_far(use_case.credit, use_case.calls, account, keys)
-        at, heard_at = max(ended_call.reported_at for ended_call in ended), _heard_at(ended)
+        at, heard_at = max(end.reported_at for end in ended), _heard_at(ended)
         now = account.now(at, heard_at)
         reported = {
-            ended_call.call_id: ended_call.used_reported_at(reservations.get(ended_call.call_id))
-            for ended_call in ended
+            end.call_id: end.used_reported_at(reservations.get(end.call_id)) for end in ended
         }
 
         def charged(settlement: Settlement | None = None) -> Transaction:
-            late = [
-                (ended_call.call.ended_at, reported[ended_call.call_id]) for ended_call in ended
-            ]
+            late = [(end.call.ended_at, reported[end.call_id]) for end in ended]
             corrected = settlement.corrected if settlement else ()
             transaction = charge(
                 account,
@@ -263,7 +258,7 @@ class _OrganizationCharge:
                 at=at,
                 heard_at=heard_at,
                 reported=reported,
-                days={ended_call.call_id: ended_call.reported_at.date() for ended_call in ended},
+                days={end.call_id: end.reported_at.date() for end in ended},
                 expired=expired_lots(
                     use_case.credit, account, now, ended=late, corrected=corrected
                 ),
@@ -287,17 +282,13 @@ class _OrganizationCharge:
     def _reservations(self, account: Account, ended: Sequence[EndedCall]) -> dict[str, Reservation]:
         # The account may no longer contain a reservation that has lapsed. If the record of that
         # call still exists, it stops the transaction, which is then repeated with the reservation.
-        call_ids = [ended_call.call_id for ended_call in ended]
+        call_ids = [end.call_id for end in ended]
         found = {call: self.stopped_by[call] for call in call_ids if call in self.stopped_by}
         if account.reserved:
             found |= self.use_case.credit.reservations(self.organization_id, call_ids)
         # A call that is charged by its bridge's reports is charged by those that were read. If its
         # bridge has reported more meanwhile, the commit fails and the call is not charged now.
-        return found | {
-            ended_call.call_id: ended_call.reservation
-            for ended_call in ended
-            if ended_call.reservation
-        }
+        return found | {end.call_id: end.reservation for end in ended if end.reservation}
 
     def _rate(
         self,
@@ -308,14 +299,11 @@ class _OrganizationCharge:
     ) -> list[Rating]:
         context = RatingContext.of(account, licensing, self.rate_card)
         former = self._former_contexts(context, reservations)
-        ratings = [
-            rate_call(ended_call.call, former.get(ended_call.call_id, context))
-            for ended_call in ended
-        ]
+        ratings = [rate_call(end.call, former.get(end.call_id, context)) for end in ended]
         by_bridge = Flag.REPORTED_BY_BRIDGE
         return [
-            rating._replace(flags=(*rating.flags, by_bridge)) if ended_call.reservation else rating
-            for ended_call, rating in zip(ended, ratings, strict=True)
+            rating._replace(flags=(*rating.flags, by_bridge)) if end.reservation else rating
+            for end, rating in zip(ended, ratings, strict=True)
         ]
 
     def _former_contexts(
@@ -368,14 +356,12 @@ def _spending_keys(
 
 def _caused_by(ended: Iterable[EndedCall]) -> AbstractContextManager[None]:
     # Calls that only bridges reported have no event: their cause remains the daily run.
-    of_calls = {
-        ended_call.call_id: ended_call.event_id for ended_call in ended if ended_call.event_id
-    }
+    of_calls = {end.call_id: end.event_id for end in ended if end.event_id}
     return caused_by(*of_calls.values(), of_calls=of_calls)
 
 
 def _heard_at(ended: Iterable[EndedCall]) -> datetime | None:
-    return max((ended_call.heard_at for ended_call in ended if ended_call.heard_at), default=None)
+    return max((end.heard_at for end in ended if end.heard_at), default=None)
 
 
 def _accepted(
@@ -401,8 +387,8 @@ def _chunks(ended: Mapping[int, EndedCall]) -> Iterator[dict[int, EndedCall]]:
     # In the order of the reports, so that a lot that expires between two calls can pay those
     # before. Beside its calls, a transaction has a list for each day and a pool for each month.
     items = sorted(ended.items(), key=lambda item: item[1].reported_at)
-    days = {ended_call.call.ended_at.date() for ended_call in ended.values()}
-    months = {Month.of(ended_call.call.rated_at) for ended_call in ended.values()}
+    days = {end.call.ended_at.date() for end in ended.values()}
+    months = {Month.of(end.call.rated_at) for end in ended.values()}
     most = _CALLS - len(days) - len(months)
     pieces = -(-len(items) // max(most, _ALWAYS_FIT))
     size = -(-len(items) // pieces)
