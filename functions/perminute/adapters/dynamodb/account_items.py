@@ -16,7 +16,7 @@ from perminute.adapters.dynamodb.codec import (
     INSTANT,
     NUMBER,
     PLAIN,
-    SHARED_PLAIN,
+    PLAIN_LIST,
     SHORT_INSTANT,
     SORTABLE_INSTANT,
     TEXT,
@@ -24,11 +24,11 @@ from perminute.adapters.dynamodb.codec import (
     Format,
     Item,
     Record,
-    after,
     as_json,
     attribute,
-    many,
-    one_of,
+    enum_of,
+    list_of,
+    prefixed,
     row,
     sortable,
     whole_seconds,
@@ -58,7 +58,7 @@ EXPIRED_LOT = "expired#"
 MINUTE = timedelta(minutes=1)
 
 
-def key(organization_id: str, record: str) -> Item:
+def credit_key(organization_id: str, record: str) -> Item:
     return {"organizationId": {"S": organization_id}, "record": {"S": record}}
 
 
@@ -137,12 +137,12 @@ def expired_lot_record(lot: Lot) -> str:
 def further_lot_item(organization_id: str, lot: Lot) -> Item:
     """Write a further lot, named so that text sorts as lots pay."""
     record = f"{FURTHER_LOT}{sortable(lot.purchased_at)}#{lot.lot_id}"
-    return {**key(organization_id, record), "lot": _LOT.write(lot)}
+    return {**credit_key(organization_id, record), "lot": _LOT.write(lot)}
 
 
 def expired_lot_item(organization_id: str, lot: Lot) -> Item:
     """Write an expired lot with what is forfeited of it."""
-    return {**key(organization_id, expired_lot_record(lot)), "lot": _LOT.write(lot)}
+    return {**credit_key(organization_id, expired_lot_record(lot)), "lot": _LOT.write(lot)}
 
 
 def lot_of(item: Item) -> Lot:
@@ -158,7 +158,7 @@ _SETTINGS = Record(
     event_id=PLAIN,
     has_change_id=Field(FLAG, "isChangeId"),
     currency=PLAIN,
-    low_balance_thresholds_micros=Field(SHARED_PLAIN, "thresholds"),
+    low_balance_thresholds_micros=Field(PLAIN_LIST, "thresholds"),
     auto_recharge=row(
         AutoRecharge, trigger_micros=PLAIN, recharge_micros=PLAIN, monthly_limit_micros=PLAIN
     ),
@@ -166,7 +166,7 @@ _SETTINGS = Record(
     prefix_hourly_spend_limit_micros=Field(PLAIN, "prefixHourlyMicros"),
     max_concurrent_calls=Field(PLAIN, "maxCalls"),
     max_grant_seconds=PLAIN,
-    failure_handling=one_of(FailureHandling),
+    failure_handling=enum_of(FailureHandling),
     late_usage_hours=PLAIN,
 )
 _FURTHER = row(
@@ -193,7 +193,7 @@ _RECHARGE = row(
     month_micros=PLAIN,
     day=SHORT_INSTANT,
     day_requests=PLAIN,
-    stopped_by=one_of(Disabled),
+    stopped_by=enum_of(Disabled),
 )
 _DAY = row(
     SpendCounter,
@@ -228,13 +228,13 @@ _ACCOUNT = Record(
     credits_set_up_at=INSTANT,
     settings=as_json(_SETTINGS.format),
     as_of=INSTANT,
-    lots=as_json(many(LOT)),
+    lots=as_json(list_of(LOT)),
     further=as_json(_FURTHER),
     forfeited_at=INSTANT,
     recharge=as_json(_RECHARGE),
     reserved=as_json(HOLDS),
     calls_notified=FLAG_NUMBER,
-    days=as_json(many(_DAY)),
+    days=as_json(list_of(_DAY)),
     corrections=NUMBER,
     prefixes_from=NUMBER,
     provisional=as_json(_PROVISIONAL),
@@ -263,7 +263,7 @@ ENTRY = "entry#"
 CALLS = "calls#"
 """How the items begin that list calls, and store the entry that charges these."""
 
-SHARES = many(row(LotShare, lot_id=PLAIN, purchase_id=PLAIN, amount_micros=PLAIN, late=FLAG))
+SHARES = list_of(row(LotShare, lot_id=PLAIN, purchase_id=PLAIN, amount_micros=PLAIN, late=FLAG))
 PRODUCER = as_json(row(Producer, account=PLAIN, source=PLAIN))
 CHARGE = row(
     LedgerEntry,
@@ -278,15 +278,15 @@ CHARGE = row(
 _ENTRY = Record(
     LedgerEntry,
     organization_id=TEXT,
-    entry_id=Field(attribute("S", after(ENTRY)), "record"),
-    type=attribute("S", one_of(EntryType)),
+    entry_id=Field(attribute("S", prefixed(ENTRY)), "record"),
+    type=attribute("S", enum_of(EntryType)),
     amount_micros=NUMBER,
     balance_after_micros=NUMBER,
     at=INSTANT,
     lots=as_json(SHARES),
     cause=TEXT,
     opens=as_json(LOT),
-    call_ids=Field(as_json(SHARED_PLAIN), "calls"),
+    call_ids=Field(as_json(PLAIN_LIST), "calls"),
     producer=PRODUCER,
 )
 # Of an entry that is no charge.
@@ -310,11 +310,11 @@ def entry_in(item: Item) -> LedgerEntry | None:
 
 
 def entry_key(organization_id: str, entry_id: str) -> Item:
-    return key(organization_id, f"{ENTRY}{entry_id}")
+    return credit_key(organization_id, f"{ENTRY}{entry_id}")
 
 
 def chargeback_key(organization_id: str, purchase_id: str) -> Item:
-    return key(organization_id, f"{_CHARGEBACK}{purchase_id}")
+    return credit_key(organization_id, f"{_CHARGEBACK}{purchase_id}")
 
 
 def chargeback_item(organization_id: str, chargeback: Chargeback) -> Item:
@@ -336,7 +336,7 @@ _EARLIER = "attribute_not_exists(organizationId) OR (content = :content AND issu
 def event_key(identity: EventIdentity) -> Item:
     if identity.kind is IdentityKind.EVENT:
         return {"eventId": {"S": identity.id}}
-    return key(identity.organization_id, f"{identity.kind}#{identity.id}")
+    return credit_key(identity.organization_id, f"{identity.kind}#{identity.id}")
 
 
 def event_of(identity: EventIdentity, item: Item) -> ProcessedEvent:

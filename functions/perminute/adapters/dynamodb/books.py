@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from perminute.adapters.dynamodb.account_items import CALLS, ENTRY, MONTH, entry_in, key
+from perminute.adapters.dynamodb.account_items import CALLS, ENTRY, MONTH, credit_key, entry_in
 from perminute.adapters.dynamodb.call_items import OUTCOME, call_key, movements_of
 from perminute.adapters.dynamodb.calls import call_list_of
 from perminute.adapters.dynamodb.codec import (
@@ -115,7 +115,7 @@ class DynamoDBBooks:
         if part == CALLS:
             options["ProjectionExpression"] = "organizationId, #record, entry"
         if after is not None:
-            options["ExclusiveStartKey"] = key(organization_id, after)
+            options["ExclusiveStartKey"] = credit_key(organization_id, after)
         for item in self._tables.credit.items_of(organization_id, part, **options):
             with readable(f"the ledger of {organization_id}"):
                 entry = entry_in(item)

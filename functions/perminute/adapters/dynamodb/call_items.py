@@ -18,8 +18,8 @@ from perminute.adapters.dynamodb.codec import (
     Field,
     Record,
     as_json,
-    many,
-    one_of,
+    enum_of,
+    list_of,
     row,
     to_json,
     whole_seconds,
@@ -217,20 +217,20 @@ _CALL = Record(
     Call,
     organizer_id=PLAIN,
     meeting_id=PLAIN,
-    meeting_type=one_of(MeetingType),
-    leg_type=one_of(LegType),
+    meeting_type=enum_of(MeetingType),
+    leg_type=enum_of(LegType),
     service_number=PLAIN,
     remote_number=PLAIN,
 )
 _REQUEST = Record(
     ChargingRequest,
-    operation=one_of(Operation),
+    operation=enum_of(Operation),
     requested_seconds=Field(PLAIN, "requested"),
     used_seconds=Field(PLAIN, "reported"),
 )
 _ANSWER = Record(
     Answer,
-    decision=one_of(Decision),
+    decision=enum_of(Decision),
     reason=PLAIN,
     granted_seconds=Field(PLAIN, "granted"),
     valid_until=SHORT_INSTANT,
@@ -238,12 +238,12 @@ _ANSWER = Record(
     hang_up_after_seconds=Field(PLAIN, "hangUp"),
     remaining_seconds=Field(PLAIN, "remaining"),
     final_unit=Field(FLAG, "final"),
-    paid_by=one_of(PaidBy),
+    paid_by=enum_of(PaidBy),
     rate_micros_per_minute=Field(PLAIN, "rate"),
     connection_fee_micros=Field(PLAIN, "fee"),
     currency=PLAIN,
-    limit=one_of(LimitName),
-    failure_handling=Field(one_of(FailureHandling), "onFailure"),
+    limit=enum_of(LimitName),
+    failure_handling=Field(enum_of(FailureHandling), "onFailure"),
 )
 _RESERVATION = Record(
     Reservation,
@@ -253,10 +253,10 @@ _RESERVATION = Record(
     used_seconds=Field(PLAIN, "used"),
     reported_at=SHORT_INSTANT,
     promised=row(Promise, until=GRID_INSTANT, micros=PLAIN, minutes=PLAIN),
-    keys=many(row(SpendKey, kind=one_of(SpendKind), subject=PLAIN, since=SHORT_INSTANT)),
+    keys=list_of(row(SpendKey, kind=enum_of(SpendKind), subject=PLAIN, since=SHORT_INSTANT)),
 )
 _HELD = as_json(
-    many(row(Held, until=GRID_INSTANT, micros=PLAIN, minutes=PLAIN, used=FLAG, calls=PLAIN))
+    list_of(row(Held, until=GRID_INSTANT, micros=PLAIN, minutes=PLAIN, used=FLAG, calls=PLAIN))
 )
 _PARTS = as_json()
 

@@ -17,7 +17,7 @@ from itertools import islice
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
-from perminute.adapters.dynamodb.account_items import ACCOUNT, CALLS, CHARGE, account_of, key
+from perminute.adapters.dynamodb.account_items import ACCOUNT, CALLS, CHARGE, account_of, credit_key
 from perminute.adapters.dynamodb.call_items import (
     UNDER_WAY_INDEX,
     call_key,
@@ -68,7 +68,9 @@ def call_list_items(
         # A call is listed once under each suffix, so no other list can have this name.
         name = hashlib.sha256(calls[0].call_id.encode()).hexdigest()[:32]
         item = {
-            **key(usages[0].call.organization_id, f"{call_list_record(last)}#{name}{suffix}"),
+            **credit_key(
+                usages[0].call.organization_id, f"{call_list_record(last)}#{name}{suffix}"
+            ),
             "calls": {"B": zlib.compress(_listed(calls))},
         }
         if dial_outs := sum(call.dial_out for call in calls):
@@ -146,7 +148,7 @@ class DynamoDBCallsUnderWay:
     def read(self, organization_id: str, call_id: str) -> CallUnderWay:
         credit, usage = self._tables.credit.name, self._tables.usage.name
         keys = {
-            credit: [key(organization_id, ACCOUNT)],
+            credit: [credit_key(organization_id, ACCOUNT)],
             usage: [call_key(organization_id, call_id)],
         }
         items = get_together(self._tables.connection, keys)

@@ -1,6 +1,6 @@
 """How values are written into items and JSON, and read again: each field of a type is named once.
 
-A `Format` writes one value and reads it; `record` and `row` combine those of the fields of a type.
+A `Format` writes and reads one value; `Record` and `row` combine the formats of a type's fields.
 A field that has its default is left out: an item is paid for by the started kilobyte.
 """
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Item = dict[str, dict[str, Any]]
-"""An item as DynamoDB's API has it: by attribute name the type and the value."""
+"""An item as DynamoDB's API has it: attribute name to `{type: value}`."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND, MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
 MICROS_PER_SECOND = 1_000_000
-LEAST_MICROS = 10**12
-"""From it on a number is an instant in microseconds: in seconds that would be the year 33658."""
+LEAST_MICROSECONDS = 10**12
+"""Stored numbers from this on are microseconds: as seconds they would be after the year 33658."""
 
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-"""Write JSON without spaces, in its own letters."""
+"""Write JSON without spaces and without escaping letters beyond ASCII: each byte is paid for."""
 
 
 class Format(NamedTuple):
@@ -41,34 +41,35 @@ class Format(NamedTuple):
 
 
 _DECLARED = object()
-ALWAYS = object()
-"""In the place of a default: the field is written whatever it is, for a condition compares it."""
+"""In the place of a default: the default that the type declares, if any."""
+ALWAYS_WRITTEN = object()
+"""In the place of a default: the field is always written, since a condition compares it."""
 
 
 class Field(NamedTuple):
-    """How a field is written: its format, and what differs from what the type itself says."""
+    """How a field is stored, where its name or default differs from those of the type."""
 
     format: Format
-    name: str = ""
+    name: str = ""  # empty: the field's own in camelCase
     default: object = _DECLARED
 
 
 # ── Values ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _same(value: Any) -> Any:  # noqa: ANN401 - any value
+def _unchanged(value: Any) -> Any:  # noqa: ANN401 - any value
     return value
 
 
 def _written_instant(at: datetime) -> int:
     micros = (at - EPOCH) // MICROSECOND
-    if at.microsecond and abs(micros) >= LEAST_MICROS:
+    if at.microsecond and abs(micros) >= LEAST_MICROSECONDS:
         return micros
     return micros // MICROS_PER_SECOND
 
 
 def _read_instant(stored: int) -> datetime:
-    return EPOCH + stored * (SECOND if abs(stored) < LEAST_MICROS else MICROSECOND)
+    return EPOCH + stored * (SECOND if abs(stored) < LEAST_MICROSECONDS else MICROSECOND)
 
 
 def sortable(at: datetime) -> str:
@@ -81,20 +82,20 @@ def whole_seconds(at: datetime) -> str:
     return format_instant(at.replace(microsecond=0))
 
 
-PLAIN = Format(_same, _same)
+PLAIN = Format(_unchanged, _unchanged)
 FLAG = Format(int, bool)
 SHORT_INSTANT = Format(_written_instant, _read_instant)
 """Seconds since 1970, or microseconds if the instant has a fraction."""
 DAY = Format(date.isoformat, date.fromisoformat)
-SHARED_PLAIN = Format(list, tuple)
-"""Several values that JSON writes as they are."""
+PLAIN_LIST = Format(list, tuple)
+"""A tuple of values that JSON writes as they are."""
 
 
-def one_of(kind: type[StrEnum]) -> Format:
+def enum_of(kind: type[StrEnum]) -> Format:
     return Format(str, kind)
 
 
-def many(of: Format) -> Format:
+def list_of(of: Format) -> Format:
     write, read = of
     return Format(
         lambda values: [write(value) for value in values],
@@ -109,7 +110,7 @@ def mapping(keys: Format, values: Format) -> Format:
     )
 
 
-def after(prefix: str, of: Format = PLAIN) -> Format:
+def prefixed(prefix: str, of: Format = PLAIN) -> Format:
     return Format(
         lambda value: f"{prefix}{of.write(value)}",
         lambda stored: of.read(stored.removeprefix(prefix)),
@@ -135,8 +136,8 @@ SORTABLE_INSTANT = attribute("S", Format(sortable, parse_instant))
 def as_json(of: Format = PLAIN) -> Format:
     """Write a value as an attribute of JSON text.
 
-    Each attribute costs the SDK some 4 µs on the way out (`make bench`): what no condition, filter
-    or export asks for has none of its own.
+    Each attribute costs the SDK some 4 µs to write (`make bench`), so only what a condition, filter
+    or export reads has an attribute of its own.
     """
     write, read = of
     return attribute(
@@ -165,7 +166,7 @@ class Record(Generic[T]):
         """Take the format of each field; its stored name is the field's in camelCase."""
         self.kind = kind
         self._fields = [
-            (name, *_described(name, field, _defaults(kind))) for name, field in fields.items()
+            (name, *_stored_as(name, field, _defaults(kind))) for name, field in fields.items()
         ]
 
     def write(self, value: T) -> dict[str, Any]:
@@ -195,7 +196,7 @@ def row(kind: Callable[..., Any], /, **formats: Format) -> Format:
     New fields go at the end: what is stored is read by position.
     """
     names = list(formats)
-    defaults = [_defaults(kind).get(name, ALWAYS) for name in names]
+    defaults = [_defaults(kind).get(name, ALWAYS_WRITTEN) for name in names]
 
     def write(value: object) -> list[Any]:
         contents = [getattr(value, name) for name in names]
@@ -214,22 +215,22 @@ def row(kind: Callable[..., Any], /, **formats: Format) -> Format:
     return Format(write, read)
 
 
-def _described(
+def _stored_as(
     name: str, field: Format | Field, defaults: Mapping[str, object]
 ) -> tuple[str, Callable[[Any], Any], Callable[[Any], Any], object]:
     if isinstance(field, Format):
         field = Field(field)
-    default = defaults.get(name, ALWAYS) if field.default is _DECLARED else field.default
-    return field.name or _camel(name), *field.format, default
+    default = defaults.get(name, ALWAYS_WRITTEN) if field.default is _DECLARED else field.default
+    return field.name or _camel_case(name), *field.format, default
 
 
-def _camel(name: str) -> str:
+def _camel_case(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(map(str.title, rest))
 
 
 def _defaults(kind: Callable[..., Any]) -> dict[str, object]:
-    """Return what the fields of a dataclass or named tuple are if nothing is said of them."""
+    """Return the defaults of the fields of a dataclass or named tuple."""
     if not dataclasses.is_dataclass(kind):
         defaults: dict[str, object] = getattr(kind, "_field_defaults", {})
         return defaults

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from perminute.adapters.dynamodb.account_items import HOLDS, MONTH, key
+from perminute.adapters.dynamodb.account_items import HOLDS, MONTH, credit_key
 from perminute.adapters.dynamodb.codec import (
     DAY,
     FLAG,
@@ -16,11 +16,11 @@ from perminute.adapters.dynamodb.codec import (
     Field,
     Format,
     Record,
-    after,
     as_json,
     attribute,
-    many,
+    list_of,
     mapping,
+    prefixed,
     row,
     whole_seconds,
 )
@@ -53,7 +53,7 @@ _POSITION = row(DrawPosition, ended_at=SHORT_INSTANT, call_id=PLAIN)
 _POOL = Record(
     MinutePool,
     organization_id=TEXT,
-    month=Field(attribute("S", after(POOL, MONTH)), "record"),
+    month=Field(attribute("S", prefixed(POOL, MONTH)), "record"),
     used_by_day=Field(_MINUTES_BY_DAY, "used"),
     reserved_by_day=Field(_MINUTES_BY_DAY, "reserved"),
     held=as_json(HOLDS),
@@ -106,7 +106,7 @@ def _read_key(text: str) -> SpendKey:
 _KEY = Format(_written_key, _read_key)
 _SPENDING = Record(
     SpendCounter,
-    key=Field(attribute("S", after(SPENDING, _KEY)), "record"),
+    key=Field(attribute("S", prefixed(SPENDING, _KEY)), "record"),
     spent_micros=NUMBER,
     corrections=NUMBER,
     held=as_json(HOLDS),
@@ -114,7 +114,7 @@ _SPENDING = Record(
     counted_before=attribute("S", DAY),
     part=as_json(row(PartOfDay, after=PLAIN, entries=PLAIN, micros=PLAIN)),
 )
-_CHANGES = as_json(many(row(SpendChange, key=_KEY, ended_on=DAY, micros=PLAIN, moved=FLAG)))
+_CHANGES = as_json(list_of(row(SpendChange, key=_KEY, ended_on=DAY, micros=PLAIN, moved=FLAG)))
 
 
 def spending_record(counted: SpendKey) -> str:
@@ -136,7 +136,7 @@ def correction_record(number: int) -> str:
 def correction_item(organization_id: str, number: int, changes: Sequence[SpendChange]) -> Item:
     """Write what a correction changed for limits, under the number that the account has of it."""
     return {
-        **key(organization_id, correction_record(number)),
+        **credit_key(organization_id, correction_record(number)),
         "changes": _CHANGES.write(changes),
     }
 

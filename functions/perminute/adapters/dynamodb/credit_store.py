@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from perminute.adapters.dynamodb import account_items, call_items, counter_items
 from perminute.adapters.dynamodb.account_items import (
     chargeback_key,
+    credit_key,
     entry_in,
     entry_key,
     event_key,
     event_of,
-    key,
 )
 from perminute.adapters.dynamodb.codec import sortable, whole_seconds
 from perminute.adapters.dynamodb.tables import readable
@@ -52,7 +52,7 @@ class DynamoDBCreditStore:
 
     def account(self, organization_id: str) -> Account:
         with readable(f"the account of {organization_id}"):
-            item = self._tables.credit.get(key(organization_id, account_items.ACCOUNT))
+            item = self._tables.credit.get(credit_key(organization_id, account_items.ACCOUNT))
             if item is not None:
                 return account_items.account_of(item)
         return Account(organization_id=organization_id)
@@ -68,7 +68,7 @@ class DynamoDBCreditStore:
             raise why_refused(transaction, failed, first=request.first_put)
 
     def pools(self, organization_id: str, months: Collection[Month]) -> dict[Month, MinutePool]:
-        keys = [key(organization_id, counter_items.pool_record(month)) for month in months]
+        keys = [credit_key(organization_id, counter_items.pool_record(month)) for month in months]
         with readable(f"a minute pool of {organization_id}"):
             pools = map(counter_items.pool_of, self._tables.credit.get_snapshot(keys))
             found = {pool.month: pool for pool in pools}
@@ -80,8 +80,9 @@ class DynamoDBCreditStore:
     def spend_counters(
         self, organization_id: str, keys: Collection[SpendKey]
     ) -> dict[SpendKey, SpendCounter]:
+        records = map(counter_items.spending_record, keys)
         items = self._tables.credit.get_together(
-            [key(organization_id, counter_items.spending_record(counted)) for counted in keys]
+            [credit_key(organization_id, record) for record in records]
         )
         with readable(f"the spending of {organization_id}"):
             return {counter.key: counter for counter in map(counter_items.spending_of, items)}
@@ -153,7 +154,7 @@ class DynamoDBCreditStore:
             return tuple(map(account_items.lot_of, items))
 
     def bought(self, organization_id: str, purchase_id: str) -> BoughtCredit | None:
-        # Imported where it is needed: who authorizes calls is waited for, and charges nothing back.
+        # Imported where it is needed: bridges wait for authorizations, which charge nothing back.
         from perminute.domain.credit.booking import BoughtCredit  # noqa: PLC0415
 
         identity = EventIdentity(IdentityKind.PURCHASE, organization_id, purchase_id)
@@ -165,7 +166,7 @@ class DynamoDBCreditStore:
         with readable(f"purchase {purchase_id} of {organization_id}"):
             before = credit.get(chargeback_key(organization_id, purchase_id))
             record = account_items.expired_lot_record(entry.opens)
-            expired = credit.get(key(organization_id, record))
+            expired = credit.get(credit_key(organization_id, record))
             return BoughtCredit(
                 purchase_id=purchase_id,
                 lot_id=entry.opens.lot_id,
@@ -202,7 +203,7 @@ class DynamoDBCreditStore:
         Pools are read before the calls and after them, and left out if they differ: then they
         were being drawn on.
         """
-        # Imported where it is needed: who authorizes calls is waited for, and reconciles nothing.
+        # Imported where it is needed: bridges wait for authorizations, which reconcile nothing.
         from perminute.adapters.dynamodb.books import DynamoDBBooks  # noqa: PLC0415
         from perminute.domain.reconciliation.reconciliation import Statement  # noqa: PLC0415
 

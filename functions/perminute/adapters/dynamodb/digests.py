@@ -8,9 +8,9 @@ from datetime import date
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from perminute.adapters.dynamodb.account_items import key
+from perminute.adapters.dynamodb.account_items import credit_key
 from perminute.adapters.dynamodb.codec import (
-    ALWAYS,
+    ALWAYS_WRITTEN,
     NUMBER,
     PLAIN,
     SHORT_INSTANT,
@@ -19,7 +19,7 @@ from perminute.adapters.dynamodb.codec import (
     Format,
     Record,
     as_json,
-    many,
+    list_of,
     row,
 )
 from perminute.adapters.dynamodb.outbox_items import CALLS_TO_COUNT, documents_in, documents_item
@@ -57,8 +57,8 @@ _COUNTED = Record(
     calls=NUMBER,
     retail_cost_micros=Field(NUMBER, "retailMicros"),
     currency=TEXT,
-    named=as_json(many(row(NamedCall, at=SHORT_INSTANT, call_id=PLAIN))),
-    step=Field(NUMBER, default=ALWAYS),
+    named=as_json(list_of(row(NamedCall, at=SHORT_INSTANT, call_id=PLAIN))),
+    step=Field(NUMBER, default=ALWAYS_WRITTEN),
 )
 
 
@@ -118,7 +118,7 @@ class DynamoDBDigests:
         self, organization_id: str, records: Sequence[CallRecord], counted: Sequence[CountedCalls]
     ) -> bool:
         request, table = WriteRequest(self._connection), self._table
-        keys = (key(organization_id, record.key) for record in records)
+        keys = (credit_key(organization_id, record.key) for record in records)
         request.deletes += (table.delete(record_key, _IS_THERE) for record_key in keys)
         request.puts += (self._put(organization_id, calls) for calls in counted)
         return request.succeeds()
@@ -164,7 +164,7 @@ def _hashed(group: CallGroup) -> str:
 
 
 def _counted_key(organization_id: str, group: CallGroup) -> Item:
-    return key(organization_id, f"{COUNTED}{group.day}#{_hashed(group)}")
+    return credit_key(organization_id, f"{COUNTED}{group.day}#{_hashed(group)}")
 
 
 def digest_items(organization_id: str, sent: Sequence[CallToNotify]) -> Iterator[Item]:

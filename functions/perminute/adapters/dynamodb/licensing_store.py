@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from perminute.adapters.dynamodb.account_items import (
     ACCOUNT,
     NEVER_DUE,
+    credit_key,
     event_of,
     insert_event,
-    key,
 )
 from perminute.adapters.dynamodb.codec import sortable
 from perminute.adapters.dynamodb.tables import readable
@@ -192,7 +192,7 @@ class DynamoDBLicensingStore:
         An account that begins with it is listed, for the nightly run finds organizations by that.
         """
         return self._tables.credit.update(
-            key(organization_id, ACCOUNT),
+            credit_key(organization_id, ACCOUNT),
             {
                 "version": "if_not_exists(#version, :none) + :one",
                 "licensingVersion": "if_not_exists(licensingVersion, :none) + :one",

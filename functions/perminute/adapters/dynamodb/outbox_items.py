@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from perminute.adapters.dynamodb.account_items import key
+from perminute.adapters.dynamodb.account_items import credit_key
 from perminute.adapters.dynamodb.codec import to_json
 from perminute.adapters.notification_documents import facts_of
 from perminute.domain.credit.transaction import NO_CAUSES
@@ -50,7 +50,7 @@ def outbox_item(
 
 
 def documents_item(organization_id: str, record: str, documents: Sequence[Document]) -> Item:
-    return {**key(organization_id, record), "notifications": {"S": to_json(documents)}}
+    return {**credit_key(organization_id, record), "notifications": {"S": to_json(documents)}}
 
 
 def documents_in(item: Item) -> list[Document]:

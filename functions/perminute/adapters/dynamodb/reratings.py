@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from perminute.adapters.dynamodb.account_items import ACCOUNTS_INDEX, PRODUCER
 from perminute.adapters.dynamodb.codec import (
-    ALWAYS,
+    ALWAYS_WRITTEN,
     INSTANT,
     NUMBER,
     SHORT_INSTANT,
@@ -15,10 +15,10 @@ from perminute.adapters.dynamodb.codec import (
     Field,
     Format,
     Record,
-    after,
     as_json,
     attribute,
     mapping,
+    prefixed,
     whole_seconds,
 )
 from perminute.adapters.dynamodb.counter_items import WAITING
@@ -38,13 +38,13 @@ _SUBJECT = Format(lambda subject: subject or "", lambda text: text or EVERYBODY)
 _RERATING = Record(
     Rerating,
     organization_id=TEXT,
-    rerating_id=Field(attribute("S", after(RERATING)), "record"),
+    rerating_id=Field(attribute("S", prefixed(RERATING)), "record"),
     at=INSTANT,
     since=as_json(mapping(_SUBJECT, SHORT_INSTANT)),
     pools_since=INSTANT,
     seats_since=INSTANT,
     after=TEXT,
-    steps=Field(NUMBER, default=ALWAYS),
+    steps=Field(NUMBER, default=ALWAYS_WRITTEN),
     others=NUMBER,
     producer=PRODUCER,
 )
