@@ -66,7 +66,7 @@ def credit_key(organization_id: str, record: str) -> Item:
 
 
 def minutes_since_1970(at: datetime) -> int:
-    """Write an instant of the grid that holds lie on: it is made of whole minutes."""
+    """Write an instant in whole minutes: reservations lapse at such instants only (`holds`)."""
     return (at - EPOCH) // MINUTE
 
 

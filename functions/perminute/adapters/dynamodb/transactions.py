@@ -31,21 +31,23 @@ if TYPE_CHECKING:
     from perminute.domain.credit.transaction import Transaction
 
 _NEW_CALL = "attribute_not_exists(outcome) AND attribute_not_exists(held)"
-"""Nothing is recorded of a call, or only that it was authorized and has nothing reserved."""
+"""Of the call nothing is stored, or only an authorization that has nothing reserved."""
 
 _CALL_TO_SETTLE = (
     "attribute_not_exists(outcome) "
     "AND (attribute_not_exists(sequenceNumber) OR sequenceNumber = :n)"
 )
-"""The same, but what it has reserved is known; if it is forgotten meanwhile, so much the better."""
+"""The call is under way as it was read: its reservation is released with the charge. If it has been
+deleted meanwhile, nothing needs to be released."""
 
 
 def request_of(tables: Tables, transaction: Transaction) -> WriteRequest:
     """Return all that a transaction writes: its usages first, then its processed events."""
     request, credit = WriteRequest(tables.connection), tables.credit
     events = (insert_event(tables, event) for event in transaction.processed_events)
-    request.puts += [*_usages(tables, transaction), *events]
-    item, (unchanged, version) = account_item(transaction.after), _is_at(transaction.before)
+    request.puts += [*_usage_puts(tables, transaction), *events]
+    item = account_item(transaction.after)
+    unchanged, version = _unchanged_since(transaction.before)
     if transaction.after is transaction.before:
         request.checks.append(credit.check(item, unchanged, **version))
     else:
@@ -57,12 +59,12 @@ def request_of(tables: Tables, transaction: Transaction) -> WriteRequest:
         request.puts.append(authorized_put(tables, transaction.authorized))
     request.deletes += (
         credit.delete(further_lot_item(transaction.before.organization_id, lot))
-        for lot in transaction.lots[1]
+        for lot in transaction.lots.removed
     )
     return request
 
 
-def _usages(tables: Tables, transaction: Transaction) -> Iterator[Operation]:
+def _usage_puts(tables: Tables, transaction: Transaction) -> Iterator[Operation]:
     reserved = {
         reservation.call.call_id: reservation
         for reservation in transaction.settled
@@ -79,34 +81,34 @@ def _usages(tables: Tables, transaction: Transaction) -> Iterator[Operation]:
 
 def _new_items(transaction: Transaction) -> Iterator[Item]:
     """Write what is never changed: entries, the outbox, lists of calls, corrections, re-ratings."""
-    # The entry of a charge is written with the calls that it charges, for they explain it.
+    # The entry of a charge is written into the list of the calls that it charges.
     charges = (entry for entry in transaction.entries if entry.type is EntryType.CHARGE)
     for entry in transaction.entries:
         if entry.type is not EntryType.CHARGE or not transaction.usages:
             yield entry_item(entry)
     if transaction.notifications:
-        # Imported where it is needed: few of the calls that are authorized are notified of.
+        # Imported where it is needed: few authorizations notify anybody.
         from perminute.adapters.dynamodb.outbox_items import outbox_item  # noqa: PLC0415
 
-        for some in transaction.outbox:
-            yield outbox_item(some, transaction.after.version, transaction.causes)
+        for notifications in transaction.outbox:
+            yield outbox_item(notifications, transaction.after.version, transaction.causes)
     yield from call_list_items(transaction.usages, next(charges, None))
     yield from call_list_items(transaction.relisted, suffix=RELISTED)
     if transaction.corrected:
         number = transaction.after.corrections
         yield correction_item(transaction.after.organization_id, number, transaction.corrected)
     if transaction.reratings:
-        # Imported where it is needed: who authorizes calls rates none again.
+        # Imported where it is needed: an authorization rates no calls again.
         from perminute.adapters.dynamodb.reratings import rerating_item  # noqa: PLC0415
 
         yield from map(rerating_item, transaction.reratings)
 
 
 def _replaced_items(transaction: Transaction) -> Iterator[Item]:
-    """Write lots, pools and what was spent, without a condition of their own.
+    """Write lots, pools and spend counters, without a condition of their own.
 
-    Whatever changes them makes a new version of the account as well, whose version is checked;
-    the same is true of usages that are rated again.
+    Each transaction that changes them also checks the account's version, and increases it. The same
+    holds for usages that are rated again.
     """
     organization_id = transaction.before.organization_id
     stored, _, forfeited = transaction.lots
@@ -122,7 +124,7 @@ def _replaced_items(transaction: Transaction) -> Iterator[Item]:
         yield spending_item(organization_id, counter)
 
 
-def _is_at(account: Account) -> tuple[str, dict[str, int]]:
+def _unchanged_since(account: Account) -> tuple[str, dict[str, int]]:
     if account.version == 0:
         return "attribute_not_exists(organizationId)", {}
     return "#version = :version", {"version": account.version}
@@ -131,10 +133,10 @@ def _is_at(account: Account) -> tuple[str, dict[str, int]]:
 def why_refused(
     transaction: Transaction, items: Mapping[int, Item], *, first: int
 ) -> AlreadyExists | AccountChanged:
-    """Distinguish records that exist from an account that changed: nothing else can fail.
+    """Distinguish records that exist from an account that changed: no other condition can fail.
 
-    `items` are stored where conditions failed, by position: usages stand at `first`, then the
-    processed events.
+    `items` are the stored items whose conditions failed, by their position in the transaction:
+    usages begin at `first`, and processed events follow them.
     """
     calls = {
         usage.call.call_id: call_of(items[position])
