@@ -191,11 +191,11 @@ def reconciled(text: str) -> str:
 
 
 def doctored(text: str) -> str:
-    class Patient:
+    class CheckedStack:
         def __init__(self, _: str) -> None:
             self.checks = (lambda: [Finding(Status.FAIL, text, text)],)
 
-    with patch.object(doctor, "_Patient", Patient):
+    with patch.object(doctor, "_CheckedStack", CheckedStack):
         return screen_of(lambda: doctor.run_doctor("stack", as_json=False))
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 START_TIMEOUT_SECONDS = 30
 STOP_TIMEOUT_SECONDS = 5
+ENDS_WITHIN_SECONDS = 0.5
 POLL_SECONDS = 0.05
 
 
@@ -55,7 +56,10 @@ def serving(
             try:
                 yield
             except Exception as error:
-                # That error says only that there was no answer, and not why.
+                # That error says only that there was no answer, and not why. A process that does
+                # not answer any more may not have ended yet.
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(ENDS_WITHIN_SECONDS)
                 if process.poll() is None:
                     raise
                 raise _error(process, output, was_there=True) from error

@@ -57,7 +57,7 @@ def test_zsh_asks_for_completions_and_their_meaning(
     monkeypatch.setenv("COMP_CWORD", "2")
     monkeypatch.setenv(VARIABLE, "zsh_complete")
     assert main([]) == 0
-    assert capsys.readouterr().out == "plain\nlist\nShow what waits, and why; all stays.\n"
+    assert capsys.readouterr().out == "plain\nlist\nShow the dead letters and why they failed.\n"
 
 
 def test_a_shell_that_is_not_known_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
