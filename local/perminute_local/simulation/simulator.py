@@ -37,7 +37,7 @@ from perminute_local.simulation.faults import Fault, rng_of
 from perminute_local.simulation.invariants.books import checked, differences_found
 from perminute_local.simulation.invariants.calls import charged_in_the_end, covered_at_any_price
 from perminute_local.simulation.invariants.events import EventLog, refused_once
-from perminute_local.simulation.invariants.invariant import everything_settles
+from perminute_local.simulation.invariants.invariant import everything_settles, reads_stored
 from perminute_local.simulation.invariants.notifications import notified_in_the_end
 from perminute_local.simulation.invariants.organization import books_of
 from perminute_local.simulation.plan import (
@@ -258,6 +258,7 @@ class Simulator:
 
     # ── Quiescence ───────────────────────────────────────────────────────────────────────────
 
+    @reads_stored
     def _quiesce(self, *, is_last: bool = False) -> Broken | None:
         """Let everything settle without faults, and check all invariants.
 
@@ -276,8 +277,6 @@ class Simulator:
                 or next(self._check(is_last=is_last), None)
                 or (self._corrupt_a_balance() if is_last else None)
             )
-        except Contended as error:  # what is read contradicts itself, and nobody is writing
-            return everything_settles(str(error))[0]
         finally:
             self.injector.is_off = False
 
@@ -355,6 +354,7 @@ class Simulator:
         yield from refused_once(self.events, refused, self.bus.received, self.bus.settled)
         yield from self.corrections.finish(snapshots)
 
+    @reads_stored
     def _check_changed_books(self) -> Broken | None:
         """Check the books that have changed, if nothing is under way that may change them."""
         if not self.bus.is_empty:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec
 
+from perminute.domain.errors import Contended
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -44,5 +46,22 @@ def promise(sentence: str) -> Callable[..., list[Broken]]:
     return lambda *messages: [Broken(sentence, message) for message in messages]
 
 
+def reads_stored(check: Callable[P, Broken | None]) -> Callable[P, Broken | None]:
+    """Make a check return what is broken if stored items contradict each other.
+
+    Where nobody is writing, no reading is contended.
+    """
+
+    @wraps(check)
+    def broken(*args: P.args, **options: P.kwargs) -> Broken | None:
+        try:
+            return check(*args, **options)
+        except Contended as error:
+            return _items_agree(str(error))[0]
+
+    return broken
+
+
+_items_agree = promise("stored items do not contradict each other")
 everything_settles = promise("everything settles")
 books_agree = promise("balance = ledger = lots less debt")
