@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import ModuleType
 
+    from perminute_local.simulation.invariants.invariant import Broken
     from perminute_local.stack import Template
 
 BOOKS = "balance = ledger = lots less debt"
@@ -72,30 +73,37 @@ BUGS_OVER_MOTO = [
 """Each bug with a seed, and the promises of which it breaks one in the world of that seed."""
 
 
+ALL_BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
+    **BUGS,
+    **{bug: {promise} for bug, promise in {**DIGEST_BUGS, **EVENT_BUGS, **LOT_BUGS}.items()},
+}
+"""Each bug that the twins can have, with the promises of which it breaks one."""
+
+
 def broken_promises(
     template: Template, faults: frozenset[Fault] = ALL_FAULTS, events: int = EVENTS
-) -> Iterator[str]:
+) -> Iterator[Broken]:
     """Yield what is broken in one world after the other: who has seen enough stops there."""
     for seed in SEEDS:
         broken = simulate(World(seed=seed, events=events, faults=faults), template).broken
         if broken is not None:
-            yield broken.promise
+            yield broken
 
 
 @pytest.mark.planted
-@pytest.mark.parametrize(("bug", "promises"), BUGS.items())
-def test_a_bug_breaks_worlds(
+@pytest.mark.parametrize(("bug", "promises"), ALL_BUGS.items())
+def test_a_bug_breaks_its_promise(
     template: Template,
     bug: Callable[[], AbstractContextManager[None]],
     promises: set[str],
 ) -> None:
     found = []
     with bug():
-        for promise in broken_promises(template, events=MORE_EVENTS.get(bug, EVENTS)):
-            if promise in promises:
+        for broken in broken_promises(template, events=MORE_EVENTS.get(bug, EVENTS)):
+            if broken.promise in promises:
                 return
-            found.append(promise)
-    pytest.fail(f"in {len(found)} worlds was found {set(found)}")
+            found.append(broken)
+    pytest.fail(f"in {len(found)} worlds was found {found}")
 
 
 @pytest.mark.planted
@@ -128,19 +136,16 @@ def test_it_takes_faults_to_find_that_a_version_is_missing(template: Template) -
         assert [*broken_promises(template, ALL_FAULTS - {Fault.OVERTAKE})] == []
 
 
-@pytest.mark.planted
-@pytest.mark.parametrize(("bug", "promise"), {**DIGEST_BUGS, **EVENT_BUGS, **LOT_BUGS}.items())
-def test_a_bug_breaks_its_promise(
-    template: Template, bug: Callable[[], AbstractContextManager[None]], promise: str
-) -> None:
+@pytest.mark.parametrize("bug", [*ALL_BUGS, *ADAPTER_BUGS])
+def test_a_bug_can_be_planted(bug: Callable[[], AbstractContextManager[None]]) -> None:
+    """It replaces something that exists: else it would be found missing by `make bugs` alone."""
     with bug():
-        assert promise in broken_promises(template)
+        pass
 
 
 def test_each_promise_is_broken_by_a_bug() -> None:
     """What no bug breaks may be a promise that nothing looks at."""
-    broken = {*EVENT_BUGS.values(), *ADAPTER_BUGS.values(), *DIGEST_BUGS.values()}
-    broken |= {*LOT_BUGS.values(), *chain.from_iterable(BUGS.values())}
+    broken = {*ADAPTER_BUGS.values(), *chain.from_iterable(ALL_BUGS.values())}
     broken |= {promise for *_, promises in BUGS_OVER_MOTO for promise in promises}
     assert broken == promised()
 
