@@ -77,13 +77,13 @@ def test_pools_come_back_as_they_were_written_with_the_account(
         organization_id=organization,
         month=DECEMBER,
         used_by_day={date(2026, 12, 1): 17, date(2027, 1, 1): 3},
-        bound=DrawPosition(ANSWERED, "call#1"),
+        drawn_until=DrawPosition(ANSWERED, "call#1"),
         scope=SettlementScope(
             DrawPosition(ANSWERED, "call#2"), -7, DrawPosition(ANSWERED, "call#3")
         ),
         unsettled=SettlementCursor(DrawPosition(MIDNIGHT, ""), 5),
         drawn_from=DrawPosition(ENDED, "call#2"),
-        steps=7,
+        step_count=7,
         notified_percent=80,
     )
     stores.credit.commit(transaction(organization, pools=(plain, full)))

@@ -109,7 +109,7 @@ class World:
         pool = self.store.pools(ORGANIZATION, [NOVEMBER])[NOVEMBER]
         assert (pool.unsettled, pool.scope, pool.used) == (None, None, used[NOVEMBER])
         # Too low a bound would have a late call draw without another look.
-        assert last is None or (pool.bound is not None and pool.bound >= last)
+        assert last is None or (pool.drawn_until is not None and pool.drawn_until >= last)
         assert reconcile(self.store.statement(ORGANIZATION)) == ()
 
 

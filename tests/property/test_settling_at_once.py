@@ -106,7 +106,7 @@ class World:
         for usage in self.store.usages.values():
             if usage.pool_minutes:
                 # A bound may be too high, by how far a pool was settled; too low it would be wrong.
-                bound = self.store.minute_pools[ORGANIZATION, month_of(usage.call)].bound
+                bound = self.store.minute_pools[ORGANIZATION, month_of(usage.call)].drawn_until
                 assert bound is not None
                 assert bound >= DrawPosition.of(usage.call)
         return {

@@ -243,7 +243,7 @@ def test_what_else_grows_stays_far_below() -> None:
         month=Month(2026, 11),
         used_by_day={date(2026, 11, 1) + timedelta(days=n): 10**6 for n in range(32)},
         reserved_by_day={date(2026, 11, 1) + timedelta(days=n): 10**6 for n in range(32)},
-        bound=place,
+        drawn_until=place,
         unsettled=SettlementCursor(place, 10**6, 10**6),
         drawn_from=place,
         scope=SettlementScope(place, 10**6, place),

@@ -66,7 +66,7 @@ def test_calls_draw_until_the_pool_ends_and_the_one_that_straddles_it_gets_the_r
     assert pool == replace(
         POOL,
         used_by_day={date(2026, 11, 2): 12},
-        bound=DrawPosition(ANSWERED + 2 * MINUTE, "c-2"),
+        drawn_until=DrawPosition(ANSWERED + 2 * MINUTE, "c-2"),
     )
 
 
@@ -84,7 +84,7 @@ def test_a_late_call_is_settled_at_once_if_there_is_enough_for_all() -> None:
     licensing = licensed((12, LONG_AGO))
     pool = draw(POOL, licensing, ("b", 2, 5), ("a", 1, 7))
     assert (pool.used, pool.unsettled) == (12, None)
-    assert pool.bound == DrawPosition(ANSWERED + 2 * MINUTE, "b")
+    assert pool.drawn_until == DrawPosition(ANSWERED + 2 * MINUTE, "b")
 
 
 def test_a_late_call_that_others_may_have_to_make_room_for_unsettles_its_day() -> None:
@@ -174,7 +174,7 @@ def test_settling_gives_each_call_what_is_left_by_those_before() -> None:
     pool = replace(
         POOL,
         used_by_day={day - timedelta(days=1): 2, day: 12},
-        bound=DrawPosition(ANSWERED + 9 * MINUTE, "z"),
+        drawn_until=DrawPosition(ANSWERED + 9 * MINUTE, "z"),
         unsettled=start,
     )
     a, b, c = (call(name, ANSWERED + n * MINUTE) for n, name in enumerate("abc"))
@@ -183,9 +183,9 @@ def test_settling_gives_each_call_what_is_left_by_those_before() -> None:
     assert settled == replace(
         pool,
         used_by_day={day - timedelta(days=1): 2, day: 8},
-        bound=DrawPosition.of(b),
+        drawn_until=DrawPosition.of(b),
         unsettled=SettlementCursor(DrawPosition.of(c), 8),
-        steps=1,
+        step_count=1,
     )
 
 
@@ -203,7 +203,7 @@ def test_settling_goes_on_where_it_stopped_also_on_the_next_day() -> None:
     pool, taken = settle(settled_until(pool, tomorrow.ended_at.date()), licensing, (tomorrow, 0, 7))
     assert taken == (1,)
     assert pool.used_by_day == {day: 9, day + timedelta(days=1): 1}
-    assert pool.bound == DrawPosition.of(tomorrow)
+    assert pool.drawn_until == DrawPosition.of(tomorrow)
 
 
 def test_a_pool_is_settled_when_no_day_is_left_on_which_its_calls_can_have_ended() -> None:
@@ -216,21 +216,21 @@ def test_a_pool_is_settled_when_no_day_is_left_on_which_its_calls_can_have_ended
 
 
 def test_nobody_after_the_bound_has_drawn_even_if_nobody_draws_any_more() -> None:
-    """The bound is what lets a late call draw without another look: it must not be too low."""
+    """`drawn_until` lets a late call draw without another look: it must not be too low."""
     day = ANSWERED.date()
     pool = replace(
         POOL,
         used_by_day={day: 5},
-        bound=DrawPosition(ANSWERED, "a"),
+        drawn_until=DrawPosition(ANSWERED, "a"),
         unsettled=SettlementCursor(DrawPosition.start_of(day)),
     )
     a = call("a", ANSWERED)
     lower, _ = settle(pool, licensed(), (a, 5, 5))
-    assert lower.bound == DrawPosition.start_of(day)
+    assert lower.drawn_until == DrawPosition.start_of(day)
     assert lower.used == 0
     later = call("b", ANSWERED + MINUTE)
     higher, _ = settle(pool, licensed((60, LONG_AGO)), (a, 5, 5), (later, 0, 1))
-    assert higher.bound == DrawPosition.of(later)
+    assert higher.drawn_until == DrawPosition.of(later)
 
 
 @pytest.mark.parametrize(
@@ -249,11 +249,11 @@ def test_thresholds_are_reached_at_exactly_their_percent(
     used: int, minutes: int, level: int
 ) -> None:
     pool = replace(POOL, used_by_day={ANSWERED.date(): used})
-    assert pool.level(minutes) == level
+    assert pool.threshold_reached(minutes) == level
 
 
 def reached(pools: MinutePools, at: datetime = ANSWERED) -> list[tuple[int, int]]:
-    return [(percent, minutes) for _, percent, minutes in pools.newly_reached(at)]
+    return [(percent, minutes) for _, percent, minutes in pools.thresholds_reached(at)]
 
 
 def test_a_threshold_is_told_once_and_again_after_more_licenses() -> None:

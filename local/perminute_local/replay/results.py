@@ -177,7 +177,7 @@ def _pools(tables: TableNames, usages: Sequence[Usage]) -> dict[str, list[PoolUs
         uses = [
             PoolUse(
                 month,
-                known.pool_minutes(month.nearest(month.end)),
+                known.pool_minutes(month.clamp(month.end)),
                 pool.used + known.pool_minutes_used(month.start),
             )
             for month, pool in sorted(credit.pools(organization_id, called).items())

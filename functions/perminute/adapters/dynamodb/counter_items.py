@@ -57,13 +57,13 @@ _POOL = Record(
     used_by_day=Field(_MINUTES_BY_DAY, "used"),
     reserved_by_day=Field(_MINUTES_BY_DAY, "reserved"),
     held=as_json(HOLDS),
-    bound=as_json(_POSITION),
+    drawn_until=as_json(_POSITION),
     unsettled=as_json(
         row(SettlementCursor, position=_POSITION, minutes_of_day=PLAIN, reserved_of_day=PLAIN)
     ),
     drawn_from=as_json(_POSITION),
-    scope=as_json(row(SettlementScope, until=_POSITION, more=PLAIN, last=_POSITION)),
-    steps=NUMBER,
+    scope=as_json(row(SettlementScope, until=_POSITION, more=PLAIN, drawn_until=_POSITION)),
+    step_count=NUMBER,
     notified_percent=NUMBER,
 )
 

@@ -107,7 +107,7 @@ def write_pools(builder: TransactionBuilder, pools: MinutePools) -> None:
     if pools.touched:
         builder.touch()
     builder.put_pools(pools.touched)
-    for pool, percent, minutes in pools.newly_reached(builder.now):
+    for pool, percent, minutes in pools.thresholds_reached(builder.now):
         used = pool.used + pools.licensing.pool_minutes_used(pool.month.start)
         reached = MinutePoolThreshold(
             percent=percent, minutes=minutes, used=used, month=str(pool.month)
@@ -167,7 +167,7 @@ def hold_notifications(builder: TransactionBuilder, usage: Usage, pools: MinuteP
         return replace(usage, notifications_held=False) if usage.notifications_held else usage
     builder.hold_notifications()
     # Settling must reach the call, though its minutes may stay as they are.
-    pools.visit(usage.call)
+    pools.extend_scope_to(usage.call)
     return replace(usage, notifications_held=True)
 
 

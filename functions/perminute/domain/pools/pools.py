@@ -75,7 +75,7 @@ class SettlementScope(NamedTuple):
     # Calls after this place drew in order: their minutes depend only on the sum drawn before.
     until: DrawPosition
     more: int = 0  # by how much that sum is larger now than when they drew; negative if smaller
-    last: DrawPosition | None = None  # no call after this place has drawn any minutes
+    drawn_until: DrawPosition | None = None  # no call after this place has drawn any minutes
 
 
 class Month(NamedTuple):
@@ -109,7 +109,7 @@ class Month(NamedTuple):
         years, month = divmod(self.month, 12)
         return datetime(self.year + years, month + 1, 1, tzinfo=UTC)
 
-    def nearest(self, at: datetime) -> datetime:
+    def clamp(self, at: datetime) -> datetime:
         """Return the instant of the month that is nearest to `at`."""
         return min(max(at, self.start), self.end - _INSTANT)
 
@@ -130,7 +130,7 @@ class MinutePool:
     # Those of them that the calls had reserved.
     reserved_by_day: Mapping[date, int] = field(default_factory=lambda: _NOTHING_USED)
     held: Holds = NOTHING_HELD  # minutes that calls under way have reserved
-    bound: DrawPosition | None = None  # no call after this place has drawn any minutes
+    drawn_until: DrawPosition | None = None  # no call after this place has drawn any minutes
     # After this place calls may have more or fewer minutes than are theirs; None, none has.
     unsettled: SettlementCursor | None = None
     # How far an unsettled pool must be gone over; None, to the end of the month.
@@ -138,7 +138,7 @@ class MinutePool:
     # Settling reads the calls first, and decides later. What it read holds as long as this count
     # stays the same, for the calls before `drawn_from`: a busy organization would never be settled
     # if each of its charges had the calls read again.
-    steps: int = 0
+    step_count: int = 0
     # The first place at which a call drew, or began to draw, since they were to be read again.
     drawn_from: DrawPosition | None = None
     notified_percent: int = 0  # the highest threshold that admins were notified of
@@ -164,7 +164,7 @@ class MinutePool:
         taken = self._share(wanted, reserved or 0, minutes, now)
         pool = self.with_drawn(position, taken, 0 if reserved is None else taken)
         if self.unsettled is None:
-            is_next = self.bound is None or position > self.bound
+            is_next = self.drawn_until is None or position > self.drawn_until
             if is_next or (taken == wanted and self._is_ample(position, wanted, licensing)):
                 return pool, taken
         elif self.scope is not None:
@@ -183,17 +183,17 @@ class MinutePool:
         """Count minutes that a call draws, and those of them that it had reserved."""
         if minutes == 0 and reserved == 0:
             return self
-        bound, scope = self.bound, self.scope
+        drawn_until, scope = self.drawn_until, self.scope
         if minutes:
-            bound = max(bound or position, position)
+            drawn_until = max(drawn_until or position, position)
             if scope is not None:
-                scope = scope._replace(last=max(scope.last or position, position))
+                scope = scope._replace(drawn_until=max(scope.drawn_until or position, position))
         return replace(
             self,
             scope=scope,
             used_by_day=added(self.used_by_day, {position.day: minutes}),
             reserved_by_day=added(self.reserved_by_day, {position.day: reserved}),
-            bound=bound,
+            drawn_until=drawn_until,
         )
 
     def with_held(self, hold: Hold, at: datetime) -> MinutePool:
@@ -207,19 +207,19 @@ class MinutePool:
     def unsettled_from(self, position: DrawPosition, more: int = 0) -> MinutePool:
         """Mark that calls from the start of a day on may not have the minutes that are theirs."""
         # The call at `position` has just drawn `more` minutes, which are counted already.
-        pool = self.widened_to(position, more)
+        pool = self.with_scope_to(position, more)
         if self.unsettled is not None:
             if self.unsettled.position < position:
                 # A settlement may have read this call before it began to draw.
                 return replace(pool, drawn_from=min(self.drawn_from or position, position))
             # Calls up to where it was settled have got other minutes than before.
-            pool = pool.widened_to(self.unsettled.position)
+            pool = pool.with_scope_to(self.unsettled.position)
         return replace(pool, unsettled=SettlementCursor(DrawPosition.start_of(position.day)))
 
-    def widened_to(self, position: DrawPosition, more: int = 0) -> MinutePool:
-        """Have the call at a place, which drew `more` minutes, gone over before it is settled."""
+    def with_scope_to(self, position: DrawPosition, more: int = 0) -> MinutePool:
+        """Have the pool settled at least up to a call, which has drawn `more` minutes."""
         if self.unsettled is None:
-            return replace(self, scope=SettlementScope(position, more, self.bound))
+            return replace(self, scope=SettlementScope(position, more, self.drawn_until))
         if self.scope is None:
             return self
         until, before, last = self.scope
@@ -228,18 +228,18 @@ class MinutePool:
     def _is_ample(self, position: DrawPosition, wanted: int, licensing: Licensing) -> bool:
         # Every later call has had enough as well. None was answered more than a call's length
         # before this one ended, or after the last that drew has ended.
-        since = self.month.nearest(position.ended_at - LONGEST_CALL)
-        until = self.bound.ended_at if self.bound is not None else since
-        until = max(since, self.month.nearest(until)) + _INSTANT
+        since = self.month.clamp(position.ended_at - LONGEST_CALL)
+        until = self.drawn_until.ended_at if self.drawn_until is not None else since
+        until = max(since, self.month.clamp(until)) + _INSTANT
         return self.used + wanted <= licensing.fewest_pool_minutes(since, until)
 
     def at_next_step(self) -> MinutePool:
         """Note that it was settled further: what others have read to do so is out of date."""
-        return replace(self, steps=self.steps + 1)
+        return replace(self, step_count=self.step_count + 1)
 
     def is_at_step_of(self, read: MinutePool) -> bool:
         """Whether it has been settled no further since it was read."""
-        return (self.unsettled, self.steps) == (read.unsettled, read.steps)
+        return (self.unsettled, self.step_count) == (read.unsettled, read.step_count)
 
     def was_drawn_on_before(self, last: DrawPosition) -> bool:
         """Whether calls up to a place may be others than those that were read at this step."""
@@ -249,7 +249,7 @@ class MinutePool:
         """Whether what a call at a place has drawn may still change."""
         return self.unsettled is not None and self.unsettled.position < position
 
-    def level(self, minutes: int, used_before: int = 0) -> int:
+    def threshold_reached(self, minutes: int, used_before: int = 0) -> int:
         """Return the highest threshold that is reached if the pool has so many minutes."""
         # `used_before` were used in another system: they count, as admins saw them there.
         used = self.used + used_before
@@ -317,29 +317,30 @@ class MinutePools:
         """Mark the pool of a call as unsettled from the call on."""
         self.put(self._pools[month_of(call)].unsettled_from(DrawPosition.of(call)))
 
-    def visit(self, call: Call) -> None:
-        """Have a call gone over before its pool, which is unsettled, is settled."""
-        self.put(self._pools[month_of(call)].widened_to(DrawPosition.of(call)))
+    def extend_scope_to(self, call: Call) -> None:
+        """Have the unsettled pool of a call settled at least up to this call."""
+        self.put(self._pools[month_of(call)].with_scope_to(DrawPosition.of(call)))
 
     def may_change(self, call: Call) -> bool:
         """Whether the minutes of a call may change; they do not if its pool was not read."""
         pool = self._pools.get(month_of(call))
         return pool is not None and pool.is_unsettled_at(DrawPosition.of(call))
 
-    def newly_reached(self, at: datetime) -> Iterator[tuple[MinutePool, int, int]]:
+    def thresholds_reached(self, at: datetime) -> Iterator[tuple[MinutePool, int, int]]:
         """Yield each settled pool that has reached a new threshold, the threshold, its minutes."""
         # A threshold that the licenses at `at` put out of reach is notified again.
         for month in sorted(self._touched):
             pool = self._pools[month]
             if pool.unsettled is not None:
                 continue
-            minutes = self.licensing.pool_minutes(month.nearest(at))
+            minutes = self.licensing.pool_minutes(month.clamp(at))
             used_before = self.licensing.pool_minutes_used(month.start)
-            level = pool.level(minutes, used_before)
-            notified = min(pool.notified_percent, self._before[month].level(minutes, used_before))
-            self._pools[month] = replace(pool, notified_percent=level)
+            reached = pool.threshold_reached(minutes, used_before)
+            before = self._before[month].threshold_reached(minutes, used_before)
+            notified = min(pool.notified_percent, before)
+            self._pools[month] = replace(pool, notified_percent=reached)
             for percent in THRESHOLDS:
-                if notified < percent <= level:
+                if notified < percent <= reached:
                     yield pool, percent, minutes
 
     @property

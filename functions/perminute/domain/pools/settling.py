@@ -64,13 +64,13 @@ def settle_next(
         raise ValueError(msg)
     minutes = tuple(_allotted(pool, pool.unsettled, claims, licensing, now))
     (last, used_of_day, reserved_of_day), scope = pool.unsettled, pool.scope
-    bound = min(pool.bound or last, last)
+    drawn_until = min(pool.drawn_until or last, last)
     used, reserved = Counter[date](), Counter[date]()
     for claim, allotted in zip(claims, minutes, strict=True):
         position, own = DrawPosition.of(claim.call), min(claim.reserved, claim.wanted)
         if position.day != last.day:
             used_of_day = reserved_of_day = 0
-        last, bound = position, position if allotted else bound
+        last, drawn_until = position, position if allotted else drawn_until
         used_of_day, reserved_of_day = used_of_day + allotted, reserved_of_day + own
         used[last.day] += allotted - claim.drawn
         reserved[last.day] += own - claim.reserved
@@ -78,7 +78,7 @@ def settle_next(
         pool,
         used_by_day=added(pool.used_by_day, used),
         reserved_by_day=added(pool.reserved_by_day, reserved),
-        bound=bound,
+        drawn_until=drawn_until,
         scope=scope and scope._replace(more=scope.more + used.total()),
         unsettled=SettlementCursor(last, used_of_day, reserved_of_day),
     )
@@ -169,17 +169,17 @@ def past_ample_days(pool: MinutePool, licensing: Licensing, now: datetime) -> Mi
 def _fewest(pool: MinutePool, day: date, licensing: Licensing) -> int:
     # The fewest minutes that there can have been for any call that ended on the day.
     start = DrawPosition.start_of(day).ended_at
-    since = pool.month.nearest(start - LONGEST_CALL)
-    until = pool.month.nearest(start + _DAY)
+    since = pool.month.clamp(start - LONGEST_CALL)
+    until = pool.month.clamp(start + _DAY)
     return licensing.fewest_pool_minutes(since, until + timedelta(microseconds=1))
 
 
 def _with_bound_of_rest(pool: MinutePool) -> MinutePool:
     # The calls behind the cursor keep the minutes that they have.
-    last = pool.scope.last if pool.scope is not None else None
+    last = pool.scope.drawn_until if pool.scope is not None else None
     if last is None or (pool.unsettled is not None and last <= pool.unsettled.position):
         return pool
-    return replace(pool, bound=last)
+    return replace(pool, drawn_until=last)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
