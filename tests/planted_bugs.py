@@ -481,7 +481,7 @@ def counting_calls_before_credit() -> Iterator[None]:
         is_full, notified = authorization._concurrent_calls(quote)  # noqa: SLF001
         if quote.is_new and is_full:
             denial = authorization._denial(Denied.SPEND_LIMIT, LimitName.CONCURRENT_CALLS)  # noqa: SLF001
-            return denial._replace(calls_notified=notified)
+            return denial._replace(call_limit_notified=notified)
         return grant_blocks(quote)
 
     with patch.object(authorization, "_grant_blocks", counted):

@@ -170,7 +170,7 @@ def test_what_is_reserved_and_spent_is_read_back_as_it_was_written(
                 Hold(UNTIL + DAY, 0, 1),
             )
         ),
-        calls_notified=True,
+        call_limit_notified=True,
         days=(
             SpendCounter(key=day_of(ANSWERED), spent_micros=10**15, notified_micros=0),
             SpendCounter(key=day_of(UNTIL + timedelta(days=1)), held=Holds((Hold(UNTIL, 5, 1),))),

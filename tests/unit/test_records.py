@@ -116,7 +116,7 @@ def test_what_any_number_of_calls_has_reserved_takes_another_kilobyte() -> None:
         SpendCounter(key=day_of(AT + timedelta(days=n)), spent_micros=10**9, held=reserved)
         for n in range(3)
     )
-    busy = replace(one, reserved=reserved, days=days, corrections=12, calls_notified=True)
+    busy = replace(one, reserved=reserved, days=days, corrections=12, call_limit_notified=True)
     assert size_of(account_item(busy)) <= 2 * KILOBYTE
 
 

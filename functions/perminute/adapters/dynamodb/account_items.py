@@ -62,7 +62,7 @@ def credit_key(organization_id: str, record: str) -> Item:
     return {"organizationId": {"S": organization_id}, "record": {"S": record}}
 
 
-# ── What is held ─────────────────────────────────────────────────────────────────────────────
+# ── Reservations ─────────────────────────────────────────────────────────────────────────────
 
 
 def minutes_since_1970(at: datetime) -> int:
@@ -74,7 +74,7 @@ def _written_hold(hold: Hold) -> list[int]:
     until, amount, calls, used, began_at = hold
     figures = [minutes_since_1970(until), amount, calls]
     if used:
-        # For how many minutes, rounded up, it is held since its calls began; 0, nobody knows.
+        # Minutes from the start of its calls to `until`, rounded up; 0 if no start is known.
         figures.append(-((began_at - until) // MINUTE) if began_at else 0)
     return figures
 
@@ -233,7 +233,7 @@ _ACCOUNT = Record(
     forfeited_at=INSTANT,
     recharge=as_json(_RECHARGE),
     reserved=as_json(HOLDS),
-    calls_notified=FLAG_NUMBER,
+    call_limit_notified=FLAG_NUMBER,
     days=as_json(list_of(_DAY)),
     corrections=NUMBER,
     prefixes_from=NUMBER,

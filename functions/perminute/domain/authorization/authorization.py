@@ -66,7 +66,7 @@ class Grant(NamedTuple):
     denied: str | None = None
     limit: LimitName | None = None
     exceeded: tuple[ReachedLimit, ...] = ()  # by the next block
-    calls_notified: bool | None = None  # the account's new value; None if it stays as it is
+    call_limit_notified: bool | None = None  # the account's new value; None if it stays as it is
 
 
 class Authorization(NamedTuple):
@@ -113,7 +113,7 @@ def limit_grant(quote: Quote) -> Grant:
     is_full, notified = _concurrent_calls(quote)
     limit = LimitName.CONCURRENT_CALLS
     grant = _denial(Denied.SPEND_LIMIT, limit) if is_full else _grant_blocks(quote)
-    return grant._replace(calls_notified=notified)
+    return grant._replace(call_limit_notified=notified)
 
 
 def _denial(
@@ -163,7 +163,7 @@ def _grant_for_nothing(quote: Quote) -> Grant:
 def _concurrent_calls(quote: Quote) -> tuple[bool, bool]:
     """Return whether the limit of concurrent calls is reached, and whether admins were notified."""
     account = quote.context.account
-    was_notified, settings = account.calls_notified, account.settings
+    was_notified, settings = account.call_limit_notified, account.settings
     if settings is None or settings.max_concurrent_calls is None:
         return False, was_notified
     calls, most = account.reserved.calls_at(quote.at), settings.max_concurrent_calls
@@ -379,10 +379,14 @@ def book_reservation(
         reserved = reserved.lapsed(at).with_added(credit)
         if pool is not None and held.minutes:
             pool = pool.with_held(held.pool, at)
-    notified = before.calls_notified if grant.calls_notified is None else grant.calls_notified
-    calls = before.reserved.calls_at(at) if notified and not before.calls_notified else None
+    notified = (
+        before.call_limit_notified
+        if grant.call_limit_notified is None
+        else grant.call_limit_notified
+    )
+    calls = before.reserved.calls_at(at) if notified and not before.call_limit_notified else None
     account = replace(
-        before, reserved=reserved, calls_notified=notified, days=spend_counters.days(at)
+        before, reserved=reserved, call_limit_notified=notified, days=spend_counters.days(at)
     )
     pools = () if pool is None or pool is context.pool else (pool,)
     is_changed = account != before or pools or spend_counters.touched

@@ -54,7 +54,7 @@ class Account:
     forfeited_at: datetime | None = None
     recharge: RechargeState = _NOTHING_ASKED
     reserved: Holds = NOTHING_HELD  # for calls under way, and for used seconds not charged yet
-    calls_notified: bool = False  # admins were notified of the limit of concurrent calls
+    call_limit_notified: bool = False  # admins were notified of the limit of concurrent calls
     days: tuple[SpendCounter, ...] = ()  # what the calls of the last few days cost
     # The number of the last correction of what was counted for limits of users and prefixes.
     corrections: int = 0
