@@ -125,12 +125,8 @@ def _denial(
 def _refusal(quote: Quote) -> str | None:
     # A masked number is refused for any rate that it may hide: that one may be blocked, or of a
     # country that the organizer may not call.
-    return next(
-        filter(
-            None, (_refusal_of(rating, quote) for rating in quote.context.price.ratings_at_request)
-        ),
-        None,
-    )
+    refusals = (_refusal_of(rating, quote) for rating in quote.context.price.ratings_at_request)
+    return next(filter(None, refusals), None)
 
 
 def _refusal_of(rating: Rating, quote: Quote) -> str | None:
