@@ -42,7 +42,7 @@ from perminute.domain.limits.spending import (
     SpendKey,
     SpendKind,
     day_of,
-    records_of,
+    spend_keys_of,
 )
 from perminute.domain.pools.pools import Month
 from perminute.domain.rating.rate_card import RateCard
@@ -368,7 +368,7 @@ class World:
             assert usage.authorized_at in {None, at}
             at = usage.began_at
             licensing = self.store.licensing(ORGANIZATION, [call.organizer_id])
-            records = records_of(call, prefix, at, licensing, account.settings)
+            records = spend_keys_of(call, prefix, at, licensing, account.settings)
             costs.update(dict.fromkeys((day_of(at), *records), usage.charge_micros))
         corrected = self.store.spend_changes(ORGANIZATION, after=0, until=account.corrections)
         counted = {

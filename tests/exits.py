@@ -39,7 +39,7 @@ from perminute.domain.reconciliation.reconciliation import Difference
 from perminute.formats.rate_card_csv import COLUMNS
 from perminute.observability import logger, metrics
 from perminute.reports import report_ties
-from perminute.sqs import Settled, settle_batch
+from perminute.sqs import BatchResults, process_batch
 from perminute_local import cli, dead_letters, doctor, reconcile
 from perminute_local.correct_rates import _Of, _remarks, _table
 from perminute_local.dead_letters import Letter, _done
@@ -119,10 +119,10 @@ def refusals(text: str) -> str:
 
     record = {"messageId": "m", "body": "{}", "attributes": {}}
     kept = StoredRejections()
-    settled: Settled[object] = settle_batch(
+    batch: BatchResults[object] = process_batch(
         {"Records": [record]}, parse=refuse, use_case=lambda *_: (), rejections=kept
     )
-    (refused,) = settled.refused
+    (refused,) = batch.refused
     return refused.reason
 
 

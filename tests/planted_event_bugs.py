@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from perminute.domain.rating.usage_record import Usage
     from perminute.domain.rerating.rerating import Rerating
     from perminute.ports.messaging import Announcement, Rejections
-    from perminute.sqs import Message, Settled
+    from perminute.sqs import BatchResults, Message
 
 
 @contextmanager
@@ -119,10 +119,10 @@ def keeping_an_extract_beside_what_is_refused() -> Iterator[None]:
     asked = sqs._store_refused  # noqa: SLF001
 
     def both(
-        message: Message, refusal: Refused, settled: Settled[Any], rejections: Rejections
+        message: Message, refusal: Refused, batch: BatchResults[Any], rejections: Rejections
     ) -> None:
-        asked(message, refusal, settled, rejections)
-        asked(message._replace(body=message.body[:99]), refusal, settled, rejections)
+        asked(message, refusal, batch, rejections)
+        asked(message._replace(body=message.body[:99]), refusal, batch, rejections)
 
     with patch.object(sqs, "_store_refused", both):
         yield

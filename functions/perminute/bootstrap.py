@@ -28,7 +28,7 @@ from perminute.application.daily_expiry import (
 from perminute.application.daily_runs import DailyRun, ListOrganizations
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.publish_notifications import PublishNotifications
-from perminute.application.queue_reratings import QueueForgotten, QueueReratings
+from perminute.application.queue_reratings import QueueMissed, QueueReratings
 from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls
 from perminute.application.retry import RetryPolicy
@@ -66,8 +66,8 @@ class Application(AwsResources):
     def queue_reratings(self) -> QueueReratings:
         return QueueReratings(self._rerating_queue(), self.rejections())
 
-    def queue_forgotten(self) -> QueueForgotten:
-        return QueueForgotten(DynamoDBReratings(self.tables), self._rerating_queue())
+    def queue_missed(self) -> QueueMissed:
+        return QueueMissed(DynamoDBReratings(self.tables), self._rerating_queue())
 
     def book_credit(self) -> BookCredit:
         return BookCredit(self.credit, RetryPolicy(), report_ties)

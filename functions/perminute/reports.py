@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from perminute.application.recorded_calls import ReratingProgress
     from perminute.domain.licensing.timelines import Tie
     from perminute.domain.rating.usage_record import Usage
-    from perminute.sqs import Settled
+    from perminute.sqs import BatchResults
 
     R = TypeVar("R")
 
@@ -42,34 +42,34 @@ _OUTCOME_METRICS = {
 _UNCHARGED = frozenset({Outcome.NOT_ENTITLED, Outcome.UNRATED})
 
 
-def report_batch(settled: Settled[R], counts: Mapping[str, int] | None = None) -> None:
+def report_batch(batch: BatchResults[R], counts: Mapping[str, int] | None = None) -> None:
     """Report a batch of events.
 
     The line names the events of the batch; a line for each would cost as much as their records.
     """
     counts = counts or {}
-    log_with_names("batch settled", {**settled.counts(), **counts}, "events", settled.named)
-    _report_not_done(settled)
+    log_with_names("batch settled", {**batch.counts(), **counts}, "events", batch.named)
+    _report_not_done(batch)
     # Counted even if it is 0: an alarm looks at whether the function runs at all.
-    count("EventsAccepted", len(settled.accepted), even_zero=True)
-    count("EventsRefused", len(settled.refused))
-    count("EventsFailed", len(settled.failed))
+    count("EventsAccepted", len(batch.accepted), even_zero=True)
+    count("EventsRefused", len(batch.refused))
+    count("EventsFailed", len(batch.failed))
     for name, number in counts.items():
         count(name, number)
 
 
-def report_charged(settled: Settled[Usage]) -> None:
+def report_charged(batch: BatchResults[Usage]) -> None:
     """Report a batch of ended calls by their outcomes."""
-    report_batch(settled, Counter(_OUTCOME_METRICS[usage.outcome] for usage in settled.accepted))
-    for usage, names in zip(settled.accepted, settled.accepted_names, strict=True):
+    report_batch(batch, Counter(_OUTCOME_METRICS[usage.outcome] for usage in batch.accepted))
+    for usage, names in zip(batch.accepted, batch.accepted_names, strict=True):
         _report_if_uncharged(usage, names["eventId"])
 
 
-def report_rerated(settled: Settled[ReratingProgress]) -> None:
+def report_rerated(batch: BatchResults[ReratingProgress]) -> None:
     """Report what was reviewed, and the calls that are not paid for any more."""
-    report_batch(settled)
+    report_batch(batch)
     # Messages for one organization share what was done for it.
-    pieces = list({id(piece): piece for piece in settled.accepted}.values())
+    pieces = list({id(piece): piece for piece in batch.accepted}.values())
     rerated = [usage for piece in pieces for usage in piece.rerated]
     for usage in rerated:
         _report_if_uncharged(usage)
@@ -136,12 +136,12 @@ def report_listed(pages: Sequence[ListedPage]) -> None:
             report_run()
 
 
-def report_work(settled: Settled[R]) -> None:
+def report_work(batch: BatchResults[R]) -> None:
     """Report a batch of the work of a daily run; what was done is counted by what it is about."""
-    log_with_names("batch settled", settled.counts(), "work", settled.named)
-    _report_not_done(settled)
-    count("WorkRefused", len(settled.refused))
-    count("WorkFailed", len(settled.failed))
+    log_with_names("batch settled", batch.counts(), "work", batch.named)
+    _report_not_done(batch)
+    count("WorkRefused", len(batch.refused))
+    count("WorkFailed", len(batch.failed))
 
 
 def report_updated_accounts(done: Sequence[AccountExpiry]) -> None:
@@ -238,7 +238,7 @@ def _report_if_uncharged(usage: Usage, event_id: str = "") -> None:
         )
 
 
-def _report_not_done(settled: Settled[R]) -> None:
-    report_refused(settled.refused)
-    for reason, messages in settled.failures().items():
+def _report_not_done(batch: BatchResults[R]) -> None:
+    report_refused(batch.refused)
+    for reason, messages in batch.failures().items():
         logger.error("messages to be delivered again", reason=reason, messages=messages)

@@ -67,7 +67,7 @@ R = TypeVar("R")
 
 
 @dataclass(slots=True)
-class Settled(Generic[R]):
+class BatchResults(Generic[R]):
     """The results of the messages of a batch."""
 
     accepted: list[R] = field(default_factory=list)
@@ -111,7 +111,7 @@ def sqs_handler(
     parse: Callable[[str, Received], I],
     use_case: Callable[[Sequence[I], Deadline], Sequence[Result[R]]],
     rejections: Rejections,
-    report: Callable[[Settled[R]], None],
+    report: Callable[[BatchResults[R]], None],
     names_of: Callable[[I], dict[str, str]] = attrgetter("names"),
 ) -> Callable[[dict[str, Any], LambdaContext], BatchResponse]:
     """Return a Lambda handler that parses a batch, passes it to a use case and reports the results.
@@ -123,7 +123,7 @@ def sqs_handler(
     @named_run
     def handler(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
         deadline = Deadline.in_milliseconds(context.get_remaining_time_in_millis())
-        settled = settle_batch(
+        batch = process_batch(
             event,
             parse=parse,
             use_case=use_case,
@@ -131,13 +131,13 @@ def sqs_handler(
             deadline=deadline,
             names_of=names_of,
         )
-        report(settled)
-        return settled.response()
+        report(batch)
+        return batch.response()
 
     return handler
 
 
-def settle_batch(  # noqa: PLR0913 - each of them differs from function to function
+def process_batch(  # noqa: PLR0913 - each of them differs from function to function
     event: dict[str, Any],
     *,
     parse: Callable[[str, Received], I],
@@ -145,12 +145,12 @@ def settle_batch(  # noqa: PLR0913 - each of them differs from function to funct
     rejections: Rejections,
     deadline: Deadline = NEVER,
     names_of: Callable[[I], dict[str, str]] = attrgetter("names"),
-) -> Settled[R]:
+) -> BatchResults[R]:
     """Parse every message, call the use case once with all that are valid, and settle each message.
 
     The use case returns a result for each, in their order.
     """
-    settled: Settled[R] = Settled()
+    batch: BatchResults[R] = BatchResults()
     sound: list[tuple[Message, I]] = []
     refused: list[tuple[Message, Refused]] = []
     now = datetime.now(UTC)
@@ -165,22 +165,22 @@ def settle_batch(  # noqa: PLR0913 - each of them differs from function to funct
         became = {}
         match result:
             case Accepted(outcome):
-                settled.accepted.append(outcome)
+                batch.accepted.append(outcome)
             case Duplicate():
                 became = {_RESULT: "repeated"}
-                settled.repeated += 1
+                batch.repeated += 1
             case Refused():
                 became = {_RESULT: "refused"}
                 refused.append((message, result))
             case Unavailable():
                 became = {_RESULT: "failed"}
-                settled.failed.append((message, str(result)))
+                batch.failed.append((message, str(result)))
             case never:
                 assert_never(never)
-        settled.names.append(names_of(content) | became)
+        batch.names.append(names_of(content) | became)
     for message, why in refused:
-        _store_refused(message, why, settled, rejections)
-    return settled
+        _store_refused(message, why, batch, rejections)
+    return batch
 
 
 def received(record: dict[str, Any], now: datetime) -> Received:
@@ -203,7 +203,7 @@ def event_id_of(body: str) -> str:
 
 
 def _store_refused(
-    message: Message, refusal: Refused, settled: Settled[R], rejections: Rejections
+    message: Message, refusal: Refused, batch: BatchResults[R], rejections: Rejections
 ) -> None:
     reason = one_line(str(refusal), at_most=MAX_REASON_LENGTH)
     rejection = Rejection(event_id_of(message.body), reason, message.body)
@@ -211,6 +211,6 @@ def _store_refused(
         rejections.store([rejection])
     except Unavailable as error:
         # What cannot be stored is delivered again: nothing may be lost.
-        settled.failed.append((message, str(error)))
+        batch.failed.append((message, str(error)))
     else:
-        settled.refused.append(rejection)
+        batch.refused.append(rejection)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 application = Application(os.environ)
 queue_reratings = application.queue_reratings()
-queue_forgotten = application.queue_forgotten()
+queue_missed = application.queue_missed()
 
 
 @pass_over_heartbeats
@@ -30,6 +30,6 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> BatchResponse:
     if "Records" in event:
         report_queued(queue_reratings([read_rerating(record) for record in event["Records"]]))
     else:
-        report_queued(queue_forgotten())
+        report_queued(queue_missed())
         report_run()
     return {"batchItemFailures": []}

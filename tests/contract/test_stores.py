@@ -452,7 +452,7 @@ def test_the_books_are_read_back_as_they_were_written(stores: Stores, organizati
     free = rating("free", 0, organization_id=organization)
     charged = charge(bought.after, *ratings(organization, "a", "b"), free)
     stores.credit.commit(charged)
-    expired = booking.advance(charged.after, LONG_AGO.replace(year=2027))
+    expired = booking.due_changes(charged.after, LONG_AGO.replace(year=2027))
     stores.credit.commit(expired)
     (charge_entry,) = charged.entries
     statement = stores.credit.statement(organization)
@@ -520,7 +520,7 @@ def test_notifications_wait_in_the_outbox_of_the_transaction_that_they_tell_of(
     account = transaction.after
     bought = buy(account, processed_event(organization, organization_id=organization))
     stores.credit.commit(bought)
-    expired = booking.advance(bought.after, LONG_AGO.replace(year=2027))
+    expired = booking.due_changes(bought.after, LONG_AGO.replace(year=2027))
     stores.credit.commit(expired)
     with pytest.raises(AccountChanged):
         stores.credit.commit(expired)

@@ -273,7 +273,7 @@ def test_no_call_that_is_counted_for_long_raises_an_alarm(template: Template) ->
         1,
     )
     assert alarm["TreatMissingData"] == "breaching"
-    assert 'count("EventsAccepted", len(settled.accepted), even_zero=True)' in COUNTING
+    assert 'count("EventsAccepted", len(batch.accepted), even_zero=True)' in COUNTING
     # CloudWatch looks back for seven days at most.
     hours = template["Parameters"][alarm["EvaluationPeriods"]["Ref"]]
     assert hours["MaxValue"] * alarm["Period"] <= 7 * 86_400

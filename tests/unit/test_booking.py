@@ -13,8 +13,8 @@ from perminute.domain.credit.booking import (
     Adjustment,
     Purchase,
     adjust,
-    advance,
     configure,
+    due_changes,
     fail_recharge,
     purchase,
 )
@@ -340,9 +340,9 @@ def test_a_lot_lasts_twelve_calendar_months(bought_at: str, expires_at: str) -> 
 def test_a_lot_expires_at_its_very_instant_and_not_a_moment_before() -> None:
     account = holding(lot("1", 5, warned=True), lot("2", 3))
     assert not account.is_due(NEXT_YEAR - timedelta(days=31))
-    before = advance(account, NEXT_YEAR - timedelta(microseconds=1))
+    before = due_changes(account, NEXT_YEAR - timedelta(microseconds=1))
     assert before.entries == ()
-    booking = advance(before.after, NEXT_YEAR)
+    booking = due_changes(before.after, NEXT_YEAR)
     assert [(e.type, e.amount_micros, e.at, e.cause) for e in booking.entries] == [
         (EntryType.EXPIRY, -5, NEXT_YEAR, "lot#1"),
         (EntryType.EXPIRY, -3, NEXT_YEAR, "lot#2"),
@@ -359,13 +359,13 @@ def test_a_lot_is_warned_of_thirty_days_ahead_once_with_what_is_left() -> None:
     account = holding(lot("1", 5))
     ahead = NEXT_YEAR - timedelta(days=30)
     assert account.due_at == ahead
-    booking = advance(account, ahead)
+    booking = due_changes(account, ahead)
     expiring = CreditExpiring(
         purchase_id="po-1", remaining_micros=5, expires_at=NEXT_YEAR, currency="USD"
     )
     assert (news(booking), booking.entries) == ([expiring], ())
     assert booking.after.due_at == NEXT_YEAR
-    again = advance(booking.after, ahead + timedelta(days=1))
+    again = due_changes(booking.after, ahead + timedelta(days=1))
     assert again == Transaction(before=booking.after, after=booking.after)
 
 
@@ -375,7 +375,7 @@ def test_expiry_is_told_with_what_is_forfeited_and_is_a_fall_of_the_balance_like
         lot("2", 3, expires_at=NEXT_YEAR + timedelta(days=90)),
         settings=settings(low_balance_thresholds_micros=(4, 3)),
     )
-    booking = advance(account, NEXT_YEAR + timedelta(hours=5))
+    booking = due_changes(account, NEXT_YEAR + timedelta(hours=5))
     assert news(booking) == [
         LowBalance(threshold_micros=4, balance_micros=3, currency="USD"),
         CreditExpired(
@@ -397,7 +397,7 @@ def test_many_lots_that_expire_are_booked_in_pieces_in_the_order_of_time() -> No
     ]
     account, booked = holding(*lots), list[LedgerEntry]()
     while account.is_due(NEXT_YEAR):
-        booking = advance(account, NEXT_YEAR)
+        booking = due_changes(account, NEXT_YEAR)
         assert len(booking.entries) <= MAX_STEPS
         account, booked = booking.after, [*booked, *booking.entries]
     assert [e.at for e in booked] == sorted(one.expires_at for one in lots)
@@ -488,8 +488,8 @@ def test_a_request_that_nobody_answers_is_sent_again_each_day_under_its_own_id()
     for attempt in range(2, 30):
         at += timedelta(hours=24)
         assert account.due_at == at
-        assert news(advance(account, at - timedelta(microseconds=1))) == []
-        booking = advance(account, at)
+        assert news(due_changes(account, at - timedelta(microseconds=1))) == []
+        booking = due_changes(account, at)
         assert news(booking) == [requested(FIRST, 40, attempt)]
         account = booking.after
     assert (account.recharge.requests, account.recharge.month_micros) == (1, 30)
@@ -497,19 +497,19 @@ def test_a_request_that_nobody_answers_is_sent_again_each_day_under_its_own_id()
 
 def test_each_attempt_is_a_notification_with_an_id_of_its_own() -> None:
     first = below()
-    second = advance(first.after, ANSWERED + timedelta(hours=24))
-    again = advance(first.after, ANSWERED + timedelta(hours=24))
+    second = due_changes(first.after, ANSWERED + timedelta(hours=24))
+    again = due_changes(first.after, ANSWERED + timedelta(hours=24))
     assert first.notifications[0].id != second.notifications[0].id
     assert second.notifications[0].id == again.notifications[0].id
 
 
 def test_a_request_is_sent_again_whatever_the_balance_is_by_then() -> None:
     up = buy(below().after, bought(500, "by-hand")).after
-    assert news(advance(up, ANSWERED + timedelta(hours=24))) == [requested(FIRST, 540, 2)]
+    assert news(due_changes(up, ANSWERED + timedelta(hours=24))) == [requested(FIRST, 540, 2)]
 
 
 def test_an_attempt_that_came_late_puts_the_next_one_off() -> None:
-    account = advance(below().after, ANSWERED + timedelta(hours=30)).after
+    account = due_changes(below().after, ANSWERED + timedelta(hours=30)).after
     assert account.due_at == ANSWERED + timedelta(hours=54)
 
 
@@ -527,13 +527,13 @@ def test_a_request_stays_open_while_auto_recharge_is_off_and_is_not_sent() -> No
 
 def test_an_amount_that_is_changed_meanwhile_does_not_change_what_was_asked_for() -> None:
     account = configure(below().after, replace(recharging(50, 99), event_id="e-2")).after
-    assert news(advance(account, ANSWERED + timedelta(hours=24))) == [requested(FIRST, 40, 2)]
+    assert news(due_changes(account, ANSWERED + timedelta(hours=24))) == [requested(FIRST, 40, 2)]
 
 
 @pytest.mark.parametrize("days", [1, 4, 40])
 def test_an_outcome_that_comes_days_later_still_counts(days: int) -> None:
     later = ANSWERED + timedelta(days=days)
-    account = advance(below().after, later).after
+    account = due_changes(below().after, later).after
     failed = fail_recharge(account, FIRST, "expired card", at=later)
     assert news(failed) == [
         RechargeFailed(recharge_id=FIRST, reason="expired card", balance_micros=40, currency="USD"),
@@ -552,7 +552,7 @@ def test_the_daily_run_looks_at_a_request_that_is_open_for_three_days_though_oth
 ):
     account = below().after
     for hours in (25, 50, 75):
-        account = advance(account, ANSWERED + timedelta(hours=hours)).after
+        account = due_changes(account, ANSWERED + timedelta(hours=hours)).after
     assert account.due_at == ANSWERED + timedelta(hours=99)
     assert account.listed_from == ANSWERED + timedelta(hours=72)
     paid = buy(account, bought(30, recharge_id=FIRST), at=ANSWERED + timedelta(hours=76)).after
@@ -625,7 +625,7 @@ def test_the_monthly_limit_is_told_once_and_the_next_month_asks_again() -> None:
     assert news(charge(account, [rating("b", 5)], at=ANSWERED)) == []
     december = datetime(2026, 12, 1, tzinfo=UTC)
     assert account.due_at == december
-    assert news(advance(account, december)) == [requested(recharge_id("contoso", 3), 460)]
+    assert news(due_changes(account, december)) == [requested(recharge_id("contoso", 3), 460)]
 
 
 def test_what_failed_does_not_count_against_the_limit() -> None:
@@ -656,7 +656,7 @@ def test_credit_bought_or_given_by_hand_asks_for_nothing_even_below_the_trigger(
     first = buy(configured, bought(20))
     second = buy(first.after, bought(20, "po-2"))
     given = correct(second.after, 5)
-    warned = advance(given.after, NEXT_YEAR - timedelta(days=30))
+    warned = due_changes(given.after, NEXT_YEAR - timedelta(days=30))
     assert [news(one) for one in (first, second, given)] == [[], [], []]
     assert {type(one) for one in news(warned)} == {CreditExpiring}
     used = charge(given.after, [rating("a", 1)], at=ANSWERED)
@@ -788,7 +788,7 @@ def test_a_clock_that_is_a_day_ahead_does_not_make_the_wait_for_a_recharge_pass(
     assert first.is_due(ahead)
     assert not first.is_due(ahead, now)
     assert news(charge(first, [rating("b", 1)], at=ahead, heard_at=now)) == []
-    assert news(advance(first, ahead, heard_at=now)) == []
+    assert news(due_changes(first, ahead, heard_at=now)) == []
 
 
 def test_credit_that_expires_below_the_trigger_asks_for_a_recharge() -> None:
@@ -797,12 +797,12 @@ def test_credit_that_expires_below_the_trigger_asks_for_a_recharge() -> None:
         lot("2", 40, expires_at=NEXT_YEAR + timedelta(days=90)),
         settings=recharging(50, 30),
     )
-    assert news(advance(account, NEXT_YEAR))[-1] == requested(FIRST, 40)
+    assert news(due_changes(account, NEXT_YEAR))[-1] == requested(FIRST, 40)
 
 
 def test_a_failure_gives_back_what_was_asked_for_in_this_month_only() -> None:
     december = datetime(2026, 12, 1, 8, tzinfo=UTC)
-    account = advance(below(limit=30).after, december).after
+    account = due_changes(below(limit=30).after, december).after
     failed = fail_recharge(account, FIRST, "no", at=december)
     assert news(failed)[1:] == [requested(SECOND, 40)]
     assert failed.after.recharge.month_micros == 30
@@ -874,8 +874,8 @@ def test_ten_requests_are_sent_in_a_day_and_then_none_until_the_next() -> None:
     before = midnight - timedelta(microseconds=1)
     assert account.due_at == midnight
     assert news(charge(account, [rating("b", 1)], at=before)) == []
-    assert news(advance(account, before)) == []
-    next_day = advance(account, midnight)
+    assert news(due_changes(account, before)) == []
+    next_day = due_changes(account, midnight)
     assert news(next_day) == [requested(recharge_id("contoso", 11), 50, amount=1)]
     _, told = answered(next_day.after, 10, midnight)
     assert told[-1] == disabled_for_the_day(60)
@@ -891,7 +891,7 @@ def test_the_limit_of_a_day_is_told_once_a_day_though_the_balance_was_back_up() 
 
 
 def test_attempts_count_for_the_limit_of_their_day() -> None:
-    account = advance(below(trigger=500, amount=1).after, ANSWERED + timedelta(hours=24)).after
+    account = due_changes(below(trigger=500, amount=1).after, ANSWERED + timedelta(hours=24)).after
     _, told = answered(account, 10, ANSWERED + timedelta(hours=24))
     assert told[-1] == disabled_for_the_day(50)
     assert sum(isinstance(one, RechargeRequested) for one in told) == 9
@@ -925,7 +925,7 @@ def test_a_limit_of_the_month_that_is_met_on_the_next_day_is_told() -> None:
         reason=Disabled.MONTHLY_LIMIT, balance_micros=50, currency="USD"
     )
     account, told = answered(below(trigger=500, amount=1, limit=12).after, 10)
-    account = advance(account, datetime(2026, 11, 3, tzinfo=UTC)).after
+    account = due_changes(account, datetime(2026, 11, 3, tzinfo=UTC)).after
     account, told = answered(account, 2, datetime(2026, 11, 3, tzinfo=UTC))
     assert told[-1] == RechargeDisabled(
         reason=Disabled.MONTHLY_LIMIT, balance_micros=52, currency="USD"

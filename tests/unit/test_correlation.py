@@ -46,7 +46,7 @@ from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.reference.licenses import product_named
 from perminute.observability import MAX_CHARACTERS_OF_NAMES
 from perminute.reports import report_batch, report_published
-from perminute.sqs import Settled
+from perminute.sqs import BatchResults
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.links import http_event
 from perminute_local.simulation.backends.twin_functions import SharedTwins, load_twins
@@ -178,7 +178,7 @@ def test_a_batch_names_its_events_in_one_line_and_what_became_of_those_not_accep
         {"eventId": "e-2", "callId": "c-2", "result": "repeated"},
     ]
     with logged() as lines:
-        report_batch(Settled(accepted=["x"], repeated=1, names=names))
+        report_batch(BatchResults(accepted=["x"], repeated=1, names=names))
     (line,) = lines
     assert (line["message"], line["accepted"], line["events"]) == ("batch settled", 1, names)
 
@@ -186,7 +186,7 @@ def test_a_batch_names_its_events_in_one_line_and_what_became_of_those_not_accep
 def test_a_line_ends_and_the_next_one_goes_on() -> None:
     longest = {"eventId": "e" * 64, "callId": "\U0001f600" * 250}
     with logged() as lines:
-        report_batch(Settled(accepted=["x"] * 500, names=[longest] * 500))
+        report_batch(BatchResults(accepted=["x"] * 500, names=[longest] * 500))
     assert {line["message"] for line in lines} == {"batch settled", "batch settled, continued"}
     assert [one for line in lines for one in line["events"]] == [longest] * 500
     assert all(len(repr(line["events"])) <= 1.1 * MAX_CHARACTERS_OF_NAMES for line in lines)

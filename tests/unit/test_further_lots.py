@@ -29,7 +29,7 @@ from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.further_lots import further_lots
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.results import Accepted
-from perminute.domain.credit.booking import Purchase, advance, move_lots_up, purchase
+from perminute.domain.credit.booking import Purchase, due_changes, move_lots_up, purchase
 from perminute.domain.credit.lots import (
     MAX_LOTS_IN_ACCOUNT,
     MAX_LOTS_MOVED,
@@ -154,10 +154,10 @@ def test_further_lots_are_warned_of_and_expire_as_any_other() -> None:
     lots = many(10)
     account = with_further(lots)
     year_later = twelve_months_after(LONG_AGO)
-    due = advance(account, year_later - timedelta(days=29), further=lots[8:])
+    due = due_changes(account, year_later - timedelta(days=29), further=lots[8:])
     assert [one.warned for one in due.lots.stored] == [True, True]
     stored = [replace(one, warned=True) for one in lots]
-    expired = advance(due.after, year_later + timedelta(days=1), further=stored[8:])
+    expired = due_changes(due.after, year_later + timedelta(days=1), further=stored[8:])
     assert expired.after.lots == ()
     assert expired.after.further is None
     assert expired.after.balance_micros == 0

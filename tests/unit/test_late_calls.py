@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import ENDED, LONG_AGO, holding, lot, rating
 
-from perminute.domain.credit.booking import advance
+from perminute.domain.credit.booking import due_changes
 from perminute.domain.credit.charging import charge
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.ledger import EntryType
@@ -40,7 +40,7 @@ SETTINGS = CreditSettings(
 
 def expired(*lots: Lot, **changed: Any) -> Account:
     """The account once it is booked that lots have expired."""
-    return advance(holding(*lots, **changed), EXPIRED).after
+    return due_changes(holding(*lots, **changed), EXPIRED).after
 
 
 def report(
@@ -139,7 +139,7 @@ def test_credit_that_comes_back_to_pay_a_call_is_no_rise_that_arms_a_threshold()
 
 
 def test_expiry_says_until_when_it_still_pays() -> None:
-    booking = advance(holding(OLD, NEW, settings=SETTINGS), EXPIRED)
+    booking = due_changes(holding(OLD, NEW, settings=SETTINGS), EXPIRED)
     low, gone = (one.body for one in booking.notifications)
     assert isinstance(low, LowBalance)
     assert getattr(gone, "late_usage_until", None) == EXPIRED + timedelta(hours=24)
@@ -209,7 +209,7 @@ def test_what_came_back_to_pay_a_call_is_forfeited_again_when_the_call_costs_les
 def test_what_a_lot_had_paid_before_it_expired_goes_into_the_lot_of_the_month() -> None:
     before = report(holding(OLD, NEW), 9, at=EXPIRED - timedelta(minutes=1), forfeited=())
     (usage,) = before.usages
-    account = advance(before.after, EXPIRED).after
+    account = due_changes(before.after, EXPIRED).after
     cheaper = replace(usage, charge_micros=2, price=replace(usage.price, retail_micros=2))
     corrected = rerate(
         account,

@@ -35,7 +35,7 @@ from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.licensing_cache import LicensingCache
-from perminute.application.queue_reratings import QueueForgotten, QueueReratings
+from perminute.application.queue_reratings import QueueMissed, QueueReratings
 from perminute.application.recorded_calls import (
     CALLS_PER_PIECE,
     CALLS_PER_TRANSACTION,
@@ -579,7 +579,7 @@ def test_the_nightly_run_wakes_whoever_still_has_something_waiting() -> None:
         DrawPosition.start_of(ANSWERED.date())
     )
     store.minute_pools["settled", NOVEMBER] = replace(pool, organization_id="settled")
-    assert QueueForgotten(store, rerating_requests)() == 2
+    assert QueueMissed(store, rerating_requests)() == 2
     assert rerating_requests.sent == ["has-rerating", "has-unsettled"]
 
 

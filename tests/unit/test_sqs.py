@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from perminute.adapters.memory import StoredRejections
 from perminute.application.results import Accepted, Duplicate, Result
 from perminute.domain.errors import Refused, Unavailable
-from perminute.sqs import settle_batch
+from perminute.sqs import process_batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ class FullQueue:
 
 def test_each_message_is_settled_by_its_own_verdict() -> None:
     rejections = StoredRejections()
-    settled = settle_batch(
+    settled = process_batch(
         batch("poison", "new", "old", "conflict", "later"),
         parse=open_word,
         use_case=judge,
@@ -73,7 +73,7 @@ def test_each_message_is_settled_by_its_own_verdict() -> None:
 
 
 def test_a_refusal_that_cannot_be_kept_comes_again() -> None:
-    settled = settle_batch(
+    settled = process_batch(
         batch("poison", "new"),
         parse=open_word,
         use_case=judge,
@@ -100,7 +100,7 @@ def test_a_refused_message_without_an_event_id_goes_by_its_fingerprint() -> None
         f'{{"id": "{"e" * 999}"}}',
     ]
     records = [{"messageId": f"m-{n}", "body": body} for n, body in enumerate(bodies)]
-    settle_batch({"Records": records}, parse=refuse, use_case=judge, rejections=rejections)
+    process_batch({"Records": records}, parse=refuse, use_case=judge, rejections=rejections)
     ids = [kept.event_id for kept in rejections.stored]
     assert ids[0] == "sha256:e3b0c44298fc1c14"
     assert len(set(ids[:5])) == 5

@@ -30,7 +30,7 @@ from perminute.domain.credit.transaction import (
     Transaction,
 )
 from perminute.domain.errors import FormerRateCardUnavailable, Unavailable, Unwritable
-from perminute.domain.limits.spending import SpendKey, SpendKind, records_of
+from perminute.domain.limits.spending import SpendKey, SpendKind, spend_keys_of
 from perminute.domain.pools.pools import MinutePool, MinutePools, Month, month_of
 from perminute.domain.rating.rating import Rating, RatingContext, rate_call
 from perminute.domain.rating.usage_record import Flag, Usage
@@ -79,7 +79,7 @@ class EndedCall:
         """The ids by which the call is found in the log."""
         return {"eventId": traceable(self.event_id), "callId": one_line(self.call.call_id)}
 
-    def used_reported_at(self, reservation: Reservation | None) -> datetime:
+    def usage_reported_at(self, reservation: Reservation | None) -> datetime:
         """Return when the use was reported, by which an expired lot may still pay the call."""
         # If its bridge had reported all of it, that was while the call lasted, however late the
         # call is charged (docs/domain.md §5.4).
@@ -133,7 +133,7 @@ class _OrganizationCharge:
     # read them. None if there is none, or if the last attempt failed.
     last: Transaction | None = None
     # By call id, reservations that were not read and stopped a transaction: the next releases them.
-    stopped_by: dict[str, Reservation] = field(default_factory=dict)
+    unread_reservations: dict[str, Reservation] = field(default_factory=dict)
 
     def charge_all(self, remaining: Mapping[int, EndedCall]) -> dict[int, Result[Usage]]:
         # In rounds, because a transaction cannot write the same usage record twice: each round has
@@ -164,8 +164,8 @@ class _OrganizationCharge:
         except Unavailable as error:
             self.last = None
             # What is wrong with one call must not fail the others: each is charged alone.
-            is_of_some = isinstance(error, Unwritable | FormerRateCardUnavailable)
-            if not is_of_some or len(pending) == 1:
+            concerns_some_calls = isinstance(error, Unwritable | FormerRateCardUnavailable)
+            if not concerns_some_calls or len(pending) == 1:
                 return results | dict.fromkeys(pending, error)
             for position, ended in pending.items():
                 results |= self.charge({position: ended})
@@ -188,8 +188,8 @@ class _OrganizationCharge:
                 )
         except AlreadyExists as existing:
             self.last = None
-            self.stopped_by |= existing.reservations
-            compared = {n: _compare(ended, existing) for n, ended in pending.items()}
+            self.unread_reservations |= existing.reservations
+            compared = {n: _result_of_existing(ended, existing) for n, ended in pending.items()}
             results = {n: result for n, result in compared.items() if result is not None}
             return results | self._end_reported(pending, existing.usages)
         return _accepted(pending, {usage.call.call_id: usage for usage in self.last.usages})
@@ -238,15 +238,15 @@ class _OrganizationCharge:
         reservations = self._reservations(account, ended)
         ratings = self._rate(account, ended, licensing, list(reservations.values()))
         pools = self._pools(account, ratings, reservations.values())
-        keys = _spending_keys(account, ratings, reservations.values(), licensing)
+        keys = _spend_keys(account, ratings, reservations.values(), licensing)
         spend_counters = spend_counters_so_far(use_case.credit, use_case.calls, account, keys)
         at, heard_at = max(end.reported_at for end in ended), _heard_at(ended)
         now = account.now(at, heard_at)
         reported = {
-            end.call_id: end.used_reported_at(reservations.get(end.call_id)) for end in ended
+            end.call_id: end.usage_reported_at(reservations.get(end.call_id)) for end in ended
         }
 
-        def charged(settlement: Settlement | None = None) -> Transaction:
+        def build(settlement: Settlement | None = None) -> Transaction:
             late = [(end.call.ended_at, reported[end.call_id]) for end in ended]
             corrected = settlement.corrected if settlement else ()
             transaction = charge(
@@ -268,12 +268,12 @@ class _OrganizationCharge:
             with _caused_by(ended):
                 return replace(transaction, causes=causes())
 
-        transaction = charged()
+        transaction = build()
         settlement = settle_with_charge(
             self._recorded, account, transaction, ratings, now=now, most=use_case.settles_at_once
         )
         if settlement is not None:
-            settled = charged(settlement)
+            settled = build(settlement)
             # If there is no room for even one call beside it, the pool is settled afterwards.
             if settled.items - MAX_ITEMS_PER_TRANSACTION < len(ended):
                 return settled
@@ -283,7 +283,11 @@ class _OrganizationCharge:
         # The account may no longer contain a reservation that has lapsed. If the record of that
         # call still exists, it stops the transaction, which is then repeated with the reservation.
         call_ids = [end.call_id for end in ended]
-        found = {call: self.stopped_by[call] for call in call_ids if call in self.stopped_by}
+        found = {
+            call: self.unread_reservations[call]
+            for call in call_ids
+            if call in self.unread_reservations
+        }
         if account.reserved:
             found |= self.use_case.credit.reservations(self.organization_id, call_ids)
         # A call that is charged by its bridge's reports is charged by those that were read. If its
@@ -338,7 +342,7 @@ class _OrganizationCharge:
         return pools
 
 
-def _spending_keys(
+def _spend_keys(
     account: Account,
     ratings: Sequence[Rating],
     reservations: Collection[Reservation],
@@ -350,7 +354,7 @@ def _spending_keys(
     for rating in ratings:
         call, prefix = rating.call, rating.price.prefix
         at = began_at.get(call.call_id, call.rated_at)
-        keys.update(records_of(call, prefix, at, licensing, account.settings))
+        keys.update(spend_keys_of(call, prefix, at, licensing, account.settings))
     return {key for key in keys if key.kind is not SpendKind.DAY}
 
 
@@ -371,7 +375,7 @@ def _accepted(
     return {n: Accepted(usage) for n, usage in by_position.items() if usage is not None}
 
 
-def _compare(ended: EndedCall, existing: AlreadyExists) -> Result[Usage] | None:
+def _result_of_existing(ended: EndedCall, existing: AlreadyExists) -> Result[Usage] | None:
     # None: the call is still to be charged, or its recorded charge to be corrected.
     call_id = ended.call_id
     recorded = existing.usages.get(call_id)

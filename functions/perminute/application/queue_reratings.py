@@ -45,7 +45,7 @@ class QueueReratings:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueForgotten:
+class QueueMissed:
     """Queues organizations that still have something waiting, if their messages were all lost."""
 
     reratings: Reratings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from perminute.application.correlation import causes
 from perminute.application.further_lots import further_lots
 from perminute.application.retry import NEVER, Deadline, RetryPolicy
-from perminute.domain.credit.booking import advance, move_lots_up
+from perminute.domain.credit.booking import due_changes, move_lots_up
 from perminute.domain.credit.transaction import NO_CAUSES, Transaction
 from perminute.domain.errors import FurtherLotsNeeded
 
@@ -77,7 +77,7 @@ def apply_due_changes(
     # `Contended`.
     while account.is_due(at, heard_at):
         further = further_lots(store, account) if account.further_due_by(at) else None
-        transaction = advance(account, at, heard_at=heard_at, further=further)
+        transaction = due_changes(account, at, heard_at=heard_at, further=further)
         if transaction.after is account:
             msg = f"the account of {account.organization_id} is due, but nothing falls due by {at}"
             raise RuntimeError(msg)

@@ -20,7 +20,7 @@ from perminute.domain.authorization.reservations import (
 )
 from perminute.domain.credit.holds import lapses_at
 from perminute.domain.licensing.licensing import Cover, Entitlement
-from perminute.domain.limits.spending import records_of
+from perminute.domain.limits.spending import spend_keys_of
 from perminute.domain.pools.pools import month_of
 from perminute.domain.rating.calls import PRICED_BY, LegType
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE
@@ -77,7 +77,7 @@ class CallPrice(NamedTuple):
         return {
             key
             for prefix in self.prefixes
-            for key in records_of(call, prefix, call.rated_at, licensing, settings)
+            for key in spend_keys_of(call, prefix, call.rated_at, licensing, settings)
         }
 
     @property

@@ -1,7 +1,7 @@
 """Purchases, adjustments, settings, failed recharges and the passing of time, as transactions.
 
-Before something is booked at an instant, everything that is due by then must be booked (`advance`),
-so that no expired lot pays; a booking that takes credit checks that.
+Before something is booked at an instant, everything that is due by then must be booked
+(`due_changes`), so that no expired lot pays; a booking that takes credit checks that.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def fail_recharge(
     return builder.build(may_ask=was_open)
 
 
-def advance(
+def due_changes(
     account: Account,
     at: datetime,
     *,

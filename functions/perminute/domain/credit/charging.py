@@ -12,7 +12,7 @@ from perminute.domain.credit.transaction import Transaction
 from perminute.domain.credit.transaction_builder import CallCharge, TransactionBuilder
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.limits.limit_reached import limit_reached
-from perminute.domain.limits.spending import ReachedLimit, day_of, limits_on, records_of
+from perminute.domain.limits.spending import ReachedLimit, day_of, limits_on, spend_keys_of
 from perminute.domain.notifications.notification_rules import notify_of_call
 from perminute.domain.notifications.notifications import (
     CallFlagged,
@@ -64,7 +64,7 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     """
     further = None if settlement is None else settlement.further
     builder = TransactionBuilder(account, at, heard_at, further=further, expired=expired)
-    _give_back(builder, reservations, spend_counters)
+    _release_reservations(builder, reservations, spend_counters)
     usages = _drawn(ratings, pools, reservations, builder.now)
     if settlement is not None:
         pools.put(settlement.pool)
@@ -206,7 +206,7 @@ def _paid(
     return tuple(paid.get(usage.call.call_id, usage) for usage in usages)
 
 
-def _give_back(
+def _release_reservations(
     builder: TransactionBuilder, reservations: Sequence[Reservation], spend_counters: SpendCounters
 ) -> None:
     for reservation in reservations:
@@ -276,7 +276,7 @@ def _count_spending(
         if not micros:
             continue
         call, prefix, at = usage.call, usage.price.prefix, usage.began_at
-        for key in (day_of(at), *records_of(call, prefix, at, licensing, settings)):
+        for key in (day_of(at), *spend_keys_of(call, prefix, at, licensing, settings)):
             spend_counters.spend(key, micros, call.ended_at.date())
         # The pool may still pay the call. If the limit is reached all the same, the next call that
         # counts for it is notified of, or the next request of a bridge.

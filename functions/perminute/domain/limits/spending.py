@@ -142,7 +142,7 @@ def spend_changes(
         for usage, sign in ((before, -1), (after, 1)):
             call, at = usage.call, usage.began_at
             ended_on, charge_micros = call.ended_at.date(), sign * usage.charge_micros
-            keys = records_of(call, usage.price.prefix, at, licensing, settings)
+            keys = spend_keys_of(call, usage.price.prefix, at, licensing, settings)
             places.append({(key, ended_on) for key in keys})
             micros[day_of(at), ended_on] += charge_micros
             micros.update(dict.fromkeys(places[-1], charge_micros))
@@ -196,7 +196,7 @@ def limits_on(
     return (*limits, *_prefix_limits(call, prefix, at, settings))
 
 
-def records_of(
+def spend_keys_of(
     call: Call,
     prefix: str | None,
     at: datetime,
