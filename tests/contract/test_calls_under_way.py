@@ -15,11 +15,11 @@ from perminute.domain.authorization.reservations import (
     Answer,
     ChargingRequest,
     Decision,
-    Held,
     Operation,
     PaidBy,
     Promise,
     Reservation,
+    ReservedPart,
 )
 from perminute.domain.credit.accounts import Account, Provisional
 from perminute.domain.credit.booking import Purchase, purchase
@@ -136,7 +136,11 @@ def every_field(organization: str) -> Reservation:
         used_seconds=MAX_CALL_SECONDS,
         reported_at=ANSWERED + timedelta(microseconds=5),
         promised=Promise(UNTIL, 10**15 + 7, 1_440),
-        held=(Held(UNTIL, 10**15, 1_440, used=True), Held(UNTIL, 7, 0), Held(UNTIL, 1, 1, calls=0)),
+        held=(
+            ReservedPart(UNTIL, 10**15, 1_440, used=True),
+            ReservedPart(UNTIL, 7, 0),
+            ReservedPart(UNTIL, 1, 1, calls=0),
+        ),
         keys=(KEY,),
     )
 

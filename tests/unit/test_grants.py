@@ -33,11 +33,11 @@ from perminute.domain.authorization.reservations import (
     ChargingRequest,
     Decision,
     Denied,
-    Held,
     Operation,
     PaidBy,
     Promise,
-    parts_to_hold,
+    ReservedPart,
+    parts_to_reserve,
 )
 from perminute.domain.credit.credit_settings import FailureHandling
 from perminute.domain.errors import Conflict, Refused
@@ -149,23 +149,23 @@ def test_minutes_of_a_pool_stay_reserved_as_credit_does() -> None:
 
 def test_the_greatest_promise_that_lasts_is_covered() -> None:
     soon, late = ANSWERED, ANSWERED + MINUTE
-    more = partial(Held, soon, calls=0)
+    more = partial(ReservedPart, soon, calls=0)
     small, great = (3, 1), (7, 0)
     cases = {
         (Promise(soon, *great), Promise(late, *small)): (
-            Held(late, 1, 1),
+            ReservedPart(late, 1, 1),
             more(4, 0),
         ),
         (Promise(soon, *small), Promise(late, *great)): (
-            Held(late, 5, 0),
+            ReservedPart(late, 5, 0),
             more(0, 1),
         ),
-        (Promise(late, *small), Promise(late, *great)): (Held(late, 5, 1),),
-        (Promise(soon, 1, 0), Promise(late, 2, 0)): (Held(late, 0, 0),),
-        (Promise(soon, *small),): (Held(soon, 1, 1),),
+        (Promise(late, *small), Promise(late, *great)): (ReservedPart(late, 5, 1),),
+        (Promise(soon, 1, 0), Promise(late, 2, 0)): (ReservedPart(late, 0, 0),),
+        (Promise(soon, *small),): (ReservedPart(soon, 1, 1),),
     }
     for promises, held in cases.items():
-        assert tuple(parts_to_hold(promises, (2, 0))) == held
+        assert tuple(parts_to_reserve(promises, (2, 0))) == held
 
 
 # ── When to hang up ──────────────────────────────────────────────────────────────────────────

@@ -18,11 +18,11 @@ from perminute.domain.authorization.reservations import (
     Answer,
     ChargingRequest,
     Decision,
-    Held,
     Operation,
     PaidBy,
     Promise,
     Reservation,
+    ReservedPart,
 )
 from perminute.domain.credit.credit_settings import LATE_USAGE, CreditSettings
 from perminute.domain.credit.holds import NOTHING_HELD, Hold, Holds, charge_time, lapses_at
@@ -198,7 +198,7 @@ def test_a_call_under_way_takes_one_kilobyte() -> None:
         used_seconds=3_600,
         reported_at=AT,
         promised=Promise(AT, 12_345_678, 0),
-        held=(Held(AT, 12_345_678, 0, used=True), Held(AT, 12_345_678, 0)),
+        held=(ReservedPart(AT, 12_345_678, 0, used=True), ReservedPart(AT, 12_345_678, 0)),
         keys=(day_of(AT),),
     )
     row = reservation_item(reservation)
@@ -289,8 +289,10 @@ def test_only_calls_that_have_nothing_to_be_charged_are_forgotten() -> None:
         ChargingRequest(Operation.UPDATE, 1),
         Answer(sequence=1, decision=Decision.ALLOW),
     )
-    silent = Reservation(call=called, last_request=asked, answer=answer, held=(Held(AT, 1, 0),))
-    reported = replace(silent, used_seconds=1, held=(Held(AT, 1, 0, used=True),))
+    silent = Reservation(
+        call=called, last_request=asked, answer=answer, held=(ReservedPart(AT, 1, 0),)
+    )
+    reported = replace(silent, used_seconds=1, held=(ReservedPart(AT, 1, 0, used=True),))
     a_month_on = {"N": f"{datetime(2026, 12, 2, 14, 39, 50, tzinfo=UTC).timestamp():.0f}"}
     rows = [reservation_item(one) for one in (silent, reported)]
     assert [(row.get("forgetAt"), row.get("chargeAt")) for row in rows] == [

@@ -117,7 +117,7 @@ class AuthorizeCall:
         rating_context = RatingContext.of(account, licensing, self._rate_card(before))
         price = price_call(call, rating_context)
         pool = None
-        if price.rating.draws_on_pool or (before and before.holds_minutes):
+        if price.rating.draws_on_pool or (before and before.reserves_minutes):
             month = month_of(call)
             pool = self.credit.pools(account.organization_id, [month])[month]
         keys = price.limit_records(licensing, account.settings).union(before.keys if before else ())

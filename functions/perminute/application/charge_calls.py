@@ -333,7 +333,7 @@ class _OrganizationCharge:
         # Pools that the last transaction wrote are current if the account is still the one that it
         # wrote. The others are read, after the account.
         months = {month_of(rating.call) for rating in ratings if rating.draws_on_pool}
-        months |= {month_of(held.call) for held in reservations if held.holds_minutes}
+        months |= {month_of(held.call) for held in reservations if held.reserves_minutes}
         last = self.last
         written = () if last is None or account is not last.after else last.pools
         pools = {pool.month: pool for pool in written if pool.month in months}

@@ -28,11 +28,11 @@ from perminute.domain.authorization.reservations import (
     Answer,
     ChargingRequest,
     Decision,
-    Held,
     Operation,
     PaidBy,
     Promise,
     Reservation,
+    ReservedPart,
     under_way_since,
 )
 from perminute.domain.credit.credit_settings import FailureHandling
@@ -256,7 +256,9 @@ _RESERVATION = Record(
     keys=list_of(row(SpendKey, kind=enum_of(SpendKind), subject=PLAIN, since=SHORT_INSTANT)),
 )
 _HELD = as_json(
-    list_of(row(Held, until=GRID_INSTANT, micros=PLAIN, minutes=PLAIN, used=FLAG, calls=PLAIN))
+    list_of(
+        row(ReservedPart, until=GRID_INSTANT, micros=PLAIN, minutes=PLAIN, used=FLAG, calls=PLAIN)
+    )
 )
 _PARTS = as_json()
 

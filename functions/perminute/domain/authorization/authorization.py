@@ -18,12 +18,12 @@ from perminute.domain.authorization.reservations import (
     Answer,
     Decision,
     Denied,
-    Held,
     Operation,
     PaidBy,
     Promise,
     Reservation,
-    parts_to_hold,
+    ReservedPart,
+    parts_to_reserve,
 )
 from perminute.domain.credit.holds import charge_time
 from perminute.domain.credit.transaction import Transaction
@@ -172,12 +172,12 @@ def _grant_blocks(quote: Quote) -> Grant:
     used, price = quote.used_seconds, quote.context.price
     limits = _limits(quote)
     least_micros = min((limit.left_micros for limit in limits), default=None)
-    furthest = _furthest(
+    furthest = _last_covered(
         used, MAX_CALL_SECONDS, lambda seconds: _is_covered(quote, seconds, least_micros)
     )
     target = min(used + quote.wanted_seconds, MAX_CALL_SECONDS)
     covered = min(target, furthest)
-    quota = min(price.billed_seconds(covered), _most_at_a_time(quote))
+    quota = min(price.billed_seconds(covered), _end_of_longest_grant(quote))
     is_cut = quota < price.billed_seconds(covered)
     exceeded = _exceeded(quote, covered, limits) if covered < target and not is_cut else ()
     limit = exceeded[0].limit.name if exceeded else None
@@ -209,7 +209,7 @@ def _limits(quote: Quote) -> list[ReachedLimit]:
     ]
 
 
-def _furthest(start: int, end: int, is_covered: Callable[[int], bool]) -> int:
+def _last_covered(start: int, end: int, is_covered: Callable[[int], bool]) -> int:
     """Find the last second that is covered, by bisection: all before it are covered as well."""
     if start < end and is_covered(end):
         return end
@@ -236,12 +236,12 @@ def _is_covered(quote: Quote, seconds: int, most_micros: int | None = None) -> b
     return micros <= account.available_micros(quote.at, lasting_until=until, further=further)
 
 
-def _most_at_a_time(quote: Quote) -> int:
+def _end_of_longest_grant(quote: Quote) -> int:
     # At least the block after the one in use: a bridge asks before that ends.
     used, billed = quote.used_seconds, quote.context.price.billed_seconds
     end_of_next_block = billed(billed(used) + 1)
     most = max(used + quote.context.account.max_grant_seconds, end_of_next_block)
-    return billed(_furthest(used, most, lambda end: billed(end) <= most))
+    return billed(_last_covered(used, most, lambda end: billed(end) <= most))
 
 
 def _exceeded(quote: Quote, covered: int, limits: list[ReachedLimit]) -> tuple[ReachedLimit, ...]:
@@ -310,11 +310,11 @@ def reserve(quote: Quote, grant: Grant, answer: Answer) -> Reservation:
     """Return the call with its answer, and what is reserved for its used and granted seconds."""
     price = quote.context.price
     promised: Promise | None = None
-    held: tuple[Held, ...] = ()
+    held: tuple[ReservedPart, ...] = ()
     if not price.costs_nothing:
         if grant.lapses_at is not None:
             promised = Promise(grant.lapses_at, *price.cost(grant.quota_seconds))
-        held = _hold(quote, _promises(quote, promised))
+        held = _parts_to_reserve(quote, _promises(quote, promised))
     return Reservation(
         call=quote.call,
         last_request=quote.request,
@@ -337,16 +337,16 @@ def _promises(quote: Quote, promised: Promise | None) -> list[Promise]:
     return [promise for promise in promises if promise is not None]
 
 
-def _hold(quote: Quote, promises: list[Promise]) -> tuple[Held, ...]:
+def _parts_to_reserve(quote: Quote, promises: list[Promise]) -> tuple[ReservedPart, ...]:
     used = quote.context.price.cost(quote.used_seconds)
-    granted = parts_to_hold(promises, used)
+    granted = parts_to_reserve(promises, used)
     if not quote.used_seconds:
         return tuple(granted)
     # Without a `Call Ended`, what was used is charged once usage may no longer be late, and not
     # while the call may still go on.
     until = max((quote.at, *(promise.until for promise in promises)))
     due_at = charge_time(max(quote.at + quote.context.account.late_usage, until))
-    return (Held(due_at, *used, used=True), *granted)
+    return (ReservedPart(due_at, *used, used=True), *granted)
 
 
 def _limit_keys(quote: Quote) -> tuple[SpendKey, ...]:

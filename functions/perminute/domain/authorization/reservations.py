@@ -15,7 +15,7 @@ Requests are numbered from 0. The next number acts; the last one again, with the
 has the same answer; anything else is a conflict.
 
 An answer can get lost. Only the next number proves that it was received; until then the bridge may
-rely on the answer before. So a call has reserved what either of them promised (`parts_to_hold`).
+rely on the answer before. So a call has reserved what either of them promised (`parts_to_reserve`).
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ class Promise(NamedTuple):
     minutes: int  # of the pool
 
 
-class Held(NamedTuple):
+class ReservedPart(NamedTuple):
     """A part of what a call has reserved, until an instant."""
 
     until: datetime
@@ -199,7 +199,7 @@ class Held(NamedTuple):
         return Hold(self.until, self.minutes, self.calls, self.used)
 
 
-def parts_to_hold(promises: Sequence[Promise], used: tuple[int, int]) -> Iterator[Held]:
+def parts_to_reserve(promises: Sequence[Promise], used: tuple[int, int]) -> Iterator[ReservedPart]:
     """Yield what to reserve so that at each instant the greatest lasting promise is covered.
 
     `used` are the micro-units and minutes that the call has used, which are reserved apart.
@@ -210,9 +210,11 @@ def parts_to_hold(promises: Sequence[Promise], used: tuple[int, int]) -> Iterato
         lasting = [promise for promise in promises if promise.until >= until]
         all_micros = max(micros, *(promise.micros for promise in lasting))
         all_minutes = max(minutes, *(promise.minutes for promise in lasting))
-        held = Held(until, all_micros - micros, all_minutes - minutes, calls=int(until == last))
-        if held.calls or held.micros or held.minutes:
-            yield held
+        part = ReservedPart(
+            until, all_micros - micros, all_minutes - minutes, calls=int(until == last)
+        )
+        if part.calls or part.micros or part.minutes:
+            yield part
         micros, minutes = all_micros, all_minutes
 
 
@@ -229,7 +231,7 @@ class Reservation:
     used_seconds: int = 0  # reported in all
     reported_at: datetime | None = None  # the last time
     promised: Promise | None = None  # by the last answer
-    held: tuple[Held, ...] = ()
+    held: tuple[ReservedPart, ...] = ()
     keys: tuple[SpendKey, ...] = ()  # the records of limits that count what is held as well
 
     @property
@@ -243,7 +245,7 @@ class Reservation:
         return next((held.until for held in self.held if held.used), None)
 
     @property
-    def holds_minutes(self) -> bool:
+    def reserves_minutes(self) -> bool:
         """Whether minutes of a pool are reserved for it."""
         return any(held.minutes for held in self.held)
 

@@ -224,7 +224,7 @@ def _drawn(
 ) -> tuple[Usage, ...]:
     """Make the records, each with what the pool gives it, in the order of the pool."""
     authorized = {one.call.call_id: one for one in reservations if one.held}
-    left = {call_id: one for call_id, one in authorized.items() if one.holds_minutes}
+    left = {call_id: one for call_id, one in authorized.items() if one.reserves_minutes}
     drawn: dict[str, tuple[int, int]] = {}
     drawing = (rating for rating in ratings if rating.draws_on_pool)
     for rating in sorted(drawing, key=lambda rating: DrawPosition.of(rating.call)):
