@@ -276,7 +276,7 @@ MAX_CURSOR_LENGTH = 2_048
 """A cursor names a call, whose id may have 250 characters of four bytes: some 1,400."""
 
 CALLS_ON_A_PAGE = 50
-"""If a request does not say how many are wanted (ours)."""
+"""If a request does not say how many are wanted (our decision)."""
 
 
 class CallsQuery(Message, frozen=True, kw_only=True):

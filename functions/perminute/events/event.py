@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from perminute.sqs import Received
 
-# How far a sender's clock may be ahead of ours (ours). What it says of calls and purchases is
-# stored as it is said, so an event of next year is refused.
+# How far a sender's clock may be ahead of ours (our decision). Its times of calls and purchases
+# are stored as they are stated, so an event of next year is refused.
 MAX_AHEAD = timedelta(days=1)
 
 

@@ -39,24 +39,26 @@ if TYPE_CHECKING:
     from perminute.domain.rating.calls import Call
 
 DEFAULT_QUOTA_SECONDS = 300
-"""Granted to an authorization that does not state how much it requests (ours)."""
+"""Granted to an authorization that does not state how much it requests (our decision)."""
 
 SHORTEST_VALIDITY = timedelta(minutes=5)
-"""How long each grant is valid at least (ours)."""
+"""How long each grant is valid at least (our decision)."""
 
 HANG_UP = timedelta(seconds=2)
-"""How long before a grant ends a bridge begins to hang up (ours): that takes a request to the far
-end and its answer."""
+"""How long before a grant ends a bridge begins to hang up (our decision): that takes a request to
+the far end and its answer."""
 
 REPORT_TOLERANCE = timedelta(seconds=60)
-"""How far used seconds may exceed the time since the authorization (ours): clocks differ."""
+"""How far used seconds may exceed the time since the authorization (our decision), since clocks
+differ."""
 
 RINGING = timedelta(minutes=1)
-"""How long a call may ring before its granted seconds begin (ours); a clock that is ahead of ours
-takes from it."""
+"""How long a call may ring before its granted seconds begin (our decision). If the clock of
+telephony is ahead, less of it is left."""
 
 CLOCK_SKEW = timedelta(seconds=30)
-"""How far a clock may be behind ours (ours): many times what a synchronized clock is off."""
+"""How far a clock may be behind that of perminute (our decision): many times the error of a
+synchronized clock."""
 
 _SECOND = timedelta(seconds=1)
 

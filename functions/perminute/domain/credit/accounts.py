@@ -131,8 +131,8 @@ class Account:
     @property
     def auto_recharge(self) -> AutoRecharge | None:
         """How to recharge; None if not, or not yet."""
-        # Not before the first entry (ours): when settings arrive, the first purchase is usually
-        # under way, and would be bought twice.
+        # Not before the first entry (our decision): when settings arrive, the first purchase is
+        # usually under way, and would be bought twice.
         return self.settings.auto_recharge if self.settings and self.entries else None
 
     @property

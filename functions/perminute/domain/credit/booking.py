@@ -52,7 +52,7 @@ class Adjustment:
 
     adjustment_id: str
     amount_micros: int
-    expires_at: datetime  # only of an upward one (ours): it opens a lot, as a purchase does
+    expires_at: datetime  # only of an upward one (our decision): it opens a lot, as a purchase does
     purchase_id: str | None = None  # only of a chargeback: the purchase that it takes back
 
 

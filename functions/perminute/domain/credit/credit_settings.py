@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from perminute.domain.credit.recharge import AutoRecharge
 
 LATE_USAGE_HOURS = 72
-"""How late usage may arrive by default (ours): operators report up to two days late."""
+"""How late usage may arrive by default (our decision): operators report up to two days late."""
 
 LATE_USAGE = timedelta(hours=LATE_USAGE_HOURS)
 
 MAX_GRANT_SECONDS = 1_800
-"""The longest grant by default (ours): suspected fraud, a lowered limit and a lost license take
-effect when the bridge asks again."""
+"""The longest grant by default (our decision): suspected fraud, a lowered limit and a lost license
+take effect when the bridge asks again."""
 
 SettingsCaution = tuple[bool, tuple[tuple[bool, int], ...]]
 

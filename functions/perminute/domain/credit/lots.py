@@ -32,7 +32,7 @@ MAX_LOTS_MOVED = 40
 
 MAX_EXPIRED_LOTS = 80
 """Expired lots that may pay the late calls of one charge, which writes each of them. What one call
-costs beyond them is paid by living lots (ours)."""
+costs beyond them is paid by living lots (our decision)."""
 
 MAX_EXPIRED_LOTS_CORRECTED = 24
 """The same for a correction, which has more else to write."""

@@ -23,8 +23,8 @@ MAX_FAILURES = 3
 """Failures in a row that switch auto-recharge off: a card that fails is not tried for ever."""
 
 MAX_REQUESTS_A_DAY = 10
-"""Requests of one UTC day, with attempts (ours). A few are usual; if the recharge amount is an
-error in the settings, there would be hundreds in an hour."""
+"""Requests of one UTC day, with attempts (our decision). A few are usual; if the recharge amount is
+an error in the settings, there would be hundreds in an hour."""
 
 _NAMES = uuid.UUID("6a3f5f0c-6d2e-5b0e-9d53-2f4e6b1f7a10")
 """The namespace of recharge ids: any constant would do, but it must never change."""

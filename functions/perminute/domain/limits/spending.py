@@ -3,7 +3,7 @@
 Three limits are amounts: of an organization a day, of a user a month, and of calls out to one
 prefix an hour, which stops toll fraud. A call counts with what it costs, or with what it has
 reserved while it is under way; for the UTC period in which it was authorized, or else answered
-(ours). No authorized call exceeds a limit: a grant ends where the first limit does.
+(our decision). No authorized call exceeds a limit: a grant ends where the first limit does.
 
 The account contains the last few days of an organization. The others are counters of their own,
 stored only for those who have such a limit. A transaction that corrects calls writes by how much

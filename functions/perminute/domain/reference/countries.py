@@ -38,7 +38,7 @@ COUNTRIES = frozenset(
 
 # Microsoft's country pages as of 2021: those that say "Yes" or "pay-per-minute only". China is not
 # among them: its page sells to users outside of China, and a usage location of CN says that the
-# user is inside (ours: where in doubt, nobody spends).
+# user is inside (our decision: where in doubt, nobody spends).
 _AVAILABLE = frozenset(
     """
     AE AG AL AR AT AU BA BB BD BE BG BJ BM BR BS BY BZ CA CH CL CM CO CR CY CZ DE DK DM

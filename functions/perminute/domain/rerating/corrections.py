@@ -3,8 +3,8 @@
 Had less been charged at first, the lots that paid last would not have been touched. So they get
 back first, if they have not expired. What no lot had paid, or whose lot has expired since it paid,
 goes into one lot a month for all such refunds, with a year to be used: nobody loses what was
-charged wrongly (ours). What a lot paid after it had expired is forfeited again: it came back for
-that call alone.
+charged wrongly (our decision). What a lot paid after it had expired is forfeited again: it came
+back for that call alone.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def parse_instant(text: str) -> datetime:
 
 # How far the clock that stamped a detail may be ahead of the one that stamped the event's `time`.
 # Without a bound a call that "ended" in 2056 is charged, and credit that was "bought" in 2031 pays
-# calls of today. Synchronized clocks differ by far less (ours).
+# calls of today. Synchronized clocks differ by far less (our decision).
 MAX_CLOCK_AHEAD = timedelta(minutes=5)
 
 _MICROSECOND, _SECOND = timedelta(microseconds=1), timedelta(seconds=1)
