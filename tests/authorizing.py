@@ -89,7 +89,7 @@ class Scene:
         account = self.account
         context = RatingContext.of(account, licensing, self.rates)
         price = price_call(call, context)
-        keys = price.limit_records(licensing, account.settings)
+        keys = price.limit_keys(licensing, account.settings)
         records = {key: self.spent.get(key, SpendCounter(key=key)) for key in keys}
         spend_counters = SpendCounters(account.days, records)
         return AuthorizationContext(account, context, price, self.pool, spend_counters)

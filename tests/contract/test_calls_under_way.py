@@ -141,7 +141,7 @@ def every_field(organization: str) -> Reservation:
             ReservedPart(UNTIL, 7, 0),
             ReservedPart(UNTIL, 1, 1, calls=0),
         ),
-        keys=(KEY,),
+        limit_keys=(KEY,),
     )
 
 

@@ -199,7 +199,7 @@ def test_a_call_under_way_takes_one_kilobyte() -> None:
         reported_at=AT,
         promised=Promise(AT, 12_345_678, 0),
         held=(ReservedPart(AT, 12_345_678, 0, used=True), ReservedPart(AT, 12_345_678, 0)),
-        keys=(day_of(AT),),
+        limit_keys=(day_of(AT),),
     )
     row = reservation_item(reservation)
     assert row["underWaySince"] == {"S": "2026-11-02T14:39:50.123456Z"}

@@ -149,8 +149,8 @@ class ChargingApi:
     def balance(self, target: Target, _: Message) -> BalanceDocument:
         """Return the balance, and what is reserved of it."""
         account, at = self.credit.account(target.organization_id), target.at
-        needs_all = account.further_expire_by(at)
-        further = further_lots(self.credit, account) if needs_all else ()
+        may_expire = account.further_expire_by(at)
+        further = further_lots(self.credit, account) if may_expire else ()
         return balance_document(account, at, further)
 
     @_serves("call", "GET", _CALL, Message, CallDocument)

@@ -120,7 +120,9 @@ class AuthorizeCall:
         if price.rating.draws_on_pool or (before and before.reserves_minutes):
             month = month_of(call)
             pool = self.credit.pools(account.organization_id, [month])[month]
-        keys = price.limit_records(licensing, account.settings).union(before.keys if before else ())
+        keys = price.limit_keys(licensing, account.settings)
+        if before is not None:
+            keys = keys.union(before.limit_keys)
         records = {key for key in keys if key.kind is not SpendKind.DAY}
         # A release decides nothing by limits, so it need not wait until calls are counted for them.
         if received.request.operation is Operation.RELEASE:
@@ -129,8 +131,8 @@ class AuthorizeCall:
             spend_counters = full_spend_counters(
                 self.credit, self.calls, account, records, deadline
             )
-        needs_all = account.further_expire_by(received.at + LONGEST_RESERVATION)
-        further = further_lots(self.credit, account) if needs_all else ()
+        may_expire = account.further_expire_by(received.at + LONGEST_RESERVATION)
+        further = further_lots(self.credit, account) if may_expire else ()
         return AuthorizationContext(account, rating_context, price, pool, spend_counters, further)
 
     def _rate_card(self, before: Reservation | None) -> RateCard:

@@ -350,7 +350,7 @@ def _spend_keys(
 ) -> set[SpendKey]:
     # Counters of days are left out: they are in the account.
     began_at = {held.call.call_id: held.call.rated_at for held in reservations if held.held}
-    keys = {key for reservation in reservations for key in reservation.keys}
+    keys = {key for reservation in reservations for key in reservation.limit_keys}
     for rating in ratings:
         call, prefix = rating.call, rating.price.prefix
         at = began_at.get(call.call_id, call.rated_at)

@@ -253,7 +253,7 @@ _RESERVATION = Record(
     used_seconds=Field(PLAIN, "used"),
     reported_at=SHORT_INSTANT,
     promised=row(Promise, until=GRID_INSTANT, micros=PLAIN, minutes=PLAIN),
-    keys=list_of(row(SpendKey, kind=enum_of(SpendKind), subject=PLAIN, since=SHORT_INSTANT)),
+    limit_keys=list_of(row(SpendKey, kind=enum_of(SpendKind), subject=PLAIN, since=SHORT_INSTANT)),
 )
 _HELD = as_json(
     list_of(

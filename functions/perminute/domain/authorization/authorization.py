@@ -326,7 +326,7 @@ def reserve(quote: Quote, grant: Grant, answer: Answer) -> Reservation:
         reported_at=None if quote.request.operation is Operation.AUTHORIZE else quote.at,
         promised=promised,
         held=held,
-        keys=_limit_keys(quote) if held else (),
+        limit_keys=_limit_keys(quote) if held else (),
     )
 
 
@@ -351,7 +351,7 @@ def _parts_to_reserve(quote: Quote, promises: list[Promise]) -> tuple[ReservedPa
 
 def _limit_keys(quote: Quote) -> tuple[SpendKey, ...]:
     context, settings = quote.context, quote.context.account.settings
-    records = sorted(context.price.limit_records(context.rating_context.licensing, settings))
+    records = sorted(context.price.limit_keys(context.rating_context.licensing, settings))
     has_daily = settings is not None and settings.daily_spend_limit_micros is not None
     return (day_of(quote.call.rated_at), *records) if has_daily else tuple(records)
 
@@ -368,7 +368,7 @@ def book_reservation(
     reserved, pool = quote.context.account.reserved, quote.context.pool
     for held in reservation.held:
         credit = held.credit
-        for key in reservation.keys:
+        for key in reservation.limit_keys:
             spend_counters.hold(key, credit, at)
         if held.used:
             credit = credit._replace(began_at=reservation.call.rated_at - CLOCK_SKEW)

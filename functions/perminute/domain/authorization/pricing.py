@@ -71,7 +71,7 @@ class CallPrice(NamedTuple):
         # Without those that are hidden: there may be hundreds, each with a record to read.
         return tuple(dict.fromkeys(rating.price.prefix for rating in self.shown))
 
-    def limit_records(self, licensing: Licensing, settings: CreditSettings | None) -> set[SpendKey]:
+    def limit_keys(self, licensing: Licensing, settings: CreditSettings | None) -> set[SpendKey]:
         """Return the keys of the records that count the call for limits, without the day's."""
         call = self.rating.call
         return {
@@ -166,8 +166,8 @@ def _other_instants(call: Call, context: RatingContext) -> tuple[datetime, ...]:
     changes = set(context.licensing.changes_between(call.organizer_id, since, until))
     if number is not None and call.leg_type is not LegType.APP:
         changes.update(context.rate_card.changes_between(call.leg_type, number, since, until))
-    further = (month_start(until), context.credits_set_up_at)
-    changes.update(instant for instant in further if instant and since < instant <= until)
+    others = (month_start(until), context.credits_set_up_at)
+    changes.update(instant for instant in others if instant and since < instant <= until)
     # Nearly always the price changes at none of them.
     return (since, *sorted(changes - {at})) if changes else ()
 
@@ -180,7 +180,7 @@ class AuthorizationContext(NamedTuple):
     price: CallPrice
     pool: MinutePool | None  # of the month in which the call was authorized, if it draws on it
     spend_counters: SpendCounters  # of each limit that applies to the call or has reserved for it
-    further: Lots = ()  # read only if one may expire soon
+    further: Lots = ()  # lots outside the account item; read only if one may expire soon
 
 
 class Quote(NamedTuple):
@@ -236,7 +236,7 @@ def _with_given_back(context: AuthorizationContext, before: Reservation) -> Auth
         reserved = reserved.without(held.credit)
         if pool is not None and held.minutes:
             pool = pool.without_held(held.pool)
-        for key in before.keys:
+        for key in before.limit_keys:
             context.spend_counters.release(key, held.credit)
     return context._replace(account=replace(context.account, reserved=reserved), pool=pool)
 

@@ -234,7 +234,7 @@ class Reservation:
     reported_at: datetime | None = None  # the last time
     promised: Promise | None = None  # by the last answer
     held: tuple[ReservedPart, ...] = ()
-    keys: tuple[SpendKey, ...] = ()  # the records of limits that count what is held as well
+    limit_keys: tuple[SpendKey, ...] = ()  # the spend counters that count what is reserved as well
 
     @property
     def sequence(self) -> int:

@@ -212,7 +212,7 @@ def _release_reservations(
     for reservation in reservations:
         for held in reservation.held:
             builder.set(reserved=builder.account.reserved.without(held.credit))
-            for key in reservation.keys:
+            for key in reservation.limit_keys:
                 spend_counters.release(key, held.credit)
 
 
