@@ -76,7 +76,7 @@ if TYPE_CHECKING:
 
     from perminute.api.messages import CallDocument
     from perminute.domain.authorization.authorization import Grant
-    from perminute.domain.authorization.pricing import Quote
+    from perminute.domain.authorization.pricing import PricedRequest
     from perminute.domain.authorization.reservations import Promise
     from perminute.domain.credit.booking import BoughtCredit
     from perminute.domain.credit.ledger import LedgerEntry
@@ -465,7 +465,7 @@ def failing_closed_always() -> Iterator[None]:
 def freeing_what_no_answer_proves() -> Iterator[None]:
     """What an answer takes back is free at once, whether it is heard or not."""
 
-    def latest(_: Quote, promised: Promise | None) -> list[Promise]:
+    def latest(_: PricedRequest, promised: Promise | None) -> list[Promise]:
         return [] if promised is None else [promised]
 
     with patch.object(authorization, "_promises", latest):
@@ -477,7 +477,7 @@ def counting_calls_before_credit() -> Iterator[None]:
     """As many calls as may be under way are named, though credit is short as well."""
     grant_blocks = authorization._grant_blocks  # noqa: SLF001
 
-    def counted(quote: Quote) -> Grant:
+    def counted(quote: PricedRequest) -> Grant:
         is_full, notified = authorization._concurrent_calls(quote)  # noqa: SLF001
         if quote.is_new and is_full:
             denial = authorization._denial(Denied.SPEND_LIMIT, LimitName.CONCURRENT_CALLS)  # noqa: SLF001

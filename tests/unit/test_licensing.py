@@ -26,7 +26,7 @@ def entitlement(
     user: Timeline, organization: Timeline | None = None, *, set_up: bool = True
 ) -> Cover | NotEntitled:
     licensing = Licensing(organization or volume(), {ORGANIZER: user})
-    return licensing.entitlement(DIAL_OUT, LONG_AGO if set_up else None).rest
+    return licensing.entitlement(DIAL_OUT, LONG_AGO if set_up else None).beyond_pool
 
 
 def test_pay_per_minute_goes_to_credits_when_all_conditions_hold() -> None:
@@ -64,8 +64,8 @@ def test_an_organization_may_do_without_a_credits_license_for_each_user() -> Non
 def test_credits_count_from_the_instant_at_which_they_are_set_up() -> None:
     licensing = Licensing(volume(), {ORGANIZER: holds(*PER_MINUTE)})
     late = ANSWERED + timedelta(microseconds=1)
-    assert licensing.entitlement(DIAL_OUT, ANSWERED).rest is Cover.CREDITS
-    assert licensing.entitlement(DIAL_OUT, late).rest is NotEntitled.CREDITS_NOT_SET_UP
+    assert licensing.entitlement(DIAL_OUT, ANSWERED).beyond_pool is Cover.CREDITS
+    assert licensing.entitlement(DIAL_OUT, late).beyond_pool is NotEntitled.CREDITS_NOT_SET_UP
 
 
 def test_a_license_counts_from_its_assignment_until_its_removal() -> None:
@@ -76,14 +76,16 @@ def test_a_license_counts_from_its_assignment_until_its_removal() -> None:
     licensing = Licensing(volume(), {ORGANIZER: user})
     instants = [ANSWERED + timedelta(minutes=minutes) for minutes in (-1, 0, 59, 60)]
     assert [
-        licensing.entitlement(phone_call(answered_at=at, ended_at=at), LONG_AGO).rest
+        licensing.entitlement(phone_call(answered_at=at, ended_at=at), LONG_AGO).beyond_pool
         for at in instants
     ] == [NotEntitled.NO_LICENSE, Cover.CREDITS, Cover.CREDITS, NotEntitled.NO_LICENSE]
 
 
 def test_the_subscription_includes_toll_dial_in_and_sends_the_rest_to_credits() -> None:
     licensing = Licensing(Timeline(), {ORGANIZER: holds("subscription", "MCOPSTNC")})
-    assert [licensing.entitlement(one, LONG_AGO).rest for one in (TOLL, TOLL_FREE, DIAL_OUT)] == [
+    assert [
+        licensing.entitlement(one, LONG_AGO).beyond_pool for one in (TOLL, TOLL_FREE, DIAL_OUT)
+    ] == [
         Cover.INCLUDED,
         Cover.CREDITS,
         Cover.CREDITS,
@@ -92,18 +94,18 @@ def test_the_subscription_includes_toll_dial_in_and_sends_the_rest_to_credits() 
 
 def test_the_subscription_needs_the_credits_license_on_the_organizer_whatever_the_setting() -> None:
     licensing = Licensing(organization_mode(), {ORGANIZER: holds("subscription")})
-    assert [licensing.entitlement(one, LONG_AGO).rest for one in (TOLL, TOLL_FREE)] == [
+    assert [licensing.entitlement(one, LONG_AGO).beyond_pool for one in (TOLL, TOLL_FREE)] == [
         Cover.INCLUDED,
         NotEntitled.NO_CREDITS_LICENSE,
     ]
-    assert licensing.entitlement(TOLL_FREE, None).rest is NotEntitled.CREDITS_NOT_SET_UP
+    assert licensing.entitlement(TOLL_FREE, None).beyond_pool is NotEntitled.CREDITS_NOT_SET_UP
 
 
 def test_of_both_licenses_the_subscription_is_used_first_and_the_other_where_it_is_not_enough() -> (
     None
 ):
     both = Licensing(organization_mode(), {ORGANIZER: holds("subscription", "payPerMinute")})
-    assert [both.entitlement(one, LONG_AGO).rest for one in (TOLL, TOLL_FREE)] == [
+    assert [both.entitlement(one, LONG_AGO).beyond_pool for one in (TOLL, TOLL_FREE)] == [
         Cover.INCLUDED,
         Cover.CREDITS,
     ]
@@ -112,7 +114,10 @@ def test_of_both_licenses_the_subscription_is_used_first_and_the_other_where_it_
 def test_a_suite_and_the_license_on_its_own_are_held_apart() -> None:
     lost_alone = fact(license_attribute("MCOMEETADV"), value=False, since=ANSWERED)
     user = Timeline([*holds("SPE_E5", "MCOMEETADV").facts, lost_alone])
-    assert Licensing(Timeline(), {ORGANIZER: user}).entitlement(TOLL, None).rest is Cover.INCLUDED
+    assert (
+        Licensing(Timeline(), {ORGANIZER: user}).entitlement(TOLL, None).beyond_pool
+        is Cover.INCLUDED
+    )
 
 
 @pytest.mark.parametrize(

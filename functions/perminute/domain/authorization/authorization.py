@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from perminute.domain.authorization.pricing import AuthorizationContext, Quote
+    from perminute.domain.authorization.pricing import AuthorizationContext, PricedRequest
     from perminute.domain.authorization.reservations import ChargingRequest
     from perminute.domain.limits.spending import SpendKey
     from perminute.domain.rating.calls import Call
@@ -91,28 +91,28 @@ def authorize(
     before: Reservation | None = None,
 ) -> Authorization:
     """Decide a request about a call; `before` is None for an authorization."""
-    quote = price_request(context, call, request, at, before)
-    grant = limit_grant(quote)
-    reservation = reserve(quote, grant, answer_request(quote, grant))
-    return book_reservation(context, quote, grant, reservation)
+    priced = price_request(context, call, request, at, before)
+    grant = limit_grant(priced)
+    reservation = reserve(priced, grant, answer_request(priced, grant))
+    return book_reservation(context, priced, grant, reservation)
 
 
-def limit_grant(quote: Quote) -> Grant:
+def limit_grant(priced: PricedRequest) -> Grant:
     """Grant what is wanted or covered; checks are in the order of docs/charging-api.md."""
-    if quote.request.operation is Operation.RELEASE:
+    if priced.request.operation is Operation.RELEASE:
         return Grant()
-    if (why := _refusal(quote)) is not None:
+    if (why := _refusal(priced)) is not None:
         return _denial(why)
-    if quote.used_seconds >= MAX_CALL_SECONDS:
+    if priced.used_seconds >= MAX_CALL_SECONDS:
         return _denial(Denied.CALL_TOO_LONG)
-    if quote.context.price.costs_nothing:
-        return _grant_for_nothing(quote)
+    if priced.context.price.costs_nothing:
+        return _grant_for_nothing(priced)
     # If credit is short as well, that is the reason which is stated.
-    if not quote.is_new or not _is_covered(quote, 1):
-        return _grant_blocks(quote)
-    is_full, notified = _concurrent_calls(quote)
+    if not priced.is_new or not _is_covered(priced, 1):
+        return _grant_blocks(priced)
+    is_full, notified = _concurrent_calls(priced)
     limit = LimitName.CONCURRENT_CALLS
-    grant = _denial(Denied.SPEND_LIMIT, limit) if is_full else _grant_blocks(quote)
+    grant = _denial(Denied.SPEND_LIMIT, limit) if is_full else _grant_blocks(priced)
     return grant._replace(call_limit_notified=notified)
 
 
@@ -122,23 +122,23 @@ def _denial(
     return Grant(denied=str(why), is_final=True, limit=limit, exceeded=exceeded)
 
 
-def _refusal(quote: Quote) -> str | None:
+def _refusal(priced: PricedRequest) -> str | None:
     # A masked number is refused for any rate that it may hide: that one may be blocked, or of a
     # country that the organizer may not call.
-    refusals = (_refusal_of(rating, quote) for rating in quote.context.price.ratings_at_request)
+    refusals = (_refusal_of(rating, priced) for rating in priced.context.price.ratings_at_request)
     return next(filter(None, refusals), None)
 
 
-def _refusal_of(rating: Rating, quote: Quote) -> str | None:
-    context = quote.context.rating_context
+def _refusal_of(rating: Rating, priced: PricedRequest) -> str | None:
+    context = priced.context.rating_context
     if rating.cover is Free.AD_HOC_MEETING:
         # Nobody is charged for it, so only what is included anyway is allowed.
-        entitlement = context.licensing.entitlement(quote.call, context.credits_set_up_at)
-        return None if entitlement.rest is Cover.INCLUDED else rating.cover
+        entitlement = context.licensing.entitlement(priced.call, context.credits_set_up_at)
+        return None if entitlement.beyond_pool is Cover.INCLUDED else rating.cover
     if isinstance(rating.cover, Free):
         return None
     rest, draws_on_pool = rating.cover
-    if isinstance(rest, NotEntitled) and not (draws_on_pool and quote.context.price.pool_minutes):
+    if isinstance(rest, NotEntitled) and not (draws_on_pool and priced.context.price.pool_minutes):
         return rest
     if (flag := policy_flag_of(rating.flags)) is not None:
         return flag
@@ -147,64 +147,64 @@ def _refusal_of(rating: Rating, quote: Quote) -> str | None:
     return None
 
 
-def _grant_for_nothing(quote: Quote) -> Grant:
-    left, wanted = MAX_CALL_SECONDS - quote.used_seconds, quote.wanted_seconds
-    granted = min(wanted, quote.context.account.max_grant_seconds, left)
-    quota = quote.used_seconds + granted
+def _grant_for_nothing(priced: PricedRequest) -> Grant:
+    left, wanted = MAX_CALL_SECONDS - priced.used_seconds, priced.wanted_seconds
+    granted = min(wanted, priced.context.account.max_grant_seconds, left)
+    quota = priced.used_seconds + granted
     is_final = granted == left < wanted
-    payer = _payer(quote, quota)
-    return Grant(quota, quote.lapses_at(quota), MAX_CALL_SECONDS, payer, is_final)
+    payer = _payer(priced, quota)
+    return Grant(quota, priced.lapses_at(quota), MAX_CALL_SECONDS, payer, is_final)
 
 
-def _concurrent_calls(quote: Quote) -> tuple[bool, bool]:
+def _concurrent_calls(priced: PricedRequest) -> tuple[bool, bool]:
     """Return whether the limit of concurrent calls is reached, and whether admins were notified."""
-    account = quote.context.account
+    account = priced.context.account
     was_notified, settings = account.call_limit_notified, account.settings
     if settings is None or settings.max_concurrent_calls is None:
         return False, was_notified
-    calls, most = account.reserved.calls_at(quote.at), settings.max_concurrent_calls
+    calls, most = account.reserved.calls_at(priced.at), settings.max_concurrent_calls
     # They are notified again only after no more than half as many were under way: else each call
     # that ends and makes room for another would notify them.
     return calls >= most, (calls > most // 2 if was_notified else calls >= most)
 
 
-def _grant_blocks(quote: Quote) -> Grant:
-    used, price = quote.used_seconds, quote.context.price
-    limits = _limits(quote)
+def _grant_blocks(priced: PricedRequest) -> Grant:
+    used, price = priced.used_seconds, priced.context.price
+    limits = _limits(priced)
     least_micros = min((limit.left_micros for limit in limits), default=None)
     furthest = _last_covered(
-        used, MAX_CALL_SECONDS, lambda seconds: _is_covered(quote, seconds, least_micros)
+        used, MAX_CALL_SECONDS, lambda seconds: _is_covered(priced, seconds, least_micros)
     )
-    target = min(used + quote.wanted_seconds, MAX_CALL_SECONDS)
+    target = min(used + priced.wanted_seconds, MAX_CALL_SECONDS)
     covered = min(target, furthest)
-    quota = min(price.billed_seconds(covered), _end_of_longest_grant(quote))
+    quota = min(price.billed_seconds(covered), _end_of_longest_grant(priced))
     is_cut = quota < price.billed_seconds(covered)
-    exceeded = _exceeded(quote, covered, limits) if covered < target and not is_cut else ()
+    exceeded = _exceeded(priced, covered, limits) if covered < target and not is_cut else ()
     limit = exceeded[0].limit.name if exceeded else None
     if covered == used:
-        return _denial(_why_no_more(quote, limit), limit, exceeded)
+        return _denial(_why_no_more(priced, limit), limit, exceeded)
     return Grant(
         quota,
-        quote.lapses_at(quota),
+        priced.lapses_at(quota),
         remaining_seconds=min(price.billed_seconds(furthest), MAX_CALL_SECONDS),
-        paid_by=_payer(quote, quota),
-        is_final=covered < used + quote.wanted_seconds and not is_cut,
+        paid_by=_payer(priced, quota),
+        is_final=covered < used + priced.wanted_seconds and not is_cut,
         limit=limit,
         exceeded=exceeded,
     )
 
 
-def _limits(quote: Quote) -> list[ReachedLimit]:
-    context, at = quote.context, quote.call.rated_at
+def _limits(priced: PricedRequest) -> list[ReachedLimit]:
+    context, at = priced.context, priced.call.rated_at
     licensing, settings = context.rating_context.licensing, context.account.settings
     limits = dict.fromkeys(
         limit
         for prefix in context.price.prefixes
-        for limit in limits_on(quote.call, prefix, at, licensing, settings)
+        for limit in limits_on(priced.call, prefix, at, licensing, settings)
     )
     counted = ((limit, context.spend_counters[limit.key]) for limit in limits)
     return [
-        ReachedLimit(limit, counter.spent_micros, counter.held.amount_at(quote.at))
+        ReachedLimit(limit, counter.spent_micros, counter.held.amount_at(priced.at))
         for limit, counter in counted
     ]
 
@@ -222,9 +222,9 @@ def _last_covered(start: int, end: int, is_covered: Callable[[int], bool]) -> in
     return start
 
 
-def _is_covered(quote: Quote, seconds: int, most_micros: int | None = None) -> bool:
+def _is_covered(priced: PricedRequest, seconds: int, most_micros: int | None = None) -> bool:
     """Whether a call of so many seconds can be paid until it is charged, and costs no more."""
-    account, price = quote.context.account, quote.context.price
+    account, price = priced.context.account, priced.context.price
     quota = price.billed_seconds(seconds)
     micros = price.micros(quota)
     if not micros:
@@ -232,38 +232,40 @@ def _is_covered(quote: Quote, seconds: int, most_micros: int | None = None) -> b
         return micros == 0
     if most_micros is not None and micros > most_micros:
         return False
-    until, further = quote.lapses_at(quota), quote.context.further
-    return micros <= account.available_micros(quote.at, lasting_until=until, further=further)
+    until, further = priced.lapses_at(quota), priced.context.further
+    return micros <= account.available_micros(priced.at, lasting_until=until, further=further)
 
 
-def _end_of_longest_grant(quote: Quote) -> int:
+def _end_of_longest_grant(priced: PricedRequest) -> int:
     # At least the block after the one in use: a bridge asks before that ends.
-    used, billed = quote.used_seconds, quote.context.price.billed_seconds
+    used, billed = priced.used_seconds, priced.context.price.billed_seconds
     end_of_next_block = billed(billed(used) + 1)
-    most = max(used + quote.context.account.max_grant_seconds, end_of_next_block)
+    most = max(used + priced.context.account.max_grant_seconds, end_of_next_block)
     return billed(_last_covered(used, most, lambda end: billed(end) <= most))
 
 
-def _exceeded(quote: Quote, covered: int, limits: list[ReachedLimit]) -> tuple[ReachedLimit, ...]:
+def _exceeded(
+    priced: PricedRequest, covered: int, limits: list[ReachedLimit]
+) -> tuple[ReachedLimit, ...]:
     """Return the limits that the next block would exceed; none if credit is short."""
-    if not _is_covered(quote, covered + 1):
+    if not _is_covered(priced, covered + 1):
         return ()
-    micros, _ = quote.context.price.cost(covered + 1)
+    micros, _ = priced.context.price.cost(covered + 1)
     return tuple(limit for limit in limits if micros > limit.left_micros)
 
 
-def _why_no_more(quote: Quote, limit: LimitName | None) -> str:
-    cover = quote.context.price.rating.cover
-    if isinstance(cover, Entitlement) and isinstance(cover.rest, NotEntitled):
-        return cover.rest
+def _why_no_more(priced: PricedRequest, limit: LimitName | None) -> str:
+    cover = priced.context.price.rating.cover
+    if isinstance(cover, Entitlement) and isinstance(cover.beyond_pool, NotEntitled):
+        return cover.beyond_pool
     if limit is None:
         return Denied.INSUFFICIENT_CREDIT
     is_fraud = limit is LimitName.PREFIX_HOURLY_SPEND
     return Denied.FRAUD_SUSPECTED if is_fraud else Denied.SPEND_LIMIT
 
 
-def _payer(quote: Quote, quota: int) -> PaidBy:
-    price = quote.context.price
+def _payer(priced: PricedRequest, quota: int) -> PaidBy:
+    price = priced.context.price
     if is_free(price.rating):
         is_app = price.rating.cover is Free.APP_JOIN
         return PaidBy.NOBODY if is_app else PaidBy.SUBSCRIPTION
@@ -272,17 +274,17 @@ def _payer(quote: Quote, quota: int) -> PaidBy:
     if price.micros(quota) == 0:
         return PaidBy.POOL
     of_pool = price.pool_minutes * SECONDS_PER_MINUTE
-    return PaidBy.POOL_AND_CREDITS if of_pool > quote.used_seconds else PaidBy.CREDITS
+    return PaidBy.POOL_AND_CREDITS if of_pool > priced.used_seconds else PaidBy.CREDITS
 
 
-def answer_request(quote: Quote, grant: Grant) -> Answer:
+def answer_request(priced: PricedRequest, grant: Grant) -> Answer:
     """Return the answer that states a grant."""
-    price, at = quote.context.price.rating.price, quote.at
+    price, at = priced.context.price.rating.price, priced.at
     if grant.denied == Unpriced.CURRENCY_MISMATCH:
         # As in the record of such a call: credit cannot pay it, so no amount is stated.
         price = price.without_amounts()
     answer = Answer(
-        sequence=quote.request.sequence,
+        sequence=priced.request.sequence,
         decision=Decision.ALLOW if grant.denied is None else Decision.DENY,
         reason=grant.denied,
         remaining_seconds=grant.remaining_seconds,
@@ -292,11 +294,11 @@ def answer_request(quote: Quote, grant: Grant) -> Answer:
         connection_fee_micros=price.connection_fee_micros,
         currency=price.currency,
         limit=grant.limit,
-        failure_handling=quote.context.account.failure_handling,
+        failure_handling=priced.context.account.failure_handling,
     )
     if grant.lapses_at is None:
         return answer
-    granted_seconds = grant.quota_seconds - quote.used_seconds
+    granted_seconds = grant.quota_seconds - priced.used_seconds
     quota_seconds = min(grant.quota_seconds, MAX_CALL_SECONDS)
     return answer._replace(
         granted_seconds=granted_seconds,
@@ -306,66 +308,66 @@ def answer_request(quote: Quote, grant: Grant) -> Answer:
     )
 
 
-def reserve(quote: Quote, grant: Grant, answer: Answer) -> Reservation:
+def reserve(priced: PricedRequest, grant: Grant, answer: Answer) -> Reservation:
     """Return the call with its answer, and what is reserved for its used and granted seconds."""
-    price = quote.context.price
+    price = priced.context.price
     promised: Promise | None = None
     held: tuple[ReservedPart, ...] = ()
     if not price.costs_nothing:
         if grant.lapses_at is not None:
             promised = Promise(grant.lapses_at, *price.cost(grant.quota_seconds))
-        held = _parts_to_reserve(quote, _promises(quote, promised))
+        held = _parts_to_reserve(priced, _promises(priced, promised))
     return Reservation(
-        call=quote.call,
-        last_request=quote.request,
+        call=priced.call,
+        last_request=priced.request,
         answer=answer,
         rate_card_version=price.rating.price.rate_card_version,
-        wanted_seconds=quote.wanted_seconds,
-        default_seconds=quote.default_seconds,
-        used_seconds=quote.used_seconds,
-        reported_at=None if quote.request.operation is Operation.AUTHORIZE else quote.at,
+        wanted_seconds=priced.wanted_seconds,
+        default_seconds=priced.default_seconds,
+        used_seconds=priced.used_seconds,
+        reported_at=None if priced.request.operation is Operation.AUTHORIZE else priced.at,
         promised=promised,
         held=held,
-        limit_keys=_limit_keys(quote) if held else (),
+        limit_keys=_limit_keys(priced) if held else (),
     )
 
 
-def _promises(quote: Quote, promised: Promise | None) -> list[Promise]:
+def _promises(priced: PricedRequest, promised: Promise | None) -> list[Promise]:
     """Return what the bridge may rely on: this answer, or the last one if this gets lost."""
-    is_release = quote.request.operation is Operation.RELEASE
-    promises = () if is_release else (quote.last_promise, promised)
+    is_release = priced.request.operation is Operation.RELEASE
+    promises = () if is_release else (priced.last_promise, promised)
     return [promise for promise in promises if promise is not None]
 
 
-def _parts_to_reserve(quote: Quote, promises: list[Promise]) -> tuple[ReservedPart, ...]:
-    used = quote.context.price.cost(quote.used_seconds)
+def _parts_to_reserve(priced: PricedRequest, promises: list[Promise]) -> tuple[ReservedPart, ...]:
+    used = priced.context.price.cost(priced.used_seconds)
     granted = parts_to_reserve(promises, used)
-    if not quote.used_seconds:
+    if not priced.used_seconds:
         return tuple(granted)
     # Without a `Call Ended`, what was used is charged once usage may no longer be late, and not
     # while the call may still go on.
-    until = max((quote.at, *(promise.until for promise in promises)))
-    due_at = charge_time(max(quote.at + quote.context.account.late_usage, until))
+    until = max((priced.at, *(promise.until for promise in promises)))
+    due_at = charge_time(max(priced.at + priced.context.account.late_usage, until))
     return (ReservedPart(due_at, *used, used=True), *granted)
 
 
-def _limit_keys(quote: Quote) -> tuple[SpendKey, ...]:
-    context, settings = quote.context, quote.context.account.settings
+def _limit_keys(priced: PricedRequest) -> tuple[SpendKey, ...]:
+    context, settings = priced.context, priced.context.account.settings
     records = sorted(context.price.limit_keys(context.rating_context.licensing, settings))
     has_daily = settings is not None and settings.daily_spend_limit_micros is not None
-    return (day_of(quote.call.rated_at), *records) if has_daily else tuple(records)
+    return (day_of(priced.call.rated_at), *records) if has_daily else tuple(records)
 
 
 def book_reservation(
-    context: AuthorizationContext, quote: Quote, grant: Grant, reservation: Reservation
+    context: AuthorizationContext, priced: PricedRequest, grant: Grant, reservation: Reservation
 ) -> Authorization:
     """Reserve on account, pool and limits, and note which limits admins are notified of."""
-    before, spend_counters, at = context.account, context.spend_counters, quote.at
+    before, spend_counters, at = context.account, context.spend_counters, priced.at
     reached_limits = tuple(
         limit for limit in grant.exceeded if spend_counters.notify_once(limit.limit, at)
     )
-    # `quote` has them without what the call had reserved before.
-    reserved, pool = quote.context.account.reserved, quote.context.pool
+    # `priced` has them without what the call had reserved before.
+    reserved, pool = priced.context.account.reserved, priced.context.pool
     for held in reservation.held:
         credit = held.credit
         for key in reservation.limit_keys:

@@ -120,14 +120,14 @@ class CallPrice(NamedTuple):
 
 def is_free(rating: Rating) -> bool:
     """Whether a call is included or free by a rating."""
-    return isinstance(rating.cover, Free) or rating.cover.rest is Cover.INCLUDED
+    return isinstance(rating.cover, Free) or rating.cover.beyond_pool is Cover.INCLUDED
 
 
 def _price_micros(rating: Rating, seconds: int, minutes: int) -> int | None:
     if minutes * SECONDS_PER_MINUTE >= seconds or is_free(rating):
         return 0
     rate, cover = rating.rate, rating.cover
-    if rate is None or not isinstance(cover, Entitlement) or cover.rest is not Cover.CREDITS:
+    if rate is None or not isinstance(cover, Entitlement) or cover.beyond_pool is not Cover.CREDITS:
         return None
     return rate.charge_micros(rate.billed_seconds(seconds), minutes * SECONDS_PER_MINUTE)
 
@@ -183,7 +183,7 @@ class AuthorizationContext(NamedTuple):
     further: Lots = ()  # lots outside the account item; read only if one may expire soon
 
 
-class Quote(NamedTuple):
+class PricedRequest(NamedTuple):
     """A request about a call with its price, and what its organization has for it."""
 
     # Account, pool and counters are without what the call had reserved before this request.
@@ -213,7 +213,7 @@ def price_request(
     request: ChargingRequest,
     at: datetime,
     before: Reservation | None,
-) -> Quote:
+) -> PricedRequest:
     """Price a request; what the call had reserved before is given back first."""
     wanted, reported, promised = DEFAULT_QUOTA_SECONDS, 0, None
     if before is not None:
@@ -227,7 +227,7 @@ def price_request(
         minutes = _pool_minutes_left(context, context.pool, call, at)
         context = context._replace(price=context.price._replace(pool_minutes=minutes))
     used = reported + in_full.used_seconds
-    return Quote(context, call, in_full, at, before is None, used, wanted, promised)
+    return PricedRequest(context, call, in_full, at, before is None, used, wanted, promised)
 
 
 def _with_given_back(context: AuthorizationContext, before: Reservation) -> AuthorizationContext:

@@ -64,7 +64,7 @@ class Cover(StrEnum):
 class Entitlement(NamedTuple):
     """Who pays for a call: the minute pool, as far as it suffices, and who pays the rest."""
 
-    rest: Cover | NotEntitled
+    beyond_pool: Cover | NotEntitled
     draws_on_pool: bool = False
 
 
@@ -139,16 +139,16 @@ class Licensing:
         user = self._user(call.organizer_id)
         set_up = credits_set_up_at is not None and credits_set_up_at <= at
         held = {license_ for name, license_ in LICENSES.items() if user.value_at(name, at) is True}
-        rest: Cover | NotEntitled = NotEntitled.NO_LICENSE
+        beyond_pool: Cover | NotEntitled = NotEntitled.NO_LICENSE
         subscribed = License.SUBSCRIPTION in held
         # The subscription is used first, since it is already paid. What it does not include may
         # still be paid from credit by a pay-per-minute license.
         if subscribed:
-            rest = _by_subscription(call, held, credits_set_up=set_up)
-        if isinstance(rest, NotEntitled) and License.PAY_PER_MINUTE in held:
-            rest = self._by_pay_per_minute(user, held, at, credits_set_up=set_up)
+            beyond_pool = _by_subscription(call, held, credits_set_up=set_up)
+        if isinstance(beyond_pool, NotEntitled) and License.PAY_PER_MINUTE in held:
+            beyond_pool = self._by_pay_per_minute(user, held, at, credits_set_up=set_up)
         dial_out = call.leg_type is LegType.DIAL_OUT
-        return Entitlement(rest, subscribed and dial_out and is_zone_a(destination))
+        return Entitlement(beyond_pool, subscribed and dial_out and is_zone_a(destination))
 
     def allows(self, call: Call, destination: str | None) -> bool:
         """Whether the organizer's policies allow calls to a country, if any (docs/domain.md §6)."""

@@ -85,7 +85,7 @@ class Rating(NamedTuple):
             return Outcome.FREE, self.cover, 0
         if self.draws_on_pool and pool_minutes == self.pool_minutes_wanted:
             return Outcome.POOLED, None, 0
-        match self.cover.rest:
+        match self.cover.beyond_pool:
             case NotEntitled() as why:
                 return Outcome.NOT_ENTITLED, why, 0
             case Cover.INCLUDED:
