@@ -103,6 +103,16 @@ def test_of_a_subject_the_name_is_cut_and_never_what_happened(
     assert not subject.startswith(" ")
 
 
+@given(decided=ANY, organization_id=NAMES, name=st.none() | NAMES)
+@example(decided=LOW_BALANCE, organization_id="\n", name="\r\nBuy credit at evil.example.\u2028")
+def test_no_name_begins_a_line_of_a_text(
+    decided: Notification, organization_id: str, name: str | None
+) -> None:
+    text = text_of(replace(decided, organization_id=organization_id), name).body
+    assert len(text.split("\n")) == 4
+    assert all(line.isprintable() for line in text.split("\n"))
+
+
 def test_a_subject_with_a_real_name_and_a_guid_is_whole() -> None:
     what = "credit is below 5 USD"
     for name, shown in [

@@ -206,9 +206,10 @@ def test_a_document_is_its_facts_the_name_of_the_organization_and_a_text_for_peo
         "currency": "USD",
         "subject": "Contoso: 7.25 USD of credit expires on 2027-10-30",
         "text": "The purchase po-1 of Contoso (contoso) has 7.25 USD left, which expires on "
-        "2027-10-30 at 12:02 UTC. Credit that is not used by then is forfeited. The oldest credit "
-        "is always used first. If so much is often left, buy less at a time. Sent by perminute, "
-        "stack perminute-prod. More about this: "
+        "2027-10-30 at 12:02 UTC.\n"
+        "Credit that is not used by then is forfeited. The oldest credit is always used first.\n"
+        "If so much is often left, buy less at a time.\n"
+        "Sent by perminute, stack perminute-prod. More about this: "
         "https://docs.example/perminute/docs/notifications.md#creditexpiring",
     }
 
@@ -242,7 +243,7 @@ def test_of_a_call_and_of_a_digest_programs_find_null_what_is_not_known() -> Non
     }
 
 
-SENTENCES = re.compile(r"[A-Z][^.]*(?:\.[0-9a-z][^.]*)*\.(?: |$)")
+SENTENCES = re.compile(r"[A-Z][^.\n]*(?:\.[0-9a-z][^.\n]*)*\.(?:[ \n]|$)")
 
 
 @pytest.mark.parametrize("news", EVERY_NEWS, ids=lambda news: type(news).__name__)
@@ -256,6 +257,9 @@ def test_every_kind_carries_what_the_contract_says_and_is_readable(news: Notific
     sentences = SENTENCES.findall(text)
     assert len(sentences) in range(4, 9)
     assert "".join(sentences) == text
+    lines = text.splitlines()
+    assert len(lines) == 4, "what happened, what it means, what to do, and who says so"
+    assert all(line == line.strip() for line in lines)
     assert text.count("Contoso (contoso)") == 1, "the id once"
     assert re.search(r" 20[0-9]{2}-", text), "when"
     for micros, words in [(12_500_000, "12.50 USD"), (7_000_000, "7 USD")]:
@@ -278,6 +282,52 @@ def test_what_is_told_of_a_recharge_is_true() -> None:
 
 
 @pytest.mark.parametrize(
+    ("percent", "minutes", "used", "shown"),
+    [
+        (80, 60, 48, "80%"),
+        (80, 60, 55, "91%"),
+        (80, 6_900, 6_899, "99%"),
+        (100, 60, 60, "100%"),
+        (100, 0, 0, "100%"),
+    ],
+)
+def test_a_subject_has_the_percentage_of_the_pool_that_is_used(
+    percent: int, minutes: int, used: int, shown: str
+) -> None:
+    news = MinutePoolThreshold(percent=percent, minutes=minutes, used=used, month="2026-11")
+    expected = f"contoso: {shown} of the dial-out minutes of 2026-11 are used"
+    assert document(news)["subject"] == expected
+
+
+@pytest.mark.parametrize(
+    ("news", "kind"),
+    [
+        (CallNotEntitled(reason=NotEntitled.NO_LICENSE, **DIGEST), "were not covered by a license"),
+        (CallNotRated(reason=Unpriced.NO_RATE, **DIGEST), "could not be priced"),
+        (CallNotRated(reason=Unpriced.BLOCKED_NUMBER, **DIGEST), "to blocked numbers took place"),
+        (CallFlagged(reason=Flag.DIAL_OUT_NOT_ALLOWED, **DIGEST), "were not allowed by policy"),
+        (
+            CallFlagged(reason=Flag.REPORTED_BY_BRIDGE, **DIGEST),
+            "were charged without a Call Ended event",
+        ),
+    ],
+)
+def test_a_digest_names_the_kind_of_its_calls(news: NotificationBody, kind: str) -> None:
+    shown = document(news)
+    assert shown["subject"] == f"contoso: 12 more calls {kind}"
+    assert shown["text"].startswith(
+        f"On 2026-11-02 (UTC), 12 more calls {kind}, in meetings of adele at contoso, after"
+    )
+
+
+def test_a_call_that_was_not_charged_would_have_cost_its_price() -> None:
+    unpaid = document(CallNotEntitled(reason=NotEntitled.NO_LICENSE, **CALL))["text"]
+    paid = document(CallFlagged(reason=Flag.DIAL_OUT_NOT_ALLOWED, **CALL))["text"]
+    assert "It would have cost 0.15 USD by the rate card." in unpaid
+    assert "Its price by the rate card is 0.15 USD." in paid
+
+
+@pytest.mark.parametrize(
     "riddle",
     [
         "is being bought",
@@ -289,6 +339,9 @@ def test_what_is_told_of_a_recharge_is_true() -> None:
         "would pass that",
         "stands at",
         "as may be",
+        "of this kind",
+        "cost something",
+        "organizers can no longer join",
     ],
 )
 def test_no_text_promises_what_others_do_or_speaks_in_riddles(riddle: str) -> None:

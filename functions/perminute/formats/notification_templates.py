@@ -1,7 +1,7 @@
 """The words of each notification: what happened and when, what it means, and what to do.
 
 A template has a place for each field of its kind, without `_micros`, and for the further values
-that `notification_texts` adds. Each body names the `{organization}` once.
+that `notification_texts` adds. Each text names the `{organization}` once.
 """
 
 from __future__ import annotations
@@ -34,60 +34,74 @@ if TYPE_CHECKING:
     from perminute.domain.notifications.notifications import NotificationBody
 
 
-class Text(NamedTuple):
-    """What happened, in a few words, and sentences about it."""
+class Template(NamedTuple):
+    """A subject, and the lines of a text."""
 
     subject: str
-    body: str
+    what_happened: str
+    what_it_means: str
+    what_to_do: str
 
 
 _NO_CREDIT = (
-    "Pay-per-minute organizers can no longer join or call by phone. Subscription organizers can no "
-    "longer use toll-free numbers, or call out beyond their minute pool."
+    "nobody can join meetings of pay-per-minute organizers by phone, or be called from them, if "
+    "your bridge asks perminute before each call. Meetings of subscription organizers then have "
+    "no toll-free dial-in, and no calls out beyond the minute pool. If your bridge does not ask, "
+    "calls continue and the debt grows."
 )
 _LIMIT = (
     "The limit is {amount}: {spent} is spent, and {reserved} is reserved for calls in progress."
 )
+_IF_ASKED = (
+    "if your bridge asks perminute before each call. If it does not ask, they take place and are "
+    "charged."
+)
 
 
-def _low_balance(what_next: str) -> Text:
-    return Text(
+def _low_balance(what_it_means: str, what_to_do: str) -> Template:
+    return Template(
         "credit is below {threshold}",
         "The communications credit of {organization} fell below {threshold} on {at}. The balance "
-        f"is {{balance}}. {what_next}",
+        "is {balance}.",
+        what_it_means,
+        what_to_do,
     )
 
 
-def _recharge_succeeded(how: str) -> Text:
-    return Text(
+def _recharge_succeeded(how: str, what_it_means: str = "") -> Template:
+    return Template(
         "recharge of {amount} succeeded",
-        f"The recharge {{recharge_id}} of {{amount}} for {{organization}} {how} The balance is "
-        "{balance}. No action needed.",
+        f"The recharge {{recharge_id}} of {{amount}} for {{organization}} {how}",
+        f"{what_it_means}The balance is {{balance}}.",
+        "No action needed.",
     )
 
 
-def _recharge_disabled(what_happened: str, what_to_do: str) -> Text:
-    return Text(
+def _recharge_disabled(what_happened: str, until: str, what_to_do: str) -> Template:
+    return Template(
         "auto-recharge has stopped",
-        f"Auto-recharge of {{organization}} {what_happened} The balance is {{balance}}. "
-        f"{what_to_do}",
+        f"Auto-recharge of {{organization}} {what_happened}",
+        f"We ask your billing system for no more credit {until}. The balance is {{balance}}.",
+        what_to_do,
     )
 
 
-def _minute_pool(what_next: str) -> Text:
-    return Text(
-        "{percent}% of the dial-out minutes of {month} are used",
+def _minute_pool(what_it_means: str) -> Template:
+    return Template(
+        "{used_percent}% of the dial-out minutes of {month} are used",
         "The subscriptions of {organization} include {minutes} dial-out minutes for {month}. By "
-        f"{{at}}, {{used}} of them were used. {what_next} Check that there is enough credit until "
-        "the end of the month.",
+        "{at}, {used} minutes were used.",
+        what_it_means,
+        "Check that there is enough credit until the end of the month.",
     )
 
 
-def _spend_limit(subject: str, what_happened: str, setting: str) -> Text:
-    return Text(
+def _spend_limit(subject: str, what_happened: str, setting: str) -> Template:
+    return Template(
         subject,
-        f"{what_happened} {_LIMIT} Calls that would exceed it are refused until the end of "
-        f"{{period}} (UTC). If the limit is too low, raise {setting}.",
+        f"{what_happened} {_LIMIT}",
+        f"Calls that would exceed it are refused until the end of {{period}} (UTC), {_IF_ASKED}",
+        f"If the limit is too low, raise {setting}.",
     )
 
 
@@ -98,105 +112,121 @@ _DAILY_LIMIT = _spend_limit(
 )
 
 
-def _not_entitled(why: str, what_to_do: str) -> Text:
-    return Text(
+def _not_entitled(why: str, what_to_do: str) -> Template:
+    return Template(
         "{calls} {were} not covered by a license",
-        f"{{They}} {{were}} not charged, because {why}. {{price}}Until this changes, such calls "
-        "are refused if your bridge asks perminute before each call; if it does not ask, they "
-        f"take place and are not charged either. {what_to_do}",
+        "{call_or_digest}",
+        f"{{They}} {{were}} not charged, because {why}. {{unpaid_price}}Until this changes, such "
+        "calls are refused if your bridge asks perminute before each call. If it does not ask, "
+        "they take place and are not charged either.",
+        what_to_do,
     )
 
 
-def _not_rated(why: str) -> Text:
-    return Text(
+def _not_rated(why: str) -> Template:
+    return Template(
         "{calls} could not be priced",
-        f"{{They}} {{were}} free of charge, because the rate card {why}. If such calls are wanted, "
-        "publish a rate card that has a rate for them in the currency of the credit. If they are "
-        "not wanted, have your bridge ask perminute before each call: such calls are then refused.",
+        "{call_or_digest}",
+        f"{{They}} {{were}} free of charge, because the rate card {why}.",
+        "If such calls are wanted, publish a rate card that has a rate for them in the currency "
+        "of the credit. If they are not wanted, have your bridge ask perminute before each call: "
+        "such calls are then refused.",
     )
 
 
-def _not_allowed(policy: str) -> Text:
-    return Text(
+def _not_allowed(policy: str) -> Template:
+    return Template(
         "{calls} {were} not allowed by policy",
+        "{call_or_digest}",
         f"By the policies of {{name}}, {policy}. {{They}} {{were}} charged like any other call. "
-        "{price}To prevent such calls, have your bridge ask perminute before each call. If they "
-        "are wanted, change the policy.",
+        "{price}",
+        "To prevent such calls, have your bridge ask perminute before each call. If they are "
+        "wanted, change the policy.",
     )
 
 
-TEMPLATES: dict[tuple[type[NotificationBody], object], Text] = {
+TEMPLATES: dict[tuple[type[NotificationBody], object], Template] = {
     (LowBalance, "credit is left"): _low_balance(
-        "When the credit is used up, pay-per-minute organizers can no longer join or call by "
-        "phone. Buy credit before that happens, unless your billing system recharges it."
+        f"When the credit is used up, {_NO_CREDIT}",
+        "Buy credit before that happens, unless your billing system recharges it.",
     ),
-    (LowBalance, None): _low_balance(f"The credit is used up. {_NO_CREDIT} Buy credit now."),
-    (BalanceExhausted, None): Text(
+    (LowBalance, None): _low_balance(
+        f"The credit is used up. Until there is credit again, {_NO_CREDIT}", "Buy credit now."
+    ),
+    (BalanceExhausted, None): Template(
         "credit is used up",
         "The communications credit of {organization} was used up on {at}. The balance is "
-        f"{{balance}}. {_NO_CREDIT} Buy credit now: calls are possible again as soon as the "
-        "balance is above 0.",
+        "{balance}.",
+        f"Until there is credit again, {_NO_CREDIT}",
+        "Buy credit now: as soon as the balance is above 0, no call is refused for lack of credit.",
     ),
-    (RechargeRequested, None): Text(
+    (RechargeRequested, None): Template(
         "recharge of {amount} requested",
         "On {at} the balance of {organization} was {balance}, which is below the trigger of "
-        "auto-recharge. We have asked your billing system to buy {amount} under the id "
-        "{recharge_id} (perminute only asks). Until it reports an outcome, we ask again each day "
-        "under the same id. No action needed.",
+        "auto-recharge.",
+        "We have asked your billing system to buy {amount} under the id {recharge_id}; perminute "
+        "itself buys nothing. Until it reports an outcome, we ask again each day under the same "
+        "id.",
+        "No action needed.",
     ),
-    (RechargeRequested, "again"): Text(
+    (RechargeRequested, "again"): Template(
         "recharge of {amount} requested again (attempt {attempt})",
         "Your billing system has not answered the request to buy {amount} for {organization}. On "
-        "{at} we have asked it again under the same id {recharge_id}, attempt {attempt}. We ask "
-        "once a day until it reports Credit Purchased or Recharge Failed with this id. The balance "
-        "is {balance}. Check why your billing system does not answer. It must not pay twice for "
-        "this id.",
+        "{at} we have asked it again under the same id {recharge_id}, attempt {attempt}. The "
+        "balance is {balance}.",
+        "We ask once a day until it reports Credit Purchased or Recharge Failed with this id.",
+        "Check why your billing system does not answer. It must not pay twice for this id.",
     ),
     (RechargeSucceeded, None): _recharge_succeeded("succeeded on {at}."),
     (RechargeSucceeded, "after failure"): _recharge_succeeded(
-        "had been reported as failed, and has been paid after all on {at}. It counts for the "
-        "monthly limit of auto-recharge."
+        "had been reported as failed, and has been paid after all on {at}.",
+        "It counts for the monthly limit of auto-recharge. ",
     ),
-    (RechargeFailed, None): Text(
+    (RechargeFailed, None): Template(
         "recharge failed",
-        "The recharge {recharge_id} for {organization} failed on {at}: {reason}. The balance is "
-        "{balance}. Update your payment method, or buy credit by hand. After "
-        f"{MAX_FAILURES} failures in a row auto-recharge is switched off.",
+        "The recharge {recharge_id} for {organization} failed on {at}: {reason}.",
+        "The balance is {balance}. "
+        f"After {MAX_FAILURES} failures in a row auto-recharge is switched off.",
+        "Update your payment method, or buy credit by hand.",
     ),
-    (RechargeFailed, "never requested"): Text(
+    (RechargeFailed, "never requested"): Template(
         "a recharge that was never requested failed",
         "On {at} your billing system reported that the recharge {recharge_id} for {organization} "
-        "failed ({reason}), but that recharge was never requested. The report is ignored. The "
-        "balance is {balance}. Check which ids your billing system reports.",
+        "failed ({reason}), but that recharge was never requested.",
+        "The report is ignored. The balance is {balance}.",
+        "Check which ids your billing system reports.",
     ),
     (RechargeDisabled, Disabled.THREE_FAILURES): _recharge_disabled(
         f"was switched off on {{at}}, after {MAX_FAILURES} failures in a row.",
+        "until it is started again",
         "Update your payment method, then buy credit, or switch auto-recharge off and on again in "
         "the credit settings: either starts it again. Saving the same settings again does not.",
     ),
     (RechargeDisabled, Disabled.MONTHLY_LIMIT): _recharge_disabled(
-        "stopped on {at}: one more recharge would exceed its monthly limit. We ask for nothing "
-        "more until the limit allows it.",
+        "stopped on {at}: one more recharge would exceed its monthly limit.",
+        "until the limit allows it",
         "Buy credit by hand, or raise the monthly limit.",
     ),
     (RechargeDisabled, Disabled.DAILY_LIMIT): _recharge_disabled(
-        f"stopped on {{at}}: we have asked for {MAX_REQUESTS_A_DAY} recharges on that day, and ask "
-        "for nothing more until the next day, 00:00 UTC.",
+        f"stopped on {{at}}: we have asked for {MAX_REQUESTS_A_DAY} recharges on that day.",
+        "until the next day, 00:00 UTC",
         "If the recharge amount is too small for what calls cost, raise it: changed settings start "
         "auto-recharge again at once. Or buy credit by hand.",
     ),
-    (CreditExpiring, None): Text(
+    (CreditExpiring, None): Template(
         "{remaining} of credit expires on {day}",
         "The purchase {purchase_id} of {organization} has {remaining} left, which expires on "
-        "{expires_at}. Credit that is not used by then is forfeited. The oldest credit is always "
-        "used first. If so much is often left, buy less at a time.",
+        "{expires_at}.",
+        "Credit that is not used by then is forfeited. The oldest credit is always used first.",
+        "If so much is often left, buy less at a time.",
     ),
-    (CreditExpired, None): Text(
+    (CreditExpired, None): Template(
         "{amount} of credit expired",
         "The rest of the purchase {purchase_id} of {organization}, {amount}, expired on "
-        "{expires_at} and is forfeited. It still pays calls that ended before then, if they are "
-        "reported by {late_usage_until}. The balance is {balance}. Buy credit if that is too "
-        "little.",
+        "{expires_at}.",
+        "It can only pay calls that ended before then and are reported by {late_usage_until}. The "
+        "balance without it is {balance}.",
+        "Buy credit if that is too little.",
     ),
     (CallNotEntitled, NotEntitled.NO_LICENSE): _not_entitled(
         "{organizer_id} has neither a pay-per-minute nor a subscription license",
@@ -219,7 +249,15 @@ TEMPLATES: dict[tuple[type[NotificationBody], object], Text] = {
         "Check the user's usage location in Microsoft 365.",
     ),
     (CallNotRated, Unpriced.NO_RATE): _not_rated("has no price for {numbers}"),
-    (CallNotRated, Unpriced.BLOCKED_NUMBER): _not_rated("blocks {numbers}"),
+    (CallNotRated, Unpriced.BLOCKED_NUMBER): Template(
+        "{calls} to {blocked_numbers} took place",
+        "{call_or_digest}",
+        "The rate card blocks {numbers} on purpose. {They} {were} free of charge, because a "
+        "blocked number has no price.",
+        "Have your bridge ask perminute before each call: calls to blocked numbers are then "
+        "refused. If such calls are wanted, publish a rate card that has a price for these numbers "
+        "instead of blocking them.",
+    ),
     (CallNotRated, Unpriced.CURRENCY_MISMATCH): _not_rated(
         "has a price for {numbers} only in {rate_currency}, which is not the currency of the credit"
     ),
@@ -229,23 +267,27 @@ TEMPLATES: dict[tuple[type[NotificationBody], object], Text] = {
     (CallFlagged, Flag.TOLL_FREE_NOT_ALLOWED): _not_allowed(
         "nobody may join meetings of {organizer_id} by a toll-free number"
     ),
-    (CallFlagged, Flag.REPORTED_BY_BRIDGE): Text(
-        "{calls} {were} charged without Call Ended",
+    (CallFlagged, Flag.REPORTED_BY_BRIDGE): Template(
+        "{calls} {were} charged without a Call Ended event",
+        "{call_or_digest}",
         "{They} {were} charged by the seconds that the bridge had reported, because no Call Ended "
-        "event arrived in time. {price}Check that your telephony sends Call Ended for every call. "
-        "If it still arrives, the charge is corrected.",
+        "event arrived in time. {price}A Call Ended event that still arrives corrects the charge.",
+        "Check that your telephony system sends a Call Ended event for every call.",
     ),
     (MinutePoolThreshold, "minutes are left"): _minute_pool(
-        "When the remaining {left} are used, dial-out calls are charged to communications credit."
+        "Minutes left: {left}. When these are used, dial-out calls are charged to communications "
+        "credit."
     ),
     (MinutePoolThreshold, None): _minute_pool(
         "Further dial-out calls of that month are charged to communications credit."
     ),
-    (SpendLimitReached, LimitName.CONCURRENT_CALLS): Text(
+    (SpendLimitReached, LimitName.CONCURRENT_CALLS): Template(
         "concurrent-call limit reached ({calls} of {calls})",
-        "On {at} {organization} had {calls} calls in progress that cost something, which is its "
-        "limit. Further calls are refused until one of these ends. If the limit is too low, raise "
-        "maxConcurrentCalls in the credit settings.",
+        "On {at} {organization} had {calls} calls in progress that count towards the limit, which "
+        "is as many as it allows.",
+        "Further calls that count are refused until one of these ends, if your bridge asks "
+        "perminute before each call.",
+        "If the limit is too low, raise maxConcurrentCalls in the credit settings.",
     ),
     (SpendLimitReached, LimitName.MONTHLY_SPEND): _spend_limit(
         "monthly spend limit of a user reached ({period})",
@@ -255,12 +297,14 @@ TEMPLATES: dict[tuple[type[NotificationBody], object], Text] = {
     ),
     (SpendLimitReached, LimitName.DAILY_SPEND): _DAILY_LIMIT,
     (SpendLimitReached, LimitName.PREFIX_HOURLY_SPEND): _DAILY_LIMIT,
-    (FraudSuspected, None): Text(
+    (FraudSuspected, None): Template(
         "possible fraud: calls to +{prefix} reached the hourly limit",
         "Since {since} calls of {organization} to numbers that begin with +{prefix} have reached "
-        f"the limit for one hour. {_LIMIT} Further calls to this prefix are blocked until {{end}}. "
+        f"the limit for one hour. {_LIMIT}",
+        f"Further calls to this prefix are blocked until {{end}}, {_IF_ASKED}",
         "If nobody knows of these calls, find out whose meetings make them, and set the dial-out "
-        "policy of these users to none.",
+        "policy of these users to none. If the calls are wanted, raise prefixHourlySpendLimit in "
+        "the credit settings.",
     ),
 }
 """By the kind of a notification, and by what its texts differ: a reason, a limit, or a case."""

@@ -24,13 +24,23 @@ from perminute.domain.notifications.notifications import (
 from perminute.domain.rating.calls import LegType
 from perminute.domain.values.money import MICROS_PER_UNIT, format_micros
 from perminute.domain.values.printable import one_line
-from perminute.formats.notification_templates import TEMPLATES, Text
+from perminute.formats.notification_templates import TEMPLATES
 
 if TYPE_CHECKING:
     from perminute.domain.notifications.notifications import Notification, NotificationBody
 
 MAX_SUBJECT = 99
 """Characters of a subject: SNS takes fewer than 100, of ASCII, and no space first."""
+
+
+class Text(NamedTuple):
+    """An e-mail: its subject, and four lines of sentences.
+
+    The lines are what happened, what it means, what to do, and where to read more.
+    """
+
+    subject: str
+    body: str
 
 
 class Sender(NamedTuple):
@@ -73,12 +83,15 @@ def text_of(
         **_field_values(body),
         **further_values,
     }
-    text = template.body.format_map(values)
+    subject = template.subject.format_map(values)
     if isinstance(body, CallNotification):
-        text = f"{_what_happened(body, in_full, notification.at)} {text}{_call_ids(body)}"
+        values["call_or_digest"] = _call_or_digest(body, subject, in_full, notification.at)
+    # The price of a call ends with a space, whatever follows it.
+    lines = [line.format_map(values).rstrip() for line in template[1:]]
+    lines.append(sender.footer(notification.type))
     return Text(
-        _with_name(one_line(template.subject.format_map(values)), name, organization_id),
-        one_line(f"{text} {sender.footer(notification.type)}"),
+        _with_name(one_line(subject), name, organization_id),
+        "\n".join(map(one_line, lines)),
     )
 
 
@@ -108,7 +121,10 @@ def _variant(body: NotificationBody) -> tuple[object, dict[str, object]]:  # noq
             return "credit is left" if body.balance_micros > 0 else None, {}
         case MinutePoolThreshold():
             left = body.minutes - body.used
-            return "minutes are left" if left > 0 else None, {"left": left}
+            # Rounded down: 100% only if no minutes are left.
+            used_percent = 100 * body.used // body.minutes if body.minutes else body.percent
+            variant = "minutes are left" if left > 0 else None
+            return variant, {"left": left, "used_percent": used_percent}
         case RechargeRequested():
             return "again" if body.attempt > 1 else None, {}
         case RechargeSucceeded():
@@ -143,9 +159,14 @@ def _call_values(body: CallNotification) -> dict[str, object]:
         "were": ("was", "were"),
         "numbers": ("its number", "their numbers"),
         "those_numbers": ("that number", "those numbers"),
+        "blocked_numbers": ("a blocked number", "blocked numbers"),
         "price": (
             f"Its price by the rate card is {price}. ",
             f"Their price by the rate card is {price} in all. ",
+        ),
+        "unpaid_price": (
+            f"It would have cost {price} by the rate card. ",
+            f"They would have cost {price} in all by the rate card. ",
         ),
     }
     values: dict[str, object] = {
@@ -153,19 +174,19 @@ def _call_values(body: CallNotification) -> dict[str, object]:
         for name, (of_one, of_several) in of_one_or_several.items()
     }
     if body.retail_cost_micros is None:
-        values["price"] = ""
+        values["price"] = values["unpaid_price"] = ""
     if isinstance(body, CallNotRated):
         values["rate_currency"] = body.rate_currency or "another currency"
     return values
 
 
-def _what_happened(body: CallNotification, organization: str, at: datetime) -> str:
-    """Say which call it was, or of a digest how many of which day."""
+def _call_or_digest(body: CallNotification, what: str, organization: str, at: datetime) -> str:
+    """Say which call it was, or of a digest how many of which kind and day."""
     organizer = f"{body.organizer_id} at {organization}"
     if body.calls is not None:
         return (
-            f"On {body.day or at.date()} (UTC) there were {body.calls} more calls of this kind in "
-            f"meetings of {organizer}, after the one that you were notified of."
+            f"On {body.day or at.date()} (UTC), {what}, in meetings of {organizer}, after the call "
+            f"that you were notified of.{_call_ids(body)}"
         )
     when = f" on {_minute(body.answered_at)}" if body.answered_at else ""
     return f"{_how_joined(body)} of {organizer}{when} (call id {body.call_id})."

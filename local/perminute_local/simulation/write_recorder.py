@@ -386,6 +386,7 @@ def _decided(
 @invariant
 def _printable(shown: Mapping[str, Any]) -> Iterator[str]:
     """Subjects and texts are printable lines."""
-    for part in ("subject", "text"):
-        if not shown[part].isprintable():
+    for part, count in (("subject", 1), ("text", 4)):
+        lines = shown[part].split("\n")
+        if len(lines) != count or not all(map(str.isprintable, lines)):
             yield f"the {part} of {shown['type']} is {shown[part]!a}"
