@@ -91,6 +91,9 @@ def covered_at_any_price(stored: Snapshot, cards: Mapping[str, RateCard]) -> Ite
         promised = reservation.promised
         if promised is None or reservation.answer.paid_by is not PaidBy.CREDITS:
             continue
+        if reservation.reserves_minutes:
+            # Credit pays this grant, but the pool paid a part of what was used before.
+            continue
         seconds = reservation.used_seconds + reservation.answer.granted_seconds
         for rate in _others(reservation.call, cards[reservation.rate_card_version]):
             if rate.blocked or promised.micros < rate.quote(seconds).charge_micros:
