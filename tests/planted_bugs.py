@@ -848,7 +848,7 @@ RULES = "each call costs what the rules say"
 WRONG = "a wrong event is refused"
 COUNTED = "limits count what calls cost"
 CAUTIOUS = "of two statements of one instant the cautious one holds"
-DEAREST = "a masked number is granted what covers the dearest price it may have"
+HIGHEST = "a masked number is granted what covers the highest price it may have"
 
 BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
     without_does_not_exist: {BOOKS, CROSSINGS},
@@ -889,7 +889,7 @@ BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
     charging_in_any_currency: {"credit pays in its own currency only"},
     repricing_in_whole_minutes: {RULES},
     pricing_masked_numbers_for_certain: {"a masked number says whether its price is certain"},
-    authorizing_by_the_digits_shown: {DEAREST},
+    authorizing_by_the_digits_shown: {HIGHEST},
     believing_any_instant: {WRONG},
     booking_by_senders_clocks: {"nothing is booked in the future"},
     correcting_past_the_limits: {COUNTED},

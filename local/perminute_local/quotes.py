@@ -48,8 +48,8 @@ def price_text(quote: Quote) -> str:
 
 def doubt_text(seconds: int, quote: Quote | NoQuote, hidden: Sequence[Rate]) -> str:
     """Return what a call to a masked number may cost at most, by its own rate or a hidden one."""
-    dearest = _dearest(seconds, quote, hidden)
-    may = [f"cost up to {' or '.join(dearest)}"] if dearest else []
+    highest = _highest(seconds, quote, hidden)
+    may = [f"cost up to {' or '.join(highest)}"] if highest else []
     may += [f"be blocked by prefix {rate.prefix}" for rate in hidden if rate.blocked]
     return f"; the masked digits may hide a longer prefix: the call may {' or '.join(may)}"
 
@@ -100,7 +100,7 @@ def _is_rounded(rate: Rate, billed_seconds: int) -> bool:
     return sixtieths % SECONDS_PER_MINUTE != 0
 
 
-def _dearest(seconds: int, quote: Quote | NoQuote, hidden: Iterable[Rate]) -> list[str]:
+def _highest(seconds: int, quote: Quote | NoQuote, hidden: Iterable[Rate]) -> list[str]:
     priced = [rate.quote(seconds) for rate in hidden if not rate.blocked]
     currencies = sorted({one.rate.currency for one in priced})
     if isinstance(quote, Quote):

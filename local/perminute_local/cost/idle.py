@@ -35,7 +35,7 @@ class Cost(NamedTuple):
 
 
 def idle_costs(template: Template, parameters: Parameters) -> list[Cost]:
-    """Return what each kind costs in a month of 30 days, the dearest first."""
+    """Return what each kind costs in a month of 30 days, the most expensive first."""
     there = present(template, parameters)
     costs = [
         _alarms(there),

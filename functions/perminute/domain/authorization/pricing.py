@@ -1,7 +1,7 @@
 """What a call under way costs, however long it lasts and whenever it was answered.
 
 A bridge asks before the call is answered, and its clock may differ from ours: by the instant that
-`Call Ended` states, another rate, license or month may be in force. So the dearest price of all
+`Call Ended` states, another rate, license or month may be in force. So the highest price of all
 instants from `CLOCK_SKEW` before the request to `RINGING` after it is reserved, and of all rates
 that masked digits may match (docs/domain.md §2.5).
 """

@@ -86,7 +86,7 @@ def flag_masked_numbers(stored: Snapshot, cards: Mapping[str, RateCard]) -> Iter
 
 @invariant
 def covered_at_any_price(stored: Snapshot, cards: Mapping[str, RateCard]) -> Iterator[str]:
-    """A masked number is granted what covers the dearest price it may have."""
+    """A masked number is granted what covers the highest price it may have."""
     for reservation in stored.reservations:
         promised = reservation.promised
         if promised is None or reservation.answer.paid_by is not PaidBy.CREDITS:

@@ -24,7 +24,7 @@ HIDDEN_ROWS = (
 )
 """Rows of a rate card that masked digits of the first two numbers may hide."""
 _IN_FULL = {_DEARER: "+442079460155"}
-"""The dearest number that a masked one may be."""
+"""The number with the highest price that a masked one may be."""
 
 
 def spelled(rng: Random, identifier: str) -> str:
