@@ -561,7 +561,7 @@ def test_what_came_from_outside_is_shown_as_it_is(
     assert main(["replay", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "[/x]" in shown
-    assert "'[bold]' is no source that we know" in shown
+    assert "'[bold]' is not a source that perminute reads" in shown
     assert "\\ud800" in shown
 
 

@@ -107,7 +107,7 @@ def _summary(results: Results) -> Text:
     elif results.unread:
         books = "THE BOOKS COULD NOT BE READ"
     return Text(
-        f"{len(results.usages)} calls recorded, {charged} of them charged, {rerated} rated anew "
+        f"{len(results.usages)} calls recorded, {charged} of them charged, {rerated} rated again "
         f"after a late change, {flagged} against a policy; "
         f"{len(results.entries)} ledger entries; {len(results.notifications)} notifications; "
         f"{len(results.rejected)} events refused.\n{books}. "
@@ -135,7 +135,7 @@ def _answer(answer: Mapping[str, Any]) -> str:
         case {"decision": _, "grantedSeconds": 0}:
             words = "released"
         case {"grantedSeconds": seconds, "finalUnit": final, "paidBy": payer}:
-            words = f"{seconds} s granted, paid by {payer}" + (", the last" if final else "")
+            words = f"{seconds} s granted, paid by {payer}" + (", the final grant" if final else "")
         case {"available": available, "reserved": reserved}:
             words = f"{available} available, {reserved} reserved"
         case {"state": state, "totalUsedSeconds": seconds}:

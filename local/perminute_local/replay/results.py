@@ -219,7 +219,7 @@ def _read_dead_letter(queue: str, message: MessageTypeDef, limit: int | None) ->
 
 def unknown_source(source: str) -> str:
     """Return why an event that only the last rule takes is refused."""
-    return f"source: {source!r} is no source that we know"
+    return f"source: {source!r} is not a source that perminute reads"
 
 
 def drain(queue_url: str, client: SQSClient | None = None) -> Iterator[MessageTypeDef]:
