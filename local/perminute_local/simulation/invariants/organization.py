@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +20,7 @@ from perminute.domain.licensing.timelines import RERATING_HORIZON, Timeline
 from perminute.domain.limits.spending import SpendKind
 from perminute.domain.pools.pools import DrawPosition, Month, month_of
 from perminute.domain.rating.rating import RatingContext, rate_call
+from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute.domain.values.money import format_micros
 from perminute_local.simulation.invariants import calls
@@ -203,11 +205,15 @@ def _cost_by_the_rules(organization: Organization) -> Iterator[str]:
 
 
 def _rated(usage: Usage) -> tuple[object, ...]:
+    price = usage.price
+    if usage.outcome is Outcome.FREE:
+        # No list names it, so it is not rated again when the credit gets a currency.
+        price = replace(price, unpriced=None)
     return (
         usage.outcome.value,
         usage.reason and usage.reason.value,
         usage.charge_micros,
-        usage.price,
+        price,
         usage.draws_on_pool,
         usage.policy_flag,
     )
