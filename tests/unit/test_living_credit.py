@@ -181,7 +181,7 @@ def test_one_account_that_cannot_be_brought_up_to_date_does_not_hold_up_the_othe
     run = Expiry(store)(EXPIRES)
     assert booked(store) == [(EntryType.EXPIRY, -5 * PAID)]
     assert run[ORGANIZATION] == Expired()
-    assert str(run["stuck"].failed).startswith("stuck was not let in: busy")
+    assert str(run["stuck"].failed).startswith("stuck: busy")
 
 
 def test_the_warning_comes_once_whoever_is_first_and_the_expiry_after_it() -> None:

@@ -186,6 +186,7 @@ class CheckBooks:
                 if deadline.passed:
                     return False
         except Unavailable:
+            # What could not be read is reported, even if the progress cannot be stored either.
             with suppress(Unavailable):
                 self.checks.store(check)
             raise

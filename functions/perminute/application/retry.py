@@ -81,8 +81,10 @@ class RetryPolicy:
             yield attempt
 
     def call(self, attempt: Callable[[], T], organization_id: str, deadline: Deadline = NEVER) -> T:
-        """Call `attempt` until it does not raise `Contended`, and return what it returns."""
-        # Raises `Contended` after the last attempt, and `Unavailable` if time runs out.
+        """Call `attempt` until it does not raise `Contended`, and return what it returns.
+
+        Raises `Contended` after the last attempt, and `Unavailable` if time runs out.
+        """
         why = ""
         for _ in self.tries():
             deadline.check()
@@ -90,5 +92,5 @@ class RetryPolicy:
                 return attempt()
             except Contended as error:
                 why = str(error)
-        msg = f"{organization_id} was not let in: {why}; it is tried again later"
+        msg = f"{organization_id}: {why}; it is tried again later"
         raise Contended(msg)
