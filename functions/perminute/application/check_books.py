@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from perminute.ports.stores import BookChecks, Books, CreditStore
 
 # Calls that a run goes back through to explain what came after the checkpoint. If these do not
-# explain it, all books are read: that goes on where it stopped, and this would not.
+# explain it, all books are read: that continues where it stopped, and this would not.
 MAX_CALLS_BACK = 20_000
 # How far ahead of a run another one may have been that has done its work. One that was started by
 # hand for a wrong day in the future must not silence all nights until then.
@@ -210,7 +210,7 @@ class CheckBooks:
         if self.checks.store(check):
             return report
         # Another invocation was faster, and reports it. Or it was stored, and only the answer was
-        # lost: then a reading still goes on, and what was found must still be reported.
+        # lost: then a reading still continues, and what was found must still be reported.
         known = self.checks.check(check.organization_id)
         if known.reading is not None:
             return replace(report, differences=(), goes_on=True)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 MAX_LISTS = 5_000  # lists of calls that are read for one step; a day is always read to its end
 MAX_STEPS = 100  # steps of one invocation, those included that others were faster at
-# Recorded calls that are gone over while others wait to be charged: more would not fit anyway.
+# Recorded calls that are gone through while others wait to be charged: more would not fit anyway.
 MAX_SETTLED_AT_ONCE = 40
 # Lists of calls that are read for it, dial-ins among them: a page or a few of a query.
 MAX_LISTS_AT_ONCE = 300

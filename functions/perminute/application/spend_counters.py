@@ -2,9 +2,9 @@
 
 A counter begins with the first call of its period, when little is to be counted; or when a limit is
 set in the middle of it, and then all calls before are. They are counted a bounded piece at a time,
-and each piece is written: an authorization goes on until all is counted, a charge counts one piece
-and leaves the rest to others. A counter takes in the corrections that it lacks, in pieces too,
-before its calls are counted.
+and each piece is written: an authorization continues until all is counted, a charge counts one
+piece and leaves the rest to others. A counter takes in the corrections that it lacks, in pieces
+too, before its calls are counted.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class CallsUnderWay(Protocol):
     def calls_by_start(
         self, organization_id: str, *, limit: int, after: CallPlace | None = None
     ) -> Iterator[CallPlace]:
-        """Name calls that were let in and are neither released nor recorded as ended.
+        """Name calls that were authorized and are neither released nor recorded as ended.
 
         In the order in which they were authorized; at most `limit`, beginning after a place, at
         which there need not be a call any more. Found in an index that may lag behind: what they

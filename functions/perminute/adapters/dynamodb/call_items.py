@@ -268,7 +268,7 @@ def reservation_item(reservation: Reservation) -> Item:
 
     `held` is there only while it has something reserved: then its usage must give that back, and
     cannot be written without knowing it. `chargeAt` and `underWaySince` put it into indexes: of
-    calls that have used something, and of those that were let in and are not released.
+    calls that have used something, and of those that were authorized and are not released.
     """
     call = reservation.call
     at = call.rated_at

@@ -168,7 +168,7 @@ class DynamoDBCallsUnderWay:
     ) -> Iterator[CallPlace]:
         options: dict[str, Any] = {"IndexName": UNDER_WAY_INDEX, "Limit": limit}
         if after is not None:
-            # DynamoDB goes on after these keys whether there is still an item of them or not.
+            # DynamoDB continues after these keys whether there is still an item of them or not.
             since = {"S": start_text(after.since)}
             start = {**call_key(organization_id, after.call_id), "underWaySince": since}
             options["ExclusiveStartKey"] = start

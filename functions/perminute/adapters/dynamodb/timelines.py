@@ -140,7 +140,7 @@ MAX_FURTHER_AT_ONCE = 10
 """Further items that are read at once, 4 MB at most."""
 
 MAX_ABSORBED = 4
-"""Further items whose facts are written anew when a timeline is rolled over: with the first item
+"""Further items whose facts are written again when a timeline is rolled over: with the first item
 and with what is deleted that is less than the 4 MB of a request. Others have to wait."""
 
 
@@ -184,7 +184,7 @@ def roll_over(
 ) -> int:
     """Write what makes room on a full timeline; return how many facts are left out.
 
-    What is left out is decided by all its facts, and done where they are written anew.
+    What is left out is decided by all its facts, and done where they are written again.
     """
     organization_id, subject = first.organization_id, first.subject
     further = _read_further(table, [first])[subject]

@@ -135,7 +135,7 @@ class InMemoryBookChecks:
 
 
 def _copied(check: BooksCheck) -> BooksCheck:
-    """Copy the sums of a reading: one that goes on changes nothing that is stored."""
+    """Copy the sums of a reading: one that continues changes nothing that is stored."""
     if check.reading is None:
         return check
     sums = check.reading.sums

@@ -191,7 +191,7 @@ class PricedRequest(NamedTuple):
     call: Call
     request: ChargingRequest  # in full
     at: datetime
-    is_new: bool  # the call is to be let in
+    is_new: bool  # the call is to be authorized
     used_seconds: int  # in all, by this request
     default_seconds: int  # what is wanted by a request that does not say it
     last_promise: Promise | None = None  # the bridge relies on it if the next answer gets lost

@@ -103,7 +103,7 @@ class CallState(StrEnum):
     """What a bridge may still do about a call."""
 
     UNDER_WAY = "underWay"  # its last grant has not lapsed
-    DENIED = "denied"  # it was never let in, or is to be hung up and released
+    DENIED = "denied"  # it was never authorized, or is to be hung up and released
     LAPSED = "lapsed"  # only what it has used is still reserved: its bridge stopped reporting
     RELEASED = "released"
     ENDED = "ended"  # its `Call Ended` is recorded, or it was charged by its bridge's reports
@@ -260,7 +260,7 @@ class Reservation:
 
     @property
     def was_refused(self) -> bool:
-        """Whether it was never let in."""
+        """Whether it was never authorized."""
         is_first = self.last_request.operation is Operation.AUTHORIZE
         return is_first and self.answer.decision is Decision.DENY
 
@@ -363,5 +363,5 @@ def state_of(call: Reservation | Usage, at: datetime) -> CallState:
 
 
 def under_way_since(call: Reservation) -> datetime | None:
-    """Return when a call was let in; None if it was not, or has been released."""
+    """Return when a call was authorized; None if it was not, or has been released."""
     return call.call.rated_at if call.may_go_on else None

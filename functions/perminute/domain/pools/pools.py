@@ -6,8 +6,8 @@ delivery.
 
 A call that is delivered in order draws when it is charged. One that comes late draws at once too,
 if that cannot change what later calls got. If it can, the pool is marked as unsettled from there
-on, and those calls are gone over again, in order, as far as any of them can get another number of
-minutes (`settling`).
+on, and those calls are gone through again, in order, as far as any of them can get another number
+of minutes (`settling`).
 
 Minutes that an authorized call has reserved are its own, whichever call ends first: others draw
 from what is left beside them.
@@ -70,7 +70,7 @@ class SettlementCursor(NamedTuple):
 
 
 class SettlementScope(NamedTuple):
-    """How far an unsettled pool must be gone over."""
+    """How far an unsettled pool must be gone through."""
 
     # Calls after this place drew in order: their minutes depend only on the sum drawn before.
     until: DrawPosition
@@ -133,7 +133,7 @@ class MinutePool:
     drawn_until: DrawPosition | None = None  # no call after this place has drawn any minutes
     # After this place calls may have more or fewer minutes than are theirs; None, none has.
     unsettled: SettlementCursor | None = None
-    # How far an unsettled pool must be gone over; None, to the end of the month.
+    # How far an unsettled pool must be gone through; None, to the end of the month.
     scope: SettlementScope | None = None
     # Settling reads the calls first, and decides later. What it read holds as long as this count
     # stays the same, for the calls before `drawn_from`: a busy organization would never be settled

@@ -2,8 +2,8 @@
 
 A call that comes late for its pool changes what calls after it got. If these are few, they are
 corrected in the transaction that charges it (`settle_at_once`): then nothing is provisional. If
-not, they are gone over afterwards, a piece at a time: no further than any of them can get another
-number of minutes (`settled_where_rest_stays`, `past_ample_days`).
+not, they are gone through afterwards, a piece at a time: no further than any of them can get
+another number of minutes (`settled_where_rest_stays`, `past_ample_days`).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class PoolClaim(NamedTuple):
 
     @classmethod
     def of(cls, usage: Usage, rating: Rating) -> PoolClaim:
-        """Return the claim of a call that is rated anew."""
+        """Return the claim of a call that is rated again."""
         wanted = rating.pool_minutes_wanted
         return cls(usage.call, usage.pool_minutes, wanted, usage.reserved_minutes)
 

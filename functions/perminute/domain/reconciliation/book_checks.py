@@ -268,7 +268,7 @@ class BooksCheck:
     step: int = 0  # writes of this record: each takes effect only on the step that was read
     checked_at: datetime | None = None  # the last run that was carried out
     whole_at: datetime | None = None  # the last run that read all books, and they agreed
-    checkpoint: AccountTotals = NOTHING_PROVEN  # the next check goes on from there
+    checkpoint: AccountTotals = NOTHING_PROVEN  # the next check continues from there
     differences: int = 0  # found by the last run
     reading: BooksReading | None = None  # set while all books are being read
 

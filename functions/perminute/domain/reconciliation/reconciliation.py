@@ -72,7 +72,7 @@ class AccountTotals(NamedTuple):
         )
 
     def checkpoint(self) -> AccountTotals:
-        """Return the totals from which a later check goes on, if everything agrees."""
+        """Return the totals from which a later check continues, if everything agrees."""
         lots = {lot_id: micros for lot_id, micros in self.lots.items() if micros}
         return AccountTotals(self.entries, self.balance_micros, self.debt_micros, lots)
 

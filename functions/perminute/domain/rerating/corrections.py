@@ -331,7 +331,7 @@ def count_corrected(
 def ended_after_all(usage: Usage, rating: Rating, pools: MinutePools, now: datetime) -> ReratedCall:
     """Correct a call that was charged by its bridge's reports by what its `Call Ended` says."""
     # What it drew from a pool goes back. It is authorized, so what it is given instead is its own,
-    # as far as it was, or as there is enough. The pool is gone over again from the earlier place.
+    # as far as it was, or as there is enough. The pool is settled again from the earlier place.
     if not usage.draws_on_pool:
         own_minutes = 0
     elif _draws_as_before(usage, rating):
