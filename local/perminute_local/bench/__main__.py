@@ -2,6 +2,7 @@
 
 from perminute_local.bench import (
     authorization,
+    charging,
     handler,
     imports,
     late,
@@ -12,5 +13,16 @@ from perminute_local.bench import (
     writes,
 )
 
-for benchmark in (rating, handler, lots, late, nights, authorization, writes, replays, imports):
+for benchmark in (
+    rating,
+    charging,
+    handler,
+    lots,
+    late,
+    nights,
+    authorization,
+    writes,
+    replays,
+    imports,
+):
     benchmark.main()
